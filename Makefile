@@ -1,0 +1,41 @@
+# On a fresh machine with Python 3.11, make and git: `make demo`, `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: help install demo test unit lint types bench clean
+
+help:
+	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
+	@echo "make test   install, then lint, types and all tests"
+	@echo "make unit   the quick tests only"
+	@echo "make bench  what the framework costs, side by side with plain Flower"
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp]" --group dev
+	touch $@
+
+demo: install
+	$(BIN)/python examples/halta/demo.py
+
+test: install lint types
+	$(BIN)/python -m pytest
+
+unit: install
+	$(BIN)/python -m pytest tests/unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf .venv .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,93 @@
+"""Every error the framework raises on purpose: one base, few children.
+
+An error's text has two parts. ``message`` may be seen by anyone, also by the
+analyst on the other side of the wire, so it never holds a value, a path or a
+key of the node's data. ``detail`` holds those; it is shown in the process and
+in the node's own log, and leaves the node only where the node shares its
+tracebacks.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "FlameError",
+    "ModelError",
+    "NodeFailedError",
+    "NodesMissingError",
+    "NotConvergedError",
+    "PayloadError",
+    "ResultError",
+    "UnavailableError",
+]
+
+
+class FlameError(Exception):
+    """Base of all errors of this framework.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do. Free of the node's data: it may travel.
+    detail : str, optional
+        The offending value, path or key. Stays in the process and in the node's own log.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """Return the message, with the detail behind it where there is one."""
+        return f"{self.message} [{self.detail}]" if self.detail else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep ``detail`` through pickling, as Ray does it between processes."""
+        return (_rebuild, (type(self), self.message, self.detail, self.__dict__.copy()))
+
+
+def _rebuild(
+    cls: type[FlameError], message: str, detail: str | None, attributes: dict[str, object]
+) -> FlameError:
+    error = cls.__new__(cls)
+    FlameError.__init__(error, message, detail=detail)
+    error.__dict__.update(attributes)
+    return error
+
+
+class ModelError(FlameError, TypeError, ValueError):
+    """The analysis is declared wrongly: found when the model is built, before anything runs."""
+
+
+class ConfigError(FlameError, ValueError):
+    """A key of the run config or of the node config is unknown, missing or has a wrong value."""
+
+
+class DataError(FlameError):
+    """A node's data is missing, empty or not what the analysis needs."""
+
+
+class PayloadError(FlameError, TypeError):
+    """A value cannot travel between nodes, or bytes that arrived are not a valid payload."""
+
+
+class NodeFailedError(FlameError, RuntimeError):
+    """User code on a node raised, called ``sys.exit``, or a node answered with an error."""
+
+
+class NodesMissingError(FlameError, TimeoutError):
+    """Fewer nodes than expected were there, or answered, within the limit on the wait."""
+
+
+class NotConvergedError(FlameError, RuntimeError):
+    """``max-rounds`` was reached before the analysis said that it had converged."""
+
+
+class ResultError(FlameError, ValueError):
+    """The final result does not fit what the model declared. The result itself was rescued."""
+
+
+class UnavailableError(FlameError, NotImplementedError):
+    """A call of the FLAME API that a STAR analysis does not have; the message names the way."""

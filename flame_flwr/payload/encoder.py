@@ -1,0 +1,129 @@
+"""Packing a value into the header and the bulk arrays: the walk, not the kinds.
+
+msgpack's C packer does the walk; it calls back for every value it does not know by
+itself, and gets a tagged list to go on with. Finding out *where* a refused value stands
+is not done here but, only once something was refused, in ``paths``.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from msgpack import Packer
+
+from flame_flwr.payload import (
+    estimators,
+    numpy_types,
+    pandas_types,
+    python_types,
+    scipy_types,
+    user_types,
+)
+from flame_flwr.payload.screening import screen
+from flame_flwr.payload.wire import (
+    INLINE_LIMIT,
+    MAGIC,
+    PICKLE,
+    WIRE_VERSION,
+    RefusedError,
+)
+
+__all__ = ["Encoder", "is_known"]
+
+Pack = Callable[[Any, "Encoder"], list[Any]]
+
+
+class Encoder:
+    """What one `encode` collects: the arrays that travel beside the header.
+
+    Parameters
+    ----------
+    allow_pickle : bool
+        Whether what has no place in the format is pickled instead of refused.
+    """
+
+    __slots__ = ("allow_pickle", "arrays")
+
+    def __init__(self, allow_pickle: bool) -> None:
+        self.allow_pickle = allow_pickle
+        self.arrays: list[npt.NDArray[Any]] = []
+
+    def header(self, value: object) -> bytes:
+        """Pack ``value``; its bulk arrays are in ``arrays`` afterwards."""
+        packer = Packer(
+            default=self._default,
+            strict_types=True,
+            unicode_errors="surrogatepass",
+            buf_size=1024,
+        )
+        return cast(bytes, packer.pack(screen([MAGIC, WIRE_VERSION, value])))
+
+    def place(self, array: npt.NDArray[Any]) -> int:
+        """Put an array beside the header; return its number there."""
+        self.arrays.append(array)
+        return len(self.arrays) - 1
+
+    def blob(self, data: bytes) -> bytes | int:
+        """Keep opaque bytes in the header if they are few, else put them beside it."""
+        if len(data) <= INLINE_LIMIT:
+            return data
+        return self.place(np.frombuffer(data, np.uint8))
+
+    def _default(self, value: object) -> list[Any]:
+        """Turn one value that msgpack does not know into a tagged list."""
+        try:
+            pack = _PACK.get(type(value)) or _find(value)
+            return pack(value, self)
+        except RefusedError:
+            if not self.allow_pickle:
+                raise
+        return self._pickled(value)
+
+    def _pickled(self, value: object) -> list[Any]:
+        try:
+            data = pickle.dumps(value, protocol=5)
+        except Exception as error:
+            raise RefusedError(
+                value, "It cannot even be pickled. Return a dict of arrays and plain values instead"
+            ) from error
+        return [PICKLE, self.blob(data)]
+
+
+def is_known(cls: type[Any]) -> bool:
+    """Tell whether values of exactly this class travel without being registered."""
+    if cls in _NATIVE or cls in _PACK:
+        return True
+    _load_tables(cls)
+    return cls in _PACK
+
+
+def _find(value: object) -> Pack:
+    """Find the packer of a type that is not in the table yet, or has none of its own."""
+    cls = type(value)
+    if user_types.is_registered(cls):
+        return user_types.pack
+    _load_tables(cls)
+    if cls in _PACK:
+        return _PACK[cls]
+    if estimators.is_estimator(value):
+        return estimators.pack
+    if isinstance(value, np.ndarray):
+        raise RefusedError(value, "Turn this subclass into a plain array with numpy.asarray(...)")
+    raise RefusedError(value)
+
+
+def _load_tables(cls: type[Any]) -> None:
+    """Fill in a package's packers when one of its types is met, so it is imported already."""
+    package = cls.__module__.partition(".")[0]
+    if package == "pandas":
+        _PACK.update(pandas_types.pack_table())
+    elif package == "scipy":
+        _PACK.update(scipy_types.pack_table())
+
+
+_PACK: dict[type[Any], Pack] = {**python_types.PACK, **numpy_types.PACK}
+_NATIVE = {type(None), bool, int, float, str, bytes, bytearray, list, dict}

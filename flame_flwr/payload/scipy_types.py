@@ -1,0 +1,118 @@
+"""scipy.sparse arrays and matrices of every format: how each is packed and restored.
+
+scipy is never imported to pack: a value of its types means that it is imported already.
+What is restored went through scipy's own full check, because its compiled code reads
+wherever an index array points.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.payload.screening import typed
+from flame_flwr.payload.wire import SPARSE
+
+if TYPE_CHECKING:
+    from flame_flwr.payload.decoder import Decoder
+    from flame_flwr.payload.encoder import Encoder
+
+__all__ = ["RESTORE", "pack_table"]
+
+
+def pack_table() -> dict[type[Any], Any]:
+    """Return how each sparse class is packed, or nothing while scipy is not imported."""
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is None:
+        return {}
+    return {getattr(sparse, name): _pack for name in _FORMATS}
+
+
+def _pack(value: Any, encoder: Encoder) -> list[Any]:
+    kind = value.format
+    if kind == "lil":
+        parts = _compressed(value.tocsr())
+    elif kind == "dok":
+        parts = _coordinates(value.tocoo())
+    elif kind == "coo":
+        parts = _coordinates(value)
+    elif kind == "dia":
+        parts = [value.data, value.offsets]
+    else:
+        parts = _compressed(value)
+    return [SPARSE, type(value).__name__, [int(n) for n in value.shape], *parts]
+
+
+def _restore(items: list[Any], decoder: Decoder) -> Any:
+    name, dimensions, *parts = items
+    kind = _FORMATS[name]
+    shape = tuple(typed(n, int) for n in typed(dimensions, list))
+    for part in parts:
+        typed(part, np.ndarray)
+    if kind == "lil":
+        rows = "csr_array" if name == "lil_array" else "csr_matrix"
+        return _build_compressed(_class(rows), shape, parts).tolil()
+    if kind == "dok":
+        pairs = "coo_array" if name == "dok_array" else "coo_matrix"
+        return _build_coordinates(_class(pairs), shape, parts).todok()
+    if kind == "coo":
+        return _build_coordinates(_class(name), shape, parts)
+    if kind == "dia":
+        return _build_diagonals(_class(name), shape, parts)
+    return _build_compressed(_class(name), shape, parts)
+
+
+def _compressed(value: Any) -> list[Any]:
+    return [value.data, value.indices, value.indptr]
+
+
+def _coordinates(value: Any) -> list[Any]:
+    return [value.data, *value.coords]
+
+
+def _build_compressed(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any:
+    data, indices, indptr = parts
+    _check_places(indices, indptr)
+    value = cls((data, indices, indptr), shape=shape)
+    # older constructors narrow the index arrays
+    value.data, value.indices, value.indptr = data, indices, indptr
+    value.check_format(full_check=True)
+    return value
+
+
+def _build_coordinates(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any:
+    data, *coordinates = parts
+    _check_places(*coordinates)
+    value = cls((data, tuple(coordinates)), shape=shape)
+    value.coords = tuple(coordinates)
+    return value
+
+
+def _build_diagonals(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any:
+    data, offsets = parts
+    _check_places(offsets)
+    value = cls((data, offsets), shape=shape)
+    value.data, value.offsets = data, offsets
+    return value
+
+
+def _check_places(*arrays: Any) -> None:
+    if any(array.dtype not in (np.int32, np.int64) for array in arrays):
+        raise ValueError("a sparse array's places are no native integers")
+
+
+def _class(name: str) -> Any:
+    return getattr(importlib.import_module("scipy.sparse"), name)
+
+
+_FORMATS = {
+    f"{kind}_{family}": kind
+    for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+    for family in ("array", "matrix")
+}
+
+RESTORE: dict[Any, Any] = {SPARSE: _restore}
+"""How what follows a marker becomes a value again."""

@@ -1,0 +1,556 @@
+"""Bytes from outside give a value or a PayloadError: no crash, no memory, no code run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+import zipfile
+from collections import Counter, OrderedDict, defaultdict
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from flwr.app import Array, ArrayRecord
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgpack import ExtType, Packer
+from sklearn.linear_model import LogisticRegression
+
+from flame_flwr.errors import PayloadError
+from flame_flwr.payload import Payload, array_from_npy, decode, encode, from_record, npy_bytes, wire
+from flame_flwr.payload.dtypes import dtype_from_spec
+from flame_flwr.payload.numpy_types import check_shape
+
+MEGABYTE = 2**20
+ROWS = pd.date_range("2020", periods=3, tz="Europe/Berlin")
+SAMPLES = {
+    "python": {
+        "plain": [1, -5, 2.5, None, True, "text", b"raw", bytearray(b"own")],
+        (1, "k"): (1, {2}, frozenset({3}), OrderedDict(a=1), Counter("ab"), defaultdict(list)),
+        "numbers": [2**100, 1j, Decimal("1.5"), UUID(int=7), range(5)],
+        "times": [datetime(2020, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")), date(2020, 1, 1)],
+        "more": [time(1, tzinfo=UTC), timedelta(3), pd.Timestamp("2020"), pd.NaT],
+    },
+    "numpy": {
+        "array": np.arange(6.0).reshape(2, 3).T,
+        "scalar": np.float32(2),
+        "table": np.zeros(2, np.dtype([("a", "i1"), ("b", "<f8", (2,))], align=True)),
+        "masked": np.ma.array([1, 2], mask=[0, 1]),
+        "text": np.array(["a", "bc"]),
+        "large": [np.zeros(5000), np.zeros(5000, "i4")],
+    },
+    "pandas": pd.DataFrame(
+        {
+            "i": pd.Series([1, None, 3], dtype="Int64"),
+            "s": pd.Series(["a", None, "c"], dtype="str"),
+            "c": pd.Categorical(["x", "y", "x"]),
+            "t": ROWS,
+            "p": pd.period_range("2020", periods=3, freq="M"),
+            "v": pd.interval_range(0, 3),
+            "o": pd.Series([1, "a", None], dtype=object),
+        }
+    ).set_axis(pd.MultiIndex.from_product([["a"], [1, 2, 3]])),
+    "scipy": [
+        getattr(sp, f"{kind}_array")(np.eye(3))
+        for kind in ("bsr", "coo", "csr", "dia", "dok", "lil")
+    ],
+    "estimator": LogisticRegression().fit([[0.0], [1.0]], [0, 1]),
+}
+PAYLOADS = {name: encode(value) for name, value in SAMPLES.items()}
+
+
+@contextmanager
+def little_memory(limit: int = 20 * MEGABYTE):
+    """Fail if more than ``limit`` bytes are ever taken at once within."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < limit
+
+
+def forged(value: object, arrays: tuple[np.ndarray, ...] = ()) -> Payload:
+    """Return a payload whose header says just this, markers included."""
+    packer = Packer(strict_types=True, default=list)
+    return Payload(packer.pack([wire.MAGIC, wire.WIRE_VERSION, value]), arrays)
+
+
+def refused(payload: Payload, message: str | None = None) -> PayloadError:
+    with little_memory(), pytest.raises(PayloadError, match=message) as caught:
+        decode(payload)
+    return caught.value
+
+
+def value_or_refusal(header: bytes, arrays: tuple[np.ndarray, ...]) -> None:
+    with suppress(PayloadError):
+        decode(Payload(header, arrays))
+
+
+# -- damaged bytes
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_every_cut_is_refused(name):
+    payload = PAYLOADS[name]
+    header = payload.header
+    steps = range(0, len(header), 1 + len(header) // 1500)
+    with little_memory():
+        for length in steps:
+            with pytest.raises(PayloadError):
+                decode(Payload(header[:length], payload.arrays))
+
+
+def test_bytes_after_the_end_are_refused():
+    refused(Payload(PAYLOADS["python"].header + b"\xc0"), "bytes follow after its end")
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_changed_bytes_give_a_value_or_a_refusal(name, data):
+    payload = PAYLOADS[name]
+    header = bytearray(payload.header)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(8, len(header) - 1))
+        header[place] = data.draw(st.integers(0, 255))
+    with little_memory():
+        value_or_refusal(bytes(header), payload.arrays)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tail=st.binary(max_size=60))
+def test_any_bytes_give_a_value_or_a_refusal(tail):
+    with little_memory():
+        value_or_refusal(b"\x93\xa5flame\x01" + tail, ())
+        value_or_refusal(tail, ())
+
+
+MARKERS = [marker for marker in vars(wire).values() if isinstance(marker, ExtType)]
+PARTS = st.one_of(
+    st.sampled_from(
+        [
+            None,
+            "<f8",
+            "|O",
+            "nan",
+            "D",
+            b"\0" * 8,
+            2**62,
+            -1,
+            [wire.RANGE, 0, 10**12, 1],
+            [wire.RANGE_INDEX, [wire.RANGE, 0, 10**12, 1], None],
+            [wire.ARRAY, "<i8", [1], False, b"\0" * 8],
+            [wire.ARRAY, "|i1", [2], False, b"\0\1"],
+            [wire.INDEX, [wire.ARRAY, "<i8", [1], False, b"\0" * 8], None, None],
+            [wire.SCALAR, "<M8[ns]", b"\0" * 8],
+            [wire.OBJECTS, 1],
+        ]
+    ),
+    st.integers(-(2**63), 2**64 - 1),
+    st.text(max_size=3),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    value=st.recursive(
+        PARTS,
+        lambda parts: st.builds(
+            lambda marker, rest: [marker, *rest],
+            st.sampled_from(MARKERS),
+            st.lists(parts, max_size=5),
+        ),
+        max_leaves=8,
+    )
+)
+def test_markers_around_anything_give_a_value_or_a_refusal(value):
+    with little_memory():
+        value_or_refusal(forged(value).header, ())
+
+
+# -- sizes
+
+
+def test_nested_lists_that_claim_millions_of_elements():
+    header = b"\x93\xa5flame\x01" + b"\xdd\x00\x98\x96\x80" * 500
+    refused(Payload(header), "OutOfData")
+
+    inside = b"\x93\xa5flame\x01" + b"\xdd\x00\x00\x10\x00" * 500 + b"\xc0" * 4000
+    refused(Payload(inside), "OutOfData")
+
+
+@pytest.mark.parametrize(
+    "claim", [b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\x7f\xff\xff\xff"]
+)
+def test_a_claim_of_gigabytes(claim):
+    refused(Payload(b"\x93\xa5flame\x01" + claim + b"abc"), "OutOfData")
+
+
+def test_nesting_deeper_than_msgpack_goes():
+    refused(Payload(b"\x93\xa5flame\x01" + b"\x91" * 100_000 + b"\xc0"), "not a valid payload")
+    deep = b"\x92" + struct.pack(">Bbb", 0xC7, 0, wire.TUPLE.code)
+    refused(Payload(b"\x93\xa5flame\x01" + deep * 2000 + b"\xc0"), "not a valid payload")
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "raw"),
+    [
+        ("<f8", [2_000_000_000], b"\0" * 8),
+        ("<f8", [2], b"\0" * 8),
+        ("<f8", [0, 2**40], b""),
+        ("|S0", [2**40], b""),
+        ("|V0", [2**25], b""),
+        ("<f8", [-1, -1], b"\0" * 8),
+        ("<f8", [2**40] * 60, b""),
+        ("<f8", [1] * 70, b"\0" * 8),
+        ("<f8", [[1]], b"\0" * 8),
+        ("<f8", [True], b"\0" * 8),
+        ("<f8", [1.0], b"\0" * 8),
+        ("<f8", 1, b"\0" * 8),
+        ("<f8", [1], "\0" * 8),
+        ("|O", [1], b"\0" * 8),
+        ("object", [1], b"\0" * 8),
+        ("f8,O", [1], b"\0" * 16),
+        ("=O", [1], b"\0" * 8),
+        ("|T16", [1], b"\0" * 16),
+        ("<f7", [1], b"\0" * 7),
+        ([8, False, False, [["a", 0, None, "|O", []]]], [1], b"\0" * 8),
+        ([8, False, False, [["a", 4, None, "<f8", []]]], [1], b"\0" * 8),
+        ([8, False, False, [["a", 0, None, "|i1", [2**40]]]], [1], b"\0" * 8),
+        ([8, False, False, 5], [1], b"\0" * 8),
+    ],
+)
+def test_arrays_that_claim_what_is_not_there(spec, shape, raw):
+    refused(forged([wire.ARRAY, spec, shape, False, raw]), "not a valid payload")
+
+
+@pytest.mark.parametrize("spec", ["|O", "object", "f8,f8", "f8", "numpy.float64", "=l"])
+def test_only_spellings_that_are_written_are_read(spec):
+    with pytest.raises(ValueError, match="not a dtype that travels"):
+        dtype_from_spec(spec)
+
+
+def test_object_arrays_have_no_shape_that_fits():
+    with pytest.raises(ValueError, match="arrays of objects"):
+        check_shape((1,), np.dtype(object), 8)
+
+
+def test_labels_without_bytes_that_claim_to_be_many():
+    many = [wire.RANGE_INDEX, [wire.RANGE, 0, 10**12, 1], None]
+    codes = [wire.ARRAY, "|i1", [2], False, b"\0\1"]
+
+    refused(forged([wire.CATEGORICAL, codes, many, False]), "not a valid payload")
+    refused(forged([wire.MULTI_INDEX, [many], [codes], [None]]), "not a valid payload")
+    refused(forged([wire.FRAME, many, many]), "not a valid payload")
+    refused(forged([wire.SERIES, codes, many, None]), "not a valid payload")
+    refused(forged([wire.ARRAY, "<f8", many, False, b""]), "not a valid payload")
+    one = [wire.RANGE_INDEX, [wire.RANGE, 0, 1, 1], None]
+    assert "another length" in refused(forged([wire.FRAME, one, many, codes])).detail
+
+
+def test_values_that_no_frame_holds():
+    one = [wire.RANGE_INDEX, [wire.RANGE, 0, 1, 1], None]
+    none = [wire.RANGE_INDEX, [wire.RANGE, 0, 0, 1], None]
+
+    refused(forged([wire.FRAME_BLOCK, one, one, [wire.ARRAY, "<U1", [1, 1], False, b"a\0\0\0"]]))
+    refused(forged([wire.FRAME_BLOCK, none, one, [wire.ARRAY, "<f8", [1, 0], False, b""]]))
+    refused(forged([wire.FRAME_BLOCK, one, one, [wire.ARRAY, "<f8", [1], False, b"\0" * 8]]))
+
+
+def test_sparse_arrays_that_point_outside():
+    data = [wire.ARRAY, "<f8", [1], False, b"\0" * 8]
+
+    def places(*numbers):
+        return [
+            wire.ARRAY,
+            "<i4",
+            [len(numbers)],
+            False,
+            struct.pack(f"<{len(numbers)}i", *numbers),
+        ]
+
+    for name in ("csr_array", "csc_matrix", "lil_array"):
+        refused(forged([wire.SPARSE, name, [2, 2], data, places(5), places(0, 1, 1)]))
+        refused(forged([wire.SPARSE, name, [2, 2], data, places(-1), places(0, 1, 1)]))
+        refused(forged([wire.SPARSE, name, [2, 2], data, places(0), places(0, 9, 1)]))
+        refused(forged([wire.SPARSE, name, [10**12, 10**12], data, places(0), places(0, 1, 1)]))
+        refused(forged([wire.SPARSE, name, [2, 2], data, data, places(0, 1, 1)]))
+    for name in ("coo_array", "dok_matrix"):
+        refused(forged([wire.SPARSE, name, [2, 2], data, places(0), places(7)]))
+    refused(forged([wire.SPARSE, "dia_array", [2, 2], data, places(0, 1, 2)]))
+    refused(forged([wire.SPARSE, "random_array", [2, 2], data, data]))
+
+
+# -- places and markers
+
+
+def test_an_array_may_be_used_once_only():
+    large = np.zeros(5000)
+    bulk = [wire.BULK, 0, None]
+
+    refused(forged([bulk, bulk], (large,)), "mentions an array twice")
+    refused(forged([[wire.BULK, 1, None]], (large,)), "mentions an array that is not there")
+    refused(forged([[wire.BULK, -1, None]], (large,)), "mentions an array that is not there")
+    refused(forged([1], (large,)), "arrays that its header does not mention")
+    refused(forged(bulk, (np.array([None]),)), "no plain array")
+    refused(forged([wire.BULK, 0, "<i2"], (large,)), "not a valid payload")
+    refused(forged([wire.PICKLE, 0], (large,)), "holds a pickle")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        wire.TUPLE,
+        [1, wire.TUPLE],
+        {"a": wire.TUPLE},
+        {wire.TUPLE: 1},
+        [wire.TUPLE, wire.SET],
+        [[wire.TUPLE], wire.SET],
+    ],
+)
+def test_a_marker_where_none_belongs(value):
+    refused(forged(value), "marker outside of a tagged list")
+
+
+@pytest.mark.parametrize("marker", [ExtType(0, b""), ExtType(127, b""), ExtType(1, b"x")])
+def test_a_marker_of_no_kind(marker):
+    refused(forged([marker, 1]), "marker of an unknown kind")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [wire.SET, [1]],
+        {"a": {"b": [wire.SET, {}]}},
+        [wire.ORDERED_DICT, 5],
+        [wire.COUNTER, "abc"],
+        [wire.DEFAULT_DICT, "eval", {}],
+        [wire.BIG_INT, 5],
+        [wire.COMPLEX, 1, 2.0],
+        [wire.DATETIME, 2020, 13, 1, 0, 0, 0, 0, 0, None],
+        [wire.DATETIME, b"\x07\xe4\x01\x01\xff\xff\xff\0\0\0"],
+        [wire.TIME, 99, 0, 0, 0, 0, None],
+        [wire.TIMEDELTA, 10**10, 0, 0],
+        [wire.TIMEZONE, [wire.TIMEDELTA, 5, 0, 0], None],
+        [wire.ZONE_INFO, "../../etc/passwd"],
+        [wire.DECIMAL, "many"],
+        [wire.DECIMAL, [1]],
+        [wire.UUID, b"short"],
+        [wire.RANGE, 0, 1, 0],
+        [wire.MISSING, "__class__"],
+        [wire.STRINGS, "python", "nan", ["a", 5]],
+        [wire.PERIODS, [wire.ARRAY, "<i8", [1], False, b"\0" * 8], "no such step"],
+        [wire.TIMESTAMP, [wire.SCALAR, "<M8[ns]", b"\0" * 8], "dateutil//etc/passwd", 0],
+        [wire.TIMESTAMP, [wire.SCALAR, "<M8[ns]", b"\0" * 8], "Europe/Berlin", 0],
+        [wire.MOMENTS, [wire.ARRAY, "<M8[ns]", [1], False, b"\0" * 8], "Europe/Berlin"],
+        [wire.ESTIMATOR, b"no archive"],
+        [wire.USER_TYPE, "os.system", "true"],
+        [wire.TEXT_SCALAR, 5],
+        [wire.MASKED, 1],
+        [
+            wire.MASKED_ARRAY,
+            [wire.ARRAY, "|i1", [1], False, b"a"],
+            None,
+            [wire.RANGE, 0, 9, 1],
+            False,
+        ],
+    ],
+    ids=lambda value: "",
+)
+def test_parts_that_do_not_fit_their_kind(value):
+    refused(forged(value))
+
+
+def test_invalid_text_is_refused():
+    refused(Payload(b"\x93\xa5flame\x01\xa2\xff\xfe"), "UnicodeDecodeError")
+
+
+def test_a_pickle_does_not_run_without_permission(tmp_path):
+    witness = tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(witness),)
+
+    bytes_ = pickle.dumps(Attack())
+    refused(forged([wire.PICKLE, bytes_]), "holds a pickle")
+    refused(forged({"a": [(wire.PICKLE, bytes_)]}), "holds a pickle")
+    assert not witness.exists()
+
+    decode(forged([wire.PICKLE, bytes_]), allow_pickle=True)
+    assert witness.exists()
+
+
+# -- raw arrays
+
+
+def npy(header: str, body: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    text = header.encode("latin-1")
+    width = "<H" if version == b"\x01\x00" else "<I"
+    return b"\x93NUMPY" + version + struct.pack(width, len(text)) + text + body
+
+
+GOOD = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04 an archive",
+        npy_bytes(np.zeros(3))[:-1],
+        npy_bytes(np.zeros(3)) + b"\0",
+        npy_bytes(np.zeros(3))[:60],
+        npy(GOOD.replace("(1,)", "(2000000000,)"), b"\0" * 8),
+        npy(GOOD.replace("(1,)", "(99999999999999999999,)"), b"\0" * 8),
+        npy(GOOD.replace("(1,)", "(0, 99999999999999)")),
+        npy(GOOD.replace("(1,)", "(-1,)"), b"\0" * 8),
+        npy(GOOD.replace("(1,)", "(" + "1, " * 80 + "1)"), b"\0" * 8),
+        npy(GOOD.replace("<f8", "|S0").replace("(1,)", "(99999999999,)")),
+        npy(GOOD.replace("<f8", "|O"), b"\0" * 8),
+        npy(GOOD.replace("'<f8'", "[('a', '|O')]"), b"\0" * 8),
+        npy(GOOD.replace("'<f8'", "[('a', '<f8')]"), b"\0" * 8),
+        npy(GOOD.replace("'<f8'", "__import__('os')"), b"\0" * 8),
+        npy(GOOD.replace("<f8", "<f8,<f8"), b"\0" * 16),
+        npy(GOOD.replace("False", "1"), b"\0" * 8),
+        npy("(" * 5000, b"\0" * 8),
+        npy(GOOD[:-1] + " " * 20_000 + "\n", b"\0" * 8),
+        npy(GOOD[:-2] + "1" * 9000, b"\0" * 8),
+        npy(GOOD, b"\0" * 8, b"\x04\x00"),
+        npy(GOOD, b"\0" * 8, b"\x02\x00")[:11],
+        b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + GOOD.encode() + b"\0" * 8,
+    ],
+    ids=range(24),
+)
+def test_forged_npy_bytes(data):
+    record = ArrayRecord({"0": Array("", (), "numpy.ndarray", data)})
+    with little_memory(), pytest.raises(PayloadError, match="not valid"):
+        array_from_npy(data)
+    with little_memory(), pytest.raises(PayloadError, match="not valid"):
+        from_record(record)
+
+
+@pytest.mark.parametrize("version", [b"\x01\x00", b"\x02\x00", b"\x03\x00"])
+def test_every_npy_version_is_read(version):
+    assert array_from_npy(npy(GOOD, struct.pack("<d", 2.5), version)).tolist() == [2.5]
+
+
+def test_a_forged_array_in_a_record_is_not_given_to_numpy():
+    record = ArrayRecord(
+        {
+            "0": Array(np.frombuffer(encode(np.zeros(5000)).header, np.uint8)),
+            "1": Array("<f8", (5000,), "numpy.ndarray", npy(GOOD.replace("1,", f"{2 * 10**9},"))),
+        }
+    )
+    with little_memory(), pytest.raises(PayloadError):
+        from_record(record)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.integers(0, 130), byte=st.integers(0, 255))
+def test_changed_npy_bytes_give_an_array_or_a_refusal(place, byte):
+    data = bytearray(npy_bytes(np.arange(3.0)))
+    data[place] = byte
+    with little_memory(), suppress(PayloadError):
+        array_from_npy(bytes(data))
+
+
+# -- estimators
+
+
+def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as writer:
+        for name, content in members.items():
+            writer.writestr(name, content)
+    return file.getvalue()
+
+
+def node(file: str) -> dict[str, object]:
+    return {
+        "__class__": "ndarray",
+        "__module__": "numpy",
+        "__loader__": "NdArrayNode",
+        "type": "numpy",
+        "file": file,
+    }
+
+
+def schema(*files: str) -> bytes:
+    content = {
+        "__class__": "list",
+        "__module__": "builtins",
+        "__loader__": "ListNode",
+        "content": [node(file) for file in files],
+        "protocol": 2,
+        "_skops_version": "0.16.0",
+    }
+    return json.dumps(content).encode()
+
+
+HUGE = npy(GOOD.replace("1,", f"{2 * 10**9},"), b"\0" * 8)
+ZEROS = npy_bytes(np.zeros(50_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (archive({"schema.json": schema("a.npy"), "a.npy": HUGE}), "does not fit its bytes"),
+        (archive({"schema.json": schema("a.bin"), "a.bin": HUGE}), "does not fit its bytes"),
+        (
+            archive({"schema.json": schema("a.npy"), "a.npy": ZEROS}, zipfile.ZIP_DEFLATED),
+            "a compressed member",
+        ),
+        (
+            archive({"schema.json": schema("a.npy"), "a.npy": archive({"x.npy": HUGE})}),
+            "an archive in the archive",
+        ),
+        (
+            archive({"schema.json": schema(*["a.npy"] * 300), "a.npy": ZEROS}),
+            "read again and again",
+        ),
+        (archive({"schema.json": b"[" * 5000}), "recursion"),
+        (archive({"other.json": b"{}"}), "schema.json"),
+        (archive({"schema.json": schema("missing.npy")}), "missing.npy"),
+        (
+            archive({"schema.json": schema().replace(b"builtins", b"subprocess")}),
+            "Untrusted types",
+        ),
+        (b"no archive", "not a zip file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_forged_skops_files(data, reason):
+    assert reason in refused(forged([wire.ESTIMATOR, data])).detail
+
+
+def test_two_members_of_one_name():
+    data = archive({"schema.json": schema(), "schema.jsoN": schema()})
+
+    detail = refused(forged([wire.ESTIMATOR, data.replace(b".jsoN", b".json")])).detail
+    assert detail == "two members of one name"
+
+
+def test_a_skops_file_whose_members_overlap():
+    data = bytearray(archive({"schema.json": schema("a.npy"), "a.npy": ZEROS, "b.npy": b""}))
+    entry = data.rindex(b"PK\x01\x02")
+    first = data.index(b"PK\x03\x04", 30)
+    # the directory's last entry now describes the first array too
+    struct.pack_into("<II", data, entry + 20, len(ZEROS), len(ZEROS))
+    struct.pack_into("<I", data, entry + 42, first)
+
+    detail = refused(forged([wire.ESTIMATOR, bytes(data)])).detail
+    assert detail == "members larger than the file"

@@ -1,0 +1,91 @@
+"""The law, for scipy.sparse and for fitted scikit-learn estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from flame_flwr.payload import decode, encode
+
+DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, 0], [2.5, 0, -1, 0], [0, 0, 0, 7]])
+FORMATS = [
+    f"{kind}_{family}"
+    for kind in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+    for family in ("array", "matrix")
+]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i2", "c16", "?"])
+def test_every_sparse_format(name, dtype, same, travel):
+    value = getattr(sp, name)(DENSE.astype(dtype))
+
+    assert same(value, travel(value))
+    assert (travel(value).toarray() == DENSE.astype(dtype)).all()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_empty_sparse_array(name, same, travel):
+    value = getattr(sp, name)((3, 2), dtype="f4")
+
+    assert same(value, travel(value))
+
+
+def test_odd_sparse_arrays(same, travel):
+    wide = sp.csr_array(DENSE)
+    wide.indices, wide.indptr = wide.indices.astype("i8"), wide.indptr.astype("i8")
+    unsorted = sp.csr_array(([1.0, 2.0], [3, 0], [0, 2]), shape=(1, 4))
+    value = {
+        "wide": wide,
+        "unsorted": unsorted,
+        "explicit zero": sp.csr_array(([0.0], [1], [0, 1]), shape=(1, 4)),
+        "repeated": sp.coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=(2, 2)),
+        "one axis": sp.coo_array(np.array([0.0, 1.0, 0.0])),
+        "three axes": sp.coo_array(np.ones((2, 2, 2))),
+        "csr of one axis": sp.csr_array(np.array([0.0, 1.0, 0.0])),
+        "blocks": sp.bsr_array(DENSE, blocksize=(2, 2)),
+        "large": sp.random_array((400, 400), density=0.1, format="csc", rng=1),
+    }
+
+    assert same(value, travel(value))
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(60, 4))
+    return features, (features[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(C=0.5),
+        GaussianNB(),
+        KMeans(2, n_init=1, random_state=1),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_fitted_estimators(model, data, travel):
+    features, labels = data
+    model.fit(features, labels)
+    result = travel({"model": model})["model"]
+
+    assert type(result) is type(model)
+    assert repr(result) == repr(model)
+    np.testing.assert_array_equal(result.predict(features), model.predict(features))
+
+
+def test_an_estimator_has_the_same_coefficients_bit_by_bit(data, same):
+    model = LogisticRegression().fit(*data)
+    result = decode(encode(model))
+
+    assert same(model.coef_, result.coef_)
+    assert same(model.classes_, result.classes_)
