@@ -1,0 +1,56 @@
+"""The ClientApp of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flwr.clientapp import ClientApp
+
+from flame_flwr.clients.client import StarClient
+
+if TYPE_CHECKING:
+    from flwr.app import Context
+
+    from flame_flwr.clients.node import NodePlan
+    from flame_flwr.flower import Client
+
+__all__ = ["make_client_app"]
+
+
+class _ClientFn:
+    """Makes a node's client; an object and not a closure, so that Ray pickles it by reference."""
+
+    def __init__(self, plan: NodePlan, client: type[StarClient]) -> None:
+        self.plan = plan
+        self.client = client
+
+    def __call__(self, context: Context) -> Client:
+        return self.client(self.plan, context).to_client()
+
+
+class StarClientApp(ClientApp):
+    """A ``ClientApp`` that pickles as its plan: a simulation sends it with every message."""
+
+    def __init__(self, plan: NodePlan, client: type[StarClient], mods: list[Any] | None) -> None:
+        super().__init__(_ClientFn(plan, client), mods=mods)
+        self._made_from = (plan, client, mods)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (StarClientApp, self._made_from)
+
+
+def make_client_app(
+    plan: NodePlan, client: type[StarClient] = StarClient, mods: list[Any] | None = None
+) -> ClientApp:
+    """Return the ClientApp that runs `plan` on a node.
+
+    Parameters
+    ----------
+    plan : NodePlan
+        The model's part for nodes.
+    client : type of StarClient
+        A subclass of a user's own, where there is one.
+    mods : list of callables, optional
+        Flower's message mods.
+    """
+    return StarClientApp(plan, client, mods)

@@ -1,0 +1,288 @@
+"""``StarClient``: an analyzer as a Flower ``NumPyClient``.
+
+Flower makes a client for every message. It reads the round, restores the analyzer as it entered
+that round, runs it, saves it, and answers.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr import __version__
+from flame_flwr.clients import state
+from flame_flwr.clients.node import Node
+from flame_flwr.config import NodeSettings, RunSettings
+from flame_flwr.data import open_data
+from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.workdir import scratch_folder
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.flower import (
+    NUMPY,
+    Client,
+    Code,
+    EvaluateIns,
+    EvaluateRes,
+    FitIns,
+    FitRes,
+    GetPropertiesIns,
+    GetPropertiesRes,
+    NumPyClient,
+    Parameters,
+    Scalar,
+    Status,
+    runtime,
+)
+from flame_flwr.identity import Identity
+from flame_flwr.log import logger, show
+from flame_flwr.payload import WIRE_VERSION, array_from_npy, from_arrays, npy_bytes, to_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flwr.app import Context
+
+    from flame_flwr.clients.node import NodePlan
+    from flame_flwr.data import NodeData
+
+__all__ = ["StarClient"]
+
+_LOADED: dict[tuple[int, int], Any] = {}
+"""Data that this process has loaded, by run and node: of one run at a time."""
+
+
+class StarClient(NumPyClient):
+    """One node's client, for one message.
+
+    Subclasses may override :meth:`fit` and :meth:`evaluate` and call the base class's. What they
+    raise is answered as a failure without its text, like an analyzer's own exception.
+
+    Parameters
+    ----------
+    plan : NodePlan
+        The model's part for nodes.
+    context : Context
+        Flower's, of this node and run.
+    """
+
+    def __init__(self, plan: NodePlan, context: Context) -> None:
+        self.plan = plan
+        self.context = context
+
+    def get_properties(self, config: dict[str, Scalar]) -> dict[str, Scalar]:
+        """Say hello: who this node is, after a look at its config and its data source.
+
+        Returns
+        -------
+        dict
+            ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
+            simulation).
+
+        Raises
+        ------
+        ConfigError, DataError
+            A wrong node config; a data source that is missing or empty.
+        """
+        data = self.open_data()
+        if data is not None:
+            data.check()
+        return {
+            "name": self._name(),
+            "framework": __version__,
+            "wire": WIRE_VERSION,
+            "evaluates": self.plan.evaluates,
+            "partitions": self._settings().num_partitions,
+        }
+
+    def fit(
+        self, parameters: list[np.ndarray], config: dict[str, Scalar]
+    ) -> tuple[list[np.ndarray], int, dict[str, Scalar]]:
+        """Run one round of the analyzer.
+
+        Parameters
+        ----------
+        parameters : list of ndarray
+            The last aggregate as :func:`flame_flwr.payload.to_arrays` gives it.
+        config : dict
+            ``round`` (from 1) and, in the node's first round, ``analyzers``: all ids, as JSON.
+
+        Returns
+        -------
+        parameters : list of ndarray
+            The result, in the same form.
+        num_examples : int
+            1: nodes count alike to strategies of Flower's that weigh by it.
+        metrics : dict
+            ``seconds`` of analysis.
+        """
+        number = int(config["round"])
+        node = self._node(config)
+        state.restore(self.context, number, node, first="analyzers" in config)
+        aggregate = from_arrays(parameters) if parameters or number > 1 else None
+        started = time.perf_counter()
+        payload = node.round(number, aggregate)
+        seconds = time.perf_counter() - started
+        state.save(self.context, number + 1, node)
+        return to_arrays(payload), 1, {"seconds": seconds}
+
+    def evaluate(
+        self, parameters: list[np.ndarray], config: dict[str, Scalar]
+    ) -> tuple[float, int, dict[str, Scalar]]:
+        """Score the last aggregate with the analyzer's ``evaluation_method``.
+
+        Returns
+        -------
+        loss : float
+            0.0: a STAR analysis has no loss of its own.
+        num_examples : int
+            1.
+        metrics : dict
+            The numbers that ``evaluation_method`` returned.
+        """
+        number = int(config["round"])
+        node = self._node(config)
+        state.restore(self.context, number + 1, node, first="analyzers" in config)
+        scores = node.evaluate(from_arrays(parameters), number)
+        return 0.0, 1, dict(scores)
+
+    def open_data(self) -> NodeData | None:
+        """Return where this node's data comes from: what its config names. A hook for subclasses.
+
+        Raises
+        ------
+        ConfigError
+            No `data` in the node config, or an analyst's `data` on a deployment.
+        """
+        if self.plan.data_type == "none":
+            return None
+        settings = self._settings()
+        of_run = RunSettings.from_config(self.context.run_config).data
+        if of_run and runtime() == "deployment":
+            raise ConfigError(
+                "`data` in the run config is for simulations: on a deployment each hospital "
+                "names its data in its own node config"
+            )
+        locations = settings.data or of_run
+        if not locations:
+            raise ConfigError("this node's config has no `data`: it names what the node reads")
+        return open_data(locations, self.context)
+
+    def to_client(self) -> Client:
+        """Return the Flower client that checks what arrives and answers failures safely."""
+        return _CheckedClient(self)
+
+    def called(self) -> str:
+        """Return this node's name, or Flower's node id where its config is wrong."""
+        try:
+            return self._name()
+        except ConfigError:
+            return str(self.context.node_id)
+
+    def _settings(self) -> NodeSettings:
+        return NodeSettings.from_config(self.context.node_config)
+
+    def _name(self) -> str:
+        settings = self._settings()
+        if settings.name:
+            return settings.name
+        if settings.partition_id is not None:
+            return f"node-{settings.partition_id}"
+        return str(self.context.node_id)
+
+    def _node(self, config: dict[str, Scalar]) -> Node:
+        partners = config.get("analyzers")
+        if partners is not None:
+            state.save_partners(self.context, tuple(json.loads(str(partners))))
+        analyzers = state.load_partners(self.context)
+        if analyzers is None:
+            raise NodeFailedError(
+                "this node has lost what it knew of the run, as a restarted SuperNode does; "
+                "start the analysis again"
+            )
+        run = RunSettings.from_config(self.context.run_config)
+        identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
+        node = Node(self.plan, identity, self.open_data())
+        node.use_data(self._loaded(node))
+        return node
+
+    def _loaded(self, node: Node) -> Any:
+        """Return the node's data, loaded by the first message of the run in this process."""
+        key = (self.context.run_id, self.context.node_id)
+        if key not in _LOADED:
+            for other in [other for other in _LOADED if other[0] != key[0]]:
+                del _LOADED[other]
+            _LOADED[key] = node.data()
+        return _own_containers(_LOADED[key])
+
+    def _shares_tracebacks(self) -> bool:
+        share = self.context.node_config.get("share-tracebacks")
+        return bool(share) if isinstance(share, bool) else runtime() != "deployment"
+
+
+class _CheckedClient(Client):
+    """Flower's ``Client`` around a :class:`StarClient`.
+
+    Unlike Flower's own wrapper it never hands bytes to ``np.load``, which believes a header's
+    sizes, and never lets an exception's text into a reply.
+    """
+
+    def __init__(self, client: StarClient) -> None:
+        self.client = client
+
+    def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:
+        """Answer hello, or why the node cannot take part."""
+        properties, failure = self._guarded(lambda: self.client.get_properties(ins.config), "hello")
+        if properties is None:
+            partitions = self.client.context.node_config.get("num-partitions", 0)
+            name = self.client.called()
+            properties = {"failure": failure, "name": name, "partitions": partitions}
+        return GetPropertiesRes(_OK, properties)
+
+    def fit(self, ins: FitIns) -> FitRes:
+        """Answer a round, or why it failed."""
+
+        def answer() -> FitRes:
+            arrays, examples, metrics = self.client.fit(_arrays(ins.parameters), ins.config)
+            tensors = [npy_bytes(array) for array in arrays]
+            return FitRes(_OK, Parameters(tensors, NUMPY), examples, metrics)
+
+        result, failure = self._guarded(answer, f"round {ins.config.get('round')!r}")
+        return result or FitRes(_OK, Parameters([], NUMPY), 0, {"failure": failure})
+
+    def evaluate(self, ins: EvaluateIns) -> EvaluateRes:
+        """Answer the evaluation, or why it failed."""
+
+        def answer() -> EvaluateRes:
+            loss, examples, metrics = self.client.evaluate(_arrays(ins.parameters), ins.config)
+            return EvaluateRes(_OK, loss, examples, metrics)
+
+        result, failure = self._guarded(answer, "evaluation")
+        return result or EvaluateRes(_OK, 0.0, 0, {"failure": failure})
+
+    def _guarded(self, answer: Callable[[], Any], what: str) -> tuple[Any, bytes]:
+        show()
+        try:
+            if runtime() == "process":
+                return answer(), b""
+            with scratch_folder():
+                return answer(), b""
+        except (Exception, SystemExit) as error:
+            logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)
+            return None, Failure.of(error, share=self.client._shares_tracebacks()).to_json()
+
+
+_OK = Status(Code.OK, "Success")
+
+
+def _arrays(parameters: Parameters) -> list[np.ndarray]:
+    return [array_from_npy(tensor) for tensor in parameters.tensors]
+
+
+def _own_containers(data: Any) -> Any:
+    """Return new lists and dicts around the same files: a round may change its own only."""
+    if isinstance(data, list) and all(isinstance(files, dict) for files in data):
+        return [dict(files) for files in data]
+    return data

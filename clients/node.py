@@ -1,0 +1,175 @@
+"""One node of an analysis: its data, its analyzer, one round at a time.
+
+The same class runs under Flower (:class:`flame_flwr.clients.StarClient`) and in process
+(:mod:`flame_flwr.engine.local`), so that user code meets the same rules everywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import ModelError
+from flame_flwr.payload import Payload, decode, encode
+from flame_flwr.star.handle import FlameHandle
+
+if TYPE_CHECKING:
+    from flame_flwr.data.source import NodeData
+    from flame_flwr.identity import Identity
+    from flame_flwr.star.nodes import StarAnalyzer, StarNode
+
+__all__ = ["Node", "NodePlan", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """What every node needs to know of a model. It is pickled to simulated nodes.
+
+    Parameters
+    ----------
+    analyzer : type of StarAnalyzer
+        The user's class.
+    analyzer_kwargs : dict
+        For its constructor; every node gets a copy of its own.
+    data_type : {'s3', 'fhir', 'none'}
+        Which data :meth:`Node.round` loads.
+    query : str, list of str or None
+        What is asked of the data.
+    allow_pickle : bool
+        Whether a value that cannot travel otherwise is pickled.
+    """
+
+    analyzer: type[StarAnalyzer]
+    analyzer_kwargs: dict[str, Any] = field(default_factory=dict)
+    data_type: str = "none"
+    query: str | list[str] | None = None
+    allow_pickle: bool = False
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the analyzer has the optional ``evaluation_method``."""
+        return callable(getattr(self.analyzer, "evaluation_method", None))
+
+
+class Node:
+    """One analyzer with its data.
+
+    Parameters
+    ----------
+    plan : NodePlan
+        The model's part for nodes.
+    identity : Identity
+        Who this node is, and who else takes part.
+    data : NodeData, optional
+        Where its data comes from; ``None`` for ``data_type='none'``.
+    """
+
+    def __init__(self, plan: NodePlan, identity: Identity, data: NodeData | None) -> None:
+        self.plan = plan
+        self.identity = identity
+        self.handle = FlameHandle(identity, data)
+        self.analyzer: StarAnalyzer | None = None
+        self._source = data
+        self._data: Any = None
+        self._loaded = False
+
+    def round(self, number: int, aggregate: Payload | None) -> Payload:
+        """Analyze this node's data once.
+
+        Parameters
+        ----------
+        number : int
+            The round, from 1.
+        aggregate : Payload or None
+            The last aggregate; ``None`` in the first round.
+
+        Returns
+        -------
+        Payload
+            The analyzer's result.
+        """
+        self.handle._enter_round(number)
+        analyzer = self._analyzer()
+        analyzer.num_iterations = number - 1
+        if aggregate is not None:
+            analyzer.latest_result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
+        result = analyzer.analyze(self.data())
+        if self.handle._held_back:
+            self.handle._flush()
+        return encode(result, allow_pickle=self.plan.allow_pickle)
+
+    def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
+        """Score the last aggregate on this node's data with ``evaluation_method``.
+
+        Parameters
+        ----------
+        aggregate : Payload
+            The last aggregate.
+        rounds : int
+            How many rounds were run: the analyzer's ``num_iterations``.
+        """
+        analyzer = self._analyzer()
+        analyzer.num_iterations = rounds
+        analyzer.latest_result = result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
+        scores = analyzer.evaluation_method(self.data(), result)  # type: ignore[attr-defined]
+        self.handle._flush()
+        return _numbers(scores, type(analyzer).__name__)
+
+    def data(self) -> Any:
+        """Return the node's data, loaded at the first call."""
+        if not self._loaded:
+            plan = self.plan
+            if self._source is not None and plan.data_type in ("s3", "fhir"):
+                self._data = self._source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
+            self._loaded = True
+        return self._data
+
+    def use_data(self, data: Any) -> None:
+        """Take data that this process has loaded before, instead of loading it."""
+        self._data, self._loaded = data, True
+
+    def _analyzer(self) -> StarAnalyzer:
+        if self.analyzer is None:
+            self.analyzer = build(self.plan.analyzer, self.handle, self.plan.analyzer_kwargs)
+        return self.analyzer
+
+
+def build(cls: type[Any], flame: FlameHandle, kwargs: dict[str, Any]) -> Any:
+    """Construct a user's analyzer or aggregator, with a copy of its keyword arguments.
+
+    Raises
+    ------
+    ModelError
+        Its ``__init__`` does not call ``super().__init__(flame)``.
+    """
+    instance: StarNode = cls(flame, **copy.deepcopy(kwargs))
+    if getattr(instance, "flame", None) is not flame or not hasattr(instance, "num_iterations"):
+        raise ModelError(
+            f"{cls.__name__}.__init__ must call super().__init__(flame) before anything else"
+        )
+    return instance
+
+
+def _numbers(scores: Any, owner: str) -> dict[str, float]:
+    if not isinstance(scores, dict):
+        raise ModelError(
+            f"{owner}.evaluation_method must return a dict of numbers, not {type(scores).__name__}"
+        )
+    for key, value in scores.items():
+        if not isinstance(key, str) or not isinstance(value, numbers.Real):
+            raise ModelError(
+                f"{owner}.evaluation_method must return a dict of numbers by name; "
+                f"an entry is {type(key).__name__}: {type(value).__name__}",
+                detail=f"{key!r}: {value!r}",
+            )
+    return {key: _number(value, owner) for key, value in scores.items()}
+
+
+def _number(value: Any, owner: str) -> float:
+    if not isinstance(value, numbers.Integral):
+        return float(value)
+    if not -(2**63) <= int(value) < 2**63:
+        raise ModelError(f"{owner}.evaluation_method returned an integer of more than 64 bits")
+    return int(value)

@@ -1,0 +1,99 @@
+"""What a strategy holds: an object that takes the nodes' values and makes the aggregate.
+
+A strategy owns messages, waiting and failures; an aggregation owns the arithmetic. One
+aggregation lives for one run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flame_flwr.star.nodes import StarAggregator
+
+__all__ = ["Aggregation", "Finished", "StarAggregation"]
+
+
+class Finished(NamedTuple):
+    """The end of a round: the aggregate, whether to stop, and why."""
+
+    aggregate: Any
+    converged: bool
+    reason: str
+
+
+class Aggregation(Protocol):
+    """Takes values as they arrive, gives one aggregate a round."""
+
+    def begin(self, number: int) -> None:
+        """Start round `number`, counted from 1."""
+
+    def add(self, node: str, value: Any) -> None:
+        """Take one node's value. Nodes come in any order; the aggregate must not show it."""
+
+    def finish(self) -> Finished:
+        """Make the aggregate of what was added since :meth:`begin`."""
+
+    def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Turn the last aggregate into what is written; `evaluations` in participant order."""
+
+
+class StarAggregation:
+    """Runs a user's aggregator: collects the round's values, then hands over the list.
+
+    Parameters
+    ----------
+    aggregator : StarAggregator
+        The instance; it lives for the whole run.
+    nodes : sequence of str
+        All nodes, in participant order: the order of the list it is given.
+    simple_analysis : bool
+        One round and no more.
+    """
+
+    def __init__(
+        self, aggregator: StarAggregator, nodes: Sequence[str], simple_analysis: bool
+    ) -> None:
+        self.aggregator = aggregator
+        self._nodes = list(nodes)
+        self._simple = simple_analysis
+        self._values: dict[str, Any] = {}
+
+    def begin(self, number: int) -> None:
+        """Forget the last round's values and tell the aggregator's log which round it is."""
+        self._values = {}
+        self.aggregator.flame._enter_round(number)
+
+    def add(self, node: str, value: Any) -> None:
+        """Keep one node's value."""
+        self._values[node] = value
+
+    def finish(self) -> Finished:
+        """Run ``aggregate`` on the values in participant order."""
+        answered = [node for node in self._nodes if node in self._values]
+        values = [self._values.pop(node) for node in answered]
+        self.aggregator.answered_node_ids = answered
+        aggregate, converged = self.aggregator.aggregate(values, self._simple)
+        self.aggregator.flame._flush()
+        reason = ""
+        if self._simple:
+            reason = "a simple analysis has one round"
+        elif converged:
+            reason = "has_converged returned True"
+        elif self.aggregator.finished:
+            reason = "the aggregator called node_finished"
+        return Finished(aggregate, bool(reason), reason)
+
+    def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Call the aggregator's ``final_method`` where it has one."""
+        final_method = getattr(self.aggregator, "final_method", None)
+        if final_method is not None:
+            if evaluations:
+                self.aggregator.answered_node_ids = list(evaluations)
+            aggregate = final_method(aggregate, list(evaluations.values()))
+        self.aggregator.node_finished()
+        self.aggregator.flame.set_progress(100)
+        self.aggregator.flame._flush()
+        return aggregate

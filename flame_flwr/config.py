@@ -1,0 +1,183 @@
+"""Every configuration key, in one table, and the checks of their values.
+
+The run config is the analyst's (``[tool.flwr.app.config]`` and ``--run-config``); the node
+config is the hospital's (``flower-supernode --node-config``). A key that is not here is refused,
+unless it stands in a table of the app's own (``[tool.flwr.app.config.mine]``, read as
+``mine.key``), which the framework leaves alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flame_flwr.errors import ConfigError
+from flame_flwr.identity import AGGREGATOR_ID
+
+__all__ = ["NODE_KEYS", "RUN_KEYS", "Key", "NodeSettings", "RunSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One configuration key.
+
+    Parameters
+    ----------
+    type : type or tuple of types
+        What a value may be.
+    default : Any
+        The value where the key is not given.
+    doc : str
+        What it is for, one line: the README's table is made of these.
+    """
+
+    type: type | tuple[type, ...]
+    default: Any
+    doc: str
+
+
+RUN_KEYS: dict[str, Key] = {
+    "nodes": Key(
+        (int, str),
+        0,
+        "how many nodes to wait for, or their names with commas between; "
+        "a simulation knows it by itself",
+    ),
+    "min-nodes": Key(int, 2, 'with on-failure = "skip": go on with at least so many nodes'),
+    "on-failure": Key(
+        str, "abort", '"abort" ends the run when a node fails, "skip" goes on without it'
+    ),
+    "node-timeout": Key((int, float), 600.0, "seconds to wait for the expected nodes"),
+    "round-timeout": Key((int, float), 3600.0, "seconds to wait for the answers of a round"),
+    "max-rounds": Key(int, 1000, "the run fails when it has not converged after so many rounds"),
+    "results": Key(
+        str,
+        "",
+        "folder for the results on the server's host, an absolute path; "
+        "`~/flame-results` where empty",
+    ),
+    "analysis-id": Key(str, "analysis", "what `flame.get_analysis_id()` returns"),
+    "project-id": Key(str, "project", "what `flame.get_project_id()` returns"),
+    "data": Key(
+        str,
+        "",
+        "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
+        "`file:///path` or `package.module:function`; several with `;` between",
+    ),
+}
+
+NODE_KEYS: dict[str, Key] = {
+    "name": Key(str, "", "the node's id in the analysis; without it, Flower's node id"),
+    "data": Key(str, "", "what this node reads; forms as in the run config's `data`"),
+    "share-tracebacks": Key(
+        bool, False, "whether the text of an error may leave the node (in a simulation it may)"
+    ),
+    "partition-id": Key(int, 0, "set by Flower's simulation runtime"),
+    "num-partitions": Key(int, 0, "set by Flower's simulation runtime"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """The run config, checked. Attributes are :data:`RUN_KEYS`, with ``_`` for ``-``.
+
+    Raises
+    ------
+    ConfigError
+        From :meth:`from_config`, for an unknown key or a value that cannot be.
+    """
+
+    nodes: int | tuple[str, ...]
+    min_nodes: int
+    on_failure: str
+    node_timeout: float
+    round_timeout: float
+    max_rounds: int
+    results: str
+    analysis_id: str
+    project_id: str
+    data: str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> RunSettings:
+        """Check a run config as Flower gives it: flat, dots for tables."""
+        values = _checked(config, RUN_KEYS, "the run config")
+        if isinstance(values["nodes"], str):
+            values["nodes"] = _names(values["nodes"])
+        for key in ("min-nodes", "max-rounds", "node-timeout", "round-timeout"):
+            if not 0 < values[key] < math.inf:
+                raise ConfigError(
+                    f"`{key}` in the run config must be a finite number above 0, not {values[key]}"
+                )
+        if not isinstance(values["nodes"], tuple) and values["nodes"] < 0:
+            raise ConfigError(f"`nodes` in the run config must not be {values['nodes']}")
+        if values["on-failure"] not in ("abort", "skip"):
+            raise ConfigError(
+                f'`on-failure` in the run config is "abort" or "skip", not "{values["on-failure"]}"'
+            )
+        return cls(**{key.replace("-", "_"): value for key, value in values.items()})
+
+    def with_round_timeout(self, seconds: float) -> RunSettings:
+        """Return the same settings with another ``round-timeout``."""
+        return replace(self, round_timeout=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """The node config, checked. Attributes are :data:`NODE_KEYS`, with ``_`` for ``-``.
+
+    ``share_tracebacks`` is ``None`` where the node does not say.
+    """
+
+    name: str
+    data: str
+    share_tracebacks: bool | None
+    partition_id: int | None
+    num_partitions: int
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> NodeSettings:
+        """Check a node config as Flower gives it."""
+        values = _checked(config, NODE_KEYS, "the node config")
+        name = values["name"].strip()
+        if name == AGGREGATOR_ID:
+            raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
+        return cls(
+            name=name,
+            data=values["data"],
+            share_tracebacks=config.get("share-tracebacks"),
+            partition_id=config.get("partition-id"),
+            num_partitions=values["num-partitions"],
+        )
+
+
+def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> dict[str, Any]:
+    for name, value in config.items():
+        if "." in name:
+            continue
+        if name not in keys:
+            near = difflib.get_close_matches(name, keys, n=1)
+            mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(keys)}"
+            raise ConfigError(f"unknown key `{name}` in {where}; {mend}")
+        allowed = keys[name].type
+        boolean = isinstance(value, bool) and allowed is not bool
+        if boolean or not isinstance(value, allowed):
+            types = allowed if isinstance(allowed, tuple) else (allowed,)
+            expected = " or ".join(kind.__name__ for kind in types)
+            raise ConfigError(
+                f"`{name}` in {where} must be {expected}, not {type(value).__name__}",
+                detail=repr(value),
+            )
+    return {name: config.get(name, key.default) for name, key in keys.items()}
+
+
+def _names(text: str) -> tuple[str, ...] | int:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(names) == 1 and names[0].isdecimal():
+        return int(names[0])
+    if len(set(names)) < len(names):
+        raise ConfigError("`nodes` in the run config names a node twice", detail=text)
+    return names or 0

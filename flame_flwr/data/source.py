@@ -1,0 +1,320 @@
+"""Data sources of a node, and the view of them that analyzers and the handle get.
+
+A source is named by a location: a folder (``/srv/pasc``, ``file:///srv/pasc``) or a function
+(``package.module:function``, called with Flower's ``Context``). This module reads; it does not
+decide which node may use what.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from flame_flwr.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from flwr.app import Context
+
+__all__ = [
+    "DataKind",
+    "FolderSource",
+    "FunctionSource",
+    "NodeData",
+    "SourceData",
+    "SplitData",
+    "open_data",
+    "read_folder",
+]
+
+DataKind = Literal["s3", "fhir"]
+_T = TypeVar("_T")
+Query = str | Sequence[str] | None
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class NodeData(Protocol):
+    """A node's data as the client and the handle ask for it."""
+
+    def check(self) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read."""
+
+    def load(self, kind: DataKind, query: Query) -> Any:
+        """Return the data that an analyzer of this ``data_type`` gets for this query."""
+
+    def describe(self) -> list[dict[str, str]]:
+        """Return a dict with ``id``, ``name`` and ``type`` for every source."""
+
+
+class SplitData:
+    """A local test's split: any object, handed to the analyzer as it is.
+
+    Parameters
+    ----------
+    split : Any
+        The object.
+    """
+
+    def __init__(self, split: Any) -> None:
+        self._split = split
+
+    def check(self) -> None:
+        """Do nothing: whatever was given is the data."""
+
+    def load(self, kind: DataKind, query: Query) -> Any:
+        """Return the split; of file dicts (``[{key: ...}, ...]``), only the keys of `query`."""
+        keys = _keys(query)
+        if not keys or not _is_dicts(self._split):
+            return self._split
+        return [_select(files, keys, f"source {i}") for i, files in enumerate(self._split, start=1)]
+
+    def describe(self) -> list[dict[str, str]]:
+        """Return one source, the split."""
+        return [{"id": "split", "name": "split", "type": "local"}]
+
+
+class FolderSource:
+    """Every file below a folder; its key is its path relative to the folder, with ``/``.
+
+    Parameters
+    ----------
+    folder : path
+        An absolute path.
+    name : str
+        How messages call the source.
+    """
+
+    type = "folder"
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+
+    def check(self) -> None:
+        """Raise :class:`DataError` if the folder is missing or has no file."""
+        self._paths()
+
+    def read(self, kind: DataKind, keys: list[str]) -> dict[str, bytes]:
+        """Read the files, in the order of their keys; no keys means every file.
+
+        Raises
+        ------
+        DataError
+            Missing or empty folder, missing key, or an unreadable file.
+        """
+        if kind != "s3":
+            raise DataError(
+                f"{self.name}: a folder holds files (data_type 's3'), not FHIR resources",
+                detail=str(self.folder),
+            )
+        paths = self._paths()
+        try:
+            return {key: path.read_bytes() for key, path in _select(paths, keys, self.name).items()}
+        except OSError as error:
+            raise DataError(
+                f"{self.name}: a file cannot be read ({type(error).__name__})", detail=str(error)
+            ) from error
+
+    def _paths(self) -> dict[str, Path]:
+        if not os.path.isdir(self.folder):
+            raise DataError(
+                f"{self.name}: the data folder does not exist, or this node may not look into it; "
+                "check `data` in the node's config",
+                detail=str(self.folder),
+            )
+        try:
+            paths = {
+                path.relative_to(self.folder).as_posix(): path for path in _files_below(self.folder)
+            }
+        except OSError as error:
+            raise DataError(
+                f"{self.name}: a folder cannot be read ({type(error).__name__})", detail=str(error)
+            ) from error
+        if not paths:
+            raise DataError(
+                f"{self.name}: the data folder is empty; check `data` in the node's config",
+                detail=str(self.folder),
+            )
+        return dict(sorted(paths.items()))
+
+
+class FunctionSource:
+    """What a function returns, called with Flower's ``Context``: for synthetic data.
+
+    Parameters
+    ----------
+    reference : str
+        ``package.module:function``.
+    context : Context
+        The node's; ``context.node_config["partition-id"]`` tells simulated nodes apart.
+    name : str
+        How messages call the source.
+    """
+
+    type = "function"
+
+    def __init__(self, reference: str, context: Context, name: str) -> None:
+        self.reference = reference
+        self.name = name
+        self._context = context
+
+    def check(self) -> None:
+        """Raise :class:`DataError` if there is no such function."""
+        self._function()
+
+    def read(self, kind: DataKind, keys: list[str]) -> Any:
+        """Call the function. Of a mapping, only `keys` are kept; no keys means every one."""
+        value = self._function()(self._context)
+        return _select(value, keys, self.name) if isinstance(value, Mapping) else value
+
+    def _function(self) -> Callable[[Context], Any]:
+        module, _, attribute = self.reference.partition(":")
+        try:
+            function: Callable[[Context], Any] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise DataError(
+                f"{self.name}: the function named in `data` cannot be imported",
+                detail=f"{self.reference}: {error}",
+            ) from error
+        if not callable(function):
+            raise DataError(f"{self.name}: what `data` names is no function", detail=self.reference)
+        return function
+
+
+class SourceData:
+    """The data of a node that has sources, in the order in which its config names them.
+
+    Parameters
+    ----------
+    sources : list of FolderSource or FunctionSource
+        At least one.
+    """
+
+    def __init__(self, sources: Sequence[FolderSource | FunctionSource]) -> None:
+        self._sources = list(sources)
+
+    def check(self) -> None:
+        """Check every source."""
+        for source in self._sources:
+            source.check()
+
+    def load(self, kind: DataKind, query: Query) -> Any:
+        """Read every source: ``[{key: value, ...}, ...]``, one dict per source.
+
+        A single function that returns anything but a mapping gives the data itself.
+        """
+        keys = _keys(query)
+        if kind == "fhir" and not keys:
+            raise DataError("FHIR data needs a query, such as query='Patient?_count=100'")
+        values = [source.read(kind, keys) for source in self._sources]
+        if len(values) == 1 and not isinstance(values[0], Mapping):
+            return values[0]
+        return values
+
+    def describe(self) -> list[dict[str, str]]:
+        """Return a dict with ``id``, ``name`` and ``type`` for every source."""
+        return [
+            {"id": str(i), "name": source.name, "type": source.type}
+            for i, source in enumerate(self._sources, start=1)
+        ]
+
+
+def open_data(locations: str, context: Context) -> SourceData:
+    """Return the data that a node's `data` key names, without reading any of it.
+
+    Parameters
+    ----------
+    locations : str
+        One location, or several with ``;`` between them. ``{partition-id}`` is filled in.
+    context : Context
+        The node's.
+
+    Raises
+    ------
+    ConfigError
+        No location, a relative path, or an unknown kind of location.
+    """
+    partition = str(context.node_config.get("partition-id", "{partition-id}"))
+    names = [part.strip() for part in locations.split(";") if part.strip()]
+    if not names:
+        raise ConfigError("`data` names no location")
+    return SourceData(
+        [
+            _source(name.replace("{partition-id}", partition), f"data source {i}", context)
+            for i, name in enumerate(names, start=1)
+        ]
+    )
+
+
+def read_folder(folder: str | Path) -> list[dict[str, bytes]]:
+    """Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
+
+    Parameters
+    ----------
+    folder : str or path
+        Absolute, or relative to the working directory.
+
+    Returns
+    -------
+    list of dict
+        One dict, of every file below the folder by its relative path.
+
+    Raises
+    ------
+    DataError
+        The folder is missing or empty.
+    """
+    return [FolderSource(Path(folder).absolute(), "data source 1").read("s3", [])]
+
+
+def _source(location: str, name: str, context: Context) -> FolderSource | FunctionSource:
+    if _FUNCTION.fullmatch(location):
+        return FunctionSource(location, context, name)
+    if "://" in location:
+        parts = urlsplit(location)
+        if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+            raise ConfigError(
+                f"{name}: `data` takes an absolute path, file:///path or package.module:function",
+                detail=location,
+            )
+        location = unquote(parts.path)
+    path = Path(location)
+    if not path.is_absolute():
+        raise ConfigError(
+            f"{name}: the path in `data` must be absolute, because Flower's processes have "
+            "working directories of their own",
+            detail=location,
+        )
+    return FolderSource(path, name)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Give every file below a folder; a folder that cannot be listed is an error, not skipped."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=fail):
+        yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def _keys(query: Query) -> list[str]:
+    if query is None:
+        return []
+    return [query] if isinstance(query, str) else list(query)
+
+
+def _is_dicts(split: Any) -> bool:
+    return isinstance(split, list) and all(isinstance(files, dict) for files in split)
+
+
+def _select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
+    missing = [key for key in keys if key not in files]
+    if missing:
+        raise DataError(f"{name} has no {', '.join(map(repr, missing))}, which the query names")
+    return {key: files[key] for key in keys} if keys else dict(files)

@@ -1,0 +1,119 @@
+"""What a node says when it failed: enough to mend it, nothing of its data.
+
+The exception's type and its place in user code travel. Its text and traceback stay in the
+node's own log, unless the node shares them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sysconfig
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import FlameError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Failure", "place_of"]
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+_PATHS = sysconfig.get_paths()
+_NOT_USER_CODE = tuple(
+    path + os.sep
+    for path in (
+        _PACKAGE,
+        str(Path(_PACKAGE).with_name("clients")),
+        str(Path(_PACKAGE).with_name("strategies")),
+        _PATHS["stdlib"],
+        _PATHS["purelib"],
+        _PATHS["platlib"],
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a node did not give a result.
+
+    Parameters
+    ----------
+    type : str
+        The exception's class name, or ``timeout`` or ``crash``.
+    place : str
+        ``file.py:42 in analysis_method``, or empty.
+    text : str
+        What the framework itself says of it; the exception's own text where it is shared.
+    traceback : str
+        Where it is shared; else empty.
+    """
+
+    type: str
+    place: str = ""
+    text: str = ""
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException, *, share: bool) -> Failure:
+        """Describe an exception, with its text and traceback only where they are shared."""
+        text = ""
+        if isinstance(error, FlameError):
+            text = str(error) if share else error.message
+        elif isinstance(error, SystemExit):
+            text = "user code called sys.exit; return a value or raise an error instead"
+        elif share:
+            text = str(traceback.TracebackException.from_exception(error))
+        return cls(
+            type=type(error).__name__,
+            place=place_of(error.__traceback__, anywhere=not isinstance(error, FlameError)),
+            text=text,
+            traceback="".join(traceback.format_exception(error)) if share else "",
+        )
+
+    def to_json(self) -> bytes:
+        """Return the failure as the bytes that travel."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def of_flower(cls, kind: str, reason: str) -> Failure:
+        """Describe an error that Flower reports for a node, whose last line says what it was."""
+        lines = [line.strip() for line in reason.splitlines() if line.strip()]
+        return cls(kind, text=lines[-1][:300] if lines else "no reason given")
+
+    @classmethod
+    def from_json(cls, data: object) -> Failure:
+        """Read a failure that arrived; one that cannot be read is a failure of its own."""
+        try:
+            fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
+            return cls(**{key: str(fields.get(key, "")) for key in cls.__slots__})
+        except (TypeError, ValueError, AttributeError, RecursionError):
+            return cls("unreadable", text="the node answered with an unreadable failure")
+
+    def __str__(self) -> str:
+        """Return type, place and text in one line."""
+        place = f" at {self.place}" if self.place else ""
+        text = f": {self.text}" if self.text else ""
+        return f"{self.type}{place}{text}"
+
+
+def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
+    """Return the innermost place in user code, ``file.py:42 in function``, or ``''``.
+
+    Parameters
+    ----------
+    trace : traceback or None
+        An exception's.
+    anywhere : bool
+        Name the innermost frame of all where none is user code: not one of this framework, the
+        standard library or an installed package.
+    """
+    frames = traceback.extract_tb(trace)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_USER_CODE)]
+    if not own and not (anywhere and frames):
+        return ""
+    frame = (own or frames)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"

@@ -1,0 +1,138 @@
+"""Rounds over a Flower ``Grid``: a simulation's, a SuperLink's, or the one in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flwr.app import ConfigRecord
+
+from flame_flwr.engine.exchange import NO_ANSWER, pull, push
+from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.hello import say_hello
+from flame_flwr.engine.link import Reply
+from flame_flwr.errors import PayloadError
+from flame_flwr.payload import encode, from_record, to_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flwr.app import Message
+    from flwr.serverapp import Grid
+
+    from flame_flwr.config import RunSettings
+    from flame_flwr.payload import Payload
+    from flame_flwr.strategies.star import StarStrategy
+
+__all__ = ["GridLink"]
+
+
+class GridLink:
+    """Carries rounds over a Grid, through the strategy's Message methods.
+
+    Parameters
+    ----------
+    strategy : StarStrategy
+        Makes the messages and takes the replies.
+    grid : Grid
+        Flower's.
+    settings : RunSettings
+        Which nodes to wait for, and how long.
+    train_config, evaluate_config : ConfigRecord
+        What the caller wants in every message's config.
+
+    Attributes
+    ----------
+    addresses : dict of str to int
+        Flower's node ids by the nodes' names, in participant order.
+    """
+
+    def __init__(
+        self,
+        strategy: StarStrategy,
+        grid: Grid,
+        settings: RunSettings,
+        train_config: ConfigRecord,
+        evaluate_config: ConfigRecord,
+    ) -> None:
+        self.addresses: dict[str, int] = {}
+        self._strategy = strategy
+        self._grid = grid
+        self._settings = settings
+        self._train_config = train_config
+        self._evaluate_config = evaluate_config
+        self._asked: dict[str, str] = {}
+        self._largest = 1
+
+    def hello(self) -> tuple[tuple[str, ...], bool]:
+        """Wait for the expected nodes and ask each who it is; see :func:`say_hello`."""
+        greetings = say_hello(self._grid, self._settings)
+        self.addresses = {greeting.name: greeting.address for greeting in greetings}
+        return tuple(self.addresses), all(greeting.evaluates for greeting in greetings)
+
+    def train(self, number: int, aggregate: Payload | None) -> Payload:
+        """Run one round through ``configure_train`` and ``aggregate_train``."""
+        arrays = to_record(aggregate if aggregate is not None else encode(None))
+        config = ConfigRecord(dict(self._train_config))
+        messages = self._strategy.configure_train(number, arrays, config, self._grid)
+        replies = self._exchange(messages, f"round {number}")
+        return self._strategy.accept(number, *self._strategy.aggregate_train(number, replies))
+
+    def evaluate(self, number: int, aggregate: Payload) -> None:
+        """Evaluate through ``configure_evaluate`` and ``aggregate_evaluate``."""
+        arrays = to_record(aggregate)
+        config = ConfigRecord(dict(self._evaluate_config))
+        messages = self._strategy.configure_evaluate(number, arrays, config, self._grid)
+        replies = self._exchange(messages, "evaluation")
+        self._strategy.accept_evaluation(self._strategy.aggregate_evaluate(number, replies))
+
+    def read_result(self, message: Message) -> Reply:
+        """Read a node's answer to a round: its payload is checked but not yet decoded."""
+        reply = self._read(message, "fitres.metrics")
+        if reply.failure is None:
+            try:
+                reply.payload = from_record(message.content.array_records["fitres.parameters"])
+            except (PayloadError, KeyError) as error:
+                reply.failure = Failure.of(error, share=True)
+            else:
+                self._largest = max(self._largest, reply.payload.nbytes)
+        return reply
+
+    def read_scores(self, message: Message) -> Reply:
+        """Read a node's answer to an evaluation."""
+        return self._read(message, "evaluateres.metrics")
+
+    def _exchange(self, messages: Iterable[Message], what: str) -> Iterator[Message]:
+        names = {address: name for name, address in self.addresses.items()}
+        sent = push(self._grid, list(messages), what)
+        self._asked = {
+            key: names.get(message.metadata.dst_node_id, str(message.metadata.dst_node_id))
+            for key, message in sent.items()
+        }
+        return pull(
+            self._grid,
+            sent,
+            timeout=self._settings.round_timeout,
+            largest=lambda: self._largest,
+            what=what,
+        )
+
+    def _read(self, message: Message, record: str) -> Reply:
+        # Flower answers itself for a node that is gone: only the message asked tells which.
+        node = self._asked.get(message.metadata.reply_to_message_id, "an unknown node")
+        if message.has_error():
+            kind = "timeout" if message.error.code == NO_ANSWER else "crash"
+            return Reply(node, failure=Failure.of_flower(kind, str(message.error.reason)))
+        metrics = dict(message.content.config_records.get(record, {}))
+        if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
+            return Reply(node, failure=Failure.from_json(metrics["failure"]))
+        seconds = metrics.pop("seconds", 0.0) if record == "fitres.metrics" else 0.0
+        numbers = {
+            key: value
+            for key, value in metrics.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        return Reply(
+            node,
+            seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+            metrics=numbers,
+        )

@@ -1,0 +1,190 @@
+"""The ready check: wait for the expected nodes, ask each who it is, fix ids and order."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import ConfigRecord, Message, RecordDict
+
+from flame_flwr import __version__
+from flame_flwr.engine.exchange import Backoff, pull, push
+from flame_flwr.engine.failure import Failure
+from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
+from flame_flwr.flower import HELLO
+from flame_flwr.log import logger
+from flame_flwr.payload import WIRE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flwr.serverapp import Grid
+
+    from flame_flwr.config import RunSettings
+
+__all__ = ["Greeting", "natural_order", "say_hello"]
+
+_SAY_EVERY = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a node said at hello.
+
+    Parameters
+    ----------
+    address : int
+        Flower's node id.
+    name : str
+        The node's id in the analysis.
+    evaluates : bool
+        Whether its analyzer has an ``evaluation_method``.
+    partitions : int
+        How many nodes its simulation has; 0 on a deployment.
+    failure : Failure or None
+        Why it cannot take part.
+    """
+
+    address: int
+    name: str
+    evaluates: bool = False
+    partitions: int = 0
+    failure: Failure | None = None
+
+
+def say_hello(grid: Grid, settings: RunSettings) -> list[Greeting]:
+    """Wait for the expected nodes and return their greetings in participant order.
+
+    Flower starts a ServerApp before its nodes are registered, so every run begins here.
+
+    Raises
+    ------
+    NodesMissingError
+        Fewer nodes than expected within ``node-timeout``.
+    NodeFailedError
+        A node cannot take part: its config, its data, its version.
+    ConfigError
+        Two nodes with one name, or a deployment without `nodes`.
+    """
+    greeted: dict[int, Greeting] = {}
+    started = spoke = time.monotonic()
+    limit = settings.node_timeout
+    backoff = Backoff(0.02, 1.0)
+    while True:
+        left = started + limit - time.monotonic()
+        new = [address for address in grid.get_node_ids() if address not in greeted]
+        if new:
+            greeted.update(_greet(grid, new, max(left, 1.0)))
+            backoff.reset()
+        state = _still_missing(list(greeted.values()), settings)
+        if not state:
+            return _participants(greeted.values(), settings)
+        waited = time.monotonic() - started
+        state = f"{state}, {waited:.0f} s of {limit:.0f} s"
+        if left <= 0:
+            raise NodesMissingError(
+                f"waited for {state}: start the missing nodes, or set `nodes` in the run config"
+            )
+        if time.monotonic() - spoke > _SAY_EVERY:
+            spoke = time.monotonic()
+            logger.info("waiting for %s", state)
+        backoff.sleep(left)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that puts ``node-2`` before ``node-10``.
+
+    Parts are compared by kind first (digits before text), so that any two names compare.
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def _greet(grid: Grid, addresses: Sequence[int], timeout: float) -> dict[int, Greeting]:
+    config = ConfigRecord({"wire": WIRE_VERSION})
+    messages = [
+        Message(RecordDict({"getpropertiesins.config": config}), address, HELLO)
+        for address in addresses
+    ]
+    sent = push(grid, messages, "hello")
+    address_of = {key: message.metadata.dst_node_id for key, message in sent.items()}
+    greetings = {}
+    for reply in pull(grid, sent, timeout=timeout, largest=lambda: 1, what="hello"):
+        address = address_of[reply.metadata.reply_to_message_id]
+        greetings[address] = _greeting(address, reply)
+    return greetings
+
+
+def _greeting(address: int, reply: Message) -> Greeting:
+    if reply.has_error():
+        failure = Failure.of_flower("no hello", str(reply.error.reason))
+        return Greeting(address, str(address), failure=failure)
+    said: dict[str, Any] = dict(reply.content["getpropertiesres.properties"])
+    name = str(said.get("name", "")) or str(address)
+    partitions = said.get("partitions")
+    partitions = partitions if isinstance(partitions, int) else 0
+    if "failure" in said:
+        failure = Failure.from_json(said["failure"])
+        return Greeting(address, name, partitions=partitions, failure=failure)
+    if said.get("wire") != WIRE_VERSION:
+        theirs, ours = said.get("framework", "an unknown version"), __version__
+        text = (
+            f"it runs flame-flwr {theirs} (wire {said.get('wire')}), the server runs {ours} "
+            f"(wire {WIRE_VERSION}): install the same version on both"
+        )
+        return Greeting(address, name, failure=Failure("versions differ", text=text))
+    return Greeting(address, name, bool(said.get("evaluates")), partitions)
+
+
+def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
+    """Say how many nodes are missing, and which; '' where waiting is at its end."""
+    nodes = settings.nodes
+    simulated = max((greeting.partitions for greeting in greeted), default=0)
+    failed = any(greeting.failure and _is_meant(greeting, nodes) for greeting in greeted)
+    if failed and not simulated and settings.on_failure == "abort":
+        return ""
+    if isinstance(nodes, tuple):
+        here = {greeting.name for greeting in greeted}
+        missing = [name for name in nodes if name not in here]
+        if not missing:
+            return ""
+        return f"{len(missing)} of {len(nodes)} nodes: missing {', '.join(missing)}"
+    if nodes > simulated > 0:
+        raise NodesMissingError(
+            f"the run config waits for {nodes} nodes and the simulation has {simulated}: "
+            f'say --federation-config "num-supernodes={nodes}"'
+        )
+    expected = max(nodes, simulated)
+    if not expected and any(not greeting.failure for greeting in greeted):
+        raise ConfigError("set `nodes` in the run config: how many nodes to wait for, or names")
+    if greeted and len(greeted) >= expected:
+        return ""
+    there = ", ".join(sorted((g.name for g in greeted), key=natural_order)) or "none"
+    return f"{max(expected, 1) - len(greeted)} of {max(expected, 1)} nodes (there: {there})"
+
+
+def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Greeting]:
+    chosen = [greeting for greeting in greeted if _is_meant(greeting, settings.nodes)]
+    chosen.sort(key=lambda greeting: natural_order(greeting.name))
+    twice = [name for name, count in Counter(g.name for g in chosen).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f"two nodes have the name {twice[0]!r}: give each its own `name` in its node config"
+        )
+    failed = [greeting for greeting in chosen if greeting.failure]
+    if failed:
+        lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
+        left = len(chosen) - len(failed)
+        if settings.on_failure == "abort" or left < min(settings.min_nodes, len(chosen)):
+            raise NodeFailedError(f"before round 1, {len(failed)} nodes cannot take part:\n{lines}")
+        logger.warning("going on without:\n%s", lines)
+    return [greeting for greeting in chosen if not greeting.failure]
+
+
+def _is_meant(greeting: Greeting, nodes: int | tuple[str, ...]) -> bool:
+    """Tell whether a node is one of those named; one that failed without a name may be."""
+    unnamed = greeting.failure is not None and greeting.name == str(greeting.address)
+    return not isinstance(nodes, tuple) or greeting.name in nodes or unnamed

@@ -1,0 +1,58 @@
+"""What the loop sees of the nodes: hello, a round, an evaluation.
+
+There are two links: :class:`flame_flwr.engine.grid.GridLink` over a Flower ``Grid``, and
+:class:`flame_flwr.engine.local.LocalLink` which calls the nodes in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from flame_flwr.engine.failure import Failure
+    from flame_flwr.payload import Payload
+
+__all__ = ["Link", "Reply"]
+
+
+@dataclass(slots=True)
+class Reply:
+    """One node's answer to one message: a payload, or a failure, or an evaluation's numbers.
+
+    Attributes
+    ----------
+    node : str
+        The node's id.
+    payload : Payload or None
+        Its result, of a round.
+    failure : Failure or None
+        Why there is none.
+    seconds : float
+        Of analysis, on the node.
+    metrics : dict
+        The numbers of an evaluation.
+    """
+
+    node: str
+    payload: Payload | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Link(Protocol):
+    """Carries rounds to the nodes and back into the strategy."""
+
+    def hello(self) -> tuple[tuple[str, ...], bool]:
+        """Wait for the nodes. Return their ids in participant order, and if they can evaluate."""
+
+    def train(self, number: int, aggregate: Payload | None) -> Payload:
+        """Run one round. The strategy collects the answers; return the new aggregate."""
+
+    def evaluate(self, number: int, aggregate: Payload) -> None:
+        """Have the last aggregate evaluated. The strategy collects the answers."""
+
+
+Replies = Iterable[Reply]

@@ -1,0 +1,146 @@
+"""The in-process runtime: nodes are called one after another, without Flower's messages.
+
+It is for writing, debugging and testing: a debugger works, an exception reaches the caller as
+itself. Values pass through the payload codec, so nodes share no objects.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.clients.node import Node
+from flame_flwr.data.source import SplitData
+from flame_flwr.engine.failure import place_of
+from flame_flwr.engine.link import Reply
+from flame_flwr.errors import NodeFailedError
+from flame_flwr.identity import Identity
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flame_flwr.clients.node import NodePlan
+    from flame_flwr.config import RunSettings
+    from flame_flwr.payload import Payload
+    from flame_flwr.results.record import RunRecord
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["LocalLink", "run_local", "where"]
+
+_MESSAGE_METHODS = (
+    "configure_train",
+    "aggregate_train",
+    "configure_evaluate",
+    "aggregate_evaluate",
+    "start",
+)
+
+
+def run_local(
+    strategy: StarStrategy,
+    plan: NodePlan,
+    splits: Sequence[Any],
+    settings: RunSettings,
+    record: RunRecord,
+    simple_analysis: bool,
+) -> None:
+    """Run an analysis in this process, with one node per split, ``node-0``, ``node-1``, ....
+
+    A strategy that overrides Flower's Message methods gets real messages, over a Grid in this
+    process; every other one is spared them.
+
+    Parameters
+    ----------
+    strategy : StarStrategy
+        For this run only.
+    plan : NodePlan
+        The model's part for nodes.
+    splits : sequence
+        Each node's data.
+    settings : RunSettings
+        Its ids and ``max-rounds``.
+    record : RunRecord
+        Filled as the run goes on.
+    simple_analysis : bool
+        One round and no more, where the strategy itself does not say.
+    """
+    from flame_flwr.strategies import StarStrategy
+
+    if any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS):
+        from flame_flwr.engine.local_grid import LocalGrid
+
+        with LocalGrid(plan, splits) as grid:
+            strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
+        return
+    ids = tuple(f"node-{i}" for i in range(len(splits)))
+    nodes = [
+        Node(plan, Identity(name, ids, settings.analysis_id, settings.project_id), SplitData(split))
+        for name, split in zip(ids, splits, strict=True)
+    ]
+    strategy.run(LocalLink(strategy, nodes), settings, record, simple_analysis=simple_analysis)
+
+
+class LocalLink:
+    """Carries rounds to nodes that live in this process.
+
+    Parameters
+    ----------
+    strategy : StarStrategy
+        Collects the answers.
+    nodes : sequence of Node
+        In participant order.
+    """
+
+    def __init__(self, strategy: StarStrategy, nodes: Sequence[Node]) -> None:
+        self._strategy = strategy
+        self._nodes = nodes
+
+    def hello(self) -> tuple[tuple[str, ...], bool]:
+        """Return the nodes' ids, and whether their analyzer evaluates."""
+        return tuple(node.identity.id for node in self._nodes), self._nodes[0].plan.evaluates
+
+    def train(self, number: int, aggregate: Payload | None) -> Payload:
+        """Run one round on every node."""
+        logger.info("--- Round %d ---", number)
+        return self._strategy.collect(number, self._answers(number, aggregate))
+
+    def evaluate(self, number: int, aggregate: Payload) -> None:
+        """Evaluate on every node."""
+        self._strategy.collect_evaluations(self._scores(number, aggregate))
+
+    def _answers(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
+        for node in self._nodes:
+            started = perf_counter()
+            with where(node.identity.id, f"round {number}"):
+                payload = node.round(number, aggregate)
+            yield Reply(node.identity.id, payload, seconds=perf_counter() - started)
+
+    def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
+        for node in self._nodes:
+            with where(node.identity.id, "evaluation"):
+                scores = node.evaluate(aggregate, number)
+            yield Reply(node.identity.id, metrics=scores)
+
+
+@contextmanager
+def where(node: str, what: str) -> Iterator[None]:
+    """Say on which node and in which round an exception of user code came up.
+
+    Raises
+    ------
+    NodeFailedError
+        In place of ``sys.exit``, which would end the program with a code of its own.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        place = place_of(error.__traceback__)
+        raise NodeFailedError(
+            f"{node}, {what}: user code called sys.exit at {place}; "
+            "return a value or raise an error instead"
+        ) from error
+    except Exception as error:
+        error.add_note(f"in {node}, {what}")
+        raise

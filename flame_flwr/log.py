@@ -1,0 +1,67 @@
+"""The framework's logger, and the handler that shows it where nobody configured one.
+
+Everything is logged to ``logging.getLogger("flame_flwr")``. A program that configures
+logging itself keeps full control; elsewhere :func:`show` prints to standard output,
+which Flower's runtimes stream to the analyst or keep in the node's own log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["logger", "show", "silent"]
+
+logger = logging.getLogger("flame_flwr")
+
+
+class _StdoutHandler(logging.Handler):
+    """Write to whatever ``sys.stdout`` is at the moment of the record, as ``print`` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stdout.write(self.format(record) + "\n")
+            sys.stdout.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class _Formatter(logging.Formatter):
+    """Leave plain information unadorned and put the level before everything else."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno == logging.INFO else f"{record.levelname}: {text}"
+
+
+def show(level: int = logging.INFO) -> None:
+    """Print the framework's log to standard output unless logging is configured already.
+
+    Parameters
+    ----------
+    level : int
+        The least level shown, one of :mod:`logging`'s.
+    """
+    if not logger.hasHandlers():
+        handler = _StdoutHandler()
+        handler.setFormatter(_Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    if logger.level == logging.NOTSET:
+        logger.setLevel(level)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Hold back everything below a warning within the ``with`` block."""
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,197 @@
+"""From a final result to the contents of files: ``output_type``, ``filename``, many results.
+
+The rules are ``STAR.md``'s. What can be checked is checked when the model is built; the rest is
+found by :meth:`Outputs.render`, after training, which is why the caller then rescues the result.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os.path import normpath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+from flame_flwr.errors import ModelError, ResultError
+
+__all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs"]
+
+OUTPUT_TYPES = ("str", "bytes", "pickle")
+
+RESERVED = frozenset({"run.json", "history.csv", "rescue.pkl", "rescue.txt", "scratch"})
+"""Names that a run's folder needs for itself."""
+
+_LONGEST_NAME = 240
+"""Bytes. File systems take 255; numbering needs a few of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Which files a final result becomes.
+
+    Parameters
+    ----------
+    types : str or tuple of str
+        ``'str'``, ``'bytes'`` or ``'pickle'``: one for all files, or a tuple with one per file.
+    names : str, tuple of str or None
+        A single name, which is numbered where there are many files; or a tuple with one per
+        file; or none.
+    many : bool
+        Whether every element of the result is a file of its own.
+    """
+
+    types: str | tuple[str, ...]
+    names: str | tuple[str, ...] | None
+    many: bool
+
+    @classmethod
+    def declare(
+        cls,
+        output_type: str | Sequence[str],
+        filename: str | PurePath | Sequence[str | PurePath] | None,
+        multiple_results: bool,
+        *,
+        paths: bool = False,
+    ) -> Outputs:
+        """Check what a model declares.
+
+        Parameters
+        ----------
+        output_type, filename, multiple_results
+            As in ``StarModel``.
+        paths : bool
+            Whether `filename` may be a path (a local test) and not only a name.
+
+        Raises
+        ------
+        ModelError
+            An unknown type, a list without ``multiple_results``, lists of different lengths, a
+            name that would leave the folder or that stands twice.
+        """
+        types = _types(output_type)
+        names = _names(filename)
+        for value in (types,) if isinstance(types, str) else types:
+            if value not in OUTPUT_TYPES:
+                raise ModelError(
+                    f"output_type must be one of {', '.join(OUTPUT_TYPES)}, not {value!r}"
+                )
+        listed = {"output_type": types, "filename": names}
+        lengths = {key: len(value) for key, value in listed.items() if isinstance(value, tuple)}
+        if lengths and not multiple_results:
+            raise ModelError(f"{' and '.join(lengths)}: a list needs multiple_results=True")
+        if len(set(lengths.values())) > 1:
+            raise ModelError(
+                f"output_type has {len(types)} entries and filename has {lengths['filename']}: "
+                "they must be as many, in the same order"
+            )
+        if 0 in lengths.values():
+            raise ModelError(f"{' and '.join(lengths)} must not be empty")
+        every = (names,) if isinstance(names, str) else names or ()
+        for name in every:
+            _check_name(name, paths)
+        twice = [name for name, count in Counter(map(normpath, every)).items() if count > 1]
+        if twice:
+            raise ModelError(f"filename has {twice[0]!r} twice")
+        return cls(types, names, multiple_results)
+
+    def render(self, result: Any) -> list[tuple[str, bytes]]:
+        """Return the files: name and content, in the order of the result.
+
+        Raises
+        ------
+        ResultError
+            The result does not fit what was declared.
+        """
+        if not self.many:
+            name = self.names if isinstance(self.names, str) else "result"
+            kind = self.types if isinstance(self.types, str) else self.types[0]
+            return [(name, _content(result, kind, name))]
+        if not isinstance(result, list | tuple):
+            raise ResultError(
+                "multiple_results=True needs a list or tuple as the result, one element per file; "
+                f"it is of type {type(result).__name__}"
+            )
+        count = len(result)
+        types = (self.types,) * count if isinstance(self.types, str) else self.types
+        names = self.names if isinstance(self.names, tuple) else self._numbered(count)
+        if not count == len(types) == len(names):
+            raise ResultError(
+                f"the result has {count} elements, output_type {len(types)} and filename "
+                f"{len(names)}: they must be as many, in the same order"
+            )
+        return [
+            (name, _content(value, kind, name))
+            for value, kind, name in zip(result, types, names, strict=True)
+        ]
+
+    def folder(self) -> PurePath:
+        """Return the folder of the first file, relative to where the files are written."""
+        first = self.names[0] if isinstance(self.names, tuple) else self.names
+        return PurePath(first or "result").parent
+
+    def _numbered(self, count: int) -> tuple[str, ...]:
+        path = PurePath(self.names if isinstance(self.names, str) else "result")
+        return tuple(
+            str(path.with_name(f"{path.stem}_{i}{path.suffix}")) for i in range(1, count + 1)
+        )
+
+
+def _types(output_type: str | Sequence[str]) -> str | tuple[str, ...]:
+    if isinstance(output_type, str):
+        return output_type
+    if not isinstance(output_type, list | tuple):
+        raise ModelError(
+            f"output_type must be one of {', '.join(OUTPUT_TYPES)}, or a list of them, "
+            f"not {output_type!r}"
+        )
+    return tuple(output_type)
+
+
+def _names(
+    filename: str | PurePath | Sequence[str | PurePath] | None,
+) -> str | tuple[str, ...] | None:
+    if filename is None:
+        return None
+    if isinstance(filename, str | PurePath):
+        return str(filename)
+    listed = isinstance(filename, list | tuple)
+    if not listed or not all(isinstance(name, str | PurePath) for name in filename):
+        raise ModelError(f"filename must be a name or a list of names, not {filename!r}")
+    return tuple(str(name) for name in filename)
+
+
+def _check_name(name: str, paths: bool) -> None:
+    if not name.strip() or "\0" in name or PurePosixPath(name).name in ("", ".", ".."):
+        raise ModelError(f"filename {name!r} is not a file's name")
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in PurePath(name).parts):
+        raise ModelError(f"filename {name!r} is longer than file systems take")
+    if paths:
+        return
+    outside = "/" in name or "\\" in name or name == ".." or PureWindowsPath(name).drive
+    if outside:
+        raise ModelError(
+            f"filename {name!r} must be a name without folders: the file goes into the run's "
+            "folder under `results`"
+        )
+    if name in RESERVED:
+        raise ModelError(f"filename {name!r} is taken by the run's own files: choose another")
+
+
+def _content(value: Any, kind: str, name: str) -> bytes:
+    if kind == "str":
+        return str(value).encode("utf-8")
+    if kind == "pickle":
+        return pickle.dumps(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.tobytes()
+    raise ResultError(
+        f"{name}: output_type 'bytes' needs bytes or an ndarray (not of objects); the result is a "
+        f"{type(value).__name__}; declare output_type 'str' or 'pickle' for it"
+    )

@@ -1,0 +1,102 @@
+"""What happened in a run: filled by the loop, read by users, written as ``run.json``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy import Laplace
+
+__all__ = ["RoundRecord", "RunRecord"]
+
+
+@dataclass(slots=True)
+class RoundRecord:
+    """One round.
+
+    Attributes
+    ----------
+    round : int
+        From 1.
+    seconds : float
+        Of the whole round, as the server saw it.
+    node_seconds : dict of str to float
+        Seconds of analysis per node that answered, in participant order.
+    node_bytes : dict of str to int
+        Size of each answer's payload.
+    failed : dict of str to str
+        Nodes that gave no result, and why.
+    aggregate : str
+        The aggregate's structure, without its values.
+    converged : bool
+        Whether this was the last round because the analysis said so.
+    reason : str
+        Why it stopped here; empty where it went on.
+    """
+
+    round: int
+    seconds: float = 0.0
+    node_seconds: dict[str, float] = field(default_factory=dict)
+    node_bytes: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    aggregate: str = ""
+    converged: bool = False
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """A run so far; after a failure, up to where it failed.
+
+    Attributes
+    ----------
+    nodes : list of str
+        The analyzer nodes, in participant order.
+    history : list of RoundRecord
+        Finished rounds.
+    aggregate : Any
+        The last aggregate.
+    evaluations : dict of str to dict
+        What ``evaluation_method`` gave, per node.
+    result : Any
+        What is written: the last aggregate, or what ``final_method`` made of it.
+    converged : bool
+        Whether the analysis ended because it said so.
+    privacy : dict or None
+        Mechanism and budget, where the result is differentially private: then nothing exact
+        may be written.
+    """
+
+    nodes: list[str] = field(default_factory=list)
+    history: list[RoundRecord] = field(default_factory=list)
+    aggregate: Any = None
+    evaluations: dict[str, dict[str, float]] = field(default_factory=dict)
+    result: Any = None
+    converged: bool = False
+    privacy: dict[str, Any] | None = None
+
+    def release(self, mechanism: Laplace | None) -> None:
+        """Noise the result where the model says so, and say what it cost."""
+        if mechanism is not None:
+            self.result = mechanism.release(self.result)
+            self.privacy = mechanism.about()
+            logger.info(
+                "differential privacy: Laplace noise on the result, epsilon %g, sensitivity %g",
+                mechanism.epsilon,
+                mechanism.sensitivity,
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the values of aggregate and result."""
+        return {
+            "nodes": self.nodes,
+            "rounds": len(self.history),
+            "converged": self.converged,
+            "reason": self.history[-1].reason if self.history else "",
+            "evaluations": self.evaluations if self.privacy is None else {},
+            "privacy": self.privacy,
+            "history": [asdict(entry) for entry in self.history],
+        }

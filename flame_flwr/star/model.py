@@ -1,0 +1,145 @@
+"""``StarModel``: declare an analysis; get the apps that run it on Flower.
+
+Everything that can be checked is checked here, when the model is built, and not in round 7.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.results.outputs import Outputs
+from flame_flwr.star.plan import ignore, plan_node, plan_privacy, plan_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import ServerApp
+
+    from flame_flwr.clients import StarClient
+    from flame_flwr.privacy import Laplace
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["StarLocalDPModel", "StarModel"]
+
+
+class StarModel:
+    """An analysis: an analyzer, an aggregator, its data and its files.
+
+    Building a model runs nothing. Its apps are what a Flower app's ``pyproject.toml`` names.
+
+    Parameters
+    ----------
+    analyzer : type of StarAnalyzer
+        Runs on every node.
+    aggregator : type of StarAggregator, or StarStrategy
+        Runs on the server; a strategy instance in its place merges values its own way.
+    data_type : {'s3', 'fhir', 'none'}
+        What an analyzer gets: files, FHIR bundles, or ``None``.
+    query : str or list of str, optional
+        Which files (none: all), or which FHIR searches.
+    simple_analysis : bool
+        One round and no more; otherwise at least two, until ``has_converged`` says so.
+    output_type : {'str', 'bytes', 'pickle'} or a list of them
+        How the result is written; a list with one per file.
+    multiple_results : bool
+        The result is a list or tuple, and every element is a file of its own.
+    analyzer_kwargs, aggregator_kwargs : dict, optional
+        For the constructors, behind ``flame``.
+    filename : str or list of str, optional
+        Names, without folders. A single one is numbered where there are many results.
+    test_mode, test_kwargs, stream_log_level
+        Of the reference; accepted and ignored.
+    payload : {'safe', 'pickle'}
+        ``'pickle'`` also lets values travel that need pickle: whoever can send the server such
+        a value can run code there.
+    client : type of StarClient, optional
+        A subclass of your own.
+
+    Raises
+    ------
+    ModelError
+        Anything of the above is not what it must be; the message says what and how to mend it.
+    """
+
+    def __init__(
+        self,
+        analyzer: type[StarAnalyzer],
+        aggregator: type[StarAggregator] | StarStrategy,
+        data_type: str,
+        query: str | Sequence[str] | None = None,
+        simple_analysis: bool = True,
+        output_type: str | Sequence[str] = "str",
+        multiple_results: bool = False,
+        analyzer_kwargs: Mapping[str, Any] | None = None,
+        aggregator_kwargs: Mapping[str, Any] | None = None,
+        filename: str | Sequence[str] | None = None,
+        *,
+        test_mode: bool | None = None,
+        test_kwargs: object = None,
+        stream_log_level: object = None,
+        payload: str = "safe",
+        client: type[StarClient] | None = None,
+    ) -> None:
+        ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
+        self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
+        self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
+        self.simple_analysis = bool(simple_analysis)
+        self.outputs = Outputs.declare(output_type, filename, multiple_results)
+        self.client = client
+        self.privacy: Laplace | None = None
+
+    @cached_property
+    def client_app(self) -> ClientApp:
+        """The app that runs the analyzer on a node, for ``[tool.flwr.app.components]``."""
+        from flame_flwr.clients import StarClient, make_client_app
+
+        return make_client_app(self.plan, self.client or StarClient)
+
+    @cached_property
+    def server_app(self) -> ServerApp:
+        """The app that runs the aggregator on the server, for ``[tool.flwr.app.components]``."""
+        from flame_flwr.strategies import make_server_app
+
+        return make_server_app(
+            self.strategy,
+            self.outputs,
+            simple_analysis=self.simple_analysis,
+            privacy=self.privacy,
+        )
+
+
+class StarLocalDPModel(StarModel):
+    """A ``StarModel`` whose final result gets Laplace noise before it is written, as text.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for :class:`StarModel`; ``output_type`` is ``'str'``.
+    epsilon : float, optional
+        The privacy budget, above 0.
+    sensitivity : float, optional
+        The L1 sensitivity of the whole result, above 0.
+
+    Raises
+    ------
+    ModelError
+        Also: only one of the two numbers, or OpenDP is not installed.
+
+    Notes
+    -----
+    With neither number it is a plain ``StarModel``, as in the reference. What nodes send to the
+    aggregator is not noised.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        epsilon: float | None = None,
+        sensitivity: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.privacy = plan_privacy(epsilon, sensitivity, self.outputs)

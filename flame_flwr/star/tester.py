@@ -1,0 +1,183 @@
+"""``StarModelTester``: run an analysis in this process, on data one has at hand."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.config import RunSettings
+from flame_flwr.engine.local import run_local
+from flame_flwr.errors import ModelError, NotConvergedError
+from flame_flwr.log import logger, show, silent
+from flame_flwr.results.folder import rescue, write_outputs
+from flame_flwr.results.outputs import Outputs
+from flame_flwr.results.record import RunRecord
+from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flame_flwr.results.record import RoundRecord
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["StarModelTester"]
+
+
+class StarModelTester:
+    """Runs when constructed: one node per split, and an aggregator.
+
+    An exception of user code comes through as itself, with node and round added.
+
+    Parameters
+    ----------
+    data_splits : sequence
+        One entry per node, any object; it reaches the analyzer as it is.
+    analyzer, aggregator, data_type, query, simple_analysis, output_type, multiple_results, \
+analyzer_kwargs, aggregator_kwargs
+        As in ``StarModel``; `query` is only a placeholder here.
+    node_roles : list of str, optional
+        Of the reference: ``'default'`` for every split.
+    epsilon, sensitivity : float, optional
+        Laplace noise on the final result, as in ``StarLocalDPModel``.
+    result_filepath, filename : path or list of paths, optional
+        Where the result goes, relative to the working directory; two spellings of one thing.
+        Without one nothing is written, only printed.
+    max_rounds : int
+        Give up after so many rounds.
+    quiet : bool, optional
+        Print nothing. ``None``: quiet under pytest, not elsewhere.
+
+    Attributes
+    ----------
+    result : Any
+        The final result.
+    rounds : int
+        How many were run.
+    converged : bool
+        Whether the analysis ended because it said so.
+    history : list of RoundRecord
+        Seconds and bytes per node, the aggregate's structure, convergence.
+    aggregate : Any
+        The last aggregate: the result itself where the aggregator has no ``final_method``.
+    evaluations : dict of str to dict
+        What ``evaluation_method`` gave, per node.
+
+    Raises
+    ------
+    ModelError
+        Anything of the above is not what it must be.
+    NotConvergedError
+        `max_rounds` were not enough; the last aggregate is saved beside the result's file.
+    ResultError
+        The result does not fit what was declared; it is saved as ``rescue.pkl``.
+    """
+
+    result: Any
+    rounds: int
+    converged: bool
+    history: list[RoundRecord]
+    aggregate: Any
+    evaluations: dict[str, dict[str, float]]
+
+    def __init__(
+        self,
+        data_splits: Sequence[Any],
+        analyzer: type[StarAnalyzer],
+        aggregator: type[StarAggregator] | StarStrategy,
+        data_type: str,
+        node_roles: Sequence[str] | None = None,
+        query: str | Sequence[str] | None = None,
+        simple_analysis: bool = True,
+        output_type: str | Sequence[str] = "str",
+        multiple_results: bool = False,
+        analyzer_kwargs: Mapping[str, Any] | None = None,
+        aggregator_kwargs: Mapping[str, Any] | None = None,
+        epsilon: float | None = None,
+        sensitivity: float | None = None,
+        result_filepath: str | Path | Sequence[str | Path] | None = None,
+        filename: str | Path | Sequence[str | Path] | None = None,
+        *,
+        max_rounds: int = 1000,
+        quiet: bool | None = None,
+    ) -> None:
+        paths = _one_spelling(result_filepath, filename)
+        outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
+        splits = _check_splits(data_splits, node_roles)
+        plan = plan_node(analyzer, analyzer_kwargs, data_type, None, "safe")
+        strategy = plan_strategy(aggregator, aggregator_kwargs, "safe")()
+        privacy = plan_privacy(epsilon, sensitivity, outputs)
+        if quiet is None:
+            quiet = "PYTEST_CURRENT_TEST" in os.environ
+        show()
+        with silent() if quiet else nullcontext():
+            _warn_of_shapes(splits)
+            record = RunRecord()
+            settings = RunSettings.from_config({"max-rounds": max_rounds})
+            try:
+                run_local(strategy, plan, splits, settings, record, simple_analysis)
+                record.release(privacy)
+            except NotConvergedError:
+                if paths is not None and privacy is None:
+                    saved = rescue(Path.cwd() / outputs.folder(), record.aggregate)
+                    logger.error("the last aggregate was saved in %s", saved)
+                raise
+            self.result = record.result
+            self.rounds = len(record.history)
+            self.converged = record.converged
+            self.history = record.history
+            self.aggregate = record.aggregate
+            self.evaluations = record.evaluations
+            self._hand_over(outputs, written=paths is not None)
+
+    def _hand_over(self, outputs: Outputs, *, written: bool) -> None:
+        """Write the result where a file was named, and say what it is and where it went."""
+        if written:
+            for path in write_outputs(Path.cwd(), outputs, self.result):
+                logger.info("Final result written to %s", path)
+            return
+        outputs.render(self.result)
+        if outputs.many:
+            for i, value in enumerate(self.result, start=1):
+                logger.info("Final result_%d: %s", i, value)
+        else:
+            logger.info("Final result: %s", self.result)
+
+
+def _one_spelling(result_filepath: Any, filename: Any) -> Any:
+    if result_filepath is not None and filename is not None:
+        raise ModelError("result_filepath and filename are one thing: give one of them")
+    return filename if result_filepath is None else result_filepath
+
+
+def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
+    if isinstance(data_splits, str | bytes) or not hasattr(data_splits, "__len__"):
+        raise ModelError(
+            f"data_splits must be a list with one entry per node, not {type(data_splits).__name__}"
+        )
+    splits = list(data_splits)
+    if not splits:
+        raise ModelError("data_splits is empty: give at least one entry, one per node")
+    expected = [["default"] * len(splits), ["default"] * len(splits) + ["aggregator"]]
+    if node_roles is not None and list(node_roles) not in expected:
+        raise ModelError(
+            f"node_roles must be 'default' for every one of the {len(splits)} splits, "
+            f"not {list(node_roles)!r}"
+        )
+    return splits
+
+
+def _warn_of_shapes(splits: list[Any]) -> None:
+    """Say once, as the reference does, that a split has not the shape of a node's data."""
+    for i, split in enumerate(splits):
+        usual = isinstance(split, list) and all(isinstance(files, dict) for files in split)
+        if not usual:
+            logger.warning(
+                "data_splits[%d] is of type %s. That works here; on a deployment an analyzer gets "
+                "[{key: bytes, ...}, ...], one dict per data source.",
+                i,
+                type(split).__name__,
+            )
+            return

@@ -1,0 +1,20 @@
+"""The server's side: Flower strategies that run STAR analyses."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flame_flwr.strategies.server import make_server_app
+    from flame_flwr.strategies.star import StarResult, StarStrategy
+
+__all__ = ["StarResult", "StarStrategy", "make_server_app"]
+
+_HOMES = {"StarResult": "star", "StarStrategy": "star", "make_server_app": "server"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import lazily: a node's process has no use for the server's side."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"flame_flwr.strategies.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

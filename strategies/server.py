@@ -1,0 +1,70 @@
+"""The ServerApp of a model: run the strategy, write the results, fail loudly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flwr.serverapp import ServerApp
+
+from flame_flwr.config import RunSettings
+from flame_flwr.engine.workdir import working_in
+from flame_flwr.log import logger, show
+from flame_flwr.results import RunFolder, RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flwr.app import Context
+    from flwr.serverapp import Grid
+
+    from flame_flwr.privacy import Laplace
+    from flame_flwr.results import Outputs
+    from flame_flwr.strategies.star import StarStrategy
+
+__all__ = ["make_server_app"]
+
+
+def make_server_app(
+    strategy: Callable[[], StarStrategy],
+    outputs: Outputs,
+    *,
+    simple_analysis: bool,
+    privacy: Laplace | None = None,
+) -> ServerApp:
+    """Return the ServerApp that runs a strategy and writes what its model declares.
+
+    Parameters
+    ----------
+    strategy : callable
+        Gives the strategy, when the app runs and not before.
+    outputs : Outputs
+        The final files.
+    simple_analysis : bool
+        One round and no more, where the strategy itself does not say.
+    privacy : Laplace, optional
+        Noises the final result. Then nothing exact is written, also not after a failure.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        show()
+        settings = RunSettings.from_config(context.run_config)
+        folder = RunFolder(settings.results, context.run_id)
+        record = RunRecord(privacy=None if privacy is None else privacy.about())
+        try:
+            with working_in(folder.scratch):
+                strategy().start(
+                    grid, settings=settings, record=record, simple_analysis=simple_analysis
+                )
+                record.release(privacy)
+            paths = folder.write_success(outputs, record, context.run_config)
+        except BaseException as error:
+            folder.write_failure(record, context.run_config, error)
+            logger.error("the run failed; what there is of it is in %s", folder.path)
+            raise
+        logger.info("results in %s", folder.path)
+        for path in paths:
+            logger.info("  %s", path)
+
+    return app

@@ -1,0 +1,491 @@
+"""``StarStrategy``: a Flower strategy that runs a STAR analysis, with the one loop.
+
+Flower's own ``Strategy.start`` has a fixed number of rounds and no way to stop; this one goes on
+until its aggregation says that it is finished. Flower's Message methods are thin adapters, there
+to be overridden and to be composed with other strategies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp.strategy import Result, Strategy
+
+from flame_flwr.aggregation import Aggregation, StarAggregation
+from flame_flwr.clients.node import build
+from flame_flwr.config import RunSettings
+from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.grid import GridLink
+from flame_flwr.engine.local import where
+from flame_flwr.errors import (
+    NodeFailedError,
+    NodesMissingError,
+    NotConvergedError,
+    PayloadError,
+)
+from flame_flwr.identity import AGGREGATOR_ID, Identity
+from flame_flwr.log import logger
+from flame_flwr.payload import Payload, decode, describe, encode, from_record, to_record
+from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.star.handle import FlameHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from flwr.serverapp import Grid
+
+    from flame_flwr.engine.link import Link, Reply
+    from flame_flwr.star.nodes import StarAggregator
+
+__all__ = ["StarResult", "StarStrategy"]
+
+
+@dataclass
+class StarResult(Result):
+    """Flower's ``Result``, with the values.
+
+    Attributes
+    ----------
+    record : RunRecord
+        Nodes, history, last aggregate, evaluations and the final result.
+    """
+
+    record: RunRecord = field(default_factory=RunRecord)
+
+
+@dataclass
+class _Run:
+    """What the strategy knows of the run under way; gone when the run ends."""
+
+    record: RunRecord
+    settings: RunSettings
+    aggregation: Aggregation
+    greeted: set[str] = field(default_factory=set)
+    aggregate: Payload | None = None
+    own_arrays: dict[str, bytes] = field(default_factory=dict)
+    result: StarResult = field(default_factory=StarResult)
+
+
+class StarStrategy(Strategy):
+    """Runs rounds until the aggregation is finished, then evaluation and the final method.
+
+    Parameters
+    ----------
+    aggregator : type of StarAggregator
+        The user's class.
+    aggregator_kwargs : dict, optional
+        For its constructor.
+    simple_analysis : bool, optional
+        One round and no more. ``None`` takes what :meth:`start` is told.
+    allow_pickle : bool
+        Whether values that cannot travel otherwise are pickled; as on the nodes.
+
+    Notes
+    -----
+    Subclasses override :meth:`make_aggregation` to merge values their own way, or Flower's
+    Message methods to choose nodes, add to configs and change what arrives.
+    """
+
+    def __init__(
+        self,
+        aggregator: type[StarAggregator],
+        *,
+        aggregator_kwargs: dict[str, Any] | None = None,
+        simple_analysis: bool | None = None,
+        allow_pickle: bool = False,
+    ) -> None:
+        self.aggregator = aggregator
+        self.aggregator_kwargs = dict(aggregator_kwargs or {})
+        self.simple_analysis = simple_analysis
+        self.allow_pickle = allow_pickle
+        self._link: GridLink | None = None
+        self._current: _Run | None = None
+
+    # ---- to override -------------------------------------------------------------------
+
+    def make_aggregation(
+        self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool
+    ) -> Aggregation:
+        """Return a new aggregation for a run.
+
+        Parameters
+        ----------
+        flame : FlameHandle
+            The aggregator's handle.
+        nodes : tuple of str
+            The nodes, in participant order.
+        simple_analysis : bool
+            One round and no more.
+        """
+        aggregator = build(self.aggregator, flame, self.aggregator_kwargs)
+        return StarAggregation(aggregator, nodes, simple_analysis)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return one message per node: the aggregate, the round, at first all nodes' ids."""
+        return self._messages(MessageType.TRAIN, "fitins", server_round, arrays, config)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Merge the replies as they arrive.
+
+        Returns
+        -------
+        arrays : ArrayRecord
+            The aggregate, a payload: what the next round's messages carry.
+        metrics : MetricRecord
+            ``nodes`` that answered and ``seconds`` of the slowest.
+        """
+        link = self._grid_link()
+        aggregate = self.collect(server_round, (link.read_result(reply) for reply in replies))
+        run = self._run
+        seconds = run.record.history[-1].node_seconds
+        metrics = MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
+        arrays = to_record(aggregate)
+        run.own_arrays = {key: array.data for key, array in arrays.items()}
+        return arrays, metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return one message per node: the last aggregate. Called after the last round only."""
+        return self._messages(MessageType.EVALUATE, "evaluateins", server_round, arrays, config)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Keep every node's numbers; return the plain mean of those that all nodes gave."""
+        link = self._grid_link()
+        self.collect_evaluations(link.read_scores(reply) for reply in replies)
+        scores = list(self._run.record.evaluations.values())
+        common = [key for key in scores[0] if all(key in score for score in scores)]
+        return MetricRecord(
+            {key: float(sum(score[key] for score in scores) / len(scores)) for key in common}
+        )
+
+    def summary(self) -> None:
+        """Log what is run."""
+        logger.info("%s with %s", type(self).__name__, self.aggregator.__name__)
+
+    # ---- the way of a run --------------------------------------------------------------
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord | None = None,
+        num_rounds: int | None = None,
+        timeout: float | None = None,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+        *,
+        settings: RunSettings | None = None,
+        record: RunRecord | None = None,
+        simple_analysis: bool = True,
+    ) -> StarResult:
+        """Run the analysis over a Flower Grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            Flower's.
+        initial_arrays : ArrayRecord, optional
+            A payload (:func:`flame_flwr.payload.to_record`) that nodes get as the aggregate in
+            the first round; without it they get ``None``.
+        num_rounds : int, optional
+            Stop after so many rounds even if not converged.
+        timeout : float, optional
+            Seconds to wait for a round's answers, in place of the settings' ``round-timeout``.
+        train_config, evaluate_config : ConfigRecord, optional
+            Added to every message's config.
+        evaluate_fn : callable, optional
+            Called with round and aggregate after every round, on the server.
+        settings : RunSettings, optional
+            The run config.
+        record : RunRecord, optional
+            Filled as the run goes on, so that a caller has what there is after a failure.
+        simple_analysis : bool
+            One round and no more, where the strategy itself does not say.
+
+        Returns
+        -------
+        StarResult
+            With ``record``.
+
+        Raises
+        ------
+        NodesMissingError, NodeFailedError, ConfigError, NotConvergedError
+            See there. What a user's aggregator raises comes through as itself.
+        """
+        settings = settings or RunSettings.from_config({})
+        if timeout is not None:
+            settings = settings.with_round_timeout(timeout)
+        self.summary()
+        self._link = GridLink(
+            self, grid, settings, train_config or ConfigRecord(), evaluate_config or ConfigRecord()
+        )
+        first = None if initial_arrays is None else from_record(initial_arrays)
+        try:
+            return self.run(
+                self._link,
+                settings,
+                record if record is not None else RunRecord(),
+                simple_analysis=simple_analysis,
+                num_rounds=num_rounds,
+                initial=first,
+                evaluate_fn=evaluate_fn,
+            )
+        finally:
+            self._link = None
+
+    def run(
+        self,
+        link: Link,
+        settings: RunSettings,
+        record: RunRecord,
+        *,
+        simple_analysis: bool,
+        num_rounds: int | None = None,
+        initial: Payload | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> StarResult:
+        """Run the one loop over a link; :meth:`start` and the in-process runtime call it."""
+        nodes, evaluates = link.hello()
+        record.nodes = list(nodes)
+        logger.info("%d nodes take part: %s", len(nodes), _shortened(nodes))
+        simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
+        self._current = run = self._new_run(nodes, settings, record, simple)
+        run.aggregate = initial
+        try:
+            while not self._finished(num_rounds):
+                number = len(record.history) + 1
+                started = time.perf_counter()
+                run.aggregate = link.train(number, run.aggregate)
+                entry = record.history[-1]
+                entry.seconds = time.perf_counter() - started
+                _log_round(entry, len(nodes))
+                if evaluate_fn is not None:
+                    scores = evaluate_fn(number, to_record(run.aggregate))
+                    if scores is not None:
+                        run.result.evaluate_metrics_serverapp[number] = scores
+            if evaluates and run.aggregate is not None:
+                link.evaluate(len(record.history), run.aggregate)
+            with where(AGGREGATOR_ID, "final_method"):
+                record.result = run.aggregation.final(record.aggregate, record.evaluations)
+            return self._result(run)
+        finally:
+            self._current = None
+
+    def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
+        """Take a round's replies as they arrive and return the new aggregate, encoded once.
+
+        Parameters
+        ----------
+        number : int
+            The round, from 1.
+        replies : iterable of Reply
+            In any order.
+
+        Raises
+        ------
+        NodeFailedError
+            A node failed and ``on-failure`` is ``abort``.
+        NodesMissingError
+            With ``skip``: fewer than ``min-nodes`` answered.
+        """
+        run = self._run
+        entry = RoundRecord(number)
+        run.aggregation.begin(number)
+        for reply in replies:
+            failure = reply.failure
+            if failure is None:
+                failure = self._add(run, entry, reply)
+            if failure is not None:
+                self._failed(run, entry, reply.node, failure)
+        _check_enough(entry, run)
+        with where(AGGREGATOR_ID, f"round {number}"):
+            aggregate, entry.converged, entry.reason = run.aggregation.finish()
+            payload = encode(aggregate, allow_pickle=self.allow_pickle)
+        run.greeted.update(entry.node_seconds)
+        entry.node_seconds = _in_order(entry.node_seconds, run.record.nodes)
+        entry.node_bytes = _in_order(entry.node_bytes, run.record.nodes)
+        entry.aggregate = describe(aggregate)
+        run.record.aggregate = aggregate
+        run.record.history.append(entry)
+        return payload
+
+    def collect_evaluations(self, replies: Iterable[Reply]) -> None:
+        """Keep the numbers of an evaluation, in participant order."""
+        run = self._run
+        scores: dict[str, dict[str, float]] = {}
+        for reply in replies:
+            if reply.failure is None:
+                scores[reply.node] = reply.metrics
+            elif run.settings.on_failure == "abort":
+                raise NodeFailedError(
+                    f"node {reply.node} failed in the evaluation: {reply.failure}"
+                )
+            else:
+                run.record.history[-1].failed[reply.node] = f"evaluation: {reply.failure}"
+        if not scores:
+            raise NodesMissingError("no node answered the evaluation")
+        run.record.evaluations = _in_order(scores, run.record.nodes)
+
+    def accept(
+        self, number: int, arrays: ArrayRecord | None, metrics: MetricRecord | None
+    ) -> Payload:
+        """Take what :meth:`aggregate_train` returned, also a subclass's, as the aggregate."""
+        run = self._run
+        if arrays is None:
+            raise NodeFailedError(
+                f"{type(self).__name__}.aggregate_train returned no arrays: there is no aggregate"
+            )
+        payload = from_record(arrays)
+        if len(run.record.history) < number:
+            run.record.history.append(RoundRecord(number))
+        if not _same(arrays, run.own_arrays):
+            run.record.aggregate = decode(payload, allow_pickle=self.allow_pickle)
+            run.record.history[-1].aggregate = describe(run.record.aggregate)
+        run.result.arrays = arrays
+        if metrics is not None:
+            run.result.train_metrics_clientapp[number] = metrics
+        return payload
+
+    def accept_evaluation(self, metrics: MetricRecord | None) -> None:
+        """Take what :meth:`aggregate_evaluate` returned."""
+        if metrics is not None:
+            run = self._run
+            run.result.evaluate_metrics_clientapp[len(run.record.history)] = metrics
+
+    # ---- helpers -----------------------------------------------------------------------
+
+    @property
+    def _run(self) -> _Run:
+        if self._current is None:
+            raise RuntimeError("no run is under way: call start()")
+        return self._current
+
+    def _grid_link(self) -> GridLink:
+        if self._link is None:
+            raise RuntimeError("no run over a Grid is under way: call start()")
+        return self._link
+
+    def _new_run(
+        self, nodes: tuple[str, ...], settings: RunSettings, record: RunRecord, simple: bool
+    ) -> _Run:
+        identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
+        with where(AGGREGATOR_ID, "its constructor"):
+            aggregation = self.make_aggregation(FlameHandle(identity), nodes, simple)
+        return _Run(record, settings, aggregation)
+
+    def _finished(self, num_rounds: int | None) -> bool:
+        run = self._run
+        history = run.record.history
+        if history and history[-1].reason:
+            run.record.converged = history[-1].converged
+            return True
+        if num_rounds is not None and len(history) >= num_rounds:
+            return True
+        if len(history) >= run.settings.max_rounds:
+            raise NotConvergedError(
+                f"not converged after {len(history)} rounds (max-rounds): does has_converged ever "
+                "return True? Otherwise raise `max-rounds`"
+            )
+        return False
+
+    def _messages(
+        self, kind: str, prefix: str, number: int, arrays: ArrayRecord, config: ConfigRecord
+    ) -> list[Message]:
+        run, link = self._run, self._grid_link()
+        own = {"round": number}
+        greeted = ConfigRecord({**config, **own})
+        everyone = json.dumps(list(link.addresses))
+        new = ConfigRecord({**config, **own, "analyzers": everyone})
+        messages = []
+        for node, address in link.addresses.items():
+            content = RecordDict(
+                {
+                    f"{prefix}.parameters": arrays,
+                    f"{prefix}.config": greeted if node in run.greeted else new,
+                }
+            )
+            messages.append(
+                Message(
+                    content, address, kind, ttl=run.settings.round_timeout, group_id=str(number)
+                )
+            )
+        return messages
+
+    def _add(self, run: _Run, entry: RoundRecord, reply: Reply) -> Failure | None:
+        """Give a reply's value to the aggregation; return why it could not be read."""
+        payload = reply.payload
+        if payload is None:
+            return Failure("unreadable", text="the answer holds no result")
+        try:
+            value = decode(payload, allow_pickle=self.allow_pickle)
+        except PayloadError as error:
+            return Failure.of(error, share=True)
+        with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
+            run.aggregation.add(reply.node, value)
+        entry.node_seconds[reply.node] = reply.seconds
+        entry.node_bytes[reply.node] = payload.nbytes
+        return None
+
+    def _failed(self, run: _Run, entry: RoundRecord, node: str, failure: Failure) -> None:
+        entry.failed[node] = str(failure)
+        if run.settings.on_failure == "abort":
+            trace = f"\n{failure.traceback}" if failure.traceback else ""
+            raise NodeFailedError(
+                f"node {node} failed in round {entry.round}: {failure}\n"
+                "The node's own log has the details. Mend it there, or set on-failure = "
+                f'"skip" to go on without failing nodes.{trace}'
+            )
+        logger.warning("round %d: going on without node %s: %s", entry.round, node, failure)
+
+    def _result(self, run: _Run) -> StarResult:
+        run.result.record = run.record
+        return run.result
+
+
+def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
+    """Tell whether a subclass left the aggregate as it was, by identity: it may be large."""
+    return arrays.keys() == own.keys() and all(
+        array.data is own[key] for key, array in arrays.items()
+    )
+
+
+def _check_enough(entry: RoundRecord, run: _Run) -> None:
+    answered, needed = len(entry.node_seconds), min(run.settings.min_nodes, len(run.record.nodes))
+    if not answered or (entry.failed and answered < needed):
+        failed = "; ".join(f"{node}: {why}" for node, why in entry.failed.items())
+        raise NodesMissingError(
+            f"round {entry.round}: {answered} nodes answered, min-nodes is {needed}. {failed}"
+        )
+
+
+def _in_order(values: dict[str, Any], nodes: list[str]) -> dict[str, Any]:
+    return {node: values[node] for node in nodes if node in values}
+
+
+def _shortened(nodes: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(nodes) - most} more" if len(nodes) > most else ""
+    return ", ".join(nodes[:most]) + more
+
+
+def _log_round(entry: RoundRecord, nodes: int) -> None:
+    size = sum(entry.node_bytes.values())
+    logger.info(
+        "round %d: %d of %d nodes, %.2f s, %s received%s",
+        entry.round,
+        len(entry.node_seconds),
+        nodes,
+        entry.seconds,
+        f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB",
+        f": {entry.reason}" if entry.reason else "",
+    )

@@ -1,0 +1,19 @@
+"""``make bench``: every benchmark, each side by side with what it is measured against."""
+
+from __future__ import annotations
+
+import bench_import
+import bench_local
+import bench_payload
+import bench_simulation
+
+
+def main() -> None:
+    """Run them all."""
+    for benchmark in (bench_local, bench_import, bench_payload, bench_simulation):
+        benchmark.main()
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""STAR.md's "Bugs in the reference not to copy", one test each."""
+
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from flame_flwr.errors import NodeFailedError
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return data
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 1
+
+
+def test_the_final_result_in_simple_mode_is_the_aggregate_and_not_none():
+    assert StarModelTester([1, 2], Analyzer, Aggregator, "s3").result == [1, 2]
+
+
+def test_results_do_not_come_in_arrival_order():
+    class Slow(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            time.sleep(0.02 * (3 - data))
+            return data
+
+    assert StarModelTester([0, 1, 2], Slow, Aggregator, "s3").result == [0, 1, 2]
+
+
+def test_nothing_leaks_from_one_run_into_the_next():
+    class Grows(Analyzer):
+        def __init__(self, flame):
+            super().__init__(flame)
+            self.count = 0
+
+        def analysis_method(self, data, aggregator_results):
+            self.count += 1
+            return (self.count, self.num_iterations, aggregator_results is None)
+
+    testers = [
+        StarModelTester([1, 2], Grows, Aggregator, "s3", simple_analysis=False) for _ in range(3)
+    ]
+    assert [tester.rounds for tester in testers] == [2, 2, 2]
+    assert {repr(tester.result) for tester in testers} == {repr([(2, 1, False)] * 2)}
+    assert len({id(tester.history) for tester in testers}) == 3
+
+
+def test_an_exception_reaches_the_caller_as_itself_with_node_and_round():
+    class Own(Exception):
+        pass
+
+    class Fails(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            if self.num_iterations == 1 and data == 2:
+                raise Own("the reason")
+            return data
+
+    with pytest.raises(Own, match="the reason") as caught:
+        StarModelTester([1, 2], Fails, Aggregator, "s3", simple_analysis=False)
+    assert caught.value.__notes__ == ["in node-1, round 2"]
+
+
+@pytest.mark.parametrize("method", ["aggregation_method", "has_converged"])
+def test_an_aggregators_exception_names_the_aggregator_and_the_round(method):
+    def fails(self, *args):
+        raise KeyError("pasc")
+
+    broken = type("Broken", (Aggregator,), {method: fails})
+    with pytest.raises(KeyError, match="pasc") as caught:
+        StarModelTester([1], Analyzer, broken, "s3")
+    assert caught.value.__notes__ == ["in aggregator, round 1"]
+
+
+def script(body):
+    code = textwrap.dedent(body)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+HEAD = """
+from flame_flwr.star import *
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        {analysis}
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+    def has_converged(self, result, last_result):
+        return True
+StarModelTester([1, 2], Analyzer, Aggregator, "s3")
+"""
+
+
+def test_a_script_whose_analysis_fails_does_not_exit_with_0():
+    done = script(HEAD.format(analysis="raise RuntimeError('no such column')"))
+    assert done.returncode == 1
+    assert "RuntimeError: no such column" in done.stderr
+    assert "in node-0, round 1" in done.stderr
+
+
+def test_sys_exit_in_a_node_neither_hangs_nor_ends_the_script_with_its_code():
+    done = script(HEAD.format(analysis="import sys; sys.exit(0)"))
+    assert done.returncode == 1
+    assert "node-0, round 1: user code called sys.exit at" in done.stderr
+    assert "return a value or raise an error instead" in done.stderr
+
+
+def test_sys_exit_in_the_aggregator_is_an_error_too():
+    class Exits(Aggregator):
+        def aggregation_method(self, analysis_results):
+            sys.exit(3)
+
+    with pytest.raises(NodeFailedError, match=r"aggregator, round 1: user code called sys\.exit"):
+        StarModelTester([1], Analyzer, Exits, "s3")
+
+
+def test_the_end_of_a_run_does_not_keep_the_processor_busy():
+    before = time.process_time()
+    tester = StarModelTester([1, 2], Analyzer, Aggregator, "s3")
+    time.sleep(0.5)
+    assert tester.rounds == 1
+    assert time.process_time() - before < 0.4
+
+
+def test_a_round_costs_each_node_the_same_however_many_there_are():
+    """Counts calls and bytes, not seconds: every node gets one payload of the same size."""
+    sizes = {}
+    for nodes in (10, 100):
+        tester = StarModelTester([7] * nodes, Analyzer, Sums, "s3", simple_analysis=False)
+        last = tester.history[-1]
+        assert len(last.node_bytes) == nodes
+        sizes[nodes] = sum(last.node_bytes.values())
+    assert sizes[100] == 10 * sizes[10]
+
+
+class Sums(Aggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)

@@ -1,0 +1,217 @@
+"""``StarModelTester``: files, results, history, what it prints, what it refuses."""
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from flame_flwr.errors import ModelError, NotConvergedError, ResultError
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return data
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 1
+
+
+def run(splits, **kwargs):
+    return StarModelTester(splits, Analyzer, Aggregator, kwargs.pop("data_type", "s3"), **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("spelling", ["result_filepath", "filename"])
+def test_a_result_file_is_relative_to_the_working_directory(here, spelling):
+    run([1, 2], **{spelling: "results/model.txt"})
+    assert (here / "results" / "model.txt").read_text() == "[1, 2]"
+
+
+def test_both_spellings_at_once_are_refused():
+    with pytest.raises(ModelError, match="are one thing: give one of them"):
+        run([1], filename="a", result_filepath="a")
+
+
+def test_without_a_file_nothing_is_written(here):
+    assert run([1, 2]).result == [1, 2]
+    assert list(here.iterdir()) == []
+
+
+def test_many_results_of_mixed_types(here):
+    run(
+        ["text", np.arange(3), {"a": 1}],
+        multiple_results=True,
+        output_type=["str", "bytes", "pickle"],
+        filename=["a.txt", "deep/b.bin", here / "c.pkl"],
+    )
+    assert (here / "a.txt").read_text() == "text"
+    assert (here / "deep" / "b.bin").read_bytes() == np.arange(3).tobytes()
+    assert pickle.loads((here / "c.pkl").read_bytes()) == {"a": 1}
+
+
+def test_a_single_name_is_numbered(here):
+    run([1, 2], multiple_results=True, filename="out/part.txt")
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["part_1.txt", "part_2.txt"]
+
+
+def test_a_result_that_does_not_fit_is_rescued_beside_the_files(here):
+    with pytest.raises(ResultError, match="2 elements, output_type 2 and filename 3") as caught:
+        run([1, 2], multiple_results=True, filename=["out/a", "out/b", "out/c"])
+    assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
+    assert "rescue.pkl" in str(caught.value)
+
+
+def test_text_for_bytes_is_an_error_that_names_output_type(here):
+    with pytest.raises(ResultError, match="output_type 'bytes' needs bytes or an ndarray"):
+        run(["text"], output_type="bytes", filename="out.bin")
+    assert pickle.loads((here / "rescue.pkl").read_bytes()) == ["text"]
+
+
+def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
+    class Never(Aggregator):
+        def has_converged(self, result, last_result):
+            return False
+
+    with pytest.raises(NotConvergedError, match=r"not converged after 5 rounds \(max-rounds\)"):
+        StarModelTester(
+            [1, 2], Analyzer, Never, "s3", simple_analysis=False, filename="a", max_rounds=5
+        )
+    assert pickle.loads((here / "rescue.pkl").read_bytes()) == [1, 2]
+
+
+def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():
+    tester = run([np.zeros(10_000), 3], simple_analysis=False)
+    assert (tester.rounds, tester.converged) == (2, True)
+    first, last = tester.history
+    assert list(first.node_seconds) == list(first.node_bytes) == ["node-0", "node-1"]
+    assert 80_000 < first.node_bytes["node-0"] < 80_300
+    assert first.node_bytes["node-1"] < 40
+    assert 0 < sum(first.node_seconds.values()) <= first.seconds
+    assert first.aggregate == "list of 2"
+    assert (first.converged, first.reason) == (False, "")
+    assert (last.converged, last.reason) == (True, "has_converged returned True")
+
+
+def test_the_aggregate_and_the_evaluations_can_be_had_beside_the_result():
+    class Scores(Analyzer):
+        def evaluation_method(self, data, result):
+            return {"n": len(result)}
+
+    class Finishes(Aggregator):
+        def final_method(self, result, evaluations):
+            return "file"
+
+    tester = StarModelTester([1, 2], Scores, Finishes, "s3")
+    assert tester.result == "file"
+    assert tester.aggregate == [1, 2]
+    assert tester.evaluations == {"node-0": {"n": 2}, "node-1": {"n": 2}}
+
+
+@pytest.mark.parametrize("data_type", ["s3", "fhir"])
+def test_a_split_of_any_kind_reaches_the_analyzer_untouched(data_type):
+    marker = object()
+    seen = []
+
+    class Looks(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            seen.append(data)
+            return 1
+
+    StarModelTester([marker], Looks, Aggregator, data_type, query="Patient?_count=100")
+    assert seen == [marker]
+
+
+def test_data_type_none_gives_none():
+    assert run([1, 2], data_type="none").result == [None, None]
+
+
+def test_a_split_of_an_unusual_shape_is_warned_of_once(caplog):
+    with caplog.at_level(logging.WARNING, logger="flame_flwr"):
+        run([[{"a": b""}], [1, 2], 3])
+    [record] = caplog.records
+    assert record.getMessage().startswith("data_splits[1] is of type list. That works here")
+
+
+@pytest.mark.parametrize("splits", [3, None, "ab", b"ab"])
+def test_data_splits_that_are_no_list_are_refused(splits):
+    with pytest.raises(ModelError, match="data_splits must be a list with one entry per node"):
+        run(splits)
+
+
+def test_no_splits_are_refused():
+    with pytest.raises(ModelError, match="data_splits is empty"):
+        run([])
+
+
+def test_node_roles_may_say_what_is_so():
+    assert run([1, 2], node_roles=["default", "default"]).result == [1, 2]
+    assert run([1], node_roles=["default", "aggregator"]).result == [1]
+    with pytest.raises(ModelError, match="node_roles must be 'default' for every one of the 2"):
+        run([1, 2], node_roles=["default", "proxy"])
+
+
+def test_differential_privacy_noises_the_result(here):
+    class Counts(Aggregator):
+        def aggregation_method(self, analysis_results):
+            return sum(analysis_results)
+
+    def draw():
+        return StarModelTester([1, 2], Analyzer, Counts, "s3", epsilon=1.0, sensitivity=1.0).result
+
+    draws = {draw() for _ in range(5)}
+    assert len(draws) == 5
+    assert all(isinstance(value, float) for value in draws)
+    assert all(abs(value - 3) < 50 for value in draws)  # wrong once in 1e21
+
+
+def test_what_it_prints_outside_pytest(tmp_path):
+    code = """
+from flame_flwr.star import *
+class A(StarAnalyzer):
+    def analysis_method(self, data, r):
+        self.flame.flame_log(f"sum {sum(data[0].values())}")
+        return 1
+class G(StarAggregator):
+    def aggregation_method(self, rs): return len(rs)
+    def has_converged(self, result, last): return True
+StarModelTester([[{"a": 1}], [{"a": 2}]], A, G, "s3")
+StarModelTester([[{"a": 1}]], A, G, "s3", filename="out.txt")
+StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[:4] == [
+        "2 nodes take part: node-0, node-1",
+        "--- Round 1 ---",
+        "[node-0, round 1] sum 1",
+        "[node-1, round 1] sum 2",
+    ]
+    assert lines[4].startswith("round 1: 2 of 2 nodes, ")
+    assert lines[4].endswith(": a simple analysis has one round")
+    assert lines[5] == "Final result: 2"
+    assert lines[-1] == f"Final result written to {tmp_path / 'out.txt'}"
+    assert lines.count("--- Round 1 ---") == 2

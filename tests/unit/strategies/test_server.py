@@ -1,0 +1,285 @@
+"""The ServerApp of a model: what a run leaves in its folder, and how it fails."""
+
+import csv
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.clients import NodePlan
+from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError, ResultError
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
+
+SPLITS = [[1.0, 2.0], [3.0]]
+ROUNDS = []
+
+
+class Sum(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        ROUNDS.append(self.num_iterations)
+        return sum(data)
+
+    def evaluation_method(self, data, result):
+        return {"share": sum(data) / result}
+
+
+class Total(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results) + 1000.25 * self.num_iterations
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 1
+
+
+class Never(Total):
+    def has_converged(self, result, last_result):
+        return False
+
+
+@pytest.fixture
+def run(tmp_path, context, monkeypatch):
+    """Run a model's ServerApp; return the folder it made, or let its error through."""
+    monkeypatch.chdir(tmp_path)
+    ROUNDS.clear()
+
+    def start(model, *, splits=SPLITS, results=str(tmp_path / "results"), **config):
+        before = set((tmp_path / "results").glob("*"))
+        config = {key.replace("_", "-"): value for key, value in config.items()}
+        node = context(run_config={"results": results, **config})
+        with LocalGrid(NodePlan(model.plan.analyzer, data_type="s3"), splits) as grid:
+            try:
+                model.server_app(grid, node)
+            finally:
+                assert Path.cwd() == tmp_path
+        [folder] = set((tmp_path / "results").iterdir()) - before
+        return folder
+
+    return start
+
+
+def only_folder(tmp_path):
+    [folder] = (tmp_path / "results").iterdir()
+    return folder
+
+
+def names(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def about(folder):
+    return json.loads((folder / "run.json").read_bytes())
+
+
+def test_a_run_leaves_its_result_its_record_and_its_history(run, tmp_path, caplog):
+    folder = run(
+        StarModel(Sum, Total, "s3", simple_analysis=False, filename="total.txt"), max_rounds=7
+    )
+    assert names(folder) == ["history.csv", "run.json", "total.txt"]
+    assert (folder / "total.txt").read_text() == "1006.25"
+    said = about(folder)
+    assert said["status"] == "completed"
+    assert said["rounds"] == 2
+    assert said["nodes"] == ["node-0", "node-1"]
+    assert said["converged"] is True
+    assert said["parameters"] == {"results": str(tmp_path / "results"), "max-rounds": 7}
+    assert said["evaluations"]["node-1"] == {"share": 3.0 / 1006.25}
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["round"], row["node"]) for row in rows] == [
+        ("1", "node-0"),
+        ("1", "node-1"),
+        ("2", "node-0"),
+        ("2", "node-1"),
+    ]
+    assert str(folder) in caplog.text
+    assert str(folder / "total.txt") in caplog.text
+
+
+def test_two_runs_have_two_folders(run):
+    model = StarModel(Sum, Total, "s3")
+    folders = [run(model), run(model)]
+    assert folders[0] != folders[1]
+    assert [(folder / "result").read_text() for folder in folders] == ["6.0", "6.0"]
+
+
+def test_many_results_become_many_files(run):
+    class Many(Total):
+        def final_method(self, result, evaluations):
+            return [result, b"raw", {"a": 1}]
+
+    model = StarModel(
+        Sum,
+        Many,
+        "s3",
+        output_type=["str", "bytes", "pickle"],
+        multiple_results=True,
+        filename=["a.txt", "b.bin", "c.pkl"],
+    )
+    folder = run(model)
+    assert (folder / "b.bin").read_bytes() == b"raw"
+    assert pickle.loads((folder / "c.pkl").read_bytes()) == {"a": 1}
+    assert [file["name"] for file in about(folder)["files"]] == ["a.txt", "b.bin", "c.pkl"]
+
+
+def test_what_the_aggregator_writes_beside_itself_is_kept_with_the_results(run, tmp_path):
+    class Plots(Total):
+        def aggregation_method(self, analysis_results):
+            Path("results").mkdir(exist_ok=True)
+            Path("results/plot.png").write_bytes(b"png")
+            return super().aggregation_method(analysis_results)
+
+    folder = run(StarModel(Sum, Plots, "s3"))
+    assert (folder / "scratch/results/plot.png").read_bytes() == b"png"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
+@pytest.mark.parametrize(
+    "results", ["relative/results", "s3://bucket/results", "/proc/flame-results"]
+)
+def test_results_that_cannot_be_are_refused_before_the_first_round(run, results):
+    with pytest.raises(ConfigError, match="`results` in the run config"):
+        run(StarModel(Sum, Total, "s3"), results=results)
+    assert ROUNDS == []
+
+
+def test_a_wrong_run_config_is_refused_before_the_first_round(run, tmp_path):
+    with pytest.raises(ConfigError, match="did you mean `max-rounds`"):
+        run(StarModel(Sum, Total, "s3"), max_round=3)
+    assert ROUNDS == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_does_not_converge_leaves_its_last_aggregate(run, tmp_path):
+    model = StarModel(Sum, Never, "s3", simple_analysis=False)
+    with pytest.raises(NotConvergedError):
+        run(model, max_rounds=3)
+    folder = only_folder(tmp_path)
+    assert names(folder) == ["history.csv", "rescue.pkl", "run.json"]
+    assert pickle.loads((folder / "rescue.pkl").read_bytes()) == 2006.5
+    said = about(folder)
+    assert said["status"] == "failed"
+    assert said["error"].startswith("NotConvergedError: not converged after 3 rounds")
+    assert said["rounds"] == 3
+    assert said["converged"] is False
+    assert said["files"] == []
+
+
+def test_a_result_that_does_not_fit_is_rescued_once(run, tmp_path):
+    with pytest.raises(ResultError, match=r"output_type 'bytes'.*rescue\.pkl"):
+        run(StarModel(Sum, Total, "s3", output_type="bytes"))
+    folder = only_folder(tmp_path)
+    assert names(folder) == ["history.csv", "rescue.pkl", "run.json"]
+    assert pickle.loads((folder / "rescue.pkl").read_bytes()) == 6.0
+    assert about(folder)["rounds"] == 1
+
+
+class Fails(Sum):
+    def analysis_method(self, data, aggregator_results):
+        if self.num_iterations:
+            raise ValueError("no patients")
+        return super().analysis_method(data, aggregator_results)
+
+
+def test_a_failing_node_ends_the_run_with_what_there_is(run, tmp_path, caplog):
+    with pytest.raises(NodeFailedError, match="node node-0 failed in round 2: ValueError"):
+        run(StarModel(Fails, Total, "s3", simple_analysis=False))
+    folder = only_folder(tmp_path)
+    assert pickle.loads((folder / "rescue.pkl").read_bytes()) == 6.0
+    assert "node node-0 failed in round 2" in about(folder)["error"]
+    assert f"the run failed; what there is of it is in {folder}" in caplog.text
+
+
+def test_sys_exit_in_the_aggregator_is_a_failed_run(run, tmp_path):
+    class Exits(Total):
+        def aggregation_method(self, analysis_results):
+            raise SystemExit(0)
+
+    with pytest.raises(NodeFailedError, match=r"user code called sys\.exit"):
+        run(StarModel(Sum, Exits, "s3"))
+    assert about(only_folder(tmp_path))["status"] == "failed"
+
+
+def test_ctrl_c_leaves_the_last_aggregate_too(run, tmp_path):
+    class Interrupted(Never):
+        def aggregation_method(self, analysis_results):
+            if self.num_iterations == 1:
+                raise KeyboardInterrupt
+            return super().aggregation_method(analysis_results)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(StarModel(Sum, Interrupted, "s3", simple_analysis=False))
+    folder = only_folder(tmp_path)
+    assert pickle.loads((folder / "rescue.pkl").read_bytes()) == 6.0
+    assert about(folder)["error"] == "KeyboardInterrupt: "
+
+
+def everything(folder):
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_private_result_is_noised_and_nothing_exact_is_written(run, caplog):
+    pytest.importorskip("opendp")
+    model = StarLocalDPModel(Sum, Total, "s3", simple_analysis=False, epsilon=0.5, sensitivity=2.0)
+    folder = run(model)
+    released = float((folder / "result").read_text())
+    assert released != 1006.25
+    assert abs(released - 1006.25) < 4 * 40  # e^-40 of a false alarm
+    assert b"1006.25" not in everything(folder)
+    assert "1006.25" not in caplog.text
+    assert about(folder)["privacy"]["epsilon"] == 0.5
+    assert about(folder)["evaluations"] == {}
+
+
+class Refused(Total):
+    def final_method(self, result, evaluations):
+        return [result, "text"]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "error"), [(Never, NotConvergedError), (Refused, ResultError)]
+)
+def test_a_private_run_that_fails_leaves_nothing_exact(run, tmp_path, aggregator, error, caplog):
+    pytest.importorskip("opendp")
+    model = StarLocalDPModel(
+        Sum, aggregator, "s3", simple_analysis=False, epsilon=0.5, sensitivity=2.0
+    )
+    with pytest.raises(error):
+        run(model, max_rounds=2) if aggregator is Never else run(model)
+    folder = only_folder(tmp_path)
+    assert names(folder) == ["history.csv", "run.json"]
+    assert b"1006" not in everything(folder)
+    assert "1006" not in caplog.text
+
+
+def test_a_model_that_is_run_twice_keeps_nothing_of_the_first_run(run):
+    class Counts(Total):
+        def __init__(self, flame, seen):
+            super().__init__(flame)
+            self.seen = seen
+
+        def aggregation_method(self, analysis_results):
+            self.seen.append(1)
+            return float(len(self.seen))
+
+    model = StarModel(Sum, Counts, "s3", aggregator_kwargs={"seen": []})
+    for _ in range(2):
+        assert (run(model) / "result").read_text() == "1.0"
+
+
+def test_a_working_directory_that_is_gone_does_not_stop_a_run(tmp_path, context):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    before = Path.cwd()
+    os.chdir(gone)
+    try:
+        gone.rmdir()
+        node = context(run_config={"results": str(tmp_path / "results")})
+        model = StarModel(Sum, Total, "s3")
+        with LocalGrid(NodePlan(Sum, data_type="s3"), SPLITS) as grid:
+            model.server_app(grid, node)
+    finally:
+        os.chdir(before)
+    assert (only_folder(tmp_path) / "result").read_text() == "6.0"

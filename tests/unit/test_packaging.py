@@ -1,0 +1,114 @@
+"""What gets into the wheel, and which of flwr's modules the framework may know."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import flame_flwr
+from flame_flwr import clients, strategies
+
+HERE = Path(__file__).resolve()
+CHECKOUT = next((p for p in HERE.parents if (p / "pyproject.toml").is_file()), None)
+FOLDERS = {
+    "flame_flwr": Path(flame_flwr.__path__[0]).resolve(),
+    "flame_flwr.clients": Path(clients.__path__[0]).resolve(),
+    "flame_flwr.strategies": Path(strategies.__path__[0]).resolve(),
+}
+PUBLIC_FLWR = {
+    "flwr.app",
+    "flwr.clientapp",
+    "flwr.serverapp",
+    "flwr.serverapp.strategy",
+    "flwr.client",
+}
+
+in_the_checkout = pytest.mark.skipif(CHECKOUT is None, reason="runs without the checkout")
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+
+
+def files():
+    """Every Python file of the framework by its dotted package, without the links' doubles."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).parent.parts
+            found.setdefault(path.resolve(), ".".join((package, *parts)))
+    return found
+
+
+@in_the_checkout
+def test_every_folder_with_code_is_in_the_wheel(project):
+    listed = project["tool"]["setuptools"]["packages"]
+    assert set(files().values()) == set(listed)
+    assert listed == sorted(listed)
+
+
+@in_the_checkout
+def test_every_listed_folder_has_an_init_file(project):
+    folders = project["tool"]["setuptools"]["package-dir"]
+    for package in project["tool"]["setuptools"]["packages"]:
+        root = max((name for name in folders if package.startswith(name)), key=len)
+        rest = package.removeprefix(root).strip(".").replace(".", "/")
+        assert (CHECKOUT / folders[root] / rest / "__init__.py").is_file(), package
+
+
+@in_the_checkout
+@pytest.mark.parametrize("name", ["clients", "strategies"])
+def test_the_two_folders_are_flat_and_the_links_lead_to_them(name):
+    folder, link = CHECKOUT / name, CHECKOUT / "flame_flwr" / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / name
+    assert link.resolve() == folder
+    assert [path for path in folder.rglob("*.py") if path.parent != folder] == []
+
+
+@in_the_checkout
+def test_the_installed_version_is_the_projects(project):
+    assert flame_flwr.__version__ == project["project"]["version"]
+
+
+@in_the_checkout
+def test_type_information_goes_with_the_package(project):
+    assert (FOLDERS["flame_flwr"] / "py.typed").is_file()
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["flame_flwr"]
+
+
+@in_the_checkout
+def test_every_file_that_the_project_names_is_there(project):
+    assert (CHECKOUT / project["project"]["readme"]).is_file()
+    assert all((CHECKOUT / name).is_file() for name in project["project"]["license-files"])
+
+
+def imports(path):
+    """Yield every module that a file imports, wherever in it, ``from a import b`` as a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
+
+
+def test_only_one_module_touches_flwrs_non_public_modules():
+    private = {
+        (path.name, module)
+        for path in files()
+        for module in imports(path)
+        if module.partition(".")[0] == "flwr" and module not in PUBLIC_FLWR
+    }
+    assert {name for name, _ in private} == {"flower.py"}
+
+
+def test_no_module_imports_the_two_folders_by_the_names_they_are_not_installed_under():
+    tops = {module.partition(".")[0] for path in files() for module in imports(path)}
+    assert not tops & {"clients", "strategies"}
+    assert "flame_flwr" in tops
+
+
+def test_flwr_is_imported_by_its_modules_and_not_as_a_whole():
+    assert not [path for path in files() if "flwr" in imports(path)]

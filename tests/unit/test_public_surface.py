@@ -1,0 +1,189 @@
+"""What the framework offers: named, sorted, importable, and light to import."""
+
+import ast
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flame_flwr
+from flame_flwr import clients, strategies
+
+FOLDERS = {
+    "flame_flwr": flame_flwr.__path__,
+    "flame_flwr.clients": clients.__path__,
+    "flame_flwr.strategies": strategies.__path__,
+}
+MODULES = sorted(
+    {
+        "flame_flwr",
+        *(
+            module.name
+            for name, path in FOLDERS.items()
+            for module in pkgutil.walk_packages(path, f"{name}.")
+        ),
+    }
+)
+
+
+def order(name):
+    """Constants, then classes, then functions; private and dunder names last: as ruff sorts."""
+    kind = 0 if name.isupper() else 1 if name[:1].isupper() else 2
+    return kind, name
+
+
+def tree(module):
+    return ast.parse(Path(importlib.import_module(module).__file__).read_text())
+
+
+def test_the_modules_are_found():
+    for name in (
+        "flame_flwr.star.model",
+        "flame_flwr.clients.client",
+        "flame_flwr.strategies.star",
+    ):
+        assert name in MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_for(name):
+    assert (importlib.import_module(name).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_all_is_sorted_without_doubles_and_all_of_it_can_be_imported(name):
+    module = importlib.import_module(name)
+    if name == "flame_flwr.engine":  # a package of parts, with nothing of its own
+        return
+    assert module.__all__ == sorted(set(module.__all__), key=order)
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+        assert not public.startswith("_") or public == "__version__"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_class_and_function_is_documented(name):
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", []):
+        thing = getattr(module, public)
+        if getattr(thing, "__module__", "").startswith("flame_flwr") and callable(thing):
+            assert (thing.__doc__ or "").strip(), public
+
+
+def test_the_surface_is_this():
+    assert flame_flwr.__all__ == [
+        "StarAggregator",
+        "StarAnalyzer",
+        "StarClient",
+        "StarLocalDPModel",
+        "StarModel",
+        "StarModelTester",
+        "StarStrategy",
+        "__version__",
+    ]
+    assert importlib.import_module("flame_flwr.star").__all__ == [
+        "StarAggregator",
+        "StarAnalyzer",
+        "StarLocalDPModel",
+        "StarModel",
+        "StarModelTester",
+    ]
+    assert strategies.__all__ == ["StarResult", "StarStrategy", "make_server_app"]
+    assert clients.__all__ == ["Node", "NodePlan", "StarClient", "make_client_app"]
+
+
+@pytest.mark.parametrize("name", [*flame_flwr.__all__[:-1]])
+def test_a_name_is_the_same_wherever_it_is_imported_from(name):
+    homes = ["flame_flwr", "flame_flwr.star", "flame_flwr.clients", "flame_flwr.strategies"]
+    found = [
+        getattr(importlib.import_module(home), name)
+        for home in homes
+        if name in importlib.import_module(home).__all__
+    ]
+    assert len(found) >= 2
+    assert all(thing is found[0] for thing in found)
+
+
+@pytest.mark.parametrize(
+    "package", ["flame_flwr", "flame_flwr.star", "flame_flwr.clients", "flame_flwr.strategies"]
+)
+def test_what_is_not_there_is_an_attribute_error_that_names_it(package):
+    with pytest.raises(AttributeError, match=rf"'{package}' has no attribute 'StarModle'"):
+        importlib.import_module(package).StarModle  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "package", ["flame_flwr", "flame_flwr.star", "flame_flwr.clients", "flame_flwr.strategies"]
+)
+def test_editors_see_the_names_that_are_imported_lazily(package):
+    """The lazy names, and those imported for type checkers, are those of ``__all__``."""
+    module = importlib.import_module(package)
+    for_checkers = {
+        alias.asname or alias.name
+        for node in ast.walk(tree(package))
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert set(module._HOMES) == set(module.__all__) - {"__version__"} == for_checkers
+
+
+# ---- the cost of imports --------------------------------------------------------------------
+
+
+def loaded_by(statement):
+    """Run a statement in a fresh process and return the top-level packages it loaded."""
+    code = f"import sys, json\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stdout)}
+
+
+HEAVY = {"ray", "pandas", "sklearn", "scipy", "matplotlib", "torch", "opendp", "skops"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import flame_flwr.star",
+        "from flame_flwr.star import StarAnalyzer, StarAggregator, StarModel, StarLocalDPModel",
+    ],
+)
+def test_what_a_users_module_imports_is_light(statement):
+    loaded = loaded_by(statement)
+    assert "flame_flwr" in loaded
+    assert not loaded & (HEAVY | {"flwr", "typer", "rich", "httpx", "grpc"})
+
+
+def test_a_whole_local_run_needs_no_flower_pandas_or_sklearn():
+    loaded = loaded_by(
+        "from flame_flwr.star import StarAnalyzer, StarModel\n"
+        "from flame_flwr.clients import Node, NodePlan\n"
+        "from flame_flwr.identity import Identity\n"
+        "class A(StarAnalyzer):\n"
+        "    def analysis_method(self, data, aggregator_results):\n"
+        "        return {'a': 1.5, 'b': [1, 2]}\n"
+        "Node(NodePlan(A), Identity('node-0', ('node-0',)), None).round(1, None)"
+    )
+    assert not loaded & (HEAVY | {"flwr"})
+
+
+def test_what_a_node_imports_for_a_message_is_flower_and_no_more():
+    loaded = loaded_by("import flame_flwr.clients.app")
+    assert "flwr" in loaded
+    assert not loaded & HEAVY
+
+
+def test_what_a_node_imports_for_a_message_is_not_the_servers_side():
+    code = "import flame_flwr.clients.app, sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "flame_flwr.clients.client" in done.stdout.split()
+    assert "flame_flwr.strategies.star" not in done.stdout.split()
