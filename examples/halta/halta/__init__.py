@@ -1,0 +1,1 @@
+"""The HALTA Long COVID study: descriptive statistics and a linear SVM over several hospitals."""

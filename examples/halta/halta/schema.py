@@ -1,0 +1,187 @@
+"""The columns of the synthetic hospital files, group by group.
+
+Names and groups follow what the EuCARE-POSTCOVID protocol says its centres collect (Varisco et
+al., BMC Infect Dis 2023;23:684): acute disease, visits 2-3, 6-9 and 12-15 months after recovery,
+comorbidities, vaccines, viral variant, treatments, laboratory values. Only names, shares and
+ranges stand here; how patients are drawn is in :mod:`halta.synthetic`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ACUTE_SYMPTOMS",
+    "COMORBIDITIES",
+    "LABS",
+    "QUESTIONNAIRES",
+    "SITE_SYMPTOMS",
+    "TREATMENTS",
+    "VISIT_SYMPTOMS",
+]
+
+# Share of patients with the symptom: plausible numbers, not estimates from any cohort.
+ACUTE_SYMPTOMS: dict[str, float] = {
+    "fever": 0.62,
+    "chills": 0.24,
+    "fatigue": 0.55,
+    "cough": 0.54,
+    "sputum": 0.15,
+    "dyspnea": 0.41,
+    "chest_pain": 0.14,
+    "sore_throat": 0.21,
+    "anosmia": 0.29,
+    "ageusia": 0.27,
+    "headache": 0.31,
+    "migraine": 0.06,
+    "myalgia": 0.33,
+    "joint_pain": 0.18,
+    "muscle_weakness": 0.20,
+    "nausea": 0.13,
+    "vomiting": 0.09,
+    "diarrhea": 0.18,
+    "abdominal_pain": 0.08,
+    "palpitations": 0.09,
+    "dizziness": 0.14,
+    "confusion": 0.07,
+    "brain_fog": 0.12,
+    "memory_loss": 0.06,
+    "insomnia": 0.15,
+    "anxiety": 0.17,
+    "depressed_mood": 0.11,
+    "rash": 0.05,
+}
+
+VISIT_SYMPTOMS: dict[str, float] = {
+    "fatigue": 0.42,
+    "dyspnea": 0.31,
+    "cough": 0.15,
+    "chest_pain": 0.11,
+    "palpitations": 0.13,
+    "tachycardia": 0.07,
+    "brain_fog": 0.24,
+    "memory_loss": 0.18,
+    "concentration_loss": 0.21,
+    "headache": 0.16,
+    "dizziness": 0.10,
+    "sleep_disorder": 0.25,
+    "anxiety": 0.21,
+    "depressed_mood": 0.15,
+    "anosmia": 0.13,
+    "ageusia": 0.11,
+    "myalgia": 0.19,
+    "joint_pain": 0.18,
+    "muscle_weakness": 0.16,
+    "fever": 0.03,
+    "nausea": 0.05,
+    "diarrhea": 0.06,
+    "sore_throat": 0.06,
+    "rash": 0.04,
+    "hair_loss": 0.14,
+    "tinnitus": 0.06,
+}
+
+# What a hospital does not ask for, and what only it asks for, at its visits.
+SITE_SYMPTOMS: tuple[tuple[tuple[str, ...], dict[str, float]], ...] = (
+    (("rash", "tinnitus"), {"smell_distortion": 0.08, "exertion_fatigue": 0.30}),
+    (("hair_loss", "sore_throat", "tachycardia"), {"leg_pain": 0.12}),
+    (("nausea", "diarrhea", "concentration_loss"), {"tremor_muscle": 0.05, "mood_swings": 0.17}),
+)
+
+COMORBIDITIES: dict[str, float] = {
+    "hypertension": 0.39,
+    "diabetes_type_1": 0.02,
+    "diabetes_type_2": 0.15,
+    "obesity": 0.22,
+    "coronary_disease": 0.11,
+    "heart_failure": 0.06,
+    "atrial_fibrillation": 0.08,
+    "valve_disease": 0.04,
+    "peripheral_artery_disease": 0.04,
+    "stroke": 0.05,
+    "copd": 0.08,
+    "asthma": 0.09,
+    "pulmonary_fibrosis": 0.02,
+    "sleep_apnoea": 0.05,
+    "chronic_kidney_disease": 0.08,
+    "dialysis": 0.01,
+    "liver_cirrhosis": 0.02,
+    "hepatitis_b": 0.01,
+    "hepatitis_c": 0.02,
+    "hiv": 0.02,
+    "active_cancer": 0.05,
+    "former_cancer": 0.07,
+    "transplant": 0.02,
+    "autoimmune_disease": 0.06,
+    "thyroid_disease": 0.10,
+    "dementia": 0.03,
+    "depression": 0.10,
+    "anxiety_disorder": 0.08,
+}
+
+TREATMENTS: dict[str, float] = {
+    "dexamethasone": 0.38,
+    "methylprednisolone": 0.08,
+    "remdesivir": 0.19,
+    "nirmatrelvir": 0.07,
+    "molnupiravir": 0.04,
+    "hydroxychloroquine": 0.11,
+    "tocilizumab": 0.06,
+    "baricitinib": 0.05,
+    "anakinra": 0.02,
+    "sotrovimab": 0.04,
+    "casirivimab": 0.03,
+    "convalescent_plasma": 0.02,
+    "heparin_prophylaxis": 0.44,
+    "heparin_therapeutic": 0.07,
+    "azithromycin": 0.20,
+    "ceftriaxone": 0.18,
+    "other_antibiotic": 0.15,
+    "statin": 0.21,
+}
+
+# mean without severe disease, its change per unit of severity, deviation, lowest value, decimals
+LABS: dict[str, tuple[float, float, float, float, int]] = {
+    "crp_mg_l": (32.0, 28.0, 30.0, 0.3, 1),
+    "procalcitonin_ng_ml": (0.2, 0.15, 0.2, 0.02, 2),
+    "il6_pg_ml": (24.0, 20.0, 22.0, 1.5, 1),
+    "ferritin_ug_l": (480.0, 260.0, 330.0, 8.0, 0),
+    "d_dimer_ug_l": (690.0, 380.0, 520.0, 90.0, 0),
+    "ldh_u_l": (270.0, 70.0, 80.0, 100.0, 0),
+    "troponin_ng_l": (9.0, 7.0, 11.0, 1.0, 1),
+    "nt_probnp_pg_ml": (310.0, 260.0, 420.0, 10.0, 0),
+    "creatinine_mg_dl": (0.95, 0.12, 0.35, 0.4, 2),
+    "egfr_ml_min": (82.0, -7.0, 20.0, 5.0, 0),
+    "sodium_mmol_l": (138.5, -0.8, 3.4, 118.0, 0),
+    "potassium_mmol_l": (4.1, 0.05, 0.45, 2.4, 1),
+    "alt_u_l": (33.0, 9.0, 22.0, 5.0, 0),
+    "ast_u_l": (35.0, 10.0, 20.0, 8.0, 0),
+    "albumin_g_l": (37.0, -3.0, 4.5, 15.0, 1),
+    "ck_u_l": (130.0, 60.0, 120.0, 15.0, 0),
+    "glucose_mg_dl": (112.0, 12.0, 34.0, 45.0, 0),
+    "hba1c_pct": (6.0, 0.1, 1.0, 4.2, 1),
+    "haemoglobin_g_dl": (13.4, -0.3, 1.7, 6.0, 1),
+    "leukocytes_g_l": (6.7, 0.9, 2.6, 0.8, 1),
+    "neutrophils_g_l": (4.6, 0.9, 2.2, 0.3, 1),
+    "lymphocytes_g_l": (1.4, -0.25, 0.55, 0.1, 2),
+    "eosinophils_g_l": (0.09, -0.03, 0.08, 0.0, 2),
+    "platelets_g_l": (221.0, -8.0, 78.0, 12.0, 0),
+    "vitamin_d_ng_ml": (24.0, -1.5, 10.0, 4.0, 0),
+    "spike_antibody_bau_ml": (640.0, 40.0, 520.0, 0.4, 0),
+}
+
+# mean without long-term burden, change per unit of it, deviation, lowest, highest value
+QUESTIONNAIRES: dict[str, tuple[float, float, float, int, int]] = {
+    "visit1_hads_anxiety_score": (5.5, 2.2, 3.0, 0, 21),
+    "visit1_hads_depression_score": (4.8, 2.0, 2.9, 0, 21),
+    "visit1_fatigue_score": (4.0, 1.6, 1.9, 0, 10),
+    "visit1_mmrc_grade": (0.8, 0.5, 0.8, 0, 4),
+    "visit1_pcl5": (14.0, 6.0, 11.0, 0, 80),
+    "visit1_eq5d_vas": (72.0, -8.0, 14.0, 0, 100),
+    "visit1_walk_6min_m": (468.0, -32.0, 85.0, 40, 760),
+    "visit1_fev1_pct": (93.0, -3.0, 14.0, 25, 140),
+    "visit1_dlco_pct": (81.0, -5.0, 15.0, 20, 130),
+    "visit1_spo2_pct": (97.0, -0.4, 1.3, 84, 100),
+    "visit2_hads_anxiety_score": (5.0, 2.2, 3.0, 0, 21),
+    "visit2_fatigue_score": (3.4, 1.7, 1.9, 0, 10),
+    "visit2_mmrc_grade": (0.6, 0.5, 0.7, 0, 4),
+    "visit2_eq5d_vas": (76.0, -8.0, 13.0, 0, 100),
+}

@@ -1,0 +1,34 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from halta.analysis import RESULT_FILENAMES
+
+EXAMPLE = Path(__file__).parents[1]
+README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_report_quoted_is_the_report(study):
+    quoted = re.search(r"```text\n(8\. The model's.*?)\n```", README, re.DOTALL)[1]
+    assert quoted in study.report
+
+
+def test_the_log_quoted_is_the_run(study):
+    assert f"coefficients changed by {study.aggregate['change']:.4f}" in README
+    assert f"{len(study.aggregate['features'])} features agreed on" in README
+
+
+def test_the_snippet_runs(tmp_path, monkeypatch, study):
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(snippet, {})
+    report = tmp_path / "results" / RESULT_FILENAMES[1]
+    assert report.read_text(encoding="utf-8") == study.report
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(target):
+    assert target.startswith("https://") or (EXAMPLE / target).exists()
