@@ -1,0 +1,149 @@
+"""The README's commands, run as they stand but for ports and folders; and the demo."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from flame_flwr.engine.submit import free_port
+
+ROOT = Path(__file__).parents[2]
+EXPECTED = "5 patients, 59.6 years on average, deviation 8.3"
+pytestmark = pytest.mark.simulation
+
+
+def block(name):
+    return re.findall(rf"^```\w+ {name}\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def app(tmp_path):
+    """The README's app, two hospitals' files, and a Flower home of its own."""
+    for name in ("ages.py", "pyproject.toml"):
+        (tmp_path / "app").mkdir(exist_ok=True)
+        (tmp_path / "app" / name).write_text(block(name)[0])
+    for i, ages in enumerate(("54\n61", "47\n70\n66")):
+        (tmp_path / f"hospital-{i}").mkdir()
+        (tmp_path / f"hospital-{i}" / "patients.csv").write_text(f"age\n{ages}\n")
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+def environment(app):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+    return {**os.environ, **quiet, "FLWR_HOME": str(app / "home"), "PATH": path}
+
+
+def shell(app, script):
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("/tmp/", f"{app}/")],
+        cwd=app / "app",
+        env=environment(app),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def result(app):
+    [file] = (app / "results").glob("*/ages.txt")
+    return file.read_text()
+
+
+def test_flwr_run(app, federation):
+    home = Path(federation.environment["FLWR_HOME"]) / "config.toml"
+    local = home.read_text().replace("superlink.own", "superlink.local")
+    (app / "home" / "config.toml").write_text(local)
+    done = shell(app, block("simulation")[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(app) == EXPECTED
+
+
+def test_submit_to_a_simulation_of_its_own(app):
+    done = shell(app, block("simulation")[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "completed" in done.stdout
+    assert result(app) == EXPECTED
+
+
+def test_submit_exits_non_zero_when_the_run_failed(app):
+    (app / "hospital-1" / "patients.csv").unlink()
+    done = shell(app, block("simulation")[1])
+    assert done.returncode == 1
+    assert "error: run" in done.stderr
+    assert "node-1: DataError: data source 1: the data folder is empty" in done.stderr
+
+
+def test_a_deployment_of_two_supernodes(app):
+    port, ports = free_port(), {text: free_port() for text in ("9094", "9095")}
+    config = block("config.toml")[0].replace("8000", str(port))
+    (app / "home" / "config.toml").write_text(config)
+    script = block("deployment")[0].replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    for text, free in ports.items():
+        script = script.replace(text, str(free))
+    start, submit = script.rsplit("flame-flwr submit", 1)
+    start = start.replace("--insecure --dis", f"--insecure --host 127.0.0.1 --port {port} --dis")
+    servers = []
+    try:
+        for command in start.replace("\\\n", " ").replace("/tmp/", f"{app}/").split("&\n"):
+            if command.strip():
+                log = (app / f"server{len(servers)}.log").open("w")
+                servers.append(
+                    subprocess.Popen(
+                        ["bash", "-c", f"exec {command}"],
+                        env=environment(app),
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+                )
+                if len(servers) == 1:
+                    wait_for(port)
+        done = shell(app, "flame-flwr submit" + submit)
+        logs = "\n".join(path.read_text() for path in sorted(app.glob("server*.log")))
+        assert done.returncode == 0, done.stdout + done.stderr + logs
+        assert result(app) == EXPECTED
+        assert "[hospital-b, round 1] 3 patients with an age" in (app / "server2.log").read_text()
+        refused = shell(
+            app, f"flame-flwr submit {submit.strip()} --run-config data=/tmp/hospital-0"
+        )
+        assert refused.returncode == 1
+        assert "`data` in the run config is for simulations" in refused.stdout
+    finally:
+        for server in reversed(servers):
+            server.terminate()
+        for server in servers:
+            server.wait(timeout=30)
+
+
+def wait_for(port):
+    for _ in range(300):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise TimeoutError("the SuperLink did not start in 30 s")
+
+
+def test_the_demo_prints_what_the_readme_shows():
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "halta" / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [shown] = re.findall(r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    for line in shown.splitlines():
+        assert line in done.stdout
+    files = [Path(line.strip()) for line in done.stdout.splitlines()[-4:]]
+    assert [file.suffix for file in files] == [".png", ".txt", ".png", ".png"]
+    assert all(file.stat().st_size > 1000 for file in files)

@@ -1,0 +1,311 @@
+"""STAR analyses in Flower's real simulation runtime: Ray, several rounds, real failures."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+pytestmark = pytest.mark.simulation
+
+STATEFUL = """
+import numpy as np
+from sklearn.linear_model import SGDClassifier
+
+
+class Analyzer(StarAnalyzer):
+    def __init__(self, flame, seed):
+        super().__init__(flame)
+        self.random = np.random.default_rng(seed)
+        self.history = []
+        self.me = self
+        self.model = SGDClassifier(random_state=0, alpha=0.01)
+
+    def analysis_method(self, data, aggregator_results):
+        features = self.random.normal(size=(40, 3))
+        labels = (features[:, 0] * data > 0).astype(int)
+        self.model.partial_fit(features, labels, classes=[0, 1])
+        self.history.append(float(features.sum()))
+        assert self.me is self
+        assert len(self.history) == self.num_iterations + 1
+        scale = 0.0 if aggregator_results is None else aggregator_results["scale"]
+        return {
+            "id": self.id,
+            "coef": self.model.coef_,
+            "history": tuple(self.history),
+            "scale": scale + data,
+            "partners": self.partner_node_ids,
+        }
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return {"scale": sum(r["scale"] for r in analysis_results), "nodes": analysis_results}
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 3
+"""
+
+
+def in_process(source, splits, **kwargs):
+    space = {"StarAnalyzer": StarAnalyzer, "StarAggregator": StarAggregator}
+    exec(source, space)
+    return StarModelTester(splits, space["Analyzer"], space["Aggregator"], "s3", **kwargs)
+
+
+def test_state_order_and_numbers_are_those_of_the_run_in_process(run_app):
+    done = run_app(
+        STATEFUL,
+        "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, output_type='pickle', "
+        "filename='all.pkl', analyzer_kwargs={'seed': 5})",
+    )
+    assert done.succeeded, done.log
+    there = pickle.loads((done.folder / "all.pkl").read_bytes())
+    here = in_process(STATEFUL, [1.0, 2.0, 3.0], simple_analysis=False, analyzer_kwargs={"seed": 5})
+    assert here.rounds == done.run["rounds"] == 4
+    assert there["scale"] == here.result["scale"]
+    for ours, theirs in zip(here.result["nodes"], there["nodes"], strict=True):
+        np.testing.assert_array_equal(theirs.pop("coef"), ours.pop("coef"))
+        assert theirs == ours
+    assert done.run["nodes"] == ["node-0", "node-1", "node-2"]
+    assert done.run["status"] == "completed"
+    assert [entry["round"] for entry in done.run["history"]] == [1, 2, 3, 4]
+
+
+def test_evaluation_final_method_log_lines_and_relative_files(run_app):
+    done = run_app(
+        """
+        from pathlib import Path
+
+        class Analyzer(StarAnalyzer):
+            def analysis_method(self, data, aggregator_results):
+                Path("left_behind.txt").write_text("a patient's value")
+                self.flame.flame_log(f"analysed, progress {self.flame.get_progress()}")
+                self.flame.set_progress(10 * (self.num_iterations + 1))
+                return data
+
+            def evaluation_method(self, data, result):
+                assert not Path("left_behind.txt").exists()
+                assert self.flame.get_progress() == 20
+                return {"missing": sum(result) - data, "rounds": self.num_iterations}
+
+        class Aggregator(Aggregator):
+            def aggregation_method(self, analysis_results):
+                Path("plots").mkdir(exist_ok=True)
+                Path("plots/figure.txt").write_text("drawn")
+                return analysis_results
+
+            def final_method(self, result, evaluations):
+                return [Path("plots/figure.txt").read_text(), evaluations, self.answered_node_ids]
+        """,
+        "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, multiple_results=True)",
+    )
+    assert done.succeeded, done.log
+    assert (done.folder / "result_1").read_text() == "drawn"
+    scores = [{"missing": 6.0 - i, "rounds": 2} for i in (1, 2, 3)]
+    assert (done.folder / "result_2").read_text() == str(scores)
+    assert (done.folder / "result_3").read_text() == "['node-0', 'node-1', 'node-2']"
+    assert (done.folder / "scratch" / "plots" / "figure.txt").exists()
+    assert done.run["evaluations"]["node-1"] == scores[1]
+    assert "[node-2, round 2] analysed, progress 10" in done.log
+
+
+FAILURES = {
+    "an analyzer that raises": (
+        """
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                if self.num_iterations == 1 and data == 2.0:
+                    raise LookupError("no such column: pasc")
+                return data
+        """,
+        [
+            "node node-1 failed in round 2: LookupError at app.py:",
+            "in analysis_method",
+            "no such column: pasc",
+            "on-failure",
+        ],
+    ),
+    "an analyzer that calls sys.exit": (
+        """
+        import sys
+
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                sys.exit(0)
+        """,
+        ["failed in round 1: SystemExit at app.py:", "user code called sys.exit"],
+    ),
+    "a result that cannot travel": (
+        """
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                return {"model": {"tree_": object()}}
+        """,
+        ["failed in round 1: PayloadError", "$.model.tree_", "register_type"],
+    ),
+    "an aggregator that raises": (
+        """
+        class Aggregator(Aggregator):
+            def aggregation_method(self, analysis_results):
+                raise ZeroDivisionError("no samples at all")
+        """,
+        ["no samples at all", "in aggregator, round 1"],
+    ),
+    "an attribute that cannot be saved": (
+        """
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                self.opened = open(__file__)
+                return data
+        """,
+        ["the attribute 'opened' of Analyzer (TextIOWrapper) cannot be saved"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(run_app, case):
+    source, texts = FAILURES[case]
+    done = run_app(source)
+    assert not done.succeeded
+    for text in texts:
+        assert text in done.log
+    assert done.run["status"] == "failed"
+    assert done.run["files"] == []
+
+
+def test_has_converged_that_never_says_yes_ends_at_max_rounds_with_the_aggregate_rescued(run_app):
+    done = run_app(
+        """
+        class Aggregator(Aggregator):
+            def has_converged(self, result, last_result):
+                return False
+        """,
+        max_rounds=3,
+    )
+    assert not done.succeeded
+    assert "not converged after 3 rounds (max-rounds)" in done.details
+    assert pickle.loads((done.folder / "rescue.pkl").read_bytes()) == [1.0, 2.0, 3.0]
+    assert done.run["rounds"] == 3
+
+
+def test_more_nodes_than_the_simulation_has_is_an_error_at_once(run_app):
+    done = run_app("", nodes=5)
+    assert not done.succeeded
+    assert "the run config waits for 5 nodes and the simulation has 3" in done.details
+    assert '--federation-config "num-supernodes=5"' in done.details
+
+
+def test_a_result_that_does_not_fit_is_rescued(run_app):
+    done = run_app(
+        "",
+        "StarModel(Analyzer, Aggregator, 's3', multiple_results=True, output_type=['str', 'str'])",
+    )
+    assert not done.succeeded
+    assert "the result has 3 elements, output_type 2" in done.details
+    assert pickle.loads((done.folder / "rescue.pkl").read_bytes()) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_hospital_folder_that_is_missing_or_empty_stops_the_run_before_round_1(
+    run_app, tmp_path, folder
+):
+    for i in range(2):
+        (tmp_path / f"hospital-{i}").mkdir()
+        (tmp_path / f"hospital-{i}" / "a.csv").write_text("x\n1\n")
+    if folder == "empty":
+        (tmp_path / "hospital-2").mkdir()
+    done = run_app("", data=f"{tmp_path}/hospital-{{partition-id}}")
+    assert not done.succeeded
+    reason = "does not exist" if folder == "missing" else "is empty"
+    assert "before round 1, 1 nodes cannot take part" in done.details
+    assert f"node-2: DataError: data source 1: the data folder {reason}" in done.details
+    assert str(tmp_path / "hospital-2") in done.details  # a simulation may show it
+    assert done.run["rounds"] == 0
+
+
+def test_folders_of_files_reach_the_analyzers_by_relative_path(run_app, tmp_path):
+    for i in range(3):
+        folder = tmp_path / f"hospital-{i}" / "deep"
+        folder.mkdir(parents=True)
+        (folder / "a b.csv").write_bytes(b"\x00" * i)
+        (folder.parent / "z.csv").write_bytes(b"zz")
+    done = run_app(
+        """
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                return [{key: len(value) for key, value in files.items()} for files in data]
+        """,
+        data=f"{tmp_path}/hospital-{{partition-id}}",
+    )
+    assert done.succeeded, done.log
+    expected = [[{"deep/a b.csv": i, "z.csv": 2}] for i in range(3)]
+    assert (done.folder / "result").read_text() == str(expected)
+
+
+def test_an_unknown_key_of_the_run_config_is_refused_with_the_mend(run_app):
+    done = run_app("", max_round=3)
+    assert not done.succeeded
+    assert "unknown key `max-round` in the run config; did you mean `max-rounds`?" in done.details
+
+
+def test_a_users_own_strategy_with_message_methods_of_its_own(run_app):
+    """As a user would write it, in a package of its own: samples nodes, adds to the config."""
+    done = run_app(
+        """
+        from flame_flwr.strategies import StarStrategy
+        from flame_flwr.payload import decode, encode, from_record, to_record
+
+        class Sampling(StarStrategy):
+            def configure_train(self, server_round, arrays, config, grid):
+                config["asked-in"] = server_round
+                return list(super().configure_train(server_round, arrays, config, grid))[:2]
+
+            def aggregate_train(self, server_round, replies):
+                arrays, metrics = super().aggregate_train(server_round, replies)
+                value = decode(from_record(arrays))
+                return to_record(encode([*value, f"round {server_round}"])), metrics
+        """,
+        "StarModel(Analyzer, Sampling(Aggregator), 's3', simple_analysis=False)",
+    )
+    assert done.succeeded, done.log
+    assert (done.folder / "result").read_text() == "[1.0, 2.0, 'round 2']"
+    assert done.run["nodes"] == ["node-0", "node-1", "node-2"]
+
+
+def test_on_failure_skip_goes_on_without_the_failing_node(run_app):
+    done = run_app(
+        """
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                if data == 2.0 and self.num_iterations == 1:
+                    raise ValueError("broken in round 2 only")
+                return (self.id, self.num_iterations)
+
+        class Aggregator(Aggregator):
+            def __init__(self, flame):
+                super().__init__(flame)
+                self.seen = []
+
+            def aggregation_method(self, analysis_results):
+                self.seen.append((list(self.answered_node_ids), analysis_results))
+                return self.seen
+
+            def has_converged(self, result, last_result):
+                return self.num_iterations >= 2
+        """,
+        "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, output_type='pickle')",
+        on_failure="skip",
+        min_nodes=2,
+    )
+    assert done.succeeded, done.log
+    everyone = ["node-0", "node-1", "node-2"]
+    seen = pickle.loads((done.folder / "result").read_bytes())
+    assert seen == [
+        (everyone, [(node, 0) for node in everyone]),
+        (["node-0", "node-2"], [("node-0", 1), ("node-2", 1)]),
+        (everyone, [(node, 2) for node in everyone]),
+    ]
+    assert list(done.run["history"][1]["failed"]) == ["node-1"]
