@@ -18,20 +18,15 @@ from flwr.serverapp.strategy import Result, Strategy
 from flame_flwr.aggregation import Aggregation, StarAggregation
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
-from flame_flwr.errors import (
-    NodeFailedError,
-    NodesMissingError,
-    NotConvergedError,
-    PayloadError,
-)
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
-from flame_flwr.payload import Payload, decode, describe, encode, from_record, to_record
+from flame_flwr.payload import Payload, from_record, to_record
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star.handle import FlameHandle
+from flame_flwr.strategies.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,19 +50,6 @@ class StarResult(Result):
     """
 
     record: RunRecord = field(default_factory=RunRecord)
-
-
-@dataclass
-class _Run:
-    """What the strategy knows of the run under way; gone when the run ends."""
-
-    record: RunRecord
-    settings: RunSettings
-    aggregation: Aggregation
-    greeted: set[str] = field(default_factory=set)
-    aggregate: Payload | None = None
-    own_arrays: dict[str, bytes] = field(default_factory=dict)
-    result: StarResult = field(default_factory=StarResult)
 
 
 class StarStrategy(Strategy):
@@ -103,7 +85,9 @@ class StarStrategy(Strategy):
         self.simple_analysis = simple_analysis
         self.allow_pickle = allow_pickle
         self._link: GridLink | None = None
-        self._current: _Run | None = None
+        self._current: Rounds | None = None
+        self._own_arrays: dict[str, bytes] = {}
+        self._result = StarResult()
 
     # ---- to override -------------------------------------------------------------------
 
@@ -144,11 +128,10 @@ class StarStrategy(Strategy):
         """
         link = self._grid_link()
         aggregate = self.collect(server_round, (link.read_result(reply) for reply in replies))
-        run = self._run
-        seconds = run.record.history[-1].node_seconds
+        seconds = self._rounds.record.history[-1].node_seconds
         metrics = MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
         arrays = to_record(aggregate)
-        run.own_arrays = {key: array.data for key, array in arrays.items()}
+        self._own_arrays = {key: array.data for key, array in arrays.items()}
         return arrays, metrics
 
     def configure_evaluate(
@@ -163,7 +146,7 @@ class StarStrategy(Strategy):
         """Keep every node's numbers; return the plain mean of those that all nodes gave."""
         link = self._grid_link()
         self.collect_evaluations(link.read_scores(reply) for reply in replies)
-        scores = list(self._run.record.evaluations.values())
+        scores = list(self._rounds.record.evaluations.values())
         common = [key for key in scores[0] if all(key in score for score in scores)]
         return MetricRecord(
             {key: float(sum(score[key] for score in scores) / len(scores)) for key in common}
@@ -260,10 +243,10 @@ class StarStrategy(Strategy):
         record.nodes = list(nodes)
         logger.info("%d nodes take part: %s", len(nodes), _shortened(nodes))
         simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
-        self._current = run = self._new_run(nodes, settings, record, simple)
+        self._current = run = self._begin(nodes, settings, record, simple)
         run.aggregate = initial
         try:
-            while not self._finished(num_rounds):
+            while not run.finished(num_rounds):
                 number = len(record.history) + 1
                 started = time.perf_counter()
                 run.aggregate = link.train(number, run.aggregate)
@@ -273,100 +256,49 @@ class StarStrategy(Strategy):
                 if evaluate_fn is not None:
                     scores = evaluate_fn(number, to_record(run.aggregate))
                     if scores is not None:
-                        run.result.evaluate_metrics_serverapp[number] = scores
+                        self._result.evaluate_metrics_serverapp[number] = scores
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
             with where(AGGREGATOR_ID, "final_method"):
                 record.result = run.aggregation.final(record.aggregate, record.evaluations)
-            return self._result(run)
+            return self._result
         finally:
             self._current = None
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
-        """Take a round's replies as they arrive and return the new aggregate, encoded once.
-
-        Parameters
-        ----------
-        number : int
-            The round, from 1.
-        replies : iterable of Reply
-            In any order.
-
-        Raises
-        ------
-        NodeFailedError
-            A node failed and ``on-failure`` is ``abort``.
-        NodesMissingError
-            With ``skip``: fewer than ``min-nodes`` answered.
-        """
-        run = self._run
-        entry = RoundRecord(number)
-        run.aggregation.begin(number)
-        for reply in replies:
-            failure = reply.failure
-            if failure is None:
-                failure = self._add(run, entry, reply)
-            if failure is not None:
-                self._failed(run, entry, reply.node, failure)
-        _check_enough(entry, run)
-        with where(AGGREGATOR_ID, f"round {number}"):
-            aggregate, entry.converged, entry.reason = run.aggregation.finish()
-            payload = encode(aggregate, allow_pickle=self.allow_pickle)
-        run.greeted.update(entry.node_seconds)
-        entry.node_seconds = _in_order(entry.node_seconds, run.record.nodes)
-        entry.node_bytes = _in_order(entry.node_bytes, run.record.nodes)
-        entry.aggregate = describe(aggregate)
-        run.record.aggregate = aggregate
-        run.record.history.append(entry)
-        return payload
+        """Take a round's replies and return the new aggregate; see :meth:`Rounds.collect`."""
+        return self._rounds.collect(number, replies)
 
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
-        """Keep the numbers of an evaluation, in participant order."""
-        run = self._run
-        scores: dict[str, dict[str, float]] = {}
-        for reply in replies:
-            if reply.failure is None:
-                scores[reply.node] = reply.metrics
-            elif run.settings.on_failure == "abort":
-                raise NodeFailedError(
-                    f"node {reply.node} failed in the evaluation: {reply.failure}"
-                )
-            else:
-                run.record.history[-1].failed[reply.node] = f"evaluation: {reply.failure}"
-        if not scores:
-            raise NodesMissingError("no node answered the evaluation")
-        run.record.evaluations = _in_order(scores, run.record.nodes)
+        """Keep an evaluation's numbers; see :meth:`Rounds.collect_evaluations`."""
+        self._rounds.collect_evaluations(replies)
 
     def accept(
         self, number: int, arrays: ArrayRecord | None, metrics: MetricRecord | None
     ) -> Payload:
         """Take what :meth:`aggregate_train` returned, also a subclass's, as the aggregate."""
-        run = self._run
         if arrays is None:
             raise NodeFailedError(
                 f"{type(self).__name__}.aggregate_train returned no arrays: there is no aggregate"
             )
         payload = from_record(arrays)
-        if len(run.record.history) < number:
-            run.record.history.append(RoundRecord(number))
-        if not _same(arrays, run.own_arrays):
-            run.record.aggregate = decode(payload, allow_pickle=self.allow_pickle)
-            run.record.history[-1].aggregate = describe(run.record.aggregate)
-        run.result.arrays = arrays
+        if not _same(arrays, self._own_arrays):
+            self._rounds.replace(number, payload)
+        self._result.arrays = arrays
         if metrics is not None:
-            run.result.train_metrics_clientapp[number] = metrics
+            self._result.train_metrics_clientapp[number] = metrics
         return payload
 
     def accept_evaluation(self, metrics: MetricRecord | None) -> None:
         """Take what :meth:`aggregate_evaluate` returned."""
         if metrics is not None:
-            run = self._run
-            run.result.evaluate_metrics_clientapp[len(run.record.history)] = metrics
+            number = len(self._rounds.record.history)
+            self._result.evaluate_metrics_clientapp[number] = metrics
 
     # ---- helpers -----------------------------------------------------------------------
 
     @property
-    def _run(self) -> _Run:
+    def _rounds(self) -> Rounds:
         if self._current is None:
             raise RuntimeError("no run is under way: call start()")
         return self._current
@@ -376,33 +308,20 @@ class StarStrategy(Strategy):
             raise RuntimeError("no run over a Grid is under way: call start()")
         return self._link
 
-    def _new_run(
+    def _begin(
         self, nodes: tuple[str, ...], settings: RunSettings, record: RunRecord, simple: bool
-    ) -> _Run:
+    ) -> Rounds:
+        self._own_arrays = {}
+        self._result = StarResult(record=record)
         identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
         with where(AGGREGATOR_ID, "its constructor"):
             aggregation = self.make_aggregation(FlameHandle(identity), nodes, simple)
-        return _Run(record, settings, aggregation)
-
-    def _finished(self, num_rounds: int | None) -> bool:
-        run = self._run
-        history = run.record.history
-        if history and history[-1].reason:
-            run.record.converged = history[-1].converged
-            return True
-        if num_rounds is not None and len(history) >= num_rounds:
-            return True
-        if len(history) >= run.settings.max_rounds:
-            raise NotConvergedError(
-                f"not converged after {len(history)} rounds (max-rounds): does has_converged ever "
-                "return True? Otherwise raise `max-rounds`"
-            )
-        return False
+        return Rounds(record, settings, aggregation, self.allow_pickle)
 
     def _messages(
         self, kind: str, prefix: str, number: int, arrays: ArrayRecord, config: ConfigRecord
     ) -> list[Message]:
-        run, link = self._run, self._grid_link()
+        rounds, link = self._rounds, self._grid_link()
         own = {"round": number}
         greeted = ConfigRecord({**config, **own})
         everyone = json.dumps(list(link.addresses))
@@ -412,45 +331,15 @@ class StarStrategy(Strategy):
             content = RecordDict(
                 {
                     f"{prefix}.parameters": arrays,
-                    f"{prefix}.config": greeted if node in run.greeted else new,
+                    f"{prefix}.config": greeted if node in rounds.answered else new,
                 }
             )
             messages.append(
                 Message(
-                    content, address, kind, ttl=run.settings.round_timeout, group_id=str(number)
+                    content, address, kind, ttl=rounds.settings.round_timeout, group_id=str(number)
                 )
             )
         return messages
-
-    def _add(self, run: _Run, entry: RoundRecord, reply: Reply) -> Failure | None:
-        """Give a reply's value to the aggregation; return why it could not be read."""
-        payload = reply.payload
-        if payload is None:
-            return Failure("unreadable", text="the answer holds no result")
-        try:
-            value = decode(payload, allow_pickle=self.allow_pickle)
-        except PayloadError as error:
-            return Failure.of(error, share=True)
-        with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
-            run.aggregation.add(reply.node, value)
-        entry.node_seconds[reply.node] = reply.seconds
-        entry.node_bytes[reply.node] = payload.nbytes
-        return None
-
-    def _failed(self, run: _Run, entry: RoundRecord, node: str, failure: Failure) -> None:
-        entry.failed[node] = str(failure)
-        if run.settings.on_failure == "abort":
-            trace = f"\n{failure.traceback}" if failure.traceback else ""
-            raise NodeFailedError(
-                f"node {node} failed in round {entry.round}: {failure}\n"
-                "The node's own log has the details. Mend it there, or set on-failure = "
-                f'"skip" to go on without failing nodes.{trace}'
-            )
-        logger.warning("round %d: going on without node %s: %s", entry.round, node, failure)
-
-    def _result(self, run: _Run) -> StarResult:
-        run.result.record = run.record
-        return run.result
 
 
 def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
@@ -458,19 +347,6 @@ def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
     return arrays.keys() == own.keys() and all(
         array.data is own[key] for key, array in arrays.items()
     )
-
-
-def _check_enough(entry: RoundRecord, run: _Run) -> None:
-    answered, needed = len(entry.node_seconds), min(run.settings.min_nodes, len(run.record.nodes))
-    if not answered or (entry.failed and answered < needed):
-        failed = "; ".join(f"{node}: {why}" for node, why in entry.failed.items())
-        raise NodesMissingError(
-            f"round {entry.round}: {answered} nodes answered, min-nodes is {needed}. {failed}"
-        )
-
-
-def _in_order(values: dict[str, Any], nodes: list[str]) -> dict[str, Any]:
-    return {node: values[node] for node in nodes if node in values}
 
 
 def _shortened(nodes: Sequence[str], most: int = 20) -> str:

@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 
 __all__ = ["RESTORE", "is_estimator", "pack"]
 
+_KERNELS = (
+    "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Matern PairwiseKernel "
+    "Product RBF RationalQuadratic Sum WhiteKernel"
+)
+_SCORES = "chi2 f_classif f_oneway f_regression r_regression"
+_HARMLESS = frozenset(
+    {
+        "numpy.dtype",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
+        *(f"sklearn.feature_selection._univariate_selection.{name}" for name in _SCORES.split()),
+    }
+)
+"""Types written in Python, or plain data, that skops asks about and that may be loaded."""
+
 
 def is_estimator(value: object) -> bool:
     """Tell whether a value is a scikit-learn estimator, without importing scikit-learn."""
@@ -38,7 +55,7 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
         raise RefusedError(value, f"{_EXTRA}. Or return its coefficients as a dict of arrays")
     try:
         data = skops.dumps(value)
-        unknown = skops.get_untrusted_types(data=data)
+        unknown = sorted(set(skops.get_untrusted_types(data=data)) - _HARMLESS)
     except Exception as error:
         raise RefusedError(
             value,
@@ -63,7 +80,7 @@ def _restore(items: list[Any], decoder: Decoder) -> Any:
         raise PayloadError(f"The payload holds a scikit-learn estimator. {_EXTRA}.")
     data = bytes(decoder.blob(place))
     check_archive(data)
-    return skops.loads(data)
+    return skops.loads(data, trusted=sorted(_HARMLESS))
 
 
 def _skops() -> ModuleType | None:

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectKBest
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from flame_flwr.errors import PayloadError
 from flame_flwr.payload import decode, encode
 
 DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, 0], [2.5, 0, -1, 0], [0, 0, 0, 7]])
@@ -70,6 +77,9 @@ def data():
         GaussianNB(),
         KMeans(2, n_init=1, random_state=1),
         make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(SimpleImputer(), SelectKBest(k=2), LogisticRegression()),
+        MLPClassifier(max_iter=300, random_state=0, tol=0.01),
+        GaussianProcessClassifier(1.0 * RBF(1.0) + WhiteKernel()),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -89,3 +99,12 @@ def test_an_estimator_has_the_same_coefficients_bit_by_bit(data, same):
 
     assert same(model.coef_, result.coef_)
     assert same(model.classes_, result.classes_)
+
+
+def test_a_forest_is_refused_with_the_ways_out(data):
+    """Compiled code follows a tree's numbers without looking: bytes from outside could crash it."""
+    forest = RandomForestClassifier(2, random_state=0).fit(*data)
+    with pytest.raises(PayloadError, match=r"skops does not trust: sklearn\.tree\._tree\.Tree"):
+        encode(forest)
+    copy = decode(encode(forest, allow_pickle=True), allow_pickle=True)
+    assert (copy.predict(data[0]) == forest.predict(data[0])).all()
