@@ -1,6 +1,7 @@
 """STAR analyses in Flower's real simulation runtime: Ray, several rounds, real failures."""
 
 import pickle
+import textwrap
 
 import numpy as np
 import pytest
@@ -309,3 +310,49 @@ def test_on_failure_skip_goes_on_without_the_failing_node(run_app):
         (everyone, [(node, 2) for node in everyone]),
     ]
     assert list(done.run["history"][1]["failed"]) == ["node-1"]
+
+
+PRIVATE = """
+class Analyzer(Analyzer):
+    def evaluation_method(self, data, result):
+        return {"exact": result}
+
+class Aggregator(Aggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)
+"""
+
+
+def test_a_private_result_is_noised_and_its_budget_is_in_the_record_and_in_the_log(run_app):
+    done = run_app(
+        "from flame_flwr.star import StarLocalDPModel\n" + textwrap.dedent(PRIVATE),
+        "StarLocalDPModel(Analyzer, Aggregator, 's3', epsilon=0.5, sensitivity=1.0)",
+    )
+    assert done.succeeded, done.log
+    released = float((done.folder / "result").read_text())
+    assert released != 6.0
+    assert abs(released - 6.0) < 100  # wrong once in 5e21
+    assert done.run["privacy"] == {
+        "mechanism": "Laplace (OpenDP), on the final result",
+        "epsilon": 0.5,
+        "sensitivity": 1.0,
+    }
+    assert done.run["evaluations"] == {}
+    assert "Laplace noise on the result, epsilon 0.5, sensitivity 1" in done.log
+
+
+def test_a_private_result_that_cannot_be_noised_is_released_nowhere(run_app):
+    done = run_app(
+        """
+        from flame_flwr.star import StarLocalDPModel
+
+        class Aggregator(Aggregator):
+            def aggregation_method(self, analysis_results):
+                return "secret text"
+        """,
+        "StarLocalDPModel(Analyzer, Aggregator, 's3', epsilon=0.5, sensitivity=1.0)",
+    )
+    assert not done.succeeded
+    assert "Nothing was released" in done.details
+    assert sorted(path.name for path in done.folder.iterdir()) == ["history.csv", "run.json"]
+    assert "secret text" not in (done.folder / "run.json").read_text()

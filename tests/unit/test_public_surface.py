@@ -187,3 +187,31 @@ def test_what_a_node_imports_for_a_message_is_not_the_servers_side():
     )
     assert "flame_flwr.clients.client" in done.stdout.split()
     assert "flame_flwr.strategies.star" not in done.stdout.split()
+
+
+FIRST = """
+import os, sys
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        __import__(name)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print(name)
+"""
+
+
+def test_any_module_may_be_the_first_one_that_a_process_imports():
+    """A Ray worker starts with whatever a pickle names: an import circle would break it there."""
+    modules = [
+        f"flame_flwr.{name}"
+        for name in (
+            "aggregation.base clients.app clients.client clients.node clients.state config "
+            "data.source engine.grid engine.local engine.local_grid results.folder star.handle "
+            "star.model star.plan star.tester strategies.rounds strategies.server strategies.star"
+        ).split()
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST, *modules], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "", done.stderr
