@@ -44,6 +44,8 @@ class Rounds:
         Takes the values.
     allow_pickle : bool
         Whether values may be pickles.
+    evaluates : bool
+        Whether the last aggregate goes back to the nodes, to be scored.
 
     Attributes
     ----------
@@ -59,11 +61,13 @@ class Rounds:
         settings: RunSettings,
         aggregation: Aggregation,
         allow_pickle: bool,
+        evaluates: bool,
     ) -> None:
         self.record = record
         self.settings = settings
         self.aggregation = aggregation
         self.allow_pickle = allow_pickle
+        self.evaluates = evaluates
         self.answered: set[str] = set()
         self.aggregate: Payload | None = None
 
@@ -114,7 +118,7 @@ class Rounds:
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
-            payload = encode(aggregate, allow_pickle=self.allow_pickle)
+            payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
@@ -145,6 +149,15 @@ class Rounds:
             self.record.history.append(RoundRecord(number))
         self.record.aggregate = decode(payload, allow_pickle=self.allow_pickle)
         self.record.history[-1].aggregate = describe(self.record.aggregate)
+
+    def _encoded(self, aggregate: Any, *, stays: bool) -> Payload:
+        """Encode an aggregate. One that `stays` on the server may be anything at all."""
+        try:
+            return encode(aggregate, allow_pickle=self.allow_pickle)
+        except PayloadError:
+            if not stays:
+                raise
+            return encode(None)
 
     def _add(self, entry: RoundRecord, reply: Reply) -> Failure | None:
         """Give a reply's value to the aggregation; return why it could not be read."""

@@ -18,9 +18,11 @@ from flwr.serverapp.strategy import Result, Strategy
 from flame_flwr.aggregation import Aggregation, StarAggregation
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
+from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
 from flame_flwr.errors import NodeFailedError
+from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
 from flame_flwr.payload import Payload, from_record, to_record
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from flwr.serverapp import Grid
 
+    from flame_flwr.data.local_store import LocalStore
     from flame_flwr.engine.link import Link, Reply
     from flame_flwr.star.nodes import StarAggregator
 
@@ -243,7 +246,7 @@ class StarStrategy(Strategy):
         record.nodes = list(nodes)
         logger.info("%d nodes take part: %s", len(nodes), _shortened(nodes))
         simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
-        self._current = run = self._begin(nodes, settings, record, simple)
+        self._current = run = self._begin(nodes, evaluates, settings, record, simple)
         run.aggregate = initial
         try:
             while not run.finished(num_rounds):
@@ -309,14 +312,28 @@ class StarStrategy(Strategy):
         return self._link
 
     def _begin(
-        self, nodes: tuple[str, ...], settings: RunSettings, record: RunRecord, simple: bool
+        self,
+        nodes: tuple[str, ...],
+        evaluates: bool,
+        settings: RunSettings,
+        record: RunRecord,
+        simple: bool,
     ) -> Rounds:
         self._own_arrays = {}
         self._result = StarResult(record=record)
         identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
         with where(AGGREGATOR_ID, "its constructor"):
-            aggregation = self.make_aggregation(FlameHandle(identity), nodes, simple)
-        return Rounds(record, settings, aggregation, self.allow_pickle)
+            flame = FlameHandle(identity, store=self._store(settings))
+            aggregation = self.make_aggregation(flame, nodes, simple)
+        return Rounds(record, settings, aggregation, self.allow_pickle, evaluates)
+
+    def _store(self, settings: RunSettings) -> LocalStore | None:
+        """Return where the aggregator keeps data; ``None`` for in this process."""
+        if self._link is None or runtime() == "process":
+            return None
+        return open_store(
+            settings.state_dir, settings.project_id, AGGREGATOR_ID, where="the run config"
+        )
 
     def _messages(
         self, kind: str, prefix: str, number: int, arrays: ArrayRecord, config: ConfigRecord

@@ -401,3 +401,33 @@ def test_an_evaluation_of_more_than_64_bits_is_an_error():
 
     with pytest.raises(TypeError, match="returned an integer of more than 64 bits"):
         run([1], Scores, simple_analysis=True)
+
+
+class Anything:
+    """A result that cannot travel."""
+
+
+@pytest.mark.parametrize("simple", [True, False])
+def test_the_last_aggregate_may_be_anything_because_it_does_not_travel(simple):
+    class Builds(Aggregator):
+        def aggregation_method(self, analysis_results):
+            return Anything() if simple or self.num_iterations == 2 else 0
+
+    assert isinstance(run([1], aggregator=Builds, simple_analysis=simple).result, Anything)
+
+
+def test_an_aggregate_that_must_travel_and_cannot_is_an_error():
+    class Builds(Aggregator):
+        def aggregation_method(self, analysis_results):
+            return Anything()
+
+    with pytest.raises(TypeError, match="cannot travel between nodes") as caught:
+        run([1], aggregator=Builds)
+    assert caught.value.__notes__ == ["in aggregator, round 1"]
+
+    class Scores(Analyzer):
+        def evaluation_method(self, data, result):
+            return {}
+
+    with pytest.raises(TypeError, match="cannot travel between nodes"):
+        run([1], Scores, Builds, simple_analysis=True)
