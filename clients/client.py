@@ -16,7 +16,7 @@ from flame_flwr import __version__
 from flame_flwr.clients import state
 from flame_flwr.clients.node import Node
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.data import open_data
+from flame_flwr.data import open_data, open_store
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.workdir import scratch_folder
 from flame_flwr.errors import ConfigError, NodeFailedError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from flwr.app import Context
 
     from flame_flwr.clients.node import NodePlan
-    from flame_flwr.data import NodeData
+    from flame_flwr.data import LocalStore, NodeData
 
 __all__ = ["StarClient"]
 
@@ -84,11 +84,15 @@ class StarClient(NumPyClient):
         Raises
         ------
         ConfigError, DataError
-            A wrong node config; a data source that is missing or empty.
+            A wrong node config; a data source that is missing or empty; a `state-dir` in which no
+            folder can be made.
         """
         data = self.open_data()
         if data is not None:
             data.check()
+        store = self._store(RunSettings.from_config(self.context.run_config))
+        if store is not None:
+            store.check()
         return {
             "name": self._name(),
             "framework": __version__,
@@ -204,9 +208,23 @@ class StarClient(NumPyClient):
             )
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
-        node = Node(self.plan, identity, self.open_data())
+        node = Node(self.plan, identity, self.open_data(), self._store(run))
         node.use_data(self._loaded(node))
         return node
+
+    def _store(self, run: RunSettings) -> LocalStore | None:
+        """Return where this node keeps data across analyses; ``None`` for in this process."""
+        where, settings = runtime(), self._settings()
+        if where == "process":
+            return None
+        simulated = where == "simulation"
+        return open_store(
+            run.state_dir if simulated else settings.state_dir,
+            run.project_id,
+            self._name(),
+            where="the run config" if simulated else "this node's config",
+            lasting=simulated or bool(settings.name),
+        )
 
     def _loaded(self, node: Node) -> Any:
         """Return the node's data, loaded by the first message of the run in this process."""
@@ -267,7 +285,7 @@ class _CheckedClient(Client):
         try:
             if runtime() == "process":
                 return answer(), b""
-            with scratch_folder():
+            with scratch_folder(self.client.context.run_id):
                 return answer(), b""
         except (Exception, SystemExit) as error:
             logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)

@@ -16,11 +16,14 @@ from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle
 
 if TYPE_CHECKING:
+    from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build"]
+
+_SET_BY_INIT = ("flame", "id", "role", "num_iterations", "latest_result", "partner_node_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,22 @@ class Node:
         Who this node is, and who else takes part.
     data : NodeData, optional
         Where its data comes from; ``None`` for ``data_type='none'``.
+    store : LocalStore, optional
+        Where it keeps data across analyses; without one, in this process.
     """
 
-    def __init__(self, plan: NodePlan, identity: Identity, data: NodeData | None) -> None:
+    def __init__(
+        self,
+        plan: NodePlan,
+        identity: Identity,
+        data: NodeData | None,
+        store: LocalStore | None = None,
+    ) -> None:
         self.plan = plan
         self.identity = identity
-        self.handle = FlameHandle(identity, data)
+        self.handle = FlameHandle(identity, data, store)
         self.analyzer: StarAnalyzer | None = None
-        self._source = data
+        self.source = data
         self._data: Any = None
         self._loaded = False
 
@@ -95,7 +106,14 @@ class Node:
         analyzer.num_iterations = number - 1
         if aggregate is not None:
             analyzer.latest_result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
-        result = analyzer.analyze(self.data())
+        data = self.data()
+        try:
+            result = analyzer.analyze(data)
+        except Exception as error:
+            from flame_flwr.engine.hints import hint_analyzer
+
+            hint_analyzer(error, self, number)
+            raise
         if self.handle._held_back:
             self.handle._flush()
         return encode(result, allow_pickle=self.plan.allow_pickle)
@@ -121,8 +139,8 @@ class Node:
         """Return the node's data, loaded at the first call."""
         if not self._loaded:
             plan = self.plan
-            if self._source is not None and plan.data_type in ("s3", "fhir"):
-                self._data = self._source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
+            if self.source is not None and plan.data_type in ("s3", "fhir"):
+                self._data = self.source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
             self._loaded = True
         return self._data
 
@@ -144,11 +162,15 @@ def build(cls: type[Any], flame: FlameHandle, kwargs: dict[str, Any]) -> Any:
     ModelError
         Its ``__init__`` does not call ``super().__init__(flame)``.
     """
-    instance: StarNode = cls(flame, **copy.deepcopy(kwargs))
+    forgotten = f"{cls.__name__}.__init__ must call super().__init__(flame) before anything else"
+    try:
+        instance: StarNode = cls(flame, **copy.deepcopy(kwargs))
+    except AttributeError as error:
+        if type(error.obj) is cls and error.name in _SET_BY_INIT and not hasattr(error.obj, "id"):
+            raise ModelError(forgotten) from error
+        raise
     if getattr(instance, "flame", None) is not flame or not hasattr(instance, "num_iterations"):
-        raise ModelError(
-            f"{cls.__name__}.__init__ must call super().__init__(flame) before anything else"
-        )
+        raise ModelError(forgotten)
     return instance
 
 

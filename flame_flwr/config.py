@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -61,17 +62,35 @@ RUN_KEYS: dict[str, Key] = {
     ),
     "analysis-id": Key(str, "analysis", "what `flame.get_analysis_id()` returns"),
     "project-id": Key(str, "project", "what `flame.get_project_id()` returns"),
+    "state-dir": Key(
+        str,
+        "",
+        "folder, an absolute path, for what the aggregator keeps on the server's host with "
+        "`save_intermediate_data`; in a simulation also for what the nodes keep",
+    ),
     "data": Key(
         str,
         "",
         "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
         "`file:///path` or `package.module:function`; several with `;` between",
     ),
+    "script": Key(
+        str,
+        "",
+        "the script to run, relative to the app's folder, where the app's components are "
+        "`flame_flwr.star.script:server_app` and `:client_app`",
+    ),
 }
 
 NODE_KEYS: dict[str, Key] = {
     "name": Key(str, "", "the node's id in the analysis; without it, Flower's node id"),
     "data": Key(str, "", "what this node reads; forms as in the run config's `data`"),
+    "state-dir": Key(
+        str,
+        "",
+        "folder, an absolute path, for what analyses keep on this node with "
+        "`save_intermediate_data`; made for this user alone; set `name` with it",
+    ),
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
     ),
@@ -99,7 +118,9 @@ class RunSettings:
     results: str
     analysis_id: str
     project_id: str
+    state_dir: str
     data: str
+    script: str
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RunSettings:
@@ -112,6 +133,7 @@ class RunSettings:
                 raise ConfigError(
                     f"`{key}` in the run config must be a finite number above 0, not {values[key]}"
                 )
+        _check_folder(values["state-dir"], "the run config")
         if not isinstance(values["nodes"], tuple) and values["nodes"] < 0:
             raise ConfigError(f"`nodes` in the run config must not be {values['nodes']}")
         if values["on-failure"] not in ("abort", "skip"):
@@ -134,6 +156,7 @@ class NodeSettings:
 
     name: str
     data: str
+    state_dir: str
     share_tracebacks: bool | None
     partition_id: int | None
     num_partitions: int
@@ -145,9 +168,11 @@ class NodeSettings:
         name = values["name"].strip()
         if name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
+        _check_folder(values["state-dir"], "the node config")
         return cls(
             name=name,
             data=values["data"],
+            state_dir=values["state-dir"],
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
@@ -172,6 +197,15 @@ def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> 
                 detail=repr(value),
             )
     return {name: config.get(name, key.default) for name, key in keys.items()}
+
+
+def _check_folder(folder: str, where: str) -> None:
+    if folder and not os.path.isabs(folder):
+        raise ConfigError(
+            f"`state-dir` in {where} must be an absolute path, because Flower's processes have "
+            "working directories of their own",
+            detail=folder,
+        )
 
 
 def _names(text: str) -> tuple[str, ...] | int:

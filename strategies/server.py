@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flwr.serverapp import ServerApp
 
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.workdir import working_in
+from flame_flwr.engine.workdir import clear_scratch, working_in
 from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 
@@ -63,6 +63,8 @@ def make_server_app(
             folder.write_failure(record, context.run_config, error)
             logger.error("the run failed; what there is of it is in %s", folder.path)
             raise
+        finally:
+            clear_scratch(context.run_id)
         logger.info("results in %s", folder.path)
         for path in paths:
             logger.info("  %s", path)

@@ -75,7 +75,13 @@ class StarAggregation:
         answered = [node for node in self._nodes if node in self._values]
         values = [self._values.pop(node) for node in answered]
         self.aggregator.answered_node_ids = answered
-        aggregate, converged = self.aggregator.aggregate(values, self._simple)
+        try:
+            aggregate, converged = self.aggregator.aggregate(values, self._simple)
+        except Exception as error:
+            from flame_flwr.engine.hints import hint_aggregator
+
+            hint_aggregator(error, self.aggregator, answered, values)
+            raise
         self.aggregator.flame._flush()
         reason = ""
         if self._simple:

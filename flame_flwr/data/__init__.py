@@ -1,5 +1,7 @@
-"""Where a node's data comes from: a folder of files, a function, a local split."""
+"""Where a node's data comes from: a folder, a function, a local split; and what a node keeps."""
 
+from flame_flwr.data.fhir_table import fhir_to_csv
+from flame_flwr.data.local_store import LocalStore, clear_local_storage, open_store
 from flame_flwr.data.source import (
     FolderSource,
     FunctionSource,
@@ -13,9 +15,13 @@ from flame_flwr.data.source import (
 __all__ = [
     "FolderSource",
     "FunctionSource",
+    "LocalStore",
     "NodeData",
     "SourceData",
     "SplitData",
+    "clear_local_storage",
+    "fhir_to_csv",
     "open_data",
+    "open_store",
     "read_folder",
 ]

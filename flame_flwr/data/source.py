@@ -12,10 +12,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
-from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -81,6 +81,8 @@ class SplitData:
 class FolderSource:
     """Every file below a folder; its key is its path relative to the folder, with ``/``.
 
+    For FHIR it is the folder's own JSON files, by the rule in :mod:`flame_flwr.data.fhir_folder`.
+
     Parameters
     ----------
     folder : path
@@ -99,20 +101,24 @@ class FolderSource:
         """Raise :class:`DataError` if the folder is missing or has no file."""
         self._paths()
 
-    def read(self, kind: DataKind, keys: list[str]) -> dict[str, bytes]:
+    def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Read the files, in the order of their keys; no keys means every file.
+
+        Returns
+        -------
+        dict
+            Bytes by key, or for FHIR, where the keys are queries, a bundle by query.
 
         Raises
         ------
         DataError
-            Missing or empty folder, missing key, or an unreadable file.
+            Missing or empty folder, missing key, an unreadable file, or one that is no bundle.
         """
-        if kind != "s3":
-            raise DataError(
-                f"{self.name}: a folder holds files (data_type 's3'), not FHIR resources",
-                detail=str(self.folder),
-            )
         paths = self._paths()
+        if kind == "fhir":
+            from flame_flwr.data.fhir_folder import read_queries
+
+            return read_queries(self.folder, keys, self.name)
         try:
             return {key: path.read_bytes() for key, path in _select(paths, keys, self.name).items()}
         except OSError as error:
@@ -251,25 +257,37 @@ def open_data(locations: str, context: Context) -> SourceData:
     )
 
 
-def read_folder(folder: str | Path) -> list[dict[str, bytes]]:
+def read_folder(
+    folder: str | Path, data_type: str = "s3", query: Query = None
+) -> list[dict[str, Any]]:
     """Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
 
     Parameters
     ----------
     folder : str or path
         Absolute, or relative to the working directory.
+    data_type : {'s3', 'fhir'}
+        Files as bytes, or FHIR bundles from JSON files, which are found by the rule in
+        :mod:`flame_flwr.data.fhir_folder`.
+    query : str or list of str, optional
+        Which files (none: all), or which FHIR searches.
 
     Returns
     -------
     list of dict
-        One dict, of every file below the folder by its relative path.
+        One dict: the files below the folder by their relative paths, or the bundles by query.
 
     Raises
     ------
     DataError
-        The folder is missing or empty.
+        The folder is missing or empty, has no file for the query, or no query for FHIR is given.
+    ModelError
+        Another data type.
     """
-    return [FolderSource(Path(folder).absolute(), "data source 1").read("s3", [])]
+    if data_type not in ("s3", "fhir"):
+        raise ModelError(f"data_type must be 's3' or 'fhir' to read a folder, not {data_type!r}")
+    source = FolderSource(Path(folder).absolute(), "data source 1")
+    return list(SourceData([source]).load(cast(DataKind, data_type), query))
 
 
 def _source(location: str, name: str, context: Context) -> FolderSource | FunctionSource:

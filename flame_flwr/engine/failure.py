@@ -19,21 +19,25 @@ from flame_flwr.errors import FlameError
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Failure", "place_of"]
+__all__ = ["Failure", "Hint", "is_user_code", "place_of", "user_traceback"]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _PATHS = sysconfig.get_paths()
-_NOT_USER_CODE = tuple(
+_OWN_CODE = tuple(
     path + os.sep
     for path in (
         _PACKAGE,
         str(Path(_PACKAGE).with_name("clients")),
         str(Path(_PACKAGE).with_name("strategies")),
-        _PATHS["stdlib"],
-        _PATHS["purelib"],
-        _PATHS["platlib"],
     )
 )
+_NOT_USER_CODE = _OWN_CODE + tuple(
+    _PATHS[kind] + os.sep for kind in ("stdlib", "purelib", "platlib")
+)
+
+
+class Hint(str):
+    """A note of the framework's own on an exception: free of data, so it travels in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Failure:
             text = "user code called sys.exit; return a value or raise an error instead"
         elif share:
             text = str(traceback.TracebackException.from_exception(error))
+        hints = [note for note in getattr(error, "__notes__", ()) if isinstance(note, Hint)]
+        text = "; ".join(part for part in (text, *hints) if part)
         return cls(
             type=type(error).__name__,
             place=place_of(error.__traceback__, anywhere=not isinstance(error, FlameError)),
@@ -112,8 +118,49 @@ def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
         standard library or an installed package.
     """
     frames = traceback.extract_tb(trace)
-    own = [frame for frame in frames if not frame.filename.startswith(_NOT_USER_CODE)]
+    own = [frame for frame in frames if is_user_code(frame.filename)]
     if not own and not (anywhere and frames):
         return ""
     frame = (own or frames)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def is_user_code(filename: str) -> bool:
+    """Tell whether a file is not one of this framework, the standard library or a package."""
+    return not filename.startswith(_NOT_USER_CODE)
+
+
+def user_traceback(error: BaseException, script: str) -> str:
+    """Return the traceback of an exception as ``python script`` would print it.
+
+    It begins with the script; frames of the framework and of imports are left out, but for the
+    last one.
+
+    Parameters
+    ----------
+    error : BaseException
+        The exception.
+    script : str
+        The script's path, as its frames have it.
+    """
+    described = traceback.TracebackException.from_exception(error)
+    waiting: list[traceback.TracebackException | None] = [described]
+    while waiting:
+        part = waiting.pop()
+        if part is not None:
+            part.stack[:] = _of_user(list(part.stack), script)
+            waiting += [part.__cause__, part.__context__]
+    only = described.format() if described.stack else described.format_exception_only()
+    return "".join(only)
+
+
+def _of_user(frames: list[traceback.FrameSummary], script: str) -> list[traceback.FrameSummary]:
+    mine = [i for i, frame in enumerate(frames) if frame.filename == script]
+    if not mine and frames and frames[-1].name == "_compiled":
+        return []  # the script itself is no Python
+    return [
+        frame
+        for i, frame in enumerate(frames, start=1)
+        if i > min(mine, default=0)
+        and (i == len(frames) or not frame.filename.startswith((*_OWN_CODE, "<frozen importlib")))
+    ]

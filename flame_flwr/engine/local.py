@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.clients.node import Node
-from flame_flwr.data.source import SplitData
+from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import NodeFailedError
@@ -21,13 +21,15 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from flame_flwr.clients import StarClient
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.config import RunSettings
+    from flame_flwr.data.source import NodeData
     from flame_flwr.payload import Payload
     from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["LocalLink", "run_local", "where"]
+__all__ = ["LocalLink", "as_data", "run_local", "where"]
 
 _MESSAGE_METHODS = (
     "configure_train",
@@ -45,11 +47,12 @@ def run_local(
     settings: RunSettings,
     record: RunRecord,
     simple_analysis: bool,
+    client: type[StarClient] | None = None,
 ) -> None:
     """Run an analysis in this process, with one node per split, ``node-0``, ``node-1``, ....
 
-    A strategy that overrides Flower's Message methods gets real messages, over a Grid in this
-    process; every other one is spared them.
+    A strategy that overrides Flower's Message methods, and a client of a user's own, get real
+    messages, over a Grid in this process; every other run is spared them.
 
     Parameters
     ----------
@@ -58,28 +61,37 @@ def run_local(
     plan : NodePlan
         The model's part for nodes.
     splits : sequence
-        Each node's data.
+        Each node's data: any object, handed over as it is, or a :class:`SourceData` to read.
     settings : RunSettings
         Its ids and ``max-rounds``.
     record : RunRecord
         Filled as the run goes on.
     simple_analysis : bool
         One round and no more, where the strategy itself does not say.
+    client : type of StarClient, optional
+        A user's own.
     """
     from flame_flwr.strategies import StarStrategy
 
-    if any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS):
+    own = any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS)
+    if own or client is not None:
+        from flame_flwr.clients import StarClient
         from flame_flwr.engine.local_grid import LocalGrid
 
-        with LocalGrid(plan, splits) as grid:
+        with LocalGrid(plan, splits, client or StarClient) as grid:
             strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
         return
     ids = tuple(f"node-{i}" for i in range(len(splits)))
     nodes = [
-        Node(plan, Identity(name, ids, settings.analysis_id, settings.project_id), SplitData(split))
+        Node(plan, Identity(name, ids, settings.analysis_id, settings.project_id), as_data(split))
         for name, split in zip(ids, splits, strict=True)
     ]
     strategy.run(LocalLink(strategy, nodes), settings, record, simple_analysis=simple_analysis)
+
+
+def as_data(split: Any) -> NodeData:
+    """Return a split as a node's data: sources are read as on a deployment."""
+    return split if isinstance(split, SourceData) else SplitData(split)
 
 
 class LocalLink:

@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from flame_flwr.clients.client import StarClient
-from flame_flwr.data.source import SplitData
+from flame_flwr.engine.local import as_data
 from flame_flwr.flower import Run, in_process, message_like, set_message_id
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class LocalGrid(Grid):
                 state=RecordDict(),
                 run_config=dict(run_config or {}),
             )
-            self._apps[node_id] = ClientApp(_client_fn(plan, client, SplitData(split)))
+            self._apps[node_id] = ClientApp(_client_fn(plan, client, as_data(split)))
 
     def __enter__(self) -> LocalGrid:
         """Make messages possible in this process."""
@@ -133,7 +133,7 @@ class LocalGrid(Grid):
         return self._apps[node_id](own, self._contexts[node_id])
 
 
-def _client_fn(plan: NodePlan, client: type[StarClient], data: SplitData) -> Any:
+def _client_fn(plan: NodePlan, client: type[StarClient], data: NodeData) -> Any:
     def client_fn(context: Context) -> Client:
         made = client(plan, context)
 

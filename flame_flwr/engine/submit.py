@@ -9,12 +9,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _START_LIMIT = 60.0
+_STOP_LIMIT = 20.0
 
 
 class SubmitError(FlameError, RuntimeError):
@@ -92,7 +94,7 @@ def submit(
     run_config: Mapping[str, Any] | None = None,
     on_line: Callable[[str], object] = print,
 ) -> SubmittedRun:
-    """Run an app and follow its log until it ends.
+    """Run an app and follow its log until it ends. Ctrl-C, or any exception here, stops the run.
 
     Parameters
     ----------
@@ -118,13 +120,19 @@ def submit(
         command += ["--run-config", pairs]
     environment = _environment(federation.environment)
     run_id = ""
-    with _started(command, environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            text = line.rstrip("\n")
-            found = _STARTED.search(_COLOURS.sub("", text))
-            run_id = found.group(1) if found else run_id
-            on_line(text)
+    try:
+        with _started(command, environment, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                text = line.rstrip("\n")
+                found = _STARTED.search(_COLOURS.sub("", text))
+                run_id = found.group(1) if found else run_id
+                on_line(text)
+    except BaseException:
+        if run_id:
+            on_line(f"stopping run {run_id}")
+            _output(["flwr", "stop", run_id, federation.name], environment)
+        raise
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
     return _ended(run_id, federation, environment)
@@ -159,7 +167,10 @@ def simulation(nodes: int) -> Iterator[Federation]:
             _started(command, _environment(environment), stdout=log) as process,
         ):
             _wait_for(process, port, log_file)
-            yield Federation("own", environment, nodes)
+            try:
+                yield Federation("own", environment, nodes)
+            finally:
+                _see_runs_ended(process.pid)
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -182,6 +193,7 @@ def _started(
         stderr=subprocess.STDOUT,
         text=True,
         bufsize=1,
+        start_new_session=True,  # Ctrl-C is this process's: it ends the others in order
     )
     try:
         yield process
@@ -213,13 +225,43 @@ def _wait_for(process: subprocess.Popen[str], port: int, log_file: Path) -> None
     raise SubmitError(f"the SuperLink {how}:\n{tail}")
 
 
+def _see_runs_ended(superlink: int) -> None:
+    """Wait until the processes of a SuperLink's runs have ended, and end those that do not.
+
+    A run that was stopped takes some seconds to learn of it, and only while its SuperLink lives.
+    Where there is no ``/proc``, nothing is waited for.
+    """
+    deadline = time.monotonic() + _STOP_LIMIT
+    while (runs := _grandchildren(superlink)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for pid in runs:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _grandchildren(pid: int) -> list[int]:
+    """Return a process's descendants but its children, which are the SuperLink's own parts."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if fields[0] != "Z":
+                parents[int(stat.parent.name)] = int(fields[1])
+    generation, found = [pid], list[int]()
+    for depth in range(len(parents)):
+        generation = [child for child, parent in parents.items() if parent in generation]
+        if not generation:
+            break
+        found += generation if depth else []
+    return found
+
+
 def _ended(run_id: str, federation: Federation, environment: Mapping[str, str]) -> SubmittedRun:
     command = ["flwr", "list", federation.name, "--run-id", run_id, "--format", "json"]
     deadline = time.monotonic() + _START_LIMIT
     run: dict[str, Any] = {}
     while time.monotonic() < deadline:
-        with _started(command, environment, stdout=subprocess.PIPE) as process:
-            text = process.stdout.read() if process.stdout else ""
+        text = _output(command, environment)
         try:
             run = json.loads(text)["runs"][0]
         except (ValueError, KeyError, IndexError) as error:
@@ -228,6 +270,11 @@ def _ended(run_id: str, federation: Federation, environment: Mapping[str, str]) 
             return SubmittedRun(run_id, str(run["status"]), str(run["status-details"]))
         time.sleep(0.5)
     raise SubmitError(f"run {run_id} did not end: its status is {run.get('status')}")
+
+
+def _output(command: list[str], environment: Mapping[str, str]) -> str:
+    with _started(command, environment, stdout=subprocess.PIPE) as process:
+        return process.stdout.read() if process.stdout else ""
 
 
 def free_port() -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["scratch_folder", "working_in"]
+__all__ = ["clear_scratch", "scratch_folder", "working_in"]
+
+_PREFIX = "flame-flwr-run-"
 
 
 @contextmanager
@@ -33,13 +35,27 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
 @contextmanager
-def scratch_folder() -> Iterator[None]:
-    """Work in an empty folder, mode 0700. What is written there is gone when the block ends."""
-    if not _KEPT:
-        _KEPT.append(tempfile.TemporaryDirectory(prefix="flame-flwr-", ignore_cleanup_errors=True))
+def scratch_folder(run_id: int = 0) -> Iterator[None]:
+    """Work in an empty folder, mode 0700. What is written there is gone when the block ends.
+
+    Parameters
+    ----------
+    run_id : int
+        Part of the folder's name, so that :func:`clear_scratch` finds it.
+    """
+    if not _KEPT or not os.path.isdir(_KEPT[0].name):
+        prefix = f"{_PREFIX}{run_id}-"
+        _KEPT[:] = [tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)]
     try:
         with working_in(_KEPT[0].name):
             yield
     finally:
         if not os.path.isdir(_KEPT[0].name) or os.listdir(_KEPT[0].name):
             _KEPT.pop().cleanup()
+
+
+def clear_scratch(run_id: int) -> None:
+    """Remove this user's empty scratch folders of a run: Ray's workers end without doing it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run_id}-*"):
+        with suppress(OSError):
+            folder.rmdir()

@@ -6,65 +6,26 @@ analysis has them. What it cannot have raises an error that names the way.
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from flame_flwr.errors import UnavailableError
+from flame_flwr.data.fhir_table import fhir_to_csv
+from flame_flwr.errors import DataError, UnavailableError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
-from flame_flwr.log import logger
+from flame_flwr.star.kept_data import KeptData
+from flame_flwr.star.node_log import NodeLog
+from flame_flwr.star.unavailable import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
 
 __all__ = ["FlameHandle"]
 
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "normal": logging.INFO,
-    "notice": logging.INFO,
-    "warn": logging.WARNING,
-    "warning": logging.WARNING,
-    "alert": logging.ERROR,
-    "error": logging.ERROR,
-    "emerg": logging.CRITICAL,
-    "emergency": logging.CRITICAL,
-    "crit": logging.CRITICAL,
-    "critical-error": logging.CRITICAL,
-}
 
-_INSTEAD = {
-    **dict.fromkeys(
-        (
-            "send_message",
-            "send_message_and_wait_for_responses",
-            "send_intermediate_data",
-        ),
-        "return the value from analysis_method: the framework sends it to the aggregator",
-    ),
-    **dict.fromkeys(
-        (
-            "await_messages",
-            "await_and_return_responses",
-            "await_intermediate_data",
-            "get_messages",
-            "delete_messages",
-            "clear_messages",
-        ),
-        "take what the framework hands over: aggregator_results in analysis_method, "
-        "analysis_results in aggregation_method",
-    ),
-    "submit_final_result": "return the result from aggregation_method (or final_method): "
-    "the framework writes it",
-    "analysis_finished": "return True from has_converged: the framework ends the analysis",
-    "ready_check": "nothing: the framework has waited for every participant before the first round",
-}
-
-
-class FlameHandle:
+class FlameHandle(KeptData):
     """The handle of one participant, ``self.flame`` in analyzers and aggregators.
 
     Parameters
@@ -73,14 +34,17 @@ class FlameHandle:
         Who this participant is.
     data : NodeData, optional
         The node's data; the aggregator has none.
+    store : LocalStore, optional
+        Where the participant keeps data across analyses; without one, in this process.
     """
 
-    def __init__(self, identity: Identity, data: NodeData | None = None) -> None:
-        self._identity = identity
+    def __init__(
+        self, identity: Identity, data: NodeData | None = None, store: LocalStore | None = None
+    ) -> None:
+        super().__init__(identity, store)
         self._data = data
         self._progress = 0
-        self._held_back = ""
-        self._round = 0
+        self._log = NodeLog(identity.id)
 
     # ---- who and where -----------------------------------------------------------------
 
@@ -158,15 +122,13 @@ class FlameHandle:
         text = _text(msg, sep) + end
         if file is not None:
             file.write(text)
-        if halt_submission:
-            self._flush()
-            self._held_back = text
-            return
-        if append:
-            text, self._held_back = self._held_back + text, ""
-        else:
-            self._flush()
-        self._emit(_LEVELS.get(log_type, logging.INFO), text, suppress_head)
+        self._log.write(
+            text,
+            log_type,
+            suppress_head=suppress_head,
+            append=append,
+            hold_back=halt_submission,
+        )
 
     def set_progress(self, progress: float) -> None:
         """Report how far this participant is, in per cent: it only ever rises.
@@ -234,7 +196,12 @@ class FlameHandle:
         UnavailableError
             On the aggregator, which has no data.
         """
-        return self._node_data("get_fhir_data").load("fhir", fhir_queries)
+        data = self._node_data("get_fhir_data")
+        if not fhir_queries:
+            raise DataError(
+                "get_fhir_data needs a query, such as get_fhir_data('Patient?_count=100')"
+            )
+        return data.load("fhir", fhir_queries)
 
     def get_data_sources(self) -> list[dict[str, str]]:
         """Return the node's data sources as dicts with ``id``, ``name`` and ``type``."""
@@ -248,38 +215,31 @@ class FlameHandle:
             detail=f"asked for {data_id!r}",
         )
 
+    fhir_to_csv = staticmethod(fhir_to_csv)
+
+    # ---- the framework's own ------------------------------------------------------------
+
     def _node_data(self, call: str) -> NodeData:
         if self._data is None:
             raise UnavailableError(f"{call}: the aggregator has no data, only analyzers have")
         return self._data
 
-    # ---- the framework's own ------------------------------------------------------------
-
     def __getattr__(self, name: str) -> Any:
         """Name the way for the calls of FLAME's SDK that a STAR analysis does not have."""
-        if name in _INSTEAD:
-
-            def unavailable(*args: object, **kwargs: object) -> NoReturn:
-                raise UnavailableError(
-                    f"flame.{name} is not available in a STAR analysis. Instead: {_INSTEAD[name]}."
-                )
-
-            return unavailable
+        call = unavailable(name)
+        if call is not None:
+            return call
         raise AttributeError(f"flame has no {name!r}")
 
+    @property
+    def _held_back(self) -> str:
+        return self._log.held_back
+
     def _enter_round(self, number: int) -> None:
-        self._flush()
-        self._round = number
+        self._log.enter_round(number)
 
     def _flush(self) -> None:
-        if self._held_back:
-            text, self._held_back = self._held_back, ""
-            self._emit(logging.INFO, text, suppress_head=False)
-
-    def _emit(self, level: int, text: str, suppress_head: bool) -> None:
-        if logger.isEnabledFor(level):
-            head = "" if suppress_head else f"[{self._identity.id}, round {self._round}] "
-            logger.log(level, "%s%s", head, text.removesuffix("\n"))
+        self._log.flush()
 
 
 def _text(msg: object, sep: str) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.outputs import Outputs
+from flame_flwr.star.alias import announce
 from flame_flwr.star.plan import ignore, plan_node, plan_privacy, plan_strategy
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ __all__ = ["StarLocalDPModel", "StarModel"]
 class StarModel:
     """An analysis: an analyzer, an aggregator, its data and its files.
 
-    Building a model runs nothing. Its apps are what a Flower app's ``pyproject.toml`` names.
+    Building a model runs nothing: its apps are what a Flower app's ``pyproject.toml`` names. Only
+    in a script that is run as it is (:mod:`flame_flwr.star.script`) it is run when it is built.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ class StarModel:
         Anything of the above is not what it must be; the message says what and how to mend it.
     """
 
+    _budget: tuple[float | None, float | None] = (None, None)
+
     def __init__(
         self,
         analyzer: type[StarAnalyzer],
@@ -89,7 +93,8 @@ class StarModel:
         self.simple_analysis = bool(simple_analysis)
         self.outputs = Outputs.declare(output_type, filename, multiple_results)
         self.client = client
-        self.privacy: Laplace | None = None
+        self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
+        announce(self)
 
     @cached_property
     def client_app(self) -> ClientApp:
@@ -141,5 +146,5 @@ class StarLocalDPModel(StarModel):
         sensitivity: float | None = None,
         **kwargs: Any,
     ) -> None:
+        self._budget = (epsilon, sensitivity)
         super().__init__(*args, **kwargs)
-        self.privacy = plan_privacy(epsilon, sensitivity, self.outputs)

@@ -9,11 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.errors import ModelError
+
 if TYPE_CHECKING:
     from flame_flwr.identity import Role
     from flame_flwr.star.handle import FlameHandle
 
 __all__ = ["StarAggregator", "StarAnalyzer", "StarNode"]
+
+_NOT_GIVEN: Any = None
 
 
 class StarNode(ABC):
@@ -46,7 +50,13 @@ class StarNode(ABC):
     id: str
     role: Role
 
-    def __init__(self, flame: FlameHandle) -> None:
+    def __init__(self, flame: FlameHandle = _NOT_GIVEN) -> None:
+        if flame is _NOT_GIVEN:
+            name = type(self).__name__
+            raise ModelError(
+                f"{name} was made without `flame`. A model takes the class {name} itself, not an "
+                f"instance {name}(), and {name}.__init__ hands it on: super().__init__(flame)"
+            )
         self.flame = flame
         self.id = flame.get_id()
         self.role = flame.get_role()  # type: ignore[assignment]
@@ -106,7 +116,7 @@ class StarAggregator(StarNode):
 
     delta_criteria: bool = False
 
-    def __init__(self, flame: FlameHandle) -> None:
+    def __init__(self, flame: FlameHandle = _NOT_GIVEN) -> None:
         super().__init__(flame)
         self.answered_node_ids: list[str] = []
 

@@ -14,6 +14,7 @@ from flame_flwr.log import logger, show, silent
 from flame_flwr.results.folder import rescue, write_outputs
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
+from flame_flwr.star.alias import tester_may_run
 from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ analyzer_kwargs, aggregator_kwargs
         plan = plan_node(analyzer, analyzer_kwargs, data_type, None, "safe")
         strategy = plan_strategy(aggregator, aggregator_kwargs, "safe")()
         privacy = plan_privacy(epsilon, sensitivity, outputs)
+        if not tester_may_run():
+            self.result, self.rounds, self.converged = None, 0, False
+            self.history, self.aggregate, self.evaluations = [], None, {}
+            return
         if quiet is None:
             quiet = "PYTEST_CURRENT_TEST" in os.environ
         show()
@@ -141,9 +146,15 @@ analyzer_kwargs, aggregator_kwargs
         outputs.render(self.result)
         if outputs.many:
             for i, value in enumerate(self.result, start=1):
-                logger.info("Final result_%d: %s", i, value)
+                logger.info("Final result_%d: %s", i, _shown(value))
         else:
-            logger.info("Final result: %s", self.result)
+            logger.info("Final result: %s", _shown(self.result))
+
+
+def _shown(value: Any, most: int = 5000) -> str:
+    """Return a value as text that a terminal can bear."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 
 def _one_spelling(result_filepath: Any, filename: Any) -> Any:

@@ -74,6 +74,7 @@ def test_every_key_has_an_attribute_a_line_of_documentation_and_a_fitting_defaul
         ("analysis-id", "halta"),
         ("project-id", "pasc"),
         ("data", "/srv/data/{partition-id}"),
+        ("state-dir", "/srv/kept"),
     ],
 )
 def test_a_run_key_arrives_at_its_attribute(key, value):
@@ -85,6 +86,7 @@ def test_a_run_key_arrives_at_its_attribute(key, value):
     [
         ("name", "hospital-a"),
         ("data", "/srv/data"),
+        ("state-dir", "/srv/kept"),
         ("share-tracebacks", True),
         ("share-tracebacks", False),
         ("partition-id", 0),
@@ -94,6 +96,15 @@ def test_a_run_key_arrives_at_its_attribute(key, value):
 )
 def test_a_node_key_arrives_at_its_attribute(key, value):
     assert getattr(NodeSettings.from_config({key: value}), attribute(key)) == value
+
+
+@pytest.mark.parametrize("folder", ["kept", "./kept", "~/kept", "file:///srv/kept"])
+@pytest.mark.parametrize("where", TABLES)
+def test_a_state_dir_that_is_no_absolute_path_is_refused(where, folder):
+    with pytest.raises(ConfigError) as raised:
+        TABLES[where][1].from_config({"state-dir": folder})
+    assert f"`state-dir` in {where} must be an absolute path" in raised.value.message
+    assert raised.value.detail == folder
 
 
 def test_a_node_that_says_nothing_is_told_apart_from_one_that_says_no():

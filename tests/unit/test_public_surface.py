@@ -203,14 +203,12 @@ for name in sys.argv[1:]:
 
 def test_any_module_may_be_the_first_one_that_a_process_imports():
     """A Ray worker starts with whatever a pickle names: an import circle would break it there."""
-    modules = [
-        f"flame_flwr.{name}"
-        for name in (
-            "aggregation.base clients.app clients.client clients.node clients.state config "
-            "data.source engine.grid engine.local engine.local_grid results.folder star.handle "
-            "star.model star.plan star.tester strategies.rounds strategies.server strategies.star"
-        ).split()
-    ]
+    names = """
+        aggregation.base clients.app clients.client clients.node clients.state config data.source
+        engine.grid engine.local engine.local_grid results.folder star.handle star.model star.plan
+        star.tester strategies.rounds strategies.server strategies.star
+    """
+    modules = [f"flame_flwr.{name}" for name in names.split()]
     done = subprocess.run(
         [sys.executable, "-c", FIRST, *modules], capture_output=True, text=True, timeout=120
     )

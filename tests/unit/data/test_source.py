@@ -214,10 +214,9 @@ def test_a_path_that_no_file_system_takes_is_a_data_error(tmp_path, context):
     assert "data source 1" in error.message
 
 
-def test_a_folder_holds_no_fhir_resources(folder, context):
+def test_a_folder_without_json_has_no_answer_to_a_fhir_search(folder, context):
     error = refused(open_data(str(folder), context()), "load", "fhir", ["Patient"])
-    assert "data_type 's3'" in error.message
-    assert "FHIR" in error.message
+    assert error.message.startswith("data source 1 has no file for the query 'Patient'")
     assert str(folder) not in error.message
 
 

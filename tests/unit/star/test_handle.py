@@ -170,6 +170,27 @@ def test_data_of_a_split(node):
     assert [source["type"] for source in node.get_data_sources()] == ["local"]
 
 
+def test_fhir_data_needs_a_query_wherever_it_is_asked_for(node):
+    for queries in (None, [], ""):
+        with pytest.raises(DataError, match="get_fhir_data needs a query, such as"):
+            node.get_fhir_data(queries)
+    assert node.get_fhir_data("a") == [{"a": b"1"}]
+
+
+def test_fhir_tables_are_made_on_nodes_and_on_the_aggregator(node, aggregator):
+    item = {"linkId": "age", "answer": [{"valueInteger": 61}]}
+    entry = {"resource": {"resourceType": "QuestionnaireResponse", "item": [item]}}
+    for flame in (node, aggregator):
+        table = flame.fhir_to_csv(
+            {"resourceType": "Bundle", "entry": [entry]},
+            col_key_seq="resource.item.linkId",
+            value_key_seq="resource.item.answer.value",
+            input_resource="QuestionnaireResponse",
+            row_col_name="row",
+        )
+        assert table.read() == "row,age\n0,61"
+
+
 def test_the_aggregator_has_no_data(aggregator):
     assert aggregator.get_data_sources() == []
     for call in (aggregator.get_s3_data, aggregator.get_fhir_data):
@@ -193,6 +214,9 @@ def test_a_data_client_is_a_clear_error(node):
         ("submit_final_result", "return the result from aggregation_method"),
         ("analysis_finished", "return True from has_converged"),
         ("ready_check", "the framework has waited for every participant"),
+        ("set_checkpoint", "keep the state in attributes of self"),
+        ("load_checkpoint", "save_intermediate_data(data, 'local', tag=...)"),
+        ("set_role", "get_participants"),
     ],
 )
 def test_what_a_star_analysis_does_not_have_names_the_way(node, call, way):

@@ -1,0 +1,1 @@
+"""A meta-analysis of Cox regressions over several hospitals, in one round, as a Flower app."""

@@ -1,0 +1,63 @@
+"""What the README shows is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pooled
+from fedstats.hospitals import SEED
+
+EXAMPLE = Path(__file__).parents[1]
+README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_report_quoted_is_the_report(study):
+    quoted = re.search(r"```text\n(Cox regressions.*?)\n```", README, re.DOTALL)[1]
+    assert study.result.startswith(quoted)
+
+
+def test_the_snippet_runs(tmp_path, monkeypatch, study):
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(snippet, {})
+    report = tmp_path / "results" / "meta_analysis.txt"
+    assert report.read_text(encoding="utf-8") == study.result
+
+
+def test_the_comparison_quoted_is_what_it_prints(monkeypatch, capsys):
+    monkeypatch.setattr(pooled, "DRAWS", 2)
+    pooled.main()
+    table = capsys.readouterr().out.split("\n\n")[0]
+    assert len(table.splitlines()) == 6
+    assert table in README
+
+
+def test_a_sample_of_the_draws_is_as_quoted():
+    estimate, error = pooled.one_place()
+    worst = [
+        np.abs((pooled.federated(seed)["estimate"] - estimate) / error).max()
+        for seed in (0, 1, 2, 3, 5)
+    ]
+    assert max(worst) < 1.21
+    assert 0.1 < np.median(worst) < 0.6
+
+
+def test_the_largest_difference_is_the_quoted_one():
+    estimate, error = pooled.one_place()
+    away = (pooled.federated(SEED)["estimate"] - estimate) / error
+    assert f"{away[np.abs(away).argmax()]:+.2f}" == "-0.25"
+
+
+def test_the_hospitals_command_runs(tmp_path):
+    command = [sys.executable, "-m", "fedstats.hospitals", str(tmp_path)]
+    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert len(list(tmp_path.glob("hospital-*/survival.csv"))) == 3
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(target):
+    assert target.startswith("https://") or (EXAMPLE / target).exists()

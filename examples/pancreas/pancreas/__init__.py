@@ -1,0 +1,1 @@
+"""Federated logistic regression, after FLAME's pancreas tutorial, as a Flower app."""

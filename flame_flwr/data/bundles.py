@@ -1,0 +1,130 @@
+"""FHIR search results as they come: one bundle, pages of one search, bundles within bundles.
+
+It reads and joins bundles that are there already; it fetches nothing. What it knows of them is
+FHIR's ``Bundle`` (https://hl7.org/fhir/bundle.html): ``entry`` holds the resources, ``total``
+counts the matches of all pages, and a ``link`` with relation ``next`` says that there are more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flame_flwr.errors import DataError
+
+__all__ = ["Entries", "is_bundle", "merge_pages", "read_entries"]
+
+_PAGING = {"next", "previous", "prev", "last"}
+_INDEPENDENT = {"batch-response", "transaction-response"}
+
+
+class Entries(NamedTuple):
+    """The entries of all pages in order, and whether pages are missing behind them."""
+
+    entries: list[Mapping[str, Any]]
+    incomplete: bool
+
+
+def read_entries(pages: Sequence[Any]) -> Entries:
+    """Collect the entries of the pages of one search.
+
+    A bundle in place of an entry, or as an entry's resource, is read where it stands, as a page;
+    those in a response to a batch are searches of their own.
+
+    Parameters
+    ----------
+    pages : sequence of dict
+        Bundles, in the order of the pages.
+
+    Returns
+    -------
+    Entries
+        ``incomplete`` where the last page still links to a next one, unless the first page's
+        ``total`` says that everything is there: a merged bundle may have kept a stale link, and
+        some servers link to an empty last page.
+
+    Raises
+    ------
+    DataError
+        Something that is no bundle.
+    """
+    entries: list[Mapping[str, Any]] = []
+    more = False
+    for page in pages:
+        more = _read(page, entries)
+    return Entries(entries, more and not _all_there(pages[0], entries))
+
+
+def merge_pages(pages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Make one bundle of the pages of a search; a single page stays as it is.
+
+    Parameters
+    ----------
+    pages : sequence of dict
+        At least one.
+
+    Returns
+    -------
+    dict
+        What the first page says (its ``total`` too) with the entries of all of them, and without
+        links to other pages.
+    """
+    if len(pages) == 1:
+        return pages[0]
+    merged = dict(pages[0])
+    merged["entry"] = [entry for page in pages for entry in page.get("entry") or []]
+    if "link" in merged:
+        merged["link"] = [link for link in _links(pages[0]) if link.get("relation") not in _PAGING]
+    return merged
+
+
+def is_bundle(value: Any) -> bool:
+    """Tell whether a value is a bundle; one without ``resourceType`` is known by its entries."""
+    if not isinstance(value, Mapping):
+        return False
+    if "resourceType" in value:
+        return bool(value["resourceType"] == "Bundle")
+    return isinstance(value.get("entry"), list)
+
+
+def _read(bundle: Any, entries: list[Mapping[str, Any]]) -> bool:
+    """Add a bundle's entries; return whether pages are missing behind it."""
+    found = (bundle.get("entry") or []) if is_bundle(bundle) else None
+    if not isinstance(found, list):
+        raise DataError("not a FHIR Bundle: an object with a list of entries is expected")
+    independent = bundle.get("type") in _INDEPENDENT
+    missing = more = False
+    for entry in found:
+        inner = _inner(entry)
+        if inner is None:
+            entries.append(entry)
+        else:
+            more = _read(inner, entries)
+            missing = missing or (independent and more)
+    return missing or more or any(link.get("relation") == "next" for link in _links(bundle))
+
+
+def _inner(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        raise DataError("a FHIR Bundle has an entry that is no object")
+    if is_bundle(entry):
+        return entry
+    resource = entry.get("resource")
+    return resource if is_bundle(resource) else None
+
+
+def _links(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    links = bundle.get("link")
+    return [link for link in links if isinstance(link, Mapping)] if isinstance(links, list) else []
+
+
+def _all_there(first: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> bool:
+    """Compare ``total``, which counts matches, with the entries that are no mere additions."""
+    total = first.get("total")
+    return isinstance(total, int) and sum(map(_is_match, entries)) >= total
+
+
+def _is_match(entry: Mapping[str, Any]) -> bool:
+    search = entry.get("search")
+    mode = search.get("mode") if isinstance(search, Mapping) else None
+    return mode not in ("include", "outcome")

@@ -1,0 +1,190 @@
+"""What an analysis keeps on a node for later analyses of the same project.
+
+A store belongs to one node and one project. Under Flower it is a folder below the node's
+``state-dir``; in this process it is memory, and ends with the process. It is for the node's own
+use: nothing in it travels. The values are pickled where the payload format has no place for them,
+so a folder that others may write to is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flame_flwr.data.store_files import Files, FolderFiles, MemoryFiles, NoFiles
+from flame_flwr.errors import DataError, PayloadError
+from flame_flwr.payload import Payload, array_from_npy, decode, encode, npy_bytes
+
+__all__ = ["LocalStore", "clear_local_storage", "local_storage", "open_store"]
+
+
+class _Entry(NamedTuple):
+    """The name of a kept value; sorted, they stand from the oldest to the newest."""
+
+    order: int
+    id: str
+    tag: str
+
+    def name(self) -> str:
+        return f"{self.order:020d}_{self.id}_{self.tag}.value"
+
+
+class LocalStore:
+    """Values of one node and one project, with or without a tag.
+
+    Parameters
+    ----------
+    files : Files
+        Where they are.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def check(self) -> None:
+        """Make the place where values are kept, so that it cannot fail for that later.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be made.
+        """
+        self._files.make()
+
+    def save(self, value: Any, tag: str | None = None) -> str:
+        """Keep a copy of a value and return its id.
+
+        Raises
+        ------
+        PayloadError
+            The value can be neither encoded nor pickled.
+        ConfigError, DataError
+            There is no folder to keep it in, or it cannot be written.
+        """
+        try:
+            parts = _pack(encode(value, allow_pickle=True))
+        except PayloadError as error:
+            raise PayloadError(
+                f"the value cannot be kept on the node: {error.message}", detail=error.detail
+            ) from error
+        self._files.make()
+        last = max((entry.order for entry in self._entries()), default=0)
+        entry = _Entry(max(time.time_ns(), last + 1), str(uuid.uuid4()), tag or "")
+        self._files.write(entry.name(), parts)
+        return entry.id
+
+    def load(self, id: str) -> Any:
+        """Return a new copy of the value with this id.
+
+        Raises
+        ------
+        DataError
+            There is none, or it cannot be read.
+        """
+        for entry in self._entries():
+            if entry.id == id:
+                return self._value(entry)
+        raise DataError("this node keeps nothing under this id in this project", detail=repr(id))
+
+    def load_tag(self, tag: str, option: str = "all") -> Any:
+        """Return new copies of all values with a tag, oldest first; or the first or last one.
+
+        Raises
+        ------
+        DataError
+            There is no first or last one, or one cannot be read.
+        """
+        found = [entry for entry in self._entries() if entry.tag == tag]
+        if option == "all":
+            return [self._value(entry) for entry in found]
+        if not found:
+            raise DataError(
+                "this node keeps nothing under this tag in this project: ask get_local_tags first",
+                detail=repr(tag),
+            )
+        return self._value(found[0] if option == "first" else found[-1])
+
+    def tags(self) -> list[str]:
+        """Return every tag once, in the order of their first values."""
+        return list(dict.fromkeys(entry.tag for entry in self._entries() if entry.tag))
+
+    def _entries(self) -> list[_Entry]:
+        matches = map(_NAME.fullmatch, self._files.names())
+        return sorted(_Entry(int(m[1]), m[2], m[3]) for m in matches if m)
+
+    def _value(self, entry: _Entry) -> Any:
+        try:
+            return decode(_unpack(self._files.read(entry.name())), allow_pickle=True)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(
+                "a value kept on this node cannot be read: it was damaged, or saved with another "
+                "version of a package or of the analysis",
+                detail=f"{entry.id}: {type(error).__name__}: {error}",
+            ) from error
+
+
+def open_store(
+    state_dir: str, project: str, node: str, *, where: str, lasting: bool = True
+) -> LocalStore:
+    """Return the store of a node and project in a folder, without making anything.
+
+    Parameters
+    ----------
+    state_dir : str
+        An absolute path; empty for none: then every use of the store is an error.
+    project, node : str
+        Any text; it is made a safe name.
+    where : str
+        Which config the error names, such as ``"this node's config"``.
+    lasting : bool
+        Whether `node` stays the node's name; a save warns where it may not.
+    """
+    if not state_dir:
+        return LocalStore(NoFiles(where))
+    return LocalStore(FolderFiles(Path(state_dir), project, node, lasting=lasting))
+
+
+_IN_PROCESS: dict[tuple[str, str], LocalStore] = {}
+
+
+def local_storage(project: str, node: str) -> LocalStore:
+    """Return the store of a node and project in this process; the same one at every call."""
+    return _IN_PROCESS.setdefault((project, node), LocalStore(MemoryFiles()))
+
+
+def clear_local_storage() -> None:
+    """Forget what local tests in this process have kept; folders are left alone."""
+    _IN_PROCESS.clear()
+
+
+_NAME = re.compile(r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)\.value")
+_MAGIC = b"flame-flwr kept value 1\n"
+
+
+def _pack(payload: Payload) -> list[bytes]:
+    """Return the parts of a file: how many, how long each, the header, the arrays."""
+    parts = [payload.header, *(npy_bytes(array) for array in payload.arrays)]
+    sizes = struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts))
+    return [_MAGIC, sizes, *parts]
+
+
+def _unpack(content: bytes) -> Payload:
+    if not content.startswith(_MAGIC):
+        raise ValueError("not a file of this store")
+    start = len(_MAGIC) + 8
+    (count,) = struct.unpack_from("<Q", content, len(_MAGIC))
+    sizes = struct.unpack_from(f"<{count}Q", content, start)
+    start += 8 * count
+    if start + sum(sizes) != len(content):
+        raise ValueError("not as long as it says")
+    parts = []
+    for size in sizes:
+        parts.append(content[start : start + size])
+        start += size
+    return Payload(parts[0], tuple(map(array_from_npy, parts[1:])))

@@ -1,0 +1,94 @@
+"""``flame-flwr submit`` through an interruption: everything ends, nothing is half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.simulation
+
+SLOW = """
+import time
+
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        time.sleep(0.5)
+        return self.num_iterations
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return False
+
+
+model = StarModel(Analyzer, Aggregator, "none", simple_analysis=False)
+server_app = model.server_app
+client_app = model.client_app
+"""
+
+PYPROJECT = """
+[project]
+name = "slow"
+version = "1.0.0"
+description = "Never ends by itself."
+license = "Apache-2.0"
+dependencies = []
+[tool.flwr.app]
+publisher = "tests"
+[tool.flwr.app.components]
+serverapp = "slow_app:server_app"
+clientapp = "slow_app:client_app"
+[tool.flwr.app.config]
+results = ""
+"""
+
+
+def processes_of(mark):
+    """Return the processes whose environment has the mark, by what they were started with."""
+    mark = f"MARK_OF_A_TEST={mark}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def test_ctrl_c_ends_the_run_and_every_process_of_it(tmp_path):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "slow_app.py").write_text(SLOW)
+    (tmp_path / "app" / "pyproject.toml").write_text(PYPROJECT)
+    log = tmp_path / "log"
+    command = [str(Path(sys.executable).with_name("flame-flwr")), "submit", str(tmp_path / "app")]
+    command += ["--simulate", "2", "--run-config", f"results={tmp_path}/results"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "MARK_OF_A_TEST": str(tmp_path)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + 90
+    while "round 2: 2 of 2 nodes" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=45) != 0
+    assert "stopping run" in log.read_text()
+    while (left := processes_of(tmp_path)) and time.monotonic() < deadline + 60:
+        time.sleep(0.2)
+    assert left == []
+    assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == []

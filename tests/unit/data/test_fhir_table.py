@@ -1,0 +1,471 @@
+"""``fhir_to_csv``: tables written down by hand, from bundles of every paging style."""
+
+import csv
+import doctest
+import io
+import logging
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flame_flwr.data import fhir_table, fhir_to_csv
+from flame_flwr.errors import DataError, ModelError
+
+NEXT = [{"relation": "next", "url": "https://example.org/fhir?page=2"}]
+
+
+def observation(patient, code, value, unit="kg"):
+    return {
+        "fullUrl": f"urn:{patient}:{code}",
+        "resource": {
+            "resourceType": "Observation",
+            "subject": {"reference": f"Patient/{patient}"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "valueQuantity": {"value": value, "unit": unit},
+        },
+        "search": {"mode": "match"},
+    }
+
+
+def bundle(*entries, **more):
+    return {"resourceType": "Bundle", "type": "searchset", "entry": list(entries), **more}
+
+
+def table(data, **more):
+    arguments = {
+        "col_key_seq": "resource.code.coding.code",
+        "value_key_seq": "resource.valueQuantity.value",
+        "input_resource": "Observation",
+        "row_key_seq": "resource.subject.reference",
+        "row_col_name": "patient",
+    }
+    return fhir_to_csv(data, **{**arguments, **more})
+
+
+def answers(*pairs):
+    """Return a QuestionnaireResponse with an item per (linkId, answer)."""
+    items = [{"linkId": key, "answer": [answer]} for key, answer in pairs]
+    return {"resource": {"resourceType": "QuestionnaireResponse", "item": items}}
+
+
+def questions(data, **more):
+    arguments = {
+        "col_key_seq": "resource.item.linkId",
+        "value_key_seq": "resource.item.answer.value",
+        "input_resource": "QuestionnaireResponse",
+    }
+    return fhir_to_csv(data, **{**arguments, **more})
+
+
+@pytest.fixture
+def warnings(caplog):
+    caplog.set_level(logging.WARNING, logger="flame_flwr")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+FOUR = [
+    observation("1", "weight", 70.5),
+    observation("2", "height", 181),
+    observation("1", "height", 175),
+    observation("3", "weight", 88.0),
+]
+FOUR_AS_CSV = (
+    "patient,weight,height\nPatient/1,70.5,175\nPatient/2,,181\nPatient/3,88.0,"  # by hand
+)
+
+
+# ---- observations ---------------------------------------------------------------------------
+
+
+def test_rows_and_columns_stand_in_the_order_of_the_entries():
+    assert table(bundle(*FOUR)).getvalue() == FOUR_AS_CSV
+
+
+def test_the_file_is_at_its_beginning_and_pandas_reads_it():
+    frame = pd.read_csv(table(bundle(*FOUR)), index_col="patient")
+    assert list(frame.columns) == ["weight", "height"]
+    assert frame.loc["Patient/1"].tolist() == [70.5, 175.0]
+    assert frame["weight"].isna().tolist() == [False, True, False]
+
+
+def test_the_same_as_nested_dicts():
+    assert table(bundle(*FOUR), output_type="dict") == {
+        "weight": {"Patient/1": 70.5, "Patient/3": 88.0},
+        "height": {"Patient/2": 181, "Patient/1": 175},
+    }
+
+
+def test_arguments_stand_in_the_order_of_the_reference():
+    text = fhir_to_csv(
+        bundle(*FOUR),
+        "resource.subject.reference",
+        "resource.valueQuantity.value",
+        "Observation",
+        "resource.code.coding.code",
+        ["weight"],
+        None,
+        "code",
+        ";",
+        "file",
+    ).getvalue()
+    assert text == "code;Patient/1;Patient/3\nweight;70.5;88.0"
+
+
+def components(patient, gene, count):
+    """An expression count as the reference's users have it: two components, one key in each."""
+    return {
+        "resource": {
+            "resourceType": "Observation",
+            "subject": {"reference": patient},
+            "component": [
+                {"valueCodeableConcept": {"coding": [{"display": "?"}, {"code": gene}]}},
+                {"valueQuantity": {"value": count}},
+            ],
+        }
+    }
+
+
+def test_lists_are_searched_for_the_first_element_that_has_the_rest():
+    found = fhir_to_csv(
+        bundle(components("P1", "ENSG3", 1192), components("P2", "ENSG5", 0)),
+        col_key_seq="resource.subject.reference",
+        value_key_seq="resource.component.valueQuantity.value",
+        input_resource="Observation",
+        row_key_seq="resource.component.valueCodeableConcept.coding.code",
+        output_type="dict",
+    )
+    assert found == {"P1": {"ENSG3": 1192}, "P2": {"ENSG5": 0}}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"row_id_filters": ["/1", "/3"]}, {"Patient/1", "Patient/3"}),
+        ({"row_id_filters": "/1"}, {"Patient/1"}),
+        ({"row_id_filters": ["nobody"]}, set()),
+        ({"row_id_filters": []}, {"Patient/1", "Patient/2", "Patient/3"}),
+        ({"col_id_filters": ["eig"]}, {"Patient/1", "Patient/2", "Patient/3"}),
+        ({"col_id_filters": ["weig"]}, {"Patient/1", "Patient/3"}),
+        ({"col_id_filters": ["weig"], "row_id_filters": ["/1", "/2"]}, {"Patient/1"}),
+    ],
+)
+def test_filters_keep_what_contains_one_of_them(more, expected):
+    lines = table(bundle(*FOUR), **more).getvalue().split("\n")[1:]
+    assert {line.partition(",")[0] for line in lines} == expected
+
+
+def test_of_several_values_for_a_cell_the_last_one_is_kept_and_that_is_said(warnings):
+    entries = [observation("1", "weight", value) for value in (70, 71, None)]
+    assert table(bundle(*entries), output_type="dict") == {"weight": {"Patient/1": 71}}
+    assert warnings() == ["fhir_to_csv: 2 values had a cell that was taken; the last one counts"]
+
+
+def test_a_missing_value_is_an_empty_cell_and_nothing_else_is(warnings):
+    entries = [observation("1", "a", None), observation("2", "b", 0), observation("2", "a", False)]
+    del entries[0]["resource"]["valueQuantity"]
+    assert table(bundle(*entries)).getvalue() == "patient,a,b\nPatient/1,,\nPatient/2,False,0"
+    assert table(bundle(*entries), output_type="dict")["a"] == {
+        "Patient/1": None,
+        "Patient/2": False,
+    }
+    assert warnings() == []
+
+
+def test_what_has_no_row_or_no_column_is_left_out_and_that_is_said(warnings):
+    entries = [observation(str(i), "a", i) for i in range(4)]
+    del entries[1]["resource"]["subject"]
+    entries[2]["resource"]["code"] = {"text": "no coding"}
+    assert table(bundle(*entries)).getvalue() == "patient,a\nPatient/0,0\nPatient/3,3"
+    assert warnings() == ["fhir_to_csv: 2 values without row or column are left out"]
+
+
+def test_resources_of_other_types_are_passed_over():
+    others = [
+        {"resource": {"resourceType": "Patient", "id": "1"}, "search": {"mode": "include"}},
+        {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}},
+        {"response": {"status": "200"}},
+    ]
+    assert table(bundle(*others[:2], *FOUR, *others[:2])).getvalue() == FOUR_AS_CSV
+
+
+def test_resources_without_a_type_count_as_what_was_asked_for():
+    entries = [observation("1", "weight", 70)]
+    del entries[0]["resource"]["resourceType"]
+    assert table({"entry": entries}).getvalue() == "patient,weight\nPatient/1,70"
+
+
+def test_the_last_key_finds_a_choice_type_and_no_other_longer_name():
+    def found(resource):
+        entry = {"resource": {"r": "r", "c": "c", **resource}}
+        return fhir_to_csv(
+            bundle(entry),
+            "resource.c",
+            "resource.value",
+            "Observation",
+            "resource.r",
+            output_type="dict",
+        )["c"]["r"]
+
+    assert found({"valueDecimal": 1.5}) == 1.5
+    assert found({"value": 1, "valueDecimal": 2}) == 1
+    for other in ({"values": 1}, {"_valueString": {}}, {"minvalue": 3}, {"Value": 1}):
+        assert found(other) is None
+
+
+def test_objects_and_lists_are_json_in_the_csv_and_themselves_in_the_dict():
+    data = bundle(observation("1", "weight", 70))
+    quantity = {"value": 70, "unit": "kg"}
+    assert table(data, value_key_seq="resource.valueQuantity", output_type="dict") == {
+        "weight": {"Patient/1": quantity}
+    }
+    assert table(data, value_key_seq="resource.valueQuantity").getvalue() == (
+        'patient,weight\nPatient/1,"{""value"": 70, ""unit"": ""kg""}"'
+    )
+    assert list(table(data, col_key_seq="resource.subject", output_type="dict")) == [
+        '{"reference": "Patient/1"}'
+    ]
+
+
+# ---- quoting --------------------------------------------------------------------------------
+
+
+def test_quotes_separators_and_line_breaks_are_quoted_as_csv_has_it():
+    entries = [
+        observation('Ann "A", 1', "weight, kg", "a\nb"),
+        observation("2", "x", "Größe ≥ 2 🙂"),
+    ]
+    assert table(bundle(*entries)).getvalue() == (
+        'patient,"weight, kg",x\n"Patient/Ann ""A"", 1","a\nb",\nPatient/2,,Größe ≥ 2 🙂'
+    )
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", " "])
+def test_another_separator(separator):
+    entry = observation("1", "a;b", "1\t2|3 4")
+    text = table(bundle(entry), separator=separator)
+    assert list(csv.reader(text, delimiter=separator)) == [
+        ["patient", "a;b"],
+        ["Patient/1", "1\t2|3 4"],
+    ]
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1))
+def test_any_text_comes_out_of_a_csv_reader_as_it_went_in(cells):
+    data = bundle(*(observation(row, column, value) for row, column, value in cells))
+    expected = {}
+    for row, column, value in cells:
+        expected[f"Patient/{row}", column] = value
+    text = table(data).getvalue()
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["patient", *dict.fromkeys(column for _, column, _ in cells)]
+    assert [row[0] for row in rows] == [*dict.fromkeys(f"Patient/{row}" for row, _, _ in cells)]
+    for row in rows:
+        for column, value in zip(header[1:], row[1:], strict=True):
+            assert value == expected.get((row[0], column), "")
+
+
+# ---- paging styles --------------------------------------------------------------------------
+
+HALVES = [bundle(*FOUR[:3], link=NEXT, total=4), bundle(*FOUR[3:], total=4)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(bundle(*FOUR, total=4), id="merged"),
+        pytest.param(bundle(*FOUR, total=4, link=NEXT), id="merged with a stale link"),
+        pytest.param(HALVES, id="a list of pages"),
+        pytest.param(tuple(HALVES), id="a tuple of pages"),
+        pytest.param([*HALVES, bundle(total=4)], id="an empty last page"),
+        pytest.param(
+            [HALVES[0], bundle(*FOUR[3:], link=NEXT)], id="a link to an empty page that is not kept"
+        ),
+        pytest.param(
+            bundle(*({"resource": page} for page in HALVES), type="batch"), id="pages as resources"
+        ),
+        pytest.param({"resourceType": "Bundle", "entry": HALVES}, id="pages as entries"),
+        pytest.param(bundle(FOUR[0], {"resource": bundle(*FOUR[1:])}), id="entries and a page"),
+        pytest.param([bundle({"resource": HALVES[0]}), HALVES[1]], id="nested in a page"),
+        pytest.param([bundle(*FOUR[:3]), bundle(), bundle(*FOUR[3:])], id="without links"),
+        pytest.param(
+            bundle(
+                {"resource": bundle(*FOUR[:3])},
+                {"resource": bundle(*FOUR[3:])},
+                type="batch-response",
+            ),
+            id="the searches of a batch",
+        ),
+    ],
+)
+def test_every_paging_style_gives_the_same_table(data):
+    assert table(data).getvalue() == FOUR_AS_CSV
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(HALVES[0], id="one page of two"),
+        pytest.param(HALVES[:1], id="a list of one page"),
+        pytest.param(bundle(*FOUR, link=NEXT), id="no total to say that it is all"),
+        pytest.param(bundle(*FOUR, total=5, link=NEXT), id="less than the total"),
+        pytest.param(bundle({"resource": HALVES[0]}), id="nested"),
+        pytest.param(
+            bundle(
+                {"resource": bundle(*FOUR[:3], link=NEXT)},
+                {"resource": bundle(*FOUR[3:])},
+                type="batch-response",
+            ),
+            id="a search of a batch",
+        ),
+        pytest.param(
+            bundle(
+                *FOUR[:3],
+                {"resource": {"resourceType": "Patient"}, "search": {"mode": "include"}},
+                total=4,
+                link=NEXT,
+            ),
+            id="what is included does not count",
+        ),
+    ],
+)
+def test_a_page_that_is_missing_is_an_error_and_not_a_shorter_table(data):
+    with pytest.raises(DataError, match="links to a next one"):
+        table(data)
+
+
+@pytest.mark.parametrize("data", [None, 3, "text", {}, {"Patient": bundle()}, [bundle(), None]])
+def test_what_is_no_bundle_is_an_error_that_says_where_the_bundle_is(data):
+    with pytest.raises(DataError, match=r"data\[0\]\[query\]"):
+        table(data)
+
+
+@pytest.mark.parametrize("entry", [[None], ["text"], [[]], {"a": 1}, "text"])
+def test_what_is_no_entry_is_an_error(entry):
+    with pytest.raises(DataError, match="Bundle"):
+        table({"resourceType": "Bundle", "entry": entry})
+
+
+def test_an_empty_result_is_a_table_without_rows():
+    assert table({"resourceType": "Bundle", "total": 0}).getvalue() == "patient"
+    assert table(bundle(), output_type="dict") == {}
+
+
+# ---- questionnaires -------------------------------------------------------------------------
+
+RESPONSES = [
+    answers(("age", {"valueDecimal": 25.0}), ("sex", {"valueString": "F"})),
+    answers(("sex", {"valueString": "M"})),
+    answers(("age", {"valueInteger": 40}), ("note", {"valueString": 'says "hi", twice'})),
+]
+RESPONSES_AS_CSV = 'row,age,sex,note\n0,25.0,F,\n1,,M,\n2,40,,"says ""hi"", twice"'  # by hand
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(bundle(*RESPONSES), id="merged"),
+        pytest.param([bundle(entry) for entry in RESPONSES], id="a page each"),
+        pytest.param([bundle(*RESPONSES[:2], link=NEXT), bundle(*RESPONSES[2:])], id="two pages"),
+        pytest.param(
+            bundle(*({"resource": bundle(entry)} for entry in RESPONSES)), id="pages as resources"
+        ),
+        pytest.param(
+            bundle({"resource": {"resourceType": "Patient"}}, *RESPONSES), id="with a patient"
+        ),
+    ],
+)
+def test_rows_are_numbered_and_keep_counting_over_pages(data):
+    assert questions(data, row_col_name="row").getvalue() == RESPONSES_AS_CSV
+
+
+def test_questionnaires_as_nested_dicts():
+    assert questions(bundle(*RESPONSES), output_type="dict") == {
+        "age": {"0": 25.0, "2": 40},
+        "sex": {"0": "F", "1": "M"},
+        "note": {"2": 'says "hi", twice'},
+    }
+
+
+def test_a_response_without_items_has_a_number_and_no_row():
+    empty = {"resource": {"resourceType": "QuestionnaireResponse"}}
+    data = bundle(empty, answers(("age", {"valueInteger": 1})))
+    assert questions(data).getvalue() == ",age\n1,1"
+
+
+def test_column_filters_keep_the_numbers():
+    text = questions(bundle(*RESPONSES), col_id_filters=["note", "zzz"]).getvalue()
+    assert text == ',note\n2,"says ""hi"", twice"'
+
+
+def test_questions_in_groups_have_a_key_more():
+    groups = [
+        {"linkId": "g1", "item": [{"linkId": "a", "answer": [{"valueInteger": 1}]}]},
+        {
+            "linkId": "g2",
+            "item": [
+                {"linkId": "b", "answer": [{"valueBoolean": False}]},
+                {"linkId": "c", "answer": [{"valueCoding": {"code": "x", "display": "X"}}]},
+            ],
+        },
+    ]
+    data = bundle({"resource": {"resourceType": "QuestionnaireResponse", "item": groups}})
+    found = questions(
+        data,
+        col_key_seq="resource.item.item.linkId",
+        value_key_seq="resource.item.item.answer.value",
+        output_type="dict",
+    )
+    assert found == {
+        "a": {"0": 1},
+        "b": {"0": False},
+        "c": {"0": {"code": "x", "display": "X"}},
+    }
+
+
+def test_what_has_no_effect_on_a_questionnaire_is_said(warnings):
+    text = questions(
+        bundle(*RESPONSES),
+        row_key_seq="resource.subject.reference",
+        row_id_filters=["2"],
+        row_col_name="row",
+    ).getvalue()
+    assert text == RESPONSES_AS_CSV
+    assert warnings() == [
+        "fhir_to_csv: the rows of a QuestionnaireResponse are numbers; row_key_seq and "
+        "row_id_filters have no effect"
+    ]
+
+
+# ---- arguments ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"input_resource": "Patient"}, "input_resource is one of Observation, Questionnaire"),
+        ({"row_key_seq": None}, "an Observation needs row_key_seq"),
+        ({"col_key_seq": ""}, "col_key_seq is keys with dots between"),
+        ({"value_key_seq": "resource..value"}, "value_key_seq is keys with dots between"),
+        ({"row_key_seq": ["a"]}, "row_key_seq is keys with dots between"),
+        ({"separator": ", "}, "separator is one character"),
+        ({"separator": ""}, "separator is one character"),
+        ({"separator": '"'}, "separator is one character"),
+        ({"output_type": "csv"}, "output_type is 'file' or 'dict'"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_that_says_what_is_right(more, message):
+    with pytest.raises(ModelError) as raised:
+        table(bundle(*FOUR), **more)
+    assert message in raised.value.message
+
+
+@pytest.mark.parametrize("key", ["col_key_seq", "value_key_seq"])
+def test_keys_of_a_questionnaire_begin_at_its_items(key):
+    with pytest.raises(ModelError, match=r"begin with 'resource\.item'"):
+        questions(bundle(*RESPONSES), **{key: "linkId"})
+
+
+def test_the_example_of_the_docstring_runs():
+    assert doctest.testmod(fhir_table) == (0, 4)
