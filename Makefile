@@ -21,11 +21,11 @@ install: .venv/.installed
 demo: install
 	$(BIN)/python examples/halta/demo.py
 
-test: install lint types
-	$(BIN)/python -m pytest
+test: install lint types unit
+	$(BIN)/python -m pytest tests/integration examples
 
 unit: install
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n 2 tests/unit
 
 lint: install
 	$(BIN)/ruff check .

@@ -50,12 +50,85 @@ def submit(
     typer.echo(f"run {run.run_id} completed")
 
 
+@_app.command()
+def run(
+    script: Annotated[Path, typer.Argument(help="a FLAME script, as it is")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="what a node reads: a folder, or module:function; once per node, in order"
+        ),
+    ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="how many nodes, where one --data has {partition-id} in it"),
+    ] = None,
+    results: Annotated[Path, typer.Option(help="folder for the result files")] = Path("results"),
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="in Flower's simulation runtime")
+    ] = False,
+) -> None:
+    """Run a FLAME script on the nodes' data: in this process, or in Flower's simulation."""
+    from flame_flwr.engine.failure import user_traceback
+    from flame_flwr.star.script import run_script, script_path
+    from flame_flwr.star.script_app import simulate_script
+
+    path = script_path(script)
+    run_it = simulate_script if simulate else run_script
+    try:
+        run_it(path, data or [], nodes=nodes, results=results)
+    except FlameError:
+        raise
+    except Exception as error:
+        typer.echo(user_traceback(error, str(path)), nl=False, err=True)
+        raise typer.Exit(1) from None
+
+
+@_app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="of the folder, and of the Python package in it")],
+    template: Annotated[str, typer.Option(help="analysis, training or statistics")] = "analysis",
+) -> None:
+    """Write a Flower app that runs at once: in this process, in a simulation, on a deployment."""
+    from flame_flwr.new import create
+
+    folder = create(name, template)
+    typer.echo(f"{folder} is ready; its README.md says how to run it. First of all:")
+    for command in (f"cd {name}", f"python -m {name}.local", "python -m pytest"):
+        typer.echo(f"  {command}")
+
+
+@_app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="a FLAME script, or the folder of a Flower app")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="what a node reads, once per node; an app may say it itself"),
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="how many nodes")] = None,
+    max_rounds: Annotated[int, typer.Option(min=2, help="to wait for has_converged")] = 100,
+    seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
+    skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
+) -> None:
+    """Find what would break later; exit with 1 where there is anything."""
+    from flame_flwr.testing.kit import check_path
+    from flame_flwr.testing.table import show_report
+
+    report = check_path(
+        path, data or [], nodes, max_rounds=max_rounds, seconds=seconds, skip=skip or []
+    )
+    show_report(report)
+    if report.findings:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     try:
         _app()
     except FlameError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
+        typer.secho(f"error: {error}{''.join(notes)}", fg="red", err=True)
         raise SystemExit(1) from None
 
 

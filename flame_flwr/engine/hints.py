@@ -7,6 +7,7 @@ data, so it may leave the node. Where no fact explains the exception there is no
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from flame_flwr.data.source import SplitData
 from flame_flwr.engine.failure import Hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, FrameType
 
     from flame_flwr.clients.node import Node
@@ -59,7 +60,7 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
             )
     if isinstance(error, _OF_SHAPE) and data is not None:
         shape = _content_hint(data, data_type)
-        if not is_file_dicts(data) and _fails_at_data(error):
+        if not is_file_dicts(data) and _fails_at_data(error, node.plan.analyzer.analysis_method):
             shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
         if shape:
             error.add_note(Hint(shape))
@@ -84,7 +85,7 @@ def hint_aggregator(
     if not _is_about_none(error):
         return
     empty = [name for name, value in zip(names, values, strict=True) if value is None]
-    frame = _frame_of(error, "has_converged")
+    frame = _frame_of(error, type(aggregator).has_converged)
     result = _argument(frame, 1)
     if empty:
         error.add_note(
@@ -144,19 +145,21 @@ def _kind(value: Any) -> str:
     return f"of type {name}"
 
 
-def _fails_at_data(error: Exception) -> bool:
+def _fails_at_data(error: Exception, analysis_method: Callable[..., Any]) -> bool:
     """Tell whether the line that raised takes ``data[0]``, as one does of a node's data."""
-    method = _frame_of(error, "analysis_method")
-    if method is None:
+    frame = _frame_of(error, analysis_method)
+    if frame is None:
         return False
-    file, name = method.f_code.co_filename, _name(method.f_code, 1)
+    file, name = frame.f_code.co_filename, _name(frame.f_code, 1)
     lines = [line for frame, line in _frames(error) if frame.f_code.co_filename == file]
     source = linecache.getline(file, lines[-1])
     return bool(name and re.search(rf"\b{re.escape(name)}\s*\[\s*-?\d+\s*\]", source))
 
 
-def _frame_of(error: Exception, function: str) -> FrameType | None:
-    return next((frame for frame, _ in _frames(error) if frame.f_code.co_name == function), None)
+def _frame_of(error: Exception, method: Callable[..., Any]) -> FrameType | None:
+    """Return the frame of a user's method in an exception's traceback."""
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    return next((frame for frame, _ in _frames(error) if frame.f_code is code), None)
 
 
 def _frames(error: Exception) -> Iterator[tuple[FrameType, int]]:

@@ -91,8 +91,10 @@ class ScriptWorld:
     ----------
     main : ModuleType
         The script as a module, ``__main__`` while the world is entered.
+    folder : Path
+        Where the script stands; of a link, where it leads to, as with ``python``.
     roots : list of str
-        The script's folder, and what the script added to ``sys.path``.
+        This folder, and what the script added to ``sys.path``.
 
     Notes
     -----
@@ -101,12 +103,13 @@ class ScriptWorld:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.roots = [str(path.parent)]
+        self.folder = path.resolve().parent
+        self.roots = [str(self.folder)]
         self.main = ModuleType("__main__")
         self.main.__file__ = str(path)
         self.main.__loader__ = SourceFileLoader("__main__", str(path))
         self._modules: dict[str, ModuleType] = {"__main__": self.main, **_flame()}
-        self._beside = _names_in(path.parent)
+        self._beside = _names_in(self.folder)
         if self._beside.get("flame"):
             logger.warning(
                 "the module `flame` beside %s is not used: `flame.star` is flame-flwr's", path.name
@@ -179,7 +182,7 @@ class ScriptWorld:
             return False
         if not self._beside[name] and getattr(module, "__file__", None):
             return False  # a folder without __init__.py does not come before a package
-        return os.path.realpath(self.path.parent) not in _homes(module)
+        return str(self.folder) not in _homes(module)
 
 
 def _flame() -> dict[str, ModuleType]:

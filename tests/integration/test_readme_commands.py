@@ -57,6 +57,13 @@ def result(app):
     return file.read_text()
 
 
+def test_a_script_as_it_is(app):
+    done = shell(app, block("run")[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[node-1, round 1] 3 patients with an age" in done.stdout
+    assert (app / "app" / "results" / "ages.txt").read_text() == EXPECTED
+
+
 def test_flwr_run(app, federation):
     home = Path(federation.environment["FLWR_HOME"]) / "config.toml"
     local = home.read_text().replace("superlink.own", "superlink.local")

@@ -60,5 +60,24 @@ def test_the_tables_of_keys_are_those_of_the_code():
 def test_every_block_has_a_name_that_a_test_runs():
     names = re.findall(r"^```(\S+)[ ]?(.*)$", README.read_text(), re.M)
     known = {"ages.py", "try_ages.py", "pyproject.toml", "config.toml", "simulation", "deployment"}
+    known |= {"quickstart", "run"}
     unnamed = [kind for kind, name in names if name not in known]
     assert unnamed == ["bash", "text"]  # make demo and make test, and what the demo prints
+
+
+def test_the_quickstart_prints_what_is_quoted():
+    done = subprocess.run(
+        [sys.executable, README.parent / "examples" / "quickstart" / "app.py"],
+        env={key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    printed = [without_time(line) for line in done.stdout.splitlines()]
+    for line in blocks("text")["quickstart"].splitlines():
+        assert without_time(line) in printed
+
+
+def without_time(line):
+    return re.sub(r"[0-9.]+ s, ", "", line)

@@ -1,0 +1,250 @@
+"""A Flower app around a FLAME script, and its run in Flower's simulation runtime."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import ConfigError, FlameError
+from flame_flwr.log import logger, show
+from flame_flwr.star.script import LoadedScript, ScriptError, ScriptRun, load_script, script_path
+from flame_flwr.star.script_data import PARTITION, is_function, node_locations, open_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["simulate_script", "write_app"]
+
+_IN_APP = "script"
+"""Folder of the script in its app: at an app's top Flower leaves out lib, build, env, ...."""
+
+
+def simulate_script(
+    script: str | Path,
+    data: str | Sequence[str] = (),
+    *,
+    nodes: int | None = None,
+    results: str | Path = "results",
+    on_line: Callable[[str], object] = print,
+) -> ScriptRun:
+    """Run a FLAME script in Flower's simulation runtime, on this machine.
+
+    Parameters
+    ----------
+    script, data, nodes, results
+        As for :func:`flame_flwr.star.script.run_script`. Below `results` stands also the run's
+        own folder, with ``run.json`` and the history.
+    on_line : callable
+        Gets every line of the run's log.
+
+    Raises
+    ------
+    ScriptError
+        The script cannot be run, or not here.
+    FlameError
+        The run failed.
+
+    Notes
+    -----
+    The script's relative paths are relative to a scratch folder of the run's: Flower's processes
+    have working directories of their own. Code behind ``StarModel(...)`` sees no results.
+    """
+    from flame_flwr.engine.submit import simulation, submit
+
+    path = script_path(script)
+    if importlib.util.find_spec("ray") is None:
+        raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
+    show()
+    loaded = load_script(path)
+    given = [data] if isinstance(data, str) else list(data)
+    locations = node_locations(loaded.model.plan.data_type, given, nodes)
+    with loaded.world.entered():
+        open_sources(locations)
+    target = Path(results).expanduser().absolute()
+    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
+        config = {
+            "data": _template(locations, Path(own, "nodes")),
+            "results": str(target),
+            "state-dir": str(Path(own, "state")),
+        }
+        app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
+        with simulation(len(locations)) as place:
+            run = submit(app, place, on_line=on_line)
+    if not run.succeeded:
+        raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+    return ScriptRun(tuple(_hand_over(target, run.run_id)))
+
+
+def write_app(
+    folder: Path, script: LoadedScript, config: Mapping[str, str], modules: Iterable[str] = ()
+) -> Path:
+    """Write a Flower app that runs a script, with the modules that it imports from its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The app's; made here.
+    script : LoadedScript
+        The script.
+    config : dict of str to str
+        For the app's config, besides ``script``.
+    modules : iterable of str
+        Top-level names of modules that the app needs besides those that the script imports.
+
+    Returns
+    -------
+    Path
+        The app's folder.
+
+    Raises
+    ------
+    ScriptError
+        Flower would leave out a file that the script needs.
+    """
+    path = script.world.path
+    name = path.name if path.suffix == ".py" else f"{path.name}.py"
+    target = folder / _IN_APP
+    target.mkdir(parents=True)
+    shutil.copyfile(path, target / name)
+    tops = {*script.world.helpers(), *modules}
+    files = {name: path, **_needed(path, script.world.roots, tops)}
+    for relative, source in files.items():
+        if Path(relative).parent == Path() and _left_out(relative):
+            raise ScriptError(
+                f"Flower takes no file named {relative} into an app (test_*.py and *_test.py are "
+                "left out): give it another name to simulate it"
+            )
+        (target / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / relative)
+    everything = {**config, "script": f"{_IN_APP}/{name}"}
+    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in everything.items()]
+    (folder / "pyproject.toml").write_text(_PYPROJECT + "\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+_PYPROJECT = """\
+[project]
+name = "flame-script"
+version = "1.0.0"
+description = "A FLAME script as a Flower app, written by flame-flwr run."
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "flame-flwr"
+
+[tool.flwr.app.components]
+serverapp = "flame_flwr.star.script:server_app"
+clientapp = "flame_flwr.star.script:client_app"
+
+[tool.flwr.app.config]
+"""
+
+_TAKEN = {".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl"}
+"""What Flower takes into an app."""
+
+
+def _needed(script: Path, roots: Sequence[str], tops: set[str]) -> dict[str, Path]:
+    """Return the files of the modules beside a script that it needs, by their path in the app.
+
+    They are found by the ``import`` statements of the script and of what it imports, wherever
+    these stand, and by `tops`, which the script has imported.
+    """
+    files: dict[str, Path] = {}
+    waiting, seen = sorted(tops | _imports(script)), set[str]()
+    while waiting:
+        top = waiting.pop()
+        if top in seen:
+            continue
+        seen.add(top)
+        for relative, source in _module_files(top, roots):
+            files[relative] = source
+            if source.suffix == ".py":
+                waiting += _imports(source)
+    files.pop(script.name, None)
+    return files
+
+
+def _module_files(top: str, roots: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Give the files of a top-level module from the first folder that has it."""
+    for root in map(Path, roots):
+        package, module = root / top, root / f"{top}.py"
+        if (package / "__init__.py").is_file():
+            yield from _below(package, _TAKEN)
+            return
+        if module.is_file():
+            yield module.name, module
+            return
+        if package.is_dir():
+            yield from _below(package, {".py"})
+            return
+
+
+def _below(package: Path, kinds: set[str]) -> Iterator[tuple[str, Path]]:
+    for parent, folders, names in os.walk(package):
+        folders[:] = [name for name in folders if name != "__pycache__" and name[0] != "."]
+        for path in (Path(parent, name) for name in names):
+            if path.suffix in kinds:
+                yield path.relative_to(package.parent).as_posix(), path
+
+
+def _imports(source: Path) -> set[str]:
+    """Return the top-level names that a file imports, wherever in it."""
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names - {"flame", "flame_flwr", "flwr"}
+
+
+def _left_out(name: str) -> bool:
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+
+
+def _modules_of(locations: Iterable[str]) -> set[str]:
+    """Return the top-level modules of the functions among locations."""
+    parts = {part for location in locations for part in location.split(";")}
+    return {part.partition(":")[0].partition(".")[0] for part in parts if is_function(part)}
+
+
+def _template(locations: Sequence[str], links: Path) -> str:
+    """Return one ``data`` for all nodes: folders of different names become links of one pattern."""
+    if len(set(locations)) == 1:
+        return locations[0]
+    nodes = [location.replace(PARTITION, str(i)).split(";") for i, location in enumerate(locations)]
+    paths = all(os.path.isabs(part) for parts in nodes for part in parts)
+    if not paths or len({len(parts) for parts in nodes}) > 1:
+        raise ConfigError(
+            "--simulate takes folders, as many for every node, or one --data for all nodes: with "
+            f"{PARTITION} in it, or a module:function that asks for its partition-id"
+        )
+    for i, parts in enumerate(nodes):
+        (links / str(i)).mkdir(parents=True)
+        for k, part in enumerate(parts):
+            (links / str(i) / str(k)).symlink_to(part, target_is_directory=True)
+    return ";".join(f"{links}/{PARTITION}/{k}" for k in range(len(nodes[0])))
+
+
+def _hand_over(target: Path, run_id: str) -> Iterator[Path]:
+    """Copy the run's result files to where a run in process writes them, and say where they are."""
+    from flame_flwr.results.folder import write_file
+
+    [folder] = target.glob(f"*-{run_id}")
+    for file in json.loads((folder / "run.json").read_text())["files"]:
+        path = target / file["name"]
+        write_file(path, (folder / file["name"]).read_bytes())
+        logger.info("Final result written to %s", path)
+        yield path
+    logger.info("what there is to know of the run is in %s", folder)

@@ -1,0 +1,107 @@
+"""What the nodes of a script's run read: ``--data`` and ``--nodes``, one location per node."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flame_flwr.data.source import SourceData
+
+__all__ = ["PARTITION", "is_function", "node_locations", "open_sources"]
+
+PARTITION = "{partition-id}"
+"""What stands for a node's number in a location."""
+
+
+def node_locations(data_type: str, data: Sequence[str], nodes: int | None) -> list[str]:
+    """Return what each node reads, one location per node, with absolute paths.
+
+    Raises
+    ------
+    ConfigError
+        `data` and `nodes` do not fit together, or the model needs what is not there.
+    """
+    if nodes is not None and nodes < 1:
+        raise ConfigError(f"--nodes must be at least 1, not {nodes}")
+    if data_type == "none":
+        if not (nodes or data):
+            raise ConfigError("the model has data_type 'none': say how many nodes with --nodes N")
+        if data:
+            logger.warning("--data is not read: the model has data_type 'none'")
+        return [""] * (nodes or len(data))
+    if not data:
+        raise ConfigError(
+            "StarModel(...) needs data: --data FOLDER once per node, or one --data with "
+            f"{PARTITION} in it and --nodes N"
+        )
+    places = [_absolute(location) for location in data]
+    shared = len(places) == 1 and (PARTITION in places[0] or _has_function(places[0]))
+    if nodes is None and len(places) == 1 and PARTITION in places[0]:
+        raise ConfigError(f"--data has {PARTITION} in it: say how many nodes with --nodes N")
+    if nodes is None or nodes == len(places):
+        return places
+    if not shared:
+        raise ConfigError(
+            f"--nodes {nodes} and {len(places)} --data do not fit: give one --data per node, or a "
+            f"single one with {PARTITION} in it"
+        )
+    return places * nodes
+
+
+def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
+    """Return every node's data, after a look that it is there; ``None`` where there is none.
+
+    Raises
+    ------
+    ConfigError, DataError
+        A source is missing, empty or of an unknown kind; a note says which node's.
+    """
+    from flwr.app import Context, RecordDict
+
+    from flame_flwr.data import open_data
+
+    sources: list[SourceData | None] = []
+    for i, location in enumerate(locations):
+        context = Context(
+            run_id=0,
+            node_id=i + 1,
+            node_config={"partition-id": i, "num-partitions": len(locations)},
+            state=RecordDict(),
+            run_config={},
+        )
+        try:
+            source = open_data(location, context) if location else None
+            if source is not None:
+                source.check()
+        except (ConfigError, DataError) as error:
+            error.add_note(f"in node-{i}, --data {location.replace(PARTITION, str(i))}")
+            raise
+        sources.append(source)
+    return sources
+
+
+def is_function(part: str) -> bool:
+    """Tell whether a location names a function: ``module:function``."""
+    module, colon, attribute = part.partition(":")
+    return bool(colon) and all(name.isidentifier() for name in [*module.split("."), attribute])
+
+
+def _absolute(location: str) -> str:
+    parts = [part.strip() for part in location.split(";") if part.strip()]
+    if not parts:
+        raise ConfigError("--data is empty: it takes a folder, or module:function")
+    return ";".join(
+        part if "://" in part or is_function(part) else os.path.abspath(Path(part).expanduser())
+        for part in parts
+    )
+
+
+def _has_function(location: str) -> bool:
+    return any(is_function(part) for part in location.split(";"))

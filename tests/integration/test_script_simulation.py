@@ -1,0 +1,262 @@
+"""FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from flame_flwr.engine.submit import free_port, submit
+from flame_flwr.star.script import load_script, run_script
+from flame_flwr.star.script_app import write_app
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+pytestmark = pytest.mark.simulation
+
+
+def hospitals(folder, name):
+    """Write two folders of invented patients, of names in no order, and return them."""
+    random = np.random.default_rng(3)
+    for site, rows in (("uni-clinic", 60), ("charity", 35)):
+        (folder / site).mkdir()
+        values = random.normal(size=(rows, 4))
+        table = pd.DataFrame(values, columns=["age", "b", "c", "d"])
+        table["age"] = 50 + 10 * table["age"]
+        table["label"] = (values[:, 1] > 0).astype(int)
+        table.to_csv(folder / site / name, index=False)
+    return [str(folder / "uni-clinic"), str(folder / "charity")]
+
+
+def command(folder, *arguments):
+    return subprocess.run(
+        [Path(sys.executable).with_name("flame-flwr"), "run", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_pancreas_tutorial_has_the_same_numbers_in_simulation_as_in_process(tmp_path):
+    folders = hospitals(tmp_path, "pancreasData.csv")
+    (tmp_path / "analysis.py").write_text((SCRIPTS / "pancreas.txt").read_text())
+    data = ["--data", folders[0], "--data", "charity"]
+    done = command(tmp_path, "analysis.py", *data, "--simulate", "--results", "there")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Final result written to {tmp_path / 'there' / 'result'}" in done.stdout
+    here = run_script(tmp_path / "analysis.py", folders, results=tmp_path / "here")
+    assert len(here.record.history) == 11
+    there = pickle.loads((tmp_path / "there" / "result").read_bytes())
+    np.testing.assert_array_equal(there, here.record.result)
+    [run] = (tmp_path / "there").glob("*/run.json")
+    assert '"rounds": 11' in run.read_text()
+
+
+STUDY = """
+import os
+import sys
+from pathlib import Path
+from flame.star import StarModel, StarModelTester, StarAnalyzer, StarAggregator
+from helpers import Mean
+
+os.makedirs("plots", exist_ok=True)
+
+
+class Kept:
+    def __init__(self, values):
+        self.values = values
+
+
+class Analyzer(StarAnalyzer):
+    def __init__(self, flame):
+        super().__init__(flame)
+        self.kept = Kept([])
+        self.mean = Mean()
+
+    def analysis_method(self, data, aggregator_results):
+        from lazily import STEP
+
+        Path("plots", self.id).write_text("drawn")
+        self.kept.values.append(data + STEP)
+        self.mean.add(data)
+        assert len(self.kept.values) == self.num_iterations + 1
+        assert sys.modules["__main__"].Kept is Kept
+        return self.kept.values, self.mean.value()
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        Path("plots/figure.txt").write_text("drawn")
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 2
+
+    def final_method(self, result, evaluations):
+        return Kept(result)
+
+
+if __name__ == "__main__":
+    StarModelTester([1.0, 2.0], Analyzer, Aggregator, "s3", filename="tried.txt")
+    StarModel(Analyzer, Aggregator, "s3", simple_analysis=False, output_type="pickle")
+"""
+HELPERS = """
+class Mean:
+    def __init__(self):
+        self.values = []
+
+    def add(self, value):
+        self.values.append(value)
+
+    def value(self):
+        return sum(self.values) / len(self.values)
+
+
+def node(context):
+    return float(context.node_config["partition-id"])
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A script with helper modules, as an app of its own."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "analysis.py").write_text(STUDY)
+    (folder / "helpers.py").write_text(HELPERS)
+    (folder / "lazily.py").write_text("STEP = 0.5\n")
+    loaded = load_script(folder / "analysis.py")
+    config = {"data": "helpers:node", "results": str(tmp_path / "results")}
+    write_app(tmp_path / "app", loaded, config)
+    return tmp_path
+
+
+def outcome(folder):
+    """Read the result, an object of a class of the script's."""
+    [file] = (folder / "results").glob("*/result")
+    with load_script(folder / "study" / "analysis.py").world.entered():
+        return pickle.loads(file.read_bytes()).values
+
+
+EXPECTED = [([i + 0.5] * 3, float(i)) for i in range(3)]
+
+
+def test_classes_of_the_script_and_of_its_helpers_live_across_rounds(study, federation):
+    lines = []
+    done = submit(study / "app", federation, on_line=lines.append)
+    assert done.succeeded, "\n".join(lines)
+    assert outcome(study) == EXPECTED
+    assert "analysis.py: StarModelTester is skipped here" in "\n".join(lines)
+    assert not list(study.rglob("tried.txt"))
+    [plots] = study.glob("results/*/scratch/plots")
+    assert [plot.name for plot in plots.iterdir()] == ["figure.txt"]
+    here = run_script("study/analysis.py", "helpers:node", nodes=3, results="here")
+    assert here.record.result.values == EXPECTED
+    assert Path("tried.txt").exists()
+
+
+@pytest.mark.parametrize("where", ["in an analyzer", "when it is loaded"])
+def test_a_script_that_fails_ends_the_run_with_its_place(study, federation, where):
+    script = study / "app" / "script" / "analysis.py"
+    fault = "1 / (self.num_iterations - 1)" if where == "in an analyzer" else "def broken(:"
+    text = script.read_text().replace("assert sys.modules", f"{fault}\n        assert sys.modules")
+    script.write_text(text)
+    [line] = [i for i, code in enumerate(text.splitlines(), start=1) if fault in code]
+    lines = []
+    done = submit(study / "app", federation, on_line=lines.append)
+    assert not done.succeeded, "\n".join(lines)
+    if where == "in an analyzer":
+        place = f"analysis.py:{line} in analysis_method"
+        assert f"failed in round 2: ZeroDivisionError at {place}" in done.details
+    else:
+        assert f"(analysis.py, line {line})" in done.details
+
+
+def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
+    (tmp_path / "analysis.py").write_text(
+        STUDY.replace("from helpers import Mean", "from helpers import *").replace("+ STEP", "/ 0")
+    )
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    (tmp_path / "lazily.py").write_text("STEP = 0.5\n")
+    done = command(tmp_path, "analysis.py", "--data", "helpers:node", "--nodes", 2, "--simulate")
+    assert done.returncode == 1
+    assert "error: run" in done.stderr
+    assert "ZeroDivisionError at analysis.py:" in done.stderr
+    assert not (tmp_path / "results" / "result").exists()
+
+
+def wait_for(port):
+    for _ in range(300):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise TimeoutError("the SuperLink did not start in 30 s")
+
+
+def test_a_script_on_a_deployment(study):
+    """The app's files are all that the processes of a deployment have of the script."""
+    home, port = study / "home", free_port()
+    home.mkdir()
+    (home / "config.toml").write_text(
+        f'[superlink.hospitals]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
+    )
+    environment = {
+        **os.environ,
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    pyproject = study / "app" / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', "nodes = 2"))
+    servers = []
+
+    def start(*arguments):
+        log = (study / f"server{len(servers)}.log").open("w")
+        servers.append(
+            subprocess.Popen(arguments, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        )
+
+    programs = Path(sys.executable).parent
+    try:
+        start(
+            *(programs / "flower-superlink", "--insecure", "--host", "127.0.0.1"),
+            *("--port", str(port), "--disable-runtime-dependency-installation"),
+        )
+        wait_for(port)
+        for i in range(2):
+            start(
+                *(programs / "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}"),
+                *("--port", str(free_port()), "--node-config"),
+                f'name="site-{i}" data="lazily:node_{i}"',
+            )
+        (study / "app" / "script" / "lazily.py").write_text(
+            "STEP = 0.5\n\ndef node_0(context):\n    return 0.0\n\n"
+            "def node_1(context):\n    return 1.0\n"
+        )
+        done = subprocess.run(
+            [programs / "flame-flwr", "submit", study / "app", "hospitals"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        logs = "\n".join(path.read_text() for path in sorted(study.glob("server*.log")))
+        assert done.returncode == 0, done.stdout + done.stderr + logs
+        assert outcome(study) == EXPECTED[:2]
+    finally:
+        for server in reversed(servers):
+            server.terminate()
+        for server in servers:
+            server.wait(timeout=30)
