@@ -27,6 +27,9 @@ __all__ = ["hint_aggregator", "hint_analyzer", "is_file_dicts"]
 _OF_NONE = (TypeError, AttributeError)
 _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
 
+_AS_FILES = r"\s*\[\s*-?\d+\s*\]\s*(\[|\.(items|keys|values|get)\b)"
+"""What comes behind ``data`` where it is taken for a list of dicts: ``[0]["x.csv"]``."""
+
 _NO_AGGREGATE = (
     "aggregator_results is None in the first round, when there is no aggregate yet: begin with "
     "`if aggregator_results is None:`"
@@ -58,7 +61,7 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
             error.add_note(
                 Hint("data is None because the model says data_type='none': say 's3' or 'fhir'")
             )
-    if isinstance(error, _OF_SHAPE) and data is not None:
+    elif isinstance(error, _OF_SHAPE) and data is not None:
         shape = _content_hint(data, data_type)
         if not is_file_dicts(data) and _fails_at_data(error, node.plan.analyzer.analysis_method):
             shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
@@ -146,14 +149,14 @@ def _kind(value: Any) -> str:
 
 
 def _fails_at_data(error: Exception, analysis_method: Callable[..., Any]) -> bool:
-    """Tell whether the line that raised takes ``data[0]``, as one does of a node's data."""
+    """Tell whether the line that raised takes ``data[0]`` for a dict of files, as a node's is."""
     frame = _frame_of(error, analysis_method)
     if frame is None:
         return False
     file, name = frame.f_code.co_filename, _name(frame.f_code, 1)
     lines = [line for frame, line in _frames(error) if frame.f_code.co_filename == file]
     source = linecache.getline(file, lines[-1])
-    return bool(name and re.search(rf"\b{re.escape(name)}\s*\[\s*-?\d+\s*\]", source))
+    return bool(name and re.search(rf"\b{re.escape(name)}{_AS_FILES}", source))
 
 
 def _frame_of(error: Exception, method: Callable[..., Any]) -> FrameType | None:

@@ -16,6 +16,7 @@ FOLDERS = {
     "flame_flwr.clients": Path(clients.__path__[0]).resolve(),
     "flame_flwr.strategies": Path(strategies.__path__[0]).resolve(),
 }
+TEMPLATES = FOLDERS["flame_flwr"] / "templates"  # data: whole apps, which are copied
 PUBLIC_FLWR = {
     "flwr.app",
     "flwr.clientapp",
@@ -37,6 +38,8 @@ def files():
     found = {}
     for package, folder in FOLDERS.items():
         for path in folder.rglob("*.py"):
+            if path.is_relative_to(TEMPLATES):
+                continue
             parts = path.relative_to(folder).parent.parts
             found.setdefault(path.resolve(), ".".join((package, *parts)))
     return found
@@ -77,6 +80,17 @@ def test_the_installed_version_is_the_projects(project):
 def test_type_information_goes_with_the_package(project):
     assert (FOLDERS["flame_flwr"] / "py.typed").is_file()
     assert "py.typed" in project["tool"]["setuptools"]["package-data"]["flame_flwr"]
+
+
+def test_the_templates_of_new_apps_go_with_the_package():
+    assert {path.name for path in TEMPLATES.iterdir()} == {"analysis", "training", "statistics"}
+    assert all(list(path.glob("*/analysis.py")) for path in TEMPLATES.iterdir())
+
+
+@in_the_checkout
+def test_the_templates_are_listed_as_data(project):
+    data = project["tool"]["setuptools"]["package-data"]["flame_flwr"]
+    assert "templates/**/*" in data
 
 
 @in_the_checkout

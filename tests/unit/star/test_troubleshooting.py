@@ -314,6 +314,10 @@ def test_errors_of_plain_splits_that_have_another_reason_get_no_hint():
     def column(self, data, aggregator_results):
         return data["aeg"].mean()
 
+    def own_error(self, data, aggregator_results):
+        return data[0] + "x"
+
+    assert notes_of([[1, 2]], analysis=own_error) == [IN_ROUND_1]
     frame = pd.DataFrame({"age": [1]})
     assert notes_of([[1, 2]], analysis=lambda self, data, r: {}["x"]) == [IN_ROUND_1]
     assert notes_of([frame], analysis=column) == [IN_ROUND_1]

@@ -1,0 +1,1 @@
+"""Patients and their mean stay per treatment, over all hospitals."""

@@ -1,0 +1,1 @@
+"""Mean, variance and histogram of a measurement, over all hospitals."""

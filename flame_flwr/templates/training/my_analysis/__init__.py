@@ -1,0 +1,1 @@
+"""A logistic regression trained at several hospitals."""

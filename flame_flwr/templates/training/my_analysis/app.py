@@ -1,0 +1,16 @@
+"""The Flower app: what ``pyproject.toml`` names."""
+
+from flame_flwr.star import StarModel
+
+from .analysis import Aggregator, Analyzer
+
+DECLARED = {
+    "data_type": "s3",
+    "simple_analysis": False,
+    "output_type": "str",
+    "multiple_results": True,
+}
+
+model = StarModel(Analyzer, Aggregator, filename=["model.json", "report.txt"], **DECLARED)
+server_app = model.server_app
+client_app = model.client_app

@@ -1,0 +1,17 @@
+"""The analysis in this process, open to a debugger: ``python -m my_analysis.local``."""
+
+from flame_flwr.star import StarModelTester
+
+from .analysis import Aggregator, Analyzer
+from .app import DECLARED
+from .sample import files
+
+
+def run(hospitals=3, **arguments):
+    """Run the analysis over the sample's first hospitals; more arguments go to the tester."""
+    splits = [[files(number)] for number in range(hospitals)]
+    return StarModelTester(splits, Analyzer, Aggregator, **{**DECLARED, **arguments})
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,209 @@
+"""Where two values differ: for the results of two runs that should be the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import re
+import sys
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+
+from flame_flwr.payload import user_types
+
+__all__ = ["difference"]
+
+_ABSOLUTE = 1e-12
+_LONGEST = 60
+_DECIMAL = re.compile(r"([-+]?\d+\.\d*(?:[eE][-+]?\d+)?)")
+
+
+def difference(
+    first: Any, second: Any, tolerance: float, order: Sequence[int] | None = None, path: str = "$"
+) -> str:
+    """Return the first place where two values differ, with both; ``''`` where they agree.
+
+    Parameters
+    ----------
+    first, second : Any
+        The values.
+    tolerance : float
+        How far numbers may be apart, relative to the larger one; in an array, to its largest.
+    order : sequence of int, optional
+        The values come of nodes in another order: `second` has the nodes ``order[0]``,
+        ``order[1]``, .... Lists, arrays and lines of text with one entry per node then agree
+        when they do entry by entry.
+    path : str
+        What the values are called.
+
+    Returns
+    -------
+    str
+        Such as ``$.coef[2]: 1.5 and 2.5``.
+    """
+    found = _compare(first, second, tolerance, order, path)
+    if found and order is not None and _agree_by_node(first, second, tolerance, order):
+        return ""
+    return found
+
+
+def _compare(
+    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
+) -> str:
+    """Compare by kind: numbers, arrays, containers, pandas, objects."""
+    if first is second:
+        return ""
+    if _is_number(first) and _is_number(second):
+        return "" if _close(first, second, tolerance) else _both(path, first, second)
+    if type(first) is not type(second):
+        return f"{path}: {type(first).__name__} and {type(second).__name__}"
+    if isinstance(first, np.ndarray):
+        return _arrays(first, second, tolerance, path)
+    if isinstance(first, Mapping):
+        return _mappings(first, second, tolerance, order, path)
+    if isinstance(first, list | tuple):
+        if len(first) != len(second):
+            return f"{path}: {len(first)} and {len(second)} elements"
+        pairs = enumerate(zip(first, second, strict=True))
+        found = (difference(a, b, tolerance, order, f"{path}[{i}]") for i, (a, b) in pairs)
+        return next(filter(None, found), "")
+    if isinstance(first, str):
+        return "" if _texts_agree(first, second, tolerance) else _both(path, first, second)
+    if isinstance(first, bytes | Set | type(None)):
+        return "" if first == second else _both(path, first, second)
+    return _objects(first, second, tolerance, order, path)
+
+
+def _mappings(
+    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
+) -> str:
+    for key in [*first, *second]:
+        if (key in first) != (key in second):
+            return f"{path}: only one of them has {_shown(key)}"
+    found = (difference(first[k], second[k], tolerance, order, _step(path, k)) for k in first)
+    return next(filter(None, found), "")
+
+
+def _objects(
+    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
+) -> str:
+    """Compare what an object consists of; where nothing is known of it, by ``==``."""
+    pd: Any = sys.modules.get("pandas")
+    if pd is not None and isinstance(first, pd.DataFrame | pd.Series | pd.Index):
+        return _compare(_of_pandas(first), _of_pandas(second), tolerance, order, path)
+    if user_types.is_registered(type(first)):
+        plain = user_types.to_plain
+        return _compare(plain(first), plain(second), tolerance, order, path)
+    if hasattr(first, "tocoo"):
+        a, b = first.tocoo(), second.tocoo()
+        parts = [(a.shape, b.shape), (a.row, b.row), (a.col, b.col), (a.data, b.data)]
+        found = (_compare(x, y, tolerance, order, path) for x, y in parts)
+        return next(filter(None, found), "")
+    try:
+        if bool(first == second):
+            return ""
+    except Exception:
+        return ""
+    kind: Any = type(first)
+    if dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
+        return _compare(_attributes(first), _attributes(second), tolerance, order, path)
+    return _both(path, first, second)
+
+
+def _arrays(first: Any, second: Any, tolerance: float, path: str) -> str:
+    if first.shape != second.shape:
+        return f"{path}: arrays of shape {first.shape} and {second.shape}"
+    if first.dtype.kind not in "fciu" or second.dtype.kind not in "fciu":
+        same = first.tobytes() == second.tobytes() or bool(np.all(first == second))
+        return "" if same else f"{path}: {_shown(first)} and {_shown(second)}"
+    finite = np.abs(first[np.isfinite(first)]) if first.size else first
+    largest = float(finite.max()) if finite.size else 0.0
+    near = np.isclose(
+        first, second, rtol=tolerance, atol=tolerance * largest + _ABSOLUTE, equal_nan=True
+    )
+    if bool(np.all(near)):
+        return ""
+    place = tuple(int(i) for i in np.argwhere(~near)[0])
+    label = f"{path}[{', '.join(map(str, place))}]" if place else path
+    return _both(label, first[place], second[place])
+
+
+def _agree_by_node(first: Any, second: Any, tolerance: float, order: Sequence[int]) -> bool:
+    """Tell whether two values are one entry per node, in the two orders."""
+    if isinstance(first, bytes) and isinstance(second, bytes):
+        try:
+            return _agree_by_node(first.decode(), second.decode(), tolerance, order)
+        except UnicodeDecodeError:
+            return False
+    if isinstance(first, str) and isinstance(second, str):
+        lines = sorted(first.splitlines()), sorted(second.splitlines())
+        return _texts_agree("\n".join(lines[0]), "\n".join(lines[1]), tolerance)
+    listed = isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim)
+    if not listed or type(first) is not type(second):
+        return False
+    if len(first) != len(order) or len(second) != len(order):
+        return False
+    return not any(
+        difference(first[node], second[place], tolerance, order) for place, node in enumerate(order)
+    )
+
+
+def _of_pandas(value: Any) -> Any:
+    if hasattr(value, "columns"):
+        columns = [value.iloc[:, i].to_numpy() for i in range(value.shape[1])]
+        return {"columns": list(value.columns), "index": value.index.tolist(), "values": columns}
+    index = value.index.tolist() if hasattr(value, "index") else None
+    return {"name": value.name, "index": index, "values": value.to_numpy()}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    attributes = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        slots = getattr(cls, "__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            attributes[name] = getattr(value, name, None)
+    return attributes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_)
+
+
+def _close(first: Any, second: Any, tolerance: float) -> bool:
+    if first == second or (first != first and second != second):
+        return True
+    if isinstance(first, numbers.Complex) and isinstance(second, numbers.Complex):
+        a, b = complex(first), complex(second)
+        if any(math.isinf(part) for part in (a.real, a.imag, b.real, b.imag)):
+            return False
+        return abs(a - b) <= tolerance * max(abs(a), abs(b)) + _ABSOLUTE
+    return False
+
+
+def _texts_agree(first: str, second: str, tolerance: float) -> bool:
+    """Tell whether texts agree; decimal numbers in them as numbers do."""
+    if first == second:
+        return True
+    a, b = _DECIMAL.split(first), _DECIMAL.split(second)
+    numbers_agree = zip(a[1::2], b[1::2], strict=False)
+    return (
+        len(a) == len(b)
+        and a[::2] == b[::2]
+        and all(_close(float(x), float(y), tolerance) for x, y in numbers_agree)
+    )
+
+
+def _both(path: str, first: Any, second: Any) -> str:
+    return f"{path}: {_shown(first)} and {_shown(second)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _step(path: str, key: Any) -> str:
+    return f"{path}.{key}" if isinstance(key, str) and key.isidentifier() else f"{path}[{key!r}]"

@@ -1,0 +1,76 @@
+"""What the conformance kit reports: one record per mistake, and the error that lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import FlameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CHECKS", "ConformanceError", "Finding"]
+
+CHECKS = {
+    "declared": "the classes and what is declared of them make a model",
+    "runs": "the analysis runs to its end, within the time",
+    "travels": "what nodes return, and the aggregate, can travel between processes",
+    "state": "the analyzer's attributes can be saved between rounds",
+    "process": "the results are the same with a new process for every message",
+    "repeats": "a second run gives the same results",
+    "arrival": "the results do not depend on which node answers first",
+    "order": "the results do not depend on the order of the nodes",
+    "folder": "nothing is read or written relative to the working directory or beside the code",
+    "data": "analyzers leave their data as it is",
+    "converges": "has_converged answers True or False, and at some time True",
+    "result": "the final result can be written as output_type says",
+}
+"""Every check by its name: what holds where it finds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that would break later.
+
+    Attributes
+    ----------
+    check : str
+        Which of :data:`CHECKS` found it.
+    class_name, method : str
+        Where it is, as far as that is known; else empty.
+    seen : str
+        What was seen, with node, round and place. It may show values of the data.
+    mend : str
+        What to do.
+    """
+
+    check: str
+    class_name: str
+    method: str
+    seen: str
+    mend: str
+
+    @property
+    def where(self) -> str:
+        """``Class.method``, or what is known of it."""
+        return ".".join(part for part in (self.class_name, self.method) if part)
+
+    def __str__(self) -> str:
+        """Return everything in one line."""
+        return f"[{self.check}] {self.where or 'the analysis'}: {self.seen}. {self.mend}."
+
+
+class ConformanceError(FlameError, AssertionError):
+    """The kit has findings; the message lists them.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        All of them.
+    """
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        count = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}"
+        super().__init__("\n".join([count, *(f"  {finding}" for finding in findings)]))
+        self.findings = list(findings)

@@ -1,0 +1,197 @@
+"""From traces to findings: what the runs of a check say of the analysis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flame_flwr.testing.findings import Finding
+from flame_flwr.testing.trace import first_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flame_flwr.testing.job import Job, Subject
+    from flame_flwr.testing.trace import Spot, Trace, Trouble
+
+__all__ = ["Judge"]
+
+
+class Judge:
+    """Keeps the findings of a check.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is checked.
+    job : Job
+        Its tolerance and limits.
+    """
+
+    def __init__(self, subject: Subject, job: Job) -> None:
+        self.findings: list[Finding] = []
+        self._job = job
+        self._analyzer = subject.plan.analyzer.__name__
+        self._server = subject.server
+        ends = hasattr(subject.aggregator, "final_method")
+        self._last_method = "final_method" if ends else "aggregation_method"
+
+    def has(self, check: str) -> bool:
+        """Tell whether a check has found something."""
+        return any(finding.check == check for finding in self.findings)
+
+    def first_run(self, trace: Trace) -> None:
+        """Judge the run in one process by itself."""
+        self.findings += trace.findings
+        trouble = trace.trouble
+        if trouble is not None:
+            if not (trouble.type == "RefusedWriteError" and self.has("folder")):
+                self._trouble(trouble, "runs")
+            return
+        if not trace.converged:
+            self._add(
+                "converges",
+                self._server,
+                "has_converged",
+                f"it did not say True in {trace.rounds} rounds",
+                "Look at its condition; a limit ends it in any case: "
+                "`or self.num_iterations >= 50`. A check goes on for longer with max_rounds",
+            )
+        if trace.unwritable:
+            self._add(
+                "result",
+                self._server,
+                self._last_method,
+                trace.unwritable,
+                "Return what output_type says, or declare another output_type",
+            )
+
+    def again(self, first: Trace, second: Trace) -> None:
+        """Compare with a second run in a process that was started apart."""
+        if second.trouble is not None:
+            self._trouble(second.trouble, "repeats", "the second of two runs failed: ")
+            return
+        spot = first_difference(first, second, self._job.tolerance)
+        if spot is not None:
+            self._spot(
+                "repeats",
+                spot,
+                "differs between two runs",
+                "Seed every generator (random_state=..., numpy.random.default_rng(seed)), keep it "
+                "on self, and let nothing depend on the clock or on the order of a set",
+            )
+
+    def apart(self, first: Trace, apart: Trace) -> None:
+        """Compare with the run that had a new process for every message to a node."""
+        mend = (
+            "Keep it as an attribute of self: the analyzer's attributes are saved between rounds, "
+            "nothing else is, and nodes share nothing"
+        )
+        changed = [*dict.fromkeys([*first.changed, *apart.changed])][:5]
+        cause = f". Changed while it ran: {', '.join(changed)}" if changed else ""
+        if apart.trouble is not None:
+            files = apart.trouble.type in ("FileNotFoundError", "RefusedWriteError")
+            if not (files and self.has("folder")):
+                text = "with a new process for every message it failed: "
+                self._trouble(apart.trouble, "process", text, cause, mend)
+            return
+        spot = first_difference(first, apart, self._job.tolerance)
+        if spot is not None:
+            text = "differs with a new process for every message"
+            self._spot("process", spot, text, mend, cause)
+
+    def arrival(self, first: Trace, reverse: Trace) -> None:
+        """Compare with the run whose last node was called first."""
+        text = "depends on which node answers first"
+        mend = (
+            "Let nodes share nothing (class attributes, globals, files), and merge their values "
+            "in a way that has no order"
+        )
+        if reverse.trouble is not None:
+            self._trouble(reverse.trouble, "arrival", "with the last node first it failed: ")
+            return
+        spot = first_difference(first, reverse, self._job.tolerance)
+        if spot is not None:
+            self._spot("arrival", spot, text, mend)
+
+    def order(self, apart: Trace, reverse: Trace, order: Sequence[int]) -> None:
+        """Compare with the run that had the nodes in another order."""
+        if reverse.trouble is not None:
+            self._trouble(reverse.trouble, "order", "with the nodes in another order it failed: ")
+            return
+        spot = first_difference(apart, reverse, self._job.tolerance, order)
+        if spot is not None:
+            self._spot(
+                "order",
+                spot,
+                "is another one with the nodes in another order",
+                "Give no place in analysis_results a meaning: names are sorted, and another "
+                "hospital may come first. self.answered_node_ids says whose result is whose",
+            )
+
+    def _spot(self, check: str, spot: Spot, what: str, mend: str, after: str = "") -> None:
+        of_node = spot.method in ("analysis_method", "evaluation_method")
+        owner = self._analyzer if of_node else self._server
+        if any(
+            (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+            for f in self.findings
+        ):
+            return  # which explains the difference
+        self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
+
+    def _trouble(
+        self, trouble: Trouble, check: str, before: str = "", after: str = "", mend: str = ""
+    ) -> None:
+        """Report why a run did not come to its end, under the check that it belongs to."""
+        at = trouble.at
+        owner, method = (at.class_name, at.method) if at is not None else ("", "")
+        where = f" ({at})" if at is not None else ""
+        if trouble.kind == "unsaved":
+            attribute, _, advice = trouble.text.partition("; ")
+            self._add(
+                "state", owner, method, attribute, _sentence(advice.partition(" [")[0]) or _STATE
+            )
+        elif trouble.kind == "hung":
+            seen = f"{before}it had not come to its end after {self._job.seconds:g} s{where}"
+            self._add("runs", owner, method, seen, _SLOW)
+        elif trouble.kind == "died":
+            seen = f"{before}its process ended with code {trouble.text}{where}"
+            self._add("runs", owner, method, seen, _DIED)
+        elif trouble.type == "PayloadError":
+            if method == "has_converged":
+                method = "aggregation_method"
+            seen, _, advice = trouble.text.partition(" cannot travel between nodes")
+            path = trouble.text.rpartition(" [")[2].removesuffix("]")
+            advice = _sentence(advice.rpartition(" [")[0].lstrip(".: "))
+            seen = f"{seen[:1].lower()}{seen[1:]} (at {path}) cannot travel between nodes{where}"
+            self._add("travels", owner, method, seen, advice)
+        elif trouble.type == "SystemExit":
+            self._add(check, owner, method, f"{before}it called sys.exit{where}", _EXIT)
+        else:
+            place = f" at {trouble.place}" if trouble.place else ""
+            seen = f"{before}{trouble.type}: {trouble.text}{place}{where}{after}"
+            self._add(check, owner, method, seen, _sentence(trouble.hint) or mend or _DEBUG)
+
+    def _add(self, check: str, owner: str, method: str, seen: str, mend: str) -> None:
+        finding = Finding(check, owner, method, seen, mend)
+        if check not in self._job.skip and finding not in self.findings:
+            self.findings.append(finding)
+
+
+_STATE = "Make it anew in analysis_method, or leave it out in __getstate__"
+_SLOW = (
+    "Look for a loop there. If the analysis is only slow, give smaller splits or more time: "
+    "seconds=..., --seconds"
+)
+_DIED = "Nothing in an analysis may end its process: look for os._exit, or a crash in a library"
+_EXIT = "Return a value, or raise an error that says what is wrong"
+_DEBUG = (
+    "Mend it there; flame_flwr.star.StarModelTester runs the same in one process, open to a "
+    "debugger"
+)
+
+
+def _sentence(text: str) -> str:
+    """Return text with a capital at its beginning, unless that is code, and no full stop."""
+    word = text.partition(" ")[0]
+    start = f"{text[:1].upper()}{text[1:]}" if word.isalpha() else text
+    return start.rstrip(". ")

@@ -1,0 +1,290 @@
+"""The runs of a check: in one process, and with a new process for every message to a node.
+
+What is here is executed in processes made for it; :mod:`flame_flwr.testing.worker` makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.clients.node import Node
+from flame_flwr.config import RunSettings
+from flame_flwr.data.local_store import open_store
+from flame_flwr.engine.link import Reply
+from flame_flwr.engine.local import _MESSAGE_METHODS, as_data, run_local
+from flame_flwr.errors import NotConvergedError
+from flame_flwr.identity import AGGREGATOR_ID, Identity
+from flame_flwr.results.record import RunRecord
+from flame_flwr.strategies import StarStrategy
+from flame_flwr.testing.outside import changed, snapshot
+from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from flwr.app import Context
+
+    from flame_flwr.engine.link import Link
+    from flame_flwr.payload import Payload
+    from flame_flwr.testing.job import Job, Subject
+    from flame_flwr.testing.watch import Watch
+
+__all__ = ["Answer", "Ask", "Settings", "answer", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run is done.
+
+    Attributes
+    ----------
+    order : tuple of int
+        The nodes' order in the analysis: numbers of the splits.
+    arrival : tuple of int
+        The order in which nodes are called.
+    apart : bool
+        Whether every message to a node has a process of its own.
+    rounds : int or None
+        Stop after so many, without evaluation and final method.
+    """
+
+    order: tuple[int, ...]
+    arrival: tuple[int, ...]
+    apart: bool = False
+    rounds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A message to a node in a process of its own."""
+
+    kind: str
+    node: int
+    analyzers: tuple[str, ...]
+    round: int
+    aggregate: Payload | None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of it: a result or scores, the node's context with its state, or trouble."""
+
+    payload: Payload | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    context: Context | None = None
+    trouble: Trouble | None = None
+
+
+class _TroubleError(Exception):
+    """A node in a process of its own had trouble: it ends the run."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.text)
+        self.trouble = trouble
+
+
+class _EnoughError(Exception):
+    """A run that is cut short has had its rounds."""
+
+
+def run(
+    subject: Subject, job: Job, settings: Settings, watch: Watch, ask: Callable[[Ask], Answer]
+) -> Trace:
+    """Do one run in this process and return what came of it; whatever user code raises.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is checked.
+    job : Job
+        Its limit on rounds.
+    settings : Settings
+        How.
+    watch : Watch
+        Installed in this process.
+    ask : callable
+        Carries a message to a node in a process of its own.
+    """
+    trace = Trace()
+    record = RunRecord()
+    before = snapshot(subject.plan.analyzer, subject.aggregator)
+    try:
+        _run(subject, job, settings, watch, ask, trace, record)
+    except (NotConvergedError, _EnoughError):
+        pass
+    except _TroubleError as error:
+        trace.trouble = error.trouble
+    except BaseException as error:
+        trace.trouble = Trouble.of(error, watch)
+    else:
+        trace.final = packed(record.result)
+        try:
+            subject.outputs.render(record.result)
+        except Exception as error:
+            trace.unwritable = str(error)
+    trace.rounds = len(record.history)
+    trace.converged = record.converged
+    trace.evaluations = record.evaluations
+    trace.findings = watch.findings
+    trace.changed = changed(before, snapshot(subject.plan.analyzer, subject.aggregator))
+    return trace
+
+
+def _run(
+    subject: Subject,
+    job: Job,
+    settings: Settings,
+    watch: Watch,
+    ask: Callable[[Ask], Answer],
+    trace: Trace,
+    record: RunRecord,
+) -> None:
+    limits = RunSettings.from_config({"max-rounds": job.max_rounds})
+    strategy = subject.strategy()
+    if any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS):
+        splits = [source() for source in subject.sources]
+        run_local(strategy, subject.plan, splits, limits, record, subject.simple_analysis)
+        return
+    ids = tuple(f"node-{number}" for number in settings.order)
+    link: Link
+    if settings.apart:
+        link = _Apart(strategy, ids, subject, settings, watch, ask, trace)
+    else:
+        link = _Together(strategy, ids, subject, settings, watch, trace)
+    strategy.run(link, limits, record, simple_analysis=subject.simple_analysis)
+
+
+class _Together:
+    """Calls nodes that live in this process."""
+
+    def __init__(
+        self,
+        strategy: Any,
+        ids: tuple[str, ...],
+        subject: Subject,
+        settings: Settings,
+        watch: Watch,
+        trace: Trace,
+    ) -> None:
+        self.strategy = strategy
+        self.ids = ids
+        self.evaluates = subject.plan.evaluates
+        self.numbers: Sequence[int] = settings.arrival
+        self.watch = watch
+        self.trace = trace
+        self.most = settings.rounds
+        if not settings.apart:
+            self.nodes = {
+                number: Node(subject.plan, Identity(f"node-{number}", ids), as_data(source()))
+                for number, source in enumerate(subject.sources)
+            }
+
+    def hello(self) -> tuple[tuple[str, ...], bool]:
+        """Return the nodes in the order of this run."""
+        return self.ids, self.evaluates
+
+    def train(self, number: int, aggregate: Payload | None) -> Payload:
+        """Run one round; keep what comes of it."""
+        if self.most is not None and number > self.most:
+            raise _EnoughError
+        payload: Payload = self.strategy.collect(number, self._replies(number, aggregate))
+        if number <= KEPT:
+            self.trace.aggregates[number] = payload
+        return payload
+
+    def evaluate(self, number: int, aggregate: Payload) -> None:
+        """Have the last aggregate scored."""
+        self.strategy.collect_evaluations(self._scores(number, aggregate))
+        self.watch.node = AGGREGATOR_ID
+
+    def _replies(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
+        for node in self.numbers:
+            self.watch.node, self.watch.round = f"node-{node}", number
+            payload = self._round(node, number, aggregate)
+            if number <= KEPT:
+                self.trace.results[number, f"node-{node}"] = payload
+            yield Reply(f"node-{node}", payload)
+        self.watch.node = AGGREGATOR_ID
+
+    def _scores(self, number: int, aggregate: Payload) -> Iterable[Reply]:
+        for node in self.numbers:
+            self.watch.node = f"node-{node}"
+            scores = self._evaluation(node, number, aggregate)
+            yield Reply(f"node-{node}", metrics=scores)
+
+    def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:
+        return self.nodes[node].round(number, aggregate)
+
+    def _evaluation(self, node: int, number: int, aggregate: Payload) -> dict[str, float]:
+        return self.nodes[node].evaluate(aggregate, number)
+
+
+class _Apart(_Together):
+    """Has every message carried to a process of its own."""
+
+    def __init__(
+        self,
+        strategy: Any,
+        ids: tuple[str, ...],
+        subject: Subject,
+        settings: Settings,
+        watch: Watch,
+        ask: Callable[[Ask], Answer],
+        trace: Trace,
+    ) -> None:
+        super().__init__(strategy, ids, subject, settings, watch, trace)
+        self.ask = ask
+
+    def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:
+        answer = self._answer(Ask("round", node, self.ids, number, aggregate))
+        assert answer.payload is not None
+        return answer.payload
+
+    def _evaluation(self, node: int, number: int, aggregate: Payload) -> dict[str, float]:
+        return self._answer(Ask("evaluation", node, self.ids, number, aggregate)).scores
+
+    def _answer(self, ask: Ask) -> Answer:
+        answer = self.ask(ask)
+        if answer.trouble is not None:
+            raise _TroubleError(answer.trouble)
+        return answer
+
+
+def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir: str) -> Answer:
+    """Do what a message asks of a node, as a process of Flower's does.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is checked.
+    ask : Ask
+        The message.
+    context : Context
+        The node's, as the message before left it.
+    watch : Watch
+        Installed in this process.
+    state_dir : str
+        Where the node keeps data across analyses.
+    """
+    from flame_flwr.clients import state
+
+    name = f"node-{ask.node}"
+    watch.node, watch.round = name, ask.round
+    try:
+        store = open_store(state_dir, "project", name, where="this node's config")
+        data = as_data(subject.sources[ask.node]())
+        node = Node(subject.plan, Identity(name, ask.analyzers), data, store)
+        if ask.kind == "evaluation":
+            assert ask.aggregate is not None
+            state.restore(context, ask.round + 1, node, first=False)
+            return Answer(scores=node.evaluate(ask.aggregate, ask.round))
+        state.restore(context, ask.round, node, first=ask.round == 1)
+        payload = node.round(ask.round, ask.aggregate)
+    except BaseException as error:
+        return Answer(trouble=Trouble.of(error, watch))
+    try:
+        state.save(context, ask.round + 1, node)
+    except Exception as error:
+        return Answer(trouble=replace(Trouble.of(error, watch), kind="unsaved"))
+    return Answer(payload, context=context)

@@ -1,0 +1,48 @@
+"""What ``flame-flwr check`` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flame_flwr.testing.findings import CHECKS
+
+if TYPE_CHECKING:
+    from flame_flwr.testing.kit import Report
+
+__all__ = ["show_report"]
+
+
+def show_report(report: Report, console: Console | None = None) -> None:
+    """Print the findings as a table, or that there are none.
+
+    Parameters
+    ----------
+    report : Report
+        Of a check.
+    console : Console, optional
+        Where to; standard output where it is not given.
+    """
+    console = console or Console()
+    about = report.about
+    if about:
+        console.print(
+            f"{about['analyzer']} and {about['server']}, {about['nodes']} nodes, "
+            f"{about['rounds']} rounds",
+            highlight=False,
+        )
+    if not report.findings:
+        console.print(f"nothing found in {len(CHECKS)} checks", style="green", highlight=False)
+        return
+    table = Table(title=f"{len(report.findings)} found", title_justify="left", show_lines=True)
+    table.add_column("check", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    table.add_column("seen", overflow="fold", ratio=3)
+    table.add_column("mend", overflow="fold", ratio=2)
+    for finding in report.findings:
+        cells = (finding.check, finding.where or "the analysis", finding.seen, finding.mend)
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)

@@ -1,0 +1,156 @@
+"""Watches user code at work: which method runs, what it does to its data, what it answers.
+
+It lives in a process made for one run and wraps the user's classes there for good. What it sees
+goes into findings; it changes no result.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.testing.compare import difference
+from flame_flwr.testing.findings import Finding
+
+__all__ = ["At", "Watch"]
+
+_METHODS = (
+    "__init__",
+    "analysis_method",
+    "evaluation_method",
+    "aggregation_method",
+    "has_converged",
+    "final_method",
+)
+
+_ROUNDS_OF_DATA = 3
+"""In how many rounds the data is compared before and after."""
+
+
+class At(NamedTuple):
+    """Where user code is: a method of a class, on a participant, in a round."""
+
+    class_name: str
+    method: str
+    node: str
+    round: int
+
+    def __str__(self) -> str:
+        """Return the participant and the round."""
+        return f"{self.node}, round {self.round}" if self.round else f"{self.node}, at the start"
+
+    @property
+    def analyzes(self) -> bool:
+        """Whether it runs on a node, and not on the server."""
+        return self.node != AGGREGATOR_ID
+
+
+class Watch:
+    """What one process sees of user code.
+
+    Parameters
+    ----------
+    tell : callable
+        Told at every call of a user's method, so that a run that hangs has said where.
+    iterative : bool
+        Whether what ``has_converged`` says matters.
+    """
+
+    def __init__(self, tell: Callable[[At], object], *, iterative: bool) -> None:
+        self.findings: list[Finding] = []
+        self.last: At | None = None
+        self.failed: At | None = None
+        self.node, self.round = AGGREGATOR_ID, 0
+        self._tell = tell
+        self._iterative = iterative
+        self._inside: list[At] = []
+
+    @property
+    def inside(self) -> At | None:
+        """The user's method under way."""
+        return self._inside[-1] if self._inside else None
+
+    def wrap(self, *classes: type[Any] | None) -> None:
+        """Wrap the methods of a user's classes."""
+        for cls in classes:
+            for name in _METHODS:
+                if cls is not None and callable(getattr(cls, name, None)):
+                    setattr(cls, name, self._wrapped(getattr(cls, name), name))
+
+    def report(self, check: str, at: At, seen: str, mend: str) -> None:
+        """Keep a finding; of one kind in one method, the first."""
+        if all((f.check, f.class_name, f.method) != (check, *at[:2]) for f in self.findings):
+            self.findings.append(Finding(check, at.class_name, at.method, seen, mend))
+
+    def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            at = At(type(instance).__name__, name, self.node, self.round)
+            with self._within(at):
+                if name == "analysis_method" and args:
+                    with self._same_data(at, args[0]):
+                        return method(instance, *args, **kwargs)
+                value = method(instance, *args, **kwargs)
+            return self._answer(at, value) if name == "has_converged" else value
+
+        return call
+
+    @contextmanager
+    def _within(self, at: At) -> Iterator[None]:
+        self.last = at
+        self._tell(at)
+        self._inside.append(at)
+        try:
+            yield
+        except BaseException:
+            self.failed = self.failed or at
+            raise
+        finally:
+            self._inside.pop()
+
+    @contextmanager
+    def _same_data(self, at: At, data: Any) -> Iterator[None]:
+        """Compare an analyzer's data before and after, where it can be copied."""
+        before: Any = None
+        watched = at.round <= _ROUNDS_OF_DATA and data is not None
+        if watched:
+            try:
+                before = copy.deepcopy(data)
+            except Exception:
+                watched = False
+        yield
+        found = difference(before, data, 0.0, path="data") if watched else ""
+        if found:
+            self.report(
+                "data",
+                at,
+                f"it changes its data, before and after: {found} ({at}). In one process the next "
+                "round sees the change, on Flower it may not",
+                "Work on a copy, or keep what you make as an attribute of self",
+            )
+
+    def _answer(self, at: At, value: Any) -> Any:
+        """Look at what ``has_converged`` returned; return what the loop goes on with."""
+        if isinstance(value, bool | np.bool_) or not self._iterative:
+            return value
+        if value is None:
+            self.report(
+                "converges", at, f"it returned None ({at})", "Return True or False in every case"
+            )
+        elif hasattr(value, "__array__"):
+            shape = tuple(getattr(value, "shape", ()))
+            self.report(
+                "converges",
+                at,
+                f"it returned an array ({type(value).__name__} of shape {shape}; {at}), which is "
+                "neither true nor false",
+                "Make one answer of it: `bool((change < tolerance).all())`, or compare a norm",
+            )
+            return bool(np.all(np.asarray(value)))
+        return value

@@ -1,0 +1,203 @@
+"""``flame-flwr new`` and ``flame-flwr check``: apps that run and pass their own tests."""
+
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from flame_flwr import cli
+from flame_flwr.config import RUN_KEYS
+from flame_flwr.errors import ConfigError
+from flame_flwr.new import TEMPLATES, complete_config, create
+from flame_flwr.testing import Finding
+from flame_flwr.testing.kit import Report, check_path
+from flame_flwr.testing.table import show_report
+
+NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
+
+
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory):
+    """An app of every template, by its template."""
+    where = tmp_path_factory.mktemp("apps")
+    return {template: create(name, template, where) for template, name in NAMES.items()}
+
+
+def run(command, folder):
+    environment = {key: text for key, text in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_there_is_a_folder_for_every_template(apps):
+    assert set(NAMES) == set(TEMPLATES)
+    for template, name in NAMES.items():
+        files = {
+            path.relative_to(apps[template]).as_posix() for path in apps[template].rglob("*.*")
+        }
+        package = {
+            f"{name}/{part}.py" for part in ("__init__", "analysis", "app", "local", "sample")
+        }
+        assert files == {"README.md", "pyproject.toml", f"tests/test_{name}.py", *package}
+        text = "".join(path.read_text() for path in apps[template].rglob("*.*"))
+        assert "my_analysis" not in text
+        assert "my-analysis" not in text
+
+
+def test_the_tests_of_the_apps_pass(apps):
+    """All in one process; ``test_new_simulation.py`` runs the checks that they hold too."""
+    folders = [str(app) for app in apps.values()]
+    chosen = ["-k", "not break_on_flower", "-p", "no:cacheprovider", "-q"]
+    pythonpath = ["-o", f"pythonpath={' '.join(folders)}"]
+    done = run(["pytest", *chosen, *pythonpath, *folders], apps["analysis"])
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+def test_an_app_runs_in_process_by_one_command(apps):
+    done = run(["ward_stays.local"], apps["analysis"])
+    assert done.returncode == 0, done.stderr
+    assert "Final result: treatment    patients  mean days_in_hospital" in done.stdout
+
+
+def test_an_app_is_checked_on_the_data_that_its_config_names(apps):
+    report = check_path(apps["analysis"], skip=["repeats"])
+    assert report.findings == []
+    assert report.about == {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 1}
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_the_config_lists_every_key_and_nothing_else(apps, template):
+    config = tomllib.loads((apps[template] / "pyproject.toml").read_text())
+    flower = config["tool"]["flwr"]["app"]
+    assert set(flower["config"]) == set(RUN_KEYS) - {"script"}
+    assert flower["config"]["data"] == f"{NAMES[template]}.sample:node_files"
+    assert flower["config"]["analysis-id"] == NAMES[template].replace("_", "-")
+    assert config["project"]["name"] == NAMES[template].replace("_", "-")
+    for key, value in flower["config"].items():
+        assert isinstance(value, RUN_KEYS[key].type)
+
+
+def test_keys_that_are_given_are_left_alone():
+    before = "[tool.flwr.app.config]\nmax-rounds = 7\nmine.depth = 3\n"
+    config = tomllib.loads(complete_config(before))["tool"]["flwr"]["app"]["config"]
+    assert config["max-rounds"] == 7
+    assert config["mine"] == {"depth": 3}
+    assert config["round-timeout"] == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("1st", "is no name for a Python package"),
+        ("my-app", "beginning with a letter, such as my_app"),
+        ("two words", "such as two_words"),
+        ("", "is no name for a Python package"),
+        ("../up", "such as up"),
+        ("ärzte", "is no name for a Python package"),
+        ("tail_", "such as tail"),
+        ("class", "is a word of the Python language"),
+        ("match", "is a word of the Python language"),
+        ("json", "is the name of a module of Python's standard library"),
+        ("numpy", "is the name of an installed module"),
+        ("NumPy", "is the name of an installed module"),
+        ("flame", "is the name of something of FLAME's, Flower's or Python's own"),
+        ("tests", "is the name of something of FLAME's, Flower's or Python's own"),
+    ],
+)
+def test_a_name_that_will_not_do_is_refused(tmp_path, name, why):
+    with pytest.raises(ConfigError) as caught:
+        create(name, where=tmp_path)
+    assert why in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_what_exists_is_left_alone(tmp_path, kind):
+    place = tmp_path / "mine"
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="exists already"):
+        create("mine", where=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_nothing_is_left_half_written(tmp_path, monkeypatch):
+    def fails(text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flame_flwr.new.complete_config", fails)
+    with pytest.raises(OSError, match="No space left"):
+        create("mine", where=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_template_and_a_missing_folder_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there are analysis, training, statistics"):
+        create("mine", "forecast", tmp_path)
+    with pytest.raises(ConfigError, match="there is no folder"):
+        create("mine", where=tmp_path / "nowhere")
+
+
+# ---- the commands ---------------------------------------------------------------------------
+
+
+def test_the_command_says_what_to_do_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli._app, ["new", "mine", "--template", "statistics"])
+    assert done.exit_code == 0, done.output
+    assert f"{tmp_path / 'mine'} is ready; its README.md says how to run it." in done.output
+    assert "python -m mine.local" in done.output
+
+
+FINDING = Finding("data", "Analyzer", "analysis_method", "it changes [its] data", "Copy it")
+ABOUT = {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 2}
+
+
+@pytest.mark.parametrize(("findings", "code"), [([], 0), ([FINDING], 1)])
+def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
+    tmp_path, monkeypatch, findings, code
+):
+    asked = {}
+
+    def answer(path, data, nodes, **more):
+        asked.update(path=path, data=data, nodes=nodes, **more)
+        return Report(findings, ABOUT)
+
+    monkeypatch.setattr("flame_flwr.testing.kit.check_path", answer)
+    options = ["--data", "a", "--data", "b", "--max-rounds", "9", "--skip", "order"]
+    done = CliRunner().invoke(cli._app, ["check", str(tmp_path), *options])
+    assert done.exit_code == code
+    assert "Analyzer and Aggregator, 3 nodes, 2 rounds" in done.output
+    assert ("nothing found in 12 checks" in done.output) == (not findings)
+    assert asked == {
+        "path": tmp_path,
+        "data": ["a", "b"],
+        "nodes": None,
+        "max_rounds": 9,
+        "seconds": 60.0,
+        "skip": ["order"],
+    }
+
+
+def test_the_table_has_everything_and_takes_text_as_it_is():
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    show_report(Report([FINDING], {}), console)
+    text = console.export_text()
+    for part in ("data", "Analyzer.analysis_method", "it changes [its] data", "Copy it"):
+        assert part in text

@@ -1,0 +1,108 @@
+"""Where two values differ: by kind, with a tolerance, and with nodes in another order."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from flame_flwr.payload import register_type
+from flame_flwr.testing.compare import difference
+
+
+class Interval:
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+
+class Registered(Interval):
+    __slots__ = ()
+
+
+register_type(
+    Registered, to=lambda i: (i.low, i.high), restore=lambda p: Registered(*p), name="kit.Interval"
+)
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}, index=["r", "s"])
+
+SAME = [
+    (None, None),
+    (1, 1.0),
+    (np.float64(0.1) + 0.2, 0.3),
+    (float("nan"), np.float64("nan")),
+    (float("inf"), float("inf")),
+    (1 + 2j, 1 + 2j),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    (np.array([1e-17, 1.0]), np.array([3e-17, 1.0])),
+    (np.array([np.nan, 1]), np.array([np.nan, 1])),
+    (np.array(["a"]), np.array(["a"])),
+    (FRAME, FRAME.copy()),
+    (FRAME["a"], FRAME["a"].copy()),
+    (sparse.eye(3), sparse.eye(3)),
+    (datetime.date(2025, 1, 1), datetime.date(2025, 1, 1)),
+    (Interval(1, [2.0]), Interval(1, [2.0])),
+    (Registered(1, 2), Registered(1, 2)),
+    ({1, 2}, {2, 1}),
+    ("mean 0.30000000000000004", "mean 0.3000000000000001"),
+]
+
+DIFFERENT = [
+    (None, 0, "$: NoneType and int"),
+    (True, 1, "$: bool and int"),
+    (1.0, 1.1, "$: 1.0 and 1.1"),
+    (1.0, float("inf"), "$: 1.0 and inf"),
+    ([1, [2, 3]], [1, [2, 4]], "$[1][1]: 3 and 4"),
+    ([1], [1, 2], "$: 1 and 2 elements"),
+    ({"a": {"b c": 1}}, {"a": {"b c": 2}}, "$.a['b c']: 1 and 2"),
+    ({"a": 1}, {"a": 1, "z": 2}, "$: only one of them has 'z'"),
+    (np.zeros((2, 2)), np.eye(2), "$[0, 0]: 0.0 and 1.0"),
+    (np.zeros(2), np.zeros(3), "$: arrays of shape (2,) and (3,)"),
+    (np.array(["a"]), np.array(["b"]), "$: array(['a']"),
+    (FRAME, FRAME.assign(a=[1.0, 3.0]), "$.values[0][1]: 2.0 and 3.0"),
+    (sparse.eye(3), 2 * sparse.eye(3), "$[0]: 1.0 and 2.0"),
+    (Interval(1, 2), Interval(1, 3), "$.high: 2 and 3"),
+    (Registered(1, 2), Registered(1, 3), "$[1]: 2 and 3"),
+    (b"a", b"b", "$: b'a' and b'b'"),
+    ("mean 0.31", "mean 0.32", "$: 'mean 0.31' and 'mean 0.32'"),
+    ("x" * 100, "y", "$: 'xxxx"),
+]
+
+
+@pytest.mark.parametrize("pair", SAME, ids=lambda pair: repr(pair[0])[:20])
+def test_values_that_agree(pair):
+    assert difference(*pair, 1e-9) == ""
+
+
+@pytest.mark.parametrize(("first", "second", "text"), DIFFERENT)
+def test_values_that_differ_say_where(first, second, text):
+    assert difference(first, second, 1e-9).startswith(text)
+
+
+def test_the_tolerance_is_relative():
+    assert difference(1e9, 1e9 + 1, 1e-6) == ""
+    assert difference(1e-9, 2e-9, 1e-6) != ""
+    assert difference([1.0], [1.0 + 1e-7], 0.0) != ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([1, 2, 3], [3, 1, 2]),
+        ({"per node": (1, 2, 3)}, {"per node": (3, 1, 2)}),
+        (np.array([[1, 0], [2, 0], [3, 0]]), np.array([[3, 0], [1, 0], [2, 0]])),
+        ("a: 1\nb: 2\nc: 3", "c: 3\na: 1\nb: 2"),
+        (b"a: 1\nb: 2\nc: 3", b"c: 3\na: 1\nb: 2"),
+    ],
+)
+def test_one_entry_per_node_may_come_in_the_nodes_order(first, second):
+    assert difference(first, second, 1e-9) != ""
+    assert difference(first, second, 1e-9, order=(2, 0, 1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([1, 2, 3], [1, 3, 2]), ([1, 2], [2, 1]), (1, 2), (b"\xff\n1", b"1\n\xff"), ("a\nb", "a\nc")],
+)
+def test_any_other_order_is_a_difference(first, second):
+    assert difference(first, second, 1e-9, order=(2, 0, 1)) != ""
