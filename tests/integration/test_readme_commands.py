@@ -64,6 +64,13 @@ def test_a_script_as_it_is(app):
     assert (app / "app" / "results" / "ages.txt").read_text() == EXPECTED
 
 
+def test_a_new_app_and_a_check_of_it(app):
+    done = shell(app, block("new")[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (app / "app" / "my_study" / "pyproject.toml").exists()
+    assert "nothing found" in done.stdout
+
+
 def test_flwr_run(app, federation):
     home = Path(federation.environment["FLWR_HOME"]) / "config.toml"
     local = home.read_text().replace("superlink.own", "superlink.local")

@@ -26,25 +26,26 @@ def blocks(kind):
 
 def test_the_thirty_lines_run_as_they_stand(tmp_path):
     python = blocks("python")
-    assert set(python) == {"ages.py", "try_ages.py"}
+    assert set(python) == {"ages.py", "try_ages.py", "check_ages.py"}
     assert len(python["ages.py"].splitlines()) <= 32
     for name, code in python.items():
         (tmp_path / name).write_text(code)
-    done = subprocess.run(
-        [sys.executable, "try_ages.py"],
-        cwd=tmp_path,
-        env={
-            **{key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"},
-            "PYTHONPATH": str(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "[node-1, round 1] 3 patients with an age" in done.stdout
-    assert "Final result: 5 patients, 59.6 years on average, deviation 8.3" in done.stdout
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    environment["PYTHONPATH"] = str(tmp_path)
+    for name in ("try_ages.py", "check_ages.py"):
+        done = subprocess.run(
+            [sys.executable, name],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        if name == "try_ages.py":
+            assert "[node-1, round 1] 3 patients with an age" in done.stdout
+            assert "Final result: 5 patients, 59.6 years on average, deviation 8.3" in done.stdout
 
 
 def test_the_tables_of_keys_are_those_of_the_code():
@@ -60,7 +61,7 @@ def test_the_tables_of_keys_are_those_of_the_code():
 def test_every_block_has_a_name_that_a_test_runs():
     names = re.findall(r"^```(\S+)[ ]?(.*)$", README.read_text(), re.M)
     known = {"ages.py", "try_ages.py", "pyproject.toml", "config.toml", "simulation", "deployment"}
-    known |= {"quickstart", "run"}
+    known |= {"quickstart", "run", "new", "check_ages.py"}
     unnamed = [kind for kind, name in names if name not in known]
     assert unnamed == ["bash", "text"]  # make demo and make test, and what the demo prints
 
