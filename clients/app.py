@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.client import StarClient
+from flame_flwr.errors import NodeFailedError
+from flame_flwr.log import logger, show
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -25,7 +27,15 @@ class _ClientFn:
         self.client = client
 
     def __call__(self, context: Context) -> Client:
-        return self.client(self.plan, context).to_client()
+        show()
+        try:
+            return self.client(self.plan, context).to_client()
+        except Exception as error:
+            name = self.client.__name__
+            logger.error("%s cannot be constructed", name, exc_info=error)
+            raise NodeFailedError(
+                f"{name} cannot be constructed ({type(error).__name__}); the node's log says why"
+            ) from None
 
 
 class StarClientApp(ClientApp):

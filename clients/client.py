@@ -287,7 +287,9 @@ class _CheckedClient(Client):
                 return answer(), b""
             with scratch_folder(self.client.context.run_id):
                 return answer(), b""
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)
             return None, Failure.of(error, share=self.client._shares_tracebacks()).to_json()
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flame_flwr.engine.signals import end_in_order
 from flame_flwr.errors import FlameError
 
 __all__ = ["main"]
@@ -124,6 +125,7 @@ def check(
 
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
+    end_in_order()
     try:
         _app()
     except FlameError as error:

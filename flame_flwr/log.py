@@ -25,7 +25,9 @@ class _StdoutHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stdout.write(self.format(record) + "\n")
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
+            sys.stdout.write(text + "\n")
             sys.stdout.flush()
         except Exception:
             self.handleError(record)

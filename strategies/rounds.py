@@ -176,6 +176,7 @@ class Rounds:
 
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:
         entry.failed[node] = str(failure)
+        self.record.failures.append({"round": entry.round, "node": node, "why": str(failure)})
         if self.settings.on_failure == "abort":
             trace = f"\n{failure.traceback}" if failure.traceback else ""
             raise NodeFailedError(

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StarResult", "StarStrategy"]
 
+_MARGIN = 60.0
+"""Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
+
 
 @dataclass
 class StarResult(Result):
@@ -353,7 +356,11 @@ class StarStrategy(Strategy):
             )
             messages.append(
                 Message(
-                    content, address, kind, ttl=rounds.settings.round_timeout, group_id=str(number)
+                    content,
+                    address,
+                    kind,
+                    ttl=rounds.settings.round_timeout + _MARGIN,
+                    group_id=str(number),
                 )
             )
         return messages

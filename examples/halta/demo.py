@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from flame_flwr.engine.signals import end_in_order
 from flame_flwr.engine.submit import simulation, submit
 
 HERE = Path(__file__).resolve().parent
@@ -41,4 +42,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main())

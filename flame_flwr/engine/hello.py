@@ -15,6 +15,7 @@ from flame_flwr.engine.exchange import Backoff, pull, push
 from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.flower import HELLO
+from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Greeting", "natural_order", "say_hello"]
 
 _SAY_EVERY = 15.0
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,10 @@ def _greeting(address: int, reply: Message) -> Greeting:
     if "failure" in said:
         failure = Failure.from_json(said["failure"])
         return Greeting(address, name, partitions=partitions, failure=failure)
+    if len(name) > _LONGEST_NAME or not name.isprintable() or name == AGGREGATOR_ID:
+        text = f"a node's name is printable, of at most {_LONGEST_NAME} characters, and not "
+        failure = Failure("a wrong name", text=text + f"{AGGREGATOR_ID!r}")
+        return Greeting(address, str(address), partitions=partitions, failure=failure)
     if said.get("wire") != WIRE_VERSION:
         theirs, ours = said.get("framework", "an unknown version"), __version__
         text = (

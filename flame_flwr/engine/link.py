@@ -6,7 +6,6 @@ There are two links: :class:`flame_flwr.engine.grid.GridLink` over a Flower ``Gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,6 +52,3 @@ class Link(Protocol):
 
     def evaluate(self, number: int, aggregate: Payload) -> None:
         """Have the last aggregate evaluated. The strategy collects the answers."""
-
-
-Replies = Iterable[Reply]

@@ -65,6 +65,9 @@ class RunRecord:
         What is written: the last aggregate, or what ``final_method`` made of it.
     converged : bool
         Whether the analysis ended because it said so.
+    failures : list of dict
+        Every node that gave no result: ``round``, ``node``, ``why``; also in the round that ended
+        the run.
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
@@ -76,6 +79,7 @@ class RunRecord:
     evaluations: dict[str, dict[str, float]] = field(default_factory=dict)
     result: Any = None
     converged: bool = False
+    failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
 
     def release(self, mechanism: Laplace | None) -> None:
@@ -97,6 +101,7 @@ class RunRecord:
             "converged": self.converged,
             "reason": self.history[-1].reason if self.history else "",
             "evaluations": self.evaluations if self.privacy is None else {},
+            "failures": self.failures,
             "privacy": self.privacy,
             "history": [asdict(entry) for entry in self.history],
         }

@@ -20,6 +20,7 @@ from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flame_flwr.clients import StarClient
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -50,6 +51,8 @@ analyzer_kwargs, aggregator_kwargs
         Give up after so many rounds.
     quiet : bool, optional
         Print nothing. ``None``: quiet under pytest, not elsewhere.
+    payload, client
+        As in ``StarModel``.
 
     Attributes
     ----------
@@ -103,12 +106,14 @@ analyzer_kwargs, aggregator_kwargs
         *,
         max_rounds: int = 1000,
         quiet: bool | None = None,
+        payload: str = "safe",
+        client: type[StarClient] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
         splits = _check_splits(data_splits, node_roles)
-        plan = plan_node(analyzer, analyzer_kwargs, data_type, None, "safe")
-        strategy = plan_strategy(aggregator, aggregator_kwargs, "safe")()
+        plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
+        strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
         privacy = plan_privacy(epsilon, sensitivity, outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
@@ -122,7 +127,7 @@ analyzer_kwargs, aggregator_kwargs
             record = RunRecord()
             settings = RunSettings.from_config({"max-rounds": max_rounds})
             try:
-                run_local(strategy, plan, splits, settings, record, simple_analysis)
+                run_local(strategy, plan, splits, settings, record, simple_analysis, client)
                 record.release(privacy)
             except NotConvergedError:
                 if paths is not None and privacy is None:

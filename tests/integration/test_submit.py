@@ -66,7 +66,8 @@ def processes_of(mark):
     return found
 
 
-def test_ctrl_c_ends_the_run_and_every_process_of_it(tmp_path):
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_the_run_and_every_process_of_it(tmp_path, kind):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "slow_app.py").write_text(SLOW)
     (tmp_path / "app" / "pyproject.toml").write_text(PYPROJECT)
@@ -85,7 +86,7 @@ def test_ctrl_c_ends_the_run_and_every_process_of_it(tmp_path):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(kind)
     assert process.wait(timeout=45) != 0
     assert "stopping run" in log.read_text()
     while (left := processes_of(tmp_path)) and time.monotonic() < deadline + 60:
