@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.log import logger
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.star.alias import announce
 from flame_flwr.star.plan import ignore, plan_node, plan_privacy, plan_strategy
@@ -147,4 +148,9 @@ class StarLocalDPModel(StarModel):
         **kwargs: Any,
     ) -> None:
         self._budget = (epsilon, sensitivity)
+        if epsilon is None and sensitivity is None:
+            logger.warning(
+                "StarLocalDPModel without epsilon and sensitivity adds no noise: the exact result "
+                "is released"
+            )
         super().__init__(*args, **kwargs)

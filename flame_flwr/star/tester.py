@@ -50,7 +50,7 @@ analyzer_kwargs, aggregator_kwargs
     max_rounds : int
         Give up after so many rounds.
     quiet : bool, optional
-        Print nothing. ``None``: quiet under pytest, not elsewhere.
+        Print warnings and errors only. ``None``: quiet under pytest, not elsewhere.
     payload, client
         As in ``StarModel``.
 
@@ -169,7 +169,7 @@ def _one_spelling(result_filepath: Any, filename: Any) -> Any:
 
 
 def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
-    if isinstance(data_splits, str | bytes) or not hasattr(data_splits, "__len__"):
+    if isinstance(data_splits, str | bytes | dict | set) or not hasattr(data_splits, "__len__"):
         raise ModelError(
             f"data_splits must be a list with one entry per node, not {type(data_splits).__name__}"
         )

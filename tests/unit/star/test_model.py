@@ -185,3 +185,9 @@ def test_a_private_model_without_opendp_names_what_to_install(monkeypatch):
     monkeypatch.setattr("flame_flwr.privacy.laplace.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'flame-flwr\[dp\]'"):
         StarLocalDPModel(Analyzer, Aggregator, "s3", epsilon=1.0, sensitivity=1.0)
+
+
+def test_a_private_model_without_a_budget_says_that_it_is_not_private(caplog):
+    with caplog.at_level(logging.WARNING, logger="flame_flwr"):
+        StarLocalDPModel(Analyzer, Aggregator, "s3")
+    assert "adds no noise: the exact result is released" in caplog.text

@@ -147,7 +147,7 @@ def test_a_split_of_an_unusual_shape_is_warned_of_once(caplog):
     assert record.getMessage().startswith("data_splits[1] is of type list. That works here")
 
 
-@pytest.mark.parametrize("splits", [3, None, "ab", b"ab"])
+@pytest.mark.parametrize("splits", [3, None, "ab", b"ab", {"a": 1}, {1, 2}])
 def test_data_splits_that_are_no_list_are_refused(splits):
     with pytest.raises(ModelError, match="data_splits must be a list with one entry per node"):
         run(splits)
@@ -215,3 +215,21 @@ StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
     assert lines[5] == "Final result: 2"
     assert lines[-1] == f"Final result written to {tmp_path / 'out.txt'}"
     assert lines.count("--- Round 1 ---") == 2
+
+
+def test_payloads_and_clients_of_ones_own_work_in_a_local_test():
+    from flame_flwr.clients import StarClient
+
+    class Twice(StarClient):
+        def fit(self, parameters, config):
+            arrays, examples, metrics = super().fit(parameters, config)
+            return arrays, 2 * examples, metrics
+
+    class Odd:
+        """Travels as a pickle only."""
+
+    globals()["Odd"] = Odd
+    Odd.__qualname__ = "Odd"
+    assert run([1, 2], client=Twice).result == [1, 2]
+    [value] = run([Odd()], payload="pickle").result
+    assert type(value) is Odd
