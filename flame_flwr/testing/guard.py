@@ -42,7 +42,9 @@ _LISTS = {"os.listdir", "os.scandir"}
 _TRAVELS = {".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl", ".pyc", ".so", ".pyd"}
 """Files beside the code that are on other machines too: in Flower's bundle, or compiled there."""
 
-_MOST_FILES, _MOST_BYTES = 500, 20_000_000
+_MOST_FILES, _MOST_BYTES, _LARGE = 500, 20_000_000, 5_000_000
+"""What is copied of a folder at most, and what is left out as too large."""
+
 _IMPORTS = (os.path.dirname(importlib.__file__) + os.sep, "<frozen importlib")
 _FRAMEWORK = str(Path(__file__).resolve().parents[1]) + os.sep
 
@@ -65,7 +67,8 @@ class Guard:
 
     def __init__(self, homes: list[Path], own: Path) -> None:
         self.watch: Watch | None = None
-        self._homes = [home.resolve() for home in homes]
+        resolved = (home.resolve() for home in homes)
+        self._homes = [home for home in resolved if home != home.parent]  # not the root
         self._own = own.resolve()
         self._here = self._own
         self._written: set[str] = set()
@@ -92,6 +95,17 @@ class Guard:
         if furnish and self._homes:
             _furnish(self._homes[0], self._here, self._own)
 
+    def made(self) -> list[Path]:
+        """Return what was written below the working directory and is still there.
+
+        Returns
+        -------
+        list of Path
+            Absolute paths, none of them below another.
+        """
+        names = sorted({Path(path).parts[0] for path in self._written} - {os.pardir})
+        return [self._here / name for name in names if (self._here / name).exists()]
+
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
         """Take an audit event."""
         if event == "open":
@@ -103,7 +117,7 @@ class Guard:
             return
         if self._busy:
             return
-        if isinstance(path, bytes):
+        if isinstance(path, bytes | os.PathLike):
             path = os.fsdecode(path)
         if not isinstance(path, str) or not path or path == ":memory:":
             return
@@ -213,18 +227,21 @@ def _place() -> str:
 
 
 def _furnish(home: Path, folder: Path, own: Path) -> None:
-    """Copy the files below a folder, so long as they are few and small; hidden ones stay."""
-    files, size = 0, 0
+    """Copy the files below a folder, so long as they are few and small, and not hidden."""
+    entries, size = 0, 0
     for parent, folders, names in os.walk(home):
         if own.is_relative_to(parent) and Path(parent) != home:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if name[0] != "." and name != "__pycache__")
+        entries += 1
         for path in (Path(parent, name) for name in sorted(names) if name[0] != "."):
             try:
-                size += path.stat().st_size
-                files += 1
-                if files > _MOST_FILES or size > _MOST_BYTES:
+                length = path.stat().st_size
+                if length > _LARGE:
+                    continue
+                entries, size = entries + 1, size + length
+                if entries > _MOST_FILES or size > _MOST_BYTES:
                     return
                 target = folder / path.relative_to(home)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,8 @@ from flame_flwr.testing.trace import first_difference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.testing.job import Job, Subject
+    from flame_flwr.testing.job import Job
+    from flame_flwr.testing.sources import Subject
     from flame_flwr.testing.trace import Spot, Trace, Trouble
 
 __all__ = ["Judge"]
@@ -38,6 +39,18 @@ class Judge:
     def has(self, check: str) -> bool:
         """Tell whether a check has found something."""
         return any(finding.check == check for finding in self.findings)
+
+    def imported(self, made: Sequence[str]) -> None:
+        """Judge the import of the user's modules by what it has made where it happened to be."""
+        if made:
+            self._add(
+                "folder",
+                "",
+                "",
+                f"its import makes {', '.join(map(repr, made))} relative to the working "
+                "directory. On Flower it is imported in one folder and run in another",
+                "Make it in the method that needs it: Path(...).mkdir(exist_ok=True)",
+            )
 
     def first_run(self, trace: Trace) -> None:
         """Judge the run in one process by itself."""
@@ -68,7 +81,7 @@ class Judge:
     def again(self, first: Trace, second: Trace) -> None:
         """Compare with a second run in a process that was started apart."""
         if second.trouble is not None:
-            self._trouble(second.trouble, "repeats", "the second of two runs failed: ")
+            self._trouble(second.trouble, "repeats", "the second of two runs")
             return
         spot = first_difference(first, second, self._job.tolerance)
         if spot is not None:
@@ -91,7 +104,7 @@ class Judge:
         if apart.trouble is not None:
             files = apart.trouble.type in ("FileNotFoundError", "RefusedWriteError")
             if not (files and self.has("folder")):
-                text = "with a new process for every message it failed: "
+                text = "the run with a new process for every message"
                 self._trouble(apart.trouble, "process", text, cause, mend)
             return
         spot = first_difference(first, apart, self._job.tolerance)
@@ -107,7 +120,7 @@ class Judge:
             "in a way that has no order"
         )
         if reverse.trouble is not None:
-            self._trouble(reverse.trouble, "arrival", "with the last node first it failed: ")
+            self._trouble(reverse.trouble, "arrival", "the run with the last node first")
             return
         spot = first_difference(first, reverse, self._job.tolerance)
         if spot is not None:
@@ -116,7 +129,7 @@ class Judge:
     def order(self, apart: Trace, reverse: Trace, order: Sequence[int]) -> None:
         """Compare with the run that had the nodes in another order."""
         if reverse.trouble is not None:
-            self._trouble(reverse.trouble, "order", "with the nodes in another order it failed: ")
+            self._trouble(reverse.trouble, "order", "the run with the nodes in another order")
             return
         spot = first_difference(apart, reverse, self._job.tolerance, order)
         if spot is not None:
@@ -139,22 +152,24 @@ class Judge:
         self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
 
     def _trouble(
-        self, trouble: Trouble, check: str, before: str = "", after: str = "", mend: str = ""
+        self, trouble: Trouble, check: str, run: str = "", after: str = "", mend: str = ""
     ) -> None:
         """Report why a run did not come to its end, under the check that it belongs to."""
         at = trouble.at
         owner, method = (at.class_name, at.method) if at is not None else ("", "")
         where = f" ({at})" if at is not None else ""
+        failed = f"{run} failed: " if run else ""
         if trouble.kind == "unsaved":
             attribute, _, advice = trouble.text.partition("; ")
             self._add(
                 "state", owner, method, attribute, _sentence(advice.partition(" [")[0]) or _STATE
             )
         elif trouble.kind == "hung":
-            seen = f"{before}it had not come to its end after {self._job.seconds:g} s{where}"
+            limit = f"after {self._job.seconds:g} s{' in all' if run else ''}"
+            seen = f"{run or 'it'} had not come to its end {limit}{where}"
             self._add("runs", owner, method, seen, _SLOW)
         elif trouble.kind == "died":
-            seen = f"{before}its process ended with code {trouble.text}{where}"
+            seen = f"{failed}its process ended with code {trouble.text}{where}"
             self._add("runs", owner, method, seen, _DIED)
         elif trouble.type == "PayloadError":
             if method == "has_converged":
@@ -165,10 +180,10 @@ class Judge:
             seen = f"{seen[:1].lower()}{seen[1:]} (at {path}) cannot travel between nodes{where}"
             self._add("travels", owner, method, seen, advice)
         elif trouble.type == "SystemExit":
-            self._add(check, owner, method, f"{before}it called sys.exit{where}", _EXIT)
+            self._add(check, owner, method, f"{failed}it called sys.exit{where}", _EXIT)
         else:
             place = f" at {trouble.place}" if trouble.place else ""
-            seen = f"{before}{trouble.type}: {trouble.text}{place}{where}{after}"
+            seen = f"{failed}{trouble.type}: {trouble.text}{place}{where}{after}"
             self._add(check, owner, method, seen, _sentence(trouble.hint) or mend or _DEBUG)
 
     def _add(self, check: str, owner: str, method: str, seen: str, mend: str) -> None:

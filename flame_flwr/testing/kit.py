@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.errors import ConfigError, FlameError, ModelError
+from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.testing.findings import CHECKS, ConformanceError, Finding
-from flame_flwr.testing.job import AppSource, ClassSource, Job, ScriptSource
+from flame_flwr.testing.job import Job
+from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, source_at
 from flame_flwr.testing.worker import PROGRAM
 
 if TYPE_CHECKING:
@@ -170,14 +171,9 @@ def check_path(
         There is no such script or app, or its nodes have no data.
     """
     path = path.expanduser().resolve()
-    if not path.exists():
-        raise ConfigError(f"there is no script and no app {path}")
-    given = [_absolute(location) for location in data]
-    if path.is_dir():
-        source: AppSource | ScriptSource = AppSource(path, given, nodes)
-        return _check(source, [path, Path.cwd()], max_rounds, seconds, tolerance, skip)
-    source = ScriptSource(path, given, nodes)
-    return _check(source, [Path.cwd(), path.parent], max_rounds, seconds, tolerance, skip)
+    source = source_at(path, [_absolute(location) for location in data], nodes)
+    homes = [path, Path.cwd()] if path.is_dir() else [Path.cwd(), path.parent]
+    return _check(source, homes, max_rounds, seconds, tolerance, skip)
 
 
 def _check(
@@ -194,6 +190,7 @@ def _check(
             "check_analysis was called while a check imports the module: put the call into a test "
             'function, or under `if __name__ == "__main__":`'
         )
+    skip = [skip] if isinstance(skip, str) else skip
     unknown = sorted(set(skip) - CHECKS.keys())
     if unknown:
         raise ModelError(f"skip: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
@@ -276,7 +273,11 @@ def _folders_of(*classes: Any) -> list[Path]:
         getattr(sys.modules.get(getattr(cls, "__module__", "")), "__file__", None)
         for cls in classes
     )
-    return [Path(file).resolve().parent for file in files if file and is_user_code(file)]
+    return [
+        Path(file).resolve().parent
+        for file in files
+        if file and os.path.isfile(file) and is_user_code(os.path.abspath(file))
+    ]
 
 
 def _absolute(location: str) -> str:

@@ -5,6 +5,8 @@ What is here is executed in processes made for it; :mod:`flame_flwr.testing.work
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +29,15 @@ if TYPE_CHECKING:
 
     from flame_flwr.engine.link import Link
     from flame_flwr.payload import Payload
-    from flame_flwr.testing.job import Job, Subject
+    from flame_flwr.testing.job import Job
+    from flame_flwr.testing.sources import Subject
     from flame_flwr.testing.watch import Watch
 
 __all__ = ["Answer", "Ask", "Settings", "answer", "run"]
+
+
+_LEAST = 3
+"""Rounds that every run has, if the analysis has as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,15 @@ class Settings:
         Whether every message to a node has a process of its own.
     rounds : int or None
         Stop after so many, without evaluation and final method.
+    seconds : float
+        Stop likewise when so much time has passed, but not before the third round has ended.
     """
 
     order: tuple[int, ...]
     arrival: tuple[int, ...]
     apart: bool = False
     rounds: int | None = None
+    seconds: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +183,8 @@ class _Together:
         self.numbers: Sequence[int] = settings.arrival
         self.watch = watch
         self.trace = trace
-        self.most = settings.rounds
+        self.most = math.inf if settings.rounds is None else settings.rounds
+        self.seconds, self.started = settings.seconds, time.monotonic()
         if not settings.apart:
             self.nodes = {
                 number: Node(subject.plan, Identity(f"node-{number}", ids), as_data(source()))
@@ -186,7 +197,8 @@ class _Together:
 
     def train(self, number: int, aggregate: Payload | None) -> Payload:
         """Run one round; keep what comes of it."""
-        if self.most is not None and number > self.most:
+        spent = time.monotonic() - self.started
+        if number > self.most or (number > _LEAST and spent > self.seconds):
             raise _EnoughError
         payload: Payload = self.strategy.collect(number, self._replies(number, aggregate))
         if number <= KEPT:

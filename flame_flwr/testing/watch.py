@@ -91,7 +91,9 @@ class Watch:
     def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
         @functools.wraps(method)
         def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
-            at = At(type(instance).__name__, name, self.node, self.round)
+            node = getattr(instance, "id", self.node)
+            number = self.round or getattr(instance, "num_iterations", -1) + 1
+            at = At(type(instance).__name__, name, node, number)
             with self._within(at):
                 if name == "analysis_method" and args:
                     with self._same_data(at, args[0]):

@@ -3,220 +3,40 @@
 A check makes processes, so all of them are run at the beginning, several at a time.
 """
 
+import doctest
+import importlib.util
 import os
+import sys
 import tempfile
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from flame_flwr.errors import ConfigError, FlameError
-from flame_flwr.star import StarAggregator, StarAnalyzer
-from flame_flwr.strategies import StarStrategy
 from flame_flwr.testing import ConformanceError, check_analysis
 from flame_flwr.testing.kit import check_path
 
-SPLITS = [[{"x.csv": b"a\n1\n"}], [{"x.csv": b"a\n5\n"}], [{"x.csv": b"a\n2\n"}]]
 
-
-def number(data):
-    return int(data[0]["x.csv"].split()[1])
-
-
-class Numbers(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return number(data)
-
-
-class Total(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return sum(analysis_results)
-
-    def has_converged(self, result, last_result):
-        return self.num_iterations >= 2
-
-
-# ---- good -----------------------------------------------------------------------------------
-
-
-class Careful(StarAnalyzer):
-    """Keeps everything on itself, seeds, copies, and prints."""
-
-    def __init__(self, flame, seed):
-        super().__init__(flame)
-        self.random = np.random.default_rng(seed)
-        self.history = []
-
-    def analysis_method(self, data, aggregator_results):
-        print("a print is fine")
-        self.history.append(float(self.random.normal()))
-        self.flame.save_intermediate_data(len(self.history), "local", tag="rounds")
-        files = dict(data[0])
-        files["more"] = b""
-        return {
-            "id": self.id,
-            "value": number(data),
-            "names": sorted({"one", "two", "three"}),
-            "history": np.array(self.history),
-            "kept": self.flame.get_intermediate_data("local", tag="rounds"),
-        }
-
-    def evaluation_method(self, data, result):
-        return {"missing": result["total"] - number(data)}
-
-
-class Thorough(StarAggregator):
-    """Its results hold one entry per node in several forms, which is no dependence on order."""
-
-    def aggregation_method(self, analysis_results):
-        Path("plots").mkdir(exist_ok=True)
-        Path("plots", "figure.txt").write_text("drawn")
-        return {
-            "total": sum(result["value"] for result in analysis_results),
-            "by node": {result["id"]: result["history"] for result in analysis_results},
-            "listed": [result["value"] for result in analysis_results],
-            "array": np.array([result["value"] for result in analysis_results]),
-            "text": "\n".join(f"{r['id']}: {r['value']}" for r in analysis_results),
-            "mean": np.mean([result["history"] for result in analysis_results], axis=0),
-        }
-
-    def has_converged(self, result, last_result):
-        return np.bool_(self.num_iterations >= 2)
-
-    def final_method(self, result, evaluations):
-        return [Path("plots", "figure.txt").read_text(), result["text"].encode(), evaluations]
-
-
-# ---- mistakes -------------------------------------------------------------------------------
-
-SEEN = []
-
-
-class Unsaved(Numbers):
-    def analysis_method(self, data, aggregator_results):
-        self.lock = threading.Lock()
-        return 1
-
-
-class Remembers(StarAnalyzer):
-    history = []  # noqa: RUF012  (the mistake)
-
-    def analysis_method(self, data, aggregator_results):
-        SEEN.append(number(data))
-        self.history.append(1)
-        return len(self.history) + sum(SEEN)
-
-
-class Tells(Numbers):
-    """Tells the aggregator something by a global."""
-
-    def analysis_method(self, data, aggregator_results):
-        SEEN.append(1)
-        return 1
-
-
-class Listens(Total):
-    def aggregation_method(self, analysis_results):
-        return SEEN[0]
-
-
-class SetOrder(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return list({f"column {i}" for i in range(20)})
-
-
-class KeepsLists(Total):
-    def aggregation_method(self, analysis_results):
-        return analysis_results
-
-
-class TakesTheFirst(Total):
-    def aggregation_method(self, analysis_results):
-        return analysis_results[0] * 10 + sum(analysis_results)
-
-
-class FirstCome:
-    """An aggregation for which the first answer is the base of the others."""
-
-    def begin(self, number):
-        self.base, self.total = None, 0
-
-    def add(self, node, value):
-        self.base = value if self.base is None else self.base
-        self.total += value - self.base
-
-    def finish(self):
-        from flame_flwr.aggregation import Finished
-
-        return Finished(self.total, True, "one round")
-
-    def final(self, aggregate, evaluations):
-        return aggregate
-
-
-class Arrival(StarStrategy):
-    def make_aggregation(self, flame, nodes, simple_analysis):
-        return FirstCome()
-
-
-class Careless(StarAnalyzer):
-    """Changes its data and reads, writes and lists files where it happens to be."""
-
-    def analysis_method(self, data, aggregator_results):
-        data[0]["parsed"] = number(data)
-        return Path("settings.ini").read_text()
-
-    def evaluation_method(self, data, result):
-        with open("scores.txt", "w") as file:
-            file.write("1")
-        return {"files": len(os.listdir("."))}
-
-
-class Vague(StarAggregator):
-    """Has an array for an answer, reads a path of this machine, and a result that does not fit."""
-
-    def __init__(self, flame, home):
-        super().__init__(flame)
-        self.home = Path(home)
-
-    def aggregation_method(self, analysis_results):
-        (self.home / "codes.csv").read_text()
-        return np.array([1.0, 2.0])
-
-    def has_converged(self, result, last_result):
-        return result == last_result
-
-    def final_method(self, result, evaluations):
-        return "text"
-
-
-class WritesHome(Vague):
-    def aggregation_method(self, analysis_results):
-        (self.home / "made.txt").write_text("drawn")
-        return 1
-
-
-class Dies(Numbers):
-    def analysis_method(self, data, aggregator_results):
-        os._exit(7)
-
-
-class Hangs(Numbers):
-    def analysis_method(self, data, aggregator_results):
-        while True:
-            time.sleep(0.01)
-
-
+def load(name):
+    """Import a file of this folder, which is no package, as a module of its own."""
+    spec = importlib.util.spec_from_file_location(
+        f"kit_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+made = load("analyses")
+SPLITS = made.SPLITS
 NO_SECOND_RUN = {"skip": ("repeats",)}
 MANY = {"simple_analysis": False}
 
 CHECKED = {
     "good": (
-        Careful,
-        Thorough,
+        made.Careful,
+        made.Thorough,
         {
             **MANY,
             "analyzer_kwargs": {"seed": 3},
@@ -224,24 +44,23 @@ CHECKED = {
             "output_type": ["str", "bytes", "pickle"],
         },
     ),
-    "unsaved": (Unsaved, Total, NO_SECOND_RUN),
-    "remembers": (Remembers, TakesTheFirst, {**MANY, **NO_SECOND_RUN}),
-    "tells": (Tells, Listens, NO_SECOND_RUN),
-    "set order": (SetOrder, KeepsLists, {}),
-    "arrival": (Numbers, Arrival(Total), NO_SECOND_RUN),
-    "careless": (Careless, Vague, {**MANY, **NO_SECOND_RUN, "output_type": "bytes"}),
-    "writes home": (Numbers, WritesHome, NO_SECOND_RUN),
-    "dies": (Dies, Total, NO_SECOND_RUN),
-    "hangs": (Hangs, Total, {**NO_SECOND_RUN, "seconds": 2.0}),
+    "unsaved": (made.Unsaved, made.Total, NO_SECOND_RUN),
+    "remembers": (made.Remembers, made.TakesTheFirst, {**MANY, **NO_SECOND_RUN}),
+    "tells": (made.Tells, made.Listens, NO_SECOND_RUN),
+    "set order": (made.SetOrder, made.KeepsLists, {}),
+    "arrival": (made.Numbers, made.Arrival(made.Total), NO_SECOND_RUN),
+    "careless": (made.Careless, made.Vague, {**MANY, **NO_SECOND_RUN, "output_type": "bytes"}),
+    "dies": (made.Dies, made.Total, NO_SECOND_RUN),
+    "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 2.0}),
 }
 
 EXPECTED = {
     "unsaved": [("state", "Unsaved.analysis_method", "the attribute 'lock' of Unsaved")],
     "remembers": [
-        ("process", "Remembers.analysis_method", "the module global `SEEN` of test_check_an"),
-        ("order", "TakesTheFirst.aggregation_method", "with the nodes in another order"),
+        ("process", "Remembers.analysis_method", "the module global `SEEN` of analyses.py"),
+        ("order", "TakesTheFirst.aggregation_method", "is another one with the nodes in an"),
     ],
-    "tells": [("process", "Listens.aggregation_method", "it failed: IndexError: list index out")],
+    "tells": [("process", "Listens.aggregation_method", "message failed: IndexError: list in")],
     "set order": [("repeats", "SetOrder.analysis_method", "$[0]: 'column ")],
     "arrival": [("arrival", "Arrival.aggregation_method", "depends on which node answers first")],
     "careless": [
@@ -252,7 +71,6 @@ EXPECTED = {
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),
         ("result", "Vague.final_method", "output_type 'bytes' needs bytes or an ndarray"),
     ],
-    "writes home": [("folder", "WritesHome.aggregation_method", "it writes made.txt into ")],
     "dies": [("runs", "Dies.analysis_method", "its process ended with code 7 (node-0, round 1)")],
     "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 2 s (node-0, round 1)")],
 }
@@ -279,7 +97,7 @@ def found(home):
         if name not in CHECKED:
             return OTHERS[name](home)
         analyzer, aggregator, arguments = CHECKED[name]
-        if aggregator in (Vague, WritesHome):
+        if aggregator is made.Vague:
             arguments = {**arguments, "aggregator_kwargs": {"home": str(home)}}
         return check_analysis(analyzer, aggregator, SPLITS, raises=False, **arguments)
 
@@ -295,12 +113,12 @@ def local_classes(home):
     """Check classes that only this function has, whose analyzer returns what cannot travel."""
     factor = 2
 
-    class Local(Numbers):
+    class Local(made.Numbers):
         def analysis_method(self, data, aggregator_results):
-            return (number(data) * factor, object())
+            return (made.number(data) * factor, object())
 
     try:
-        return check_analysis(Local, Total, SPLITS, **NO_SECOND_RUN)
+        return check_analysis(Local, made.Total, SPLITS, **NO_SECOND_RUN)
     except ConformanceError as error:
         return error
 
@@ -314,6 +132,8 @@ from flame.star import StarAggregator, StarAnalyzer, StarModelTester
 from helper import mean
 
 threading.Thread(target=threading.Event().wait, daemon=True).start()
+PLOTS = Path("plots")
+PLOTS.mkdir(exist_ok=True)
 
 
 class MyAnalyzer(StarAnalyzer):
@@ -327,6 +147,7 @@ class MyAnalyzer(StarAnalyzer):
 
 class MyAggregator(StarAggregator):
     def aggregation_method(self, analysis_results):
+        (PLOTS / "mean.txt").write_text("drawn")
         return mean(analysis_results)
 
     def has_converged(self, result, last_result):
@@ -358,7 +179,29 @@ def broken_script(home):
     return check_path(path)
 
 
-OTHERS = {"local classes": local_classes, "script": script, "broken script": broken_script}
+def dying_script(home):
+    path = home / "dying.py"
+    path.write_text("import os\nprint('so long', flush=True)\nos._exit(5)\n")
+    return check_path(path)
+
+
+def docstring(home):
+    """Execute the example in the docstring of ``check_analysis``; its last line is the result."""
+    [example] = doctest.DocTestFinder().find(check_analysis, "check_analysis")
+    *before, last = (part.source for part in example.examples)
+    space = {"__name__": "kit_docstring"}
+    for source in before:
+        exec(source, space)
+    return eval(last, space)
+
+
+OTHERS = {
+    "docstring": docstring,
+    "local classes": local_classes,
+    "script": script,
+    "broken script": broken_script,
+    "dying script": dying_script,
+}
 
 
 def test_good_code_has_no_findings(found):
@@ -380,6 +223,7 @@ def test_the_users_folder_is_as_it_was(home, found):
         "analysis.py",
         "broken.py",
         "codes.csv",
+        "dying.py",
         "helper.py",
         "numbers.txt",
         "script",
@@ -399,6 +243,10 @@ def test_classes_of_a_function_are_checked_and_findings_are_raised(found):
     assert isinstance(error, AssertionError)
     assert [finding.where for finding in error.findings] == ["Local.analysis_method"]
     assert "(at $[1]) cannot travel between nodes" in str(error)
+
+
+def test_the_example_in_the_docstring_is_right(found):
+    assert found["docstring"] == []
 
 
 def test_a_script_with_a_tester_is_checked_on_its_own_splits(found):
@@ -424,6 +272,17 @@ def test_a_script_that_cannot_be_imported_is_a_finding(found):
         "it cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name' at "
         "broken.py:1 in <module>"
     )
+
+
+def test_a_module_whose_import_ends_the_process_or_does_not_end_is_a_finding(
+    found, tmp_path, monkeypatch
+):
+    [finding] = found["dying script"].findings
+    assert finding.seen == "its import ended the process with code 5: so long"
+    monkeypatch.setattr("flame_flwr.testing.kit._GRACE", 0.5)
+    (tmp_path / "hanging.py").write_text("import time\ntime.sleep(60)\n")
+    [finding] = check_path(tmp_path / "hanging.py", seconds=0.5).findings
+    assert finding.seen == "its import had not come to its end after 1 s"
 
 
 def test_a_path_without_a_script_or_an_app_is_an_error(tmp_path):

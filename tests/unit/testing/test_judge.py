@@ -10,10 +10,11 @@ import pytest
 from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.testing import CHECKS, ConformanceError, Finding
-from flame_flwr.testing.job import ClassSource, Job
+from flame_flwr.testing.job import Job
 from flame_flwr.testing.judge import Judge
 from flame_flwr.testing.kit import check_analysis
 from flame_flwr.testing.runs import Settings, run
+from flame_flwr.testing.sources import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.watch import At, Watch
 
@@ -194,6 +195,16 @@ def test_an_attribute_that_cannot_be_saved_comes_with_the_mend():
     assert finding.mend == "Make it anew in analysis_method"
 
 
+def test_a_module_that_makes_folders_when_it_is_imported():
+    judge = judged()
+    judge.imported([])
+    assert judge.findings == []
+    judge.imported(["plots"])
+    [finding] = judge.findings
+    assert finding.check == "folder"
+    assert finding.seen.startswith("its import makes 'plots' relative to the working directory")
+
+
 def test_a_missing_file_is_reported_once_and_not_as_a_lost_global_too():
     judge = judged()
     first = Trace(findings=[Finding("folder", *AT[:2], "it reads 'a.csv'", "mend")])
@@ -224,6 +235,7 @@ def test_findings_are_an_assertion_error_that_lists_them():
     ("arguments", "text"),
     [
         ({"skip": ["sate"]}, "skip: there is no check 'sate'; there are declared, runs"),
+        ({"skip": "sate"}, "skip: there is no check 'sate'"),
         ({"max_rounds": 1}, "max_rounds must be at least 2"),
         ({"seconds": 0}, "seconds above 0"),
         ({"analyzer_kwargs": {"lock": threading.Lock()}}, "cannot be handed to the processes"),

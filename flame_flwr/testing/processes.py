@@ -1,0 +1,247 @@
+"""Makes a process for every run of a check and for every message to a node, and minds the time.
+
+They are forked, where that is safe, from a process that has imported the user's code and executed
+none of it: they begin as a process does that has just imported it. Elsewhere they import it anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+import time
+import warnings
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.testing.guard import Guard
+from flame_flwr.testing.job import Job
+from flame_flwr.testing.sources import ScriptSource
+from flame_flwr.testing.trace import Trace, Trouble
+from flame_flwr.testing.watch import At, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+    from flame_flwr.testing.runs import Answer, Ask, Settings
+    from flame_flwr.testing.sources import Subject
+
+__all__ = ["Loaded", "Processes"]
+
+_THREADED = {"jax", "polars", "tensorflow"}
+"""Packages with threads of their own, whose locks a forked process would wait for."""
+
+
+class Loaded:
+    """What this process has loaded: the job, its subject, and the guard that listens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        homes, self.again = Job.head_of(folder / "job")
+        self.guard = Guard(homes, folder)
+        self.stack = ExitStack()
+        logging.getLogger("flame_flwr").setLevel(logging.CRITICAL + 1)
+        self.guard.install()
+
+    def load(self) -> None:
+        """Import the user's code, in a folder of this process's own."""
+        self.guard.enter(self.folder / f"import-{os.getpid()}", furnish=True)
+        self.job = Job.read(self.folder / "job")
+        self.subject: Subject = self.job.source.load(self.stack)
+        self.made = self.guard.made()
+        _LOADED.append(self)
+
+    def enter(self, name: str, *, alone: bool) -> None:
+        """Make an empty folder the working directory; with what belongs there.
+
+        Parameters
+        ----------
+        name : str
+            The folder's.
+        alone : bool
+            As on Flower, where nothing of the user's is there; what the import of a script has
+            made is, as :mod:`flame_flwr.star.script` has it.
+        """
+        folder = self.folder / f"run-{name}"
+        self.guard.enter(folder, furnish=not alone)
+        if not alone or self.is_script:
+            for path in self.made:
+                if path.is_dir():
+                    shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+                else:
+                    shutil.copyfile(path, folder / path.name)
+
+    @property
+    def is_script(self) -> bool:
+        """Whether a script is checked, or an app around one."""
+        return isinstance(self.job.source, ScriptSource)
+
+
+_LOADED: list[Loaded] = []
+"""What this process has loaded, for those that are forked from it."""
+
+
+class Processes:
+    """Makes processes for runs and messages, and minds the time.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What this process has loaded.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        from flame_flwr.engine.local import _MESSAGE_METHODS
+        from flame_flwr.strategies import StarStrategy
+
+        self.until = time.monotonic() + loaded.job.seconds
+        strategy = type(loaded.subject.strategy())
+        self.speaks_messages = any(
+            getattr(strategy, name) is not getattr(StarStrategy, name) for name in _MESSAGE_METHODS
+        )
+        self._loaded = loaded
+        self._numbers = count(1)
+        # A forked process has only the thread that forked, and locks of the others stay locked.
+        alone = threading.active_count() == 1 and not _THREADED & sys.modules.keys()
+        self._forks = sys.platform == "linux" and alone
+        self._context = multiprocessing.get_context("fork" if self._forks else "spawn")
+
+    def run(
+        self,
+        order: tuple[int, ...],
+        *,
+        arrival: tuple[int, ...] | None = None,
+        apart: bool = False,
+        rounds: int | None = None,
+        share: float = math.inf,
+    ) -> Trace:
+        """Do one run in a process of its own, with more for its nodes where they are apart."""
+        from flwr.app import Context, RecordDict
+
+        from flame_flwr.testing.runs import Settings
+
+        number = next(self._numbers)
+        nodes = len(order)
+        contexts = {
+            node: Context(
+                run_id=number,
+                node_id=node + 1,
+                node_config={"partition-id": node, "num-partitions": nodes},
+                state=RecordDict(),
+                run_config={},
+            )
+            for node in order
+        }
+        state_dir = str(self._loaded.folder / f"state-{os.getpid()}-{number}")
+
+        def carry(ask: Ask) -> Answer:
+            return self._carry(ask, contexts, state_dir)
+
+        seconds = share * self._loaded.job.seconds
+        settings = Settings(order, arrival or order, apart, rounds, seconds)
+        done = self._call(_do_run, (settings,), carry)
+        return Trace(trouble=done) if isinstance(done, Trouble) else done
+
+    def _carry(self, ask: Ask, contexts: dict[int, Any], state_dir: str) -> Answer:
+        from flame_flwr.testing.runs import Answer
+
+        done = self._call(_do_answer, (ask, contexts[ask.node], state_dir))
+        if isinstance(done, Trouble):
+            return Answer(trouble=done)
+        if done.context is not None:
+            contexts[ask.node], done.context = done.context, None
+        answer: Answer = done
+        return answer
+
+    def _call(
+        self,
+        what: Callable[..., Any],
+        args: tuple[Any, ...],
+        carry: Callable[[Ask], Answer] | None = None,
+    ) -> Any:
+        """Have something done in a new process; return what came of it, or the trouble."""
+        ours, theirs = self._context.Pipe()
+        name = f"{os.getpid()}-{next(self._numbers)}"
+        with warnings.catch_warnings(), nullcontext() if self._forks else _no_main():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=_child, args=(theirs, str(self._loaded.folder), name, what, args)
+            )
+            process.start()
+        theirs.close()
+        last: At | None = None
+        inner: Trouble | None = None
+        try:
+            while True:
+                left = self.until - time.monotonic()
+                if left <= 0 or not ours.poll(left):
+                    return inner or Trouble("hung", at=last)
+                kind, value = ours.recv()
+                if kind == "at":
+                    last = value
+                elif kind == "ask" and carry is not None:
+                    answer = carry(value)
+                    inner = answer.trouble
+                    ours.send(answer)
+                else:
+                    return value
+        except (EOFError, OSError):
+            process.join(5)
+            return inner or Trouble("died", text=str(process.exitcode), at=last)
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Keep multiprocessing from running the user's script in a process that is not forked."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _child(
+    connection: Connection, folder: str, name: str, what: Callable[..., Any], args: Sequence[Any]
+) -> None:
+    """Do something in this process, made for it, and send what came of it."""
+    if not _LOADED:
+        Loaded(Path(folder)).load()
+    loaded = _LOADED[0]
+    subject = loaded.subject
+    watch = Watch(lambda at: connection.send(("at", at)), iterative=not subject.simple_analysis)
+    loaded.enter(name, alone=what is not _do_run or args[0].apart)
+    loaded.guard.watch = watch
+    watch.wrap(subject.plan.analyzer, subject.aggregator)
+    connection.send(("done", what(connection, loaded, watch, *args)))
+
+
+def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Settings) -> Trace:
+    from flame_flwr.testing.runs import run
+
+    def ask(message: Ask) -> Answer:
+        connection.send(("ask", message))
+        answer: Answer = connection.recv()
+        return answer
+
+    return run(loaded.subject, loaded.job, settings, watch, ask)
+
+
+def _do_answer(
+    connection: Connection, loaded: Loaded, watch: Watch, ask: Ask, context: Any, state_dir: str
+) -> Answer:
+    from flame_flwr.testing.runs import answer
+
+    return answer(loaded.subject, ask, context, watch, state_dir)
