@@ -179,7 +179,16 @@ class FlameHandle(KeptData):
         UnavailableError
             On the aggregator, which has no data.
         """
-        return self._node_data("get_s3_data").load("s3", s3_keys)
+        data = self._node_data("get_s3_data")
+        try:
+            return data.load("s3", s3_keys)
+        except DataError as error:
+            # Keys asked for in user code may be patients' ids: only the detail names them.
+            raise DataError(
+                "flame.get_s3_data: a key or file that was asked for cannot be had; the node's "
+                "own log names it",
+                detail=str(error),
+            ) from error
 
     def get_fhir_data(self, fhir_queries: str | Sequence[str] | None = None) -> Any:
         """Return the node's FHIR bundles: ``[{query: bundle, ...}, ...]``, a dict per source.

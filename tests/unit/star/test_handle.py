@@ -229,3 +229,10 @@ def test_what_a_star_analysis_does_not_have_names_the_way(node, call, way):
 def test_a_misspelt_call_is_an_attribute_error(node):
     with pytest.raises(AttributeError, match="flame has no 'flame_lgo'"):
         node.flame_lgo("text")
+
+
+def test_a_key_asked_for_in_user_code_is_not_in_what_may_travel(node):
+    with pytest.raises(DataError) as caught:
+        node.get_s3_data("patient-17.csv")
+    assert "patient-17" not in caught.value.message
+    assert "patient-17" in str(caught.value)
