@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.local import run_local
-from flame_flwr.errors import ModelError, NotConvergedError
+from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, silent
 from flame_flwr.results.folder import rescue, write_outputs
 from flame_flwr.results.outputs import Outputs
@@ -74,7 +74,8 @@ analyzer_kwargs, aggregator_kwargs
     ModelError
         Anything of the above is not what it must be.
     NotConvergedError
-        `max_rounds` were not enough; the last aggregate is saved beside the result's file.
+        `max_rounds` were not enough. After this and any other failure the last aggregate is saved
+        beside the result's file, as ``rescue.pkl``.
     ResultError
         The result does not fit what was declared; it is saved as ``rescue.pkl``.
     """
@@ -129,8 +130,8 @@ analyzer_kwargs, aggregator_kwargs
             try:
                 run_local(strategy, plan, splits, settings, record, simple_analysis, client)
                 record.release(privacy)
-            except NotConvergedError:
-                if paths is not None and privacy is None:
+            except Exception:
+                if paths is not None and privacy is None and record.history:
                     saved = rescue(Path.cwd() / outputs.folder(), record.aggregate)
                     logger.error("the last aggregate was saved in %s", saved)
                 raise

@@ -233,3 +233,23 @@ def test_payloads_and_clients_of_ones_own_work_in_a_local_test():
     assert run([1, 2], client=Twice).result == [1, 2]
     [value] = run([Odd()], payload="pickle").result
     assert type(value) is Odd
+
+
+def test_the_aggregate_is_rescued_when_the_final_method_fails(here):
+    class Fails(Aggregator):
+        def final_method(self, result, evaluations):
+            raise KeyError("plot")
+
+    with pytest.raises(KeyError, match="plot"):
+        StarModelTester([1, 2], Analyzer, Fails, "s3", filename="out/a.txt")
+    assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
+
+
+def test_a_failure_in_the_first_round_leaves_no_file(here):
+    class Fails(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            raise KeyError("pasc")
+
+    with pytest.raises(KeyError, match="pasc"):
+        StarModelTester([1], Fails, Aggregator, "s3", filename="a.txt")
+    assert list(here.iterdir()) == []
