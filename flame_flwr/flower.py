@@ -6,6 +6,8 @@ Written against flwr 1.41. Everything else in the framework imports flwr's publi
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flwr.app import Message, RecordDict
+    from flwr.serverapp import Grid
 
 __all__ = [
     "HELLO",
@@ -49,6 +52,7 @@ __all__ = [
     "Run",
     "Scalar",
     "Status",
+    "await_simulation",
     "in_process",
     "message_like",
     "runtime",
@@ -63,16 +67,32 @@ NUMPY = "numpy.ndarray"
 
 Runtime = Literal["process", "simulation", "deployment"]
 
+_RAY_WORKER = "default_worker.py"
+"""The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
+
 _IN_PROCESS: ContextVar[bool] = ContextVar("flame_flwr_in_process", default=False)
 
 
 def runtime() -> Runtime:
-    """Return where the caller runs: in process, in a simulation's actor, or on a deployment."""
+    """Return where the caller runs: in process, in a simulation's actor, or on a deployment.
+
+    It is the process that says so, not a module that an app could import on a deployment too.
+    """
     if _IN_PROCESS.get():
         return "process"
-    if "flwr.simulation.ray_transport.ray_actor" in sys.modules:
+    if any(os.path.basename(argument) == _RAY_WORKER for argument in sys.orig_argv):
         return "simulation"
     return "deployment"
+
+
+def await_simulation(grid: Grid) -> None:
+    """Return when the Simulation Runtime, if it is one, has imported what it needs.
+
+    It imports Ray in another thread of the ServerApp's process, and Ray puts a folder of its own
+    on ``sys.path`` meanwhile: whoever replaces ``sys.path`` in that time breaks the import.
+    """
+    if type(grid).__name__ == "InMemoryGrid":
+        importlib.import_module("flwr.server.superlink.fleet.vce.backend.raybackend")
 
 
 @contextmanager

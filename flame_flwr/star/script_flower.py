@@ -21,6 +21,7 @@ from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.flower import await_simulation
 from flame_flwr.log import show
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.star.script import LoadedScript, load_script
@@ -66,6 +67,7 @@ def make_server() -> ServerApp:
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         show()
+        await_simulation(grid)
         # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
         # this process, and Ray cannot do without its working directory.
         with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder:

@@ -260,3 +260,45 @@ def test_a_script_on_a_deployment(study):
             server.terminate()
         for server in servers:
             server.wait(timeout=30)
+
+
+RAY_MEANWHILE = """
+import sys, threading
+from pathlib import Path
+from flwr.superlink.grid import InMemoryGrid
+from flame_flwr.flower import await_simulation
+from flame_flwr.star.alias import ScriptWorld
+
+class Slow:
+    # Ray puts a folder on sys.path and imports psutil from there: be in between for a second.
+    def find_spec(self, name, path=None, target=None):
+        if name == "psutil":
+            under_way.set()
+            threading.Event().wait(1)
+
+def start_ray():
+    import ray
+
+script, awaits = Path(sys.argv[1]), sys.argv[2] == "awaits"
+under_way = threading.Event()
+sys.meta_path.insert(0, Slow())
+ray_thread = threading.Thread(target=start_ray)
+if awaits:
+    ray_thread.start()
+    under_way.wait()
+    await_simulation(InMemoryGrid(lambda: None))
+with ScriptWorld(script).entered():
+    if not awaits:
+        ray_thread.start()
+        under_way.wait()
+ray_thread.join()
+"""
+
+
+@pytest.mark.parametrize("how", ["awaits", "does not"])
+def test_a_script_waits_for_what_ray_does_to_the_path_meanwhile(tmp_path, how):
+    script = tmp_path / "analysis.py"
+    script.write_text("")
+    command = [sys.executable, "-c", RAY_MEANWHILE, str(script), how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ("No module named 'psutil'" in done.stderr) == (how == "does not"), done.stderr
