@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.clientapp import ClientApp
 
+from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.client import StarClient
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.log import logger, show
 
 if TYPE_CHECKING:
-    from flwr.app import Context
+    from collections.abc import Callable
+
+    from flwr.app import Context, Message
 
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.flower import Client
 
-__all__ = ["make_client_app"]
+__all__ = ["make_client_app", "noted"]
 
 
 class _ClientFn:
@@ -45,8 +48,29 @@ class StarClientApp(ClientApp):
         super().__init__(_ClientFn(plan, client), mods=mods)
         self._made_from = (plan, client, mods)
 
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Answer a message, and note the answer in the node's audit log where it has one."""
+        return noted(super().__call__, message, context)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (StarClientApp, self._made_from)
+
+
+def noted(
+    answer: Callable[[Message, Context], Message], message: Message, context: Context
+) -> Message:
+    """Answer a message; the answer leaves only when it stands in the ``audit-log``, if any.
+
+    Raises
+    ------
+    ConfigError
+        The audit log cannot be written.
+    """
+    reply = answer(message, context)
+    path = context.node_config.get("audit-log")
+    if path and isinstance(path, str):
+        AuditLog(path).note(context, message, reply)
+    return reply
 
 
 def make_client_app(

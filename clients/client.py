@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flame_flwr import __version__
-from flame_flwr.clients import state
+from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.node import Node
+from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import open_data, open_store
+from flame_flwr.data.cleaning import expire
+from flame_flwr.data.store_files import ANALYSES, FolderFiles
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.workdir import scratch_folder
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError
 from flame_flwr.flower import (
     NUMPY,
     Client,
@@ -79,13 +83,14 @@ class StarClient(NumPyClient):
         -------
         dict
             ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
-            simulation).
+            simulation), ``keeps-state`` (on disk), ``states``: the rounds after which it has a
+            state of this analysis on disk, as JSON.
 
         Raises
         ------
         ConfigError, DataError
-            A wrong node config; a data source that is missing or empty; a `state-dir` in which no
-            folder can be made.
+            A wrong node config; a data source that is missing or empty; a `state-dir` or
+            `audit-log` that cannot be written.
         """
         data = self.open_data()
         if data is not None:
@@ -93,12 +98,19 @@ class StarClient(NumPyClient):
         store = self._store(RunSettings.from_config(self.context.run_config))
         if store is not None:
             store.check()
+        files, settings = self._state_files(config), self._settings()
+        if files is not None:
+            expire(Path(settings.state_dir), settings.state_days)
+        if settings.audit_log:
+            AuditLog(settings.audit_log).check()
         return {
             "name": self._name(),
             "framework": __version__,
             "wire": WIRE_VERSION,
             "evaluates": self.plan.evaluates,
-            "partitions": self._settings().num_partitions,
+            "partitions": settings.num_partitions,
+            "keeps-state": files is not None,
+            "states": json.dumps(NodeState(self.context, files).take_over()),
         }
 
     def fit(
@@ -111,7 +123,9 @@ class StarClient(NumPyClient):
         parameters : list of ndarray
             The last aggregate as :func:`flame_flwr.payload.to_arrays` gives it.
         config : dict
-            ``round`` (from 1) and, in the node's first round, ``analyzers``: all ids, as JSON.
+            ``round`` (from 1); ``after``, the node's last round that was counted, 0 for none;
+            ``session``, the analysis's own id; in the node's first round of a run ``analyzers``:
+            all ids, as JSON.
 
         Returns
         -------
@@ -123,13 +137,15 @@ class StarClient(NumPyClient):
             ``seconds`` of analysis.
         """
         number = int(config["round"])
-        node = self._node(config)
-        state.restore(self.context, number, node, first="analyzers" in config)
+        after = _after(config, number - 1)
+        state = self._state(config)
+        node = self._node(config, state)
+        state.restore(node, after)
         aggregate = from_arrays(parameters) if parameters or number > 1 else None
         started = time.perf_counter()
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
-        state.save(self.context, number + 1, node)
+        state.save(node, number, after)
         return to_arrays(payload), 1, {"seconds": seconds}
 
     def evaluate(
@@ -147,8 +163,9 @@ class StarClient(NumPyClient):
             The numbers that ``evaluation_method`` returned.
         """
         number = int(config["round"])
-        node = self._node(config)
-        state.restore(self.context, number + 1, node, first="analyzers" in config)
+        state = self._state(config)
+        node = self._node(config, state)
+        state.restore(node, _after(config, number))
         scores = node.evaluate(from_arrays(parameters), number)
         return 0.0, 1, dict(scores)
 
@@ -196,16 +213,21 @@ class StarClient(NumPyClient):
             return f"node-{settings.partition_id}"
         return str(self.context.node_id)
 
-    def _node(self, config: dict[str, Scalar]) -> Node:
+    def _state(self, config: dict[str, Scalar]) -> NodeState:
+        return NodeState(self.context, self._state_files(config))
+
+    def _state_files(self, config: dict[str, Scalar]) -> FolderFiles | None:
+        """Return the analysis's folder in the ``state-dir``; ``None`` without one."""
+        folder, session = self._settings().state_dir, config.get("session")
+        if not folder or not session or runtime() == "process":
+            return None
+        return FolderFiles(Path(folder), ANALYSES, str(session), self._name())
+
+    def _node(self, config: dict[str, Scalar], state: NodeState) -> Node:
         partners = config.get("analyzers")
         if partners is not None:
-            state.save_partners(self.context, tuple(json.loads(str(partners))))
-        analyzers = state.load_partners(self.context)
-        if analyzers is None:
-            raise NodeFailedError(
-                "this node has lost what it knew of the run, as a restarted SuperNode does; "
-                "start the analysis again"
-            )
+            state.save_partners(tuple(json.loads(str(partners))))
+        analyzers = state.load_partners()
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
         node = Node(self.plan, identity, self.open_data(), self._store(run))
@@ -299,6 +321,11 @@ _OK = Status(Code.OK, "Success")
 
 def _arrays(parameters: Parameters) -> list[np.ndarray]:
     return [array_from_npy(tensor) for tensor in parameters.tensors]
+
+
+def _after(config: dict[str, Scalar], last: int) -> int:
+    """Return the round to go on after; a strategy that does not say means the last one."""
+    return int(config.get("after", 0 if "analyzers" in config else last))
 
 
 def _own_containers(data: Any) -> Any:

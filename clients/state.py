@@ -1,114 +1,202 @@
-"""An analyzer's attributes across rounds, keyed by round.
+"""An analyzer's attributes across rounds, keyed by the round they come after.
 
 A deployment starts a new process for every message, and a simulation runs a node's rounds in
 different processes, so the analyzer is saved after a round and restored before the next. The
-state *entering* each of the last two rounds is kept: a round that is sent twice starts again
-from the state it entered with, so nothing is applied twice. The state lives in Flower's
-``Context.state``, which never leaves the node.
+server says after which round of this node's its analysis goes on: the last whose answer it has
+counted. That state and the one the round leaves are kept, so a round that is sent twice, or whose
+answer came too late, is applied once or not at all.
+
+The state lives in Flower's ``Context.state``, which ends with the SuperNode, and, where the node
+has a ``state-dir``, in a folder of the analysis in it. It never leaves the node.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from flwr.app import Array, ArrayRecord, ConfigRecord
 
-from flame_flwr.errors import ModelError, NodeFailedError
+from flame_flwr.errors import DataError, ModelError, NodeFailedError
+from flame_flwr.star import saving
 
 if TYPE_CHECKING:
     from flwr.app import Context
 
     from flame_flwr.clients.node import Node
-    from flame_flwr.star.nodes import StarAnalyzer
+    from flame_flwr.data.store_files import FolderFiles
 
-__all__ = ["load_partners", "restore", "save", "save_partners"]
+__all__ = ["NodeState"]
 
 _STATES = "flame_flwr.states"
 _RUN = "flame_flwr.run"
+_OWNER = "run.json"
 
 
-def save(context: Context, number: int, node: Node) -> None:
-    """Keep the analyzer's state as the one that enters round `number`.
-
-    Raises
-    ------
-    ModelError
-        An attribute cannot be pickled; the message names it.
-    """
-    kept = context.state.get(_STATES)
-    entering = dict(kept.items()) if isinstance(kept, ArrayRecord) else {}
-    data = _dump(node)
-    entering[str(number)] = Array(
-        dtype="uint8", shape=(len(data),), stype="flame_flwr.pickle", data=data
-    )
-    last = sorted(entering, key=int)[-2:]
-    context.state[_STATES] = ArrayRecord({key: entering[key] for key in last})
-
-
-def restore(context: Context, number: int, node: Node, *, first: bool) -> None:
-    """Give the node the analyzer as it was when round `number` was entered.
+class NodeState:
+    """What one node keeps of one analysis from message to message.
 
     Parameters
     ----------
     context : Context
-        The node's.
-    number : int
-        The round about to run. After rounds that the node missed, its newest older state counts.
-    node : Node
-        Gets the analyzer; in its first round it builds a new one by itself.
-    first : bool
-        Whether the server has never had an answer from this node.
-
-    Raises
-    ------
-    NodeFailedError
-        The node has taken part before and its state is gone.
+        Flower's, of this node and run.
+    files : FolderFiles, optional
+        The analysis's folder in the node's ``state-dir``. It outlives the SuperNode, and a run
+        that continues the analysis finds it there.
     """
-    kept = context.state.get(_STATES)
-    rounds = [int(key) for key in kept if int(key) <= number] if kept is not None else []
-    if rounds and isinstance(kept, ArrayRecord):
-        node.analyzer = _load(kept[str(max(rounds))].data, node)
-    elif not first:
-        raise NodeFailedError(
-            "this node has lost the analyzer's state of the rounds before, as a restarted "
-            "SuperNode does; start the analysis again"
+
+    def __init__(self, context: Context, files: FolderFiles | None = None) -> None:
+        self._context = context
+        self._files = files
+
+    def take_over(self) -> list[int]:
+        """Make this run the one that the analysis belongs to; return the rounds kept on disk.
+
+        Raises
+        ------
+        ConfigError, DataError
+            The folder cannot be made or written.
+        """
+        if self._files is None:
+            return []
+        self._files.make()
+        if self._owner() is None or not self._is_mine():
+            self._write_owner(())
+        return sorted(self._kept_on_disk())
+
+    def save_partners(self, analyzers: tuple[str, ...]) -> None:
+        """Keep the ids of all nodes: the server sends them once.
+
+        Raises
+        ------
+        NodeFailedError
+            Another run has gone on with this analysis.
+        """
+        self._check_mine()
+        self._context.state[_RUN] = ConfigRecord({"analyzers": json.dumps(analyzers)})
+        if self._files is not None:
+            self._files.make()
+            self._write_owner(analyzers)
+
+    def load_partners(self) -> tuple[str, ...]:
+        """Return the ids of all nodes.
+
+        Raises
+        ------
+        NodeFailedError
+            They are lost, or another run has gone on with this analysis.
+        """
+        self._check_mine()
+        record = self._context.state.get(_RUN) or self._owner() or {}
+        analyzers = tuple(json.loads(str(record.get("analyzers", "[]"))))
+        if not analyzers:
+            raise NodeFailedError(_lost("what it knew of the run", self._files))
+        return analyzers
+
+    def restore(self, node: Node, after: int) -> None:
+        """Give the node its analyzer as it was after a round.
+
+        Parameters
+        ----------
+        node : Node
+            Gets the analyzer; after round 0 it builds a new one by itself.
+        after : int
+            The node's last round that the server has counted; 0 for none.
+
+        Raises
+        ------
+        NodeFailedError
+            That state is gone, or cannot be read.
+        """
+        if not after:
+            return
+        data = self._find(after)
+        if data is None:
+            raise NodeFailedError(_lost(f"the analyzer's state after round {after}", self._files))
+        try:
+            node.analyzer, _ = saving.load(data, node.plan.analyzer, node.handle)
+        except Exception as error:
+            raise NodeFailedError(
+                f"the analyzer's state after round {after} cannot be read: it was damaged, or "
+                "saved by another version of the analysis; start the analysis again",
+                detail=f"{type(error).__name__}: {error}",
+            ) from error
+
+    def save(self, node: Node, number: int, after: int) -> None:
+        """Keep the analyzer's state after round `number`, and the one it came from.
+
+        Raises
+        ------
+        ModelError
+            An attribute cannot be pickled; the message names it.
+        DataError
+            It cannot be written to the ``state-dir``.
+        """
+        data = _dump(node)
+        kept = self._context.state.get(_STATES)
+        states = dict(kept.items()) if isinstance(kept, ArrayRecord) else {}
+        array = Array(dtype="uint8", shape=(len(data),), stype="flame_flwr.pickle", data=data)
+        came_from = {key: value for key, value in states.items() if key == str(after)}
+        self._context.state[_STATES] = ArrayRecord({**came_from, str(number): array})
+        if self._files is not None:
+            self._files.write(_name(number), [data])
+            for other in self._kept_on_disk() - {after, number}:
+                with suppress(FileNotFoundError):
+                    self._files.remove(_name(other))
+
+    def _find(self, after: int) -> bytes | None:
+        kept = self._context.state.get(_STATES)
+        if isinstance(kept, ArrayRecord) and str(after) in kept:
+            return kept[str(after)].data
+        if self._files is not None and after in self._kept_on_disk():
+            return self._files.read(_name(after))
+        return None
+
+    def _kept_on_disk(self) -> set[int]:
+        names = [] if self._files is None else self._files.names()
+        parts = [name.removeprefix("after-").removesuffix(".state") for name in names]
+        return {int(part) for part in parts if part.isdecimal()}
+
+    def _check_mine(self) -> None:
+        if not self._is_mine():
+            raise NodeFailedError(
+                "another run has gone on with this analysis on this node, so this one cannot"
+            )
+
+    def _is_mine(self) -> bool:
+        owner = self._owner()
+        return owner is None or owner["run"] == str(self._context.run_id)
+
+    def _write_owner(self, analyzers: tuple[str, ...]) -> None:
+        assert self._files is not None
+        owner = {"run": str(self._context.run_id), "analyzers": json.dumps(analyzers)}
+        self._files.write(_OWNER, [json.dumps(owner).encode()])
+
+    def _owner(self) -> dict[str, str] | None:
+        if self._files is None or _OWNER not in self._files.names():
+            return None
+        try:
+            owner: dict[str, str] = json.loads(self._files.read(_OWNER))
+        except ValueError as error:
+            raise DataError(
+                "the folder of this analysis in `state-dir` is damaged: start the analysis again",
+                detail=str(error),
+            ) from error
+        return owner
+
+
+def _name(after: int) -> str:
+    return f"after-{after:08d}.state"
+
+
+def _lost(what: str, files: FolderFiles | None) -> str:
+    if files is None:
+        return (
+            f"this node has lost {what}, as a restarted SuperNode does that has no `state-dir` in "
+            "its config; set one, and start the analysis again"
         )
-
-
-def save_partners(context: Context, analyzers: tuple[str, ...]) -> None:
-    """Keep the ids of all nodes: the server sends them once."""
-    context.state[_RUN] = ConfigRecord({"analyzers": json.dumps(analyzers)})
-
-
-def load_partners(context: Context) -> tuple[str, ...] | None:
-    """Return the ids of all nodes, or ``None`` where the server has not sent them yet."""
-    record = context.state.get(_RUN)
-    return None if record is None else tuple(json.loads(str(record["analyzers"])))
-
-
-class _Pickler(pickle.Pickler):
-    """Pickles an analyzer by its attributes: handle and class are the new process's own."""
-
-    def __init__(self, file: io.BytesIO, node: Node, *, parts: bool = False) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._known = {id(node.handle): "flame", id(node.plan.analyzer): "class"}
-        if parts:
-            self._known[id(node.analyzer)] = "itself"
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return self._known.get(id(obj))
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, node: Node) -> None:
-        super().__init__(file)
-        self._node = node
-
-    def persistent_load(self, pid: str) -> Any:
-        return self._node.handle if pid == "flame" else self._node.plan.analyzer
+    return f"this node has lost {what}: its `state-dir` was cleaned; start the analysis again"
 
 
 def _dump(node: Node) -> bytes:
@@ -118,45 +206,6 @@ def _dump(node: Node) -> bytes:
     # The aggregate that the next round brings takes the place of this result.
     latest, analyzer.latest_result = analyzer.latest_result, None
     try:
-        return _pickled((analyzer, node.handle.get_progress()), node)
-    except Exception as error:
-        raise _unsaved(analyzer, node, error) from error
+        return saving.save(analyzer, node.handle)
     finally:
         analyzer.latest_result = latest
-
-
-def _pickled(value: Any, node: Node, *, parts: bool = False) -> bytes:
-    file = io.BytesIO()
-    _Pickler(file, node, parts=parts).dump(value)
-    return file.getvalue()
-
-
-def _unsaved(analyzer: StarAnalyzer, node: Node, error: Exception) -> ModelError:
-    for name, value in _attributes(analyzer).items():
-        try:
-            _pickled(value, node, parts=True)
-        except Exception as cause:
-            return ModelError(
-                f"the attribute {name!r} of {type(analyzer).__name__} ({type(value).__name__}) "
-                "cannot be saved for the next round; make it anew in analysis_method",
-                detail=f"{type(cause).__name__}: {cause}",
-            )
-    return ModelError(
-        f"{type(analyzer).__name__} cannot be saved for the next round",
-        detail=f"{type(error).__name__}: {error}",
-    )
-
-
-def _attributes(analyzer: StarAnalyzer) -> dict[str, Any]:
-    """Return what pickling takes of an analyzer: its ``__dict__``, its slots, or its own choice."""
-    kept = analyzer.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-    state = kept[2] if isinstance(kept, tuple) and len(kept) > 2 else None
-    parts = state if isinstance(state, tuple) else (state,)
-    return {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
-
-
-def _load(data: bytes, node: Node) -> StarAnalyzer:
-    analyzer: StarAnalyzer
-    analyzer, progress = _Unpickler(io.BytesIO(data), node).load()
-    node.handle.set_progress(progress)
-    return analyzer

@@ -123,6 +123,39 @@ def check(
         raise typer.Exit(1)
 
 
+_node = typer.Typer(help="Look after a node.", no_args_is_help=True)
+_app.add_typer(_node, name="node")
+
+
+@_node.callback()
+def _on_a_node() -> None:
+    """Look after a node."""
+
+
+@_node.command()
+def clean(
+    state_dir: Annotated[Path, typer.Argument(help="`state-dir` of the node's config")],
+    older_than: Annotated[
+        float, typer.Option(min=0, help="days since an analysis has written anything")
+    ] = 30.0,
+    kept_data: Annotated[
+        bool, typer.Option("--kept-data", help="also what analyses keep for later ones")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would be")] = False,
+) -> None:
+    """Remove what old analyses have left on a node."""
+    from flame_flwr.data.cleaning import clean as clean_state
+
+    found = clean_state(state_dir, older_than, kept_data=kept_data, dry_run=dry_run)
+    for leftover in found:
+        typer.echo(
+            f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
+            f"{leftover.bytes / 1e6:.1f} MB"
+        )
+    done = "would remove" if dry_run else "removed"
+    typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
+
+
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()

@@ -49,7 +49,10 @@ RUN_KEYS: dict[str, Key] = {
     ),
     "min-nodes": Key(int, 2, 'with on-failure = "skip": go on with at least so many nodes'),
     "on-failure": Key(
-        str, "abort", '"abort" ends the run when a node fails, "skip" goes on without it'
+        str,
+        "abort",
+        '"abort" ends the run when a node fails, "skip" goes on without it, "wait" waits until '
+        "`round-timeout` for one whose process or SuperNode has died",
     ),
     "node-timeout": Key((int, float), 600.0, "seconds to wait for the expected nodes"),
     "round-timeout": Key((int, float), 3600.0, "seconds to wait for the answers of a round"),
@@ -60,6 +63,13 @@ RUN_KEYS: dict[str, Key] = {
         "folder for the results on the server's host, an absolute path; "
         "`~/flame-results` where empty",
     ),
+    "checkpoint": Key(
+        str,
+        "",
+        "file on the server's host, an absolute path: holds the analysis after every round, and "
+        "is removed when it is complete",
+    ),
+    "resume": Key(bool, False, "go on with the analysis in `checkpoint`"),
     "analysis-id": Key(str, "analysis", "what `flame.get_analysis_id()` returns"),
     "project-id": Key(str, "project", "what `flame.get_project_id()` returns"),
     "state-dir": Key(
@@ -88,8 +98,19 @@ NODE_KEYS: dict[str, Key] = {
     "state-dir": Key(
         str,
         "",
-        "folder, an absolute path, for what analyses keep on this node with "
-        "`save_intermediate_data`; made for this user alone; set `name` with it",
+        "folder, an absolute path, for what analyses keep on this node: with "
+        "`save_intermediate_data`, and their analyzers, so that they outlive the SuperNode; made "
+        "for this user alone; set `name` with it",
+    ),
+    "state-days": Key(
+        (int, float),
+        30,
+        "days after which the state of an analysis that nobody went on with is removed",
+    ),
+    "audit-log": Key(
+        str,
+        "",
+        "file, an absolute path, that gets a line for every answer that leaves this node",
     ),
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
@@ -116,6 +137,8 @@ class RunSettings:
     round_timeout: float
     max_rounds: int
     results: str
+    checkpoint: str
+    resume: bool
     analysis_id: str
     project_id: str
     state_dir: str
@@ -133,12 +156,17 @@ class RunSettings:
                 raise ConfigError(
                     f"`{key}` in the run config must be a finite number above 0, not {values[key]}"
                 )
-        _check_folder(values["state-dir"], "the run config")
+        _check_path("state-dir", values["state-dir"], "the run config")
         if not isinstance(values["nodes"], tuple) and values["nodes"] < 0:
             raise ConfigError(f"`nodes` in the run config must not be {values['nodes']}")
-        if values["on-failure"] not in ("abort", "skip"):
+        if values["on-failure"] not in ("abort", "skip", "wait"):
             raise ConfigError(
-                f'`on-failure` in the run config is "abort" or "skip", not "{values["on-failure"]}"'
+                '`on-failure` in the run config is "abort", "skip" or "wait", not '
+                f'"{values["on-failure"]}"'
+            )
+        if values["resume"] and not values["checkpoint"]:
+            raise ConfigError(
+                "`resume` in the run config needs `checkpoint`: the file to go on from"
             )
         return cls(**{key.replace("-", "_"): value for key, value in values.items()})
 
@@ -157,6 +185,8 @@ class NodeSettings:
     name: str
     data: str
     state_dir: str
+    state_days: float
+    audit_log: str
     share_tracebacks: bool | None
     partition_id: int | None
     num_partitions: int
@@ -168,11 +198,16 @@ class NodeSettings:
         name = values["name"].strip()
         if name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
-        _check_folder(values["state-dir"], "the node config")
+        _check_path("state-dir", values["state-dir"], "the node config")
+        _check_path("audit-log", values["audit-log"], "the node config")
+        if not 0 < values["state-days"] < math.inf:
+            raise ConfigError("`state-days` in the node config must be a finite number above 0")
         return cls(
             name=name,
             data=values["data"],
             state_dir=values["state-dir"],
+            state_days=values["state-days"],
+            audit_log=values["audit-log"],
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
@@ -199,12 +234,12 @@ def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> 
     return {name: config.get(name, key.default) for name, key in keys.items()}
 
 
-def _check_folder(folder: str, where: str) -> None:
-    if folder and not os.path.isabs(folder):
+def _check_path(key: str, path: str, where: str) -> None:
+    if path and not os.path.isabs(path):
         raise ConfigError(
-            f"`state-dir` in {where} must be an absolute path, because Flower's processes have "
+            f"`{key}` in {where} must be an absolute path, because Flower's processes have "
             "working directories of their own",
-            detail=folder,
+            detail=path,
         )
 
 

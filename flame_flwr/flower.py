@@ -11,10 +11,12 @@ import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from flwr.app.message import make_message
 from flwr.client import Client, NumPyClient
+from flwr.common.constant import APP_DIR, ErrorCode
 from flwr.compat.common.typing import (
     Code,
     EvaluateIns,
@@ -29,6 +31,7 @@ from flwr.compat.common.typing import (
 )
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+from flwr.supercore.utils import get_flwr_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
 __all__ = [
+    "GONE",
     "HELLO",
     "NUMPY",
     "Client",
@@ -52,6 +56,8 @@ __all__ = [
     "Run",
     "Scalar",
     "Status",
+    "activations",
+    "app_name",
     "await_simulation",
     "in_process",
     "message_like",
@@ -61,6 +67,16 @@ __all__ = [
 
 HELLO = "get_properties"
 """Message type that a ``NumPyClient`` answers with its properties."""
+
+GONE = frozenset(
+    {
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+        ErrorCode.CLIENT_APP_CRASHED,
+    }
+)
+"""Flower's error codes for a node whose process or SuperNode has died, or whose answer is lost."""
 
 NUMPY = "numpy.ndarray"
 """How Flower marks an array's bytes as those of ``np.save``."""
@@ -106,6 +122,23 @@ def in_process(run_id: int, node_id: int) -> Iterator[None]:
     finally:
         TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
         _IN_PROCESS.reset(token)
+
+
+def activations(grid: Grid) -> dict[int, str]:
+    """Return when each node that is online has come online last, by its address."""
+    return {node.node_id: node.last_activated_at for node in grid.get_nodes()}
+
+
+def app_name() -> str:
+    """Return the folder's name of the app that runs: publisher, name, version, hash; or ``''``.
+
+    It is the node's own knowledge: where this process has put the app that it was sent.
+    """
+    apps = get_flwr_home() / APP_DIR
+    for entry in map(Path, sys.path):
+        if entry.parent == apps:
+            return entry.name
+    return ""
 
 
 def message_like(message: Message, content: RecordDict) -> Message:

@@ -50,7 +50,9 @@ class Rounds:
     Attributes
     ----------
     answered : set of str
-        Nodes that have answered a round: they know all nodes' ids by now.
+        Nodes that have answered a round of this run: they know all nodes' ids by now.
+    after : dict of str to int
+        The last round of each node whose answer was counted: its analyzer goes on from there.
     aggregate : Payload or None
         The last aggregate, as it travels.
     """
@@ -69,6 +71,7 @@ class Rounds:
         self.allow_pickle = allow_pickle
         self.evaluates = evaluates
         self.answered: set[str] = set()
+        self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
 
     def finished(self, num_rounds: int | None) -> bool:
@@ -120,6 +123,7 @@ class Rounds:
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
+        self.after.update(dict.fromkeys(entry.node_seconds, number))
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
         entry.aggregate = describe(aggregate)
@@ -133,7 +137,7 @@ class Rounds:
         for reply in replies:
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
-            elif self.settings.on_failure == "abort":
+            elif self.settings.on_failure != "skip":
                 raise NodeFailedError(
                     f"node {reply.node} failed in the evaluation: {reply.failure}"
                 )
@@ -177,7 +181,7 @@ class Rounds:
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:
         entry.failed[node] = str(failure)
         self.record.failures.append({"round": entry.round, "node": node, "why": str(failure)})
-        if self.settings.on_failure == "abort":
+        if self.settings.on_failure != "skip":
             trace = f"\n{failure.traceback}" if failure.traceback else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {failure}\n"

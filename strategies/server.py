@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from flwr.serverapp import ServerApp
 
 from flame_flwr.config import RunSettings
+from flame_flwr.engine.checkpoint import Checkpoint
 from flame_flwr.engine.workdir import clear_scratch, working_in
+from flame_flwr.errors import ConfigError
 from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 
@@ -54,11 +56,19 @@ def make_server_app(
         record = RunRecord(privacy=None if privacy is None else privacy.about())
         try:
             with working_in(folder.scratch):
-                strategy().start(
-                    grid, settings=settings, record=record, simple_analysis=simple_analysis
+                made = strategy()
+                checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
+                made.start(
+                    grid,
+                    settings=settings,
+                    record=record,
+                    simple_analysis=simple_analysis,
+                    checkpoint=checkpoint,
                 )
                 record.release(privacy)
             paths = folder.write_success(outputs, record, context.run_config)
+            if checkpoint is not None:
+                checkpoint.clear()
         except BaseException as error:
             folder.write_failure(record, context.run_config, error)
             logger.error("the run failed; what there is of it is in %s", folder.path)
@@ -70,3 +80,24 @@ def make_server_app(
             logger.info("  %s", path)
 
     return app
+
+
+def _checkpoint(
+    settings: RunSettings, strategy: StarStrategy, grid: Grid, *, private: bool
+) -> Checkpoint | None:
+    if not settings.checkpoint:
+        return None
+    if private:
+        raise ConfigError(
+            "a differentially private analysis keeps no `checkpoint`: it would hold exact results"
+        )
+    return Checkpoint(
+        settings.checkpoint,
+        {
+            "analysis-id": settings.analysis_id,
+            "app": grid.run.fab_id,
+            "app version": grid.run.fab_version,
+            "strategy": type(strategy).__qualname__,
+            "aggregator": strategy.aggregator.__qualname__,
+        },
+    )

@@ -8,6 +8,7 @@ to be overridden and to be composed with other strategies.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Result, Strategy
 
-from flame_flwr.aggregation import Aggregation, StarAggregation
+from flame_flwr.aggregation import Aggregation, Resumable, StarAggregation
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
+from flame_flwr.engine.checkpoint import Progress
+from flame_flwr.engine.exchange import shortened
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
@@ -31,15 +34,30 @@ from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from flwr.serverapp import Grid
 
     from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.engine.checkpoint import Checkpoint
     from flame_flwr.engine.link import Link, Reply
     from flame_flwr.star.nodes import StarAggregator
 
 __all__ = ["StarResult", "StarStrategy"]
+
+_OWN = frozenset(
+    {
+        "aggregator",
+        "aggregator_kwargs",
+        "simple_analysis",
+        "allow_pickle",
+        "_link",
+        "_current",
+        "_own_arrays",
+        "_result",
+    }
+)
+"""This class's own attributes; a checkpoint holds those that a user's strategy adds."""
 
 _MARGIN = 60.0
 """Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
@@ -177,6 +195,7 @@ class StarStrategy(Strategy):
         settings: RunSettings | None = None,
         record: RunRecord | None = None,
         simple_analysis: bool = True,
+        checkpoint: Checkpoint | None = None,
     ) -> StarResult:
         """Run the analysis over a Flower Grid.
 
@@ -201,6 +220,9 @@ class StarStrategy(Strategy):
             Filled as the run goes on, so that a caller has what there is after a failure.
         simple_analysis : bool
             One round and no more, where the strategy itself does not say.
+        checkpoint : Checkpoint, optional
+            Where the analysis is kept after every round; with ``resume`` in the settings it goes
+            on from there.
 
         Returns
         -------
@@ -216,8 +238,15 @@ class StarStrategy(Strategy):
         if timeout is not None:
             settings = settings.with_round_timeout(timeout)
         self.summary()
+        kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         self._link = GridLink(
-            self, grid, settings, train_config or ConfigRecord(), evaluate_config or ConfigRecord()
+            self,
+            grid,
+            settings,
+            train_config or ConfigRecord(),
+            evaluate_config or ConfigRecord(),
+            session=secrets.token_hex(16) if kept is None else kept.session,
+            after=None if kept is None else {node: kept.after.get(node, 0) for node in kept.nodes},
         )
         first = None if initial_arrays is None else from_record(initial_arrays)
         try:
@@ -229,6 +258,8 @@ class StarStrategy(Strategy):
                 num_rounds=num_rounds,
                 initial=first,
                 evaluate_fn=evaluate_fn,
+                checkpoint=checkpoint,
+                kept=kept,
             )
         finally:
             self._link = None
@@ -243,14 +274,18 @@ class StarStrategy(Strategy):
         num_rounds: int | None = None,
         initial: Payload | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+        checkpoint: Checkpoint | None = None,
+        kept: Progress | None = None,
     ) -> StarResult:
         """Run the one loop over a link; :meth:`start` and the in-process runtime call it."""
         nodes, evaluates = link.hello()
         record.nodes = list(nodes)
-        logger.info("%d nodes take part: %s", len(nodes), _shortened(nodes))
+        logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
         simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
         self._current = run = self._begin(nodes, evaluates, settings, record, simple)
         run.aggregate = initial
+        if kept is not None:
+            self._go_on(run, kept)
         try:
             while not run.finished(num_rounds):
                 number = len(record.history) + 1
@@ -263,6 +298,8 @@ class StarStrategy(Strategy):
                     scores = evaluate_fn(number, to_record(run.aggregate))
                     if scores is not None:
                         self._result.evaluate_metrics_serverapp[number] = scores
+                if checkpoint is not None:
+                    checkpoint.save(self._progress(run), number)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
             with where(AGGREGATOR_ID, "final_method"):
@@ -330,6 +367,40 @@ class StarStrategy(Strategy):
             aggregation = self.make_aggregation(flame, nodes, simple)
         return Rounds(record, settings, aggregation, self.allow_pickle, evaluates)
 
+    def _progress(self, run: Rounds) -> Progress:
+        """Return what another run needs to go on after this round.
+
+        Raises
+        ------
+        ModelError
+            The aggregation, or an attribute of it or of a user's own strategy, cannot be saved.
+        """
+        if not isinstance(run.aggregation, Resumable):
+            raise ModelError(
+                f"{type(run.aggregation).__name__} has no save() and load(), so there can be no "
+                "`checkpoint` of this analysis"
+            )
+        own = {key: value for key, value in vars(self).items() if key not in _OWN}
+        return Progress(
+            session=self._grid_link().session,
+            nodes=tuple(run.record.nodes),
+            after=dict(run.after),
+            record=run.record.progress(),
+            aggregate=run.aggregate,
+            aggregation=run.aggregation.save(),
+            strategy=own,
+        )
+
+    def _go_on(self, run: Rounds, kept: Progress) -> None:
+        """Be where the kept analysis was."""
+        run.record.go_on(kept.record)
+        run.after.update(kept.after)
+        run.aggregate = kept.aggregate
+        if isinstance(run.aggregation, Resumable):
+            run.aggregation.load(kept.aggregation)
+        vars(self).update(kept.strategy)
+        logger.info("going on after round %d", len(run.record.history))
+
     def _store(self, settings: RunSettings) -> LocalStore | None:
         """Return where the aggregator keeps data; ``None`` for in this process."""
         if self._link is None or runtime() == "process":
@@ -342,28 +413,29 @@ class StarStrategy(Strategy):
         self, kind: str, prefix: str, number: int, arrays: ArrayRecord, config: ConfigRecord
     ) -> list[Message]:
         rounds, link = self._rounds, self._grid_link()
-        own = {"round": number}
-        greeted = ConfigRecord({**config, **own})
         everyone = json.dumps(list(link.addresses))
-        new = ConfigRecord({**config, **own, "analyzers": everyone})
-        messages = []
-        for node, address in link.addresses.items():
-            content = RecordDict(
-                {
-                    f"{prefix}.parameters": arrays,
-                    f"{prefix}.config": greeted if node in rounds.answered else new,
-                }
+        configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
+
+        def config_for(node: str) -> ConfigRecord:
+            key = knows, after = node in rounds.answered, rounds.after.get(node, 0)
+            if key not in configs:
+                own = ConfigRecord({**config, "round": number, "after": after})
+                own["session"] = link.session
+                if not knows:
+                    own["analyzers"] = everyone
+                configs[key] = own
+            return configs[key]
+
+        return [
+            Message(
+                RecordDict({f"{prefix}.parameters": arrays, f"{prefix}.config": config_for(node)}),
+                address,
+                kind,
+                ttl=rounds.settings.round_timeout + _MARGIN,
+                group_id=str(number),
             )
-            messages.append(
-                Message(
-                    content,
-                    address,
-                    kind,
-                    ttl=rounds.settings.round_timeout + _MARGIN,
-                    group_id=str(number),
-                )
-            )
-        return messages
+            for node, address in link.addresses.items()
+        ]
 
 
 def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
@@ -371,11 +443,6 @@ def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
     return arrays.keys() == own.keys() and all(
         array.data is own[key] for key, array in arrays.items()
     )
-
-
-def _shortened(nodes: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(nodes) - most} more" if len(nodes) > most else ""
-    return ", ".join(nodes[:most]) + more
 
 
 def _log_round(entry: RoundRecord, nodes: int) -> None:

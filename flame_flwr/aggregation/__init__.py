@@ -1,5 +1,5 @@
 """What is done with the nodes' values of a round."""
 
-from flame_flwr.aggregation.base import Aggregation, Finished, StarAggregation
+from flame_flwr.aggregation.base import Aggregation, Finished, Resumable, StarAggregation
 
-__all__ = ["Aggregation", "Finished", "StarAggregation"]
+__all__ = ["Aggregation", "Finished", "Resumable", "StarAggregation"]

@@ -6,14 +6,16 @@ aggregation lives for one run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from flame_flwr.star import saving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["Aggregation", "Finished", "StarAggregation"]
+__all__ = ["Aggregation", "Finished", "Resumable", "StarAggregation"]
 
 
 class Finished(NamedTuple):
@@ -38,6 +40,17 @@ class Aggregation(Protocol):
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Turn the last aggregate into what is written; `evaluations` in participant order."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An aggregation that another run can go on with. Those that cannot keep no checkpoint."""
+
+    def save(self) -> bytes:
+        """Return everything that later rounds need; for :meth:`load` in another process."""
+
+    def load(self, data: bytes) -> None:
+        """Go on as the aggregation was that :meth:`save` was called on."""
 
 
 class StarAggregation:
@@ -91,6 +104,21 @@ class StarAggregation:
         elif self.aggregator.finished:
             reason = "the aggregator called node_finished"
         return Finished(aggregate, bool(reason), reason)
+
+    def save(self) -> bytes:
+        """Return the aggregator's attributes, pickled.
+
+        Raises
+        ------
+        ModelError
+            An attribute cannot be pickled; the message names it.
+        """
+        return saving.save(self.aggregator, self.aggregator.flame)
+
+    def load(self, data: bytes) -> None:
+        """Take these attributes in place of the aggregator's own."""
+        flame = self.aggregator.flame
+        self.aggregator, _ = saving.load(data, type(self.aggregator), flame)
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Call the aggregator's ``final_method`` where it has one."""

@@ -15,7 +15,13 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flame_flwr.data.store_files import Files, FolderFiles, MemoryFiles, NoFiles
+from flame_flwr.data.store_files import (
+    LOCAL_STORAGE,
+    Files,
+    FolderFiles,
+    MemoryFiles,
+    NoFiles,
+)
 from flame_flwr.errors import DataError, PayloadError
 from flame_flwr.payload import Payload, array_from_npy, decode, encode, npy_bytes
 
@@ -147,7 +153,7 @@ def open_store(
     """
     if not state_dir:
         return LocalStore(NoFiles(where))
-    return LocalStore(FolderFiles(Path(state_dir), project, node, lasting=lasting))
+    return LocalStore(FolderFiles(Path(state_dir), LOCAL_STORAGE, project, node, lasting=lasting))
 
 
 _IN_PROCESS: dict[tuple[str, str], LocalStore] = {}

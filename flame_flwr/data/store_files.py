@@ -1,6 +1,6 @@
-"""Where a :class:`flame_flwr.data.local_store.LocalStore` has its files: a folder, or memory.
+"""Where a node keeps files: a folder that only its user may enter, or memory.
 
-Files are written once, whole, and never changed. This module knows nothing of what is in them.
+Files are written whole. This module knows nothing of what is in them.
 """
 
 from __future__ import annotations
@@ -8,16 +8,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.files import write_whole
 from flame_flwr.log import logger
 
-__all__ = ["Files", "FolderFiles", "MemoryFiles", "NoFiles"]
+__all__ = ["ANALYSES", "LOCAL_STORAGE", "Files", "FolderFiles", "MemoryFiles", "NoFiles"]
+
+ANALYSES = "analyses"
+"""The folder in a ``state-dir`` for what analyzers are in the middle of."""
+
+LOCAL_STORAGE = "local-storage"
+"""The folder in a ``state-dir`` for what analyses keep for later ones."""
 
 
 class Files(Protocol):
@@ -43,16 +49,20 @@ class FolderFiles:
     ----------
     root : Path
         The ``state-dir``.
-    project, node : str
-        Any text; each is a folder in ``local-storage`` in the root.
+    kind : str
+        The folder in it, :data:`ANALYSES` or :data:`LOCAL_STORAGE`.
+    owner, node : str
+        Any text; each is a folder below that, the project's or analysis's and the node's.
     lasting : bool
         Whether `node` stays the node's name; writing warns where it may not.
     """
 
-    def __init__(self, root: Path, project: str, node: str, *, lasting: bool) -> None:
+    def __init__(
+        self, root: Path, kind: str, owner: str, node: str, *, lasting: bool = True
+    ) -> None:
         self._root = root
-        self._storage = root / "local-storage"
-        self._folder = self._storage / _safe(project) / _safe(node)
+        self._storage = root / kind
+        self._folder = self._storage / _safe(owner) / _safe(node)
         self._lasting = lasting
 
     def make(self) -> None:
@@ -101,26 +111,26 @@ class FolderFiles:
                 "the node another id, as it may when the SuperNode starts again"
             )
         try:
-            handle, temporary = tempfile.mkstemp(prefix=".part-", dir=self._folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.writelines(parts)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, self._folder / name)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_whole(self._folder / name, parts)
         except OSError as error:
             _fail("written", error)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        try:
+            (self._folder / name).unlink()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            _fail("cleaned", error)
 
     def _check_owner(self) -> None:
         """Refuse a folder into which another user could have put a pickle."""
         about = os.stat(self._storage)
         if about.st_uid != os.geteuid() or about.st_mode & 0o022:
             raise ConfigError(
-                "`state-dir`: the folder local-storage in it belongs to another user, or others "
-                "may write to it; give this node a folder of its own",
+                f"`state-dir`: the folder {self._storage.name} in it belongs to another user, or "
+                "others may write to it; give this node a folder of its own",
                 detail=str(self._storage),
             )
 

@@ -15,11 +15,15 @@ from flame_flwr.errors import NodesMissingError
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flwr.serverapp import Grid
 
-__all__ = ["NO_ANSWER", "Backoff", "pull", "push"]
+    from flame_flwr.engine.comeback import Comeback
+
+    Sent = dict[str, Message]
+
+__all__ = ["NO_ANSWER", "Backoff", "pull", "push", "shortened"]
 
 NO_ANSWER = 9001
 """Error code of the reply that stands for a node that did not answer in time."""
@@ -51,32 +55,37 @@ class Backoff:
         self._next = min(self._next * 1.4, self._most)
 
 
-def push(grid: Grid, messages: Sequence[Message], what: str) -> dict[str, Message]:
-    """Push messages and return them by the ids that replies will name.
+def push(grid: Grid, messages: Sequence[Message], what: str) -> tuple[Sent, list[Message]]:
+    """Push messages; return those sent, by the ids that replies will name, and those refused.
+
+    The SuperLink refuses a message to a node that it no longer knows.
 
     Raises
     ------
     NodesMissingError
-        The SuperLink did not take one of them, as for a node that has just gone.
+        It took none at all, as too large.
     """
-    ids = list(grid.push_messages(messages))
-    if len(ids) != len(messages) or None in ids:
+    ids = list(grid.push_messages(messages)) if messages else []
+    if len(ids) != len(messages):
         raise NodesMissingError(
-            f"{what}: the SuperLink took {len([i for i in ids if i])} of {len(messages)} messages; "
-            "is a node gone, or a message too large?"
+            f"{what}: the SuperLink took none of {len(messages)} messages: they are too large"
         )
-    return dict(zip(ids, messages, strict=True))
+    pairs = list(zip(ids, messages, strict=True))
+    refused = [message for key, message in pairs if not key]
+    return {key: message for key, message in pairs if key}, refused
 
 
 def pull(
     grid: Grid,
-    sent: dict[str, Message],
+    sent: Sent,
     *,
     timeout: float,
     largest: Callable[[], int],
     what: str,
+    names: dict[str, str] | None = None,
+    comeback: Comeback | None = None,
 ) -> Iterator[Message]:
-    """Yield a reply for every message sent.
+    """Yield one reply for every node that a message was sent to.
 
     Parameters
     ----------
@@ -91,6 +100,10 @@ def pull(
         so that the server does not hold all of them.
     what : str
         What is waited for, such as ``round 3``, for the log.
+    names : dict of str to str, optional
+        The nodes' names by message id; gets those of messages that are sent again.
+    comeback : Comeback, optional
+        Finds the nodes that were gone and are back: they are asked again.
 
     Yields
     ------
@@ -98,30 +111,72 @@ def pull(
         In order of arrival. For a node that did not answer in time, an error message with the
         code :data:`NO_ANSWER`.
     """
-    started = said = time.monotonic()
-    waiting = dict(sent)
+    names = names if names is not None else {}
+    for key, message in sent.items():
+        names.setdefault(key, str(message.metadata.dst_node_id))
+    waiting, unanswered = dict(sent), {names[key]: message for key, message in sent.items()}
+    report = _Report(what, timeout, len(unanswered))
     backoff = Backoff()
-    while waiting:
+    while unanswered:
         fresh = False
         for ids in _batches(list(waiting), max(1, _PULLED_AT_ONCE // max(1, largest()))):
             for reply in grid.pull_messages(ids):
-                if waiting.pop(reply.metadata.reply_to_message_id, None) is not None:
-                    fresh = True
-                    yield reply
-        now = time.monotonic()
-        left = started + timeout - now
-        if not waiting or left <= 0:
+                key = reply.metadata.reply_to_message_id
+                if waiting.pop(key, None) is None or names[key] not in unanswered:
+                    continue  # the second answer of a node that was asked twice
+                if comeback is not None and comeback.takes(names[key], reply):
+                    continue
+                del unanswered[names[key]]
+                fresh = True
+                yield reply
+        if comeback is not None:
+            again, _ = push(grid, comeback.messages(unanswered), what)
+            waiting.update(again)
+            names.update({key: comeback.name(message) for key, message in again.items()})
+        left = report.left()
+        if not unanswered or left <= 0:
             break
-        if now - said > _SAY_EVERY:
-            said = now
-            answered = f"{len(sent) - len(waiting)} of {len(sent)} nodes have answered"
-            logger.info("%s: %s, %.0f s of %.0f s", what, answered, now - started, timeout)
+        report.say(unanswered)
         if fresh:
             backoff.reset()
         backoff.sleep(left)
-    for message in waiting.values():
+    for message in unanswered.values():
         reason = f"no answer within {timeout:.0f} s"
         yield Message(Error(NO_ANSWER, reason), reply_to=message)
+
+
+class _Report:
+    """Says now and then what is waited for, and how long already."""
+
+    def __init__(self, what: str, timeout: float, count: int) -> None:
+        self._what, self._timeout, self._count = what, timeout, count
+        self._started = self._said = time.monotonic()
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._started + self._timeout - time.monotonic()
+
+    def say(self, unanswered: Iterable[str]) -> None:
+        """Log who is missing, if it is time to."""
+        now = time.monotonic()
+        if now - self._said > _SAY_EVERY:
+            self._said = now
+            missing = list(unanswered)
+            logger.info(
+                "%s: waiting for %d of %d nodes: missing %s, %.0f s of %.0f s",
+                self._what,
+                len(missing),
+                self._count,
+                shortened(missing),
+                now - self._started,
+                self._timeout,
+            )
+
+
+def shortened(names: Sequence[str], most: int = 20) -> str:
+    """Return names with commas between, of many only the first."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _batches(ids: list[str], size: int) -> Iterator[list[str]]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flwr.app import ConfigRecord
+from flwr.app import ConfigRecord, Error, Message
 
+from flame_flwr.engine.comeback import Comeback
 from flame_flwr.engine.exchange import NO_ANSWER, pull, push
 from flame_flwr.engine.failure import Failure
-from flame_flwr.engine.hello import say_hello
+from flame_flwr.engine.hello import check_states, greet, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
+from flame_flwr.flower import runtime
 from flame_flwr.payload import encode, from_record, to_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from flwr.app import Message
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
+    from flame_flwr.engine.hello import Greeting
     from flame_flwr.payload import Payload
     from flame_flwr.strategies.star import StarStrategy
 
@@ -39,6 +42,10 @@ class GridLink:
         Which nodes to wait for, and how long.
     train_config, evaluate_config : ConfigRecord
         What the caller wants in every message's config.
+    session : str
+        The analysis's own id.
+    after : dict of str to int, optional
+        The nodes of an analysis that goes on, with the rounds they go on after.
 
     Attributes
     ----------
@@ -53,7 +60,11 @@ class GridLink:
         settings: RunSettings,
         train_config: ConfigRecord,
         evaluate_config: ConfigRecord,
+        session: str,
+        after: Mapping[str, int] | None = None,
     ) -> None:
+        self.session = session
+        self._after = after
         self.addresses: dict[str, int] = {}
         self._strategy = strategy
         self._grid = grid
@@ -65,7 +76,11 @@ class GridLink:
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
         """Wait for the expected nodes and ask each who it is; see :func:`say_hello`."""
-        greetings = say_hello(self._grid, self._settings)
+        settings = self._settings
+        if self._after is not None:
+            settings = replace(settings, nodes=tuple(self._after))
+        greetings = say_hello(self._grid, settings, self.session)
+        check_states(greetings, self._after or {}, resumable=bool(settings.checkpoint))
         self.addresses = {greeting.name: greeting.address for greeting in greetings}
         return tuple(self.addresses), all(greeting.evaluates for greeting in greetings)
 
@@ -103,18 +118,36 @@ class GridLink:
 
     def _exchange(self, messages: Iterable[Message], what: str) -> Iterator[Message]:
         names = {address: name for name, address in self.addresses.items()}
-        sent = push(self._grid, list(messages), what)
-        self._asked = {
-            key: names.get(message.metadata.dst_node_id, str(message.metadata.dst_node_id))
-            for key, message in sent.items()
-        }
-        return pull(
+        messages = list(messages)
+        comeback = self._comeback(messages, what)
+        sent, refused = push(self._grid, messages, what)
+
+        def name(message: Message) -> str:
+            address = message.metadata.dst_node_id
+            return names.get(address, str(address))
+
+        self._asked = {key: name(message) for key, message in sent.items()}
+        for message in refused:
+            self._asked[message.metadata.message_id] = name(message)
+            yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
+        yield from pull(
             self._grid,
             sent,
             timeout=self._settings.round_timeout,
             largest=lambda: self._largest,
             what=what,
+            names=self._asked,
+            comeback=comeback,
         )
+
+    def _comeback(self, messages: list[Message], what: str) -> Comeback | None:
+        if self._settings.on_failure != "wait" or runtime() == "process":
+            return None
+
+        def greet_new(addresses: Sequence[int]) -> dict[int, Greeting]:
+            return greet(self._grid, addresses, self._settings.node_timeout, self.session)
+
+        return Comeback(self._grid, self.addresses, messages, greet_new, what)
 
     def _read(self, message: Message, record: str) -> Reply:
         # Flower answers itself for a node that is gone: only the message asked tells which.

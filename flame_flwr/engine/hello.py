@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr import __version__
-from flame_flwr.engine.exchange import Backoff, pull, push
+from flame_flwr.engine.exchange import Backoff, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.flower import HELLO
@@ -20,13 +21,13 @@ from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
 
-__all__ = ["Greeting", "natural_order", "say_hello"]
+__all__ = ["Greeting", "check_states", "greet", "natural_order", "say_hello"]
 
 _SAY_EVERY = 15.0
 _LONGEST_NAME = 200
@@ -48,6 +49,10 @@ class Greeting:
         How many nodes its simulation has; 0 on a deployment.
     failure : Failure or None
         Why it cannot take part.
+    keeps_state : bool
+        Whether its analyzer outlives its SuperNode.
+    states : tuple of int
+        The rounds after which it has kept this analysis's analyzer on disk.
     """
 
     address: int
@@ -55,12 +60,23 @@ class Greeting:
     evaluates: bool = False
     partitions: int = 0
     failure: Failure | None = None
+    keeps_state: bool = False
+    states: tuple[int, ...] = ()
 
 
-def say_hello(grid: Grid, settings: RunSettings) -> list[Greeting]:
+def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Greeting]:
     """Wait for the expected nodes and return their greetings in participant order.
 
     Flower starts a ServerApp before its nodes are registered, so every run begins here.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's.
+    settings : RunSettings
+        Which nodes to wait for, and how long.
+    session : str
+        The analysis's own id, under which nodes keep their analyzers; empty to keep nothing.
 
     Raises
     ------
@@ -79,7 +95,7 @@ def say_hello(grid: Grid, settings: RunSettings) -> list[Greeting]:
         left = started + limit - time.monotonic()
         new = [address for address in grid.get_node_ids() if address not in greeted]
         if new:
-            greeted.update(_greet(grid, new, max(left, 1.0)))
+            greeted.update(greet(grid, new, max(left, 1.0), session))
             backoff.reset()
         state = _still_missing(list(greeted.values()), settings)
         if not state:
@@ -105,13 +121,28 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-def _greet(grid: Grid, addresses: Sequence[int], timeout: float) -> dict[int, Greeting]:
-    config = ConfigRecord({"wire": WIRE_VERSION})
+def greet(
+    grid: Grid, addresses: Sequence[int], timeout: float, session: str
+) -> dict[int, Greeting]:
+    """Say hello to nodes and return what they said, by their addresses.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's.
+    addresses : sequence of int
+        Flower's ids of the nodes.
+    timeout : float
+        Seconds.
+    session : str
+        The analysis's own id.
+    """
+    config = ConfigRecord({"wire": WIRE_VERSION, "framework": __version__, "session": session})
     messages = [
         Message(RecordDict({"getpropertiesins.config": config}), address, HELLO)
         for address in addresses
     ]
-    sent = push(grid, messages, "hello")
+    sent, _ = push(grid, messages, "hello")  # who is refused has gone again, and may return
     address_of = {key: message.metadata.dst_node_id for key, message in sent.items()}
     greetings = {}
     for reply in pull(grid, sent, timeout=timeout, largest=lambda: 1, what="hello"):
@@ -135,14 +166,89 @@ def _greeting(address: int, reply: Message) -> Greeting:
         text = f"a node's name is printable, of at most {_LONGEST_NAME} characters, and not "
         failure = Failure("a wrong name", text=text + f"{AGGREGATOR_ID!r}")
         return Greeting(address, str(address), partitions=partitions, failure=failure)
-    if said.get("wire") != WIRE_VERSION:
-        theirs, ours = said.get("framework", "an unknown version"), __version__
-        text = (
-            f"it runs flame-flwr {theirs} (wire {said.get('wire')}), the server runs {ours} "
-            f"(wire {WIRE_VERSION}): install the same version on both"
-        )
+    text = _differs(said)
+    if text:
         return Greeting(address, name, failure=Failure("versions differ", text=text))
-    return Greeting(address, name, bool(said.get("evaluates")), partitions)
+    return Greeting(
+        address,
+        name,
+        bool(said.get("evaluates")),
+        partitions,
+        keeps_state=bool(said.get("keeps-state")),
+        states=_numbers(said.get("states")),
+    )
+
+
+def check_states(
+    greetings: Iterable[Greeting], after: Mapping[str, int], *, resumable: bool
+) -> None:
+    """See that every node still has the analyzer that it goes on with.
+
+    Parameters
+    ----------
+    greetings : iterable of Greeting
+        Of the nodes that take part.
+    after : dict of str to int
+        The rounds that they go on after; empty for an analysis that begins.
+    resumable : bool
+        Whether another run may have to go on with the analysis: a warning names the nodes that
+        keep nothing for it.
+
+    Raises
+    ------
+    NodeFailedError
+        A node has it no more.
+    """
+    forgetful, lines = [], []
+    for greeting in greetings:
+        round_before = after.get(greeting.name, 0)
+        if round_before and round_before not in greeting.states:
+            why = "it was cleaned" if greeting.keeps_state else "it has no `state-dir`"
+            lines.append(f"  {greeting.name}: no analyzer of round {round_before}; {why}")
+        if resumable and not greeting.keeps_state and not greeting.partitions:
+            forgetful.append(greeting.name)
+    if lines:
+        text = "\n".join(lines)
+        raise NodeFailedError(
+            f"the analysis cannot go on, {len(lines)} nodes have lost their part of it:\n{text}\n"
+            "Start it anew, without resume and with another `checkpoint`"
+        )
+    if forgetful:
+        logger.warning(
+            "these nodes have no `state-dir`, so the analysis could not be resumed after a round: "
+            "%s",
+            shortened(forgetful),
+        )
+
+
+def _differs(said: Mapping[str, Any]) -> str:
+    """Say who must upgrade where wire or framework versions differ; '' where they do not."""
+    wire, theirs = said.get("wire"), str(said.get("framework", ""))
+    if wire == WIRE_VERSION and _release(theirs) == _release(__version__):
+        return ""
+    node_is_older = (wire if isinstance(wire, int) else 0, _release(theirs)) < (
+        WIRE_VERSION,
+        _release(__version__),
+    )
+    who, what = ("this node", __version__) if node_is_older else ("the server", theirs)
+    return (
+        f"it runs flame-flwr {theirs or 'of an unknown version'} (wire {wire}), the server runs "
+        f"{__version__} (wire {WIRE_VERSION}): {who} must be upgraded to {what}"
+    )
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """Return major and minor version: what may differ behind them changes no number."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+def _numbers(text: object) -> tuple[int, ...]:
+    try:
+        numbers = json.loads(text) if isinstance(text, str) else []
+    except ValueError:
+        return ()
+    listed = numbers if isinstance(numbers, list) else []
+    return tuple(number for number in listed if isinstance(number, int))
 
 
 def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
@@ -150,7 +256,7 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     nodes = settings.nodes
     simulated = max((greeting.partitions for greeting in greeted), default=0)
     failed = any(greeting.failure and _is_meant(greeting, nodes) for greeting in greeted)
-    if failed and not simulated and settings.on_failure == "abort":
+    if failed and not simulated and settings.on_failure != "skip":
         return ""
     if isinstance(nodes, tuple):
         here = {greeting.name for greeting in greeted}
@@ -184,7 +290,7 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
     if failed:
         lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
         left = len(chosen) - len(failed)
-        if settings.on_failure == "abort" or left < min(settings.min_nodes, len(chosen)):
+        if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
             raise NodeFailedError(f"before round 1, {len(failed)} nodes cannot take part:\n{lines}")
         logger.warning("going on without:\n%s", lines)
     return [greeting for greeting in chosen if not greeting.failure]

@@ -71,6 +71,8 @@ class RunRecord:
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
+    resumed_after : int
+        The round after which the run went on with a checkpoint's analysis; 0 for a new one.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -81,6 +83,22 @@ class RunRecord:
     converged: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
+    resumed_after: int = 0
+
+    def progress(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the record."""
+        return {
+            "history": self.history,
+            "failures": self.failures,
+            "aggregate": self.aggregate,
+        }
+
+    def go_on(self, progress: dict[str, Any]) -> None:
+        """Take over the record of the run before this one."""
+        self.history = progress["history"]
+        self.failures = progress["failures"]
+        self.aggregate = progress["aggregate"]
+        self.resumed_after = len(self.history)
 
     def release(self, mechanism: Laplace | None) -> None:
         """Noise the result where the model says so, and say what it cost."""
@@ -98,6 +116,7 @@ class RunRecord:
         return {
             "nodes": self.nodes,
             "rounds": len(self.history),
+            "resumed_after": self.resumed_after,
             "converged": self.converged,
             "reason": self.history[-1].reason if self.history else "",
             "evaluations": self.evaluations if self.privacy is None else {},

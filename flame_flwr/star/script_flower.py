@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients.app import noted
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, NodeFailedError
@@ -49,7 +50,7 @@ class ScriptClientApp(ClientApp):
         try:
             script = _loaded(context)
         except (Exception, SystemExit) as error:
-            return ClientApp(partial(_unloaded, error))(message, context)
+            return noted(ClientApp(partial(_unloaded, error)), message, context)
         with script.world.entered():
             return script.model.client_app(message, context)
 

@@ -279,9 +279,9 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
     state_dir : str
         Where the node keeps data across analyses.
     """
-    from flame_flwr.clients import state
+    from flame_flwr.clients.state import NodeState
 
-    name = f"node-{ask.node}"
+    name, state = f"node-{ask.node}", NodeState(context)
     watch.node, watch.round = name, ask.round
     try:
         store = open_store(state_dir, "project", name, where="this node's config")
@@ -289,14 +289,14 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
         node = Node(subject.plan, Identity(name, ask.analyzers), data, store)
         if ask.kind == "evaluation":
             assert ask.aggregate is not None
-            state.restore(context, ask.round + 1, node, first=False)
+            state.restore(node, ask.round)
             return Answer(scores=node.evaluate(ask.aggregate, ask.round))
-        state.restore(context, ask.round, node, first=ask.round == 1)
+        state.restore(node, ask.round - 1)
         payload = node.round(ask.round, ask.aggregate)
     except BaseException as error:
         return Answer(trouble=Trouble.of(error, watch))
     try:
-        state.save(context, ask.round + 1, node)
+        state.save(node, ask.round, ask.round - 1)
     except Exception as error:
         return Answer(trouble=replace(Trouble.of(error, watch), kind="unsaved"))
     return Answer(payload, context=context)

@@ -32,7 +32,7 @@ class Marks(StarClient):
 
 
 def train(app, context, number):
-    config = {"round": number, "analyzers": json.dumps(["node-0"])}
+    config = {"round": number, "after": number - 1, "analyzers": json.dumps(["node-0"])}
     content = {
         "fitins.parameters": to_record(encode(number)),
         "fitins.config": ConfigRecord(config),

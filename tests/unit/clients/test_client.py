@@ -113,6 +113,8 @@ def test_hello_tells_who_the_node_is_and_nothing_of_its_data(context, data_folde
         "wire": WIRE_VERSION,
         "evaluates": False,
         "partitions": 0,
+        "keeps-state": False,
+        "states": "[]",
     }
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import SGDClassifier
 
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients import client as client_module
-from flame_flwr.errors import ModelError, NodeFailedError
+from flame_flwr.errors import DataError, ModelError, NodeFailedError
 from flame_flwr.payload import decode, encode, from_arrays, to_arrays
 from flame_flwr.star import StarAnalyzer
 
@@ -26,18 +26,23 @@ class Process:
         client_module._LOADED.clear()
         return StarClient(self.plan, self.context)
 
-    def config(self, number, greeted):
+    def config(self, number, greeted, after):
         everyone = {} if greeted else {"analyzers": json.dumps(["node-0", "7"])}
-        return {"round": number, **everyone}
+        return {"round": number, "session": "abc", **everyone} | (
+            {} if after is None else {"after": after}
+        )
 
-    def fit(self, number, aggregate=None, *, greeted=None):
+    def hello(self, session="abc"):
+        return self.client().get_properties({"session": session})
+
+    def fit(self, number, aggregate=None, *, greeted=None, after=None):
         greeted = number > 1 if greeted is None else greeted
-        config = self.config(number, greeted)
+        config = self.config(number, greeted, after)
         arrays, _, _ = self.client().fit(to_arrays(encode(aggregate)), config)
         return decode(from_arrays(arrays))
 
     def evaluate(self, number, aggregate, *, greeted=True):
-        arguments = to_arrays(encode(aggregate)), self.config(number, greeted)
+        arguments = to_arrays(encode(aggregate)), self.config(number, greeted, None)
         return self.client().evaluate(*arguments)[2]
 
 
@@ -101,14 +106,17 @@ def test_evaluation_of_a_node_that_never_answered_starts_from_a_new_analyzer(con
 def test_a_node_that_missed_rounds_goes_on_from_its_last_with_the_runs_count(context):
     node = Process(Counter, context())
     node.fit(1)
-    assert node.fit(4, 5) == [6, (0, None), (3, 5)]
+    assert node.fit(4, 5, after=1) == [6, (0, None), (3, 5)]
     assert node.fit(5, 5) == [11, (0, None), (3, 5), (4, 5)]
 
 
-def test_a_node_whose_first_answer_was_lost_goes_on_from_it(context):
+def test_a_round_whose_answer_was_not_counted_has_not_been(context):
     node = Process(Counter, context())
     node.fit(1)
-    assert node.fit(2, 10, greeted=False) == [11, (0, None), (1, 10)]
+    assert node.fit(2, 10, greeted=False, after=0) == [10, (1, 10)]
+    node.fit(3, 100, after=2)
+    node.fit(4, 1000, after=2)
+    assert node.fit(5, 5, after=2) == [15, (1, 10), (4, 5)]
 
 
 def test_a_node_that_joins_late_starts_new_with_the_runs_count(context):
@@ -144,11 +152,11 @@ def test_a_failed_round_changes_nothing(context):
     assert node.fit(2, 10) == [11, (0, None), (1, 10)]
 
 
-def test_only_the_states_of_the_last_two_rounds_are_kept(context):
+def test_only_the_state_of_the_round_and_the_one_it_came_from_are_kept(context):
     node = Process(Counter, context())
     for number in range(1, 13):
         node.fit(number, 1)
-    assert sorted(node.context.state["flame_flwr.states"], key=int) == ["12", "13"]
+    assert sorted(node.context.state["flame_flwr.states"], key=int) == ["11", "12"]
 
 
 def test_the_result_is_not_kept_with_the_state(context):
@@ -167,6 +175,105 @@ def test_state_is_of_one_run_and_one_node(context):
     a.fit(1)
     a.fit(2, 10)
     assert b.fit(1) == [1, (0, None)]
+
+
+# ---- what outlives the SuperNode ------------------------------------------------------------
+
+
+@pytest.fixture
+def restarted(context, tmp_path, monkeypatch):
+    """Nodes of a deployment with one ``state-dir``; each has lost what was in memory."""
+    monkeypatch.setattr(client_module, "runtime", lambda: "deployment")
+    config = {"name": "a", "state-dir": str(tmp_path / "state"), "data": "random:random"}
+
+    def restart(run_id=1, analyzer=Counter, **node_config):
+        return Process(analyzer, context({**config, **node_config}, run_id=run_id))
+
+    return restart
+
+
+def test_a_restarted_node_goes_on_from_its_state_dir(restarted):
+    assert json.loads(restarted().hello()["states"]) == []
+    assert restarted().fit(1) == [1, (0, None)]
+    assert restarted().fit(2, 10) == [11, (0, None), (1, 10)]
+    assert restarted().fit(2, 10) == [11, (0, None), (1, 10)]
+    assert restarted().evaluate(2, 0)["sum"] == 1011
+    assert json.loads(restarted().hello()["states"]) == [1, 2]
+
+
+def test_a_restarted_node_without_a_state_dir_refuses_to_go_on(restarted):
+    restarted(**{"state-dir": ""}).fit(1)
+    with pytest.raises(NodeFailedError, match="has no `state-dir` in its config"):
+        restarted(**{"state-dir": ""}).fit(2, 10)
+
+
+def test_a_state_dir_that_was_cleaned_is_told_from_none(restarted, tmp_path):
+    restarted().fit(1)
+    for file in (tmp_path / "state").rglob("*.state"):
+        file.unlink()
+    with pytest.raises(NodeFailedError, match="its `state-dir` was cleaned"):
+        restarted().fit(2, 10)
+
+
+def test_a_damaged_state_is_refused(restarted, tmp_path):
+    restarted().fit(1)
+    [file] = (tmp_path / "state").rglob("*.state")
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(NodeFailedError, match="after round 1 cannot be read"):
+        restarted().fit(2, 10)
+
+
+def test_what_is_kept_is_this_users_alone(restarted, tmp_path):
+    restarted().fit(1)
+    paths = [tmp_path / "state", *(tmp_path / "state").rglob("*")]
+    modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in paths}
+    assert modes == {
+        "state": 0o700,
+        "state/analyses": 0o700,
+        "state/analyses/abc": 0o700,
+        "state/analyses/abc/a": 0o700,
+        "state/analyses/abc/a/run.json": 0o600,
+        "state/analyses/abc/a/after-00000001.state": 0o600,
+    }
+
+
+def test_two_nodes_and_two_analyses_do_not_see_each_other(restarted):
+    restarted().fit(1)
+    assert json.loads(restarted().hello("another")["states"]) == []
+    assert json.loads(restarted(name="b").hello()["states"]) == []
+    assert restarted(name="b").fit(1) == [1, (0, None)]
+
+
+def test_a_run_that_goes_on_with_an_analysis_takes_it_from_the_one_before(restarted):
+    restarted(run_id=1).hello()
+    restarted(run_id=1).fit(1)
+    assert json.loads(restarted(run_id=2).hello()["states"]) == [1]
+    for answer in (lambda old: old.fit(2, 10), lambda old: old.fit(1)):
+        with pytest.raises(NodeFailedError, match="another run has gone on with this analysis"):
+            answer(restarted(run_id=1))
+    everyone = {"greeted": False, "after": 1}
+    assert restarted(run_id=2).fit(2, 10, **everyone) == [11, (0, None), (1, 10)]
+
+
+def test_hello_again_in_the_same_run_forgets_nothing(restarted):
+    restarted().hello()
+    restarted().fit(1)
+    restarted().hello()
+    assert restarted().fit(2, 10) == [11, (0, None), (1, 10)]
+
+
+def test_a_full_state_dir_fails_the_round_and_the_state_before_it_counts(restarted, monkeypatch):
+    restarted().fit(1)
+
+    def full(path, parts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flame_flwr.data.store_files.write_whole", full)
+    with pytest.raises(DataError, match="cannot be written"):
+        restarted().fit(2, 10)
+    monkeypatch.undo()
+    monkeypatch.setattr(client_module, "runtime", lambda: "deployment")
+    assert restarted().fit(2, 10) == [11, (0, None), (1, 10)]
 
 
 # ---- what users keep in themselves ----------------------------------------------------------

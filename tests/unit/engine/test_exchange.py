@@ -54,7 +54,8 @@ def names(replies):
 
 
 def exchange(grid, timeout=5.0, largest=lambda: 1):
-    return pull(grid, push(grid, hellos(grid), "hello"), timeout=timeout, largest=largest, what="x")
+    sent, _ = push(grid, hellos(grid), "hello")
+    return pull(grid, sent, timeout=timeout, largest=largest, what="x")
 
 
 def test_every_message_gets_its_reply():
@@ -77,7 +78,7 @@ def test_only_what_is_still_missing_is_asked_for():
 
 def test_replies_know_which_message_they_answer():
     with HesitantGrid(3, hold={1: 1}) as grid:
-        sent = push(grid, hellos(grid), "hello")
+        sent, _ = push(grid, hellos(grid), "hello")
         for reply in pull(grid, sent, timeout=5.0, largest=lambda: 1, what="x"):
             asked = sent[reply.metadata.reply_to_message_id].metadata.dst_node_id
             assert said(reply) == f"node-{asked - 1}"
@@ -154,13 +155,21 @@ class RefusingGrid(HesitantGrid):
         return [ids[0], None, *ids[2:]]
 
 
-def test_a_message_that_is_not_taken_is_an_error_that_says_what_may_be_wrong():
-    with RefusingGrid(3) as grid, pytest.raises(NodesMissingError) as raised:
-        push(grid, hellos(grid), "round 4")
-    text = str(raised.value)
-    assert text.startswith("round 4: the SuperLink took 2 of 3 messages")
-    assert "gone" in text
-    assert "too large" in text
+def test_a_message_that_is_not_taken_is_told_from_those_that_are():
+    with RefusingGrid(3) as grid:
+        messages = hellos(grid)
+        sent, refused = push(grid, messages, "round 4")
+    assert list(sent.values()) == [messages[0], messages[2]]
+    assert refused == [messages[1]]
+
+
+def test_messages_too_large_for_the_superlink_are_an_error(monkeypatch):
+    with HesitantGrid(3) as grid:
+        monkeypatch.setattr(grid, "push_messages", lambda messages: [])
+        with pytest.raises(NodesMissingError) as raised:
+            push(grid, hellos(grid), "round 4")
+    text = "round 4: the SuperLink took none of 3 messages: they are too large"
+    assert str(raised.value) == text
 
 
 def test_after_a_reply_the_next_is_soon_asked_for_again(monkeypatch):

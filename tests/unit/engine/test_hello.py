@@ -220,7 +220,7 @@ def test_a_node_of_another_wire_version_is_refused_with_both_versions():
     assert "before round 1, 1 nodes cannot take part" in text
     assert "old: versions differ: it runs flame-flwr 9.9 (wire 99)" in text
     assert f"the server runs {__version__} (wire {WIRE_VERSION})" in text
-    assert "install the same version on both" in text
+    assert "the server must be upgraded to 9.9" in text
 
 
 def test_all_nodes_that_cannot_take_part_are_listed_with_their_reasons():
@@ -296,7 +296,7 @@ def test_a_node_that_runs_another_app_is_refused():
     grid._apps[2] = ClientApp(foreign_node)
     with pytest.raises(NodeFailedError) as raised:
         hello(grid, nodes=2)
-    assert "2: versions differ: it runs flame-flwr an unknown version" in str(raised.value)
+    assert "2: versions differ: it runs flame-flwr of an unknown version" in str(raised.value)
 
 
 def test_a_node_that_flower_answers_for_is_refused_with_flowers_reason():

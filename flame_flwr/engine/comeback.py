@@ -1,0 +1,128 @@
+"""``on-failure = "wait"``: find the nodes that were gone and are back, and ask them again.
+
+A client process that dies gives an error after about a minute, and so does a SuperNode. One that
+starts again within that minute gives none: its message is lost, and only the time of its
+activation tells. A SuperNode without a key of its own comes back under another address.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from flwr.app import Message
+
+from flame_flwr.flower import GONE, activations
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+
+    from flwr.serverapp import Grid
+
+    from flame_flwr.engine.hello import Greeting
+
+__all__ = ["Comeback"]
+
+_LOOK_EVERY = 1.0
+_MOST_TIMES = 5
+"""How often a node is asked in one exchange: code that kills its process would do it again."""
+
+
+class Comeback:
+    """Minds the nodes of one exchange.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's.
+    addresses : dict of str to int
+        The nodes' addresses by name; a node that comes back under another one is entered.
+    messages : iterable of Message
+        What each node was sent.
+    greet : callable
+        Says hello to addresses; for those that were not there before.
+    what : str
+        Such as ``round 3``, for the log.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        addresses: dict[str, int],
+        messages: Iterable[Message],
+        greet: Callable[[Sequence[int]], Mapping[int, Greeting]],
+        what: str,
+    ) -> None:
+        self._grid = grid
+        self._addresses = addresses
+        self._greet = greet
+        self._what = what
+        by_address = {message.metadata.dst_node_id: message for message in messages}
+        self._messages = {
+            name: by_address[address]
+            for name, address in addresses.items()
+            if address in by_address
+        }
+        self._since = activations(grid)
+        self._known = set(addresses.values()) | set(self._since)
+        self._lost: set[str] = set()
+        self._times: dict[str, int] = {}
+        self._looked = time.monotonic()
+
+    def takes(self, name: str, reply: Message) -> bool:
+        """Tell whether this reply says that the node is gone, and the node is waited for."""
+        gone = reply.has_error() and reply.error.code in GONE
+        if not gone or self._times.get(name, 1) >= _MOST_TIMES:
+            return False
+        if name not in self._lost:
+            logger.warning("%s: node %s is gone; waiting for it", self._what, name)
+        self._lost.add(name)
+        return True
+
+    def messages(self, unanswered: Container[str]) -> list[Message]:
+        """Return new messages for the nodes that are back since the last look."""
+        if time.monotonic() - self._looked < _LOOK_EVERY:
+            return []
+        self._looked = time.monotonic()
+        online = activations(self._grid)
+        self._find_new(set(online) - self._known)
+        again = []
+        for name in self._messages:
+            address = self._addresses[name]
+            if name not in unanswered or address not in online:
+                continue
+            restarted = online[address] != self._since.get(address, online[address])
+            if name in self._lost or restarted:
+                again.append(self._again(name, address))
+                self._since[address] = online[address]
+        return again
+
+    def name(self, message: Message) -> str:
+        """Return the name of the node that a message goes to."""
+        address = message.metadata.dst_node_id
+        return next(name for name, known in self._addresses.items() if known == address)
+
+    def _again(self, name: str, address: int) -> Message:
+        logger.warning("%s: node %s is back; asking it again", self._what, name)
+        self._lost.discard(name)
+        self._times[name] = self._times.get(name, 1) + 1
+        first = self._messages[name]
+        return Message(
+            first.content,
+            address,
+            first.metadata.message_type,
+            ttl=first.metadata.ttl,
+            group_id=first.metadata.group_id,
+        )
+
+    def _find_new(self, addresses: set[int]) -> None:
+        """Say hello to nodes that were not there before: one of them may be one that was gone."""
+        if not addresses:
+            return
+        self._known |= addresses
+        for address, greeting in self._greet(sorted(addresses)).items():
+            name = greeting.name
+            if greeting.failure is None and name in self._messages:
+                self._addresses[name] = address
+                self._lost.add(name)

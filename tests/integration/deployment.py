@@ -1,0 +1,139 @@
+"""A real Flower deployment on 127.0.0.1: SuperLink and SuperNodes, to be killed and restarted."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from flame_flwr.engine.submit import Federation, free_port, submit
+
+PROGRAMS = Path(sys.executable).parent
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+}
+
+
+class Deployment:
+    """One SuperLink and its SuperNodes, with an ``FLWR_HOME`` of their own.
+
+    Every program is a process group of its own, and is killed by its own id.
+    """
+
+    def __init__(self, folder, name="hospitals"):
+        self.folder = folder
+        self.name = name
+        self.port = free_port()
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        (self.home / "config.toml").write_text(
+            f'[superlink.{name}]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
+        )
+        path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", "")])
+        self.environment = {**os.environ, **QUIET, "FLWR_HOME": str(self.home), "PATH": path}
+        self.processes = {}
+        self.configs = {}
+
+    def __enter__(self):
+        self.start_superlink()
+        return self
+
+    def __exit__(self, *error):
+        for name in list(self.processes):
+            self.kill(name)
+
+    @property
+    def federation(self):
+        environment = {key: self.environment[key] for key in (*QUIET, "FLWR_HOME")}
+        return Federation(self.name, environment)
+
+    def start_superlink(self):
+        self._start(
+            "superlink",
+            *("flower-superlink", "--insecure", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--database", str(self.folder / "superlink.db")),
+            "--disable-runtime-dependency-installation",
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.processes["superlink"].poll() is None:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=2).is_success:
+                    return
+            time.sleep(0.1)
+        raise TimeoutError(f"the SuperLink did not start:\n{self.log('superlink')}")
+
+    def start_node(self, name, **config):
+        """Start a SuperNode; without a config, with the one it had before."""
+        config = {key.replace("_", "-"): value for key, value in config.items()}
+        config = self.configs.setdefault(name, {"name": name, **config})
+        pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
+        self._start(
+            name,
+            *("flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{self.port}"),
+            *("--port", str(free_port()), "--node-config", pairs),
+        )
+
+    def _start(self, name, program, *arguments):
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [PROGRAMS / program, *arguments],
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+
+    def kill(self, name, how=signal.SIGKILL):
+        """End a program and everything it has started."""
+        process = self.processes.pop(name)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=30)
+
+    def children(self, name, program):
+        """Return the ids of processes of a program that another has started."""
+        group = os.getpgid(self.processes[name].pid)
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, ValueError):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if os.getpgid(int(entry.name)) == group and program in command:
+                    found.append(int(entry.name))
+        return found
+
+    def log(self, name):
+        """Return what a program has printed, without colours."""
+        path = self.folder / f"{name}.log"
+        text = path.read_text(errors="replace") if path.exists() else ""
+        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+    def logs(self):
+        """Return the last lines of every program, to be shown when a test fails."""
+        names = sorted(path.stem for path in self.folder.glob("*.log"))
+        return "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in names)
+
+    def run(self, app, on_line=None, **config):
+        """Run an app; return whether it succeeded and its log."""
+        lines = []
+
+        def heard(line):
+            lines.append(line)
+            if on_line is not None:
+                on_line(line)
+
+        config = {key.replace("_", "-"): value for key, value in config.items()}
+        ended = submit(app, self.federation, config, on_line=heard)
+        return ended, "\n".join(lines)

@@ -1,0 +1,166 @@
+"""Failures on a real deployment, each caused for real: nothing is lost, nothing hangs.
+
+One deployment of three SuperNodes serves all tests of the file, as Flower takes a minute to
+notice that a process has died.
+"""
+
+import json
+import os
+import pickle
+import signal
+import threading
+import time
+
+import pytest
+from deployed_app import VALUES, expected, write_app
+from deployment import Deployment
+
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deployment")
+    with Deployment(folder) as made:
+        for name, value in VALUES.items():
+            data = folder / name
+            data.mkdir()
+            (data / "folder").write_text(str(data))
+            (data / "value").write_text(str(value))
+            made.start_node(
+                name,
+                data=str(data),
+                state_dir=str(folder / f"state-{name}"),
+                audit_log=str(folder / f"audit-{name}.jsonl"),
+            )
+        yield made
+
+
+@pytest.fixture
+def study(deployment, tmp_path):
+    """The app, and what a test does with the nodes of its deployment."""
+    made = Study(deployment, tmp_path)
+    yield made
+    for name in VALUES:
+        for file in made.files(name):
+            file.unlink(missing_ok=True)
+        if name not in deployment.processes:
+            deployment.start_node(name)
+
+
+class Study:
+    def __init__(self, deployment, folder):
+        self.deployment = deployment
+        self.folder = folder
+        self.app = write_app(folder / "app", "study", rounds=ROUNDS)
+        self.results = folder / "results"
+
+    def run(self, **config):
+        config = {"results": str(self.results), "project_id": "p", **config}
+        del config["project_id"]
+        return self.deployment.run(self.app, **config)
+
+    def begin(self, **config):
+        """Run in a thread; returns how to get the outcome."""
+        outcome = []
+        thread = threading.Thread(target=lambda: outcome.append(self.run(**config)))
+        thread.start()
+
+        def end():
+            thread.join(timeout=300)
+            assert not thread.is_alive(), self.deployment.logs()
+            return outcome[0]
+
+        return end
+
+    def files(self, name):
+        data = self.deployment.folder / name
+        return [*data.glob("*.hold"), *data.glob("*.reached"), *data.glob("fail-*")]
+
+    def hold(self, name, place):
+        (self.deployment.folder / name / f"{place}.hold").touch()
+
+    def release(self, name, place):
+        (self.deployment.folder / name / f"{place}.hold").unlink()
+
+    def reached(self, name, place):
+        """Wait until a node is at a place; return its process."""
+        file = self.deployment.folder / name / f"{place}.reached"
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            if file.exists() and (pid := file.read_text()):
+                file.unlink()
+                return int(pid)
+            time.sleep(0.05)
+        raise TimeoutError(f"{name} did not reach {place}:\n{self.deployment.logs()}")
+
+    def outcome(self):
+        [folder] = self.results.iterdir()
+        return pickle.loads((folder / "means.pkl").read_bytes())
+
+    def record(self):
+        [folder] = self.results.iterdir()
+        return json.loads((folder / "run.json").read_text())
+
+
+def test_an_undisturbed_run_is_the_plain_loop(study):
+    ended, log = study.run()
+    assert ended.succeeded, log + study.deployment.logs()
+    assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
+
+
+def test_an_analyzer_that_raises_ends_the_run_with_its_place_and_no_text(study):
+    (study.deployment.folder / "b" / "fail-2").touch()
+    ended, log = study.run()
+    assert not ended.succeeded
+    assert "node b failed in round 2: ValueError at app.py:" in log
+    for text in (log, json.dumps(study.record())):
+        assert "Maria" not in text
+    assert "Maria Muster, born 1961" in study.deployment.log("b")
+    assert "Traceback" in study.deployment.log("b")
+
+
+def test_skip_goes_on_without_a_failing_node(study):
+    (study.deployment.folder / "b" / "fail-2").touch()
+    ended, log = study.run(on_failure="skip")
+    assert ended.succeeded, log + study.deployment.logs()
+    everyone = ["a", "b", "c"]
+    assert study.outcome() == {
+        "means": expected(ROUNDS, missing={("b", 2)}),
+        "seen": [everyone, ["a", "c"], everyone, everyone],
+    }
+    [failure] = study.record()["failures"]
+    assert (failure["node"], failure["round"]) == ("b", 2)
+
+
+def test_wait_goes_on_where_killed_nodes_were(study):
+    """One client is killed before its state is saved, one after, and one with its SuperNode."""
+    deployment = study.deployment
+    study.hold("a", "round-2")
+    study.hold("b", "saved-2")
+    study.hold("c", "round-2")
+    end = study.begin(on_failure="wait")
+    os.kill(study.reached("a", "round-2"), signal.SIGKILL)
+    os.kill(study.reached("b", "saved-2"), signal.SIGKILL)
+    study.reached("c", "round-2")
+    deployment.kill("c")
+    for name, place in (("a", "round-2"), ("b", "saved-2"), ("c", "round-2")):
+        study.release(name, place)
+    deployment.start_node("c")
+    ended, log = end()
+    assert ended.succeeded, log + deployment.logs()
+    assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
+    assert study.record()["failures"] == []
+
+
+def test_a_late_answer_is_counted_in_no_round(study):
+    study.hold("c", "round-2")
+    end = study.begin(on_failure="skip", round_timeout=12)
+    study.reached("c", "round-2")
+    study.reached("a", "round-3")
+    study.release("c", "round-2")
+    ended, log = end()
+    assert ended.succeeded, log + study.deployment.logs()
+    assert study.outcome()["means"] == expected(ROUNDS, missing={("c", 2)})
+    [failure] = study.record()["failures"]
+    assert "timeout: no answer within 12 s" in failure["why"]
