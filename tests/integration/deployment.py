@@ -48,7 +48,11 @@ class Deployment:
 
     def __exit__(self, *error):
         for name in list(self.processes):
+            children = self.children(name)
             self.kill(name)
+            for pid in children:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     @property
     def federation(self):
@@ -103,16 +107,20 @@ class Deployment:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=30)
 
-    def children(self, name, program):
-        """Return the ids of processes of a program that another has started."""
-        group = os.getpgid(self.processes[name].pid)
-        found = []
+    def children(self, name, program=""):
+        """Return the ids of a program's processes that another has started, at any depth."""
+        parents, found = {}, {}
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, ValueError):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if os.getpgid(int(entry.name)) == group and program in command:
-                    found.append(int(entry.name))
-        return found
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().split(")")[-1].split()[1]
+                )
+                found[int(entry.name)] = (entry / "cmdline").read_text()
+        family = {self.processes[name].pid}
+        for _ in range(10):
+            family |= {pid for pid, parent in parents.items() if parent in family}
+        family.discard(self.processes[name].pid)
+        return [pid for pid in family if program in found.get(pid, "")]
 
     def log(self, name):
         """Return what a program has printed, without colours."""

@@ -15,6 +15,8 @@ import pytest
 from deployed_app import VALUES, expected, write_app
 from deployment import Deployment
 
+from flame_flwr.engine.submit import SubmitError
+
 ROUNDS = 4
 
 
@@ -56,14 +58,19 @@ class Study:
         self.results = folder / "results"
 
     def run(self, **config):
-        config = {"results": str(self.results), "project_id": "p", **config}
-        del config["project_id"]
-        return self.deployment.run(self.app, **config)
+        return self.deployment.run(self.app, results=str(self.results), **config)
 
     def begin(self, **config):
         """Run in a thread; returns how to get the outcome."""
         outcome = []
-        thread = threading.Thread(target=lambda: outcome.append(self.run(**config)))
+
+        def run():
+            try:
+                outcome.append(self.run(**config))
+            except Exception as error:
+                outcome.append((error, ""))
+
+        thread = threading.Thread(target=run)
         thread.start()
 
         def end():
@@ -94,8 +101,12 @@ class Study:
             time.sleep(0.05)
         raise TimeoutError(f"{name} did not reach {place}:\n{self.deployment.logs()}")
 
+    def kill_server_app(self):
+        [pid] = self.deployment.children("superlink", "flwr-serverapp")
+        os.kill(pid, signal.SIGKILL)
+
     def outcome(self):
-        [folder] = self.results.iterdir()
+        [folder] = [path.parent for path in self.results.glob("*/means.pkl")]
         return pickle.loads((folder / "means.pkl").read_bytes())
 
     def record(self):
@@ -164,3 +175,53 @@ def test_a_late_answer_is_counted_in_no_round(study):
     assert study.outcome()["means"] == expected(ROUNDS, missing={("c", 2)})
     [failure] = study.record()["failures"]
     assert "timeout: no answer within 12 s" in failure["why"]
+
+
+def test_resume_goes_on_after_the_server_app_and_the_superlink_have_died(study):
+    """The round that was under way is run again, from the state that it was entered with."""
+    deployment, checkpoint = study.deployment, study.folder / "kept" / "study.checkpoint"
+    study.hold("a", "round-2")
+    end = study.begin(checkpoint=str(checkpoint))
+    study.reached("b", "saved-2")
+    study.reached("a", "round-2")
+    study.kill_server_app()
+    study.release("a", "round-2")
+    ended, _ = end()
+    assert not ended.succeeded
+    study.hold("c", "round-3")
+    end = study.begin(checkpoint=str(checkpoint), resume=True)
+    study.reached("c", "round-3")
+    deployment.kill("superlink")
+    study.release("c", "round-3")
+    lost, _ = end()
+    assert isinstance(lost, SubmitError)
+    deployment.start_superlink()
+    ended, log = study.run(checkpoint=str(checkpoint), resume=True)
+    assert ended.succeeded, log + deployment.logs()
+    assert "going on after round 2" in log
+    assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
+    assert not checkpoint.exists()
+
+
+def test_a_checkpoint_of_another_version_half_a_file_or_a_node_without_its_state_is_refused(study):
+    deployment, checkpoint = study.deployment, study.folder / "study.checkpoint"
+    (deployment.folder / "b" / "fail-2").touch()
+    ended, _ = study.run(checkpoint=str(checkpoint))
+    assert not ended.succeeded
+    (deployment.folder / "b" / "fail-2").unlink()
+    again = {"checkpoint": str(checkpoint)}
+    ended, log = study.run(**again)
+    assert "is there already. Say resume = true to go on" in log
+    newer = write_app(study.folder / "newer", "study", rounds=ROUNDS, version="1.1.0")
+    ended, log = deployment.run(newer, **again, resume=True)
+    assert "is of another app version: '1.0.0', and this run has '1.1.0'" in log
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    ended, log = study.run(**again, resume=True)
+    assert "is damaged" in log
+    checkpoint.write_bytes(whole)
+    for state in (deployment.folder / "state-c" / "analyses").glob("*/c/after-*"):
+        state.unlink()
+    ended, log = study.run(**again, resume=True)
+    assert "c: no analyzer of round 1; it was cleaned" in log
+    assert not ended.succeeded

@@ -4,10 +4,12 @@ import json
 import pickle
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deployment import Deployment
 
 from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
@@ -55,8 +57,8 @@ def halta():
 
 
 @pytest.fixture(scope="module")
-def simulated(halta, federation, tmp_path_factory):
-    """The study in the simulation runtime, over three folders of CSV files."""
+def study(halta, tmp_path_factory):
+    """A folder with the app and three folders of CSV files."""
     folder = tmp_path_factory.mktemp("halta")
     app = folder / "app"
     ignored = shutil.ignore_patterns("tests", "pictures", "__pycache__")
@@ -66,22 +68,62 @@ def simulated(halta, federation, tmp_path_factory):
     (app / "pyproject.toml").write_text(pyproject.replace("halta.app:", "halta.watched:"))
     _, synthetic, _ = halta
     synthetic.main([str(folder / "hospitals")])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def simulated(study, federation):
+    """The study in the simulation runtime."""
     config = {
-        "data": f"{folder}/hospitals/hospital-{{partition-id}}",
-        "results": str(folder / "results"),
+        "data": f"{study}/hospitals/hospital-{{partition-id}}",
+        "results": str(study / "results"),
     }
     log = []
-    run = submit(app, federation, config, on_line=log.append)
+    run = submit(study / "app", federation, config, on_line=log.append)
     assert run.succeeded, "\n".join(log)
-    [results] = (folder / "results").iterdir()
+    [results] = (study / "results").iterdir()
     return results
 
 
 @pytest.fixture(scope="module")
+def deployment(study):
+    """A SuperLink and three SuperNodes; each names its own folder, and the app names none."""
+    pyproject = study / "app" / "pyproject.toml"
+    text = pyproject.read_text()
+    pyproject.write_text(text.replace('data = "halta.synthetic:node_files"', 'data = ""'))
+    (study / "deployment").mkdir()
+    with Deployment(study / "deployment") as made:
+        for i in range(3):
+            made.start_node(f"site-{i}", data=str(study / "hospitals" / f"hospital-{i}"))
+        yield made
+    pyproject.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def deployed(study, deployment):
+    """The study on two and on three SuperNodes, both at once: the folders of their results."""
+
+    def run(nodes):
+        names = ",".join(f"site-{i}" for i in range(nodes))
+        results = study / f"results-{nodes}"
+        ended, log = deployment.run(study / "app", nodes=names, results=str(results))
+        assert ended.succeeded, log + deployment.logs()
+        [folder] = results.iterdir()
+        return folder
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip((2, 3), pool.map(run, (2, 3)), strict=True))
+
+
+@pytest.fixture(scope="module")
 def in_process(halta):
+    return run_in_process(halta, 3)
+
+
+def run_in_process(halta, nodes):
     analysis, synthetic, _ = halta
     return StarModelTester(
-        [[dict(synthetic.hospital_files(i))] for i in range(3)],
+        [[dict(synthetic.hospital_files(i))] for i in range(nodes)],
         analysis.HaltaAnalyzer,
         analysis.HaltaAggregator,
         "s3",
@@ -93,9 +135,14 @@ def in_process(halta):
 
 @pytest.fixture(scope="module")
 def reference(halta):
+    return run_reference(halta, 3)
+
+
+def run_reference(halta, nodes):
     _, synthetic, reference_run = halta
-    contents = [synthetic.hospital_files(i)["hospital_labeled.csv"] for i in range(3)]
-    return reference_run(contents)
+    return reference_run(
+        [synthetic.hospital_files(i)["hospital_labeled.csv"] for i in range(nodes)]
+    )
 
 
 def test_all_three_give_the_same_coefficients(simulated, in_process, reference):
@@ -132,3 +179,26 @@ def test_the_runs_record_names_files_nodes_and_rounds(simulated):
     assert [file["bytes"] for file in run["files"]] == [
         (simulated / file["name"]).stat().st_size for file in run["files"]
     ]
+
+
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_a_deployment_gives_the_same_coefficients_and_four_files(halta, deployed, nodes):
+    folder, (analysis, _, _) = deployed[nodes], halta
+    there = pickle.loads((folder / "last.pkl").read_bytes())["last"]
+    here = run_in_process(halta, nodes)
+    features, coef, intercept, _ = run_reference(halta, nodes)
+    assert there["features"] == here.aggregate["features"] == features
+    for key, plain in (("coef", coef), ("intercept", intercept)):
+        np.testing.assert_allclose(there[key], here.aggregate[key], rtol=1e-12)
+        # One coefficient of two hospitals is a difference of larger numbers, near zero.
+        np.testing.assert_allclose(there[key], plain, rtol=1e-12, atol=1e-15)
+    for name in analysis.RESULT_FILENAMES:
+        assert (folder / name).stat().st_size > 0
+
+
+def test_an_app_that_names_a_path_on_a_node_is_refused(study, deployment):
+    names = {"nodes": "site-0,site-1", "results": str(study / "refused")}
+    run, log = deployment.run(study / "app", data=str(study / "hospitals"), **names)
+    assert not run.succeeded
+    assert "`data` in the run config is for simulations" in log
+    assert "each hospital names its data in its own node config" in log
