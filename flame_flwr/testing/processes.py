@@ -99,14 +99,11 @@ class Processes:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        from flame_flwr.engine.local import _MESSAGE_METHODS
-        from flame_flwr.strategies import StarStrategy
+        from flame_flwr.engine.local import speaks_messages
 
         self.until = time.monotonic() + loaded.job.seconds
-        strategy = type(loaded.subject.strategy())
-        self.speaks_messages = any(
-            getattr(strategy, name) is not getattr(StarStrategy, name) for name in _MESSAGE_METHODS
-        )
+        subject = loaded.subject
+        self.speaks_messages = subject.client is not None or speaks_messages(subject.strategy())
         self._loaded = loaded
         self._numbers = count(1)
         # A forked process has only the thread that forked, and locks of the others stay locked.

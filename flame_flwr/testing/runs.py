@@ -14,11 +14,10 @@ from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.link import Reply
-from flame_flwr.engine.local import _MESSAGE_METHODS, as_data, run_local
+from flame_flwr.engine.local import as_data, run_local, speaks_messages
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
-from flame_flwr.strategies import StarStrategy
 from flame_flwr.testing.outside import changed, snapshot
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
 
@@ -152,9 +151,10 @@ def _run(
 ) -> None:
     limits = RunSettings.from_config({"max-rounds": job.max_rounds})
     strategy = subject.strategy()
-    if any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS):
+    if subject.client is not None or speaks_messages(strategy):
         splits = [source() for source in subject.sources]
-        run_local(strategy, subject.plan, splits, limits, record, subject.simple_analysis)
+        simple = subject.simple_analysis
+        run_local(strategy, subject.plan, splits, limits, record, simple, subject.client)
         return
     ids = tuple(f"node-{number}" for number in settings.order)
     link: Link

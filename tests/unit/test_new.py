@@ -101,7 +101,8 @@ def test_keys_that_are_given_are_left_alone():
     ("name", "why"),
     [
         ("1st", "is no name for a Python package"),
-        ("my-app", "beginning with a letter, such as my_app"),
+        ("my-app-", "beginning with a letter, such as my_app"),
+        ("-my-app", "beginning with a letter, such as my_app"),
         ("two words", "such as two_words"),
         ("", "is no name for a Python package"),
         ("../up", "such as up"),
@@ -121,6 +122,18 @@ def test_a_name_that_will_not_do_is_refused(tmp_path, name, why):
         create(name, where=tmp_path)
     assert why in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_hyphens_and_its_package_has_underscores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli._app, ["new", "my-ward-study"])
+    assert done.exit_code == 0, done.output
+    assert "cd my-ward-study" in done.output
+    assert "python -m my_ward_study.local" in done.output
+    assert (tmp_path / "my-ward-study" / "my_ward_study" / "app.py").is_file()
+    done = run(["my_ward_study.local"], tmp_path / "my-ward-study")
+    assert done.returncode == 0, done.stderr
+    assert "Final result: treatment" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
