@@ -121,7 +121,7 @@ def check(
     seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
 ) -> None:
-    """Find what would break later; exit with 1 where there is anything."""
+    """Find what would break later; exit with 1 where there are errors, not only warnings."""
     from flame_flwr.testing.kit import check_path
     from flame_flwr.testing.table import show_report
 
@@ -129,7 +129,7 @@ def check(
         path, data or [], nodes, max_rounds=max_rounds, seconds=seconds, skip=skip or []
     )
     show_report(report)
-    if report.findings:
+    if report.errors:
         raise typer.Exit(1)
 
 

@@ -110,7 +110,10 @@ class ClassSource:
             part.resolve() if isinstance(part, Reference) else part
             for part in (self.analyzer, self.aggregator)
         )
-        return _declared(analyzer, aggregator, self.splits, self.arguments)
+        client = self.arguments.get("client")
+        if isinstance(client, Reference):
+            client = client.resolve()
+        return _declared(analyzer, aggregator, self.splits, {**self.arguments, "client": client})
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,8 +182,13 @@ FINDING = Finding("data", "Analyzer", "analysis_method", "it changes [its] data"
 ABOUT = {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 2}
 
 
-@pytest.mark.parametrize(("findings", "code"), [([], 0), ([FINDING], 1)])
-def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
+WARNING = Finding("folder", "", "", "its import makes 'plots'", "Make it later", "warning")
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"), [([], 0), ([WARNING], 0), ([FINDING], 1), ([WARNING, FINDING], 1)]
+)
+def test_the_check_command_shows_a_table_and_exits_with_1_on_errors(
     tmp_path, monkeypatch, findings, code
 ):
     asked = {}
@@ -197,7 +202,7 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
     done = CliRunner().invoke(cli._app, ["check", str(tmp_path), *options])
     assert done.exit_code == code
     assert "Analyzer and Aggregator, 3 nodes, 2 rounds" in done.output
-    assert ("nothing found in 12 checks" in done.output) == (not findings)
+    assert ("nothing found in 13 checks" in done.output) == (not findings)
     assert asked == {
         "path": tmp_path,
         "data": ["a", "b"],
@@ -210,7 +215,15 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
 
 def test_the_table_has_everything_and_takes_text_as_it_is():
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    show_report(Report([FINDING], {}), console)
+    show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}), console)
     text = console.export_text()
-    for part in ("data", "Analyzer.analysis_method", "it changes [its] data", "Copy it"):
+    for part in (
+        "it was run in one process alone",
+        "1 error, 1 warning",
+        "warning",
+        "data",
+        "Analyzer.analysis_method",
+        "it changes [its] data",
+        "Copy it",
+    ):
         assert part in text
