@@ -168,7 +168,7 @@ class Guard:
             self.moved = place
             return
         away = any(target.resolve().is_relative_to(home) for home in self._homes)
-        known = ", which other machines do not have" if away else ""
+        known = ", a folder of this machine" if away else ""
         self._report(
             at,
             f"it changes the working directory to {target}{known} ({place}). Whatever runs after "

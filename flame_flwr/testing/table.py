@@ -52,7 +52,7 @@ def show_report(report: Report, console: Console | None = None) -> None:
     table.add_column("where", overflow="fold")
     table.add_column("seen", overflow="fold", ratio=3)
     table.add_column("mend", overflow="fold", ratio=2)
-    for finding in report.findings:
+    for finding in sorted(report.findings, key=lambda finding: finding.severity):
         cells = (finding.check, finding.where or "the analysis", finding.seen, finding.mend)
         style = "red" if finding.severity == "error" else "yellow"
         table.add_row(Text(finding.severity, style), *(Text(cell) for cell in cells))

@@ -53,7 +53,8 @@ class Trouble:
         return cls(
             "raised",
             type(error).__name__,
-            str(error),
+            # what a node answered has its traceback behind it
+            str(error).partition("\n")[0] if isinstance(error, NodeFailedError) else str(error),
             place_of(error.__traceback__, anywhere=False),
             "; ".join(note for note in notes if isinstance(note, Hint)),
             # a client of the user's own may fail where no method is under way

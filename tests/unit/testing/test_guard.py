@@ -147,7 +147,7 @@ def test_a_change_of_the_working_directory_is_reported_by_where_it_leads(guarded
     assert (warning.check, warning.severity) == ("folder", "warning")
     assert "it changes the working directory to " in warning.seen
     assert error.severity == "error"
-    assert f"{guarded.home}, which other machines do not have (test_guard.py:" in error.seen
+    assert f"{guarded.home}, a folder of this machine (test_guard.py:" in error.seen
     guarded.watch = None
     assert guarded.moved == ""
     guarded._hear("os.chdir", (str(guarded.home),))
