@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RunFolder",
     "history_csv",
+    "probe",
     "rescue",
     "write_file",
     "write_outputs",
@@ -60,6 +61,19 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def probe(folder: Path) -> None:
+    """Write a small file into a folder, which is made where it is missing, and remove it.
+
+    Raises
+    ------
+    OSError
+        This cannot be done: neither could the results be written.
+    """
+    path = folder / ".probe"
+    write_file(path, bytes(2**16))
+    path.unlink()
 
 
 def write_outputs(folder: Path, outputs: Outputs, result: Any) -> list[Path]:
@@ -139,9 +153,7 @@ class RunFolder:
         self.scratch = self.path / "scratch"
         try:
             self.scratch.mkdir(parents=True)
-            probe = self.path / ".probe"
-            write_file(probe, bytes(2**16))
-            probe.unlink()
+            probe(self.path)
         except OSError as error:
             raise ConfigError(
                 f"`results` in the run config cannot be written to: {root} ({error})"

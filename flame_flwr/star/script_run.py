@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS, RunSettings
-from flame_flwr.errors import NotConvergedError, ResultError
+from flame_flwr.errors import ConfigError, NotConvergedError, ResultError
 from flame_flwr.log import logger
-from flame_flwr.results.folder import history_csv, rescue, write_file, write_outputs, write_run
+from flame_flwr.results.folder import (
+    history_csv,
+    probe,
+    rescue,
+    write_file,
+    write_outputs,
+    write_run,
+)
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.script_data import node_locations, open_sources
 
@@ -59,10 +66,19 @@ class LocalRun:
         """Run a model, write its files, ``run.json`` and ``history.csv``, and return both.
 
         ``run.json`` and ``history.csv`` are written after a failure, too, once the data is there.
+
+        Raises
+        ------
+        ConfigError, DataError
+            The data does not fit or is not there, or the results cannot be written: before
+            anything runs.
+        Exception
+            What user code raises.
         """
         from flame_flwr.engine.local import run_local
 
         sources = open_sources(node_locations(model.plan.data_type, self.data, self.nodes))
+        self._check_results()
         record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
         settings = RunSettings.from_config(
             {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
@@ -91,6 +107,15 @@ class LocalRun:
         for file in files:
             logger.info("Final result written to %s", file)
         return tuple(files), record
+
+    def _check_results(self) -> None:
+        try:
+            probe(self.results)
+        except OSError as error:
+            raise ConfigError(
+                f"--results cannot be written to: {self.results} ({type(error).__name__})",
+                detail=str(error),
+            ) from error
 
     def _write(
         self, record: RunRecord, files: list[Path], started: datetime, error: BaseException | None

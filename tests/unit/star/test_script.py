@@ -570,6 +570,17 @@ def test_a_run_leaves_run_json_and_history_beside_its_files():
     assert sorted(os.listdir("out")) == ["history.csv", "result", "run.json"]
 
 
+def test_results_that_cannot_be_written_are_an_error_before_anything_runs(capsys):
+    script("", "a-file")
+    analysis(MODEL)
+    assert command("run", "analysis.py", "--nodes", 2, "--results", "a-file/results") == 1
+    shown = capsys.readouterr()
+    assert (
+        f"error: --results cannot be written to: {Path('a-file/results').absolute()}" in shown.err
+    )
+    assert "Round 1" not in shown.out
+
+
 def test_a_private_run_has_its_budget_in_run_json():
     pytest.importorskip("opendp")
     analysis(
