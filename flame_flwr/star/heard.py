@@ -79,16 +79,16 @@ class Heard:
             raise ScriptError(two_models(self.name))
         if models:
             return models[0]
-        if self.testers:
-            raise ScriptError(
-                f"{self.name} has a StarModelTester only, which runs on splits of its own and in "
-                "one process: run it without --simulate, or build a StarModel(...)"
-            )
         if self.refused is not None:
             raise ScriptError(
                 f"{self.name} builds no model: what it declares is refused, and it went on. "
                 f"{type(self.refused).__name__}: {self.refused}"
             ) from self.refused
+        if self.testers:
+            raise ScriptError(
+                f"{self.name} has a StarModelTester only, which runs on splits of its own and in "
+                "one process: run it without --simulate, or build a StarModel(...)"
+            )
         raise ScriptError(
             f"{self.name} builds no model: call StarModel(...) or StarModelTester(...) under "
             f"`{_GUARD}`, or in a main() that is called there"

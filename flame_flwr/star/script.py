@@ -239,6 +239,13 @@ class _Runner(Heard):
             ) from self.failure
         if not self.models and not self.testers:
             self._run(self.only())
+        elif self.refused is not None:
+            logger.warning(
+                "what %s declares was refused, and it went on: %s: %s",
+                self.name,
+                type(self.refused).__name__,
+                self.refused,
+            )
         elif not self.models and (self.wanted.data or self.wanted.nodes):
             logger.warning(
                 "--data and --nodes are not used: %s has a StarModelTester only, which has splits "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS, RunSettings
-from flame_flwr.errors import ConfigError, NotConvergedError, ResultError
+from flame_flwr.errors import ConfigError, FlameError, NotConvergedError, ResultError
 from flame_flwr.log import logger
 from flame_flwr.results.folder import (
     history_csv,
@@ -98,8 +98,7 @@ class LocalRun:
             files = write_outputs(self.results, model.outputs, record.result)
             self._write(record, files, started, None)
         except BaseException as error:
-            if isinstance(error, NotConvergedError):
-                error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
+            self._add_way(error)
             self._save_what_there_is(record, started, error)
             raise
         if not model.outputs.many and model.outputs.types == "str":
@@ -107,6 +106,14 @@ class LocalRun:
         for file in files:
             logger.info("Final result written to %s", file)
         return tuple(files), record
+
+    def _add_way(self, error: BaseException) -> None:
+        """Name the option of `flame-flwr run` that an error is about."""
+        if isinstance(error, NotConvergedError):
+            error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
+        about_state = ("`state-dir`", "the folder of what is kept")
+        if isinstance(error, FlameError) and error.message.startswith(about_state):
+            error.add_note(f"it is {self.state}; --state names another folder")
 
     def _check_results(self) -> None:
         try:

@@ -545,6 +545,22 @@ def test_a_declaration_that_is_refused_and_caught_is_told_as_the_reason():
         assert "ModelError: data_type must be one of s3, fhir, none" in str(raised.value)
 
 
+def test_a_declaration_that_is_refused_beside_a_tester_is_told(log):
+    text = """
+        try:
+            StarModel(Analyzer, Aggregator, "csv")
+        except Exception:
+            StarModelTester([1], Analyzer, Aggregator, "s3")
+        """
+    path = analysis(text)
+    run_script(path)
+    assert (
+        "what analysis.py declares was refused, and it went on: ModelError: data_type" in log.text
+    )
+    with pytest.raises(ScriptError, match="builds no model: what it declares is refused"):
+        load_script(path.absolute())
+
+
 # ---- what a run leaves -----------------------------------------------------------------------
 
 

@@ -59,7 +59,7 @@ CHECKED = {
     "never": (made.Numbers, made.Never, {**MANY, **NO_SECOND_RUN}),
     "a client": (made.Numbers, made.Total, {**MANY, **NO_SECOND_RUN, "client": made.Client}),
     "dies": (made.Dies, made.Total, NO_SECOND_RUN),
-    "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 2.0}),
+    "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 4.0}),
 }
 
 EXPECTED = {
@@ -91,7 +91,7 @@ EXPECTED = {
     "never": [("converges", "Never.has_converged", "it did not say True in 1000 rounds")],
     "a client": [("runs", "", "LookupError")],
     "dies": [("runs", "Dies.analysis_method", "its process ended with code 7 (node-0, round 1)")],
-    "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 2 s (node-0, round 1)")],
+    "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 4 s (node-0, round 1)")],
 }
 
 
