@@ -665,6 +665,14 @@ def test_what_nodes_keep_is_there_in_the_next_run(call, options):
     assert folder.parents[1].stat().st_mode & 0o077 == 0
 
 
+def test_a_folder_in_which_nothing_can_be_kept_is_named_with_the_option(capsys):
+    script("", "a-file")
+    analysis(KEEPS + CALLS["plain"])
+    assert command("run", "analysis.py", "--nodes", 2, "--state", "a-file/kept") == 1
+    place = Path("a-file/kept").absolute()
+    assert f"it is {place}; --state names another folder" in capsys.readouterr().err
+
+
 def test_a_run_that_keeps_nothing_makes_no_folder_for_it():
     run_script(analysis(MODEL), nodes=1)
     assert not Path(".flame-flwr").exists()
