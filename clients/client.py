@@ -237,9 +237,9 @@ class StarClient(NumPyClient):
     def _store(self, run: RunSettings) -> LocalStore | None:
         """Return where this node keeps data across analyses; ``None`` for in this process."""
         where, settings = runtime(), self._settings()
-        if where == "process":
+        if where == "process" and not run.state_dir:
             return None
-        simulated = where == "simulation"
+        simulated = where != "deployment"
         return open_store(
             run.state_dir if simulated else settings.state_dir,
             run.project_id,

@@ -65,6 +65,14 @@ def run(
         typer.Option(min=1, help="how many nodes, where one --data has {partition-id} in it"),
     ] = None,
     results: Annotated[Path, typer.Option(help="folder for the result files")] = Path("results"),
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for what nodes keep across runs (save_intermediate_data)",
+            show_default=".flame-flwr beside the results",
+        ),
+    ] = None,
+    max_rounds: Annotated[int, typer.Option(min=1, help="to wait for has_converged")] = 1000,
     simulate: Annotated[
         bool, typer.Option("--simulate", help="in Flower's simulation runtime")
     ] = False,
@@ -77,7 +85,7 @@ def run(
     path = script_path(script)
     run_it = simulate_script if simulate else run_script
     try:
-        run_it(path, data or [], nodes=nodes, results=results)
+        run_it(path, data or [], nodes=nodes, results=results, state=state, max_rounds=max_rounds)
     except FlameError:
         raise
     except Exception as error:
@@ -87,15 +95,17 @@ def run(
 
 @_app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="of the folder, and of the Python package in it")],
+    name: Annotated[
+        str, typer.Argument(help="of the folder; the Python package in it has _ for -")
+    ],
     template: Annotated[str, typer.Option(help="analysis, training or statistics")] = "analysis",
 ) -> None:
     """Write a Flower app that runs at once: in this process, in a simulation, on a deployment."""
-    from flame_flwr.new import create
+    from flame_flwr.new import create, package_name
 
     folder = create(name, template)
     typer.echo(f"{folder} is ready; its README.md says how to run it. First of all:")
-    for command in (f"cd {name}", f"python -m {name}.local", "python -m pytest"):
+    for command in (f"cd {name}", f"python -m {package_name(name)}.local", "python -m pytest"):
         typer.echo(f"  {command}")
 
 
@@ -111,7 +121,7 @@ def check(
     seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
 ) -> None:
-    """Find what would break later; exit with 1 where there is anything."""
+    """Find what would break later; exit with 1 where there are errors, not only warnings."""
     from flame_flwr.testing.kit import check_path
     from flame_flwr.testing.table import show_report
 
@@ -119,7 +129,7 @@ def check(
         path, data or [], nodes, max_rounds=max_rounds, seconds=seconds, skip=skip or []
     )
     show_report(report)
-    if report.findings:
+    if report.errors:
         raise typer.Exit(1)
 
 

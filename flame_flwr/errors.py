@@ -84,6 +84,14 @@ class NodesMissingError(FlameError, TimeoutError):
 class NotConvergedError(FlameError, RuntimeError):
     """``max-rounds`` was reached before the analysis said that it had converged."""
 
+    @classmethod
+    def after(cls, rounds: int, limit: str) -> NotConvergedError:
+        """Return the error after so many rounds; `limit` is what the limit is called there."""
+        return cls(
+            f"not converged after {rounds} rounds ({limit}): does has_converged ever return True? "
+            f"Otherwise raise `{limit}`"
+        )
+
 
 class ResultError(FlameError, ValueError):
     """The final result does not fit what the model declared. The result itself was rescued."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["logger", "show", "silent"]
+__all__ = ["logger", "show", "shown", "silent"]
 
 logger = logging.getLogger("flame_flwr")
 
@@ -50,12 +50,30 @@ def show(level: int = logging.INFO) -> None:
         The least level shown, one of :mod:`logging`'s.
     """
     if not logger.hasHandlers():
-        handler = _StdoutHandler()
-        handler.setFormatter(_Formatter("%(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_new_handler())
         logger.propagate = False
     if logger.level == logging.NOTSET:
         logger.setLevel(level)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Print the framework's log within the ``with`` block, also where logging is configured.
+
+    Somebody has asked for it. Where a handler prints it already, nothing is printed twice.
+    """
+    before, handler = logger.level, None
+    if not logger.isEnabledFor(logging.INFO):
+        logger.setLevel(logging.INFO)
+    if not any(map(_prints, _handlers())):
+        handler = _new_handler()
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if handler is not None:
+            logger.removeHandler(handler)
 
 
 @contextmanager
@@ -67,3 +85,26 @@ def silent() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+def _new_handler() -> logging.Handler:
+    handler = _StdoutHandler()
+    handler.setFormatter(_Formatter("%(message)s"))
+    return handler
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    """Give the handlers that get the framework's log."""
+    at: logging.Logger | None = logger
+    while at is not None:
+        yield from at.handlers
+        at = at.parent if at.propagate else None
+
+
+def _prints(handler: logging.Handler) -> bool:
+    """Tell whether a handler shows information to whoever sits at the terminal."""
+    if handler.level > logging.INFO:
+        return False
+    if isinstance(handler, logging.StreamHandler):
+        return handler.stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return isinstance(handler, _StdoutHandler) or hasattr(handler, "console")  # Rich's

@@ -19,7 +19,7 @@ from pathlib import Path
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
 
-__all__ = ["TEMPLATES", "create"]
+__all__ = ["TEMPLATES", "create", "package_name"]
 
 TEMPLATES = {
     "analysis": "one round over CSV files, a table as the result",
@@ -43,7 +43,7 @@ def create(name: str, template: str = "analysis", where: Path | None = None) -> 
     Parameters
     ----------
     name : str
-        The folder's name and that of the Python package in it.
+        The folder's name and that of the Python package in it, which has ``_`` for ``-``.
     template : str
         One of :data:`TEMPLATES`.
     where : Path, optional
@@ -63,7 +63,8 @@ def create(name: str, template: str = "analysis", where: Path | None = None) -> 
     if template not in TEMPLATES:
         raise ConfigError(f"there is no template {template!r}; there are {', '.join(TEMPLATES)}")
     where = Path.cwd() if where is None else where
-    check_name(name, where)
+    package = package_name(name)
+    check_name(package, where)
     target = where / name
     if os.path.lexists(target):
         raise ConfigError(f"{target} exists already: choose another name, or remove it")
@@ -71,11 +72,16 @@ def create(name: str, template: str = "analysis", where: Path | None = None) -> 
         raise ConfigError(f"there is no folder {where}")
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=where) as folder:
         made = Path(folder, name)
-        _copy(_FOLDER / template, made, name)
+        _copy(_FOLDER / template, made, package)
         config = made / "pyproject.toml"
         config.write_text(complete_config(config.read_text("utf-8")), "utf-8")
         os.rename(made, target)
     return target
+
+
+def package_name(name: str) -> str:
+    """Return the name of the Python package in the folder of an app: ``_`` stands for ``-``."""
+    return name.replace("-", "_")
 
 
 def check_name(name: str, where: Path) -> None:

@@ -89,10 +89,7 @@ class Rounds:
         if num_rounds is not None and len(history) >= num_rounds:
             return True
         if len(history) >= self.settings.max_rounds:
-            raise NotConvergedError(
-                f"not converged after {len(history)} rounds (max-rounds): does has_converged ever "
-                "return True? Otherwise raise `max-rounds`"
-            )
+            raise NotConvergedError.after(len(history), "max-rounds")
         return False
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:

@@ -403,7 +403,7 @@ class StarStrategy(Strategy):
 
     def _store(self, settings: RunSettings) -> LocalStore | None:
         """Return where the aggregator keeps data; ``None`` for in this process."""
-        if self._link is None or runtime() == "process":
+        if not settings.state_dir and (self._link is None or runtime() == "process"):
             return None
         return open_store(
             settings.state_dir, settings.project_id, AGGREGATOR_ID, where="the run config"
@@ -453,6 +453,12 @@ def _log_round(entry: RoundRecord, nodes: int) -> None:
         len(entry.node_seconds),
         nodes,
         entry.seconds,
-        f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB",
+        _shown_size(size),
         f": {entry.reason}" if entry.reason else "",
     )
+
+
+def _shown_size(size: int) -> str:
+    if size >= 1e6:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e3:.1f} kB" if size >= 1e3 else f"{size} B"

@@ -31,8 +31,10 @@ _OWN_CODE = tuple(
         str(Path(_PACKAGE).with_name("strategies")),
     )
 )
-_NOT_USER_CODE = _OWN_CODE + tuple(
-    _PATHS[kind] + os.sep for kind in ("stdlib", "purelib", "platlib")
+_NOT_USER_CODE = (
+    *_OWN_CODE,
+    *(_PATHS[kind] + os.sep for kind in ("stdlib", "purelib", "platlib")),
+    "<frozen ",  # modules of the standard library that Python has built in
 )
 
 

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.clients.node import Node
+from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.link import Reply
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.errors import NodeFailedError, NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["LocalLink", "as_data", "run_local", "where"]
+__all__ = ["LocalLink", "as_data", "run_local", "speaks_messages", "where"]
 
 _MESSAGE_METHODS = (
     "configure_train",
@@ -63,7 +64,8 @@ def run_local(
     splits : sequence
         Each node's data: any object, handed over as it is, or a :class:`SourceData` to read.
     settings : RunSettings
-        Its ids and ``max-rounds``.
+        Its ids, ``max-rounds``, and ``state-dir``: without one, what nodes keep ends with this
+        process.
     record : RunRecord
         Filled as the run goes on.
     simple_analysis : bool
@@ -71,22 +73,54 @@ def run_local(
     client : type of StarClient, optional
         A user's own.
     """
+    try:
+        if client is not None or speaks_messages(strategy):
+            _run_messages(strategy, plan, splits, settings, record, simple_analysis, client)
+            return
+        link = LocalLink(strategy, _nodes(plan, splits, settings))
+        strategy.run(link, settings, record, simple_analysis=simple_analysis)
+    except NotConvergedError:
+        raise NotConvergedError.after(len(record.history), "max_rounds") from None
+
+
+def _run_messages(
+    strategy: StarStrategy,
+    plan: NodePlan,
+    splits: Sequence[Any],
+    settings: RunSettings,
+    record: RunRecord,
+    simple_analysis: bool,
+    client: type[StarClient] | None,
+) -> None:
+    from flame_flwr.clients import StarClient
+    from flame_flwr.engine.local_grid import LocalGrid
+
+    config = {
+        "analysis-id": settings.analysis_id,
+        "project-id": settings.project_id,
+        "state-dir": settings.state_dir,
+    }
+    with LocalGrid(plan, splits, client or StarClient, config) as grid:
+        strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
+
+
+def _nodes(plan: NodePlan, splits: Sequence[Any], settings: RunSettings) -> list[Node]:
+    ids = tuple(f"node-{i}" for i in range(len(splits)))
+    project, state_dir = settings.project_id, settings.state_dir
+    nodes = []
+    for name, split in zip(ids, splits, strict=True):
+        store = open_store(state_dir, project, name, where="the run config") if state_dir else None
+        identity = Identity(name, ids, settings.analysis_id, project)
+        nodes.append(Node(plan, identity, as_data(split), store))
+    return nodes
+
+
+def speaks_messages(strategy: StarStrategy) -> bool:
+    """Tell whether a strategy overrides Flower's Message methods, and so needs real messages."""
     from flame_flwr.strategies import StarStrategy
 
-    own = any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS)
-    if own or client is not None:
-        from flame_flwr.clients import StarClient
-        from flame_flwr.engine.local_grid import LocalGrid
-
-        with LocalGrid(plan, splits, client or StarClient) as grid:
-            strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
-        return
-    ids = tuple(f"node-{i}" for i in range(len(splits)))
-    nodes = [
-        Node(plan, Identity(name, ids, settings.analysis_id, settings.project_id), as_data(split))
-        for name, split in zip(ids, splits, strict=True)
-    ]
-    strategy.run(LocalLink(strategy, nodes), settings, record, simple_analysis=simple_analysis)
+    own = type(strategy)
+    return any(getattr(own, m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS)
 
 
 def as_data(split: Any) -> NodeData:

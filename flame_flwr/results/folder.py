@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RunRecord
 
-__all__ = ["RunFolder", "rescue", "write_file", "write_outputs"]
+__all__ = [
+    "RunFolder",
+    "history_csv",
+    "probe",
+    "rescue",
+    "write_file",
+    "write_outputs",
+    "write_run",
+]
 
 DEFAULT_RESULTS = "~/flame-results"
 
@@ -53,6 +61,19 @@ def write_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def probe(folder: Path) -> None:
+    """Write a small file into a folder, which is made where it is missing, and remove it.
+
+    Raises
+    ------
+    OSError
+        This cannot be done: neither could the results be written.
+    """
+    path = folder / ".probe"
+    write_file(path, bytes(2**16))
+    path.unlink()
 
 
 def write_outputs(folder: Path, outputs: Outputs, result: Any) -> list[Path]:
@@ -132,9 +153,7 @@ class RunFolder:
         self.scratch = self.path / "scratch"
         try:
             self.scratch.mkdir(parents=True)
-            probe = self.path / ".probe"
-            write_file(probe, bytes(2**16))
-            probe.unlink()
+            probe(self.path)
         except OSError as error:
             raise ConfigError(
                 f"`results` in the run config cannot be written to: {root} ({error})"
@@ -169,29 +188,65 @@ class RunFolder:
         paths: list[Path],
         error: BaseException | None,
     ) -> None:
-        finished = datetime.now(UTC)
-        about = {
-            "status": "completed" if error is None else "failed",
-            "error": None if error is None else f"{type(error).__name__}: {error}",
-            "run_id": str(self.run_id),
-            "started": self.started.isoformat(timespec="seconds"),
-            "finished": finished.isoformat(timespec="seconds"),
-            "seconds": round((finished - self.started).total_seconds(), 3),
-            "versions": {
-                "flame-flwr": __version__,
-                "wire": WIRE_VERSION,
-                "flwr": version("flwr"),
-                "numpy": version("numpy"),
-                "python": platform.python_version(),
-            },
-            "parameters": dict(parameters),
-            **record.to_json(),
-            "files": [_about_file(path, self.path) for path in paths],
-        }
-        write_file(self.path / "history.csv", _history(record))
-        write_file(self.path / "run.json", _strict_json(about))
+        run_id = str(self.run_id)
+        write_file(self.path / "history.csv", history_csv(record))
+        write_run(
+            self.path, record, parameters, paths, run_id=run_id, started=self.started, error=error
+        )
         if not any(self.scratch.iterdir()):
             shutil.rmtree(self.scratch)
+
+
+def write_run(
+    folder: Path,
+    record: RunRecord,
+    parameters: Mapping[str, Any],
+    paths: list[Path],
+    *,
+    run_id: str | None,
+    started: datetime,
+    error: BaseException | None = None,
+) -> Path:
+    """Write ``run.json`` and return its path.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    record : RunRecord
+        What happened.
+    parameters : dict
+        What the run was asked for.
+    paths : list of Path
+        The final files: their names relative to `folder`, sizes and hashes are written.
+    run_id : str or None
+        Flower's; ``None`` in process.
+    started : datetime
+        When, with its time zone.
+    error : BaseException, optional
+        Why the run failed.
+    """
+    finished = datetime.now(UTC)
+    about = {
+        "status": "completed" if error is None else "failed",
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "run_id": run_id,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "seconds": round((finished - started).total_seconds(), 3),
+        "versions": {
+            "flame-flwr": __version__,
+            "wire": WIRE_VERSION,
+            "flwr": version("flwr"),
+            "numpy": version("numpy"),
+            "python": platform.python_version(),
+        },
+        "parameters": dict(parameters),
+        **record.to_json(),
+        "files": [_about_file(path, folder) for path in paths],
+    }
+    write_file(folder / "run.json", _strict_json(about))
+    return folder / "run.json"
 
 
 def _strict_json(about: dict[str, Any]) -> bytes:
@@ -222,13 +277,13 @@ def _root(results: str) -> Path:
 def _about_file(path: Path, folder: Path) -> dict[str, Any]:
     content = path.read_bytes()
     return {
-        "name": path.relative_to(folder).as_posix(),
+        "name": Path(os.path.relpath(path, folder)).as_posix(),
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
 
 
-def _history(record: RunRecord) -> bytes:
+def history_csv(record: RunRecord) -> bytes:
     """Return one line per round and node: seconds and bytes, or why it failed."""
     text = io.StringIO()
     writer = csv.writer(text)

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from flame_flwr.star.model import StarModel
 
-__all__ = ["Listener", "ScriptError", "ScriptWorld", "announce", "listening", "tester_may_run"]
+__all__ = [
+    "Listener",
+    "ScriptError",
+    "ScriptWorld",
+    "announce",
+    "declaring",
+    "listening",
+    "tester_may_run",
+]
 
 _ENTERED = threading.RLock()
 """Held while a script's world is entered: ``sys.modules`` is one for all threads."""
@@ -54,6 +62,9 @@ class Listener(Protocol):
     def tester_built(self) -> bool:
         """Say whether a ``StarModelTester`` may run."""
 
+    def declared_wrongly(self, error: Exception) -> None:
+        """Take why a model or tester is none."""
+
 
 _LISTENERS: list[Listener] = []
 
@@ -72,6 +83,17 @@ def announce(model: StarModel) -> None:
     """Tell who is listening that a model is complete. Outside a script nobody is."""
     if _LISTENERS:
         _LISTENERS[-1].model_built(model, importing=_importing())
+
+
+@contextmanager
+def declaring() -> Iterator[None]:
+    """Tell who is listening of an error in the block, where a declaration is checked."""
+    try:
+        yield
+    except Exception as error:
+        if _LISTENERS:
+            _LISTENERS[-1].declared_wrongly(error)
+        raise
 
 
 def tester_may_run() -> bool:

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from flame_flwr.data.fhir_table import fhir_to_csv
-from flame_flwr.errors import DataError, UnavailableError
+from flame_flwr.errors import DataError, ModelError, UnavailableError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.star.kept_data import KeptData
 from flame_flwr.star.node_log import NodeLog
@@ -118,7 +118,17 @@ class FlameHandle(KeptData):
             Put what ``halt_submission`` held back before this text.
         halt_submission : bool
             Hold the text back until a call with ``append=True``, or the end of the round.
+
+        Raises
+        ------
+        ModelError
+            `sep` or `end` is no text: several values were given, as :func:`print` takes them.
         """
+        if not (isinstance(sep, str) and isinstance(end, str)):
+            raise ModelError(
+                "flame_log takes one text, not several values as print does: use an f-string, "
+                'such as flame_log(f"found {number} patients"); sep and end are texts'
+            )
         text = _text(msg, sep) + end
         if file is not None:
             file.write(text)
@@ -129,6 +139,15 @@ class FlameHandle(KeptData):
             append=append,
             hold_back=halt_submission,
         )
+        if isinstance(msg, str) and any(map(str.isalnum, sep)):
+            self._log.write(
+                "flame_log took its second text for a separator and did not show it: use an "
+                'f-string, such as flame_log(f"{name} has arrived")',
+                "warning",
+                suppress_head=False,
+                append=False,
+                hold_back=False,
+            )
 
     def set_progress(self, progress: float) -> None:
         """Report how far this participant is, in per cent: it only ever rises.

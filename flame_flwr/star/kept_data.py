@@ -68,8 +68,9 @@ class KeptData:
             ``'global'``, remote nodes; a wrong location or tag.
         ConfigError
             Under Flower: there is no `state-dir` in the node's config (the aggregator's, and a
-            simulation's, stands in the run config). In process nothing is written: values live as
-            long as the process, or until :func:`flame_flwr.data.clear_local_storage`.
+            simulation's, stands in the run config). ``flame-flwr run`` has a folder for it. In a
+            ``StarModelTester`` nothing is written: values live as long as the process, or until
+            :func:`flame_flwr.data.clear_local_storage`.
         """
         _check_location("save_intermediate_data", location)
         if remote_node_ids:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
 from flame_flwr.results.outputs import Outputs
-from flame_flwr.star.alias import announce
+from flame_flwr.star.alias import announce, declaring
 from flame_flwr.star.plan import ignore, plan_node, plan_privacy, plan_strategy
 
 if TYPE_CHECKING:
@@ -89,12 +89,13 @@ class StarModel:
         client: type[StarClient] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
-        self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
-        self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
         self.simple_analysis = bool(simple_analysis)
-        self.outputs = Outputs.declare(output_type, filename, multiple_results)
         self.client = client
-        self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
+        with declaring():
+            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
+            self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
+            self.outputs = Outputs.declare(output_type, filename, multiple_results)
+            self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
         announce(self)
 
     @cached_property

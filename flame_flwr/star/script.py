@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.config import RunSettings
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
-from flame_flwr.errors import FlameError, ResultError
+from flame_flwr.errors import FlameError
 from flame_flwr.log import logger, show
-from flame_flwr.results.folder import rescue, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
-from flame_flwr.star.script_data import node_locations, open_sources
+from flame_flwr.star.heard import Heard, execute, two_models
+from flame_flwr.star.script_run import MAX_ROUNDS, LocalRun, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +43,6 @@ __all__ = [
     "script_path",
     "server_app",
 ]
-
-_GUARD = 'if __name__ == "__main__":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +83,8 @@ def run_script(
     *,
     nodes: int | None = None,
     results: str | Path = "results",
+    state: str | Path | None = None,
+    max_rounds: int = MAX_ROUNDS,
 ) -> ScriptRun:
     """Run a FLAME script in this process: ``StarModel(...)`` runs the analysis when it is built.
 
@@ -101,7 +100,14 @@ def run_script(
         How many nodes, where `data` is a single one with ``{partition-id}`` or a function, or the
         model's ``data_type`` is ``'none'``.
     results : path
-        The folder for the model's files, named as the model says.
+        The folder for the model's files, named as the model says, with ``run.json`` and
+        ``history.csv`` beside them, and after a failure ``rescue.pkl``.
+    state : path, optional
+        The folder for what nodes and aggregator keep with ``save_intermediate_data``, across
+        runs: ``.flame-flwr`` beside `results` where it is not given. It is made when something
+        is kept.
+    max_rounds : int
+        The run fails when it has not converged after so many rounds.
 
     Returns
     -------
@@ -125,12 +131,14 @@ def run_script(
     """
     path = script_path(script)
     locations = [data] if isinstance(data, str) else list(data)
-    runner = _Runner(path.name, locations, nodes, Path(results).expanduser().absolute())
+    target = Path(results).expanduser().absolute()
+    wanted = LocalRun(path, locations, nodes, target, state_folder(state, target), max_rounds)
+    runner = _Runner(path.name, wanted)
     show()
     world = ScriptWorld(path)
     with working_in(os.curdir), world.entered(), listening(runner):
         try:
-            _execute(world, runner)
+            execute(world, runner)
             runner.finish()
         except Exception as error:
             _say_where(error)
@@ -156,11 +164,11 @@ def load_script(path: Path) -> LoadedScript:
     Exception
         What the script's code raises comes through as itself.
     """
-    heard = _Heard(path.name)
+    heard = Heard(path.name)
     world = ScriptWorld(path)
     with working_in(os.curdir), world.entered(), listening(heard):
         try:
-            _execute(world, heard)
+            execute(world, heard)
         except (Exception, SystemExit) as error:
             if not heard.models:
                 _say_where(error)
@@ -193,61 +201,15 @@ def script_path(script: str | Path) -> Path:
     return path
 
 
-# ---- what a script builds -------------------------------------------------------------------
+# ---- running what a script builds ------------------------------------------------------------
 
 
-class _Heard:
-    """Keeps what a script builds, and runs none of it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.models: list[StarModel] = []
-        self.imported: list[StarModel] = []
-        self.testers = 0
-
-    def model_built(self, model: StarModel, *, importing: bool) -> None:
-        """Keep the model."""
-        (self.imported if importing else self.models).append(model)
-
-    def tester_built(self) -> bool:
-        """Skip the tester: it has no place outside the process of its author."""
-        self.testers += 1
-        logger.info("%s: StarModelTester is skipped here, StarModel is what is run", self.name)
-        return False
-
-    def nothing(self) -> bool:
-        """Tell whether the script has built nothing."""
-        return not (self.models or self.imported or self.testers)
-
-    def only(self) -> StarModel:
-        """Return the one model.
-
-        Raises
-        ------
-        ScriptError
-            There is none, or more than one.
-        """
-        models = self.models or self.imported
-        if len(models) > 1:
-            raise ScriptError(_two(self.name))
-        if models:
-            return models[0]
-        if self.testers:
-            raise ScriptError(
-                f"{self.name} has a StarModelTester only, which runs on splits of its own and in "
-                "one process: run it without --simulate, or build a StarModel(...)"
-            )
-        raise ScriptError(_none(self.name))
-
-
-class _Runner(_Heard):
+class _Runner(Heard):
     """Runs what a script builds, in this process."""
 
-    def __init__(self, name: str, data: list[str], nodes: int | None, results: Path) -> None:
+    def __init__(self, name: str, wanted: LocalRun) -> None:
         super().__init__(name)
-        self.data = data
-        self.nodes = nodes
-        self.results = results
+        self.wanted = wanted
         self.outcome = ScriptRun()
         self.failure: BaseException | None = None
 
@@ -277,7 +239,14 @@ class _Runner(_Heard):
             ) from self.failure
         if not self.models and not self.testers:
             self._run(self.only())
-        elif not self.models and (self.data or self.nodes):
+        elif self.refused is not None:
+            logger.warning(
+                "what %s declares was refused, and it went on: %s: %s",
+                self.name,
+                type(self.refused).__name__,
+                self.refused,
+            )
+        elif not self.models and (self.wanted.data or self.wanted.nodes):
             logger.warning(
                 "--data and --nodes are not used: %s has a StarModelTester only, which has splits "
                 "of its own",
@@ -287,106 +256,14 @@ class _Runner(_Heard):
     def _run(self, model: StarModel) -> None:
         try:
             if len(self.models) > 1:
-                raise ScriptError(_two(self.name))
-            self.outcome = _run_model(model, self.data, self.nodes, self.results)
+                raise ScriptError(
+                    f"{two_models(self.name)}. The first one has run: its files are in "
+                    f"{self.wanted.results}"
+                )
+            self.outcome = ScriptRun(*self.wanted.run(model))
         except BaseException as error:
             self.failure = error
             raise
-
-
-def _run_model(
-    model: StarModel, data: Sequence[str], nodes: int | None, results: Path
-) -> ScriptRun:
-    """Run a model in this process on the data of every node, and write its files."""
-    from flame_flwr.engine.local import run_local
-
-    sources = open_sources(node_locations(model.plan.data_type, data, nodes))
-    record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
-    settings = RunSettings.from_config({})
-    try:
-        run_local(
-            model.strategy(),
-            model.plan,
-            sources,
-            settings,
-            record,
-            model.simple_analysis,
-            client=model.client,
-        )
-        record.release(model.privacy)
-        files = write_outputs(results, model.outputs, record.result)
-    except BaseException as error:
-        if record.history and model.privacy is None and not isinstance(error, ResultError):
-            _rescue(results, record)
-        raise
-    if not model.outputs.many and model.outputs.types == "str":
-        logger.info("Final result: %s", record.result)
-    for file in files:
-        logger.info("Final result written to %s", file)
-    return ScriptRun(tuple(files), record)
-
-
-def _rescue(results: Path, record: RunRecord) -> None:
-    try:
-        saved = rescue(results, record.aggregate)
-    except OSError as reason:
-        logger.error("the last aggregate could not be saved: %s", reason)
-    else:
-        logger.error("the aggregate of round %d is in %s", len(record.history), saved)
-
-
-def _execute(world: ScriptWorld, heard: _Heard) -> None:
-    """Execute the script, whose world is entered; ``sys.exit()`` without a code is its end."""
-    code = _compiled(world.path)
-    space = vars(world.main)
-    try:
-        exec(code, space)  # noqa: S102  (the user's own script, as `python` would)
-        main = space.get("main")
-        if main is not None and heard.nothing() and _takes_nothing(main):
-            logger.info("%s builds nothing but has a main(): calling it", heard.name)
-            main()
-    except SystemExit as end:
-        if end.code not in (None, 0):
-            raise
-
-
-def _compiled(path: Path) -> Any:
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise ScriptError(f"the script cannot be read: {error}") from error
-    try:
-        return compile(source, str(path), "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        if isinstance(error, SyntaxError) and error.filename:
-            raise
-        raise ScriptError(f"{path} is no Python source: {error}") from error
-
-
-def _takes_nothing(main: object) -> bool:
-    import inspect
-
-    if not inspect.isfunction(main) or inspect.iscoroutinefunction(main):
-        return False
-    return all(
-        parameter.default is not parameter.empty
-        or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        for parameter in inspect.signature(main).parameters.values()
-    )
-
-
-def _none(name: str) -> str:
-    return (
-        f"{name} builds no model: call StarModel(...) or StarModelTester(...) under `{_GUARD}`, or "
-        "in a main() that is called there"
-    )
-
-
-def _two(name: str) -> str:
-    return (
-        f"{name} builds a second StarModel: a script is one analysis. Put the second into a script "
-        "of its own, or try things out with StarModelTester, of which there may be several"
-    )
 
 
 def _say_where(error: BaseException) -> None:

@@ -15,6 +15,7 @@ from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.log import logger, show
 from flame_flwr.star.script import LoadedScript, ScriptError, ScriptRun, load_script, script_path
 from flame_flwr.star.script_data import PARTITION, is_function, node_locations, open_sources
+from flame_flwr.star.script_run import MAX_ROUNDS, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,15 +32,17 @@ def simulate_script(
     *,
     nodes: int | None = None,
     results: str | Path = "results",
+    state: str | Path | None = None,
+    max_rounds: int = MAX_ROUNDS,
     on_line: Callable[[str], object] = print,
 ) -> ScriptRun:
     """Run a FLAME script in Flower's simulation runtime, on this machine.
 
     Parameters
     ----------
-    script, data, nodes, results
+    script, data, nodes, results, state, max_rounds
         As for :func:`flame_flwr.star.script.run_script`. Below `results` stands also the run's
-        own folder, with ``run.json`` and the history.
+        own folder, with everything there is of it.
     on_line : callable
         Gets every line of the run's log.
 
@@ -68,21 +71,23 @@ def simulate_script(
         open_sources(locations)
     target = Path(results).expanduser().absolute()
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
-        config = {
+        config: dict[str, str | int] = {
             "data": _template(locations, Path(own, "nodes")),
             "results": str(target),
-            "state-dir": str(Path(own, "state")),
+            "state-dir": str(state_folder(state, target)),
+            "max-rounds": max_rounds,
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
         with simulation(len(locations)) as place:
             run = submit(app, place, on_line=on_line)
+    files = tuple(_hand_over(target, run.run_id))
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
-    return ScriptRun(tuple(_hand_over(target, run.run_id)))
+    return ScriptRun(files)
 
 
 def write_app(
-    folder: Path, script: LoadedScript, config: Mapping[str, str], modules: Iterable[str] = ()
+    folder: Path, script: LoadedScript, config: Mapping[str, str | int], modules: Iterable[str] = ()
 ) -> Path:
     """Write a Flower app that runs a script, with the modules that it imports from its folder.
 
@@ -92,7 +97,7 @@ def write_app(
         The app's; made here.
     script : LoadedScript
         The script.
-    config : dict of str to str
+    config : dict of str to str or int
         For the app's config, besides ``script``.
     modules : iterable of str
         Top-level names of modules that the app needs besides those that the script imports.
@@ -123,7 +128,7 @@ def write_app(
         (target / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / relative)
     everything = {**config, "script": f"{_IN_APP}/{name}"}
-    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in everything.items()]
+    lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}" for key, said in everything.items()]
     (folder / "pyproject.toml").write_text(_PYPROJECT + "\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
@@ -238,13 +243,20 @@ def _template(locations: Sequence[str], links: Path) -> str:
 
 
 def _hand_over(target: Path, run_id: str) -> Iterator[Path]:
-    """Copy the run's result files to where a run in process writes them, and say where they are."""
+    """Copy what a run in process writes to where it does so, and say where the files are.
+
+    A run that failed early has nothing of this.
+    """
     from flame_flwr.results.folder import write_file
 
-    [folder] = target.glob(f"*-{run_id}")
-    for file in json.loads((folder / "run.json").read_text())["files"]:
-        path = target / file["name"]
-        write_file(path, (folder / file["name"]).read_bytes())
-        logger.info("Final result written to %s", path)
-        yield path
-    logger.info("what there is to know of the run is in %s", folder)
+    for folder in target.glob(f"*-{run_id}"):
+        about = folder / "run.json"
+        if not about.is_file():
+            continue
+        names = [file["name"] for file in json.loads(about.read_text())["files"]]
+        for name in (*names, "history.csv", "run.json"):
+            write_file(target / name, (folder / name).read_bytes())
+        for name in names:
+            logger.info("Final result written to %s", target / name)
+            yield target / name
+        logger.info("what there is to know of the run is in %s", folder)

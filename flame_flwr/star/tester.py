@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError
-from flame_flwr.log import logger, show, silent
-from flame_flwr.results.folder import rescue, write_outputs
+from flame_flwr.log import logger, show, shown, silent
+from flame_flwr.results.folder import rescue, write_outputs, write_run
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
-from flame_flwr.star.alias import tester_may_run
+from flame_flwr.star.alias import declaring, tester_may_run
 from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ analyzer_kwargs, aggregator_kwargs
     max_rounds : int
         Give up after so many rounds.
     quiet : bool, optional
-        Print warnings and errors only. ``None``: quiet under pytest, not elsewhere.
+        Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
+        prints also where logging is configured and would not show it.
     payload, client
         As in ``StarModel``.
 
@@ -68,6 +70,8 @@ analyzer_kwargs, aggregator_kwargs
         The last aggregate: the result itself where the aggregator has no ``final_method``.
     evaluations : dict of str to dict
         What ``evaluation_method`` gave, per node.
+    privacy : dict or None
+        Mechanism and budget, where the result is private.
 
     Raises
     ------
@@ -78,6 +82,13 @@ analyzer_kwargs, aggregator_kwargs
         beside the result's file, as ``rescue.pkl``.
     ResultError
         The result does not fit what was declared; it is saved as ``rescue.pkl``.
+
+    Notes
+    -----
+    A tester writes the files that it is asked for and no others, so that tests and notebooks stay
+    clean: the record of the run is in the attributes. Only a private result that is written is
+    released, and its budget has to be found with it: then ``run.json`` stands beside the first
+    file, of the last such run into this folder.
     """
 
     result: Any
@@ -86,6 +97,7 @@ analyzer_kwargs, aggregator_kwargs
     history: list[RoundRecord]
     aggregate: Any
     evaluations: dict[str, dict[str, float]]
+    privacy: dict[str, Any] | None
 
     def __init__(
         self,
@@ -111,21 +123,25 @@ analyzer_kwargs, aggregator_kwargs
         client: type[StarClient] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
-        outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
-        splits = _check_splits(data_splits, node_roles)
-        plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
-        strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
-        privacy = plan_privacy(epsilon, sensitivity, outputs)
+        with declaring():
+            outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
+            splits = _check_splits(data_splits, node_roles)
+            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
+            strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
+            privacy = plan_privacy(epsilon, sensitivity, outputs)
+            if privacy is not None:
+                _keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
-            self.history, self.aggregate, self.evaluations = [], None, {}
+            self.history, self.aggregate, self.evaluations, self.privacy = [], None, {}, None
             return
+        asked = quiet is False
         if quiet is None:
             quiet = "PYTEST_CURRENT_TEST" in os.environ
         show()
-        with silent() if quiet else nullcontext():
+        with silent() if quiet else shown() if asked else nullcontext():
             _warn_of_shapes(splits)
-            record = RunRecord()
+            record, started = RunRecord(), datetime.now(UTC)
             settings = RunSettings.from_config({"max-rounds": max_rounds})
             try:
                 run_local(strategy, plan, splits, settings, record, simple_analysis, client)
@@ -141,20 +157,41 @@ analyzer_kwargs, aggregator_kwargs
             self.history = record.history
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
-            self._hand_over(outputs, written=paths is not None)
+            self.privacy = record.privacy
+            if paths is None:
+                self._print(outputs)
+            else:
+                _write(outputs, record, started)
 
-    def _hand_over(self, outputs: Outputs, *, written: bool) -> None:
-        """Write the result where a file was named, and say what it is and where it went."""
-        if written:
-            for path in write_outputs(Path.cwd(), outputs, self.result):
-                logger.info("Final result written to %s", path)
-            return
+    def _print(self, outputs: Outputs) -> None:
+        """Say what the result is, after a look that it fits."""
         outputs.render(self.result)
         if outputs.many:
             for i, value in enumerate(self.result, start=1):
                 logger.info("Final result_%d: %s", i, _shown(value))
         else:
             logger.info("Final result: %s", _shown(self.result))
+
+
+def _keep_free(outputs: Outputs) -> None:
+    """Refuse a private result a name that its budget needs."""
+    names = [outputs.names] if isinstance(outputs.names, str) else outputs.names or ()
+    if "run.json" in [Path(name).name for name in names]:
+        raise ModelError("filename 'run.json' is where the privacy budget goes: choose another")
+
+
+def _write(outputs: Outputs, record: RunRecord, started: datetime) -> None:
+    """Write the result, with its budget where it is private, and say where it went."""
+    here = Path.cwd()
+    files = write_outputs(here, outputs, record.result)
+    if record.privacy is not None:
+        folder = here / outputs.folder()
+        logger.info(
+            "the privacy budget is in %s",
+            write_run(folder, record, {}, files, run_id=None, started=started),
+        )
+    for path in files:
+        logger.info("Final result written to %s", path)
 
 
 def _shown(value: Any, most: int = 5000) -> str:
@@ -186,11 +223,16 @@ def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
     return splits
 
 
+_WARNED_OF: set[str] = set()
+"""Types of splits that this process has warned of: one warning for each is enough."""
+
+
 def _warn_of_shapes(splits: list[Any]) -> None:
-    """Say once, as the reference does, that a split has not the shape of a node's data."""
+    """Say, as the reference does, that a split has not the shape of a node's data."""
     for i, split in enumerate(splits):
         usual = isinstance(split, list) and all(isinstance(files, dict) for files in split)
-        if not usual:
+        if not usual and type(split).__name__ not in _WARNED_OF:
+            _WARNED_OF.add(type(split).__name__)
             logger.warning(
                 "data_splits[%d] is of type %s. That works here; on a deployment an analyzer gets "
                 "[{key: bytes, ...}, ...], one dict per data source.",

@@ -4,7 +4,7 @@ For a user's own tests (:func:`check_analysis`) and for ``flame-flwr check``. It
 whether the numbers are right: that is what the tests beside it are for.
 """
 
-from flame_flwr.testing.findings import CHECKS, ConformanceError, Finding
+from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWarning, Finding
 from flame_flwr.testing.kit import check_analysis
 
-__all__ = ["CHECKS", "ConformanceError", "Finding", "check_analysis"]
+__all__ = ["CHECKS", "ConformanceError", "ConformanceWarning", "Finding", "check_analysis"]

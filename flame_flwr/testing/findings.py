@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flame_flwr.errors import FlameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CHECKS", "ConformanceError", "Finding"]
+__all__ = ["CHECKS", "ConformanceError", "ConformanceWarning", "Finding", "Severity"]
+
+Severity = Literal["error", "warning"]
 
 CHECKS = {
     "declared": "the classes and what is declared of them make a model",
@@ -19,6 +21,7 @@ CHECKS = {
     "state": "the analyzer's attributes can be saved between rounds",
     "process": "the results are the same with a new process for every message",
     "repeats": "a second run gives the same results",
+    "leaks": "a run leaves nothing behind that changes the next one in the same process",
     "arrival": "the results do not depend on which node answers first",
     "order": "the results do not depend on the order of the nodes",
     "folder": "nothing is read or written relative to the working directory or beside the code",
@@ -43,6 +46,8 @@ class Finding:
         What was seen, with node, round and place. It may show values of the data.
     mend : str
         What to do.
+    severity : {'error', 'warning'}
+        Whether it breaks the analysis on Flower, or is only likely to, some day.
     """
 
     check: str
@@ -50,6 +55,7 @@ class Finding:
     method: str
     seen: str
     mend: str
+    severity: Severity = "error"
 
     @property
     def where(self) -> str:
@@ -58,16 +64,21 @@ class Finding:
 
     def __str__(self) -> str:
         """Return everything in one line."""
-        return f"[{self.check}] {self.where or 'the analysis'}: {self.seen}. {self.mend}."
+        check = self.check if self.severity == "error" else f"{self.check}, {self.severity}"
+        return f"[{check}] {self.where or 'the analysis'}: {self.seen}. {self.mend}."
+
+
+class ConformanceWarning(UserWarning):
+    """A finding of the kit that is no error; :func:`warnings.warn` tells of it."""
 
 
 class ConformanceError(FlameError, AssertionError):
-    """The kit has findings; the message lists them.
+    """The kit has found errors; the message lists them.
 
     Attributes
     ----------
     findings : list of Finding
-        All of them.
+        All of them, without warnings.
     """
 
     def __init__(self, findings: Sequence[Finding]) -> None:

@@ -19,6 +19,7 @@ from flame_flwr.engine.failure import is_user_code
 if TYPE_CHECKING:
     from types import FrameType
 
+    from flame_flwr.testing.findings import Severity
     from flame_flwr.testing.watch import At, Watch
 
 __all__ = ["Guard", "RefusedWriteError"]
@@ -63,10 +64,18 @@ class Guard:
         finds relative to its working directory.
     own : Path
         The check's folder, where everything may be written.
+
+    Attributes
+    ----------
+    watch : Watch or None
+        Gets the findings, once methods of the user's are called.
+    moved : str
+        Where user code changed the working directory outside of its methods, if it did.
     """
 
     def __init__(self, homes: list[Path], own: Path) -> None:
         self.watch: Watch | None = None
+        self.moved = ""
         resolved = (home.resolve() for home in homes)
         self._homes = [home for home in resolved if home != home.parent]  # not the root
         self._own = own.resolve()
@@ -111,6 +120,8 @@ class Guard:
         if event == "open":
             path, mode, flags = args
             writes = bool(set(mode) & set("wax+")) if mode else bool(flags & _WRITING)
+        elif event == "os.chdir":
+            path, writes = args[0], False
         elif event in _PLACES:
             path, writes = args[_PLACES[event]], event not in _LISTS
         else:
@@ -124,12 +135,47 @@ class Guard:
         self._busy = True
         try:
             at = self.watch.inside if self.watch is not None else None
-            if os.path.isabs(path):
+            path = self._from_here(path)
+            if event == "os.chdir":
+                self._moves(at, self._here / path)
+            elif os.path.isabs(path):
                 self._absolute(at, Path(path), writes=writes)
             else:
                 self._relative(at, os.path.normpath(path), writes=writes, lists=event in _LISTS)
         finally:
             self._busy = False
+
+    def _from_here(self, path: str) -> str:
+        """Return a path relative to the folder of this process, wherever user code has gone."""
+        if os.path.isabs(path):
+            return path
+        try:
+            now = os.getcwd()
+        except FileNotFoundError:
+            return path
+        if now == str(self._here):
+            return path
+        path = os.path.join(now, path)
+        inside = Path(os.path.normpath(path)).is_relative_to(self._here)
+        return os.path.relpath(path, self._here) if inside else path
+
+    def _moves(self, at: At | None, target: Path) -> None:
+        """Take a change of the working directory."""
+        place = _place()
+        if not place:
+            return
+        if at is None:
+            self.moved = place
+            return
+        away = any(target.resolve().is_relative_to(home) for home in self._homes)
+        known = ", a folder of this machine" if away else ""
+        self._report(
+            at,
+            f"it changes the working directory to {target}{known} ({place}). Whatever runs after "
+            "it in this process is there too",
+            "Leave it as it is, and make paths absolute: Path(__file__).parent / ...",
+            "error" if away else "warning",
+        )
 
     def _relative(self, at: At | None, path: str, *, writes: bool, lists: bool) -> None:
         place = _place() if at is not None else ""
@@ -141,6 +187,7 @@ class Guard:
                     f"it writes {path!r} relative to the working directory ({place}). On Flower "
                     "this file is gone when the round ends",
                     "Keep the content as an attribute of self, or return it",
+                    "warning",
                 )
             return
         if path in self._written:
@@ -205,9 +252,9 @@ class Guard:
                 "Let the nodes have it as data, or keep its content in a .json or .py file",
             )
 
-    def _report(self, at: At, seen: str, mend: str) -> None:
+    def _report(self, at: At, seen: str, mend: str, severity: Severity = "error") -> None:
         if self.watch is not None:
-            self.watch.report("folder", at, seen, mend)
+            self.watch.report("folder", at, seen, mend, severity)
 
 
 def _place() -> str:

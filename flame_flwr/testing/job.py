@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flame_flwr.config import RUN_KEYS
 from flame_flwr.engine.failure import is_user_code
 from flame_flwr.errors import ModelError
 from flame_flwr.testing.references import Reference, import_from, pickler
@@ -43,6 +44,11 @@ class Job:
     seconds: float
     tolerance: float
     skip: Collection[str] = field(default_factory=frozenset)
+
+    @property
+    def limit(self) -> int:
+        """Rounds after which a run on Flower fails, unless it is told otherwise."""
+        return max(self.max_rounds, int(RUN_KEYS["max-rounds"].default))
 
     def write(self, path: Path) -> None:
         """Write the job for other processes.
@@ -89,15 +95,20 @@ def _referring(source: Any) -> Any:
     if not isinstance(source, ClassSource):
         return source
     to = Reference.to
+    arguments = {**source.arguments, "client": to(source.arguments.get("client"))}
     return dataclasses.replace(
-        source, analyzer=to(source.analyzer), aggregator=to(source.aggregator)
+        source,
+        analyzer=to(source.analyzer),
+        aggregator=to(source.aggregator),
+        arguments=arguments,
     )
 
 
 def _files_of(source: Any) -> list[tuple[str, str]]:
     """Return the modules of the classes of a source, with the files to import them from."""
     found: dict[str, str] = {}
-    for part in (getattr(source, "analyzer", None), getattr(source, "aggregator", None)):
+    client = getattr(source, "arguments", {}).get("client")
+    for part in (getattr(source, "analyzer", None), getattr(source, "aggregator", None), client):
         classes = (
             [part] if isinstance(part, type) else [type(part), getattr(part, "aggregator", None)]
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flame_flwr.testing.findings import Finding
+from flame_flwr.testing.findings import Finding, Severity
 from flame_flwr.testing.trace import first_difference
 
 if TYPE_CHECKING:
@@ -40,8 +41,26 @@ class Judge:
         """Tell whether a check has found something."""
         return any(finding.check == check for finding in self.findings)
 
-    def imported(self, made: Sequence[str]) -> None:
-        """Judge the import of the user's modules by what it has made where it happened to be."""
+    def imported(self, made: Sequence[str], moved: str = "") -> None:
+        """Judge the import of the user's modules by what it has made where it happened to be.
+
+        Parameters
+        ----------
+        made : sequence of str
+            Files and folders, relative to the working directory.
+        moved : str
+            Where in the code it changes the working directory, if it does.
+        """
+        if moved:
+            self._add(
+                "folder",
+                "",
+                "",
+                f"its import changes the working directory ({moved}). On Flower the methods run "
+                "in another folder all the same",
+                _MOVED,
+                "warning",
+            )
         if made:
             self._add(
                 "folder",
@@ -50,6 +69,7 @@ class Judge:
                 f"its import makes {', '.join(map(repr, made))} relative to the working "
                 "directory. On Flower it is imported in one folder and run in another",
                 "Make it in the method that needs it: Path(...).mkdir(exist_ok=True)",
+                "warning",
             )
 
     def first_run(self, trace: Trace) -> None:
@@ -60,14 +80,18 @@ class Judge:
             if not (trouble.type == "RefusedWriteError" and self.has("folder")):
                 self._trouble(trouble, "runs")
             return
-        if not trace.converged:
+        if not trace.converged or trace.rounds > self._job.max_rounds:
+            said = "it said True only after" if trace.converged else "it did not say True in"
+            never = not trace.converged and trace.rounds >= self._job.limit
             self._add(
                 "converges",
                 self._server,
                 "has_converged",
-                f"it did not say True in {trace.rounds} rounds",
+                f"{said} {trace.rounds} rounds",
                 "Look at its condition; a limit ends it in any case: "
-                "`or self.num_iterations >= 50`. A check goes on for longer with max_rounds",
+                "`or self.num_iterations >= 50`. Where so many are wanted, say so with max_rounds "
+                "(--max-rounds)",
+                "error" if never else "warning",
             )
         if trace.unwritable:
             self._add(
@@ -103,7 +127,9 @@ class Judge:
         cause = f". Changed while it ran: {', '.join(changed)}" if changed else ""
         if apart.trouble is not None:
             files = apart.trouble.type in ("FileNotFoundError", "RefusedWriteError")
-            if not (files and self.has("folder")):
+            if files and self.has("folder"):
+                self._worsen("folder", *(apart.trouble.at or ("", ""))[:2])
+            else:
                 text = "the run with a new process for every message"
                 self._trouble(apart.trouble, "process", text, cause, mend)
             return
@@ -126,6 +152,26 @@ class Judge:
         if spot is not None:
             self._spot("arrival", spot, text, mend)
 
+    def leaks(self, first: Trace, later: Trace) -> None:
+        """Compare with a run after another one in the same process."""
+        if later.trouble is not None:
+            differs = f"failed: {later.trouble.type}: {later.trouble.text}"
+        else:
+            spot = first_difference(first, later, self._job.tolerance)
+            if spot is None:
+                return
+            differs = f"differs: {spot.what} ({spot.text})"
+        self._add(
+            "leaks",
+            "",
+            "",
+            f"a second run in the same process {differs}. The first one has changed "
+            f"{', '.join(first.changed[:5])}",
+            "Keep it as an attribute of self: on Flower every run has a process of its own, in a "
+            "test or a notebook it has not",
+            "warning",
+        )
+
     def order(self, apart: Trace, reverse: Trace, order: Sequence[int]) -> None:
         """Compare with the run that had the nodes in another order."""
         if reverse.trouble is not None:
@@ -144,11 +190,15 @@ class Judge:
     def _spot(self, check: str, spot: Spot, what: str, mend: str, after: str = "") -> None:
         of_node = spot.method in ("analysis_method", "evaluation_method")
         owner = self._analyzer if of_node else self._server
-        if any(
-            (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+        explains = [
+            f.check
             for f in self.findings
-        ):
-            return  # which explains the difference
+            if (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+        ]
+        for cause in explains:
+            self._worsen(cause, owner, spot.method)
+        if explains:
+            return
         self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
 
     def _trouble(
@@ -186,8 +236,29 @@ class Judge:
             seen = f"{failed}{trouble.type}: {trouble.text}{place}{where}{after}"
             self._add(check, owner, method, seen, _sentence(trouble.hint) or mend or _DEBUG)
 
-    def _add(self, check: str, owner: str, method: str, seen: str, mend: str) -> None:
-        finding = Finding(check, owner, method, seen, mend)
+    def _worsen(self, check: str, owner: str, method: str) -> None:
+        """Make a check's warnings of a method errors: they have been seen to break the analysis.
+
+        So are those of an import, and all of them where none is the method's.
+        """
+        near = [f for f in self.findings if f.check == check and f.class_name in ("", owner)]
+        near = [f for f in near if f.method in ("", method)]
+        guilty = near or [f for f in self.findings if f.check == check]
+        self.findings = [
+            replace(finding, severity="error") if finding in guilty else finding
+            for finding in self.findings
+        ]
+
+    def _add(
+        self,
+        check: str,
+        owner: str,
+        method: str,
+        seen: str,
+        mend: str,
+        severity: Severity = "error",
+    ) -> None:
+        finding = Finding(check, owner, method, seen, mend, severity)
         if check not in self._job.skip and finding not in self.findings:
             self.findings.append(finding)
 
@@ -197,6 +268,7 @@ _SLOW = (
     "Look for a loop there. If the analysis is only slow, give smaller splits or more time: "
     "seconds=..., --seconds"
 )
+_MOVED = "Leave it as it is, and make paths absolute: Path(__file__).parent / ..."
 _DIED = "Nothing in an analysis may end its process: look for os._exit, or a crash in a library"
 _EXIT = "Return a value, or raise an error that says what is wrong"
 _DEBUG = (

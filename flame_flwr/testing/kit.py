@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import FlameError, ModelError
-from flame_flwr.testing.findings import CHECKS, ConformanceError, Finding
+from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWarning, Finding
 from flame_flwr.testing.job import Job
 from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, source_at
 from flame_flwr.testing.worker import PROGRAM
 
 if TYPE_CHECKING:
+    from flame_flwr.clients import StarClient
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -44,11 +46,17 @@ class Report:
     findings : list of Finding
         Empty where all is well.
     about : dict
-        ``analyzer``, ``server``, ``nodes``, ``rounds``; empty where nothing could be loaded.
+        ``analyzer``, ``server``, ``nodes``, ``rounds``, and ``messages`` where there was a single
+        run, for Message methods or a client of the user's own; empty where nothing could be loaded.
     """
 
     findings: list[Finding] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that are not only warnings."""
+        return [finding for finding in self.findings if finding.severity == "error"]
 
 
 def check_analysis(
@@ -63,6 +71,7 @@ def check_analysis(
     analyzer_kwargs: Mapping[str, Any] | None = None,
     aggregator_kwargs: Mapping[str, Any] | None = None,
     payload: str = "safe",
+    client: type[StarClient] | None = None,
     max_rounds: int = 100,
     seconds: float = 60.0,
     tolerance: float = 1e-6,
@@ -78,10 +87,11 @@ def check_analysis(
     data_splits : sequence
         One entry per node: small, and at least two.
     data_type, simple_analysis, output_type, multiple_results, analyzer_kwargs, \
-aggregator_kwargs, payload
+aggregator_kwargs, payload, client
         As for ``StarModel``.
     max_rounds : int
-        ``has_converged`` has to say True within so many rounds.
+        ``has_converged`` is to say True within so many rounds; beyond them, it is a warning, and
+        where a run on Flower fails by default (1000 rounds), an error.
     seconds : float
         How long the check may take.
     tolerance : float
@@ -89,24 +99,30 @@ aggregator_kwargs, payload
     skip : collection of str
         Checks to leave out; names of :data:`flame_flwr.testing.CHECKS`.
     raises : bool
-        Whether findings are an error. Otherwise they are returned.
+        Whether errors are raised and warnings warned of. Otherwise they are returned only.
 
     Returns
     -------
     list of Finding
         What was found, in the order of the checks; empty where all is well.
 
+    Warns
+    -----
+    ConformanceWarning
+        Of what was found that need not break: its ``severity`` is ``'warning'``.
+
     Raises
     ------
     ConformanceError
-        An ``AssertionError``: there are findings, and `raises` is true.
+        An ``AssertionError``: there are findings of severity ``'error'``, and `raises` is true.
     ModelError
         The check itself is asked for wrongly.
 
     Notes
     -----
     The analysis runs once in one process, a second time in a process started apart, once with a
-    new process for every message to a node, and then with its nodes in other orders. These
+    new process for every message to a node, and then with its nodes in other orders. A strategy
+    with Message methods of its own, and a client of one's own, run once, in one process. These
     processes work in empty folders, import the classes from their files, and may not write into
     the working directory or beside the code. What libraries open in C is not seen.
 
@@ -133,12 +149,18 @@ aggregator_kwargs, payload
         "analyzer_kwargs": analyzer_kwargs,
         "aggregator_kwargs": aggregator_kwargs,
         "payload": payload,
+        "client": client,
     }
     source = ClassSource(analyzer, aggregator, list(data_splits), arguments)
-    folders = [Path.cwd(), *_folders_of(analyzer, aggregator)]
+    folders = [Path.cwd(), *_folders_of(analyzer, aggregator, client)]
     report = _check(source, folders, max_rounds, seconds, tolerance, skip)
-    if report.findings and raises:
-        raise ConformanceError(report.findings)
+    if raises:
+        for finding in report.findings:
+            if finding.severity == "warning":
+                warnings.warn(str(finding), ConformanceWarning, stacklevel=2)
+        errors = report.errors
+        if errors:
+            raise ConformanceError(errors)
     return report.findings
 
 

@@ -99,14 +99,11 @@ class Processes:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        from flame_flwr.engine.local import _MESSAGE_METHODS
-        from flame_flwr.strategies import StarStrategy
+        from flame_flwr.engine.local import speaks_messages
 
         self.until = time.monotonic() + loaded.job.seconds
-        strategy = type(loaded.subject.strategy())
-        self.speaks_messages = any(
-            getattr(strategy, name) is not getattr(StarStrategy, name) for name in _MESSAGE_METHODS
-        )
+        subject = loaded.subject
+        self.speaks_messages = subject.client is not None or speaks_messages(subject.strategy())
         self._loaded = loaded
         self._numbers = count(1)
         # A forked process has only the thread that forked, and locks of the others stay locked.
@@ -122,6 +119,7 @@ class Processes:
         apart: bool = False,
         rounds: int | None = None,
         share: float = math.inf,
+        twice: bool = False,
     ) -> Trace:
         """Do one run in a process of its own, with more for its nodes where they are apart."""
         from flwr.app import Context, RecordDict
@@ -146,7 +144,7 @@ class Processes:
             return self._carry(ask, contexts, state_dir)
 
         seconds = share * self._loaded.job.seconds
-        settings = Settings(order, arrival or order, apart, rounds, seconds)
+        settings = Settings(order, arrival or order, apart, rounds, seconds, twice)
         done = self._call(_do_run, (settings,), carry)
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 
@@ -229,6 +227,7 @@ def _child(
 
 
 def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Settings) -> Trace:
+    from flame_flwr.data import clear_local_storage
     from flame_flwr.testing.runs import run
 
     def ask(message: Ask) -> Answer:
@@ -236,6 +235,9 @@ def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Sett
         answer: Answer = connection.recv()
         return answer
 
+    if settings.twice:
+        run(loaded.subject, loaded.job, settings, watch, ask)
+        clear_local_storage()  # what is kept on purpose is no leak
     return run(loaded.subject, loaded.job, settings, watch, ask)
 
 

@@ -14,11 +14,10 @@ from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.link import Reply
-from flame_flwr.engine.local import _MESSAGE_METHODS, as_data, run_local
+from flame_flwr.engine.local import as_data, run_local, speaks_messages
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
-from flame_flwr.strategies import StarStrategy
 from flame_flwr.testing.outside import changed, snapshot
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
 
@@ -39,6 +38,9 @@ __all__ = ["Answer", "Ask", "Settings", "answer", "run"]
 _LEAST = 3
 """Rounds that every run has, if the analysis has as many."""
 
+_LONG = 0.3
+"""Share of a check's time after which a run beyond ``max_rounds`` is given up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -56,6 +58,8 @@ class Settings:
         Stop after so many, without evaluation and final method.
     seconds : float
         Stop likewise when so much time has passed, but not before the third round has ended.
+    twice : bool
+        Whether the run is one after another in the same process.
     """
 
     order: tuple[int, ...]
@@ -63,6 +67,7 @@ class Settings:
     apart: bool = False
     rounds: int | None = None
     seconds: float = math.inf
+    twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +155,19 @@ def _run(
     trace: Trace,
     record: RunRecord,
 ) -> None:
-    limits = RunSettings.from_config({"max-rounds": job.max_rounds})
+    limits = RunSettings.from_config({"max-rounds": job.limit})
     strategy = subject.strategy()
-    if any(getattr(type(strategy), m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS):
+    if subject.client is not None or speaks_messages(strategy):
         splits = [source() for source in subject.sources]
-        run_local(strategy, subject.plan, splits, limits, record, subject.simple_analysis)
+        simple = subject.simple_analysis
+        run_local(strategy, subject.plan, splits, limits, record, simple, subject.client)
         return
     ids = tuple(f"node-{number}" for number in settings.order)
     link: Link
     if settings.apart:
-        link = _Apart(strategy, ids, subject, settings, watch, ask, trace)
+        link = _Apart(strategy, ids, subject, job, settings, watch, ask, trace)
     else:
-        link = _Together(strategy, ids, subject, settings, watch, trace)
+        link = _Together(strategy, ids, subject, job, settings, watch, trace)
     strategy.run(link, limits, record, simple_analysis=subject.simple_analysis)
 
 
@@ -173,6 +179,7 @@ class _Together:
         strategy: Any,
         ids: tuple[str, ...],
         subject: Subject,
+        job: Job,
         settings: Settings,
         watch: Watch,
         trace: Trace,
@@ -185,6 +192,7 @@ class _Together:
         self.trace = trace
         self.most = math.inf if settings.rounds is None else settings.rounds
         self.seconds, self.started = settings.seconds, time.monotonic()
+        self.long, self.long_seconds = job.max_rounds, _LONG * job.seconds
         if not settings.apart:
             self.nodes = {
                 number: Node(subject.plan, Identity(f"node-{number}", ids), as_data(source()))
@@ -199,6 +207,8 @@ class _Together:
         """Run one round; keep what comes of it."""
         spent = time.monotonic() - self.started
         if number > self.most or (number > _LEAST and spent > self.seconds):
+            raise _EnoughError
+        if number > self.long and spent > self.long_seconds:
             raise _EnoughError
         payload: Payload = self.strategy.collect(number, self._replies(number, aggregate))
         if number <= KEPT:
@@ -240,12 +250,13 @@ class _Apart(_Together):
         strategy: Any,
         ids: tuple[str, ...],
         subject: Subject,
+        job: Job,
         settings: Settings,
         watch: Watch,
         ask: Callable[[Ask], Answer],
         trace: Trace,
     ) -> None:
-        super().__init__(strategy, ids, subject, settings, watch, trace)
+        super().__init__(strategy, ids, subject, job, settings, watch, trace)
         self.ask = ask
 
     def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:

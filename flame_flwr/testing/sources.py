@@ -23,6 +23,7 @@ from flame_flwr.star.plan import plan_node, plan_strategy
 from flame_flwr.testing.references import Reference, pickler
 
 if TYPE_CHECKING:
+    from flame_flwr.clients import StarClient
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data.source import SourceData
     from flame_flwr.star.model import StarModel
@@ -50,6 +51,8 @@ class Subject:
         The final files.
     sources : list of callables
         One per node; gives its split, or the source of its data, new at every call.
+    client : type of StarClient or None
+        A client of the user's own.
     """
 
     plan: NodePlan
@@ -57,11 +60,13 @@ class Subject:
     simple_analysis: bool
     outputs: Outputs
     sources: list[Callable[[], Any]]
+    client: type[StarClient] | None = None
 
     @classmethod
     def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
         """Take what a built model says."""
-        return cls(model.plan, model.strategy, model.simple_analysis, model.outputs, sources)
+        simple = model.simple_analysis
+        return cls(model.plan, model.strategy, simple, model.outputs, sources, model.client)
 
     @property
     def aggregator(self) -> type[Any] | None:
@@ -105,7 +110,10 @@ class ClassSource:
             part.resolve() if isinstance(part, Reference) else part
             for part in (self.analyzer, self.aggregator)
         )
-        return _declared(analyzer, aggregator, self.splits, self.arguments)
+        client = self.arguments.get("client")
+        if isinstance(client, Reference):
+            client = client.resolve()
+        return _declared(analyzer, aggregator, self.splits, {**self.arguments, "client": client})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +136,8 @@ class ScriptSource:
 
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
-        from flame_flwr.star.alias import ScriptWorld, listening
-        from flame_flwr.star.script import ScriptError, _execute, _Heard
+        from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
+        from flame_flwr.star.heard import Heard, execute
         from flame_flwr.star.tester import StarModelTester
 
         testers: list[dict[str, Any]] = []
@@ -139,15 +147,16 @@ class ScriptSource:
             testers.append(signature.bind(tester, *args, **kwargs).arguments)
             tester.result, tester.rounds, tester.converged = None, 0, False
             tester.history, tester.aggregate, tester.evaluations = [], None, {}
+            tester.privacy = None
 
         stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
         StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]
-        heard = _Heard(self.path.name)
+        heard = Heard(self.path.name)
         world = ScriptWorld(self.path)
         stack.enter_context(world.entered())
         stack.enter_context(listening(heard))
         try:
-            _execute(world, heard)
+            execute(world, heard)
         except (Exception, SystemExit):
             if not (heard.models or testers):
                 raise
@@ -248,7 +257,8 @@ def _declared(
         raise ModelError("data_splits is empty: give at least one entry, one per node")
     copies = [pickler().dumps(split) for split in splits]
     simple = bool(given.get("simple_analysis", True))
-    return Subject(plan, strategy, simple, outputs, [partial(_split, copy) for copy in copies])
+    sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
+    return Subject(plan, strategy, simple, outputs, sources, given.get("client"))
 
 
 def _split(content: bytes) -> Any:

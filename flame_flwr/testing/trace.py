@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.engine.failure import Hint, place_of
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.testing.compare import difference
 
@@ -52,10 +53,12 @@ class Trouble:
         return cls(
             "raised",
             type(error).__name__,
-            str(error),
+            # what a node answered has its traceback behind it
+            str(error).partition("\n")[0] if isinstance(error, NodeFailedError) else str(error),
             place_of(error.__traceback__, anywhere=False),
             "; ".join(note for note in notes if isinstance(note, Hint)),
-            watch.failed or watch.last,
+            # a client of the user's own may fail where no method is under way
+            watch.failed if isinstance(error, NodeFailedError) else watch.failed or watch.last,
         )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.testing.compare import difference
-from flame_flwr.testing.findings import Finding
+from flame_flwr.testing.findings import Finding, Severity
 
 __all__ = ["At", "Watch"]
 
@@ -83,10 +83,14 @@ class Watch:
                 if cls is not None and callable(getattr(cls, name, None)):
                     setattr(cls, name, self._wrapped(getattr(cls, name), name))
 
-    def report(self, check: str, at: At, seen: str, mend: str) -> None:
-        """Keep a finding; of one kind in one method, the first."""
-        if all((f.check, f.class_name, f.method) != (check, *at[:2]) for f in self.findings):
-            self.findings.append(Finding(check, at.class_name, at.method, seen, mend))
+    def report(
+        self, check: str, at: At, seen: str, mend: str, severity: Severity = "error"
+    ) -> None:
+        """Keep a finding; of one kind and severity in one method, the first."""
+        finding = Finding(check, at.class_name, at.method, seen, mend, severity)
+        known = {(f.check, f.class_name, f.method, f.severity) for f in self.findings}
+        if (check, *at[:2], severity) not in known:
+            self.findings.append(finding)
 
     def _wrapped(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -135,6 +139,7 @@ class Watch:
                 f"it changes its data, before and after: {found} ({at}). In one process the next "
                 "round sees the change, on Flower it may not",
                 "Work on a copy, or keep what you make as an attribute of self",
+                "warning",
             )
 
     def _answer(self, at: At, value: Any) -> Any:

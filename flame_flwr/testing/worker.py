@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.engine.failure import place_of
 from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.testing.findings import Finding
+from flame_flwr.testing.guard import RefusedWriteError
 from flame_flwr.testing.judge import Judge
 from flame_flwr.testing.processes import Loaded, Processes
 from flame_flwr.testing.trace import KEPT, Trace, Trouble
@@ -70,8 +71,8 @@ def _work(
         _write(folder / "again", pickle.dumps(trace))
         return
     judge = Judge(loaded.subject, loaded.job)
-    if not loaded.is_script:
-        judge.imported([path.name for path in loaded.made])
+    made = [] if loaded.is_script else [path.name for path in loaded.made]
+    judge.imported(made, loaded.guard.moved)
     trace = _check(loaded, processes, judge, second)
     report["findings"] = [asdict(finding) for finding in judge.findings]
     report["about"] = {
@@ -80,6 +81,8 @@ def _work(
         "nodes": len(loaded.subject.sources),
         "rounds": trace.rounds,
     }
+    if processes.speaks_messages:
+        report["about"]["messages"] = True
     _write(folder / "findings.json", json.dumps(report).encode())
 
 
@@ -104,11 +107,13 @@ def _check(
         return first
     judge.apart(first, apart)
     numbers = range(len(subject.sources))
+    backward = tuple(reversed(numbers))
+    if "arrival" not in job.skip and len(numbers) > 1 and not judge.has("process"):
+        judge.arrival(first, processes.run(forward, arrival=backward, rounds=rounds))
+    if "leaks" not in job.skip and first.changed and not judge.has("process"):
+        judge.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
     if len(numbers) < 2:
         return first
-    backward = tuple(reversed(numbers))
-    if "arrival" not in job.skip and not judge.has("process"):
-        judge.arrival(first, processes.run(forward, arrival=backward, rounds=rounds))
     if "order" not in job.skip and apart.trouble is None and not judge.has("arrival"):
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
         judge.order(apart, processes.run(backward, apart=True, rounds=few, share=0.1), backward)
@@ -150,6 +155,15 @@ def _report_load(error: BaseException, report: dict[str, Any]) -> None:
     if isinstance(error, ModelError):
         finding = Finding(
             "declared", "", "", f"{error}{at}", "Mend the declaration; nothing else was checked"
+        )
+        report["findings"].append(asdict(finding))
+    elif isinstance(error, RefusedWriteError):
+        finding = Finding(
+            "folder",
+            "",
+            "",
+            f"its import writes beside the code or into the working directory{at}: {error}",
+            "Make it in the method that needs it; nothing else was checked",
         )
         report["findings"].append(asdict(finding))
     elif isinstance(error, FlameError):

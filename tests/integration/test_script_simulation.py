@@ -1,5 +1,6 @@
 """FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -57,6 +58,44 @@ def test_the_pancreas_tutorial_has_the_same_numbers_in_simulation_as_in_process(
     np.testing.assert_array_equal(there, here.record.result)
     [run] = (tmp_path / "there").glob("*/run.json")
     assert '"rounds": 11' in run.read_text()
+
+
+KEEPS = """
+from flame.star import StarAggregator, StarAnalyzer, StarModel
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        before = self.flame.get_intermediate_data("local", tag="visits")
+        self.flame.save_intermediate_data(self.id, "local", tag="visits")
+        return before
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        self.flame.save_intermediate_data(1, "local", tag="runs")
+        return analysis_results, len(self.flame.get_intermediate_data("local", tag="runs"))
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+if __name__ == "__main__":
+    StarModel(Analyzer, Aggregator, "none")
+"""
+
+
+def test_what_nodes_keep_in_process_is_there_in_simulation_and_both_leave_a_record(tmp_path):
+    (tmp_path / "analysis.py").write_text(KEEPS)
+    for number, options in ((1, ()), (2, ("--simulate",))):
+        done = command(tmp_path, "analysis.py", "--nodes", 2, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        kept = [[f"node-{i}"] * (number - 1) for i in range(2)]
+        assert (tmp_path / "results" / "result").read_text() == str((kept, number))
+        about = json.loads((tmp_path / "results" / "run.json").read_text())
+        assert (about["status"], about["nodes"]) == ("completed", ["node-0", "node-1"])
+        assert (about["run_id"] is None) == (number == 1)
+        assert (tmp_path / "results" / "history.csv").read_text().startswith("round,node,")
 
 
 STUDY = """

@@ -101,7 +101,8 @@ def test_keys_that_are_given_are_left_alone():
     ("name", "why"),
     [
         ("1st", "is no name for a Python package"),
-        ("my-app", "beginning with a letter, such as my_app"),
+        ("my-app-", "beginning with a letter, such as my_app"),
+        ("-my-app", "beginning with a letter, such as my_app"),
         ("two words", "such as two_words"),
         ("", "is no name for a Python package"),
         ("../up", "such as up"),
@@ -121,6 +122,18 @@ def test_a_name_that_will_not_do_is_refused(tmp_path, name, why):
         create(name, where=tmp_path)
     assert why in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_hyphens_and_its_package_has_underscores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli._app, ["new", "my-ward-study"])
+    assert done.exit_code == 0, done.output
+    assert "cd my-ward-study" in done.output
+    assert "python -m my_ward_study.local" in done.output
+    assert (tmp_path / "my-ward-study" / "my_ward_study" / "app.py").is_file()
+    done = run(["my_ward_study.local"], tmp_path / "my-ward-study")
+    assert done.returncode == 0, done.stderr
+    assert "Final result: treatment" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
@@ -169,8 +182,13 @@ FINDING = Finding("data", "Analyzer", "analysis_method", "it changes [its] data"
 ABOUT = {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 2}
 
 
-@pytest.mark.parametrize(("findings", "code"), [([], 0), ([FINDING], 1)])
-def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
+WARNING = Finding("folder", "", "", "its import makes 'plots'", "Make it later", "warning")
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"), [([], 0), ([WARNING], 0), ([FINDING], 1), ([WARNING, FINDING], 1)]
+)
+def test_the_check_command_shows_a_table_and_exits_with_1_on_errors(
     tmp_path, monkeypatch, findings, code
 ):
     asked = {}
@@ -184,7 +202,7 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
     done = CliRunner().invoke(cli._app, ["check", str(tmp_path), *options])
     assert done.exit_code == code
     assert "Analyzer and Aggregator, 3 nodes, 2 rounds" in done.output
-    assert ("nothing found in 12 checks" in done.output) == (not findings)
+    assert ("nothing found in 13 checks" in done.output) == (not findings)
     assert asked == {
         "path": tmp_path,
         "data": ["a", "b"],
@@ -197,7 +215,15 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_findings(
 
 def test_the_table_has_everything_and_takes_text_as_it_is():
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    show_report(Report([FINDING], {}), console)
+    show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}), console)
     text = console.export_text()
-    for part in ("data", "Analyzer.analysis_method", "it changes [its] data", "Copy it"):
+    for part in (
+        "it was run in one process alone",
+        "1 error, 1 warning",
+        "warning",
+        "data",
+        "Analyzer.analysis_method",
+        "it changes [its] data",
+        "Copy it",
+    ):
         assert part in text

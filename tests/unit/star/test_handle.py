@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from flame_flwr.data import SplitData
-from flame_flwr.errors import DataError, UnavailableError
+from flame_flwr.errors import DataError, ModelError, UnavailableError
 from flame_flwr.identity import Identity
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.star.handle import FlameHandle
@@ -236,3 +236,21 @@ def test_a_key_asked_for_in_user_code_is_not_in_what_may_travel(node):
         node.get_s3_data("patient-17.csv")
     assert "patient-17" not in caught.value.message
     assert "patient-17" in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [("got", 3), ("got", "x", 3), ("got", None)])
+def test_values_as_print_takes_them_are_refused_with_the_mend(node, values):
+    with pytest.raises(ModelError, match="flame_log takes one text, not several values as print"):
+        node.flame_log(*values)
+
+
+def test_a_second_text_that_can_only_be_a_separator_is_warned_of(node, lines):
+    node.flame_log("got", "kidneys")
+    node.flame_log("got", sep="-")
+    node.flame_log(["got", "it"], " and ")
+    [got, warning, *others] = lines()
+    assert got == ("INFO", "[node-1, round 0] got")
+    assert warning[0] == "WARNING"
+    assert "use an f-string" in warning[1]
+    assert "kidneys" not in warning[1]
+    assert [text for _, text in others] == ["[node-1, round 0] got", "[node-1, round 0] got and it"]

@@ -3,6 +3,9 @@
 The scripts in ``tests/scripts`` are those of FLAME's own tutorials, word for word.
 """
 
+import colorsys  # a module that the framework itself does not use
+import hashlib
+import json
 import logging
 import os
 import pickle
@@ -278,7 +281,7 @@ def test_pythons_own_state_is_as_before_also_after_an_exception(end):
         sys.argv.append("more")
         os.makedirs("elsewhere", exist_ok=True)
         os.chdir("elsewhere")
-        sys.modules["json"] = None
+        sys.modules["colorsys"] = None
         helper.STATE.append(1)
         assert helper.STATE == [1]
 
@@ -294,7 +297,6 @@ def test_pythons_own_state_is_as_before_also_after_an_exception(end):
     )
     for _ in range(2):
         before = state()
-        modules = dict(sys.modules)
         if error is None:
             run_script(path, nodes=1)
         else:
@@ -305,7 +307,7 @@ def test_pythons_own_state_is_as_before_also_after_an_exception(end):
         assert after[2] is before[2]
         assert after[4] is before[4]
         assert all(after[0][name] is module for name, module in before[0].items())
-        assert sys.modules["json"] is modules["json"]
+        assert sys.modules["colorsys"] is colorsys
 
 
 def test_an_unrelated_flame_is_neither_used_nor_lost(monkeypatch):
@@ -476,18 +478,204 @@ def test_a_model_built_by_a_function_of_a_helper_is_the_scripts_own():
     assert [file.name for file in done.files] == ["result"]
 
 
+TWO = """
+    model = StarModel(Analyzer, Aggregator, "none", filename="first.txt")
+    StarModel(Analyzer, Aggregator, "none", filename="second.txt")
+"""
+CERTAIN = {
+    "at the top": "if True: pass\n" + textwrap.dedent(TWO),
+    "under the guard": 'if __name__ == "__main__":' + TWO,
+    "in main": "def main():" + TWO + "main()\n",
+    "in main, which nobody calls": "def main():" + TWO,
+    "by a function twice": "def one():\n    StarModel(Analyzer, Aggregator, 'none')\n"
+    "one()\none()\n",
+    "of two classes": "StarModel(Analyzer, Aggregator, 'none')\n"
+    "StarLocalDPModel(Analyzer, Aggregator, 'none')\n",
+}
+
+
 @pytest.mark.parametrize("run", [lambda path: run_script(path, nodes=1), load_script])
-def test_two_models_are_an_error_and_the_first_ones_files_stay(run):
+@pytest.mark.parametrize("where", CERTAIN)
+def test_two_models_are_an_error_before_anything_is_run(run, where):
+    path = analysis("open('touched', 'w')\n" + CERTAIN[where])
+    with pytest.raises(ScriptError, match=r"analysis\.py builds a second StarModel \(line \d+\)"):
+        run(path.absolute())
+    assert sorted(path.name for path in Path().iterdir()) == ["analysis.py"]
+
+
+@pytest.mark.parametrize("run", [lambda path: run_script(path, nodes=1), load_script])
+def test_a_second_model_that_only_the_run_shows_is_an_error_that_says_where_the_first_is(run):
+    path = analysis("for name in 'ab':\n    StarModel(Analyzer, Aggregator, 'none', filename=name)")
+    with pytest.raises(ScriptError, match=r"analysis\.py builds a second StarModel: a ") as raised:
+        run(path.absolute())
+    first = f"The first one has run: its files are in {Path('results').absolute()}"
+    assert (first in str(raised.value)) == (run is not load_script)
+    assert Path("results/a").exists() == (run is not load_script)
+    assert not Path("results/b").exists()
+
+
+ONE = {
+    "branches": "if len(Path().name):\n    {}\nelse:\n    {}\n",
+    "an early end": "{}\nimport sys\nsys.exit()\n{}\n",
+    "a return": "def main():\n    {}\n    return\n    {}\nmain()\n",
+    "a fallback": "try:\n    {}\nexcept ImportError:\n    {}\n",
+}
+
+
+@pytest.mark.parametrize("how", ONE)
+def test_two_calls_of_which_one_is_executed_are_one_model(how):
+    call = "StarModel(Analyzer, Aggregator, 'none')"
+    done = run_script(analysis("from pathlib import Path\n" + ONE[how].format(call, call)), nodes=1)
+    assert done.record.result == [None]
+
+
+def test_a_declaration_that_is_refused_and_caught_is_told_as_the_reason():
     path = analysis(
         """
-        StarModel(Analyzer, Aggregator, "none", filename="first.txt")
-        StarModel(Analyzer, Aggregator, "none", filename="second.txt")
+        try:
+            StarModel(Analyzer, Aggregator, "csv")
+        except Exception:
+            print("oh")
         """
     )
-    with pytest.raises(ScriptError, match=r"analysis\.py builds a second StarModel: a script is"):
-        run(path.absolute())
-    assert Path("results/first.txt").exists() == (run is not load_script)
-    assert not Path("results/second.txt").exists()
+    for run in (run_script, lambda path: load_script(path.absolute())):
+        with pytest.raises(ScriptError) as raised:
+            run(path)
+        assert "builds no model: what it declares is refused, and it went on" in str(raised.value)
+        assert "ModelError: data_type must be one of s3, fhir, none" in str(raised.value)
+
+
+def test_a_declaration_that_is_refused_beside_a_tester_is_told(log):
+    text = """
+        try:
+            StarModel(Analyzer, Aggregator, "csv")
+        except Exception:
+            StarModelTester([1], Analyzer, Aggregator, "s3")
+        """
+    path = analysis(text)
+    run_script(path)
+    assert (
+        "what analysis.py declares was refused, and it went on: ModelError: data_type" in log.text
+    )
+    with pytest.raises(ScriptError, match="builds no model: what it declares is refused"):
+        load_script(path.absolute())
+
+
+# ---- what a run leaves -----------------------------------------------------------------------
+
+
+def test_a_run_leaves_run_json_and_history_beside_its_files():
+    analysis(MODEL.replace('"none"', '"none", simple_analysis=False'))
+    assert command("run", "analysis.py", "--nodes", 2, "--results", "out") == 0
+    about = json.loads(Path("out/run.json").read_text())
+    assert (about["status"], about["run_id"], about["error"]) == ("completed", None, None)
+    assert (about["nodes"], about["rounds"]) == (["node-0", "node-1"], 2)
+    assert about["parameters"]["script"] == str(Path("analysis.py").absolute())
+    content = Path("out/result").read_bytes()
+    [file] = about["files"]
+    assert file == {
+        "name": "result",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    rows = Path("out/history.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows] == [
+        ["round", "node"],
+        *([str(number), f"node-{i}"] for number in (1, 2) for i in (0, 1)),
+    ]
+    assert sorted(os.listdir("out")) == ["history.csv", "result", "run.json"]
+
+
+def test_results_that_cannot_be_written_are_an_error_before_anything_runs(capsys):
+    script("", "a-file")
+    analysis(MODEL)
+    assert command("run", "analysis.py", "--nodes", 2, "--results", "a-file/results") == 1
+    shown = capsys.readouterr()
+    assert (
+        f"error: --results cannot be written to: {Path('a-file/results').absolute()}" in shown.err
+    )
+    assert "Round 1" not in shown.out
+
+
+def test_a_private_run_has_its_budget_in_run_json():
+    pytest.importorskip("opendp")
+    analysis(
+        """
+        class Aggregator(Aggregator):
+            def aggregation_method(self, analysis_results):
+                return 100.0
+
+        StarLocalDPModel(Analyzer, Aggregator, "none", epsilon=0.5, sensitivity=2)
+        """
+    )
+    assert command("run", "analysis.py", "--nodes", 2) == 0
+    about = json.loads(Path("results/run.json").read_text())
+    assert (about["privacy"]["epsilon"], about["privacy"]["sensitivity"]) == (0.5, 2)
+    assert "100.0" not in Path("results/run.json").read_text()
+
+
+def test_a_failed_run_says_so_in_run_json(capsys):
+    analysis(
+        """
+        class Aggregator(Aggregator):
+            def has_converged(self, result, last_result):
+                return False
+
+        StarModel(Analyzer, Aggregator, "none", simple_analysis=False)
+        """
+    )
+    assert command("run", "analysis.py", "--nodes", 2, "--max-rounds", 3) == 1
+    assert "the limit of `flame-flwr run` is its option --max-rounds" in capsys.readouterr().err
+    about = json.loads(Path("results/run.json").read_text())
+    assert (about["status"], about["rounds"], about["files"]) == ("failed", 3, [])
+    assert about["error"].startswith("NotConvergedError: not converged after 3 rounds (max_rounds)")
+    assert sorted(os.listdir("results")) == ["history.csv", "rescue.pkl", "run.json"]
+
+
+KEEPS = """
+class Keeps(Analyzer):
+    def analysis_method(self, data, aggregator_results):
+        before = self.flame.get_intermediate_data("local", tag="visits")
+        self.flame.save_intermediate_data(len(before), "local", tag="visits")
+        return before
+
+class Counts(Aggregator):
+    def aggregation_method(self, analysis_results):
+        self.flame.save_intermediate_data(1, "local", tag="runs")
+        return analysis_results, len(self.flame.get_intermediate_data("local", tag="runs"))
+
+"""
+CALLS = {
+    "plain": 'StarModel(Keeps, Counts, "none")\n',
+    "with a client": "from flame_flwr.clients import StarClient\n"
+    "class Own(StarClient):\n    pass\n"
+    'StarModel(Keeps, Counts, "none", client=Own)\n',
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("options", [(), ("--state", "kept")])
+def test_what_nodes_keep_is_there_in_the_next_run(call, options):
+    analysis(KEEPS + CALLS[call])
+    for _ in range(2):
+        assert command("run", "analysis.py", "--nodes", 2, *options) == 0
+    assert Path("results/result").read_text() == "([[0], [0]], 2)"
+    folder = Path(options[1] if options else ".flame-flwr", "local-storage", "project")
+    assert sorted(os.listdir(folder)) == ["aggregator", "node-0", "node-1"]
+    assert folder.parents[1].stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_in_which_nothing_can_be_kept_is_named_with_the_option(capsys):
+    script("", "a-file")
+    analysis(KEEPS + CALLS["plain"])
+    assert command("run", "analysis.py", "--nodes", 2, "--state", "a-file/kept") == 1
+    place = Path("a-file/kept").absolute()
+    assert f"it is {place}; --state names another folder" in capsys.readouterr().err
+
+
+def test_a_run_that_keeps_nothing_makes_no_folder_for_it():
+    run_script(analysis(MODEL), nodes=1)
+    assert not Path(".flame-flwr").exists()
 
 
 def test_a_failed_analysis_that_the_script_swallows_is_a_failure():

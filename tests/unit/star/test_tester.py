@@ -1,5 +1,7 @@
 """``StarModelTester``: files, results, history, what it prints, what it refuses."""
 
+import hashlib
+import json
 import logging
 import os
 import pickle
@@ -87,7 +89,7 @@ def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
         def has_converged(self, result, last_result):
             return False
 
-    with pytest.raises(NotConvergedError, match=r"not converged after 5 rounds \(max-rounds\)"):
+    with pytest.raises(NotConvergedError, match=r"not converged after 5 rounds \(max_rounds\)"):
         StarModelTester(
             [1, 2], Analyzer, Never, "s3", simple_analysis=False, filename="a", max_rounds=5
         )
@@ -140,11 +142,15 @@ def test_data_type_none_gives_none():
     assert run([1, 2], data_type="none").result == [None, None]
 
 
-def test_a_split_of_an_unusual_shape_is_warned_of_once(caplog):
+def test_a_split_of_an_unusual_shape_is_warned_of_once_in_a_process(caplog, monkeypatch):
+    monkeypatch.setattr("flame_flwr.star.tester._WARNED_OF", set())
     with caplog.at_level(logging.WARNING, logger="flame_flwr"):
         run([[{"a": b""}], [1, 2], 3])
+        run([[{"a": b""}], [1, 2]])
     [record] = caplog.records
     assert record.getMessage().startswith("data_splits[1] is of type list. That works here")
+    run([4])
+    assert "data_splits[0] is of type int" in caplog.text
 
 
 @pytest.mark.parametrize("splits", [3, None, "ab", b"ab", {"a": 1}, {1, 2}])
@@ -177,6 +183,64 @@ def test_differential_privacy_noises_the_result(here):
     assert len(draws) == 5
     assert all(isinstance(value, float) for value in draws)
     assert all(abs(value - 3) < 50 for value in draws)  # wrong once in 1e21
+
+
+def test_a_private_result_that_is_written_has_its_budget_beside_it(here):
+    pytest.importorskip("opendp")
+
+    class Counts(Aggregator):
+        def aggregation_method(self, analysis_results):
+            return sum(analysis_results)
+
+    budget = {"epsilon": 2.0, "sensitivity": 1.0}
+    tester = StarModelTester([1, 2], Analyzer, Counts, "s3", filename="out/n.txt", **budget)
+    about = json.loads((here / "out" / "run.json").read_text())
+    assert about["privacy"] == tester.privacy
+    assert budget.items() <= tester.privacy.items()
+    [file] = about["files"]
+    content = (here / "out" / "n.txt").read_bytes()
+    assert (file["name"], file["sha256"]) == ("n.txt", hashlib.sha256(content).hexdigest())
+    assert (about["status"], about["run_id"], about["rounds"]) == ("completed", None, 1)
+    with pytest.raises(ModelError, match=r"'run\.json' is where the privacy budget goes"):
+        StarModelTester([1, 2], Analyzer, Counts, "s3", filename="x/run.json", **budget)
+    assert run([1], filename="plain/n.txt").privacy is None
+    assert [path.name for path in (here / "plain").iterdir()] == ["n.txt"]
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "",
+        "import logging; logging.basicConfig(level='INFO', stream=sys.stdout)",
+        "import logging; logging.basicConfig(level='WARNING', stream=sys.stdout)",
+        "import logging; logging.basicConfig(level='INFO', filename='log.txt')",
+        "import logging; logging.getLogger('flame_flwr').setLevel('ERROR')",
+    ],
+)
+def test_output_that_is_asked_for_is_printed_once_however_logging_is_configured(here, setup):
+    code = f"""
+import sys
+{setup}
+from flame_flwr.star import *
+class A(StarAnalyzer):
+    def analysis_method(self, data, r): return 1
+class G(StarAggregator):
+    def aggregation_method(self, rs): return 4321
+    def has_converged(self, result, last): return True
+for quiet in (False, True, False):
+    StarModelTester([[dict(a=1)]], A, G, "s3", quiet=quiet)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.count("Final result: 4321") == 2
+
+
+def test_output_that_is_asked_for_is_printed_under_pytest_too(capsys):
+    run([1, 2], quiet=False)
+    assert capsys.readouterr().out.count("Final result: [1, 2]") == 1
+    run([1, 2])
+    assert "Final result" not in capsys.readouterr().out
 
 
 def test_what_it_prints_outside_pytest(tmp_path):

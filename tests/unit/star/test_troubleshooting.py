@@ -63,8 +63,8 @@ def test_has_converged_that_is_never_true_ends_at_max_rounds():
 
     with pytest.raises(NotConvergedError) as caught:
         StarModelTester(SPLITS, MyAnalyzer, Never, "s3", simple_analysis=False, max_rounds=20)
-    assert "not converged after 20 rounds (max-rounds)" in str(caught.value)
-    assert "does has_converged ever return True? Otherwise raise `max-rounds`" in str(caught.value)
+    assert "not converged after 20 rounds (max_rounds)" in str(caught.value)
+    assert "does has_converged ever return True? Otherwise raise `max_rounds`" in str(caught.value)
 
 
 # ---- a forgotten None -----------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flame_flwr.aggregation import Finished
+from flame_flwr.clients import StarClient
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
 
@@ -184,6 +185,67 @@ class Vague(StarAggregator):
 
     def final_method(self, result, evaluations):
         return "text"
+
+
+class Leaks(Total):
+    """Keeps what it has seen on the class: only a second run in one process finds it."""
+
+    seen = []  # noqa: RUF012  (the mistake)
+
+    def aggregation_method(self, analysis_results):
+        self.seen.append(1)
+        return len(self.seen)
+
+
+class Moves(Numbers):
+    """Goes to another folder, and finds a file there that it has written before."""
+
+    def analysis_method(self, data, aggregator_results):
+        Path("deep").mkdir(exist_ok=True)
+        os.chdir("deep")
+        Path("notes.txt").write_text("here")
+        return len(Path("notes.txt").read_text())
+
+
+class Expects(Numbers):
+    """Reads in the second round what the first one has written."""
+
+    def analysis_method(self, data, aggregator_results):
+        if self.num_iterations:
+            return int(Path("last.txt").read_text())
+        return Path("last.txt").write_text("4")
+
+
+class Grows(Numbers):
+    """Changes its data, which another round in the same process sees."""
+
+    def analysis_method(self, data, aggregator_results):
+        data[0]["x.csv"] += b"2\n"
+        return len(data[0]["x.csv"])
+
+
+class Long(Total):
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 199
+
+
+class Never(Total):
+    def has_converged(self, result, last_result):
+        return False
+
+
+class Both(Leaks):
+    def has_converged(self, result, last_result):
+        return None if self.num_iterations < 2 else True
+
+
+class Client(StarClient):
+    """A client of one's own, which makes what the analyzer returns another value."""
+
+    def fit(self, parameters, config):
+        if config["round"] == 2:
+            raise LookupError("nothing in round 2")
+        return super().fit(parameters, config)
 
 
 class Dies(Numbers):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.errors import ConfigError, FlameError
-from flame_flwr.testing import ConformanceError, check_analysis
+from flame_flwr.testing import ConformanceError, ConformanceWarning, check_analysis
 from flame_flwr.testing.kit import check_path
 
 
@@ -50,8 +50,16 @@ CHECKED = {
     "set order": (made.SetOrder, made.KeepsLists, {}),
     "arrival": (made.Numbers, made.Arrival(made.Total), NO_SECOND_RUN),
     "careless": (made.Careless, made.Vague, {**MANY, **NO_SECOND_RUN, "output_type": "bytes"}),
+    "leaks": (made.Numbers, made.Leaks, NO_SECOND_RUN),
+    "moves": (made.Moves, made.Total, NO_SECOND_RUN),
+    "expects": (made.Expects, made.Total, {**MANY, **NO_SECOND_RUN}),
+    "grows": (made.Grows, made.Total, {**MANY, **NO_SECOND_RUN}),
+    "long": (made.Numbers, made.Long, {**MANY, **NO_SECOND_RUN}),
+    "long, as is wanted": (made.Numbers, made.Long, {**MANY, **NO_SECOND_RUN, "max_rounds": 200}),
+    "never": (made.Numbers, made.Never, {**MANY, **NO_SECOND_RUN}),
+    "a client": (made.Numbers, made.Total, {**MANY, **NO_SECOND_RUN, "client": made.Client}),
     "dies": (made.Dies, made.Total, NO_SECOND_RUN),
-    "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 2.0}),
+    "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 4.0}),
 }
 
 EXPECTED = {
@@ -66,13 +74,24 @@ EXPECTED = {
     "careless": [
         ("folder", "Careless.analysis_method", "it reads 'settings.ini' relative to the working"),
         ("folder", "Vague.aggregation_method", "it reads codes.csv in "),
-        ("folder", "Careless.evaluation_method", "it writes 'scores.txt' relative to the worki"),
-        ("data", "Careless.analysis_method", "data[0]: only one of them has 'parsed'"),
+        ("folder", "Careless.evaluation_method", "it writes 'scores.txt' relative to the working"),
+        ("folder", "Careless.evaluation_method", "it lists the working directory (analyses.py:"),
+        ("data", "Careless.analysis_method", "! it changes its data, before and after: data[0]: o"),
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),
         ("result", "Vague.final_method", "output_type 'bytes' needs bytes or an ndarray"),
     ],
+    "leaks": [("leaks", "", "! a second run in the same process differs: the aggregate of")],
+    "moves": [
+        ("folder", "Moves.analysis_method", "! it writes 'deep' relative to the working directory"),
+    ],
+    "expects": [("folder", "Expects.analysis_method", "it writes 'last.txt' relative to the work")],
+    "grows": [("data", "Grows.analysis_method", "it changes its data, before and after: data[0")],
+    "long": [("converges", "Long.has_converged", "! it said True only after 200 rounds")],
+    "long, as is wanted": [],
+    "never": [("converges", "Never.has_converged", "it did not say True in 1000 rounds")],
+    "a client": [("runs", "", "LookupError")],
     "dies": [("runs", "Dies.analysis_method", "its process ended with code 7 (node-0, round 1)")],
-    "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 2 s (node-0, round 1)")],
+    "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 4 s (node-0, round 1)")],
 }
 
 
@@ -213,8 +232,21 @@ def test_a_mistake_is_found_named_and_nothing_else_is(found, name):
     findings = found[name]
     assert [(f.check, f.where) for f in findings] == [(c, w) for c, w, _ in EXPECTED[name]]
     for finding, (_, _, seen) in zip(findings, EXPECTED[name], strict=True):
-        assert seen in finding.seen
+        assert seen.removeprefix("! ") in finding.seen
+        assert finding.severity == ("warning" if seen.startswith("! ") else "error")
         assert len(finding.mend) > 20
+
+
+def test_errors_are_raised_and_warnings_warned_of():
+    with (
+        pytest.warns(ConformanceWarning, match=r"\[leaks, warning\] the analysis: a second run"),
+        pytest.raises(ConformanceError, match=r"^1 finding\n  \[converges\] Both\."),
+    ):
+        check_analysis(made.Numbers, made.Both, SPLITS, **MANY, **NO_SECOND_RUN)
+    with pytest.warns(ConformanceWarning) as warned:
+        [finding] = check_analysis(made.Numbers, made.Leaks, SPLITS, **NO_SECOND_RUN)
+    assert warned[0].filename == __file__
+    assert finding.severity == "warning"
 
 
 def test_the_users_folder_is_as_it_was(home, found):

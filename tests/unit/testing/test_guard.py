@@ -137,3 +137,32 @@ def test_nothing_is_reported_outside_of_a_users_method(guarded):
     assert Path("settings.ini").read_text() == "quick"
     with pytest.raises(RefusedWriteError):
         open_event(guarded, guarded.home / "made.txt", "w")
+
+
+def test_a_change_of_the_working_directory_is_reported_by_where_it_leads(guarded):
+    findings = watched(guarded)
+    guarded._hear("os.chdir", (".",))
+    guarded._hear("os.chdir", (str(guarded.home),))
+    warning, error = findings
+    assert (warning.check, warning.severity) == ("folder", "warning")
+    assert "it changes the working directory to " in warning.seen
+    assert error.severity == "error"
+    assert f"{guarded.home}, a folder of this machine (test_guard.py:" in error.seen
+    guarded.watch = None
+    assert guarded.moved == ""
+    guarded._hear("os.chdir", (str(guarded.home),))
+    assert guarded.moved.startswith("test_guard.py:")
+
+
+def test_relative_paths_are_taken_from_where_user_code_has_gone(guarded, monkeypatch):
+    findings = watched(guarded, "aggregator")
+    monkeypatch.chdir(guarded.home)
+    with pytest.raises(RefusedWriteError):
+        open_event(guarded, "made.txt", "w")
+    Path(guarded._here, "deep").mkdir()
+    monkeypatch.chdir(guarded._here / "deep")
+    open_event(guarded, "made.txt", "w")
+    assert guarded._written == {"deep/made.txt"}
+    open_event(guarded, "../../../home/lists/a.csv")
+    [finding] = findings  # the first of its kind in the method
+    assert "it writes made.txt into" in finding.seen

@@ -1,0 +1,152 @@
+"""The run of a script's model in this process: its data, its files, what its nodes keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.config import RUN_KEYS, RunSettings
+from flame_flwr.errors import ConfigError, FlameError, NotConvergedError, ResultError
+from flame_flwr.log import logger
+from flame_flwr.results.folder import (
+    history_csv,
+    probe,
+    rescue,
+    write_file,
+    write_outputs,
+    write_run,
+)
+from flame_flwr.results.record import RunRecord
+from flame_flwr.star.script_data import node_locations, open_sources
+
+if TYPE_CHECKING:
+    from flame_flwr.star.model import StarModel
+
+__all__ = ["MAX_ROUNDS", "LocalRun", "state_folder"]
+
+MAX_ROUNDS: int = RUN_KEYS["max-rounds"].default
+"""The limit on rounds where nobody names one."""
+
+
+def state_folder(state: str | Path | None, results: Path) -> Path:
+    """Return where nodes keep data across runs of scripts; beside the results by default."""
+    if state is None:
+        return results.parent / ".flame-flwr"
+    return Path(state).expanduser().absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """What a run in this process is asked for.
+
+    Parameters
+    ----------
+    script : Path
+        The script, for ``run.json``.
+    data : list of str
+        What each node reads, as :func:`flame_flwr.star.script.run_script` takes it.
+    nodes : int or None
+        How many nodes.
+    results, state : Path
+        The folders for the files, and for what nodes keep; absolute.
+    max_rounds : int
+        The limit on rounds.
+    """
+
+    script: Path
+    data: list[str]
+    nodes: int | None
+    results: Path
+    state: Path
+    max_rounds: int
+
+    def run(self, model: StarModel) -> tuple[tuple[Path, ...], RunRecord]:
+        """Run a model, write its files, ``run.json`` and ``history.csv``, and return both.
+
+        ``run.json`` and ``history.csv`` are written after a failure, too, once the data is there.
+
+        Raises
+        ------
+        ConfigError, DataError
+            The data does not fit or is not there, or the results cannot be written: before
+            anything runs.
+        Exception
+            What user code raises.
+        """
+        from flame_flwr.engine.local import run_local
+
+        sources = open_sources(node_locations(model.plan.data_type, self.data, self.nodes))
+        self._check_results()
+        record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
+        settings = RunSettings.from_config(
+            {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
+        )
+        started = datetime.now(UTC)
+        try:
+            run_local(
+                model.strategy(),
+                model.plan,
+                sources,
+                settings,
+                record,
+                model.simple_analysis,
+                client=model.client,
+            )
+            record.release(model.privacy)
+            files = write_outputs(self.results, model.outputs, record.result)
+            self._write(record, files, started, None)
+        except BaseException as error:
+            self._add_way(error)
+            self._save_what_there_is(record, started, error)
+            raise
+        if not model.outputs.many and model.outputs.types == "str":
+            logger.info("Final result: %s", record.result)
+        for file in files:
+            logger.info("Final result written to %s", file)
+        return tuple(files), record
+
+    def _add_way(self, error: BaseException) -> None:
+        """Name the option of `flame-flwr run` that an error is about."""
+        if isinstance(error, NotConvergedError):
+            error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
+        about_state = ("`state-dir`", "the folder of what is kept")
+        if isinstance(error, FlameError) and error.message.startswith(about_state):
+            error.add_note(f"it is {self.state}; --state names another folder")
+
+    def _check_results(self) -> None:
+        try:
+            probe(self.results)
+        except OSError as error:
+            raise ConfigError(
+                f"--results cannot be written to: {self.results} ({type(error).__name__})",
+                detail=str(error),
+            ) from error
+
+    def _write(
+        self, record: RunRecord, files: list[Path], started: datetime, error: BaseException | None
+    ) -> None:
+        write_file(self.results / "history.csv", history_csv(record))
+        asked: dict[str, Any] = {
+            "script": str(self.script),
+            "data": self.data,
+            "nodes": len(record.nodes),
+            "results": str(self.results),
+            "state-dir": str(self.state),
+            "max-rounds": self.max_rounds,
+        }
+        write_run(self.results, record, asked, files, run_id=None, started=started, error=error)
+
+    def _save_what_there_is(
+        self, record: RunRecord, started: datetime, error: BaseException
+    ) -> None:
+        """Save the last aggregate, unless the exact one is private, and say how the run ended."""
+        exact = record.privacy is None
+        try:
+            if record.history and exact and not isinstance(error, ResultError):
+                saved = rescue(self.results, record.aggregate)
+                logger.error("the aggregate of round %d is in %s", len(record.history), saved)
+            self._write(record, [], started, error)
+        except OSError as reason:
+            logger.error("what there is of the run could not be saved: %s", reason)
