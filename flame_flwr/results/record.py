@@ -71,6 +71,8 @@ class RunRecord:
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
+    app : str
+        Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -81,6 +83,7 @@ class RunRecord:
     converged: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
+    app: str = ""
 
     def release(self, mechanism: Laplace | None) -> None:
         """Noise the result where the model says so, and say what it cost."""
@@ -96,6 +99,7 @@ class RunRecord:
     def to_json(self) -> dict[str, Any]:
         """Return everything but the values of aggregate and result."""
         return {
+            "app": self.app,
             "nodes": self.nodes,
             "rounds": len(self.history),
             "converged": self.converged,

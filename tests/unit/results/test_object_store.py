@@ -1,0 +1,261 @@
+"""Results in an object store: rclone's S3 server, trials before the first round, uploads."""
+
+import json
+import logging
+import os
+import socket
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.errors import ConfigError, NodeFailedError, ResultError, StoreError
+from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord, folder
+from flame_flwr.store import Patience
+
+QUICK = Patience(connect=1, request=2, retry=1, retries=1)
+TEXT = Outputs.declare("str", "a.txt", False)
+
+
+@pytest.fixture
+def record():
+    return RunRecord(["a"], [RoundRecord(1, 1.5, {"a": 0.25}, {"a": 100})], 7.25, {}, 8.5, True)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files, empty at the start."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "tmp"
+
+
+def files(path):
+    return sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+
+
+def test_a_run_is_brought_to_the_store_and_nothing_stays_here(object_store, temporary, record):
+    run = RunFolder(object_store.url, 42)
+    assert run.place == f"s3://bucket/results/{run.path.name}"
+    assert run.path.name.endswith("Z-42")
+    assert stat.S_IMODE(run.path.parent.stat().st_mode) == 0o700
+    assert files(object_store.bucket) == []  # the trial left nothing
+    (run.scratch / "sub folder").mkdir()
+    (run.scratch / "sub folder" / "größe & <1> 100%.txt").write_text("scratch")
+    (run.scratch / "empty").touch()
+    paths = run.write_success(TEXT, record, {})
+    run.deliver()
+    there = object_store.bucket / "results" / run.path.name
+    assert files(there) == [
+        "a.txt",
+        "history.csv",
+        "run.json",
+        "scratch/empty",
+        "scratch/sub folder/größe & <1> 100%.txt",
+    ]
+    assert (there / "a.txt").read_text() == "8.5"
+    assert (there / "scratch/sub folder/größe & <1> 100%.txt").read_text() == "scratch"
+    assert run.where(paths[0]) == f"{run.place}/a.txt"
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_large_file_arrives_whole(object_store, temporary, record):
+    run = RunFolder(object_store.url, 1)
+    record.result = os.urandom(13_000_001)
+    run.write_success(Outputs.declare("bytes", "large", False), record, {})
+    run.deliver()
+    [there] = object_store.bucket.glob("results/*/large")
+    assert there.read_bytes() == record.result
+
+
+def test_a_failed_run_is_brought_there_too(object_store, temporary, record):
+    run = RunFolder(object_store.url, 1)
+    run.write_failure(record, {}, NodeFailedError("node a failed"))
+    [there] = (object_store.bucket / "results").iterdir()
+    assert files(there) == ["history.csv", "rescue.pkl", "run.json"]
+    about = json.loads((there / "run.json").read_text())
+    assert about["status"] == "failed"
+    assert [file["name"] for file in about["other_files"]] == ["history.csv", "rescue.pkl"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_result_that_does_not_fit_is_rescued_into_the_store(object_store, temporary, record):
+    run = RunFolder(object_store.url, 1)
+    with pytest.raises(ResultError) as raised:
+        run.write_success(Outputs.declare("bytes", "a", False), record, {})
+    run.write_failure(record, {}, raised.value)
+    assert f"saved whole in {run.place}/rescue.pkl" in str(raised.value)
+    assert list(object_store.bucket.glob("results/*/rescue.pkl"))
+
+
+def test_links_are_not_followed_and_stay_here(object_store, temporary, record, tmp_path, caplog):
+    (tmp_path / "secret").write_text("not for the store")
+    run = RunFolder(object_store.url, 1)
+    (run.scratch / "link").symlink_to(tmp_path / "secret")
+    (run.scratch / "new\nline").write_text("x")
+    run.write_success(TEXT, record, {})
+    run.deliver()
+    assert files(object_store.bucket / "results" / run.path.name) == [
+        "a.txt",
+        "history.csv",
+        "run.json",
+    ]
+    assert f"2 files that are links, or whose names no store takes, are left in {run.path}" in (
+        caplog.text
+    )
+    assert (run.scratch / "link").is_symlink()
+
+
+# ---- before the first round -----------------------------------------------------------------
+
+
+def refused(url):
+    started = time.monotonic()
+    with pytest.raises(ConfigError) as raised:
+        RunFolder(url, 1)
+    assert time.monotonic() - started < 30
+    text = str(raised.value)
+    assert text.startswith("`results` in the run config")
+    assert "secret-of-the-tests" not in text
+    return text
+
+
+def test_a_wrong_secret(object_store, temporary, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+    text = refused(object_store.url)
+    assert f"cannot be written to: {object_store.url}/" in text
+    assert "access denied (403 SignatureDoesNotMatch): AWS_ACCESS_KEY_ID or AWS_SECRET" in text
+    assert "not-the-secret" not in text
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_bucket_that_is_not_there(object_store):
+    text = refused("s3://other/results")
+    assert "404" in text
+    assert f"is there a bucket other on {object_store.environment['AWS_ENDPOINT_URL']}?" in text
+
+
+def test_no_server(object_store, monkeypatch):
+    object_store.process.kill()
+    object_store.process.wait(timeout=20)
+    assert "no answer from http://127.0.0.1:" in refused(object_store.url)
+
+
+def test_a_server_that_never_answers(object_store, monkeypatch):
+    monkeypatch.setattr("flame_flwr.results.delivery.BRIEF", QUICK)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        text = refused(object_store.url)
+    assert "within 2 s: is it running, and is AWS_ENDPOINT_URL right?" in text
+
+
+def test_a_server_without_tls_where_the_address_says_https(object_store, monkeypatch):
+    address = object_store.environment["AWS_ENDPOINT_URL"].replace("http", "https")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    assert "no trusted TLS connection" in refused(object_store.url)
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_no_key_in_the_environment_is_said_at_once(object_store, monkeypatch, name):
+    monkeypatch.delenv(name)
+    started = time.monotonic()
+    assert f"there is no key for it: set {name} in the environment" in refused(object_store.url)
+    assert time.monotonic() - started < 2
+
+
+def test_a_store_that_cannot_write_says_so(object_store):
+    """A file stands where a folder is needed: rclone's server answers with an error."""
+    (object_store.bucket / "results").write_text("in the way")
+    assert "the store answered 5" in refused(object_store.url)
+
+
+# ---- after the last round -------------------------------------------------------------------
+
+
+def test_a_store_that_is_gone_at_the_end_loses_nothing(
+    object_store, temporary, record, monkeypatch, caplog
+):
+    monkeypatch.setattr(folder, "UPLOAD", QUICK)
+    run = RunFolder(object_store.url, 1)
+    run.write_success(TEXT, record, {})
+    object_store.process.kill()
+    object_store.process.wait(timeout=20)
+    with pytest.raises(StoreError) as raised:
+        run.deliver()
+    text = str(raised.value)
+    assert f"{object_store.url}/{run.path.name}/a.txt could not be written: no answer from" in text
+    assert f"the run's files are complete in {run.path} on the server's host" in text
+    assert files(run.path) == ["a.txt", "history.csv", "run.json"]
+    assert stat.S_IMODE(run.path.parent.stat().st_mode) == 0o700
+    assert json.loads((run.path / "run.json").read_text())["status"] == "completed"
+    assert run.place == str(run.path)
+
+
+def test_a_store_that_is_gone_does_not_hide_why_a_run_failed(
+    object_store, temporary, record, monkeypatch, caplog
+):
+    monkeypatch.setattr(folder, "BRIEF", QUICK)
+    run = RunFolder(object_store.url, 1)
+    object_store.process.kill()
+    object_store.process.wait(timeout=20)
+    run.write_failure(record, {}, NodeFailedError("the reason"))
+    assert files(run.path) == ["history.csv", "rescue.pkl", "run.json"]
+    assert "could not be written: no answer from" in caplog.text
+    assert f"complete in {run.path}" in caplog.text
+
+
+def test_no_key_and_no_secret_is_in_a_log_line(object_store, temporary, record, caplog):
+    with caplog.at_level(logging.DEBUG):
+        run = RunFolder(object_store.url, 1)
+        run.write_success(TEXT, record, {"results": object_store.url})
+        run.deliver()
+    everything = caplog.text + "".join(
+        path.read_text() for path in object_store.bucket.rglob("*") if path.is_file()
+    )
+    for secret in ("secret-of-the-tests", "KEYOFTHETESTS"):
+        assert secret not in everything
+
+
+# ---- disks ----------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_gone_at_the_end_loses_no_result(tmp_path, temporary, record):
+    """Stands for every disk that cannot be written to any more, whoever the user is."""
+    run = RunFolder(str(tmp_path / "results"), 1)
+    run.scratch.rmdir()
+    run.path.rmdir()
+    run.path.write_text("a file in the way")
+    with pytest.raises(StoreError) as raised:
+        run.write_success(TEXT, record, {})
+    [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
+    assert f"could not be written to {run.path} (" in str(raised.value)
+    assert f"the result is saved whole in {saved}" in str(raised.value)
+    assert stat.S_IMODE(saved.parent.stat().st_mode) == 0o700
+    run.write_failure(record, {}, raised.value)  # hides nothing, raises nothing
+    assert len(list(temporary.iterdir())) == 1
+
+
+def test_a_refused_write_names_folder_and_mend(tmp_path, record, disk_full_after):
+    run = RunFolder(str(tmp_path / "results"), 1)
+    record.result = "x" * 100_000
+    with disk_full_after(50_000), pytest.raises(StoreError) as raised:
+        run.write_success(TEXT, record, {})
+    assert f"could not be written to {run.path} (" in str(raised.value)
+    assert "name another folder" in str(raised.value)
+    assert files(run.path) == []
+
+
+def test_results_that_cannot_be_written_leave_nothing(tmp_path, disk_full_after):
+    with disk_full_after(1000), pytest.raises(ConfigError, match="files of this size are not"):
+        RunFolder(str(tmp_path), 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_proc_stands_for_a_read_only_disk(temporary):
+    with pytest.raises(
+        ConfigError, match="`results` in the run config cannot be written to: /proc"
+    ):
+        RunFolder("/proc/flame-results", 1)
+    assert Path("/proc/flame-results").exists() is False
