@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import pickle
 import socket
 import stat
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -253,7 +255,53 @@ def test_results_that_cannot_be_written_leave_nothing(tmp_path, disk_full_after)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_proc_stands_for_a_read_only_disk(temporary):
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 kB; only root can have one mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "flame-flwr-test", str(disk)]
+    try:
+        done = subprocess.run(mount, capture_output=True, timeout=20, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield disk
+    subprocess.run(["umount", str(disk)], timeout=20, check=True)
+
+
+def test_a_disk_that_is_really_full_is_found_before_the_first_round(small_disk, temporary):
+    (small_disk / "filler").write_bytes(bytes(220_000))
+    with pytest.raises(ConfigError) as raised:
+        RunFolder(str(small_disk / "results"), 1)
+    assert f"cannot be written to: {small_disk}/results (" in str(raised.value)
+    assert "the disk is full: free some of it, or name another folder" in str(raised.value)
+    assert {path.name for path in small_disk.rglob("*")} == {"filler", "results"}
+
+
+def test_a_disk_that_gets_full_in_a_run_loses_no_result(small_disk, temporary, record):
+    run = RunFolder(str(small_disk), 1)
+    record.result = "x" * 300_000
+    with pytest.raises(StoreError, match="the disk is full: free some of it") as raised:
+        run.write_success(TEXT, record, {})
+    [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
+    assert f"the result is saved whole in {saved}" in str(raised.value)
+    assert pickle.loads(saved.read_bytes()) == record.result
+    run.write_failure(record, {}, raised.value)
+    about = json.loads((run.path / "run.json").read_text())  # what is small still fits
+    assert about["status"] == "failed"
+    assert files(run.path) == ["history.csv", "run.json"]
+
+
+def test_a_read_only_disk_is_found_before_the_first_round(small_disk):
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, timeout=20, check=True)
+    with pytest.raises(ConfigError, match="the disk is read-only: name another folder"):
+        RunFolder(str(small_disk / "results"), 1)
+
+
+def test_a_folder_below_proc_is_refused(temporary):
     with pytest.raises(
         ConfigError, match="`results` in the run config cannot be written to: /proc"
     ):
