@@ -287,7 +287,10 @@ class Store:
         if status in ("301", "307"):
             return f"the bucket is in another region ({answer}): set AWS_REGION"
         if status:
-            return f"the store answered {answer}; its own log says why (is its disk full?)"
+            return (
+                f"the store answered {answer}; its own log says why (is its disk full or "
+                "read-only?)"
+            )
         if re.search(r"certificate|UnknownIssuer|InvalidContentType|handshake", text, re.I):
             return (
                 f"no trusted TLS connection to {self._endpoint}: is it https://, and does "
