@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from flame_flwr.errors import ConfigError, FlameError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from obstore.store import ClientConfig, LocalStore, RetryConfig, S3Store
 
 __all__ = ["BRIEF", "LONG", "Patience", "Store", "check_url", "is_url", "open_store"]
+
+_T = TypeVar("_T")
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
@@ -71,7 +75,7 @@ class Patience:
             "retry_timeout": timedelta(seconds=self.retry),
             "backoff": {
                 "init_backoff": timedelta(seconds=0.2),
-                "max_backoff": timedelta(seconds=15),
+                "max_backoff": timedelta(seconds=5),
                 "base": 2,
             },
         }
@@ -80,8 +84,8 @@ class Patience:
 BRIEF = Patience(connect=5, request=20, retry=15, retries=3)
 """Where somebody waits for the answer: at the start of a run, after its failure, in a terminal."""
 
-LONG = Patience(connect=10, request=120, retry=120, retries=10)
-"""Where a result would be lost: a store may restart meanwhile."""
+LONG = Patience(connect=10, request=120, retry=120, retries=1000)
+"""Where a result would be lost: a store may restart within the two minutes."""
 
 
 def is_url(place: str) -> bool:
@@ -198,33 +202,30 @@ class Store:
         import obstore
 
         with self._asking(f"{self.place}/{name} could not be written"):
-            obstore.put(self._store, name, content)
+            _interruptibly(lambda: obstore.put(self._store, name, content))
 
     def delete(self, name: str) -> None:
         """Remove an object."""
         import obstore
 
         with self._asking(f"{self.place}/{name} could not be removed"):
-            obstore.delete(self._store, name)
+            _interruptibly(lambda: obstore.delete(self._store, name))
 
     def folders(self) -> list[str]:
         """Return the names of the folders right below."""
         import obstore
 
         with self._asking(f"{self.place} could not be listed"):
-            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
-        return [str(prefix).rstrip("/") for prefix in found]
+            found = _interruptibly(lambda: obstore.list_with_delimiter(self._store))
+        return [str(prefix).rstrip("/") for prefix in found["common_prefixes"]]
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the objects below a folder, with their sizes in bytes."""
         import obstore
 
         with self._asking(f"{self.place}/{folder} could not be listed"):
-            return {
-                entry["path"]: entry["size"]
-                for batch in obstore.list(self._store, folder)
-                for entry in batch
-            }
+            entries = _interruptibly(lambda: obstore.list(self._store, folder).collect())
+        return {entry["path"]: entry["size"] for entry in entries}
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         """Yield an object's content in pieces, no more than `limit` bytes of it and one piece.
@@ -240,7 +241,8 @@ class Store:
 
         seen = 0
         with self._asking(f"{self.place}/{name} could not be read", missing=True):
-            for chunk in obstore.get(self._store, name).stream(2**20):
+            stream = _interruptibly(lambda: obstore.get(self._store, name).stream(2**20))
+            while (chunk := _interruptibly(lambda: next(stream, None))) is not None:
                 piece = bytes(chunk)
                 seen += len(piece)
                 yield piece
@@ -300,6 +302,20 @@ class Store:
             f"no answer from {self._endpoint} within {time.monotonic() - started:.0f} s: is it "
             "running, and is AWS_ENDPOINT_URL right?"
         )
+
+
+def _interruptibly(call: Callable[[], _T]) -> _T:
+    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it."""
+    answer: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return answer.result()
 
 
 def _endpoint(environment: Mapping[str, str]) -> str:

@@ -4,10 +4,13 @@ import json
 import logging
 import os
 import pickle
+import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -193,6 +196,63 @@ def test_a_store_that_is_gone_at_the_end_loses_nothing(
     assert stat.S_IMODE(run.path.parent.stat().st_mode) == 0o700
     assert json.loads((run.path / "run.json").read_text())["status"] == "completed"
     assert run.place == str(run.path)
+
+
+def test_a_store_that_comes_back_in_time_gets_the_run(object_store, temporary, record):
+    run = RunFolder(object_store.url, 1)
+    run.write_success(TEXT, record, {})
+    object_store.process.kill()
+    object_store.process.wait(timeout=20)
+    later = threading.Timer(1.5, lambda: again.append(subprocess.Popen(object_store.process.args)))
+    again = []
+    later.start()
+    try:
+        run.deliver()
+        later.join()
+    finally:
+        for process in again:
+            process.kill()
+            process.wait(timeout=20)
+    there = object_store.bucket / "results" / run.path.name
+    assert files(there) == ["a.txt", "history.csv", "run.json"]
+    assert list(temporary.iterdir()) == []
+
+
+INTERRUPTED = """
+import sys, tempfile
+from flame_flwr.results import Outputs, RunFolder, RunRecord
+from flame_flwr.log import show
+tempfile.tempdir = sys.argv[1]
+show()
+run = RunFolder("s3://bucket/results", 1)
+run.write_success(Outputs.declare("str", "a.txt", False), RunRecord(result=8.5), {})
+print("written", flush=True)
+sys.stdin.readline()
+run.deliver()
+"""
+
+
+def test_ctrl_c_ends_an_upload_at_once_and_keeps_the_run(object_store, temporary):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(temporary)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout.readline() == "written\n"
+    object_store.process.send_signal(signal.SIGSTOP)  # takes connections and never answers
+    process.stdin.write("\n")
+    process.stdin.flush()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    output, _ = process.communicate(timeout=30)
+    assert time.monotonic() - started < 5
+    assert process.returncode != 0
+    [kept] = temporary.glob("flame-flwr-results-*/*")
+    assert f"the upload was interrupted: the run's files are complete in {kept}" in output
+    assert files(kept) == ["a.txt", "history.csv", "run.json"]
 
 
 def test_a_store_that_is_gone_does_not_hide_why_a_run_failed(
