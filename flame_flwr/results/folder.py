@@ -12,6 +12,7 @@ import pickle
 import platform
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -112,6 +113,21 @@ def rescue(folder: Path, value: Any) -> Path:
     return path
 
 
+def _begin(folder: Path) -> Path:
+    """Make a run's folder and the scratch folder in it, and see that a file can be written."""
+    folder.mkdir(parents=True)
+    try:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        probe = folder / ".probe"
+        write_file(probe, bytes(2**16))
+        probe.unlink()
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return scratch
+
+
 def _rescue_elsewhere(value: Any) -> Path:
     """Save a value in a folder of its own for temporary files, mode 0700."""
     folder = Path(tempfile.mkdtemp(prefix="flame-flwr-rescue-"))
@@ -161,30 +177,23 @@ class RunFolder:
         self.run_id = run_id
         name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
         self._delivery = Delivery(results, name) if is_url(results) else None
+        self._root = Path(results or DEFAULT_RESULTS).expanduser()
         try:
-            self._root = Path(results or DEFAULT_RESULTS).expanduser()
             if self._delivery is not None:
                 self._root = Path(tempfile.mkdtemp(prefix="flame-flwr-results-"))
             self.path = self._root / name
-            self.scratch = self.path / "scratch"
-            self.scratch.mkdir(parents=True)
-            probe = self.path / ".probe"
-            write_file(probe, bytes(2**16))
-            probe.unlink()
+            self.scratch = _begin(self.path)
         except OSError as error:
+            place = str(self._root)
+            if self._delivery is not None:
+                place = f"{self._delivery.place}, first in this host's folder for temporary files"
+                with suppress(OSError):
+                    self._root.rmdir()
             raise ConfigError(
-                f"`results` in the run config cannot be written to: {self._about_to_write(error)}"
+                f"`results` in the run config cannot be written to: {place} ({error}): "
+                f"{mend(error)}"
             ) from error
         self.place = str(self.path if self._delivery is None else self._delivery.place)
-
-    def _about_to_write(self, error: OSError) -> str:
-        """Clean up after a failed start, and return the place, the cause and the mend."""
-        place = str(getattr(self, "_root", tempfile.gettempdir()))
-        if self._delivery is not None:
-            place = f"{self._delivery.place} is written on this host first, in {place}, which fails"
-        if hasattr(self, "path"):
-            shutil.rmtree(self._root if self._delivery else self.path, ignore_errors=True)
-        return f"{place} ({error}): {mend(error)}"
 
     def where(self, path: Path) -> str:
         """Return a file's place: its path, or the URL it was brought to."""

@@ -315,6 +315,28 @@ def test_results_that_cannot_be_written_leave_nothing(tmp_path, disk_full_after)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_folder_for_temporary_files_is_found_too(
+    object_store, temporary, monkeypatch, disk_full_after
+):
+    with disk_full_after(1000), pytest.raises(ConfigError) as raised:
+        RunFolder(object_store.url, 1)
+    assert "first in this host's folder for temporary files (" in str(raised.value)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_run_never_removes_a_folder_that_it_did_not_make(tmp_path):
+    runs = []
+
+    def begin_until_two_fall_into_one_second():
+        while len(runs) < 10_000:
+            runs.append(RunFolder(str(tmp_path), 1))
+            (runs[-1].scratch / "mine").touch()
+
+    with pytest.raises(ConfigError, match="cannot be written to"):
+        begin_until_two_fall_into_one_second()
+    assert all((run.scratch / "mine").exists() for run in runs)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 256 kB; only root can have one mounted."""
