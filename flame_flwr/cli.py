@@ -166,6 +166,26 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
+@_app.command("results")
+def show_results(
+    place: Annotated[str, typer.Argument(help="s3://bucket/prefix, or a folder")],
+    run: Annotated[
+        str | None, typer.Argument(help="which run: its name or its id, or how one begins")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="folder to fetch the run into")] = None,
+) -> None:
+    """List the runs in a store of results, or fetch one of them, checked."""
+    from flame_flwr.results.fetch import fetch, runs
+    from flame_flwr.results.table import show_runs
+
+    if (run is None) != (to is None):
+        raise typer.BadParameter("to fetch a run, name it and say --to DIR")
+    if run is None or to is None:
+        show_runs(runs(place))
+    else:
+        typer.echo(f"fetched and checked: {fetch(place, run, to)}")
+
+
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()

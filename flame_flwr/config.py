@@ -17,8 +17,9 @@ from typing import Any
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.store import check_url, is_url
 
-__all__ = ["NODE_KEYS", "RUN_KEYS", "Key", "NodeSettings", "RunSettings"]
+__all__ = ["NODE_KEYS", "RUN_KEYS", "Key", "NodeSettings", "RunSettings", "check_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ RUN_KEYS: dict[str, Key] = {
     "results": Key(
         str,
         "",
-        "folder for the results on the server's host, an absolute path; "
-        "`~/flame-results` where empty",
+        "where the results go: a folder on the server's host, an absolute path, or an object "
+        "store, `s3://bucket/prefix`; `~/flame-results` where empty",
     ),
     "checkpoint": Key(
         str,
@@ -157,6 +158,7 @@ class RunSettings:
                     f"`{key}` in the run config must be a finite number above 0, not {values[key]}"
                 )
         _check_path("state-dir", values["state-dir"], "the run config")
+        check_results(values["results"])
         if not isinstance(values["nodes"], tuple) and values["nodes"] < 0:
             raise ConfigError(f"`nodes` in the run config must not be {values['nodes']}")
         if values["on-failure"] not in ("abort", "skip", "wait"):
@@ -211,6 +213,23 @@ class NodeSettings:
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
+        )
+
+
+def check_results(results: str) -> None:
+    """Check `results` of the run config: an absolute path, an ``s3://`` URL, or empty.
+
+    Raises
+    ------
+    ConfigError
+        It is something else, or a URL with a password in it, which is then not in the message.
+    """
+    if is_url(results):
+        check_url(results, "`results` in the run config")
+    elif results and not os.path.isabs(os.path.expanduser(results)):
+        raise ConfigError(
+            f"`results` in the run config must be an absolute path or an s3:// URL, not {results}: "
+            "Flower's processes have working directories of their own"
         )
 
 

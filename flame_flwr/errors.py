@@ -19,6 +19,7 @@ __all__ = [
     "NotConvergedError",
     "PayloadError",
     "ResultError",
+    "StoreError",
     "UnavailableError",
 ]
 
@@ -95,6 +96,10 @@ class NotConvergedError(FlameError, RuntimeError):
 
 class ResultError(FlameError, ValueError):
     """The final result does not fit what the model declared. The result itself was rescued."""
+
+
+class StoreError(FlameError, OSError):
+    """Results cannot be written to, or read from, where they belong: a disk or an object store."""
 
 
 class UnavailableError(FlameError, NotImplementedError):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["write_whole"]
+__all__ = ["probe", "write_file", "write_whole"]
 
 
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file of this user's alone (mode 0600) under another name, then rename it.
+def write_whole(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
+    """Write a file under another name, then rename it.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ def write_whole(path: Path, parts: Iterable[bytes]) -> None:
         The file; one that is there is replaced. Its folder must exist.
     parts : iterable of bytes
         What is written, one after the other.
+    mode : int
+        Who may read it; by default this user alone.
 
     Raises
     ------
@@ -34,7 +36,39 @@ def write_whole(path: Path, parts: Iterable[bytes]) -> None:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole, as readable as this user's new files are; missing folders are made.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, [content], 0o666 & ~_umask())
+
+
+def probe(folder: Path) -> None:
+    """Write a small file into a folder, which is made where it is missing, and remove it.
+
+    Raises
+    ------
+    OSError
+        This cannot be done: neither could the results be written.
+    """
+    path = folder / ".probe"
+    write_file(path, bytes(2**16))
+    path.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

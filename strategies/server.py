@@ -53,7 +53,8 @@ def make_server_app(
         show()
         settings = RunSettings.from_config(context.run_config)
         folder = RunFolder(settings.results, context.run_id)
-        record = RunRecord(privacy=None if privacy is None else privacy.about())
+        about = None if privacy is None else privacy.about()
+        record = RunRecord(privacy=about, app=f"{grid.run.fab_id} {grid.run.fab_version}".strip())
         try:
             with working_in(folder.scratch):
                 made = strategy()
@@ -71,13 +72,14 @@ def make_server_app(
                 checkpoint.clear()
         except BaseException as error:
             folder.write_failure(record, context.run_config, error)
-            logger.error("the run failed; what there is of it is in %s", folder.path)
+            logger.error("the run failed; what there is of it is in %s", folder.place)
             raise
         finally:
             clear_scratch(context.run_id)
-        logger.info("results in %s", folder.path)
+        folder.deliver()
+        logger.info("results in %s", folder.place)
         for path in paths:
-            logger.info("  %s", path)
+            logger.info("  %s", folder.where(path))
 
     return app
 

@@ -2,184 +2,184 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-import math
 import os
-import pickle
-import platform
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr import __version__
-from flame_flwr.errors import ConfigError, ResultError
+from flame_flwr.config import check_results
+from flame_flwr.errors import ConfigError, ResultError, StoreError
+from flame_flwr.files import probe, write_file
 from flame_flwr.log import logger
-from flame_flwr.payload import WIRE_VERSION
+from flame_flwr.results.delivery import Delivery, files_below, mend
+from flame_flwr.results.final import rescue, rescue_elsewhere, write_outputs
+from flame_flwr.results.run_json import history_csv, write_run
+from flame_flwr.store import BRIEF, LONG, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RunRecord
+    from flame_flwr.store import Patience
 
-__all__ = [
-    "RunFolder",
-    "history_csv",
-    "probe",
-    "rescue",
-    "write_file",
-    "write_outputs",
-    "write_run",
-]
+__all__ = ["DEFAULT_RESULTS", "UPLOAD", "RunFolder"]
 
 DEFAULT_RESULTS = "~/flame-results"
 
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is complete or absent; missing folders are created.
-
-    Raises
-    ------
-    OSError
-        The disk is full, or the folder cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".flame-flwr-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def probe(folder: Path) -> None:
-    """Write a small file into a folder, which is made where it is missing, and remove it.
-
-    Raises
-    ------
-    OSError
-        This cannot be done: neither could the results be written.
-    """
-    path = folder / ".probe"
-    write_file(path, bytes(2**16))
-    path.unlink()
-
-
-def write_outputs(folder: Path, outputs: Outputs, result: Any) -> list[Path]:
-    """Write a final result as its model declares it, and return the files' paths.
-
-    Parameters
-    ----------
-    folder : Path
-        Where names are relative to.
-    outputs : Outputs
-        What the model declares.
-    result : Any
-        The final result.
-
-    Raises
-    ------
-    ResultError
-        The result does not fit; it was saved whole as ``rescue.pkl``, which the message names.
-    """
-    try:
-        files = outputs.render(result)
-    except Exception as error:
-        saved = rescue(folder / outputs.folder(), result)
-        text = error.message if isinstance(error, ResultError) else f"{type(error).__name__}"
-        detail = None if isinstance(error, ResultError) else str(error)
-        raise ResultError(
-            f"{text}. The result was saved whole in {saved}", detail=detail
-        ) from error
-    paths = []
-    for name, content in files:
-        write_file(folder / name, content)
-        paths.append(folder / name)
-    return paths
-
-
-def rescue(folder: Path, value: Any) -> Path:
-    """Save a value that could not be written as declared, and return the file.
-
-    It becomes ``rescue.pkl``; what cannot be pickled is kept as text, ``rescue.txt``.
-    """
-    try:
-        path, content = folder / "rescue.pkl", pickle.dumps(value)
-    except Exception:
-        path, content = folder / "rescue.txt", _text(value).encode("utf-8", "backslashreplace")
-    write_file(path, content)
-    return path
-
-
-def _text(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception:
-        return object.__repr__(value)
+UPLOAD = LONG
+"""How long an object store is waited for at the end of a run."""
 
 
 class RunFolder:
     """The folder of one run, below ``results``.
 
+    Where `results` is an object store, the run is written into a folder of its own on this host,
+    mode 0700, and brought to the store at its end.
+
     Parameters
     ----------
     results : str
-        An absolute path; empty for ``~/flame-results``.
+        An absolute path or an ``s3://`` URL; empty for ``~/flame-results``.
     run_id : int
         Flower's id of the run, part of the folder's name.
+
+    Attributes
+    ----------
+    path : Path
+        The folder on this host.
+    place : str
+        Where the run is to be found: the folder's path or its URL.
 
     Raises
     ------
     ConfigError
-        A relative path, a URL, or a folder that cannot be written: before the first round.
+        A relative path, a wrong URL, or a place that cannot be written to: before the first round.
     """
 
     def __init__(self, results: str, run_id: int) -> None:
-        root = _root(results)
+        check_results(results)
         self.started = datetime.now(UTC)
         self.run_id = run_id
-        self.path = root / f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
-        self.scratch = self.path / "scratch"
+        name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
+        self._delivery = Delivery(results, name) if is_url(results) else None
+        self._root = Path(results or DEFAULT_RESULTS).expanduser()
         try:
-            self.scratch.mkdir(parents=True)
-            probe(self.path)
+            if self._delivery is not None:
+                self._root = Path(tempfile.mkdtemp(prefix="flame-flwr-results-"))
+            self.path = self._root / name
+            self.scratch = _begin(self.path)
         except OSError as error:
+            place = str(self._root)
+            if self._delivery is not None:
+                place = f"{self._delivery.place}, first in this host's folder for temporary files"
+                with suppress(OSError):
+                    self._root.rmdir()
             raise ConfigError(
-                f"`results` in the run config cannot be written to: {root} ({error})"
+                f"`results` in the run config cannot be written to: {place} ({error}): "
+                f"{mend(error)}"
             ) from error
+        self.place = str(self.path if self._delivery is None else self._delivery.place)
+
+    def where(self, path: Path) -> str:
+        """Return a file's place: its path, or the URL it was brought to."""
+        return os.path.join(self.place, path.relative_to(self.path))
 
     def write_success(
         self, outputs: Outputs, record: RunRecord, parameters: Mapping[str, Any]
     ) -> list[Path]:
-        """Write the final files, history and ``run.json``, and return the final files' paths."""
-        paths = write_outputs(self.path, outputs, record.result)
-        self._write_run(record, parameters, paths, error=None)
+        """Write the final files, history and ``run.json``, and return the final files' paths.
+
+        Raises
+        ------
+        ResultError
+            The result does not fit what the model declares; it was saved whole.
+        StoreError
+            They cannot be written, such as on a full disk; the message says where the result is.
+        """
+        try:
+            paths = write_outputs(self.path, outputs, record.result, self.where)
+            self._write_run(record, parameters, paths, error=None)
+        except OSError as error:
+            try:
+                saved = f"the result is saved whole in {rescue_elsewhere(record.result)}"
+            except OSError:
+                saved = "the result could not be saved elsewhere either"
+            raise StoreError(
+                f"the results could not be written to {self.path} ({error}): {mend(error)}; {saved}"
+            ) from error
         return paths
+
+    def deliver(self) -> None:
+        """Bring the folder to the object store that `results` names, and remove it here.
+
+        Raises
+        ------
+        StoreError
+            It could not be brought there; the message says where everything is kept.
+        """
+        if self._delivery is None:
+            return
+        try:
+            self._upload(UPLOAD)
+        except StoreError as error:
+            raise StoreError(f"{error}. Nothing is lost: {self._kept()}") from None
+
+    def _upload(self, patience: Patience) -> None:
+        assert self._delivery is not None
+        try:
+            left = self._delivery.upload(self.path, patience)
+        except BaseException as error:
+            self.place = str(self.path)
+            if not isinstance(error, StoreError):
+                logger.error("the upload was interrupted: %s", self._kept())
+            raise
+        if left:
+            logger.warning(
+                "%d files that are links, or whose names no store takes, are left in %s",
+                left,
+                self.path,
+            )
+        else:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def _kept(self) -> str:
+        return (
+            f"the run's files are complete in {self.path} on the server's host, for its user "
+            "alone; copy them from there"
+        )
 
     def write_failure(
         self, record: RunRecord, parameters: Mapping[str, Any], error: BaseException
     ) -> None:
         """Write what there is: ``run.json``, history, and the last aggregate as a rescue file."""
         exact = record.privacy is None
-        if record.history and exact and not isinstance(error, ResultError):
+        if record.history and exact and not isinstance(error, ResultError | StoreError):
             try:
-                saved = rescue(self.path, record.aggregate)
+                saved = self._rescue(record.aggregate)
             except OSError as reason:
                 logger.error("the last aggregate could not be saved: %s", reason)
             else:
                 logger.error("the aggregate of round %d is in %s", len(record.history), saved)
-        self._write_run(record, parameters, [], error)
+        try:
+            self._write_run(record, parameters, [], error)
+        except OSError as reason:
+            logger.error("%s cannot be written (%s): %s", self.path, reason, mend(reason))
+        if self._delivery is not None:
+            try:
+                self._upload(BRIEF)
+            except StoreError as reason:
+                logger.error("%s; %s", reason, self._kept())
+
+    def _rescue(self, value: Any) -> str:
+        """Save a value in the run's folder, elsewhere where that fails, and return the place."""
+        try:
+            return self.where(rescue(self.path, value))
+        except OSError:
+            return str(rescue_elsewhere(value))
 
     def _write_run(
         self,
@@ -188,123 +188,30 @@ class RunFolder:
         paths: list[Path],
         error: BaseException | None,
     ) -> None:
-        run_id = str(self.run_id)
         write_file(self.path / "history.csv", history_csv(record))
-        write_run(
-            self.path, record, parameters, paths, run_id=run_id, started=self.started, error=error
-        )
-        if not any(self.scratch.iterdir()):
+        if self.scratch.is_dir() and not any(self.scratch.iterdir()):
             shutil.rmtree(self.scratch)
-
-
-def write_run(
-    folder: Path,
-    record: RunRecord,
-    parameters: Mapping[str, Any],
-    paths: list[Path],
-    *,
-    run_id: str | None,
-    started: datetime,
-    error: BaseException | None = None,
-) -> Path:
-    """Write ``run.json`` and return its path.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    record : RunRecord
-        What happened.
-    parameters : dict
-        What the run was asked for.
-    paths : list of Path
-        The final files: their names relative to `folder`, sizes and hashes are written.
-    run_id : str or None
-        Flower's; ``None`` in process.
-    started : datetime
-        When, with its time zone.
-    error : BaseException, optional
-        Why the run failed.
-    """
-    finished = datetime.now(UTC)
-    about = {
-        "status": "completed" if error is None else "failed",
-        "error": None if error is None else f"{type(error).__name__}: {error}",
-        "run_id": run_id,
-        "started": started.isoformat(timespec="seconds"),
-        "finished": finished.isoformat(timespec="seconds"),
-        "seconds": round((finished - started).total_seconds(), 3),
-        "versions": {
-            "flame-flwr": __version__,
-            "wire": WIRE_VERSION,
-            "flwr": version("flwr"),
-            "numpy": version("numpy"),
-            "python": platform.python_version(),
-        },
-        "parameters": dict(parameters),
-        **record.to_json(),
-        "files": [_about_file(path, folder) for path in paths],
-    }
-    write_file(folder / "run.json", _strict_json(about))
-    return folder / "run.json"
-
-
-def _strict_json(about: dict[str, Any]) -> bytes:
-    """Write JSON that any reader takes: NaN and infinity become the strings they read as."""
-
-    def strict(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: strict(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [strict(entry) for entry in value]
-        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(strict(about), indent=2, allow_nan=False).encode()
-
-
-def _root(results: str) -> Path:
-    if "://" in results:
-        raise ConfigError(f"`results` in the run config must be an absolute path, not {results}")
-    root = Path(results or DEFAULT_RESULTS).expanduser()
-    if not root.is_absolute():
-        raise ConfigError(
-            f"`results` in the run config must be an absolute path, not {results}: Flower's "
-            "processes have working directories of their own"
+        kept = {*paths, self.path / "run.json"}
+        write_run(
+            self.path,
+            record,
+            parameters,
+            paths,
+            run_id=str(self.run_id),
+            started=self.started,
+            error=error,
+            others=[path for path in files_below(self.path) if path not in kept],
         )
-    return root
 
 
-def _about_file(path: Path, folder: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {
-        "name": Path(os.path.relpath(path, folder)).as_posix(),
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-
-
-def history_csv(record: RunRecord) -> bytes:
-    """Return one line per round and node: seconds and bytes, or why it failed."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["round", "node", "seconds", "bytes", "failed", "round_seconds", "reason"])
-    for entry in record.history:
-        for node in [*entry.node_seconds, *entry.failed]:
-            writer.writerow(
-                [
-                    entry.round,
-                    node,
-                    entry.node_seconds.get(node, ""),
-                    entry.node_bytes.get(node, ""),
-                    entry.failed.get(node, ""),
-                    entry.seconds,
-                    entry.reason,
-                ]
-            )
-    return text.getvalue().encode()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _begin(folder: Path) -> Path:
+    """Make a run's folder and the scratch folder in it, and see that a file can be written."""
+    folder.mkdir(parents=True)
+    try:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        probe(folder)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return scratch

@@ -73,6 +73,8 @@ class RunRecord:
         may be written.
     resumed_after : int
         The round after which the run went on with a checkpoint's analysis; 0 for a new one.
+    app : str
+        Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -84,6 +86,7 @@ class RunRecord:
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
     resumed_after: int = 0
+    app: str = ""
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -114,6 +117,7 @@ class RunRecord:
     def to_json(self) -> dict[str, Any]:
         """Return everything but the values of aggregate and result."""
         return {
+            "app": self.app,
             "nodes": self.nodes,
             "rounds": len(self.history),
             "resumed_after": self.resumed_after,

@@ -247,7 +247,7 @@ def _hand_over(target: Path, run_id: str) -> Iterator[Path]:
 
     A run that failed early has nothing of this.
     """
-    from flame_flwr.results.folder import write_file
+    from flame_flwr.files import write_file
 
     for folder in target.glob(f"*-{run_id}"):
         about = folder / "run.json"

@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS, RunSettings
 from flame_flwr.errors import ConfigError, FlameError, NotConvergedError, ResultError
+from flame_flwr.files import probe, write_file
 from flame_flwr.log import logger
-from flame_flwr.results.folder import (
-    history_csv,
-    probe,
-    rescue,
-    write_file,
-    write_outputs,
-    write_run,
-)
+from flame_flwr.results.final import rescue, write_outputs
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_json import history_csv, write_run
 from flame_flwr.star.script_data import node_locations, open_sources
 
 if TYPE_CHECKING:

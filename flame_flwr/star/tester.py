@@ -12,9 +12,10 @@ from flame_flwr.config import RunSettings
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, shown, silent
-from flame_flwr.results.folder import rescue, write_outputs, write_run
+from flame_flwr.results.final import rescue, write_outputs
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_json import write_run
 from flame_flwr.star.alias import declaring, tester_may_run
 from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
 

@@ -29,6 +29,7 @@ def test_one_base_catches_every_error_of_the_framework(cls):
         ("NotConvergedError", RuntimeError),
         ("PayloadError", TypeError),
         ("ResultError", ValueError),
+        ("StoreError", OSError),
         ("UnavailableError", NotImplementedError),
     ],
 )

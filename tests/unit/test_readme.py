@@ -61,7 +61,7 @@ def test_the_tables_of_keys_are_those_of_the_code():
 def test_every_block_has_a_name_that_a_test_runs():
     names = re.findall(r"^```(\S+)[ ]?(.*)$", README.read_text(), re.M)
     known = {"ages.py", "try_ages.py", "pyproject.toml", "config.toml", "simulation", "deployment"}
-    known |= {"quickstart", "run", "new", "check_ages.py"}
+    known |= {"quickstart", "run", "new", "check_ages.py", "results"}
     unnamed = [kind for kind, name in names if name not in known]
     assert unnamed == ["bash", "text"]  # make demo and make test, and what the demo prints
 

