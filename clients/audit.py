@@ -140,7 +140,7 @@ def _array(data: bytes) -> str:
 
 def _result(arrays: ArrayRecord) -> str:
     """Return the structure of what user code returned; of a pickle only that it is one."""
-    if not arrays:
+    if not any(len(array.data) for array in arrays.values()):
         return "nothing"
     try:
         return outline(decode(from_record(arrays)))

@@ -67,8 +67,8 @@ RUN_KEYS: dict[str, Key] = {
     "checkpoint": Key(
         str,
         "",
-        "file on the server's host, an absolute path: holds the analysis after every round, and "
-        "is removed when it is complete",
+        "file that holds the analysis after every round, and is removed when it is complete: an "
+        "absolute path on the server's host, or `s3://bucket/name`",
     ),
     "resume": Key(bool, False, "go on with the analysis in `checkpoint`"),
     "analysis-id": Key(str, "analysis", "what `flame.get_analysis_id()` returns"),

@@ -1,23 +1,21 @@
 """What the server knows of an analysis after a round, kept so that another run can go on.
 
 One file: a line that says what it is, a line of JSON about it, and a pickle of the aggregator's
-attributes, the history and the last aggregate. Who can write it can run code on the server, so it
-belongs to the server's user alone.
+attributes, the history and the last aggregate. Who can write it can run code on the server: a file
+belongs to the server's user alone, and the key of a store to nobody else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.errors import ConfigError, ModelError
-from flame_flwr.files import write_whole
+from flame_flwr.engine.place import open_place
+from flame_flwr.errors import ConfigError, ModelError, StoreError
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -64,27 +62,21 @@ class Checkpoint:
 
     Parameters
     ----------
-    path : str
-        An absolute path on the server's host.
+    place : str
+        An absolute path on the server's host, or ``s3://bucket/prefix/name``.
     about : dict of str to str
         What must be the same in the run that goes on: app, version, classes.
 
     Raises
     ------
     ConfigError
-        The path is not absolute, or names a folder.
+        The place cannot be.
     """
 
-    def __init__(self, path: str, about: dict[str, str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_absolute():
-            raise ConfigError(
-                f"`checkpoint` in the run config must be an absolute path, not {path}: Flower's "
-                "processes have working directories of their own"
-            )
-        if self.path.is_dir():
-            raise ConfigError(f"`checkpoint` in the run config names a folder: {path}; name a file")
+    def __init__(self, place: str, about: dict[str, str]) -> None:
+        self.place = place
         self.about = {**about, "framework": __version__}
+        self._place = open_place(place)
 
     def open(self, resume: bool) -> Progress | None:
         """Return the analysis to go on with, or see that a new one can be kept.
@@ -112,21 +104,20 @@ class Checkpoint:
         ConfigError
             It is there already, or cannot be written.
         """
-        if self.path.exists():
-            raise ConfigError(
-                f"`checkpoint`: {self.path} is there already. Say resume = true to go on with that "
-                "analysis, or remove it, or name another file"
-            )
-        probe = self.path.with_name(f".{self.path.name}.probe")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(probe, [bytes(2**16)])
-            probe.unlink()
-        except OSError as error:
+            there = self._place.read() is not None
+            if not there:
+                self._place.prepare()
+        except (OSError, StoreError) as error:
             raise ConfigError(
-                f"`checkpoint`: {self.path} cannot be written ({error}): mend the folder, or name "
-                "another file"
+                f"`checkpoint`: {self.place} cannot be written ({error}): mend that, or name "
+                "another place"
             ) from error
+        if there:
+            raise ConfigError(
+                f"`checkpoint`: {self.place} is there already. Say resume = true to go on with "
+                "that analysis, or remove it, or name another file"
+            )
 
     def _load(self) -> Progress:
         """Read the file.
@@ -141,7 +132,7 @@ class Checkpoint:
         for key in sorted(self.about.keys() | kept.keys()):
             if kept.get(key) != self.about.get(key):
                 raise ConfigError(
-                    f"`checkpoint`: {self.path} is of another {key}: {kept.get(key)!r}, and this "
+                    f"`checkpoint`: {self.place} is of another {key}: {kept.get(key)!r}, and this "
                     f"run has {self.about.get(key)!r}. Run what it was made with, or start anew "
                     "with another file"
                 )
@@ -149,11 +140,11 @@ class Checkpoint:
             progress = pickle.loads(body)  # noqa: S301  (this user's own file)
         except Exception as error:
             raise ConfigError(
-                f"`checkpoint`: {self.path} cannot be read ({type(error).__name__}: {error}): the "
+                f"`checkpoint`: {self.place} cannot be read ({type(error).__name__}: {error}): the "
                 "app's classes have changed since"
             ) from error
         if not isinstance(progress, Progress):
-            raise ConfigError(f"`checkpoint`: {self.path} holds no analysis")
+            raise ConfigError(f"`checkpoint`: {self.place} holds no analysis")
         return progress
 
     def save(self, progress: Progress, number: int) -> None:
@@ -179,39 +170,32 @@ class Checkpoint:
             "about": self.about,
         }
         try:
-            write_whole(self.path, [_MAGIC, b"\n", json.dumps(header).encode(), b"\n", body])
-        except OSError as error:
+            self._place.write([_MAGIC, b"\n", json.dumps(header).encode(), b"\n", body])
+        except (OSError, StoreError) as error:
             logger.error(
                 "round %d: the checkpoint %s cannot be written (%s); the run goes on, and could "
                 "not be resumed from this round",
                 number,
-                self.path,
+                self.place,
                 error,
             )
 
     def clear(self) -> None:
         """Remove the file: the analysis is complete."""
-        self.path.unlink(missing_ok=True)
+        self._place.remove()
 
     def _read(self) -> tuple[dict[str, Any], bytes]:
         try:
-            with self.path.open("rb") as file:
-                about = os.fstat(file.fileno())
-                content = file.read()
-        except FileNotFoundError:
+            content = self._place.read()
+        except (OSError, StoreError) as error:
+            raise ConfigError(f"`checkpoint`: {self.place} cannot be read ({error})") from error
+        if content is None:
             raise ConfigError(
-                f"resume = true, and there is no checkpoint {self.path}: a completed analysis "
+                f"resume = true, and there is no checkpoint {self.place}: a completed analysis "
                 "leaves none. Leave `resume` out to start anew"
-            ) from None
-        except OSError as error:
-            raise ConfigError(f"`checkpoint`: {self.path} cannot be read ({error})") from error
-        if about.st_uid != os.geteuid() or about.st_mode & 0o022:
-            raise ConfigError(
-                f"`checkpoint`: {self.path} belongs to another user, or others may write to it: "
-                "it is not read, because it could run their code here"
             )
         damaged = ConfigError(
-            f"`checkpoint`: {self.path} is damaged, or no checkpoint: start anew with another file"
+            f"`checkpoint`: {self.place} is damaged, or no checkpoint: start anew with another file"
         )
         magic, _, rest = content.partition(b"\n")
         text, _, body = rest.partition(b"\n")

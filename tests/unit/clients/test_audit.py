@@ -1,0 +1,119 @@
+"""The audit log: every answer that leaves a node, its structure, and none of its values."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+
+from flame_flwr.clients import NodePlan
+from flame_flwr.clients.app import make_client_app
+from flame_flwr.errors import ConfigError
+from flame_flwr.flower import in_process, set_message_id
+from flame_flwr.payload import encode, to_record
+from flame_flwr.star import StarAnalyzer
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        if self.num_iterations == 1:
+            raise ValueError("Maria Muster")
+        return {"coef": np.full((1, 30), 1961.25), "n": 1961, "who": ["Maria Muster"] * 3}
+
+    def evaluation_method(self, data, result):
+        return {"auc": 0.1961}
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "audit" / "log.jsonl"
+
+
+@pytest.fixture
+def node(context, log):
+    return context({"name": "hospital-a", "audit-log": str(log)}, run_id=42)
+
+
+def ask(node, kind, prefix, number):
+    app = make_client_app(NodePlan(Analyzer))
+    config = {"round": number, "after": 0, "analyzers": json.dumps(["hospital-a"])}
+    content = {f"{prefix}.config": ConfigRecord(config)}
+    if number:
+        content[f"{prefix}.parameters"] = to_record(encode(number))
+    with in_process(42, 0):
+        message = Message(RecordDict(content), node.node_id, kind)
+        set_message_id(message, f"{kind}-{number}")
+        return app(message, node)
+
+
+def lines(log):
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_a_round_is_noted_with_structure_size_and_hash(node, log):
+    reply = ask(node, "train", "fitins", 1)
+    [line] = lines(log)
+    assert line["run"] == "42"
+    assert (line["node"], line["answer_to"], line["round"]) == ("hospital-a", "train", 1)
+    assert line["result"] == (
+        "dict('coef': ndarray float64 (1, 30), 'n': int, 'who': list(3 x str))"
+    )
+    digest, size = hashlib.sha256(), 0
+    for name, record in reply.content.items():
+        if name == "fitres.parameters":
+            parts = [array.data for array in record.values()]
+        else:
+            parts = [json.dumps(dict(record)).encode()]
+        for part in parts:
+            digest.update(part)
+            size += len(part)
+    assert (line["sha256"], line["bytes"]) == (digest.hexdigest(), size)
+    assert line["records"]["fitres.parameters"][0].startswith("ndarray uint8 (")
+
+
+def test_no_value_is_in_it(node, log):
+    ask(node, "train", "fitins", 1)
+    ask(node, "train", "fitins", 2)
+    ask(node, "evaluate", "evaluateins", 1)
+    ask(node, "get_properties", "getpropertiesins", 0)
+    hello, evaluation = lines(log)[3], lines(log)[2]
+    assert hello["answer_to"] == "get_properties"
+    assert "name: str" in hello["records"]["getpropertiesres.properties"]
+    assert "auc: float" in evaluation["records"]["evaluateres.metrics"]
+    assert "1961" not in log.read_text()
+
+
+def test_a_failure_is_noted_as_it_leaves(node, log, monkeypatch):
+    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    ask(node, "train", "fitins", 2)
+    [line] = lines(log)
+    assert line["failure"].startswith("ValueError at test_audit.py:")
+    assert line["result"] == "nothing"
+    assert "Maria" not in log.read_text()
+
+
+def test_lines_are_added_and_the_file_is_this_users_alone(node, log):
+    for _ in range(3):
+        ask(node, "train", "fitins", 1)
+    assert len(lines(log)) == 3
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_answer_that_cannot_be_noted_does_not_leave(node, log):
+    log.parent.mkdir()
+    log.mkdir()
+    with pytest.raises(ConfigError, match="without it no answer leaves this node"):
+        ask(node, "train", "fitins", 1)
+
+
+def test_hello_finds_a_log_that_cannot_be_written(context, tmp_path):
+    (tmp_path / "file").touch()
+    node = context({"name": "a", "audit-log": str(tmp_path / "file" / "log")})
+    with pytest.raises(ConfigError, match="without it no answer leaves"):
+        ask(node, "get_properties", "getpropertiesins", 0)
+
+
+def test_without_a_log_nothing_is_written(context, tmp_path):
+    ask(context({"name": "a"}), "train", "fitins", 1)
+    assert list(tmp_path.iterdir()) == []
