@@ -1,0 +1,1 @@
+"""What a federation across hospitals needs before its first run: keys, scripts, instructions."""
