@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from flame_flwr.engine.submit import free_port
 
@@ -103,7 +105,7 @@ class Deployment:
         files = sorted(self.folder.glob("*.log"))
         return "".join(f"\n--- {file.name}\n{file.read_text()[-3000:]}" for file in files)
 
-    def wait_for(self, what, condition, seconds=40.0):
+    def wait_for(self, what, condition, seconds=90.0):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}{self.logs()}"
@@ -115,8 +117,17 @@ class Deployment:
     def analyst(self, *command, **more):
         return self.run("sh", self.parties / "analyst" / "connect.sh", *command, **more)
 
+    def submit(self, nodes, **more):
+        return self.analyst(
+            *("flame-flwr", "submit", self.folder / "app", "study"),
+            *("--run-config", "data=", "--run-config", f"nodes={nodes}"),
+            *("--run-config", f"results={self.folder / 'var' / 'results'}"),
+            timeout=240,
+            **more,
+        )
+
     def states(self):
-        """Every registered node's status by its name."""
+        """The status of every registered node, sorted."""
         said = self.analyst("flwr", "supernode", "list", "study", "--format", "json")
         return sorted(node["status"] for node in json.loads(said)["nodes"])
 
@@ -153,6 +164,7 @@ def deployment(tmp_path_factory):
     for letter, number in (("a", 0), ("b", 1)):
         federation.add(f"hospital-{letter}", folder / "data" / f"hospital-{number}")
     federation.provision(federation.file)
+    shortened_study(folder)
     try:
         federation.start_server()
         said = federation.run("sh", federation.parties / "server" / "register.sh")
@@ -166,13 +178,7 @@ def deployment(tmp_path_factory):
 
 def test_the_study_runs_and_nobody_else_gets_in(deployment):
     intruders = start_intruders(deployment)
-    said = deployment.analyst(
-        *("flame-flwr", "submit", shortened_study(deployment.folder), "study"),
-        *("--run-config", "data="),
-        *("--run-config", "nodes=hospital-a,hospital-b"),
-        *("--run-config", f"results={deployment.folder / 'var' / 'results'}"),
-        timeout=120,
-    )
+    said = deployment.submit("hospital-a,hospital-b")
     assert "completed" in said, said + deployment.logs()
     [run] = (deployment.folder / "var" / "results").glob("*/run.json")
     about = json.loads(run.read_text())
@@ -188,18 +194,29 @@ def test_the_study_runs_and_nobody_else_gets_in(deployment):
     deployment.stop(*intruders)
 
 
-def test_a_restarted_server_knows_its_hospitals(deployment):
+def test_a_restarted_server_and_a_hospital_that_trusts_signed_apps_only(deployment):
     deployment.stop("server")
     deployment.start_server()
+    trusted = deployment.parties / "hospital-c" / "trusted-entities.yaml"
+    trusted.write_text(f"fpk_1: {ed25519_key()}\n")
     deployment.start_node("hospital-c")  # with the key that an intruder was refused with
     deployment.wait_for("all online", lambda: deployment.states() == ["online"] * 3)
+    said = deployment.submit("hospital-c", expect=1)
+    assert "no hello: The FAB could not be verified" in said
+    deployment.wait_for_log("hospital-c", "The FAB could not be verified")
+    assert "Start `flwr-clientapp` process" not in deployment.log("hospital-c")
+
+
+def ed25519_key():
+    key = Ed25519PrivateKey.generate().public_key()
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def start_intruders(deployment):
     """Start nodes that must not get in; return what each will say, and whether it then ends.
 
-    The third hospital is added and registered here, so that a plaintext node and one that trusts
-    another CA have a good key and are refused for the connection alone.
+    The third hospital is added and registered here, so that the node that trusts another CA has a
+    good key and is refused for the certificate alone.
     """
     folder, parties = deployment.folder, deployment.parties
     deployment.add("hospital-c", folder / "data" / "hospital-2")
@@ -223,11 +240,9 @@ def start_intruders(deployment):
     for name in ("unregistered", "wrong-ca"):
         more = {"FLAME_PORT": f"{free_port()}", "FLAME_HOME": f"{folder / 'var' / name}"}
         deployment.start(name, folder / name / "start.sh", **more)
-    key = parties / "hospital-c" / "node.key"
     ca = parties / "hospital-c" / "ca.pem"
     for name, how in {
         "plaintext": ("--insecure",),
-        "plaintext with a key": ("--insecure", "--auth-supernode-private-key", key),
         "keyless": ("--root-certificates", ca),
     }.items():
         program = Path(sys.executable).parent / "flower-supernode"
@@ -237,17 +252,15 @@ def start_intruders(deployment):
         "unregistered": ("Failed to activate SuperNode", True),
         "keyless": ("All SuperNodes must be registered", True),
         "wrong-ca": ("CERTIFICATE_VERIFY_FAILED", True),
-        "plaintext with a key": ("TLS is not enabled", True),
         "plaintext": ("Connection attempt failed", False),  # it goes on trying
     }
 
 
 def shortened_study(folder):
-    """The study with two training rounds instead of ten: a round takes some seconds."""
+    """The study with one training round instead of ten: a round takes some seconds."""
     app = shutil.copytree(STUDY, folder / "app", ignore=shutil.ignore_patterns("pictures", "tests"))
     file = app / "halta" / "app.py"
     code = file.read_text()
     file.write_text(
-        code.replace("query=[],", 'query=[],\n    aggregator_kwargs={"max_iterations": 2},')
+        code.replace("query=[],", 'query=[],\n    aggregator_kwargs={"max_iterations": 1},')
     )
-    return app
