@@ -138,24 +138,22 @@ def provision(
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Write keys, certificates, start scripts and instructions, a folder for every party."""
-    from flame_flwr.deploy.federation import EXAMPLE, read_federation
+    from flame_flwr import deploy
 
     if example:
-        typer.echo(EXAMPLE, nl=False)
+        typer.echo(deploy.EXAMPLE, nl=False)
         return
     if federation is None or (add and renew):
         raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
-    from flame_flwr.deploy import provision as make
-
-    parties = read_federation(federation)
+    parties = deploy.read_federation(federation)
     folder = to or federation.absolute().with_suffix("")
     if add:
-        make.add_hospital(parties, folder, add)
+        deploy.add_hospital(parties, folder, add)
         typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
     elif renew:
-        typer.echo(f"{make.renew(parties, folder)} is written")
+        typer.echo(f"{deploy.renew(parties, folder)} is written")
     else:
-        make.provision(parties, folder)
+        deploy.provision(parties, folder)
         typer.echo(f"{folder} is written; {folder / 'README.md'} says who gets what")
 
 

@@ -21,8 +21,15 @@ from flame_flwr.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Pair", "check_public_key", "load_authority", "node_pair", "server_pair"]
-__all__ += ["authority", "authority_name"]
+__all__ = [
+    "Pair",
+    "authority",
+    "authority_name",
+    "check_public_key",
+    "load_authority",
+    "node_pair",
+    "server_pair",
+]
 
 _CA_DAYS = 3650
 _CLOCKS = timedelta(hours=1)

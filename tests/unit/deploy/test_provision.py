@@ -20,9 +20,7 @@ from typer.testing import CliRunner
 
 from flame_flwr import cli
 from flame_flwr.config import NodeSettings
-from flame_flwr.deploy import keys
-from flame_flwr.deploy.federation import read_federation
-from flame_flwr.deploy.provision import add_hospital, provision, renew
+from flame_flwr.deploy import add_hospital, keys, provision, read_federation, renew
 from flame_flwr.errors import ConfigError
 
 ODD = '/srv/it\'s a "test" 100%/$HOME\\`x`'
