@@ -162,9 +162,9 @@ def _write_file(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
-        os.fchmod(file.fileno(), mode)
         file.flush()
         os.fsync(file.fileno())
+    os.chmod(path, mode)
 
 
 def _encoded(files: Mapping[str, str]) -> _Files:

@@ -18,8 +18,12 @@ for hospital in "$@"; do
     said=$(sh "$here/connect.sh" flwr supernode register "$here/keys/$hospital.pub" "$name" \
         --name "$hospital" 2>&1) || true
     case $said in
-        *"registered successfully"*) echo "$hospital: registered" ;;
-        *"already in use"*) echo "$hospital: its key is registered already" ;;
+        *"registered successfully"*)
+            id=$(printf '%s\n' "$said" | sed -n 's/.*SuperNode \([0-9]*\) registered.*/\1/p')
+            echo "$hospital: registered as node $id"
+            echo "$id" >"$here/keys/$hospital.id"
+            ;;
+        *"already in use"*) echo "$hospital: its key is known already: registered, or shut out before" ;;
         *)
             printf '%s: NOT registered\n%s\n' "$hospital" "$said" >&2
             failed=1
