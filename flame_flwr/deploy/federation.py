@@ -46,6 +46,7 @@ data = "/srv/long-covid"      # what its node reads; the hospital may write it i
 # home = "/var/lib/flame-flwr/hospital-a"
 # state-dir = "/var/lib/flame-flwr/hospital-a/state"
 # public-key = "hospital-a.pub"  # a key that the hospital made itself, beside this file
+# and any other key of the node config, such as share-tracebacks
 
 [[hospitals]]
 name = "hospital-b"

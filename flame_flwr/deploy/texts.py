@@ -145,10 +145,7 @@ def _unit(description: str, federation: Federation, folder: str, writable: list[
 
 def _writable(hospital: Hospital) -> list[str]:
     """Return the folders that a node writes to, without those that lie within another."""
-    folders = [hospital.home, str(hospital.node_config["state-dir"])]
-    if log := hospital.node_config.get("audit-log"):
-        folders.append(str(PurePosixPath(log).parent))
-    return _outermost(folders)
+    return _outermost([hospital.home, str(hospital.node_config["state-dir"])])
 
 
 def _outermost(folders: list[str]) -> list[str]:

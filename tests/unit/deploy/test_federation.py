@@ -1,7 +1,10 @@
 """FEDERATION.toml: what is taken, and what is refused with which words."""
 
+import re
+
 import pytest
 
+from flame_flwr.deploy import federation
 from flame_flwr.deploy.federation import EXAMPLE, read_federation
 from flame_flwr.errors import ConfigError
 
@@ -31,9 +34,15 @@ def test_the_example_is_a_good_file_and_its_comments_are_the_defaults(tmp_path):
     assert [hospital.name for hospital in plain.hospitals] == ["hospital-a", "hospital-b"]
 
 
+def test_the_example_has_every_key():
+    tables = (federation._TOP, federation._SERVER, federation._HOSPITAL)
+    for key in (key for table in tables for key in table):
+        assert re.search(rf"^(# )?{key} = |^\[+{key}\]", EXAMPLE, re.M), key
+
+
 def test_what_is_not_said_has_a_default(tmp_path):
-    federation = read(tmp_path, SMALL)
-    server, [hospital] = federation.server, federation.hospitals
+    small = read(tmp_path, SMALL)
+    server, [hospital] = small.server, small.hospitals
     assert server.address == "flower.example.org:8000"
     assert server.names == ("flower.example.org", "localhost", "127.0.0.1", "::1")
     assert hospital.node_config == {

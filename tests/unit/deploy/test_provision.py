@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from typer.testing import CliRunner
 
 from flame_flwr import cli
-from flame_flwr.config import NodeSettings
+from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.deploy import add_hospital, keys, provision, read_federation, renew
 from flame_flwr.errors import ConfigError
 
@@ -436,6 +436,15 @@ def test_folders_that_are_written_to_elsewhere_are_writable_too(tmp_path):
     assert line in unit.read_text()
     page = (tmp_path / "trial" / "hospital-b" / "README.md").read_text()
     assert "install -d -o flame-flwr -m 0700 /data/kept\n" in page
+
+
+def test_which_keys_of_the_node_config_are_places_to_write_to_is_known():
+    """A new text key fails here: if it names such a place, ``texts._writable`` must know it."""
+    assert {k for k, about in NODE_KEYS.items() if about.type is str} == {
+        "name",
+        "data",
+        "state-dir",
+    }
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
