@@ -186,6 +186,40 @@ def show_results(
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
 
 
+@_app.command()
+def provision(
+    federation: Annotated[
+        Path | None, typer.Argument(help="a TOML file that says who takes part")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="the folder; beside the file and called as it otherwise")
+    ] = None,
+    add: Annotated[str | None, typer.Option(help="add one hospital to the folder")] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="make the server a new certificate")
+    ] = False,
+    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+) -> None:
+    """Write keys, certificates, start scripts and instructions, a folder for every party."""
+    from flame_flwr import deploy
+
+    if example:
+        typer.echo(deploy.EXAMPLE, nl=False)
+        return
+    if federation is None or (add and renew):
+        raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
+    parties = deploy.read_federation(federation)
+    folder = to or federation.absolute().with_suffix("")
+    if add:
+        deploy.add_hospital(parties, folder, add)
+        typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
+    elif renew:
+        typer.echo(f"{deploy.renew(parties, folder)} is written")
+    else:
+        deploy.provision(parties, folder)
+        typer.echo(f"{folder} is written; {folder / 'README.md'} says who gets what")
+
+
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()

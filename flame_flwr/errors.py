@@ -19,6 +19,7 @@ __all__ = [
     "NotConvergedError",
     "PayloadError",
     "ResultError",
+    "StoppedError",
     "StoreError",
     "UnavailableError",
 ]
@@ -100,6 +101,10 @@ class ResultError(FlameError, ValueError):
 
 class StoreError(FlameError, OSError):
     """Results cannot be written to, or read from, where they belong: a disk or an object store."""
+
+
+class StoppedError(FlameError, RuntimeError):
+    """The run was ended from outside: ``flwr stop``, Ctrl-C, or its SuperLink is gone."""
 
 
 class UnavailableError(FlameError, NotImplementedError):

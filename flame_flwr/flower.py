@@ -11,6 +11,7 @@ import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,12 +30,13 @@ from flwr.compat.common.typing import (
     Scalar,
     Status,
 )
+from flwr.supercore.exit.exit_handler import add_exit_handler
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import get_flwr_home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flwr.app import Message, RecordDict
     from flwr.serverapp import Grid
@@ -60,7 +62,9 @@ __all__ = [
     "app_name",
     "await_simulation",
     "in_process",
+    "is_stop",
     "message_like",
+    "on_exit",
     "runtime",
     "set_message_id",
 ]
@@ -127,6 +131,27 @@ def in_process(run_id: int, node_id: int) -> Iterator[None]:
 def activations(grid: Grid) -> dict[int, str]:
     """Return when each node that is online has come online last, by its address."""
     return {node.node_id: node.last_activated_at for node in grid.get_nodes()}
+
+
+def is_stop(error: BaseException) -> bool:
+    """Tell whether an exception says that the SuperLink no longer knows the run."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status == HTTPStatus.UNAUTHORIZED or isinstance(error, SystemExit | KeyboardInterrupt)
+
+
+@contextmanager
+def on_exit(handler: Callable[[], None]) -> Iterator[None]:
+    """Call a function where Flower ends the process within the block.
+
+    It does so when a run is stopped; in a simulation no exception tells the ServerApp, which is a
+    thread of that process.
+    """
+    within = [True]
+    add_exit_handler(lambda: handler() if within else None, run_before_force_exit=True)
+    try:
+        yield
+    finally:
+        within.clear()
 
 
 def app_name() -> str:

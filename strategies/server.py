@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from flwr.serverapp import ServerApp
@@ -9,7 +10,8 @@ from flwr.serverapp import ServerApp
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.checkpoint import Checkpoint
 from flame_flwr.engine.workdir import clear_scratch, working_in
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, StoppedError
+from flame_flwr.flower import is_stop, on_exit
 from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 
@@ -55,8 +57,15 @@ def make_server_app(
         folder = RunFolder(settings.results, context.run_id)
         about = None if privacy is None else privacy.about()
         record = RunRecord(privacy=about, app=f"{grid.run.fab_id} {grid.run.fab_version}".strip())
+        once = threading.Lock()
+
+        def fail(error: BaseException) -> None:
+            if once.acquire(blocking=False):
+                folder.write_failure(record, context.run_config, error)
+                logger.error("the run failed; what there is of it is in %s", folder.place)
+
         try:
-            with working_in(folder.scratch):
+            with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
                 made = strategy()
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 made.start(
@@ -71,8 +80,7 @@ def make_server_app(
             if checkpoint is not None:
                 checkpoint.clear()
         except BaseException as error:
-            folder.write_failure(record, context.run_config, error)
-            logger.error("the run failed; what there is of it is in %s", folder.place)
+            fail(_stopped() if is_stop(error) else error)
             raise
         finally:
             clear_scratch(context.run_id)
@@ -82,6 +90,12 @@ def make_server_app(
             logger.info("  %s", folder.where(path))
 
     return app
+
+
+def _stopped() -> StoppedError:
+    return StoppedError(
+        "the run was stopped (flwr stop, or Ctrl-C in submit), or the SuperLink no longer knows it"
+    )
 
 
 def _checkpoint(

@@ -133,6 +133,16 @@ class Deployment:
         names = sorted(path.stem for path in self.folder.glob("*.log"))
         return "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in names)
 
+    def flwr(self, command, run_id):
+        """Say something about a run to the SuperLink, with Flower's own command."""
+        subprocess.run(
+            [PROGRAMS / "flwr", command, run_id, self.name],
+            env=self.environment,
+            check=True,
+            timeout=60,
+            capture_output=True,
+        )
+
     def run(self, app, on_line=None, **config):
         """Run an app; return whether it succeeded and its log."""
         lines = []

@@ -7,9 +7,11 @@ notice that a process has died.
 import json
 import os
 import pickle
+import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from deployed_app import VALUES, expected, write_app
@@ -17,7 +19,7 @@ from deployment import Deployment
 
 from flame_flwr.engine.submit import SubmitError
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,7 @@ def test_skip_goes_on_without_a_failing_node(study):
     everyone = ["a", "b", "c"]
     assert study.outcome() == {
         "means": expected(ROUNDS, missing={("b", 2)}),
-        "seen": [everyone, ["a", "c"], everyone, everyone],
+        "seen": [everyone, ["a", "c"], everyone],
     }
     [failure] = study.record()["failures"]
     assert (failure["node"], failure["round"]) == ("b", 2)
@@ -225,3 +227,61 @@ def test_a_checkpoint_of_another_version_half_a_file_or_a_node_without_its_state
     ended, log = study.run(**again, resume=True)
     assert "c: no analyzer of round 1; it was cleaned" in log
     assert not ended.succeeded
+
+
+def test_a_run_that_is_stopped_ends_in_seconds_with_all_it_has(study):
+    deployment = study.deployment
+    study.hold("a", "round-2")
+    lines, outcome = [], []
+
+    def run():
+        outcome.append(deployment.run(study.app, lines.append, results=str(study.results)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    study.reached("a", "round-2")
+    [run_id] = re.findall(r"started run (\d+)", "\n".join(lines))
+    started = time.monotonic()
+    deployment.flwr("stop", run_id)
+    thread.join(timeout=60)
+    [[ended, _]] = outcome
+    while not list(study.results.glob("*/run.json")):
+        assert time.monotonic() - started < 30, deployment.logs()
+        time.sleep(0.1)
+    study.release("a", "round-2")
+    assert ended.status == "finished:stopped"
+    record = study.record()
+    assert (record["status"], record["rounds"]) == ("failed", 1)
+    assert "stopped" in record["error"]
+    [folder] = study.results.iterdir()
+    assert pickle.loads((folder / "rescue.pkl").read_bytes()) == expected(ROUNDS)[:1]
+    assert not list(folder.rglob(".*"))
+
+
+def test_two_runs_at_once_do_not_see_each_other(study):
+    def run(number):
+        results = study.folder / f"results-{number}"
+        ended, log = study.deployment.run(study.app, results=str(results))
+        assert ended.succeeded, log + study.deployment.logs()
+        [file] = results.glob("*/means.pkl")
+        return pickle.loads(file.read_bytes())["means"]
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(run, (1, 2))) == [expected(ROUNDS)] * 2
+
+
+def test_every_answer_that_left_stands_in_the_nodes_audit_log(study):
+    file = study.deployment.folder / "audit-a.jsonl"
+    before = len(file.read_text().splitlines()) if file.exists() else 0
+    ended, log = study.run()
+    assert ended.succeeded, log + study.deployment.logs()
+    run = study.record()["run_id"]
+    lines = [json.loads(line) for line in file.read_text().splitlines()[before:]]
+    assert [(line["answer_to"], line["round"]) for line in lines] == [
+        ("get_properties", None),
+        *[("train", number) for number in range(1, ROUNDS + 1)],
+    ]
+    assert {line["run"] for line in lines} == {run}
+    assert {line["node"] for line in lines} == {"a"}
+    assert all(line["app"].startswith("tests.study.1.0.0.") for line in lines)
+    assert all(line["result"] == "float" for line in lines[1:])

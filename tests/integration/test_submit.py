@@ -1,5 +1,6 @@
 """``flame-flwr submit`` through an interruption: everything ends, nothing is half-written."""
 
+import json
 import os
 import signal
 import subprocess
@@ -92,4 +93,10 @@ def test_an_interruption_ends_the_run_and_every_process_of_it(tmp_path, kind):
     while (left := processes_of(tmp_path)) and time.monotonic() < deadline + 60:
         time.sleep(0.2)
     assert left == []
-    assert [path for path in (tmp_path / "results").rglob("*") if path.is_file()] == []
+    [folder] = (tmp_path / "results").iterdir()
+    files = {path.name for path in folder.iterdir() if path.is_file()}
+    assert files == {"run.json", "history.csv", "rescue.pkl"}
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["rounds"] >= 2
+    assert record["error"].startswith("StoppedError: the run was stopped")

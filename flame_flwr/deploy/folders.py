@@ -1,0 +1,188 @@
+"""``flame-flwr provision``: a folder per party, with keys, certificates, scripts and pages.
+
+A folder is complete or absent, and nothing that exists is overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from flame_flwr.deploy import keys, texts
+from flame_flwr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from flame_flwr.deploy.federation import Federation, Hospital
+
+__all__ = ["add_hospital", "provision", "renew"]
+
+_Files = dict[str, bytes]
+
+
+def provision(federation: Federation, target: Path, now: datetime | None = None) -> None:
+    """Write the folders of all parties.
+
+    Parameters
+    ----------
+    federation : Federation
+        Who takes part.
+    target : Path
+        The folder to make.
+    now : datetime, optional
+        The time for the certificates, with its zone; the present otherwise.
+
+    Raises
+    ------
+    ConfigError
+        The folder exists or cannot be made, or a hospital's own public key is no good.
+    """
+    now = now or datetime.now(UTC)
+    authority = keys.authority(federation.name, now)
+    with _new_folder(target) as made:
+        _write(made / "ca", {"ca.key": authority[0], "ca.pem": authority[1]})
+        server = _server_certificate(federation, authority, now)
+        until = _until(server["server.pem"])
+        texts_of_server = _encoded(texts.server_texts(federation, until.date()))
+        _write(made / "server", {**server, "ca.pem": authority[1], **texts_of_server})
+        (made / "server" / "keys").mkdir(mode=0o700)
+        for hospital in federation.hospitals:
+            files = _hospital_files(federation, hospital, authority[1])
+            _write(made / hospital.name, files)
+            _write_file(made / "server" / "keys" / f"{hospital.name}.pub", files["node.pub"])
+        analyst = _encoded(texts.analyst_texts(federation))
+        _write(made / "analyst", {"ca.pem": authority[1], **analyst})
+        page = texts.front_page(federation, until.date(), _until(authority[1]).date())
+        _write_file(made / "README.md", page.encode())
+
+
+def add_hospital(federation: Federation, target: Path, name: str) -> None:
+    """Write one more hospital's folder and its public key, and touch nothing else.
+
+    The CA's key is not needed.
+
+    Raises
+    ------
+    ConfigError
+        There is no such entry, the hospital is there already, or the folder is not that of
+        this federation.
+    """
+    hospital = federation.hospital(name)
+    ca = _read(target / "server" / "ca.pem")
+    _check_authority(ca, federation)
+    public = target / "server" / "keys" / f"{name}.pub"
+    if os.path.lexists(public):
+        raise ConfigError(f"{public} exists already: the hospital has been added before")
+    with _new_folder(target / name) as made:
+        files = _hospital_files(federation, hospital, ca)
+        for file, content in files.items():
+            _write_file(made / file, content)
+    try:
+        _write_file(public, files["node.pub"])
+    except BaseException:
+        shutil.rmtree(target / name)
+        public.unlink(missing_ok=True)
+        raise
+
+
+def renew(federation: Federation, target: Path, now: datetime | None = None) -> Path:
+    """Write a new key and certificate for the server, beside the ones it has.
+
+    Returns
+    -------
+    Path
+        The new folder, ``server/renewed-DATE``.
+
+    Raises
+    ------
+    ConfigError
+        The CA's key is not in the folder, is another federation's, or this was done today already.
+    """
+    now = now or datetime.now(UTC)
+    authority = _read(target / "ca" / "ca.key"), _read(target / "ca" / "ca.pem")
+    files = _server_certificate(federation, authority, now)
+    folder = target / "server" / f"renewed-{now.date()}"
+    with _new_folder(folder) as made:
+        for name, content in files.items():
+            _write_file(made / name, content)
+    return folder
+
+
+def _server_certificate(federation: Federation, authority: keys.Pair, now: datetime) -> _Files:
+    ca = keys.load_authority(authority, federation.name)
+    key, certificate = keys.server_pair(ca, federation.server.names, now, federation.days)
+    return {"server.key": key, "server.pem": certificate}
+
+
+def _hospital_files(federation: Federation, hospital: Hospital, ca: bytes) -> _Files:
+    files = _encoded(texts.hospital_texts(federation, hospital))
+    files["ca.pem"] = ca
+    if hospital.public_key is not None:
+        public = keys.check_public_key(_read(hospital.public_key), f"{hospital.public_key}")
+        return {**files, "node.pub": public}
+    private, public = keys.node_pair(hospital.name)
+    return {**files, "node.key": private, "node.pub": public}
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to fill, which gets its name at the end; after an error nothing is left."""
+    if os.path.lexists(target):
+        raise ConfigError(f"{target} exists already, and nothing is overwritten: choose another")
+    try:
+        made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be made: {error.strerror}") from error
+    try:
+        yield made
+        os.rename(made, target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(mode=0o700)
+    for name, content in files.items():
+        _write_file(folder / name, content)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    """Write a new file: private keys for their owner alone, scripts executable."""
+    mode = {".key": 0o600, ".sh": 0o755}.get(path.suffix, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(path, mode)
+
+
+def _encoded(files: Mapping[str, str]) -> _Files:
+    return {name: text.encode() for name, text in files.items()}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_authority(certificate: bytes, federation: Federation) -> None:
+    subject = x509.load_pem_x509_certificate(certificate).subject.rfc4514_string()
+    if subject != f"CN={keys.authority_name(federation.name)}":
+        raise ConfigError(f"the folder is that of another federation: its CA is {subject}")
+
+
+def _until(certificate: bytes) -> datetime:
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc

@@ -1,0 +1,43 @@
+"""docs/deployment.md: its federation can be provisioned, and it says what the code does.
+
+Its commands for installing run in ``tests/integration/test_offline_install.py``.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.deploy.federation import EXAMPLE, read_federation
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="only in a checkout")
+
+
+def test_its_federation_is_the_example_without_what_may_be_left_out(tmp_path):
+    [block] = re.findall(r"^```toml federation.toml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    read = []
+    for text in (block, EXAMPLE):
+        (tmp_path / "federation.toml").write_text(text)
+        read.append(read_federation(tmp_path / "federation.toml"))
+    assert read[0] == read[1]
+
+
+def test_its_ports_and_folders_are_the_defaults(tmp_path):
+    (tmp_path / "federation.toml").write_text(EXAMPLE)
+    federation = read_federation(tmp_path / "federation.toml")
+    text = PAGE.read_text()
+    assert f"server, {federation.server.port}" in text
+    assert f"the node, {federation.hospitals[0].port}, on 127.0.0.1" in text
+    assert f"results={federation.server.results}" in text
+    assert f"python -m venv {federation.venv}" in text
+
+
+def test_every_block_that_is_named_is_run_or_read():
+    names = re.findall(r"^```(\S+) (\S+)$", PAGE.read_text(), re.M)
+    assert names == [
+        ("toml", "federation.toml"),
+        ("bash", "provision"),
+        ("bash", "wheelhouse"),
+        ("bash", "offline"),
+    ]
