@@ -220,7 +220,7 @@ def test_ctrl_c_leaves_the_last_aggregate_too(run, tmp_path):
         run(StarModel(Sum, Interrupted, "s3", simple_analysis=False))
     folder = only_folder(tmp_path)
     assert pickle.loads((folder / "rescue.pkl").read_bytes()) == 6.0
-    assert about(folder)["error"] == "KeyboardInterrupt: "
+    assert about(folder)["error"].startswith("StoppedError: the run was stopped")
 
 
 def everything(folder):
