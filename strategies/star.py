@@ -280,6 +280,7 @@ class StarStrategy(Strategy):
         """Run the one loop over a link; :meth:`start` and the in-process runtime call it."""
         nodes, evaluates = link.hello()
         record.nodes = list(nodes)
+        record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
         logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
         simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
         self._current = run = self._begin(nodes, evaluates, settings, record, simple)

@@ -51,6 +51,8 @@ class GridLink:
     ----------
     addresses : dict of str to int
         Flower's node ids by the nodes' names, in participant order.
+    absent : dict of str to str
+        The nodes that the analysis goes on without from the beginning, and why.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class GridLink:
         after: Mapping[str, int] | None = None,
     ) -> None:
         self.session = session
+        self.absent: dict[str, str] = {}
         self._after = after
         self.addresses: dict[str, int] = {}
         self._strategy = strategy
@@ -79,7 +82,9 @@ class GridLink:
         settings = self._settings
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
-        greetings = say_hello(self._grid, settings, self.session)
+        chosen = say_hello(self._grid, settings, self.session)
+        greetings = [greeting for greeting in chosen if greeting.failure is None]
+        self.absent = {g.name: str(g.failure) for g in chosen if g.failure is not None}
         check_states(greetings, self._after or {}, resumable=bool(settings.checkpoint))
         self.addresses = {greeting.name: greeting.address for greeting in greetings}
         return tuple(self.addresses), all(greeting.evaluates for greeting in greetings)

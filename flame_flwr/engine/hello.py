@@ -67,6 +67,8 @@ class Greeting:
 def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Greeting]:
     """Wait for the expected nodes and return their greetings in participant order.
 
+    With ``skip``, those that cannot take part are among them, with their failures.
+
     Flower starts a ServerApp before its nodes are registered, so every run begins here.
 
     Parameters
@@ -293,7 +295,7 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
             raise NodeFailedError(f"before round 1, {len(failed)} nodes cannot take part:\n{lines}")
         logger.warning("going on without:\n%s", lines)
-    return [greeting for greeting in chosen if not greeting.failure]
+    return chosen
 
 
 def _is_meant(greeting: Greeting, nodes: int | tuple[str, ...]) -> bool:

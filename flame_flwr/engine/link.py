@@ -42,7 +42,15 @@ class Reply:
 
 
 class Link(Protocol):
-    """Carries rounds to the nodes and back into the strategy."""
+    """Carries rounds to the nodes and back into the strategy.
+
+    Attributes
+    ----------
+    absent : dict of str to str
+        After :meth:`hello`: nodes that the analysis goes on without, and why.
+    """
+
+    absent: dict[str, str]
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
         """Wait for the nodes. Return their ids in participant order, and if they can evaluate."""

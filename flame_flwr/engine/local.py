@@ -142,6 +142,7 @@ class LocalLink:
     def __init__(self, strategy: StarStrategy, nodes: Sequence[Node]) -> None:
         self._strategy = strategy
         self._nodes = nodes
+        self.absent: dict[str, str] = {}
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
         """Return the nodes' ids, and whether their analyzer evaluates."""

@@ -67,7 +67,7 @@ class RunRecord:
         Whether the analysis ended because it said so.
     failures : list of dict
         Every node that gave no result: ``round``, ``node``, ``why``; also in the round that ended
-        the run.
+        the run. Round 0 is hello.
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.

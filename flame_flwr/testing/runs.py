@@ -184,6 +184,7 @@ class _Together:
         watch: Watch,
         trace: Trace,
     ) -> None:
+        self.absent: dict[str, str] = {}
         self.strategy = strategy
         self.ids = ids
         self.evaluates = subject.plan.evaluates
@@ -256,6 +257,7 @@ class _Apart(_Together):
         ask: Callable[[Ask], Answer],
         trace: Trace,
     ) -> None:
+        self.absent: dict[str, str] = {}
         super().__init__(strategy, ids, subject, job, settings, watch, trace)
         self.ask = ask
 

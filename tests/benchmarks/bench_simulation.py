@@ -145,9 +145,9 @@ def main() -> None:
                 for turn in range(2):
                     for name, code in (("ours", OURS), ("theirs", THEIRS)):
                         place = Path(folder) / f"{name}{nodes}{turn}"
-                        app = _write(place, name, SHARED + code)
+                        app = write_app(place, name, SHARED + code)
                         config = {"results": str(place / "out"), "nodes": nodes}
-                        seconds = _median(
+                        seconds = median_round(
                             submit(
                                 app, replace(federation, nodes=nodes), config, lambda line: None
                             ).succeeded,
@@ -158,7 +158,7 @@ def main() -> None:
             print(f"{nodes:5}  {best['ours']:8.3f} s  {best['theirs']:11.3f} s  {ratio:6.2f}")
 
 
-def _write(place: Path, name: str, code: str) -> Path:
+def write_app(place: Path, name: str, code: str) -> Path:
     (place / name).mkdir(parents=True)
     (place / name / "__init__.py").touch()
     (place / name / "app.py").write_text(code)
@@ -166,7 +166,7 @@ def _write(place: Path, name: str, code: str) -> Path:
     return place
 
 
-def _median(succeeded: bool, out: Path) -> float:
+def median_round(succeeded: bool, out: Path) -> float:
     if not succeeded:
         raise RuntimeError(f"a run of the benchmark failed; see {out}")
     run = json.loads(next(out.glob("*/run.json")).read_text())

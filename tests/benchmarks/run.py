@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bench_deployment
 import bench_guide
 import bench_import
 import bench_local
@@ -11,7 +12,14 @@ import bench_simulation
 
 def main() -> None:
     """Run them all."""
-    for benchmark in (bench_local, bench_guide, bench_import, bench_payload, bench_simulation):
+    for benchmark in (
+        bench_local,
+        bench_guide,
+        bench_import,
+        bench_payload,
+        bench_simulation,
+        bench_deployment,
+    ):
         benchmark.main()
         print()
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,12 +119,14 @@ class Deployment:
     def analyst(self, *command, **more):
         return self.run("sh", self.parties / "analyst" / "connect.sh", *command, **more)
 
-    def submit(self, nodes, **more):
+    def submit(self, nodes, config=(), **more):
+        pairs = [part for pair in config for part in ("--run-config", pair)]
         return self.analyst(
             *("flame-flwr", "submit", self.folder / "app", "study"),
             *("--run-config", "data=", "--run-config", f"nodes={nodes}"),
             *("--run-config", f"results={self.folder / 'var' / 'results'}"),
-            timeout=240,
+            *pairs,
+            timeout=300,
             **more,
         )
 
@@ -195,6 +198,42 @@ def test_the_study_runs_and_nobody_else_gets_in(deployment):
     deployment.stop(*intruders)
 
 
+def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(deployment):
+    """Flower takes a minute to let it in again; the run waits, and has the same result."""
+    [undisturbed] = [path.parent for path in results_of(deployment)]
+    audit = deployment.folder / "var" / "hospital-b" / "audit.jsonl"
+    before = len(audit.read_text().splitlines())
+
+    def answers():
+        lines = [json.loads(line) for line in audit.read_text().splitlines()[before:]]
+        return [line["round"] for line in lines if line["answer_to"] == "train"]
+
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(deployment.submit, "hospital-a,hospital-b", config=["on-failure=wait"])
+        deployment.wait_for("the first round", answers)
+        process = deployment.processes.pop("hospital-b")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=15)
+        deployment.start_node("hospital-b")
+        deadline = time.monotonic() + 240
+        while not run.done() and time.monotonic() < deadline:
+            if deployment.processes["hospital-b"].poll() is not None:
+                deployment.start_node("hospital-b")  # as its systemd unit does
+            time.sleep(5)
+        said = run.result(timeout=1)
+    assert "node hospital-b is back; asking it again" in said, said + deployment.logs()
+    [again] = [path.parent for path in results_of(deployment) if path.parent != undisturbed]
+    about = json.loads((again / "run.json").read_text())
+    assert about["failures"] == []
+    assert [file["sha256"] for file in about["files"]] == [
+        file["sha256"] for file in json.loads((undisturbed / "run.json").read_text())["files"]
+    ]
+
+
+def results_of(deployment):
+    return (deployment.folder / "var" / "results").glob("*/run.json")
+
+
 def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(deployment):
     deployment.stop("server")
     deployment.start_server()
@@ -252,8 +291,11 @@ def start_intruders(deployment):
         "keyless": ("--root-certificates", ca),
     }.items():
         program = Path(sys.executable).parent / "flower-supernode"
+        # The scripts find Flower's other programs by themselves, these are started without one.
+        path = os.pathsep.join([str(program.parent), os.environ.get("PATH", "")])
         where = ("--superlink", f"localhost:{deployment.port}", "--port", free_port())
-        deployment.start(name, program, *where, *how, FLWR_HOME=f"{folder / 'var' / name}")
+        more = {"FLWR_HOME": f"{folder / 'var' / name}", "PATH": path}
+        deployment.start(name, program, *where, *how, **more)
     return {
         "unregistered": ("Failed to activate SuperNode", True),
         "keyless": ("All SuperNodes must be registered", True),

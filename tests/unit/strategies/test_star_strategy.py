@@ -9,11 +9,12 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Result, Strategy
 
-from flame_flwr.clients import NodePlan
+from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import (
+    ConfigError,
     NodeFailedError,
     NodesMissingError,
     NotConvergedError,
@@ -545,6 +546,25 @@ def test_skip_takes_a_node_in_that_failed_in_the_very_first_round():
     record = run(Remembers, FailsFirst, config={"on_failure": "skip"}).record
     assert record.result["seen"][0] == (["node-1", "node-2"], [("node-1", 0), ("node-2", 0)])
     assert record.result["seen"][1][1][0] == ("node-0", 1)
+
+
+class Missing(StarClient):
+    """The second node cannot take part."""
+
+    def get_properties(self, config):
+        if self.context.node_id == 2:
+            raise ConfigError("no data here")
+        return super().get_properties(config)
+
+
+def test_skip_notes_who_could_not_take_part_from_the_beginning():
+    going_on = settings(on_failure="skip", min_nodes=1)
+    with LocalGrid(NodePlan(Mean, data_type="s3"), SPLITS, Missing) as grid:
+        record = StarStrategy(Steps).start(grid, settings=going_on).record
+    assert record.nodes == ["node-0", "node-2"]
+    [failure] = record.failures
+    assert (failure["round"], failure["node"]) == (0, "node-1")
+    assert failure["why"].startswith("ConfigError at test_star_strategy.py:")
 
 
 def test_skip_with_fewer_than_min_nodes_is_an_error_that_names_who_failed_and_why():
