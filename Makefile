@@ -22,7 +22,7 @@ demo: install
 	$(BIN)/python examples/halta/demo.py
 
 test: install lint types unit
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration examples
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/integration examples
 
 unit: install
 	$(BIN)/python -m pytest -n 2 tests/unit
