@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flwr.app import Error, Message
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.audit import AuditLog
-from flame_flwr.clients.client import StarClient
+from flame_flwr.clients.client import StarClient, shares_tracebacks
+from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import NodeFailedError
+from flame_flwr.flower import RAISED
 from flame_flwr.log import logger, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flwr.app import Context, Message
+    from flwr.app import Context
 
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.flower import Client
@@ -61,12 +64,20 @@ def noted(
 ) -> Message:
     """Answer a message; the answer leaves only when it stands in the ``audit-log``, if any.
 
+    An exception that comes up here, such as a message mod's, is answered without its text: Flower
+    would send it.
+
     Raises
     ------
     ConfigError
         The audit log cannot be written.
     """
-    reply = answer(message, context)
+    try:
+        reply = answer(message, context)
+    except Exception as error:
+        logger.error("the message could not be answered", exc_info=error)
+        failure = Failure.of(error, share=shares_tracebacks(context))
+        reply = Message(Error(RAISED, str(failure)), reply_to=message)
     path = context.node_config.get("audit-log")
     if path and isinstance(path, str):
         AuditLog(path).note(context, message, reply)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data import LocalStore, NodeData
 
-__all__ = ["StarClient"]
+__all__ = ["StarClient", "shares_tracebacks"]
 
 _LOADED: dict[tuple[int, int], Any] = {}
 """Data that this process has loaded, by run and node: of one run at a time."""
@@ -100,6 +100,11 @@ class StarClient(NumPyClient):
             store.check()
         files, settings = self._state_files(config), self._settings()
         if files is not None:
+            if not settings.name:
+                logger.warning(
+                    "this node has a `state-dir` and no `name` in its config: without a name that "
+                    "stays, it finds nothing there when its SuperNode starts again"
+                )
             expire(Path(settings.state_dir), settings.state_days)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
@@ -257,10 +262,6 @@ class StarClient(NumPyClient):
             _LOADED[key] = node.data()
         return _own_containers(_LOADED[key])
 
-    def _shares_tracebacks(self) -> bool:
-        share = self.context.node_config.get("share-tracebacks")
-        return bool(share) if isinstance(share, bool) else runtime() != "deployment"
-
 
 class _CheckedClient(Client):
     """Flower's ``Client`` around a :class:`StarClient`.
@@ -313,7 +314,13 @@ class _CheckedClient(Client):
             raise
         except BaseException as error:
             logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)
-            return None, Failure.of(error, share=self.client._shares_tracebacks()).to_json()
+            return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
+
+
+def shares_tracebacks(context: Context) -> bool:
+    """Tell whether the text of an error may leave this node; by default in a simulation only."""
+    share = context.node_config.get("share-tracebacks")
+    return share if isinstance(share, bool) else runtime() != "deployment"
 
 
 _OK = Status(Code.OK, "Success")

@@ -45,6 +45,7 @@ __all__ = [
     "GONE",
     "HELLO",
     "NUMPY",
+    "RAISED",
     "Client",
     "Code",
     "EvaluateIns",
@@ -71,6 +72,9 @@ __all__ = [
 
 HELLO = "get_properties"
 """Message type that a ``NumPyClient`` answers with its properties."""
+
+RAISED = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+"""Flower's error code for an app that raised an exception."""
 
 GONE = frozenset(
     {

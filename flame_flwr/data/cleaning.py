@@ -54,7 +54,8 @@ def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
     if not any(kind.is_dir() for kind in kinds):
         raise ConfigError(f"{state_dir} is no `state-dir`: it has no folder {ANALYSES} in it")
     chosen = kinds if kept_data else kinds[:1]
-    found = [_leftover(path) for kind in chosen if kind.is_dir() for path in kind.iterdir()]
+    folders = [path for kind in chosen if kind.is_dir() for path in kind.iterdir()]
+    found = [_leftover(path) for path in folders if path.is_dir() and not path.is_symlink()]
     return sorted(found, key=lambda leftover: -leftover.days)
 
 
@@ -73,18 +74,31 @@ def clean(
         Also what analyses keep for later ones.
     dry_run : bool
         Only say what would be removed.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`leftovers`; or a folder cannot be removed.
     """
     old = [found for found in leftovers(state_dir, kept_data=kept_data) if found.days > older_than]
     if not dry_run:
         for leftover in old:
-            shutil.rmtree(leftover.path)
+            try:
+                shutil.rmtree(leftover.path)
+            except OSError as error:
+                raise ConfigError(f"{leftover.path} cannot be removed ({error})") from error
     return old
 
 
 def expire(state_dir: Path, days: float) -> None:
     """Remove the analyses that nobody went on with; a node does it when it says hello."""
     if (state_dir / ANALYSES).is_dir():
-        for leftover in clean(state_dir, days):
+        try:
+            removed = clean(state_dir, days)
+        except (ConfigError, OSError) as error:
+            logger.warning("old analyses in the `state-dir` cannot be removed: %s", error)
+            return
+        for leftover in removed:
             logger.info("removed an analysis nobody went on with for %.0f days", leftover.days)
 
 

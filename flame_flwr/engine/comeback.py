@@ -75,10 +75,14 @@ class Comeback:
         gone = reply.has_error() and reply.error.code in GONE
         if not gone or self._times.get(name, 1) >= _MOST_TIMES:
             return False
+        self.lose(name)
+        return True
+
+    def lose(self, name: str) -> None:
+        """Wait for a node that is gone."""
         if name not in self._lost:
             logger.warning("%s: node %s is gone; waiting for it", self._what, name)
         self._lost.add(name)
-        return True
 
     def messages(self, unanswered: Container[str]) -> list[Message]:
         """Return new messages for the nodes that are back since the last look."""

@@ -84,6 +84,7 @@ def pull(
     what: str,
     names: dict[str, str] | None = None,
     comeback: Comeback | None = None,
+    gone: Iterable[Message] = (),
 ) -> Iterator[Message]:
     """Yield one reply for every node that a message was sent to.
 
@@ -104,6 +105,8 @@ def pull(
         The nodes' names by message id; gets those of messages that are sent again.
     comeback : Comeback, optional
         Finds the nodes that were gone and are back: they are asked again.
+    gone : iterable of Message
+        What could not be sent; with `comeback`, their nodes are waited for.
 
     Yields
     ------
@@ -115,6 +118,8 @@ def pull(
     for key, message in sent.items():
         names.setdefault(key, str(message.metadata.dst_node_id))
     waiting, unanswered = dict(sent), {names[key]: message for key, message in sent.items()}
+    for message in gone:
+        unanswered[names[message.metadata.message_id]] = message
     report = _Report(what, timeout, len(unanswered))
     backoff = Backoff()
     while unanswered:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GridLink"]
 
+_NEW_NODE = 60.0
+"""Seconds for the hello of a node that comes in the middle of a round."""
+
 
 class GridLink:
     """Carries rounds over a Grid, through the strategy's Message methods.
@@ -134,7 +137,10 @@ class GridLink:
         self._asked = {key: name(message) for key, message in sent.items()}
         for message in refused:
             self._asked[message.metadata.message_id] = name(message)
-            yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
+            if comeback is None:
+                yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
+            else:
+                comeback.lose(name(message))
         yield from pull(
             self._grid,
             sent,
@@ -143,6 +149,7 @@ class GridLink:
             what=what,
             names=self._asked,
             comeback=comeback,
+            gone=refused if comeback is not None else (),
         )
 
     def _comeback(self, messages: list[Message], what: str) -> Comeback | None:
@@ -150,7 +157,7 @@ class GridLink:
             return None
 
         def greet_new(addresses: Sequence[int]) -> dict[int, Greeting]:
-            return greet(self._grid, addresses, self._settings.node_timeout, self.session)
+            return greet(self._grid, addresses, _NEW_NODE, self.session)
 
         return Comeback(self._grid, self.addresses, messages, greet_new, what)
 

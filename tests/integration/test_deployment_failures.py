@@ -103,6 +103,18 @@ class Study:
             time.sleep(0.05)
         raise TimeoutError(f"{name} did not reach {place}:\n{self.deployment.logs()}")
 
+    def answered(self, name, number):
+        """Wait until the SuperLink has a node's answer to a round: its next poll comes after."""
+        log = f"audit-{name}.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            lines = (self.deployment.folder / log).read_text().splitlines()
+            if lines and json.loads(lines[-1])["round"] == number:
+                time.sleep(5)
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"{name} did not answer:\n{self.deployment.logs()}")
+
     def kill_server_app(self):
         [pid] = self.deployment.children("superlink", "flwr-serverapp")
         os.kill(pid, signal.SIGKILL)
@@ -176,6 +188,24 @@ def test_wait_goes_on_where_killed_nodes_were(study):
     assert ended.succeeded, log + deployment.logs()
     assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
     assert study.record()["failures"] == []
+
+
+def test_wait_goes_on_with_a_node_that_was_restarted_between_two_rounds(study):
+    """Without a key it comes back under another address, and the SuperLink refuses the old one."""
+    deployment = study.deployment
+    study.hold("a", "round-2")
+    end = study.begin(on_failure="wait")
+    study.reached("b", "saved-2")
+    study.reached("a", "round-2")
+    study.answered("b", 2)
+    deployment.kill("b", signal.SIGTERM)
+    study.release("a", "round-2")
+    study.reached("a", "round-3")
+    deployment.start_node("b")
+    ended, log = end()
+    assert ended.succeeded, log + deployment.logs()
+    assert "node b is back; asking it again" in log
+    assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
 
 
 def test_a_late_answer_is_counted_in_no_round(study):

@@ -92,6 +92,23 @@ def test_a_client_class_and_mods_stay_with_the_app(context):
     assert content["fitres.metrics"]["by-mod"] == 2
 
 
+def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(context, tmp_path, monkeypatch):
+    def fails(message, context, call_next):
+        raise ValueError("Maria Muster")
+
+    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    log = tmp_path / "audit.jsonl"
+    app = make_client_app(NodePlan(Sums), mods=[fails])
+    with in_process(1, 0):
+        message = Message(RecordDict({}), 7, "train")
+        set_message_id(message, "message-1")
+        reply = app(message, context({"audit-log": str(log)}))
+    assert reply.has_error()
+    assert reply.error.reason.startswith("ValueError at test_app.py:")
+    assert "Maria" not in reply.error.reason
+    assert reply.error.reason in log.read_text()
+
+
 def doubles(message, context, call_next):
     reply = call_next(message, context)
     reply.content["fitres.metrics"]["by-mod"] = 2
