@@ -1,19 +1,17 @@
 """FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app."""
 
 import json
-import os
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from deployment import Deployment
 
-from flame_flwr.engine.submit import free_port, submit
+from flame_flwr.engine.submit import submit
 from flame_flwr.star.script import load_script, run_script
 from flame_flwr.star.script_app import write_app
 
@@ -232,73 +230,21 @@ def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
     assert not (tmp_path / "results" / "result").exists()
 
 
-def wait_for(port):
-    for _ in range(300):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError("the SuperLink did not start in 30 s")
-
-
 def test_a_script_on_a_deployment(study):
     """The app's files are all that the processes of a deployment have of the script."""
-    home, port = study / "home", free_port()
-    home.mkdir()
-    (home / "config.toml").write_text(
-        f'[superlink.hospitals]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
-    )
-    environment = {
-        **os.environ,
-        "FLWR_HOME": str(home),
-        "FLWR_TELEMETRY_ENABLED": "0",
-        "FLWR_DISABLE_UPDATE_CHECK": "1",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
     pyproject = study / "app" / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', "nodes = 2"))
-    servers = []
-
-    def start(*arguments):
-        log = (study / f"server{len(servers)}.log").open("w")
-        servers.append(
-            subprocess.Popen(arguments, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        )
-
-    programs = Path(sys.executable).parent
-    try:
-        start(
-            *(programs / "flower-superlink", "--insecure", "--host", "127.0.0.1"),
-            *("--port", str(port), "--disable-runtime-dependency-installation"),
-        )
-        wait_for(port)
+    (study / "app" / "script" / "lazily.py").write_text(
+        "STEP = 0.5\n\ndef node_0(context):\n    return 0.0\n\n"
+        "def node_1(context):\n    return 1.0\n"
+    )
+    (study / "deployment").mkdir()
+    with Deployment(study / "deployment") as deployment:
         for i in range(2):
-            start(
-                *(programs / "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}"),
-                *("--port", str(free_port()), "--node-config"),
-                f'name="site-{i}" data="lazily:node_{i}"',
-            )
-        (study / "app" / "script" / "lazily.py").write_text(
-            "STEP = 0.5\n\ndef node_0(context):\n    return 0.0\n\n"
-            "def node_1(context):\n    return 1.0\n"
-        )
-        done = subprocess.run(
-            [programs / "flame-flwr", "submit", study / "app", "hospitals"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        logs = "\n".join(path.read_text() for path in sorted(study.glob("server*.log")))
-        assert done.returncode == 0, done.stdout + done.stderr + logs
-        assert outcome(study) == EXPECTED[:2]
-    finally:
-        for server in reversed(servers):
-            server.terminate()
-        for server in servers:
-            server.wait(timeout=30)
+            deployment.start_node(f"site-{i}", data=f"lazily:node_{i}")
+        ended, log = deployment.run(study / "app")
+        assert ended.succeeded, log + deployment.logs()
+    assert outcome(study) == EXPECTED[:2]
 
 
 RAY_MEANWHILE = """
