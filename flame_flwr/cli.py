@@ -124,7 +124,10 @@ def check(
         typer.Option(help="what a node reads, once per node; an app may say it itself"),
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="how many nodes")] = None,
-    max_rounds: Annotated[int, typer.Option(min=2, help="to wait for has_converged")] = 100,
+    max_rounds: Annotated[
+        int,
+        typer.Option(min=2, help="has_converged is to end it by then; a warning beyond it"),
+    ] = 100,
     seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
 ) -> None:
