@@ -64,7 +64,13 @@ def run(
         int | None,
         typer.Option(min=1, help="how many nodes, where one --data has {partition-id} in it"),
     ] = None,
-    results: Annotated[Path, typer.Option(help="folder for the result files")] = Path("results"),
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for the result files; those of an earlier run are replaced, run.json too",
+            show_default="results",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +80,8 @@ def run(
     ] = None,
     max_rounds: Annotated[int, typer.Option(min=1, help="to wait for has_converged")] = 1000,
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="in Flower's simulation runtime")
+        bool,
+        typer.Option("--simulate", help="in Flower's simulation runtime, in a folder of its own"),
     ] = False,
 ) -> None:
     """Run a FLAME script on the nodes' data: in this process, or in Flower's simulation."""
@@ -117,7 +124,10 @@ def check(
         typer.Option(help="what a node reads, once per node; an app may say it itself"),
     ] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="how many nodes")] = None,
-    max_rounds: Annotated[int, typer.Option(min=2, help="to wait for has_converged")] = 100,
+    max_rounds: Annotated[
+        int,
+        typer.Option(min=2, help="has_converged is to end it by then; a warning beyond it"),
+    ] = 100,
     seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
 ) -> None:

@@ -127,6 +127,11 @@ class FolderSource:
             ) from error
 
     def _paths(self) -> dict[str, Path]:
+        if os.path.isfile(self.folder):
+            raise DataError(
+                f"{self.name}: the data location is a file; name the folder that it is in",
+                detail=str(self.folder),
+            )
         if not os.path.isdir(self.folder):
             raise DataError(
                 f"{self.name}: the data folder does not exist, or this node may not look into it; "

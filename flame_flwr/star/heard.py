@@ -55,7 +55,6 @@ class Heard:
     def tester_built(self) -> bool:
         """Skip the tester: it has no place outside the process of its author."""
         self.testers += 1
-        logger.info("%s: StarModelTester is skipped here, StarModel is what is run", self.name)
         return False
 
     def declared_wrongly(self, error: Exception) -> None:

@@ -20,7 +20,7 @@ from flame_flwr.log import logger, show
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
 from flame_flwr.star.heard import Heard, execute, two_models
-from flame_flwr.star.script_run import MAX_ROUNDS, LocalRun, state_folder
+from flame_flwr.star.script_run import MAX_ROUNDS, LocalRun, results_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ def run_script(
     data: str | Sequence[str] = (),
     *,
     nodes: int | None = None,
-    results: str | Path = "results",
+    results: str | Path | None = None,
     state: str | Path | None = None,
     max_rounds: int = MAX_ROUNDS,
 ) -> ScriptRun:
@@ -99,9 +99,10 @@ def run_script(
     nodes : int, optional
         How many nodes, where `data` is a single one with ``{partition-id}`` or a function, or the
         model's ``data_type`` is ``'none'``.
-    results : path
+    results : path, optional
         The folder for the model's files, named as the model says, with ``run.json`` and
-        ``history.csv`` beside them, and after a failure ``rescue.pkl``.
+        ``history.csv`` beside them, and after a failure ``rescue.pkl``: ``results`` where it is
+        not given. Files that are there are replaced.
     state : path, optional
         The folder for what nodes and aggregator keep with ``save_intermediate_data``, across
         runs: ``.flame-flwr`` beside `results` where it is not given. It is made when something
@@ -131,9 +132,11 @@ def run_script(
     """
     path = script_path(script)
     locations = [data] if isinstance(data, str) else list(data)
-    target = Path(results).expanduser().absolute()
+    target = results_folder(results)
     wanted = LocalRun(path, locations, nodes, target, state_folder(state, target), max_rounds)
-    runner = _Runner(path.name, wanted)
+    runner = _Runner(
+        path.name, wanted, results_given=results is not None, state_given=state is not None
+    )
     show()
     world = ScriptWorld(path)
     with working_in(os.curdir), world.entered(), listening(runner):
@@ -179,7 +182,10 @@ def load_script(path: Path) -> LoadedScript:
                 type(error).__name__,
                 error,
             )
-    return LoadedScript(world, heard.only())
+    model = heard.only()
+    if heard.testers:
+        logger.info("%s: StarModelTester is skipped here, StarModel is what is run", path.name)
+    return LoadedScript(world, model)
 
 
 def script_path(script: str | Path) -> Path:
@@ -207,9 +213,12 @@ def script_path(script: str | Path) -> Path:
 class _Runner(Heard):
     """Runs what a script builds, in this process."""
 
-    def __init__(self, name: str, wanted: LocalRun) -> None:
+    def __init__(
+        self, name: str, wanted: LocalRun, *, results_given: bool, state_given: bool
+    ) -> None:
         super().__init__(name)
         self.wanted = wanted
+        self.results_given, self.state_given = results_given, state_given
         self.outcome = ScriptRun()
         self.failure: BaseException | None = None
 
@@ -246,10 +255,23 @@ class _Runner(Heard):
                 type(self.refused).__name__,
                 self.refused,
             )
-        elif not self.models and (self.wanted.data or self.wanted.nodes):
+        elif not self.models:
+            self._warn_of_unused()
+
+    def _warn_of_unused(self) -> None:
+        """Name the options that were given and that a tester has no use for."""
+        given = {
+            "--data": self.wanted.data,
+            "--nodes": self.wanted.nodes,
+            "--results": self.results_given,
+            "--state": self.state_given,
+        }
+        unused = [option for option, value in given.items() if value]
+        if unused:
             logger.warning(
-                "--data and --nodes are not used: %s has a StarModelTester only, which has splits "
-                "of its own",
+                "not used: %s. %s has a StarModelTester only, which has splits of its own, and "
+                "writes where its result_filepath says",
+                ", ".join(unused),
                 self.name,
             )
 

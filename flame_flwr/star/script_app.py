@@ -9,13 +9,21 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flame_flwr.engine.failure import place_of
+from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.log import logger, show
 from flame_flwr.star.script import LoadedScript, ScriptError, ScriptRun, load_script, script_path
-from flame_flwr.star.script_data import PARTITION, is_function, node_locations, open_sources
-from flame_flwr.star.script_run import MAX_ROUNDS, state_folder
+from flame_flwr.star.script_data import (
+    PARTITION,
+    as_given,
+    is_function,
+    node_locations,
+    open_sources,
+)
+from flame_flwr.star.script_run import MAX_ROUNDS, results_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +39,7 @@ def simulate_script(
     data: str | Sequence[str] = (),
     *,
     nodes: int | None = None,
-    results: str | Path = "results",
+    results: str | Path | None = None,
     state: str | Path | None = None,
     max_rounds: int = MAX_ROUNDS,
     on_line: Callable[[str], object] = print,
@@ -64,12 +72,13 @@ def simulate_script(
     if importlib.util.find_spec("ray") is None:
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()
-    loaded = load_script(path)
+    loaded = _load_elsewhere(path)
     given = [data] if isinstance(data, str) else list(data)
     locations = node_locations(loaded.model.plan.data_type, given, nodes)
     with loaded.world.entered():
         open_sources(locations)
-    target = Path(results).expanduser().absolute()
+    target = results_folder(results)
+    asked = {"script": str(path), "data": as_given(given), "nodes": len(locations)}
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
             "data": _template(locations, Path(own, "nodes")),
@@ -80,10 +89,29 @@ def simulate_script(
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
         with simulation(len(locations)) as place:
             run = submit(app, place, on_line=on_line)
-    files = tuple(_hand_over(target, run.run_id))
+    files = tuple(_hand_over(target, run.run_id, asked))
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
     return ScriptRun(files)
+
+
+def _load_elsewhere(path: Path) -> LoadedScript:
+    """Load a script in an empty folder, as Flower's processes do, and name what that breaks."""
+    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder, working_in(folder):
+        try:
+            return load_script(path)
+        except OSError as error:
+            name = error.filename
+            if not isinstance(name, str) or os.path.isabs(name):
+                raise
+            place = place_of(error.__traceback__, anywhere=False)
+            raise ScriptError(
+                f"{path.name} opens {name!r}{f' at {place}' if place else ''}, which is relative "
+                "to the working directory: under Flower a script runs in a folder of its own, "
+                "where that is not. Data comes through --data; put constants into a module "
+                "beside the script",
+                detail=f"{type(error).__name__}: {error}",
+            ) from error
 
 
 def write_app(
@@ -242,10 +270,11 @@ def _template(locations: Sequence[str], links: Path) -> str:
     return ";".join(f"{links}/{PARTITION}/{k}" for k in range(len(nodes[0])))
 
 
-def _hand_over(target: Path, run_id: str) -> Iterator[Path]:
+def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[Path]:
     """Copy what a run in process writes to where it does so, and say where the files are.
 
-    A run that failed early has nothing of this.
+    What the user asked for takes the place of what the app was told, which is gone with the app's
+    folder. A run that failed early has nothing of this.
     """
     from flame_flwr.files import write_file
 
@@ -253,9 +282,12 @@ def _hand_over(target: Path, run_id: str) -> Iterator[Path]:
         about = folder / "run.json"
         if not about.is_file():
             continue
-        names = [file["name"] for file in json.loads(about.read_text())["files"]]
-        for name in (*names, "history.csv", "run.json"):
+        said = json.loads(about.read_text())
+        said["parameters"] = {**said["parameters"], **asked}
+        names = [file["name"] for file in said["files"]]
+        for name in (*names, "history.csv"):
             write_file(target / name, (folder / name).read_bytes())
+        write_file(target / "run.json", (json.dumps(said, indent=2) + "\n").encode())
         for name in names:
             logger.info("Final result written to %s", target / name)
             yield target / name

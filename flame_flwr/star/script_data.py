@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.source import SourceData
 
-__all__ = ["PARTITION", "is_function", "node_locations", "open_sources"]
+__all__ = ["PARTITION", "as_given", "is_function", "node_locations", "open_sources"]
 
 PARTITION = "{partition-id}"
 """What stands for a node's number in a location."""
@@ -85,6 +85,11 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
             raise
         sources.append(source)
     return sources
+
+
+def as_given(data: Sequence[str]) -> list[str]:
+    """Return what the nodes read as the user named it, with absolute paths, for ``run.json``."""
+    return [_absolute(location) for location in data if location.strip(" ;")]
 
 
 def is_function(part: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,22 +15,27 @@ from flame_flwr.log import logger
 from flame_flwr.results.final import rescue, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import history_csv, write_run
-from flame_flwr.star.script_data import node_locations, open_sources
+from flame_flwr.star.script_data import as_given, node_locations, open_sources
 
 if TYPE_CHECKING:
     from flame_flwr.star.model import StarModel
 
-__all__ = ["MAX_ROUNDS", "LocalRun", "state_folder"]
+__all__ = ["MAX_ROUNDS", "LocalRun", "results_folder", "state_folder"]
 
 MAX_ROUNDS: int = RUN_KEYS["max-rounds"].default
 """The limit on rounds where nobody names one."""
+
+
+def results_folder(results: str | Path | None) -> Path:
+    """Return where the files of a run go; ``results`` in the working directory by default."""
+    return Path(os.path.abspath(Path("results" if results is None else results).expanduser()))
 
 
 def state_folder(state: str | Path | None, results: Path) -> Path:
     """Return where nodes keep data across runs of scripts; beside the results by default."""
     if state is None:
         return results.parent / ".flame-flwr"
-    return Path(state).expanduser().absolute()
+    return Path(os.path.abspath(Path(state).expanduser()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ class LocalRun:
         write_file(self.results / "history.csv", history_csv(record))
         asked: dict[str, Any] = {
             "script": str(self.script),
-            "data": self.data,
+            "data": as_given(self.data),
             "nodes": len(record.nodes),
             "results": str(self.results),
             "state-dir": str(self.state),

@@ -212,6 +212,11 @@ def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
         raise ModelError(
             f"data_splits must be a list with one entry per node, not {type(data_splits).__name__}"
         )
+    if hasattr(data_splits, "columns"):
+        raise ModelError(
+            "data_splits is a table, and would be one node per column: pass a list of DataFrames, "
+            "one per node"
+        )
     splits = list(data_splits)
     if not splits:
         raise ModelError("data_splits is empty: give at least one entry, one per node")

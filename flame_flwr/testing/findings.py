@@ -18,7 +18,7 @@ CHECKS = {
     "declared": "the classes and what is declared of them make a model",
     "runs": "the analysis runs to its end, within the time",
     "travels": "what nodes return, and the aggregate, can travel between processes",
-    "state": "the analyzer's attributes can be saved between rounds",
+    "state": "the attributes of analyzer and aggregator can be saved between rounds",
     "process": "the results are the same with a new process for every message",
     "repeats": "a second run gives the same results",
     "leaks": "a run leaves nothing behind that changes the next one in the same process",

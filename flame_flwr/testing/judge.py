@@ -153,9 +153,14 @@ class Judge:
             self._spot("arrival", spot, text, mend)
 
     def leaks(self, first: Trace, later: Trace) -> None:
-        """Compare with a run after another one in the same process."""
-        if later.trouble is not None:
-            differs = f"failed: {later.trouble.type}: {later.trouble.text}"
+        """Compare with a run after another one in the same process, if there was time for it."""
+        trouble = later.trouble
+        if trouble is not None and trouble.kind == "hung":
+            return
+        if trouble is not None and trouble.kind == "died":
+            differs = f"ended the process with code {trouble.text}"
+        elif trouble is not None:
+            differs = f"failed: {trouble.type}: {trouble.text}"
         else:
             spot = first_difference(first, later, self._job.tolerance)
             if spot is None:
@@ -168,7 +173,8 @@ class Judge:
             f"a second run in the same process {differs}. The first one has changed "
             f"{', '.join(first.changed[:5])}",
             "Keep it as an attribute of self: on Flower every run has a process of its own, in a "
-            "test or a notebook it has not",
+            "test or a notebook it has not. A run that goes on from its checkpoint after the "
+            "server's death loses what the aggregator keeps elsewhere",
             "warning",
         )
 

@@ -6,20 +6,23 @@ What is here is executed in processes made for it; :mod:`flame_flwr.testing.work
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation import Resumable
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.link import Reply
 from flame_flwr.engine.local import as_data, run_local, speaks_messages
-from flame_flwr.errors import NotConvergedError
+from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
 from flame_flwr.testing.outside import changed, snapshot
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
+from flame_flwr.testing.watch import At
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -123,7 +126,8 @@ def run(
     """
     trace = Trace()
     record = RunRecord()
-    before = snapshot(subject.plan.analyzer, subject.aggregator)
+    classes, loaded = (subject.plan.analyzer, subject.aggregator), set(sys.modules)
+    before = snapshot(*classes, among=loaded)
     try:
         _run(subject, job, settings, watch, ask, trace, record)
     except (NotConvergedError, _EnoughError):
@@ -142,7 +146,7 @@ def run(
     trace.converged = record.converged
     trace.evaluations = record.evaluations
     trace.findings = watch.findings
-    trace.changed = changed(before, snapshot(subject.plan.analyzer, subject.aggregator))
+    trace.changed = changed(before, snapshot(*classes, among=loaded))
     return trace
 
 
@@ -214,7 +218,30 @@ class _Together:
         payload: Payload = self.strategy.collect(number, self._replies(number, aggregate))
         if number <= KEPT:
             self.trace.aggregates[number] = payload
+        if number <= _LEAST:
+            self._look_at_state(number)
         return payload
+
+    def _look_at_state(self, number: int) -> None:
+        """Warn where what the server holds after a round cannot be saved for a checkpoint."""
+        aggregation = self.strategy._rounds.aggregation
+        if not isinstance(aggregation, Resumable):
+            return
+        try:
+            aggregation.save()
+        except Exception as error:
+            message = error.message if isinstance(error, FlameError) else str(error)
+            keeper = type(getattr(aggregation, "aggregator", aggregation)).__name__
+            at = At(keeper, "aggregation_method", AGGREGATOR_ID, number)
+            seen = message.partition(" cannot be saved")[0]
+            self.watch.report(
+                "state",
+                at,
+                f"{seen} cannot be saved ({at}): a run with `checkpoint` would fail",
+                "Make it anew in aggregation_method, or leave it out in __getstate__; without "
+                "`checkpoint` it does no harm",
+                "warning",
+            )
 
     def evaluate(self, number: int, aggregate: Payload) -> None:
         """Have the last aggregate scored."""

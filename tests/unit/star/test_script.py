@@ -849,9 +849,24 @@ def test_data_that_does_not_fit_is_an_error_before_anything_runs(case, capsys):
 
 def test_data_that_nobody_reads_is_said_to_be_unused(log):
     run_script(script((SCRIPTS / "guide.txt").read_text()), ["somewhere"])
-    assert "--data and --nodes are not used: analysis.py has a StarModelTester only" in log.text
+    assert "not used: --data. analysis.py has a StarModelTester only" in log.text
+    run_script("analysis.py", nodes=2, results="out", state="kept")
+    assert "not used: --nodes, --results, --state. analysis.py has" in log.text
     run_script(analysis(READS.format("none", None)), ["a", "b"])
     assert "--data is not read: the model has data_type 'none'" in log.text
+
+
+def test_the_record_names_data_and_results_without_detours():
+    Path("x").mkdir()
+    Path("x/x.txt").write_text("1")
+    run_script(analysis(READS.format("s3", None)), ["x/../x"], results="x/../out")
+    parameters = json.loads(Path("out/run.json").read_text())["parameters"]
+    here = str(Path.cwd())
+    assert parameters["data"] == [f"{here}/x"]
+    assert (parameters["results"], parameters["state-dir"]) == (
+        f"{here}/out",
+        f"{here}/.flame-flwr",
+    )
 
 
 # ---- what may be wrong with a script, and the command ----------------------------------------

@@ -22,7 +22,7 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
 from flame_flwr.star import StarAnalyzer, script
 from flame_flwr.star.script import ScriptError, load_script, run_script
-from flame_flwr.star.script_app import _template, simulate_script, write_app
+from flame_flwr.star.script_app import _hand_over, _template, simulate_script, write_app
 
 RUN_IDS = count(4 * 10**9)
 
@@ -326,3 +326,32 @@ def test_what_is_wrong_is_found_before_flower_is_started():
     with pytest.raises(ScriptError, match="run it without --simulate"):
         simulate_script("analysis.py")
     assert not Path("results").exists()
+
+
+def test_a_script_that_reads_relative_paths_is_told_so_at_once(caplog):
+    write("cfg.txt", "3")
+    write("analysis.py", "TIMES = int(open('cfg.txt').read())\n" + MODEL)
+    with pytest.raises(ScriptError, match="runs in a folder of its own") as raised:
+        simulate_script("analysis.py", nodes=2)
+    assert "analysis.py opens 'cfg.txt' at analysis.py:1" in str(raised.value)
+    assert "Data comes through --data; put constants into a module" in str(raised.value)
+    assert not Path("results").exists()
+
+
+def test_a_tester_alone_is_not_said_to_be_skipped(caplog):
+    caplog.set_level("INFO", "flame_flwr")
+    write("analysis.py", MODEL.replace("StarModel(", "StarModelTester([1], "))
+    with pytest.raises(ScriptError, match="run it without --simulate"):
+        simulate_script("analysis.py")
+    assert "is skipped here" not in caplog.text
+
+
+def test_the_record_of_a_simulation_names_the_users_own_folders(tmp_path):
+    own = tmp_path / "results" / "1-7"
+    own.mkdir(parents=True)
+    said = {"files": [], "parameters": {"data": "/tmp/gone/{partition-id}/0", "max-rounds": 5}}
+    (own / "run.json").write_text(json.dumps(said))
+    (own / "history.csv").write_text("")
+    assert list(_hand_over(own.parent, "7", {"data": ["/a", "/b"], "nodes": 2})) == []
+    handed = json.loads((own.parent / "run.json").read_text())
+    assert handed["parameters"] == {"data": ["/a", "/b"], "nodes": 2, "max-rounds": 5}

@@ -317,3 +317,17 @@ def test_a_failure_in_the_first_round_leaves_no_file(here):
     with pytest.raises(KeyError, match="pasc"):
         StarModelTester([1], Fails, Aggregator, "s3", filename="a.txt")
     assert list(here.iterdir()) == []
+
+
+def test_a_table_as_splits_and_a_file_as_data_are_refused_with_the_mend(tmp_path):
+    import pandas as pd
+
+    from flame_flwr.data import read_folder
+    from flame_flwr.errors import DataError
+    from flame_flwr.star.tester import _check_splits
+
+    with pytest.raises(ModelError, match="pass a list of DataFrames"):
+        _check_splits(pd.DataFrame({"a": [1], "b": [2]}), None)
+    (tmp_path / "x.csv").write_text("a")
+    with pytest.raises(DataError, match="is a file; name the folder that it is in"):
+        read_folder(tmp_path / "x.csv")

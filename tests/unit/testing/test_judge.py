@@ -1,5 +1,6 @@
 """What a run in one process alone says of an analysis: no process is made here."""
 
+import importlib
 import sys
 import threading
 from dataclasses import replace
@@ -13,6 +14,7 @@ from flame_flwr.testing import CHECKS, ConformanceError, Finding
 from flame_flwr.testing.job import Job
 from flame_flwr.testing.judge import Judge
 from flame_flwr.testing.kit import check_analysis
+from flame_flwr.testing.outside import changed, snapshot
 from flame_flwr.testing.runs import Settings, run
 from flame_flwr.testing.sources import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
@@ -218,6 +220,45 @@ def test_a_check_that_is_left_out_reports_nothing():
     judge = judged(Job(source, [], 5, 1.5, 1e-6, frozenset({"runs"})))
     judge.first_run(Trace(trouble=Trouble("hung", at=AT)))
     assert judge.findings == []
+
+
+def test_a_second_run_without_time_to_end_is_no_leak():
+    judge = judged(Job(ClassSource(*_classes(), [1, 2], {}), [], 5, 1.5, 1e-6))
+    judge.leaks(Trace(changed=["x"]), Trace(trouble=Trouble("hung", at=AT)))
+    assert judge.findings == []
+    judge.leaks(Trace(changed=["x"]), Trace(trouble=Trouble("died", text="7")))
+    (finding,) = judge.findings
+    assert "in the same process ended the process with code 7" in finding.seen
+    assert "from its checkpoint after the server's death loses" in finding.mend
+
+
+def test_what_a_run_imports_first_has_not_changed(tmp_path, monkeypatch):
+    (tmp_path / "late_helper.py").write_text("TABLE = [1]\n\nclass Kept:\n    many = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = set(sys.modules)
+    before = snapshot(among=loaded)
+    module = importlib.import_module("late_helper")
+    try:
+        assert changed(before, snapshot(among=loaded)) == []
+        loaded, before = set(sys.modules), snapshot()
+        module.TABLE.append(2)
+        after = snapshot(among=loaded)
+        assert changed(before, after) == ["the module global `TABLE` of late_helper.py"]
+    finally:
+        del sys.modules["late_helper"]
+
+
+def test_an_aggregator_that_cannot_be_saved_is_warned_of():
+    def locks(self):
+        self.lock = threading.Lock()
+        return 1
+
+    (finding,) = findings_of(aggregation=locks)
+    assert (finding.check, finding.severity) == ("state", "warning")
+    assert finding.where == "Aggregator.aggregation_method"
+    assert finding.seen.startswith("the attribute 'lock' of Aggregator (lock) cannot be saved (")
+    assert "a run with `checkpoint` would fail" in finding.seen
+    assert "Make it anew in aggregation_method" in finding.mend
 
 
 def test_findings_are_an_assertion_error_that_lists_them():
