@@ -166,7 +166,7 @@ def test_an_empty_folder_is_an_error_that_keeps_the_path_on_the_node(tmp_path, c
 
 def test_a_file_is_no_folder(folder, context):
     error = refused(open_data(str(folder / "a.csv"), context()), "check")
-    assert "does not exist" in error.message
+    assert "is a file; name the folder" in error.message
 
 
 def test_an_unreadable_file_is_an_error_that_keeps_its_name_on_the_node(tmp_path, context):
