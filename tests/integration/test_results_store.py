@@ -5,14 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
+from deployment import Deployment
 
-from flame_flwr.engine.submit import Federation, free_port, simulation
+from flame_flwr.engine.submit import simulation
 
 pytestmark = pytest.mark.simulation
 
@@ -30,63 +28,20 @@ MODEL = "StarModel(Analyzer, Plots, 's3', simple_analysis=False, filename='resul
 
 @pytest.fixture
 def federation(object_store, request, tmp_path, monkeypatch):
-    """A SuperLink of its own, which has the store's address and key in its environment."""
+    """Where apps run; only the SuperLink has the store's address and key in its environment."""
     if getattr(request, "param", "simulation") == "simulation":
         with simulation(2) as place:
             yield place
-    else:
-        with deployment(tmp_path, object_store.environment) as place:
-            for name in object_store.environment:
-                monkeypatch.delenv(name)  # neither the nodes nor the analyst need them
-            yield place
-
-
-@contextmanager
-def deployment(folder, environment):
-    """Start a SuperLink with an environment and two SuperNodes without it."""
-    port, home = free_port(), folder / "home"
-    home.mkdir()
-    config = f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
-    (home / "config.toml").write_text(config)
-    quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
-    flower = {"FLWR_HOME": str(home), **quiet}
-    plain = {name: value for name, value in os.environ.items() if name not in environment}
-    link = ["flower-superlink", "--insecure", "--host", "127.0.0.1", "--port", str(port)]
-    commands = [[*link, "--disable-runtime-dependency-installation"]]
-    for name in ("a", "b"):
-        node = ["flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}"]
-        commands.append([*node, "--port", str(free_port()), "--node-config", f'name="{name}"'])
-    processes = []
-    try:
-        for command in commands:
-            more = {} if processes else environment
-            path = f"{Path(sys.executable).parent}{os.pathsep}{plain['PATH']}"
-            processes.append(
-                subprocess.Popen(
-                    command,
-                    env={**plain, **flower, **more, "PATH": path},
-                    stdout=(folder / f"server{len(processes)}.log").open("w"),
-                    stderr=subprocess.STDOUT,
-                )
-            )
-            if len(processes) == 1:
-                wait_for(port)
-        yield Federation("own", flower)
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            process.wait(timeout=30)
-
-
-def wait_for(port):
-    for _ in range(300):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError("the SuperLink did not start in 30 s")
+        return
+    for name in object_store.environment:
+        monkeypatch.delenv(name)  # neither the nodes nor the analyst need them
+    made = Deployment(tmp_path / "deployment")
+    without, made.environment = made.environment, {**made.environment, **object_store.environment}
+    with made:
+        made.environment = without
+        for name in ("a", "b"):
+            made.start_node(name)
+        yield made.federation
 
 
 def command(*arguments, **environment):
