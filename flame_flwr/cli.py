@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -166,6 +167,8 @@ def clean(
     """Remove what old analyses have left on a node."""
     from flame_flwr.data.cleaning import clean as clean_state
 
+    if not math.isfinite(older_than):
+        raise typer.BadParameter("--older-than is a number of days")
     found = clean_state(state_dir, older_than, kept_data=kept_data, dry_run=dry_run)
     for leftover in found:
         typer.echo(

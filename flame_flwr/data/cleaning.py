@@ -1,7 +1,12 @@
-"""Removing what analyses have left in a node's ``state-dir``."""
+"""Removing what analyses have left in a node's ``state-dir``.
+
+Only what the framework has made is removed: a folder with anything else below it is left alone.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -14,6 +19,13 @@ from flame_flwr.log import logger
 __all__ = ["Leftover", "clean", "expire", "leftovers"]
 
 _DAY = 86400.0
+_OWN = {
+    ANALYSES: re.compile(r"[0-9a-f]{32}/[^/]+/(run\.json|after-[0-9]{8}\.state|\.part-[^/]+)"),
+    LOCAL_STORAGE: re.compile(r"[^/]+/[^/]+/([^/]+\.value|\.part-[^/]+)"),
+}
+"""What files of the framework's own are called below each folder."""
+
+_SESSION = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Leftover:
 
 
 def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
-    """Return what is in a ``state-dir``, oldest first.
+    """Return what the framework has made in a ``state-dir``, oldest first.
 
     Parameters
     ----------
@@ -48,14 +60,22 @@ def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
     Raises
     ------
     ConfigError
-        There is no such folder, or it is no ``state-dir``.
+        There is no such folder, it is no ``state-dir``, or it is another user's.
     """
-    kinds = [state_dir / ANALYSES, state_dir / LOCAL_STORAGE]
-    if not any(kind.is_dir() for kind in kinds):
+    there = [kind for kind in (ANALYSES, LOCAL_STORAGE) if (state_dir / kind).is_dir()]
+    if not there:
         raise ConfigError(f"{state_dir} is no `state-dir`: it has no folder {ANALYSES} in it")
-    chosen = kinds if kept_data else kinds[:1]
-    folders = [path for kind in chosen if kind.is_dir() for path in kind.iterdir()]
-    found = [_leftover(path) for path in folders if path.is_dir() and not path.is_symlink()]
+    found = []
+    for kind in there:
+        if kind == LOCAL_STORAGE and not kept_data:
+            continue
+        _check_owner(state_dir / kind)
+        for path in sorted((state_dir / kind).iterdir()):
+            leftover = _leftover(path, kind)
+            if leftover is not None:
+                found.append(leftover)
+            elif path.exists():
+                logger.warning("%s was not made by an analysis: left alone", path)
     return sorted(found, key=lambda leftover: -leftover.days)
 
 
@@ -85,6 +105,8 @@ def clean(
         for leftover in old:
             try:
                 shutil.rmtree(leftover.path)
+            except FileNotFoundError:
+                continue  # another SuperNode with this folder was quicker
             except OSError as error:
                 raise ConfigError(f"{leftover.path} cannot be removed ({error})") from error
     return old
@@ -102,9 +124,32 @@ def expire(state_dir: Path, days: float) -> None:
             logger.info("removed an analysis nobody went on with for %.0f days", leftover.days)
 
 
-def _leftover(path: Path) -> Leftover:
-    files = [path, *path.rglob("*")]
-    stats = [file.lstat() for file in files]
-    newest = max(stat.st_mtime for stat in stats)
-    sizes = [stat.st_size for file, stat in zip(files, stats, strict=True) if file.is_file()]
-    return Leftover(path, (time.time() - newest) / _DAY, sum(sizes))
+def _check_owner(folder: Path) -> None:
+    about = folder.lstat()
+    if folder.is_symlink() or os.geteuid() not in (0, about.st_uid):
+        raise ConfigError(
+            f"{folder} is a link, or another user's folder: nothing in it is removed; run this "
+            "as the user that the SuperNode runs as"
+        )
+
+
+def _leftover(path: Path, kind: str) -> Leftover | None:
+    """Return what there is to say of a folder; ``None`` where it is not the framework's own."""
+    newest, size = 0.0, 0
+    try:
+        if path.is_symlink() or not path.is_dir():
+            return None
+        for folder, folders, files in os.walk(path):
+            newest = max(newest, os.lstat(folder).st_mtime)
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            for name in [*files, *links]:
+                file = Path(folder, name)
+                if not _OWN[kind].fullmatch(file.relative_to(path.parent).as_posix()):
+                    return None
+                about = file.lstat()
+                newest, size = max(newest, about.st_mtime), size + about.st_size
+    except FileNotFoundError:
+        return None  # another SuperNode with this folder has removed it meanwhile
+    if kind == ANALYSES and not _SESSION.fullmatch(path.name):
+        return None
+    return Leftover(path, (time.time() - newest) / _DAY, size)

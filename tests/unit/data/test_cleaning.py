@@ -1,7 +1,9 @@
 """What analyses leave on a node is removed when nobody has gone on with it for long."""
 
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -10,45 +12,54 @@ from flame_flwr import cli
 from flame_flwr.data.cleaning import clean, expire, leftovers
 from flame_flwr.errors import ConfigError
 
+OLD, NEW = "0" * 32, "1" * 32
+VALUE = f"{1:020d}_01234567-89ab-cdef-0123-456789abcdef_.value"
+
 
 @pytest.fixture
 def state_dir(tmp_path):
     """Two analyses, 40 and 2 days old, and a project's data, 100 days old."""
-    for name, days in (("analyses/old", 40), ("analyses/new", 2), ("local-storage/project", 100)):
-        file = tmp_path / name / "a" / "file"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(bytes(1000))
-        then = time.time() - days * 86400
-        for path in (file, file.parent, file.parent.parent):
-            os.utime(path, (then, then))
+    age(tmp_path / "analyses" / OLD / "a" / "after-00000001.state", 40)
+    age(tmp_path / "analyses" / NEW / "a" / "run.json", 2)
+    age(tmp_path / "local-storage" / "project" / "a" / VALUE, 100)
     return tmp_path
 
 
+def age(file, days):
+    """Make a file of 1,000 bytes that is so many days old, as its two folders are."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(bytes(1000))
+    then = time.time() - days * 86400
+    for path in (file, file.parent, file.parent.parent):
+        os.utime(path, (then, then))
+
+
 def there(state_dir):
-    return sorted(path.parent.parent.name for path in state_dir.rglob("file"))
+    files = [path for path in state_dir.rglob("*") if path.is_file()]
+    return sorted(path.parent.parent.name for path in files)
 
 
 def test_old_analyses_are_removed_and_kept_data_is_not(state_dir):
     [removed] = clean(state_dir, 30)
-    assert (removed.path.name, removed.bytes) == ("old", 1000)
+    assert (removed.path.name, removed.bytes) == (OLD, 1000)
     assert removed.days == pytest.approx(40, abs=0.1)
-    assert there(state_dir) == ["new", "project"]
+    assert there(state_dir) == [NEW, "project"]
 
 
 def test_a_node_removes_them_itself(state_dir):
     expire(state_dir, 30)
-    assert there(state_dir) == ["new", "project"]
+    assert there(state_dir) == [NEW, "project"]
     expire(state_dir / "nowhere", 30)
 
 
 def test_a_file_written_lately_keeps_its_analysis(state_dir):
-    os.utime(state_dir / "analyses" / "old" / "a" / "file")
+    os.utime(state_dir / "analyses" / OLD / "a" / "after-00000001.state")
     assert clean(state_dir, 30) == []
 
 
 def test_oldest_come_first(state_dir):
     found = leftovers(state_dir, kept_data=True)
-    assert [leftover.path.name for leftover in found] == ["project", "old", "new"]
+    assert [leftover.path.name for leftover in found] == ["project", OLD, NEW]
 
 
 def test_a_folder_that_is_no_state_dir_is_refused(tmp_path):
@@ -62,9 +73,63 @@ def test_the_command_says_what_it_removes(state_dir):
 
     assert (
         run("--dry-run")
-        == "analyses/old: 40.0 days old, 0.0 MB\nwould remove 1, older than 30 days\n"
+        == f"analyses/{OLD}: 40.0 days old, 0.0 MB\nwould remove 1, older than 30 days\n"
     )
-    assert there(state_dir) == ["new", "old", "project"]
+    assert there(state_dir) == [OLD, NEW, "project"]
     assert "removed 2, older than 30 days" in run("--kept-data")
     assert "removed 1, older than 1 days" in run("--older-than", "1")
     assert there(state_dir) == []
+
+
+def test_the_days_are_a_number(state_dir):
+    result = CliRunner().invoke(cli._app, ["node", "clean", str(state_dir), "--older-than", "nan"])
+    assert result.exit_code == 2
+    assert there(state_dir) == [OLD, NEW, "project"]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        "analyses/radiology/2024/scan.dcm",
+        f"analyses/{OLD}/a/notes.txt",
+        f"analyses/{OLD}/after-00000001.state",
+        f"analyses/{OLD}/a/deeper/after-00000001.state",
+        "analyses/notes.txt",
+        "local-storage/photos/a/1.jpg",
+    ],
+)
+def test_what_the_framework_has_not_made_is_left_alone(state_dir, stray, caplog):
+    file = state_dir / stray
+    age(file, 100)
+    above = state_dir / Path(stray).parts[0] / Path(stray).parts[1]
+    removed = clean(state_dir, 0.1, kept_data=True)
+    assert file.read_bytes() == bytes(1000)
+    assert above not in [leftover.path for leftover in removed]
+    assert f"{above} was not made by an analysis: left alone" in caplog.text
+
+
+def test_nothing_is_removed_through_a_link(state_dir, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    age(elsewhere / OLD / "a" / "run.json", 100)
+    (state_dir / "analyses" / ("2" * 32)).symlink_to(elsewhere / OLD)
+    (state_dir / "analyses" / OLD / "a" / "link").symlink_to(elsewhere)
+    expire(state_dir, 30)
+    assert (state_dir / "analyses" / OLD).is_dir()
+    (elsewhere / "linked").mkdir()
+    (elsewhere / "linked" / "analyses").symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="is a link, or another user's folder"):
+        clean(elsewhere / "linked", 30)
+    assert (elsewhere / OLD / "a" / "run.json").exists()
+
+
+def test_a_folder_that_another_node_removes_meanwhile_is_no_error(state_dir, monkeypatch):
+    walk = os.walk
+
+    def slow(path):
+        for found in walk(path):
+            shutil.rmtree(state_dir / "analyses" / OLD, ignore_errors=True)
+            yield found
+
+    monkeypatch.setattr(os, "walk", slow)
+    expire(state_dir, 30)
+    assert there(state_dir) == [NEW, "project"]
