@@ -144,7 +144,7 @@ class StarClient(NumPyClient):
         number = int(config["round"])
         after = _after(config, number - 1)
         state = self._state(config)
-        node = self._node(config, state)
+        node = self._node(config, state, number, after)
         state.restore(node, after)
         aggregate = from_arrays(parameters) if parameters or number > 1 else None
         started = time.perf_counter()
@@ -168,9 +168,10 @@ class StarClient(NumPyClient):
             The numbers that ``evaluation_method`` returned.
         """
         number = int(config["round"])
+        after = _after(config, number)
         state = self._state(config)
-        node = self._node(config, state)
-        state.restore(node, _after(config, number))
+        node = self._node(config, state, number + 1, after)
+        state.restore(node, after)
         scores = node.evaluate(from_arrays(parameters), number)
         return 0.0, 1, dict(scores)
 
@@ -228,14 +229,17 @@ class StarClient(NumPyClient):
             return None
         return FolderFiles(Path(folder), ANALYSES, str(session), self._name())
 
-    def _node(self, config: dict[str, Scalar], state: NodeState) -> Node:
+    def _node(self, config: dict[str, Scalar], state: NodeState, number: int, after: int) -> Node:
         partners = config.get("analyzers")
         if partners is not None:
             state.save_partners(tuple(json.loads(str(partners))))
         analyzers = state.load_partners()
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
-        node = Node(self.plan, identity, self.open_data(), self._store(run))
+        store = self._store(run)
+        if store is not None:
+            store.enter_round(str(config.get("session", "")), number, after)
+        node = Node(self.plan, identity, self.open_data(), store)
         node.use_data(self._loaded(node))
         return node
 

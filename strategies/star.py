@@ -55,6 +55,7 @@ _OWN = frozenset(
         "_current",
         "_own_arrays",
         "_result",
+        "_kept_data",
     }
 )
 """This class's own attributes; a checkpoint holds those that a user's strategy adds."""
@@ -112,6 +113,7 @@ class StarStrategy(Strategy):
         self._current: Rounds | None = None
         self._own_arrays: dict[str, bytes] = {}
         self._result = StarResult()
+        self._kept_data: LocalStore | None = None
 
     # ---- to override -------------------------------------------------------------------
 
@@ -287,9 +289,12 @@ class StarStrategy(Strategy):
         run.aggregate = initial
         if kept is not None:
             self._go_on(run, kept)
+        if checkpoint is not None:
+            checkpoint.check(self._progress(run))
         try:
             while not run.finished(num_rounds):
                 number = len(record.history) + 1
+                self._enter_round(number)
                 started = time.perf_counter()
                 run.aggregate = link.train(number, run.aggregate)
                 entry = record.history[-1]
@@ -301,6 +306,7 @@ class StarStrategy(Strategy):
                         self._result.evaluate_metrics_serverapp[number] = scores
                 if checkpoint is not None:
                     checkpoint.save(self._progress(run), number)
+            self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
             with where(AGGREGATOR_ID, "final_method"):
@@ -364,9 +370,15 @@ class StarStrategy(Strategy):
         self._result = StarResult(record=record)
         identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
         with where(AGGREGATOR_ID, "its constructor"):
-            flame = FlameHandle(identity, store=self._store(settings))
+            self._kept_data = self._store(settings)
+            flame = FlameHandle(identity, store=self._kept_data)
             aggregation = self.make_aggregation(flame, nodes, simple)
         return Rounds(record, settings, aggregation, self.allow_pickle, evaluates)
+
+    def _enter_round(self, number: int) -> None:
+        """Tell the aggregator's kept data which round it is in; what follows replaces its own."""
+        if self._kept_data is not None and self._link is not None:
+            self._kept_data.enter_round(self._link.session, number, number - 1)
 
     def _progress(self, run: Rounds) -> Progress:
         """Return what another run needs to go on after this round.

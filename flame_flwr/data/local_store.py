@@ -12,6 +12,7 @@ import re
 import struct
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +35,12 @@ class _Entry(NamedTuple):
     order: int
     id: str
     tag: str
+    session: str = ""
+    round: int = 0
 
     def name(self) -> str:
-        return f"{self.order:020d}_{self.id}_{self.tag}.value"
+        made_in = f"_{self.session}-{self.round}" if self.session else ""
+        return f"{self.order:020d}_{self.id}_{self.tag}{made_in}.value"
 
 
 class LocalStore:
@@ -50,6 +54,36 @@ class LocalStore:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self._session = ""
+        self._round = 0
+
+    def enter_round(self, session: str, number: int, after: int) -> None:
+        """Keep what follows as made in a round, and forget what uncounted rounds have kept.
+
+        A round that is run again, because its answer was lost, so keeps nothing twice.
+
+        Parameters
+        ----------
+        session : str
+            The analysis's own id, 32 hexadecimal digits; under any other nothing is forgotten.
+        number : int
+            The round.
+        after : int
+            The last round of this node that the server has counted.
+
+        Raises
+        ------
+        DataError
+            A value of an uncounted round cannot be removed.
+        """
+        self._session = session if _SESSION.fullmatch(session) else ""
+        self._round = number
+        if not self._session or isinstance(self._files, NoFiles):
+            return
+        for entry in self._entries():
+            if entry.session == session and entry.round > after:
+                with suppress(FileNotFoundError):
+                    self._files.remove(entry.name())
 
     def check(self) -> None:
         """Make the place where values are kept, so that it cannot fail for that later.
@@ -79,7 +113,8 @@ class LocalStore:
             ) from error
         self._files.make()
         last = max((entry.order for entry in self._entries()), default=0)
-        entry = _Entry(max(time.time_ns(), last + 1), str(uuid.uuid4()), tag or "")
+        order = max(time.time_ns(), last + 1)
+        entry = _Entry(order, str(uuid.uuid4()), tag or "", self._session, self._round)
         self._files.write(entry.name(), parts)
         return entry.id
 
@@ -120,7 +155,9 @@ class LocalStore:
 
     def _entries(self) -> list[_Entry]:
         matches = map(_NAME.fullmatch, self._files.names())
-        return sorted(_Entry(int(m[1]), m[2], m[3]) for m in matches if m)
+        return sorted(
+            _Entry(int(m[1]), m[2], m[3], m[4] or "", int(m[5] or 0)) for m in matches if m
+        )
 
     def _value(self, entry: _Entry) -> Any:
         try:
@@ -169,7 +206,10 @@ def clear_local_storage() -> None:
     _IN_PROCESS.clear()
 
 
-_NAME = re.compile(r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)\.value")
+_SESSION = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(
+    r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)(?:_([0-9a-f]{32})-([0-9]+))?\.value", re.ASCII
+)
 _MAGIC = b"flame-flwr kept value 1\n"
 
 

@@ -41,6 +41,9 @@ class Files(Protocol):
     def write(self, name: str, parts: Iterable[bytes]) -> None:
         """Write a new file in the place made, so that it is complete or absent."""
 
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
 
 class FolderFiles:
     """Files in a folder that only this user may enter.
@@ -84,6 +87,8 @@ class FolderFiles:
                 detail=str(error),
             ) from error
         self._check_owner()
+        with suppress(OSError):  # where it was there already, and others could read it
+            self._storage.chmod(0o700)
 
     def names(self) -> list[str]:
         """Return the names of all files; none where the folder is not there yet."""
@@ -122,7 +127,7 @@ class FolderFiles:
         except FileNotFoundError:
             raise
         except OSError as error:
-            _fail("cleaned", error)
+            _fail("changed", error)
 
     def _check_owner(self) -> None:
         """Refuse a folder into which another user could have put a pickle."""
@@ -156,6 +161,10 @@ class MemoryFiles:
         """Keep a copy of the parts."""
         self._files[name] = b"".join(parts)
 
+    def remove(self, name: str) -> None:
+        """Forget a file."""
+        del self._files[name]
+
 
 class NoFiles:
     """No place at all: every use is an error that says which key makes one.
@@ -181,6 +190,10 @@ class NoFiles:
         self._refuse()
 
     def write(self, name: str, parts: Iterable[bytes]) -> None:
+        """Raise ConfigError."""
+        self._refuse()
+
+    def remove(self, name: str) -> None:
         """Raise ConfigError."""
         self._refuse()
 

@@ -147,22 +147,25 @@ class Checkpoint:
             raise ConfigError(f"`checkpoint`: {self.place} holds no analysis")
         return progress
 
+    def check(self, progress: Progress) -> None:
+        """See before the first round that the analysis can be kept.
+
+        Raises
+        ------
+        ModelError
+            An attribute of the strategy cannot be pickled; the message names it.
+        """
+        _pickled(progress)
+
     def save(self, progress: Progress, number: int) -> None:
         """Write the file, whole; where the disk is full, log it: the analysis can go on.
 
         Raises
         ------
         ModelError
-            Something in it cannot be pickled.
+            Something in it cannot be pickled; of the strategy, the message names it.
         """
-        try:
-            body = pickle.dumps(progress, protocol=pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            raise ModelError(
-                "the aggregate, or an attribute of the strategy, cannot be pickled, so there can "
-                "be no `checkpoint` of this analysis",
-                detail=f"{type(error).__name__}: {error}",
-            ) from error
+        body = _pickled(progress)
         header = {
             "round": number,
             "bytes": len(body),
@@ -210,3 +213,20 @@ class Checkpoint:
         if not whole:
             raise damaged
         return header, body
+
+
+def _pickled(progress: Progress) -> bytes:
+    try:
+        return pickle.dumps(progress, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        what = "the aggregate or the history"
+        for name, value in progress.strategy.items():
+            try:
+                pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+            except Exception:
+                what = f"the attribute {name!r} of the strategy ({type(value).__name__})"
+                break
+        raise ModelError(
+            f"{what} cannot be pickled, so there can be no `checkpoint` of this analysis",
+            detail=f"{type(error).__name__}: {error}",
+        ) from error

@@ -312,3 +312,26 @@ def test_a_name_that_may_change_is_said_when_something_is_kept_under_it(tmp_path
     assert caplog.records == []
     store.save(1)
     assert "this node has no `name` in its config" in caplog.text
+
+
+SESSION = "ab" * 16
+
+
+def test_a_round_that_is_run_again_keeps_nothing_twice(store):
+    store.save("of an earlier analysis", tag="t")
+    store.enter_round(SESSION, 1, after=0)
+    store.save("round 1", tag="t")
+    for _ in range(2):  # its first answer was lost
+        store.enter_round(SESSION, 2, after=1)
+        key = store.save("round 2", tag="t")
+    assert store.load_tag("t") == ["of an earlier analysis", "round 1", "round 2"]
+    assert store.load(key) == "round 2"
+    store.enter_round("cd" * 16, 1, after=0)
+    assert len(store.load_tag("t")) == 3
+
+
+def test_a_session_from_the_wire_is_no_path(tmp_path):
+    store = folder_store(tmp_path / "state")
+    store.enter_round("../../x", 1, after=0)
+    key = store.save(1)
+    assert store.load(key) == 1

@@ -153,8 +153,13 @@ def test_a_disk_that_fills_later_ends_no_analysis_and_loses_no_checkpoint(tmp_pa
 
 def test_what_cannot_be_pickled_is_an_error(tmp_path):
     checkpoint = Checkpoint(str(tmp_path / "study.checkpoint"), ABOUT)
-    with pytest.raises(ModelError, match="cannot be pickled, so there can be no `checkpoint`"):
-        checkpoint.save(progress(strategy={"open": (tmp_path / "x").open("w")}), 1)
+    unsaved = progress(strategy={"rates": [0.1], "audit": (tmp_path / "x").open("w")})
+    for keep in (checkpoint.check, lambda progress: checkpoint.save(progress, 1)):
+        with pytest.raises(ModelError, match="so there can be no `checkpoint`") as raised:
+            keep(unsaved)
+        named = "the attribute 'audit' of the strategy (TextIOWrapper) cannot be pickled"
+        assert named in str(raised.value)
+    assert not (tmp_path / "study.checkpoint").exists()
 
 
 def test_a_pickle_of_something_else_is_refused(tmp_path):
