@@ -65,12 +65,7 @@ def noted(
     """Answer a message; the answer leaves only when it stands in the ``audit-log``, if any.
 
     An exception that comes up here, such as a message mod's, is answered without its text: Flower
-    would send it.
-
-    Raises
-    ------
-    ConfigError
-        The audit log cannot be written.
+    would send it. Where the log cannot be written, the answer is that, and no more.
     """
     try:
         reply = answer(message, context)
@@ -79,8 +74,15 @@ def noted(
         failure = Failure.of(error, share=shares_tracebacks(context))
         reply = Message(Error(RAISED, str(failure)), reply_to=message)
     path = context.node_config.get("audit-log")
-    if path and isinstance(path, str):
+    if not path or not isinstance(path, str):
+        return reply
+    try:
         AuditLog(path).note(context, message, reply)
+    except Exception as error:
+        logger.error("the answer could not be noted, so it does not leave", exc_info=error)
+        name = context.node_config.get("name", context.node_id)
+        failure = Failure.of(error, share=False)
+        reply = Message(Error(RAISED, f"node {name}: {failure}"), reply_to=message)
     return reply
 
 

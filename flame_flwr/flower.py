@@ -45,6 +45,7 @@ __all__ = [
     "GONE",
     "HELLO",
     "NUMPY",
+    "OFFLINE",
     "RAISED",
     "Client",
     "Code",
@@ -76,11 +77,14 @@ HELLO = "get_properties"
 RAISED = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 """Flower's error code for an app that raised an exception."""
 
+OFFLINE = ErrorCode.NODE_UNAVAILABLE
+"""Flower's error code for a node whose SuperNode has gone."""
+
 GONE = frozenset(
     {
         ErrorCode.MESSAGE_UNAVAILABLE,
         ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
-        ErrorCode.NODE_UNAVAILABLE,
+        OFFLINE,
         ErrorCode.CLIENT_APP_CRASHED,
     }
 )

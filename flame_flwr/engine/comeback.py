@@ -16,7 +16,7 @@ from flame_flwr.flower import GONE, activations
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from flwr.serverapp import Grid
 
@@ -51,7 +51,7 @@ class Comeback:
         grid: Grid,
         addresses: dict[str, int],
         messages: Iterable[Message],
-        greet: Callable[[Sequence[int]], Mapping[int, Greeting]],
+        greet: Callable[[Sequence[int]], Iterable[tuple[int, Greeting]]],
         what: str,
     ) -> None:
         self._grid = grid
@@ -65,7 +65,8 @@ class Comeback:
             if address in by_address
         }
         self._since = activations(grid)
-        self._known = set(addresses.values()) | set(self._since)
+        self._strangers = set(self._since) - set(addresses.values())
+        self._known = set(self._since) | set(addresses.values())
         self._lost: set[str] = set()
         self._times: dict[str, int] = {}
         self._looked = time.monotonic()
@@ -90,6 +91,9 @@ class Comeback:
             return []
         self._looked = time.monotonic()
         online = activations(self._grid)
+        if self._lost:  # one may have come back under another address before this exchange began
+            self._known -= self._strangers
+            self._strangers = set()
         self._find_new(set(online) - self._known)
         again = []
         for name in self._messages:
@@ -125,8 +129,13 @@ class Comeback:
         if not addresses:
             return
         self._known |= addresses
-        for address, greeting in self._greet(sorted(addresses)).items():
+        missing, silent = set(self._lost), set(addresses)
+        for address, greeting in self._greet(sorted(addresses)):
             name = greeting.name
+            silent.discard(address)
             if greeting.failure is None and name in self._messages:
                 self._addresses[name] = address
                 self._lost.add(name)
+                if missing and not (missing := missing - {name}):
+                    self._strangers |= silent  # gone themselves, perhaps: not to be waited for
+                    return

@@ -156,7 +156,7 @@ class GridLink:
         if self._settings.on_failure != "wait" or runtime() == "process":
             return None
 
-        def greet_new(addresses: Sequence[int]) -> dict[int, Greeting]:
+        def greet_new(addresses: Sequence[int]) -> Iterator[tuple[int, Greeting]]:
             return greet(self._grid, addresses, _NEW_NODE, self.session)
 
         return Comeback(self._grid, self.addresses, messages, greet_new, what)

@@ -15,13 +15,13 @@ from flame_flwr import __version__
 from flame_flwr.engine.exchange import Backoff, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
-from flame_flwr.flower import HELLO
+from flame_flwr.flower import HELLO, OFFLINE
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flwr.serverapp import Grid
 
@@ -97,7 +97,7 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
         left = started + limit - time.monotonic()
         new = [address for address in grid.get_node_ids() if address not in greeted]
         if new:
-            greeted.update(greet(grid, new, max(left, 1.0), session))
+            greeted.update(greet(grid, new, max(left, 1.0), session, _hello_of(greeted, settings)))
             backoff.reset()
         state = _still_missing(list(greeted.values()), settings)
         if not state:
@@ -124,9 +124,12 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def greet(
-    grid: Grid, addresses: Sequence[int], timeout: float, session: str
-) -> dict[int, Greeting]:
-    """Say hello to nodes and return what they said, by their addresses.
+    grid: Grid, addresses: Sequence[int], timeout: float, session: str, what: str = "hello"
+) -> Iterator[tuple[int, Greeting]]:
+    """Say hello to nodes and yield their addresses and what they said, as it comes.
+
+    A node that has gone says nothing: one that was restarted without a key is there once more,
+    under another address.
 
     Parameters
     ----------
@@ -138,6 +141,8 @@ def greet(
         Seconds.
     session : str
         The analysis's own id.
+    what : str
+        What is waited for, for the log.
     """
     config = ConfigRecord({"wire": WIRE_VERSION, "framework": __version__, "session": session})
     messages = [
@@ -146,11 +151,12 @@ def greet(
     ]
     sent, _ = push(grid, messages, "hello")  # who is refused has gone again, and may return
     address_of = {key: message.metadata.dst_node_id for key, message in sent.items()}
-    greetings = {}
-    for reply in pull(grid, sent, timeout=timeout, largest=lambda: 1, what="hello"):
+    for reply in pull(grid, sent, timeout=timeout, largest=lambda: 1, what=what):
         address = address_of[reply.metadata.reply_to_message_id]
-        greetings[address] = _greeting(address, reply)
-    return greetings
+        if reply.has_error() and reply.error.code == OFFLINE:
+            logger.info("hello: node %d has gone, so it does not count", address)
+        else:
+            yield address, _greeting(address, reply)
 
 
 def _greeting(address: int, reply: Message) -> Greeting:
@@ -205,7 +211,7 @@ def check_states(
     for greeting in greetings:
         round_before = after.get(greeting.name, 0)
         if round_before and round_before not in greeting.states:
-            why = "it was cleaned" if greeting.keeps_state else "it has no `state-dir`"
+            why = _why_lost(greeting, round_before)
             lines.append(f"  {greeting.name}: no analyzer of round {round_before}; {why}")
         if resumable and not greeting.keeps_state and not greeting.partitions:
             forgetful.append(greeting.name)
@@ -221,6 +227,24 @@ def check_states(
             "%s",
             shortened(forgetful),
         )
+
+
+def _hello_of(greeted: Mapping[int, Greeting], settings: RunSettings) -> str:
+    """Say whose hello is waited for; addresses mean nothing to anyone."""
+    if not isinstance(settings.nodes, tuple):
+        return "hello"
+    here = {greeting.name for greeting in greeted.values()}
+    return f"hello of {shortened([name for name in settings.nodes if name not in here])}"
+
+
+def _why_lost(greeting: Greeting, round_before: int) -> str:
+    if not greeting.keeps_state:
+        return "it has no `state-dir`"
+    if not greeting.states:
+        return "its `state-dir` was cleaned"
+    kept = " and ".join(map(str, greeting.states))
+    which = "older" if min(greeting.states) > round_before else "another's"
+    return f"it has that of round {kept}: the checkpoint is {which}"
 
 
 def _differs(said: Mapping[str, Any]) -> str:
@@ -257,7 +281,7 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     """Say how many nodes are missing, and which; '' where waiting is at its end."""
     nodes = settings.nodes
     simulated = max((greeting.partitions for greeting in greeted), default=0)
-    failed = any(greeting.failure and _is_meant(greeting, nodes) for greeting in greeted)
+    failed = any(greeting.failure for greeting in _meant(greeted, nodes))
     if failed and not simulated and settings.on_failure != "skip":
         return ""
     if isinstance(nodes, tuple):
@@ -281,7 +305,7 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
 
 
 def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Greeting]:
-    chosen = [greeting for greeting in greeted if _is_meant(greeting, settings.nodes)]
+    chosen = _meant(list(greeted), settings.nodes)
     chosen.sort(key=lambda greeting: natural_order(greeting.name))
     twice = [name for name, count in Counter(g.name for g in chosen).items() if count > 1]
     if twice:
@@ -298,7 +322,13 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
     return chosen
 
 
-def _is_meant(greeting: Greeting, nodes: int | tuple[str, ...]) -> bool:
-    """Tell whether a node is one of those named; one that failed without a name may be."""
-    unnamed = greeting.failure is not None and greeting.name == str(greeting.address)
-    return not isinstance(nodes, tuple) or greeting.name in nodes or unnamed
+def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeting]:
+    """Return those asked for; one that failed before it had a name may be a missing one."""
+    if not isinstance(nodes, tuple):
+        return list(greeted)
+    missing = set(nodes) - {greeting.name for greeting in greeted}
+
+    def unnamed(greeting: Greeting) -> bool:
+        return greeting.failure is not None and greeting.name == str(greeting.address)
+
+    return [g for g in greeted if g.name in nodes or (missing and unnamed(g))]

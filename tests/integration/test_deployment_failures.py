@@ -115,6 +115,16 @@ class Study:
             time.sleep(0.1)
         raise TimeoutError(f"{name} did not answer:\n{self.deployment.logs()}")
 
+    def restart(self, name):
+        """Start a SuperNode that was there, and wait until the SuperLink knows it."""
+        log, there = self.deployment.log, "SuperNode ID:"
+        before = log(name).count(there)
+        self.deployment.start_node(name)
+        deadline = time.monotonic() + 60
+        while log(name).count(there) == before:
+            assert time.monotonic() < deadline, self.deployment.logs()
+            time.sleep(0.1)
+
     def kill_server_app(self):
         [pid] = self.deployment.children("superlink", "flwr-serverapp")
         os.kill(pid, signal.SIGKILL)
@@ -190,21 +200,28 @@ def test_wait_goes_on_where_killed_nodes_were(study):
     assert study.record()["failures"] == []
 
 
-def test_wait_goes_on_with_a_node_that_was_restarted_between_two_rounds(study):
-    """Without a key it comes back under another address, and the SuperLink refuses the old one."""
+def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
+    """Without a key they come back under other addresses.
+
+    The SuperLink refuses the old one of b, and takes that of c, which was killed, for alive.
+    """
     deployment = study.deployment
     study.hold("a", "round-2")
     end = study.begin(on_failure="wait")
-    study.reached("b", "saved-2")
+    for name in ("b", "c"):
+        study.reached(name, "saved-2")
+        study.answered(name, 2)
     study.reached("a", "round-2")
-    study.answered("b", 2)
     deployment.kill("b", signal.SIGTERM)
+    deployment.kill("c")
+    study.restart("c")
     study.release("a", "round-2")
     study.reached("a", "round-3")
     deployment.start_node("b")
     ended, log = end()
     assert ended.succeeded, log + deployment.logs()
     assert "node b is back; asking it again" in log
+    assert "node c is back; asking it again" in log
     assert study.outcome() == {"means": expected(ROUNDS), "seen": [["a", "b", "c"]] * ROUNDS}
 
 

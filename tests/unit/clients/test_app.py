@@ -109,6 +109,19 @@ def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(context, tmp
     assert reply.error.reason in log.read_text()
 
 
+def test_a_log_that_cannot_be_written_stops_the_answer_and_its_path_stays(context, tmp_path):
+    path = tmp_path / "Maria" / "audit.jsonl"
+    (tmp_path / "Maria").touch()
+    app = make_client_app(NodePlan(Sums))
+    with in_process(1, 0):
+        message = Message(RecordDict({}), 7, "train")
+        set_message_id(message, "message-1")
+        reply = app(message, context({"audit-log": str(path)}))
+    assert reply.has_error()
+    assert "`audit-log` in this node's config cannot be written" in reply.error.reason
+    assert "Maria" not in reply.error.reason
+
+
 def doubles(message, context, call_next):
     reply = call_next(message, context)
     reply.content["fitres.metrics"]["by-mod"] = 2

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from flame_flwr import __version__
 from flame_flwr.clients import NodePlan, StarClient, make_client_app
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.hello import natural_order, say_hello
+from flame_flwr.engine.hello import Greeting, check_states, natural_order, say_hello
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
+from flame_flwr.flower import OFFLINE
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.star import StarAnalyzer
 
@@ -46,6 +47,18 @@ class Hospitals(LocalGrid):
         messages = list(messages)
         self.greeted += [message.metadata.dst_node_id for message in messages]
         return super().push_messages(messages)
+
+
+class Leaving(Hospitals):
+    """The first SuperNode was killed before it could answer, and has come back as the last."""
+
+    def get_node_ids(self):
+        return super().get_node_ids()[1 if self.greeted else 0 :]
+
+    def _answer(self, message):
+        if message.metadata.dst_node_id == 1:
+            return Message(Error(OFFLINE, "Destination node is unavailable."), reply_to=message)
+        return super()._answer(message)
 
 
 def named(*names):
@@ -165,6 +178,21 @@ def test_missing_names_are_named():
     with pytest.raises(NodesMissingError) as raised:
         hello(Hospitals(named("a", "b")), nodes="a,c,b,d", node_timeout=0.05)
     assert "waited for 2 of 4 nodes: missing c, d" in str(raised.value)
+
+
+@pytest.mark.parametrize("nodes", [3, "a,b,c"])
+def test_a_node_that_went_and_came_back_under_another_address_counts_once(nodes):
+    greetings = hello(Leaving(named("a", "b", "c", "a"), at_once=3), nodes=nodes)
+    assert [(greeting.name, greeting.address) for greeting in greetings] == [
+        ("a", 4),
+        ("b", 2),
+        ("c", 3),
+    ]
+
+
+def test_a_node_that_went_is_not_asked_for_again():
+    with pytest.raises(NodesMissingError, match=r"1 of 3 nodes \(there: b, c\)"):
+        hello(Leaving(named("a", "b", "c")), nodes=3, node_timeout=0.2)
 
 
 def test_names_choose_the_nodes_and_others_are_left_out():
@@ -328,3 +356,33 @@ def test_properties_of_wrong_types_do_not_end_the_run():
             return {**super().get_properties(config), "partitions": "many", "name": 5}
 
     assert names(hello(Hospitals(named("a"), Odd), nodes=1)) == ["5"]
+
+
+# ---- an analysis that goes on -----------------------------------------------------------------
+
+
+def test_a_node_without_the_analyzer_that_goes_on_is_named_with_the_reason():
+    greetings = [
+        Greeting(1, "a", keeps_state=True, states=(3, 4)),
+        Greeting(2, "b", keeps_state=True, states=(6, 7)),
+        Greeting(3, "c", keeps_state=True),
+        Greeting(4, "d"),
+    ]
+    with pytest.raises(NodeFailedError) as raised:
+        check_states(greetings, {"a": 4, "b": 5, "c": 5, "d": 5}, resumable=True)
+    text = str(raised.value)
+    assert "3 nodes have lost their part" in text
+    assert (
+        "b: no analyzer of round 5; it has that of round 6 and 7: the checkpoint is older" in text
+    )
+    assert "c: no analyzer of round 5; its `state-dir` was cleaned" in text
+    assert "d: no analyzer of round 5; it has no `state-dir`" in text
+
+
+def test_who_keeps_nothing_for_a_resume_is_named(caplog):
+    greetings = [Greeting(1, "a", keeps_state=True), Greeting(2, "b"), Greeting(3, "c")]
+    check_states(greetings, {}, resumable=True)
+    assert caplog.messages[-1].endswith("could not be resumed after a round: b, c")
+    caplog.clear()
+    check_states(greetings, {}, resumable=False)
+    assert caplog.messages == []
