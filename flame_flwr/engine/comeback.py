@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 from flwr.app import Message
 
+from flame_flwr.engine.hello import ask, heard
 from flame_flwr.flower import GONE, activations
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Container, Iterable
 
     from flwr.serverapp import Grid
-
-    from flame_flwr.engine.hello import Greeting
 
 __all__ = ["Comeback"]
 
@@ -40,8 +39,8 @@ class Comeback:
         The nodes' addresses by name; a node that comes back under another one is entered.
     messages : iterable of Message
         What each node was sent.
-    greet : callable
-        Says hello to addresses; for those that were not there before.
+    session : str
+        The analysis's own id.
     what : str
         Such as ``round 3``, for the log.
     """
@@ -51,12 +50,12 @@ class Comeback:
         grid: Grid,
         addresses: dict[str, int],
         messages: Iterable[Message],
-        greet: Callable[[Sequence[int]], Iterable[tuple[int, Greeting]]],
+        session: str,
         what: str,
     ) -> None:
         self._grid = grid
         self._addresses = addresses
-        self._greet = greet
+        self._session = session
         self._what = what
         by_address = {message.metadata.dst_node_id: message for message in messages}
         self._messages = {
@@ -67,6 +66,7 @@ class Comeback:
         self._since = activations(grid)
         self._strangers = set(self._since) - set(addresses.values())
         self._known = set(self._since) | set(addresses.values())
+        self._asked: dict[str, Message] = {}
         self._lost: set[str] = set()
         self._times: dict[str, int] = {}
         self._looked = time.monotonic()
@@ -94,7 +94,7 @@ class Comeback:
         if self._lost:  # one may have come back under another address before this exchange began
             self._known -= self._strangers
             self._strangers = set()
-        self._find_new(set(online) - self._known)
+        self._find(set(online) - self._known)
         again = []
         for name in self._messages:
             address = self._addresses[name]
@@ -124,18 +124,12 @@ class Comeback:
             group_id=first.metadata.group_id,
         )
 
-    def _find_new(self, addresses: set[int]) -> None:
-        """Say hello to nodes that were not there before: one of them may be one that was gone."""
-        if not addresses:
-            return
+    def _find(self, addresses: set[int]) -> None:
+        """Say hello to nodes not asked before, and hear: one of them may be one that was gone."""
         self._known |= addresses
-        missing, silent = set(self._lost), set(addresses)
-        for address, greeting in self._greet(sorted(addresses)):
-            name = greeting.name
-            silent.discard(address)
-            if greeting.failure is None and name in self._messages:
-                self._addresses[name] = address
-                self._lost.add(name)
-                if missing and not (missing := missing - {name}):
-                    self._strangers |= silent  # gone themselves, perhaps: not to be waited for
-                    return
+        self._asked |= ask(self._grid, sorted(addresses), self._session)
+        for reply in self._grid.pull_messages(list(self._asked)) if self._asked else ():
+            greeting = heard(self._asked.pop(reply.metadata.reply_to_message_id), reply)
+            if greeting and greeting.failure is None and greeting.name in self._messages:
+                self._addresses[greeting.name] = greeting.address
+                self._lost.add(greeting.name)

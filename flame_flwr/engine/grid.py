@@ -10,26 +10,22 @@ from flwr.app import ConfigRecord, Error, Message
 from flame_flwr.engine.comeback import Comeback
 from flame_flwr.engine.exchange import NO_ANSWER, pull, push
 from flame_flwr.engine.failure import Failure
-from flame_flwr.engine.hello import check_states, greet, say_hello
+from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import runtime
 from flame_flwr.payload import encode, from_record, to_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
-    from flame_flwr.engine.hello import Greeting
     from flame_flwr.payload import Payload
     from flame_flwr.strategies.star import StarStrategy
 
 __all__ = ["GridLink"]
-
-_NEW_NODE = 60.0
-"""Seconds for the hello of a node that comes in the middle of a round."""
 
 
 class GridLink:
@@ -155,11 +151,7 @@ class GridLink:
     def _comeback(self, messages: list[Message], what: str) -> Comeback | None:
         if self._settings.on_failure != "wait" or runtime() == "process":
             return None
-
-        def greet_new(addresses: Sequence[int]) -> Iterator[tuple[int, Greeting]]:
-            return greet(self._grid, addresses, _NEW_NODE, self.session)
-
-        return Comeback(self._grid, self.addresses, messages, greet_new, what)
+        return Comeback(self._grid, self.addresses, messages, self.session, what)
 
     def _read(self, message: Message, record: str) -> Reply:
         # Flower answers itself for a node that is gone: only the message asked tells which.

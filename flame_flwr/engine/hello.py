@@ -21,13 +21,13 @@ from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
 
-__all__ = ["Greeting", "check_states", "greet", "natural_order", "say_hello"]
+__all__ = ["Greeting", "ask", "check_states", "heard", "natural_order", "say_hello"]
 
 _SAY_EVERY = 15.0
 _LONGEST_NAME = 200
@@ -97,7 +97,11 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
         left = started + limit - time.monotonic()
         new = [address for address in grid.get_node_ids() if address not in greeted]
         if new:
-            greeted.update(greet(grid, new, max(left, 1.0), session, _hello_of(greeted, settings)))
+            sent, what = ask(grid, new, session), _hello_of(greeted, settings)
+            for reply in pull(grid, sent, timeout=max(left, 1.0), largest=lambda: 1, what=what):
+                greeting = heard(sent[reply.metadata.reply_to_message_id], reply)
+                if greeting is not None:
+                    greeted[greeting.address] = greeting
             backoff.reset()
         state = _still_missing(list(greeted.values()), settings)
         if not state:
@@ -123,26 +127,17 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-def greet(
-    grid: Grid, addresses: Sequence[int], timeout: float, session: str, what: str = "hello"
-) -> Iterator[tuple[int, Greeting]]:
-    """Say hello to nodes and yield their addresses and what they said, as it comes.
-
-    A node that has gone says nothing: one that was restarted without a key is there once more,
-    under another address.
+def ask(grid: Grid, addresses: Iterable[int], session: str) -> dict[str, Message]:
+    """Send hello to nodes; return the messages by the ids that answers name.
 
     Parameters
     ----------
     grid : Grid
         Flower's.
-    addresses : sequence of int
+    addresses : iterable of int
         Flower's ids of the nodes.
-    timeout : float
-        Seconds.
     session : str
         The analysis's own id.
-    what : str
-        What is waited for, for the log.
     """
     config = ConfigRecord({"wire": WIRE_VERSION, "framework": __version__, "session": session})
     messages = [
@@ -150,13 +145,24 @@ def greet(
         for address in addresses
     ]
     sent, _ = push(grid, messages, "hello")  # who is refused has gone again, and may return
-    address_of = {key: message.metadata.dst_node_id for key, message in sent.items()}
-    for reply in pull(grid, sent, timeout=timeout, largest=lambda: 1, what=what):
-        address = address_of[reply.metadata.reply_to_message_id]
-        if reply.has_error() and reply.error.code == OFFLINE:
-            logger.info("hello: node %d has gone, so it does not count", address)
-        else:
-            yield address, _greeting(address, reply)
+    return sent
+
+
+def heard(asked: Message, reply: Message) -> Greeting | None:
+    """Return what a node said; ``None`` of one that has gone.
+
+    A node that was restarted without a key is there once more, under another address.
+
+    Parameters
+    ----------
+    asked, reply : Message
+        The hello, and its answer.
+    """
+    address = asked.metadata.dst_node_id
+    if reply.has_error() and reply.error.code == OFFLINE:
+        logger.info("hello: node %d has gone, so it does not count", address)
+        return None
+    return _greeting(address, reply)
 
 
 def _greeting(address: int, reply: Message) -> Greeting:
