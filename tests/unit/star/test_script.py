@@ -824,10 +824,11 @@ WRONG_DATA = {
     "no pattern": ("s3", ["x"], 3, ConfigError, "--nodes 3 and 1 --data do not fit"),
     "too few": ("s3", ["x", "x"], 3, ConfigError, "--nodes 3 and 2 --data do not fit"),
     "empty": ("s3", [" ; "], None, ConfigError, "--data is empty"),
-    "not there": ("s3", ["x", "y"], None, DataError, "the data folder does not exist"),
-    "no file": ("s3", ["nothing"], None, DataError, "the data folder is empty"),
-    "no function": ("s3", ["x", "tools:f"], None, DataError, "cannot be imported"),
-    "an unknown kind": ("s3", ["ftp://x/y"], None, ConfigError, "`data` takes an absolute path"),
+    "not there": ("s3", ["x", "y"], None, DataError, "may not look into it; check --data"),
+    "no file": ("s3", ["nothing"], None, DataError, "the data folder is empty; check --data"),
+    "no function": ("s3", ["x", "tools:f"], None, DataError, "--data names cannot be imported"),
+    "no function, a value": ("s3", ["colorsys:ONE_SIXTH"], None, DataError, "what --data names is"),
+    "an unknown kind": ("s3", ["ftp://x/y"], None, ConfigError, "--data takes a folder's path"),
 }
 
 
@@ -840,6 +841,7 @@ def test_data_that_does_not_fit_is_an_error_before_anything_runs(case, capsys):
     with pytest.raises(kind) as raised:
         run_script(path, data, nodes=nodes)
     assert message in raised.value.message
+    assert "config" not in raised.value.message
     assert "at analysis.py:19 in <module>" in raised.value.__notes__
     if kind is DataError:
         place = data[-1] if ":" in data[-1] else Path(data[-1]).absolute()
