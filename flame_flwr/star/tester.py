@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.config import RunSettings
+from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, shown, silent
@@ -78,6 +78,8 @@ analyzer_kwargs, aggregator_kwargs
     ------
     ModelError
         Anything of the above is not what it must be.
+    ConfigError
+        `max_rounds` is no ``int`` above 0.
     NotConvergedError
         `max_rounds` were not enough. After this and any other failure the last aggregate is saved
         beside the result's file, as ``rescue.pkl``.
@@ -125,6 +127,7 @@ analyzer_kwargs, aggregator_kwargs
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
+            check_max_rounds(max_rounds)
             outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
             splits = _check_splits(data_splits, node_roles)
             plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)

@@ -24,6 +24,7 @@ import pytest
 from flame_flwr import cli
 from flame_flwr.errors import ConfigError, DataError, ModelError
 from flame_flwr.star.script import ScriptError, load_script, run_script
+from flame_flwr.star.script_app import simulate_script
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -630,6 +631,16 @@ def test_a_failed_run_says_so_in_run_json(capsys):
     assert (about["status"], about["rounds"], about["files"]) == ("failed", 3, [])
     assert about["error"].startswith("NotConvergedError: not converged after 3 rounds (max_rounds)")
     assert sorted(os.listdir("results")) == ["history.csv", "rescue.pkl", "run.json"]
+
+
+@pytest.mark.parametrize("run_it", [run_script, simulate_script])
+def test_a_limit_on_rounds_that_cannot_be_is_named_as_it_is_spelled(run_it, capsys):
+    path = analysis(MODEL)
+    with pytest.raises(ConfigError, match=r"^max_rounds must be at least 1, not 0$"):
+        run_it(path, nodes=1, max_rounds=0)
+    simulate = ["--simulate"] if run_it is simulate_script else []
+    assert command("run", "analysis.py", "--nodes", 1, "--max-rounds", 0, *simulate) == 2
+    assert "'--max-rounds': 0 is not in the range" in capsys.readouterr().err
 
 
 KEEPS = """

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from flame_flwr.errors import ModelError, NotConvergedError, ResultError
+from flame_flwr.errors import ConfigError, ModelError, NotConvergedError, ResultError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -94,6 +94,22 @@ def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
             [1, 2], Analyzer, Never, "s3", simple_analysis=False, filename="a", max_rounds=5
         )
     assert pickle.loads((here / "rescue.pkl").read_bytes()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (0, "max_rounds must be at least 1, not 0"),
+        (-3, "max_rounds must be at least 1, not -3"),
+        (True, "max_rounds must be int, not bool"),
+        ("5", "max_rounds must be int, not str"),
+        (5.0, "max_rounds must be int, not float"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_named_as_it_is_spelled_here(limit, message):
+    with pytest.raises(ConfigError) as caught:
+        run([1], max_rounds=limit)
+    assert str(caught.value) == message
 
 
 def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():
