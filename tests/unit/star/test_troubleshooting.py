@@ -30,6 +30,11 @@ class MyAggregator(StarAggregator):
         return self.num_iterations >= 5
 
 
+class Files(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return len(data)
+
+
 SPLITS = [[1, 2, 3, 4], [5, 6, 7, 8]]
 FILES = [[{"x.csv": b"a\n1\n"}], [{"x.csv": b"a\n2\n"}]]
 BUNDLES = [[{"Patient": {"resourceType": "Bundle", "entry": []}}]]
@@ -117,6 +122,33 @@ def test_an_aggregation_method_without_a_return():
     [hint, where] = notes_of(analysis=analysis, aggregation=lambda self, values: None)
     assert hint == "aggregation_method returned None: has it a `return`?"
     assert where == "in node-0, round 2"
+
+
+@pytest.mark.parametrize("last", ["aggregation_method", "final_method"])
+def test_a_simple_analysis_whose_result_is_none_is_warned_of_once(last, caplog):
+    methods = {last: lambda self, *args: None, "has_converged": lambda self, *args: True}
+    forgetful = type("Forgetful", (MyAggregator,), methods)
+    with caplog.at_level("WARNING", logger="flame_flwr"):
+        assert StarModelTester(FILES, Files, forgetful, "s3").result is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{last} returned None, which is now the result: has it a `return`?"
+    ]
+
+
+def test_an_aggregate_that_is_none_is_not_warned_of_where_the_result_is_not(caplog):
+    class Ends(MyAggregator):
+        def aggregation_method(self, analysis_results):
+            return None
+
+        def has_converged(self, result, last_result):
+            return True
+
+        def final_method(self, result, evaluations):
+            return 0
+
+    with caplog.at_level("WARNING", logger="flame_flwr"):
+        StarModelTester(FILES, Files, Ends, "s3")
+    assert caplog.records == []
 
 
 def test_other_errors_of_the_first_round_get_no_hint():
