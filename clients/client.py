@@ -195,7 +195,8 @@ class StarClient(NumPyClient):
         locations = settings.data or of_run
         if not locations:
             raise ConfigError("this node's config has no `data`: it names what the node reads")
-        return open_data(locations, self.context)
+        where = "the node's config" if settings.data else "the run config"
+        return open_data(locations, self.context, f"`data` in {where}")
 
     def to_client(self) -> Client:
         """Return the Flower client that checks what arrives and answers failures safely."""

@@ -127,7 +127,11 @@ def check(
     nodes: Annotated[int | None, typer.Option(min=1, help="how many nodes")] = None,
     max_rounds: Annotated[
         int,
-        typer.Option(min=2, help="has_converged is to end it by then; a warning beyond it"),
+        typer.Option(
+            min=2,
+            help="has_converged is to end it within so many rounds: more are a warning, and no "
+            "end in 1000, where a run fails by default, is an error",
+        ),
     ] = 100,
     seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,

@@ -19,7 +19,15 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.store import check_url, is_url
 
-__all__ = ["NODE_KEYS", "RUN_KEYS", "Key", "NodeSettings", "RunSettings", "check_results"]
+__all__ = [
+    "NODE_KEYS",
+    "RUN_KEYS",
+    "Key",
+    "NodeSettings",
+    "RunSettings",
+    "check_max_rounds",
+    "check_results",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +222,20 @@ class NodeSettings:
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
         )
+
+
+def check_max_rounds(max_rounds: Any) -> None:
+    """Check `max_rounds` as Python code names it, where no config does.
+
+    Raises
+    ------
+    ConfigError
+        It is no ``int`` above 0.
+    """
+    if isinstance(max_rounds, bool) or not isinstance(max_rounds, int):
+        raise ConfigError(f"max_rounds must be int, not {type(max_rounds).__name__}")
+    if max_rounds < 1:
+        raise ConfigError(f"max_rounds must be at least 1, not {max_rounds}")
 
 
 def check_results(results: str) -> None:

@@ -65,7 +65,7 @@ def probe(folder: Path) -> None:
     """
     path = folder / ".probe"
     write_file(path, bytes(2**16))
-    path.unlink()
+    path.unlink(missing_ok=True)  # another process may try the same folder
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from flame_flwr.log import logger
 from flame_flwr.star import saving
 
 if TYPE_CHECKING:
@@ -121,12 +122,18 @@ class StarAggregation:
         self.aggregator, _ = saving.load(data, type(self.aggregator), flame)
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Call the aggregator's ``final_method`` where it has one."""
+        """Call the aggregator's ``final_method`` where it has one.
+
+        A simple analysis whose result is ``None`` is warned of: nothing else would show it.
+        """
         final_method = getattr(self.aggregator, "final_method", None)
         if final_method is not None:
             if evaluations:
                 self.aggregator.answered_node_ids = list(evaluations)
             aggregate = final_method(aggregate, list(evaluations.values()))
+        if self._simple and aggregate is None:
+            last = "aggregation_method" if final_method is None else "final_method"
+            logger.warning("%s returned None, which is now the result: has it a `return`?", last)
         self.aggregator.node_finished()
         self.aggregator.flame.set_progress(100)
         self.aggregator.flame._flush()

@@ -37,6 +37,9 @@ Query = str | Sequence[str] | None
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
+NODE_OPTION = "`data` in the node's config"
+"""What names a node's data on a deployment."""
+
 
 class NodeData(Protocol):
     """A node's data as the client and the handle ask for it."""
@@ -89,13 +92,16 @@ class FolderSource:
         An absolute path.
     name : str
         How messages call the source.
+    option : str
+        What the user names it with, for messages.
     """
 
     type = "folder"
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, option: str = NODE_OPTION) -> None:
         self.folder = folder
         self.name = name
+        self.option = option
 
     def check(self) -> None:
         """Raise :class:`DataError` if the folder is missing or has no file."""
@@ -135,7 +141,7 @@ class FolderSource:
         if not os.path.isdir(self.folder):
             raise DataError(
                 f"{self.name}: the data folder does not exist, or this node may not look into it; "
-                "check `data` in the node's config",
+                f"check {self.option}",
                 detail=str(self.folder),
             )
         try:
@@ -148,7 +154,7 @@ class FolderSource:
             ) from error
         if not paths:
             raise DataError(
-                f"{self.name}: the data folder is empty; check `data` in the node's config",
+                f"{self.name}: the data folder is empty; check {self.option}",
                 detail=str(self.folder),
             )
         return dict(sorted(paths.items()))
@@ -165,13 +171,18 @@ class FunctionSource:
         The node's; ``context.node_config["partition-id"]`` tells simulated nodes apart.
     name : str
         How messages call the source.
+    option : str
+        What the user names it with, for messages.
     """
 
     type = "function"
 
-    def __init__(self, reference: str, context: Context, name: str) -> None:
+    def __init__(
+        self, reference: str, context: Context, name: str, option: str = NODE_OPTION
+    ) -> None:
         self.reference = reference
         self.name = name
+        self.option = option
         self._context = context
 
     def check(self) -> None:
@@ -189,11 +200,13 @@ class FunctionSource:
             function: Callable[[Context], Any] = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             raise DataError(
-                f"{self.name}: the function named in `data` cannot be imported",
+                f"{self.name}: the function that {self.option} names cannot be imported",
                 detail=f"{self.reference}: {error}",
             ) from error
         if not callable(function):
-            raise DataError(f"{self.name}: what `data` names is no function", detail=self.reference)
+            raise DataError(
+                f"{self.name}: what {self.option} names is no function", detail=self.reference
+            )
         return function
 
 
@@ -235,7 +248,7 @@ class SourceData:
         ]
 
 
-def open_data(locations: str, context: Context) -> SourceData:
+def open_data(locations: str, context: Context, option: str = NODE_OPTION) -> SourceData:
     """Return the data that a node's `data` key names, without reading any of it.
 
     Parameters
@@ -244,6 +257,8 @@ def open_data(locations: str, context: Context) -> SourceData:
         One location, or several with ``;`` between them. ``{partition-id}`` is filled in.
     context : Context
         The node's.
+    option : str
+        What names the locations, for messages: the user's spelling of it.
 
     Raises
     ------
@@ -253,10 +268,10 @@ def open_data(locations: str, context: Context) -> SourceData:
     partition = str(context.node_config.get("partition-id", "{partition-id}"))
     names = [part.strip() for part in locations.split(";") if part.strip()]
     if not names:
-        raise ConfigError("`data` names no location")
+        raise ConfigError(f"{option} names no location")
     return SourceData(
         [
-            _source(name.replace("{partition-id}", partition), f"data source {i}", context)
+            _source(name.replace("{partition-id}", partition), f"data source {i}", context, option)
             for i, name in enumerate(names, start=1)
         ]
     )
@@ -291,29 +306,31 @@ def read_folder(
     """
     if data_type not in ("s3", "fhir"):
         raise ModelError(f"data_type must be 's3' or 'fhir' to read a folder, not {data_type!r}")
-    source = FolderSource(Path(folder).absolute(), "data source 1")
+    source = FolderSource(Path(folder).absolute(), "data source 1", "`folder`")
     return list(SourceData([source]).load(cast(DataKind, data_type), query))
 
 
-def _source(location: str, name: str, context: Context) -> FolderSource | FunctionSource:
+def _source(
+    location: str, name: str, context: Context, option: str
+) -> FolderSource | FunctionSource:
     if _FUNCTION.fullmatch(location):
-        return FunctionSource(location, context, name)
+        return FunctionSource(location, context, name, option)
     if "://" in location:
         parts = urlsplit(location)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
             raise ConfigError(
-                f"{name}: `data` takes an absolute path, file:///path or package.module:function",
+                f"{name}: {option} takes a folder's path, file:///path or package.module:function",
                 detail=location,
             )
         location = unquote(parts.path)
     path = Path(location)
     if not path.is_absolute():
         raise ConfigError(
-            f"{name}: the path in `data` must be absolute, because Flower's processes have "
+            f"{name}: the path in {option} must be absolute, because Flower's processes have "
             "working directories of their own",
             detail=location,
         )
-    return FolderSource(path, name)
+    return FolderSource(path, name, option)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -37,6 +37,9 @@ _NOT_USER_CODE = (
     "<frozen ",  # modules of the standard library that Python has built in
 )
 
+_COMPILED = (".pyx", ".pxd", ".pxi")
+"""Files of compiled packages, such as pandas, whose frames name no folder of theirs."""
+
 
 class Hint(str):
     """A note of the framework's own on an exception: free of data, so it travels in any case."""
@@ -129,7 +132,7 @@ def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
 
 def is_user_code(filename: str) -> bool:
     """Tell whether a file is not one of this framework, the standard library or a package."""
-    return not filename.startswith(_NOT_USER_CODE)
+    return not filename.startswith(_NOT_USER_CODE) and not filename.endswith(_COMPILED)
 
 
 def user_traceback(error: BaseException, script: str) -> str:

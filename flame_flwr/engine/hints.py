@@ -10,10 +10,11 @@ from __future__ import annotations
 import inspect
 import linecache
 import re
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.source import SplitData
-from flame_flwr.engine.failure import Hint
+from flame_flwr.engine.failure import Hint, is_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,9 @@ _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
 
 _AS_FILES = r"\s*\[\s*-?\d+\s*\]\s*(\[|\.(items|keys|values|get)\b)"
 """What comes behind ``data`` where it is taken for a list of dicts: ``[0]["x.csv"]``."""
+
+_LATEST = "latest_result"
+"""The attribute that holds what a method's second parameter does."""
 
 _NO_AGGREGATE = (
     "aggregator_results is None in the first round, when there is no aggregate yet: begin with "
@@ -55,9 +59,11 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
     """
     data, data_type = node.data(), node.plan.data_type
     if _is_about_none(error):
-        if node.analyzer is not None and node.analyzer.latest_result is None:
+        method = node.plan.analyzer.analysis_method
+        forgotten = node.analyzer is not None and node.analyzer.latest_result is None
+        if forgotten and _uses_none(error, method, 2, _LATEST):
             error.add_note(Hint(_NO_AGGREGATE if number == 1 else _NO_RETURN))
-        if data is None and data_type == "none":
+        if data is None and data_type == "none" and _uses_none(error, method, 1):
             error.add_note(
                 Hint("data is None because the model says data_type='none': say 's3' or 'fhir'")
             )
@@ -88,15 +94,14 @@ def hint_aggregator(
     if not _is_about_none(error):
         return
     empty = [name for name, value in zip(names, values, strict=True) if value is None]
-    frame = _frame_of(error, type(aggregator).has_converged)
-    result = _argument(frame, 1)
+    method = type(aggregator).has_converged
     if empty:
         error.add_note(
             Hint(f"analysis_method returned None on {', '.join(empty[:5])}: has it a `return`?")
         )
-    elif frame is not None and result is None:
+    elif _uses_none(error, method, 1):
         error.add_note(Hint(_NO_RETURN))
-    elif aggregator.latest_result is None:
+    elif aggregator.latest_result is None and _uses_none(error, method, 2, _LATEST):
         error.add_note(Hint(_NO_RETURN if aggregator.num_iterations else _NO_LAST_RESULT))
 
 
@@ -107,6 +112,61 @@ def is_file_dicts(data: Any) -> bool:
 
 def _is_about_none(error: Exception) -> bool:
     return isinstance(error, _OF_NONE) and "NoneType" in str(error)
+
+
+def _uses_none(
+    error: Exception, method: Callable[..., Any], number: int, attribute: str = ""
+) -> bool:
+    """Tell whether the code that failed uses a parameter of a user's method which is ``None``.
+
+    Only the operation counts at which the innermost user code failed. A parameter is followed
+    into the functions that it is handed to.
+
+    Parameters
+    ----------
+    error : Exception
+        With its traceback.
+    method : callable
+        The user's.
+    number : int
+        Which of its parameters; 1 is the one behind ``self``.
+    attribute : str
+        Of ``self``, which holds the same.
+    """
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    places, text = traceback.extract_tb(error.__traceback__), str(error)
+    names: set[str] = set()
+    uses = False
+    for (frame, _), place in zip(_frames(error), places, strict=True):
+        own = frame.f_code
+        if own is code:
+            names = {_name(own, number)}
+        elif not is_user_code(own.co_filename):
+            continue
+        else:
+            handed_on = own.co_varnames[: own.co_argcount + own.co_kwonlyargcount] if uses else ()
+            names = (names & {*own.co_freevars}) | {*handed_on}
+        names = {name for name in names if frame.f_locals.get(name, ...) is None}
+        words = [rf"(?<![\w.\"']){re.escape(name)}\b" for name in names]
+        words += [rf"\.{attribute}\b"] if attribute else []
+        source = _source_at(place, whole_line="to unpack" in text or "unpack non" in text)
+        uses = any(re.search(word, source) for word in words)
+    return uses
+
+
+def _source_at(place: traceback.FrameSummary, *, whole_line: bool) -> str:
+    """Return the source of the operation at which a frame failed, or its line's.
+
+    Of ``a, b = c`` the operation is ``a, b``, so that there it has to be the line.
+    """
+    first, last = place.lineno or 0, place.end_lineno or 0
+    lines = [linecache.getline(place.filename, line) for line in range(first, last + 1)]
+    start, end = place.colno, place.end_colno
+    if whole_line or not lines or start is None or end is None:
+        return linecache.getline(place.filename, first)
+    lines[-1] = lines[-1].encode()[:end].decode(errors="replace")
+    lines[0] = lines[0].encode()[start:].decode(errors="replace")
+    return "".join(lines)
 
 
 def _shape_hint(data: Any, *, is_split: bool) -> str:
@@ -174,10 +234,3 @@ def _frames(error: Exception) -> Iterator[tuple[FrameType, int]]:
 
 def _name(code: CodeType, number: int) -> str:
     return code.co_varnames[number] if code.co_argcount > number else ""
-
-
-def _argument(frame: FrameType | None, number: int) -> Any:
-    """Return what a frame's parameter holds; ``...`` where there is none."""
-    if frame is None:
-        return ...
-    return frame.f_locals.get(_name(frame.f_code, number), ...)

@@ -24,8 +24,8 @@ _MENDS = {
     errno.EDQUOT: "this user's quota is used up: free some of it, or name another folder",
     errno.EFBIG: "files of this size are not allowed here: name another folder",
     errno.EROFS: "the disk is read-only: name another folder",
-    errno.EACCES: "the server's user may not write there: give it the right, or name another",
-    errno.EPERM: "the server's user may not write there: give it the right, or name another",
+    errno.EACCES: "{who} may not write there: give it the right, or name another",
+    errno.EPERM: "{who} may not write there: give it the right, or name another",
 }
 
 
@@ -109,6 +109,6 @@ def plain_name(name: str) -> bool:
     return inside and name.isprintable() and "\\" not in name and not os.path.isabs(name)
 
 
-def mend(error: OSError) -> str:
-    """Say what to do where a disk cannot be written to."""
-    return _MENDS.get(error.errno or 0, "name a folder that the server's user can write to")
+def mend(error: OSError, who: str = "the server's user") -> str:
+    """Say what to do where a disk cannot be written to; `who` is the one that writes."""
+    return _MENDS.get(error.errno or 0, "name a folder that {who} can write to").format(who=who)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.outputs import Outputs
 
-__all__ = ["rescue", "rescue_elsewhere", "write_outputs"]
+__all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "write_outputs"]
 
 
 def write_outputs(
@@ -77,6 +77,14 @@ def rescue_elsewhere(value: Any) -> Path:
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def keep_elsewhere(result: Any) -> str:
+    """Save a result as :func:`rescue_elsewhere` does, and say where it is, or that it is not."""
+    try:
+        return f"the result is saved whole in {rescue_elsewhere(result)}"
+    except OSError:
+        return "the result could not be saved elsewhere either"
 
 
 def _text(value: Any) -> str:

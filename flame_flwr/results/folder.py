@@ -15,7 +15,7 @@ from flame_flwr.errors import ConfigError, ResultError, StoreError
 from flame_flwr.files import probe, write_file
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import Delivery, files_below, mend
-from flame_flwr.results.final import rescue, rescue_elsewhere, write_outputs
+from flame_flwr.results.final import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
 from flame_flwr.results.run_json import history_csv, write_run
 from flame_flwr.store import BRIEF, LONG, is_url
 
@@ -104,12 +104,9 @@ class RunFolder:
             paths = write_outputs(self.path, outputs, record.result, self.where)
             self._write_run(record, parameters, paths, error=None)
         except OSError as error:
-            try:
-                saved = f"the result is saved whole in {rescue_elsewhere(record.result)}"
-            except OSError:
-                saved = "the result could not be saved elsewhere either"
             raise StoreError(
-                f"the results could not be written to {self.path} ({error}): {mend(error)}; {saved}"
+                f"the results could not be written to {self.path} ({error}): {mend(error)}; "
+                f"{keep_elsewhere(record.result)}"
             ) from error
         return paths
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.config import check_max_rounds
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import FlameError
@@ -120,7 +121,7 @@ def run_script(
     ScriptError
         There is no such script, it builds no model, or it builds two.
     ConfigError, DataError
-        `data` and `nodes` do not fit, or a source is missing or empty.
+        `data` and `nodes` do not fit, a source is missing or empty, or `max_rounds` is not above 0.
     Exception
         What the script's code raises comes through as itself.
 
@@ -131,6 +132,7 @@ def run_script(
     Where the script builds nothing and has a function ``main`` without arguments, it is called.
     """
     path = script_path(script)
+    check_max_rounds(max_rounds)
     locations = [data] if isinstance(data, str) else list(data)
     target = results_folder(results)
     wanted = LocalRun(path, locations, nodes, target, state_folder(state, target), max_rounds)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.config import check_max_rounds
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, FlameError
@@ -58,6 +59,8 @@ def simulate_script(
     ------
     ScriptError
         The script cannot be run, or not here.
+    ConfigError
+        `max_rounds` is not above 0.
     FlameError
         The run failed.
 
@@ -69,6 +72,7 @@ def simulate_script(
     from flame_flwr.engine.submit import simulation, submit
 
     path = script_path(script)
+    check_max_rounds(max_rounds)
     if importlib.util.find_spec("ray") is None:
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.config import RunSettings
+from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, shown, silent
-from flame_flwr.results.final import rescue, write_outputs
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.run_json import write_run
 from flame_flwr.star.alias import declaring, tester_may_run
 from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
+from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from flame_flwr.clients import StarClient
     from flame_flwr.results.record import RoundRecord
@@ -78,11 +77,16 @@ analyzer_kwargs, aggregator_kwargs
     ------
     ModelError
         Anything of the above is not what it must be.
+    ConfigError
+        `max_rounds` is no ``int`` above 0.
     NotConvergedError
         `max_rounds` were not enough. After this and any other failure the last aggregate is saved
         beside the result's file, as ``rescue.pkl``.
     ResultError
         The result does not fit what was declared; it is saved as ``rescue.pkl``.
+    StoreError
+        The result's file cannot be written: found before the run where its folder does not take
+        files. After it, the result is saved in a folder for temporary files, which the error names.
 
     Notes
     -----
@@ -125,17 +129,19 @@ analyzer_kwargs, aggregator_kwargs
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
+            check_max_rounds(max_rounds)
             outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
             splits = _check_splits(data_splits, node_roles)
             plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
             strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
             if privacy is not None:
-                _keep_free(outputs)
+                keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
             self.history, self.aggregate, self.evaluations, self.privacy = [], None, {}, None
             return
+        files = None if paths is None else TesterFiles(outputs, filename is None)
         asked = quiet is False
         if quiet is None:
             quiet = "PYTEST_CURRENT_TEST" in os.environ
@@ -148,9 +154,8 @@ analyzer_kwargs, aggregator_kwargs
                 run_local(strategy, plan, splits, settings, record, simple_analysis, client)
                 record.release(privacy)
             except Exception:
-                if paths is not None and privacy is None and record.history:
-                    saved = rescue(Path.cwd() / outputs.folder(), record.aggregate)
-                    logger.error("the last aggregate was saved in %s", saved)
+                if files is not None and privacy is None and record.history:
+                    files.rescue(record.aggregate)
                 raise
             self.result = record.result
             self.rounds = len(record.history)
@@ -159,10 +164,10 @@ analyzer_kwargs, aggregator_kwargs
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
             self.privacy = record.privacy
-            if paths is None:
+            if files is None:
                 self._print(outputs)
             else:
-                _write(outputs, record, started)
+                files.write(record, started)
 
     def _print(self, outputs: Outputs) -> None:
         """Say what the result is, after a look that it fits."""
@@ -172,27 +177,6 @@ analyzer_kwargs, aggregator_kwargs
                 logger.info("Final result_%d: %s", i, _shown(value))
         else:
             logger.info("Final result: %s", _shown(self.result))
-
-
-def _keep_free(outputs: Outputs) -> None:
-    """Refuse a private result a name that its budget needs."""
-    names = [outputs.names] if isinstance(outputs.names, str) else outputs.names or ()
-    if "run.json" in [Path(name).name for name in names]:
-        raise ModelError("filename 'run.json' is where the privacy budget goes: choose another")
-
-
-def _write(outputs: Outputs, record: RunRecord, started: datetime) -> None:
-    """Write the result, with its budget where it is private, and say where it went."""
-    here = Path.cwd()
-    files = write_outputs(here, outputs, record.result)
-    if record.privacy is not None:
-        folder = here / outputs.folder()
-        logger.info(
-            "the privacy budget is in %s",
-            write_run(folder, record, {}, files, run_id=None, started=started),
-        )
-    for path in files:
-        logger.info("Final result written to %s", path)
 
 
 def _shown(value: Any, most: int = 5000) -> str:

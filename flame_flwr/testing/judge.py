@@ -83,11 +83,12 @@ class Judge:
         if not trace.converged or trace.rounds > self._job.max_rounds:
             said = "it said True only after" if trace.converged else "it did not say True in"
             never = not trace.converged and trace.rounds >= self._job.limit
+            limit = "a run fails then" if never else f"max_rounds is {self._job.max_rounds}"
             self._add(
                 "converges",
                 self._server,
                 "has_converged",
-                f"{said} {trace.rounds} rounds",
+                f"{said} {trace.rounds} rounds; {limit}",
                 "Look at its condition; a limit ends it in any case: "
                 "`or self.num_iterations >= 50`. Where so many are wanted, say so with max_rounds "
                 "(--max-rounds)",

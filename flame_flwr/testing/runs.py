@@ -16,7 +16,7 @@ from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.link import Reply
-from flame_flwr.engine.local import as_data, run_local, speaks_messages
+from flame_flwr.engine.local import as_data, speaks_messages
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
@@ -27,9 +27,10 @@ from flame_flwr.testing.watch import At
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from flwr.app import Context
+    from flwr.app import Context, Message
 
     from flame_flwr.engine.link import Link
+    from flame_flwr.engine.local_grid import LocalGrid
     from flame_flwr.payload import Payload
     from flame_flwr.testing.job import Job
     from flame_flwr.testing.sources import Subject
@@ -162,9 +163,9 @@ def _run(
     limits = RunSettings.from_config({"max-rounds": job.limit})
     strategy = subject.strategy()
     if subject.client is not None or speaks_messages(strategy):
-        splits = [source() for source in subject.sources]
-        simple = subject.simple_analysis
-        run_local(strategy, subject.plan, splits, limits, record, simple, subject.client)
+        with _grid(subject, job, record) as grid:
+            simple = subject.simple_analysis
+            strategy.start(grid, settings=limits, record=record, simple_analysis=simple)
         return
     ids = tuple(f"node-{number}" for number in settings.order)
     link: Link
@@ -173,6 +174,25 @@ def _run(
     else:
         link = _Together(strategy, ids, subject, job, settings, watch, trace)
     strategy.run(link, limits, record, simple_analysis=subject.simple_analysis)
+
+
+def _grid(subject: Subject, job: Job, record: RunRecord) -> LocalGrid:
+    """Return the nodes behind messages; a run that is long and slow is given up there too."""
+    from flame_flwr.clients import StarClient
+    from flame_flwr.engine.local_grid import LocalGrid
+
+    until = time.monotonic() + _LONG * job.seconds
+
+    class Limited(LocalGrid):
+        def push_messages(self, messages: Iterable[Message]) -> list[str]:
+            done = record.history
+            goes_on = len(done) >= job.max_rounds and not done[-1].reason
+            if goes_on and time.monotonic() > until:
+                raise _EnoughError
+            return super().push_messages(messages)
+
+    splits = [source() for source in subject.sources]
+    return Limited(subject.plan, splits, subject.client or StarClient)
 
 
 class _Together:

@@ -147,8 +147,17 @@ def test_hello_over_messages(context):
 
 def test_hello_finds_a_missing_folder(context, tmp_path):
     client = StarClient(plan(), context({"data": str(tmp_path / "secret-place")}))
-    with pytest.raises(DataError, match="the data folder does not exist"):
+    with pytest.raises(DataError, match=r"the data folder does not exist.*in the node's config"):
         client.get_properties({})
+
+
+def test_a_missing_folder_of_the_run_config_is_looked_for_there(context, tmp_path):
+    in_run = {"data": str(tmp_path / "nowhere")}
+    with (
+        LocalGrid(plan(), [None]),  # a runtime that is no deployment
+        pytest.raises(DataError, match=r"does not exist.*check `data` in the run config"),
+    ):
+        StarClient(plan(), context({"partition-id": 0}, run_config=in_run)).get_properties({})
 
 
 def test_hello_finds_a_node_without_data(context):

@@ -236,7 +236,7 @@ def test_read_folder_gives_what_an_analyzer_gets(folder, context, monkeypatch):
     assert read_folder(folder) == open_data(str(folder), context()).load("s3", None)
     monkeypatch.chdir(folder.parent)
     assert read_folder(folder.name) == [FILES]
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match=r"does not exist.*check `folder`"):
         read_folder("nowhere")
 
 
@@ -303,7 +303,9 @@ def test_a_function_that_cannot_be_imported_is_an_error_naming_it_in_the_detail(
     module, context, reference, call
 ):
     error = refused(open_data(reference, context()), *call)
-    assert error.message == "data source 1: the function named in `data` cannot be imported"
+    assert error.message == (
+        "data source 1: the function that `data` in the node's config names cannot be imported"
+    )
     assert reference in error.detail
 
 
@@ -356,7 +358,7 @@ def test_a_relative_path_is_refused_and_the_error_says_why(context, location):
     with pytest.raises(ConfigError) as raised:
         open_data(location, context({"partition-id": 0}))
     message = raised.value.message
-    assert "data source 1: the path in `data` must be absolute" in message
+    assert "data source 1: the path in `data` in the node's config must be absolute" in message
     assert "working directories" in message
     assert location.partition("{")[0] not in message.replace("`data`", "").replace(
         "data source", ""
@@ -371,7 +373,7 @@ def test_an_unknown_kind_of_location_is_refused_with_the_known_ones(context, loc
     with pytest.raises(ConfigError) as raised:
         open_data(f"/srv;{location}", context())
     message = raised.value.message
-    assert "data source 2: `data` takes an absolute path, file:///path" in message
+    assert "data source 2: `data` in the node's config takes a folder's path, file:" in message
     assert "package.module:function" in message
     assert location not in message
     assert raised.value.detail == location
@@ -379,7 +381,7 @@ def test_an_unknown_kind_of_location_is_refused_with_the_known_ones(context, loc
 
 @pytest.mark.parametrize("locations", ["", " ", ";", " ; "])
 def test_no_location_at_all_is_refused(context, locations):
-    with pytest.raises(ConfigError, match="`data` names no location"):
+    with pytest.raises(ConfigError, match="`data` in the node's config names no location"):
         open_data(locations, context())
 
 

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import flame_flwr
@@ -72,6 +73,13 @@ def test_frames_of_the_framework_between_do_not_count():
     def user():
         with where("node-0", "round 1"):
             raise KeyError
+
+    assert place_of(caught(user).__traceback__).endswith("in user")
+
+
+def test_compiled_code_of_a_package_is_not_user_code():
+    def user():
+        return pd.to_numeric(pd.Series(["text"]))
 
     assert place_of(caught(user).__traceback__).endswith("in user")
 

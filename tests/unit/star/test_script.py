@@ -24,6 +24,7 @@ import pytest
 from flame_flwr import cli
 from flame_flwr.errors import ConfigError, DataError, ModelError
 from flame_flwr.star.script import ScriptError, load_script, run_script
+from flame_flwr.star.script_app import simulate_script
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -632,6 +633,16 @@ def test_a_failed_run_says_so_in_run_json(capsys):
     assert sorted(os.listdir("results")) == ["history.csv", "rescue.pkl", "run.json"]
 
 
+@pytest.mark.parametrize("run_it", [run_script, simulate_script])
+def test_a_limit_on_rounds_that_cannot_be_is_named_as_it_is_spelled(run_it, capsys):
+    path = analysis(MODEL)
+    with pytest.raises(ConfigError, match=r"^max_rounds must be at least 1, not 0$"):
+        run_it(path, nodes=1, max_rounds=0)
+    simulate = ["--simulate"] if run_it is simulate_script else []
+    assert command("run", "analysis.py", "--nodes", 1, "--max-rounds", 0, *simulate) == 2
+    assert "'--max-rounds': 0 is not in the range" in capsys.readouterr().err
+
+
 KEEPS = """
 class Keeps(Analyzer):
     def analysis_method(self, data, aggregator_results):
@@ -824,10 +835,11 @@ WRONG_DATA = {
     "no pattern": ("s3", ["x"], 3, ConfigError, "--nodes 3 and 1 --data do not fit"),
     "too few": ("s3", ["x", "x"], 3, ConfigError, "--nodes 3 and 2 --data do not fit"),
     "empty": ("s3", [" ; "], None, ConfigError, "--data is empty"),
-    "not there": ("s3", ["x", "y"], None, DataError, "the data folder does not exist"),
-    "no file": ("s3", ["nothing"], None, DataError, "the data folder is empty"),
-    "no function": ("s3", ["x", "tools:f"], None, DataError, "cannot be imported"),
-    "an unknown kind": ("s3", ["ftp://x/y"], None, ConfigError, "`data` takes an absolute path"),
+    "not there": ("s3", ["x", "y"], None, DataError, "may not look into it; check --data"),
+    "no file": ("s3", ["nothing"], None, DataError, "the data folder is empty; check --data"),
+    "no function": ("s3", ["x", "tools:f"], None, DataError, "--data names cannot be imported"),
+    "no function, a value": ("s3", ["colorsys:ONE_SIXTH"], None, DataError, "what --data names is"),
+    "an unknown kind": ("s3", ["ftp://x/y"], None, ConfigError, "--data takes a folder's path"),
 }
 
 
@@ -840,6 +852,7 @@ def test_data_that_does_not_fit_is_an_error_before_anything_runs(case, capsys):
     with pytest.raises(kind) as raised:
         run_script(path, data, nodes=nodes)
     assert message in raised.value.message
+    assert "config" not in raised.value.message
     assert "at analysis.py:19 in <module>" in raised.value.__notes__
     if kind is DataError:
         place = data[-1] if ":" in data[-1] else Path(data[-1]).absolute()

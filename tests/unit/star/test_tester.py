@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from flame_flwr.errors import ModelError, NotConvergedError, ResultError
+from flame_flwr.errors import ConfigError, ModelError, NotConvergedError, ResultError, StoreError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -54,6 +54,140 @@ def test_without_a_file_nothing_is_written(here):
     assert list(here.iterdir()) == []
 
 
+class NeverRuns(Analyzer):
+    def analysis_method(self, data, aggregator_results):
+        raise AssertionError("the analysis was run")
+
+
+@pytest.mark.parametrize("spelling", ["result_filepath", "filename"])
+@pytest.mark.parametrize(
+    ("names", "kind", "message"),
+    [
+        ("out", ModelError, "'out' is a folder: name the file in it, such as 'out/result.txt'"),
+        ("new/", ModelError, "'new/' is a folder: name the file in it, such as 'new/result.txt'"),
+        (["a.txt", "out"], ModelError, "'out' is a folder: name the file in it"),
+        ("pipe", ModelError, "'pipe' is there and is no file: name another one"),
+        ("a-file/r.txt", StoreError, "'a-file/r.txt' cannot be written to (File exists): name a f"),
+        ("a-file/x/r.txt", StoreError, "'a-file/x/r.txt' cannot be written to (File exists): nam"),
+        ("/proc/x/r.txt", StoreError, "'/proc/x/r.txt' cannot be written to ("),
+        (["a.txt", "a-file/b"], StoreError, "'a-file/b' cannot be written to (File exists)"),
+    ],
+)
+def test_a_result_file_that_cannot_be_is_an_error_before_the_run(
+    here, names, kind, message, spelling
+):
+    (here / "out").mkdir()
+    (here / "a-file").write_text("mine")
+    os.mkfifo(here / "pipe")
+    where = {spelling: names, "multiple_results": isinstance(names, list)}
+    with pytest.raises(kind) as caught:
+        StarModelTester([1], NeverRuns, Aggregator, "s3", **where)
+    assert str(caught.value).startswith(f"{spelling} {message}")
+    assert sorted(path.name for path in here.iterdir()) == ["a-file", "out", "pipe"]
+    assert list((here / "out").iterdir()) == []
+
+
+def test_a_full_disk_is_found_before_the_run(here, disk_full_after):
+    with disk_full_after(1000), pytest.raises(StoreError) as caught:
+        StarModelTester([1], NeverRuns, Aggregator, "s3", result_filepath="new/result.txt")
+    assert str(caught.value) == (
+        "result_filepath 'new/result.txt' cannot be written to (File too large): files of this "
+        "size are not allowed here: name another folder"
+    )
+    assert list(here.iterdir()) == []
+
+
+def test_a_single_name_of_many_results_may_be_called_as_a_folder_is(here):
+    (here / "out").mkdir()
+    run([1, 2], multiple_results=True, filename="out")
+    assert sorted(path.name for path in here.iterdir()) == ["out", "out_1", "out_2"]
+
+
+@pytest.fixture
+def temporary(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+class Blocks(Aggregator):
+    """Its run puts a file where the folder of the result is to be made."""
+
+    def aggregation_method(self, analysis_results):
+        if not os.path.exists("out"):
+            open("out", "w").close()
+        return analysis_results
+
+
+def test_a_result_that_cannot_be_written_after_the_run_is_saved_elsewhere(here, temporary):
+    with pytest.raises(StoreError) as caught:
+        StarModelTester([1, 2], Analyzer, Blocks, "s3", filename="out/a.txt")
+    [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
+    assert str(caught.value) == (
+        f"the result could not be written to {here / 'out'} (File exists): name a folder that "
+        f"this user can write to; the result is saved whole in {saved}"
+    )
+    assert pickle.loads(saved.read_bytes()) == [1, 2]
+
+
+def test_all_results_are_saved_where_a_later_file_cannot_be_written(here, temporary):
+    with pytest.raises(StoreError, match="the result is saved whole in"):
+        StarModelTester(
+            [1, 2], Analyzer, Blocks, "s3", multiple_results=True, filename=["a.txt", "out/b.txt"]
+        )
+    [saved] = temporary.glob("*/rescue.pkl")
+    assert pickle.loads(saved.read_bytes()) == [1, 2]
+    assert (here / "a.txt").read_text() == "1"
+
+
+def test_a_result_that_cannot_be_saved_anywhere_is_said_to_be_lost(here, temporary):
+    class Nowhere(Blocks):
+        def aggregation_method(self, analysis_results):
+            temporary.rmdir()
+            return super().aggregation_method(analysis_results)
+
+    with pytest.raises(StoreError, match="the result could not be saved elsewhere either"):
+        StarModelTester([1, 2], Analyzer, Nowhere, "s3", filename="out/a.txt")
+
+
+def test_the_aggregate_of_a_failed_run_is_saved_elsewhere_where_its_folder_cannot_be_made(
+    temporary, caplog
+):
+    class Fails(Blocks):
+        def final_method(self, result, evaluations):
+            raise KeyError("plot")
+
+    with pytest.raises(KeyError, match="plot"):
+        StarModelTester([1, 2], Analyzer, Fails, "s3", filename="out/a.txt")
+    [saved] = temporary.glob("*/rescue.pkl")
+    assert pickle.loads(saved.read_bytes()) == [1, 2]
+    assert f"the last aggregate was saved in {saved}" in caplog.text
+
+
+def test_an_aggregate_that_cannot_be_saved_anywhere_does_not_hide_the_error(temporary, caplog):
+    class Fails(Blocks):
+        def final_method(self, result, evaluations):
+            temporary.rmdir()
+            raise KeyError("plot")
+
+    with pytest.raises(KeyError, match="plot"):
+        StarModelTester([1, 2], Analyzer, Fails, "s3", filename="out/a.txt")
+    assert "the last aggregate could not be saved" in caplog.text
+
+
+def test_a_result_goes_where_it_was_to_go_when_the_run_began(here):
+    (here / "elsewhere").mkdir()
+
+    class Moves(Aggregator):
+        def aggregation_method(self, analysis_results):
+            os.chdir("elsewhere")
+            return 1
+
+    StarModelTester([1], Analyzer, Moves, "s3", filename="out/a.txt")
+    assert (here / "out" / "a.txt").read_text() == "1"
+    assert list((here / "elsewhere").iterdir()) == []
+
+
 def test_many_results_of_mixed_types(here):
     run(
         ["text", np.arange(3), {"a": 1}],
@@ -94,6 +228,22 @@ def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
             [1, 2], Analyzer, Never, "s3", simple_analysis=False, filename="a", max_rounds=5
         )
     assert pickle.loads((here / "rescue.pkl").read_bytes()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (0, "max_rounds must be at least 1, not 0"),
+        (-3, "max_rounds must be at least 1, not -3"),
+        (True, "max_rounds must be int, not bool"),
+        ("5", "max_rounds must be int, not str"),
+        (5.0, "max_rounds must be int, not float"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_named_as_it_is_spelled_here(limit, message):
+    with pytest.raises(ConfigError) as caught:
+        run([1], max_rounds=limit)
+    assert str(caught.value) == message
 
 
 def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():

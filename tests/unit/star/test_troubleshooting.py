@@ -30,6 +30,11 @@ class MyAggregator(StarAggregator):
         return self.num_iterations >= 5
 
 
+class Files(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return len(data)
+
+
 SPLITS = [[1, 2, 3, 4], [5, 6, 7, 8]]
 FILES = [[{"x.csv": b"a\n1\n"}], [{"x.csv": b"a\n2\n"}]]
 BUNDLES = [[{"Patient": {"resourceType": "Bundle", "entry": []}}]]
@@ -85,10 +90,103 @@ FIRST_ROUND = (
         lambda self, data, aggregator_results: len(aggregator_results),
         lambda self, data, aggregator_results: np.asarray(data) - aggregator_results,
         lambda self, data, aggregator_results: self.latest_result * 2,
+        lambda self, data, weights: weights.T @ np.ones(3),
+        lambda self, data, model: pd.Series(data).map(lambda value: value * model["slope"]).sum(),
+        lambda self, data, ä: "ü" and ä["ö"],
     ],
 )
 def test_arithmetic_with_the_aggregate_of_the_first_round(analysis):
     assert notes_of(analysis=analysis) == [FIRST_ROUND, IN_ROUND_1]
+
+
+def unpacks(self, data, aggregator_results):
+    slope, _ = aggregator_results
+    return slope
+
+
+def loops(self, data, aggregator_results):
+    for value in aggregator_results:
+        data.append(value)
+
+
+def over_lines(self, data, aggregator_results):
+    return sum(
+        [
+            data[0]
+            + aggregator_results,
+        ]
+    )  # fmt: skip
+
+
+def hands_on(self, data, aggregator_results):
+    return improved(data, aggregator_results)
+
+
+def improved(data, model):
+    return [value * model["slope"] for value in data]
+
+
+@pytest.mark.parametrize("analysis", [unpacks, loops, over_lines, hands_on])
+def test_the_aggregate_of_the_first_round_in_longer_code(analysis):
+    assert notes_of(analysis=analysis) == [FIRST_ROUND, IN_ROUND_1]
+
+
+def no_model_yet(self, data, aggregator_results):
+    self.model = None
+    return self.model.predict(data) if aggregator_results is None else aggregator_results
+
+
+def no_table(self, data, aggregator_results):
+    table = None
+    table["weights"] = aggregator_results
+
+
+def takes_care(self, data, aggregator_results):
+    if aggregator_results is None:
+        aggregator_results = {"weights": None}
+    return aggregator_results["weights"] * 2
+
+
+def takes_care_elsewhere(self, data, aggregator_results):
+    return careful(data, aggregator_results)
+
+
+def careful(data, model):
+    found = {}.get("weights")
+    return found[0] if model is None else model
+
+
+def empty_cell(self, data, aggregator_results):
+    data = [{"age": None}]
+    return sum(patient["age"] + 1 for patient in data)
+
+
+@pytest.mark.parametrize(
+    "analysis", [no_model_yet, no_table, takes_care, takes_care_elsewhere, empty_cell]
+)
+def test_another_none_in_the_first_round_gets_no_hint(analysis):
+    assert notes_of(analysis=analysis) == [IN_ROUND_1]
+    assert notes_of(FILES, analysis=analysis, data_type="none") == [IN_ROUND_1]
+
+
+def test_another_none_of_the_aggregator_gets_no_hint():
+    def converged(self, result, last):
+        return {}.get("change") < 0.1 if last is None else result - last < 0.1
+
+    def aggregation(self, analysis_results):
+        return sum(analysis_results) / {}.get("patients")
+
+    assert notes_of(converged=converged) == ["in aggregator, round 1"]
+    assert notes_of(aggregation=aggregation) == ["in aggregator, round 1"]
+
+
+def test_the_aggregator_s_latest_result_in_its_aggregation_method():
+    def aggregation(self, analysis_results):
+        return 0.5 * self.latest_result + sum(analysis_results)
+
+    [hint, where] = notes_of(aggregation=aggregation)
+    assert hint.startswith("last_result, and self.latest_result, are None in the first round")
+    assert where == "in aggregator, round 1"
 
 
 def test_the_aggregator_s_last_result_of_the_first_round():
@@ -117,6 +215,33 @@ def test_an_aggregation_method_without_a_return():
     [hint, where] = notes_of(analysis=analysis, aggregation=lambda self, values: None)
     assert hint == "aggregation_method returned None: has it a `return`?"
     assert where == "in node-0, round 2"
+
+
+@pytest.mark.parametrize("last", ["aggregation_method", "final_method"])
+def test_a_simple_analysis_whose_result_is_none_is_warned_of_once(last, caplog):
+    methods = {last: lambda self, *args: None, "has_converged": lambda self, *args: True}
+    forgetful = type("Forgetful", (MyAggregator,), methods)
+    with caplog.at_level("WARNING", logger="flame_flwr"):
+        assert StarModelTester(FILES, Files, forgetful, "s3").result is None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{last} returned None, which is now the result: has it a `return`?"
+    ]
+
+
+def test_an_aggregate_that_is_none_is_not_warned_of_where_the_result_is_not(caplog):
+    class Ends(MyAggregator):
+        def aggregation_method(self, analysis_results):
+            return None
+
+        def has_converged(self, result, last_result):
+            return True
+
+        def final_method(self, result, evaluations):
+            return 0
+
+    with caplog.at_level("WARNING", logger="flame_flwr"):
+        StarModelTester(FILES, Files, Ends, "s3")
+    assert caplog.records == []
 
 
 def test_other_errors_of_the_first_round_get_no_hint():
@@ -266,7 +391,7 @@ def test_no_data_where_the_analyzer_wants_some():
             return data[0]["x.csv"]
         return 1
 
-    [_, hint, _] = notes_of(FILES, analysis=analysis, data_type="none")
+    [hint, _] = notes_of(FILES, analysis=analysis, data_type="none")
     assert hint == "data is None because the model says data_type='none': say 's3' or 'fhir'"
 
 

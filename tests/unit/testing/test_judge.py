@@ -1,13 +1,16 @@
 """What a run in one process alone says of an analysis: no process is made here."""
 
 import importlib
+import re
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from flame_flwr.clients import StarClient
 from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.testing import CHECKS, ConformanceError, Finding
@@ -20,8 +23,10 @@ from flame_flwr.testing.sources import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.watch import At, Watch
 
+MANY = {"simple_analysis": False}
 
-def findings_of(analysis=None, aggregation=None, converged=None, **arguments):
+
+def findings_of(analysis=None, aggregation=None, converged=None, seconds=60, **arguments):
     """Run an analysis of these three methods once, in this process, and judge it."""
 
     class Analyzer(StarAnalyzer):
@@ -36,7 +41,7 @@ def findings_of(analysis=None, aggregation=None, converged=None, **arguments):
             return self.num_iterations >= 1 if converged is None else converged(self)
 
     source = ClassSource(Analyzer, Aggregator, [1, 2], arguments)
-    job = Job(source, [], max_rounds=5, seconds=60, tolerance=1e-6)
+    job = Job(source, [], max_rounds=5, seconds=seconds, tolerance=1e-6)
     subject = source.load(None)
     watch = Watch(lambda at: None, iterative=not subject.simple_analysis)
     watch.wrap(Analyzer, Aggregator)
@@ -122,7 +127,18 @@ FOUND = {
             (
                 "converges",
                 "Aggregator.has_converged",
-                "it did not say True in 1000 rounds",
+                "it did not say True in 1000 rounds; a run fails then",
+                "`or self.num_iterations >= 50`",
+            ),
+        ],
+    ),
+    "has_converged that never says True, with a client": (
+        {"converged": lambda self: False, "simple_analysis": False, "client": StarClient},
+        [
+            (
+                "converges",
+                "Aggregator.has_converged",
+                "it did not say True in 1000 rounds; a run fails then",
                 "`or self.num_iterations >= 50`",
             ),
         ],
@@ -140,6 +156,24 @@ FOUND = {
         [("result", "Aggregator.aggregation_method", "needs a list or tuple", "output_type")],
     ),
 }
+
+
+@pytest.mark.parametrize("client", [None, StarClient])
+def test_a_slow_run_is_given_up_beyond_max_rounds_and_not_hung(client):
+    def slow(self, *args):
+        time.sleep(0.01)
+        return 1
+
+    slowly = {"analysis": slow, "seconds": 0.5, "simple_analysis": False, "client": client}
+    [finding] = findings_of(**slowly, converged=lambda self: False)
+    said = re.fullmatch(r"it did not say True in (\d+) rounds; max_rounds is 5", finding.seen)
+    assert 5 <= int(said[1]) < 1000
+    assert (finding.check, finding.severity) == ("converges", "warning")
+    [finding] = findings_of(converged=lambda self: self.num_iterations >= 6, client=client, **MANY)
+    assert finding.seen == "it said True only after 7 rounds; max_rounds is 5"
+    assert finding.severity == "warning"
+    slowly["seconds"] = 0.1
+    assert findings_of(**slowly, converged=lambda self: self.num_iterations >= 4) == []
 
 
 @pytest.mark.parametrize("case", FOUND)

@@ -1,0 +1,123 @@
+"""The files of a ``StarModelTester``: tried before the run, written or rescued after it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import ModelError, StoreError
+from flame_flwr.files import probe
+from flame_flwr.log import logger
+from flame_flwr.results.delivery import mend
+from flame_flwr.results.final import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
+from flame_flwr.results.run_json import write_run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flame_flwr.results.outputs import Outputs
+    from flame_flwr.results.record import RunRecord
+
+__all__ = ["TesterFiles", "keep_free"]
+
+_WHO = "this user"
+
+
+class TesterFiles:
+    """Where a local test writes: relative to the working directory that it was begun in.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        What is declared, with at least one name.
+    as_result_filepath : bool
+        Whether the names were given as `result_filepath`, and not as `filename`.
+
+    Raises
+    ------
+    ModelError
+        A name is that of a folder, or of something else that is no file.
+    StoreError
+        No file can be written where one is to go.
+    """
+
+    def __init__(self, outputs: Outputs, as_result_filepath: bool) -> None:
+        self._outputs = outputs
+        self._option = "result_filepath" if as_result_filepath else "filename"
+        self._here = Path.cwd()
+        self._folder = self._here / outputs.folder()
+        folders: set[Path] = set()
+        for name in _names(outputs):
+            try:
+                self._check(name)
+                folder = _nearest((self._here / name).parent)
+                if folder not in folders:
+                    probe(folder)
+                    folders.add(folder)
+            except OSError as error:
+                raise StoreError(
+                    f"{self._option} {name!r} cannot be written to ({error.strerror or error}): "
+                    f"{mend(error, _WHO)}"
+                ) from error
+
+    def write(self, record: RunRecord, started: datetime) -> None:
+        """Write the result, with its budget where it is private, and say where it went.
+
+        Raises
+        ------
+        ResultError
+            The result does not fit what was declared; it was saved whole.
+        StoreError
+            It cannot be written; the message says where it is saved.
+        """
+        try:
+            files = write_outputs(self._here, self._outputs, record.result)
+            if record.privacy is not None:
+                about = write_run(self._folder, record, {}, files, run_id=None, started=started)
+                logger.info("the privacy budget is in %s", about)
+        except OSError as error:
+            raise StoreError(
+                f"the result could not be written to {self._folder} ({error.strerror or error}): "
+                f"{mend(error, _WHO)}; {keep_elsewhere(record.result)}"
+            ) from error
+        for path in files:
+            logger.info("Final result written to %s", path)
+
+    def rescue(self, aggregate: Any) -> None:
+        """Save the last aggregate of a run that failed, and say where it is."""
+        try:
+            try:
+                saved = rescue(self._folder, aggregate)
+            except OSError:
+                saved = rescue_elsewhere(aggregate)
+        except OSError as reason:
+            logger.error("the last aggregate could not be saved: %s", reason)
+        else:
+            logger.error("the last aggregate was saved in %s", saved)
+
+    def _check(self, name: str) -> None:
+        path = self._here / name
+        numbered = self._outputs.many and isinstance(self._outputs.names, str)
+        if name.endswith(("/", os.sep)) or (path.is_dir() and not numbered):
+            raise ModelError(
+                f"{self._option} {name!r} is a folder: name the file in it, such as "
+                f"{os.path.join(name, 'result.txt')!r}"
+            )
+        if path.exists() and not path.is_file() and not numbered:
+            raise ModelError(f"{self._option} {name!r} is there and is no file: name another one")
+
+
+def keep_free(outputs: Outputs) -> None:
+    """Refuse a private result a name that its budget needs."""
+    if "run.json" in [Path(name).name for name in _names(outputs)]:
+        raise ModelError("filename 'run.json' is where the privacy budget goes: choose another")
+
+
+def _names(outputs: Outputs) -> tuple[str, ...]:
+    return (outputs.names,) if isinstance(outputs.names, str) else outputs.names or ()
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or of its parents the first one that is there: a trial makes none."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
