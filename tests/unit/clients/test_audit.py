@@ -80,7 +80,8 @@ def test_no_value_is_in_it(node, log):
     assert hello["answer_to"] == "get_properties"
     assert "name: str" in hello["records"]["getpropertiesres.properties"]
     assert "auc: float" in evaluation["records"]["evaluateres.metrics"]
-    assert "1961" not in log.read_text()
+    said = [{**line, "sha256": "", "time": ""} for line in lines(log)]  # digits of any kind
+    assert "1961" not in json.dumps(said)
 
 
 def test_a_failure_is_noted_as_it_leaves(node, log, monkeypatch):
