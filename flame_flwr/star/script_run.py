@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS, RunSettings
-from flame_flwr.errors import ConfigError, FlameError, NotConvergedError, ResultError
+from flame_flwr.errors import (
+    ConfigError,
+    FlameError,
+    NotConvergedError,
+    ResultError,
+    StoreError,
+)
 from flame_flwr.files import probe, write_file
 from flame_flwr.log import logger
-from flame_flwr.results.final import rescue, write_outputs
+from flame_flwr.results.delivery import mend
+from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import history_csv, write_run
 from flame_flwr.star.script_data import as_given, node_locations, open_sources
 
 if TYPE_CHECKING:
+    from flame_flwr.results.outputs import Outputs
     from flame_flwr.star.model import StarModel
 
 __all__ = ["MAX_ROUNDS", "LocalRun", "results_folder", "state_folder"]
@@ -73,6 +81,8 @@ class LocalRun:
         ConfigError, DataError
             The data does not fit or is not there, or the results cannot be written: before
             anything runs.
+        StoreError
+            The results could not be written after all; the message says where they are saved.
         Exception
             What user code raises.
         """
@@ -96,8 +106,7 @@ class LocalRun:
                 client=model.client,
             )
             record.release(model.privacy)
-            files = write_outputs(self.results, model.outputs, record.result)
-            self._write(record, files, started, None)
+            files = self._deliver(record, model.outputs, started)
         except BaseException as error:
             self._add_way(error)
             self._save_what_there_is(record, started, error)
@@ -107,6 +116,17 @@ class LocalRun:
         for file in files:
             logger.info("Final result written to %s", file)
         return tuple(files), record
+
+    def _deliver(self, record: RunRecord, outputs: Outputs, started: datetime) -> list[Path]:
+        try:
+            files = write_outputs(self.results, outputs, record.result)
+            self._write(record, files, started, None)
+        except OSError as error:
+            raise StoreError(
+                f"the results could not be written to {self.results} ({error.strerror or error}): "
+                f"{mend(error, 'this user')}; {keep_elsewhere(record.result)}"
+            ) from error
+        return files
 
     def _add_way(self, error: BaseException) -> None:
         """Name the option of `flame-flwr run` that an error is about."""
@@ -145,8 +165,8 @@ class LocalRun:
         """Save the last aggregate, unless the exact one is private, and say how the run ended."""
         exact = record.privacy is None
         try:
-            if record.history and exact and not isinstance(error, ResultError):
-                saved = rescue(self.results, record.aggregate)
+            if record.history and exact and not isinstance(error, ResultError | StoreError):
+                saved = rescue_somewhere(self.results, record.aggregate)
                 logger.error("the aggregate of round %d is in %s", len(record.history), saved)
             self._write(record, [], started, error)
         except OSError as reason:

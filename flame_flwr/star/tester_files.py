@@ -10,7 +10,7 @@ from flame_flwr.errors import ModelError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import mend
-from flame_flwr.results.final import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
+from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.run_json import write_run
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ class TesterFiles:
     def rescue(self, aggregate: Any) -> None:
         """Save the last aggregate of a run that failed, and say where it is."""
         try:
-            try:
-                saved = rescue(self._folder, aggregate)
-            except OSError:
-                saved = rescue_elsewhere(aggregate)
+            saved = rescue_somewhere(self._folder, aggregate)
         except OSError as reason:
             logger.error("the last aggregate could not be saved: %s", reason)
         else:

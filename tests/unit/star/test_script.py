@@ -598,6 +598,37 @@ def test_results_that_cannot_be_written_are_an_error_before_anything_runs(capsys
     assert "Round 1" not in shown.out
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_result_is_kept_where_the_results_cannot_be_written_after_the_run(
+    fails, tmp_path_factory, monkeypatch, capsys, caplog
+):
+    elsewhere = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    analysis(
+        f"""
+        import os
+
+        class Aggregator(Aggregator):
+            def aggregation_method(self, analysis_results):
+                if os.path.isdir("out"):
+                    os.rmdir("out")
+                    open("out", "w").close()
+                return 17.5
+
+            def final_method(self, result, evaluations):
+                if {fails}:
+                    raise ValueError("no")
+                return result
+
+        StarModel(Analyzer, Aggregator, "none")
+        """
+    )
+    assert command("run", "analysis.py", "--nodes", 2, "--results", "out") == 1
+    [saved] = elsewhere.glob("flame-flwr-rescue-*/rescue.pkl")
+    assert pickle.loads(saved.read_bytes()) == 17.5
+    assert str(saved) in capsys.readouterr().err + caplog.text
+
+
 def test_a_private_run_has_its_budget_in_run_json():
     pytest.importorskip("opendp")
     analysis(
