@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Error, Message
@@ -9,9 +10,8 @@ from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.client import StarClient, shares_tracebacks
-from flame_flwr.engine.failure import Failure
-from flame_flwr.errors import NodeFailedError
-from flame_flwr.flower import RAISED
+from flame_flwr.engine.failure import Failure, Hint
+from flame_flwr.flower import HELLO, RAISED
 from flame_flwr.log import logger, show
 
 if TYPE_CHECKING:
@@ -37,11 +37,8 @@ class _ClientFn:
         try:
             return self.client(self.plan, context).to_client()
         except Exception as error:
-            name = self.client.__name__
-            logger.error("%s cannot be constructed", name, exc_info=error)
-            raise NodeFailedError(
-                f"{name} cannot be constructed ({type(error).__name__}); the node's log says why"
-            ) from None
+            error.add_note(Hint(f"{self.client.__name__} cannot be constructed"))
+            raise
 
 
 class StarClientApp(ClientApp):
@@ -69,21 +66,27 @@ def noted(
     """
     try:
         reply = answer(message, context)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         logger.error("the message could not be answered", exc_info=error)
-        failure = Failure.of(error, share=shares_tracebacks(context))
-        reply = Message(Error(RAISED, str(failure)), reply_to=message)
+        reply = _failed(message, context, error, share=shares_tracebacks(context))
     path = context.node_config.get("audit-log")
-    if not path or not isinstance(path, str):
-        return reply
+    if not isinstance(path, str) or not os.path.isabs(path):
+        return reply  # hello has refused any other path
     try:
         AuditLog(path).note(context, message, reply)
     except Exception as error:
         logger.error("the answer could not be noted, so it does not leave", exc_info=error)
-        name = context.node_config.get("name", context.node_id)
-        failure = Failure.of(error, share=False)
-        reply = Message(Error(RAISED, f"node {name}: {failure}"), reply_to=message)
+        reply = _failed(message, context, error, share=False)
     return reply
+
+
+def _failed(message: Message, context: Context, error: BaseException, *, share: bool) -> Message:
+    reason = str(Failure.of(error, share=share))
+    if message.metadata.message_type == HELLO:  # the server does not know yet who this is
+        reason = f"node {context.node_config.get('name', context.node_id)}: {reason}"
+    return Message(Error(RAISED, reason), reply_to=message)
 
 
 def make_client_app(

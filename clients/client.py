@@ -207,7 +207,8 @@ class StarClient(NumPyClient):
         try:
             return self._name()
         except ConfigError:
-            return str(self.context.node_id)
+            name = self.context.node_config.get("name")
+            return name if isinstance(name, str) and name else str(self.context.node_id)
 
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self.context.node_config)

@@ -21,7 +21,9 @@ __all__ = ["Leftover", "clean", "expire", "leftovers"]
 _DAY = 86400.0
 _OWN = {
     ANALYSES: re.compile(r"[0-9a-f]{32}/[^/]+/(run\.json|after-[0-9]{8}\.state|\.part-[^/]+)"),
-    LOCAL_STORAGE: re.compile(r"[^/]+/[^/]+/([^/]+\.value|\.part-[^/]+)"),
+    LOCAL_STORAGE: re.compile(
+        r"[^/]+/[^/]+/([0-9]{20}_[0-9a-f-]{36}_[a-z0-9-]*(_[0-9a-f]{32}-[0-9]+)?\.value|\.part-[^/]+)"
+    ),
 }
 """What files of the framework's own are called below each folder."""
 
@@ -150,6 +152,5 @@ def _leftover(path: Path, kind: str) -> Leftover | None:
                 newest, size = max(newest, about.st_mtime), size + about.st_size
     except FileNotFoundError:
         return None  # another SuperNode with this folder has removed it meanwhile
-    if kind == ANALYSES and not _SESSION.fullmatch(path.name):
-        return None
-    return Leftover(path, (time.time() - newest) / _DAY, size)
+    own = _SESSION.fullmatch(path.name) if kind == ANALYSES else size
+    return None if not own else Leftover(path, (time.time() - newest) / _DAY, size)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Comeback"]
 
 _LOOK_EVERY = 1.0
+_ASK_AGAIN = 15.0
+"""Seconds until a node that is back is asked again, when it said that it cannot take part."""
+
 _MOST_TIMES = 5
 """How often a node is asked in one exchange: code that kills its process would do it again."""
 
@@ -67,6 +70,8 @@ class Comeback:
         self._strangers = set(self._since) - set(addresses.values())
         self._known = set(self._since) | set(addresses.values())
         self._asked: dict[str, Message] = {}
+        self._unable: dict[int, float] = {}
+        self._found: dict[str, int] = {}
         self._lost: set[str] = set()
         self._times: dict[str, int] = {}
         self._looked = time.monotonic()
@@ -95,6 +100,7 @@ class Comeback:
             self._known -= self._strangers
             self._strangers = set()
         self._find(set(online) - self._known)
+        self._adopt(online)
         again = []
         for name in self._messages:
             address = self._addresses[name]
@@ -126,10 +132,26 @@ class Comeback:
 
     def _find(self, addresses: set[int]) -> None:
         """Say hello to nodes not asked before, and hear: one of them may be one that was gone."""
+        addresses |= {address for address, when in self._unable.items() if when < self._looked}
         self._known |= addresses
+        for address in addresses:
+            self._unable.pop(address, None)
         self._asked |= ask(self._grid, sorted(addresses), self._session)
         for reply in self._grid.pull_messages(list(self._asked)) if self._asked else ():
             greeting = heard(self._asked.pop(reply.metadata.reply_to_message_id), reply)
-            if greeting and greeting.failure is None and greeting.name in self._messages:
-                self._addresses[greeting.name] = greeting.address
-                self._lost.add(greeting.name)
+            if greeting is None or greeting.name not in self._messages:
+                continue
+            if greeting.failure is None:
+                self._found[greeting.name] = greeting.address
+            else:
+                self._unable[greeting.address] = self._looked + _ASK_AGAIN
+                text = "%s: node %s is back and cannot take part yet: %s"
+                logger.warning(text, self._what, greeting.name, greeting.failure)
+
+    def _adopt(self, online: Container[int]) -> None:
+        """Take new addresses for nodes that are gone; another node of that name stays out."""
+        for name, address in list(self._found.items()):
+            if name in self._lost or self._addresses[name] not in online:
+                del self._found[name]
+                self._addresses[name] = address
+                self._lost.add(name)

@@ -85,6 +85,7 @@ def pull(
     names: dict[str, str] | None = None,
     comeback: Comeback | None = None,
     gone: Iterable[Message] = (),
+    missing: Callable[[], Sequence[str]] = list,
 ) -> Iterator[Message]:
     """Yield one reply for every node that a message was sent to.
 
@@ -107,6 +108,8 @@ def pull(
         Finds the nodes that were gone and are back: they are asked again.
     gone : iterable of Message
         What could not be sent; with `comeback`, their nodes are waited for.
+    missing : callable
+        Gives the names for the log where `names` has none yet.
 
     Yields
     ------
@@ -141,7 +144,7 @@ def pull(
         left = report.left()
         if not unanswered or left <= 0:
             break
-        report.say(unanswered)
+        report.say(missing() or unanswered)
         if fresh:
             backoff.reset()
         backoff.sleep(left)

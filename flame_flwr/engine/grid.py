@@ -13,7 +13,7 @@ from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
-from flame_flwr.flower import runtime
+from flame_flwr.flower import RAISED, runtime
 from flame_flwr.payload import encode, from_record, to_record
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class GridLink:
         # Flower answers itself for a node that is gone: only the message asked tells which.
         node = self._asked.get(message.metadata.reply_to_message_id, "an unknown node")
         if message.has_error():
-            kind = "timeout" if message.error.code == NO_ANSWER else "crash"
+            kind = {NO_ANSWER: "timeout", RAISED: "exception"}.get(message.error.code, "crash")
             return Reply(node, failure=Failure.of_flower(kind, str(message.error.reason)))
         metrics = dict(message.content.config_records.get(record, {}))
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name

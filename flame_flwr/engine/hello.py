@@ -95,10 +95,20 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
     backoff = Backoff(0.02, 1.0)
     while True:
         left = started + limit - time.monotonic()
-        new = [address for address in grid.get_node_ids() if address not in greeted]
+        online = list(grid.get_node_ids())
+        for address in greeted.keys() - set(online):
+            logger.info("hello: node %s has gone again", greeted.pop(address).name)
+        new = [address for address in online if address not in greeted]
         if new:
-            sent, what = ask(grid, new, session), _hello_of(greeted, settings)
-            for reply in pull(grid, sent, timeout=max(left, 1.0), largest=lambda: 1, what=what):
+            sent = ask(grid, new, session)
+            for reply in pull(
+                grid,
+                sent,
+                timeout=max(left, 1.0),
+                largest=lambda: 1,
+                what="hello",
+                missing=lambda: _expected(greeted.values(), settings),
+            ):
                 greeting = heard(sent[reply.metadata.reply_to_message_id], reply)
                 if greeting is not None:
                     greeted[greeting.address] = greeting
@@ -224,7 +234,7 @@ def check_states(
     if lines:
         text = "\n".join(lines)
         raise NodeFailedError(
-            f"the analysis cannot go on, {len(lines)} nodes have lost their part of it:\n{text}\n"
+            f"the analysis cannot go on: {_counted(len(lines))} lost their part of it:\n{text}\n"
             "Start it anew, without resume and with another `checkpoint`"
         )
     if forgetful:
@@ -235,12 +245,15 @@ def check_states(
         )
 
 
-def _hello_of(greeted: Mapping[int, Greeting], settings: RunSettings) -> str:
-    """Say whose hello is waited for; addresses mean nothing to anyone."""
-    if not isinstance(settings.nodes, tuple):
-        return "hello"
-    here = {greeting.name for greeting in greeted.values()}
-    return f"hello of {shortened([name for name in settings.nodes if name not in here])}"
+def _expected(greeted: Iterable[Greeting], settings: RunSettings) -> list[str]:
+    """Return the names that are still missing, where the run config has names."""
+    here = {greeting.name for greeting in greeted}
+    nodes = settings.nodes if isinstance(settings.nodes, tuple) else ()
+    return [name for name in nodes if name not in here]
+
+
+def _counted(number: int) -> str:
+    return f"{number} node" if number == 1 else f"{number} nodes"
 
 
 def _why_lost(greeting: Greeting, round_before: int) -> str:
@@ -291,8 +304,7 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     if failed and not simulated and settings.on_failure != "skip":
         return ""
     if isinstance(nodes, tuple):
-        here = {greeting.name for greeting in greeted}
-        missing = [name for name in nodes if name not in here]
+        missing = _expected(greeted, settings)
         if not missing:
             return ""
         return f"{len(missing)} of {len(nodes)} nodes: missing {', '.join(missing)}"
@@ -316,14 +328,17 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
     twice = [name for name, count in Counter(g.name for g in chosen).items() if count > 1]
     if twice:
         raise ConfigError(
-            f"two nodes have the name {twice[0]!r}: give each its own `name` in its node config"
+            f"two nodes have the name {twice[0]!r}: give each its own `name` in its node config; "
+            "if one was just killed and started again, try again in a minute"
         )
     failed = [greeting for greeting in chosen if greeting.failure]
     if failed:
         lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
         left = len(chosen) - len(failed)
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
-            raise NodeFailedError(f"before round 1, {len(failed)} nodes cannot take part:\n{lines}")
+            raise NodeFailedError(
+                f"before round 1, {_counted(len(failed))} cannot take part:\n{lines}"
+            )
         logger.warning("going on without:\n%s", lines)
     return chosen
 
@@ -332,9 +347,9 @@ def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeti
     """Return those asked for; one that failed before it had a name may be a missing one."""
     if not isinstance(nodes, tuple):
         return list(greeted)
-    missing = set(nodes) - {greeting.name for greeting in greeted}
+    complete = {greeting.name for greeting in greeted} >= set(nodes)
 
     def unnamed(greeting: Greeting) -> bool:
         return greeting.failure is not None and greeting.name == str(greeting.address)
 
-    return [g for g in greeted if g.name in nodes or (missing and unnamed(g))]
+    return [g for g in greeted if g.name in nodes or (not complete and unnamed(g))]

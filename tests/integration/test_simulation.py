@@ -221,7 +221,7 @@ def test_a_hospital_folder_that_is_missing_or_empty_stops_the_run_before_round_1
     done = run_app("", data=f"{tmp_path}/hospital-{{partition-id}}")
     assert not done.succeeded
     reason = "does not exist" if folder == "missing" else "is empty"
-    assert "before round 1, 1 nodes cannot take part" in done.details
+    assert "before round 1, 1 node cannot take part" in done.details
     assert f"node-2: DataError: data source 1: the data folder {reason}" in done.details
     assert str(tmp_path / "hospital-2") in done.details  # a simulation may show it
     assert done.run["rounds"] == 0

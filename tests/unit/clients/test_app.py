@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -92,9 +93,12 @@ def test_a_client_class_and_mods_stay_with_the_app(context):
     assert content["fitres.metrics"]["by-mod"] == 2
 
 
-def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(context, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(
+    context, tmp_path, monkeypatch, kind
+):
     def fails(message, context, call_next):
-        raise ValueError("Maria Muster")
+        raise kind("Maria Muster")
 
     monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
     log = tmp_path / "audit.jsonl"
@@ -104,9 +108,37 @@ def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(context, tmp
         set_message_id(message, "message-1")
         reply = app(message, context({"audit-log": str(log)}))
     assert reply.has_error()
-    assert reply.error.reason.startswith("ValueError at test_app.py:")
+    assert reply.error.reason.startswith(f"{kind.__name__} at test_app.py:")
     assert "Maria" not in reply.error.reason
     assert reply.error.reason in log.read_text()
+
+
+class Unmade(StarClient):
+    def __init__(self, plan, context):
+        super().__init__(plan, context)
+        raise FileNotFoundError("/data/Maria Muster")
+
+
+def test_a_client_that_cannot_be_made_is_named_with_its_place(context, monkeypatch):
+    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    app = make_client_app(NodePlan(Sums), Unmade)
+    with in_process(1, 0):
+        message = Message(RecordDict({}), 7, "get_properties")
+        set_message_id(message, "message-1")
+        reply = app(message, context({"name": "b"}))
+    place = r"test_app\.py:[0-9]+ in __init__"
+    said = rf"node b: FileNotFoundError at {place}: Unmade cannot be constructed"
+    assert re.fullmatch(said, reply.error.reason)
+
+
+def test_a_relative_log_is_not_written(context, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = make_client_app(NodePlan(Sums))
+    with in_process(1, 0):
+        message = Message(RecordDict({}), 7, "get_properties")
+        set_message_id(message, "message-1")
+        app(message, context({"audit-log": "audit.jsonl"}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_that_cannot_be_written_stops_the_answer_and_its_path_stays(context, tmp_path):

@@ -96,6 +96,7 @@ def test_the_days_are_a_number(state_dir):
         f"analyses/{OLD}/a/deeper/after-00000001.state",
         "analyses/notes.txt",
         "local-storage/photos/a/1.jpg",
+        "local-storage/project/a/mine.value",
     ],
 )
 def test_what_the_framework_has_not_made_is_left_alone(state_dir, stray, caplog):

@@ -21,8 +21,8 @@ class Analyzer(StarAnalyzer):
 class Hospitals(LocalGrid):
     """Nodes by name; the test says which are online, and since when."""
 
-    def __init__(self, *names):
-        plan = NodePlan(Analyzer, data_type="none")
+    def __init__(self, *names, data_type="none"):
+        plan = NodePlan(Analyzer, data_type=data_type)
         super().__init__(plan, [None] * len(names))
         for address, name in enumerate(names, start=1):
             self._contexts[address].node_config = {"name": name}
@@ -98,6 +98,42 @@ def test_one_that_was_back_before_the_round_began_is_found_when_its_old_address_
         assert minder.takes("b", Message(Error(OFFLINE, "gone"), reply_to=train(2)))
         assert asked_again(minder, "a", "b") == [("b", 3)]
         assert asked_again(minder, "a", "b") == []
+
+
+def test_another_node_of_the_same_name_does_not_take_a_place(at_once):
+    with Hospitals("a", "b", "a") as grid:
+        grid.online = {1: "10:00", 2: "10:00"}
+        addresses = {"a": 1, "b": 2}
+        minder = minds(grid, addresses)
+        grid.online[3] = "10:05"  # a config that was copied
+        for _ in range(3):
+            assert asked_again(minder, "a", "b") == []
+        assert addresses == {"a": 1, "b": 2}
+
+
+def test_a_killed_node_is_asked_under_its_new_address_when_the_old_one_is_given_up(at_once):
+    with Hospitals("a", "a") as grid:
+        grid.online = {1: "10:00"}
+        minder = minds(grid, {"a": 1})
+        grid.online[2] = "10:05"
+        assert asked_again(minder, "a") == []
+        assert minder.takes("a", Message(Error(OFFLINE, "gone"), reply_to=train(1)))
+        assert asked_again(minder, "a") == [("a", 2)]
+
+
+def test_a_node_whose_data_is_not_yet_there_is_asked_again(at_once, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(comeback, "_ASK_AGAIN", 0.0)
+    data = tmp_path / "mounted"
+    with Hospitals("a", "a", data_type="s3") as grid:
+        grid._contexts[2].node_config["data"] = str(data)
+        grid.online = {1: "10:00"}
+        minder = minds(grid, {"a": 1})
+        grid.online = {2: "10:05"}
+        assert asked_again(minder, "a") == []
+        assert "node a is back and cannot take part yet: DataError" in caplog.text
+        data.mkdir()
+        (data / "x").touch()
+        assert asked_again(minder, "a") == [("a", 2)]
 
 
 def test_a_node_that_kills_its_process_each_time_is_not_asked_for_ever(at_once):

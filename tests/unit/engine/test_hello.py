@@ -129,7 +129,8 @@ def test_a_name_that_two_nodes_have_is_refused_with_the_mend():
     with pytest.raises(ConfigError) as raised:
         hello(Hospitals(named("a", "b", "a")), nodes=3)
     assert str(raised.value) == (
-        "two nodes have the name 'a': give each its own `name` in its node config"
+        "two nodes have the name 'a': give each its own `name` in its node config; "
+        "if one was just killed and started again, try again in a minute"
     )
 
 
@@ -190,6 +191,26 @@ def test_a_node_that_went_and_came_back_under_another_address_counts_once(nodes)
     ]
 
 
+class Restarting(Hospitals):
+    """The first SuperNode is ended after its hello, and comes back as the last."""
+
+    def get_node_ids(self):
+        first = 1 if self.polls else 0
+        return super().get_node_ids()[first:]
+
+
+@pytest.mark.parametrize("nodes", [3, "a,b,c"])
+def test_a_node_that_was_started_again_while_others_are_waited_for_counts_once(nodes):
+    grid = Restarting(named("a", "b", "c", "a"), at_once=1)
+    greetings = hello(grid, nodes=nodes)
+    assert [(greeting.name, greeting.address) for greeting in greetings] == [
+        ("a", 4),
+        ("b", 2),
+        ("c", 3),
+    ]
+    assert grid.greeted[0] == 1
+
+
 def test_a_node_that_went_is_not_asked_for_again():
     with pytest.raises(NodesMissingError, match=r"1 of 3 nodes \(there: b, c\)"):
         hello(Leaving(named("a", "b", "c")), nodes=3, node_timeout=0.2)
@@ -245,7 +266,7 @@ def test_a_node_of_another_wire_version_is_refused_with_both_versions():
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals(named("a", "old"), Older), nodes=2)
     text = str(raised.value)
-    assert "before round 1, 1 nodes cannot take part" in text
+    assert "before round 1, 1 node cannot take part" in text
     assert "old: versions differ: it runs flame-flwr 9.9 (wire 99)" in text
     assert f"the server runs {__version__} (wire {WIRE_VERSION})" in text
     assert "the server must be upgraded to 9.9" in text
@@ -295,7 +316,7 @@ def test_with_skip_the_others_go_on():
 
 def test_with_skip_too_few_others_are_an_error():
     grid = Hospitals([*named("a"), bad("c"), *named("b")])
-    with pytest.raises(NodeFailedError, match="1 nodes cannot take part"):
+    with pytest.raises(NodeFailedError, match="1 node cannot take part"):
         hello(grid, nodes=3, on_failure="skip", min_nodes=3)
 
 
@@ -371,7 +392,7 @@ def test_a_node_without_the_analyzer_that_goes_on_is_named_with_the_reason():
     with pytest.raises(NodeFailedError) as raised:
         check_states(greetings, {"a": 4, "b": 5, "c": 5, "d": 5}, resumable=True)
     text = str(raised.value)
-    assert "3 nodes have lost their part" in text
+    assert "3 nodes lost their part of it" in text
     assert (
         "b: no analyzer of round 5; it has that of round 6 and 7: the checkpoint is older" in text
     )
