@@ -319,6 +319,10 @@ class _CheckedClient(Client):
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            if isinstance(error, FileNotFoundError) and runtime() != "process":
+                from flame_flwr.engine.hints import hint_relative
+
+                hint_relative(error)
             logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)
             return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
 

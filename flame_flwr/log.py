@@ -63,8 +63,8 @@ def shown() -> Iterator[None]:
     Somebody has asked for it. Where a handler prints it already, nothing is printed twice.
     """
     before, handler = logger.level, None
-    if not logger.isEnabledFor(logging.INFO):
-        logger.setLevel(logging.INFO)
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.DEBUG)
     if not any(map(_prints, _handlers())):
         handler = _new_handler()
         logger.addHandler(handler)

@@ -9,6 +9,7 @@ from flwr.serverapp import ServerApp
 
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.checkpoint import Checkpoint
+from flame_flwr.engine.hints import hint_relative
 from flame_flwr.engine.workdir import clear_scratch, working_in
 from flame_flwr.errors import ConfigError, StoppedError
 from flame_flwr.flower import is_stop, on_exit
@@ -80,6 +81,7 @@ def make_server_app(
             if checkpoint is not None:
                 checkpoint.clear()
         except BaseException as error:
+            hint_relative(error)
             fail(_stopped() if is_stop(error) else error)
             raise
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import os
 import re
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import Node
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["hint_aggregator", "hint_analyzer", "is_file_dicts"]
+__all__ = ["hint_aggregator", "hint_analyzer", "hint_relative", "is_file_dicts"]
 
 _OF_NONE = (TypeError, AttributeError)
 _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
@@ -41,6 +42,10 @@ _NO_AGGREGATE = (
 _NO_LAST_RESULT = (
     "last_result, and self.latest_result, are None in the first round, when there is no aggregate "
     "before: begin with `if last_result is None: return False`"
+)
+_RELATIVE = (
+    "it opens a relative path, and under Flower code runs in a folder of its own, where that is "
+    "not: data comes through `data`, and constants belong into a module beside the code"
 )
 _NO_RETURN = "aggregation_method returned None: has it a `return`?"
 
@@ -103,6 +108,13 @@ def hint_aggregator(
         error.add_note(Hint(_NO_RETURN))
     elif aggregator.latest_result is None and _uses_none(error, method, 2, _LATEST):
         error.add_note(Hint(_NO_RETURN if aggregator.num_iterations else _NO_LAST_RESULT))
+
+
+def hint_relative(error: BaseException) -> None:
+    """Add to an exception under Flower what a relative path is relative to; the path stays."""
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    if isinstance(name, str) and not os.path.isabs(name):
+        error.add_note(Hint(_RELATIVE))
 
 
 def is_file_dicts(data: Any) -> bool:

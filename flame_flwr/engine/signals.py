@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import NoReturn
 
 __all__ = ["end_in_order"]
 
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
 
 def end_in_order() -> None:
-    """Make SIGTERM and SIGHUP raise ``KeyboardInterrupt``, so that what was started is ended."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+    """Make SIGTERM and SIGHUP raise ``KeyboardInterrupt``, so that what was started is ended.
+
+    In this process only: what user code forks, such as a pool's workers, ends as usual.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    os.register_at_fork(after_in_child=_as_usual)
+
+
+def _as_usual() -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

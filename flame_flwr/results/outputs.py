@@ -120,9 +120,10 @@ class Outputs:
         types = (self.types,) * count if isinstance(self.types, str) else self.types
         names = self.names if isinstance(self.names, tuple) else self._numbered(count)
         if not count == len(types) == len(names):
+            files = f" and filename {len(names)}" if self.names is not None else ""
             raise ResultError(
-                f"the result has {count} elements, output_type {len(types)} and filename "
-                f"{len(names)}: they must be as many, in the same order"
+                f"the result has {count} elements, output_type {len(types)}{files}: they must be "
+                "as many, in the same order"
             )
         return [
             (name, _content(value, kind, name))

@@ -38,6 +38,9 @@ __all__ = [
 _ENTERED = threading.RLock()
 """Held while a script's world is entered: ``sys.modules`` is one for all threads."""
 
+_SPAWNED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spawned")
+"""Where processes that the script starts find ``flame``."""
+
 _FROZEN_IMPORT = "<frozen importlib._bootstrap>"
 
 
@@ -178,13 +181,15 @@ class ScriptWorld:
             if _top(name) in hidden:
                 del sys.modules[name]
         sys.modules.update(self._modules)
-        sys.path = [*self.roots, *sys.path]
+        ahead = [_SPAWNED, *self.roots] if "flame" in self._beside else [*self.roots, _SPAWNED]
+        sys.path = [*ahead, *sys.path]
         sys.argv = [str(self.path)]
         importlib.invalidate_caches()
 
     def _leave(self, around: set[str], path: list[str]) -> None:
         """Take along what the script imported from its roots and added to ``sys.path``."""
-        self.roots += [entry for entry in sys.path if entry not in (*path, *self.roots)]
+        known = (*path, *self.roots, _SPAWNED)
+        self.roots += [entry for entry in sys.path if entry not in known]
         roots = {os.path.realpath(root) for root in self.roots}
         mine = self._tops()
         for name in set(sys.modules) - around:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptData"]
 
-_TAG = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_TAG = re.compile(r"[a-z0-9-]{1,32}")
 
 
 class KeptData:
@@ -155,7 +155,7 @@ def _check_location(call: str, location: str) -> None:
 def _checked_tag(tag: Any) -> str:
     if not isinstance(tag, str) or not _TAG.fullmatch(tag):
         raise ModelError(
-            "a tag is 1 to 32 lowercase letters, digits and hyphens, with no hyphen at either end",
+            "a tag is 1 to 32 lowercase letters, digits and hyphens",
             detail=repr(tag),
         )
     return tag

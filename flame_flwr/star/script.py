@@ -8,6 +8,7 @@ for native code, whose models have apps of their own.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from flame_flwr.log import logger, show
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
 from flame_flwr.star.heard import Heard, execute, two_models
+from flame_flwr.star.script_data import as_given
 from flame_flwr.star.script_run import MAX_ROUNDS, LocalRun, results_folder, state_folder
 
 if TYPE_CHECKING:
@@ -133,13 +135,13 @@ def run_script(
     """
     path = script_path(script)
     check_max_rounds(max_rounds)
-    locations = [data] if isinstance(data, str) else list(data)
+    locations = as_given(data)
     target = results_folder(results)
     wanted = LocalRun(path, locations, nodes, target, state_folder(state, target), max_rounds)
     runner = _Runner(
         path.name, wanted, results_given=results is not None, state_given=state is not None
     )
-    show()
+    show(logging.DEBUG)
     world = ScriptWorld(path)
     with working_in(os.curdir), world.entered(), listening(runner):
         try:

@@ -76,13 +76,13 @@ def simulate_script(
     if importlib.util.find_spec("ray") is None:
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()
+    given = as_given(data)
     loaded = _load_elsewhere(path)
-    given = [data] if isinstance(data, str) else list(data)
     locations = node_locations(loaded.model.plan.data_type, given, nodes)
     with loaded.world.entered():
         open_sources(locations)
     target = results_folder(results)
-    asked = {"script": str(path), "data": as_given(given), "nodes": len(locations)}
+    asked = {"script": str(path), "data": given, "nodes": len(locations)}
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
             "data": _template(locations, Path(own, "nodes")),

@@ -87,9 +87,17 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
     return sources
 
 
-def as_given(data: Sequence[str]) -> list[str]:
-    """Return what the nodes read as the user named it, with absolute paths, for ``run.json``."""
-    return [_absolute(location) for location in data if location.strip(" ;")]
+def as_given(data: str | Sequence[str]) -> list[str]:
+    """Return what the nodes read as the user named it, with absolute paths.
+
+    Before any user code runs: a script may leave the working directory.
+
+    Raises
+    ------
+    ConfigError
+        A location is empty.
+    """
+    return [_absolute(location) for location in ([data] if isinstance(data, str) else data)]
 
 
 def is_function(part: str) -> bool:

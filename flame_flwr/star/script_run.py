@@ -22,7 +22,7 @@ from flame_flwr.results.delivery import mend
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import history_csv, write_run
-from flame_flwr.star.script_data import as_given, node_locations, open_sources
+from flame_flwr.star.script_data import node_locations, open_sources
 
 if TYPE_CHECKING:
     from flame_flwr.results.outputs import Outputs
@@ -55,7 +55,7 @@ class LocalRun:
     script : Path
         The script, for ``run.json``.
     data : list of str
-        What each node reads, as :func:`flame_flwr.star.script.run_script` takes it.
+        What each node reads, as :func:`flame_flwr.star.script_data.as_given` returns it.
     nodes : int or None
         How many nodes.
     results, state : Path
@@ -151,7 +151,7 @@ class LocalRun:
         write_file(self.results / "history.csv", history_csv(record))
         asked: dict[str, Any] = {
             "script": str(self.script),
-            "data": as_given(self.data),
+            "data": self.data,
             "nodes": len(record.nodes),
             "results": str(self.results),
             "state-dir": str(self.state),

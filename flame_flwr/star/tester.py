@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import ModelError, ResultError
 from flame_flwr.log import logger, show, shown, silent
+from flame_flwr.results.final import keep_elsewhere
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import declaring, tester_may_run
@@ -19,7 +22,6 @@ from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from flame_flwr.clients import StarClient
     from flame_flwr.results.record import RoundRecord
@@ -145,7 +147,7 @@ analyzer_kwargs, aggregator_kwargs
         asked = quiet is False
         if quiet is None:
             quiet = "PYTEST_CURRENT_TEST" in os.environ
-        show()
+        show(logging.DEBUG)
         with silent() if quiet else shown() if asked else nullcontext():
             _warn_of_shapes(splits)
             record, started = RunRecord(), datetime.now(UTC)
@@ -170,8 +172,19 @@ analyzer_kwargs, aggregator_kwargs
                 files.write(record, started)
 
     def _print(self, outputs: Outputs) -> None:
-        """Say what the result is, after a look that it fits."""
-        outputs.render(self.result)
+        """Say what the result is, after a look that it fits.
+
+        Raises
+        ------
+        ResultError
+            It does not; the message says where it is saved.
+        """
+        try:
+            outputs.render(self.result)
+        except ResultError as error:
+            raise ResultError(
+                f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
+            ) from error
         if outputs.many:
             for i, value in enumerate(self.result, start=1):
                 logger.info("Final result_%d: %s", i, _shown(value))
@@ -188,7 +201,15 @@ def _shown(value: Any, most: int = 5000) -> str:
 def _one_spelling(result_filepath: Any, filename: Any) -> Any:
     if result_filepath is not None and filename is not None:
         raise ModelError("result_filepath and filename are one thing: give one of them")
-    return filename if result_filepath is None else result_filepath
+    paths = filename if result_filepath is None else result_filepath
+    if isinstance(paths, list | tuple):
+        return [_at_home(path) for path in paths]
+    return _at_home(paths)
+
+
+def _at_home(path: Any) -> Any:
+    """Let ``~`` stand for the home folder, as it does at a terminal."""
+    return os.path.expanduser(path) if isinstance(path, str | Path) else path
 
 
 def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:

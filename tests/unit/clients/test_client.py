@@ -537,6 +537,18 @@ def test_a_subclasss_own_error_is_kept_too(deployed):
     assert failure.text == ""
 
 
+@pytest.mark.parametrize("path", ["Maria Muster.json", "/nowhere/Maria Muster.json"])
+def test_a_relative_path_is_explained_and_stays_on_the_node(deployed, path):
+    def reads(self, data, result):
+        return open(path)
+
+    with LocalGrid(plan(leaking(reads), "none"), [None]) as grid:
+        failure = train(grid, 1)
+    assert failure.type == "FileNotFoundError"
+    assert "Maria" not in str(failure)
+    assert ("it opens a relative path, and under Flower" in failure.text) is (path[0] != "/")
+
+
 @pytest.mark.parametrize("code", [0, None, "bye", 3])
 def test_sys_exit_is_a_failure_and_not_the_end_of_the_node(code):
     def exits(self, data, result):

@@ -96,7 +96,7 @@ def test_tags_that_may_be(flame, tag):
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "A", "a_b", "a b", "a.b", "ä", "x" * 33, "-a", "a-", "a\n", "../a", 3, ["a"]]
+    "tag", ["", "A", "a_b", "a b", "a.b", "ä", "x" * 33, "a\n", "../a", 3, ["a"]]
 )
 def test_tags_that_may_not_be_are_an_error_that_says_the_rule(flame, tag):
     for call in (

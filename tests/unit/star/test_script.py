@@ -598,6 +598,74 @@ def test_results_that_cannot_be_written_are_an_error_before_anything_runs(capsys
     assert "Round 1" not in shown.out
 
 
+def test_data_is_relative_to_where_the_command_is_given():
+    """Also where the script goes to its own folder first, as many do, or anywhere later."""
+    hospitals()
+    analysis(
+        """
+        import os
+
+        os.chdir(os.path.dirname(os.path.abspath(__file__)))
+
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                os.chdir("/")
+                return super().analysis_method(data, aggregator_results)
+
+        StarModel(Analyzer, Aggregator, "s3")
+        """,
+        name="scripts/analysis.py",
+    )
+    here = os.getcwd()
+    assert (
+        command("run", "scripts/analysis.py", "--data", "hospital-0", "--data", "hospital-1") == 0
+    )
+    about = json.loads(Path("results/run.json").read_text())
+    assert about["parameters"]["data"] == [f"{here}/hospital-0", f"{here}/hospital-1"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_script_may_have_a_pool_of_processes(method, tmp_path):
+    """In a process of its own: the command's signal handlers are for its own process only."""
+    (tmp_path / "pool.py").write_text(
+        textwrap.dedent(
+            f"""
+            import multiprocessing
+            from flame.star import StarAggregator, StarAnalyzer, StarModel
+
+            def double(x):
+                return 2 * x
+
+            class Analyzer(StarAnalyzer):
+                def analysis_method(self, data, aggregator_results):
+                    with multiprocessing.get_context({method!r}).Pool(2) as pool:
+                        return sum(pool.map(double, [1, 2]))
+
+            class Aggregator(StarAggregator):
+                def aggregation_method(self, analysis_results):
+                    return sum(analysis_results)
+
+                def has_converged(self, result, last_result):
+                    return True
+
+            if __name__ == "__main__":
+                StarModel(Analyzer, Aggregator, "none")
+            """
+        )
+    )
+    program = [sys.executable, "-c", "from flame_flwr.cli import main; main()"]
+    ran = subprocess.run(
+        [*program, "run", "pool.py", "--nodes", "2", "--results", "out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "out" / "result").read_text() == "12"
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_result_is_kept_where_the_results_cannot_be_written_after_the_run(
     fails, tmp_path_factory, monkeypatch, capsys, caplog
@@ -858,6 +926,11 @@ def test_the_handle_reads_the_nodes_source_and_not_only_what_the_query_names():
     ]
 
 
+def test_empty_data_is_an_error_before_the_script_begins():
+    with pytest.raises(ConfigError, match="--data is empty"):
+        run_script(script("raise AssertionError"), [" ; "])
+
+
 WRONG_DATA = {
     "none at all": ("s3", [], None, ConfigError, "StarModel(...) needs data: --data FOLDER once"),
     "no number of nodes": ("none", [], None, ConfigError, "say how many nodes with --nodes N"),
@@ -865,7 +938,6 @@ WRONG_DATA = {
     "a pattern alone": ("s3", ["x-{partition-id}"], None, ConfigError, "say how many nodes"),
     "no pattern": ("s3", ["x"], 3, ConfigError, "--nodes 3 and 1 --data do not fit"),
     "too few": ("s3", ["x", "x"], 3, ConfigError, "--nodes 3 and 2 --data do not fit"),
-    "empty": ("s3", [" ; "], None, ConfigError, "--data is empty"),
     "not there": ("s3", ["x", "y"], None, DataError, "may not look into it; check --data"),
     "no file": ("s3", ["nothing"], None, DataError, "the data folder is empty; check --data"),
     "no function": ("s3", ["x", "tools:f"], None, DataError, "--data names cannot be imported"),

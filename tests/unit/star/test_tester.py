@@ -87,6 +87,42 @@ def test_a_result_file_that_cannot_be_is_an_error_before_the_run(
     assert list((here / "out").iterdir()) == []
 
 
+def test_a_home_folder_is_written_with_its_sign(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    run([1, 2], result_filepath="~/a.txt")
+    assert (here / "home" / "a.txt").exists()
+    assert not (here / "~").exists()
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"output_type": "bytes"}, "bytes"),
+        (
+            {"multiple_results": True, "output_type": ["str"]},
+            "the result has 2 elements, output_type 1: ",
+        ),
+    ],
+)
+def test_a_result_that_does_not_fit_is_saved_also_where_no_file_is_named(
+    here, temporary, declared, message
+):
+    with pytest.raises(ResultError, match=message):
+        StarModelTester([1, 2], Analyzer, Aggregator, "s3", **declared)
+    [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
+    assert pickle.loads(saved.read_bytes()) == [1, 2]
+
+
+def test_lines_for_debugging_are_shown(here, capsys, monkeypatch):
+    class Says(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.flame_log("a detail", log_type="debug")
+            return data
+
+    StarModelTester([1], Says, Aggregator, "s3", quiet=False)
+    assert "DEBUG: [node-0, round 1] a detail" in capsys.readouterr().out
+
+
 def test_a_full_disk_is_found_before_the_run(here, disk_full_after):
     with disk_full_after(1000), pytest.raises(StoreError) as caught:
         StarModelTester([1], NeverRuns, Aggregator, "s3", result_filepath="new/result.txt")
