@@ -15,6 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from flwr.app import MessageType, Metadata
 from flwr.app.message import make_message
 from flwr.client import Client, NumPyClient
 from flwr.common.constant import APP_DIR, ErrorCode
@@ -66,6 +67,7 @@ __all__ = [
     "is_stop",
     "message_like",
     "on_exit",
+    "reply_of",
     "runtime",
     "set_message_id",
 ]
@@ -173,6 +175,12 @@ def app_name() -> str:
 def message_like(message: Message, content: RecordDict) -> Message:
     """Return the same message with another content."""
     return make_message(metadata=message.metadata, content=content)
+
+
+def reply_of(content: RecordDict, node_id: int) -> Message:
+    """Return a reply as a node would send it, for a strategy's ``aggregate_train``."""
+    metadata = Metadata(0, "", node_id, 0, "", "", 0.0, 1.0, MessageType.TRAIN)
+    return make_message(metadata=metadata, content=content)
 
 
 def set_message_id(message: Message, message_id: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation import Remembering
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
@@ -150,6 +151,8 @@ class Rounds:
             self.record.history.append(RoundRecord(number))
         self.record.aggregate = decode(payload, allow_pickle=self.allow_pickle)
         self.record.history[-1].aggregate = describe(self.record.aggregate)
+        if isinstance(self.aggregation, Remembering):
+            self.aggregation.replace(self.record.aggregate)
 
     def _encoded(self, aggregate: Any, *, stays: bool) -> Payload:
         """Encode an aggregate. One that `stays` on the server may be anything at all."""
