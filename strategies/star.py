@@ -165,10 +165,11 @@ class StarStrategy(Strategy):
             ``nodes`` that answered and ``seconds`` of the slowest.
         """
         link = self._grid_link()
-        aggregate = self.collect(server_round, (link.read_result(reply) for reply in replies))
+        aggregate = self.collect(server_round, map(link.read_result, replies))
         seconds = self._rounds.record.history[-1].node_seconds
         metrics = MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
         arrays = to_record(aggregate)
+        self._rounds.lighten(from_record(arrays))
         self._own_arrays = {key: array.data for key, array in arrays.items()}
         return arrays, metrics
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flwr.app import ConfigRecord, Error, Message
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 
 from flame_flwr.engine.comeback import Comeback
 from flame_flwr.engine.exchange import NO_ANSWER, pull, push
@@ -78,7 +78,8 @@ class GridLink:
         self._train_config = train_config
         self._evaluate_config = evaluate_config
         self._asked: dict[str, str] = {}
-        self._largest = 1
+        self._largest = 0
+        self._sent: tuple[Payload, ArrayRecord] | None = None
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
         """Wait for the expected nodes and ask each who it is; see :func:`say_hello`."""
@@ -94,11 +95,14 @@ class GridLink:
 
     def train(self, number: int, aggregate: Payload | None) -> Payload:
         """Run one round through ``configure_train`` and ``aggregate_train``."""
-        arrays = to_record(aggregate if aggregate is not None else encode(None))
+        arrays = self._record(aggregate if aggregate is not None else encode(None))
         config = ConfigRecord(dict(self._train_config))
         messages = self._strategy.configure_train(number, arrays, config, self._grid)
         replies = self._exchange(messages, f"round {number}")
-        return self._strategy.accept(number, *self._strategy.aggregate_train(number, replies))
+        merged, metrics = self._strategy.aggregate_train(number, replies)
+        payload = self._strategy.accept(number, merged, metrics)
+        self._sent = None if merged is None else (payload, merged)
+        return payload
 
     def evaluate(self, number: int, aggregate: Payload) -> None:
         """Evaluate through ``configure_evaluate`` and ``aggregate_evaluate``."""
@@ -123,6 +127,12 @@ class GridLink:
     def read_scores(self, message: Message) -> Reply:
         """Read a node's answer to an evaluation."""
         return self._read(message, "evaluateres.metrics")
+
+    def _record(self, aggregate: Payload) -> ArrayRecord:
+        """Return an aggregate as it travels; what Flower's arrays hold already is not copied."""
+        if self._sent is not None and self._sent[0] is aggregate:
+            return ArrayRecord(dict(self._sent[1]))
+        return to_record(aggregate)
 
     def _exchange(self, messages: Iterable[Message], what: str) -> Iterator[Message]:
         names = {address: name for name, address in self.addresses.items()}
