@@ -342,25 +342,8 @@ class Extremes(_Formed):
         if chosen is None:
             return None
         form, shown = chosen
-        flat = [np.asarray(leaf) for leaf in self._found.pop(form)]
-        return together(shown, _plain(shown, flat))
-
-
-def _plain(form: Form, leaves: list[npt.NDArray[Any]]) -> list[Any]:
-    """Return arrays as arrays and the others as Python's numbers."""
-    kinds: list[str] = []
-
-    def walk(part: Form) -> None:
-        if part.kind in ("dict", "list", "tuple"):
-            for inner in part.parts:
-                walk(inner)
-        else:
-            kinds.append(part.kind)
-
-    walk(form)
-    return [
-        leaf.item() if kind == "number" else leaf for kind, leaf in zip(kinds, leaves, strict=True)
-    ]
+        leaves = zip(form.kinds(), self._found.pop(form), strict=True)
+        return together(shown, [leaf.item() if kind == "number" else leaf for kind, leaf in leaves])
 
 
 class Counts:

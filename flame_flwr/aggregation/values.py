@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,12 @@ class Form:
     parts: tuple[Form, ...] = ()
     order: tuple[Any, ...] = field(default=(), compare=False)
 
+    def kinds(self) -> list[str]:
+        """Return the kind of every number and array in it, in order."""
+        if self.kind in ("dict", "list", "tuple"):
+            return [kind for part in self.parts for kind in part.kinds()]
+        return [self.kind]
+
     def __str__(self) -> str:
         """Return it as messages say it, without values."""
         if self.kind == "array":
@@ -74,21 +80,7 @@ def apart(value: Any) -> tuple[Form, list[Leaf]]:
 
 def together(form: Form, leaves: list[Any]) -> Any:
     """Return the value of this form with these numbers and arrays."""
-    left = iter(leaves)
-
-    def build(form: Form) -> Any:
-        if form.kind == "dict":
-            found = {key: build(part) for key, part in zip(form.labels, form.parts, strict=True)}
-            return {key: found[key] for key in form.order}
-        if form.kind in ("list", "tuple"):
-            parts = [build(part) for part in form.parts]
-            return parts if form.kind == "list" else tuple(parts)
-        leaf = next(left)
-        if form.kind in ("series", "frame"):
-            return _labelled(form, leaf)
-        return leaf.reshape(form.labels) if form.kind == "array" else leaf
-
-    return build(form)
+    return _together(form, iter(leaves))
 
 
 def look_up(value: Any, key: Key) -> Any:
@@ -143,6 +135,20 @@ def _apart(value: Any, leaves: list[Leaf]) -> Form:
         kind = "list" if isinstance(value, list) else "tuple"
         return Form(kind, (), tuple(_apart(part, leaves) for part in value))
     return _apart_array(value, leaves)
+
+
+def _together(form: Form, leaves: Iterator[Any]) -> Any:
+    if form.kind == "dict":
+        parts = [_together(part, leaves) for part in form.parts]
+        found = dict(zip(form.labels, parts, strict=True))
+        return {key: found[key] for key in form.order}
+    if form.kind in ("list", "tuple"):
+        parts = [_together(part, leaves) for part in form.parts]
+        return parts if form.kind == "list" else tuple(parts)
+    leaf = next(leaves)
+    if form.kind in ("series", "frame"):
+        return _labelled(form, leaf)
+    return leaf.reshape(form.labels) if form.kind == "array" else leaf
 
 
 def _apart_array(value: Any, leaves: list[Leaf]) -> Form:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 
@@ -117,7 +117,7 @@ class GridLink:
         reply = self._read(message, "fitres.metrics")
         if reply.failure is None:
             try:
-                reply.payload = from_record(message.content.array_records["fitres.parameters"])
+                reply.payload = from_record(_part(message, "fitres.parameters", ArrayRecord))
             except (PayloadError, KeyError) as error:
                 reply.failure = Failure.of(error, share=True)
             else:
@@ -177,7 +177,7 @@ class GridLink:
         if message.has_error():
             kind = "timeout" if message.error.code == NO_ANSWER else "crash"
             return Reply(node, failure=Failure.of_flower(kind, str(message.error.reason)))
-        metrics = dict(message.content.config_records.get(record, {}))
+        metrics = dict(_part(message, record, ConfigRecord))
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
             return Reply(node, failure=Failure.from_json(metrics["failure"]))
         seconds = metrics.pop("seconds", 0.0) if record == "fitres.metrics" else 0.0
@@ -191,3 +191,13 @@ class GridLink:
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=numbers,
         )
+
+
+def _part(message: Message, key: str, kind: type[Any]) -> Any:
+    """Return one of a reply's records; an empty one where it has none of that kind.
+
+    Not by ``content.array_records``: such a view holds itself, and with it the whole reply, until
+    Python next looks for cycles.
+    """
+    record = message.content.get(key)
+    return record if isinstance(record, kind) else kind()
