@@ -25,6 +25,7 @@ from flame_flwr.engine.checkpoint import Progress
 from flame_flwr.engine.exchange import shortened
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
+from flame_flwr.engine.memory import give_back
 from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
@@ -273,6 +274,7 @@ class StarStrategy(Strategy):
         if timeout is not None:
             settings = settings.with_round_timeout(timeout)
         self.summary()
+        give_back()
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         self._link = GridLink(
             self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flwr.app import Error, Message
 
 from flame_flwr.errors import NodesMissingError
+from flame_flwr.flower import lean_arrays
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def pull(
     while unanswered:
         fresh = False
         for ids in _batches(list(waiting), largest):
-            replies = list(grid.pull_messages(ids))
+            with lean_arrays():
+                replies = list(grid.pull_messages(ids))
             while replies:
                 reply = replies.pop(0)
                 key = reply.metadata.reply_to_message_id

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NODES, ROUNDS, BYTES = 50, 3, 40_000_000
+NODES, ROUNDS, BYTES = 50, 2, 40_000_000
 CASES = [
     ("WeightedFedAvg, float64", "ours", "float64"),
     ("WeightedFedAvg, float32", "ours", "float32"),
