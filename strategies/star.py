@@ -17,7 +17,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp.strategy import Result, Strategy
 
 from flame_flwr.aggregation import Aggregation, Remembering, Resumable, StarAggregation
-from flame_flwr.aggregation.convergence import Converging, as_convergence
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.converging import Converging
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store

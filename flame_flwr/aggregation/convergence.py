@@ -7,10 +7,8 @@ run stops as soon as they say so.
 
 from __future__ import annotations
 
-import copy
 import math
 import numbers
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,15 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
 from flame_flwr.aggregation.collect import choice
 from flame_flwr.aggregation.values import Key, apart, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-__all__ = ["Convergence", "Converging", "DeltaNorm", "MaxRounds", "Plateau", "When"]
+__all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
 __all__ += ["as_convergence", "delta_norm"]
 
 _BLOCK = 1 << 16
@@ -335,75 +332,3 @@ def _flat(kind: type[_Group], *parts: Any) -> list[Convergence]:
             raise ModelError("None is no convergence: leave it out")
         found += made.parts if type(made) is kind else [made]
     return found
-
-
-class Converging:
-    """An aggregation that also stops when a convergence says so.
-
-    Parameters
-    ----------
-    inner : Aggregation
-        What merges.
-    convergence : Convergence
-        Is copied.
-    """
-
-    def __init__(self, inner: Aggregation, convergence: Convergence) -> None:
-        self.inner = inner
-        self._convergence = copy.deepcopy(convergence)
-        self._last: Any = None
-        self._number = 0
-
-    @property
-    def reads_only(self) -> bool:
-        """Whether values may be views of what arrived."""
-        return bool(getattr(self.inner, "reads_only", False))
-
-    def begin(self, number: int) -> None:
-        """Start a round."""
-        self._number = number
-        self.inner.begin(number)
-
-    def add(self, node: str, value: Any) -> None:
-        """Take one node's value."""
-        self.inner.add(node, value)
-
-    def finish(self) -> Finished:
-        """Merge, then ask the convergence; both reasons are said."""
-        aggregate, converged, reason = self.inner.finish()
-        more = self._convergence.check(self._number, aggregate, self._last)
-        self._last = aggregate
-        reasons = "; ".join(filter(None, (reason, more)))
-        return Finished(aggregate, converged or bool(more), reasons)
-
-    def replace(self, aggregate: Any) -> None:
-        """Take this as the last aggregate."""
-        self._last = aggregate
-        if isinstance(self.inner, Remembering):
-            self.inner.replace(aggregate)
-
-    def save(self) -> bytes:
-        """Return everything that later rounds need, but for the last aggregate.
-
-        Raises
-        ------
-        ModelError
-            The aggregation cannot be saved.
-        """
-        if not isinstance(self.inner, Resumable):
-            raise ModelError(
-                f"{type(self.inner).__name__} has no save() and load(), so there can be no "
-                "`checkpoint` of this analysis"
-            )
-        return pickle.dumps((self.inner.save(), self._convergence.state()))
-
-    def load(self, data: bytes) -> None:
-        """Go on as the aggregation was that :meth:`save` was called on."""
-        inner, state = pickle.loads(data)  # noqa: S301  (this user's own checkpoint)
-        self._convergence.restore(state)
-        if isinstance(self.inner, Resumable):
-            self.inner.load(inner)
-
-    def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Turn the last aggregate into what is written."""
-        return self.inner.final(aggregate, evaluations)

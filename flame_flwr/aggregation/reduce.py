@@ -122,6 +122,7 @@ class Reducing:
         self._flame = flame
         self._simple = simple
         self._last: Any = None
+        self._borrowed = False
         self._number = 0
         self._current = Tree()
         self._fresh: dict[tuple[Any, ...], tuple[Reduction, Reduction]] = {}
@@ -159,18 +160,18 @@ class Reducing:
                 self._place(leaf).leave_out("the key is missing there", absent)
         merged = {path: self._collectors.pop(path).result() for path in list(self._collectors)}
         aggregate = self._update(self._current.build(merged), self._last)
-        self._last = aggregate
+        self._last, self._borrowed = aggregate, False
         self._flame._flush()
         reason = "a simple analysis has one round" if self._simple else ""
         return Finished(aggregate, self._simple, reason)
 
     def replace(self, aggregate: Any) -> None:
-        """Take this as the last aggregate."""
-        self._last = aggregate
+        """Take this as the last aggregate; its arrays may be others' and read-only."""
+        self._last, self._borrowed = aggregate, True
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return what is written."""
-        result = self._finalize(own(aggregate), evaluations)
+        result = self._finalize(own(aggregate) if self._borrowed else aggregate, evaluations)
         self._flame.set_progress(100)
         self._flame._flush()
         return result
@@ -265,8 +266,9 @@ class Reducing:
             return
         if self._current.reduction is not None:
             return
-        weights = {getattr(leaf.reduction, "by", None) for leaf in self._current.leaves()}
-        known = {*self._current.children, *weights, *self._unused}
+        weights = [getattr(leaf.reduction, "by", None) for leaf in self._current.leaves()]
+        heads = [by.partition(".")[0] for by in weights if isinstance(by, str)]
+        known = {*self._current.children, *weights, *heads, *self._unused}
         unused = [str(key) for key in value if key not in known]
         if unused:
             self._unused.update(unused)

@@ -22,9 +22,8 @@ from flame_flwr.aggregation.collect import (
     Place,
     Totals,
     choice,
-    merged,
-    row_bound,
 )
+from flame_flwr.aggregation.gather import merged, row_bound
 from flame_flwr.aggregation.values import Key
 from flame_flwr.errors import ModelError
 
