@@ -332,3 +332,42 @@ def test_a_reduction_of_ones_own(reduce):
             return Last(place)
 
     assert reduce({"x": LastNode}, [{"x": 1}, {"x": 2}]) == {"x": 2}
+
+
+ILL = st.floats(allow_nan=False, allow_infinity=False, width=32) | st.sampled_from(
+    [1e16, -1e16, 1.0, 1e-16, 1e300, -1e300, 5e-324]
+)
+ANSWERS = st.lists(
+    st.tuples(
+        st.lists(ILL, min_size=3, max_size=3),
+        st.floats(0, 1e6),
+        st.sampled_from([np.float64, np.float32]),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(ANSWERS, st.randoms())
+def test_no_order_of_arrival_shows_also_where_numbers_cancel(answers, shuffler):
+    from flame_flwr.aggregation.collect import Extremes, Place, Totals
+
+    nodes = tuple(f"node-{k}" for k in range(len(answers)))
+    seen = set()
+    for _ in range(3):
+        place = Place(1, "x", nodes)
+        collectors = [
+            Totals(place, "error", mean=False),
+            Totals(place, "error", mean=True, weighted=True, none_of_zero=True),
+            Extremes(place, "error", smallest=True),
+        ]
+        order = list(zip(nodes, answers, strict=True))
+        shuffler.shuffle(order)
+        with np.errstate(over="ignore"):
+            for node, (values, weight, dtype) in order:
+                for collector in collectors:
+                    collector.add(node, [np.array(values, dtype), values[0]], weight)
+        results = [collector.result() or (np.zeros(0), 0) for collector in collectors]
+        seen.add(tuple((array.tobytes(), repr(number)) for array, number in results))
+    assert len(seen) == 1
