@@ -7,14 +7,17 @@ Written against flwr 1.41. Everything else in the framework imports flwr's publi
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from flwr.app import Array, MessageType, Metadata
 from flwr.app.message import make_message
 from flwr.client import Client, NumPyClient
 from flwr.common.constant import APP_DIR, ErrorCode
@@ -31,6 +34,11 @@ from flwr.compat.common.typing import (
     Status,
 )
 from flwr.supercore.exit.exit_handler import add_exit_handler
+from flwr.supercore.inflatable.inflatable_object import (
+    get_object_body,
+    get_object_children_ids_from_object_content,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import get_flwr_home
@@ -65,8 +73,10 @@ __all__ = [
     "await_simulation",
     "in_process",
     "is_stop",
+    "lean_arrays",
     "message_like",
     "on_exit",
+    "reply_of",
     "runtime",
     "set_message_id",
 ]
@@ -148,6 +158,47 @@ def is_stop(error: BaseException) -> bool:
 
 
 @contextmanager
+def lean_arrays() -> Iterator[None]:
+    """Put arrays that arrive within the block together in one buffer, chunk by chunk.
+
+    Flower's own ``Array.inflate`` holds an array three times while it does so: its chunks, a
+    buffer that grows, and a copy of it. Here a chunk is let go when it has been copied.
+    """
+    registry = cast(dict[str, Any], inflatable_class_registry)
+    flowers = registry[Array.__name__]
+    registry[Array.__name__] = _LeanArray
+    try:
+        yield
+    finally:
+        registry[Array.__name__] = flowers
+
+
+class _LeanArray:
+    """Stands for Flower's ``Array`` where objects are put together."""
+
+    @staticmethod
+    def inflate(content: bytes, children: dict[str, Any] | None = None) -> Array:
+        chunks = dict(children or {})
+        about = json.loads(get_object_body(content, Array))
+        ids = get_object_children_ids_from_object_content(content)
+        places = [ids[number] for number in about["arraychunk_ids"]]
+        if set(places) != set(chunks):
+            raise ValueError("an array that arrived has not the chunks that it names")
+        last = {place: number for number, place in enumerate(places)}
+        buffer = BytesIO()  # gives its bytes away without a copy
+        for number, place in enumerate(places):
+            buffer.write(chunks[place].data)
+            if last[place] == number:
+                chunks[place].data = memoryview(b"")
+        return Array(
+            dtype=about["dtype"],
+            shape=tuple(about["shape"]),
+            stype=about["stype"],
+            data=buffer.getvalue(),
+        )
+
+
+@contextmanager
 def on_exit(handler: Callable[[], None]) -> Iterator[None]:
     """Call a function where Flower ends the process within the block.
 
@@ -177,6 +228,12 @@ def app_name() -> str:
 def message_like(message: Message, content: RecordDict) -> Message:
     """Return the same message with another content."""
     return make_message(metadata=message.metadata, content=content)
+
+
+def reply_of(content: RecordDict, node_id: int) -> Message:
+    """Return a reply as a node would send it, for a strategy's ``aggregate_train``."""
+    metadata = Metadata(0, "", node_id, 0, "", "", 0.0, 1.0, MessageType.TRAIN)
+    return make_message(metadata=metadata, content=content)
 
 
 def set_message_id(message: Message, message_id: str) -> None:

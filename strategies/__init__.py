@@ -3,12 +3,27 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flame_flwr.strategies.reduce import MergeStatistics, ReduceStrategy, WeightedFedAvg
     from flame_flwr.strategies.server import make_server_app
     from flame_flwr.strategies.star import StarResult, StarStrategy
 
-__all__ = ["StarResult", "StarStrategy", "make_server_app"]
+__all__ = [
+    "MergeStatistics",
+    "ReduceStrategy",
+    "StarResult",
+    "StarStrategy",
+    "WeightedFedAvg",
+    "make_server_app",
+]
 
-_HOMES = {"StarResult": "star", "StarStrategy": "star", "make_server_app": "server"}
+_HOMES = {
+    "MergeStatistics": "reduce",
+    "ReduceStrategy": "reduce",
+    "StarResult": "star",
+    "StarStrategy": "star",
+    "WeightedFedAvg": "reduce",
+    "make_server_app": "server",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation import Remembering
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
@@ -115,6 +116,7 @@ class Rounds:
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
+            del reply  # it may be large, and the next one comes
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
@@ -144,12 +146,21 @@ class Rounds:
             raise NodesMissingError("no node answered the evaluation")
         self.record.evaluations = self._in_order(scores)
 
+    def lighten(self, payload: Payload) -> None:
+        """Hold the last aggregate once: as what travels, where its arrays are only read."""
+        goes_on = self.record.history and not self.record.history[-1].reason
+        remembers = self._reads_only and isinstance(self.aggregation, Remembering)
+        if goes_on and payload.arrays and remembers:
+            self.record.aggregate = self._decoded(payload, copies=False)
+            self._remember()
+
     def replace(self, number: int, payload: Payload) -> None:
         """Take another aggregate than the aggregation's, from a strategy of a user's own."""
         if len(self.record.history) < number:
             self.record.history.append(RoundRecord(number))
-        self.record.aggregate = decode(payload, allow_pickle=self.allow_pickle)
+        self.record.aggregate = self._decoded(payload)
         self.record.history[-1].aggregate = describe(self.record.aggregate)
+        self._remember()
 
     def _encoded(self, aggregate: Any, *, stays: bool) -> Payload:
         """Encode an aggregate. One that `stays` on the server may be anything at all."""
@@ -160,13 +171,25 @@ class Rounds:
                 raise
             return encode(None)
 
+    @property
+    def _reads_only(self) -> bool:
+        """Whether the aggregation changes and keeps nothing of the values it is given."""
+        return bool(getattr(self.aggregation, "reads_only", False))
+
+    def _remember(self) -> None:
+        if isinstance(self.aggregation, Remembering):
+            self.aggregation.replace(self.record.aggregate)
+
+    def _decoded(self, payload: Payload, *, copies: bool = True) -> Any:
+        return decode(payload, allow_pickle=self.allow_pickle, copies=copies)
+
     def _add(self, entry: RoundRecord, reply: Reply) -> Failure | None:
         """Give a reply's value to the aggregation; return why it could not be read."""
         payload = reply.payload
         if payload is None:
             return Failure("unreadable", text="the answer holds no result")
         try:
-            value = decode(payload, allow_pickle=self.allow_pickle)
+            value = self._decoded(payload, copies=not self._reads_only)
         except PayloadError as error:
             return Failure.of(error, share=True)
         with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):

@@ -115,7 +115,6 @@ def _checkpoint(
             "analysis-id": settings.analysis_id,
             "app": grid.run.fab_id,
             "app version": grid.run.fab_version,
-            "strategy": type(strategy).__qualname__,
-            "aggregator": strategy.aggregator.__qualname__,
+            **strategy.about(),
         },
     )

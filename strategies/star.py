@@ -11,12 +11,14 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Result, Strategy
 
-from flame_flwr.aggregation import Aggregation, Resumable, StarAggregation
+from flame_flwr.aggregation import Aggregation, Remembering, Resumable, StarAggregation
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.converging import Converging
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
@@ -24,11 +26,12 @@ from flame_flwr.engine.checkpoint import Progress
 from flame_flwr.engine.exchange import shortened
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
+from flame_flwr.engine.memory import give_back
 from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
-from flame_flwr.payload import Payload, from_record, to_record
+from flame_flwr.payload import Payload, decode, from_record, to_record
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from flwr.serverapp import Grid
 
+    from flame_flwr.aggregation import Convergence
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.engine.checkpoint import Checkpoint
     from flame_flwr.engine.link import Link, Reply
@@ -51,6 +55,7 @@ _OWN = frozenset(
         "aggregator_kwargs",
         "simple_analysis",
         "allow_pickle",
+        "convergence",
         "_link",
         "_current",
         "_own_arrays",
@@ -82,14 +87,18 @@ class StarStrategy(Strategy):
 
     Parameters
     ----------
-    aggregator : type of StarAggregator
-        The user's class.
+    aggregator : type of StarAggregator or None
+        The user's class; ``None`` in a subclass that makes an aggregation of its own.
     aggregator_kwargs : dict, optional
         For its constructor.
     simple_analysis : bool, optional
         One round and no more. ``None`` takes what :meth:`start` is told.
     allow_pickle : bool
         Whether values that cannot travel otherwise are pickled; as on the nodes.
+    convergence : Convergence or callable, optional
+        Ends the run too, beside what the aggregation says; see
+        :mod:`flame_flwr.aggregation.convergence`. With it an analysis has more than one round
+        where nothing else is said.
 
     Notes
     -----
@@ -97,15 +106,20 @@ class StarStrategy(Strategy):
     Message methods to choose nodes, add to configs and change what arrives.
     """
 
+    _DECLARED: ClassVar[frozenset[str]] = frozenset()
+    """A subclass's attributes that only declare: a checkpoint has no need of them."""
+
     def __init__(
         self,
-        aggregator: type[StarAggregator],
+        aggregator: type[StarAggregator] | None,
         *,
         aggregator_kwargs: dict[str, Any] | None = None,
         simple_analysis: bool | None = None,
         allow_pickle: bool = False,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
     ) -> None:
         self.aggregator = aggregator
+        self.convergence = as_convergence(convergence)
         self.aggregator_kwargs = dict(aggregator_kwargs or {})
         self.simple_analysis = simple_analysis
         self.allow_pickle = allow_pickle
@@ -131,6 +145,8 @@ class StarStrategy(Strategy):
         simple_analysis : bool
             One round and no more.
         """
+        if self.aggregator is None:
+            raise ModelError(f"{type(self).__name__} has neither aggregator nor make_aggregation")
         aggregator = build(self.aggregator, flame, self.aggregator_kwargs)
         return StarAggregation(aggregator, nodes, simple_analysis)
 
@@ -153,10 +169,11 @@ class StarStrategy(Strategy):
             ``nodes`` that answered and ``seconds`` of the slowest.
         """
         link = self._grid_link()
-        aggregate = self.collect(server_round, (link.read_result(reply) for reply in replies))
+        aggregate = self.collect(server_round, map(link.read_result, replies))
         seconds = self._rounds.record.history[-1].node_seconds
         metrics = MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
         arrays = to_record(aggregate)
+        self._rounds.lighten(from_record(arrays))
         self._own_arrays = {key: array.data for key, array in arrays.items()}
         return arrays, metrics
 
@@ -180,7 +197,27 @@ class StarStrategy(Strategy):
 
     def summary(self) -> None:
         """Log what is run."""
-        logger.info("%s with %s", type(self).__name__, self.aggregator.__name__)
+        merges = getattr(self.aggregator, "__name__", "an aggregation of its own")
+        logger.info("%s with %s", type(self).__name__, merges)
+
+    def is_simple(self, simple_analysis: bool) -> bool:
+        """Tell whether there is one round and no more.
+
+        Parameters
+        ----------
+        simple_analysis : bool
+            What the model says; the strategy's own word and a convergence count more.
+        """
+        if self.simple_analysis is not None:
+            return self.simple_analysis
+        return simple_analysis and self.convergence is None
+
+    def about(self) -> dict[str, str]:
+        """Return what must be the same in a run that goes on with a checkpoint."""
+        return {
+            "strategy": type(self).__qualname__,
+            "aggregator": getattr(self.aggregator, "__qualname__", ""),
+        }
 
     # ---- the way of a run --------------------------------------------------------------
 
@@ -240,6 +277,7 @@ class StarStrategy(Strategy):
         if timeout is not None:
             settings = settings.with_round_timeout(timeout)
         self.summary()
+        give_back()
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         self._link = GridLink(
             self,
@@ -284,8 +322,8 @@ class StarStrategy(Strategy):
         record.nodes = list(nodes)
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
         logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
-        simple = simple_analysis if self.simple_analysis is None else self.simple_analysis
-        self._current = run = self._begin(nodes, evaluates, settings, record, simple)
+        simple = self.is_simple(simple_analysis)
+        self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
         run.aggregate = initial
         if kept is not None:
             self._go_on(run, kept)
@@ -365,6 +403,7 @@ class StarStrategy(Strategy):
         settings: RunSettings,
         record: RunRecord,
         simple: bool,
+        initial: Payload | None,
     ) -> Rounds:
         self._own_arrays = {}
         self._result = StarResult(record=record)
@@ -373,6 +412,10 @@ class StarStrategy(Strategy):
             self._kept_data = self._store(settings)
             flame = FlameHandle(identity, store=self._kept_data)
             aggregation = self.make_aggregation(flame, nodes, simple)
+        if self.convergence is not None:
+            aggregation = Converging(aggregation, self.convergence)
+        if initial is not None and isinstance(aggregation, Remembering):
+            aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         return Rounds(record, settings, aggregation, self.allow_pickle, evaluates)
 
     def _enter_round(self, number: int) -> None:
@@ -393,7 +436,7 @@ class StarStrategy(Strategy):
                 f"{type(run.aggregation).__name__} has no save() and load(), so there can be no "
                 "`checkpoint` of this analysis"
             )
-        own = {key: value for key, value in vars(self).items() if key not in _OWN}
+        own = {key: value for key, value in vars(self).items() if key not in _OWN | self._DECLARED}
         return Progress(
             session=self._grid_link().session,
             nodes=tuple(run.record.nodes),
@@ -411,6 +454,8 @@ class StarStrategy(Strategy):
         run.aggregate = kept.aggregate
         if isinstance(run.aggregation, Resumable):
             run.aggregation.load(kept.aggregation)
+        if isinstance(run.aggregation, Remembering):
+            run.aggregation.replace(run.record.aggregate)
         vars(self).update(kept.strategy)
         logger.info("going on after round %d", len(run.record.history))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["Aggregation", "Finished", "Resumable", "StarAggregation"]
+__all__ = ["Aggregation", "Finished", "Remembering", "Resumable", "StarAggregation"]
 
 
 class Finished(NamedTuple):
@@ -52,6 +52,14 @@ class Resumable(Protocol):
 
     def load(self, data: bytes) -> None:
         """Go on as the aggregation was that :meth:`save` was called on."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An aggregation that compares a round's aggregate with the last one."""
+
+    def replace(self, aggregate: Any) -> None:
+        """Take this as the last aggregate: an equal one, or a strategy's own in its place."""
 
 
 class StarAggregation:

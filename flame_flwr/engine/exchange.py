@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flwr.app import Error, Message
 
 from flame_flwr.errors import NodesMissingError
+from flame_flwr.flower import lean_arrays
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def pull(
     timeout : float
         Seconds, for all of them together.
     largest : callable
-        Gives the largest reply's bytes so far: where replies are large, few are pulled at once,
-        so that the server does not hold all of them.
+        Gives the largest reply's bytes so far, 0 while none is known: then one is pulled at a
+        time. Where replies are large, few are, so that the server does not hold all of them.
     what : str
         What is waited for, such as ``round 3``, for the log.
     names : dict of str to str, optional
@@ -127,8 +128,11 @@ def pull(
     backoff = Backoff()
     while unanswered:
         fresh = False
-        for ids in _batches(list(waiting), max(1, _PULLED_AT_ONCE // max(1, largest()))):
-            for reply in grid.pull_messages(ids):
+        for ids in _batches(list(waiting), largest):
+            with lean_arrays():
+                replies = list(grid.pull_messages(ids))
+            while replies:
+                reply = replies.pop(0)
                 key = reply.metadata.reply_to_message_id
                 if waiting.pop(key, None) is None or names[key] not in unanswered:
                     continue  # the second answer of a node that was asked twice
@@ -137,6 +141,7 @@ def pull(
                 del unanswered[names[key]]
                 fresh = True
                 yield reply
+                del reply  # it may be large, and the next one comes
         if comeback is not None:
             again, _ = push(grid, comeback.messages(unanswered), what)
             waiting.update(again)
@@ -187,6 +192,9 @@ def shortened(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+def _batches(ids: list[str], largest: Callable[[], int]) -> Iterator[list[str]]:
+    while ids:
+        known = largest()
+        size = max(1, _PULLED_AT_ONCE // known) if known else 1
+        yield ids[:size]
+        ids = ids[size:]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flwr.app import ConfigRecord, Error, Message
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 
 from flame_flwr.engine.comeback import Comeback
 from flame_flwr.engine.exchange import NO_ANSWER, pull, push
@@ -74,7 +74,8 @@ class GridLink:
         self._train_config = train_config
         self._evaluate_config = evaluate_config
         self._asked: dict[str, str] = {}
-        self._largest = 1
+        self._largest = 0
+        self._sent: tuple[Payload, ArrayRecord] | None = None
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
         """Wait for the expected nodes and ask each who it is; see :func:`say_hello`."""
@@ -90,11 +91,14 @@ class GridLink:
 
     def train(self, number: int, aggregate: Payload | None) -> Payload:
         """Run one round through ``configure_train`` and ``aggregate_train``."""
-        arrays = to_record(aggregate if aggregate is not None else encode(None))
+        arrays = self._record(aggregate if aggregate is not None else encode(None))
         config = ConfigRecord(dict(self._train_config))
         messages = self._strategy.configure_train(number, arrays, config, self._grid)
         replies = self._exchange(messages, f"round {number}")
-        return self._strategy.accept(number, *self._strategy.aggregate_train(number, replies))
+        merged, metrics = self._strategy.aggregate_train(number, replies)
+        payload = self._strategy.accept(number, merged, metrics)
+        self._sent = None if merged is None else (payload, merged)
+        return payload
 
     def evaluate(self, number: int, aggregate: Payload) -> None:
         """Evaluate through ``configure_evaluate`` and ``aggregate_evaluate``."""
@@ -109,7 +113,7 @@ class GridLink:
         reply = self._read(message, "fitres.metrics")
         if reply.failure is None:
             try:
-                reply.payload = from_record(message.content.array_records["fitres.parameters"])
+                reply.payload = from_record(_part(message, "fitres.parameters", ArrayRecord))
             except (PayloadError, KeyError) as error:
                 reply.failure = Failure.of(error, share=True)
             else:
@@ -119,6 +123,12 @@ class GridLink:
     def read_scores(self, message: Message) -> Reply:
         """Read a node's answer to an evaluation."""
         return self._read(message, "evaluateres.metrics")
+
+    def _record(self, aggregate: Payload) -> ArrayRecord:
+        """Return an aggregate as it travels; what Flower's arrays hold already is not copied."""
+        if self._sent is not None and self._sent[0] is aggregate:
+            return ArrayRecord(dict(self._sent[1]))
+        return to_record(aggregate)
 
     def _exchange(self, messages: Iterable[Message], what: str) -> Iterator[Message]:
         names = {address: name for name, address in self.addresses.items()}
@@ -159,7 +169,7 @@ class GridLink:
         if message.has_error():
             kind = {NO_ANSWER: "timeout", RAISED: "exception"}.get(message.error.code, "crash")
             return Reply(node, failure=Failure.of_flower(kind, str(message.error.reason)))
-        metrics = dict(message.content.config_records.get(record, {}))
+        metrics = dict(_part(message, record, ConfigRecord))
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
             return Reply(node, failure=Failure.from_json(metrics["failure"]))
         seconds = metrics.pop("seconds", 0.0) if record == "fitres.metrics" else 0.0
@@ -173,3 +183,13 @@ class GridLink:
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=numbers,
         )
+
+
+def _part(message: Message, key: str, kind: type[Any]) -> Any:
+    """Return one of a reply's records; an empty one where it has none of that kind.
+
+    Not by ``content.array_records``: such a view holds itself, and with it the whole reply, until
+    Python next looks for cycles.
+    """
+    record = message.content.get(key)
+    return record if isinstance(record, kind) else kind()

@@ -84,7 +84,7 @@ def encode(value: object, *, allow_pickle: bool = False) -> Payload:
     return Payload(header, tuple(encoder.arrays), True)
 
 
-def decode(payload: Payload, *, allow_pickle: bool = False) -> Any:
+def decode(payload: Payload, *, allow_pickle: bool = False, copies: bool = True) -> Any:
     """Restore the value of a payload.
 
     Parameters
@@ -94,6 +94,9 @@ def decode(payload: Payload, *, allow_pickle: bool = False) -> Any:
         hostile.
     allow_pickle : bool, default=False
         Load pickles in it: they can run any code.
+    copies : bool, default=True
+        Whether large arrays are copies. Otherwise they are the payload's own, which may be
+        read-only: for code that reads them once and keeps nothing.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def decode(payload: Payload, *, allow_pickle: bool = False) -> Any:
         The payload is not valid, of another wire version, holds a pickle that is not
         allowed, or needs a package or a registered type that is missing here.
     """
-    decoder = Decoder(payload.arrays, allow_pickle)
+    decoder = Decoder(payload.arrays, allow_pickle, copies)
     try:
         return decoder.value(payload.header, trusted=payload._trusted)
     except PayloadError:

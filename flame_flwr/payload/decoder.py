@@ -41,14 +41,19 @@ class Decoder:
         The bulk arrays; each may be used once, and must be.
     allow_pickle : bool
         Whether a pickle in the payload is loaded.
+    copies : bool
+        Whether bulk arrays are copied.
     """
 
-    __slots__ = ("_arrays", "_open_tags", "allow_pickle")
+    __slots__ = ("_arrays", "_open_tags", "allow_pickle", "copies")
 
-    def __init__(self, arrays: tuple[npt.NDArray[Any], ...], allow_pickle: bool) -> None:
+    def __init__(
+        self, arrays: tuple[npt.NDArray[Any], ...], allow_pickle: bool, copies: bool = True
+    ) -> None:
         self._arrays: list[npt.NDArray[Any] | None] = list(arrays)
         self._open_tags = 0
         self.allow_pickle = allow_pickle
+        self.copies = copies
 
     def value(self, header: bytes, *, trusted: bool) -> object:
         """Build the value; ``trusted`` skips the pass for forged sizes."""

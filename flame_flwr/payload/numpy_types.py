@@ -106,7 +106,7 @@ def _restore_bulk(items: list[Any], decoder: Decoder) -> Array:
         if dtype.itemsize != array.itemsize:
             raise ValueError("an array's type does not fit its bytes")
         array = array.view(dtype)
-    return _owned(array)
+    return _owned(array) if decoder.copies else array
 
 
 def _owned(array: Array) -> Array:

@@ -9,16 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
-from flame_flwr.results.outputs import Outputs
 from flame_flwr.star.alias import announce, declaring
-from flame_flwr.star.plan import ignore, plan_node, plan_privacy, plan_strategy
+from flame_flwr.star.plan import ignore, plan_node, plan_outputs, plan_privacy, plan_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flwr.clientapp import ClientApp
     from flwr.serverapp import ServerApp
 
+    from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
     from flame_flwr.privacy import Laplace
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
@@ -38,7 +38,8 @@ class StarModel:
     analyzer : type of StarAnalyzer
         Runs on every node.
     aggregator : type of StarAggregator, or StarStrategy
-        Runs on the server; a strategy instance in its place merges values its own way.
+        Runs on the server; a strategy in its place, built or its class, merges values its own
+        way, such as :class:`~flame_flwr.strategies.ReduceStrategy`.
     data_type : {'s3', 'fhir', 'none'}
         What an analyzer gets: files, FHIR bundles, or ``None``.
     query : str or list of str, optional
@@ -60,6 +61,9 @@ class StarModel:
         a value can run code there.
     client : type of StarClient, optional
         A subclass of your own.
+    convergence : Convergence or callable, optional
+        Ends the analysis too, beside ``has_converged`` or what the strategy says; see
+        :mod:`flame_flwr.aggregation.convergence`. With one, `simple_analysis` has no effect.
 
     Raises
     ------
@@ -72,7 +76,7 @@ class StarModel:
     def __init__(
         self,
         analyzer: type[StarAnalyzer],
-        aggregator: type[StarAggregator] | StarStrategy,
+        aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
         data_type: str,
         query: str | Sequence[str] | None = None,
         simple_analysis: bool = True,
@@ -87,14 +91,15 @@ class StarModel:
         stream_log_level: object = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
             self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
-            self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
-            self.outputs = Outputs.declare(output_type, filename, multiple_results)
+            self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
+            self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
             self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
         announce(self)
 

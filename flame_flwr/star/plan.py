@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.clients.node import NodePlan
@@ -14,11 +15,12 @@ from flame_flwr.log import logger
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
+    from flame_flwr.aggregation import Convergence
     from flame_flwr.privacy import Laplace
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["DATA_TYPES", "ignore", "plan_node", "plan_privacy", "plan_strategy"]
+__all__ = ["DATA_TYPES", "ignore", "plan_node", "plan_outputs", "plan_privacy", "plan_strategy"]
 
 DATA_TYPES = ("s3", "fhir", "none")
 
@@ -45,22 +47,72 @@ def plan_node(
 
 
 def plan_strategy(
-    aggregator: object, kwargs: object, payload: object
+    aggregator: object, kwargs: object, payload: object, convergence: object = None
 ) -> Callable[[], StarStrategy]:
     """Check the server's part of a model and return what gives its strategy for a run.
+
+    A strategy's class is built here, so that what it declares is checked. A convergence is or-ed
+    with what the aggregator or the strategy says.
 
     Raises
     ------
     ModelError
         It cannot be run as declared.
     """
-    strategy = _as_strategy(aggregator)
+    stops = None if convergence is None else _convergence(convergence)
+    strategy = _as_strategy(aggregator, kwargs)
     if strategy is not None:
-        if kwargs:
-            raise ModelError("aggregator_kwargs belong to an aggregator class, not to a strategy")
+        if stops is not None:
+            strategy = copy.copy(strategy)
+            own = strategy.convergence
+            strategy.convergence = stops if own is None else own | stops
         return partial(copy.copy, strategy)
     checked = _check_class(aggregator, StarAggregator, "aggregator", kwargs)
-    return partial(_strategy, checked, _kwargs(kwargs, "aggregator_kwargs"), _allow_pickle(payload))
+    pickled = _allow_pickle(payload)
+    return partial(_strategy, checked, _kwargs(kwargs, "aggregator_kwargs"), pickled, stops)
+
+
+def plan_outputs(
+    strategy: Callable[[], StarStrategy],
+    output_type: Any,
+    filename: Any,
+    multiple_results: bool,
+    *,
+    paths: bool = False,
+) -> Outputs:
+    """Check the files of a model and return them: a strategy's own, or those of the arguments.
+
+    Parameters
+    ----------
+    strategy : callable
+        What :func:`plan_strategy` returned.
+    output_type, filename, multiple_results
+        As in ``StarModel``. Where the strategy declares its files, `filename` may only be the
+        folder they go to, in a local test.
+    paths : bool
+        Whether `filename` may be a path (a local test) and not only a name.
+
+    Raises
+    ------
+    ModelError
+        They cannot be written as declared.
+    """
+    from flame_flwr.results.outputs import Outputs
+
+    made = strategy.args[0] if isinstance(strategy, partial) else None
+    files: Outputs | None = getattr(made, "files", None)
+    if files is None:
+        return Outputs.declare(output_type, filename, multiple_results, paths=paths)
+    folder = isinstance(filename, str | PurePath) and paths
+    if output_type != "str" or multiple_results or not (filename is None or folder):
+        raise ModelError(
+            f"{type(made).__name__} declares its files itself: leave out output_type, "
+            f"multiple_results and filename{' (or give a folder)' if paths else ''}"
+        )
+    if filename is None:
+        return files
+    names = [str(PurePath(filename) / name) for name in files.names or ()]
+    return Outputs.declare(list(files.types), names, True, paths=True)
 
 
 def plan_privacy(
@@ -91,19 +143,44 @@ def ignore(**arguments: object) -> None:
 
 
 def _strategy(
-    aggregator: type[StarAggregator], kwargs: dict[str, Any], pickled: bool
+    aggregator: type[StarAggregator],
+    kwargs: dict[str, Any],
+    pickled: bool,
+    convergence: Convergence | None,
 ) -> StarStrategy:
     from flame_flwr.strategies import StarStrategy
 
-    return StarStrategy(aggregator, aggregator_kwargs=kwargs, allow_pickle=pickled)
+    return StarStrategy(
+        aggregator, aggregator_kwargs=kwargs, allow_pickle=pickled, convergence=convergence
+    )
 
 
-def _as_strategy(value: object) -> StarStrategy | None:
-    if isinstance(value, type):
+def _convergence(declared: object) -> Convergence | None:
+    from flame_flwr.aggregation.convergence import as_convergence
+
+    return as_convergence(declared)
+
+
+def _as_strategy(value: object, kwargs: object) -> StarStrategy | None:
+    """Return a strategy, built where its class was given; ``None`` for an aggregator's class."""
+    if isinstance(value, type) and issubclass(value, StarAggregator):
         return None
     from flame_flwr.strategies import StarStrategy
 
-    return value if isinstance(value, StarStrategy) else None
+    if isinstance(value, StarStrategy):
+        if kwargs:
+            raise ModelError("aggregator_kwargs belong to a class, not to a strategy that is built")
+        return value
+    if not isinstance(value, type) or not issubclass(value, StarStrategy):
+        return None
+    arguments = _kwargs(kwargs, "aggregator_kwargs")
+    try:
+        inspect.signature(value).bind(**arguments)
+    except TypeError as error:
+        raise ModelError(
+            f"aggregator: {value.__name__} does not fit aggregator_kwargs: {error}"
+        ) from error
+    return value(**arguments)
 
 
 def _check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any:

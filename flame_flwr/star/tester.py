@@ -14,16 +14,17 @@ from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError, ResultError
 from flame_flwr.log import logger, show, shown, silent
 from flame_flwr.results.final import keep_elsewhere
-from flame_flwr.results.outputs import Outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import declaring, tester_may_run
-from flame_flwr.star.plan import plan_node, plan_privacy, plan_strategy
+from flame_flwr.star.plan import plan_node, plan_outputs, plan_privacy, plan_strategy
 from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
+    from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -49,13 +50,13 @@ analyzer_kwargs, aggregator_kwargs
         Laplace noise on the final result, as in ``StarLocalDPModel``.
     result_filepath, filename : path or list of paths, optional
         Where the result goes, relative to the working directory; two spellings of one thing.
-        Without one nothing is written, only printed.
+        Without one nothing is written, only printed. The folder, where a strategy names its files.
     max_rounds : int
         Give up after so many rounds.
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client
+    payload, client, convergence
         As in ``StarModel``.
 
     Attributes
@@ -110,7 +111,7 @@ analyzer_kwargs, aggregator_kwargs
         self,
         data_splits: Sequence[Any],
         analyzer: type[StarAnalyzer],
-        aggregator: type[StarAggregator] | StarStrategy,
+        aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
         data_type: str,
         node_roles: Sequence[str] | None = None,
         query: str | Sequence[str] | None = None,
@@ -128,14 +129,16 @@ analyzer_kwargs, aggregator_kwargs
         quiet: bool | None = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
-            outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
             splits = _check_splits(data_splits, node_roles)
             plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
-            strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
+            planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
+            outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
+            strategy = planned()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
             if privacy is not None:
                 keep_free(outputs)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, sou
 from flame_flwr.testing.worker import PROGRAM
 
 if TYPE_CHECKING:
+    from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -61,7 +62,7 @@ class Report:
 
 def check_analysis(
     analyzer: type[StarAnalyzer],
-    aggregator: type[StarAggregator] | StarStrategy,
+    aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
     data_splits: Sequence[Any],
     data_type: str = "s3",
     *,
@@ -72,6 +73,7 @@ def check_analysis(
     aggregator_kwargs: Mapping[str, Any] | None = None,
     payload: str = "safe",
     client: type[StarClient] | None = None,
+    convergence: Convergence | Callable[[Any, Any], Any] | None = None,
     max_rounds: int = 100,
     seconds: float = 60.0,
     tolerance: float = 1e-6,
@@ -87,7 +89,7 @@ def check_analysis(
     data_splits : sequence
         One entry per node: small, and at least two.
     data_type, simple_analysis, output_type, multiple_results, analyzer_kwargs, \
-aggregator_kwargs, payload, client
+aggregator_kwargs, payload, client, convergence
         As for ``StarModel``.
     max_rounds : int
         ``has_converged`` is to say True within so many rounds; beyond them, it is a warning, and
@@ -150,6 +152,7 @@ aggregator_kwargs, payload, client
         "aggregator_kwargs": aggregator_kwargs,
         "payload": payload,
         "client": client,
+        "convergence": convergence,
     }
     source = ClassSource(analyzer, aggregator, list(data_splits), arguments)
     folders = [Path.cwd(), *_folders_of(analyzer, aggregator, client)]

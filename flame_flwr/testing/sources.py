@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.results.outputs import Outputs
-from flame_flwr.star.plan import plan_node, plan_strategy
+from flame_flwr.star.plan import plan_node, plan_outputs, plan_strategy
 from flame_flwr.testing.references import Reference, pickler
 
 if TYPE_CHECKING:
@@ -249,10 +249,10 @@ def _declared(
     payload = given.get("payload", "safe")
     kwargs = given.get("analyzer_kwargs"), given.get("aggregator_kwargs")
     plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload)
-    strategy = plan_strategy(aggregator, kwargs[1], payload)
+    strategy = plan_strategy(aggregator, kwargs[1], payload, given.get("convergence"))
     many = bool(given.get("multiple_results"))
     names = given.get("filename") or given.get("result_filepath")
-    outputs = Outputs.declare(given["output_type"], names, many, paths=True)
+    outputs = plan_outputs(strategy, given["output_type"], names, many, paths=True)
     if not len(splits):
         raise ModelError("data_splits is empty: give at least one entry, one per node")
     copies = [pickler().dumps(split) for split in splits]

@@ -6,6 +6,7 @@ import bench_deployment
 import bench_guide
 import bench_import
 import bench_local
+import bench_memory
 import bench_payload
 import bench_simulation
 
@@ -17,6 +18,7 @@ def main() -> None:
         bench_guide,
         bench_import,
         bench_payload,
+        bench_memory,
         bench_simulation,
         bench_deployment,
     ):

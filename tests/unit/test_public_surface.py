@@ -92,7 +92,14 @@ def test_the_surface_is_this():
         "StarModel",
         "StarModelTester",
     ]
-    assert strategies.__all__ == ["StarResult", "StarStrategy", "make_server_app"]
+    assert strategies.__all__ == [
+        "MergeStatistics",
+        "ReduceStrategy",
+        "StarResult",
+        "StarStrategy",
+        "WeightedFedAvg",
+        "make_server_app",
+    ]
     assert clients.__all__ == ["Node", "NodePlan", "StarClient", "make_client_app"]
 
 

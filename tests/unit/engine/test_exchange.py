@@ -125,10 +125,17 @@ def test_replies_larger_than_the_limit_are_asked_for_one_by_one():
 
 
 def test_the_size_of_the_replies_so_far_counts():
-    sizes = itertools.chain([1], itertools.repeat(2**30))
+    sizes = itertools.chain([1], itertools.repeat(2**30))  # of one poll, and of those after it
     with HesitantGrid(3, hold={1: 1, 2: 1, 3: 1}) as grid:
         assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 3
     assert grid.asked == [3, 1, 1, 1]
+
+
+def test_one_by_one_is_asked_for_while_no_size_is_known():
+    sizes = itertools.chain([0, 0], itertools.repeat(1))
+    with HesitantGrid(5, hold={1: 1}) as grid:
+        assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 5
+    assert grid.asked == [1, 1, 3, 1]
 
 
 def test_no_message_has_no_reply():

@@ -98,7 +98,7 @@ class Unsaved(Numbers):
 
 
 class Remembers(StarAnalyzer):
-    history = []  # noqa: RUF012  (the mistake)
+    history = []  # the mistake
 
     def analysis_method(self, data, aggregator_results):
         SEEN.append(number(data))
@@ -190,7 +190,7 @@ class Vague(StarAggregator):
 class Leaks(Total):
     """Keeps what it has seen on the class: only a second run in one process finds it."""
 
-    seen = []  # noqa: RUF012  (the mistake)
+    seen = []  # the mistake
 
     def aggregation_method(self, analysis_results):
         self.seen.append(1)

@@ -1,0 +1,334 @@
+"""Convergence as objects: when a run stops, and one line that says why.
+
+They are given to a model or to a strategy, and combined with ``|`` (one of them is enough) and
+``&`` (all of them in the same round). They look at aggregates only, after every round, and the
+run stops as soon as they say so.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flame_flwr.aggregation.collect import choice
+from flame_flwr.aggregation.values import Key, apart, key_text, look_up
+from flame_flwr.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
+__all__ += ["as_convergence", "delta_norm"]
+
+_BLOCK = 1 << 16
+
+
+class Convergence:
+    """Base of all; one of your own overrides :meth:`check`.
+
+    Attributes that :meth:`check` changes are kept in a checkpoint. An object is copied for every
+    run, so that runs share nothing.
+    """
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Return in one line why to stop, or ``None`` to go on.
+
+        Parameters
+        ----------
+        number : int
+            The round, from 1.
+        aggregate, last : Any
+            This round's aggregate and the one before, ``None`` in the first round; not to be
+            changed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no check(self, number, ...)")
+
+    def state(self) -> Any:
+        """Return what later rounds need; for :meth:`restore` in another process."""
+        declared = getattr(self, "__dataclass_fields__", {})
+        return {
+            key: value
+            for key, value in vars(self).items()
+            if key not in declared and not callable(value)
+        }
+
+    def restore(self, state: Any) -> None:
+        """Go on as the object was that :meth:`state` was called on."""
+        for key, value in state.items():
+            object.__setattr__(self, key, value)
+
+    def __or__(self, other: Any) -> Convergence:
+        """Stop when one of the two says so."""
+        return _Any(_flat(_Any, self, other))
+
+    def __ror__(self, other: Any) -> Convergence:
+        """Stop when one of the two says so."""
+        return _Any(_flat(_Any, other, self))
+
+    def __and__(self, other: Any) -> Convergence:
+        """Stop when both say so in the same round."""
+        return _All(_flat(_All, self, other))
+
+    def __rand__(self, other: Any) -> Convergence:
+        """Stop when both say so in the same round."""
+        return _All(_flat(_All, other, self))
+
+
+@dataclass(frozen=True)
+class MaxRounds(Convergence):
+    """Stop after so many rounds.
+
+    Parameters
+    ----------
+    rounds : int
+        At least 1; the first one counts.
+    """
+
+    rounds: int
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        if type(self.rounds) is not int or self.rounds < 1:
+            raise ModelError(f"MaxRounds: rounds must be a whole number from 1, not {self.rounds}")
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Count."""
+        return f"{number} rounds are done" if number >= self.rounds else None
+
+
+@dataclass(frozen=True)
+class DeltaNorm(Convergence):
+    """Stop when the aggregate, or a part of it, has changed by at most `tol`.
+
+    Parameters
+    ----------
+    key : str, int, callable or None
+        Which part: a key, keys with dots between, or a function of the aggregate; numbers,
+        arrays, and lists and dicts of them. ``None``: all of it.
+    tol : float
+        The largest norm of the change.
+    ord : float
+        Which norm of all the changes together, as one vector: 2, 1, ``inf`` or any other above 0.
+        The default is the square root of the sum of squares.
+    """
+
+    key: Key
+    tol: float
+    ord: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        for name in ("tol", "ord"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or math.isnan(value) or value < 0:
+                raise ModelError(f"DeltaNorm: {name} must be a number, 0 or more, not {value!r}")
+        if self.ord == 0:
+            raise ModelError("DeltaNorm: ord must be above 0")
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Compare with the last round; the first has nothing to compare with."""
+        if last is None:
+            return None
+        try:
+            before = look_up(last, self.key)
+        except (LookupError, TypeError):  # as where the first round agrees on something else
+            return None
+        change = delta_norm(_found(aggregate, self.key, self), before, self.ord)
+        if change is None or not change <= self.tol:
+            return None
+        return f"{key_text(self.key)} changed by {change:.3g}, at most {self.tol:g}"
+
+
+@dataclass(frozen=True)
+class Plateau(Convergence):
+    """Stop when a number has not become better for `patience` rounds.
+
+    Parameters
+    ----------
+    metric : str, int or callable
+        The number's key in the aggregate, or a function of the aggregate.
+    patience : int
+        Rounds without a better one, at least 1.
+    mode : {'min', 'max'}
+        Whether smaller or larger is better.
+    min_delta : float
+        By how much more than this it must be better.
+    """
+
+    metric: Key
+    patience: int
+    mode: Literal["min", "max"] = "min"
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        choice(self, "mode", "min", "max")
+        if type(self.patience) is not int or self.patience < 1:
+            raise ModelError(
+                f"Plateau: patience must be a whole number from 1, not {self.patience!r}"
+            )
+        if not isinstance(self.min_delta, numbers.Real) or not self.min_delta >= 0:
+            raise ModelError(f"Plateau: min_delta must be 0 or more, not {self.min_delta!r}")
+        self.restore({"_best": math.inf, "_waited": 0})
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Compare with the best so far. NaN is never better."""
+        value = _found(aggregate, self.metric, self)
+        if not isinstance(value, numbers.Real):
+            raise DataError(
+                f"Plateau: {key_text(self.metric)} of the aggregate must be a number, not "
+                f"{type(value).__name__}"
+            )
+        best: float = vars(self)["_best"]
+        waited: int = vars(self)["_waited"]
+        signed = float(value) if self.mode == "min" else -float(value)
+        if signed < best - (self.min_delta if math.isfinite(best) else 0.0):
+            self.restore({"_best": signed, "_waited": 0})
+            return None
+        self.restore({"_waited": waited + 1})
+        if waited + 1 < self.patience:
+            return None
+        return f"{key_text(self.metric)} has not become better for {waited + 1} rounds"
+
+
+@dataclass(frozen=True)
+class When(Convergence):
+    """Stop when a function of the aggregate and the last one returns something true.
+
+    Parameters
+    ----------
+    function : callable
+        Gets ``(aggregate, last)``, as ``has_converged`` does; ``last`` is ``None`` in the first
+        round. A string that it returns is the reason.
+    """
+
+    function: Callable[[Any, Any], Any]
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Ask the function."""
+        answer = self.function(aggregate, last)
+        if isinstance(answer, str):
+            return " ".join(answer.split()) or None
+        if not bool(answer):
+            return None
+        return f"{getattr(self.function, '__name__', 'the function')} returned True"
+
+
+class _Group(Convergence):
+    word = ""
+
+    def __init__(self, parts: list[Convergence]) -> None:
+        self.parts = parts
+
+    def __repr__(self) -> str:
+        """Return it as it was written."""
+        return f" {self.word} ".join(
+            f"({part!r})" if isinstance(part, _Group) else repr(part) for part in self.parts
+        )
+
+    def state(self) -> Any:
+        """Return the parts' states."""
+        return [part.state() for part in self.parts]
+
+    def restore(self, state: Any) -> None:
+        """Take the parts' states."""
+        for part, own in zip(self.parts, state, strict=True):
+            part.restore(own)
+
+    def _reasons(self, number: int, aggregate: Any, last: Any) -> list[str]:
+        """Ask every part, always: some count rounds."""
+        answers = [part.check(number, aggregate, last) for part in self.parts]
+        return [answer for answer in answers if answer]
+
+
+class _Any(_Group):
+    word = "|"
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        return "; ".join(self._reasons(number, aggregate, last)) or None
+
+
+class _All(_Group):
+    word = "&"
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        reasons = self._reasons(number, aggregate, last)
+        return " and ".join(reasons) if len(reasons) == len(self.parts) else None
+
+
+def as_convergence(declared: Any) -> Convergence | None:
+    """Return what was declared as a convergence; ``None`` stays ``None``.
+
+    Raises
+    ------
+    ModelError
+        It is neither a convergence nor a function.
+    """
+    if declared is None or isinstance(declared, Convergence):
+        return declared
+    if callable(declared) and not isinstance(declared, type):
+        return When(declared)
+    raise ModelError(
+        f"convergence must be MaxRounds(...), DeltaNorm(...), Plateau(...), some of them with | "
+        f"or & between, or a function of (aggregate, last), not {declared!r}"
+    )
+
+
+def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
+    """Return the norm of the change of all numbers; ``None`` where the form has changed.
+
+    Parameters
+    ----------
+    new, old : Any
+        Numbers, arrays, and lists and dicts of them.
+    order : float
+        Of the norm, above 0.
+
+    Raises
+    ------
+    DataError
+        Something in it is no number.
+    """
+    try:
+        form, numbers_now = apart(new)
+        before, numbers_before = apart(old)
+    except TypeError as error:
+        raise DataError(f"a part of the aggregate {error}, so it has no norm: name a key") from None
+    if form != before:
+        return None
+    norms = [float(np.linalg.norm(block, order)) for block in _changes(numbers_now, numbers_before)]
+    return float(np.linalg.norm(norms, order)) if norms else 0.0
+
+
+def _changes(new: list[Any], old: list[Any]) -> Iterator[npt.NDArray[Any]]:
+    for now, then in zip(new, old, strict=True):
+        a, b = np.ravel(now), np.ravel(then)
+        for start in range(0, a.size, _BLOCK):
+            at = slice(start, start + _BLOCK)
+            wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+            yield a[at].astype(wide) - b[at].astype(wide)
+
+
+def _found(aggregate: Any, key: Key, owner: Convergence) -> Any:
+    try:
+        return look_up(aggregate, key)
+    except (LookupError, TypeError):
+        raise DataError(
+            f"{type(owner).__name__}: the aggregate has no {key_text(key)}: name one of its keys"
+        ) from None
+
+
+def _flat(kind: type[_Group], *parts: Any) -> list[Convergence]:
+    found: list[Convergence] = []
+    for part in parts:
+        made = as_convergence(part)
+        if made is None:
+            raise ModelError("None is no convergence: leave it out")
+        found += made.parts if type(made) is kind else [made]
+    return found

@@ -1,0 +1,94 @@
+"""``Converging``: any aggregation, and a convergence that may end the run too."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flame_flwr.aggregation.convergence import Convergence
+
+__all__ = ["Converging"]
+
+
+class Converging:
+    """An aggregation that also stops when a convergence says so.
+
+    Parameters
+    ----------
+    inner : Aggregation
+        What merges.
+    convergence : Convergence
+        Is copied.
+    """
+
+    def __init__(self, inner: Aggregation, convergence: Convergence) -> None:
+        self.inner = inner
+        self._convergence = copy.deepcopy(convergence)
+        self._last: Any = None
+        self._number = 0
+
+    @property
+    def aggregator(self) -> Any:
+        """The user's aggregator, where there is one."""
+        return getattr(self.inner, "aggregator", self.inner)
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether values may be views of what arrived."""
+        return bool(getattr(self.inner, "reads_only", False))
+
+    def begin(self, number: int) -> None:
+        """Start a round."""
+        self._number = number
+        self.inner.begin(number)
+
+    def add(self, node: str, value: Any) -> None:
+        """Take one node's value."""
+        self.inner.add(node, value)
+
+    def finish(self) -> Finished:
+        """Merge, then ask the convergence; both reasons are said."""
+        aggregate, converged, reason = self.inner.finish()
+        more = self._convergence.check(self._number, aggregate, self._last)
+        self._last = aggregate
+        reasons = "; ".join(filter(None, (reason, more)))
+        return Finished(aggregate, converged or bool(more), reasons)
+
+    def replace(self, aggregate: Any) -> None:
+        """Take this as the last aggregate."""
+        self._last = aggregate
+        if isinstance(self.inner, Remembering):
+            self.inner.replace(aggregate)
+
+    def save(self) -> bytes:
+        """Return everything that later rounds need, but for the last aggregate.
+
+        Raises
+        ------
+        ModelError
+            The aggregation cannot be saved.
+        """
+        if not isinstance(self.inner, Resumable):
+            raise ModelError(
+                f"{type(self.inner).__name__} has no save() and load(), so there can be no "
+                "`checkpoint` of this analysis"
+            )
+        return pickle.dumps((self.inner.save(), self._convergence.state()))
+
+    def load(self, data: bytes) -> None:
+        """Go on as the aggregation was that :meth:`save` was called on."""
+        inner, state = pickle.loads(data)  # noqa: S301  (this user's own checkpoint)
+        self._convergence.restore(state)
+        if isinstance(self.inner, Resumable):
+            self.inner.load(inner)
+
+    def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Turn the last aggregate into what is written."""
+        return self.inner.final(aggregate, evaluations)

@@ -1,0 +1,239 @@
+"""Exact sums of arrays: of every element the sum that ``math.fsum`` gives, in little memory.
+
+Adding the same numbers in another order gives other last digits, also with compensated sums where
+numbers cancel. Here nothing is lost before the end, so that a sum does not show the order in
+which answers arrived: two-sum splits every addition into its rounded sum and what was rounded
+off, and both are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["ExactSum", "exact_sum", "two_sum"]
+
+Values = npt.NDArray[np.float64]
+
+_BLOCK = 1 << 15
+"""Elements that are added at a time: so many stay in the processor's cache."""
+
+_LARGE = 2.0**1000
+"""Larger numbers are set aside: adding them could overflow in one order and not in another."""
+
+_FEW = 16
+"""What one of so many elements needs is kept as a list; what more need, as an array."""
+
+
+def two_sum(a: Values, b: Values) -> tuple[Values, Values]:
+    """Return ``a + b`` rounded and what the rounding took away: together exactly the sum.
+
+    Knuth, "The Art of Computer Programming", volume 2, section 4.2.2, theorem B. The numbers must
+    be finite and their sum too.
+    """
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def exact_sum(values: Iterable[float]) -> float:
+    """Return the sum of numbers, rounded once, whatever their order; infinite if it overflows."""
+    numbers = [float(value) for value in values]
+    special = [value for value in numbers if not math.isfinite(value)]
+    if special:
+        return special[0] if all(value == special[0] for value in special) else math.nan
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        total = sum(map(Fraction, numbers), Fraction(0))
+    try:
+        return float(total)
+    except OverflowError:
+        return math.inf if total > 0 else -math.inf
+
+
+class ExactSum:
+    """The sum of arrays of ``size`` numbers each.
+
+    Usually it takes 12 bytes per number: the rounded sum, and what was rounded off in half
+    precision, with a list for the few elements that need more. Blocks of numbers that cancel, or
+    differ by many orders of magnitude, take as much as they need to stay exact.
+
+    Parameters
+    ----------
+    size : int
+        Numbers per array.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._high = np.zeros(size)
+        self._low = np.zeros(size, np.float32)  # the system gives the memory when it is written
+        self._special: dict[int, Values] = {}
+        self._parts = [
+            _Part(self._high[start : start + _BLOCK], self._low[start : start + _BLOCK])
+            for start in range(0, size, _BLOCK)
+        ]
+
+    def add(self, array: npt.NDArray[Any], weight: float | None = None) -> None:
+        """Add an array of any shape and real dtype, in C order, each number times `weight`.
+
+        A product is rounded once. It is not changed, and nothing of it is kept.
+        """
+        with np.errstate(all="ignore"):
+            for number, block in enumerate(_blocks(array)):
+                values = block.astype(np.float64)
+                if weight is not None:
+                    values *= weight
+                if not np.abs(values).max() <= _LARGE:
+                    values = self._set_aside(number, values)
+                self._parts[number].add(values)
+
+    def total(self) -> Values:
+        """Return the sum, each element rounded once. The object is of no use afterwards."""
+        with np.errstate(all="ignore"):
+            for number, part in enumerate(self._parts):
+                part.settle()
+                if number in self._special:
+                    special = self._special[number]
+                    odd = ~np.isfinite(special)
+                    part.high[odd] = special[odd]
+                    part.high[np.isnan(part.high)] = np.nan
+        total, self._parts = self._high, []
+        del self._low
+        total += 0.0  # no negative zeros
+        return total
+
+    def _set_aside(self, number: int, values: Values) -> Values:
+        """Put away what must not be added, and return the rest."""
+        odd = ~np.isfinite(values)
+        if odd.any():
+            special = self._special.setdefault(number, np.zeros(len(values)))
+            special[odd] += values[odd]
+            values = np.where(odd, 0.0, values)
+        large = np.abs(values) > _LARGE
+        if large.any():
+            self._parts[number].keep(np.where(large, values, 0.0))
+            values = np.where(large, 0.0, values)
+        return values
+
+
+class _Part:
+    """One block: the rounded sums, what was rounded off, and a list for what fits in neither.
+
+    Where the list grows long, there are arrays of float64 (``layers``) in place of list and
+    half precision, as many as it takes.
+    """
+
+    __slots__ = ("aside", "count", "halves", "high", "layers", "low")
+
+    def __init__(self, high: Values, low: npt.NDArray[np.float32]) -> None:
+        self.high = high
+        self.low = low
+        self.halves = False
+        self.aside: list[tuple[npt.NDArray[np.uint16], Values]] = []
+        self.count = 0
+        self.layers: list[Values] = []
+
+    def add(self, values: Values) -> None:
+        """Add finite numbers."""
+        self.high[:], rest = two_sum(self.high, values)
+        if rest.any():
+            self._add_rest(rest)
+
+    def keep(self, values: Values) -> None:
+        """Keep what is not zero of `values` apart, exactly."""
+        places = np.flatnonzero(values)
+        if len(places):
+            self.aside.append((places.astype(np.uint16), values[places]))
+            self.count += len(places)
+
+    def settle(self) -> None:
+        """Leave in ``high`` the whole sum, rounded once."""
+        exact: dict[int, list[float]] = {}
+        for places, values in self.aside:
+            for place, value in zip(places.tolist(), values.tolist(), strict=True):
+                exact.setdefault(place, []).append(value)
+        for layer in self.layers[1:]:
+            for place in np.flatnonzero(layer).tolist():
+                exact.setdefault(place, [])
+        for place, terms in exact.items():
+            terms += [float(self.high[place]), float(self.low[place])]
+        for layer in self.layers:
+            for place, terms in exact.items():
+                terms.append(float(layer[place]))
+        rest = self.layers[0] if self.layers else self.low
+        self.high += rest
+        for place, terms in exact.items():
+            self.high[place] = exact_sum(terms)
+
+    def _add_rest(self, rest: Values) -> None:
+        if self.layers:
+            self._add_to_layers(rest)
+            return
+        if not self.halves:
+            self.keep(rest)
+            if self.count <= len(rest) // _FEW:
+                return
+            self.halves = True
+            waiting, self.aside, self.count = self.aside, [], 0
+            for places, values in waiting:
+                self._add_halves(_spread(places, values, len(rest)))
+        else:
+            self._add_halves(rest)
+        if self.count > len(rest) // (_FEW // 2):
+            self._make_layers()
+
+    def _add_halves(self, rest: Values) -> None:
+        """Add to the half precision numbers; what these cannot hold is kept apart."""
+        total, more = two_sum(self.low.astype(np.float64), rest)
+        half = total.astype(np.float32)
+        half[~np.isfinite(half)] = 0.0
+        self.keep(total - half)
+        self.keep(more)
+        self.low[:] = half
+
+    def _make_layers(self) -> None:
+        waiting, self.aside, self.count = self.aside, [], 0
+        self.layers = [self.low.astype(np.float64)]
+        self.low[:] = 0.0
+        for places, values in waiting:
+            large = np.abs(values) > _LARGE  # stay apart: they were set aside, not rounded off
+            if large.any():
+                self.aside.append((places[large], values[large]))
+            self._add_to_layers(_spread(places[~large], values[~large], len(self.high)))
+
+    def _add_to_layers(self, rest: Values) -> None:
+        for layer in self.layers:
+            layer[:], rest = two_sum(layer, rest)
+            if not rest.any():
+                return
+        self.layers.append(rest)
+        if len(self.layers) > 3:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Move what the layers hold to the first of them, and drop those that become empty."""
+        for _ in range(len(self.layers)):
+            for i in range(len(self.layers) - 1, 0, -1):
+                self.layers[i - 1], self.layers[i] = two_sum(self.layers[i - 1], self.layers[i])
+        kept = [layer for layer in self.layers if layer.any()]
+        self.layers = kept or [np.zeros(len(self.high))]
+
+
+def _spread(places: npt.NDArray[np.uint16], values: Values, size: int) -> Values:
+    spread = np.zeros(size)
+    spread[places] = values
+    return spread
+
+
+def _blocks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
+    for start in range(0, array.size, _BLOCK):
+        yield flat[start : start + _BLOCK]

@@ -1,0 +1,323 @@
+"""Reductions: how the values that nodes return under one key become one value.
+
+They are declared, per key, to a :class:`~flame_flwr.strategies.ReduceStrategy`. ``Sum``,
+``Mean``, ``WeightedMean``, ``Min`` and ``Max`` take numbers, arrays, Series, tables, and lists,
+tuples and dicts of them, merge every reply as it arrives and keep nothing of it; the others keep
+the nodes' values until the round ends. No result depends on the order in which nodes answer.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from flame_flwr.aggregation.collect import (
+    Collector,
+    Counts,
+    Extremes,
+    Kept,
+    Place,
+    Totals,
+    choice,
+)
+from flame_flwr.aggregation.gather import merged, row_bound
+from flame_flwr.aggregation.values import Key
+from flame_flwr.errors import ModelError
+
+__all__ = [
+    "Concat",
+    "Function",
+    "Max",
+    "Mean",
+    "Merge",
+    "MergeCounts",
+    "Mergeable",
+    "Min",
+    "PerNode",
+    "Reduction",
+    "Sum",
+    "WeightedMean",
+]
+__all__ += ["as_reduction", "checked_weight"]
+
+Treatment = Literal["error", "skip"]
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """A statistic that merges, as those of :mod:`flame_flwr.statistics` do."""
+
+    def merge(self, other: Any) -> Any:
+        """Return the statistic of both data together."""
+
+    def result(self) -> Any:
+        """Return the number, or numbers, it stands for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduction:
+    """Base of all reductions; one of your own overrides :meth:`collector`.
+
+    Parameters
+    ----------
+    missing : {'error', 'skip'}
+        What to do about a node whose value has not the key: end the run with an error that names
+        node and key, or leave the node out of this key. Where no node has it, it is ``None``.
+    """
+
+    missing: Treatment = "error"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        choice(self, "missing", "error", "skip")
+
+    def __str__(self) -> str:
+        """Return it as it was written, without what is as by default."""
+        given = [
+            f"{item.name}={getattr(self, item.name)!r}"
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def collector(self, place: Place) -> Collector:
+        """Return what takes one round's values.
+
+        Parameters
+        ----------
+        place : Place
+            The round, the key, the nodes in order, and the last aggregate's value there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no collector(self, place)")
+
+    def for_run(self) -> Reduction:
+        """Return what to use in one run; where there is something to remember, a new object."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numeric(Reduction):
+    """Of numbers and arrays.
+
+    Parameters
+    ----------
+    missing : {'error', 'skip'}
+        As for :class:`Reduction`.
+    differing : {'error', 'skip'}
+        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
+        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
+    """
+
+    differing: Treatment = "error"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        choice(self, "differing", "error", "skip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum(_Numeric):
+    """The sum; of whole numbers exact, of others rounded once."""
+
+    def collector(self, place: Place) -> Collector:
+        """Return what adds up."""
+        return Totals(place, self.differing, mean=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(_Numeric):
+    """The mean over nodes, each counting the same."""
+
+    def collector(self, place: Place) -> Collector:
+        """Return what adds up, to divide by the number of nodes."""
+        return Totals(place, self.differing, mean=True)
+
+
+@dataclass(frozen=True)
+class WeightedMean(_Numeric):
+    """The mean weighted by a number that nodes send along: ``sum(w * x) / sum(w)``.
+
+    With sample counts this is federated averaging (McMahan et al., "Communication-Efficient
+    Learning of Deep Networks from Decentralized Data", AISTATS 2017, algorithm 1).
+
+    Parameters
+    ----------
+    by : str, int or callable
+        The weight's key, beside the value or further out; keys with dots between count from the
+        outermost; a function gets all that the node sent. A score is as good as a count.
+    bad_weight : {'error', 'skip'}
+        What to do about a node whose weight is missing, negative, NaN or infinite.
+    zero_total : {'error', 'none'}
+        Where all weights together are zero: an error, or the value is ``None``.
+    missing, differing
+        As for :class:`Sum`.
+    """
+
+    by: Key = "local_n_samples"
+    bad_weight: Treatment = "error"
+    zero_total: Literal["error", "none"] = "error"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        choice(self, "bad_weight", "error", "skip")
+        choice(self, "zero_total", "error", "none")
+        if not (isinstance(self.by, str | int) or callable(self.by)):
+            raise ModelError(f"WeightedMean: by must be a key or a function, not {self.by!r}")
+
+    def collector(self, place: Place) -> Collector:
+        """Return what adds up products and weights."""
+        none = self.zero_total == "none"
+        return Totals(place, self.differing, mean=True, weighted=True, none_of_zero=none)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Min(_Numeric):
+    """The smallest, element by element; NaN where a node has NaN."""
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the smallest."""
+        return Extremes(place, self.differing, smallest=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Max(_Numeric):
+    """The largest, element by element; NaN where a node has NaN."""
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the largest."""
+        return Extremes(place, self.differing, smallest=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeCounts(Reduction):
+    """Counts by name, added up: dicts, ``Counter`` or pandas' ``value_counts()``.
+
+    A name that a node does not have counts 0 there. The result is a dict, in the order of the
+    nodes and of their names. Counts are whole numbers, 0 or more.
+    """
+
+    def collector(self, place: Place) -> Collector:
+        """Return what counts."""
+        return Counts(place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concat(Reduction):
+    """The nodes' arrays, lists or tables one after another, in participant order.
+
+    Parameters
+    ----------
+    columns : {'error', 'common', 'all'}
+        Where tables differ in columns: an error that names the node, only the columns that all
+        have, or all of them with NaN where a node has none.
+    missing
+        As for :class:`Reduction`.
+    """
+
+    columns: Literal["error", "common", "all"] = "error"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        choice(self, "columns", "error", "common", "all")
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the values."""
+        return Kept(place, lambda values: row_bound(values, place, self.columns))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerNode(Reduction):
+    """Every node's value, kept with the node it came from: a dict by node, in order."""
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the values."""
+        return Kept(place, dict)
+
+
+@dataclass(frozen=True)
+class Merge(Reduction):
+    """Statistics, merged: one, or lists and dicts of them.
+
+    Parameters
+    ----------
+    kind : type, optional
+        The statistic's class. ``None``: any object that has ``merge`` and ``result``.
+    missing
+        As for :class:`Reduction`; it also holds within dicts of statistics.
+    """
+
+    kind: type[Any] | None = None
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the values, to be merged in participant order."""
+        wanted = Mergeable if self.kind is None else self.kind
+        skip = self.missing == "skip"
+        return Kept(place, lambda values: merged(values, place, wanted, skip))
+
+
+@dataclass(frozen=True)
+class Function(Reduction):
+    """A function of the list of the nodes' values, in participant order.
+
+    Parameters
+    ----------
+    function : callable
+        Its result is the aggregate's value.
+    missing
+        As for :class:`Reduction`.
+    """
+
+    function: Callable[[list[Any]], Any] = list
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        if not callable(self.function):
+            raise ModelError(f"Function: {self.function!r} is no function")
+
+    def collector(self, place: Place) -> Collector:
+        """Return what keeps the values."""
+        return Kept(place, lambda values: self.function(list(values.values())))
+
+
+def checked_weight(weight: Any) -> float | str:
+    """Return a weight as a number, or what is wrong with it."""
+    if weight is None:
+        return "is missing"
+    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+        return f"is of type {type(weight).__name__}, not a number"
+    number = float(weight)
+    if math.isnan(number):
+        return "is NaN"
+    if number < 0:
+        return "is negative"
+    return "is infinite" if math.isinf(number) else number
+
+
+def as_reduction(declared: Any, key: str) -> Reduction:
+    """Return what was declared for a key as a reduction.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
+    if isinstance(declared, Reduction):
+        return declared
+    if isinstance(declared, type):
+        if issubclass(declared, Reduction):
+            return declared()
+        if issubclass(declared, Mergeable):
+            return Merge(declared)
+    if callable(declared) and not isinstance(declared, Mapping):
+        return Function(declared)
+    raise ModelError(
+        f"{key}: {declared!r} is no reduction: declare Sum(), Mean(), WeightedMean(by=...), a "
+        "statistic's class, a function of the list of values, or a dict of these"
+    )

@@ -1,0 +1,352 @@
+"""``ReduceStrategy``: an analysis whose server side is declared, and not written.
+
+Per key of what nodes return a reduction; when it stops; what it writes. ``WeightedFedAvg`` and
+``MergeStatistics`` are named declarations of it. What is declared is checked when the strategy is
+built.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flame_flwr.aggregation.collect import choice
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.reduce import Reducing, Tree, declare
+from flame_flwr.aggregation.reductions import Mean, Merge, Reduction, WeightedMean
+from flame_flwr.aggregation.values import own
+from flame_flwr.errors import ModelError
+from flame_flwr.log import logger
+from flame_flwr.payload import encode
+from flame_flwr.results.outputs import Outputs
+from flame_flwr.strategies.star import StarStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from flwr.serverapp.strategy import Strategy
+
+    from flame_flwr.aggregation import Aggregation, Convergence
+    from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.strategies.star import StarResult
+
+__all__ = ["MergeStatistics", "ReduceStrategy", "WeightedFedAvg"]
+
+_NOT_GIVEN: Any = object()
+
+
+class ReduceStrategy(StarStrategy):
+    """Merge what nodes return, key by key, until it has converged, and write declared files.
+
+    Each parameter may be a class attribute of a subclass instead.
+
+    Parameters
+    ----------
+    reductions : Reduction, dict, list or tuple
+        What is done with nodes' values: a reduction for all of it, or one per key or position,
+        also nested. In place of a reduction there may be its class, a statistic's class, or a
+        function of the list of values. Keys that are not named are not merged.
+    first : same, optional
+        In the first round, where nodes return something else then.
+    convergence : Convergence or callable, optional
+        When to stop. Without one there is a single round.
+    outputs : sequence of tuples, optional
+        Files: ``(filename, type, function)``. The function gets the final aggregate, as
+        :meth:`finalize` returns it; the type is ``'str'``, ``'bytes'`` or ``'pickle'``.
+    initial : Any, optional
+        The aggregate that nodes get in the first round.
+    simple_analysis, allow_pickle
+        As for :class:`StarStrategy`.
+
+    Attributes
+    ----------
+    flame : FlameHandle
+        While a run is under way: log, progress, ids, as an aggregator has it.
+
+    Raises
+    ------
+    ModelError
+        Something is declared wrongly; the message names it.
+
+    Notes
+    -----
+    A subclass may override :meth:`update` and :meth:`finalize`. Attributes that these set are kept
+    in a checkpoint. Results do not depend on the order in which nodes answer.
+    """
+
+    reductions: Any = None
+    first: Any = None
+    convergence: Any = None
+    outputs: Any = ()
+    initial: Any = None
+
+    flame: FlameHandle
+
+    _DECLARED: ClassVar[frozenset[str]] = frozenset(
+        {"reductions", "first", "outputs", "initial", "flame", "files", "_trees"}
+    )
+
+    def __init__(
+        self,
+        reductions: Any = _NOT_GIVEN,
+        *,
+        first: Any = _NOT_GIVEN,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = _NOT_GIVEN,
+        outputs: Sequence[tuple[str, str, Callable[[Any], Any]]] = _NOT_GIVEN,
+        initial: Any = _NOT_GIVEN,
+        simple_analysis: bool | None = None,
+        allow_pickle: bool = False,
+    ) -> None:
+        super().__init__(
+            None,
+            simple_analysis=simple_analysis,
+            allow_pickle=allow_pickle,
+            convergence=as_convergence(self._declared("convergence", convergence)),
+        )
+        self.reductions = self._declared("reductions", reductions)
+        self.first = self._declared("first", first)
+        self.outputs = self._declared("outputs", outputs)
+        self.initial = self._declared("initial", initial)
+        name = type(self).__name__
+        if self.reductions is None:
+            raise ModelError(
+                f"{name}: declare its reductions: {name}({{'coef': Mean()}}), or a class attribute "
+                "`reductions`"
+            )
+        self._trees = {
+            False: declare(self.reductions),
+            True: declare(self.reductions if self.first is None else self.first, "first"),
+        }
+        self.files = _checked_outputs(name, self.outputs)
+
+    # ---- to override -------------------------------------------------------------------
+
+    def update(self, merged: Any, last: Any) -> Any:
+        """Make the aggregate of what was merged; by default it is that.
+
+        Parameters
+        ----------
+        merged : Any
+            In the shape of the declared reductions.
+        last : Any
+            The last aggregate, ``None`` in the first round unless there is an ``initial`` one.
+            Its arrays may be read-only.
+
+        Returns
+        -------
+        Any
+            What nodes get in the next round.
+        """
+        return merged
+
+    def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Make of the last aggregate what files are written of; by default it is that.
+
+        Parameters
+        ----------
+        aggregate : Any
+            The last one.
+        evaluations : dict of str to dict
+            What ``evaluation_method`` gave, by node, in participant order; empty without one.
+        """
+        return aggregate
+
+    def make_aggregation(
+        self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool
+    ) -> Aggregation:
+        """Return what merges as declared."""
+        if not simple_analysis:
+            _need_convergence(self)
+        self.flame = flame
+        return Reducing(
+            nodes, self._tree, self.update, self._written, flame, simple=simple_analysis
+        )
+
+    def summary(self) -> None:
+        """Log what is run."""
+        reductions = "; ".join(f"{leaf.name} {leaf.reduction}" for leaf in self._tree(2).leaves())
+        logger.info("%s with %s", type(self).__name__, reductions)
+
+    def about(self) -> dict[str, str]:
+        """Return what must be the same in a run that goes on with a checkpoint."""
+        keys = [
+            f"{leaf.name}: {type(leaf.reduction).__name__}"
+            for number in (1, 2)
+            for leaf in self._tree(number).leaves()
+        ]
+        return {"strategy": type(self).__qualname__, "reductions": ", ".join(dict.fromkeys(keys))}
+
+    def run(self, *arguments: Any, initial: Any = None, **more: Any) -> StarResult:
+        """Run the one loop; nodes begin with the declared ``initial`` aggregate."""
+        if initial is None and self.initial is not None:
+            initial = encode(own(self.initial), allow_pickle=self.allow_pickle)
+        return super().run(*arguments, initial=initial, **more)
+
+    # ---- helpers -----------------------------------------------------------------------
+
+    def _declared(self, name: str, given: Any) -> Any:
+        """Return what is declared: an argument, else a class attribute, functions unbound."""
+        if given is not _NOT_GIVEN:
+            return given
+        value = inspect.getattr_static(type(self), name)
+        return value.__func__ if isinstance(value, staticmethod) else value
+
+    def _tree(self, number: int) -> Tree:
+        return self._trees[number == 1]
+
+    def _written(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Return the result: what :meth:`finalize` says, or the files' contents."""
+        final = self.finalize(aggregate, evaluations)
+        if self.files is None:
+            return final
+        return [function(final) for _, _, function in self.outputs]
+
+
+class WeightedFedAvg(ReduceStrategy):
+    """Federated averaging of a model, weighted by what nodes report.
+
+    Nodes return a dict, such as ``{"model": [coef, intercept], "local_n_samples": 120}``; the
+    aggregate is a dict with the same model and the metrics. Each parameter may be a class
+    attribute of a subclass instead.
+
+    Parameters
+    ----------
+    model : str
+        The key of the model: an array, or lists and dicts of arrays.
+    by : str, callable or None
+        The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
+    metrics : sequence of str
+        Keys of numbers that are averaged with the same weights.
+    server : flwr.serverapp.strategy.Strategy, optional
+        A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
+        ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum``.
+    bad_weight : {'error', 'skip'}
+        What to do about a node whose weight is missing, negative or not finite.
+    **more
+        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial`` and others.
+
+    Notes
+    -----
+    McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+    AISTATS 2017, algorithm 1: ``sum(n_k * w_k) / sum(n_k)``.
+    """
+
+    model: Any = "model"
+    by: Any = "local_n_samples"
+    metrics: Any = ()
+    server: Any = None
+    bad_weight: Any = "error"
+
+    _DECLARED = ReduceStrategy._DECLARED | {"model", "by", "metrics", "server", "bad_weight"}
+
+    def __init__(
+        self,
+        model: str = _NOT_GIVEN,
+        *,
+        by: str | Callable[[Any], Any] | None = _NOT_GIVEN,
+        metrics: Iterable[str] = _NOT_GIVEN,
+        server: Strategy | None = _NOT_GIVEN,
+        bad_weight: str = _NOT_GIVEN,
+        **more: Any,
+    ) -> None:
+        self.model = self._declared("model", model)
+        self.by = self._declared("by", by)
+        self.metrics = self._declared("metrics", metrics)
+        self.server = self._declared("server", server)
+        self.bad_weight = self._declared("bad_weight", bad_weight)
+        choice(self, "bad_weight", "error", "skip")
+        if isinstance(self.metrics, str):
+            raise ModelError(f"{type(self).__name__}: metrics must be a list of keys, not a string")
+        mean = self._mean()
+        whole: Reduction = mean
+        if self.server is not None:
+            whole = FlowerReduction(self.server, by=self.by, bad_weight=self.bad_weight)
+        super().__init__({self.model: whole, **dict.fromkeys(self.metrics, mean)}, **more)
+
+    def _mean(self) -> Reduction:
+        return Mean() if self.by is None else WeightedMean(self.by, bad_weight=self.bad_weight)
+
+
+class MergeStatistics(ReduceStrategy):
+    """Merge statistics, as those of :mod:`flame_flwr.statistics`, and report their figures.
+
+    Nodes return a statistic, or dicts and lists of them. The aggregate is the same with merged
+    statistics; what is written is the same with their results.
+
+    Parameters
+    ----------
+    kind : type, optional
+        The class that statistics must be of. ``None``: anything with ``merge`` and ``result``.
+    missing : {'error', 'skip'}
+        What to do about a statistic that a node has not.
+    **more
+        As for :class:`ReduceStrategy`: ``outputs`` and others.
+    """
+
+    kind: Any = None
+    missing: Any = "error"
+
+    _DECLARED = ReduceStrategy._DECLARED | {"kind", "missing"}
+
+    def __init__(
+        self, kind: type[Any] | None = _NOT_GIVEN, *, missing: str = _NOT_GIVEN, **more: Any
+    ) -> None:
+        self.kind = self._declared("kind", kind)
+        self.missing = self._declared("missing", missing)
+        super().__init__(Merge(self.kind, missing=self.missing), **more)
+
+    def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
+        """Return every statistic's figures."""
+        return _results(aggregate)
+
+
+def _results(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _results(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_results(part) for part in value)
+    return None if value is None else value.result()
+
+
+def _need_convergence(strategy: ReduceStrategy) -> None:
+    if strategy.convergence is None:
+        raise ModelError(
+            f"{type(strategy).__name__} has more than one round and no convergence: give it one, "
+            "such as convergence=MaxRounds(10) | DeltaNorm('coef', 1e-4)"
+        )
+
+
+def _checked_outputs(owner: str, outputs: Any) -> Outputs | None:
+    """Check declared files.
+
+    Raises
+    ------
+    ModelError
+        An entry is no triple, a type is unknown, a name is none, or a function takes no argument.
+    """
+    if not isinstance(outputs, list | tuple):
+        raise ModelError(f"{owner}: outputs must be a list of (filename, type, function)")
+    if not outputs:
+        return None
+    for entry in outputs:
+        fits = isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[0], str)
+        if not fits or not callable(entry[2]):
+            raise ModelError(f"{owner}: outputs: {entry!r} is not (filename, type, function)")
+        if not _takes_one(entry[2]):
+            raise ModelError(
+                f"{owner}: outputs: the function of {entry[0]!r} must take one argument, the "
+                "final aggregate"
+            )
+    names, types, _ = zip(*outputs, strict=True)
+    return Outputs.declare(list(types), list(names), True)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say
+        return True
+    return True

@@ -1,0 +1,62 @@
+"""Reduce a round's values without a run around it."""
+
+import random
+
+import pytest
+
+from flame_flwr.aggregation.reduce import Reducing, declare
+
+
+class Flame:
+    """The parts of a handle that an aggregation uses."""
+
+    def __init__(self):
+        self.progress = 0
+
+    def _enter_round(self, number):
+        self.round = number
+
+    def _flush(self):
+        pass
+
+    def get_progress(self):
+        return self.progress
+
+    def set_progress(self, progress):
+        self.progress = progress
+
+
+def reducing(nodes, tree):
+    return Reducing(
+        nodes, lambda number: tree, lambda m, last: m, lambda a, e: a, Flame(), simple=True
+    )
+
+
+@pytest.fixture
+def reduce():
+    """Return a function: declared reductions and the nodes' values to the merged value.
+
+    It is merged three times, in different orders of arrival, which must not show.
+    """
+
+    def reduce(declared, values, rounds=1):
+        if not isinstance(values, dict):
+            values = {f"node-{i}": value for i, value in enumerate(values)}
+        results = []
+        for turn in range(3):
+            tree = declare(declared)
+            one = reducing(list(values), tree)
+            order = list(values.items())
+            if turn:
+                random.Random(turn).shuffle(order)
+            for number in range(1, rounds + 1):
+                one.begin(number)
+                for node, value in order:
+                    one.add(node, value)
+                merged = one.finish().aggregate
+            results.append(merged)
+        assert repr(results[1]) == repr(results[0])
+        assert repr(results[2]) == repr(results[0])
+        return results[0]
+
+    return reduce

@@ -1,0 +1,373 @@
+"""Each reduction against the formula in plain NumPy and pandas, and what it does about odd values.
+
+Sites are never of the same size. The fixture merges in three orders of arrival.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flame_flwr.aggregation import (
+    Concat,
+    Function,
+    Max,
+    Mean,
+    Merge,
+    MergeCounts,
+    Min,
+    PerNode,
+    Reduction,
+    Sum,
+    WeightedMean,
+)
+from flame_flwr.aggregation.reduce import declare
+from flame_flwr.errors import DataError, ModelError
+
+RNG = np.random.default_rng(7)
+SIZES = [3, 120, 41, 9]
+ROWS = [RNG.normal(size=(4, 5)) * 10.0**k for k in (-3, 0, 2, 5)]
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 4, 200])
+def test_sums_and_means_are_those_of_numpy(reduce, nodes):
+    rows = [np.random.default_rng(k).normal(size=(4, 5)) for k in range(nodes)]
+    sizes = [5 + k**2 % 37 for k in range(nodes)]
+    values = [{"x": row, "n": n, "loss": n / 7} for row, n in zip(rows, sizes, strict=True)]
+    stack = np.stack(rows)
+    got = reduce({"x": Sum(), "n": Sum(), "loss": Mean()}, values)
+    np.testing.assert_allclose(got["x"], stack.sum(0), rtol=1e-12, atol=1e-13)
+    assert got["n"] == sum(sizes)
+    assert type(got["n"]) is int
+    assert got["loss"] == pytest.approx(np.mean([n / 7 for n in sizes]), rel=1e-14)
+    np.testing.assert_allclose(
+        reduce({"x": WeightedMean("n")}, values)["x"],
+        np.average(stack, axis=0, weights=sizes),
+        rtol=1e-11,
+        atol=1e-14,
+    )
+    np.testing.assert_array_equal(reduce({"x": Min()}, values)["x"], stack.min(0))
+    np.testing.assert_array_equal(reduce({"x": Max()}, values)["x"], stack.max(0))
+
+
+def test_a_sum_is_rounded_once(reduce):
+    got = reduce(Sum(), ROWS)
+    expected = [math.fsum(column) for column in np.stack(ROWS).reshape(4, -1).T]
+    assert got.ravel().tolist() == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12))
+def test_numbers_and_arrays_give_the_same(numbers):
+    from flame_flwr.aggregation.collect import Place, Totals
+
+    nodes = tuple(map(str, range(len(numbers))))
+    place = Place(1, "x", nodes)
+    for mean in (False, True):
+        one, many = (Totals(place, "error", mean=mean) for _ in range(2))
+        for node, number in zip(nodes, numbers, strict=True):
+            one.add(node, number, 1.0)
+            many.add(node, np.array([number]), 1.0)
+        assert one.result() + 0.0 == many.result()[0]
+
+
+def test_models_of_many_layers_keep_their_form_and_precision(reduce):
+    def model(k):
+        rng = np.random.default_rng(k)
+        return {
+            "layers": [rng.normal(size=(2, 3)).astype(np.float32), rng.normal(size=4)],
+            "bias": (float(k), np.float32(k), np.array(k, np.float16)),
+            "steps": np.array([k, 2 * k]),
+        }
+
+    values = [{"model": model(k), "n": n} for k, n in enumerate(SIZES)]
+    got = reduce({"model": WeightedMean("n")}, values)["model"]
+    assert list(got) == ["layers", "bias", "steps"]
+    first = np.average(
+        np.stack([model(k)["layers"][0] for k in range(4)]).astype(float), axis=0, weights=SIZES
+    )
+    assert got["layers"][0].dtype == np.float32
+    np.testing.assert_array_equal(got["layers"][0], first.astype(np.float32))
+    assert got["layers"][1].dtype == np.float64
+    mean = np.average(range(4), weights=SIZES)
+    assert got["bias"] == (pytest.approx(mean), pytest.approx(mean), pytest.approx(mean, abs=1e-3))
+    np.testing.assert_allclose(got["steps"], [mean, 2 * mean])
+    summed = reduce({"model": Sum()}, values)["model"]
+    assert summed["steps"].tolist() == [6, 12]
+    assert summed["steps"].dtype == np.int64
+
+
+def test_whole_numbers_are_exact_and_mix_with_others(reduce):
+    big = 2**62 - 1
+    assert reduce(Sum(), [np.array([big]), np.array([1])]).tolist() == [2**62]
+    assert reduce(Sum(), [big**3, 1]) == big**3 + 1
+    mixed = reduce(Sum(), [np.array([big]), np.array([0.5]), np.array([-big])])
+    assert mixed.tolist() == [0.5]
+    assert reduce(Sum(), [np.array([True, False]), np.array([True, True])]).tolist() == [2, 1]
+    assert reduce(Mean(), [True, False]) == 0.5
+    with pytest.raises(DataError, match="too large for 64 bits"):
+        reduce(Sum(), [np.array([big]), np.array([big]), np.array([big])])
+
+
+def test_complex_numbers_sum_and_do_not_compare(reduce):
+    rows = [np.array([1 + 2j, 3]), np.array([1j, -1])]
+    assert reduce(Mean(), rows).tolist() == [0.5 + 1.5j, 1 + 0j]
+    with pytest.raises(DataError, match="cannot be compared"):
+        reduce(Max(), rows)
+    with pytest.raises(DataError, match="some nodes sent complex"):
+        reduce(Sum(), [rows[0], np.zeros(2)])
+
+
+def test_tables_and_series_are_merged_by_their_labels(reduce):
+    frames = [pd.DataFrame({"a": [1.0, 2], "b": [3.0, k]}, index=["u", "v"]) for k in (1, 2, 6)]
+    got = reduce({"t": Mean(), "s": Sum()}, [{"t": f, "s": f["b"]} for f in frames])
+    pd.testing.assert_frame_equal(got["t"], sum(frames) / 3)
+    pd.testing.assert_series_equal(got["s"], sum(f["b"] for f in frames))
+    other = frames[0].rename(columns={"b": "c"})
+    with pytest.raises(DataError) as caught:
+        reduce({"t": Mean()}, [{"t": frames[0]}, {"t": frames[1]}, {"t": other}])
+    assert "round 1, key `t`: the nodes' values differ: node-0, node-1 sent" in str(caught.value)
+    assert "node-2 sent a table of 2 rows with the columns a, c" in str(caught.value)
+
+
+def test_minimum_and_maximum_keep_types_nan_and_no_negative_zero(reduce):
+    got = reduce(
+        Max(),
+        [{"n": 3, "x": -0.0, "a": np.array([1, 5])}, {"n": 7, "x": 0.0, "a": np.array([4, 2])}],
+    )
+    assert got["n"] == 7
+    assert type(got["n"]) is int
+    assert not np.signbit(got["x"])
+    assert got["a"].tolist() == [4, 5]
+    assert math.isnan(reduce(Min(), [1.0, math.nan, 3.0]))
+
+
+def test_counts_add_up_by_name(reduce):
+    values = [{"f": 3, "m": 1}, Counter(m=2, other=5), pd.Series(["m", "m", "d"]).value_counts()]
+    assert reduce(MergeCounts(), values) == {"f": 3, "m": 5, "other": 5, "d": 1}
+    assert list(reduce(MergeCounts(), values)) == ["f", "m", "other", "d"]
+    for bad, what in (({"f": -1}, "0 or more"), ({"f": 1.5}, "not float"), ([1], "not list")):
+        with pytest.raises(DataError, match=f"key `c`, node-1: .*{what}"):
+            reduce({"c": MergeCounts()}, [{"c": {"f": 1}}, {"c": bad}])
+
+
+def test_values_follow_one_another_in_participant_order(reduce):
+    assert reduce(Concat(), [[1, 2], [], [3]]) == [1, 2, 3]
+    assert reduce(Concat(), [(1,), (2,)]) == (1, 2)
+    got = reduce(Concat(), [np.eye(2), np.zeros((3, 2))])
+    np.testing.assert_array_equal(got, np.vstack([np.eye(2), np.zeros((3, 2))]))
+    tables = [pd.DataFrame({"a": [1], "b": [2]}), pd.DataFrame({"a": [5, 6]})]
+    with pytest.raises(DataError, match=r"node-1: its columns are not those of node-0.*has b"):
+        reduce(Concat(), tables)
+    assert list(reduce(Concat(columns="common"), tables).columns) == ["a"]
+    assert reduce(Concat(columns="all"), tables)["b"].isna().tolist() == [False, True, True]
+    with pytest.raises(DataError, match=r"node-1: an array of shape \(1, 3\) cannot follow"):
+        reduce(Concat(), [np.eye(2), np.zeros((1, 3))])
+    with pytest.raises(DataError, match="node-1: it sent a tuple, and node-0 a list"):
+        reduce(Concat(), [[1], (2,)])
+
+
+def test_per_node_and_functions_see_the_participants_order_and_own_their_values(reduce):
+    values = {"b": np.arange(2), "a": np.arange(3)}
+    got = reduce(PerNode(), values)
+    assert list(got) == ["b", "a"]
+    got["a"][0] = 5
+    assert values["a"][0] == 0
+    assert reduce({"x": len}, [{"x": 1}] * 3) == {"x": 3}
+    assert reduce({"x": Function(np.median)}, [{"x": v} for v in (1, 9, 4)]) == {"x": 4}
+
+
+# ---- statistics ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tally:
+    n: int
+    total: float
+
+    def merge(self, other):
+        return Tally(self.n + other.n, self.total + other.total)
+
+    def result(self):
+        return self.total / self.n
+
+
+def test_statistics_merge_within_dicts_and_lists(reduce):
+    values = [{"age": Tally(2, 7.0), "by": [Tally(1, k)]} for k in (1.0, 2.0, 4.0)]
+    got = reduce(Merge(), values)
+    assert got["age"] == Tally(6, 21.0)
+    assert got["by"] == [Tally(3, 7.0)]
+    assert reduce({"age": Tally}, values)["age"].result() == 3.5
+
+
+def test_statistics_of_other_kinds_are_refused_by_node_and_key(reduce):
+    with pytest.raises(DataError, match="key `s`, node-1: it sent a float where a Tally"):
+        reduce({"s": Tally}, [{"s": Tally(1, 1.0)}, {"s": 2.0}])
+    with pytest.raises(DataError, match="node-0: it sent a float where a Mergeable is expected"):
+        reduce({"s": Merge()}, [{"s": 1.0}, {"s": 2.0}])
+    with pytest.raises(DataError, match="node-1: it is missing there"):
+        reduce(Merge(), [{"a": Tally(1, 1.0)}, {}])
+    one = {"a": Tally(1, 1.0)}
+    assert reduce(Merge(missing="skip"), [one, {}, one])["a"] == Tally(2, 2.0)
+
+
+# ---- what goes wrong, and what may be declared about it --------------------------------------
+
+
+def test_a_missing_key_is_an_error_that_names_node_and_key_or_is_skipped(reduce):
+    values = [{"m": {"coef": 1.0}}, {"m": {}}, {"m": {"coef": 4.0}}]
+    with pytest.raises(DataError, match=r"round 1, key `m\.coef`, node-1: .*not this key"):
+        reduce({"m": {"coef": Mean()}}, values)
+    assert reduce({"m": {"coef": Mean(missing="skip")}}, values) == {"m": {"coef": 2.5}}
+    assert reduce({"m": {"coef": Mean(missing="skip")}}, [{}, {"m": 3}]) == {"m": {"coef": None}}
+    with pytest.raises(DataError, match=r"`m\.coef`, node-0"):
+        reduce({"m": {"coef": Mean()}}, [None, None])
+
+
+def test_positions_of_tuples_are_reduced_each_its_own_way(reduce):
+    values = [(np.ones(2) * k, n) for k, n in enumerate(SIZES)]
+    got = reduce((WeightedMean(by=1), Sum()), values)
+    assert type(got) is tuple
+    np.testing.assert_allclose(got[0], np.average(range(4), weights=SIZES))
+    assert got[1] == sum(SIZES)
+    with pytest.raises(DataError, match="key `0`, node-0"):
+        reduce((Sum(), Sum()), [(1, 2, 3)])
+
+
+def test_differing_shapes_are_an_error_or_the_fewer_are_left_out(reduce):
+    values = [{"x": np.ones(2)}, {"x": np.ones(3)}, {"x": 2 * np.ones(3)}]
+    with pytest.raises(DataError) as caught:
+        reduce({"x": Mean()}, values)
+    text = str(caught.value)
+    assert "node-1, node-2 sent an array of shape (3,); node-0 sent an array of shape (2,)" in text
+    got = reduce({"x": Mean(differing="skip")}, values)
+    assert got["x"].tolist() == [1.5] * 3
+    tie = reduce({"x": Mean(differing="skip")}, values[:2])
+    assert tie["x"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("weight", "what"),
+    [
+        (-1, "is negative"),
+        (math.nan, "is NaN"),
+        (math.inf, "is infinite"),
+        ("7", "is of type str"),
+        (None, "is missing"),
+        (True, "is of type bool"),
+    ],
+)
+def test_a_bad_weight_is_an_error_that_names_the_node_or_is_skipped(reduce, weight, what):
+    values = [{"x": 1.0, "n": 1}, {"x": 7.0, "n": weight}, {"x": 3.0, "n": 3}]
+    with pytest.raises(DataError, match=f"key `x`, node-1: its weight `n` {what}"):
+        reduce({"x": WeightedMean("n")}, values)
+    assert reduce({"x": WeightedMean("n", bad_weight="skip")}, values) == {"x": 2.5}
+
+
+def test_no_value_of_a_node_is_in_an_error(reduce):
+    with pytest.raises(DataError) as caught:
+        reduce({"x": WeightedMean("n")}, [{"x": 1.0, "n": -98765}])
+    assert "98765" not in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        reduce({"x": Sum()}, [{"x": "Mrs Miller"}])
+    assert "Miller" not in str(caught.value)
+    assert "`x`, node-0: what it sent is of type str" in str(caught.value)
+
+
+def test_weights_of_zero_together_are_an_error_or_none(reduce):
+    values = [{"x": 1.0, "n": 0}, {"x": 2.0, "n": 0.0}]
+    with pytest.raises(DataError, match="`x`, node-0, node-1: the weights of all nodes"):
+        reduce({"x": WeightedMean("n")}, values)
+    assert reduce({"x": WeightedMean("n", zero_total="none")}, values) == {"x": None}
+    got = reduce({"x": WeightedMean("n")}, [*values, {"x": 5.0, "n": 0.1}])
+    assert got == {"x": 5.0}
+
+
+def test_weights_are_found_beside_the_value_further_out_or_by_a_function(reduce):
+    values = [{"m": {"c": k, "n": 1}, "n": n, "q": {"s": n}} for k, n in enumerate(SIZES)]
+    assert reduce({"m": {"c": WeightedMean("n")}}, values)["m"]["c"] == 1.5
+    outer = [{**v, "m": {"c": v["m"]["c"]}} for v in values]
+    expected = np.average(range(4), weights=SIZES)
+    for by in ("n", "q.s", lambda value: value["n"]):
+        got = reduce({"m": {"c": WeightedMean(by)}}, outer)["m"]["c"]
+        assert got == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("declared", "what"),
+    [
+        (lambda: declare({"a": 3}), r"reductions\['a'\]: 3 is no reduction"),
+        (lambda: declare({}), "reductions is empty"),
+        (lambda: declare({"a": {"b": None}}), r"\['a'\]\['b'\]: None"),
+        (lambda: Sum(missing="ignore"), "Sum: missing must be one of 'error', 'skip'"),
+        (lambda: Mean(differing="x"), "Mean: differing"),
+        (lambda: WeightedMean(by=None), "by must be a key"),
+        (lambda: Concat(columns="outer"), "columns must be one of"),
+        (lambda: Function(3), "is no function"),
+    ],
+)
+def test_what_is_declared_wrongly_is_found_when_it_is_declared(declared, what):
+    with pytest.raises(ModelError, match=what):
+        declared()
+
+
+def test_a_reduction_of_ones_own(reduce):
+    class Last:
+        def __init__(self, place):
+            self.place, self.values = place, {}
+
+        def add(self, node, value, weight):
+            self.values[node] = value
+
+        def result(self):
+            return list(self.place.in_order(self.values).values())[-1]
+
+    class LastNode(Reduction):
+        def collector(self, place):
+            return Last(place)
+
+    assert reduce({"x": LastNode}, [{"x": 1}, {"x": 2}]) == {"x": 2}
+
+
+ILL = st.floats(allow_nan=False, allow_infinity=False, width=32) | st.sampled_from(
+    [1e16, -1e16, 1.0, 1e-16, 1e300, -1e300, 5e-324]
+)
+ANSWERS = st.lists(
+    st.tuples(
+        st.lists(ILL, min_size=3, max_size=3),
+        st.floats(0, 1e6),
+        st.sampled_from([np.float64, np.float32]),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(ANSWERS, st.randoms())
+def test_no_order_of_arrival_shows_also_where_numbers_cancel(answers, shuffler):
+    from flame_flwr.aggregation.collect import Extremes, Place, Totals
+
+    nodes = tuple(f"node-{k}" for k in range(len(answers)))
+    seen = set()
+    for _ in range(3):
+        place = Place(1, "x", nodes)
+        collectors = [
+            Totals(place, "error", mean=False),
+            Totals(place, "error", mean=True, weighted=True, none_of_zero=True),
+            Extremes(place, "error", smallest=True),
+        ]
+        order = list(zip(nodes, answers, strict=True))
+        shuffler.shuffle(order)
+        with np.errstate(over="ignore"):
+            for node, (values, weight, dtype) in order:
+                for collector in collectors:
+                    collector.add(node, [np.array(values, dtype), values[0]], weight)
+        results = [collector.result() or (np.zeros(0), 0) for collector in collectors]
+        seen.add(tuple((array.tobytes(), repr(number)) for array, number in results))
+    assert len(seen) == 1

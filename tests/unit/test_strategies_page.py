@@ -1,0 +1,36 @@
+"""The page on strategies: its snippets run, and print what it says."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
+SNIPPETS = re.findall(r"```python\n(.+?)```\n\n```text\n(.+?)```", PAGE.read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def space():
+    return {"__name__": "strategies_page"}
+
+
+def test_every_snippet_says_what_it_prints():
+    assert len(SNIPPETS) == PAGE.read_text().count("```python") == 4
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_a_snippet_prints_what_the_page_says(space, number):
+    source, expected = SNIPPETS[number]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, f"{PAGE.name}, snippet {number + 1}", "exec"), space)
+    assert printed.getvalue() == expected
+
+
+def test_the_tables_name_what_there_is():
+    from flame_flwr import aggregation
+
+    names = set(re.findall(r"`([A-Z][A-Za-z]+)\(", PAGE.read_text()))
+    assert names - {"StarModel"} <= set(aggregation.__all__)

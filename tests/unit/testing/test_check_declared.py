@@ -1,0 +1,41 @@
+"""The conformance kit on declared strategies, built and as classes."""
+
+import numpy as np
+import pytest
+
+from flame_flwr.aggregation import DeltaNorm, MaxRounds, Mean, Sum
+from flame_flwr.star import StarAggregator, StarAnalyzer
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+from flame_flwr.testing import check_analysis
+
+SPLITS = [[1.0, 2.0], [5.0], [3.0, 3.0, 4.0]]
+
+
+class Pull(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        at = np.zeros(2) if aggregator_results is None else aggregator_results["model"]
+        return {"model": at + (np.mean(data) - at) / 2, "local_n_samples": len(data)}
+
+
+class Declared(ReduceStrategy):
+    reductions = {"model": Mean(), "local_n_samples": Sum()}
+    convergence = MaxRounds(4) | DeltaNorm("model", 1e-3)
+    outputs = (("n.txt", "str", lambda final: final["local_n_samples"]),)
+
+
+class Endless(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return {"model": sum(result["model"] for result in analysis_results) / 3}
+
+    def has_converged(self, result, last_result):
+        return False
+
+
+@pytest.mark.parametrize("strategy", [Declared, WeightedFedAvg(convergence=MaxRounds(3))])
+def test_a_declared_strategy_is_sound(strategy):
+    assert check_analysis(Pull, strategy, SPLITS) == []
+
+
+def test_a_models_convergence_ends_an_aggregator_in_the_check_too():
+    found = check_analysis(Pull, Endless, SPLITS, convergence=MaxRounds(3), raises=False)
+    assert not [finding for finding in found if finding.severity == "error"]
