@@ -19,16 +19,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.user_types import register_type
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence, Sized
 
-__all__ = ["Statistic", "check_counts"]
+__all__ = ["Statistic", "added", "check_counts", "check_exact", "check_lengths", "check_texts"]
+
+T = TypeVar("T", int, Fraction)
 
 _NAMES: dict[str, type[Statistic]] = {}
 """Every statistic of this process, by its name in the JSON-able form and on the wire."""
@@ -99,6 +101,10 @@ class Statistic(ABC):
         """How many bins, labels or cells it has; 0 for one that has none."""
         return 0
 
+    def totals(self) -> tuple[int, ...]:
+        """Return the sizes of the groups it is about, for the rule on differences of totals."""
+        return (self.size,) if self.size else ()
+
     @abstractmethod
     def withheld(self) -> Self:
         """Return it without any figure and said to be suppressed; for disclosure rules."""
@@ -159,6 +165,11 @@ class Statistic(ABC):
         return replace(self, **values)
 
 
+def added(one: Sequence[T], two: Sequence[T]) -> tuple[T, ...]:
+    """Add numbers place by place."""
+    return tuple(a + b for a, b in zip(one, two, strict=True))
+
+
 def check_counts(owner: str, *counts: object) -> None:
     """Refuse what is not an integer of at least 0.
 
@@ -170,6 +181,44 @@ def check_counts(owner: str, *counts: object) -> None:
     for count in counts:
         if type(count) is not int or not 0 <= count < 2**63:
             raise ModelError(f"{owner}: a count must be an integer of at least 0")
+
+
+def check_exact(owner: str, *values: object) -> None:
+    """Refuse what is no sum of floats.
+
+    Raises
+    ------
+    ModelError
+        One is not.
+    """
+    if not all(type(value) is Fraction for value in values):
+        raise ModelError(f"{owner}: a sum must be a Fraction")
+
+
+def check_texts(owner: str, texts: object) -> None:
+    """Refuse what is no tuple of strings that all differ.
+
+    Raises
+    ------
+    ModelError
+        It is not.
+    """
+    if type(texts) is not tuple or not all(type(text) is str for text in texts):
+        raise ModelError(f"{owner}: names must be a tuple of strings")
+    if len(set(texts)) < len(texts):
+        raise ModelError(f"{owner}: two names are alike")
+
+
+def check_lengths(owner: str, *parts: Sized) -> None:
+    """Refuse parts of different lengths.
+
+    Raises
+    ------
+    ModelError
+        They differ.
+    """
+    if len({len(part) for part in parts}) > 1:
+        raise ModelError(f"{owner}: its parts have different lengths")
 
 
 def _to_json(value: Statistic) -> dict[str, Any]:

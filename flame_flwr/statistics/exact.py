@@ -20,7 +20,7 @@ from flame_flwr.errors import ModelError
 __all__ = ["as_float", "pack_exact", "root", "sum_about", "unpack_exact"]
 
 _MOST = 2200
-"""No product of two floats, and no sum of them, has an exponent of two beyond this or minus this."""
+"""Products of two floats, and sums of them, are between 2**-2200 and 2**2200."""
 _FORM = re.compile(r"(-?0x[0-9a-f]{1,2400})p(-?[0-9]{1,5})")
 
 
