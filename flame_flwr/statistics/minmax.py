@@ -47,7 +47,7 @@ class MinMax(Statistic):
         check_counts("MinMax", self.n, self.noisy_at, self.suppressed)
         empty = self.low is None and self.high is None
         floats = type(self.low) is float and type(self.high) is float
-        if empty != (self.n == 0) or not empty and not floats:
+        if empty != (self.n == 0) or not (empty or floats):
             raise ModelError("MinMax: values without low and high, or the reverse")
         if self.low is not None and self.high is not None and not _ordered(self.low, self.high):
             raise ModelError("MinMax: low must not be above high, and both must be finite")

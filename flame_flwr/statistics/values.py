@@ -5,7 +5,6 @@ A missing value is ``None``, NaN, ``pandas.NA`` or ``NaT``, as in pandas.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,16 @@ import numpy.typing as npt
 
 from flame_flwr.errors import DataError, ModelError
 
-__all__ = ["Label", "Numbers", "column_names", "label_counts", "labels", "missing", "numbers"]
+__all__ = [
+    "Label",
+    "Numbers",
+    "check_labels",
+    "column_names",
+    "label_key",
+    "labels",
+    "missing",
+    "numbers",
+]
 
 Label = str | int | float | bool
 Numbers = npt.NDArray[np.float64]
@@ -70,8 +78,7 @@ def missing(values: Any) -> npt.NDArray[np.bool_]:
     array = _array(values)
     if array.dtype.kind == "O":
         return np.array([_is_missing(value) for value in array], dtype=bool)
-    gone: npt.NDArray[np.bool_] = array != array
-    return gone
+    return np.asarray(array != array, dtype=bool)
 
 
 def labels(values: Any) -> list[Label | None]:
@@ -90,10 +97,28 @@ def labels(values: Any) -> list[Label | None]:
     return [_label(value) for value in _array(values).tolist()]
 
 
-def label_counts(values: Any) -> Counter[tuple[bool, Label] | None]:
-    """Count the labels of a column; the key says whether one is a bool, for ``True == 1``."""
-    found = labels(values)
-    return Counter(None if value is None else (type(value) is bool, value) for value in found)
+def label_key(label: Label | None) -> tuple[int, Label]:
+    """Return what labels are told apart by, and sorted by; ``True`` and ``1`` differ."""
+    if label is None:
+        return 0, 0
+    if isinstance(label, bool):
+        return 1, label
+    return (3, label) if isinstance(label, str) else (2, label)
+
+
+def check_labels(owner: str, found: object) -> None:
+    """Refuse what is no tuple of labels that all differ.
+
+    Raises
+    ------
+    ModelError
+        It is not.
+    """
+    plain = type(found) is tuple and all(type(label) in (str, int, float, bool) for label in found)
+    if not plain or not isinstance(found, tuple) or any(label != label for label in found):
+        raise ModelError(f"{owner}: labels must be a tuple of strings, numbers or bools")
+    if len({label_key(label) for label in found}) < len(found):
+        raise ModelError(f"{owner}: two labels are alike")
 
 
 def column_names(frame: Any) -> tuple[str, ...]:
@@ -124,14 +149,11 @@ _NOT_NUMBERS = (
 
 
 def _array(values: Any) -> npt.NDArray[Any]:
-    if hasattr(values, "isna") and values.isna().any():
-        array = values.astype(object).to_numpy()
-    else:
-        array = np.asarray(values)
+    array = np.asarray(values)
     if array.ndim != 1:
         raise DataError(f"a column has one axis, not {array.ndim}")
-    if array.dtype.kind in "US" and not hasattr(values, "isna"):
-        return np.array(list(values), dtype=object)  # numpy makes text of [None, "a"] and [1, "a"]
+    if array.dtype.kind in "US":  # numpy makes text of NaN and numbers that stand beside text
+        return np.array([*values, None], dtype=object)[:-1]
     return array
 
 
