@@ -26,7 +26,7 @@ from flame_flwr.payload.user_types import register_type
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Collection, Sequence, Sized
 
 __all__ = ["Statistic", "added", "check_counts", "check_exact", "check_lengths", "check_texts"]
 
@@ -118,6 +118,10 @@ class Statistic(ABC):
             The smallest group that may be seen. No group at all, 0, may be seen too.
         """
         return self.withheld() if 0 < self.size < k else self
+
+    def without_totals(self, totals: Collection[int]) -> Self:
+        """Return it without what is about a group of one of these sizes; for disclosure rules."""
+        return self if set(totals).isdisjoint(self.totals()) else self.withheld()
 
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Return it with its smallest and largest value, if it has them, moved by `widen`."""

@@ -16,7 +16,7 @@ from flame_flwr.statistics.base import (
 from flame_flwr.statistics.values import column_names, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Collection, Sequence, Sized
 
 __all__ = ["Missingness", "RowCount"]
 
@@ -155,22 +155,25 @@ class Missingness(Statistic):
 
     def withheld(self) -> Self:
         """Return it without any count."""
-        nothing = (0,) * len(self.columns)
-        return self._changed(
-            rows=nothing, missing=nothing, withheld_at=(1,) * len(self.columns), suppressed=1
-        )
+        return self._hidden([True] * len(self.columns))._changed(suppressed=1)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold each column that has few rows, few missing values, or few that are there."""
-        small = [
-            0 < gone < k or 0 < rows - gone < k
-            for gone, rows in zip(self.missing, self.rows, strict=True)
-        ]
-        if not any(small):
+        pairs = zip(self.rows, self.missing, strict=True)
+        return self._hidden([0 < gone < k or 0 < rows - gone < k for rows, gone in pairs])
+
+    def without_totals(self, totals: Collection[int]) -> Self:
+        """Withhold each column with so many rows, or so many with a value."""
+        pairs = zip(self.rows, self.missing, strict=True)
+        return self._hidden([rows in totals or rows - gone in totals for rows, gone in pairs])
+
+    def _hidden(self, hidden: list[bool]) -> Self:
+        if not any(hidden):
             return self
+        pairs = zip(hidden, self.withheld_at, strict=True)
         return self._changed(
-            rows=tuple(0 if hide else n for hide, n in zip(small, self.rows, strict=True)),
-            missing=tuple(0 if hide else n for hide, n in zip(small, self.missing, strict=True)),
-            withheld_at=tuple(int(hide) for hide in small),
+            rows=tuple(0 if out else n for out, n in zip(hidden, self.rows, strict=True)),
+            missing=tuple(0 if out else n for out, n in zip(hidden, self.missing, strict=True)),
+            withheld_at=tuple(max(int(out), n) for out, n in pairs),
             suppressed=1,
         )

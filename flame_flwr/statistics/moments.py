@@ -273,8 +273,11 @@ class Covariance(Statistic):
 
     def withheld(self) -> Self:
         """Return it without any figure."""
-        empty = self.zero(self.columns)
-        return empty._changed(suppressed=1)
+        return self.zero(self.columns)._changed(suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold it for few rows, and for no more rows than columns: these could be solved."""
+        return self.withheld() if 0 < self.n < max(k, len(self.columns) + 1) else self
 
 
 def _present(values: Any) -> Numbers:

@@ -85,41 +85,48 @@ def hide_table(counts: Counts, k: int) -> Mask:
     return net.hidden
 
 
-def coarsen(counts: Sequence[int], k: int) -> list[int] | None:
-    """Move counts of neighbours together until none is small.
+def coarsen(places: Sequence[tuple[int, int]], k: int) -> list[tuple[int, int]] | None:
+    """Move neighbours together until no place holds a small count: microaggregation.
 
-    The row of counts is halved, and the halves again, as long as both halves hold 0 or at least
-    `k`. Where to is fixed before any data is seen; the counts of what is not halved any further
-    go to its last place.
+    From the lowest place on, neighbours form groups of at least `k`, and all of a group go to
+    where its middle one is. Domingo-Ferrer and Mateo-Sanz, "Practical Data-Oriented
+    Microaggregation for Statistical Disclosure Control" (IEEE TKDE 2002).
 
     Parameters
     ----------
-    counts : sequence of int
-        In an order that means something, as time.
+    places : sequence of (place, count)
+        Sorted by place.
     k : int
         The smallest count that may be seen, above 0.
 
     Returns
     -------
-    list of int or None
-        As many, with the same total; ``None`` where that itself is small.
+    list of (place, count) or None
+        With the same total; ``None`` where that itself is small.
     """
-    if 0 < sum(counts) < k:
+    groups: list[list[tuple[int, int]]] = [[]]
+    for place, count in places:
+        if sum(n for _, n in groups[-1]) >= k:
+            groups.append([])
+        if count:
+            groups[-1].append((place, count))
+    last = groups.pop()
+    if sum(n for _, n in last) >= k:
+        groups.append(last)
+    elif groups:
+        groups[-1] += last
+    elif last:
         return None
-    result = [0] * len(counts)
-    blocks = [(0, 1 << max(0, len(counts) - 1).bit_length())]
-    while blocks:
-        start, size = blocks.pop()
-        here = sum(counts[start : start + size])
-        if not here:
-            continue
-        half = size // 2
-        left = sum(counts[start : start + half])
-        if half and not any(0 < part < k for part in (left, here - left)):
-            blocks += [(start, half), (start + half, half)]
-        else:
-            result[min(start + size, len(counts)) - 1] += here
-    return result
+    return [_together(group) for group in groups]
+
+
+def _together(group: list[tuple[int, int]]) -> tuple[int, int]:
+    total, before = sum(count for _, count in group), 0
+    for place, count in group:
+        before += count
+        if 2 * before >= total:
+            return place, total
+    raise ValueError("an empty group")
 
 
 class _Net:

@@ -115,7 +115,7 @@ def check_labels(owner: str, found: object) -> None:
         It is not.
     """
     plain = type(found) is tuple and all(type(label) in (str, int, float, bool) for label in found)
-    if not plain or not isinstance(found, tuple) or any(label != label for label in found):
+    if not plain or not isinstance(found, tuple) or any(map(_is_unread, found)):
         raise ModelError(f"{owner}: labels must be a tuple of strings, numbers or bools")
     if len({label_key(label) for label in found}) < len(found):
         raise ModelError(f"{owner}: two labels are alike")
@@ -155,6 +155,10 @@ def _array(values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind in "US":  # numpy makes text of NaN and numbers that stand beside text
         return np.array([*values, None], dtype=object)[:-1]
     return array
+
+
+def _is_unread(label: Label) -> bool:
+    return isinstance(label, float) and (label != label or label.is_integer())
 
 
 def _is_missing(value: Any) -> bool:
