@@ -98,6 +98,8 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
     """Turn an object of a registered class into a tagged list."""
     try:
         plain = to_plain(value)
+    except RefusedError:
+        raise
     except Exception as error:
         raise RefusedError(
             value,

@@ -16,19 +16,30 @@ The laws, for any `a`, `b`, `c` with the same parameters (edges, labels, columns
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.user_types import register_type
+from flame_flwr.payload.wire import RefusedError
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence, Sized
 
-__all__ = ["Statistic", "added", "check_counts", "check_exact", "check_lengths", "check_texts"]
+__all__ = [
+    "Statistic",
+    "added",
+    "check_counts",
+    "check_exact",
+    "check_lengths",
+    "check_texts",
+    "only_cleared",
+]
 
 T = TypeVar("T", int, Fraction)
 
@@ -225,7 +236,27 @@ def check_lengths(owner: str, *parts: Sized) -> None:
         raise ModelError(f"{owner}: its parts have different lengths")
 
 
+@contextmanager
+def only_cleared(cleared: Iterable[Statistic]) -> Iterator[None]:
+    """Let no other statistic be packed than these: the node's rules have looked at them."""
+    token = _CLEARED.set(frozenset(map(id, cleared)))
+    try:
+        yield
+    finally:
+        _CLEARED.reset(token)
+
+
+_CLEARED: ContextVar[frozenset[int] | None] = ContextVar("cleared statistics", default=None)
+
+
 def _to_json(value: Statistic) -> dict[str, Any]:
+    cleared = _CLEARED.get()
+    if cleared is not None and id(value) not in cleared:
+        raise RefusedError(
+            value,
+            "The disclosure rules of this node do not see it where it is: return it in a dict, a "
+            "list or a tuple",
+        )
     return value.to_json()
 
 

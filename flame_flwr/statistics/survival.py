@@ -142,6 +142,11 @@ class KaplanMeier(Statistic):
         """The people."""
         return sum(self.events) + sum(self.censored)
 
+    @property
+    def cells(self) -> int:
+        """The times."""
+        return len(self.times)
+
     def withheld(self) -> Self:
         """Return it without any count."""
         return self.zero(self.times)._changed(suppressed=1)
@@ -271,6 +276,11 @@ class LogRank(Statistic):
     def size(self) -> int:
         """The people."""
         return sum(curve.size for curve in self.curves)
+
+    @property
+    def cells(self) -> int:
+        """The times."""
+        return self.curves[0].cells
 
     def withheld(self) -> Self:
         """Return it without any count."""
