@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from flame_flwr.errors import ModelError
 
-__all__ = ["as_float", "pack_exact", "root", "sum_about", "unpack_exact"]
+__all__ = ["as_float", "pack_exact", "sum_about", "unpack_exact"]
 
 _MOST = 2200
 """Products of two floats, and sums of them, are between 2**-2200 and 2**2200."""
@@ -35,14 +35,15 @@ def sum_about(values: npt.NDArray[np.float64]) -> tuple[float, Fraction]:
     Returns
     -------
     centre : float
-        The mean, rounded.
+        The mean, rounded; of equal values theirs, so that their variance is 0.
     total : Fraction
-        ``n * centre`` exactly, plus the sum of the differences from it, which is rounded once:
-        the error is relative to the spread of the values, not to their size.
+        The sum, to twice a float's precision: that of integers is exact.
     """
-    centre = math.fsum(values.tolist()) / len(values)
-    rest = math.fsum((values - centre).tolist())
-    return centre, len(values) * Fraction(centre) + Fraction(rest)
+    numbers = values.tolist()
+    total = math.fsum(numbers)
+    rest = math.fsum([*numbers, -total])
+    centre = numbers[0] if values.min() == values.max() else total / len(numbers)
+    return centre, Fraction(total) + Fraction(rest)
 
 
 def as_float(value: Fraction) -> float:
@@ -51,11 +52,6 @@ def as_float(value: Fraction) -> float:
         return float(value)
     except OverflowError:
         return math.copysign(math.inf, value)
-
-
-def root(value: Fraction) -> float:
-    """Return the square root of a number that is not negative."""
-    return math.sqrt(as_float(value))
 
 
 def pack_exact(value: Fraction) -> str:

@@ -74,6 +74,20 @@ def test_no_cancellation_where_values_are_large_and_close_together():
     assert found["variance"] == close(float(variance), rel=1e-12)
 
 
+def test_equal_values_have_no_variance_at_all():
+    parts = [Moments.from_data([0.1] * n) for n in (3, 7, 11)]
+
+    assert over(parts, lambda part: part).result()["variance"] == 0.0
+    columns = {"a": [0.1] * 10, "b": list(range(10))}
+    assert Covariance.from_data(columns).result()["correlation"][0] == [None, None]
+
+
+def test_sums_of_integers_are_exact():
+    parts = [[3, 7, 90, 41], [10, 11], [2**52 + 1, 5, 6]]
+
+    assert over(parts, Total.from_data).total == sum(map(sum, parts))
+
+
 def test_merging_is_chans_update():
     rng = np.random.default_rng(2)
     one, two = rng.normal(3, 2, 50), rng.normal(5, 1, 31)
