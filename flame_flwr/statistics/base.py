@@ -161,7 +161,14 @@ class Statistic(ABC):
         rest = {key: _value(item) for key, item in form.items() if key != "statistic"}
         if set(rest) != {item.name for item in fields(found)}:
             raise ModelError(f"the form of a {found.__name__} has missing or unknown fields")
-        return found(**rest)
+        try:
+            return found(**rest)
+        except ModelError:
+            raise
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"the form of a {found.__name__} has a field of another type"
+            ) from error
 
     def _check_alike(self, other: object, *parameters: str) -> None:
         """See that another value can be merged with this one."""

@@ -30,6 +30,8 @@ __all__ = ["Quantiles"]
 _QUARTILES = (0.25, 0.5, 0.75)
 _SHIFT = 2**21
 """Added to a bucket's number, so that those of positive values are positive."""
+_LARGEST = 709.0
+"""The logarithm of the largest float, and of the smallest one that is not 0, less its sign."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class Quantiles(Statistic):
         if type(self.accuracy) is not float or not 0.001 <= self.accuracy <= 0.2:
             raise ModelError("Quantiles: accuracy must be a float from 0.001 to 0.2")
         check_counts("Quantiles", self.coarsened_at, self.suppressed)
+        width = 2 * math.atanh(self.accuracy)
         for bucket in self.buckets:
             if type(bucket) is not tuple or len(bucket) != 2 or type(bucket[0]) is not int:
                 raise ModelError("Quantiles: a bucket is a place and a count")
             check_counts("Quantiles", bucket[1])
-            if not (bucket[0] == 0 or _SHIFT // 2 < abs(bucket[0]) < 2 * _SHIFT):
+            if bucket[0] and abs(abs(bucket[0]) - _SHIFT) > _LARGEST / width:
                 raise ModelError("Quantiles: a bucket is where no value can be")
         places = [place for place, _ in self.buckets]
         if places != sorted(set(places)):

@@ -57,10 +57,11 @@ class ValueCounts(Statistic):
     def __post_init__(self) -> None:
         """Check what may come from another party."""
         check_counts("ValueCounts", self.other, self.other_shown, self.suppressed)
+        check_counts("ValueCounts", self.suppressed - self.other_shown)
         for entry in self.entries:
             if type(entry) is not tuple or len(entry) != 3:
                 raise ModelError("ValueCounts: an entry is a label, a count and a number of nodes")
-            check_counts("ValueCounts", *entry[1:])
+            check_counts("ValueCounts", *entry[1:], self.suppressed - entry[2])
         found = tuple(label for label, _, _ in self.entries)
         check_labels("ValueCounts", found[1:])
         if not found or found[0] is not None or list(found) != sorted(found, key=label_key):

@@ -126,6 +126,39 @@ def test_hostile_forms_are_refused(kind):
         Statistic.from_json(good | {"suppressed": True})
 
 
+JUNK = (
+    None,
+    -1,
+    7,
+    1.5,
+    math.inf,
+    "x",
+    True,
+    [],
+    [1],
+    [["x"]],
+    [[1, 2]],
+    [[None, 1, 1]],
+    {"exact": "0x1p0"},
+    {"statistic": "RowCount", "suppressed": 0, "rows": 3},
+    {"a": 1},
+)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "own"])
+def test_a_forged_field_is_refused_or_harmless(kind, patients):
+    form = KINDS[kind][0](patients).to_json()
+
+    for field in set(form) - {"statistic"}:
+        for junk in JUNK:
+            try:
+                value = Statistic.from_json(form | {field: junk})
+            except ModelError:
+                continue
+            assert value.result()["suppressed"] == value.suppressed
+            assert value.with_min_count(5).merge(value).suppressed <= 2 * value.suppressed + 1
+
+
 def test_a_number_that_no_sum_of_floats_has_is_refused():
     form = Moments.from_data([1.5]).to_json()
 
