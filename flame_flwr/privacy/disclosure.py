@@ -170,7 +170,7 @@ def _walk(value: Any, path: str = "$", masked: str = "$", level: int = 0) -> Ite
         raise PayloadError(f"the result is nested deeper than {_MOST_LEVELS} levels, or in itself")
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if not isinstance(key, str | Statistic):  # a statistic as a key is not cleared
                 yield Found(key, f"{path}.keys()", f"{masked}.keys()")
             yield from _walk(item, f"{path}[{key!r}]", f"{masked}.*", level + 1)
     elif isinstance(value, list | tuple):

@@ -7,7 +7,7 @@ nodes together, in any order with the same bits, and ``result`` gives the figure
 from flame_flwr.statistics.auc import AUC
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.counts import Missingness, RowCount
-from flame_flwr.statistics.describe import Description, describe
+from flame_flwr.statistics.description import Description, describe
 from flame_flwr.statistics.histogram import Histogram
 from flame_flwr.statistics.meta import MetaAnalysis
 from flame_flwr.statistics.minmax import MinMax

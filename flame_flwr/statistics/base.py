@@ -170,6 +170,11 @@ class Statistic(ABC):
                 f"the form of a {found.__name__} has a field of another type"
             ) from error
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Be pickled, unless it would leave a node past its disclosure rules."""
+        _check_cleared(self)
+        return super().__reduce_ex__(protocol)
+
     def _check_alike(self, other: object, *parameters: str) -> None:
         """See that another value can be merged with this one."""
         if type(other) is not type(self):
@@ -256,7 +261,7 @@ def only_cleared(cleared: Iterable[Statistic]) -> Iterator[None]:
 _CLEARED: ContextVar[frozenset[int] | None] = ContextVar("cleared statistics", default=None)
 
 
-def _to_json(value: Statistic) -> dict[str, Any]:
+def _check_cleared(value: Statistic) -> None:
     cleared = _CLEARED.get()
     if cleared is not None and id(value) not in cleared:
         raise RefusedError(
@@ -264,6 +269,10 @@ def _to_json(value: Statistic) -> dict[str, Any]:
             "The disclosure rules of this node do not see it where it is: return it in a dict, a "
             "list or a tuple",
         )
+
+
+def _to_json(value: Statistic) -> dict[str, Any]:
+    _check_cleared(value)
     return value.to_json()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 
@@ -370,6 +371,19 @@ def test_a_statistic_where_no_rule_sees_it_does_not_leave():
     for value in (Box(RowCount(3)), {RowCount(3)}, {"a": frozenset([RowCount(99)])}):
         with pytest.raises(PayloadError, match="disclosure rules of this node do not see it"):
             through(value, MinCount(5))
+
+
+class Unknown:
+    def __init__(self, inside):
+        self.inside = inside
+
+
+def test_neither_as_a_key_nor_in_a_pickle():
+    with pytest.raises(PayloadError, match="disclosure rules of this node do not see it"):
+        through({RowCount(3): 1}, MinCount(5))
+    with pytest.raises(PayloadError, match="cannot"):
+        Disclosure([MinCount(5)]).encode(Unknown(RowCount(3)), allow_pickle=True)
+    assert pickle.loads(pickle.dumps(RowCount(3))) == RowCount(3)
 
 
 def test_what_is_no_statistic_leaves_as_it_is_unless_strict():

@@ -17,7 +17,7 @@ from flame_flwr.statistics.suppression import coarsen, hide, hide_table
 from .attack import ranges
 
 COUNTS = st.one_of(st.integers(0, 8), st.sampled_from([0, 1, 20, 50]))
-SOME = settings(max_examples=15, deadline=None)
+SOME = settings(max_examples=10, deadline=None)
 
 
 def possible(hidden_total, parts, low):

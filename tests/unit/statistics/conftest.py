@@ -27,7 +27,7 @@ from flame_flwr.statistics import (
     ValueCounts,
     describe,
 )
-from flame_flwr.statistics.describe import Description
+from flame_flwr.statistics.description import Description
 
 GRID = tuple(range(1, 13))
 SEXES = ("f", "m")
