@@ -132,7 +132,8 @@ class Node:
         if self.handle._held_back:
             self.handle._flush()
         if self.disclosure is not None:
-            return self.disclosure.encode(result, allow_pickle=self.plan.allow_pickle)
+            allowed = self.disclosure.apply(result)
+            return self.disclosure.pack(allowed, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:

@@ -114,19 +114,6 @@ class Disclosure:
                 "analysis_method instead"
             )
 
-    def encode(self, result: Any, *, allow_pickle: bool) -> Payload:
-        """Return a result as it may leave, ready to travel.
-
-        Raises
-        ------
-        PayloadError
-            A rule refuses it, or a statistic is where rules do not see it.
-        """
-        allowed = self.apply(result)
-        cleared = [found.value for found in _walk(allowed) if isinstance(found.value, Statistic)]
-        with only_cleared(cleared):
-            return encode(allowed, allow_pickle=allow_pickle)
-
     def apply(self, result: Any) -> Any:
         """Return a result with its statistics as they may leave; containers are copied.
 
@@ -142,6 +129,18 @@ class Disclosure:
         for rule in self.rules:
             statistics = rule.protect(statistics)
         return _rebuilt(result, iter(statistics))
+
+    def pack(self, allowed: Any, *, allow_pickle: bool) -> Payload:
+        """Return what `apply` gave, ready to travel.
+
+        Raises
+        ------
+        PayloadError
+            A statistic is where `apply` does not see it, such as in a set.
+        """
+        cleared = [found.value for found in _walk(allowed) if isinstance(found.value, Statistic)]
+        with only_cleared(cleared):
+            return encode(allowed, allow_pickle=allow_pickle)
 
 
 def check_rules(rules: object) -> tuple[DisclosureRule, ...]:

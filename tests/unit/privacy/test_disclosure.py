@@ -50,7 +50,8 @@ AGES = [[50.0, 61.0, 72.0, 80.0, 55.0, 67.0], [44.0, 39.0], [70.0, 71.0, 90.0, 3
 
 def through(value, *rules):
     """What of a value leaves a node with these rules, as the server reads it."""
-    return decode(Disclosure(rules).encode(value, allow_pickle=False))
+    disclosure = Disclosure(rules)
+    return decode(disclosure.pack(disclosure.apply(value), allow_pickle=False))
 
 
 def merged(values):
@@ -382,7 +383,7 @@ def test_neither_as_a_key_nor_in_a_pickle():
     with pytest.raises(PayloadError, match="disclosure rules of this node do not see it"):
         through({RowCount(3): 1}, MinCount(5))
     with pytest.raises(PayloadError, match="cannot"):
-        Disclosure([MinCount(5)]).encode(Unknown(RowCount(3)), allow_pickle=True)
+        Disclosure([MinCount(5)]).pack(Unknown(RowCount(3)), allow_pickle=True)
     assert pickle.loads(pickle.dumps(RowCount(3))) == RowCount(3)
 
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flame_flwr.payload import decode
 from flame_flwr.privacy import Disclosure, MinCount
 from flame_flwr.statistics import ContingencyTable, RowCount, ValueCounts
 from flame_flwr.statistics.suppression import coarsen, hide, hide_table
@@ -151,7 +150,7 @@ def test_all_that_a_node_releases_together_gives_no_small_cell(rows, k, rng):
         "second": ValueCounts.from_data(second, ["x", "y", "z"]),
         "table": table,
     }
-    sent = decode(Disclosure([MinCount(k)]).encode(answer, allow_pickle=False))
+    sent = Disclosure([MinCount(k)]).apply(answer)
 
     true = np.array(table.counts).reshape(4, 4)
     shown = np.array(sent["table"].withheld_at).reshape(4, 4) == 0
