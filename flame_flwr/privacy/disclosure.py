@@ -59,7 +59,7 @@ class DisclosureRule(ABC):
             Of the same kind; a secret of its own does not count beside this one's.
         """
 
-    def look(self, found: Sequence[Found]) -> None:  # noqa: B027  (there to be overridden)
+    def look(self, found: Iterable[Found]) -> None:  # noqa: B027  (there to be overridden)
         """Look at everything in a result before the statistics are changed; may refuse it.
 
         Raises
@@ -115,17 +115,16 @@ class Disclosure:
             )
 
     def apply(self, result: Any) -> Any:
-        """Return a result with its statistics as they may leave; containers are copied.
+        """Return a result with its statistics as they may leave, in new containers.
 
         Raises
         ------
         PayloadError
             A rule refuses it.
         """
-        found = list(_walk(result))
         for rule in self.rules:
-            rule.look(found)
-        statistics = [each.value for each in found if isinstance(each.value, Statistic)]
+            rule.look(_walk(result))
+        statistics = _statistics(result)
         for rule in self.rules:
             statistics = rule.protect(statistics)
         return _rebuilt(result, iter(statistics))
@@ -138,8 +137,7 @@ class Disclosure:
         PayloadError
             A statistic is where `apply` does not see it, such as in a set.
         """
-        cleared = [found.value for found in _walk(allowed) if isinstance(found.value, Statistic)]
-        with only_cleared(cleared):
+        with only_cleared(_statistics(allowed)):
             return encode(allowed, allow_pickle=allow_pickle)
 
 
@@ -163,20 +161,39 @@ def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
     return tuple(rules)
 
 
+def _statistics(value: Any) -> list[Statistic]:
+    return [found.value for found in _walk(value) if isinstance(found.value, Statistic)]
+
+
 def _walk(value: Any, path: str = "$", masked: str = "$", level: int = 0) -> Iterator[Found]:
-    """Yield what is in dicts, lists and tuples, and the keys that are no strings, in order."""
+    """Yield every statistic in dicts, lists and tuples, in order, and what else there is.
+
+    Of other values, and of keys that are no strings, one of each type in each container.
+    """
+    if not isinstance(value, dict | list | tuple):
+        yield Found(value, path, masked)
+        return
     if level > _MOST_LEVELS:
         raise PayloadError(f"the result is nested deeper than {_MOST_LEVELS} levels, or in itself")
     if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str | Statistic):  # a statistic as a key is not cleared
-                yield Found(key, f"{path}.keys()", f"{masked}.keys()")
-            yield from _walk(item, f"{path}[{key!r}]", f"{masked}.*", level + 1)
-    elif isinstance(value, list | tuple):
-        for place, item in enumerate(value):
-            yield from _walk(item, f"{path}[{place}]", f"{masked}[{place}]", level + 1)
-    else:
-        yield Found(value, path, masked)
+        for key in _odd_keys(value):
+            yield Found(key, f"{path}.keys()", f"{masked}.keys()")
+    seen: set[type[Any]] = set()
+    for place, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if type(item) not in seen:
+            if not isinstance(item, _LOOKED_INTO):
+                seen.add(type(item))
+            step = ".*" if isinstance(value, dict) else f"[{place}]"
+            yield from _walk(item, f"{path}[{place!r}]", masked + step, level + 1)
+
+
+def _odd_keys(value: dict[Any, Any]) -> list[Any]:
+    """Return a key of each type but strings; statistics as keys do not travel under rules."""
+    kinds = {type(key): key for key in value if not isinstance(key, str | Statistic)}
+    return list(kinds.values())
+
+
+_LOOKED_INTO = (Statistic, dict, list, tuple)
 
 
 def _rebuilt(value: Any, statistics: Iterator[Statistic]) -> Any:
@@ -188,6 +205,8 @@ def _rebuilt(value: Any, statistics: Iterator[Statistic]) -> Any:
             new[key] = _rebuilt(item, statistics)
         return new
     if isinstance(value, list | tuple):
+        if not any(issubclass(kind, _LOOKED_INTO) for kind in set(map(type, value))):
+            return value
         items = [_rebuilt(item, statistics) for item in value]
         if type(value) is list:
             return items

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import numbers
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -151,7 +151,7 @@ class MaxBins(DisclosureRule):
         """Return the one with the lower limit."""
         return type(self)(min(self.most, other.most))
 
-    def look(self, found: Sequence[Found]) -> None:
+    def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with more."""
         for value, path, masked in found:
             if isinstance(value, Statistic) and value.cells > self.most:
@@ -175,7 +175,7 @@ class Strict(DisclosureRule):
         """Return itself."""
         return self
 
-    def look(self, found: Sequence[Found]) -> None:
+    def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with anything else."""
         for value, path, masked in found:
             known = isinstance(value, Statistic) and type(value).__module__.startswith(_OWN)
