@@ -15,7 +15,7 @@ import numpy as np
 
 from flame_flwr import __version__
 from flame_flwr.clients.audit import AuditLog
-from flame_flwr.clients.node import Node
+from flame_flwr.clients.node import Node, rules_of
 from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import open_data, open_store
@@ -90,7 +90,7 @@ class StarClient(NumPyClient):
         ------
         ConfigError, DataError
             A wrong node config; a data source that is missing or empty; a `state-dir` or
-            `audit-log` that cannot be written.
+            `audit-log` that cannot be written; disclosure rules that the analyzer cannot keep.
         """
         data = self.open_data()
         if data is not None:
@@ -108,6 +108,9 @@ class StarClient(NumPyClient):
             expire(Path(settings.state_dir), settings.state_days)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
+        rules = rules_of(self.plan, settings.own_rules())
+        for rule in rules.rules if rules else ():
+            logger.info("disclosure rule at this node: %s", rule)
         return {
             "name": self._name(),
             "framework": __version__,
@@ -238,10 +241,10 @@ class StarClient(NumPyClient):
         analyzers = state.load_partners()
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
-        store = self._store(run)
+        store, own_rules = self._store(run), self._settings().own_rules()
         if store is not None:
             store.enter_round(str(config.get("session", "")), number, after)
-        node = Node(self.plan, identity, self.open_data(), store)
+        node = Node(self.plan, identity, self.open_data(), store, own_rules=own_rules)
         node.use_data(self._loaded(node))
         return node
 

@@ -16,12 +16,15 @@ from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
+    from flame_flwr.privacy import Disclosure, DisclosureRule
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
-__all__ = ["Node", "NodePlan", "build"]
+__all__ = ["Node", "NodePlan", "build", "rules_of"]
 
 _SET_BY_INIT = ("flame", "id", "role", "num_iterations", "latest_result", "partner_node_ids")
 
@@ -42,6 +45,8 @@ class NodePlan:
         What is asked of the data.
     allow_pickle : bool
         Whether a value that cannot travel otherwise is pickled.
+    disclosure : tuple of DisclosureRule
+        What the analyst declares of what may leave a node.
     """
 
     analyzer: type[StarAnalyzer]
@@ -49,6 +54,7 @@ class NodePlan:
     data_type: str = "none"
     query: str | list[str] | None = None
     allow_pickle: bool = False
+    disclosure: tuple[DisclosureRule, ...] = ()
 
     @property
     def evaluates(self) -> bool:
@@ -69,6 +75,13 @@ class Node:
         Where its data comes from; ``None`` for ``data_type='none'``.
     store : LocalStore, optional
         Where it keeps data across analyses; without one, in this process.
+    own_rules : sequence of DisclosureRule
+        The node's own; of two of a kind, in the plan and here, the stricter holds.
+
+    Raises
+    ------
+    ConfigError
+        The rules do not go with the analyzer.
     """
 
     def __init__(
@@ -77,6 +90,7 @@ class Node:
         identity: Identity,
         data: NodeData | None,
         store: LocalStore | None = None,
+        own_rules: Sequence[DisclosureRule] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -85,6 +99,7 @@ class Node:
         self.source = data
         self._data: Any = None
         self._loaded = False
+        self.disclosure = rules_of(plan, own_rules)
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -99,7 +114,7 @@ class Node:
         Returns
         -------
         Payload
-            The analyzer's result.
+            The analyzer's result, as the disclosure rules let it leave.
         """
         self.handle._enter_round(number)
         analyzer = self._analyzer()
@@ -116,6 +131,9 @@ class Node:
             raise
         if self.handle._held_back:
             self.handle._flush()
+        if self.disclosure is not None:
+            allowed = self.disclosure.apply(result)
+            return self.disclosure.pack(allowed, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
@@ -152,6 +170,23 @@ class Node:
         if self.analyzer is None:
             self.analyzer = build(self.plan.analyzer, self.handle, self.plan.analyzer_kwargs)
         return self.analyzer
+
+
+def rules_of(plan: NodePlan, own_rules: Sequence[DisclosureRule]) -> Disclosure | None:
+    """Return the disclosure rules that hold at a node; ``None`` where there are none.
+
+    Raises
+    ------
+    ConfigError
+        They do not go with the analyzer.
+    """
+    if not plan.disclosure and not own_rules:
+        return None
+    from flame_flwr.privacy import Disclosure
+
+    rules = Disclosure.of(own_rules, plan.disclosure)
+    rules.check_evaluation(plan.evaluates)
+    return rules
 
 
 def build(cls: type[Any], flame: FlameHandle, kwargs: dict[str, Any]) -> Any:

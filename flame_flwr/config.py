@@ -13,11 +13,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.store import check_url, is_url
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy import DisclosureRule
 
 __all__ = [
     "NODE_KEYS",
@@ -121,6 +124,12 @@ NODE_KEYS: dict[str, Key] = {
         "",
         "file, an absolute path, that gets a line for every answer that leaves this node",
     ),
+    "disclosure": Key(
+        str,
+        "",
+        "rules on the statistics that leave, such as `MinCount(5), MaxBins(50)`, or the absolute "
+        "path of a file with them; see docs/disclosure.md",
+    ),
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
     ),
@@ -197,6 +206,7 @@ class NodeSettings:
     state_dir: str
     state_days: float
     audit_log: str
+    disclosure: str
     share_tracebacks: bool | None
     partition_id: int | None
     num_partitions: int
@@ -218,10 +228,25 @@ class NodeSettings:
             state_dir=values["state-dir"],
             state_days=values["state-days"],
             audit_log=values["audit-log"],
+            disclosure=values["disclosure"],
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
         )
+
+    def own_rules(self) -> tuple[DisclosureRule, ...]:
+        """Return the node's own disclosure rules.
+
+        Raises
+        ------
+        ConfigError
+            `disclosure` in the node config names none, or a file that cannot be read.
+        """
+        if not self.disclosure:
+            return ()
+        from flame_flwr.privacy.rule_text import read_rules
+
+        return read_rules(self.disclosure, "`disclosure` in the node config")
 
 
 def check_max_rounds(max_rounds: Any) -> None:

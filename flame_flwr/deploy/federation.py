@@ -47,7 +47,7 @@ data = "/srv/long-covid"      # what its node reads; the hospital may write it i
 # state-dir = "/var/lib/flame-flwr/hospital-a/state"
 # audit-log = "/var/lib/flame-flwr/hospital-a/audit.jsonl"
 # public-key = "hospital-a.pub"  # a key that the hospital made itself, beside this file
-# and any other key of the node config, such as share-tracebacks
+# and any other key of the node config, such as disclosure or share-tracebacks
 
 [[hospitals]]
 name = "hospital-b"
@@ -250,7 +250,9 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     own = {"state-dir": f"{home}/state", "audit-log": f"{home}/audit.jsonl"}
     config = {"data": "", **own, **config}
     try:
-        NodeSettings.from_config({"name": name, **config})
+        settings = NodeSettings.from_config({"name": name, **config})
+        if not settings.disclosure.startswith("/"):  # a file of rules is the hospital's
+            settings.own_rules()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", detail=error.detail) from error
     for key, value in config.items():

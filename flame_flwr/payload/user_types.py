@@ -8,6 +8,7 @@ and never undone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flame_flwr.errors import ModelError, PayloadError
@@ -97,6 +98,8 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
     """Turn an object of a registered class into a tagged list."""
     try:
         plain = to_plain(value)
+    except RefusedError:
+        raise
     except Exception as error:
         raise RefusedError(
             value,
@@ -107,7 +110,7 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
 
 def _restore(items: list[Any], decoder: Decoder) -> object:
     name, plain = items
-    entry = _BY_NAME.get(typed(name, str))
+    entry = _BY_NAME.get(typed(name, str)) or _of_the_framework(name)
     if entry is None:
         raise PayloadError(
             f"The payload holds a value of a registered type, {name[:100]!r}, that this side "
@@ -124,6 +127,14 @@ def _restore(items: list[Any], decoder: Decoder) -> object:
         ) from error
 
 
+def _of_the_framework(name: str) -> _Entry | None:
+    """Import the framework's own module whose types have such names: this process may be new."""
+    module, colon, _ = name.partition(":")
+    if colon and module in _MODULES:
+        import_module(module)
+    return _BY_NAME.get(name)
+
+
 class _Entry(NamedTuple):
     cls: type[Any]
     name: str
@@ -133,6 +144,7 @@ class _Entry(NamedTuple):
 
 _BY_CLASS: dict[type[Any], _Entry] = {}
 _BY_NAME: dict[str, _Entry] = {}
+_MODULES = ("flame_flwr.statistics",)
 
 RESTORE: dict[Any, Any] = {USER_TYPE: _restore}
 """How what follows a marker becomes a value again."""

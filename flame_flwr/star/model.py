@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import DisclosureRule, Laplace
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -64,6 +64,11 @@ class StarModel:
     convergence : Convergence or callable, optional
         Ends the analysis too, beside ``has_converged`` or what the strategy says; see
         :mod:`flame_flwr.aggregation.convergence`. With one, `simple_analysis` has no effect.
+    disclosure : sequence of DisclosureRule, optional
+        What may leave a node: :class:`~flame_flwr.privacy.MinCount`,
+        :class:`~flame_flwr.privacy.NoisyMinMax`, :class:`~flame_flwr.privacy.MaxBins`,
+        :class:`~flame_flwr.privacy.Strict`. A node has rules of its own in its config; of two of
+        a kind the stricter holds.
 
     Raises
     ------
@@ -92,12 +97,15 @@ class StarModel:
         payload: str = "safe",
         client: type[StarClient] | None = None,
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
+        disclosure: Sequence[DisclosureRule] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
-            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
+            self.plan = plan_node(
+                analyzer, analyzer_kwargs, data_type, query, payload, disclosure=disclosure
+            )
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
             self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)

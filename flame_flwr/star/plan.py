@@ -16,7 +16,7 @@ from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import DisclosureRule, Laplace
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
 
@@ -26,7 +26,12 @@ DATA_TYPES = ("s3", "fhir", "none")
 
 
 def plan_node(
-    analyzer: object, kwargs: object, data_type: object, query: object, payload: object
+    analyzer: object,
+    kwargs: object,
+    data_type: object,
+    query: object,
+    payload: object,
+    disclosure: object = None,
 ) -> NodePlan:
     """Check the node's part of a model and return it.
 
@@ -43,7 +48,14 @@ def plan_node(
             raise ModelError(f"query must be a string, a list of strings or None, not {query!r}")
         query = list(query)
     pickled = _allow_pickle(payload)
-    return NodePlan(checked, _kwargs(kwargs, "analyzer_kwargs"), str(data_type), query, pickled)
+    return NodePlan(
+        checked,
+        _kwargs(kwargs, "analyzer_kwargs"),
+        str(data_type),
+        query,
+        pickled,
+        disclosure=_rules(disclosure),
+    )
 
 
 def plan_strategy(
@@ -223,6 +235,14 @@ def _kwargs(kwargs: object, name: str) -> dict[str, Any]:
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise ModelError(f"{name} must be a dict of keyword arguments, not {kwargs!r}")
     return dict(kwargs)
+
+
+def _rules(disclosure: object) -> tuple[DisclosureRule, ...]:
+    if disclosure is None:
+        return ()
+    from flame_flwr.privacy.disclosure import check_rules
+
+    return check_rules(disclosure)
 
 
 def _allow_pickle(payload: object) -> bool:

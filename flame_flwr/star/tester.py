@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
+    from flame_flwr.privacy import DisclosureRule
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
@@ -56,7 +57,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence
+    payload, client, convergence, disclosure
         As in ``StarModel``.
 
     Attributes
@@ -130,12 +131,15 @@ analyzer_kwargs, aggregator_kwargs
         payload: str = "safe",
         client: type[StarClient] | None = None,
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
+        disclosure: Sequence[DisclosureRule] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
             splits = _check_splits(data_splits, node_roles)
-            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
+            plan = plan_node(
+                analyzer, analyzer_kwargs, data_type, None, payload, disclosure=disclosure
+            )
             planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
             strategy = planned()

@@ -190,3 +190,12 @@ def test_node_config_is_checked_as_the_node_does(tmp_path, line):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_federation(tmp_path / "no.toml")
+
+
+def test_disclosure_rules_are_read_before_they_reach_a_hospital(tmp_path):
+    rules = "MinCount(5), NoisyMinMax(secret='long')"
+    for good in (rules, "/etc/flame-flwr/rules.txt"):
+        [hospital] = read(tmp_path, f'{SMALL}disclosure = "{good}"\n').hospitals
+        assert hospital.node_config["disclosure"] == good
+    with pytest.raises(ConfigError, match=r"'hospital-a': `disclosure` in the node .* reads"):
+        read(tmp_path, f'{SMALL}disclosure = "MinCount"\n')

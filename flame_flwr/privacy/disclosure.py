@@ -1,0 +1,214 @@
+"""Disclosure rules: what of a node's statistics may leave it, decided on the node.
+
+They act on the values of :mod:`flame_flwr.statistics` in a result, after the analyzer has returned
+it and before anything is sent. They are the node's, in its config, and the analyst's, declared on
+the model: of two rules of a kind the stricter holds. They stop accidents; an analyzer that means
+harm can put a patient's value into any number. ``docs/disclosure.md`` says what each does not stop.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from flame_flwr.errors import ConfigError, ModelError, PayloadError
+from flame_flwr.payload import encode
+from flame_flwr.statistics.base import Statistic, only_cleared
+
+if TYPE_CHECKING:
+    from flame_flwr.payload import Payload
+
+__all__ = ["Disclosure", "DisclosureRule", "Found", "check_rules"]
+
+_MOST_LEVELS = 200
+
+
+class Found(NamedTuple):
+    """A value of a result, and where it is.
+
+    Attributes
+    ----------
+    value : Any
+        A statistic, or what is no container.
+    path : str
+        Where, with keys; it stays on the node.
+    masked : str
+        Where, without keys, which may name a patient.
+    """
+
+    value: Any
+    path: str
+    masked: str
+
+
+@dataclass(frozen=True)
+class DisclosureRule(ABC):
+    """Base of the rules. A subclass is a frozen dataclass, and picklable."""
+
+    @abstractmethod
+    def stricter(self, other: Self) -> Self:
+        """Return the rule that forbids what either of the two forbids.
+
+        Parameters
+        ----------
+        other : DisclosureRule
+            Of the same kind; a secret of its own does not count beside this one's.
+        """
+
+    def look(self, found: Iterable[Found]) -> None:  # noqa: B027  (there to be overridden)
+        """Look at everything in a result before the statistics are changed; may refuse it.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
+        """
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Return the statistics of one result as they may leave, in the same order."""
+        return list(statistics)
+
+
+class Disclosure:
+    """The rules that hold at a node.
+
+    Parameters
+    ----------
+    rules : iterable of DisclosureRule
+        One of a kind; :meth:`of` makes one of several.
+    """
+
+    def __init__(self, rules: Iterable[DisclosureRule]) -> None:
+        self.rules = tuple(rules)
+
+    @classmethod
+    def of(cls, *declared: Sequence[DisclosureRule]) -> Disclosure:
+        """Return what several parties declare together, the node first: the stricter holds.
+
+        Kinds that only the others declare act first, so the node has the last word.
+        """
+        kinds: dict[type[DisclosureRule], list[DisclosureRule]] = {}
+        for rule in (rule for rules in declared for rule in rules):
+            kinds.setdefault(type(rule), []).append(rule)
+        joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
+        return cls(reversed(joint))
+
+    def check_evaluation(self, evaluates: bool) -> None:
+        """Refuse an analyzer whose scores no rule could look at, before it runs.
+
+        Raises
+        ------
+        ConfigError
+            It has an ``evaluation_method``, and the node is strict.
+        """
+        from flame_flwr.privacy.rules import Strict
+
+        if evaluates and any(isinstance(rule, Strict) for rule in self.rules):
+            raise ConfigError(
+                "this node lets only statistics leave (its disclosure rule Strict), and the plain "
+                "numbers of evaluation_method are none: return them as statistics from "
+                "analysis_method instead"
+            )
+
+    def apply(self, result: Any) -> Any:
+        """Return a result with its statistics as they may leave, in new containers.
+
+        Raises
+        ------
+        PayloadError
+            A rule refuses it.
+        """
+        for rule in self.rules:
+            rule.look(_walk(result))
+        statistics = _statistics(result)
+        for rule in self.rules:
+            statistics = rule.protect(statistics)
+        return _rebuilt(result, iter(statistics))
+
+    def pack(self, allowed: Any, *, allow_pickle: bool) -> Payload:
+        """Return what `apply` gave, ready to travel.
+
+        Raises
+        ------
+        PayloadError
+            A statistic is where `apply` does not see it, such as in a set.
+        """
+        with only_cleared(_statistics(allowed)):
+            return encode(allowed, allow_pickle=allow_pickle)
+
+
+def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
+    """Return the rules that a model declares, after a check.
+
+    Raises
+    ------
+    ModelError
+        It is no list of rules.
+    """
+    if rules is None:
+        return ()
+    if isinstance(rules, DisclosureRule):
+        return (rules,)
+    if not isinstance(rules, list | tuple) or not all(isinstance(r, DisclosureRule) for r in rules):
+        raise ModelError(
+            "disclosure must be a list of rules, such as [MinCount(5), MaxBins(50)], from "
+            "flame_flwr.privacy"
+        )
+    return tuple(rules)
+
+
+def _statistics(value: Any) -> list[Statistic]:
+    return [found.value for found in _walk(value) if isinstance(found.value, Statistic)]
+
+
+def _walk(value: Any, path: str = "$", masked: str = "$", level: int = 0) -> Iterator[Found]:
+    """Yield every statistic in dicts, lists and tuples, in order, and what else there is.
+
+    Of other values, and of keys that are no strings, one of each type in each container.
+    """
+    if not isinstance(value, dict | list | tuple):
+        yield Found(value, path, masked)
+        return
+    if level > _MOST_LEVELS:
+        raise PayloadError(f"the result is nested deeper than {_MOST_LEVELS} levels, or in itself")
+    if isinstance(value, dict):
+        for key in _odd_keys(value):
+            yield Found(key, f"{path}.keys()", f"{masked}.keys()")
+    seen: set[type[Any]] = set()
+    for place, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if type(item) not in seen:
+            if not isinstance(item, _LOOKED_INTO):
+                seen.add(type(item))
+            step = ".*" if isinstance(value, dict) else f"[{place}]"
+            yield from _walk(item, f"{path}[{place!r}]", masked + step, level + 1)
+
+
+def _odd_keys(value: dict[Any, Any]) -> list[Any]:
+    """Return a key of each type but strings; statistics as keys do not travel under rules."""
+    kinds = {type(key): key for key in value if not isinstance(key, str | Statistic)}
+    return list(kinds.values())
+
+
+_LOOKED_INTO = (Statistic, dict, list, tuple)
+
+
+def _rebuilt(value: Any, statistics: Iterator[Statistic]) -> Any:
+    if isinstance(value, Statistic):
+        return next(statistics)
+    if isinstance(value, dict):
+        new = copy.copy(value)
+        for key, item in value.items():
+            new[key] = _rebuilt(item, statistics)
+        return new
+    if isinstance(value, list | tuple):
+        if not any(issubclass(kind, _LOOKED_INTO) for kind in set(map(type, value))):
+            return value
+        items = [_rebuilt(item, statistics) for item in value]
+        if type(value) is list:
+            return items
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)
+    return value

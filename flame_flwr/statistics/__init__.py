@@ -1,0 +1,37 @@
+"""Mergeable statistics: computed at each node, merged to what the pooled data would give.
+
+An analyzer returns them, alone or in a dict; they travel as they are. ``merge`` puts those of all
+nodes together, in any order with the same bits, and ``result`` gives the figures by name.
+"""
+
+from flame_flwr.statistics.auc import AUC
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.counts import Missingness, RowCount
+from flame_flwr.statistics.description import Description, describe
+from flame_flwr.statistics.histogram import Histogram
+from flame_flwr.statistics.meta import MetaAnalysis
+from flame_flwr.statistics.minmax import MinMax
+from flame_flwr.statistics.moments import Covariance, Moments, Total
+from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.survival import KaplanMeier, LogRank
+from flame_flwr.statistics.tables import ContingencyTable, ValueCounts
+
+__all__ = [
+    "AUC",
+    "ContingencyTable",
+    "Covariance",
+    "Description",
+    "Histogram",
+    "KaplanMeier",
+    "LogRank",
+    "MetaAnalysis",
+    "MinMax",
+    "Missingness",
+    "Moments",
+    "Quantiles",
+    "RowCount",
+    "Statistic",
+    "Total",
+    "ValueCounts",
+    "describe",
+]

@@ -1,0 +1,179 @@
+"""How many rows there are, and how many of their values are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import (
+    Statistic,
+    added,
+    check_counts,
+    check_lengths,
+    check_texts,
+)
+from flame_flwr.statistics.values import column_names, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence, Sized
+
+__all__ = ["Missingness", "RowCount"]
+
+
+@dataclass(frozen=True)
+class RowCount(Statistic):
+    """How many rows.
+
+    Parameters
+    ----------
+    rows : int
+        As many.
+
+    Examples
+    --------
+    >>> RowCount.from_data([7, 8]).merge(RowCount(3)).result()
+    {'rows': 5, 'suppressed': 0}
+    """
+
+    rows: int
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("RowCount", self.rows, self.suppressed)
+
+    @classmethod
+    def from_data(cls, data: Sized) -> Self:
+        """Count the rows of a data frame, an array or a list."""
+        return cls(len(data))
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Return that of no rows."""
+        return cls(0)
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        return self._changed(
+            rows=self.rows + other.rows, suppressed=self.suppressed + other.suppressed
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``rows``."""
+        return {"rows": self.rows, "suppressed": self.suppressed}
+
+    @property
+    def size(self) -> int:
+        """The rows."""
+        return self.rows
+
+    def withheld(self) -> Self:
+        """Return it without the count."""
+        return self._changed(rows=0, suppressed=1)
+
+
+@dataclass(frozen=True)
+class Missingness(Statistic):
+    """How many values of each column are missing, as ``DataFrame.isna().sum()`` tells.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Their names.
+    rows, missing : tuple of int
+        Per column: its rows, and those without a value.
+    withheld_at : tuple of int
+        Per column: how many nodes' rows are not in here.
+
+    Examples
+    --------
+    >>> Missingness.from_data({"age": [50, None, 61], "sex": ["f", "m", "f"]}).result()["missing"]
+    {'age': 1, 'sex': 0}
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[int, ...]
+    missing: tuple[int, ...]
+    withheld_at: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("Missingness", *self.rows, *self.missing, *self.withheld_at, self.suppressed)
+        check_texts("Missingness", self.columns)
+        check_lengths("Missingness", self.columns, self.rows, self.missing, self.withheld_at)
+        if any(gone > rows for gone, rows in zip(self.missing, self.rows, strict=True)):
+            raise ModelError("Missingness: more values are missing than there are rows")
+
+    @classmethod
+    def from_data(cls, frame: Any) -> Self:
+        """Count the missing values of every column of a DataFrame or a dict of columns."""
+        names = column_names(frame)
+        gone = tuple(int(missing(frame[name]).sum()) for name in names)
+        return cls(names, tuple(len(frame[name]) for name in names), gone, (0,) * len(names))
+
+    @classmethod
+    def zero(cls, columns: Sequence[str]) -> Self:
+        """Return that of no rows."""
+        nothing = (0,) * len(columns)
+        return cls(tuple(columns), nothing, nothing, nothing)
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other, "columns")
+        return self._changed(
+            rows=added(self.rows, other.rows),
+            missing=added(self.missing, other.missing),
+            withheld_at=added(self.withheld_at, other.withheld_at),
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``rows``, ``missing`` and ``share`` (of 1), by column.
+
+        ``withheld_at`` says, by column, how many nodes' rows are not in these figures.
+        """
+        pairs = zip(self.missing, self.rows, strict=True)
+        share = [gone / rows if rows else None for gone, rows in pairs]
+        return {
+            "rows": dict(zip(self.columns, self.rows, strict=True)),
+            "missing": dict(zip(self.columns, self.missing, strict=True)),
+            "share": dict(zip(self.columns, share, strict=True)),
+            "withheld_at": dict(zip(self.columns, self.withheld_at, strict=True)),
+            "suppressed": self.suppressed,
+        }
+
+    @property
+    def size(self) -> int:
+        """The rows."""
+        return max(self.rows, default=0)
+
+    def totals(self) -> tuple[int, ...]:
+        """Return the groups that are counted here: rows, and rows with a value."""
+        pairs = zip(self.rows, self.missing, strict=True)
+        return tuple({n for rows, gone in pairs for n in (rows, rows - gone) if rows})
+
+    def withheld(self) -> Self:
+        """Return it without any count."""
+        return self._hidden([True] * len(self.columns))._changed(suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold each column that has few rows, few missing values, or few that are there."""
+        pairs = zip(self.rows, self.missing, strict=True)
+        return self._hidden([0 < gone < k or 0 < rows - gone < k for rows, gone in pairs])
+
+    def without_totals(self, totals: Collection[int]) -> Self:
+        """Withhold each column with so many rows, or so many with a value."""
+        pairs = zip(self.rows, self.missing, strict=True)
+        return self._hidden([rows in totals or rows - gone in totals for rows, gone in pairs])
+
+    def _hidden(self, hidden: list[bool]) -> Self:
+        if not any(hidden):
+            return self
+        pairs = zip(hidden, self.withheld_at, strict=True)
+        return self._changed(
+            rows=tuple(0 if out else n for out, n in zip(hidden, self.rows, strict=True)),
+            missing=tuple(0 if out else n for out, n in zip(hidden, self.missing, strict=True)),
+            withheld_at=tuple(max(int(out), n) for out, n in pairs),
+            suppressed=1,
+        )

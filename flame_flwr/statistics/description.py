@@ -1,0 +1,267 @@
+"""A data frame's usual figures, column by column, as ``DataFrame.describe`` gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+
+from flame_flwr.errors import DataError, ModelError
+from flame_flwr.statistics.base import Statistic, check_counts, check_lengths, check_texts
+from flame_flwr.statistics.counts import RowCount
+from flame_flwr.statistics.minmax import MinMax
+from flame_flwr.statistics.moments import Moments
+from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.tables import ValueCounts
+from flame_flwr.statistics.values import column_names, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    import pandas as pd
+
+    from flame_flwr.statistics.values import Label
+
+__all__ = ["Description", "describe"]
+
+MOST_LABELS = 50
+
+
+def describe(frame: Any, labels: Mapping[str, Sequence[Label]] | None = None) -> Description:
+    """Return the statistics that a table deserves: what ``Description.from_data`` makes.
+
+    Examples
+    --------
+    >>> table = {"age": [50, 61, 72], "sex": ["f", "m", "f"]}
+    >>> found = describe(table).result()["columns"]
+    >>> found["age"]["mean"], found["sex"]["top"]
+    (61.0, 'f')
+    """
+    return Description.from_data(frame, labels)
+
+
+@dataclass(frozen=True)
+class Description(Statistic):
+    """Of a column of numbers: moments, quartiles, extremes. Of any other: its labels' counts.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Their names.
+    rows : RowCount
+        Of the table.
+    parts : tuple of tuples of statistics
+        Per column: ``Moments``, ``Quantiles`` and ``MinMax``; or ``ValueCounts``.
+    """
+
+    columns: tuple[str, ...]
+    rows: RowCount
+    parts: tuple[tuple[Statistic, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_texts("Description", self.columns)
+        check_counts("Description", self.suppressed)
+        check_lengths("Description", self.columns, self.parts)
+        kinds = {tuple(type(part) for part in parts) for parts in self.parts}
+        if type(self.rows) is not RowCount or not kinds <= {_NUMBER, _LABEL}:
+            raise ModelError("Description: a column has statistics that describe does not make")
+
+    @classmethod
+    def from_data(cls, frame: Any, labels: Mapping[str, Sequence[Label]] | None = None) -> Self:
+        """Describe every column of a DataFrame or a dict of columns.
+
+        Parameters
+        ----------
+        frame : DataFrame, or dict of columns
+            Numbers, strings and bools.
+        labels : dict of column to labels, optional
+            Those of a column that is no measurement. Without them the labels are those found in
+            the data, and leave the node.
+
+        Raises
+        ------
+        DataError
+            A column has more than 50 different labels, as names or free text have.
+        """
+        names, given = column_names(frame), dict(labels or {})
+        if not set(given) <= set(names):
+            raise ModelError("describe: labels are given for a column that is not in the table")
+        parts = tuple(_of_column(name, frame[name], given.get(name)) for name in names)
+        lengths = {len(frame[name]) for name in names}
+        if len(lengths) != 1:
+            raise ModelError("describe: a table has columns, and all of one length")
+        return cls(names, RowCount(lengths.pop()), parts)
+
+    @classmethod
+    def zero(cls, columns: Mapping[str, Sequence[Label] | type[float] | None]) -> Self:
+        """Return that of no rows.
+
+        Parameters
+        ----------
+        columns : dict
+            By name: ``float`` for numbers, the declared labels, or ``None`` for those found.
+        """
+        parts = tuple(
+            (Moments.zero(), Quantiles.zero(), MinMax.zero())
+            if kind is float
+            else (ValueCounts.zero(cast("Sequence[Label] | None", kind)),)
+            for kind in columns.values()
+        )
+        return cls(tuple(columns), RowCount.zero(), parts)
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together.
+
+        Raises
+        ------
+        ModelError
+            Also: a column has numbers in one and labels in the other.
+        """
+        self._check_alike(other, "columns")
+        for name, one, two in zip(self.columns, self.parts, other.parts, strict=True):
+            if len(one) != len(two):
+                raise ModelError(
+                    "Description: a column has numbers at one node and labels at another: convert "
+                    "it before it is described",
+                    detail=name,
+                )
+        return self._changed(
+            rows=self.rows.merge(other.rows),
+            parts=tuple(
+                tuple(a.merge(b) for a, b in zip(one, two, strict=True))
+                for one, two in zip(self.parts, other.parts, strict=True)
+            ),
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``rows``, and in ``columns`` the figures of each.
+
+        Of numbers ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``, ``max``; of
+        labels ``count``, ``unique``, ``top`` and ``freq``; of both ``suppressed``: how many nodes
+        are not in these figures, wholly or partly.
+        """
+        figures = [_figures(parts) for parts in self.parts]
+        return {
+            "rows": self.rows.rows,
+            "columns": dict(zip(self.columns, figures, strict=True)),
+            "suppressed": self.suppressed,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the figures as ``DataFrame.describe(include="all")`` lays them out."""
+        import pandas as pd
+
+        columns = self.result()["columns"]
+        order = ("count", "unique", "top", "freq", "mean", "std", "min", *_QUARTILES, "max")
+        index = [name for name in order if any(name in figures for figures in columns.values())]
+        table = {
+            name: [np.nan if (value := figures.get(key)) is None else value for key in index]
+            for name, figures in columns.items()
+        }
+        return pd.DataFrame(table, index=pd.Index(index))
+
+    def column(self, name: str) -> tuple[Statistic, ...]:
+        """Return the statistics of one column."""
+        return self.parts[self.columns.index(name)]
+
+    @property
+    def size(self) -> int:
+        """The rows."""
+        return self.rows.rows
+
+    @property
+    def cells(self) -> int:
+        """The labels of the column that has most."""
+        return max((part.cells for parts in self.parts for part in parts), default=0)
+
+    def totals(self) -> tuple[int, ...]:
+        """Return the rows, and the values of each column."""
+        parts = [self.rows, *(part for parts in self.parts for part in parts)]
+        return tuple({total for part in parts for total in part.totals()})
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return self._each(lambda part: part.withheld())._changed(suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold what is small, column by column."""
+        return self._each(lambda part: part.with_min_count(k))
+
+    def without_totals(self, totals: Collection[int]) -> Self:
+        """Withhold what is about a group of one of these sizes, column by column."""
+        return self._each(lambda part: part.without_totals(totals))
+
+    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
+        """Move the extremes of every column."""
+        return self._each(lambda part: part.with_wider_range(widen))
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        rows = change(self.rows)
+        parts = tuple(tuple(change(part) for part in parts) for parts in self.parts)
+        hidden = rows.suppressed or any(part.suppressed for one in parts for part in one)
+        return self._changed(rows=rows, parts=parts, suppressed=int(bool(hidden)))
+
+
+_NUMBER: tuple[type[Statistic], ...] = (Moments, Quantiles, MinMax)
+_LABEL: tuple[type[Statistic], ...] = (ValueCounts,)
+_QUARTILES = ("25%", "50%", "75%")
+
+
+def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[Statistic, ...]:
+    if labels is None and _is_numeric(values):
+        return tuple(kind.from_data(values) for kind in _NUMBER)
+    try:
+        counts = ValueCounts.from_data(values, labels)
+    except DataError as error:
+        raise DataError(f"describe: {error.message}", detail=name) from error
+    if counts.cells > MOST_LABELS and labels is None:
+        raise DataError(
+            f"describe: a column has more than {MOST_LABELS} different labels, as names or free "
+            "text have, and they would leave this node: leave it out, or declare its labels",
+            detail=name,
+        )
+    return (counts,)
+
+
+def _is_numeric(values: Any) -> bool:
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        present = array[~missing(values)]
+        return len(present) > 0 and all(
+            isinstance(value, int | float | np.integer | np.floating) and type(value) is not bool
+            for value in present
+        )
+    return array.dtype.kind in "iuf"
+
+
+def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
+    suppressed = max(part.suppressed for part in parts)
+    if isinstance(parts[0], ValueCounts):
+        return {**_label_figures(parts[0]), "suppressed": suppressed}
+    moments, quantiles, extremes = (part.result() for part in parts)
+    return {
+        "count": moments["n"],
+        "mean": moments["mean"],
+        "std": moments["std"],
+        "min": extremes["min"],
+        **dict(zip(_QUARTILES, quantiles["values"], strict=True)),
+        "max": extremes["max"],
+        "suppressed": suppressed,
+    }
+
+
+def _label_figures(counts: ValueCounts) -> dict[str, Any]:
+    """Return what of a column of labels is known; ``None`` where a node withheld some."""
+    found = counts.result()
+    pairs = list(zip(found["labels"], found["known"], strict=True))
+    known = not counts.suppressed
+    label, most = max(pairs, key=lambda pair: pair[1], default=(None, None))
+    return {
+        "count": sum(found["known"]) + found["other"] if known else None,
+        "unique": sum(count > 0 for _, count in pairs) if known else None,
+        "top": label if known else None,
+        "freq": most if known else None,
+    }

@@ -1,0 +1,144 @@
+"""How many values lie between fixed edges."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.suppression import hide
+from flame_flwr.statistics.values import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Histogram", "check_edges"]
+
+
+@dataclass(frozen=True)
+class Histogram(Statistic):
+    """Counts of a column between edges that every node is given, as ``numpy.histogram`` counts.
+
+    A bin holds its lower edge and not its upper one; the last holds both.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        At least two, each above the one before.
+    counts : tuple of int
+        One per bin; then the values below all of them, those above, and the missing ones.
+    withheld_at : tuple of int
+        For each of these counts: how many nodes' are not in it.
+
+    Examples
+    --------
+    >>> Histogram.from_data([1.0, 2.0, 2.5, 9.0], edges=[0, 2, 4]).result()["counts"]
+    [1, 2]
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    withheld_at: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_edges("Histogram", self.edges)
+        check_counts("Histogram", *self.counts, *self.withheld_at, self.suppressed)
+        check_lengths("Histogram", self.counts, self.withheld_at, (*self.edges, 0, 0))
+
+    @classmethod
+    def from_data(cls, values: Any, edges: Sequence[float]) -> Self:
+        """Count a column of numbers."""
+        empty = cls.zero(edges)
+        column = numbers(values)
+        present = column[~np.isnan(column)]
+        inside = np.histogram(present, bins=np.array(empty.edges))[0].tolist()
+        below = int((present < empty.edges[0]).sum())
+        above = int((present > empty.edges[-1]).sum())
+        return empty._changed(counts=(*inside, below, above, len(column) - len(present)))
+
+    @classmethod
+    def zero(cls, edges: Sequence[float]) -> Self:
+        """Return that of no values."""
+        own = tuple(float(edge) for edge in edges)
+        return cls(own, (0,) * (len(own) + 2), (0,) * (len(own) + 2))
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other, "edges")
+        return self._changed(
+            counts=added(self.counts, other.counts),
+            withheld_at=added(self.withheld_at, other.withheld_at),
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``edges``, ``counts``, ``known``, ``withheld_at``, and three more counts.
+
+        A count that a node withheld is ``None``. ``known`` has what the other nodes count there,
+        so the true one is as large or larger, and ``withheld_at`` how many nodes withheld it.
+        ``below``, ``above`` and ``missing`` are the values outside.
+        """
+        pairs = zip(self.counts, self.withheld_at, strict=True)
+        shown = [None if gone else count for count, gone in pairs]
+        return {
+            "edges": list(self.edges),
+            "counts": shown[:-3],
+            "known": list(self.counts[:-3]),
+            "withheld_at": list(self.withheld_at[:-3]),
+            "below": shown[-3],
+            "above": shown[-2],
+            "missing": shown[-1],
+            "suppressed": self.suppressed,
+        }
+
+    @property
+    def size(self) -> int:
+        """The values, missing ones too."""
+        return sum(self.counts)
+
+    @property
+    def cells(self) -> int:
+        """The bins."""
+        return len(self.edges) - 1
+
+    def totals(self) -> tuple[int, ...]:
+        """Return how many values there are, where that can be had from the counts."""
+        return () if any(self.withheld_at) or not self.size else (self.size,)
+
+    def withheld(self) -> Self:
+        """Return it without any count."""
+        return self._hidden([True] * len(self.counts))
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold small counts, and others so that totals do not give these away."""
+        hidden = hide(self.counts, k)
+        return self._hidden(hidden) if any(hidden) else self
+
+    def _hidden(self, hidden: list[bool]) -> Self:
+        pairs = list(zip(hidden, self.counts, strict=True))
+        return self._changed(
+            counts=tuple(0 if out else count for out, count in pairs),
+            withheld_at=tuple(int(out) for out in hidden),
+            suppressed=1,
+        )
+
+
+def check_edges(owner: str, edges: object) -> None:
+    """Refuse what is no tuple of finite floats that rise.
+
+    Raises
+    ------
+    ModelError
+        It is not.
+    """
+    floats = type(edges) is tuple and all(type(edge) is float for edge in edges)
+    if not floats or not isinstance(edges, tuple) or len(edges) < 2:
+        raise ModelError(f"{owner}: give at least two numbers")
+    if not all(map(math.isfinite, edges)) or any(b <= a for a, b in itertools.pairwise(edges)):
+        raise ModelError(f"{owner}: the numbers must be finite, and each above the one before")

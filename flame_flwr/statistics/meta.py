@@ -1,0 +1,131 @@
+"""Combining one estimate per node: inverse-variance meta-analysis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import Statistic, check_counts
+
+__all__ = ["MetaAnalysis"]
+
+
+@dataclass(frozen=True)
+class MetaAnalysis(Statistic):
+    """One estimate of each node with its standard error, as of a regression coefficient.
+
+    Parameters
+    ----------
+    studies : tuple of (estimate, error, n)
+        Sorted: a float, its standard error above 0, and of how many people.
+
+    Examples
+    --------
+    >>> two = MetaAnalysis.from_data(0.5, 0.1, n=120).merge(MetaAnalysis.from_data(0.7, 0.2, n=40))
+    >>> round(two.result()["fixed"]["estimate"], 4)
+    0.54
+    """
+
+    studies: tuple[tuple[float, float, int], ...]
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("MetaAnalysis", self.suppressed)
+        for study in self.studies:
+            if type(study) is not tuple or [type(part) for part in study] != [float, float, int]:
+                raise ModelError("MetaAnalysis: a study is a float, its standard error, and n")
+            estimate, error, n = study
+            check_counts("MetaAnalysis", n)
+            if not (math.isfinite(estimate) and 1e-75 < error < 1e75):
+                raise ModelError(
+                    "MetaAnalysis: an estimate must be finite, its standard error above 0"
+                )
+        if list(self.studies) != sorted(self.studies):
+            raise ModelError("MetaAnalysis: the studies must be sorted")
+
+    @classmethod
+    def from_data(cls, estimate: float, error: float, n: int) -> Self:
+        """Take this node's estimate, its standard error, and the number of people behind it."""
+        return cls(((float(estimate) + 0.0, float(error), int(n)),))
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Return that of no studies."""
+        return cls(())
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        return self._changed(
+            studies=tuple(sorted(self.studies + other.studies)),
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``fixed`` and ``random`` effect, ``q`` with its ``df``, ``i2`` and ``tau2``.
+
+        Each effect has ``estimate``, ``error``, ``low`` and ``high`` (95 %), ``z`` and ``p``.
+        ``q`` is Cochran's, ``i2`` of 1 (Higgins and Thompson, 2002), ``tau2`` that of DerSimonian
+        and Laird (1986).
+        """
+        weights = [1 / error**2 for _, error, _ in self.studies]
+        tau2, q, i2 = self._heterogeneity(weights)
+        random = None if tau2 is None else [1 / (error**2 + tau2) for _, error, _ in self.studies]
+        return {
+            "studies": len(self.studies),
+            "n": self.size,
+            "fixed": self._effect(weights),
+            "random": None if random is None else self._effect(random),
+            "q": q,
+            "df": max(0, len(self.studies) - 1),
+            "i2": i2,
+            "tau2": tau2,
+            "suppressed": self.suppressed,
+        }
+
+    def _effect(self, weights: list[float]) -> dict[str, float] | None:
+        if not weights:
+            return None
+        total = math.fsum(weights)
+        estimate = self._mean(weights)
+        error = math.sqrt(1 / total)
+        z = estimate / error
+        return {
+            "estimate": estimate,
+            "error": error,
+            "low": estimate - _Z * error,
+            "high": estimate + _Z * error,
+            "z": z,
+            "p": math.erfc(abs(z) / math.sqrt(2)),
+        }
+
+    def _mean(self, weights: list[float]) -> float:
+        pairs = zip(weights, self.studies, strict=True)
+        return math.fsum(weight * study[0] for weight, study in pairs) / math.fsum(weights)
+
+    def _heterogeneity(
+        self, weights: list[float]
+    ) -> tuple[float | None, float | None, float | None]:
+        df = len(weights) - 1
+        if df < 1:
+            return None, None, None
+        mean, total = self._mean(weights), math.fsum(weights)
+        pairs = zip(weights, self.studies, strict=True)
+        q = math.fsum(weight * (study[0] - mean) ** 2 for weight, study in pairs)
+        scale = total - math.fsum(weight**2 for weight in weights) / total
+        return max(0.0, (q - df) / scale), q, max(0.0, (q - df) / q) if q else 0.0
+
+    @property
+    def size(self) -> int:
+        """The people behind all estimates."""
+        return sum(n for _, _, n in self.studies)
+
+    def withheld(self) -> Self:
+        """Return it without any estimate."""
+        return self._changed(studies=(), suppressed=1)
+
+
+_Z = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""

@@ -1,0 +1,111 @@
+"""The smallest and the largest value: each is the value of one person."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.values import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MinMax"]
+
+
+@dataclass(frozen=True)
+class MinMax(Statistic):
+    """The smallest and the largest of the values that are not missing.
+
+    Parameters
+    ----------
+    n : int
+        How many values.
+    low, high : float or None
+        The two; ``None`` without values.
+    noisy_at : int
+        At how many nodes a disclosure rule moved them outwards.
+
+    Examples
+    --------
+    >>> MinMax.from_data([3.0, 1.0]).merge(MinMax.from_data([8.0])).result()["max"]
+    8.0
+    """
+
+    n: int
+    low: float | None
+    high: float | None
+    noisy_at: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("MinMax", self.n, self.noisy_at, self.suppressed)
+        empty = self.low is None and self.high is None
+        floats = type(self.low) is float and type(self.high) is float
+        if empty != (self.n == 0) or not (empty or floats):
+            raise ModelError("MinMax: values without low and high, or the reverse")
+        if self.low is not None and self.high is not None and not _ordered(self.low, self.high):
+            raise ModelError("MinMax: low must not be above high, and both must be finite")
+
+    @classmethod
+    def from_data(cls, values: Any) -> Self:
+        """Find the smallest and the largest of a column of numbers."""
+        column = numbers(values)
+        present = column[~np.isnan(column)]
+        if not len(present):
+            return cls.zero()
+        # + 0.0: of 0.0 and -0.0 neither is smaller, and the order must not show
+        return cls(len(present), float(present.min()) + 0.0, float(present.max()) + 0.0)
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Return that of no values."""
+        return cls(0, None, None)
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        return self._changed(
+            n=self.n + other.n,
+            low=min(lows, default=None),
+            high=max(highs, default=None),
+            noisy_at=self.noisy_at + other.noisy_at,
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``n``, ``min``, ``max``, and ``noisy_at``: how many nodes moved theirs."""
+        return {
+            "n": self.n,
+            "min": self.low,
+            "max": self.high,
+            "noisy_at": self.noisy_at,
+            "suppressed": self.suppressed,
+        }
+
+    @property
+    def size(self) -> int:
+        """The values that are not missing."""
+        return self.n
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return type(self)(0, None, None, suppressed=1)
+
+    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
+        """Return it with both values moved."""
+        if self.low is None or self.high is None or self.noisy_at:
+            return self
+        low, high = widen(self.low, self.high)
+        return self._changed(low=low + 0.0, high=high + 0.0, noisy_at=1)
+
+
+def _ordered(low: float, high: float) -> bool:
+    return math.isfinite(low) and math.isfinite(high) and low <= high

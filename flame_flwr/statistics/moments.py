@@ -1,0 +1,309 @@
+"""Sum, mean and variance of a column; covariance and correlation of several.
+
+Merging adds exact sums, of values and of products. That is the update of Chan, Golub and LeVeque
+("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979) without its
+roundings: no cancellation, and no dependence on the order of nodes. At a node the values are
+taken relative to their mean, so that large values with a small spread keep their digits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import Statistic, added, check_counts, check_exact, check_texts
+from flame_flwr.statistics.exact import as_float, sum_about
+from flame_flwr.statistics.values import column_names, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flame_flwr.statistics.values import Numbers
+
+__all__ = ["Covariance", "Moments", "Total"]
+
+
+@dataclass(frozen=True)
+class Total(Statistic):
+    """Sum and mean of the values that are not missing; nothing of their spread leaves.
+
+    Parameters
+    ----------
+    n : int
+        How many values.
+    total : Fraction
+        Their sum.
+
+    Examples
+    --------
+    >>> Total.from_data([1.0, None, 2.0]).result()
+    {'n': 2, 'sum': 3.0, 'mean': 1.5, 'suppressed': 0}
+    """
+
+    n: int
+    total: Fraction
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("Total", self.n, self.suppressed)
+        check_exact("Total", self.total)
+
+    @classmethod
+    def from_data(cls, values: Any) -> Self:
+        """Sum a column of numbers."""
+        present = _present(values)
+        return cls(len(present), sum_about(present)[1]) if len(present) else cls.zero()
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Return that of no values."""
+        return cls(0, Fraction(0))
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        return self._changed(
+            n=self.n + other.n,
+            total=self.total + other.total,
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``n``, ``sum`` and ``mean``."""
+        return {
+            "n": self.n,
+            "sum": as_float(self.total),
+            "mean": as_float(self.total / self.n) if self.n else None,
+            "suppressed": self.suppressed,
+        }
+
+    @property
+    def size(self) -> int:
+        """The values that are not missing."""
+        return self.n
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return self._changed(n=0, total=Fraction(0), suppressed=1)
+
+
+@dataclass(frozen=True)
+class Moments(Statistic):
+    """Sum, mean, variance and standard deviation of the values that are not missing.
+
+    Parameters
+    ----------
+    n : int
+        How many values.
+    total, squares : Fraction
+        Their sum, and that of their squares.
+
+    Examples
+    --------
+    >>> Moments.from_data([1.0, 2.0, 6.0]).result()["variance"]
+    7.0
+    """
+
+    n: int
+    total: Fraction
+    squares: Fraction
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("Moments", self.n, self.suppressed)
+        check_exact("Moments", self.total, self.squares)
+
+    @classmethod
+    def from_data(cls, values: Any) -> Self:
+        """Sum a column of numbers and their squares."""
+        present = _present(values)
+        if not len(present):
+            return cls.zero()
+        centre, total = sum_about(present)
+        spread = Fraction(math.fsum(((present - centre) ** 2).tolist()))
+        return cls(len(present), total, _products(spread, len(present), (centre, total)))
+
+    @classmethod
+    def zero(cls) -> Self:
+        """Return that of no values."""
+        return cls(0, Fraction(0), Fraction(0))
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        return self._changed(
+            n=self.n + other.n,
+            total=self.total + other.total,
+            squares=self.squares + other.squares,
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
+        variance = None
+        if self.n > 1:
+            spread = self.squares - self.total * self.total / self.n
+            variance = max(0.0, as_float(spread / (self.n - 1)))
+        return {
+            "n": self.n,
+            "sum": as_float(self.total),
+            "mean": as_float(self.total / self.n) if self.n else None,
+            "variance": variance,
+            "std": None if variance is None else math.sqrt(variance),
+            "suppressed": self.suppressed,
+        }
+
+    @property
+    def size(self) -> int:
+        """The values that are not missing."""
+        return self.n
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return self._changed(n=0, total=Fraction(0), squares=Fraction(0), suppressed=1)
+
+
+@dataclass(frozen=True)
+class Covariance(Statistic):
+    """Means, covariances and correlations of columns, over the rows where none is missing.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Their names.
+    n : int
+        How many rows.
+    totals_of : tuple of Fraction
+        The sum of each column.
+    products : tuple of Fraction
+        The sums of products of two columns, row by row of the upper triangle.
+
+    Examples
+    --------
+    >>> Covariance.from_data({"a": [1.0, 2.0, 3.0], "b": [2.0, 4.0, 6.0]}).result()["correlation"]
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+
+    columns: tuple[str, ...]
+    n: int
+    totals_of: tuple[Fraction, ...]
+    products: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("Covariance", self.n, self.suppressed)
+        check_texts("Covariance", self.columns)
+        check_exact("Covariance", *self.totals_of, *self.products)
+        p = len(self.columns)
+        if len(self.totals_of) != p or len(self.products) != p * (p + 1) // 2:
+            raise ModelError("Covariance: the sums do not fit the columns")
+
+    @classmethod
+    def from_data(cls, frame: Any) -> Self:
+        """Sum the columns of a DataFrame or a dict of columns of numbers, and their products."""
+        names = column_names(frame)
+        if not names:
+            raise ModelError("Covariance needs at least one column")
+        columns = [numbers(frame[name]) for name in names]
+        if len({len(column) for column in columns}) > 1:
+            raise ModelError("Covariance: the columns have different lengths")
+        table = np.column_stack(columns)
+        table = table[~np.isnan(table).any(axis=1)]
+        n = len(table)
+        if not n:
+            return cls.zero(names)
+        sums = [sum_about(column) for column in table.T]
+        centred = table - np.array([centre for centre, _ in sums])
+        spread = (centred.T @ centred).tolist()
+        products = [
+            _products(Fraction(spread[i][j]), n, sums[i], sums[j])
+            for i in range(len(names))
+            for j in range(i, len(names))
+        ]
+        return cls(names, n, tuple(total for _, total in sums), tuple(products))
+
+    @classmethod
+    def zero(cls, columns: Sequence[str]) -> Self:
+        """Return that of no rows."""
+        p = len(columns)
+        return cls(tuple(columns), 0, (Fraction(0),) * p, (Fraction(0),) * (p * (p + 1) // 2))
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other, "columns")
+        return self._changed(
+            n=self.n + other.n,
+            totals_of=added(self.totals_of, other.totals_of),
+            products=added(self.products, other.products),
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``columns``, ``n``, ``mean``, ``covariance`` (with ``n - 1``), ``correlation``."""
+        n, known = self.n, self.n > 1
+        matrix = self._covariance() if known else None
+        return {
+            "columns": list(self.columns),
+            "n": n,
+            "mean": [as_float(total / n) for total in self.totals_of] if n else None,
+            "covariance": matrix,
+            "correlation": _correlation(matrix) if matrix is not None else None,
+            "suppressed": self.suppressed,
+        }
+
+    def _covariance(self) -> list[list[float]]:
+        p, n = len(self.columns), self.n
+        matrix = [[0.0] * p for _ in range(p)]
+        products = iter(self.products)
+        for i in range(p):
+            for j in range(i, p):
+                spread = next(products) - self.totals_of[i] * self.totals_of[j] / n
+                matrix[i][j] = matrix[j][i] = as_float(spread / (n - 1))
+        return matrix
+
+    @property
+    def size(self) -> int:
+        """The rows in which no column is missing."""
+        return self.n
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return self.zero(self.columns)._changed(suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold it for few rows, and for no more rows than columns: these could be solved."""
+        return self.withheld() if 0 < self.n < max(k, len(self.columns) + 1) else self
+
+
+def _present(values: Any) -> Numbers:
+    column = numbers(values)
+    return column[~np.isnan(column)]
+
+
+def _products(
+    spread: Fraction,
+    n: int,
+    one: tuple[float, Fraction],
+    two: tuple[float, Fraction] | None = None,
+) -> Fraction:
+    """Return the sum of products, from that about two centres, and (centre, sum) of each."""
+    (a, total_a), (b, total_b) = one, two or one
+    return spread + Fraction(a) * total_b + Fraction(b) * total_a - n * Fraction(a) * Fraction(b)
+
+
+def _correlation(matrix: list[list[float]]) -> list[list[float | None]]:
+    """Divide by both deviations; ``None`` for a column that does not vary."""
+    p = range(len(matrix))
+    deviation = [math.sqrt(max(0.0, matrix[i][i])) for i in p]
+
+    def one(i: int, j: int) -> float | None:
+        if not deviation[i] or not deviation[j]:
+            return None
+        return 1.0 if i == j else max(-1.0, min(1.0, matrix[i][j] / deviation[i] / deviation[j]))
+
+    return [[one(i, j) for j in p] for i in p]

@@ -1,0 +1,173 @@
+"""Quantiles, from a sketch of the values.
+
+The sketch is a DDSketch (Masson, Rim and Lee, "DDSketch: A Fast and Fully-Mergeable Quantile
+Sketch with Relative-Error Guarantees", VLDB 2019), of the package ``ddsketch``: counts in buckets
+whose width is a share of their value. Counts merge exactly. Of the other kept sketches, KLL and
+t-digest (package ``datasketches``) gave another median for another order of the same nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.suppression import coarsen
+from flame_flwr.statistics.values import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ddsketch.ddsketch import BaseDDSketch
+
+__all__ = ["Quantiles"]
+
+_QUARTILES = (0.25, 0.5, 0.75)
+_SHIFT = 2**21
+"""Added to a bucket's number, so that those of positive values are positive."""
+_LARGEST = 709.0
+"""The logarithm of the largest float, and of the smallest one that is not 0, less its sign."""
+
+
+@dataclass(frozen=True)
+class Quantiles(Statistic):
+    """Quantiles of the values that are not missing, each within a share of the true value.
+
+    Parameters
+    ----------
+    accuracy : float
+        That share, from 0.001 to 0.2.
+    buckets : tuple of (place, count)
+        Sorted; places of positive values are positive, that of zero is 0.
+    coarsened_at : int
+        At how many nodes a disclosure rule moved values to their neighbours: the accuracy does
+        not hold for these.
+
+    Examples
+    --------
+    >>> sketch = Quantiles.from_data(range(1, 1001)).result()
+    >>> [round(value) for value in sketch["values"]]
+    [252, 498, 746]
+    """
+
+    accuracy: float
+    buckets: tuple[tuple[int, int], ...]
+    coarsened_at: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        if type(self.accuracy) is not float or not 0.001 <= self.accuracy <= 0.2:
+            raise ModelError("Quantiles: accuracy must be a float from 0.001 to 0.2")
+        check_counts("Quantiles", self.coarsened_at, self.suppressed)
+        width = 2 * math.atanh(self.accuracy)
+        for bucket in self.buckets:
+            if type(bucket) is not tuple or len(bucket) != 2 or type(bucket[0]) is not int:
+                raise ModelError("Quantiles: a bucket is a place and a count")
+            check_counts("Quantiles", bucket[1])
+            if bucket[0] and abs(abs(bucket[0]) - _SHIFT) > _LARGEST / width:
+                raise ModelError("Quantiles: a bucket is where no value can be")
+        places = [place for place, _ in self.buckets]
+        if places != sorted(set(places)):
+            raise ModelError("Quantiles: the buckets must be sorted")
+
+    @classmethod
+    def from_data(cls, values: Any, accuracy: float = 0.01) -> Self:
+        """Sketch a column of numbers."""
+        from ddsketch.mapping import LogarithmicMapping
+
+        empty = cls.zero(accuracy)
+        column = numbers(values)
+        found, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+        mapping = LogarithmicMapping(empty.accuracy)
+        buckets: Counter[int] = Counter()
+        for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+            if abs(value) <= mapping.min_possible:
+                buckets[0] += count
+            else:
+                place = mapping.key(abs(value)) + _SHIFT
+                buckets[place if value > 0 else -place] += count
+        return empty._changed(buckets=tuple(sorted(buckets.items())))
+
+    @classmethod
+    def zero(cls, accuracy: float = 0.01) -> Self:
+        """Return that of no values."""
+        return cls(accuracy, ())
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other, "accuracy")
+        buckets = Counter(dict(self.buckets))
+        buckets.update(dict(other.buckets))
+        return self._changed(
+            buckets=tuple(sorted(buckets.items())),
+            coarsened_at=self.coarsened_at + other.coarsened_at,
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self, probabilities: Sequence[float] = _QUARTILES) -> dict[str, Any]:
+        """Return ``n``, ``probabilities``, ``values``, ``accuracy`` and ``coarsened_at``.
+
+        Between two values it interpolates as ``numpy.quantile`` and pandas do. Each of the two is
+        within ``accuracy`` of the true one, relative to it.
+        """
+        for probability in probabilities:
+            if not 0 <= probability <= 1:
+                raise ModelError("a quantile's probability is from 0 to 1")
+        sketch = self._sketch()
+        values = [self._at(sketch, p) if self.size else None for p in probabilities]
+        return {
+            "n": self.size,
+            "probabilities": list(probabilities),
+            "values": values,
+            "accuracy": self.accuracy,
+            "coarsened_at": self.coarsened_at,
+            "suppressed": self.suppressed,
+        }
+
+    def _at(self, sketch: BaseDDSketch, probability: float) -> float:
+        rank = probability * (self.size - 1)
+        low = math.floor(rank)
+        below, above = self._nth(sketch, low), self._nth(sketch, math.ceil(rank))
+        return below + (above - below) * (rank - low)
+
+    def _nth(self, sketch: BaseDDSketch, rank: int) -> float:
+        """Ask for the middle of a rank, from 0: on its border a rounding would take the next."""
+        found = sketch.get_quantile_value(min(1.0, (rank + 0.5) / max(1, self.size - 1)))
+        return float(found or 0.0)
+
+    def _sketch(self) -> BaseDDSketch:
+        from ddsketch.ddsketch import BaseDDSketch
+        from ddsketch.mapping import LogarithmicMapping
+        from ddsketch.store import DenseStore
+
+        positive, negative, zeros = DenseStore(), DenseStore(), 0
+        for place, count in self.buckets:
+            if place:
+                store = positive if place > 0 else negative
+                store.add(abs(place) - _SHIFT, count)
+            else:
+                zeros += count
+        return BaseDDSketch(LogarithmicMapping(self.accuracy), positive, negative, zeros)
+
+    @property
+    def size(self) -> int:
+        """The values that are not missing."""
+        return sum(count for _, count in self.buckets)
+
+    def withheld(self) -> Self:
+        """Return it without any figure."""
+        return self._changed(buckets=(), suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Move neighbours together until no bucket has a small count; said as coarsened."""
+        buckets = coarsen(self.buckets, k)
+        if buckets is None:
+            return self.withheld()
+        if tuple(buckets) == self.buckets:
+            return self
+        return self._changed(buckets=tuple(buckets), coarsened_at=1)

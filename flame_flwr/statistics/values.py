@@ -1,0 +1,190 @@
+"""What a column is made of: numbers, missing values, labels; for `from_data` only.
+
+A missing value is ``None``, NaN, ``pandas.NA`` or ``NaT``, as in pandas.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flame_flwr.errors import DataError, ModelError
+
+__all__ = [
+    "Label",
+    "Numbers",
+    "check_labels",
+    "column_names",
+    "label_key",
+    "labels",
+    "missing",
+    "numbers",
+]
+
+Label = str | int | float | bool
+Numbers = npt.NDArray[np.float64]
+
+_LARGEST = 1e150
+"""Squares of larger numbers are no floats."""
+
+
+def numbers(values: Any) -> Numbers:
+    """Return a column of numbers as floats, with NaN for each that is missing.
+
+    Parameters
+    ----------
+    values : sequence, array or Series of numbers, shape (n,)
+        Booleans are 0 and 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Raises
+    ------
+    DataError
+        One is no number, or is infinite or beyond 1e150.
+    """
+    array = _array(values)
+    if array.dtype.kind == "O":
+        array = np.array([_number(value) for value in array], dtype=np.float64)
+    if array.dtype.kind not in "biuf":
+        raise DataError(_NOT_NUMBERS)
+    found = array.astype(np.float64)
+    if np.any(np.abs(found) > _LARGEST):
+        raise DataError(
+            "a column holds infinite values, or numbers beyond 1e150: make them missing (NaN), or "
+            "leave their rows out"
+        )
+    return found
+
+
+def missing(values: Any) -> npt.NDArray[np.bool_]:
+    """Tell which values of a column are missing.
+
+    Parameters
+    ----------
+    values : sequence, array or Series, shape (n,)
+        Of any type.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    if hasattr(values, "isna"):
+        return np.asarray(values.isna(), dtype=bool)
+    array = _array(values)
+    if array.dtype.kind == "O":
+        return np.array([_is_missing(value) for value in array], dtype=bool)
+    return np.asarray(array != array, dtype=bool)
+
+
+def labels(values: Any) -> list[Label | None]:
+    """Return a column of labels as Python's own values, ``None`` for each that is missing.
+
+    A float without a fraction becomes an int: pandas makes floats of integers where some are
+    missing, so they would differ from node to node.
+
+    Raises
+    ------
+    DataError
+        One is no string, integer, float or bool.
+    """
+    if hasattr(values, "to_list"):
+        return [_label(value) for value in values.to_list()]
+    return [_label(value) for value in _array(values).tolist()]
+
+
+def label_key(label: Label | None) -> tuple[int, Label]:
+    """Return what labels are told apart by, and sorted by; ``True`` and ``1`` differ."""
+    if label is None:
+        return 0, 0
+    if isinstance(label, bool):
+        return 1, label
+    return (3, label) if isinstance(label, str) else (2, label)
+
+
+def check_labels(owner: str, found: object) -> None:
+    """Refuse what is no tuple of labels that all differ.
+
+    Raises
+    ------
+    ModelError
+        It is not.
+    """
+    plain = type(found) is tuple and all(type(label) in (str, int, float, bool) for label in found)
+    if not plain or not isinstance(found, tuple) or any(map(_is_unread, found)):
+        raise ModelError(f"{owner}: labels must be a tuple of strings, numbers or bools")
+    if len({label_key(label) for label in found}) < len(found):
+        raise ModelError(f"{owner}: two labels are alike")
+
+
+def column_names(frame: Any) -> tuple[str, ...]:
+    """Return the names of a table's columns.
+
+    Parameters
+    ----------
+    frame : DataFrame, or dict of columns
+        The table.
+
+    Raises
+    ------
+    ModelError
+        It is no table, a name is no string, or two are alike.
+    """
+    if not hasattr(frame, "keys"):
+        raise ModelError(f"a table is a DataFrame or a dict of columns, not {type(frame).__name__}")
+    names = tuple(frame.keys())
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ModelError("the columns of a table must have names, strings, no two of them alike")
+    return names
+
+
+_NOT_NUMBERS = (
+    "a column that must hold numbers holds something else: convert it, for example with "
+    "pandas.to_numeric(column, errors='coerce')"
+)
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"a column has one axis, not {array.ndim}")
+    if array.dtype.kind in "US":  # numpy makes text of NaN and numbers that stand beside text
+        return np.array([*values, None], dtype=object)[:-1]
+    return array
+
+
+def _is_unread(label: Label) -> bool:
+    return isinstance(label, float) and (label != label or label.is_integer())
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return bool(isinstance(value, float) and value != value)
+
+
+def _number(value: Any) -> float:
+    if _is_missing(value):
+        return np.nan
+    if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+        return float(value)
+    raise DataError(_NOT_NUMBERS)
+
+
+def _label(value: Any) -> Label | None:
+    if _is_missing(value):
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) is float and value.is_integer():
+        return int(value)
+    if type(value) in (str, int, float, bool):
+        return value  # type: ignore[no-any-return]
+    raise DataError(
+        "a label must be a string, a number or a bool: convert the column, for example with "
+        ".astype(str)"
+    )

@@ -1,0 +1,146 @@
+"""Disclosure rules in Flower's simulation and on a real deployment, with this process's numbers."""
+
+import json
+
+import pytest
+from deployment import Deployment
+
+from flame_flwr.engine.submit import submit
+from flame_flwr.privacy import MinCount
+from flame_flwr.star import StarModelTester
+
+pytestmark = pytest.mark.simulation
+
+CODE = """
+import json
+from functools import reduce
+
+from flame_flwr.privacy import MinCount
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+from flame_flwr.statistics import Moments, Quantiles, ValueCounts, describe
+
+
+def node_data(context):
+    return [{"ages.json": json.dumps(AGES[context.node_config["partition-id"]]).encode()}]
+
+
+AGES = [[50.5, 61, 72, 80.25, 55, 67], [44, 39, 70], [71, 90, 33.5, 41, 40, 62, 62]]
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        ages = json.loads(data[0]["ages.json"])
+        old = ["old" if age > 60 else "young" for age in ages]
+        return {
+            "age": Moments.from_data(ages),
+            "half": Quantiles.from_data(ages),
+            "old": ValueCounts.from_data(old, ["old", "young"]),
+            "all": describe({"age": ages}),
+        }
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return {
+            key: reduce(lambda one, two: one.merge(two), [each[key] for each in analysis_results])
+            for key in analysis_results[0]
+        }
+
+    def final_method(self, result, evaluations):
+        return json.dumps({key: value.result() for key, value in result.items()})
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+model = StarModel(Analyzer, Aggregator, "s3", filename="found.json", disclosure=[MinCount(K)])
+server_app = model.server_app
+client_app = model.client_app
+"""
+
+PYPROJECT = """
+[project]
+name = "disclosed"
+version = "1.0.0"
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "tests"
+
+[tool.flwr.app.components]
+serverapp = "disclosed.app:server_app"
+clientapp = "disclosed.app:client_app"
+
+[tool.flwr.app.config]
+nodes = 0
+data = ""
+results = ""
+"""
+
+
+def write_app(folder, k, code=CODE):
+    (folder / "disclosed").mkdir(parents=True)
+    (folder / "disclosed" / "__init__.py").touch()
+    (folder / "disclosed" / "app.py").write_text(code.replace("K)", f"{k})"))
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
+
+
+def world():
+    found = {"__name__": "disclosed_here"}
+    exec(CODE.replace("K)", "5)"), found)
+    return found
+
+
+def in_process(k):
+    here = world()
+    splits = [[{"ages.json": json.dumps(ages).encode()}] for ages in here["AGES"]]
+    tester = StarModelTester(
+        splits, here["Analyzer"], here["Aggregator"], "s3", disclosure=[MinCount(k)]
+    )
+    return json.loads(tester.result)
+
+
+def outcome(folder):
+    [run] = folder.iterdir()
+    return json.loads((run / "found.json").read_text())
+
+
+def test_a_simulation_keeps_the_rules_as_this_process_does(federation, tmp_path):
+    app = write_app(tmp_path / "app", 5)
+    config = {"data": "disclosed.app:node_data", "results": str(tmp_path / "results")}
+    ended = submit(app, federation, config)
+    assert ended.succeeded, ended.details
+
+    found = outcome(tmp_path / "results")
+    assert found == in_process(5)
+    assert (found["age"]["n"], found["age"]["suppressed"]) == (13, 1)
+
+
+def test_a_hospitals_own_rules_hold_on_a_deployment(tmp_path):
+    ages = world()["AGES"]
+    names = ("a", "b", "c")
+    for name, own in zip(names, ages, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ages.json").write_text(json.dumps(own))
+    rules = tmp_path / "rules.txt"
+    rules.write_text("MinCount(5),  # stricter than the analyst's\nMaxBins(50), Strict()\n")
+    with Deployment(tmp_path / "deployment") as deployment:
+        for name in names:
+            deployment.start_node(name, data=str(tmp_path / name), disclosure=str(rules))
+        app = write_app(tmp_path / "app", 2)
+        ended, log = deployment.run(app, nodes="a,b,c", results=str(tmp_path / "first"))
+        assert ended.succeeded, f"{log}\n{deployment.logs()}"
+        assert outcome(tmp_path / "first") == in_process(5)
+        assert "disclosure rule at this node: MinCount(k=5" in deployment.log("a")
+
+        plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
+        app = write_app(tmp_path / "plain", 2, plain)
+        ended, log = deployment.run(app, nodes="a,b,c", results=str(tmp_path / "second"))
+        assert not ended.succeeded
+        assert "Maria" not in log
+        assert "PayloadError" in log
+        assert "$['Maria']['sum']" in deployment.log("a") + deployment.log("b") + deployment.log(
+            "c"
+        )

@@ -1,0 +1,69 @@
+"""Statistics in a process of their own, as every message has it, and their docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pickle
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+from flame_flwr import statistics
+from flame_flwr.payload import encode
+from flame_flwr.statistics import Moments, describe
+
+HEAVY = {"pandas", "scipy", "sklearn", "matplotlib", "flwr", "ddsketch", "opendp", "ray"}
+
+
+def in_a_new_process(code, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("import_first", ["", "import flame_flwr.statistics"])
+def test_a_process_that_never_heard_of_them_reads_them(tmp_path, import_first):
+    value = {
+        "a": Moments.from_data([1.5, 2.5]),
+        "all": describe({"b": [1.0, 3.0], "c": ["x", "y"]}),
+    }
+    (tmp_path / "payload").write_bytes(pickle.dumps(encode(value)))
+    code = f"""
+import pickle, sys
+{import_first}
+from flame_flwr.payload import decode
+value = decode(pickle.load(open(sys.argv[1], "rb")))
+merged = value["a"].merge(value["a"]).result()
+print(merged["mean"], value["all"].result()["columns"]["c"]["count"])
+"""
+    assert in_a_new_process(code, str(tmp_path / "payload")) == "2.0 2\n"
+
+
+def test_importing_them_and_the_rules_is_light():
+    code = (
+        "import sys\n"
+        "import flame_flwr.statistics, flame_flwr.privacy.rule_text, flame_flwr.clients.node\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    assert not set(in_a_new_process(code).split()) & HEAVY
+
+
+def test_without_statistics_none_are_imported():
+    code = "import sys, flame_flwr.payload, flame_flwr.clients.node; print(*sys.modules)"
+    assert "flame_flwr.statistics" not in in_a_new_process(code).split()
+
+
+@pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(statistics.__path__)])
+def test_the_examples_in_the_docstrings_are_right(module):
+    found = importlib.import_module(f"flame_flwr.statistics.{module}")
+
+    assert doctest.testmod(found).failed == 0
