@@ -106,6 +106,8 @@ class StarClient(NumPyClient):
                     "stays, it finds nothing there when its SuperNode starts again"
                 )
             expire(Path(settings.state_dir), settings.state_days)
+        for each in settings.own_filters():
+            logger.info("this node's own filter: %s", each)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
         return {
@@ -139,7 +141,8 @@ class StarClient(NumPyClient):
         num_examples : int
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
-            ``seconds`` of analysis.
+            ``seconds`` of analysis; where results are filtered, ``filters``, what was done, as
+            JSON.
         """
         number = int(config["round"])
         after = _after(config, number - 1)
@@ -151,7 +154,10 @@ class StarClient(NumPyClient):
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
         state.save(node, number, after)
-        return to_arrays(payload), 1, {"seconds": seconds}
+        metrics: dict[str, Scalar] = {"seconds": seconds}
+        if node.filters is not None:
+            metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
+        return to_arrays(payload), 1, metrics
 
     def evaluate(
         self, parameters: list[np.ndarray], config: dict[str, Scalar]
@@ -235,7 +241,8 @@ class StarClient(NumPyClient):
         analyzers = state.load_partners()
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
-        node = Node(self.plan, identity, self.open_data(), self._store(run))
+        store, filters = self._store(run), self._settings().own_filters()
+        node = Node(self.plan, identity, self.open_data(), store, filters)
         node.use_data(self._loaded(node))
         return node
 

@@ -16,9 +16,12 @@ from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
+    from flame_flwr.privacy.filters import FilterChain, UpdateFilter
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build"]
@@ -42,6 +45,8 @@ class NodePlan:
         What is asked of the data.
     allow_pickle : bool
         Whether a value that cannot travel otherwise is pickled.
+    filters : tuple of UpdateFilter
+        What is done to a result before it leaves.
     """
 
     analyzer: type[StarAnalyzer]
@@ -49,6 +54,7 @@ class NodePlan:
     data_type: str = "none"
     query: str | list[str] | None = None
     allow_pickle: bool = False
+    filters: tuple[UpdateFilter, ...] = ()
 
     @property
     def evaluates(self) -> bool:
@@ -69,6 +75,8 @@ class Node:
         Where its data comes from; ``None`` for ``data_type='none'``.
     store : LocalStore, optional
         Where it keeps data across analyses; without one, in this process.
+    own_filters : sequence of UpdateFilter
+        The node's own, which act after the plan's.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class Node:
         identity: Identity,
         data: NodeData | None,
         store: LocalStore | None = None,
+        own_filters: Sequence[UpdateFilter] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -85,6 +94,11 @@ class Node:
         self.source = data
         self._data: Any = None
         self._loaded = False
+        self.filters: FilterChain | None = None
+        if plan.filters or own_filters:
+            from flame_flwr.privacy.filters import FilterChain
+
+            self.filters = FilterChain.of(plan.filters, own_filters, identity.id)
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -99,7 +113,7 @@ class Node:
         Returns
         -------
         Payload
-            The analyzer's result.
+            The analyzer's result, as the filters leave it.
         """
         self.handle._enter_round(number)
         analyzer = self._analyzer()
@@ -116,6 +130,9 @@ class Node:
             raise
         if self.handle._held_back:
             self.handle._flush()
+        if self.filters is not None:
+            received = aggregate and decode(aggregate, allow_pickle=self.plan.allow_pickle)
+            result = self.filters.apply(result, received, number)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:

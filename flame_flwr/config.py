@@ -13,11 +13,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.store import check_url, is_url
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy import UpdateFilter
 
 __all__ = ["NODE_KEYS", "RUN_KEYS", "Key", "NodeSettings", "RunSettings", "check_results"]
 
@@ -113,6 +116,12 @@ NODE_KEYS: dict[str, Key] = {
         "",
         "file, an absolute path, that gets a line for every answer that leaves this node",
     ),
+    "filters": Key(
+        str,
+        "",
+        "filters on results, after those of the analysis, such as `Clip(1.0), TopFraction(0.25)`; "
+        "see docs/update-filters.md",
+    ),
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
     ),
@@ -189,6 +198,7 @@ class NodeSettings:
     state_dir: str
     state_days: float
     audit_log: str
+    filters: str
     share_tracebacks: bool | None
     partition_id: int | None
     num_partitions: int
@@ -210,10 +220,25 @@ class NodeSettings:
             state_dir=values["state-dir"],
             state_days=values["state-days"],
             audit_log=values["audit-log"],
+            filters=values["filters"],
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
         )
+
+    def own_filters(self) -> tuple[UpdateFilter, ...]:
+        """Return the node's own filters on results.
+
+        Raises
+        ------
+        ConfigError
+            `filters` in the node config names none.
+        """
+        if not self.filters.strip():
+            return ()
+        from flame_flwr.privacy.filter_text import read_filters
+
+        return read_filters(self.filters, "`filters` in the node config")
 
 
 def check_results(results: str) -> None:

@@ -162,7 +162,8 @@ class LocalLink:
             started = perf_counter()
             with where(node.identity.id, f"round {number}"):
                 payload = node.round(number, aggregate)
-            yield Reply(node.identity.id, payload, seconds=perf_counter() - started)
+            report = node.filters.report() if node.filters is not None else []
+            yield Reply(node.identity.id, payload, seconds=perf_counter() - started, filters=report)
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
         for node in self._nodes:

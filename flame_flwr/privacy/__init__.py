@@ -1,5 +1,30 @@
 """Protection of what is released."""
 
-from flame_flwr.privacy.laplace import Laplace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Laplace"]
+if TYPE_CHECKING:
+    from flame_flwr.privacy.clip import Clip
+    from flame_flwr.privacy.filters import UpdateFilter
+    from flame_flwr.privacy.gaussian_noise import GaussianNoise
+    from flame_flwr.privacy.laplace import Laplace
+    from flame_flwr.privacy.sparse_vector import SparseVector
+    from flame_flwr.privacy.top_fraction import TopFraction
+
+__all__ = ["Clip", "GaussianNoise", "Laplace", "SparseVector", "TopFraction", "UpdateFilter"]
+
+_HOMES = {
+    "Clip": "clip",
+    "GaussianNoise": "gaussian_noise",
+    "Laplace": "laplace",
+    "SparseVector": "sparse_vector",
+    "TopFraction": "top_fraction",
+    "UpdateFilter": "filters",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import lazily: a node's process takes only the filters that it applies."""
+    if name in _HOMES:
+        return getattr(import_module(f"flame_flwr.privacy.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
 
     from flame_flwr.clients import StarClient
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import Laplace, UpdateFilter
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -60,6 +60,11 @@ class StarModel:
         a value can run code there.
     client : type of StarClient, optional
         A subclass of your own.
+    filters : sequence of UpdateFilter, optional
+        What every node does to its result before it leaves, one after another:
+        :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,
+        :class:`~flame_flwr.privacy.SparseVector`, :class:`~flame_flwr.privacy.GaussianNoise`, or
+        your own. Those of a node's config come after them.
 
     Raises
     ------
@@ -87,12 +92,13 @@ class StarModel:
         stream_log_level: object = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
-            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
+            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload, filters)
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
             self.outputs = Outputs.declare(output_type, filename, multiple_results)
             self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)

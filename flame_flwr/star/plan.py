@@ -14,7 +14,7 @@ from flame_flwr.log import logger
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import Laplace, UpdateFilter
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
 
@@ -24,7 +24,12 @@ DATA_TYPES = ("s3", "fhir", "none")
 
 
 def plan_node(
-    analyzer: object, kwargs: object, data_type: object, query: object, payload: object
+    analyzer: object,
+    kwargs: object,
+    data_type: object,
+    query: object,
+    payload: object,
+    filters: object = None,
 ) -> NodePlan:
     """Check the node's part of a model and return it.
 
@@ -41,7 +46,14 @@ def plan_node(
             raise ModelError(f"query must be a string, a list of strings or None, not {query!r}")
         query = list(query)
     pickled = _allow_pickle(payload)
-    return NodePlan(checked, _kwargs(kwargs, "analyzer_kwargs"), str(data_type), query, pickled)
+    return NodePlan(
+        checked,
+        _kwargs(kwargs, "analyzer_kwargs"),
+        str(data_type),
+        query,
+        pickled,
+        _filters(filters),
+    )
 
 
 def plan_strategy(
@@ -146,6 +158,14 @@ def _kwargs(kwargs: object, name: str) -> dict[str, Any]:
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise ModelError(f"{name} must be a dict of keyword arguments, not {kwargs!r}")
     return dict(kwargs)
+
+
+def _filters(filters: object) -> tuple[UpdateFilter, ...]:
+    if filters is None:
+        return ()
+    from flame_flwr.privacy.filters import check_filters
+
+    return check_filters(filters)
 
 
 def _allow_pickle(payload: object) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.clients import StarClient
+    from flame_flwr.privacy import UpdateFilter
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -54,7 +55,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client
+    payload, client, filters
         As in ``StarModel``.
 
     Attributes
@@ -73,6 +74,8 @@ analyzer_kwargs, aggregator_kwargs
         What ``evaluation_method`` gave, per node.
     privacy : dict or None
         Mechanism and budget, where the result is private.
+    filters : dict of str to dict
+        Per node: the filters that its results went through, and the budget that they have spent.
 
     Raises
     ------
@@ -88,8 +91,8 @@ analyzer_kwargs, aggregator_kwargs
     -----
     A tester writes the files that it is asked for and no others, so that tests and notebooks stay
     clean: the record of the run is in the attributes. Only a private result that is written is
-    released, and its budget has to be found with it: then ``run.json`` stands beside the first
-    file, of the last such run into this folder.
+    released, and its budget has to be found with it, also that of noise filters: then ``run.json``
+    stands beside the first file, of the last such run into this folder.
     """
 
     result: Any
@@ -99,6 +102,7 @@ analyzer_kwargs, aggregator_kwargs
     aggregate: Any
     evaluations: dict[str, dict[str, float]]
     privacy: dict[str, Any] | None
+    filters: dict[str, dict[str, Any]]
 
     def __init__(
         self,
@@ -122,19 +126,21 @@ analyzer_kwargs, aggregator_kwargs
         quiet: bool | None = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
             splits = _check_splits(data_splits, node_roles)
-            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
+            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload, filters)
             strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
-            if privacy is not None:
+            if privacy is not None or plan.filters:
                 _keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
-            self.history, self.aggregate, self.evaluations, self.privacy = [], None, {}, None
+            self.history, self.aggregate, self.evaluations = [], None, {}
+            self.privacy, self.filters = None, {}
             return
         asked = quiet is False
         if quiet is None:
@@ -159,6 +165,7 @@ analyzer_kwargs, aggregator_kwargs
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
             self.privacy = record.privacy
+            self.filters = record.filters.to_json()
             if paths is None:
                 self._print(outputs)
             else:
@@ -185,7 +192,7 @@ def _write(outputs: Outputs, record: RunRecord, started: datetime) -> None:
     """Write the result, with its budget where it is private, and say where it went."""
     here = Path.cwd()
     files = write_outputs(here, outputs, record.result)
-    if record.privacy is not None:
+    if record.privacy is not None or record.filters.budgets():
         folder = here / outputs.folder()
         logger.info(
             "the privacy budget is in %s",
