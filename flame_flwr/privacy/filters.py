@@ -23,7 +23,7 @@ from flame_flwr.privacy.places import Place, array_at, chosen, float_arrays, rep
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
 
-__all__ = ["FilterChain", "UpdateFilter", "check_filters"]
+__all__ = ["FilterChain", "UpdateFilter", "check_filters", "with_seed"]
 
 Owner = Literal["analysis", "node"]
 
@@ -196,6 +196,15 @@ def check_filters(filters: object) -> tuple[UpdateFilter, ...]:
     return tuple(filters)
 
 
+def with_seed(filters: Iterable[UpdateFilter], seed: int) -> tuple[UpdateFilter, ...]:
+    """Return the same filters, with a seed where they draw noise without one."""
+    given: list[Any] = list(filters)
+    return tuple(
+        dataclasses.replace(each, seed=seed) if getattr(each, "seed", seed) is None else each
+        for each in given
+    )
+
+
 class _Changes:
     """The change of every array of a result that a filter has asked for, as flat float64."""
 
@@ -237,10 +246,10 @@ class _Changes:
         if place not in self._noised:
             # Exactly the node's number where no filter has acted, not one that was rounded twice.
             new = np.where(now == self._first[place], array.ravel(), new)
-        new = new.astype(array.dtype, copy=False).reshape(array.shape)
-        if not np.isfinite(new).all():
+        filtered: np.ndarray = new.astype(array.dtype, copy=False).reshape(array.shape)
+        if not np.isfinite(filtered).all():
             raise ModelError(f"after the filters a number does not fit into {array.dtype}")
-        return new
+        return filtered
 
     def _places(self, each: UpdateFilter) -> list[Place]:
         named = {place: chosen(place, each.keys) for place in self._found}

@@ -5,6 +5,7 @@ The sources here are loaded in the check's own processes, never in the one that 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pickle
@@ -64,9 +65,13 @@ class Subject:
 
     @classmethod
     def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what a built model says."""
-        simple = model.simple_analysis
-        return cls(model.plan, model.strategy, simple, model.outputs, sources, model.client)
+        """Take what a built model says; its filters' noise is the same in every run."""
+        simple, plan = model.simple_analysis, model.plan
+        if plan.filters:
+            from flame_flwr.privacy.filters import with_seed
+
+            plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
+        return cls(plan, model.strategy, simple, model.outputs, sources, model.client)
 
     @property
     def aggregator(self) -> type[Any] | None:
