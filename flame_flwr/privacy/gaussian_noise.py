@@ -48,10 +48,12 @@ class GaussianNoise(UpdateFilter):
     -----
     Two data sets of this node that differ in any way, by one patient or by all of them, change
     what enters the noise by at most ``2 * norm``; the budget is for that, for all rounds together,
-    as dp-accounting composes them. It covers the arrays that this filter acts on, and nothing
-    else that leaves: not the rest of the result, not the scores of ``evaluation_method``, not how
-    many rounds there were. It does not cover several analyses on the same patients: their budgets
-    add up. And the noise is made of floats, see :class:`flame_flwr.privacy.noise.Noise`.
+    as dp-accounting composes them.
+
+    It does not protect what this filter does not act on: the rest of the result, the scores of
+    ``evaluation_method``, how many rounds there were, that the node takes part. Several analyses
+    on the same patients add up, and nobody counts them. The noise is made of floats, see
+    :class:`flame_flwr.privacy.noise.Noise`.
     """
 
     norm: float
