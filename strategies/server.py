@@ -16,12 +16,12 @@ from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flwr.app import Context
     from flwr.serverapp import Grid
 
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import Laplace, UpdateFilter
     from flame_flwr.results import Outputs
     from flame_flwr.strategies.star import StarStrategy
 
@@ -34,6 +34,7 @@ def make_server_app(
     *,
     simple_analysis: bool,
     privacy: Laplace | None = None,
+    filters: Sequence[UpdateFilter] = (),
 ) -> ServerApp:
     """Return the ServerApp that runs a strategy and writes what its model declares.
 
@@ -47,6 +48,8 @@ def make_server_app(
         One round and no more, where the strategy itself does not say.
     privacy : Laplace, optional
         Noises the final result. Then nothing exact is written, also not after a failure.
+    filters : sequence of UpdateFilter
+        What the model has nodes do to their results; their budget is accounted here.
     """
     app = ServerApp()
 
@@ -65,6 +68,10 @@ def make_server_app(
                 logger.error("the run failed; what there is of it is in %s", folder.place)
 
         try:
+            if filters:
+                from flame_flwr.privacy.budget import can_account
+
+                can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
                 made = strategy()
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)

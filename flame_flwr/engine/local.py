@@ -72,7 +72,16 @@ def run_local(
         One round and no more, where the strategy itself does not say.
     client : type of StarClient, optional
         A user's own.
+
+    Raises
+    ------
+    ModelError
+        Filters with noise, and no dp-accounting for their budget.
     """
+    if plan.filters:
+        from flame_flwr.privacy.budget import can_account
+
+        can_account(plan.filters)
     try:
         if client is not None or speaks_messages(strategy):
             _run_messages(strategy, plan, splits, settings, record, simple_analysis, client)

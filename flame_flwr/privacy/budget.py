@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.filters import UpdateFilter
 
 __all__ = ["Budget", "Mechanism", "can_account", "spent"]
 
@@ -97,16 +100,19 @@ def spent(releases: Iterable[tuple[Mechanism, int]]) -> Budget:
     return Budget(pure + _gaussian(tuple(sorted(noised)), delta), delta)
 
 
-def can_account(name: str) -> None:
-    """See that the budget of a filter can be told.
+def can_account(filters: Iterable[UpdateFilter]) -> None:
+    """See, before a run, that the budget of its filters can be told. Nodes do not need it.
 
     Raises
     ------
     ModelError
         dp-accounting is not installed.
     """
-    if find_spec("dp_accounting") is None:
-        raise ModelError(f"{name} needs dp-accounting: pip install 'flame-flwr[dp]'")
+    private = [each.name for each in filters if each.mechanism() is not None]
+    if private and find_spec("dp_accounting") is None:
+        raise ModelError(
+            f"the budget of {private[0]} needs dp-accounting here: pip install 'flame-flwr[dp]'"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.privacy.budget import Mechanism, can_account
+from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.checks import above_zero, seed_or_none
 from flame_flwr.privacy.clip import clipped
 from flame_flwr.privacy.filters import UpdateFilter
@@ -42,7 +42,7 @@ class GaussianNoise(UpdateFilter):
     Raises
     ------
     ModelError
-        A parameter is something else, or dp-accounting is not installed.
+        A parameter is something else.
 
     Notes
     -----
@@ -68,7 +68,6 @@ class GaussianNoise(UpdateFilter):
         seed_or_none(self)
         if self.delta >= 1:
             raise ModelError(f"GaussianNoise: delta must be below 1, not {self.delta!r}")
-        can_account(self.name)
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the bounded change with noise."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flame_flwr.privacy.budget import Mechanism, can_account
+from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.checks import above_zero, check_fraction, seed_or_none
 from flame_flwr.privacy.filters import UpdateFilter
 from flame_flwr.privacy.noise import Noise
@@ -45,7 +45,7 @@ class SparseVector(UpdateFilter):
     Raises
     ------
     ModelError
-        A parameter is something else, or dp-accounting is not installed.
+        A parameter is something else.
 
     Notes
     -----
@@ -83,7 +83,6 @@ class SparseVector(UpdateFilter):
         check_fraction(self, "fraction")
         above_zero(self, "bound", "threshold", "epsilon_select", "epsilon_values")
         seed_or_none(self)
-        can_account(self.name)
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros but for a few noised values."""

@@ -121,6 +121,7 @@ class StarModel:
             self.outputs,
             simple_analysis=self.simple_analysis,
             privacy=self.privacy,
+            filters=self.plan.filters,
         )
 
 

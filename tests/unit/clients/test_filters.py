@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients import Node, NodePlan, StarClient
 from flame_flwr.config import NodeSettings
+from flame_flwr.data.source import SplitData
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, encode, from_arrays, to_arrays
 from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction
 from flame_flwr.privacy.budget import spent
@@ -344,6 +346,18 @@ def test_nodes_that_have_spent_the_same_are_logged_in_one_line(caplog):
     assert len(lines) == 2
     assert "each of 2 nodes: epsilon" in lines[0]
     assert "filters, c: epsilon" in lines[1]
+
+
+def test_a_run_with_noise_needs_dp_accounting_where_the_server_is(monkeypatch):
+    from flame_flwr.privacy import budget
+
+    monkeypatch.setattr(budget, "find_spec", lambda name: None)
+    noise = [GaussianNoise(1.0, 1.0)]
+    with pytest.raises(ModelError, match="the budget of GaussianNoise needs dp-accounting here"):
+        StarModelTester(SPLITS, Train, Average, "s3", filters=noise)
+    plan = StarModel(Train, Average, "s3", filters=noise).plan
+    node = Node(plan, Identity("a", ("a",)), SplitData(1.0))
+    assert decode(node.round(1, None))["n"] == 10  # a node does not
 
 
 def test_a_model_checks_its_filters_when_it_is_built():

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 from flame_flwr.errors import ModelError
-from flame_flwr.privacy import GaussianNoise, SparseVector
+from flame_flwr.privacy import Clip, GaussianNoise, SparseVector
 from flame_flwr.privacy import budget as budget_module
 from flame_flwr.privacy.noise import Noise
 
@@ -306,10 +306,11 @@ def test_a_mechanism_travels_as_json_and_nothing_else_is_read_as_one():
         assert budget_module.Mechanism.from_json(wrong) is None
 
 
-def test_without_dp_accounting_a_noise_filter_is_refused_with_the_mend(monkeypatch):
+def test_without_dp_accounting_a_run_with_noise_is_refused_with_the_mend(monkeypatch):
     monkeypatch.setattr(budget_module, "find_spec", lambda name: None)
-    for make in (lambda: GaussianNoise(1.0, 1.0), sparse):
+    for each in (GaussianNoise(1.0, 1.0), sparse()):
         with pytest.raises(ModelError, match=r"pip install 'flame-flwr\[dp\]'"):
-            make()
+            budget_module.can_account([Clip(1.0), each])
+    budget_module.can_account([Clip(1.0), sparse(seed=1)])
     mechanism = budget_module.Mechanism("gaussian", 1.0, 1e-5)
     assert budget_module.spent([(mechanism, 3)]) == budget_module.Budget(None, 1e-5)
