@@ -34,14 +34,23 @@ class _ClientFn:
 
     def __call__(self, context: Context) -> Client:
         show()
+        client = self._client(context.run_config.get("client"))
         try:
-            return self.client(self.plan, context).to_client()
+            return client(self.plan, context).to_client()
         except Exception as error:
-            name = self.client.__name__
+            name = client.__name__
             logger.error("%s cannot be constructed", name, exc_info=error)
             raise NodeFailedError(
                 f"{name} cannot be constructed ({type(error).__name__}); the node's log says why"
             ) from None
+
+    def _client(self, plugin: object) -> type[StarClient]:
+        """Return the model's client, or that of the plug-in that the run config selects."""
+        if not plugin or not isinstance(plugin, str):
+            return self.client
+        from flame_flwr import plugins
+
+        return plugins.client(plugin)
 
 
 class StarClientApp(ClientApp):

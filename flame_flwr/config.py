@@ -94,6 +94,14 @@ RUN_KEYS: dict[str, Key] = {
         "the script to run, relative to the app's folder, where the app's components are "
         "`flame_flwr.star.script:server_app` and `:client_app`",
     ),
+    "strategy": Key(
+        str,
+        "",
+        "a strategy of an installed package, in place of the model's own; see docs/plugins.md",
+    ),
+    "client": Key(
+        str, "", "a client of a package that is installed on every node; see docs/plugins.md"
+    ),
 }
 
 NODE_KEYS: dict[str, Key] = {
@@ -154,6 +162,8 @@ class RunSettings:
     state_dir: str
     data: str
     script: str
+    strategy: str
+    client: str
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RunSettings:

@@ -73,7 +73,13 @@ def make_server_app(
 
                 can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
-                made = strategy()
+                made, files = strategy(), outputs
+                if settings.strategy:
+                    from flame_flwr import plugins
+
+                    made = plugins.strategy(settings.strategy, made, context.run_config)
+                    # A strategy may declare files of its own; the model's are for the model's.
+                    files = getattr(made, "files", None) or outputs
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 made.start(
                     grid,
@@ -83,7 +89,7 @@ def make_server_app(
                     checkpoint=checkpoint,
                 )
                 record.release(privacy)
-            paths = folder.write_success(outputs, record, context.run_config)
+            paths = folder.write_success(files, record, context.run_config)
             if checkpoint is not None:
                 checkpoint.clear()
         except BaseException as error:

@@ -328,3 +328,9 @@ def test_noise_without_dp_accounting_ends_the_run_before_its_first_round(
     with pytest.raises(ModelError, match="the budget of GaussianNoise needs dp-accounting here"):
         run(model)
     assert about(only_folder(tmp_path))["rounds"] == 0
+
+
+def test_a_strategy_plug_in_that_is_not_installed_ends_the_run_before_round_1(run, tmp_path):
+    with pytest.raises(ConfigError, match="offers the strategy `none` that the run config selects"):
+        run(StarModel(Sum, Total, "s3"), strategy="none")
+    assert about(only_folder(tmp_path))["rounds"] == 0
