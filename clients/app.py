@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flwr.app import Error, Message
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.client import StarClient, shares_tracebacks
+from flame_flwr.clients.node import NodePlan
 from flame_flwr.engine.failure import Failure
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.errors import FlameError, NodeFailedError
 from flame_flwr.flower import RAISED
 from flame_flwr.log import logger, show
+from flame_flwr.star.nodes import StarAnalyzer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flwr.app import Context
 
-    from flame_flwr.clients.node import NodePlan
     from flame_flwr.flower import Client
 
-__all__ = ["make_client_app", "noted"]
+__all__ = ["UnableClient", "make_client_app", "noted"]
+
+
+class UnableClient(StarClient):
+    """Answers every message with why this node cannot take part.
+
+    Parameters
+    ----------
+    error : BaseException
+        Why.
+    context : Context
+        Flower's, of this node and run.
+    """
+
+    def __init__(self, error: BaseException, context: Context) -> None:
+        super().__init__(NodePlan(StarAnalyzer), context)  # type: ignore[type-abstract]
+        self.error = error
+
+    def _fail(self, *message: object) -> NoReturn:
+        raise self.error
+
+    get_properties = fit = evaluate = _fail  # type: ignore[assignment]
 
 
 class _ClientFn:
@@ -34,7 +56,10 @@ class _ClientFn:
 
     def __call__(self, context: Context) -> Client:
         show()
-        client = self._client(context.run_config.get("client"))
+        try:
+            client = self._client(context.run_config.get("client"))
+        except FlameError as error:
+            return UnableClient(error, context).to_client()
         try:
             return client(self.plan, context).to_client()
         except Exception as error:

@@ -11,6 +11,7 @@ import pytest
 from flame_flwr import plugins
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.app import make_client_app
+from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.flower import in_process, set_message_id
 from flame_flwr.star import StarAggregator, StarAnalyzer
@@ -116,7 +117,7 @@ def test_an_instance_is_copied():
 @pytest.mark.parametrize("name", ["Plain", "Needs"])
 def test_what_cannot_be_made_says_from_what(name):
     before = own() if name == "Needs" else None
-    with pytest.raises(ModelError, match=f"`{name}` cannot be made from what there is .*: missing"):
+    with pytest.raises(ModelError, match=f"`{name}` cannot be made from what there is .*missing"):
         plugins.strategy(name, before)
 
 
@@ -160,7 +161,9 @@ def test_the_run_config_selects_the_client(context):
 
 def test_a_node_without_the_client_says_so(context):
     reply = hello(make_client_app(NodePlan(Analyzer)), context, {"client": "none"})
-    assert reply.has_error()
-    assert "no package that is installed here offers the client `none`" in reply.error.reason
+    said = reply.content["getpropertiesres.properties"]
+    assert said["name"] == "a"
+    reason = "no package that is installed here offers the client `none`"
+    assert reason in str(Failure.from_json(said["failure"]))
     with pytest.raises(ConfigError):
         plugins.client("none")
