@@ -59,10 +59,11 @@ class SparseVector(UpdateFilter):
     `bound`, and what leaves is noise. That is what the technique really gives; it is of use where
     very few numbers of a model are to leave.
 
-    ``SVTPrivacy`` of NVFlare, which has the name in common, promises more than it keeps: it
-    chooses until the fraction is full and draws, with repetition, from more than it has paid for;
-    what is chosen and not drawn leaves *without noise*, and the noise on values is that for one
-    value (``2 gamma / epsilon_3``), not for all of them. Here there is no such case.
+    ``SVTPrivacy`` of NVFlare (read at its commit 0f9026b) has the name in common and less noise.
+    Its `epsilon` is the threshold's part only, that of the questions is ``(2 c) ** (2/3)`` times
+    as large, and each of ``c`` values has the noise of a single one, so a round costs at least
+    ``epsilon * (1 + (2 c) ** (2/3)) + c * noise_var``. It may also choose more than ``c`` and then
+    draw ``c`` of them, which the theorem does not cover.
 
     It does not protect what this filter does not act on: the rest of the result, the scores of
     ``evaluation_method``. It does not hide that the node takes part, and several analyses on the
