@@ -250,7 +250,7 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     own = {"state-dir": f"{home}/state", "audit-log": f"{home}/audit.jsonl"}
     config = {"data": "", **own, **config}
     try:
-        NodeSettings.from_config({"name": name, **config})
+        NodeSettings.from_config({"name": name, **config}).own_filters()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", detail=error.detail) from error
     for key, value in config.items():

@@ -190,3 +190,10 @@ def test_node_config_is_checked_as_the_node_does(tmp_path, line):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         read_federation(tmp_path / "no.toml")
+
+
+def test_a_hospitals_filters_are_checked_before_anything_is_written(tmp_path):
+    hospital = read(tmp_path, f'{SMALL}filters = "Clip(1.0)"\n').hospitals[0]
+    assert hospital.node_config["filters"] == "Clip(1.0)"
+    with pytest.raises(ConfigError, match=r"in hospital 'hospital-a': `filters` in .* Clip\(1.0"):
+        read(tmp_path, f'{SMALL}filters = "Klip(1.0)"\n')

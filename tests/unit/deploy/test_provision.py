@@ -446,6 +446,7 @@ def test_which_keys_of_the_node_config_are_places_to_write_to_is_known():
         "data",
         "state-dir",
         "audit-log",
+        "filters",
     }
 
 
