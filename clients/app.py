@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flwr.app import Error, Message
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.client import StarClient, shares_tracebacks
+from flame_flwr.clients.node import NodePlan
 from flame_flwr.engine.failure import Failure, Hint
+from flame_flwr.errors import FlameError
 from flame_flwr.flower import HELLO, RAISED
 from flame_flwr.log import logger, show
+from flame_flwr.star.nodes import StarAnalyzer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flwr.app import Context
 
-    from flame_flwr.clients.node import NodePlan
     from flame_flwr.flower import Client
 
-__all__ = ["make_client_app", "noted"]
+__all__ = ["UnableClient", "make_client_app", "noted"]
+
+
+class UnableClient(StarClient):
+    """Answers every message with why this node cannot take part.
+
+    Parameters
+    ----------
+    error : BaseException
+        Why.
+    context : Context
+        Flower's, of this node and run.
+    """
+
+    def __init__(self, error: BaseException, context: Context) -> None:
+        super().__init__(NodePlan(StarAnalyzer), context)  # type: ignore[type-abstract]
+        self.error = error
+
+    def _fail(self, *message: object) -> NoReturn:
+        raise self.error
+
+    get_properties = fit = evaluate = _fail  # type: ignore[assignment]
 
 
 class _ClientFn:
@@ -35,10 +58,22 @@ class _ClientFn:
     def __call__(self, context: Context) -> Client:
         show()
         try:
-            return self.client(self.plan, context).to_client()
+            client = self._client(context.run_config.get("client"))
+        except FlameError as error:
+            return UnableClient(error, context).to_client()
+        try:
+            return client(self.plan, context).to_client()
         except Exception as error:
-            error.add_note(Hint(f"{self.client.__name__} cannot be constructed"))
+            error.add_note(Hint(f"{client.__name__} cannot be constructed"))
             raise
+
+    def _client(self, plugin: object) -> type[StarClient]:
+        """Return the model's client, or that of the plug-in that the run config selects."""
+        if not plugin or not isinstance(plugin, str):
+            return self.client
+        from flame_flwr import plugins
+
+        return plugins.client(plugin)
 
 
 class StarClientApp(ClientApp):

@@ -106,6 +106,8 @@ class StarClient(NumPyClient):
                     "stays, it finds nothing there when its SuperNode starts again"
                 )
             expire(Path(settings.state_dir), settings.state_days)
+        for each in settings.own_filters():
+            logger.info("this node's own filter: %s", each)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
         rules = rules_of(self.plan, settings.own_rules())
@@ -142,7 +144,8 @@ class StarClient(NumPyClient):
         num_examples : int
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
-            ``seconds`` of analysis.
+            ``seconds`` of analysis; where results are filtered, ``filters``, what was done, as
+            JSON.
         """
         number = int(config["round"])
         after = _after(config, number - 1)
@@ -154,7 +157,10 @@ class StarClient(NumPyClient):
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
         state.save(node, number, after)
-        return to_arrays(payload), 1, {"seconds": seconds}
+        metrics: dict[str, Scalar] = {"seconds": seconds}
+        if node.filters is not None:
+            metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
+        return to_arrays(payload), 1, metrics
 
     def evaluate(
         self, parameters: list[np.ndarray], config: dict[str, Scalar]
@@ -241,10 +247,17 @@ class StarClient(NumPyClient):
         analyzers = state.load_partners()
         run = RunSettings.from_config(self.context.run_config)
         identity = Identity(self._name(), analyzers, run.analysis_id, run.project_id)
-        store, own_rules = self._store(run), self._settings().own_rules()
+        settings, store = self._settings(), self._store(run)
         if store is not None:
             store.enter_round(str(config.get("session", "")), number, after)
-        node = Node(self.plan, identity, self.open_data(), store, own_rules=own_rules)
+        node = Node(
+            self.plan,
+            identity,
+            self.open_data(),
+            store,
+            own_rules=settings.own_rules(),
+            own_filters=settings.own_filters(),
+        )
         node.use_data(self._loaded(node))
         return node
 

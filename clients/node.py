@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.privacy import Disclosure, DisclosureRule
+    from flame_flwr.privacy.filters import FilterChain, UpdateFilter
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build", "rules_of"]
@@ -47,6 +48,8 @@ class NodePlan:
         Whether a value that cannot travel otherwise is pickled.
     disclosure : tuple of DisclosureRule
         What the analyst declares of what may leave a node.
+    filters : tuple of UpdateFilter
+        What is done to a result before it leaves.
     """
 
     analyzer: type[StarAnalyzer]
@@ -55,6 +58,7 @@ class NodePlan:
     query: str | list[str] | None = None
     allow_pickle: bool = False
     disclosure: tuple[DisclosureRule, ...] = ()
+    filters: tuple[UpdateFilter, ...] = ()
 
     @property
     def evaluates(self) -> bool:
@@ -77,6 +81,8 @@ class Node:
         Where it keeps data across analyses; without one, in this process.
     own_rules : sequence of DisclosureRule
         The node's own; of two of a kind, in the plan and here, the stricter holds.
+    own_filters : sequence of UpdateFilter
+        The node's own, which act after the plan's.
 
     Raises
     ------
@@ -91,6 +97,7 @@ class Node:
         data: NodeData | None,
         store: LocalStore | None = None,
         own_rules: Sequence[DisclosureRule] = (),
+        own_filters: Sequence[UpdateFilter] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -100,6 +107,11 @@ class Node:
         self._data: Any = None
         self._loaded = False
         self.disclosure = rules_of(plan, own_rules)
+        self.filters: FilterChain | None = None
+        if plan.filters or own_filters:
+            from flame_flwr.privacy.filters import FilterChain
+
+            self.filters = FilterChain.of(plan.filters, own_filters, identity.id)
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -114,7 +126,7 @@ class Node:
         Returns
         -------
         Payload
-            The analyzer's result, as the disclosure rules let it leave.
+            The analyzer's result, as the disclosure rules and the filters let it leave.
         """
         self.handle._enter_round(number)
         analyzer = self._analyzer()
@@ -132,8 +144,12 @@ class Node:
         if self.handle._held_back:
             self.handle._flush()
         if self.disclosure is not None:
-            allowed = self.disclosure.apply(result)
-            return self.disclosure.pack(allowed, allow_pickle=self.plan.allow_pickle)
+            result = self.disclosure.apply(result)
+        if self.filters is not None:
+            received = aggregate and decode(aggregate, allow_pickle=self.plan.allow_pickle)
+            result = self.filters.apply(result, received, number)
+        if self.disclosure is not None:
+            return self.disclosure.pack(result, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord
 
@@ -31,6 +31,7 @@ __all__ = ["NodeState"]
 
 _STATES = "flame_flwr.states"
 _RUN = "flame_flwr.run"
+_FILTERED = "flame_flwr.filtered"
 _OWNER = "run.json"
 
 
@@ -144,6 +145,23 @@ class NodeState:
             for other in self._kept_on_disk() - {after, number}:
                 with suppress(FileNotFoundError):
                     self._files.remove(_name(other))
+
+    def count_filtered(self, report: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Count an answer that went through filters; return the report with all such answers.
+
+        Also those count that the server never got. The count ends with the SuperNode.
+
+        Parameters
+        ----------
+        report : list of dict
+            As :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+        """
+        kept = self._context.state.get(_FILTERED)
+        before = json.loads(str(kept["answers"])) if isinstance(kept, ConfigRecord) else []
+        counts = before if len(before) == len(report) else [0] * len(report)
+        counts = [n + entry["applied"] for n, entry in zip(counts, report, strict=True)]
+        self._context.state[_FILTERED] = ConfigRecord({"answers": json.dumps(counts)})
+        return [{**entry, "answers": n} for entry, n in zip(report, counts, strict=True)]
 
     def _find(self, after: int) -> bytes | None:
         kept = self._context.state.get(_STATES)

@@ -203,6 +203,19 @@ def show_results(
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
 
 
+@_app.command("plugins")
+def show_plugins() -> None:
+    """List the strategies and clients that installed packages offer, also broken ones."""
+    from flame_flwr import plugins
+
+    offered = plugins.found()
+    if not offered:
+        typer.echo("no package that is installed here offers a strategy or a client")
+    for plugin in offered:
+        line = f"{plugin.kind} {plugin.name}: {plugin.value}, of {plugin.package}"
+        typer.echo(f"{line}; BROKEN: {plugin.problem}" if plugin.problem else line)
+
+
 @_app.command()
 def provision(
     federation: Annotated[

@@ -20,7 +20,7 @@ from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.store import check_url, is_url
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy import DisclosureRule
+    from flame_flwr.privacy import DisclosureRule, UpdateFilter
 
 __all__ = [
     "NODE_KEYS",
@@ -102,6 +102,14 @@ RUN_KEYS: dict[str, Key] = {
         "the script to run, relative to the app's folder, where the app's components are "
         "`flame_flwr.star.script:server_app` and `:client_app`",
     ),
+    "strategy": Key(
+        str,
+        "",
+        "a strategy of an installed package, in place of the model's own; see docs/plugins.md",
+    ),
+    "client": Key(
+        str, "", "a client of a package that is installed on every node; see docs/plugins.md"
+    ),
 }
 
 NODE_KEYS: dict[str, Key] = {
@@ -129,6 +137,12 @@ NODE_KEYS: dict[str, Key] = {
         "",
         "rules on the statistics that leave, such as `MinCount(5), MaxBins(50)`, or the absolute "
         "path of a file with them; see docs/disclosure.md",
+    ),
+    "filters": Key(
+        str,
+        "",
+        "filters on results, after those of the analysis, such as `Clip(1.0), TopFraction(0.25)`; "
+        "see docs/update-filters.md",
     ),
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
@@ -162,6 +176,8 @@ class RunSettings:
     state_dir: str
     data: str
     script: str
+    strategy: str
+    client: str
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RunSettings:
@@ -207,6 +223,7 @@ class NodeSettings:
     state_days: float
     audit_log: str
     disclosure: str
+    filters: str
     share_tracebacks: bool | None
     partition_id: int | None
     num_partitions: int
@@ -229,6 +246,7 @@ class NodeSettings:
             state_days=values["state-days"],
             audit_log=values["audit-log"],
             disclosure=values["disclosure"],
+            filters=values["filters"],
             share_tracebacks=config.get("share-tracebacks"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
@@ -247,6 +265,20 @@ class NodeSettings:
         from flame_flwr.privacy.rule_text import read_rules
 
         return read_rules(self.disclosure, "`disclosure` in the node config")
+
+    def own_filters(self) -> tuple[UpdateFilter, ...]:
+        """Return the node's own filters on results.
+
+        Raises
+        ------
+        ConfigError
+            `filters` in the node config names none.
+        """
+        if not self.filters.strip():
+            return ()
+        from flame_flwr.privacy.filter_text import read_filters
+
+        return read_filters(self.filters, "`filters` in the node config")
 
 
 def check_max_rounds(max_rounds: Any) -> None:

@@ -196,6 +196,7 @@ class Rounds:
             self.aggregation.add(reply.node, value)
         entry.node_seconds[reply.node] = reply.seconds
         entry.node_bytes[reply.node] = payload.nbytes
+        self.record.filters.note(reply.node, reply.filters)
         return None
 
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:

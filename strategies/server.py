@@ -17,12 +17,12 @@ from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flwr.app import Context
     from flwr.serverapp import Grid
 
-    from flame_flwr.privacy import Laplace
+    from flame_flwr.privacy import Laplace, UpdateFilter
     from flame_flwr.results import Outputs
     from flame_flwr.strategies.star import StarStrategy
 
@@ -35,6 +35,7 @@ def make_server_app(
     *,
     simple_analysis: bool,
     privacy: Laplace | None = None,
+    filters: Sequence[UpdateFilter] = (),
 ) -> ServerApp:
     """Return the ServerApp that runs a strategy and writes what its model declares.
 
@@ -48,6 +49,8 @@ def make_server_app(
         One round and no more, where the strategy itself does not say.
     privacy : Laplace, optional
         Noises the final result. Then nothing exact is written, also not after a failure.
+    filters : sequence of UpdateFilter
+        What the model has nodes do to their results; their budget is accounted here.
     """
     app = ServerApp()
 
@@ -66,8 +69,18 @@ def make_server_app(
                 logger.error("the run failed; what there is of it is in %s", folder.place)
 
         try:
+            if filters:
+                from flame_flwr.privacy.budget import can_account
+
+                can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
-                made = strategy()
+                made, files = strategy(), outputs
+                if settings.strategy:
+                    from flame_flwr import plugins
+
+                    made = plugins.strategy(settings.strategy, made, context.run_config)
+                    # A strategy may declare files of its own; the model's are for the model's.
+                    files = getattr(made, "files", None) or outputs
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 made.start(
                     grid,
@@ -77,7 +90,7 @@ def make_server_app(
                     checkpoint=checkpoint,
                 )
                 record.release(privacy)
-            paths = folder.write_success(outputs, record, context.run_config)
+            paths = folder.write_success(files, record, context.run_config)
             if checkpoint is not None:
                 checkpoint.clear()
         except BaseException as error:

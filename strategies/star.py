@@ -352,6 +352,7 @@ class StarStrategy(Strategy):
             return self._result
         finally:
             self._current = None
+            record.filters.log_budgets()
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
         """Take a round's replies and return the new aggregate; see :meth:`Rounds.collect`."""

@@ -251,6 +251,7 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     config = {"data": "", **own, **config}
     try:
         settings = NodeSettings.from_config({"name": name, **config})
+        settings.own_filters()
         if not settings.disclosure.startswith("/"):  # a file of rules is the hospital's
             settings.own_rules()
     except ConfigError as error:

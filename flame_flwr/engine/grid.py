@@ -15,6 +15,7 @@ from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import RAISED, runtime
 from flame_flwr.payload import encode, from_record, to_record
+from flame_flwr.results.filters import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -172,7 +173,9 @@ class GridLink:
         metrics = dict(_part(message, record, ConfigRecord))
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
             return Reply(node, failure=Failure.from_json(metrics["failure"]))
-        seconds = metrics.pop("seconds", 0.0) if record == "fitres.metrics" else 0.0
+        trained = record == "fitres.metrics"
+        seconds = metrics.pop("seconds", 0.0) if trained else 0.0
+        filters = read_report(metrics.pop("filters", "")) if trained else []
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -182,6 +185,7 @@ class GridLink:
             node,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=numbers,
+            filters=filters,
         )
 
 

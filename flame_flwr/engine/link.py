@@ -7,7 +7,7 @@ There are two links: :class:`flame_flwr.engine.grid.GridLink` over a Flower ``Gr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from flame_flwr.engine.failure import Failure
@@ -32,6 +32,9 @@ class Reply:
         Of analysis, on the node.
     metrics : dict
         The numbers of an evaluation.
+    filters : list of dict
+        What was done to the result before it left the node, as
+        :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
     """
 
     node: str
@@ -39,6 +42,7 @@ class Reply:
     failure: Failure | None = None
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    filters: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Link(Protocol):

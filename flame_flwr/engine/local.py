@@ -72,7 +72,16 @@ def run_local(
         One round and no more, where the strategy itself does not say.
     client : type of StarClient, optional
         A user's own.
+
+    Raises
+    ------
+    ModelError
+        Filters with noise, and no dp-accounting for their budget.
     """
+    if plan.filters:
+        from flame_flwr.privacy.budget import can_account
+
+        can_account(plan.filters)
     try:
         if client is not None or speaks_messages(strategy):
             _run_messages(strategy, plan, splits, settings, record, simple_analysis, client)
@@ -162,7 +171,8 @@ class LocalLink:
             started = perf_counter()
             with where(node.identity.id, f"round {number}"):
                 payload = node.round(number, aggregate)
-            yield Reply(node.identity.id, payload, seconds=perf_counter() - started)
+            report = node.filters.report() if node.filters is not None else []
+            yield Reply(node.identity.id, payload, seconds=perf_counter() - started, filters=report)
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
         for node in self._nodes:

@@ -4,28 +4,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flame_flwr.privacy.clip import Clip
     from flame_flwr.privacy.disclosure import Disclosure, DisclosureRule
+    from flame_flwr.privacy.filters import UpdateFilter
+    from flame_flwr.privacy.gaussian_noise import GaussianNoise
     from flame_flwr.privacy.laplace import Laplace
     from flame_flwr.privacy.rules import MaxBins, MinCount, NoisyMinMax, Strict
+    from flame_flwr.privacy.sparse_vector import SparseVector
+    from flame_flwr.privacy.top_fraction import TopFraction
 
 __all__ = [
+    "Clip",
     "Disclosure",
     "DisclosureRule",
+    "GaussianNoise",
     "Laplace",
     "MaxBins",
     "MinCount",
     "NoisyMinMax",
+    "SparseVector",
     "Strict",
+    "TopFraction",
+    "UpdateFilter",
 ]
 
 _HOMES = {
+    "Clip": "clip",
     "Disclosure": "disclosure",
     "DisclosureRule": "disclosure",
+    "GaussianNoise": "gaussian_noise",
     "Laplace": "laplace",
     "MaxBins": "rules",
     "MinCount": "rules",
     "NoisyMinMax": "rules",
+    "SparseVector": "sparse_vector",
     "Strict": "rules",
+    "TopFraction": "top_fraction",
+    "UpdateFilter": "filters",
 }
 
 

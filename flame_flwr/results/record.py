@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
+from flame_flwr.results.filters import FilterRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
@@ -75,6 +76,8 @@ class RunRecord:
         The round after which the run went on with a checkpoint's analysis; 0 for a new one.
     app : str
         Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
+    filters : FilterRecord
+        What nodes did to their results before they left, and the budget that they have spent.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -87,6 +90,7 @@ class RunRecord:
     privacy: dict[str, Any] | None = None
     resumed_after: int = 0
     app: str = ""
+    filters: FilterRecord = field(default_factory=FilterRecord)
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -94,6 +98,7 @@ class RunRecord:
             "history": self.history,
             "failures": self.failures,
             "aggregate": self.aggregate,
+            "filters": self.filters.progress(),
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -101,6 +106,7 @@ class RunRecord:
         self.history = progress["history"]
         self.failures = progress["failures"]
         self.aggregate = progress["aggregate"]
+        self.filters.go_on(progress["filters"])
         self.resumed_after = len(self.history)
 
     def release(self, mechanism: Laplace | None) -> None:
@@ -126,5 +132,6 @@ class RunRecord:
             "evaluations": self.evaluations if self.privacy is None else {},
             "failures": self.failures,
             "privacy": self.privacy,
+            "filters": self.filters.to_json(),
             "history": [asdict(entry) for entry in self.history],
         }

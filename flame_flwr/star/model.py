@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
-    from flame_flwr.privacy import DisclosureRule, Laplace
+    from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -69,6 +69,11 @@ class StarModel:
         :class:`~flame_flwr.privacy.NoisyMinMax`, :class:`~flame_flwr.privacy.MaxBins`,
         :class:`~flame_flwr.privacy.Strict`. A node has rules of its own in its config; of two of
         a kind the stricter holds.
+    filters : sequence of UpdateFilter, optional
+        What every node does to its result before it leaves, one after another:
+        :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,
+        :class:`~flame_flwr.privacy.SparseVector`, :class:`~flame_flwr.privacy.GaussianNoise`, or
+        your own. Those of a node's config come after them.
 
     Raises
     ------
@@ -98,13 +103,14 @@ class StarModel:
         client: type[StarClient] | None = None,
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
         disclosure: Sequence[DisclosureRule] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
             self.plan = plan_node(
-                analyzer, analyzer_kwargs, data_type, query, payload, disclosure=disclosure
+                analyzer, analyzer_kwargs, data_type, query, payload, filters, disclosure
             )
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
@@ -128,6 +134,7 @@ class StarModel:
             self.outputs,
             simple_analysis=self.simple_analysis,
             privacy=self.privacy,
+            filters=self.plan.filters,
         )
 
 

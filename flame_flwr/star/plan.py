@@ -16,7 +16,7 @@ from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
-    from flame_flwr.privacy import DisclosureRule, Laplace
+    from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
 
@@ -31,6 +31,7 @@ def plan_node(
     data_type: object,
     query: object,
     payload: object,
+    filters: object = None,
     disclosure: object = None,
 ) -> NodePlan:
     """Check the node's part of a model and return it.
@@ -55,6 +56,7 @@ def plan_node(
         query,
         pickled,
         disclosure=_rules(disclosure),
+        filters=_filters(filters),
     )
 
 
@@ -243,6 +245,14 @@ def _rules(disclosure: object) -> tuple[DisclosureRule, ...]:
     from flame_flwr.privacy.disclosure import check_rules
 
     return check_rules(disclosure)
+
+
+def _filters(filters: object) -> tuple[UpdateFilter, ...]:
+    if filters is None:
+        return ()
+    from flame_flwr.privacy.filters import check_filters
+
+    return check_filters(filters)
 
 
 def _allow_pickle(payload: object) -> bool:

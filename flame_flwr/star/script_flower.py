@@ -13,18 +13,17 @@ import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from flwr.clientapp import ClientApp
 
-from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.clients.app import noted
+from flame_flwr.clients import StarClient
+from flame_flwr.clients.app import UnableClient, noted
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.flower import await_simulation
 from flame_flwr.log import show
-from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.star.script import LoadedScript, load_script
 
 if TYPE_CHECKING:
@@ -79,23 +78,13 @@ def make_server() -> ServerApp:
     return app
 
 
-class _UnloadedClient(StarClient):
-    """Answers every message with why the script could not be loaded on this node."""
-
-    def __init__(self, error: BaseException, context: Context) -> None:
-        super().__init__(NodePlan(StarAnalyzer), context)  # type: ignore[type-abstract]
-        self.error = error
-
-    def _fail(self, *message: object) -> NoReturn:
-        if isinstance(self.error, SystemExit):
-            raise NodeFailedError("the script called sys.exit while it was loaded") from self.error
-        raise self.error
-
-    get_properties = fit = evaluate = _fail  # type: ignore[assignment]
-
-
 def _unloaded(error: BaseException, context: Context) -> Client:
-    return _UnloadedClient(error, context).to_client()
+    """Answer every message with why the script could not be loaded on this node."""
+    if isinstance(error, SystemExit):
+        left = NodeFailedError("the script called sys.exit while it was loaded")
+        left.__cause__ = error
+        return UnableClient(left, context).to_client()
+    return UnableClient(error, context).to_client()
 
 
 def _client_app() -> ClientApp:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
-    from flame_flwr.privacy import DisclosureRule
+    from flame_flwr.privacy import DisclosureRule, UpdateFilter
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
@@ -57,7 +57,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure
+    payload, client, convergence, disclosure, filters
         As in ``StarModel``.
 
     Attributes
@@ -76,6 +76,8 @@ analyzer_kwargs, aggregator_kwargs
         What ``evaluation_method`` gave, per node.
     privacy : dict or None
         Mechanism and budget, where the result is private.
+    filters : dict of str to dict
+        Per node: the filters that its results went through, and the budget that they have spent.
 
     Raises
     ------
@@ -96,8 +98,8 @@ analyzer_kwargs, aggregator_kwargs
     -----
     A tester writes the files that it is asked for and no others, so that tests and notebooks stay
     clean: the record of the run is in the attributes. Only a private result that is written is
-    released, and its budget has to be found with it: then ``run.json`` stands beside the first
-    file, of the last such run into this folder.
+    released, and its budget has to be found with it, also that of noise filters: then ``run.json``
+    stands beside the first file, of the last such run into this folder.
     """
 
     result: Any
@@ -107,6 +109,7 @@ analyzer_kwargs, aggregator_kwargs
     aggregate: Any
     evaluations: dict[str, dict[str, float]]
     privacy: dict[str, Any] | None
+    filters: dict[str, dict[str, Any]]
 
     def __init__(
         self,
@@ -132,23 +135,25 @@ analyzer_kwargs, aggregator_kwargs
         client: type[StarClient] | None = None,
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
         disclosure: Sequence[DisclosureRule] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
             splits = _check_splits(data_splits, node_roles)
             plan = plan_node(
-                analyzer, analyzer_kwargs, data_type, None, payload, disclosure=disclosure
+                analyzer, analyzer_kwargs, data_type, None, payload, filters, disclosure
             )
             planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
             strategy = planned()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
-            if privacy is not None:
+            if privacy is not None or plan.filters:
                 keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
-            self.history, self.aggregate, self.evaluations, self.privacy = [], None, {}, None
+            self.history, self.aggregate, self.evaluations = [], None, {}
+            self.privacy, self.filters = None, {}
             return
         files = None if paths is None else TesterFiles(outputs, filename is None)
         asked = quiet is False
@@ -173,6 +178,7 @@ analyzer_kwargs, aggregator_kwargs
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
             self.privacy = record.privacy
+            self.filters = record.filters.to_json()
             if files is None:
                 self._print(outputs)
             else:

@@ -73,7 +73,7 @@ class TesterFiles:
         """
         try:
             files = write_outputs(self._here, self._outputs, record.result)
-            if record.privacy is not None:
+            if record.privacy is not None or record.filters.budgets():
                 about = write_run(self._folder, record, {}, files, run_id=None, started=started)
                 logger.info("the privacy budget is in %s", about)
         except OSError as error:

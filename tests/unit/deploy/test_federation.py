@@ -199,3 +199,10 @@ def test_disclosure_rules_are_read_before_they_reach_a_hospital(tmp_path):
         assert hospital.node_config["disclosure"] == good
     with pytest.raises(ConfigError, match=r"'hospital-a': `disclosure` in the node .* reads"):
         read(tmp_path, f'{SMALL}disclosure = "MinCount"\n')
+
+
+def test_a_hospitals_filters_are_checked_before_anything_is_written(tmp_path):
+    hospital = read(tmp_path, f'{SMALL}filters = "Clip(1.0)"\n').hospitals[0]
+    assert hospital.node_config["filters"] == "Clip(1.0)"
+    with pytest.raises(ConfigError, match=r"in hospital 'hospital-a': `filters` in .* Clip\(1.0"):
+        read(tmp_path, f'{SMALL}filters = "Klip(1.0)"\n')

@@ -447,6 +447,7 @@ def test_which_keys_of_the_node_config_are_places_to_write_to_is_known():
         "state-dir",
         "audit-log",
         "disclosure",
+        "filters",
     }
 
 

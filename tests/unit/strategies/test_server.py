@@ -12,6 +12,7 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import (
     ConfigError,
+    ModelError,
     NodeFailedError,
     NotConvergedError,
     ResultError,
@@ -315,3 +316,21 @@ def test_a_store_that_goes_away_in_the_last_round_fails_the_run_and_keeps_the_re
     assert str(folder) in str(raised.value)
     assert (folder / "result").read_text() == "6.0"
     assert about(folder)["status"] == "completed"
+
+
+def test_noise_without_dp_accounting_ends_the_run_before_its_first_round(
+    run, monkeypatch, tmp_path
+):
+    from flame_flwr.privacy import GaussianNoise, budget
+
+    model = StarModel(Sum, Total, "s3", filters=[GaussianNoise(1.0, 1.0)])
+    monkeypatch.setattr(budget, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="the budget of GaussianNoise needs dp-accounting here"):
+        run(model)
+    assert about(only_folder(tmp_path))["rounds"] == 0
+
+
+def test_a_strategy_plug_in_that_is_not_installed_ends_the_run_before_round_1(run, tmp_path):
+    with pytest.raises(ConfigError, match="offers the strategy `none` that the run config selects"):
+        run(StarModel(Sum, Total, "s3"), strategy="none")
+    assert about(only_folder(tmp_path))["rounds"] == 0

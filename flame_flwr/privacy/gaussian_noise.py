@@ -1,0 +1,82 @@
+"""``GaussianNoise``: Gaussian noise on a bounded change, with its budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.privacy.budget import Mechanism
+from flame_flwr.privacy.checks import above_zero, seed_or_none
+from flame_flwr.privacy.clip import clipped
+from flame_flwr.privacy.filters import UpdateFilter
+from flame_flwr.privacy.noise import Noise
+
+__all__ = ["GaussianNoise"]
+
+
+@dataclass(frozen=True)
+class GaussianNoise(UpdateFilter):
+    """Shrinks a change to an L2 norm of at most `norm`, and adds Gaussian noise to every number.
+
+    The noise has the standard deviation ``noise_multiplier * norm``. It is the Gaussian mechanism
+    (Dwork and Roth, "The Algorithmic Foundations of Differential Privacy", 2014, appendix A; the
+    exact budget of one release: Balle and Wang, ICML 2018). Every node adds noise of its own, so
+    the budget holds against the server, too.
+
+    Parameters
+    ----------
+    norm : float
+        Above 0, in the model's unit. Without a bound, noise would promise nothing.
+    noise_multiplier : float
+        Above 0: standard deviation of the noise in units of `norm`.
+    delta : float
+        For the budget that is reported: above 0, below 1, and well below 1 / patients.
+    seed : int, optional
+        The same noise again for the same seed, node and round, for tests. Whoever knows it takes
+        the noise off, so no budget is reported.
+    keys, missing
+        As for every :class:`UpdateFilter`.
+
+    Raises
+    ------
+    ModelError
+        A parameter is something else.
+
+    Notes
+    -----
+    Two data sets of this node that differ in any way, by one patient or by all of them, change
+    what enters the noise by at most ``2 * norm``; the budget is for that, for all rounds together,
+    as dp-accounting composes them.
+
+    It does not protect what this filter does not act on: the rest of the result, the scores of
+    ``evaluation_method``, how many rounds there were, that the node takes part. Several analyses
+    on the same patients add up, and nobody counts them. The noise is made of floats, see
+    :class:`flame_flwr.privacy.noise.Noise`.
+    """
+
+    norm: float
+    noise_multiplier: float
+    delta: float = 1e-5
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        super().__post_init__()
+        above_zero(self, "norm", "noise_multiplier", "delta")
+        seed_or_none(self)
+        if self.delta >= 1:
+            raise ModelError(f"GaussianNoise: delta must be below 1, not {self.delta!r}")
+
+    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return the bounded change with noise."""
+        noised = noise.gaussian(self.noise_multiplier * self.norm, update.size)
+        noised += clipped(update, self.norm)
+        return noised
+
+    def mechanism(self) -> Mechanism | None:
+        """Return what one round costs: a Gaussian mechanism of sensitivity ``2 * norm``."""
+        if self.seed is not None:
+            return None
+        return Mechanism("gaussian", self.noise_multiplier / 2, self.delta)

@@ -1,0 +1,69 @@
+"""``TopFraction``: only the largest changes leave."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from flame_flwr.privacy.checks import check_fraction
+from flame_flwr.privacy.filters import UpdateFilter
+from flame_flwr.privacy.noise import Noise
+
+__all__ = ["TopFraction"]
+
+
+@dataclass(frozen=True)
+class TopFraction(UpdateFilter):
+    """Lets only the largest changes leave; every other number goes back as it was received.
+
+    Of *n* numbers in all chosen arrays together, ``ceil(fraction * n)`` with the largest absolute
+    change are kept; of equal ones those that come first. In Shokri and Shmatikov,
+    "Privacy-Preserving Deep Learning" (CCS 2015), it is the selective sharing of the largest
+    values.
+
+    Parameters
+    ----------
+    fraction : float
+        Above 0, at most 1. 0.25 is "only the top 25 %".
+    keys, missing
+        As for every :class:`UpdateFilter`.
+
+    Raises
+    ------
+    ModelError
+        `fraction` is something else.
+
+    Notes
+    -----
+    It gives no differential privacy. The changes that leave are exact, and the largest ones are
+    those that a rare patient causes; which ones they are says something by itself. It makes
+    reconstructing patients from a change harder, not impossible. Arrays keep their shape, so what
+    is sent is as long as before.
+    """
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        super().__post_init__()
+        check_fraction(self, "fraction")
+
+    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return the change with zeros in place of the smaller ones."""
+        kept = count_of(self.fraction, update.size)
+        if kept == update.size:
+            return update
+        sizes = np.abs(update)
+        limit = np.partition(sizes, update.size - kept)[update.size - kept]
+        above = sizes > limit
+        equal = np.flatnonzero(sizes == limit)[: kept - int(above.sum())]
+        above[equal] = True
+        return np.where(above, update, 0.0)
+
+
+def count_of(share: float, size: int) -> int:
+    """Return how many of `size` numbers a fraction of them is, rounded up; 30 % of 10 are 3."""
+    exact = share * size
+    return min(size, math.ceil(exact - 1e-9 * max(exact, 1.0)))

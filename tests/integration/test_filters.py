@@ -1,0 +1,152 @@
+"""Filters in Flower's simulation and on a real deployment, with the numbers of this process."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+from deployment import Deployment
+
+from flame_flwr.engine.submit import submit
+
+pytestmark = pytest.mark.simulation
+
+CODE = """
+import numpy as np
+
+from flame_flwr.privacy import GaussianNoise, SparseVector, TopFraction
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+
+
+def node_data(context):
+    return [{"value": str(1 + context.node_config["partition-id"]).encode()}]
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        before = np.zeros(8) if aggregator_results is None else aggregator_results
+        return before + float(data[0]["value"]) * np.arange(8.0)
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results) / len(analysis_results)
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 2
+
+
+FILTERS = [
+    TopFraction(0.5),
+    SparseVector(
+        0.5, bound=9.0, threshold=0.1, epsilon_select=500.0, epsilon_values=500.0, seed=SEED
+    ),
+    GaussianNoise(norm=4.0, noise_multiplier=0.5, seed=SEED),
+]
+model = StarModel(
+    Analyzer, Aggregator, "s3", simple_analysis=False, output_type="bytes", filters=FILTERS
+)
+server_app = model.server_app
+client_app = model.client_app
+"""
+
+PYPROJECT = """
+[project]
+name = "filtered"
+version = "1.0.0"
+license = "Apache-2.0"
+dependencies = []
+
+[tool.flwr.app]
+publisher = "tests"
+
+[tool.flwr.app.components]
+serverapp = "filtered.app:server_app"
+clientapp = "filtered.app:client_app"
+
+[tool.flwr.app.config]
+nodes = 0
+data = ""
+results = ""
+"""
+
+
+def write_app(folder, seed):
+    (folder / "filtered").mkdir(parents=True)
+    (folder / "filtered" / "__init__.py").touch()
+    (folder / "filtered" / "app.py").write_text(CODE.replace("SEED", repr(seed)))
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
+
+
+def in_process(names, own=()):
+    """The same study in this process, on nodes of these names."""
+    from flame_flwr.clients import Node
+    from flame_flwr.identity import Identity
+    from flame_flwr.payload import decode, encode
+
+    world = {"__name__": "filtered_here"}
+    exec(textwrap.dedent(CODE.replace("SEED", "7")), world)
+    plan = world["model"].plan
+    nodes = [Node(plan, Identity(n, tuple(names)), None, own_filters=own) for n in names]
+    for i, node in enumerate(nodes):
+        node.use_data([{"value": str(i + 1).encode()}])
+    aggregate = None
+    for number in (1, 2, 3):
+        sent = None if aggregate is None else encode(aggregate)
+        results = [decode(node.round(number, sent)) for node in nodes]
+        aggregate = sum(results) / len(results)
+    return aggregate
+
+
+def outcome(folder):
+    [run] = folder.iterdir()
+    value = np.frombuffer((run / "result").read_bytes())
+    return value, json.loads((run / "run.json").read_text())
+
+
+def test_a_simulation_filters_as_this_process_does(federation, tmp_path):
+    app = write_app(tmp_path / "app", 7)
+    results = tmp_path / "results"
+    config = {"data": "filtered.app:node_data", "results": str(results)}
+    ended = submit(app, federation, config)
+    assert ended.succeeded, ended.details
+    value, run = outcome(results)
+    assert value.tolist() == in_process(["node-0", "node-1", "node-2"]).tolist()
+    assert [each["answers"] for each in run["filters"]["node-2"]["filters"]] == [3, 3, 3]
+
+
+def test_a_hospitals_own_filters_act_on_a_deployment_and_the_budget_is_recorded(tmp_path):
+    from flame_flwr.privacy import Clip
+
+    for i, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "value").write_text(str(i + 1))
+    with Deployment(tmp_path / "deployment") as deployment:
+        for name in ("a", "b"):
+            deployment.start_node(name, data=str(tmp_path / name), filters="Clip(0.5)")
+        seeded = write_app(tmp_path / "seeded", 7)
+        ended, log = deployment.run(seeded, nodes="a,b", results=str(tmp_path / "first"))
+        assert ended.succeeded, f"{log}\n{deployment.logs()}"
+        value, run = outcome(tmp_path / "first")
+        assert value.tolist() == in_process(["a", "b"], own=[Clip(0.5)]).tolist()
+        chain = run["filters"]["a"]["filters"]
+        assert [(each["filter"], each["by"], each["answers"]) for each in chain] == [
+            ("TopFraction", "analysis", 3),
+            ("SparseVector", "analysis", 3),
+            ("GaussianNoise", "analysis", 3),
+            ("Clip", "node", 3),
+        ]
+        assert "epsilon" not in run["filters"]["a"]
+        assert "this node's own filter: Clip(" in deployment.log("a")
+
+        noised = write_app(tmp_path / "noised", None)
+        ended, log = deployment.run(noised, nodes="a,b", results=str(tmp_path / "second"))
+        assert ended.succeeded, f"{log}\n{deployment.logs()}"
+        again, run = outcome(tmp_path / "second")
+        assert not np.isin(again, value).any()
+        for name in ("a", "b"):
+            about = run["filters"][name]
+            assert about["epsilon"] > 3 * 1000
+            assert about["delta"] == 1e-5
+        assert "privacy budget of the filters, each of 2 nodes: epsilon " in log

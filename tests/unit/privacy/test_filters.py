@@ -1,0 +1,346 @@
+"""Filters on model updates: which numbers of a result they act on, in which order, against what."""
+
+import json
+import math
+import pickle
+import random
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction, UpdateFilter
+from flame_flwr.privacy.filters import FilterChain, check_filters
+
+EVERY = [
+    Clip(0.5),
+    TopFraction(0.25),
+    GaussianNoise(1.0, 1.0, seed=1),
+    SparseVector(0.5, bound=1, threshold=0.1, epsilon_select=1, epsilon_values=1, seed=1),
+]
+
+
+def applied(filters, result, aggregate=None, number=2, own=(), node="node-0"):
+    return FilterChain.of(filters, own, node).apply(result, aggregate, number)
+
+
+def largest_changes(values, before, fraction):
+    """Keep the largest changes, in a plain loop."""
+    changes = [abs(v - b) for v, b in zip(values, before, strict=True)]
+    most = math.ceil(fraction * len(values) - 1e-9)
+    order = sorted(range(len(values)), key=lambda i: (-changes[i], i))[:most]
+    return [v if i in order else b for i, (v, b) in enumerate(zip(values, before, strict=True))]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.25, 0.3, 0.5, 0.999, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_only_the_largest_changes_leave(fraction, seed):
+    rng = random.Random(seed)
+    values = [rng.choice([rng.gauss(0, 1), 0.5, -0.5]) for _ in range(101)]
+    before = [rng.choice([rng.gauss(0, 1), 0.0]) for _ in range(101)]
+    filtered = applied([TopFraction(fraction)], np.array(values), np.array(before))
+    assert filtered.tolist() == largest_changes(values, before, fraction)
+
+
+def test_thirty_percent_of_ten_are_three():
+    filtered = applied([TopFraction(0.3)], np.arange(1.0, 11.0))
+    assert filtered.tolist() == [0, 0, 0, 0, 0, 0, 0, 8, 9, 10]
+
+
+def test_the_fraction_is_of_all_chosen_arrays_together():
+    result = {"a": np.array([1.0, 9.0]), "b": np.array([[8.0, 2.0]], dtype=np.float32)}
+    filtered = applied([TopFraction(0.5)], result)
+    assert filtered["a"].tolist() == [0, 9]
+    assert filtered["b"].tolist() == [[8, 0]]
+    assert filtered["b"].dtype == np.float32
+
+
+@pytest.mark.parametrize("norm", [0.1, 1, 5.0, 1e6])
+def test_a_change_is_shortened_to_the_norm_and_keeps_its_direction(norm):
+    rng = random.Random(4)
+    values = [rng.gauss(0, 3) for _ in range(20)]
+    before = [rng.gauss(0, 3) for _ in range(20)]
+    length = math.sqrt(math.fsum((v - b) ** 2 for v, b in zip(values, before, strict=True)))
+    factor = min(1.0, norm / length)
+    expected = [b + factor * (v - b) for v, b in zip(values, before, strict=True)]
+    filtered = applied([Clip(norm)], np.array(values), np.array(before))
+    np.testing.assert_allclose(filtered, expected, rtol=1e-12, atol=1e-12)
+    if factor == 1:
+        assert filtered.tolist() == values
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_the_norm_of_very_large_and_very_small_changes_neither_overflows_nor_vanishes(size):
+    filtered = applied([Clip(size)], np.array([3 * size, 4 * size]))
+    np.testing.assert_allclose(filtered, [0.6 * size, 0.8 * size], rtol=1e-12)
+
+
+def test_filters_act_one_after_another_and_the_nodes_own_last():
+    result, before = np.array([4.0, 3.0, 0.5]), np.array([0.0, 0.0, 0.25])
+    first = applied([TopFraction(1 / 3), Clip(2)], result, before)
+    assert first.tolist() == [2, 0, 0.25]
+    then = applied([TopFraction(1 / 3)], result, before, own=[Clip(2)])
+    assert then.tolist() == first.tolist()
+    swapped = applied([Clip(2)], result, before, own=[TopFraction(1 / 3)])
+    assert swapped[1:].tolist() == [0, 0.25]
+    assert swapped[0] == pytest.approx(2 * 4 / math.hypot(4, 3, 0.25))
+
+
+def test_numbers_that_no_filter_changes_stay_bit_for_bit_what_they_were():
+    rng = np.random.default_rng(1)
+    result, before = rng.normal(size=500), 1e3 * rng.normal(size=500)
+    assert not np.array_equal(before + (result - before), result)  # why it has to be minded
+    for filters in ([TopFraction(1.0)], [Clip(1e9), TopFraction(1.0)]):
+        assert np.array_equal(applied(filters, result, before), result)
+
+
+def test_in_the_first_round_the_change_is_counted_from_zero():
+    result = np.array([3.0, -4.0, 0.1, 0.0])
+    assert applied([TopFraction(0.25)], result, None, 1).tolist() == [0, -4, 0, 0]
+    assert applied([Clip(1.0)], result[:2], None, 1).tolist() == pytest.approx([0.6, -0.8])
+
+
+def test_where_the_aggregate_has_no_such_array_too_and_it_is_said(caplog):
+    result = {"coef": np.array([3.0, -4.0])}
+    for aggregate in ({"other": np.zeros(2)}, "text", [np.zeros(2)], {"coef": "text"}, 5):
+        caplog.clear()
+        filtered = applied([Clip(1.0)], result, aggregate, 2)
+        assert filtered["coef"].tolist() == pytest.approx([0.6, -0.8])
+        assert "its change is counted from zero" in caplog.text
+
+
+def test_the_aggregate_may_hold_another_type_of_number():
+    result = np.array([3.0, 1.0], dtype=np.float32)
+    for before in (np.array([1, 1]), np.array([1, 1], dtype=np.float16)):
+        filtered = applied([Clip(1.0)], result, before)
+        assert filtered.tolist() == [2, 1]
+        assert filtered.dtype == np.float32
+
+
+# ---- what of a result is filtered ----------------------------------------------------------
+
+
+def test_what_is_no_float_array_leaves_as_it_is():
+    frame = object()
+    result = {
+        "coef": np.array([8.0, 1.0]),
+        "n": 5,
+        "mean": 2.5,
+        "counts": np.array([3, 4]),
+        "mask": np.array([True]),
+        "list": [1.0, 2.0],
+        7: (np.array([9.0]), "text", frame),
+        "scalar": np.float64(4.0),
+    }
+    filtered = applied([TopFraction(1 / 3)], result)
+    assert list(filtered) == list(result)
+    assert filtered["coef"].tolist() == [0, 0]
+    assert filtered[7][0].tolist() == [9]
+    for key in ("n", "mean", "counts", "mask", "list", "scalar"):
+        assert filtered[key] is result[key]
+    assert filtered[7][1:] == ("text", frame)
+
+
+def test_the_result_and_the_aggregate_are_not_changed():
+    result, aggregate = {"a": [np.array([1.0, 2.0])]}, {"a": [np.array([0.5, 0.5])]}
+    for each in EVERY:
+        applied([each], result, aggregate)
+    assert result["a"][0].tolist() == [1, 2]
+    assert aggregate["a"][0].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("keys", "filtered_ones"),
+    [
+        (None, {1, 2, 3, 4}),
+        ("model", {2, 3}),
+        ("model.coef", {2}),
+        (["model.coef", "a"], {1, 2}),
+        ("2", {4}),
+        (("a", "model.layer.0.weight"), {1, 3}),
+    ],
+)
+def test_keys_name_arrays_and_what_is_within(keys, filtered_ones):
+    result = {
+        "a": np.array([1.0]),
+        "model": {"coef": np.array([2.0]), "layer.0.weight": np.array([3.0])},
+        2: np.array([4.0]),
+    }
+    new = applied([Clip(1e-9, keys=keys)], result)
+    arrays = [new["a"], *new["model"].values(), new[2]]
+    changed = {i for i, [value] in enumerate(arrays, start=1) if value != i}
+    assert changed == filtered_ones
+
+
+def test_containers_keep_their_types():
+    result = OrderedDict(a=(np.array([2.0]), [np.array([3.0])]), b=1)
+    filtered = applied([Clip(1.0)], result)
+    assert type(filtered) is OrderedDict
+    assert type(filtered["a"]) is tuple
+    assert type(filtered["a"][1]) is list
+    assert filtered["b"] == 1
+
+
+def test_shapes_and_types_of_arrays_stay():
+    for dtype in (np.float16, np.float32, np.float64, ">f8"):
+        for shape in ((), (0,), (3, 2), (1, 1, 4)):
+            result = {"a": np.ones(shape, dtype=dtype), "b": np.ones(2)}
+            for each in EVERY:
+                filtered = applied([each], result)["a"]
+                assert filtered.shape == shape
+                assert filtered.dtype == np.dtype(dtype)
+
+
+@pytest.mark.parametrize("result", [{"n": 5}, [1.0, 2.0], None, "text", np.array([1, 2])])
+def test_a_result_without_float_arrays_is_refused_or_skipped(result):
+    with pytest.raises(ModelError, match="no NumPy array of floats anywhere"):
+        applied([Clip(1.0)], result)
+    chain = FilterChain.of([Clip(1.0, missing="skip")], (), "a")
+    assert chain.apply(result, None, 1) is result
+    assert chain.applied == [False]
+
+
+def test_a_key_without_an_array_is_named_in_the_error_unless_it_may_be_missing():
+    result = {"coef": np.array([2.0])}
+    with pytest.raises(ModelError, match="no NumPy array of floats at its key `bias`"):
+        applied([Clip(1.0, keys=["coef", "bias"])], result)
+    filtered = applied([Clip(1.0, keys=["coef", "bias"], missing="skip")], result)
+    assert filtered["coef"].tolist() == [1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_does_not_leave(value):
+    for each in EVERY:
+        with pytest.raises(ModelError, match="finite numbers") as raised:
+            applied([each], {"Maria Muster": np.array([1.0, value])})
+        assert "Maria" not in raised.value.message
+        with pytest.raises(ModelError, match="finite numbers"):
+            applied([each], np.array([1.0]), np.array([value]))
+    rest = {"coef": np.array([2.0]), "auc": np.array([value])}
+    assert applied([Clip(1.0, keys="coef")], rest)["auc"] is rest["auc"]
+
+
+def test_another_shape_than_the_aggregates_is_refused():
+    with pytest.raises(ModelError, match=r"the shape \(3,\), and the aggregate's .* \(2,\)"):
+        applied([Clip(1.0)], np.ones(3), np.ones(2))
+
+
+def test_a_noised_number_that_its_type_cannot_hold_is_refused():
+    noisy = GaussianNoise(norm=1e6, noise_multiplier=1e3, seed=3)
+    with pytest.raises(ModelError, match="does not fit into float16"):
+        applied([noisy], np.ones(50, dtype=np.float16))
+
+
+def test_a_value_that_contains_itself_is_left_to_the_encoder():
+    result = {"a": np.ones(1)}
+    result["self"] = [result, result]
+    assert applied([Clip(0.5)], result)["a"].tolist() == [0.5]
+
+
+# ---- declaring them ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Clip(0), "Clip: norm must be a number above 0, not 0"),
+        (lambda: Clip(math.nan), "norm must be a number above 0"),
+        (lambda: Clip(math.inf), "norm must be a number above 0"),
+        (lambda: Clip(True), "norm must be a number above 0"),
+        (lambda: Clip("1"), "norm must be a number above 0, not '1'"),
+        (lambda: TopFraction(0), "fraction must be above 0 and at most 1"),
+        (lambda: TopFraction(25), "fraction must be above 0 and at most 1, not 25"),
+        (lambda: TopFraction(0.5, keys=[]), "keys are names of arrays"),
+        (lambda: TopFraction(0.5, keys=""), "keys are names of arrays"),
+        (lambda: TopFraction(0.5, keys=[1]), "keys are names of arrays"),
+        (lambda: TopFraction(0.5, missing="no"), "missing is 'error' or 'skip', not 'no'"),
+        (lambda: GaussianNoise(1.0, 0), "noise_multiplier must be a number above 0"),
+        (lambda: GaussianNoise(1.0, 1.0, delta=1), "delta must be below 1"),
+        (lambda: GaussianNoise(1.0, 1.0, seed=1.5), "seed must be an integer or None"),
+        (
+            lambda: SparseVector(1, bound=1, threshold=0, epsilon_select=1, epsilon_values=1),
+            "threshold must be a number above 0",
+        ),
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused_when_it_is_made(make, message):
+    with pytest.raises(ModelError, match=message):
+        make()
+
+
+def test_a_model_takes_a_list_of_filters_and_nothing_else():
+    assert check_filters(None) == ()
+    assert check_filters([Clip(1.0)]) == (Clip(1.0),)
+    for wrong in (Clip(1.0), "Clip(1.0)", {Clip(1.0)}):
+        with pytest.raises(ModelError, match="filters must be a list"):
+            check_filters(wrong)
+    with pytest.raises(ModelError, match="not the class Clip"):
+        check_filters([Clip])
+
+
+def test_filters_are_values():
+    for each in EVERY:
+        assert pickle.loads(pickle.dumps(each)) == each
+        assert json.loads(json.dumps(each.about()))["filter"] == type(each).__name__
+    assert Clip(1) == Clip(1.0)
+    assert Clip(1.0, keys="coef").about() == {"filter": "Clip", "norm": 1.0, "keys": ["coef"]}
+
+
+@dataclass(frozen=True)
+class Rounded(UpdateFilter):
+    """A user's own."""
+
+    digits: int
+
+    def change(self, update, noise):
+        return np.round(update, self.digits)
+
+
+def test_a_filter_of_ones_own_is_a_dataclass_with_one_method():
+    filtered = applied([Rounded(1, keys="a")], {"a": np.array([1.234]), "b": np.array([1.234])})
+    assert filtered["a"].tolist() == [1.2]
+    assert filtered["b"].tolist() == [1.234]
+
+
+@pytest.mark.parametrize("wrong", [lambda u: u[:1], lambda u: u * math.nan, lambda u: "text"])
+def test_a_filter_of_ones_own_must_return_as_many_finite_numbers(wrong):
+    class Wrong(Rounded):
+        def change(self, update, noise):
+            return wrong(update)
+
+    with pytest.raises((FlameError, ValueError)):
+        applied([Wrong(1)], np.ones(3))
+
+
+# ---- noise: once for a place, or the same again ----------------------------------------------
+
+
+@pytest.mark.parametrize("each", EVERY[2:])
+def test_a_seed_gives_the_same_noise_for_a_node_and_round_and_another_for_others(each):
+    result = np.arange(20.0)
+    drawn = {
+        (node, number): applied([each], result, None, number, node=node).tobytes()
+        for node in ("a", "b")
+        for number in (1, 2)
+    }
+    assert len(set(drawn.values())) == 4
+    for (node, number), before in drawn.items():
+        assert applied([each], result, None, number, node=node).tobytes() == before
+
+
+def test_a_seed_gives_two_filters_of_a_chain_different_noise():
+    twin = GaussianNoise(1.0, 1.0, seed=1)
+    once = applied([twin], np.zeros(20))
+    twice = applied([GaussianNoise(1e9, 1e-9, seed=2), twin], np.zeros(20))
+    assert np.abs(twice - once).max() > 0.1
+
+
+def test_without_a_seed_noise_is_never_the_same():
+    for each in (
+        GaussianNoise(1.0, 1.0),
+        SparseVector(0.5, bound=1, threshold=0.1, epsilon_select=1, epsilon_values=1),
+    ):
+        drawn = {applied([each], np.arange(20.0), None, 1).tobytes() for _ in range(20)}
+        assert len(drawn) == 20

@@ -1,0 +1,169 @@
+"""What a plug-in may be, and what it is made from; the packages are in ``dist-info`` folders.
+
+Packages installed by pip are tested in ``tests/integration/test_plugins.py``.
+"""
+
+import importlib
+import sys
+
+import pytest
+
+from flame_flwr import plugins
+from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients.app import make_client_app
+from flame_flwr.engine.failure import Failure
+from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.flower import in_process, set_message_id
+from flame_flwr.star import StarAggregator, StarAnalyzer
+from flame_flwr.strategies import StarStrategy
+
+CODE = """
+from flame_flwr.clients import StarClient
+from flame_flwr.strategies import StarStrategy
+
+
+class Plain(StarStrategy):
+    pass
+
+
+class Passes(StarStrategy):
+    def __init__(self, *args, speed=3, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.speed = speed
+
+
+class Alone(StarStrategy):
+    def __init__(self, run_config):
+        super().__init__(None)
+        self.run_config = run_config
+
+
+class Needs(StarStrategy):
+    def __init__(self, aggregator, tolerance):
+        super().__init__(aggregator)
+
+
+ready = Plain(None)
+
+
+def made(aggregator, run_config):
+    strategy = Passes(aggregator, speed=run_config["mine.speed"])
+    return strategy
+
+
+def wrong():
+    return "text"
+
+
+class Client(StarClient):
+    def get_properties(self, config):
+        properties = super().get_properties(config)
+        return {**properties, "marked": properties["name"]}
+"""
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path, monkeypatch):
+    """A package that is there as pip leaves one."""
+    about = tmp_path / "speedy-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: speedy\nVersion: 1.0\n")
+    names = ["Plain", "Passes", "Alone", "Needs", "ready", "made", "wrong"]
+    lines = ["[flame_flwr.strategies]", *(f"{name} = speedy_module:{name}" for name in names)]
+    lines += ["[flame_flwr.clients]", "Client = speedy_module:Client"]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "speedy_module.py").write_text(CODE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    yield
+    sys.modules.pop("speedy_module", None)
+
+
+def own(**more):
+    return StarStrategy(Aggregator, aggregator_kwargs={"a": 1}, allow_pickle=True, **more)
+
+
+@pytest.mark.parametrize("name", ["Plain", "Passes"])
+def test_a_subclass_gets_what_the_models_strategy_was_made_from(name):
+    made = plugins.strategy(name, own(simple_analysis=False))
+    assert type(made).__name__ == name
+    assert made.aggregator is Aggregator
+    assert made.aggregator_kwargs == {"a": 1}
+    assert made.allow_pickle is True
+    assert made.simple_analysis is False
+
+
+def test_a_function_and_a_class_may_take_the_run_config():
+    config = {"mine.speed": 7}
+    assert plugins.strategy("made", own(), config).speed == 7
+    assert plugins.strategy("Alone", own(), config).run_config == config
+    assert plugins.strategy("Alone").run_config == {}
+
+
+def test_an_instance_is_copied():
+    first, second = plugins.strategy("ready"), plugins.strategy("ready")
+    assert first is not second
+    assert type(first).__name__ == "Plain"
+
+
+@pytest.mark.parametrize("name", ["Plain", "Needs"])
+def test_what_cannot_be_made_says_from_what(name):
+    before = own() if name == "Needs" else None
+    with pytest.raises(ModelError, match=f"`{name}` cannot be made from what there is .*missing"):
+        plugins.strategy(name, before)
+
+
+def test_a_function_must_return_a_strategy():
+    with pytest.raises(ModelError, match=r"`wrong` must be a subclass of StarStrategy.* not str"):
+        plugins.strategy("wrong")
+
+
+def test_they_are_found_by_kind_and_name():
+    mine = [plugin for plugin in plugins.found() if plugin.package == "speedy 1.0"]
+    names = ["Alone", "Needs", "Passes", "Plain", "made", "ready", "wrong", "Client"]
+    assert [plugin.name for plugin in mine] == names
+    assert {plugin.problem for plugin in mine} == {""}  # a function is not called to be listed
+    assert mine[-1].kind == "client"
+    assert mine[-1].value == "speedy_module:Client"
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return 1
+
+
+def hello(app, context, run_config):
+    from flwr.app import ConfigRecord, Message, RecordDict
+
+    with in_process(1, 0):
+        content = RecordDict({"getpropertiesins.config": ConfigRecord({})})
+        message = Message(content, 7, "get_properties")
+        set_message_id(message, "message-1")
+        return app(message, context({"name": "a"}, run_config))
+
+
+def test_the_run_config_selects_the_client(context):
+    app = make_client_app(NodePlan(Analyzer))
+    assert "speedy_module" not in sys.modules
+    assert "marked" not in hello(app, context, {}).content["getpropertiesres.properties"]
+    reply = hello(app, context, {"client": "Client"})
+    assert reply.content["getpropertiesres.properties"]["marked"] == "a"
+    assert issubclass(plugins.client("Client"), StarClient)
+
+
+def test_a_node_without_the_client_says_so(context):
+    reply = hello(make_client_app(NodePlan(Analyzer)), context, {"client": "none"})
+    said = reply.content["getpropertiesres.properties"]
+    assert said["name"] == "a"
+    reason = "no package that is installed here offers the client `none`"
+    assert reason in str(Failure.from_json(said["failure"]))
+    with pytest.raises(ConfigError):
+        plugins.client("none")
