@@ -23,7 +23,7 @@ from flame_flwr.data.cleaning import expire
 from flame_flwr.data.store_files import ANALYSES, FolderFiles
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.workdir import scratch_folder
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import (
     NUMPY,
     Client,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data import LocalStore, NodeData
+    from flame_flwr.data.cache import Cache
+    from flame_flwr.data.registry import Dataset
 
 __all__ = ["StarClient", "shares_tracebacks"]
 
@@ -180,21 +182,36 @@ class StarClient(NumPyClient):
         Raises
         ------
         ConfigError
-            No `data` in the node config, or an analyst's `data` on a deployment.
+            Neither `data` nor `datasets` in the node config, or an analyst's `data` on a
+            deployment.
+        DataError
+            The node's registry has nothing for the analysis's tags and project.
         """
         if self.plan.data_type == "none":
             return None
         settings = self._settings()
-        of_run = RunSettings.from_config(self.context.run_config).data
-        if of_run and runtime() == "deployment":
+        run = RunSettings.from_config(self.context.run_config)
+        if run.data and runtime() == "deployment":
             raise ConfigError(
                 "`data` in the run config is for simulations: on a deployment each hospital "
                 "names its data in its own node config"
             )
-        locations = settings.data or of_run
+        cache = _cache(settings)
+        if settings.datasets:
+            from flame_flwr.data.opening import open_datasets
+
+            return open_datasets(self._datasets(run), self.context, cache)
+        if run.tag_list() and runtime() == "deployment":
+            raise DataError(
+                "the analysis names tags, and this node has no registry: set `datasets` in its "
+                "config"
+            )
+        locations = settings.data or run.data
         if not locations:
-            raise ConfigError("this node's config has no `data`: it names what the node reads")
-        return open_data(locations, self.context)
+            raise ConfigError(
+                "this node's config has neither `data` nor `datasets`: they name what it reads"
+            )
+        return open_data(locations, self.context, cache)
 
     def to_client(self) -> Client:
         """Return the Flower client that checks what arrives and answers failures safely."""
@@ -206,6 +223,13 @@ class StarClient(NumPyClient):
             return self._name()
         except ConfigError:
             return str(self.context.node_id)
+
+    def _datasets(self, run: RunSettings) -> list[Dataset]:
+        """Return what of this node's registry the analysis may use."""
+        from flame_flwr.data.registry import choose, read_registry
+
+        datasets = read_registry(Path(self._settings().datasets))
+        return choose(datasets, self.plan.data_type, run.tag_list(), run.project_id)
 
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self.context.node_config)
@@ -328,6 +352,17 @@ _OK = Status(Code.OK, "Success")
 
 def _arrays(parameters: Parameters) -> list[np.ndarray]:
     return [array_from_npy(tensor) for tensor in parameters.tensors]
+
+
+def _cache(settings: NodeSettings) -> Cache | None:
+    """Return the node's `cache-dir`, made; ``None`` without one."""
+    if not settings.cache_dir:
+        return None
+    from flame_flwr.data.cache import Cache
+
+    cache = Cache(Path(settings.cache_dir), settings.cache_gb * 1e9)
+    cache.check()
+    return cache
 
 
 def _after(config: dict[str, Scalar], last: int) -> int:

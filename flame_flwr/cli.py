@@ -176,6 +176,48 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
+_data = typer.Typer(help="Look at a node's registry of datasets.", no_args_is_help=True)
+_app.add_typer(_data, name="data")
+
+
+@_data.callback()
+def _on_data() -> None:
+    """Look at a node's registry of datasets."""
+
+
+@_data.command("list")
+def list_data(
+    registry: Annotated[
+        Path | None, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+) -> None:
+    """Show what a node may read, and for which projects."""
+    from flame_flwr.data.listing import show_datasets
+    from flame_flwr.data.registry import EXAMPLE, read_registry
+
+    if example:
+        typer.echo(EXAMPLE, nl=False)
+        return
+    if registry is None:
+        raise typer.BadParameter("name a registry, or say --example")
+    show_datasets(read_registry(registry))
+
+
+@_data.command("check")
+def check_data(
+    registry: Annotated[
+        Path, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ],
+) -> None:
+    """Try every dataset's source; exit with 1 where one does not answer."""
+    from flame_flwr.data.listing import try_datasets
+    from flame_flwr.data.registry import read_registry
+
+    if not try_datasets(read_registry(registry)):
+        raise typer.Exit(1)
+
+
 @_app.command("results")
 def show_results(
     place: Annotated[str, typer.Argument(help="s3://bucket/prefix, or a folder")],

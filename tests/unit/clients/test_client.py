@@ -152,7 +152,7 @@ def test_hello_finds_a_missing_folder(context, tmp_path):
 
 
 def test_hello_finds_a_node_without_data(context):
-    with pytest.raises(ConfigError, match="this node's config has no `data`"):
+    with pytest.raises(ConfigError, match="this node's config has neither `data` nor `datasets`"):
         StarClient(plan(), context()).get_properties({})
 
 
