@@ -170,7 +170,8 @@ class FhirSource:
                 f"{what} must be relative to the server's base, such as 'Patient?_count=100'"
             )
         url, left = self._base.join(query), self._max_mb * 1e6
-        seen, pages = set[str](), list[Mapping[str, Any]]()
+        seen: set[str] = set()
+        pages: list[Mapping[str, Any]] = []
         while len(pages) < self._max_pages:
             seen.add(str(url))
             page_of = f"{what}, page {len(pages) + 1}"
