@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import httpx
 import obstore
 import pytest
 
+from flame_flwr.deploy.keys import authority, load_authority, server_pair
 from flame_flwr.engine.submit import free_port
 from flame_flwr.s3 import BRIEF, Access, open_s3
 
@@ -95,6 +96,19 @@ class S3Server:
         store = self.store(bucket)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda item: obstore.put(store, *item), objects.items()))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """Files of a CA of the tests' own: ``ca.crt``, and ``server.crt``, ``server.key`` below it."""
+    folder = tmp_path_factory.mktemp("certificates")
+    now = datetime.now(UTC)
+    ca = authority("tests", now)
+    key, certificate = server_pair(load_authority(ca, "tests"), ["127.0.0.1"], now, days=10)
+    (folder / "ca.crt").write_bytes(ca[1])
+    (folder / "server.crt").write_bytes(certificate)
+    (folder / "server.key").write_bytes(key)
+    return folder
 
 
 @pytest.fixture(scope="session")

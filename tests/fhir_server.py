@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import uvicorn
@@ -64,10 +65,12 @@ class FhirServer:
     searches: dict = field(default_factory=dict)
     busy: int = 0
     port: int = 0
+    certificates: Path | None = None
 
     @property
     def base(self):
-        return f"http://127.0.0.1:{self.port}/fhir"
+        scheme = "https" if self.certificates else "http"
+        return f"{scheme}://127.0.0.1:{self.port}/fhir"
 
     @property
     def url(self):
@@ -80,7 +83,13 @@ class FhirServer:
             Route("/fhir/{path:path}", self.answer),
         ]
         config = uvicorn.Config(
-            Starlette(routes=routes), host="127.0.0.1", port=self.port, log_level="error", ws="none"
+            Starlette(routes=routes),
+            host="127.0.0.1",
+            port=self.port,
+            log_level="error",
+            ws="none",
+            ssl_certfile=self.certificates and self.certificates / "server.crt",
+            ssl_keyfile=self.certificates and self.certificates / "server.key",
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)

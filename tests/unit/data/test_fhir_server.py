@@ -282,6 +282,18 @@ def test_no_server_and_a_silent_one_are_waited_for_within_the_limits(server, imp
             assert time.monotonic() - started < 15
 
 
+def test_an_encrypted_server_is_believed_by_its_ca_only(certificates, impatient):
+    with FhirServer(certificates=certificates) as server:
+        trusting = FhirSource(server.url, "s", ca_file=certificates / "ca.crt")
+        trusting.check()
+        assert len(trusting.read("fhir", ["Patient"])["Patient"]["entry"]) == PATIENTS
+        assert (
+            "no trusted TLS connection" in refused(FhirSource(server.url, "data source 1")).message
+        )
+    with pytest.raises(ConfigError, match="`ca-file` names no file with certificates"):
+        FhirSource(server.url, "s", ca_file=certificates / "server.key")
+
+
 def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
     monkeypatch.setattr(module, "_PAGE_SECONDS", 0.3)
 

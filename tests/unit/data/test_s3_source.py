@@ -18,7 +18,7 @@ from flame_flwr.data import open_data, s3_source
 from flame_flwr.data.cache import Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.s3 import Patience
+from flame_flwr.s3 import Access, Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=1)
 ODD = [
@@ -198,6 +198,21 @@ def test_an_object_that_changes_while_it_is_read_is_an_error(source, s3_server):
         made._content(store, listed)
 
 
+def test_an_encrypted_store_is_believed_by_its_ca_only(tmp_path, certificates, quick):
+    from conftest import KEY, SECRET, rclone
+
+    pair = [f"--cert={certificates / 'server.crt'}", "--key", str(certificates / "server.key")]
+    with rclone(tmp_path / "store", *pair) as store:
+        (store.bucket / "a").write_bytes(b"1")
+        access = Access(
+            store.environment["AWS_ENDPOINT_URL"].replace("http:", "https:"), KEY, SECRET
+        )
+        known = replace(access, certificates=(certificates / "ca.crt").read_bytes())
+        assert S3Source("s3://bucket", "source", known).read("s3", []) == {"a": b"1"}
+        with pytest.raises(DataError, match="no trusted TLS connection to the store"):
+            S3Source("s3://bucket", "source", access).check()
+
+
 # ---- the cache ------------------------------------------------------------------------------
 
 
@@ -245,8 +260,6 @@ def test_what_is_cached_is_asked_of_the_store_all_the_same(s3_server, source, tm
 def test_a_bucket_in_the_hosts_name(tmp_path, monkeypatch):
     """No name server knows the host, so the request goes there as to an HTTP proxy."""
     from conftest import KEY, SECRET, rclone
-
-    from flame_flwr.s3 import Access
 
     with rclone(tmp_path / "store", "--force-path-style=false") as store:
         (store.bucket / "a").write_bytes(b"1")
