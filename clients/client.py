@@ -86,7 +86,8 @@ class StarClient(NumPyClient):
         dict
             ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
             simulation), ``keeps-state`` (on disk), ``states``: the rounds after which it has a
-            state of this analysis on disk, as JSON.
+            state of this analysis on disk, as JSON; and ``findings`` where the analysis says what
+            it expects of the data.
 
         Raises
         ------
@@ -110,7 +111,9 @@ class StarClient(NumPyClient):
             expire(Path(settings.state_dir), settings.state_days)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
+        findings = {} if data is None else self._findings(data)
         return {
+            **findings,
             "name": self._name(),
             "framework": __version__,
             "wire": WIRE_VERSION,
@@ -276,6 +279,17 @@ class StarClient(NumPyClient):
             where="the run config" if simulated else "this node's config",
             lasting=simulated or bool(settings.name),
         )
+
+    def _findings(self, data: NodeData) -> dict[str, Scalar]:
+        """Look whether the data is what the analysis expects, where it says."""
+        if not self.plan.expects:
+            return {}
+        from flame_flwr.engine.participation import write_findings
+
+        identity = Identity(self._name(), (), "", "")
+        node = Node(self.plan, identity, data)
+        node.use_data(self._loaded(node))
+        return {"findings": write_findings(node.findings())}
 
     def _loaded(self, node: Node) -> Any:
         """Return the node's data, loaded by the first message of the run in this process."""

@@ -16,6 +16,7 @@ from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle
 
 if TYPE_CHECKING:
+    from flame_flwr.data.expect import Expectation, Finding
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
@@ -42,6 +43,8 @@ class NodePlan:
         What is asked of the data.
     allow_pickle : bool
         Whether a value that cannot travel otherwise is pickled.
+    expects : tuple of Table or Resources
+        What the analysis expects of a node's data.
     """
 
     analyzer: type[StarAnalyzer]
@@ -49,6 +52,7 @@ class NodePlan:
     data_type: str = "none"
     query: str | list[str] | None = None
     allow_pickle: bool = False
+    expects: tuple[Expectation, ...] = ()
 
     @property
     def evaluates(self) -> bool:
@@ -143,6 +147,12 @@ class Node:
                 self._data = self.source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
             self._loaded = True
         return self._data
+
+    def findings(self) -> list[Finding]:
+        """Return what is not as the analysis expects of this node's data."""
+        from flame_flwr.data.expect import findings
+
+        return findings(self.plan.expects, self.data())
 
     def use_data(self, data: Any) -> None:
         """Take data that this process has loaded before, instead of loading it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
 
     from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import Laplace
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -60,6 +61,8 @@ class StarModel:
         a value can run code there.
     client : type of StarClient, optional
         A subclass of your own.
+    expects : list of Table or Resources, optional
+        What the data must be (:mod:`flame_flwr.data.expect`): every node looks before round 1.
 
     Raises
     ------
@@ -87,12 +90,13 @@ class StarModel:
         stream_log_level: object = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        expects: Sequence[Expectation] = (),
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
-            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload)
+            self.plan = plan_node(analyzer, analyzer_kwargs, data_type, query, payload, expects)
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload)
             self.outputs = Outputs.declare(output_type, filename, multiple_results)
             self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)

@@ -14,6 +14,7 @@ from flame_flwr.log import logger
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import Laplace
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
@@ -24,7 +25,12 @@ DATA_TYPES = ("s3", "fhir", "none")
 
 
 def plan_node(
-    analyzer: object, kwargs: object, data_type: object, query: object, payload: object
+    analyzer: object,
+    kwargs: object,
+    data_type: object,
+    query: object,
+    payload: object,
+    expects: object = (),
 ) -> NodePlan:
     """Check the node's part of a model and return it.
 
@@ -41,7 +47,9 @@ def plan_node(
             raise ModelError(f"query must be a string, a list of strings or None, not {query!r}")
         query = list(query)
     pickled = _allow_pickle(payload)
-    return NodePlan(checked, _kwargs(kwargs, "analyzer_kwargs"), str(data_type), query, pickled)
+    given = _kwargs(kwargs, "analyzer_kwargs")
+    expected = _expectations(expects, str(data_type))
+    return NodePlan(checked, given, str(data_type), query, pickled, expected)
 
 
 def plan_strategy(
@@ -88,6 +96,24 @@ def ignore(**arguments: object) -> None:
     given = [name for name, value in arguments.items() if value is not None]
     if given:
         logger.info("ignored, without effect here: %s", ", ".join(given))
+
+
+def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:
+    if not expects:
+        return ()
+    from flame_flwr.data.expect import Resources, Table
+
+    listed = [expects] if isinstance(expects, Table | Resources) else expects
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise ModelError(f"expects must be a list of Table or Resources, not {expects!r}")
+    fitting = {"s3": Table, "fhir": Resources}.get(data_type)
+    for each in listed:
+        if fitting is None or not isinstance(each, fitting):
+            wanted = "nothing" if fitting is None else fitting.__name__
+            raise ModelError(
+                f"expects: with data_type {data_type!r} it may hold {wanted}, not {each!r}"
+            )
+    return tuple(listed)
 
 
 def _strategy(

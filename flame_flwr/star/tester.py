@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -54,7 +55,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client
+    payload, client, expects
         As in ``StarModel``.
 
     Attributes
@@ -122,12 +123,13 @@ analyzer_kwargs, aggregator_kwargs
         quiet: bool | None = None,
         payload: str = "safe",
         client: type[StarClient] | None = None,
+        expects: Sequence[Expectation] = (),
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             outputs = Outputs.declare(output_type, paths, multiple_results, paths=True)
             splits = _check_splits(data_splits, node_roles)
-            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload)
+            plan = plan_node(analyzer, analyzer_kwargs, data_type, None, payload, expects)
             strategy = plan_strategy(aggregator, aggregator_kwargs, payload)()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
             if privacy is not None:
