@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bench_data
 import bench_deployment
 import bench_guide
 import bench_import
@@ -17,6 +18,7 @@ def main() -> None:
         bench_guide,
         bench_import,
         bench_payload,
+        bench_data,
         bench_simulation,
         bench_deployment,
     ):
