@@ -232,7 +232,13 @@ class StarClient(NumPyClient):
         from flame_flwr.data.registry import choose, read_registry
 
         datasets = read_registry(Path(self._settings().datasets))
-        return choose(datasets, self.plan.data_type, run.tag_list(), run.project_id)
+        chosen = choose(datasets, self.plan.data_type, run.tag_list(), run.project_id)
+        if any(dataset.disclosure for dataset in chosen):
+            raise ConfigError(
+                "this node's registry has disclosure rules for the data, and this version of "
+                "flame-flwr cannot keep them: the data is not used"
+            )
+        return chosen
 
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self.context.node_config)

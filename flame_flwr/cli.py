@@ -57,7 +57,8 @@ def run(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="what a node reads: a folder, or module:function; once per node, in order"
+            help="what a node reads: a folder, module:function, s3://bucket/prefix or "
+            "fhir+https://server/base; once per node, in order"
         ),
     ] = None,
     nodes: Annotated[

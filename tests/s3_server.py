@@ -1,5 +1,7 @@
 """S3 servers for the tests: rclone's, real ones, and how a test makes and fills buckets."""
 
+import hashlib
+import hmac
 import os
 import socket
 import subprocess
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -84,6 +86,29 @@ class S3Server:
         httpx.put(signed, timeout=30).raise_for_status()
         self.put(name, dict(objects))
         return name
+
+    def put_raw(self, bucket, key):
+        """Write an empty object under a key as it is, such as ``folder/``: obstore would tidy it.
+
+        Signed by hand: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+        """
+        host, path = self.endpoint.partition("://")[2], f"/{bucket}/{key}"
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        day, empty = moment[:8], hashlib.sha256(b"").hexdigest()
+        headers = {"host": host, "x-amz-content-sha256": empty, "x-amz-date": moment}
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        request = f"PUT\n{path}\n\n{lines}\n{names}\n{empty}"
+        scope = f"{day}/us-east-1/s3/aws4_request"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        key_of = b"AWS4" + self.secret.encode()
+        for part in scope.split("/"):
+            key_of = hmac.digest(key_of, part.encode(), "sha256")
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
+        signature = hmac.digest(key_of, text.encode(), "sha256").hex()
+        credential = f"Credential={self.key_id}/{scope},SignedHeaders={names}"
+        headers["authorization"] = f"AWS4-HMAC-SHA256 {credential},Signature={signature}"
+        httpx.put(self.endpoint + path, headers=headers, timeout=30).raise_for_status()
 
     def store(self, bucket):
         """Return obstore's own store."""

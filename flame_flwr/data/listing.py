@@ -44,7 +44,7 @@ def show_datasets(datasets: Sequence[Dataset], console: Console | None = None) -
             dataset.type,
             ", ".join(dataset.tags),
             ", ".join(dataset.projects),
-            ", ".join(f"{key} = {value}" for key, value in dataset.disclosure.items()),
+            dataset.disclosure,
             f"{dataset.url} on {endpoint}" if endpoint else dataset.url,
             ", ".join(references),
         ]

@@ -30,7 +30,7 @@ tags = ["long-covid", "cohort-2026"]
 type = "s3"                                  # files; "fhir" for FHIR searches
 url = "s3://long-covid/2026"                 # or a folder, /srv/long-covid
 projects = ["halta"]                         # their project-id; ["*"] is every project
-disclosure = { min-count = 5 }               # the rules for what leaves, see docs/data.md
+# disclosure = "MinCount(5)"                 # rules for what leaves, as in the node's config
 endpoint = "https://store.hospital.example:9000"
 key-id = { env = "LONG_COVID_KEY_ID" }
 secret = { file = "/etc/flame-flwr/long-covid.secret" }
@@ -53,7 +53,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "type": str,
     "url": str,
     "projects": list,
-    "disclosure": dict,
+    "disclosure": str,
     "endpoint": str,
     "region": str,
     "addressing": str,
@@ -89,8 +89,8 @@ class Dataset:
         Who may use it, by ``project-id``; ``"*"`` is every project.
     tags : tuple of str
         What analyses find it by.
-    disclosure : dict
-        The rules for what leaves of it.
+    disclosure : str
+        The rules for what leaves of it, as in the node's config; empty for none of its own.
     options : dict
         The other keys as they stand in the file; credentials are still references.
     """
@@ -100,7 +100,7 @@ class Dataset:
     url: str
     projects: tuple[str, ...]
     tags: tuple[str, ...]
-    disclosure: Mapping[str, Any]
+    disclosure: str
     options: Mapping[str, Any]
 
     def allows(self, project: str) -> bool:
@@ -203,7 +203,7 @@ def _dataset(table: Any, number: int) -> Dataset:
         url=url,
         projects=tuple(table["projects"]),
         tags=tuple(table.get("tags", ())),
-        disclosure=dict(table.get("disclosure", {})),
+        disclosure=table.get("disclosure", ""),
         options={key: value for key, value in table.items() if key not in own},
     )
 
@@ -217,7 +217,7 @@ def _check(key: str, value: object, what: str) -> None:
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         if expected is dict:
             hint = 'a reference, { env = "NAME" } or { file = "/path" }'
-            raise ConfigError(f"{what}: `{key}` must be {_TABLES.get(key, hint)}")
+            raise ConfigError(f"{what}: `{key}` must be {hint}")
         types = expected if isinstance(expected, tuple) else (expected,)
         names = " or ".join(_WORDS[each] for each in types)
         raise ConfigError(f"{what}: `{key}` must be {names}")
@@ -231,5 +231,4 @@ def _is_word(text: Any) -> bool:
     return isinstance(text, str) and text.strip() == text != "" and "," not in text
 
 
-_TABLES = {"disclosure": "a table of rules, such as { min-count = 5 }"}
 _WORDS = {str: "a text", list: "a list", int: "a number", float: "a number", bool: "true or false"}

@@ -87,6 +87,14 @@ def test_a_node_reads_what_its_registry_names(registry, context):
     assert node.open_data().load("s3", None) == [{"name.csv": b"a"}]
 
 
+def test_data_with_rules_that_nobody_can_keep_is_not_used(registry, context):
+    path = registry("a", ["x"], ["*"])
+    with open(path, "a") as file:
+        file.write('disclosure = "MinCount(5)"\n')
+    with pytest.raises(ConfigError, match="cannot keep them: the data is not used"):
+        client(context, {"datasets": path}).open_data()
+
+
 def test_tags_need_a_registry_on_a_deployment_only(tmp_path, context, monkeypatch):
     (tmp_path / "a").touch()
     node = client(context, {"data": str(tmp_path)}, tags="pasc")

@@ -103,7 +103,7 @@ S3 = DATASET.replace("/srv", "s3://bucket")
         (S3 + 'secret = { env = "A" }', "`key-id` and `secret` belong together"),
         (S3 + 'addressing = "host"', '`addressing` is "path" or "virtual-host"'),
         (S3 + 'allow-http = "yes"', "`allow-http` must be true or false"),
-        (DATASET + "disclosure = 5", "`disclosure` must be a table of rules"),
+        (DATASET + "disclosure = 5", "`disclosure` must be a text"),
     ],
 )
 def test_what_a_registry_must_not_hold(write, text, message):
@@ -127,7 +127,7 @@ def test_a_registry_that_is_not_there_or_that_anybody_may_write_to(write, tmp_pa
 def test_the_example_is_a_registry(write):
     files, fhir = read_registry(write(EXAMPLE))
     assert (files.type, fhir.type) == ("s3", "fhir")
-    assert files.disclosure == {"min-count": 5}
+    assert files.disclosure == ""
 
 
 def test_credentials_are_read_where_the_reference_leads(tmp_path, monkeypatch, caplog):
@@ -223,7 +223,7 @@ def test_the_commands_show_a_registry_and_try_it(write, tmp_path, s3_server, mon
         type = "s3"
         projects = ["halta"]
         url = "{tmp_path / "folder"}"
-        disclosure = {{ min-count = 5 }}
+        disclosure = "MinCount(5)"
 
         [[dataset]]
         name = "objects"
@@ -237,7 +237,7 @@ def test_the_commands_show_a_registry_and_try_it(write, tmp_path, s3_server, mon
     path = write(good)
     listed = command("list", path)
     assert listed.returncode == 0, listed.stderr
-    for text in ("files", "pasc", "halta", "min-count = 5", "secret: env OUR_SECRET"):
+    for text in ("files", "pasc", "halta", "MinCount(5)", "secret: env OUR_SECRET"):
         assert text in listed.stdout
     assert s3_server.secret not in listed.stdout
     tried = command("check", path)

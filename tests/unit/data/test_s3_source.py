@@ -78,6 +78,15 @@ def test_odd_keys_and_empty_objects_are_objects_like_any_other(source):
     assert made.read("s3", ODD) == {key: key.encode() for key in ODD}
 
 
+@pytest.mark.skipif("FLAME_FLWR_S3" not in os.environ, reason="rclone makes a file of it")
+def test_what_a_store_shows_of_an_empty_folder_is_no_object(s3_server, source):
+    """Consoles make folders as empty objects whose key ends in a slash."""
+    bucket = s3_server.bucket({"a": b"1", "made/b": b"2"})
+    for key in ("empty/", "made/deeper/"):
+        s3_server.put_raw(bucket, key)
+    assert source(bucket=bucket).read("s3", []) == {"a": b"1", "made/b": b"2"}
+
+
 def test_a_query_means_exactly_these_keys_in_its_order(source):
     made = source({"a": b"1", "b": b"2", "c": b"3"})
     assert list(made.read("s3", ["c", "a"]).items()) == [("c", b"3"), ("a", b"1")]
