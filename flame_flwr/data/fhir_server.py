@@ -110,8 +110,7 @@ class FhirSource:
             if statement.get("resourceType") != "CapabilityStatement":
                 raise self._error("what is there is no FHIR server: check the URL's path")
             if self._auth.header:
-                address = self._base.join("Patient?_summary=count")
-                self._get(client, address, "a search for patients", tries=2)
+                self._check_credentials(client)
 
     def read(self, kind: str, keys: list[str]) -> dict[str, Mapping[str, Any]]:
         """Run searches.
@@ -162,6 +161,16 @@ class FhirSource:
         return httpx.Client(
             auth=self._auth, headers=_HEADERS, timeout=_TIMEOUT, verify=self._verify
         )
+
+    def _check_credentials(self, client: httpx.Client) -> None:
+        """Ask for something that wants credentials, as a server's metadata often does not."""
+        started = time.monotonic()
+        try:
+            status, body, _ = self._ask(client, self._base.join("Patient?_summary=count"), None)
+        except httpx.HTTPError as error:
+            raise self._no_answer(error, time.monotonic() - started) from None
+        if status in (401, 403):  # anything else is the server's way with patients
+            self._read(status, body, "a search", paging=False)
 
     def _search(self, client: httpx.Client, query: str, what: str) -> Mapping[str, Any]:
         """Follow a search to its end."""

@@ -324,6 +324,16 @@ def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
         thread.join(timeout=20)
 
 
+def test_a_server_without_patients_takes_credentials_all_the_same(server):
+    server.token = "t-1"
+    source = FhirSource(server.url, "data source 1", bearer("t-1"))
+    server.trouble = {1: outcome(404, "not-supported", "no patients here")}
+    source.check()
+    server.trouble = {1: outcome(403, "forbidden", "Maria Muster")}
+    with pytest.raises(DataError, match=r"may not search there \(403\)"):
+        source.check()
+
+
 def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
     source = FhirSource(f"{server.url}/Patient", "data source 1")
     with pytest.raises(DataError, match=r"has nothing there \(404\)"):
