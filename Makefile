@@ -2,12 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test unit lint types bench clean
+.PHONY: help install demo test test-ceph unit lint types bench clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
 	@echo "make test   install, then lint, types and all tests"
 	@echo "make unit   the quick tests only"
+	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
 	@echo "make bench  what the framework costs, side by side with plain Flower"
 
 install: .venv/.installed
@@ -23,6 +24,11 @@ demo: install
 
 test: install lint types unit
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests/integration examples
+
+test-ceph: install
+	command -v radosgw ceph-osd ceph-mon > /dev/null || \
+		(apt-get update && apt-get install -y --no-install-recommends radosgw ceph-osd ceph-mon)
+	$(BIN)/python tests/ceph.py
 
 unit: install
 	$(BIN)/python -m pytest -n 2 tests/unit

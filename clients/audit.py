@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ArrayRecord
 
 from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.participation import read_findings
 from flame_flwr.errors import ConfigError, PayloadError
 from flame_flwr.flower import app_name
 from flame_flwr.payload import array_from_npy, decode, from_record
@@ -123,6 +124,9 @@ def _about(content: RecordDict) -> dict[str, Any]:
             records[name] = [f"{key}: {outline(value)}" for key, value in values.items()]
             if name in _FAILURES and isinstance(values.get("failure"), bytes):
                 about["failure"] = str(Failure.from_json(values["failure"]))
+            if isinstance(values.get("findings"), str):
+                found = read_findings(values["findings"]) or ()
+                about["findings"] = [finding.text for finding in found]
             text = json.dumps({key: _plain(value) for key, value in values.items()})
             leaving = [text.encode()]
         for data in leaving:

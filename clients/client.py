@@ -20,10 +20,11 @@ from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import open_data, open_store
 from flame_flwr.data.cleaning import expire
+from flame_flwr.data.source import NODE_OPTION
 from flame_flwr.data.store_files import ANALYSES, FolderFiles
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.workdir import scratch_folder
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import (
     NUMPY,
     Client,
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data import LocalStore, NodeData
+    from flame_flwr.data.cache import Cache
+    from flame_flwr.data.registry import Dataset
+    from flame_flwr.privacy import DisclosureRule
 
 __all__ = ["StarClient", "shares_tracebacks"]
 
@@ -84,7 +88,8 @@ class StarClient(NumPyClient):
         dict
             ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
             simulation), ``keeps-state`` (on disk), ``states``: the rounds after which it has a
-            state of this analysis on disk, as JSON.
+            state of this analysis on disk, as JSON; and ``findings`` where the analysis says what
+            it expects of the data.
 
         Raises
         ------
@@ -110,10 +115,12 @@ class StarClient(NumPyClient):
             logger.info("this node's own filter: %s", each)
         if settings.audit_log:
             AuditLog(settings.audit_log).check()
-        rules = rules_of(self.plan, settings.own_rules())
+        rules = rules_of(self.plan, self._own_rules())
         for rule in rules.rules if rules else ():
             logger.info("disclosure rule at this node: %s", rule)
+        findings = {} if data is None else self._findings(data)
         return {
+            **findings,
             "name": self._name(),
             "framework": __version__,
             "wire": WIRE_VERSION,
@@ -190,22 +197,37 @@ class StarClient(NumPyClient):
         Raises
         ------
         ConfigError
-            No `data` in the node config, or an analyst's `data` on a deployment.
+            Neither `data` nor `datasets` in the node config, or an analyst's `data` on a
+            deployment.
+        DataError
+            The node's registry has nothing for the analysis's tags and project.
         """
         if self.plan.data_type == "none":
             return None
         settings = self._settings()
-        of_run = RunSettings.from_config(self.context.run_config).data
-        if of_run and runtime() == "deployment":
+        run = RunSettings.from_config(self.context.run_config)
+        if run.data and runtime() == "deployment":
             raise ConfigError(
                 "`data` in the run config is for simulations: on a deployment each hospital "
                 "names its data in its own node config"
             )
-        locations = settings.data or of_run
+        cache = _cache(settings)
+        if settings.datasets:
+            from flame_flwr.data.opening import open_datasets
+
+            return open_datasets(self._datasets(run), self.context, cache)
+        if run.tag_list() and runtime() == "deployment":
+            raise DataError(
+                "the analysis names tags, and this node has no registry: set `datasets` in its "
+                "config"
+            )
+        locations = settings.data or run.data
         if not locations:
-            raise ConfigError("this node's config has no `data`: it names what the node reads")
-        where = "the node's config" if settings.data else "the run config"
-        return open_data(locations, self.context, f"`data` in {where}")
+            raise ConfigError(
+                "this node's config has neither `data` nor `datasets`: they name what it reads"
+            )
+        option = NODE_OPTION if settings.data else "`data` in the run config"
+        return open_data(locations, self.context, cache, option=option)
 
     def to_client(self) -> Client:
         """Return the Flower client that checks what arrives and answers failures safely."""
@@ -218,6 +240,27 @@ class StarClient(NumPyClient):
         except ConfigError:
             name = self.context.node_config.get("name")
             return name if isinstance(name, str) and name else str(self.context.node_id)
+
+    def _datasets(self, run: RunSettings) -> list[Dataset]:
+        """Return what of this node's registry the analysis may use."""
+        from flame_flwr.data.registry import choose, read_registry
+
+        datasets = read_registry(Path(self._settings().datasets))
+        return choose(datasets, self.plan.data_type, run.tag_list(), run.project_id)
+
+    def _own_rules(self) -> tuple[DisclosureRule, ...]:
+        """Return the disclosure rules of this node, and those of the datasets that are read."""
+        settings = self._settings()
+        rules = settings.own_rules()
+        if not settings.datasets or self.plan.data_type == "none":
+            return rules
+        from flame_flwr.privacy.rule_text import read_rules
+
+        run = RunSettings.from_config(self.context.run_config)
+        for dataset in self._datasets(run):
+            if dataset.disclosure:
+                rules += read_rules(dataset.disclosure, "`disclosure` in this node's registry")
+        return rules
 
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self.context.node_config)
@@ -255,7 +298,7 @@ class StarClient(NumPyClient):
             identity,
             self.open_data(),
             store,
-            own_rules=settings.own_rules(),
+            own_rules=self._own_rules(),
             own_filters=settings.own_filters(),
         )
         node.use_data(self._loaded(node))
@@ -274,6 +317,17 @@ class StarClient(NumPyClient):
             where="the run config" if simulated else "this node's config",
             lasting=simulated or bool(settings.name),
         )
+
+    def _findings(self, data: NodeData) -> dict[str, Scalar]:
+        """Look whether the data is what the analysis expects, where it says."""
+        if not self.plan.expects:
+            return {}
+        from flame_flwr.engine.participation import write_findings
+
+        identity = Identity(self._name(), (), "", "")
+        node = Node(self.plan, identity, data)
+        node.use_data(self._loaded(node))
+        return {"findings": write_findings(node.findings())}
 
     def _loaded(self, node: Node) -> Any:
         """Return the node's data, loaded by the first message of the run in this process."""
@@ -354,6 +408,17 @@ _OK = Status(Code.OK, "Success")
 
 def _arrays(parameters: Parameters) -> list[np.ndarray]:
     return [array_from_npy(tensor) for tensor in parameters.tensors]
+
+
+def _cache(settings: NodeSettings) -> Cache | None:
+    """Return the node's `cache-dir`, made; ``None`` without one."""
+    if not settings.cache_dir:
+        return None
+    from flame_flwr.data.cache import Cache
+
+    cache = Cache(Path(settings.cache_dir), settings.cache_gb * 1e9)
+    cache.check()
+    return cache
 
 
 def _after(config: dict[str, Scalar], last: int) -> int:

@@ -18,6 +18,7 @@ from flame_flwr.star.handle import FlameHandle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flame_flwr.data.expect import Expectation, Finding
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
@@ -50,6 +51,8 @@ class NodePlan:
         What the analyst declares of what may leave a node.
     filters : tuple of UpdateFilter
         What is done to a result before it leaves.
+    expects : tuple of Table or Resources
+        What the analysis expects of a node's data.
     """
 
     analyzer: type[StarAnalyzer]
@@ -59,6 +62,7 @@ class NodePlan:
     allow_pickle: bool = False
     disclosure: tuple[DisclosureRule, ...] = ()
     filters: tuple[UpdateFilter, ...] = ()
+    expects: tuple[Expectation, ...] = ()
 
     @property
     def evaluates(self) -> bool:
@@ -177,6 +181,12 @@ class Node:
                 self._data = self.source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
             self._loaded = True
         return self._data
+
+    def findings(self) -> list[Finding]:
+        """Return what is not as the analysis expects of this node's data."""
+        from flame_flwr.data.expect import findings
+
+        return findings(self.plan.expects, self.data())
 
     def use_data(self, data: Any) -> None:
         """Take data that this process has loaded before, instead of loading it."""

@@ -58,7 +58,8 @@ def run(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="what a node reads: a folder, or module:function; once per node, in order"
+            help="what a node reads: a folder, module:function, s3://bucket/prefix or "
+            "fhir+https://server/base; once per node, in order"
         ),
     ] = None,
     nodes: Annotated[
@@ -181,6 +182,48 @@ def clean(
         )
     done = "would remove" if dry_run else "removed"
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
+
+
+_data = typer.Typer(help="Look at a node's registry of datasets.", no_args_is_help=True)
+_app.add_typer(_data, name="data")
+
+
+@_data.callback()
+def _on_data() -> None:
+    """Look at a node's registry of datasets."""
+
+
+@_data.command("list")
+def list_data(
+    registry: Annotated[
+        Path | None, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+) -> None:
+    """Show what a node may read, and for which projects."""
+    from flame_flwr.data.listing import show_datasets
+    from flame_flwr.data.registry import EXAMPLE, read_registry
+
+    if example:
+        typer.echo(EXAMPLE, nl=False)
+        return
+    if registry is None:
+        raise typer.BadParameter("name a registry, or say --example")
+    show_datasets(read_registry(registry))
+
+
+@_data.command("check")
+def check_data(
+    registry: Annotated[
+        Path, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ],
+) -> None:
+    """Try every dataset's source; exit with 1 where one does not answer."""
+    from flame_flwr.data.listing import try_datasets
+    from flame_flwr.data.registry import read_registry
+
+    if not try_datasets(read_registry(registry)):
+        raise typer.Exit(1)
 
 
 @_app.command("results")

@@ -94,7 +94,14 @@ RUN_KEYS: dict[str, Key] = {
         str,
         "",
         "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
-        "`file:///path` or `package.module:function`; several with `;` between",
+        "`file:///path`, `s3://bucket/prefix`, `fhir+https://server/base` or "
+        "`package.module:function`; several with `;` between",
+    ),
+    "tags": Key(
+        str,
+        "",
+        "which datasets of the nodes' registries are meant: tags that they all have, with commas "
+        "between; a simulation has no registry and passes over them",
     ),
     "script": Key(
         str,
@@ -115,6 +122,18 @@ RUN_KEYS: dict[str, Key] = {
 NODE_KEYS: dict[str, Key] = {
     "name": Key(str, "", "the node's id in the analysis; without it, Flower's node id"),
     "data": Key(str, "", "what this node reads; forms as in the run config's `data`"),
+    "datasets": Key(
+        str,
+        "",
+        "in place of `data`: the node's registry, a file `datasets.toml`, an absolute path",
+    ),
+    "cache-dir": Key(
+        str,
+        "",
+        "folder, an absolute path, that keeps what was read from an object store for the next "
+        "round, by key and ETag; made for this user alone",
+    ),
+    "cache-gb": Key((int, float), 10, "how large `cache-dir` may become, in GB"),
     "state-dir": Key(
         str,
         "",
@@ -175,6 +194,7 @@ class RunSettings:
     project_id: str
     state_dir: str
     data: str
+    tags: str
     script: str
     strategy: str
     client: str
@@ -205,6 +225,10 @@ class RunSettings:
             )
         return cls(**{key.replace("-", "_"): value for key, value in values.items()})
 
+    def tag_list(self) -> list[str]:
+        """Return the tags one by one."""
+        return [tag.strip() for tag in self.tags.split(",") if tag.strip()]
+
     def with_round_timeout(self, seconds: float) -> RunSettings:
         """Return the same settings with another ``round-timeout``."""
         return replace(self, round_timeout=seconds)
@@ -219,6 +243,9 @@ class NodeSettings:
 
     name: str
     data: str
+    datasets: str
+    cache_dir: str
+    cache_gb: float
     state_dir: str
     state_days: float
     audit_log: str
@@ -235,13 +262,19 @@ class NodeSettings:
         name = values["name"].strip()
         if name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
-        _check_path("state-dir", values["state-dir"], "the node config")
-        _check_path("audit-log", values["audit-log"], "the node config")
-        if not 0 < values["state-days"] < math.inf:
-            raise ConfigError("`state-days` in the node config must be a finite number above 0")
+        for key in ("state-dir", "audit-log", "datasets", "cache-dir"):
+            _check_path(key, values[key], "the node config")
+        for key in ("state-days", "cache-gb"):
+            if not 0 < values[key] < math.inf:
+                raise ConfigError(f"`{key}` in the node config must be a finite number above 0")
+        if values["data"] and values["datasets"]:
+            raise ConfigError("the node config has `data` or `datasets`, not both")
         return cls(
             name=name,
             data=values["data"],
+            datasets=values["datasets"],
+            cache_dir=values["cache-dir"],
+            cache_gb=values["cache-gb"],
             state_dir=values["state-dir"],
             state_days=values["state-days"],
             audit_log=values["audit-log"],

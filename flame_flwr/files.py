@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["probe", "write_file", "write_whole"]
 
 
-def write_whole(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
+def write_whole(
+    path: Path, parts: Iterable[bytes], mode: int = 0o600, *, lasting: bool = True
+) -> None:
     """Write a file under another name, then rename it.
 
     Parameters
@@ -24,6 +26,8 @@ def write_whole(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
         What is written, one after the other.
     mode : int
         Who may read it; by default this user alone.
+    lasting : bool
+        Wait until it is on the disk, so that it is whole also after a power failure.
 
     Raises
     ------
@@ -34,8 +38,9 @@ def write_whole(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:

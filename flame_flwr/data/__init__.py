@@ -1,14 +1,14 @@
-"""Where a node's data comes from: a folder, a function, a local split; and what a node keeps."""
+"""Where a node's data comes from, by location or by registry; and what a node keeps."""
 
 from flame_flwr.data.fhir_table import fhir_to_csv
 from flame_flwr.data.local_store import LocalStore, clear_local_storage, open_store
+from flame_flwr.data.opening import open_data
 from flame_flwr.data.source import (
     FolderSource,
     FunctionSource,
     NodeData,
     SourceData,
     SplitData,
-    open_data,
     read_folder,
 )
 

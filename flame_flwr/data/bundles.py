@@ -67,12 +67,13 @@ def merge_pages(pages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     -------
     dict
         What the first page says (its ``total`` too) with the entries of all of them, and without
-        links to other pages.
+        links to other pages. What a search includes besides its matches is there once, as in an
+        answer of one page: servers repeat it on every page that refers to it.
     """
     if len(pages) == 1:
         return pages[0]
     merged = dict(pages[0])
-    merged["entry"] = [entry for page in pages for entry in page.get("entry") or []]
+    merged["entry"] = _once([entry for page in pages for entry in page.get("entry") or []])
     if "link" in merged:
         merged["link"] = [link for link in _links(pages[0]) if link.get("relation") not in _PAGING]
     return merged
@@ -118,6 +119,33 @@ def _links(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [link for link in links if isinstance(link, Mapping)] if isinstance(links, list) else []
 
 
+def _once(entries: list[Any]) -> list[Any]:
+    """Leave out the includes that are there already, as a match or as an include."""
+    included = [isinstance(entry, Mapping) and _mode(entry) == "include" for entry in entries]
+    there = {
+        identity
+        for entry, include in zip(entries, included, strict=True)
+        if not include and (identity := _identity(entry))
+    }
+    kept = []
+    for entry, include in zip(entries, included, strict=True):
+        identity = _identity(entry) if include else None
+        if identity is None or identity not in there:
+            kept.append(entry)
+        if identity is not None:
+            there.add(identity)
+    return kept
+
+
+def _identity(entry: Any) -> tuple[str, str] | None:
+    """Return type and id of an entry's resource, or ``None``."""
+    resource = entry.get("resource") if isinstance(entry, Mapping) else None
+    if not isinstance(resource, Mapping):
+        return None
+    kind, number = resource.get("resourceType"), resource.get("id")
+    return (kind, number) if isinstance(kind, str) and isinstance(number, str) else None
+
+
 def _all_there(first: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> bool:
     """Compare ``total``, which counts matches, with the entries that are no mere additions."""
     total = first.get("total")
@@ -125,6 +153,9 @@ def _all_there(first: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> bo
 
 
 def _is_match(entry: Mapping[str, Any]) -> bool:
+    return _mode(entry) not in ("include", "outcome")
+
+
+def _mode(entry: Mapping[str, Any]) -> Any:
     search = entry.get("search")
-    mode = search.get("mode") if isinstance(search, Mapping) else None
-    return mode not in ("include", "outcome")
+    return search.get("mode") if isinstance(search, Mapping) else None

@@ -1,21 +1,18 @@
 """Data sources of a node, and the view of them that analyzers and the handle get.
 
-A source is named by a location: a folder (``/srv/pasc``, ``file:///srv/pasc``) or a function
-(``package.module:function``, called with Flower's ``Context``). This module reads; it does not
-decide which node may use what.
+Here are the simple ones: a folder, a function (called with Flower's ``Context``), a local split.
+This module reads; it does not decide which node may use what, nor what a location means.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
-from flame_flwr.errors import ConfigError, DataError, ModelError
+from flame_flwr.errors import DataError, ModelError, UnavailableError
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -25,17 +22,15 @@ __all__ = [
     "FolderSource",
     "FunctionSource",
     "NodeData",
+    "Source",
     "SourceData",
     "SplitData",
-    "open_data",
     "read_folder",
 ]
 
 DataKind = Literal["s3", "fhir"]
 _T = TypeVar("_T")
 Query = str | Sequence[str] | None
-
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 NODE_OPTION = "`data` in the node's config"
 """What names a node's data on a deployment."""
@@ -52,6 +47,27 @@ class NodeData(Protocol):
 
     def describe(self) -> list[dict[str, str]]:
         """Return a dict with ``id``, ``name`` and ``type`` for every source."""
+
+    def client(self, data_id: str) -> Any:
+        """Return an HTTP client for the source with this id, or raise."""
+
+
+class Source(Protocol):
+    """One place that a node reads."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    @property
+    def type(self) -> str:
+        """Such as ``folder``."""
+
+    def check(self) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read."""
+
+    def read(self, kind: DataKind, keys: list[str]) -> Any:
+        """Return values by key; no keys means every one."""
 
 
 class SplitData:
@@ -79,6 +95,10 @@ class SplitData:
     def describe(self) -> list[dict[str, str]]:
         """Return one source, the split."""
         return [{"id": "split", "name": "split", "type": "local"}]
+
+    def client(self, data_id: str) -> NoReturn:
+        """Raise: a split has no client."""
+        raise _no_client(data_id)
 
 
 class FolderSource:
@@ -215,11 +235,11 @@ class SourceData:
 
     Parameters
     ----------
-    sources : list of FolderSource or FunctionSource
+    sources : list of Source
         At least one.
     """
 
-    def __init__(self, sources: Sequence[FolderSource | FunctionSource]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
 
     def check(self) -> None:
@@ -247,34 +267,13 @@ class SourceData:
             for i, source in enumerate(self._sources, start=1)
         ]
 
-
-def open_data(locations: str, context: Context, option: str = NODE_OPTION) -> SourceData:
-    """Return the data that a node's `data` key names, without reading any of it.
-
-    Parameters
-    ----------
-    locations : str
-        One location, or several with ``;`` between them. ``{partition-id}`` is filled in.
-    context : Context
-        The node's.
-    option : str
-        What names the locations, for messages: the user's spelling of it.
-
-    Raises
-    ------
-    ConfigError
-        No location, a relative path, or an unknown kind of location.
-    """
-    partition = str(context.node_config.get("partition-id", "{partition-id}"))
-    names = [part.strip() for part in locations.split(";") if part.strip()]
-    if not names:
-        raise ConfigError(f"{option} names no location")
-    return SourceData(
-        [
-            _source(name.replace("{partition-id}", partition), f"data source {i}", context, option)
-            for i, name in enumerate(names, start=1)
-        ]
-    )
+    def client(self, data_id: str) -> Any:
+        """Return an HTTP client for a source: a FHIR server has one."""
+        known = {str(i): source for i, source in enumerate(self._sources, start=1)}
+        make = getattr(known.get(str(data_id)), "client", None)
+        if make is None:
+            raise _no_client(data_id)
+        return make()
 
 
 def read_folder(
@@ -310,29 +309,6 @@ def read_folder(
     return list(SourceData([source]).load(cast(DataKind, data_type), query))
 
 
-def _source(
-    location: str, name: str, context: Context, option: str
-) -> FolderSource | FunctionSource:
-    if _FUNCTION.fullmatch(location):
-        return FunctionSource(location, context, name, option)
-    if "://" in location:
-        parts = urlsplit(location)
-        if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-            raise ConfigError(
-                f"{name}: {option} takes a folder's path, file:///path or package.module:function",
-                detail=location,
-            )
-        location = unquote(parts.path)
-    path = Path(location)
-    if not path.is_absolute():
-        raise ConfigError(
-            f"{name}: the path in {option} must be absolute, because Flower's processes have "
-            "working directories of their own",
-            detail=location,
-        )
-    return FolderSource(path, name, option)
-
-
 def _files_below(folder: Path) -> Iterator[Path]:
     """Give every file below a folder; a folder that cannot be listed is an error, not skipped."""
 
@@ -341,6 +317,14 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
     for parent, _, names in os.walk(folder, onerror=fail):
         yield from (path for name in names if (path := Path(parent, name)).is_file())
+
+
+def _no_client(data_id: object) -> UnavailableError:
+    return UnavailableError(
+        "get_data_client works for a FHIR server only, and this node has none of this id: "
+        "use the data that analysis_method receives",
+        detail=f"asked for {data_id!r}",
+    )
 
 
 def _keys(query: Query) -> list[str]:

@@ -147,7 +147,8 @@ def _writable(hospital: Hospital) -> list[str]:
     """Return the folders that a node writes to, without those that lie within another."""
     config = hospital.node_config
     audit_log = PurePosixPath(str(config["audit-log"]))
-    return _outermost([hospital.home, str(config["state-dir"]), str(audit_log.parent)])
+    folders = [config["state-dir"], audit_log.parent, config.get("cache-dir", "")]
+    return _outermost([hospital.home, *map(str, folders)])
 
 
 def _outermost(folders: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from flwr.app import ConfigRecord, Message, RecordDict
 from flame_flwr import __version__
 from flame_flwr.engine.exchange import Backoff, pull, push, shortened
 from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.participation import failure_of, read_findings, show_table
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.flower import HELLO, OFFLINE
 from flame_flwr.identity import AGGREGATOR_ID
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
+    from flame_flwr.data.expect import Finding
+    from flame_flwr.engine.participation import Line
 
 __all__ = ["Greeting", "ask", "check_states", "heard", "natural_order", "say_hello"]
 
@@ -53,6 +56,8 @@ class Greeting:
         Whether its analyzer outlives its SuperNode.
     states : tuple of int
         The rounds after which it has kept this analysis's analyzer on disk.
+    findings : tuple of Finding or None
+        What is not as expected of its data; ``None`` where the analysis expects nothing.
     """
 
     address: int
@@ -62,6 +67,7 @@ class Greeting:
     failure: Failure | None = None
     keeps_state: bool = False
     states: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] | None = None
 
 
 def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Greeting]:
@@ -193,11 +199,14 @@ def _greeting(address: int, reply: Message) -> Greeting:
     text = _differs(said)
     if text:
         return Greeting(address, name, failure=Failure("versions differ", text=text))
+    findings = read_findings(said.get("findings"))
     return Greeting(
         address,
         name,
         bool(said.get("evaluates")),
         partitions,
+        failure=failure_of(findings or ()),
+        findings=findings,
         keeps_state=bool(said.get("keeps-state")),
         states=_numbers(said.get("states")),
     )
@@ -332,6 +341,8 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
             "if one was just killed and started again, try again in a minute"
         )
     failed = [greeting for greeting in chosen if greeting.failure]
+    if settings.tag_list() or failed or any(g.findings is not None for g in chosen):
+        show_table(map(_line, chosen))
     if failed:
         lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
         left = len(chosen) - len(failed)
@@ -341,6 +352,13 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
             )
         logger.warning("going on without:\n%s", lines)
     return chosen
+
+
+def _line(greeting: Greeting) -> Line:
+    said = [finding.text for finding in greeting.findings or ()]
+    if greeting.failure is not None and not said:
+        said = [str(greeting.failure)]
+    return greeting.name, greeting.failure is None, said
 
 
 def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeting]:

@@ -15,6 +15,7 @@ from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.link import Reply
+from flame_flwr.engine.participation import failure_of, show_table
 from flame_flwr.errors import NodeFailedError, NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger
@@ -154,7 +155,15 @@ class LocalLink:
         self.absent: dict[str, str] = {}
 
     def hello(self) -> tuple[tuple[str, ...], bool]:
-        """Return the nodes' ids, and whether their analyzer evaluates."""
+        """Return the nodes' ids, and whether their analyzer evaluates, after a look at their data.
+
+        Raises
+        ------
+        NodeFailedError
+            A node's data is not what the analysis expects.
+        """
+        if self._nodes[0].plan.expects:
+            self._look()
         return tuple(node.identity.id for node in self._nodes), self._nodes[0].plan.evaluates
 
     def train(self, number: int, aggregate: Payload | None) -> Payload:
@@ -165,6 +174,19 @@ class LocalLink:
     def evaluate(self, number: int, aggregate: Payload) -> None:
         """Evaluate on every node."""
         self._strategy.collect_evaluations(self._scores(number, aggregate))
+
+    def _look(self) -> None:
+        found = {node.identity.id: node.findings() for node in self._nodes}
+        failures = {node: failure_of(said) for node, said in found.items()}
+        show_table(
+            (node, failures[node] is None, [finding.text for finding in said])
+            for node, said in found.items()
+        )
+        lines = [f"  {node}: {why}" for node, why in failures.items() if why is not None]
+        if lines:
+            raise NodeFailedError(
+                f"before round 1, {len(lines)} nodes cannot take part:\n" + "\n".join(lines)
+            )
 
     def _answers(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
         for node in self._nodes:

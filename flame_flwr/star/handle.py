@@ -7,7 +7,7 @@ analysis has them. What it cannot have raises an error that names the way.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from flame_flwr.data.fhir_table import fhir_to_csv
 from flame_flwr.errors import DataError, ModelError, UnavailableError
@@ -235,13 +235,23 @@ class FlameHandle(KeptData):
         """Return the node's data sources as dicts with ``id``, ``name`` and ``type``."""
         return [] if self._data is None else self._data.describe()
 
-    def get_data_client(self, data_id: str) -> NoReturn:
-        """Raise: no source of this node has a client (only a FHIR server has one)."""
-        raise UnavailableError(
-            "get_data_client works for a FHIR server only, and this node has none: "
-            "use the data that analysis_method receives",
-            detail=f"asked for {data_id!r}",
-        )
+    def get_data_client(self, data_id: str) -> Any:
+        """Return an ``httpx.AsyncClient`` for requests of your own to one FHIR server of the node.
+
+        It has the server's credentials and sends them nowhere else; ``get("Patient/1")`` is
+        relative to the server's base. Close it, or use it in ``async with``.
+
+        Parameters
+        ----------
+        data_id : str
+            An ``id`` of :meth:`get_data_sources`.
+
+        Raises
+        ------
+        UnavailableError
+            That source is no FHIR server, or there is none of this id.
+        """
+        return self._node_data("get_data_client").client(data_id)
 
     fhir_to_csv = staticmethod(fhir_to_csv)
 

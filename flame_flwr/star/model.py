@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
@@ -74,6 +75,8 @@ class StarModel:
         :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,
         :class:`~flame_flwr.privacy.SparseVector`, :class:`~flame_flwr.privacy.GaussianNoise`, or
         your own. Those of a node's config come after them.
+    expects : list of Table or Resources, optional
+        What the data must be (:mod:`flame_flwr.data.expect`): every node looks before round 1.
 
     Raises
     ------
@@ -104,13 +107,21 @@ class StarModel:
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
+        expects: Sequence[Expectation] = (),
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
         self.client = client
         with declaring():
             self.plan = plan_node(
-                analyzer, analyzer_kwargs, data_type, query, payload, filters, disclosure
+                analyzer,
+                analyzer_kwargs,
+                data_type,
+                query,
+                payload,
+                filters=filters,
+                disclosure=disclosure,
+                expects=expects,
             )
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)

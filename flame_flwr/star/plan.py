@@ -16,6 +16,7 @@ from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
@@ -31,8 +32,10 @@ def plan_node(
     data_type: object,
     query: object,
     payload: object,
+    *,
     filters: object = None,
     disclosure: object = None,
+    expects: object = (),
 ) -> NodePlan:
     """Check the node's part of a model and return it.
 
@@ -57,6 +60,7 @@ def plan_node(
         pickled,
         disclosure=_rules(disclosure),
         filters=_filters(filters),
+        expects=_expectations(expects, str(data_type)),
     )
 
 
@@ -154,6 +158,24 @@ def ignore(**arguments: object) -> None:
     given = [name for name, value in arguments.items() if value is not None]
     if given:
         logger.info("ignored, without effect here: %s", ", ".join(given))
+
+
+def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:
+    if not expects:
+        return ()
+    from flame_flwr.data.expect import Resources, Table
+
+    listed = [expects] if isinstance(expects, Table | Resources) else expects
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise ModelError(f"expects must be a list of Table or Resources, not {expects!r}")
+    fitting = {"s3": Table, "fhir": Resources}.get(data_type)
+    for each in listed:
+        if fitting is None or not isinstance(each, fitting):
+            wanted = "nothing" if fitting is None else fitting.__name__
+            raise ModelError(
+                f"expects: with data_type {data_type!r} it may hold {wanted}, not {each!r}"
+            )
+    return tuple(listed)
 
 
 def _strategy(

@@ -77,7 +77,7 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
             run_config={},
         )
         try:
-            source = open_data(location, context, "--data") if location else None
+            source = open_data(location, context, option="--data") if location else None
             if source is not None:
                 source.check()
         except (ConfigError, DataError) as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RoundRecord
@@ -57,7 +58,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters
+    payload, client, convergence, disclosure, filters, expects
         As in ``StarModel``.
 
     Attributes
@@ -136,13 +137,21 @@ analyzer_kwargs, aggregator_kwargs
         convergence: Convergence | Callable[[Any, Any], Any] | None = None,
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
+        expects: Sequence[Expectation] = (),
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
             splits = _check_splits(data_splits, node_roles)
             plan = plan_node(
-                analyzer, analyzer_kwargs, data_type, None, payload, filters, disclosure
+                analyzer,
+                analyzer_kwargs,
+                data_type,
+                None,
+                payload,
+                filters=filters,
+                disclosure=disclosure,
+                expects=expects,
             )
             planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)

@@ -257,7 +257,8 @@ def _declared(
     given = {"data_type": "s3", "output_type": "str", **arguments}
     payload = given.get("payload", "safe")
     kwargs = given.get("analyzer_kwargs"), given.get("aggregator_kwargs")
-    plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload)
+    expects = given.get("expects", ())
+    plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload, expects=expects)
     strategy = plan_strategy(aggregator, kwargs[1], payload, given.get("convergence"))
     many = bool(given.get("multiple_results"))
     names = given.get("filename") or given.get("result_filepath")

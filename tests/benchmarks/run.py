@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bench_data
 import bench_deployment
 import bench_guide
 import bench_import
@@ -18,6 +19,7 @@ def main() -> None:
         bench_guide,
         bench_import,
         bench_payload,
+        bench_data,
         bench_memory,
         bench_simulation,
         bench_deployment,

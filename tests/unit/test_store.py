@@ -13,8 +13,8 @@ ADDRESS = "https://store.example.org:9000"
 def environment(monkeypatch):
     for name in ("URL", "URL_S3"):
         monkeypatch.delenv(f"AWS_ENDPOINT_{name}", raising=False)
-    for name in ("AWS_CA_BUNDLE", "AWS_ALLOW_HTTP", "AWS_SKIP_SIGNATURE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("CA_BUNDLE", "ALLOW_HTTP", "SKIP_SIGNATURE", "VIRTUAL_HOSTED_STYLE_REQUEST"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2-secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL", ADDRESS)
@@ -100,7 +100,7 @@ def test_an_address_that_cannot_be(environment, address):
 
 def test_http_is_for_this_machine_or_where_somebody_says_so(environment):
     environment.setenv("AWS_ENDPOINT_URL", "http://store.example.org:9000")
-    with pytest.raises(ConfigError, match="everybody on the way could read the results"):
+    with pytest.raises(ConfigError, match="everybody on the way could read along"):
         open_store("s3://bucket", BRIEF)
     environment.setenv("AWS_ALLOW_HTTP", "true")
     assert open_store("s3://bucket", BRIEF).place == "s3://bucket"

@@ -9,7 +9,8 @@ from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.app import make_client_app
-from flame_flwr.flower import in_process, set_message_id
+from flame_flwr.data.expect import Column, Table
+from flame_flwr.flower import HELLO, in_process, set_message_id
 from flame_flwr.payload import encode, to_record
 from flame_flwr.star import StarAnalyzer
 
@@ -34,8 +35,8 @@ def node(context, log):
     return context({"name": "hospital-a", "audit-log": str(log)}, run_id=42)
 
 
-def ask(node, kind, prefix, number):
-    app = make_client_app(NodePlan(Analyzer))
+def ask(node, kind, prefix, number, **plan):
+    app = make_client_app(NodePlan(Analyzer, **plan))
     config = {"round": number, "after": 0, "analyzers": json.dumps(["hospital-a"])}
     content = {f"{prefix}.config": ConfigRecord(config)}
     if number:
@@ -48,6 +49,17 @@ def ask(node, kind, prefix, number):
 
 def lines(log):
     return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_what_was_said_of_the_data_is_noted_in_its_words(node, log, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "p.csv").write_text("age\n1961\n")
+    node.node_config["data"] = str(tmp_path / "data")
+    expected = Table("p.csv", {"age": Column("number", high=120)})
+    ask(node, HELLO, "getpropertiesins", 0, data_type="s3", expects=(expected,))
+    [line] = lines(log)
+    assert line["findings"] == ["p.csv: column 'age' has values above 120"]
+    assert "1961" not in log.read_text()
 
 
 def test_a_round_is_noted_with_structure_size_and_hash(node, log):

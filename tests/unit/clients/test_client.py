@@ -161,7 +161,7 @@ def test_a_missing_folder_of_the_run_config_is_looked_for_there(context, tmp_pat
 
 
 def test_hello_finds_a_node_without_data(context):
-    with pytest.raises(ConfigError, match="this node's config has no `data`"):
+    with pytest.raises(ConfigError, match="this node's config has neither `data` nor `datasets`"):
         StarClient(plan(), context()).get_properties({})
 
 

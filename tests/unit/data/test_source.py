@@ -367,7 +367,7 @@ def test_a_relative_path_is_refused_and_the_error_says_why(context, location):
 
 
 @pytest.mark.parametrize(
-    "location", ["s3://bucket/x", "https://host/x", "file://server/share", "ftp://x/y"]
+    "location", ["s3a://bucket/x", "https://host/x", "file://server/share", "ftp://x/y"]
 )
 def test_an_unknown_kind_of_location_is_refused_with_the_known_ones(context, location):
     with pytest.raises(ConfigError) as raised:

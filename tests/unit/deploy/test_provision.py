@@ -444,6 +444,8 @@ def test_which_keys_of_the_node_config_are_places_to_write_to_is_known():
     assert {k for k, about in NODE_KEYS.items() if about.type is str} == {
         "name",
         "data",
+        "datasets",
+        "cache-dir",
         "state-dir",
         "audit-log",
         "disclosure",

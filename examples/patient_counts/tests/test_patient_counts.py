@@ -1,0 +1,78 @@
+"""The counts are those of the bundles, the noise is there, and what the README shows happens."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.star.script import run_script
+
+EXAMPLE = Path(__file__).parents[1]
+README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+HOSPITALS = sorted((EXAMPLE / "hospitals").iterdir())
+FAR = 40  # noise of scale 1 is larger once in 10^17 runs
+
+
+def patients(folder):
+    """Count the entries themselves, which `total` must agree with."""
+    bundle = json.loads((folder / "Patient.json").read_text())
+    return len({entry["resource"]["id"] for entry in bundle["entry"]})
+
+
+def test_the_sum_is_there_with_noise_on_it(tmp_path):
+    expected = sum(map(patients, HOSPITALS))
+    assert expected == 118
+    folders = [str(folder) for folder in HOSPITALS]
+    numbers = []
+    for run in range(3):
+        run_script(EXAMPLE / "count.py", folders, results=tmp_path / str(run))
+        numbers.append(float((tmp_path / str(run) / "patients.txt").read_text()))
+    assert all(abs(number - expected) < FAR for number in numbers)
+    assert len(set(numbers)) == 3
+
+
+def test_the_folders_are_what_the_script_beside_them_writes(tmp_path):
+    command = [sys.executable, EXAMPLE / "make_hospitals.py", tmp_path]
+    subprocess.run(command, check=True, timeout=60)
+    for folder in HOSPITALS:
+        written = tmp_path / folder.name / "Patient.json"
+        assert written.read_bytes() == (folder / "Patient.json").read_bytes()
+
+
+def test_the_readmes_first_command_prints_what_it_shows(tmp_path):
+    (command,) = re.findall(r"```bash folders\n(.*?)```", README, re.S)
+    (shown,) = re.findall(r"```text\n(.*?)```", README, re.S)
+    programs = Path(sys.executable).parent
+    done = subprocess.run(
+        ["/bin/sh", "-ec", f"{programs}/{command.strip()} --results {tmp_path / 'results'}"],
+        cwd=EXAMPLE,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for line in shown.splitlines():
+        assert line in done.stdout, line
+    assert json.loads((tmp_path / "results" / "run.json").read_text())["privacy"]["epsilon"] == 1
+
+
+@pytest.mark.simulation
+def test_the_readmes_simulation_runs(tmp_path):
+    (command,) = re.findall(r"```bash simulation\n(.*?)```", README, re.S)
+    programs = Path(sys.executable).parent
+    command = command.replace("/tmp/patient-counts", str(tmp_path / "results"))
+    done = subprocess.run(
+        ["/bin/bash", "-ec", f"{programs}/{command.strip()}"],
+        cwd=EXAMPLE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [text] = (tmp_path / "results").glob("*/patients.txt")
+    assert abs(float(text.read_text()) - 118) < FAR

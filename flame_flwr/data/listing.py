@@ -1,0 +1,102 @@
+"""What ``flame-flwr data list`` and ``flame-flwr data check`` print of a registry."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import FlameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from rich.console import Console
+
+    from flame_flwr.data.registry import Dataset
+
+__all__ = ["show_datasets", "try_datasets"]
+
+_PIPE_WIDTH = 200
+_CREDENTIALS = ("key-id", "secret", "token", "user", "password")
+
+
+def show_datasets(datasets: Sequence[Dataset], console: Console | None = None) -> None:
+    """Print a registry as a table; credentials are shown as the references that they are.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        In this order.
+    console : Console, optional
+        Where to; standard output where it is not given.
+    """
+    rows = []
+    for dataset in datasets:
+        references = (
+            f"{key}: {_reference(dataset.options[key])}"
+            for key in _CREDENTIALS
+            if key in dataset.options
+        )
+        endpoint = dataset.options.get("endpoint")
+        cells = [
+            dataset.name,
+            dataset.type,
+            ", ".join(dataset.tags),
+            ", ".join(dataset.projects),
+            dataset.disclosure,
+            f"{dataset.url} on {endpoint}" if endpoint else dataset.url,
+            ", ".join(references),
+        ]
+        rows.append(cells)
+    titles = ("name", "type", "tags", "projects", "disclosure", "where", "credentials")
+    _print(titles, rows, console)
+
+
+def try_datasets(datasets: Sequence[Dataset], console: Console | None = None) -> bool:
+    """Try every dataset's source as a run's beginning does, and print what came of it.
+
+    Returns
+    -------
+    bool
+        Whether all of them answered.
+    """
+    rows = [[dataset.name, *_try(dataset)] for dataset in datasets]
+    _print(("name", "answers", "seconds", "what is wrong"), rows, console)
+    return all(answers == "yes" for _, answers, *_ in rows)
+
+
+def _try(dataset: Dataset) -> tuple[str, str, str]:
+    from flwr.app import Context, RecordDict
+
+    from flame_flwr.data.opening import open_dataset
+
+    context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
+    started = time.monotonic()
+    try:
+        open_dataset(dataset, dataset.name, context).check()
+    except FlameError as error:
+        return "no", f"{time.monotonic() - started:.1f}", str(error)
+    return "yes", f"{time.monotonic() - started:.1f}", ""
+
+
+def _reference(reference: Mapping[str, Any]) -> str:
+    return " ".join(f"{kind} {place}" for kind, place in reference.items())
+
+
+def _print(
+    titles: Iterable[str], rows: Iterable[Sequence[str]], console: Console | None = None
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

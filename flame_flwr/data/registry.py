@@ -1,0 +1,234 @@
+"""``datasets.toml``: a hospital's own list of what its node may read, and for which projects.
+
+Every dataset has a name, tags, the type of data that analyses ask for, a URL, its credentials by
+reference, the projects that may use it and the disclosure rules for it. This module reads and
+chooses; :mod:`flame_flwr.data.opening` makes sources of what is chosen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from flame_flwr.data.source import DataKind
+from flame_flwr.errors import ConfigError, DataError
+
+__all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
+
+EXAMPLE = """\
+# What this node may read. Analyses name tags; projects that are not listed get nothing.
+
+[[dataset]]
+name = "long-covid-files"
+tags = ["long-covid", "cohort-2026"]
+type = "s3"                                  # files; "fhir" for FHIR searches
+url = "s3://long-covid/2026"                 # or a folder, /srv/long-covid
+projects = ["halta"]                         # their project-id; ["*"] is every project
+# disclosure = "MinCount(5)"                 # rules for what leaves, as in the node's config
+endpoint = "https://store.hospital.example:9000"
+key-id = { env = "LONG_COVID_KEY_ID" }
+secret = { file = "/etc/flame-flwr/long-covid.secret" }
+
+[[dataset]]
+name = "long-covid-fhir"
+tags = ["long-covid"]
+type = "fhir"
+url = "fhir+https://fhir.hospital.example/fhir"
+projects = ["halta"]
+token = { file = "/etc/flame-flwr/fhir.token" }
+"""
+"""A registry that shows the usual keys."""
+
+EVERY_PROJECT = "*"
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "tags": list,
+    "type": str,
+    "url": str,
+    "projects": list,
+    "disclosure": str,
+    "endpoint": str,
+    "region": str,
+    "addressing": str,
+    "allow-http": bool,
+    "ca-file": str,
+    "key-id": dict,
+    "secret": dict,
+    "token": dict,
+    "user": dict,
+    "password": dict,
+    "max-pages": int,
+    "max-mb": (int, float),
+}
+_REQUIRED = ("name", "type", "url", "projects")
+_S3_ONLY = ("endpoint", "region", "addressing", "key-id", "secret")
+_FHIR_ONLY = ("token", "user", "password", "max-pages", "max-mb")
+_PAIRS = (("key-id", "secret"), ("user", "password"))
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One dataset of a registry, checked.
+
+    Parameters
+    ----------
+    name : str
+        What the hospital calls it.
+    type : {'s3', 'fhir'}
+        What analyses that use it ask for.
+    url : str
+        Where it is.
+    projects : tuple of str
+        Who may use it, by ``project-id``; ``"*"`` is every project.
+    tags : tuple of str
+        What analyses find it by.
+    disclosure : str
+        The rules for what leaves of it, as in the node's config; empty for none of its own.
+    options : dict
+        The other keys as they stand in the file; credentials are still references.
+    """
+
+    name: str
+    type: DataKind
+    url: str
+    projects: tuple[str, ...]
+    tags: tuple[str, ...]
+    disclosure: str
+    options: Mapping[str, Any]
+
+    def allows(self, project: str) -> bool:
+        """Tell whether a project may use it."""
+        return EVERY_PROJECT in self.projects or project in self.projects
+
+
+def read_registry(path: Path) -> list[Dataset]:
+    """Read and check a registry.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is no TOML, others may write to it, or a key is wrong. The message
+        has numbers of datasets; names and values stand in the detail.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(
+            f"`datasets`: the registry cannot be read ({type(error).__name__})", detail=str(path)
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "`datasets`: the registry is no TOML", detail=f"{path}: {error}"
+        ) from None
+    if mode & stat.S_IWOTH:
+        raise ConfigError(
+            "`datasets`: every user of the machine may write to the registry: chmod o-w",
+            detail=str(path),
+        )
+    tables = content.pop("dataset", None)
+    if content or not isinstance(tables, list) or not tables:
+        raise ConfigError(
+            "`datasets`: the registry must hold [[dataset]] tables and nothing else",
+            detail=str(path),
+        )
+    datasets = [_dataset(table, number) for number, table in enumerate(tables, start=1)]
+    names = [dataset.name for dataset in datasets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError("`datasets`: two datasets have the same name", detail=twice)
+    return datasets
+
+
+def choose(
+    datasets: Sequence[Dataset], kind: str, tags: Sequence[str], project: str
+) -> list[Dataset]:
+    """Return the datasets of a type that have all tags and are open to a project, in order.
+
+    Raises
+    ------
+    DataError
+        There is none; the message says whether the tags or the project are the reason.
+    """
+    asked = f"the tags {', '.join(tags)}" if tags else "any tags"
+    fitting = [each for each in datasets if each.type == kind and set(tags) <= set(each.tags)]
+    if not fitting:
+        raise DataError(f"this node's registry has no dataset of the type {kind!r} with {asked}")
+    allowed = [each for each in fitting if each.allows(project)]
+    if not allowed:
+        raise DataError(
+            f"this node's registry does not let the project {project!r} use its data of the type "
+            f"{kind!r} with {asked}: the hospital adds it to `projects`"
+        )
+    return allowed
+
+
+def _dataset(table: Any, number: int) -> Dataset:
+    what = f"`datasets`, dataset {number}"
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{what} must be a [[dataset]] table")
+    for key, value in table.items():
+        _check(key, value, what)
+    missing = [key for key in _REQUIRED if not table.get(key)]
+    if missing:
+        raise ConfigError(f"{what} has no {', '.join(missing)}", detail=str(table.get("name", "")))
+    url, kind = table["url"], table["type"]
+    if kind not in get_args(DataKind):
+        raise ConfigError(f'{what}: `type` is "s3" or "fhir"', detail=kind)
+    is_s3, is_fhir = url.startswith("s3://"), url.startswith("fhir+")
+    if (is_s3 and kind != "s3") or (is_fhir and kind != "fhir"):
+        raise ConfigError(f"{what}: `type` and `url` do not fit together", detail=f"{kind}, {url}")
+    if table.get("addressing", "path") not in ("path", "virtual-host"):
+        raise ConfigError(f'{what}: `addressing` is "path" or "virtual-host"')
+    for keys, here, where in ((_S3_ONLY, is_s3, "s3://"), (_FHIR_ONLY, is_fhir, "fhir+https://")):
+        wrong = [key for key in keys if key in table and not here]
+        if wrong:
+            raise ConfigError(f"{what}: `{wrong[0]}` is for a URL that begins with {where}")
+    for pair in _PAIRS:
+        given = [key for key in pair if key in table]
+        if len(given) == 1:
+            raise ConfigError(f"{what}: `{pair[0]}` and `{pair[1]}` belong together")
+    own = {"name", "type", "url", "projects", "tags", "disclosure"}
+    return Dataset(
+        name=table["name"],
+        type=kind,
+        url=url,
+        projects=tuple(table["projects"]),
+        tags=tuple(table.get("tags", ())),
+        disclosure=table.get("disclosure", ""),
+        options={key: value for key, value in table.items() if key not in own},
+    )
+
+
+def _check(key: str, value: object, what: str) -> None:
+    if key not in _TYPES:
+        near = difflib.get_close_matches(key, _TYPES, n=1)
+        mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_TYPES)}"
+        raise ConfigError(f"{what} has an unknown key; {mend}", detail=key)
+    expected = _TYPES[key]
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        if expected is dict:
+            hint = 'a reference, { env = "NAME" } or { file = "/path" }'
+            raise ConfigError(f"{what}: `{key}` must be {hint}")
+        types = expected if isinstance(expected, tuple) else (expected,)
+        names = " or ".join(_WORDS[each] for each in types)
+        raise ConfigError(f"{what}: `{key}` must be {names}")
+    if isinstance(value, list) and not all(map(_is_word, value)):
+        raise ConfigError(f"{what}: `{key}` must be a list of texts without commas")
+    if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+        raise ConfigError(f"{what}: `{key}` must be above 0")
+
+
+def _is_word(text: Any) -> bool:
+    return isinstance(text, str) and text.strip() == text != "" and "," not in text
+
+
+_WORDS = {str: "a text", list: "a list", int: "a number", float: "a number", bool: "true or false"}

@@ -1,0 +1,237 @@
+"""An object store as a node's data: ``s3://bucket/prefix``, every object below the prefix.
+
+It lists to the end, reads many objects at a time, and keeps what it has read in the node's
+:class:`~flame_flwr.data.cache.Cache`. An error's message names neither the store nor its key, for
+it may travel; where the source is stands in the detail.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, NamedTuple
+
+from flame_flwr.data.parallel import each
+from flame_flwr.errors import DataError, FlameError
+from flame_flwr.s3 import BRIEF, Access, Patience, check_url, classify, interruptibly, open_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from obstore import GetOptions, ObjectMeta
+    from obstore.store import S3Store
+
+    from flame_flwr.data.cache import Cache
+
+__all__ = ["S3Source"]
+
+PATIENCE = Patience(connect=10, request=3600, retry=3600, retries=10, stalled=60)
+"""For reading: a large object is one request; where it is cut, the rest is asked for."""
+
+WORKERS = 12
+"""Objects that are read at a time."""
+
+PIECE = 8 * 2**20
+"""Bytes. What is larger is not held in memory twice."""
+
+
+class _Object(NamedTuple):
+    """One object, as the store lists it."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class S3Source:
+    """Every object below a prefix; its key is what follows the prefix.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix``.
+    name : str
+        How messages call the source.
+    access : Access
+        Where the store is, and the key.
+    cache : Cache, optional
+        Where to keep what was read.
+
+    Raises
+    ------
+    ConfigError
+        The URL cannot be.
+    """
+
+    type = "s3"
+
+    def __init__(self, url: str, name: str, access: Access, cache: Cache | None = None) -> None:
+        self.name = name
+        self._bucket, self._prefix = check_url(url, f"{name}: its URL")
+        self._access = access
+        self._cache = cache
+        self._where = f"{url} on {access.endpoint or 'Amazon S3'}"
+
+    def check(self) -> None:
+        """Raise :class:`DataError` if the store cannot be listed, or has nothing there."""
+        import obstore
+
+        store = self._open(BRIEF)
+        with self._asking(listing=True):
+            first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None))
+        if not first:
+            raise DataError(
+                f"{self.name}: the store has no object there; check the URL's prefix in this "
+                "node's config",
+                detail=self._where,
+            )
+
+    def read(self, kind: str, keys: list[str]) -> dict[str, bytes]:
+        """Read objects, in the order of their keys; no keys means every object.
+
+        Returns
+        -------
+        dict
+            Bytes by key.
+
+        Raises
+        ------
+        DataError
+            FHIR is asked for; a missing key; the store refuses or does not answer.
+        """
+        if kind != "s3":
+            raise DataError(
+                f"{self.name} is an object store and answers no FHIR search: name a FHIR server, "
+                "or a folder of bundles"
+            )
+        store = self._open(PATIENCE)
+        objects = self._named(store, keys) if keys else self._listed(store)
+        contents = each(lambda item: self._content(store, item), objects, WORKERS)
+        found = zip(objects, contents, strict=True)
+        return {item.key: content for item, content in found if content is not None}
+
+    def _open(self, patience: Patience) -> S3Store:
+        return open_s3(self._bucket, self._prefix, self._access, patience)
+
+    def _listed(self, store: S3Store) -> list[_Object]:
+        import obstore
+
+        with self._asking(listing=True):
+            entries = interruptibly(lambda: obstore.list(store).collect())
+        if not entries:
+            self.check()
+        return sorted(_object(entry["path"], entry) for entry in entries)
+
+    def _named(self, store: S3Store, keys: Sequence[str]) -> list[_Object]:
+        import obstore
+
+        def look(key: str) -> _Object | None:
+            if not key.strip("/") or key != key.strip("/") or "//" in key:
+                return None
+            try:
+                with self._asking():
+                    entry = obstore.head(store, key)
+            except (_MissingError, ValueError):  # a ValueError is of a key that cannot be
+                return None
+            return _object(key, entry)
+
+        wanted = list(dict.fromkeys(keys))
+        try:
+            found = each(look, wanted, WORKERS)
+            missing = [key for key, item in zip(wanted, found, strict=True) if item is None]
+            if missing:
+                raise DataError(
+                    f"{self.name} has no {', '.join(map(repr, missing))}, which the query names"
+                )
+        except DataError:
+            self.check()  # an answer about one object does not say why: a listing's does
+            raise
+        return [item for item in found if item is not None]
+
+    def _content(self, store: S3Store, item: _Object) -> bytes | None:
+        """Return an object's content; ``None`` for what a store shows of an empty folder."""
+        identity = (self._access.endpoint, self._bucket, self._prefix, item.key, item.etag)
+        cache = self._cache if item.etag else None
+        content = cache.get(identity, item.size) if cache is not None else None
+        if content is not None:
+            return content
+        try:
+            with self._asking():
+                content = _transfer(store, item)
+        except _MissingError:
+            if item.size == 0:
+                return None
+            raise self._changed() from None
+        if len(content) != item.size:
+            raise self._changed()
+        if cache is not None:
+            cache.put(identity, content)
+        return content
+
+    def _changed(self) -> DataError:
+        return DataError(f"{self.name}: an object changed while it was read; run it again")
+
+    @contextmanager
+    def _asking(self, *, listing: bool = False) -> Iterator[None]:
+        """Say in words what a store's error means; its own words may hold anything."""
+        from obstore.exceptions import BaseError, PreconditionError
+
+        started = time.monotonic()
+        try:
+            yield
+        except FlameError:
+            raise
+        except PreconditionError:
+            raise self._changed() from None
+        except (BaseError, OSError) as error:
+            answer = classify(error)
+            if answer.cause in ("missing", "name") and not listing:
+                raise _MissingError from None
+            said = f" ({answer.words})" if answer.words else ""
+            why = _WHY[answer.cause].format(seconds=time.monotonic() - started)
+            raise DataError(f"{self.name}: {why}{said}", detail=self._where) from None
+
+
+class _MissingError(Exception):
+    """There is no such object; or, of a store that does not say which, no such bucket."""
+
+
+_NO_BUCKET = "the store has no such bucket: check the URL in this node's config"
+_WHY = {
+    **dict.fromkeys(("bucket", "missing", "name"), _NO_BUCKET),
+    "secret": "the store refuses the secret key: check the secret that this node was given",
+    "key": "the store does not know the key id: check the key id that this node was given",
+    "clock": "the store refuses this node's clock: set the time of this machine",
+    "denied": "the store does not let this node's key list and read there",
+    "region": "the bucket is in another region: check the region that this node was given",
+    "answer": "the store has a trouble of its own; its log says which",
+    "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
+    "silent": (
+        "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
+        "and does the network let this node through?"
+    ),
+}
+
+
+def _object(key: str, entry: ObjectMeta) -> _Object:
+    """Return an object as a listing and a single answer both name it: without the ETag's quotes."""
+    return _Object(key, entry["size"], (entry["e_tag"] or "").strip('"'))
+
+
+def _transfer(store: S3Store, item: _Object) -> bytes:
+    """Read an object; a large one piece by piece, into memory that is there once."""
+    import obstore
+
+    same: GetOptions = {"if_match": f'"{item.etag}"'} if item.etag and item.size else {}
+    answer = obstore.get(store, item.key, options=same)
+    if item.size <= PIECE:
+        return bytes(answer.bytes())
+    buffer = BytesIO()
+    buffer.seek(item.size - 1)
+    buffer.write(b"\0")  # the whole size at once: growing would copy
+    buffer.seek(0)
+    for piece in answer.stream(PIECE):
+        buffer.write(piece)
+    buffer.truncate()
+    return buffer.getvalue()

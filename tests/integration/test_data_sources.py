@@ -1,0 +1,250 @@
+"""One analysis, and every node's data somewhere else: object store, folder, FHIR server.
+
+In process, in Flower's simulation and on a deployment, where each round is a new process.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+import obstore
+import pytest
+from deployed_app import PYPROJECT
+from deployment import Deployment
+from fhir_server import OBSERVATIONS, RESOURCES, FhirServer
+from s3_proxy import Proxy
+
+from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.star.script_data import open_sources
+
+pytestmark = pytest.mark.simulation
+
+QUERY = "Observation?_count=200&_include=Observation:subject"
+CLASSES = f"""
+from flame_flwr.data.expect import Column, Resources, Table
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+
+
+class Weights(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        found = [entry["resource"] for bundles in data for entry in bundles[{QUERY!r}]["entry"]]
+        values = [r["valueQuantity"]["value"] for r in found if r["resourceType"] == "Observation"]
+        return [len(values), sum(values), len(found) - len(values)]
+
+
+class Sums(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        cells = [int(line) for files in data for key in sorted(files)
+                 for line in files[key].decode().split()[1:]]
+        return [len(cells), sum(cells), self.num_iterations]
+
+
+class Together(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 2
+"""
+FHIR_MODEL = f"""
+model = StarModel(Weights, Together, "fhir", query={QUERY!r}, filename="r.txt",
+                  expects=[Resources("Observation", at_least=10, unit="kg")])
+"""
+FILES_MODEL = """
+model = StarModel(Sums, Together, "s3", simple_analysis=False, filename="r.txt",
+                  expects=[Table("*.csv", {"n": Column("whole", low=0)})])
+"""
+APPS = "server_app = model.server_app\nclient_app = model.client_app\n"
+KEYS = {"nodes": 2, "node-timeout": 60, "round-timeout": 200, "results": "", "tags": "pasc"}
+KEYS |= {"project-id": "halta", "on-failure": "abort", "min-nodes": 1}
+
+
+def weights():
+    """Compute what a hospital with all of the server's observations returns, in a plain loop."""
+    number = total = 0
+    for each in RESOURCES["Observation"]:
+        number += 1
+        total += each["valueQuantity"]["value"]
+    return [number, total, len({o["subject"]["reference"] for o in RESOURCES["Observation"]})]
+
+
+def bundle_files(folder, pages):
+    """Write the first observations as pages of a folder; return what its hospital returns."""
+    folder.mkdir()
+    observations = RESOURCES["Observation"][: 50 * pages]
+    for page in range(pages):
+        entries = [{"resource": each} for each in observations[50 * page : 50 * page + 50]]
+        (folder / f"Observation-{page}.json").write_text(
+            json.dumps({"resourceType": "Bundle", "entry": entries})
+        )
+    values = [each["valueQuantity"]["value"] for each in observations]
+    return [len(values), sum(values), 0]
+
+
+def write_app(folder, package, model):
+    (folder / package).mkdir(parents=True)
+    (folder / package / "__init__.py").touch()
+    (folder / package / "app.py").write_text(CLASSES + model + APPS)
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in KEYS.items())
+    text = PYPROJECT.format(package=package, version="1.0.0", config=lines)
+    (folder / "pyproject.toml").write_text(text)
+    return folder
+
+
+def classes(model):
+    namespace = {}
+    exec(CLASSES + model, namespace)
+    return namespace
+
+
+@pytest.mark.parametrize("style", ["hapi", "blaze", "offset"])
+def test_fhir_in_process(tmp_path, style):
+    expected = bundle_files(tmp_path / "folder", 3)
+    with FhirServer(style=style) as server:
+        model = classes(FHIR_MODEL)["model"]
+        sources = open_sources([server.url, str(tmp_path / "folder")])
+        with LocalGrid(model.plan, sources) as grid:
+            made = model.strategy()
+            made.simple_analysis = True
+            record = made.start(grid).record
+    assert OBSERVATIONS >= 3000
+    assert record.result == [weights(), expected]
+
+
+def test_fhir_in_a_simulation(run_app):
+    with FhirServer() as server:
+        source = CLASSES + "\n\ndef node_data(context):\n    raise AssertionError\n"
+        model = FHIR_MODEL.strip().removeprefix("model = ")
+        done = run_app(source, model, data=server.url)
+    assert done.succeeded, done.log
+    assert "before round 1:" in done.log
+    assert (done.folder / "r.txt").read_text() == str([weights()] * 3)
+
+
+def registry(folder, *datasets):
+    """Write a registry for the project halta, with credentials in files."""
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for number, dataset in enumerate(datasets):
+        lines += ["[[dataset]]", f'name = "d{number}"', 'tags = ["pasc"]', 'projects = ["halta"]']
+        for key, value in dataset.items():
+            if key in ("key-id", "secret", "token"):
+                path = folder / f"{number}-{key}"
+                path.write_text(value)
+                path.chmod(0o600)
+                lines.append(f'{key} = {{ file = "{path}" }}')
+            else:
+                lines.append(f'{key} = "{value}"')
+    path = folder / "datasets.toml"
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+@pytest.fixture
+def hospitals(tmp_path, s3_server):
+    """A deployment of two nodes with registries: a store and a FHIR server; two folders."""
+    objects = {f"part {i}.csv": f"n\n{i}\n{i * i}\n".encode() for i in range(40)}
+    objects["large.csv"] = b"n\n" + b"7\n" * 300_000
+    bucket = s3_server.bucket(objects)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "mine.csv").write_text("n\n5\n6\n")
+    bundles = bundle_files(tmp_path / "bundles", 2)
+    with FhirServer(token="t-1", style="blaze") as fhir, Proxy(s3_server.endpoint) as proxy:
+        far = registry(
+            tmp_path / "a",
+            {
+                "type": "s3",
+                "url": f"s3://{bucket}",
+                "endpoint": proxy.url,
+                "key-id": s3_server.key_id,
+                "secret": s3_server.secret,
+            },
+            {"type": "fhir", "url": fhir.url, "token": "t-1"},
+        )
+        near = registry(
+            tmp_path / "b",
+            {"type": "s3", "url": str(folder)},
+            {"type": "fhir", "url": str(tmp_path / "bundles")},
+        )
+        with Deployment(tmp_path / "deployment") as made:
+            made.start_node("a", datasets=far, **{"cache-dir": str(tmp_path / "cache")})
+            made.start_node("b", datasets=near)
+            made.objects, made.proxy, made.bundles = objects, proxy, bundles
+            made.secrets = (s3_server.secret, "t-1")
+            yield made
+
+
+def test_one_analysis_reads_a_store_here_and_a_folder_there(hospitals, tmp_path):
+    cells = [int(c) for content in hospitals.objects.values() for c in content.split()[1:]]
+    app = write_app(tmp_path / "files-app", "filesapp", FILES_MODEL)
+    ended, log = hospitals.run(app, results=str(tmp_path / "results"))
+    assert ended.succeeded, log + hospitals.logs()
+    [result] = (tmp_path / "results").glob("*/r.txt")
+    assert result.read_text() == str([[len(cells), sum(cells), 2], [2, 11, 2]])
+    size = sum(map(len, hospitals.objects.values()))
+    assert size < hospitals.proxy.received < 1.3 * size  # of three rounds and hello, once
+    table = log[log.index("before round 1:") :].splitlines()[1:4]
+    assert [line.split()[-2:] for line in table[1:]] == [["a", "yes"], ["b", "yes"]]
+
+    app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
+    ended, log = hospitals.run(app, results=str(tmp_path / "fhir"))
+    assert ended.succeeded, log + hospitals.logs()
+    [result] = (tmp_path / "fhir").glob("*/r.txt")
+    assert result.read_text() == str([weights(), hospitals.bundles])
+
+    started = time.monotonic()
+    ended, log = hospitals.run(app, results=str(tmp_path / "none"), project_id="another")
+    assert not ended.succeeded
+    assert "does not let the project 'another' use its data" in log
+    assert "round 1:" not in log.replace("before round 1:", "")
+    assert time.monotonic() - started < 100
+    everything = log + "".join(hospitals.log(name) for name in ("superlink", "a", "b"))
+    assert not [secret for secret in hospitals.secrets if secret in everything]
+
+
+def test_a_large_object_is_in_memory_once(s3_server, tmp_path):
+    """Peak of a process that reads 1 GB: below 1.3 GB, all of Python and Flower included."""
+    bucket = s3_server.bucket()
+    content = os.urandom(2**20)
+    obstore.put(s3_server.store(bucket), "large", (content for _ in range(1000)))
+    code = f"""
+import hashlib, resource, sys
+from pathlib import Path
+from flwr.app import Context, RecordDict
+from flame_flwr.data import open_data
+from flame_flwr.data.cache import Cache
+cache = Cache(Path({str(tmp_path / "cache")!r}), 2e9)
+cache.check()
+context = Context(0, 0, {{}}, RecordDict(), {{}})
+data = open_data("s3://{bucket}", context, cache if sys.argv[1] == "cache" else None)
+[files] = data.load("s3", None)
+assert len(files["large"]) == 1000 * 2**20
+print(hashlib.sha256(files["large"]).hexdigest())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": s3_server.key_id,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret,
+        "AWS_ENDPOINT_URL": s3_server.endpoint,
+    }
+    expected = hashlib.sha256()
+    for _ in range(1000):
+        expected.update(content)
+    for how in ("plain", "cache", "cache"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, how],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        digest, peak = done.stdout.split()
+        assert digest == expected.hexdigest()
+        assert int(peak) < 1.3e9, how

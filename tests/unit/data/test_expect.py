@@ -1,0 +1,186 @@
+"""What an analysis expects of data: what is found, and that no finding holds anything of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flame_flwr.data.expect import Column, Finding, Resources, Table, findings
+from flame_flwr.errors import ModelError
+
+AGE = Column("number", low=0, high=120, unit="years")
+GOOD = "patient,age,sex,visit\n1,54,f,2026-01-31\n2,61.5,M,2026-02-01T10:00\n"
+COLUMNS = {
+    "age": AGE,
+    "sex": Column(values=["m", "f"]),
+    "visit": Column("date"),
+    "patient": Column("whole"),
+}
+
+
+def texts(expectation, data):
+    return [finding.text for finding in findings([expectation], data)]
+
+
+def of(text, *, columns=None, **more):
+    table = Table("patients.csv", COLUMNS if columns is None else columns, **more)
+    content = text if isinstance(text, bytes) else text.encode()
+    return texts(table, [{"patients.csv": content}])
+
+
+def test_data_as_expected_has_no_finding():
+    assert of(GOOD, min_rows=2) == []
+    assert of("\ufeff" + GOOD.replace("\n", "\r\n")) == []
+    assert of(GOOD.replace(",", ";"), separator=";") == []
+    assert of(GOOD.encode("latin-1"), encoding="latin-1") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD.replace("age", "years"), "patients.csv has no column 'age'"),
+        (GOOD.replace("age", "age [months]"), "patients.csv: column 'age' is not in years"),
+        (GOOD.replace("age", "age (years)"), "patients.csv: column 'age' has its unit in its name"),
+        (GOOD.replace("54", "fifty"), "patients.csv: column 'age' holds other things than numbers"),
+        (GOOD.replace("54", "inf"), "patients.csv: column 'age' holds other things than numbers"),
+        (GOOD.replace("54", "121"), "patients.csv: column 'age' has values outside 0 to 120 years"),
+        (GOOD.replace("54", "-1"), "patients.csv: column 'age' has values outside 0 to 120 years"),
+        (GOOD.replace("M", "x"), "patients.csv: column 'sex' holds other texts than m, f"),
+        (
+            GOOD.replace("2026-01-31", "31.1.2026"),
+            "patients.csv: column 'visit' holds other things than dates like 2026-11-21",
+        ),
+        (
+            GOOD.replace("2,61", "2.5,61"),
+            "patients.csv: column 'patient' holds other things than whole numbers",
+        ),
+        (b"age\n\xff\n", "patients.csv is no table in utf-8-sig"),
+        ("", "patients.csv has no column 'age'"),
+    ],
+)
+def test_what_is_not_as_expected_is_found(text, expected):
+    assert expected in of(text)
+
+
+def test_rows_are_counted_without_empty_lines():
+    assert of(GOOD + "\n\n", min_rows=3) == ["patients.csv has fewer than 3 rows"]
+    assert of("age\n", columns={}) == ["patients.csv has fewer than 1 rows"]
+    assert of("age\n", columns={}, min_rows=0) == []
+
+
+def test_empty_cells_are_no_values_and_may_be_too_many():
+    text = 'age\n54\nNA\n\n""\n'
+    assert of(text, columns={"age": AGE}) == []
+    column = Column("number", most_missing=0.5)
+    assert of(text, columns={"age": column}) == [
+        "patients.csv: column 'age' is empty in more than 50% of the rows"
+    ]
+    assert of("age,sex\n54\n", columns={"sex": Column(most_missing=0)}) == [
+        "patients.csv: column 'sex' is empty in more than 0% of the rows"
+    ]
+
+
+def test_a_column_that_may_be_missing_is_looked_at_where_it_is_there():
+    columns = {"age": Column("number", required=False)}
+    assert of("sex\nf\n", columns=columns) == []
+    assert of("age\nold\n", columns=columns) != []
+
+
+@pytest.mark.parametrize("cell", ["1", "1.0", "YES", "yes "])
+def test_values_are_compared_as_numbers_or_without_case(cell):
+    assert of(f"pasc\n{cell}\n", columns={"pasc": Column(values=["1", "yes"])}) == []
+
+
+def test_a_file_is_found_by_how_it_ends_in_any_source():
+    table = Table(("labeled.csv", "*_labeled.csv"), {"age": AGE})
+    assert texts(table, [{}, {"2026/Site_Labeled.csv": b"age\n1\n"}]) == []
+    assert texts(table, [{"unlabeled.csv": b"age\n1\n"}]) == [
+        "no file labeled.csv or *_labeled.csv"
+    ]
+    assert texts(table, [3]) == ["the data is no list of files"]
+    two = [{"a_labeled.csv": b"age\nx\n", "b_labeled.csv": b"age\ny\n"}]
+    assert len(texts(table, two)) == 1  # said once
+
+
+def test_what_only_tells_does_not_stop():
+    columns = {"age": Column("number", high=100, stops=False), "sex": Column()}
+    found = findings([Table("p.csv", columns)], [{"p.csv": b"age\n101\n"}])
+    assert found == [
+        Finding("p.csv has no column 'sex'"),
+        Finding("p.csv: column 'age' has values above 100", stops=False),
+    ]
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_look_and_none_of_them_is_said(content):
+    table = Table("p.csv", COLUMNS)
+    for text in texts(table, [{"p.csv": b"secret-cell," + content}]):
+        assert "secret-cell" not in text
+        assert text.startswith("p.csv")
+
+
+# ---- FHIR -----------------------------------------------------------------------------------
+
+
+def weight(value=70, unit="kg", code="29463-7"):
+    quantity = {"value": value, "unit": unit}
+    return {
+        "resourceType": "Observation",
+        "code": {"coding": [{"code": code}]},
+        "valueQuantity": quantity,
+    }
+
+
+def bundle(*resources):
+    return {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}
+
+
+WEIGHT = Resources("Observation", at_least=2, code="29463-7", unit="kg", low=1, high=400)
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ([weight(), weight()], []),
+        (
+            [weight(), weight(code="other")],
+            ["fewer than 2 resources of the type Observation with the code 29463-7"],
+        ),
+        (
+            [weight(), weight(unit="g")],
+            ["Observation with the code 29463-7: values in another unit than kg"],
+        ),
+        (
+            [weight(), weight(value=70_000)],
+            ["Observation with the code 29463-7: values outside 1 to 400 kg"],
+        ),
+        (
+            [weight(), {"resourceType": "Patient"}, {"resourceType": "Observation"}],
+            ["fewer than 2 resources of the type Observation with the code 29463-7"],
+        ),
+    ],
+)
+def test_resources_are_counted_and_looked_at(resources, expected):
+    assert texts(WEIGHT, [{"Observation?code=29463-7": bundle(*resources)}]) == expected
+
+
+def test_a_count_is_the_total_of_a_search_for_this_type():
+    counted = {"resourceType": "Bundle", "total": 30}
+    patients = Resources("Patient", at_least=30)
+    assert texts(patients, [{"Patient?_summary=count": counted}]) == []
+    assert texts(patients, [{"Encounter?_summary=count": counted}]) != []
+    assert texts(patients, [{"Patient": {"no": "bundle"}}]) == [
+        "an answer to a search is no Bundle"
+    ]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Column("integer"),
+        lambda: Column("text", low=3),
+        lambda: Column(values="mf"),
+    ],
+)
+def test_a_column_that_cannot_be_meant_is_refused(make):
+    with pytest.raises(ModelError):
+        make()

@@ -1,0 +1,378 @@
+"""FHIR searches over HTTP, against the tests' own server: paging, credentials, limits, errors."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+import traceback
+
+import httpx
+import pytest
+from fhir_server import OBSERVATIONS, PATIENTS, RESOURCES, FhirServer, outcome, resource
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from flame_flwr.data import fhir_server as module
+from flame_flwr.data import open_data
+from flame_flwr.data.fhir_server import FhirSource, basic, bearer
+from flame_flwr.data.opening import open_dataset
+from flame_flwr.data.registry import read_registry
+from flame_flwr.errors import ConfigError, DataError, UnavailableError
+from flame_flwr.identity import Identity
+from flame_flwr.star.handle import FlameHandle
+
+
+@pytest.fixture(scope="module")
+def running():
+    with FhirServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    """The module's server, as new."""
+    fresh = FhirServer(port=running.port)
+    for name in ("style", "token", "user", "trouble", "requests", "authorizations", "busy"):
+        setattr(running, name, getattr(fresh, name))
+    return running
+
+
+@pytest.fixture
+def source(server):
+    return FhirSource(server.url, "data source 1")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "_TIMEOUT", httpx.Timeout(0.5))
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+
+
+def ids(bundle):
+    return [entry["resource"]["id"] for entry in bundle["entry"]]
+
+
+def refused(source, query="Patient"):
+    """Return the error of a search; check that no patient's name is in what may travel."""
+    with pytest.raises(DataError) as raised:
+        source.read("fhir", [query])
+    error = raised.value
+    assert error.message.startswith("data source 1: ")
+    assert "Muster" not in error.message
+    assert "127.0.0.1" not in error.message
+    assert "127.0.0.1" in error.detail
+    return error
+
+
+# ---- paging ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["hapi", "blaze", "offset"])
+def test_a_search_is_followed_to_its_last_page(server, source, style):
+    server.style = style
+    query = "Observation?code=http%3A%2F%2Floinc.org|29463-7&_count=250"
+    bundle = source.read("fhir", [query])[query]
+    assert ids(bundle) == [each["id"] for each in RESOURCES["Observation"]]
+    assert bundle["total"] == OBSERVATIONS
+    assert [link["relation"] for link in bundle["link"]] == ["self"]
+    assert len(server.requests) == 12
+    if style == "hapi":
+        assert server.requests[1].startswith("/fhir?_getpages=Observation%2C")
+        assert "%7C" in server.requests[1]  # as the server wrote it
+    if style == "blaze":
+        assert server.requests[1].startswith("/fhir/__page?__token=Observation,")
+        assert "|" in server.requests[1]
+
+
+@pytest.mark.parametrize("count", [7, 100, 1000])
+def test_the_bundle_does_not_depend_on_the_size_of_pages(source, count):
+    query = f"Observation?_include=Observation:subject&_count={count}"
+    bundle = source.read("fhir", [query])[query]
+    of = {"match": [], "include": []}
+    for entry in bundle["entry"]:
+        of[entry["search"]["mode"]].append(entry["resource"]["id"])
+    assert of["match"] == [each["id"] for each in RESOURCES["Observation"]]
+    assert sorted(of["include"]) == sorted(each["id"] for each in RESOURCES["Patient"])
+
+
+def test_several_searches_and_a_count(server, source):
+    queries = ["Patient?gender=female", "Patient?_summary=count", "Patient?gender=female"]
+    answer = source.read("fhir", queries)
+    assert list(answer) == ["Patient?gender=female", "Patient?_summary=count"]
+    women = sum(each["gender"] == "female" for each in RESOURCES["Patient"])
+    assert len(answer["Patient?gender=female"]["entry"]) == women
+    assert answer["Patient?_summary=count"] == {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "total": PATIENTS,
+    }
+
+
+def test_a_page_that_loops_is_an_error(server, source):
+    server.trouble = {3: f"{server.base}/Patient?_page=2"}
+    assert "page 3: its next link leads back" in refused(source).message
+    assert len(server.requests) == 3
+
+
+def test_a_next_on_another_host_is_refused_and_sees_no_credentials(server):
+    with FhirServer() as other:
+        server.token = other.token = "hunter2"
+        for link in (f"{other.base}/Patient?_page=2", f"//127.0.0.1:{other.port}/fhir/Patient"):
+            server.trouble = {1: link}
+            error = refused(FhirSource(server.url, "data source 1", bearer("hunter2")))
+            assert "page 1: its next link leads to another host" in error.message
+            assert "hunter2" not in str(error)
+        assert other.requests == []
+
+
+def test_an_expired_page_says_so(server, source):
+    server.trouble = {4: outcome(410, "expired", "the search of Maria Muster")}
+    error = refused(source)
+    assert "search 1, page 4: the server has forgotten this search meanwhile (410)" in error.message
+    assert "(OperationOutcome: error expired)" in error.message
+
+
+def test_pages_have_a_limit(server):
+    source = FhirSource(server.url, "data source 1", max_pages=5)
+    assert "more than 5 pages" in refused(source).message
+    assert len(server.requests) == 5
+
+
+def test_bytes_have_a_limit_over_all_pages_of_a_search(server):
+    size = len(json.dumps(RESOURCES["Patient"]))
+    assert (
+        "larger than 0.05 MB"
+        in refused(FhirSource(server.url, "data source 1", max_mb=0.05)).message
+    )
+    assert len(server.requests) < 6
+    FhirSource(server.url, "data source 1", max_mb=size / 2e5).read("fhir", ["Patient"])
+
+
+# ---- credentials ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wants", "environment"),
+    [
+        ({"token": "t-1"}, {"FHIR_TOKEN": "t-1"}),
+        ({"user": "ada:lüst:1"}, {"FHIR_USER": "ada", "FHIR_PASSWORD": "lüst:1"}),
+        ({}, {}),
+    ],
+)
+def test_credentials_come_from_the_environment(server, context, monkeypatch, wants, environment):
+    for name, value in wants.items():
+        setattr(server, name, value)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    data = open_data(server.url, context())
+    data.check()
+    [answer] = data.load("fhir", ["Patient?gender=male"])
+    assert len(answer["Patient?gender=male"]["entry"]) == PATIENTS / 3
+    assert data.describe() == [{"id": "1", "name": "data source 1", "type": "fhir"}]
+
+
+def test_a_registry_names_credentials_and_limits(server, context, tmp_path):
+    server.token = "t-2"
+    (tmp_path / "token").write_text("t-2\n")
+    text = f"""
+        [[dataset]]
+        name = "n"
+        type = "fhir"
+        projects = ["*"]
+        url = "{server.url}"
+        token = {{ file = "{tmp_path / "token"}" }}
+        max-pages = 2
+    """
+    (tmp_path / "datasets.toml").write_text(text)
+    [dataset] = read_registry(tmp_path / "datasets.toml")
+    source = open_dataset(dataset, "data source 1", context())
+    source.check()
+    assert "more than 2 pages" in refused(source).message
+
+
+def test_a_token_and_a_password_together_are_refused(server, context, monkeypatch):
+    for name in ("FHIR_TOKEN", "FHIR_USER", "FHIR_PASSWORD"):
+        monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(ConfigError, match="gets a token, or a user with a password"):
+        open_data(server.url, context())
+
+
+@pytest.mark.parametrize("authorization", ["", bearer("hunter2"), basic("ada", "hunter2")])
+def test_wrong_and_missing_credentials_are_told_apart(server, authorization):
+    server.token = "t-1"
+    source = FhirSource(server.url, "data source 1", authorization)
+    error = refused(source)
+    expected = "refuses this node's credentials (401)" if authorization else "has none for it"
+    assert expected in error.message
+    assert "(OperationOutcome: error login)" in error.message
+    shown = "".join(traceback.format_exception(error))
+    assert "hunter2" not in shown
+    if authorization:
+        with pytest.raises(DataError, match=r"refuses this node's credentials \(401\)"):
+            source.check()
+
+
+def test_the_client_for_other_requests_keeps_credentials_at_home(server):
+    server.token = "hunter2"
+
+    async def ask(client):
+        async with client, asyncio.timeout(20):
+            answer = await client.get("Patient?_summary=count")
+            await client.get(f"{other.base}/Patient")
+            return answer.json()["total"]
+
+    with FhirServer() as other:
+        made = FhirSource(server.url, "data source 1", bearer("hunter2"))
+        from flame_flwr.data import SourceData
+
+        flame = FlameHandle(Identity("node-0", ("node-0",), "a", "p"), SourceData([made]))
+        assert asyncio.run(ask(flame.get_data_client("1"))) == PATIENTS
+        assert other.authorizations == [""]
+        with pytest.raises(UnavailableError, match="has none of this id"):
+            flame.get_data_client("2")
+
+
+# ---- what goes wrong ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (outcome(400, "invalid", "bad: Maria Muster"), "does not take this search (400)"),
+        (outcome(403, "forbidden", "Maria Muster"), "may not search there (403)"),
+        (outcome(500, "exception", "Maria Muster"), "a trouble of its own (500)"),
+        (outcome(200, "too-costly", "Maria Muster"), "what came is no FHIR resource"),
+        (outcome(422, "Maria-Muster", "Maria Muster"), "a trouble of its own (422)"),
+        (resource({"resourceType": "Patient", "id": "Muster"}), "what came is no Bundle"),
+        (PlainTextResponse("Maria Muster"), "what came is no FHIR resource"),
+        (Response("[" * 100_000), "what came is no FHIR resource"),
+        (RedirectResponse("http://127.0.0.1:9/Muster"), "sends elsewhere (307)"),
+    ],
+)
+def test_an_answer_that_is_no_page_is_an_error_without_its_texts(server, source, answer, expected):
+    server.trouble = {2: answer}
+    error = refused(source)
+    assert expected in error.message
+    if b'"issue"' in answer.body:
+        assert "Maria Muster" in error.detail
+
+
+def test_an_unknown_type_is_an_error(source):
+    error = refused(source, "Patents")
+    assert "has nothing there (404)" in error.message
+    assert "(OperationOutcome: error not-supported)" in error.message
+
+
+def test_a_busy_server_is_asked_again_but_not_for_ever(server, source, impatient):
+    server.busy = 3
+    assert len(source.read("fhir", ["Patient"])["Patient"]["entry"]) == PATIENTS
+    server.busy = 1000
+    assert "a trouble of its own (503)" in refused(source).message
+    assert server.busy == 996
+
+
+def test_no_server_and_a_silent_one_are_waited_for_within_the_limits(server, impatient):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for port in (9, listener.getsockname()[1]):
+            source = FhirSource(f"fhir+http://127.0.0.1:{port}/fhir", "data source 1")
+            started = time.monotonic()
+            assert "no answer from the FHIR server within" in refused(source).message
+            with pytest.raises(DataError, match="no answer from the FHIR server within"):
+                source.check()
+            assert time.monotonic() - started < 15
+
+
+def test_an_encrypted_server_is_believed_by_its_ca_only(certificates, impatient):
+    with FhirServer(certificates=certificates) as server:
+        trusting = FhirSource(server.url, "s", ca_file=certificates / "ca.crt")
+        trusting.check()
+        assert len(trusting.read("fhir", ["Patient"])["Patient"]["entry"]) == PATIENTS
+        assert (
+            "no trusted TLS connection" in refused(FhirSource(server.url, "data source 1")).message
+        )
+    with pytest.raises(ConfigError, match="`ca-file` names no file with certificates"):
+        FhirSource(server.url, "s", ca_file=certificates / "server.key")
+
+
+def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
+    monkeypatch.setattr(module, "_PAGE_SECONDS", 0.3)
+
+    def drip(listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.recv(10_000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            try:
+                for _ in range(200):
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+            except OSError:
+                continue
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        source = FhirSource(f"fhir+http://127.0.0.1:{port}/fhir", "data source 1")
+        started = time.monotonic()
+        refused(source)
+        assert time.monotonic() - started < 8
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=20)
+
+
+def test_a_server_without_patients_takes_credentials_all_the_same(server):
+    server.token = "t-1"
+    source = FhirSource(server.url, "data source 1", bearer("t-1"))
+    server.trouble = {1: outcome(404, "not-supported", "no patients here")}
+    source.check()
+    server.trouble = {1: outcome(403, "forbidden", "Maria Muster")}
+    with pytest.raises(DataError, match=r"may not search there \(403\)"):
+        source.check()
+
+
+def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
+    source = FhirSource(f"{server.url}/Patient", "data source 1")
+    with pytest.raises(DataError, match=r"has nothing there \(404\)"):
+        source.check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "fhir+https://ada:hunter2@host/fhir",
+        "fhir+https://",
+        "fhir+https://host/fhir?token=hunter2",
+        "fhir+https://host:port/",
+    ],
+)
+def test_a_url_that_cannot_be_is_refused_and_not_repeated(url, context):
+    with pytest.raises(ConfigError) as raised:
+        open_data(url, context())
+    assert "must be like fhir+https://fhir.example.org/fhir" in raised.value.message
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "https://other/Patient",
+        "//other/Patient",
+        "/Patient",
+        "../Patient",
+        "Patient/../x",
+        "#a",
+        "",
+    ],
+)
+def test_a_search_stays_below_the_base(server, source, query):
+    assert "must be relative to the server's base" in refused(source, query).message
+    assert server.requests == []
+
+
+def test_a_fhir_server_has_no_files(source):
+    with pytest.raises(DataError, match="is a FHIR server and has no files"):
+        source.read("s3", [])

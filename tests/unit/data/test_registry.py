@@ -1,0 +1,254 @@
+"""A node's registry: what is in it, who gets what, and what ``flame-flwr data`` shows of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.data.credentials import resolve
+from flame_flwr.data.opening import open_dataset, open_datasets
+from flame_flwr.data.registry import EXAMPLE, choose, read_registry
+from flame_flwr.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "datasets.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def datasets(write, tmp_path):
+    """Three datasets of folders: one of everybody, one of a project, one of bundles."""
+    lines = []
+    for name, kind, tags, projects in (
+        ("open", "s3", ["pasc", "adults"], ["*"]),
+        ("closed", "s3", ["pasc", "children"], ["halta", "other"]),
+        ("bundles", "fhir", ["pasc"], ["halta"]),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Patient.json").write_text('{"resourceType": "Bundle"}')
+        lines += ["[[dataset]]", f'name = "{name}"', f'type = "{kind}"', f"tags = {tags}"]
+        lines += [f"projects = {projects}", f'url = "{tmp_path / name}"']
+    return read_registry(write("\n".join(lines)))
+
+
+def names(chosen):
+    return [dataset.name for dataset in chosen]
+
+
+@pytest.mark.parametrize(
+    ("kind", "tags", "project", "expected"),
+    [
+        ("s3", [], "halta", ["open", "closed"]),
+        ("s3", ["pasc"], "halta", ["open", "closed"]),
+        ("s3", ["pasc"], "unknown", ["open"]),
+        ("s3", ["children"], "other", ["closed"]),
+        ("s3", ["adults", "pasc"], "halta", ["open"]),
+        ("fhir", ["pasc"], "halta", ["bundles"]),
+    ],
+)
+def test_who_gets_what(datasets, kind, tags, project, expected):
+    assert names(choose(datasets, kind, tags, project)) == expected
+
+
+def test_tags_without_a_match_and_a_project_that_may_not_are_told_apart(datasets):
+    with pytest.raises(DataError) as raised:
+        choose(datasets, "s3", ["pasc", "seniors"], "halta")
+    assert raised.value.message == (
+        "this node's registry has no dataset of the type 's3' with the tags pasc, seniors"
+    )
+    with pytest.raises(DataError) as raised:
+        choose(datasets, "s3", ["children"], "stranger")
+    assert "does not let the project 'stranger' use its data" in raised.value.message
+    assert "closed" not in str(raised.value)
+    assert "halta" not in str(raised.value)
+
+
+def test_what_is_chosen_is_read(datasets, context):
+    data = open_datasets(choose(datasets, "fhir", [], "halta"), context())
+    data.check()
+    assert data.load("fhir", "Patient") == [{"Patient": {"resourceType": "Bundle"}}]
+
+
+DATASET = '[[dataset]]\nname = "n"\ntype = "s3"\nprojects = ["*"]\nurl = "/srv"\n'
+S3 = DATASET.replace("/srv", "s3://bucket")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold [[dataset]] tables"),
+        ("dataset = 3", "must hold [[dataset]] tables"),
+        ("x = 1\n" + DATASET, "must hold [[dataset]] tables and nothing else"),
+        ("[[dataset]", "is no TOML"),
+        (DATASET + DATASET, "two datasets have the same name"),
+        (DATASET.replace('name = "n"\n', ""), "dataset 1 has no name"),
+        (DATASET.replace('projects = ["*"]\n', ""), "dataset 1 has no projects"),
+        (DATASET.replace('["*"]', "[]"), "dataset 1 has no projects"),
+        (DATASET.replace('["*"]', '"*"'), "`projects` must be a list"),
+        (DATASET + 'tag = ["a"]', "unknown key; did you mean `tags`?"),
+        (DATASET + 'tags = ["a,b"]', "`tags` must be a list of texts without commas"),
+        (DATASET + "tags = [3]", "`tags` must be a list of texts without commas"),
+        (DATASET.replace('"s3"', '"csv"'), '`type` is "s3" or "fhir"'),
+        (S3.replace('type = "s3"', 'type = "fhir"'), "`type` and `url` do not fit"),
+        (DATASET + 'endpoint = "https://x"', "is for a URL that begins with s3://"),
+        (DATASET + "max-pages = 3", "is for a URL that begins with fhir+https://"),
+        (S3 + 'secret = "hunter2"', "`secret` must be a reference"),
+        (S3 + 'secret = { env = "A" }', "`key-id` and `secret` belong together"),
+        (S3 + 'addressing = "host"', '`addressing` is "path" or "virtual-host"'),
+        (S3 + 'allow-http = "yes"', "`allow-http` must be true or false"),
+        (DATASET + "disclosure = 5", "`disclosure` must be a text"),
+    ],
+)
+def test_what_a_registry_must_not_hold(write, text, message):
+    with pytest.raises(ConfigError) as raised:
+        read_registry(write(text))
+    assert message in raised.value.message
+    assert "`datasets`" in raised.value.message
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_registry_that_is_not_there_or_that_anybody_may_write_to(write, tmp_path):
+    with pytest.raises(ConfigError, match="the registry cannot be read") as raised:
+        read_registry(tmp_path / "none.toml")
+    assert str(tmp_path) not in raised.value.message
+    path = write(DATASET)
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match="every user of the machine may write to the registry"):
+        read_registry(path)
+
+
+def test_the_example_is_a_registry(write):
+    files, fhir = read_registry(write(EXAMPLE))
+    assert (files.type, fhir.type) == ("s3", "fhir")
+    assert files.disclosure == ""
+
+
+def test_credentials_are_read_where_the_reference_leads(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("A_SECRET", "hunter2")
+    assert resolve({"env": "A_SECRET"}, "secret") == "hunter2"
+    path = tmp_path / "secret"
+    path.write_text("hunter3\n")
+    path.chmod(0o600)
+    assert resolve({"file": str(path)}, "secret") == "hunter3"
+    assert not caplog.records
+    path.chmod(0o644)
+    assert resolve({"file": str(path)}, "secret") == "hunter3"
+    assert "every user of this machine may read the file" in caplog.text
+    assert "hunter" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "hunter2",
+        {},
+        {"env": "NOT_SET_ANYWHERE"},
+        {"env": ""},
+        {"file": "relative"},
+        {"file": "/nowhere/at/all"},
+        {"text": "hunter2"},
+        {"env": "A", "file": "/b"},
+    ],
+)
+def test_what_is_no_reference_is_refused_and_not_repeated(reference):
+    with pytest.raises(ConfigError) as raised:
+        resolve(reference, "dataset 'n': secret")
+    assert "dataset 'n': secret" in raised.value.message
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_store_of_a_registry_is_reached_as_it_says(s3_server, write, context, monkeypatch):
+    bucket = s3_server.bucket({"p/a": b"1"})
+    monkeypatch.setenv("OUR_SECRET", s3_server.secret)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    key_id = write("").with_name("key-id")
+    key_id.write_text(s3_server.key_id)
+    text = f"""
+        [[dataset]]
+        name = "n"
+        type = "s3"
+        projects = ["*"]
+        url = "s3://{bucket}/p"
+        endpoint = "{s3_server.endpoint}"
+        key-id = {{ file = "{key_id}" }}
+        secret = {{ env = "OUR_SECRET" }}
+    """
+    [dataset] = read_registry(write(text))
+    source = open_dataset(dataset, "data source 1", context())
+    assert source.read("s3", []) == {"a": b"1"}
+    assert s3_server.secret not in repr(vars(source))
+
+
+def test_http_to_another_machine_is_for_those_who_say_so(write, context, monkeypatch):
+    monkeypatch.setenv("A", "a")
+    keys = 'key-id = { env = "A" }\nsecret = { env = "A" }\nendpoint = "http://store:9000"\n'
+    [dataset] = read_registry(write(S3 + keys))
+    with pytest.raises(ConfigError, match="set allow-http = true where the network is trusted"):
+        open_dataset(dataset, "data source 1", context())
+    [dataset] = read_registry(write(S3 + keys + "allow-http = true"))
+    open_dataset(dataset, "data source 1", context())
+
+
+def command(*arguments):
+    program = str(Path(sys.executable).with_name("flame-flwr"))
+    return subprocess.run(
+        [program, "data", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_commands_show_a_registry_and_try_it(write, tmp_path, s3_server, monkeypatch):
+    monkeypatch.setenv("OUR_ID", s3_server.key_id)
+    monkeypatch.setenv("OUR_SECRET", s3_server.secret)
+    bucket = s3_server.bucket({"a": b"1"})
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.csv").touch()
+    good = f"""
+        [[dataset]]
+        name = "files"
+        tags = ["pasc"]
+        type = "s3"
+        projects = ["halta"]
+        url = "{tmp_path / "folder"}"
+        disclosure = "MinCount(5)"
+
+        [[dataset]]
+        name = "objects"
+        type = "s3"
+        projects = ["halta"]
+        url = "s3://{bucket}"
+        endpoint = "{s3_server.endpoint}"
+        key-id = {{ env = "OUR_ID" }}
+        secret = {{ env = "OUR_SECRET" }}
+    """
+    path = write(good)
+    listed = command("list", path)
+    assert listed.returncode == 0, listed.stderr
+    for text in ("files", "pasc", "halta", "MinCount(5)", "secret: env OUR_SECRET"):
+        assert text in listed.stdout
+    assert s3_server.secret not in listed.stdout
+    tried = command("check", path)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert [line.split()[:2] for line in tried.stdout.splitlines()[1:]] == [
+        ["files", "yes"],
+        ["objects", "yes"],
+    ]
+    write(good.replace(f"s3://{bucket}", "s3://no-such-bucket"))
+    tried = command("check", path)
+    assert tried.returncode == 1
+    assert "the store has no such bucket" in tried.stdout
+    assert command("list", "--example").stdout == EXAMPLE
+    assert command("check", tmp_path / "none").returncode == 1
