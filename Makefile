@@ -31,7 +31,7 @@ test-ceph: install
 	$(BIN)/python tests/ceph.py
 
 unit: install
-	$(BIN)/python -m pytest -n 2 tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
 
 lint: install
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Sent = dict[str, Message]
 
-__all__ = ["NO_ANSWER", "Backoff", "pull", "push", "shortened"]
+__all__ = ["NO_ANSWER", "Backoff", "counted", "pull", "push", "shortened"]
 
 NO_ANSWER = 9001
 """Error code of the reply that stands for a node that did not answer in time."""
@@ -184,6 +184,11 @@ class _Report:
                 now - self._started,
                 self._timeout,
             )
+
+
+def counted(number: int) -> str:
+    """Return ``1 node``, ``2 nodes`` and so on."""
+    return f"{number} node" if number == 1 else f"{number} nodes"
 
 
 def shortened(names: Sequence[str], most: int = 20) -> str:

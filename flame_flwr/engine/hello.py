@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr import __version__
-from flame_flwr.engine.exchange import Backoff, pull, push, shortened
+from flame_flwr.engine.exchange import Backoff, counted, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.participation import failure_of, read_findings, show_table
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
@@ -243,7 +243,7 @@ def check_states(
     if lines:
         text = "\n".join(lines)
         raise NodeFailedError(
-            f"the analysis cannot go on: {_counted(len(lines))} lost their part of it:\n{text}\n"
+            f"the analysis cannot go on: {counted(len(lines))} lost their part of it:\n{text}\n"
             "Start it anew, without resume and with another `checkpoint`"
         )
     if forgetful:
@@ -259,10 +259,6 @@ def _expected(greeted: Iterable[Greeting], settings: RunSettings) -> list[str]:
     here = {greeting.name for greeting in greeted}
     nodes = settings.nodes if isinstance(settings.nodes, tuple) else ()
     return [name for name in nodes if name not in here]
-
-
-def _counted(number: int) -> str:
-    return f"{number} node" if number == 1 else f"{number} nodes"
 
 
 def _why_lost(greeting: Greeting, round_before: int) -> str:
@@ -348,7 +344,7 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
         left = len(chosen) - len(failed)
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
             raise NodeFailedError(
-                f"before round 1, {_counted(len(failed))} cannot take part:\n{lines}"
+                f"before round 1, {counted(len(failed))} cannot take part:\n{lines}"
             )
         logger.warning("going on without:\n%s", lines)
     return chosen

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.clients.node import Node
 from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
+from flame_flwr.engine.exchange import counted
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.link import Reply
 from flame_flwr.engine.participation import failure_of, show_table
@@ -185,7 +186,7 @@ class LocalLink:
         lines = [f"  {node}: {why}" for node, why in failures.items() if why is not None]
         if lines:
             raise NodeFailedError(
-                f"before round 1, {len(lines)} nodes cannot take part:\n" + "\n".join(lines)
+                f"before round 1, {counted(len(lines))} cannot take part:\n" + "\n".join(lines)
             )
 
     def _answers(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:

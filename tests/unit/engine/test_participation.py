@@ -72,7 +72,7 @@ def test_the_run_stops_before_round_1_where_a_node_cannot_take_part(tester, capl
     with pytest.raises(NodeFailedError) as raised:
         tester([GOOD, SMALL], [AGE])
     assert str(raised.value) == (
-        "before round 1, 1 nodes cannot take part:\n"
+        "before round 1, 1 node cannot take part:\n"
         "  node-1: its data is not as the analysis expects: p.csv has fewer than 2 rows"
     )
     assert table(caplog)[2] == "  node-1  no          p.csv has fewer than 2 rows"
