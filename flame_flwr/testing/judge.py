@@ -122,7 +122,8 @@ class Judge:
         """Compare with the run that had a new process for every message to a node."""
         mend = (
             "Keep it as an attribute of self: the analyzer's attributes are saved between rounds, "
-            "nothing else is, and nodes share nothing"
+            "nothing else is, and nodes share nothing. Where a method asks for a relative path, it "
+            "is the working directory: on Flower that is a folder of its own"
         )
         changed = [*dict.fromkeys([*first.changed, *apart.changed])][:5]
         cause = f". Changed while it ran: {', '.join(changed)}" if changed else ""
