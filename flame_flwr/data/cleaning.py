@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flame_flwr.data.store_files import ANALYSES, LOCAL_STORAGE
+from flame_flwr.data.store_files import ANALYSES, KEPT_VALUE, LOCAL_STORAGE, SESSION
 from flame_flwr.errors import ConfigError
 from flame_flwr.log import logger
 
@@ -20,14 +20,12 @@ __all__ = ["Leftover", "clean", "expire", "leftovers"]
 
 _DAY = 86400.0
 _OWN = {
-    ANALYSES: re.compile(r"[0-9a-f]{32}/[^/]+/(run\.json|after-[0-9]{8}\.state|\.part-[^/]+)"),
-    LOCAL_STORAGE: re.compile(
-        r"[^/]+/[^/]+/([0-9]{20}_[0-9a-f-]{36}_[a-z0-9-]*(_[0-9a-f]{32}-[0-9]+)?\.value|\.part-[^/]+)"
+    ANALYSES: re.compile(
+        rf"{SESSION.pattern}/[^/]+/(run\.json|after-[0-9]{{8}}\.state|\.part-[^/]+)"
     ),
+    LOCAL_STORAGE: re.compile(rf"[^/]+/[^/]+/({KEPT_VALUE.pattern}|\.part-[^/]+)"),
 }
 """What files of the framework's own are called below each folder."""
-
-_SESSION = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +150,5 @@ def _leftover(path: Path, kind: str) -> Leftover | None:
                 newest, size = max(newest, about.st_mtime), size + about.st_size
     except FileNotFoundError:
         return None  # another SuperNode with this folder has removed it meanwhile
-    own = _SESSION.fullmatch(path.name) if kind == ANALYSES else size
+    own = SESSION.fullmatch(path.name) if kind == ANALYSES else size
     return None if not own else Leftover(path, (time.time() - newest) / _DAY, size)

@@ -8,7 +8,6 @@ so a folder that others may write to is refused.
 
 from __future__ import annotations
 
-import re
 import struct
 import time
 import uuid
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flame_flwr.data.store_files import (
+    KEPT_VALUE,
     LOCAL_STORAGE,
+    SESSION,
     Files,
     FolderFiles,
     MemoryFiles,
@@ -76,7 +77,7 @@ class LocalStore:
         DataError
             A value of an uncounted round cannot be removed.
         """
-        self._session = session if _SESSION.fullmatch(session) else ""
+        self._session = session if SESSION.fullmatch(session) else ""
         self._round = number
         if not self._session or isinstance(self._files, NoFiles):
             return
@@ -154,7 +155,7 @@ class LocalStore:
         return list(dict.fromkeys(entry.tag for entry in self._entries() if entry.tag))
 
     def _entries(self) -> list[_Entry]:
-        matches = map(_NAME.fullmatch, self._files.names())
+        matches = map(KEPT_VALUE.fullmatch, self._files.names())
         return sorted(
             _Entry(int(m[1]), m[2], m[3], m[4] or "", int(m[5] or 0)) for m in matches if m
         )
@@ -206,10 +207,6 @@ def clear_local_storage() -> None:
     _IN_PROCESS.clear()
 
 
-_SESSION = re.compile(r"[0-9a-f]{32}")
-_NAME = re.compile(
-    r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)(?:_([0-9a-f]{32})-([0-9]+))?\.value", re.ASCII
-)
 _MAGIC = b"flame-flwr kept value 1\n"
 
 

@@ -17,13 +17,31 @@ from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import write_whole
 from flame_flwr.log import logger
 
-__all__ = ["ANALYSES", "LOCAL_STORAGE", "Files", "FolderFiles", "MemoryFiles", "NoFiles"]
+__all__ = [
+    "ANALYSES",
+    "KEPT_VALUE",
+    "LOCAL_STORAGE",
+    "SESSION",
+    "Files",
+    "FolderFiles",
+    "MemoryFiles",
+    "NoFiles",
+]
 
 ANALYSES = "analyses"
 """The folder in a ``state-dir`` for what analyzers are in the middle of."""
 
 LOCAL_STORAGE = "local-storage"
 """The folder in a ``state-dir`` for what analyses keep for later ones."""
+
+
+SESSION = re.compile(r"[0-9a-f]{32}")
+"""An analysis's own id, under which nodes keep what they are in the middle of."""
+
+KEPT_VALUE = re.compile(
+    r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)(?:_([0-9a-f]{32})-([0-9]+))?\.value"
+)
+"""The file of a kept value: its place in the order, id, tag; the session and round it is of."""
 
 
 class Files(Protocol):

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 __all__ = ["end_in_order"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def end_in_order() -> None:
@@ -18,7 +18,8 @@ def end_in_order() -> None:
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    os.register_at_fork(after_in_child=_as_usual)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_as_usual)
 
 
 def _as_usual() -> None:
