@@ -151,8 +151,9 @@ class StarClient(NumPyClient):
         num_examples : int
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
-            ``seconds`` of analysis; where results are filtered, ``filters``, what was done, as
-            JSON.
+            ``seconds`` of analysis; what the analyzer reported with ``report_metrics``; where
+            results are filtered, ``filters``, what was done, as JSON; in the first round, if the
+            node lets it be known, ``size``, how much data it has.
         """
         number = int(config["round"])
         after = _after(config, number - 1)
@@ -164,7 +165,9 @@ class StarClient(NumPyClient):
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
         state.save(node, number, after)
-        metrics: dict[str, Scalar] = {"seconds": seconds}
+        metrics: dict[str, Scalar] = {**node.metrics, "seconds": seconds}
+        if "analyzers" in config and self._shares_size() and (size := node.size()):
+            metrics["size"] = size
         if node.filters is not None:
             metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
         return to_arrays(payload), 1, metrics
@@ -264,6 +267,11 @@ class StarClient(NumPyClient):
 
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self.context.node_config)
+
+    def _shares_size(self) -> bool:
+        """Tell whether it may be known how much data there is; by default in a simulation only."""
+        said = self._settings().share_size
+        return runtime() != "deployment" if said is None else said
 
     def _name(self) -> str:
         settings = self._settings()

@@ -7,11 +7,11 @@ The same class runs under Flower (:class:`flame_flwr.clients.StarClient`) and in
 from __future__ import annotations
 
 import copy
-import numbers
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError
+from flame_flwr.metrics import check_numbers
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle
 
@@ -88,6 +88,11 @@ class Node:
     own_filters : sequence of UpdateFilter
         The node's own, which act after the plan's.
 
+    Attributes
+    ----------
+    metrics : dict of str to float
+        What the analyzer reported of the last round.
+
     Raises
     ------
     ConfigError
@@ -110,6 +115,7 @@ class Node:
         self.source = data
         self._data: Any = None
         self._loaded = False
+        self.metrics: dict[str, float] = {}
         self.disclosure = rules_of(plan, own_rules)
         self.filters: FilterChain | None = None
         if plan.filters or own_filters:
@@ -147,7 +153,9 @@ class Node:
             raise
         if self.handle._held_back:
             self.handle._flush()
+        self.metrics = self.handle._taken_metrics()
         if self.disclosure is not None:
+            self.disclosure.check_metrics(self.metrics)
             result = self.disclosure.apply(result)
         if self.filters is not None:
             received = aggregate and decode(aggregate, allow_pickle=self.plan.allow_pickle)
@@ -171,7 +179,7 @@ class Node:
         analyzer.latest_result = result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
         scores = analyzer.evaluation_method(self.data(), result)  # type: ignore[attr-defined]
         self.handle._flush()
-        return _numbers(scores, type(analyzer).__name__)
+        return check_numbers(scores, f"{type(analyzer).__name__}.evaluation_method")
 
     def data(self) -> Any:
         """Return the node's data, loaded at the first call."""
@@ -181,6 +189,12 @@ class Node:
                 self._data = self.source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
             self._loaded = True
         return self._data
+
+    def size(self) -> str:
+        """Return how much data this node has, in a few words; '' where it has none."""
+        from flame_flwr.data.amount import amount
+
+        return amount(self.data(), self.plan.data_type)
 
     def findings(self) -> list[Finding]:
         """Return what is not as the analysis expects of this node's data."""
@@ -233,26 +247,3 @@ def build(cls: type[Any], flame: FlameHandle, kwargs: dict[str, Any]) -> Any:
     if getattr(instance, "flame", None) is not flame or not hasattr(instance, "num_iterations"):
         raise ModelError(forgotten)
     return instance
-
-
-def _numbers(scores: Any, owner: str) -> dict[str, float]:
-    if not isinstance(scores, dict):
-        raise ModelError(
-            f"{owner}.evaluation_method must return a dict of numbers, not {type(scores).__name__}"
-        )
-    for key, value in scores.items():
-        if not isinstance(key, str) or not isinstance(value, numbers.Real):
-            raise ModelError(
-                f"{owner}.evaluation_method must return a dict of numbers by name; "
-                f"an entry is {type(key).__name__}: {type(value).__name__}",
-                detail=f"{key!r}: {value!r}",
-            )
-    return {key: _number(value, owner) for key, value in scores.items()}
-
-
-def _number(value: Any, owner: str) -> float:
-    if not isinstance(value, numbers.Integral):
-        return float(value)
-    if not -(2**63) <= int(value) < 2**63:
-        raise ModelError(f"{owner}.evaluation_method returned an integer of more than 64 bits")
-    return int(value)

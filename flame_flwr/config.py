@@ -28,6 +28,7 @@ __all__ = [
     "Key",
     "NodeSettings",
     "RunSettings",
+    "check_extra",
     "check_max_rounds",
     "check_results",
 ]
@@ -96,6 +97,18 @@ RUN_KEYS: dict[str, Key] = {
         "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
         "`file:///path`, `s3://bucket/prefix`, `fhir+https://server/base` or "
         "`package.module:function`; several with `;` between",
+    ),
+    "report": Key(
+        str,
+        "auto",
+        '"on" writes `report.html` beside the results, "off" does not, "auto" does where the '
+        "`report` extra is installed",
+    ),
+    "tensorboard": Key(
+        str,
+        "auto",
+        '"on" writes events for TensorBoard beside the results, "off" does not, "auto" does where '
+        "the `tensorboard` extra is installed",
     ),
     "tags": Key(
         str,
@@ -166,6 +179,12 @@ NODE_KEYS: dict[str, Key] = {
     "share-tracebacks": Key(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
     ),
+    "share-size": Key(
+        bool,
+        False,
+        "whether it may leave the node how much data it has, such as `3 files, 1.2 MB`, for the "
+        "report (in a simulation it may)",
+    ),
     "partition-id": Key(int, 0, "set by Flower's simulation runtime"),
     "num-partitions": Key(int, 0, "set by Flower's simulation runtime"),
 }
@@ -194,6 +213,8 @@ class RunSettings:
     project_id: str
     state_dir: str
     data: str
+    report: str
+    tensorboard: str
     tags: str
     script: str
     strategy: str
@@ -219,6 +240,8 @@ class RunSettings:
                 '`on-failure` in the run config is "abort", "skip" or "wait", not '
                 f'"{values["on-failure"]}"'
             )
+        for key in ("report", "tensorboard"):
+            check_extra(values[key], f"`{key}` in the run config")
         if values["resume"] and not values["checkpoint"]:
             raise ConfigError(
                 "`resume` in the run config needs `checkpoint`: the file to go on from"
@@ -238,7 +261,7 @@ class RunSettings:
 class NodeSettings:
     """The node config, checked. Attributes are :data:`NODE_KEYS`, with ``_`` for ``-``.
 
-    ``share_tracebacks`` is ``None`` where the node does not say.
+    ``share_tracebacks`` and ``share_size`` are ``None`` where the node does not say.
     """
 
     name: str
@@ -252,6 +275,7 @@ class NodeSettings:
     disclosure: str
     filters: str
     share_tracebacks: bool | None
+    share_size: bool | None
     partition_id: int | None
     num_partitions: int
 
@@ -281,6 +305,7 @@ class NodeSettings:
             disclosure=values["disclosure"],
             filters=values["filters"],
             share_tracebacks=config.get("share-tracebacks"),
+            share_size=config.get("share-size"),
             partition_id=config.get("partition-id"),
             num_partitions=values["num-partitions"],
         )
@@ -326,6 +351,18 @@ def check_max_rounds(max_rounds: Any) -> None:
         raise ConfigError(f"max_rounds must be int, not {type(max_rounds).__name__}")
     if max_rounds < 1:
         raise ConfigError(f"max_rounds must be at least 1, not {max_rounds}")
+
+
+def check_extra(asked: Any, where: str) -> None:
+    """Check what is said of a report or of events: ``"auto"``, ``"on"`` or ``"off"``.
+
+    Raises
+    ------
+    ConfigError
+        It is something else.
+    """
+    if asked not in ("auto", "on", "off"):
+        raise ConfigError(f'{where} is "auto", "on" or "off", not {asked!r}')
 
 
 def check_results(results: str) -> None:

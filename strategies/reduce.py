@@ -264,6 +264,10 @@ class WeightedFedAvg(ReduceStrategy):
             whole = FlowerReduction(self.server, by=self.by, bad_weight=self.bad_weight)
         super().__init__({self.model: whole, **dict.fromkeys(self.metrics, mean)}, **more)
 
+    def metric_keys(self) -> Iterable[str]:
+        """Return the declared metrics: each node's own are shown too, and not only their mean."""
+        return [key for key in self.metrics if isinstance(key, str)]
+
     def _mean(self) -> Reduction:
         return Mean() if self.by is None else WeightedMean(self.by, bad_weight=self.bad_weight)
 

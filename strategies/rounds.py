@@ -18,6 +18,7 @@ from flame_flwr.errors import (
 )
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
+from flame_flwr.metrics import readable
 from flame_flwr.payload import Payload, decode, describe, encode
 from flame_flwr.results.record import RoundRecord
 
@@ -47,6 +48,8 @@ class Rounds:
         Whether values may be pickles.
     evaluates : bool
         Whether the last aggregate goes back to the nodes, to be scored.
+    metric_keys : tuple of str
+        What of a node's result is a metric, besides what it reports.
 
     Attributes
     ----------
@@ -65,12 +68,14 @@ class Rounds:
         aggregation: Aggregation,
         allow_pickle: bool,
         evaluates: bool,
+        metric_keys: tuple[str, ...] = (),
     ) -> None:
         self.record = record
         self.settings = settings
         self.aggregation = aggregation
         self.allow_pickle = allow_pickle
         self.evaluates = evaluates
+        self.metric_keys = metric_keys
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
@@ -116,6 +121,8 @@ class Rounds:
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
+            for watcher in self.record.watchers:
+                watcher.answered(reply.node)
             del reply  # it may be large, and the next one comes
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
@@ -125,6 +132,7 @@ class Rounds:
         self.after.update(dict.fromkeys(entry.node_seconds, number))
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
+        entry.node_metrics = self._in_order(entry.node_metrics)
         entry.aggregate = describe(aggregate)
         self.record.aggregate = aggregate
         self.record.history.append(entry)
@@ -136,6 +144,8 @@ class Rounds:
         for reply in replies:
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
+                number, count = len(self.record.history), len(reply.metrics)
+                self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
             elif self.settings.on_failure != "skip":
                 raise NodeFailedError(
                     f"node {reply.node} failed in the evaluation: {reply.failure}"
@@ -192,12 +202,28 @@ class Rounds:
             value = self._decoded(payload, copies=not self._reads_only)
         except PayloadError as error:
             return Failure.of(error, share=True)
+        self._note(entry, reply, value, payload.nbytes)
         with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
             self.aggregation.add(reply.node, value)
         entry.node_seconds[reply.node] = reply.seconds
         entry.node_bytes[reply.node] = payload.nbytes
         self.record.filters.note(reply.node, reply.filters)
         return None
+
+    def _note(self, entry: RoundRecord, reply: Reply, value: Any, size: int) -> None:
+        """Keep of an answer what there is to know of it: metrics, form, how much data there is."""
+        record, node = self.record, reply.node
+        record.left.note(node, entry.round, value, size)
+        record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
+        metrics = dict(reply.metrics)
+        if self.metric_keys and isinstance(value, dict):
+            metrics |= readable(
+                {key: _plain(value[key]) for key in self.metric_keys if key in value}
+            )
+        if metrics:
+            entry.node_metrics[node] = metrics
+        if reply.size:
+            record.sizes.setdefault(node, reply.size)
 
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:
         entry.failed[node] = str(failure)
@@ -222,3 +248,8 @@ class Rounds:
 
     def _in_order(self, values: dict[str, Any]) -> dict[str, Any]:
         return {node: values[node] for node in self.record.nodes if node in values}
+
+
+def _plain(value: Any) -> Any:
+    """Return an array with one entry as a number, and anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value

@@ -32,7 +32,9 @@ from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
 from flame_flwr.payload import Payload, decode, from_record, to_record
-from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.lines import log_evaluation, log_round
+from flame_flwr.results.record import RunRecord
+from flame_flwr.results.shown import shown_arguments, shown_settings
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
 
@@ -212,6 +214,10 @@ class StarStrategy(Strategy):
             return self.simple_analysis
         return simple_analysis and self.convergence is None
 
+    def metric_keys(self) -> Iterable[str]:
+        """Return which keys of what nodes return are metrics; they are shown as reported ones."""
+        return ()
+
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""
         return {
@@ -323,6 +329,8 @@ class StarStrategy(Strategy):
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
         logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
         simple = self.is_simple(simple_analysis)
+        for watcher in record.watchers:
+            watcher.began(record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
         run.aggregate = initial
         if kept is not None:
@@ -333,11 +341,16 @@ class StarStrategy(Strategy):
             while not run.finished(num_rounds):
                 number = len(record.history) + 1
                 self._enter_round(number)
+                for watcher in record.watchers:
+                    watcher.entered(number)
                 started = time.perf_counter()
                 run.aggregate = link.train(number, run.aggregate)
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
-                _log_round(entry, len(nodes))
+                record.note_change()
+                for watcher in record.watchers:
+                    watcher.finished(entry, record)
+                log_round(entry, record)
                 if evaluate_fn is not None:
                     scores = evaluate_fn(number, to_record(run.aggregate))
                     if scores is not None:
@@ -347,6 +360,9 @@ class StarStrategy(Strategy):
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
+                for watcher in record.watchers:
+                    watcher.evaluated(record)
+                log_evaluation(record)
             with where(AGGREGATOR_ID, "final_method"):
                 record.result = run.aggregation.final(record.aggregate, record.evaluations)
             return self._result
@@ -417,7 +433,27 @@ class StarStrategy(Strategy):
             aggregation = Converging(aggregation, self.convergence)
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
-        return Rounds(record, settings, aggregation, self.allow_pickle, evaluates)
+        record.study |= self._study()
+        return Rounds(
+            record, settings, aggregation, self.allow_pickle, evaluates, tuple(self.metric_keys())
+        )
+
+    def _study(self) -> dict[str, str]:
+        """Return what there is to know of the server's side: for ``run.json`` and the report."""
+        about = {"strategy": type(self).__name__}
+        if self.aggregator is not None:
+            about["aggregator"] = self.aggregator.__name__
+        if self.aggregator_kwargs:
+            about["aggregator arguments"] = shown_arguments(self.aggregator_kwargs)
+        if self.convergence is not None:
+            about["convergence"] = shown_settings(self.convergence)
+        return about
+
+    def _most_rounds(self, simple: bool, num_rounds: int | None) -> int | None:
+        """Return how many rounds there are at most, where that is declared."""
+        declared = None if self.convergence is None else self.convergence.most_rounds()
+        known = [most for most in (1 if simple else None, num_rounds, declared) if most is not None]
+        return min(known, default=None)
 
     def _enter_round(self, number: int) -> None:
         """Tell the aggregator's kept data which round it is in; what follows replaces its own."""
@@ -502,22 +538,3 @@ def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
     return arrays.keys() == own.keys() and all(
         array.data is own[key] for key, array in arrays.items()
     )
-
-
-def _log_round(entry: RoundRecord, nodes: int) -> None:
-    size = sum(entry.node_bytes.values())
-    logger.info(
-        "round %d: %d of %d nodes, %.2f s, %s received%s",
-        entry.round,
-        len(entry.node_seconds),
-        nodes,
-        entry.seconds,
-        _shown_size(size),
-        f": {entry.reason}" if entry.reason else "",
-    )
-
-
-def _shown_size(size: int) -> str:
-    if size >= 1e6:
-        return f"{size / 1e6:.1f} MB"
-    return f"{size / 1e3:.1f} kB" if size >= 1e3 else f"{size} B"

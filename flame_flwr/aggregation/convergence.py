@@ -63,6 +63,10 @@ class Convergence:
         for key, value in state.items():
             object.__setattr__(self, key, value)
 
+    def most_rounds(self) -> int | None:
+        """Return after how many rounds it stops at the latest; ``None`` where it may never."""
+        return None
+
     def __or__(self, other: Any) -> Convergence:
         """Stop when one of the two says so."""
         return _Any(_flat(_Any, self, other))
@@ -100,6 +104,10 @@ class MaxRounds(Convergence):
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Count."""
         return f"{number} rounds are done" if number >= self.rounds else None
+
+    def most_rounds(self) -> int | None:
+        """Return the number itself."""
+        return self.rounds
 
 
 @dataclass(frozen=True)
@@ -241,6 +249,10 @@ class _Group(Convergence):
         for part, own in zip(self.parts, state, strict=True):
             part.restore(own)
 
+    def _limits(self) -> list[int]:
+        found = [part.most_rounds() for part in self.parts]
+        return [most for most in found if most is not None]
+
     def _reasons(self, number: int, aggregate: Any, last: Any) -> list[str]:
         """Ask every part, always: some count rounds."""
         answers = [part.check(number, aggregate, last) for part in self.parts]
@@ -253,6 +265,9 @@ class _Any(_Group):
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         return "; ".join(self._reasons(number, aggregate, last)) or None
 
+    def most_rounds(self) -> int | None:
+        return min(self._limits(), default=None)
+
 
 class _All(_Group):
     word = "&"
@@ -260,6 +275,10 @@ class _All(_Group):
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         reasons = self._reasons(number, aggregate, last)
         return " and ".join(reasons) if len(reasons) == len(self.parts) else None
+
+    def most_rounds(self) -> int | None:
+        limits = self._limits()
+        return max(limits) if len(limits) == len(self.parts) else None
 
 
 def as_convergence(declared: Any) -> Convergence | None:

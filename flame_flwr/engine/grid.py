@@ -14,6 +14,7 @@ from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import RAISED, runtime
+from flame_flwr.metrics import readable
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.results.filters import read_report
 
@@ -176,6 +177,7 @@ class GridLink:
         trained = record == "fitres.metrics"
         seconds = metrics.pop("seconds", 0.0) if trained else 0.0
         filters = read_report(metrics.pop("filters", "")) if trained else []
+        size = metrics.pop("size", "") if trained else ""
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -184,9 +186,15 @@ class GridLink:
         return Reply(
             node,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
-            metrics=numbers,
+            metrics=readable(numbers) if trained else numbers,
             filters=filters,
+            size=_short(size),
         )
+
+
+def _short(text: object) -> str:
+    """Return a node's text where it is one that can be shown in a line."""
+    return text if isinstance(text, str) and len(text) <= 200 and text.isprintable() else ""
 
 
 def _part(message: Message, key: str, kind: type[Any]) -> Any:

@@ -31,10 +31,12 @@ class Reply:
     seconds : float
         Of analysis, on the node.
     metrics : dict
-        The numbers of an evaluation.
+        The numbers of an evaluation, or those that the analyzer reported of a round.
     filters : list of dict
         What was done to the result before it left the node, as
         :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+    size : str
+        How much data the node has, where it lets it be known, in its first answer.
     """
 
     node: str
@@ -43,6 +45,7 @@ class Reply:
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     filters: list[dict[str, Any]] = field(default_factory=list)
+    size: str = ""
 
 
 class Link(Protocol):

@@ -195,7 +195,15 @@ class LocalLink:
             with where(node.identity.id, f"round {number}"):
                 payload = node.round(number, aggregate)
             report = node.filters.report() if node.filters is not None else []
-            yield Reply(node.identity.id, payload, seconds=perf_counter() - started, filters=report)
+            seconds = perf_counter() - started
+            yield Reply(
+                node.identity.id,
+                payload,
+                seconds=seconds,
+                metrics=node.metrics,
+                filters=report,
+                size=node.size() if number == 1 else "",
+            )
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
         for node in self._nodes:

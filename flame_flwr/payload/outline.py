@@ -1,16 +1,19 @@
-"""A value's structure in one line, with keys and shapes and without values."""
+"""A value's structure in one line, with shapes and without values; with keys or without."""
 
 from __future__ import annotations
+
+from itertools import islice
 
 from flame_flwr.payload.describe import describe
 
 __all__ = ["outline"]
 
 _MOST = 40
+_LOOKED_AT = 1000
 
 
-def outline(value: object, depth: int = 4) -> str:
-    """Say what a value is made of. For a node's own eyes: keys may name patients.
+def outline(value: object, depth: int = 4, *, keys: bool = True) -> str:
+    """Say what a value is made of. With keys for a node's own eyes: they may name patients.
 
     Parameters
     ----------
@@ -18,6 +21,8 @@ def outline(value: object, depth: int = 4) -> str:
         Anything.
     depth : int
         How many levels of lists, tuples and dicts are opened.
+    keys : bool
+        Whether the keys of dicts are shown.
 
     Returns
     -------
@@ -27,17 +32,25 @@ def outline(value: object, depth: int = 4) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> outline({"n": 3, "coef": np.zeros((1, 30)), "seen": [1.0, 2.0]})
+    >>> value = {"n": 3, "coef": np.zeros((1, 30)), "seen": [1.0, 2.0]}
+    >>> outline(value)
     "dict('n': int, 'coef': ndarray float64 (1, 30), 'seen': list(2 x float))"
+    >>> outline(value, keys=False)
+    'dict(int, ndarray float64 (1, 30), list(2 x float))'
     """
     if depth == 0 or not isinstance(value, dict | list | tuple) or not value:
         return describe(value)
+    named = keys and isinstance(value, dict)
     if isinstance(value, dict):
-        items = list(value.items())[:_MOST]
-        parts = [f"{key!r}: {outline(entry, depth - 1)}" for key, entry in items]
+        entries = list(islice(value.items(), _MOST if named else _LOOKED_AT))
+        shown = [(key, outline(entry, depth - 1, keys=keys)) for key, entry in entries]
+        parts = [f"{key!r}: {text}" if named else text for key, text in shown]
     else:
-        parts = _counted([outline(entry, depth - 1) for entry in value])
-    hidden = len(value) - len(parts) if isinstance(value, dict) else max(0, len(parts) - _MOST)
+        parts = [outline(entry, depth - 1, keys=keys) for entry in value[:_LOOKED_AT]]
+    hidden = len(value) - len(parts)
+    if not named:
+        parts = _counted(parts)
+        hidden += max(0, len(parts) - _MOST)
     more = [f"and {hidden} more"] if hidden else []
     return f"{type(value).__name__}({', '.join([*parts[:_MOST], *more])})"
 

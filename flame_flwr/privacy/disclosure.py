@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -111,6 +111,23 @@ class Disclosure:
             raise ConfigError(
                 "this node lets only statistics leave (its disclosure rule Strict), and the plain "
                 "numbers of evaluation_method are none: return them as statistics from "
+                "analysis_method instead"
+            )
+
+    def check_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Refuse metrics that no rule could look at.
+
+        Raises
+        ------
+        ConfigError
+            There are some, and the node is strict.
+        """
+        from flame_flwr.privacy.rules import Strict
+
+        if metrics and any(isinstance(rule, Strict) for rule in self.rules):
+            raise ConfigError(
+                "this node lets only statistics leave (its disclosure rule Strict), and the plain "
+                "numbers of flame.report_metrics are none: return them as statistics from "
                 "analysis_method instead"
             )
 

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
+from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
+from flame_flwr.results.left import LeftRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
+    from flame_flwr.results.watch import Watcher
 
 __all__ = ["RoundRecord", "RunRecord"]
 
@@ -28,6 +31,11 @@ class RoundRecord:
         Seconds of analysis per node that answered, in participant order.
     node_bytes : dict of str to int
         Size of each answer's payload.
+    node_metrics : dict of str to dict
+        What each node reported of the round: ``report_metrics``, and of a result the keys that a
+        strategy declares to be metrics.
+    change : float or None
+        The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
     failed : dict of str to str
         Nodes that gave no result, and why.
     aggregate : str
@@ -42,6 +50,8 @@ class RoundRecord:
     seconds: float = 0.0
     node_seconds: dict[str, float] = field(default_factory=dict)
     node_bytes: dict[str, int] = field(default_factory=dict)
+    node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    change: float | None = None
     failed: dict[str, str] = field(default_factory=dict)
     aggregate: str = ""
     converged: bool = False
@@ -78,6 +88,14 @@ class RunRecord:
         Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
     filters : FilterRecord
         What nodes did to their results before they left, and the budget that they have spent.
+    left : LeftRecord
+        What left each node: types, shapes, bytes.
+    sizes : dict of str to str
+        How much data each node has, of those that let it be known.
+    study : dict of str to str
+        What is run: analyzer, strategy and what else the model declares.
+    watchers : list of Watcher
+        What looks on.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -91,6 +109,15 @@ class RunRecord:
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
+    left: LeftRecord = field(default_factory=LeftRecord)
+    sizes: dict[str, str] = field(default_factory=dict)
+    study: dict[str, str] = field(default_factory=dict)
+    watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
+    _change: Change = field(default_factory=Change, repr=False, compare=False)
+
+    def note_change(self) -> None:
+        """Say in the last round's record by how much the aggregate has changed."""
+        self.history[-1].change = self._change.to(self.aggregate)
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -99,6 +126,8 @@ class RunRecord:
             "failures": self.failures,
             "aggregate": self.aggregate,
             "filters": self.filters.progress(),
+            "left": self.left,
+            "sizes": self.sizes,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -107,6 +136,9 @@ class RunRecord:
         self.failures = progress["failures"]
         self.aggregate = progress["aggregate"]
         self.filters.go_on(progress["filters"])
+        self.left = progress["left"]
+        self.sizes = progress["sizes"]
+        self._change.to(self.aggregate)
         self.resumed_after = len(self.history)
 
     def release(self, mechanism: Laplace | None) -> None:
@@ -124,7 +156,9 @@ class RunRecord:
         """Return everything but the values of aggregate and result."""
         return {
             "app": self.app,
+            "study": self.study,
             "nodes": self.nodes,
+            "sizes": self.sizes,
             "rounds": len(self.history),
             "resumed_after": self.resumed_after,
             "converged": self.converged,
@@ -133,5 +167,11 @@ class RunRecord:
             "failures": self.failures,
             "privacy": self.privacy,
             "filters": self.filters.to_json(),
-            "history": [asdict(entry) for entry in self.history],
+            "left": self.left.to_json(),
+            "history": [self._shown(entry) for entry in self.history],
         }
+
+    def _shown(self, entry: RoundRecord) -> dict[str, Any]:
+        """Return a round for ``run.json``, of a private run without what is exact in it."""
+        about = asdict(entry)
+        return about if self.privacy is None else about | {"node_metrics": {}, "change": None}

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["history_csv", "write_run"]
 
+_COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
+
 
 def write_run(
     folder: Path,
@@ -107,10 +109,24 @@ def _about_file(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def history_csv(record: RunRecord) -> bytes:
-    """Return one line per round and node: seconds and bytes, or why it failed."""
+    """Return one line per round and node: seconds and bytes, or why it failed; its metrics.
+
+    Every metric has a column of its own, behind the others. Of a private run there are none, and
+    no change of the aggregate.
+    """
+    exact = record.privacy is None
+    names = list(
+        dict.fromkeys(
+            name
+            for entry in record.history
+            for metrics in entry.node_metrics.values()
+            for name in metrics
+            if exact
+        )
+    )
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["round", "node", "seconds", "bytes", "failed", "round_seconds", "reason"])
+    writer.writerow([*_COLUMNS, *names])
     for entry in record.history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(
@@ -122,6 +138,8 @@ def history_csv(record: RunRecord) -> bytes:
                     entry.failed.get(node, ""),
                     entry.seconds,
                     entry.reason,
+                    "" if entry.change is None or not exact else entry.change,
+                    *(entry.node_metrics.get(node, {}).get(name, "") for name in names),
                 ]
             )
     return text.getvalue().encode()

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from flame_flwr.data.fhir_table import fhir_to_csv
 from flame_flwr.errors import DataError, ModelError, UnavailableError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
+from flame_flwr.metrics import check_metrics
 from flame_flwr.star.kept_data import KeptData
 from flame_flwr.star.node_log import NodeLog
 from flame_flwr.star.unavailable import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flame_flwr.data.local_store import LocalStore
     from flame_flwr.data.source import NodeData
@@ -45,6 +46,7 @@ class FlameHandle(KeptData):
         self._data = data
         self._progress = 0
         self._log = NodeLog(identity.id)
+        self._metrics: dict[str, float] | None = None
 
     # ---- who and where -----------------------------------------------------------------
 
@@ -181,6 +183,40 @@ class FlameHandle(KeptData):
         """Return the progress in per cent, 0 to 100."""
         return self._progress
 
+    def report_metrics(self, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
+        """Report numbers of this round, such as its loss, beside the result.
+
+        They travel with the result to the server, which shows them per node in the round's line,
+        ``history.csv``, ``run.json``, TensorBoard and the report. No aggregate is made of them.
+        They are plain numbers that leave the node: no filter changes them, and a node with the
+        disclosure rule ``Strict`` refuses them.
+
+        Parameters
+        ----------
+        metrics : dict of str to number, optional
+            By name; of a name that is reported twice in a round the last number counts.
+        **more : number
+            The same as keywords.
+
+        Raises
+        ------
+        ModelError
+            A name that cannot be or that is taken, a value that is no number, or a call outside
+            ``analysis_method``.
+        UnavailableError
+            On the aggregator, which returns its numbers in its aggregate.
+        """
+        if self._identity.id == AGGREGATOR_ID:
+            raise UnavailableError(
+                "flame.report_metrics is for analyzers: the aggregator returns its numbers in the "
+                "aggregate"
+            )
+        if self._metrics is None:
+            raise ModelError(
+                "flame.report_metrics is for analysis_method; evaluation_method returns its numbers"
+            )
+        self._metrics = check_metrics({**self._metrics, **(metrics or {}), **more})
+
     # ---- data --------------------------------------------------------------------------
 
     def get_s3_data(self, s3_keys: str | Sequence[str] | None = None) -> Any:
@@ -275,6 +311,12 @@ class FlameHandle(KeptData):
 
     def _enter_round(self, number: int) -> None:
         self._log.enter_round(number)
+        self._metrics = {}
+
+    def _taken_metrics(self) -> dict[str, float]:
+        """Return what was reported of the round that is over."""
+        metrics, self._metrics = self._metrics or {}, None
+        return metrics
 
     def _flush(self) -> None:
         self._log.flush()

@@ -1,0 +1,155 @@
+"""Metrics: the numbers by name that nodes report of a round or of the evaluation.
+
+They are there to be looked at: no aggregate is made of them. A node's own are checked before they
+leave; on the server a node's names are text of somebody else's.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["MOST", "RESERVED", "check_metrics", "check_numbers", "mean", "readable", "summary"]
+
+RESERVED = frozenset(
+    {
+        *("seconds", "filters", "failure", "size"),
+        *("round", "node", "bytes", "failed", "round_seconds", "change", "reason"),
+    }
+)
+"""Names that the framework's own part of an answer has, and the columns of ``history.csv``."""
+
+MOST = 100
+"""How many metrics a node may report of one round."""
+
+_LONGEST = 100
+_IN_A_LINE = 6
+
+
+def check_numbers(scores: Any, where: str) -> dict[str, float]:
+    """Return numbers by name as Flower takes them.
+
+    Parameters
+    ----------
+    scores : dict of str to number
+        What user code gave.
+    where : str
+        The method that it gave them to, or that returned them, for messages.
+
+    Raises
+    ------
+    ModelError
+        It is no dict of numbers.
+    """
+    if not isinstance(scores, dict):
+        raise ModelError(f"{where} must return a dict of numbers, not {type(scores).__name__}")
+    for key, value in scores.items():
+        if not isinstance(key, str) or not isinstance(value, numbers.Real):
+            raise ModelError(
+                f"{where} must return a dict of numbers by name; "
+                f"an entry is {type(key).__name__}: {type(value).__name__}",
+                detail=f"{key!r}: {value!r}",
+            )
+    return {key: _number(value, f"{where} returned") for key, value in scores.items()}
+
+
+def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return what ``report_metrics`` was given as it may leave.
+
+    Raises
+    ------
+    ModelError
+        A name that cannot be, a value that is no number, or too many of them.
+    """
+    for name, value in metrics.items():
+        if not _is_name(name):
+            raise ModelError(
+                "flame.report_metrics: a name is a short text, of letters, digits and signs that "
+                f"can be shown, at most {_LONGEST} of them",
+                detail=repr(name)[:500],
+            )
+        if name in RESERVED:
+            raise ModelError(
+                f"flame.report_metrics: {name!r} is a name of the framework's own; choose another"
+            )
+        if not isinstance(value, numbers.Real):
+            raise ModelError(
+                f"flame.report_metrics takes numbers, and {name!r} is of type "
+                f"{type(value).__name__}; float(...) makes a number of an array with one entry"
+            )
+    if len(metrics) > MOST:
+        raise ModelError(f"flame.report_metrics takes at most {MOST} numbers a round")
+    return {name: _number(value, "flame.report_metrics got") for name, value in metrics.items()}
+
+
+def readable(metrics: Mapping[Any, Any]) -> dict[str, float]:
+    """Return of what a node sent the metrics that can be: others are left out."""
+    found = {
+        name: value
+        for name, value in metrics.items()
+        if _is_name(name)
+        and name not in RESERVED
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    }
+    return dict(list(found.items())[:MOST])
+
+
+def summary(nodes: Iterable[Mapping[str, float]]) -> str:
+    """Return several nodes' metrics for a line: the plain mean of each, and its range.
+
+    Parameters
+    ----------
+    nodes : iterable of dict
+        Each node's.
+
+    Examples
+    --------
+    >>> summary([{"loss": 0.25, "auc": 0.9}, {"loss": 0.75}])
+    'loss 0.5 (0.25 to 0.75), auc 0.9'
+    """
+    values: dict[str, list[float]] = {}
+    for metrics in nodes:
+        for name, value in metrics.items():
+            shown = "".join(c if c.isprintable() else "?" for c in name[:_LONGEST])
+            values.setdefault(shown, []).append(value)
+    parts = [f"{name} {_spread(found)}" for name, found in list(values.items())[:_IN_A_LINE]]
+    hidden = len(values) - len(parts)
+    return ", ".join([*parts, f"and {hidden} more"] if hidden else parts)
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the plain mean; nan where one of them is no number."""
+    found = list(values)
+    return math.fsum(found) / len(found) if all(map(math.isfinite, found)) else math.nan
+
+
+def _spread(values: list[float]) -> str:
+    odd = sum(not math.isfinite(value) for value in values)
+    if odd:
+        return f"{values[0]:g}" if len(values) == 1 else f"not finite at {odd} of {len(values)}"
+    low, high = min(values), max(values)
+    text = f"{mean(values):.4g}"
+    return text if low == high else f"{text} ({low:.4g} to {high:.4g})"
+
+
+def _is_name(name: object) -> bool:
+    return (
+        isinstance(name, str)
+        and 0 < len(name.strip()) <= len(name) <= _LONGEST
+        and (name.isprintable())
+    )
+
+
+def _number(value: Any, where: str) -> float:
+    if not isinstance(value, numbers.Integral):
+        return float(value)
+    if not -(2**63) <= int(value) < 2**63:
+        raise ModelError(f"{where} an integer of more than 64 bits")
+    return int(value)

@@ -1,0 +1,80 @@
+"""What is written beside the results where an extra is installed: a report, events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from flame_flwr.config import check_extra
+from flame_flwr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flame_flwr.results.watch import Watcher
+
+__all__ = ["Extras"]
+
+_MODULES = {"report": "jinja2", "tensorboard": "tensorboardX"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is to be written.
+
+    Parameters
+    ----------
+    report : bool
+        ``report.html``.
+    tensorboard : bool
+        Events for TensorBoard.
+    """
+
+    report: bool = False
+    tensorboard: bool = False
+
+    @classmethod
+    def of(cls, report: str, tensorboard: str, where: str = "`{}` in the run config") -> Extras:
+        """Decide before the first round.
+
+        Parameters
+        ----------
+        report, tensorboard : {'auto', 'on', 'off'}
+            What is asked for; ``'auto'`` is where the extra is installed.
+        where : str
+            How a message names who asked.
+
+        Raises
+        ------
+        ConfigError
+            Something is asked for that is not installed; the message says what to install.
+        """
+        return cls(_decided("report", report, where), _decided("tensorboard", tensorboard, where))
+
+    def watchers(self, folder: Path) -> list[Watcher]:
+        """Return what looks on and writes into a folder of results."""
+        if not self.tensorboard:
+            return []
+        from flame_flwr.results.events import EventWriter
+
+        return [EventWriter(folder)]
+
+
+def _decided(extra: str, asked: str, where: str) -> bool:
+    named = where.format(extra)
+    check_extra(asked, named)
+    if asked == "off":
+        return False
+    there = installed(extra)
+    if asked == "on" and not there:
+        raise ConfigError(
+            f'{named} is "on", and {_MODULES[extra]} is not installed here: '
+            f"pip install 'flame-flwr[{extra}]'"
+        )
+    return there
+
+
+def installed(extra: str) -> bool:
+    """Tell whether an extra is installed."""
+    return find_spec(_MODULES[extra]) is not None
