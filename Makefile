@@ -16,7 +16,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
 	touch $@
 
 demo: install

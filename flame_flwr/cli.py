@@ -40,13 +40,14 @@ def submit(
     """Run an app, follow its log, and exit non-zero when the run failed."""
     from flame_flwr.engine.submit import Federation, simulation
     from flame_flwr.engine.submit import submit as run_app
+    from flame_flwr.progress import following
 
     if (federation is None) == (simulate is None):
         raise typer.BadParameter("name a federation, or say --simulate N")
     config = dict(_pair(text) for text in run_config or [])
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
-    with where as place:
-        run = run_app(app, place, config)
+    with where as place, following() as follow:
+        run = run_app(app, place, config, on_line=follow)
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
     typer.echo(f"run {run.run_id} completed")
@@ -81,6 +82,12 @@ def run(
         ),
     ] = None,
     max_rounds: Annotated[int, typer.Option(min=1, help="to wait for has_converged")] = 1000,
+    report: Annotated[
+        str, typer.Option(help="report.html beside the results: on, off, or auto, if installed")
+    ] = "auto",
+    tensorboard: Annotated[
+        str, typer.Option(help="TensorBoard events beside the results: on, off, or auto")
+    ] = "auto",
     simulate: Annotated[
         bool,
         typer.Option("--simulate", help="in Flower's simulation runtime, in a folder of its own"),
@@ -94,7 +101,16 @@ def run(
     path = script_path(script)
     run_it = simulate_script if simulate else run_script
     try:
-        run_it(path, data or [], nodes=nodes, results=results, state=state, max_rounds=max_rounds)
+        run_it(
+            path,
+            data or [],
+            nodes=nodes,
+            results=results,
+            state=state,
+            max_rounds=max_rounds,
+            report=report,
+            tensorboard=tensorboard,
+        )
     except FlameError:
         raise
     except Exception as error:

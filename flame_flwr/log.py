@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["logger", "show", "shown", "silent"]
+__all__ = ["handlers", "logger", "show", "shown", "silent"]
 
 logger = logging.getLogger("flame_flwr")
 
@@ -65,7 +65,7 @@ def shown() -> Iterator[None]:
     before, handler = logger.level, None
     if not logger.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.DEBUG)
-    if not any(map(_prints, _handlers())):
+    if not any(map(_prints, handlers())):
         handler = _new_handler()
         logger.addHandler(handler)
     try:
@@ -93,7 +93,7 @@ def _new_handler() -> logging.Handler:
     return handler
 
 
-def _handlers() -> Iterator[logging.Handler]:
+def handlers() -> Iterator[logging.Handler]:
     """Give the handlers that get the framework's log."""
     at: logging.Logger | None = logger
     while at is not None:

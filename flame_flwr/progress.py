@@ -1,30 +1,37 @@
 """A live progress bar, where standard output is a terminal; elsewhere nothing of it.
 
-Lines of the log go above it: while it is there, it stands in for ``sys.stdout``, to which the log
-is written. A debugger that is started by ``breakpoint()`` finds the terminal as it was.
+Lines of the log, and whatever else is printed, go above it, whole: while it is there, it stands in
+for ``sys.stdout`` and, where that is a terminal too, ``sys.stderr``. A debugger that is started by
+``breakpoint()`` finds the terminal as it was. In the process that runs user code there is no thread
+behind it, so that user code may fork: it is drawn anew when a node answers or a line is printed.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.log import handlers
 from flame_flwr.metrics import summary
 from flame_flwr.results.lines import ROUND, TAKE_PART
 from flame_flwr.results.watch import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import logging
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
     from rich.progress import Progress
 
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["Bar", "LineBar", "on_terminal"]
+__all__ = ["Bar", "LineBar", "bars", "following", "on_terminal"]
 
 _MOST_TEXT = 80
+_REDRAW = 0.1
 
 
 def on_terminal() -> bool:
@@ -36,8 +43,28 @@ def on_terminal() -> bool:
     return there and os.environ.get("TERM") != "dumb" and sys.gettrace() is None
 
 
+def bars() -> list[Watcher]:
+    """Return the bar for a run in this process, where there is a terminal."""
+    return [Bar()] if on_terminal() else []
+
+
+@contextmanager
+def following(on_line: Callable[[str], object] = print) -> Iterator[Callable[[str], object]]:
+    """Give what gets the log's lines of a run elsewhere, with a bar where there is a terminal."""
+    if not on_terminal():
+        yield on_line
+        return
+    bar = LineBar(on_line)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
 class Bar(Watcher):
     """Shows how far the rounds of this process are: the round, its nodes, the last metrics.
+
+    It must be closed, also after a failure.
 
     Parameters
     ----------
@@ -45,8 +72,12 @@ class Bar(Watcher):
         Where to; standard output where it is not given.
     """
 
+    _ticks = False
+
     def __init__(self, console: Console | None = None) -> None:
         self._console = console
+        self._streams: list[tuple[Any, str, Any]] = []
+        self._drawn = 0.0
         self._progress: Progress | None = None
         self._task: Any = None
         self._most: int | None = None
@@ -66,6 +97,7 @@ class Bar(Watcher):
         """Count a node."""
         if self._progress is not None:
             self._progress.advance(self._task)
+            self._redraw()
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Show the round's metrics, unless they are exact figures of a private run."""
@@ -76,6 +108,10 @@ class Bar(Watcher):
         """Leave the terminal as it was."""
         progress, self._progress = self._progress, None
         if progress is not None:
+            for owner, name, value in reversed(self._streams):
+                getattr(owner, name).flush()
+                setattr(owner, name, value)
+            self._streams = []
             progress.stop()
         if self._hook is not None and sys.breakpointhook == self._debug:
             sys.breakpointhook = self._hook
@@ -91,6 +127,7 @@ class Bar(Watcher):
         most : int or None
             How many rounds there are at most.
         """
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.close()
@@ -100,17 +137,45 @@ class Bar(Watcher):
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
             TextColumn("{task.fields[last]}", markup=False),
-            console=self._console,
+            console=self._console or Console(file=sys.stdout),
             transient=True,
             refresh_per_second=4,
+            auto_refresh=self._ticks,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._progress.add_task("round 1", total=nodes, last="")
         self._progress.start()
+        self._stand_in(self._progress.console)
         self._hook, sys.breakpointhook = sys.breakpointhook, self._debug
 
     def _update(self, **fields: Any) -> None:
         if self._progress is not None:
             self._progress.update(self._task, **fields)
+            self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw it, but not all the time."""
+        now = time.monotonic()
+        if self._progress is not None and not self._ticks and now - self._drawn > _REDRAW:
+            self._drawn = now
+            self._progress.refresh()
+
+    def _stand_in(self, console: Console) -> None:
+        """Have what is printed go above the bar, also by handlers that hold a stream."""
+        above: dict[int, _Above] = {}
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is not None and stream.isatty():
+                above[id(stream)] = stand_in = _Above(stream, console)
+                self._streams.append((sys, name, stream))
+                setattr(sys, name, stand_in)
+        handler: logging.Handler
+        for handler in handlers():
+            stream = getattr(handler, "stream", None)
+            if id(stream) in above:
+                self._streams.append((handler, "stream", stream))
+                handler.stream = above[id(stream)]  # type: ignore[attr-defined]
 
     def _debug(self, *args: Any, **kwargs: Any) -> Any:
         """Give the terminal to the debugger, for good, and start it."""
@@ -130,6 +195,8 @@ class LineBar(Bar):
         Where the bar goes.
     """
 
+    _ticks = True
+
     def __init__(
         self, on_line: Callable[[str], object] = print, console: Console | None = None
     ) -> None:
@@ -147,3 +214,42 @@ class LineBar(Bar):
             self._update(description=f"round {number + 1}", last=text[:_MOST_TEXT])
         elif self._progress is not None and "results in " in line:
             self.close()
+
+
+class _Above:
+    """A stream whose lines are printed above the bar; a forked process has the stream itself."""
+
+    def __init__(self, stream: Any, console: Console) -> None:
+        self._stream = stream
+        self._console = console
+        self._process = os.getpid()
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Print the lines that are complete, and keep the rest."""
+        if os.getpid() != self._process:
+            return int(self._stream.write(text))
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._print(line)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Print what is there of a line."""
+        if self._begun and os.getpid() == self._process:
+            begun, self._begun = self._begun, ""
+            self._print(begun)
+        self._stream.flush()
+
+    def _print(self, line: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -15,9 +15,11 @@ from flame_flwr.errors import ConfigError, StoppedError
 from flame_flwr.flower import is_stop, on_exit
 from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
+from flame_flwr.results.extras import Extras
+from flame_flwr.results.watch import watching
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flwr.app import Context
     from flwr.serverapp import Grid
@@ -36,6 +38,7 @@ def make_server_app(
     simple_analysis: bool,
     privacy: Laplace | None = None,
     filters: Sequence[UpdateFilter] = (),
+    study: Mapping[str, str] | None = None,
 ) -> ServerApp:
     """Return the ServerApp that runs a strategy and writes what its model declares.
 
@@ -51,6 +54,8 @@ def make_server_app(
         Noises the final result. Then nothing exact is written, also not after a failure.
     filters : sequence of UpdateFilter
         What the model has nodes do to their results; their budget is accounted here.
+    study : dict of str to str, optional
+        What there is to know of the nodes' side, for ``run.json`` and the report.
     """
     app = ServerApp()
 
@@ -58,9 +63,11 @@ def make_server_app(
     def main(grid: Grid, context: Context) -> None:
         show()
         settings = RunSettings.from_config(context.run_config)
-        folder = RunFolder(settings.results, context.run_id)
+        extras = Extras.of(settings.report, settings.tensorboard)
+        folder = RunFolder(settings.results, context.run_id, report=extras.report)
         about = None if privacy is None else privacy.about()
         record = RunRecord(privacy=about, app=f"{grid.run.fab_id} {grid.run.fab_version}".strip())
+        record.study |= study or {}
         once = threading.Lock()
 
         def fail(error: BaseException) -> None:
@@ -82,13 +89,14 @@ def make_server_app(
                     # A strategy may declare files of its own; the model's are for the model's.
                     files = getattr(made, "files", None) or outputs
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
-                made.start(
-                    grid,
-                    settings=settings,
-                    record=record,
-                    simple_analysis=simple_analysis,
-                    checkpoint=checkpoint,
-                )
+                with watching(record, *extras.watchers(folder.path)):
+                    made.start(
+                        grid,
+                        settings=settings,
+                        record=record,
+                        simple_analysis=simple_analysis,
+                        checkpoint=checkpoint,
+                    )
                 record.release(privacy)
             paths = folder.write_success(files, record, context.run_config)
             if checkpoint is not None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import check_results
 from flame_flwr.errors import ConfigError, ResultError, StoreError
-from flame_flwr.files import probe, write_file
+from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import Delivery, files_below, mend
 from flame_flwr.results.final import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
-from flame_flwr.results.run_json import history_csv, write_run
+from flame_flwr.results.run_json import write_run
 from flame_flwr.store import BRIEF, LONG, is_url
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class RunFolder:
         An absolute path or an ``s3://`` URL; empty for ``~/flame-results``.
     run_id : int
         Flower's id of the run, part of the folder's name.
+    report : bool
+        Whether it gets a ``report.html``.
 
     Attributes
     ----------
@@ -60,9 +62,10 @@ class RunFolder:
         A relative path, a wrong URL, or a place that cannot be written to: before the first round.
     """
 
-    def __init__(self, results: str, run_id: int) -> None:
+    def __init__(self, results: str, run_id: int, *, report: bool = False) -> None:
         check_results(results)
         self.started = datetime.now(UTC)
+        self.report = report
         self.run_id = run_id
         name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
         self._delivery = Delivery(results, name) if is_url(results) else None
@@ -185,7 +188,6 @@ class RunFolder:
         paths: list[Path],
         error: BaseException | None,
     ) -> None:
-        write_file(self.path / "history.csv", history_csv(record))
         if self.scratch.is_dir() and not any(self.scratch.iterdir()):
             shutil.rmtree(self.scratch)
         kept = {*paths, self.path / "run.json"}
@@ -197,7 +199,8 @@ class RunFolder:
             run_id=str(self.run_id),
             started=self.started,
             error=error,
-            others=[path for path in files_below(self.path) if path not in kept],
+            others=lambda: [path for path in files_below(self.path) if path not in kept],
+            report=self.report,
         )
 
 

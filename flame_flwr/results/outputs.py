@@ -23,7 +23,12 @@ __all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs"]
 
 OUTPUT_TYPES = ("str", "bytes", "pickle")
 
-RESERVED = frozenset({"run.json", "history.csv", "rescue.pkl", "rescue.txt", "scratch"})
+RESERVED = frozenset(
+    {
+        *("run.json", "history.csv", "report.html", "tensorboard"),
+        *("rescue.pkl", "rescue.txt", "scratch"),
+    }
+)
 """Names that a run's folder needs for itself."""
 
 _LONGEST_NAME = 240

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
 from flame_flwr.files import write_file
+from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
+from flame_flwr.results.events import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flame_flwr.results.record import RunRecord
 
-__all__ = ["history_csv", "write_run"]
+__all__ = ["history_csv", "is_run", "own_files", "write_run"]
 
 _COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
 
@@ -37,9 +39,11 @@ def write_run(
     run_id: str | None,
     started: datetime,
     error: BaseException | None = None,
-    others: Sequence[Path] = (),
+    others: Callable[[], Sequence[Path]] = tuple,
+    report: bool = False,
+    history: bool = True,
 ) -> Path:
-    """Write ``run.json`` and return its path.
+    """Write ``history.csv``, ``report.html`` and, when all is there, ``run.json``; return its path.
 
     Parameters
     ----------
@@ -57,11 +61,17 @@ def write_run(
         When, with its time zone.
     error : BaseException, optional
         Why the run failed.
-    others : sequence of Path
-        What else belongs to the run, such as plots.
+    others : callable
+        Gives what else belongs to the run, such as plots, when the rest is written.
+    report : bool
+        Whether there is a ``report.html``.
+    history : bool
+        Whether there is a ``history.csv``.
     """
+    if history:
+        write_file(folder / "history.csv", history_csv(record))
     finished = datetime.now(UTC)
-    about = {
+    about: dict[str, Any] = {
         "status": "completed" if error is None else "failed",
         "error": None if error is None else f"{type(error).__name__}: {error}",
         "run_id": run_id,
@@ -78,10 +88,42 @@ def write_run(
         "parameters": dict(parameters),
         **record.to_json(),
         "files": [_about_file(path, folder) for path in paths],
-        "other_files": [_about_file(path, folder) for path in others],
     }
+    if report:
+        _write_report(folder, about, [*paths, *others()] if record.privacy is None else paths)
+    about["other_files"] = [_about_file(path, folder) for path in others()]
     write_file(folder / "run.json", _strict_json(about))
     return folder / "run.json"
+
+
+def is_run(path: Path) -> bool:
+    """Tell whether a file is a ``run.json`` that a run has written."""
+    try:
+        about = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    versions = about.get("versions") if isinstance(about, dict) else None
+    return isinstance(versions, dict) and "flame-flwr" in versions
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return what the framework itself has written beside a result, but for ``run.json``."""
+    names = [folder / "history.csv", folder / "report.html"]
+    return [path for path in names if path.is_file()] + sorted((folder / EVENTS).glob("events.*"))
+
+
+def _write_report(folder: Path, about: dict[str, Any], paths: Sequence[Path]) -> None:
+    """Write ``report.html``; a run whose report cannot be made is complete without it."""
+    try:
+        from flame_flwr.results.report import render
+
+        write_file(folder / "report.html", render(about, folder, paths))
+    except Exception as error:
+        logger.error(
+            "report.html could not be written (%s: %s); everything else is there",
+            type(error).__name__,
+            error,
+        )
 
 
 def _strict_json(about: dict[str, Any]) -> bytes:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
 from flame_flwr.star.alias import announce, declaring
-from flame_flwr.star.plan import ignore, plan_node, plan_outputs, plan_privacy, plan_strategy
+from flame_flwr.star.plan import (
+    about_plan,
+    ignore,
+    plan_node,
+    plan_outputs,
+    plan_privacy,
+    plan_strategy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,6 +153,7 @@ class StarModel:
             simple_analysis=self.simple_analysis,
             privacy=self.privacy,
             filters=self.plan.filters,
+            study=about_plan(self.plan),
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.clients.node import NodePlan
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
+from flame_flwr.results.shown import shown_arguments, shown_settings
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
@@ -21,9 +22,30 @@ if TYPE_CHECKING:
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["DATA_TYPES", "ignore", "plan_node", "plan_outputs", "plan_privacy", "plan_strategy"]
+__all__ = [
+    "DATA_TYPES",
+    "about_plan",
+    "ignore",
+    "plan_node",
+    "plan_outputs",
+    "plan_privacy",
+    "plan_strategy",
+]
 
 DATA_TYPES = ("s3", "fhir", "none")
+
+
+def about_plan(plan: NodePlan) -> dict[str, str]:
+    """Return what there is to know of the nodes' side, as text: for ``run.json`` and the report."""
+    about: dict[str, Any] = {
+        "analyzer": plan.analyzer.__name__,
+        "analyzer arguments": shown_arguments(plan.analyzer_kwargs),
+        "data": plan.data_type,
+        "query": shown_settings(plan.query) if plan.query else "",
+    }
+    for name in ("filters", "disclosure", "expects"):
+        about[name] = ", ".join(shown_settings(each) for each in getattr(plan, name))
+    return {name: text for name, text in about.items() if text}
 
 
 def plan_node(

@@ -19,6 +19,7 @@ from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import FlameError
 from flame_flwr.log import logger, show
+from flame_flwr.results.extras import Extras
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
 from flame_flwr.star.heard import Heard, execute, two_models
@@ -88,6 +89,8 @@ def run_script(
     results: str | Path | None = None,
     state: str | Path | None = None,
     max_rounds: int = MAX_ROUNDS,
+    report: str = "auto",
+    tensorboard: str = "auto",
 ) -> ScriptRun:
     """Run a FLAME script in this process: ``StarModel(...)`` runs the analysis when it is built.
 
@@ -112,6 +115,9 @@ def run_script(
         is kept.
     max_rounds : int
         The run fails when it has not converged after so many rounds.
+    report, tensorboard : {'auto', 'on', 'off'}
+        ``report.html`` and events for TensorBoard beside the results; ``'auto'`` writes them where
+        the extra is installed.
 
     Returns
     -------
@@ -137,7 +143,9 @@ def run_script(
     check_max_rounds(max_rounds)
     locations = as_given(data)
     target = results_folder(results)
-    wanted = LocalRun(path, locations, nodes, target, state_folder(state, target), max_rounds)
+    Extras.of(report, tensorboard, "--{}")
+    kept = state_folder(state, target)
+    wanted = LocalRun(path, locations, nodes, target, kept, max_rounds, report, tensorboard)
     runner = _Runner(
         path.name, wanted, results_given=results is not None, state_given=state is not None
     )

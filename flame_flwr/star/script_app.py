@@ -16,6 +16,7 @@ from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.log import logger, show
+from flame_flwr.results.extras import Extras
 from flame_flwr.star.script import LoadedScript, ScriptError, ScriptRun, load_script, script_path
 from flame_flwr.star.script_data import (
     PARTITION,
@@ -43,13 +44,15 @@ def simulate_script(
     results: str | Path | None = None,
     state: str | Path | None = None,
     max_rounds: int = MAX_ROUNDS,
+    report: str = "auto",
+    tensorboard: str = "auto",
     on_line: Callable[[str], object] = print,
 ) -> ScriptRun:
     """Run a FLAME script in Flower's simulation runtime, on this machine.
 
     Parameters
     ----------
-    script, data, nodes, results, state, max_rounds
+    script, data, nodes, results, state, max_rounds, report, tensorboard
         As for :func:`flame_flwr.star.script.run_script`. Below `results` stands also the run's
         own folder, with everything there is of it.
     on_line : callable
@@ -70,11 +73,13 @@ def simulate_script(
     have working directories of their own. Code behind ``StarModel(...)`` sees no results.
     """
     from flame_flwr.engine.submit import simulation, submit
+    from flame_flwr.progress import following
 
     path = script_path(script)
     check_max_rounds(max_rounds)
     if importlib.util.find_spec("ray") is None:
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
+    Extras.of(report, tensorboard, "--{}")
     show()
     given = as_given(data)
     loaded = _load_elsewhere(path)
@@ -89,10 +94,12 @@ def simulate_script(
             "results": str(target),
             "state-dir": str(state_folder(state, target)),
             "max-rounds": max_rounds,
+            "report": report,
+            "tensorboard": tensorboard,
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
-        with simulation(len(locations)) as place:
-            run = submit(app, place, on_line=on_line)
+        with simulation(len(locations)) as place, following(on_line) as follow:
+            run = submit(app, place, on_line=follow)
     files = tuple(_hand_over(target, run.run_id, asked))
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
@@ -281,6 +288,7 @@ def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[
     folder. A run that failed early has nothing of this.
     """
     from flame_flwr.files import write_file
+    from flame_flwr.results.run_json import own_files
 
     for folder in target.glob(f"*-{run_id}"):
         about = folder / "run.json"
@@ -289,8 +297,10 @@ def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[
         said = json.loads(about.read_text())
         said["parameters"] = {**said["parameters"], **asked}
         names = [file["name"] for file in said["files"]]
-        for name in (*names, "history.csv"):
-            write_file(target / name, (folder / name).read_bytes())
+        for old in own_files(target):
+            old.unlink()
+        for path in [folder / name for name in names] + own_files(folder):
+            write_file(target / path.relative_to(folder), path.read_bytes())
         write_file(target / "run.json", (json.dumps(said, indent=2) + "\n").encode())
         for name in names:
             logger.info("Final result written to %s", target / name)

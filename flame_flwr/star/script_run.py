@@ -16,12 +16,16 @@ from flame_flwr.errors import (
     ResultError,
     StoreError,
 )
-from flame_flwr.files import probe, write_file
+from flame_flwr.files import probe
 from flame_flwr.log import logger
+from flame_flwr.progress import bars
 from flame_flwr.results.delivery import mend
+from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.run_json import history_csv, write_run
+from flame_flwr.results.run_json import own_files, write_run
+from flame_flwr.results.watch import watching
+from flame_flwr.star.plan import about_plan
 from flame_flwr.star.script_data import node_locations, open_sources
 
 if TYPE_CHECKING:
@@ -62,6 +66,8 @@ class LocalRun:
         The folders for the files, and for what nodes keep; absolute.
     max_rounds : int
         The limit on rounds.
+    report, tensorboard : {'auto', 'on', 'off'}
+        What is written beside the results, where the extra is installed.
     """
 
     script: Path
@@ -70,6 +76,8 @@ class LocalRun:
     results: Path
     state: Path
     max_rounds: int
+    report: str = "auto"
+    tensorboard: str = "auto"
 
     def run(self, model: StarModel) -> tuple[tuple[Path, ...], RunRecord]:
         """Run a model, write its files, ``run.json`` and ``history.csv``, and return both.
@@ -90,21 +98,24 @@ class LocalRun:
 
         sources = open_sources(node_locations(model.plan.data_type, self.data, self.nodes))
         self._check_results()
+        extras = self._extras()
         record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
+        record.study |= about_plan(model.plan)
         settings = RunSettings.from_config(
             {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
         )
         started = datetime.now(UTC)
         try:
-            run_local(
-                model.strategy(),
-                model.plan,
-                sources,
-                settings,
-                record,
-                model.simple_analysis,
-                client=model.client,
-            )
+            with watching(record, *bars(), *extras.watchers(self.results)):
+                run_local(
+                    model.strategy(),
+                    model.plan,
+                    sources,
+                    settings,
+                    record,
+                    model.simple_analysis,
+                    client=model.client,
+                )
             record.release(model.privacy)
             files = self._deliver(record, model.outputs, started)
         except BaseException as error:
@@ -148,7 +159,6 @@ class LocalRun:
     def _write(
         self, record: RunRecord, files: list[Path], started: datetime, error: BaseException | None
     ) -> None:
-        write_file(self.results / "history.csv", history_csv(record))
         asked: dict[str, Any] = {
             "script": str(self.script),
             "data": self.data,
@@ -157,7 +167,20 @@ class LocalRun:
             "state-dir": str(self.state),
             "max-rounds": self.max_rounds,
         }
-        write_run(self.results, record, asked, files, run_id=None, started=started, error=error)
+        write_run(
+            self.results,
+            record,
+            asked,
+            files,
+            run_id=None,
+            started=started,
+            error=error,
+            others=lambda: own_files(self.results),
+            report=self._extras().report,
+        )
+
+    def _extras(self) -> Extras:
+        return Extras.of(self.report, self.tensorboard, "--{}")
 
     def _save_what_there_is(
         self, record: RunRecord, started: datetime, error: BaseException

@@ -13,10 +13,13 @@ from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError, ResultError
 from flame_flwr.log import logger, show, shown, silent
+from flame_flwr.progress import bars
+from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.watch import watching
 from flame_flwr.star.alias import declaring, tester_may_run
-from flame_flwr.star.plan import plan_node, plan_outputs, plan_privacy, plan_strategy
+from flame_flwr.star.plan import about_plan, plan_node, plan_outputs, plan_privacy, plan_strategy
 from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
@@ -60,6 +63,9 @@ analyzer_kwargs, aggregator_kwargs
         prints also where logging is configured and would not show it.
     payload, client, convergence, disclosure, filters, expects
         As in ``StarModel``.
+    report, tensorboard : {'auto', 'on', 'off'}
+        ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
+        where the extra is installed and it is not quiet.
 
     Attributes
     ----------
@@ -97,10 +103,11 @@ analyzer_kwargs, aggregator_kwargs
 
     Notes
     -----
-    A tester writes the files that it is asked for and no others, so that tests and notebooks stay
-    clean: the record of the run is in the attributes. Only a private result that is written is
-    released, and its budget has to be found with it, also that of noise filters: then ``run.json``
-    stands beside the first file, of the last such run into this folder.
+    Without a file's name nothing is written, so that tests and notebooks stay clean: the record of
+    the run is in the attributes. Beside the first file stand ``history.csv`` and ``run.json``, of
+    the last run into this folder, also after a failure in a later round than the first; where a
+    file of such a name is there that no run wrote, it is left alone, and a warning says so. Only
+    ``run.json`` of a private result is written all the same: its budget has to be found with it.
     """
 
     result: Any
@@ -138,6 +145,8 @@ analyzer_kwargs, aggregator_kwargs
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        report: str = "auto",
+        tensorboard: str = "auto",
     ) -> None:
         paths = _one_spelling(result_filepath, filename)
         with declaring():
@@ -164,21 +173,26 @@ analyzer_kwargs, aggregator_kwargs
             self.history, self.aggregate, self.evaluations = [], None, {}
             self.privacy, self.filters = None, {}
             return
-        files = None if paths is None else TesterFiles(outputs, filename is None)
         asked = quiet is False
         if quiet is None:
             quiet = "PYTEST_CURRENT_TEST" in os.environ
+        extras = _extras(report, tensorboard, files=paths is not None, quiet=quiet)
+        files = None if paths is None else TesterFiles(outputs, filename is None, extras)
         show(logging.DEBUG)
         with silent() if quiet else shown() if asked else nullcontext():
             _warn_of_shapes(splits)
-            record, started = RunRecord(), datetime.now(UTC)
+            started = datetime.now(UTC)
+            record = RunRecord(privacy=None if privacy is None else privacy.about())
+            record.study |= {**about_plan(plan), "max_rounds": str(max_rounds)}
+            looking = [*([] if quiet else bars()), *(files.watchers() if files else [])]
             settings = RunSettings.from_config({"max-rounds": max_rounds})
             try:
-                run_local(strategy, plan, splits, settings, record, simple_analysis, client)
+                with watching(record, *looking):
+                    run_local(strategy, plan, splits, settings, record, simple_analysis, client)
                 record.release(privacy)
-            except Exception:
-                if files is not None and privacy is None and record.history:
-                    files.rescue(record.aggregate)
+            except Exception as error:
+                if files is not None and record.history:
+                    files.rescue(record, started, error)
                 raise
             self.result = record.result
             self.rounds = len(record.history)
@@ -212,6 +226,17 @@ analyzer_kwargs, aggregator_kwargs
                 logger.info("Final result_%d: %s", i, _shown(value))
         else:
             logger.info("Final result: %s", _shown(self.result))
+
+
+def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
+    """Return what is written beside the result: of itself only where it is not quiet."""
+    asked = Extras.of(report, tensorboard, "{}")
+    if not files:
+        return Extras()
+    return Extras(
+        asked.report and not (quiet and report == "auto"),
+        asked.tensorboard and not (quiet and tensorboard == "auto"),
+    )
 
 
 def _shown(value: Any, most: int = 5000) -> str:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ModelError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import mend
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
-from flame_flwr.results.run_json import write_run
+from flame_flwr.results.run_json import is_run, own_files, write_run
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from flame_flwr.results.extras import Extras
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.watch import Watcher
 
 __all__ = ["TesterFiles", "keep_free"]
 
@@ -33,6 +35,8 @@ class TesterFiles:
         What is declared, with at least one name.
     as_result_filepath : bool
         Whether the names were given as `result_filepath`, and not as `filename`.
+    extras : Extras
+        What is written besides.
 
     Raises
     ------
@@ -42,8 +46,9 @@ class TesterFiles:
         No file can be written where one is to go.
     """
 
-    def __init__(self, outputs: Outputs, as_result_filepath: bool) -> None:
+    def __init__(self, outputs: Outputs, as_result_filepath: bool, extras: Extras) -> None:
         self._outputs = outputs
+        self._extras = extras
         self._option = "result_filepath" if as_result_filepath else "filename"
         self._here = Path.cwd()
         self._folder = self._here / outputs.folder()
@@ -60,6 +65,11 @@ class TesterFiles:
                     f"{self._option} {name!r} cannot be written to ({error.strerror or error}): "
                     f"{mend(error, _WHO)}"
                 ) from error
+        self._in_the_way = _in_the_way(self._folder, outputs)
+
+    def watchers(self) -> list[Watcher]:
+        """Return what looks on at the run and writes."""
+        return [] if self._in_the_way else self._extras.watchers(self._folder)
 
     def write(self, record: RunRecord, started: datetime) -> None:
         """Write the result, with its budget where it is private, and say where it went.
@@ -73,9 +83,7 @@ class TesterFiles:
         """
         try:
             files = write_outputs(self._here, self._outputs, record.result)
-            if record.privacy is not None or record.filters.budgets():
-                about = write_run(self._folder, record, {}, files, run_id=None, started=started)
-                logger.info("the privacy budget is in %s", about)
+            self._write_run(record, started, files)
         except OSError as error:
             raise StoreError(
                 f"the result could not be written to {self._folder} ({error.strerror or error}): "
@@ -84,14 +92,52 @@ class TesterFiles:
         for path in files:
             logger.info("Final result written to %s", path)
 
-    def rescue(self, aggregate: Any) -> None:
-        """Save the last aggregate of a run that failed, and say where it is."""
+    def rescue(self, record: RunRecord, started: datetime, error: Exception) -> None:
+        """Save the last aggregate of a run that failed, unless it is private, and the rounds."""
+        if record.privacy is None:
+            try:
+                saved = rescue_somewhere(self._folder, record.aggregate)
+            except OSError as reason:
+                logger.error("the last aggregate could not be saved: %s", reason)
+            else:
+                logger.error("the last aggregate was saved in %s", saved)
         try:
-            saved = rescue_somewhere(self._folder, aggregate)
+            self._write_run(record, started, [], error)
         except OSError as reason:
-            logger.error("the last aggregate could not be saved: %s", reason)
-        else:
-            logger.error("the last aggregate was saved in %s", saved)
+            logger.error("what there is of the run could not be written: %s", reason)
+
+    def _write_run(
+        self,
+        record: RunRecord,
+        started: datetime,
+        files: list[Path],
+        error: Exception | None = None,
+    ) -> None:
+        """Write the record of the run beside the result, unless it would replace other files."""
+        private = error is None and (record.privacy is not None or bool(record.filters.budgets()))
+        if self._in_the_way:
+            logger.warning(
+                "no record of the run is written to %s: no run wrote the %s that is there%s",
+                self._folder,
+                " and ".join(self._in_the_way),
+                "; run.json with the privacy budget is written all the same" if private else "",
+            )
+            if not private:
+                return
+        about = write_run(
+            self._folder,
+            record,
+            {},
+            files,
+            run_id=None,
+            started=started,
+            error=error,
+            others=lambda: own_files(self._folder),
+            report=self._extras.report and not self._in_the_way,
+            history=not self._in_the_way,
+        )
+        if private:
+            logger.info("the privacy budget is in %s", about)
 
     def _check(self, name: str) -> None:
         path = self._here / name
@@ -109,6 +155,16 @@ def keep_free(outputs: Outputs) -> None:
     """Refuse a private result a name that its budget needs."""
     if "run.json" in [Path(name).name for name in _names(outputs)]:
         raise ModelError("filename 'run.json' is where the privacy budget goes: choose another")
+
+
+def _in_the_way(folder: Path, outputs: Outputs) -> list[str]:
+    """Return which names that a record needs are other files': the result's, or somebody's."""
+    own = ["history.csv", "report.html", "run.json"]
+    here = {Path(name).name for name in _names(outputs)}
+    if here & set(own):
+        return sorted(here & set(own))
+    there = [name for name in own if os.path.lexists(folder / name)]
+    return [] if is_run(folder / "run.json") else there
 
 
 def _names(outputs: Outputs) -> tuple[str, ...]:

@@ -1,0 +1,209 @@
+"""``report.html``: one file that shows a run, with no scripts in it and nothing from elsewhere.
+
+It is made of what ``run.json`` says and of the result files, with jinja2 and matplotlib (the
+``report`` extra). Names of nodes and contents of files are somebody else's: everything is escaped,
+images are data of the page itself, and a Content-Security-Policy forbids the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.metrics import mean
+from flame_flwr.results.inline import inline
+from flame_flwr.results.plots import convergence_plot, metric_plots
+from flame_flwr.sizes import shown_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["render"]
+
+_HERE = Path(__file__).parent
+_MOST_ROUNDS = 200
+_MOST_NODES = 30
+_MOST_METRICS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table; `cut` says what of it is not shown."""
+
+    header: list[str]
+    rows: list[list[str]]
+    cut: str = ""
+
+
+def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
+    """Return the page.
+
+    Parameters
+    ----------
+    about : dict
+        What ``run.json`` says.
+    folder : Path
+        The run's.
+    paths : sequence of Path
+        The files to show: the result's first.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _svg_uri
+    environment.filters["size"] = shown_size
+    style = (_HERE / "report.css").read_text("utf-8")
+    page = environment.get_template("report.jinja").render(
+        about=about,
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        convergence=convergence_plot(about["history"]),
+        metric_plots=metric_plots(about["history"], about["nodes"]),
+        settings=_settings(about),
+        nodes=_nodes(about),
+        rounds=_rounds(about["history"]),
+        metrics=_metrics(about),
+        per_round=_metrics_per_round(about),
+        evaluations=_scores(about["nodes"], about["evaluations"]),
+        left=_left(about),
+        files=inline(folder, paths),
+    )
+    return page.encode("utf-8", "replace")
+
+
+def _settings(about: dict[str, Any]) -> _Table:
+    study = [[name, text] for name, text in about["study"].items()]
+    asked = [[name, _text(value)] for name, value in sorted(about["parameters"].items())]
+    return _Table(["setting", "value"], study + [row for row in asked if row[1]])
+
+
+def _nodes(about: dict[str, Any]) -> _Table:
+    """Return every node: how much data, how many rounds it answered, its seconds and bytes."""
+    rows = []
+    for node in about["nodes"]:
+        answers = [entry for entry in about["history"] if node in entry["node_seconds"]]
+        failed = [failure for failure in about["failures"] if failure["node"] == node]
+        rows.append(
+            [
+                node,
+                about["sizes"].get(node, "not said"),
+                str(len(answers)),
+                f"{sum(entry['node_seconds'][node] for entry in answers):.2f}",
+                shown_size(sum(entry["node_bytes"][node] for entry in answers)),
+                "; ".join(f"round {each['round']}: {each['why']}" for each in failed[:5]),
+            ]
+        )
+    absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
+    rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
+    header = ["node", "data", "rounds answered", "seconds of analysis", "sent", "failed"]
+    return _Table(header, rows)
+
+
+def _rounds(history: list[dict[str, Any]]) -> _Table:
+    """Return one row per round, as the log has a line."""
+    names = _names(entry["node_metrics"] for entry in history)
+    rows = []
+    for entry in history:
+        values: dict[str, list[float]] = {}
+        for metrics in entry["node_metrics"].values():
+            for name, value in metrics.items():
+                values.setdefault(name, []).append(value)
+        rows.append(
+            [
+                str(entry["round"]),
+                f"{len(entry['node_seconds'])}",
+                f"{entry['seconds']:.2f}",
+                shown_size(sum(entry["node_bytes"].values())),
+                _text(entry["change"]),
+                *(_text(mean(values[name])) if name in values else "" for name in names),
+                entry["reason"],
+            ]
+        )
+    means = [f"mean of {name}" for name in names]
+    header = ["round", "nodes", "seconds", "received", "change", *means, "why it stopped"]
+    return _cut(header, rows)
+
+
+def _metrics(about: dict[str, Any]) -> _Table:
+    """Return the metrics of the last round, per node."""
+    history = about["history"]
+    return _scores(about["nodes"], history[-1]["node_metrics"] if history else {})
+
+
+def _scores(nodes: list[str], scores: dict[str, dict[str, float]]) -> _Table:
+    names = _names([scores])
+    rows = [
+        [node, *(_text(scores[node].get(name)) for name in names)]
+        for node in nodes
+        if node in scores
+    ]
+    return _Table(["node", *names], rows if names else [])
+
+
+def _metrics_per_round(about: dict[str, Any]) -> list[tuple[str, _Table]]:
+    """Return a table per metric: rounds by nodes."""
+    history, nodes = about["history"], about["nodes"][:_MOST_NODES]
+    if len(history) < 2:
+        return []
+    more = len(about["nodes"]) - len(nodes)
+    tables = []
+    for name in _names(entry["node_metrics"] for entry in history):
+        rows = [
+            [
+                str(entry["round"]),
+                *(_text(entry["node_metrics"].get(node, {}).get(name)) for node in nodes),
+            ]
+            for entry in history
+        ]
+        table = _cut(["round", *nodes], rows)
+        cut = f"{table.cut} {more} more nodes are in history.csv." if more else table.cut
+        tables.append((name, _Table(table.header, table.rows, cut.strip())))
+    return tables
+
+
+def _left(about: dict[str, Any]) -> _Table:
+    """Return what left each node: what of, how often, in which rounds, bytes."""
+    rows = []
+    for node in sorted(about["left"], key=about["nodes"].index):
+        for kind in about["left"][node]:
+            first, last = kind["first_round"], kind["last_round"]
+            rounds = str(first) if first == last else f"{first} to {last}"
+            size = shown_size(kind["bytes"])
+            rows.append([node, kind["what"], str(kind["answers"]), rounds, size])
+    return _Table(["node", "what", "times", "rounds", "bytes"], rows)
+
+
+def _names(scores: Any) -> list[str]:
+    """Return the metrics' names, in the order in which they come up."""
+    found = dict.fromkeys(
+        name for nodes in scores for metrics in nodes.values() for name in metrics
+    )
+    return list(found)[:_MOST_METRICS]
+
+
+def _cut(header: list[str], rows: list[list[str]]) -> _Table:
+    """Leave out the middle of a long table."""
+    if len(rows) <= _MOST_ROUNDS:
+        return _Table(header, rows)
+    half = _MOST_ROUNDS // 2
+    hidden = f"{len(rows) - _MOST_ROUNDS} rounds in the middle are in history.csv."
+    return _Table(header, rows[:half] + rows[-half:], hidden)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "" if value is None else str(value)
+
+
+def _svg_uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
