@@ -2,13 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test test-ceph unit lint types bench clean
+.PHONY: help install demo test test-ceph test-browser unit lint types bench clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
 	@echo "make test   install, then lint, types and all tests"
 	@echo "make unit   the quick tests only"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
+	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
 	@echo "make bench  what the framework costs, side by side with plain Flower"
 
 install: .venv/.installed
@@ -30,6 +31,14 @@ test-ceph: install
 		(apt-get update && apt-get install -y --no-install-recommends radosgw ceph-osd ceph-mon)
 	$(BIN)/python tests/ceph.py
 
+# A quarter of an hour at most; the screenshots are in .browser.
+test-browser: install
+	command -v chromium chromedriver > /dev/null || \
+		(timeout 300 apt-get update && timeout 600 apt-get install -y --no-install-recommends \
+			chromium chromium-driver fonts-dejavu-core) || \
+		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
+	timeout 300 $(BIN)/python tests/browser.py .browser
+
 unit: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
 
@@ -44,4 +53,4 @@ bench: install
 	$(BIN)/python tests/benchmarks/run.py
 
 clean:
-	rm -rf .venv .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .demo .browser build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ EVENTS = "tensorboard"
 """The folder of the events, beside the results."""
 
 _SUFFIX = ".flame-flwr"
+_FLUSH_EVERY = 1.0
 
 
 class EventWriter(Watcher):
@@ -41,6 +43,7 @@ class EventWriter(Watcher):
         self.folder = folder / EVENTS
         self._writer: Any = None
         self._broken = False
+        self._flushed = 0.0
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Write a round."""
@@ -73,6 +76,9 @@ class EventWriter(Watcher):
                 self._writer = self._open()
             for tag, value in numbers.items():
                 self._writer.add_scalar(tag, value, step)
+            if time.monotonic() - self._flushed > _FLUSH_EVERY:
+                self._flushed = time.monotonic()
+                self._writer.flush()
 
         if numbers and not self._broken:
             self._guarded(write)

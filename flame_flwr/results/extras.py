@@ -66,13 +66,19 @@ def _decided(extra: str, asked: str, where: str) -> bool:
     check_extra(asked, named)
     if asked == "off":
         return False
-    there = installed(extra)
-    if asked == "on" and not there:
+    if asked == "auto":
+        return by_default(extra)
+    if not installed(extra):
         raise ConfigError(
             f'{named} is "on", and {_MODULES[extra]} is not installed here: '
             f"pip install 'flame-flwr[{extra}]'"
         )
-    return there
+    return True
+
+
+def by_default(extra: str) -> bool:
+    """Tell what ``'auto'`` is: whether the extra is installed."""
+    return installed(extra)
 
 
 def installed(extra: str) -> bool:

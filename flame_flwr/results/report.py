@@ -61,6 +61,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     )
     environment.filters["data_uri"] = _svg_uri
     environment.filters["size"] = shown_size
+    environment.filters["moment"] = _moment
     style = (_HERE / "report.css").read_text("utf-8")
     page = environment.get_template("report.jinja").render(
         about=about,
@@ -75,6 +76,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         per_round=_metrics_per_round(about),
         evaluations=_scores(about["nodes"], about["evaluations"]),
         left=_left(about),
+        filters=_filters(about),
         files=inline(folder, paths),
     )
     return page.encode("utf-8", "replace")
@@ -182,6 +184,18 @@ def _left(about: dict[str, Any]) -> _Table:
     return _Table(["node", "what", "times", "rounds", "bytes"], rows)
 
 
+def _filters(about: dict[str, Any]) -> _Table:
+    """Return what each node says that it did to its results, and the budget that it has spent."""
+    rows = []
+    for node, said in about["filters"].items():
+        for one in said["filters"]:
+            rows.append([node, str(one.get("filter", "")), str(one.get("answers", "")), ""])
+        if "epsilon" in said:
+            budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"
+            rows[-1][-1] = f"{budget}, {said['holds']}"
+    return _Table(["node", "filter", "answers", "budget spent by all of them"], rows)
+
+
 def _names(scores: Any) -> list[str]:
     """Return the metrics' names, in the order in which they come up."""
     found = dict.fromkeys(
@@ -203,6 +217,11 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return "" if value is None else str(value)
+
+
+def _moment(text: str) -> str:
+    """Return a time of ``run.json``, which is in UTC, as people read it."""
+    return text.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _svg_uri(svg: bytes) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
+from flame_flwr.errors import StoppedError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
@@ -89,7 +90,7 @@ def write_run(
         **record.to_json(),
         "files": [_about_file(path, folder) for path in paths],
     }
-    if report:
+    if report and not isinstance(error, StoppedError):  # a run that is stopped has little time
         _write_report(folder, about, [*paths, *others()] if record.privacy is None else paths)
     about["other_files"] = [_about_file(path, folder) for path in others()]
     write_file(folder / "run.json", _strict_json(about))

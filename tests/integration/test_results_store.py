@@ -81,7 +81,9 @@ def test_results_reach_the_analyst_through_a_store(run_app, object_store, tmp_pa
     assert (folder / "result.txt").read_text() == "[1.0, 2.0]"
     about = json.loads((folder / "run.json").read_text())
     names = [file["name"] for file in about["files"] + about["other_files"]]
-    assert names == ["result.txt", "history.csv", "scratch/plot.png"]
+    *shown, events = names
+    assert shown == ["result.txt", "history.csv", "report.html", "scratch/plot.png"]
+    assert events.startswith("tensorboard/events.out.tfevents.")
     for file in about["files"] + about["other_files"]:
         content = (folder / file["name"]).read_bytes()
         assert len(content) == file["bytes"]

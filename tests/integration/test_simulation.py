@@ -354,5 +354,10 @@ def test_a_private_result_that_cannot_be_noised_is_released_nowhere(run_app):
     )
     assert not done.succeeded
     assert "Nothing was released" in done.details
-    assert sorted(path.name for path in done.folder.iterdir()) == ["history.csv", "run.json"]
-    assert "secret text" not in (done.folder / "run.json").read_text()
+    files = [path for path in done.folder.rglob("*") if path.is_file()]
+    assert {path.name for path in files if path.parent == done.folder} == {
+        "history.csv",
+        "report.html",
+        "run.json",
+    }
+    assert not [path for path in files if b"secret text" in path.read_bytes()]

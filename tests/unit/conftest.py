@@ -49,3 +49,9 @@ def disk_full_after() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs write a report and events where they are asked to, and not of themselves."""
+    monkeypatch.setattr("flame_flwr.results.extras.by_default", lambda extra: False)

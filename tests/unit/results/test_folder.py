@@ -315,6 +315,7 @@ def test_history_csv_has_a_line_per_round_and_node(tmp_path, record):
         "failed": "",
         "round_seconds": "1.5",
         "reason": "",
+        "change": "",
     }
     assert rows[3]["seconds"] == rows[3]["bytes"] == ""
     assert rows[3]["failed"] == record.history[1].failed["b"]

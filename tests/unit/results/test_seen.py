@@ -1,0 +1,323 @@
+"""What is written beside the results to be looked at: events for TensorBoard, report.html."""
+
+import importlib.util
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from flame_flwr.clients import NodePlan
+from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.errors import ConfigError, NotConvergedError
+from flame_flwr.results.extras import Extras
+from flame_flwr.results.inline import inline
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+
+HARM = "<script>alert(1)</script>"
+
+
+class Fits(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        loss = data / (1 + self.num_iterations)
+        self.flame.report_metrics({"loss": loss, HARM: 1.0})
+        return np.array([loss, data])
+
+    def evaluation_method(self, data, result):
+        return {"auc": data / 8}
+
+
+class Average(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return np.mean(analysis_results, axis=0)
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 2
+
+
+class Never(Average):
+    def has_converged(self, result, last_result):
+        return False
+
+
+def events(folder):
+    """Return what TensorBoard reads: (step, value) by tag."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    read = accumulators.EventAccumulator(str(folder / "tensorboard"))
+    read.Reload()
+    return {
+        tag: [(event.step, event.value) for event in read.Scalars(tag)]
+        for tag in read.Tags()["scalars"]
+    }
+
+
+@pytest.fixture
+def serve(tmp_path, context):
+    """Run a model's ServerApp; return the folder with its runs, as `results` names it."""
+
+    def start(model, results, **config):
+        node = context(run_config={"results": results, **config})
+        plan = NodePlan(model.plan.analyzer, data_type="s3")
+        with LocalGrid(plan, [2.0, 4.0]) as grid:
+            model.server_app(grid, node)
+
+    return start
+
+
+# ---- events ---------------------------------------------------------------------------------
+
+
+def test_tensorboard_reads_what_the_line_says(tmp_path):
+    tester = StarModelTester(
+        [2.0, 4.0],
+        Fits,
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        tensorboard="on",
+    )
+    read = events(tmp_path)
+    for node, data in (("node-0", 2.0), ("node-1", 4.0)):
+        expected = [(number + 1, pytest.approx(data / (1 + number))) for number in range(3)]
+        assert read[f"loss/{node}"] == expected
+        assert read[f"evaluation/auc/{node}"] == [(3, pytest.approx(data / 8))]
+    assert read["mean/loss"] == [
+        (number + 1, pytest.approx(3 / (1 + number))) for number in range(3)
+    ]
+    assert [value for _, value in read["round/nodes"]] == [2.0] * 3
+    changes = [pytest.approx(entry.change) for entry in tester.history[1:]]
+    assert [value for _, value in read["round/change"]] == changes
+    assert {"round/seconds", "round/bytes"} <= read.keys()
+    assert not [tag for tag in read if "<" in tag]
+
+
+def test_a_second_run_into_a_folder_replaces_the_events_of_the_first(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.1.mine").write_bytes(b"")
+    for _ in range(2):
+        StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on")
+    assert len(events(tmp_path)["loss/node-0"]) == 1
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+
+
+def test_a_run_whose_events_cannot_be_written_goes_on(tmp_path, caplog):
+    (tmp_path / "tensorboard").write_text("a file in the way")
+    tester = StarModelTester(
+        [2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    assert tester.rounds == 1
+    assert caplog.text.count("the events for TensorBoard cannot be written") == 1
+
+
+def test_events_and_report_go_to_an_object_store_with_the_results(serve, object_store):
+    model = StarModel(Fits, Average, "s3", simple_analysis=False)
+    serve(model, object_store.url, report="on", tensorboard="on")
+    [folder] = (object_store.bucket / "results").iterdir()
+    assert [step for step, _ in events(folder)["loss/node-0"]] == [1, 2, 3]
+    about = json.loads((folder / "run.json").read_text())
+    names = {file["name"] for file in about["other_files"]}
+    assert {"history.csv", "report.html"} <= names
+    assert any(name.startswith("tensorboard/events.out.tfevents.") for name in names)
+
+
+# ---- what is asked for ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", ["report", "tensorboard"])
+def test_what_is_asked_for_and_not_installed_is_an_error_that_says_what_to_install(
+    extra, tmp_path, monkeypatch, serve
+):
+    missing = {"report": "jinja2", "tensorboard": "tensorboardX"}[extra]
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "flame_flwr.results.extras.find_spec", lambda name: None if name == missing else find(name)
+    )
+    message = rf"`{extra}` .* is \"on\", and {missing} is not installed.*flame-flwr\[{extra}\]"
+    with pytest.raises(ConfigError, match=message):
+        serve(StarModel(Fits, Average, "s3"), str(tmp_path), **{extra: "on"})
+    assert list(tmp_path.iterdir()) == []  # before anything
+    serve(StarModel(Fits, Average, "s3"), str(tmp_path), **{extra: "auto"})
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ConfigError, match=r"is \"auto\", \"on\" or \"off\", not 'yes'"):
+        Extras.of(**{"report": "off", "tensorboard": "off", extra: "yes"})
+
+
+def test_a_quiet_tester_writes_no_report_of_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr("flame_flwr.results.extras.by_default", lambda extra: True)
+    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"r.txt", "history.csv", "run.json"}
+    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", quiet=False)
+    assert {path.name for path in tmp_path.iterdir()} == names | {"report.html", "tensorboard"}
+
+
+def test_a_tester_leaves_files_alone_that_no_run_wrote(tmp_path, caplog):
+    (tmp_path / "history.csv").write_text("my own")
+    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", report="on")
+    assert (tmp_path / "history.csv").read_text() == "my own"
+    assert {path.name for path in tmp_path.iterdir()} == {"r.txt", "history.csv"}
+    assert "no run wrote the history.csv that is there" in caplog.text
+
+
+def test_the_rounds_of_a_run_that_failed_are_there_too(tmp_path):
+    with pytest.raises(NotConvergedError):
+        StarModelTester(
+            [2.0],
+            Fits,
+            Never,
+            "s3",
+            simple_analysis=False,
+            filename=tmp_path / "r.txt",
+            max_rounds=3,
+            report="on",
+            tensorboard="on",
+        )
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert len(lines) == 4
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "failed"
+    page = (tmp_path / "report.html").read_text()
+    assert "NotConvergedError" in page
+    assert len(events(tmp_path)["loss/node-0"]) == 3
+
+
+# ---- the report -----------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_is_one_file_without_scripts_that_shows_the_run(serve, tmp_path):
+    model = StarModel(
+        Fits, Average, "s3", simple_analysis=False, analyzer_kwargs=None, filename="mean.txt"
+    )
+    serve(model, str(tmp_path / "results"), report="on")
+    [folder] = (tmp_path / "results").iterdir()
+    page = Page((folder / "report.html").read_text())
+    tags = [tag for tag, _ in page.tags]
+    assert not {"script", "iframe", "object", "link", "form", "a"} & set(tags)
+    policy = next(attrs["content"] for _, attrs in page.tags if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    for _, attrs in page.tags:
+        assert attrs.get("src", "data:image/").startswith("data:image/")
+        assert not {"href", "style", "srcset"} & attrs.keys()
+        assert not [name for name in attrs if name.startswith("on")]
+    for shown in ("Fits", "Average", "node-0", "node-1", "mean.txt", HARM, "max-rounds"):
+        assert (shown in page.text) == (shown != "max-rounds"), shown
+    assert "ndarray float64 (2,)" in page.text
+    assert "has_converged returned True" in page.text
+    about = json.loads((folder / "run.json").read_text())
+    assert "report.html" in [file["name"] for file in about["other_files"]]
+
+
+def test_a_report_that_cannot_be_made_fails_no_run(tmp_path, monkeypatch, caplog):
+    def fails(*args):
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr("flame_flwr.results.report.render", fails)
+    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", report="on")
+    assert "report.html could not be written (RuntimeError: no such font)" in caplog.text
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "completed"
+
+
+def test_plots_are_those_of_matplotlibs_defaults_and_leave_its_settings_alone(tmp_path):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    StarModelTester(
+        [2.0] * 12,
+        Fits,
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        report="on",
+    )
+    assert dict(mpl.rcParams) == before
+    assert (tmp_path / "report.html").read_text().count("data:image/svg+xml") == 3
+
+
+# ---- files in it ----------------------------------------------------------------------------
+
+
+def shown(tmp_path, **files):
+    paths = []
+    for name, content in files.items():
+        path = tmp_path / name.replace("__", ".")
+        path.write_bytes(content)
+        paths.append(path)
+    return {file.name: file for file in inline(tmp_path, paths)}
+
+
+def test_files_are_shown_as_what_they_are(tmp_path):
+    files = shown(
+        tmp_path,
+        table__csv=b'a,b\n1,"x,y"\n',
+        tabs__tsv=b"a\tb\n1\t2\n",
+        one_column__csv=b"just\ntext\n",
+        data__json=b'{"a":[1,2]}',
+        broken__json=b"{",
+        note=b"text\n",
+        picture=b"\x89PNG\r\n\x1a\n...",
+        drawing__svg=b"<svg/>",
+        model__pkl=b"\x80\x04\x95\x00\x00",
+        latin__txt="\xe4".encode("latin-1"),
+    )
+    assert {name: file.kind for name, file in files.items()} == {
+        "table.csv": "table",
+        "tabs.tsv": "table",
+        "one_column.csv": "text",
+        "data.json": "text",
+        "broken.json": "text",
+        "note": "text",
+        "picture": "image",
+        "drawing.svg": "image",
+        "model.pkl": "none",
+        "latin.txt": "none",
+    }
+    assert files["table.csv"].rows == [["a", "b"], ["1", "x,y"]]
+    assert files["data.json"].text == '{\n  "a": [\n    1,\n    2\n  ]\n}'
+    assert files["picture"].image.startswith("data:image/png;base64,")
+    assert "open it elsewhere" in files["model.pkl"].note
+
+
+def test_large_files_are_cut_and_large_images_left_out(tmp_path):
+    table = io.StringIO()
+    for row in range(200):
+        table.write(",".join(f"{row}-{column}" + "x" * 300 for column in range(30)) + "\n")
+    files = shown(
+        tmp_path,
+        table__csv=table.getvalue().encode(),
+        text__txt="ä".encode() * 500_000,
+        picture__png=b"\x89PNG\r\n\x1a\n" + b"." * 3_000_000,
+    )
+    cells = [cell for row in files["table.csv"].rows for cell in row]
+    assert len(files["table.csv"].rows) <= 51
+    assert max(map(len, files["table.csv"].rows)) == 20
+    assert max(map(len, cells)) <= 203
+    assert re.fullmatch("ä{20000}", files["text.txt"].text)
+    assert "beginning" in files["text.txt"].note
+    assert files["picture.png"].kind == "none"
+    assert "too large" in files["picture.png"].note
+
+
+def test_the_frameworks_own_files_and_what_is_too_many_are_not_shown(tmp_path):
+    names = {f"f{i}": b"x" for i in range(45)}
+    files = shown(tmp_path, history__csv=b"a,b\n1,2\n", rescue__pkl=b"x", **names)
+    assert "history.csv" not in files
+    assert len(files) == 41
+    assert files[""].note == "5 more files are in the run's folder."

@@ -1,0 +1,240 @@
+"""Numbers that nodes report of a round: checked, sent beside the result, recorded per node."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flame_flwr.clients import StarClient
+from flame_flwr.data.amount import amount
+from flame_flwr.errors import ConfigError, ModelError, UnavailableError
+from flame_flwr.metrics import MOST, RESERVED, readable, summary
+from flame_flwr.privacy import Strict
+from flame_flwr.results.change import Change
+from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.run_json import history_csv
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.strategies import WeightedFedAvg
+
+
+class Reports(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        self.flame.report_metrics({"loss": data / 4}, rounds_done=self.num_iterations)
+        self.flame.report_metrics(loss=np.float32(data))
+        return data + self.num_iterations
+
+    def evaluation_method(self, data, result):
+        return {"score": data / result}
+
+
+class Total(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 2
+
+
+def run(analyzer=Reports, splits=(1.0, 2.0), **kwargs):
+    return StarModelTester(list(splits), analyzer, Total, "s3", simple_analysis=False, **kwargs)
+
+
+@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
+def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
+    caplog.set_level("INFO", "flame_flwr")
+    tester = run(client=client, quiet=False)
+    for number, entry in enumerate(tester.history):
+        assert entry.node_metrics == {
+            "node-0": {"loss": 1.0, "rounds_done": number},
+            "node-1": {"loss": 2.0, "rounds_done": number},
+        }
+    assert "loss 1.5 (1 to 2), rounds_done 2: has_converged returned True" in caplog.text
+    assert "evaluation: 2 of 2 nodes, score 0.2143 (0.1429 to 0.2857)" in caplog.text
+
+
+def test_the_change_of_the_aggregate_is_that_of_a_plain_loop():
+    tester = run()
+    totals = [sum(value + number for value in (1.0, 2.0)) for number in range(3)]
+    changes = [entry.change for entry in tester.history]
+    assert changes == [None, abs(totals[1] - totals[0]), abs(totals[2] - totals[1])]
+
+
+def test_a_change_is_of_all_numbers_together_and_sees_arrays_changed_in_place():
+    change, weights = Change(), np.zeros(3)
+    assert change.to({"w": weights, "n": 1, "note": "text"}) is None
+    weights += 2.0
+    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(4 * 4)
+    assert change.to({"w": np.zeros(4), "n": 3}) is None  # another form
+    assert change.to("text") is None
+    assert change.to(object()) is None
+    assert change.to(np.zeros(2**20 + 1)) is None
+    nested = []
+    nested.append(nested)
+    assert change.to(nested) is None
+
+
+def test_declared_metrics_of_a_strategy_are_shown_per_node():
+    class Trains(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            return {"w": np.array([data]), "n": 1, "loss": np.float64(data / 2)}
+
+    tester = StarModelTester(
+        [1.0, 2.0], Trains, WeightedFedAvg("w", by="n", metrics=["loss"]), "s3"
+    )
+    assert tester.history[0].node_metrics == {"node-0": {"loss": 0.5}, "node-1": {"loss": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"seconds": 1}, "'seconds' is a name of the framework's own"),
+        ({"": 1}, "a name is a short text"),
+        ({"a\nb": 1}, "a name is a short text"),
+        ({"a" * 101: 1}, "a name is a short text"),
+        ({"loss": "0.5"}, "takes numbers, and 'loss' is of type str"),
+        ({"loss": np.zeros(2)}, "takes numbers, and 'loss' is of type ndarray"),
+        ({"n": 2**70}, "an integer of more than 64 bits"),
+        ({str(i): i for i in range(MOST + 1)}, "at most 100 numbers"),
+    ],
+)
+def test_what_cannot_be_a_metric_is_refused_without_its_value(metrics, message):
+    class Wrong(Reports):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics(metrics)
+
+    with pytest.raises(ModelError, match=message) as raised:
+        run(Wrong)
+    assert "0.5" not in raised.value.message
+
+
+def test_metrics_are_for_analysis_methods():
+    class Late(Reports):
+        def evaluation_method(self, data, result):
+            self.flame.report_metrics(loss=1)
+
+    class Server(Total):
+        def aggregation_method(self, analysis_results):
+            self.flame.report_metrics(loss=1)
+
+    with pytest.raises(ModelError, match="evaluation_method returns its numbers"):
+        run(Late)
+    with pytest.raises(UnavailableError, match="for analyzers"):
+        StarModelTester([1], Reports, Server, "s3")
+
+
+def test_a_strict_node_lets_no_plain_numbers_leave():
+    class Plain(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics(loss=1)
+
+    with pytest.raises(ConfigError, match=r"numbers of flame\.report_metrics are none"):
+        run(Plain, disclosure=[Strict()])
+
+
+def test_what_a_node_sends_is_read_with_care():
+    sent = {"loss": 0.5, "seconds": 3.0, "bell\a": 1.0, "flag": True, "text": "x", "n": 3}
+    assert readable(sent) == {"loss": 0.5, "n": 3}
+    assert len(readable({str(i): i for i in range(1000)})) == MOST
+    assert {"failed", "round", "bytes", "size"} <= RESERVED
+
+
+def test_a_line_has_the_mean_and_the_range_and_stays_short():
+    assert summary([{"loss": math.nan}, {"loss": 1.0}]) == "loss not finite at 1 of 2"
+    assert summary([{f"m{i}": i for i in range(9)}]).endswith("m5 5, and 3 more")
+    assert summary([{"a\x1b[31m": 1.0}]) == "a?[31m 1"
+    assert summary([]) == ""
+
+
+def test_metrics_are_columns_of_the_history(tmp_path):
+    run(filename=tmp_path / "r.txt")
+    rows = list(csv.DictReader((tmp_path / "history.csv").open(newline="")))
+    assert [row["loss"] for row in rows] == ["1.0", "2.0"] * 3
+    assert [row["rounds_done"] for row in rows] == ["0", "0", "1", "1", "2", "2"]
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["history"][2]["node_metrics"]["node-1"] == {"loss": 2.0, "rounds_done": 2}
+    assert about["sizes"] == {"node-0": "float", "node-1": "float"}
+    assert about["study"]["analyzer"] == "Reports"
+    assert [file["name"] for file in about["other_files"]] == ["history.csv"]
+
+
+def test_a_private_run_keeps_no_exact_numbers(tmp_path, caplog):
+    pytest.importorskip("opendp")
+    caplog.set_level("INFO", "flame_flwr")
+    tester = run(
+        filename=tmp_path / "r.txt",
+        splits=(1234.5, 2.0),
+        epsilon=1.0,
+        sensitivity=1.0,
+        report="on",
+        tensorboard="on",
+        quiet=False,
+    )
+    assert tester.history[0].node_metrics["node-0"]["loss"] == 1234.5
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"1234.5" not in path.read_bytes(), path
+            assert path.name == "r.txt" or b"rounds_done" not in path.read_bytes(), path
+    assert "1234.5" not in caplog.text
+    rows = list(csv.DictReader(io.StringIO(history_csv_of(tmp_path))))
+    assert {row["change"] for row in rows} == {""}
+
+
+def history_csv_of(folder: Path) -> str:
+    return (folder / "history.csv").read_text()
+
+
+def test_what_left_is_counted_by_form_without_values_and_keys(tmp_path):
+    left = LeftRecord()
+    for number in (1, 2):
+        left.note("a", number, {"Anna Muster": np.zeros((2, 3)), "n": 5}, 100)
+    left.note_numbers("a", 2, 3, "report_metrics")
+    for number in range(50):
+        left.note("b", number, [0.0] * number, 10)
+    assert left.to_json()["a"] == [
+        {
+            "what": "dict(ndarray float64 (2, 3), int)",
+            "answers": 2,
+            "bytes": 200,
+            "first_round": 1,
+            "last_round": 2,
+        },
+        {
+            "what": "3 numbers of report_metrics",
+            "answers": 1,
+            "bytes": 24,
+            "first_round": 2,
+            "last_round": 2,
+        },
+    ]
+    assert len(left.to_json()["b"]) == 21
+    assert sum(kind["answers"] for kind in left.to_json()["b"]) == 50
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "text"),
+    [
+        ([{"a.csv": b"12345"}, {"b.csv": b"123"}], "s3", "2 files, 8 B"),
+        (
+            [{"Patient": {"resourceType": "Bundle", "entry": [{}] * 1200}}],
+            "fhir",
+            "1,200 resources",
+        ),
+        ([1, 2, 3], "s3", "list of 3"),
+        (np.zeros((60, 5)), "s3", "ndarray float64 (60, 5)"),
+        (None, "s3", ""),
+        ([{"a": b"1"}], "none", ""),
+        ([], "s3", "list of 0"),
+    ],
+)
+def test_how_much_data_there_is_is_said_without_a_value(data, kind, text):
+    assert amount(data, kind) == text
+
+
+def test_history_of_no_rounds_has_its_header():
+    from flame_flwr.results import RunRecord
+
+    assert history_csv(RunRecord()).decode().startswith("round,node,seconds,bytes,")

@@ -1,0 +1,180 @@
+"""The progress bar: on a terminal only, with the log's lines whole above it, gone at the end."""
+
+import io
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from flame_flwr import progress
+from flame_flwr.progress import Bar, LineBar
+from flame_flwr.results import RoundRecord, RunRecord
+
+SCRIPT = """
+import logging, sys
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+class A(StarAnalyzer):
+    def analysis_method(self, data, results):
+        self.flame.report_metrics(loss=data)
+        print("printed " + "x" * 150)
+        return data
+class G(StarAggregator):
+    def aggregation_method(self, results): return sum(results)
+    def has_converged(self, result, last): return self.num_iterations >= 1
+StarModelTester([1, 2], A, G, "s3", simple_analysis=False)
+"""
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_a_terminal(*command):
+    """Run a command on a terminal of 60 columns, and return what it showed."""
+    main, its = pty.openpty()
+    shown = []
+
+    def read():
+        while True:
+            try:
+                data = os.read(main, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            shown.append(data)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    environment |= {"TERM": "xterm", "COLUMNS": "60"}
+    try:
+        subprocess.run(command, stdout=its, stderr=its, env=environment, timeout=100, check=True)
+    finally:
+        os.close(its)
+        reader.join(20)
+        os.close(main)
+    return b"".join(shown).decode()
+
+
+def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
+    (tmp_path / "analysis.py").write_text(SCRIPT)
+    text = on_a_terminal(sys.executable, str(tmp_path / "analysis.py"))
+    assert "━" in text
+    lines = ESCAPES.sub("", text).replace("\r", "\n").split("\n")
+    assert lines.count("printed " + "x" * 150) == 4
+    assert any(re.fullmatch(r"round 1: 2 of 2 nodes, .* loss 1.5 \(1 to 2\)", x) for x in lines)
+    assert "Final result: 3" in lines
+    assert text.rindex("━") < text.rindex("Final result")
+
+
+def test_without_a_terminal_there_is_nothing_of_it(tmp_path):
+    (tmp_path / "analysis.py").write_text(SCRIPT)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(tmp_path / "analysis.py")],
+        capture_output=True,
+        text=True,
+        env=environment | {"FORCE_COLOR": "1", "TERM": "xterm"},
+        timeout=100,
+        check=True,
+    )
+    assert "\x1b" not in done.stdout
+    assert "━" not in done.stdout
+    assert "round 1: 2 of 2 nodes" in done.stdout
+    assert "rich.progress" not in done.stderr
+
+
+class Terminal(io.StringIO):
+    """A text that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    return stream
+
+
+def test_everything_is_as_it_was_when_it_is_closed(terminal):
+    handler = logging.StreamHandler(terminal)
+    logging.getLogger("flame_flwr").addHandler(handler)
+    hook, error = sys.breakpointhook, sys.stderr
+    bar = Bar(Console(file=terminal, force_terminal=True, width=60))
+    try:
+        bar.began(RunRecord(nodes=["a"]), most=10)
+        bar.entered(1)
+        assert sys.stdout is not terminal
+        assert handler.stream is sys.stdout
+        assert sys.stderr is error  # no terminal
+        print("begun", end="")
+        bar.answered("a")
+        bar.finished(RoundRecord(1, node_metrics={"a": {"loss": 0.5}}), RunRecord())
+    finally:
+        bar.close()
+        bar.close()
+        logging.getLogger("flame_flwr").removeHandler(handler)
+    assert sys.stdout is terminal
+    assert handler.stream is terminal
+    assert sys.breakpointhook is hook
+    assert "begun" in terminal.getvalue()
+    assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
+
+
+def test_a_debugger_gets_the_terminal(terminal, monkeypatch):
+    seen = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: seen.append(sys.stdout))
+    bar = Bar(Console(file=terminal, force_terminal=True))
+    bar.began(RunRecord(nodes=["a"]), None)
+    breakpoint()
+    assert seen == [terminal]
+    bar.close()
+
+
+def test_a_private_runs_metrics_are_not_shown(terminal):
+    bar = Bar(Console(file=terminal, force_terminal=True))
+    record = RunRecord(nodes=["a"], privacy={"epsilon": 1.0})
+    bar.began(record, None)
+    bar.finished(RoundRecord(1, node_metrics={"a": {"loss": 0.515}}), record)
+    bar.close()
+    assert "0.515" not in terminal.getvalue()
+
+
+def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(terminal):
+    lines = []
+    bar = LineBar(lines.append, Console(file=terminal, force_terminal=True, width=100))
+    said = [
+        "INFO :      2 nodes take part: a, b",
+        "INFO :      round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5",
+        "INFO :      results in /tmp/results/x",
+    ]
+    for line in said:
+        bar(line)
+        if line is said[1]:
+            assert bar._progress is not None
+    bar.close()
+    assert lines == said
+    shown = ESCAPES.sub("", terminal.getvalue())
+    assert "round 1: 2 of 2 nodes, 68 B received, loss 0.5" in shown
+    assert sys.stdout is terminal
+
+
+@pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])
+def test_where_there_is_no_bar(reason, terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb" if reason == "dumb" else "xterm")
+    if reason == "pipe":
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+    if reason == "debugger":
+        monkeypatch.setattr(sys, "gettrace", lambda: print)
+    assert not progress.on_terminal()
+    assert progress.bars() == []
+    with progress.following(print) as follow:
+        assert follow is print
