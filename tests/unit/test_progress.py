@@ -76,7 +76,7 @@ def test_without_a_terminal_there_is_nothing_of_it(tmp_path):
     (tmp_path / "analysis.py").write_text(SCRIPT)
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(tmp_path / "analysis.py")],
+        [sys.executable, str(tmp_path / "analysis.py")],
         capture_output=True,
         text=True,
         env=environment | {"FORCE_COLOR": "1", "TERM": "xterm"},
@@ -86,7 +86,6 @@ def test_without_a_terminal_there_is_nothing_of_it(tmp_path):
     assert "\x1b" not in done.stdout
     assert "━" not in done.stdout
     assert "round 1: 2 of 2 nodes" in done.stdout
-    assert "rich.progress" not in done.stderr
 
 
 class Terminal(io.StringIO):
@@ -96,15 +95,16 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch):
+def a_terminal(monkeypatch):
+    """Put it in place of this test's streams: pytest has others while it sets a test up."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     return stream
 
 
-def test_everything_is_as_it_was_when_it_is_closed(terminal):
+def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
+    terminal = a_terminal(monkeypatch)
     handler = logging.StreamHandler(terminal)
     logging.getLogger("flame_flwr").addHandler(handler)
     hook, error = sys.breakpointhook, sys.stderr
@@ -129,7 +129,8 @@ def test_everything_is_as_it_was_when_it_is_closed(terminal):
     assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
 
 
-def test_a_debugger_gets_the_terminal(terminal, monkeypatch):
+def test_a_debugger_gets_the_terminal(monkeypatch):
+    terminal = a_terminal(monkeypatch)
     seen = []
     monkeypatch.setattr(sys, "breakpointhook", lambda: seen.append(sys.stdout))
     bar = Bar(Console(file=terminal, force_terminal=True))
@@ -139,7 +140,8 @@ def test_a_debugger_gets_the_terminal(terminal, monkeypatch):
     bar.close()
 
 
-def test_a_private_runs_metrics_are_not_shown(terminal):
+def test_a_private_runs_metrics_are_not_shown(monkeypatch):
+    terminal = a_terminal(monkeypatch)
     bar = Bar(Console(file=terminal, force_terminal=True))
     record = RunRecord(nodes=["a"], privacy={"epsilon": 1.0})
     bar.began(record, None)
@@ -148,7 +150,8 @@ def test_a_private_runs_metrics_are_not_shown(terminal):
     assert "0.515" not in terminal.getvalue()
 
 
-def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(terminal):
+def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(monkeypatch):
+    terminal = a_terminal(monkeypatch)
     lines = []
     bar = LineBar(lines.append, Console(file=terminal, force_terminal=True, width=100))
     said = [
@@ -168,7 +171,8 @@ def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(terminal):
 
 
 @pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])
-def test_where_there_is_no_bar(reason, terminal, monkeypatch):
+def test_where_there_is_no_bar(reason, monkeypatch):
+    a_terminal(monkeypatch)
     monkeypatch.setenv("TERM", "dumb" if reason == "dumb" else "xterm")
     if reason == "pipe":
         monkeypatch.setattr(sys, "stdout", io.StringIO())
