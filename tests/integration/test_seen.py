@@ -5,9 +5,28 @@ import json
 import re
 
 import pytest
+from deployed_app import PYPROJECT
 from deployment import Deployment
 
 pytestmark = pytest.mark.simulation
+
+HEAD = """
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return data
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return analysis_results
+
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 1
+
+"""
 
 SOURCE = """
 class Analyzer(Analyzer):
@@ -31,9 +50,8 @@ def events(folder):
 def look(folder, log, nodes, losses):
     """See that a run of two rounds shows the same everywhere."""
     for number in (1, 2):
-        found = (
-            rf"round {number}: {len(nodes)} of {len(nodes)} nodes, [0-9.]+ s, \d+ B received, loss"
-        )
+        everyone = f"{len(nodes)} of {len(nodes)} nodes"
+        found = rf"round {number}: {everyone}, [0-9.]+ s, \d+ B received, loss"
         assert re.search(found, log), log
     assert re.search(r"round 2: .*: has_converged returned True", log)
     assert re.search(rf"evaluation: {len(nodes)} of {len(nodes)} nodes, auc 0.5", log)
@@ -74,7 +92,9 @@ def test_a_deployment_does_too_and_says_how_much_data_where_the_hospital_lets_it
     apps = "server_app = model.server_app\nclient_app = model.client_app\n"
     (app / "app.py").write_text(HEAD + SOURCE + model + apps)
     config = f'nodes = 2\nresults = "{tmp_path / "results"}"\nreport = "on"\ntensorboard = "on"'
-    (app.parent / "pyproject.toml").write_text(PYPROJECT.format(package="seen_app", config=config))
+    (app.parent / "pyproject.toml").write_text(
+        PYPROJECT.format(package="seen_app", version="1.0.0", config=config)
+    )
     for name, content in (("a", b"12"), ("b", b"1234")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "rows.csv").write_bytes(content)
