@@ -31,11 +31,6 @@ class RoundRecord:
         Seconds of analysis per node that answered, in participant order.
     node_bytes : dict of str to int
         Size of each answer's payload.
-    node_metrics : dict of str to dict
-        What each node reported of the round: ``report_metrics``, and of a result the keys that a
-        strategy declares to be metrics.
-    change : float or None
-        The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
     failed : dict of str to str
         Nodes that gave no result, and why.
     aggregate : str
@@ -44,18 +39,23 @@ class RoundRecord:
         Whether this was the last round because the analysis said so.
     reason : str
         Why it stopped here; empty where it went on.
+    node_metrics : dict of str to dict
+        What each node reported of the round: ``report_metrics``, and of a result the keys that a
+        strategy declares to be metrics.
+    change : float or None
+        The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
     """
 
     round: int
     seconds: float = 0.0
     node_seconds: dict[str, float] = field(default_factory=dict)
     node_bytes: dict[str, int] = field(default_factory=dict)
-    node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    change: float | None = None
     failed: dict[str, str] = field(default_factory=dict)
     aggregate: str = ""
     converged: bool = False
     reason: str = ""
+    node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    change: float | None = None
 
 
 @dataclass(slots=True)

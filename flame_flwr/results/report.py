@@ -175,7 +175,9 @@ def _metrics_per_round(about: dict[str, Any]) -> list[tuple[str, _Table]]:
 def _left(about: dict[str, Any]) -> _Table:
     """Return what left each node: what of, how often, in which rounds, bytes."""
     rows = []
-    for node in sorted(about["left"], key=about["nodes"].index):
+    # Of a run that goes on with a checkpoint, there may be nodes that are no longer there.
+    gone = [node for node in about["left"] if node not in about["nodes"]]
+    for node in [node for node in about["nodes"] if node in about["left"]] + gone:
         for kind in about["left"][node]:
             first, last = kind["first_round"], kind["last_round"]
             rounds = str(first) if first == last else f"{first} to {last}"
