@@ -33,7 +33,7 @@ test-ceph: install
 
 # A quarter of an hour at most; the screenshots are in .browser.
 test-browser: install
-	command -v chromium chromedriver > /dev/null || \
+	command -v chromedriver > /dev/null || \
 		(timeout 300 apt-get update && timeout 600 apt-get install -y --no-install-recommends \
 			chromium chromium-driver fonts-dejavu-core) || \
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flame_flwr.errors import ModelError, StoreError
+from flame_flwr.errors import ModelError, ResultError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import mend
@@ -84,6 +84,9 @@ class TesterFiles:
         try:
             files = write_outputs(self._here, self._outputs, record.result)
             self._write_run(record, started, files)
+        except ResultError as error:
+            self._write_rounds(record, started, error)
+            raise
         except OSError as error:
             raise StoreError(
                 f"the result could not be written to {self._folder} ({error.strerror or error}): "
@@ -101,6 +104,10 @@ class TesterFiles:
                 logger.error("the last aggregate could not be saved: %s", reason)
             else:
                 logger.error("the last aggregate was saved in %s", saved)
+        self._write_rounds(record, started, error)
+
+    def _write_rounds(self, record: RunRecord, started: datetime, error: Exception) -> None:
+        """Write the record of a run that failed, where it can be written."""
         try:
             self._write_run(record, started, [], error)
         except OSError as reason:

@@ -85,7 +85,7 @@ def test_a_simulation_shows_its_rounds_and_leaves_a_report(run_app):
 
 
 def test_a_deployment_does_too_and_says_how_much_data_where_the_hospital_lets_it(tmp_path):
-    app = tmp_path / "app" / "seen_app"
+    app = tmp_path / "app" / "seenapp"
     app.mkdir(parents=True)
     (app / "__init__.py").touch()
     model = "\nmodel = StarModel(Analyzer, Aggregator, 's3', simple_analysis=False)\n"
@@ -93,7 +93,7 @@ def test_a_deployment_does_too_and_says_how_much_data_where_the_hospital_lets_it
     (app / "app.py").write_text(HEAD + SOURCE + model + apps)
     config = f'nodes = 2\nresults = "{tmp_path / "results"}"\nreport = "on"\ntensorboard = "on"'
     (app.parent / "pyproject.toml").write_text(
-        PYPROJECT.format(package="seen_app", version="1.0.0", config=config)
+        PYPROJECT.format(package="seenapp", version="1.0.0", config=config)
     )
     for name, content in (("a", b"12"), ("b", b"1234")):
         (tmp_path / name).mkdir()
@@ -101,7 +101,7 @@ def test_a_deployment_does_too_and_says_how_much_data_where_the_hospital_lets_it
     with Deployment(tmp_path / "flower") as flower:
         flower.start_node("a", data=str(tmp_path / "a"), share_size=True)
         flower.start_node("b", data=str(tmp_path / "b"))
-        ended, log = flower.run(app.parent)
+        ended, log = flower.run(app.parent, on_line=print)
         assert ended.succeeded, log + flower.logs()
     [folder] = (tmp_path / "results").iterdir()
     about = look(folder, log, ["a", "b"], [2.0, 4.0])

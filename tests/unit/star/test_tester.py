@@ -136,7 +136,7 @@ def test_a_full_disk_is_found_before_the_run(here, disk_full_after):
 def test_a_single_name_of_many_results_may_be_called_as_a_folder_is(here):
     (here / "out").mkdir()
     run([1, 2], multiple_results=True, filename="out")
-    assert sorted(path.name for path in here.iterdir()) == ["out", "out_1", "out_2"]
+    assert sorted(path.name for path in here.glob("out*")) == ["out", "out_1", "out_2"]
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_many_results_of_mixed_types(here):
 
 def test_a_single_name_is_numbered(here):
     run([1, 2], multiple_results=True, filename="out/part.txt")
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["part_1.txt", "part_2.txt"]
+    assert sorted(path.name for path in (here / "out").glob("p*")) == ["part_1.txt", "part_2.txt"]
 
 
 def test_a_result_that_does_not_fit_is_rescued_beside_the_files(here):
@@ -252,6 +252,8 @@ def test_text_for_bytes_is_an_error_that_names_output_type(here):
     with pytest.raises(ResultError, match="output_type 'bytes' needs bytes or an ndarray"):
         run(["text"], output_type="bytes", filename="out.bin")
     assert pickle.loads((here / "rescue.pkl").read_bytes()) == ["text"]
+    assert len((here / "history.csv").read_text().splitlines()) == 2
+    assert json.loads((here / "run.json").read_text())["error"].startswith("ResultError")
 
 
 def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
