@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test test-ceph test-browser unit lint types bench clean
+.PHONY: help install demo test test-ceph test-browser chromium unit lint types bench clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
@@ -32,12 +32,14 @@ test-ceph: install
 	$(BIN)/python tests/ceph.py
 
 # A quarter of an hour at most; the screenshots are in .browser.
-test-browser: install
+test-browser: install chromium
+	timeout 300 $(BIN)/python tests/browser.py .browser
+
+chromium:
 	command -v chromedriver > /dev/null || \
 		(timeout 300 apt-get update && timeout 600 apt-get install -y --no-install-recommends \
 			chromium chromium-driver fonts-dejavu-core) || \
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
-	timeout 300 $(BIN)/python tests/browser.py .browser
 
 unit: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit

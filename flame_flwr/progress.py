@@ -129,13 +129,14 @@ class Bar(Watcher):
         """
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self.close()
         self._nodes, self._most = nodes, most
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
             TextColumn("{task.fields[last]}", markup=False),
             console=self._console or Console(file=sys.stdout),
             transient=True,
@@ -211,7 +212,7 @@ class LineBar(Bar):
         elif found := ROUND.search(line):
             number, answered, nodes = (int(found[i]) for i in (1, 2, 3))
             text = f"round {number}: {answered} of {nodes} nodes, {found[4]}"
-            self._update(description=f"round {number + 1}", last=text[:_MOST_TEXT])
+            self._update(description=f"after round {number}", last=text[:_MOST_TEXT])
         elif self._progress is not None and "results in " in line:
             self.close()
 
