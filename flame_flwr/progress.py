@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import handlers
@@ -160,7 +160,8 @@ class Bar(Watcher):
         now = time.monotonic()
         if self._progress is not None and not self._ticks and now - self._drawn > _REDRAW:
             self._drawn = now
-            self._progress.refresh()
+            with suppress(OSError):  # a terminal that is gone ends no run
+                self._progress.refresh()
 
     def _stand_in(self, console: Console) -> None:
         """Have what is printed go above the bar, also by handlers that hold a stream."""
