@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +86,8 @@ class EventWriter(Watcher):
             self._guarded(write)
 
     def _open(self) -> Any:
-        from tensorboardX import SummaryWriter
+        with _without_torch():
+            from tensorboardX import SummaryWriter
 
         for old in self.folder.glob(f"events.out.tfevents.*{_SUFFIX}"):
             old.unlink()
@@ -101,6 +104,19 @@ class EventWriter(Watcher):
                 type(error).__name__,
                 error,
             )
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep tensorboardX from importing torch, which takes seconds and is of no use here."""
+    loaded = "torch" in sys.modules
+    if not loaded:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules["torch"]
 
 
 def _by_node(nodes: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, float]]:
