@@ -95,10 +95,11 @@ class CrossSiteAnalyzer(StarAnalyzer):
             moments = [Moments.from_data(column) for column in train.x.T]
             return {"columns": {"number": len(moments), "names": names}, "moments": moments}
         x, x_test = (_scaled(each, aggregator_results) for each in (train, test))
-        step = functools.partial(epoch, x=x, y=train.y, **self.sgd)
         received = aggregator_results["models"]
-        fitted = {each.key: step(received[each.key]) for each in self.settings}
-        self.own = step(self.own or new_model(x.shape[1]))
+        fitted = {
+            each.key: epoch(received[each.key], x, train.y, **self.sgd) for each in self.settings
+        }
+        self.own = epoch(self.own or new_model(x.shape[1]), x, train.y, **self.sgd)
         result: dict[str, Any] = {
             "n": len(train.y),
             "models": {

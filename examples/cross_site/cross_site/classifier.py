@@ -71,11 +71,14 @@ def epoch(model: Model, x: Values, y: npt.NDArray[np.int64], **settings: Any) ->
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             classifier.fit(x, y)
-        except ValueError as error:  # scikit-learn's word for NaN in x, and for weights that are
-            raise _diverged() from error
+        except ValueError as error:
+            if "overflow occurred" in str(error) or "Input X contains" in str(error):
+                raise _diverged() from error
+            raise
     fitted: Model = {"coef": classifier.coef_, "intercept": classifier.intercept_}
-    if not np.isfinite(loss(decisions(fitted, x), y)):
-        raise _diverged()
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(loss(decisions(fitted, x), y)):
+            raise _diverged()
     return fitted
 
 

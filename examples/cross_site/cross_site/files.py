@@ -103,8 +103,8 @@ def summary(study: Study) -> str:
         head = "".join(f"{site:>9}" for site in study.sites)
         parts.append(f"{'model':{_WIDTH}}{head}     mean")
         for model in study.matrix:
-            cells = "".join(f"{value:9.3f}" for value in study.row(model, what))
-            parts.append(f"{_called(study, *model):{_WIDTH}}{cells.replace('nan', '  -')}")
+            line = "".join(f"{value:9.3f}" for value in study.row(model, what))
+            parts.append(f"{_called(study, *model):{_WIDTH}}{line.replace('nan', '  -')}")
     return "\n".join(parts) + "\n"
 
 

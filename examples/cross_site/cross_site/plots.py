@@ -125,6 +125,8 @@ def _figure(title: str, panels: int, height: float = 3.9) -> tuple[Figure, Any]:
 
 
 def _style(axes: Axes, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(title, loc="left", fontsize=11, color=_INK)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_QUIET)
@@ -132,7 +134,7 @@ def _style(axes: Axes, title: str) -> None:
     axes.grid(axis="y", color=_GRID, linewidth=0.9)
     axes.set_axisbelow(True)
     axes.set_xlabel("round of training", color=_INK)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _png(figure: Figure) -> bytes:

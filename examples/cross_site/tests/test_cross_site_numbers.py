@@ -153,7 +153,7 @@ def test_in_simulation_it_is_the_plain_loop_too(files, table, reference, tmp_pat
 
 @pytest.mark.simulation
 def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, tmp_path):
-    """Two hospitals are enough here: two SuperNodes, each with a folder of its own."""
+    """Two hospitals and two rounds are enough here: every answer is a process of its own."""
     main([str(tmp_path / "hospitals")])
     app = tmp_path / "app"
     ignored = shutil.ignore_patterns("tests", "pictures", "__pycache__")
@@ -161,6 +161,8 @@ def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, tmp_path):
     pyproject = (app / "pyproject.toml").read_text()
     named = pyproject.replace('data = "cross_site.hospitals:node_files"', 'data = ""')
     (app / "pyproject.toml").write_text(named)
+    analysis = app / "cross_site" / "analysis.py"
+    analysis.write_text(analysis.read_text().replace("ROUNDS = 10", "ROUNDS = 2"))
     results = tmp_path / "results"
     with Deployment(tmp_path / "deployment") as made:
         for k in range(2):
@@ -168,5 +170,5 @@ def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, tmp_path):
         ended, log = made.run(app, nodes="site-0,site-1", results=str(results))
         assert ended.succeeded, log + made.logs()
     [folder] = results.iterdir()
-    weights, _, _ = reference_run(contents[:2])
+    weights, _, _ = reference_run(contents[:2], rounds=2)
     assert_weights(table((folder / "weights.csv").read_text()), weights)
