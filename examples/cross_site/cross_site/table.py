@@ -168,8 +168,8 @@ def _measurements(table: pd.DataFrame, file: str, columns: Sequence[str] | None)
 def _numbers(table: pd.DataFrame, file: str) -> Values:
     values: Values = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     if not np.isfinite(values).all():
-        good = np.isfinite(values).all(axis=0).tolist()
-        bad = [name for name, fine in zip(table.columns, good, strict=True) if not fine]
+        columns = zip(table.columns, values.T, strict=True)
+        bad = [name for name, column in columns if not np.isfinite(column).all()]
         raise DataError(
             f"{file}: every measurement must be a finite number in every row, and there are cells "
             "that are empty, text, NaN or infinite. Nothing is guessed: fill them in, or leave the "
