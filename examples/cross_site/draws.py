@@ -53,9 +53,7 @@ def scores(seed: int) -> dict[str, list[dict[str, float]]]:
 def main() -> None:
     """Print two tables."""
     drawn = [scores(seed) for seed in range(DRAWS)]
-    print(
-        f"at home, mean of {DRAWS} draws   accuracy: alone  common     AUC: alone  common  not worse"
-    )
+    print("at home               accuracy: alone  common     AUC: alone  common  AUC not worse")
     for k, hospital in enumerate(HOSPITALS):
         own, common = ([draw[name][k] for draw in drawn] for name in ("own", "full"))
         cells = [
