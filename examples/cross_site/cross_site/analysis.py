@@ -81,7 +81,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         dict
             In the first round ``columns``, how many and a hash of their names, and ``moments``.
             Then ``n``, the rows trained with; ``models``, per setting the weights after the epoch;
-            ``received``, per setting the scores of the weights it came with; ``metrics``, those of
+            ``received``, per setting the scores of the weights it came with; ``local``, those of
             the first setting's weights after the epoch; ``own``, in the last round.
 
         Raises
