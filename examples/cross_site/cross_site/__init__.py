@@ -1,0 +1,1 @@
+"""One classifier for four hospitals, scored at every one of them."""

@@ -1,0 +1,140 @@
+"""The files of the study: tables as CSV, pictures, the models, and a page of text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from cross_site import plots
+from cross_site.study import METRICS, Study
+
+__all__ = ["OUTPUTS", "comparison", "models", "rounds", "sites", "summary", "weights"]
+
+_WIDTH = 42
+
+
+def rounds(study: Study) -> str:
+    """Return the scores per round, hospital and setting, on the hospital's test rows.
+
+    ``common`` is the common model after the round; ``local`` the hospital's model right after its
+    fit in that round, before it is averaged (first setting only).
+    """
+    lines: list[list[Any]] = []
+    first = study.settings[0].key
+    for number, (local, common) in enumerate(zip(study.local, study.common, strict=True), start=1):
+        for site in study.sites:
+            for each in study.settings:
+                scores = common[site][each.key]
+                lines.append([number, site, each.key, "common", *(scores[m] for m in METRICS)])
+            scores = dict(local[site])
+            lines.append([number, site, first, "local", *(scores[m] for m in METRICS)])
+    return _csv(["round", "site", "setting", "model", *METRICS], lines)
+
+
+def sites(study: Study) -> str:
+    """Return the cross-site matrix: every model, scored on every hospital's test rows."""
+    lines = [
+        [_called(study, kind, name), site, study.n_test[site], *(scores[m] for m in METRICS)]
+        for (kind, name), by_site in study.matrix.items()
+        for site, scores in by_site.items()
+    ]
+    return _csv(["model", "site", "test_rows", *METRICS], lines)
+
+
+def comparison(study: Study) -> str:
+    """Return the final scores of every setting: the mean over hospitals, and the lowest."""
+    lines = []
+    for each in study.settings:
+        scores = study.matrix["common", each.key]
+        means = [study.row(("common", each.key), what)[-1] for what in METRICS]
+        worst = [min(site[what] for site in scores.values()) for what in ("accuracy", "auc")]
+        lines.append([each.key, each.share, each.weight, *means, *worst])
+    names = [f"mean_{what}" for what in METRICS]
+    return _csv(
+        ["setting", "share_returned", "weighted_by", *names, "lowest_accuracy", "lowest_auc"], lines
+    )
+
+
+def weights(study: Study) -> str:
+    """Return the common weights after every round; numbers are written so that none is lost."""
+    lines = [
+        [number, each.key, *models[each.key]["intercept"].tolist(), *_coef(models[each.key])]
+        for number, models in enumerate(study.weights, start=1)
+        for each in study.settings
+    ]
+    count = len(study.scaling["mean"])
+    names = list(study.columns or [f"coef_{k}" for k in range(count)])
+    return _csv(["round", "setting", "intercept", *names], lines)
+
+
+def models(study: Study) -> str:
+    """Return the final common models as JSON, with the scaling that they must be used with."""
+    about = {
+        "use": "log odds of being ill = intercept + sum(coef * (value - mean) / std)",
+        "columns": None if study.columns is None else list(study.columns),
+        "mean": study.scaling["mean"].tolist(),
+        "std": study.scaling["std"].tolist(),
+        "models": {
+            each.key: {
+                "intercept": float(study.weights[-1][each.key]["intercept"][0]),
+                "coef": _coef(study.weights[-1][each.key]),
+            }
+            for each in study.settings
+        },
+    }
+    return json.dumps(about, indent=1)
+
+
+def summary(study: Study) -> str:
+    """Return the tables that one looks at first, as text."""
+    first = study.settings[0]
+    parts = [f"The common model ({first.text}) after every round, on each hospital's test rows", ""]
+    names = [f"{site} acc   auc" for site in study.sites]
+    parts.append("round  " + "".join(f"{name:>20}" for name in names))
+    for number, common in enumerate(study.common, start=1):
+        cells = [common[site][first.key] for site in study.sites]
+        shown = [f"{each['accuracy']:.3f} {each['auc']:.3f}" for each in cells]
+        parts.append(f"{number:5}  " + "".join(f"{cell:>20}" for cell in shown))
+    for what, title in (("accuracy", "Accuracy"), ("auc", "AUC")):
+        parts += ["", f"{title}: each model on each hospital's test rows", ""]
+        head = "".join(f"{site:>9}" for site in study.sites)
+        parts.append(f"{'model':{_WIDTH}}{head}     mean")
+        for model in study.matrix:
+            line = "".join(f"{value:9.3f}" for value in study.row(model, what))
+            parts.append(f"{_called(study, *model):{_WIDTH}}{line.replace('nan', '  -')}")
+    return "\n".join(parts) + "\n"
+
+
+def _called(study: Study, kind: str, name: str) -> str:
+    if kind == "own":
+        return f"{name} alone"
+    return "common: " + next(each.text for each in study.settings if each.key == name)
+
+
+def _coef(model: Any) -> list[float]:
+    return [float(value) for value in model["coef"][0]]
+
+
+def _csv(header: list[str], lines: Iterable[list[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)  # floats as repr writes them: read again, they are the same
+    return text.getvalue()
+
+
+OUTPUTS = (
+    ("summary.txt", "str", summary),
+    ("rounds.csv", "str", rounds),
+    ("rounds.png", "bytes", plots.draw_rounds),
+    ("sites.csv", "str", sites),
+    ("sites.png", "bytes", plots.draw_sites),
+    ("comparison.csv", "str", comparison),
+    ("comparison.png", "bytes", plots.draw_comparison),
+    ("weights.csv", "str", weights),
+    ("models.json", "str", models),
+)
+"""Every file: its name, its type, and what makes it of the study."""

@@ -1,0 +1,153 @@
+"""A hospital whose data does not fit is named, with what to do, and nothing of its data is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cross_site.analysis import CrossSiteAnalyzer
+from cross_site.hospitals import MEASUREMENTS
+from cross_site.table import TEST, TRAIN
+from flame_flwr.errors import DataError, NodeFailedError
+
+HEAD = "radius,area,label\n"
+ROWS = "".join(f"{14 + k % 7}.25,{600 + k * k % 90}.5,{k % 2}\n" for k in range(20))
+GOOD = {TRAIN: (HEAD + ROWS).encode(), TEST: (HEAD + ROWS).encode()}
+SECRET = "4711.8151"
+
+
+@pytest.fixture
+def refused(run):
+    """Run three hospitals of which the second is as given; return the message of the error."""
+
+    def refused_with(files, error=NodeFailedError, columns=("radius", "area"), **more):
+        splits = [[GOOD], [{**GOOD, **files}], [GOOD]]
+        with pytest.raises(error) as caught:
+            run(splits, columns=columns, **more)
+        text = "\n".join([caught.value.message, *getattr(caught.value, "__notes__", [])])
+        assert "node-1" in text
+        assert SECRET not in text
+        return text
+
+    return refused_with
+
+
+def csv(rows, head=HEAD):
+    return (head + rows).encode()
+
+
+def test_two_good_hospitals_run(run):
+    tester = run([[GOOD], [GOOD]], columns=("radius", "area"), rounds=2)
+    assert tester.rounds == 3
+    undeclared = run([[GOOD], [GOOD]], columns=None, rounds=2)
+    assert undeclared.result[-2].splitlines()[0] == "round,setting,intercept,coef_0,coef_1"
+    assert undeclared.result[-2].splitlines()[1:] == tester.result[-2].splitlines()[1:]
+
+
+@pytest.mark.parametrize("file", [TRAIN, TEST])
+@pytest.mark.parametrize("columns", [("radius", "area"), None])
+def test_one_class_only(refused, file, columns):
+    text = refused({file: csv(f"{SECRET},600,1\n" * 20)}, columns=columns)
+    assert text.startswith("before round 1, 1 node cannot take part:\n  node-1: ")
+    assert f"{file}: all rows have the same label" in text
+    assert "leave this hospital out" in text
+
+
+@pytest.mark.parametrize("content", [b"", HEAD.encode()])
+def test_no_rows(refused, content):
+    text = refused({TRAIN: content})
+    assert "before round 1" in text
+    assert "train.csv has fewer than 10 rows" in text
+
+
+def test_no_file(refused, run):
+    with pytest.raises(NodeFailedError, match=r"node-0: .*no file train\.csv"):
+        run([[{TEST: GOOD[TEST]}]], columns=("radius", "area"))
+
+
+def test_a_measurement_too_few_is_found_before_round_1(refused):
+    text = refused({TRAIN: csv("14.5,1\n15,0\n" * 10, "radius,label\n")})
+    assert "before round 1" in text
+    assert "train.csv has no column 'area'" in text
+
+
+def test_a_measurement_too_many_is_found_before_round_1(refused):
+    more = csv(f"14.5,600,{SECRET},1\n15,600,2,0\n" * 10, "radius,area,Smith,label\n")
+    text = refused({TRAIN: more, TEST: more})
+    assert "before round 1" in text
+    assert "has other columns than the label and the 2 measurements of this analysis" in text
+    assert "Smith" not in text
+
+
+def test_undeclared_measurements_are_compared_in_round_1(run):
+    fewer = csv("14.5,1\n15,0\n" * 10, "radius,label\n")
+    with pytest.raises(DataError) as caught:
+        run([[GOOD], [{TRAIN: fewer, TEST: fewer}], [GOOD]], columns=None)
+    assert caught.value.message == (
+        "The hospitals have different measurements, so no model fits all of them (node-0, node-2: "
+        "2; node-1: 1). Give every train.csv and test.csv the same columns in the same order, or "
+        "name them in COLUMNS of app.py: then every hospital looks before round 1."
+    )
+
+
+def test_undeclared_measurements_of_other_names_are_told(run):
+    turned = csv("600,14,1\n610,15,0\n" * 10, "area,radius,label\n")
+    with pytest.raises(DataError, match="node-1: 2 of other names, or in another order"):
+        run([[GOOD], [{TRAIN: turned, TEST: turned}]], columns=None)
+
+
+@pytest.mark.parametrize("cell", ["", "NaN", "inf", "abc"])
+@pytest.mark.parametrize("columns", [("radius", "area"), None])
+def test_cells_that_are_no_numbers(refused, cell, columns):
+    text = refused({TRAIN: csv(f"{SECRET},{cell},1\n14,600,0\n" * 10)}, columns=columns)
+    assert "before round 1" in text
+    if columns is None:
+        assert "every measurement must be a finite number in every row" in text
+    else:
+        assert "train.csv: column 'area' " in text
+
+
+@pytest.mark.parametrize("label", ["2", "", "ill"])
+def test_other_labels(refused, label):
+    text = refused({TRAIN: csv(f"{SECRET},600,{label}\n14,600,0\n15,600,1\n" * 10)})
+    assert "before round 1" in text
+    assert "train.csv: column 'label' " in text
+
+
+def test_numbers_that_are_far_too_large(refused):
+    text = refused({TRAIN: csv("8e200,600,1\n14,600,0\n" * 10)}, error=DataError)
+    assert "numbers beyond 1e150" in text
+    assert "8e200" not in text
+
+
+class Diverging(CrossSiteAnalyzer):
+    """At one hospital the steps are far too long in the second round."""
+
+    def analysis_method(self, data, aggregator_results):
+        if self.id == "node-1" and self.num_iterations == 2:
+            self.sgd = {"eta0": 1e308}
+        return super().analysis_method(data, aggregator_results)
+
+
+def test_a_loss_that_is_not_a_number_fails_the_round(refused):
+    text = refused({}, error=DataError, analyzer=Diverging)
+    assert "The loss or the weights are not finite numbers any more" in text
+    assert "in node-1, round 3" in text
+
+
+def test_a_nan_in_the_common_weights_fails_the_round(run):
+    class Spoilt(CrossSiteAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            if self.id == "node-1" and aggregator_results is not None:
+                aggregator_results["models"]["full"]["coef"][:] = np.nan
+            return super().analysis_method(data, aggregator_results)
+
+    with pytest.raises(DataError, match="not finite numbers any more") as caught:
+        run([[GOOD], [GOOD]], columns=("radius", "area"), analyzer=Spoilt)
+    assert caught.value.__notes__ == ["in node-1, round 2"]
+
+
+def test_the_shipped_files_pass(contents):
+    for files in contents:
+        for content in files.values():
+            assert content.decode().splitlines()[0].split(",") == [*MEASUREMENTS, "label"]
+            assert len(pd.unique(pd.Series(content.decode().splitlines()))) > 15

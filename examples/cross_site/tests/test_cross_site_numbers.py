@@ -1,0 +1,174 @@
+"""The numbers: in process, in simulation, on a deployment, and in a plain loop."""
+
+import json
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cross_site_reference import SETTINGS, reference_run
+from deployment import Deployment
+from sklearn.linear_model import SGDClassifier
+
+from cross_site.classifier import SGD, epoch, new_model
+from cross_site.hospitals import MEASUREMENTS, main
+from cross_site.settings import COMPARISON
+from flame_flwr.engine.submit import simulation, submit
+
+EXAMPLE = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def reference(contents):
+    return reference_run(contents)
+
+
+def assert_weights(rows, weights):
+    """Compare every common weight after every round with the plain loop's."""
+    found = defaultdict(list)
+    for row in rows:
+        values = [float(row[name]) for name in (*MEASUREMENTS, "intercept")]
+        found[row["setting"]].append(values)
+        assert int(row["round"]) == len(found[row["setting"]])
+    assert set(found) == set(SETTINGS)
+    for name in SETTINGS:
+        np.testing.assert_allclose(found[name], weights[name], rtol=1e-12, err_msg=name)
+
+
+def test_in_process_it_is_the_plain_loop_round_by_round(files, table, reference):
+    rows = table(files["weights.csv"])
+    assert len(rows) == 10 * len(SETTINGS)
+    assert_weights(rows, reference[0])
+
+
+def test_scores_per_round_are_those_of_the_plain_loop(files, table, reference):
+    rows = [row for row in table(files["rounds.csv"]) if row["model"] == "common"]
+    assert len(rows) == 10 * len(SETTINGS) * 4
+    for row in rows:
+        site = int(row["site"].removeprefix("node-"))
+        expected = reference[2][row["setting"]][int(row["round"]) - 1][site]
+        assert [float(row["accuracy"]), float(row["auc"])] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_matrix_is_that_of_the_plain_loop(files, table, reference):
+    rows = table(files["sites.csv"])
+    names = [*range(4), *SETTINGS]
+    assert len(rows) == len(names) * 4
+    for k, row in enumerate(rows):
+        expected = reference[1][names[k // 4]][k % 4]
+        assert row["site"] == f"node-{k % 4}"
+        assert [float(row["accuracy"]), float(row["auc"])] == pytest.approx(expected, rel=1e-12)
+
+
+def test_local_scores_of_the_first_round_are_those_of_hospitals_alone(files, table, run, splits):
+    """The first fit starts at zero for everybody, so it is also the own model's first epoch."""
+    local = [row for row in table(files["rounds.csv"]) if row["model"] == "local"][:4]
+    alone = run(splits, settings=COMPARISON[:1], rounds=1).evaluations
+    for row in local:
+        site = row["site"]
+        assert float(row["auc"]) == alone[site][f"own/{site}/auc"]
+
+
+def test_the_final_model_is_scored_in_the_evaluation_too(study, files, table):
+    last = [row for row in table(files["rounds.csv"]) if row["round"] == "10"]
+    for row in last:
+        if row["model"] == "common":
+            scored = study.evaluations[row["site"]][f"common/{row['setting']}/auc"]
+            assert float(row["auc"]) == scored
+
+
+def test_a_second_run_gives_the_same_bytes(run, splits, study):
+    again = run(splits)
+    assert again.result == study.result
+
+
+def test_the_models_file_can_be_used_without_the_framework(files, contents, study):
+    about = json.loads(files["models.json"])
+    lines = contents[2]["test.csv"].decode().splitlines()
+    values = np.array([line.split(",") for line in lines[1:]], dtype=float)
+    model = about["models"]["full"]
+    scaled = (values[:, :-1] - about["mean"]) / about["std"]
+    odds = scaled @ model["coef"] + model["intercept"]
+    accuracy = ((odds > 0) == (values[:, -1] == 1)).mean()
+    assert accuracy == study.evaluations["node-2"]["common/full/accuracy"]
+    assert about["columns"] == lines[0].split(",")[:-1]
+
+
+def test_only_the_largest_changes_return(run, splits):
+    """Of 31 weights 4 return of each hospital: at most 16 differ from zero after a round."""
+    tester = run(splits, settings=COMPARISON[2:3], rounds=1)
+    model = tester.aggregate["models"]["top10"]
+    changed = np.count_nonzero(model["coef"]) + np.count_nonzero(model["intercept"])
+    assert 4 <= changed <= 16
+    about = tester.filters["node-1"]["filters"]
+    assert [each["filter"] for each in about] == ["TopFraction"]
+
+
+def test_own_models_may_stay_at_home(run, splits):
+    tester = run(splits, settings=COMPARISON[1:2], share_own=False, rounds=2)
+    assert "own" not in tester.aggregate
+    assert "own/node-1/auc" in tester.evaluations["node-1"]
+    assert "own/node-0/auc" not in tester.evaluations["node-1"]
+    shown = tester.result[0][tester.result[0].index("AUC: ") :]
+    (line,) = [line for line in shown.splitlines() if line.startswith("node-1 alone")]
+    assert line.count(" -") == 4  # three other hospitals, and no mean over all
+
+
+def test_with_own_models_nothing_but_weights_goes_out(study):
+    assert set(study.aggregate) == {"scaling", "models", "own"}
+    for model in [*study.aggregate["models"].values(), *study.aggregate["own"].values()]:
+        assert {key: value.shape for key, value in model.items()} == {
+            "coef": (1, 30),
+            "intercept": (1,),
+        }
+
+
+def test_the_slides_line_alone_would_start_at_zero_again():
+    """``model.coef_ = ...; model.fit(...)`` has no effect without ``warm_start``."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    start = {"coef": np.full((1, 3), 5.0), "intercept": np.ones(1)}
+    slide = SGDClassifier(**{**SGD, "tol": None})
+    slide.coef_ = start["coef"]
+    from_zero = epoch(new_model(3), x, y)["coef"]
+    np.testing.assert_array_equal(slide.fit(x, y).coef_, from_zero)
+    assert np.abs(epoch(start, x, y)["coef"] - start["coef"]).max() < 0.1
+
+
+@pytest.mark.simulation
+def test_in_simulation_it_is_the_plain_loop_too(files, table, reference, tmp_path):
+    log = []
+    with simulation(4) as federation:
+        ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
+    assert ended.succeeded, "\n".join(log)
+    [folder] = tmp_path.iterdir()
+    assert_weights(table((folder / "weights.csv").read_text()), reference[0])
+    for name, content in files.items():
+        written = content.encode() if isinstance(content, str) else content
+        assert (folder / name).read_bytes() == written, name
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["rounds"], record["converged"]) == (11, True)
+
+
+@pytest.mark.simulation
+def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, tmp_path):
+    """Two hospitals and two rounds are enough here: every answer is a process of its own."""
+    main([str(tmp_path / "hospitals")])
+    app = tmp_path / "app"
+    ignored = shutil.ignore_patterns("tests", "pictures", "__pycache__")
+    shutil.copytree(EXAMPLE, app, ignore=ignored)
+    pyproject = (app / "pyproject.toml").read_text()
+    named = pyproject.replace('data = "cross_site.hospitals:node_files"', 'data = ""')
+    (app / "pyproject.toml").write_text(named)
+    analysis = app / "cross_site" / "analysis.py"
+    analysis.write_text(analysis.read_text().replace("ROUNDS = 10", "ROUNDS = 2"))
+    results = tmp_path / "results"
+    with Deployment(tmp_path / "deployment") as made:
+        for k in range(2):
+            made.start_node(f"site-{k}", data=str(tmp_path / "hospitals" / f"hospital-{k}"))
+        ended, log = made.run(app, nodes="site-0,site-1", results=str(results))
+        assert ended.succeeded, log + made.logs()
+    [folder] = results.iterdir()
+    weights, _, _ = reference_run(contents[:2], rounds=2)
+    assert_weights(table((folder / "weights.csv").read_text()), weights)

@@ -1,0 +1,76 @@
+"""What the README shows is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cross_site.hospitals import HOSPITALS, hospital_files
+
+EXAMPLE = Path(__file__).parents[1]
+README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_quoted_are_those_of_the_study(files):
+    lines = files["summary.txt"].splitlines()
+    blocks = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    quoted = [line for block in blocks for line in block.splitlines() if line != "..."]
+    assert len(quoted) > 15
+    assert [line for line in quoted if line not in lines] == []
+
+
+def test_the_costs_quoted_are_those_of_the_study(files, table):
+    losses = [f"{float(row['mean_loss']):.3f}" for row in table(files["comparison.csv"])]
+    for loss in losses[:3]:
+        assert f"{loss} with" in README
+
+
+def test_the_hospitals_are_as_the_readme_says(contents):
+    for k, hospital in enumerate(HOSPITALS):
+        rows = {name: len(content.splitlines()) - 1 for name, content in contents[k].items()}
+        patients = hospital.malignant + hospital.benign
+        assert sum(rows.values()) == patients
+        share = f"{hospital.malignant} ({100 * hospital.malignant / patients:.0f} %)"
+        assert re.search(
+            rf"node-{k}, .* \| {patients} \| {re.escape(share)} \| {rows['test.csv']} \|", README
+        )
+
+
+def test_the_same_bytes_without_and_with_files(tmp_path):
+    command = [sys.executable, "-m", "cross_site.hospitals", str(tmp_path)]
+    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    for k in range(len(HOSPITALS)):
+        for name, content in hospital_files(k).items():
+            assert (tmp_path / f"hospital-{k}" / name).read_bytes() == content
+
+
+def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
+    for name, file, first in (("a", "train.csv", 0), ("a", "test.csv", 1), ("b", "train.csv", 0)):
+        rows = "".join(f"{first + k % 7},{k * 3 % 11},{k % 2}\n" for k in range(30))
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / file).write_text("pulse,fever,label\n" + rows)
+    (tmp_path / "b" / "test.csv").write_text("pulse,label\n" + "81,1\n72,0\n" * 10)
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--results", str(tmp_path / "results")]
+    command += ["--data", str(tmp_path / "a"), str(tmp_path / "b")]
+    refused = subprocess.run(command, cwd=tmp_path, timeout=120, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in (
+        refused.stderr
+    )
+    (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
+    subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
+    assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
+
+
+@pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
+def test_the_pictures_are_pictures(files, name):
+    picture = files[f"{name}.png"]
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    assert 20_000 < len(picture) < 200_000
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README))))
+def test_links_lead_somewhere(target):
+    assert target.startswith("https://") or (EXAMPLE / target).exists()
