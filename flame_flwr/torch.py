@@ -279,14 +279,9 @@ class TorchAnalyzer(StarAnalyzer):
         Raises
         ------
         DataError
-            It is NaN or infinite, or cannot be told because the weights are.
+            It is NaN or infinite.
         """
-        try:
-            loss: torch.Tensor = self.loss(batch)
-        except RuntimeError as error:
-            if _finite(self.net):
-                raise
-            raise _not_finite(when, "the weights are") from error
+        loss: torch.Tensor = self.loss(batch)
         if not _is_number(loss):
             raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
         if not bool(loss.detach().isfinite()):

@@ -20,8 +20,9 @@ from patient_journeys.events import (
     OBSERVATIONS,
     PATIENTS,
     code_counts,
+    observation_data,
     read_journeys,
-    read_table,
+    static_data,
     temporal_tensor,
     top_codes,
 )
@@ -38,9 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     names = (PATIENTS, OBSERVATIONS)
     files = {name: (folder / name).read_bytes() for name in names} if folder else centre_files(0)
 
-    static, observed = read_table([files], PATIENTS), read_table([files], OBSERVATIONS)
-    print("Static data :", static.shape)
-    print("Observations :", observed.shape)
+    print("Static data :", static_data([files]).shape)
+    print("Observations :", observation_data([files]).shape)
 
     journeys = read_journeys([files])
     print(journeys.events.head(3))
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{kept:,} / {len(journeys.events):,} events ({kept / len(journeys.events):.1%})")
 
     tensor = temporal_tensor(journeys, codes)
-    n, m, k = tensor.shape
+    n = len(tensor)
     print(f"Tensor shape : {tensor.shape}: patients, bins of {AXIS.days} days, codes")
     print(f"Sparsity : {(tensor == 0).mean():.1%} empty cells")
     print(f"Patients with events : {int((tensor.sum(axis=(1, 2)) != 0).sum())} / {n}")

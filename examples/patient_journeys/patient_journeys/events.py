@@ -1,8 +1,7 @@
 """One centre's journeys: read from its two files, counted by code, turned into a tensor.
 
 The files are those that `tanat-synthea` writes: ``patients.csv``, a row per patient, and
-``observations.csv``, a row per event. Their messages tell numbers of rows and names of columns,
-never a value.
+``observations.csv``, a row per event. Messages of errors name files and columns, never a value.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import polars as pl
 from flame_flwr.errors import DataError, ModelError
 
 __all__ = ["AXIS", "OBSERVATIONS", "PATIENTS"]
-__all__ += ["Axis", "Journeys", "code_counts", "read_journeys", "read_table", "temporal_tensor"]
-__all__ += ["top_codes"]
+__all__ += ["Axis", "Journeys", "code_counts", "observation_data", "read_journeys", "read_table"]
+__all__ += ["static_data", "temporal_tensor", "top_codes"]
 
 PATIENTS = "patients.csv"
 OBSERVATIONS = "observations.csv"
@@ -99,18 +98,18 @@ def read_journeys(data: Iterable[Mapping[str, bytes]] | None) -> Journeys:
         raise DataError(f"{PATIENTS} has no patients: this centre cannot take part.")
     twice = len(patients) - patients["PATIENT"].n_unique()
     if twice:
-        raise DataError(f"{twice} rows of {PATIENTS} have the Id of another row.")
+        raise DataError(f"{PATIENTS} has patients whose Id is there twice.", detail=f"{twice} rows")
     odd = patients.filter(~pl.col("GENDER").is_in(["M", "F"]).fill_null(False))
     if len(odd):
         raise DataError(
-            f"GENDER is neither M nor F in {len(odd)} rows of {PATIENTS}.",
-            detail=f"found: {odd['GENDER'].unique().to_list()[:5]}",
+            f"GENDER in {PATIENTS} is neither M nor F in some rows.",
+            detail=f"{len(odd)} rows: {odd['GENDER'].unique().to_list()[:5]}",
         )
     days = events["DATE"].str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if days.null_count():
         raise DataError(
-            f"DATE cannot be read in {days.null_count()} rows of {OBSERVATIONS}: it must begin "
-            "like 2026-11-21."
+            f"DATE in {OBSERVATIONS} cannot be read in some rows: it must begin like 2026-11-21.",
+            detail=f"{days.null_count()} rows",
         )
     events = events.with_columns(DATE=days).filter(
         pl.col("PATIENT").is_in(patients["PATIENT"].implode()), pl.col("CODE").is_not_null()
@@ -152,6 +151,17 @@ def read_table(
         return pl.read_csv(BytesIO(found[0]), columns=columns, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{file} is no table in UTF-8.", detail=str(error)) from None
+
+
+def static_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:
+    """Return the whole static table, a row per patient, as `tanat-synthea` hands it out."""
+    return read_table(data, PATIENTS).rename({"Id": "PATIENT"})
+
+
+def observation_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:
+    """Return the whole observation table, a row per event, as `tanat-synthea` hands it out."""
+    table = read_table(data, OBSERVATIONS)
+    return table.insert_column(2, pl.lit("observation").alias("RECORD_TYPE"))
 
 
 def code_counts(journeys: Journeys, min_patients: int) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Centre(NamedTuple):
 
 
 CENTRES = (
-    Centre("Massachusetts General Hospital", "us", "Massachusetts", "Boston", 3640, 42, (20, 80)),
+    Centre("Massachusetts General Hospital", "us", "Massachusetts", "Boston", 3555, 42, (20, 80)),
     Centre("CHU de Lyon", "fr", "Auvergne-Rhone-Alpes", "Lyon", 3760, 123, (40, 85)),
     Centre(
         "University College London Hospital", "gb", "Greater London", "London", 4150, 777, (20, 60)
