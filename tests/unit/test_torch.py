@@ -14,7 +14,6 @@ from flame_flwr.aggregation import MaxRounds, Plateau  # noqa: E402
 from flame_flwr.errors import DataError, ModelError  # noqa: E402
 from flame_flwr.star import StarModel, StarModelTester  # noqa: E402
 from flame_flwr.strategies import WeightedFedAvg  # noqa: E402
-from flame_flwr.testing import check_analysis  # noqa: E402
 from flame_flwr.torch import (  # noqa: E402
     TorchAnalyzer,
     safetensors_bytes,
@@ -156,11 +155,6 @@ def test_the_users_own_chance_and_threads_are_left_alone():
     assert torch.get_num_threads() == before
 
 
-def test_it_keeps_the_rules_of_analyses():
-    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(2))
-    check_analysis(Kept, strategy, SPLITS, data_type="s3")
-
-
 def test_a_model_takes_a_convergence_beside_the_strategys():
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(50))
     tester = StarModelTester(
@@ -229,13 +223,13 @@ def test_a_loss_that_is_not_finite_ends_the_round(bad):
 
 def test_weights_that_are_not_finite_do_not_leave():
     class Bad(Net):
-        def optimizer(self, parameters):
-            return torch.optim.SGD(parameters, lr=1e39)
-
         def loss(self, batch):
-            return super().loss(batch) * 1.0
+            loss = super().loss(batch)
+            if self.net.training:
+                self.net[0].bias.data[0] = float("inf")  # after the only step's forward pass
+            return loss
 
-    with pytest.raises(DataError, match=r"(the loss is|the weights are) not finite"):
+    with pytest.raises(DataError, match=r"the weights are not finite .* in epoch 1"):
         run(Bad, epochs=1, batch_size=100)
 
 

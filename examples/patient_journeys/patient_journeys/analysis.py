@@ -108,10 +108,11 @@ class JourneyAnalyzer(TorchAnalyzer):
         from torch.nn.functional import binary_cross_entropy
 
         features, target = batch
-        probability = self.net(features)
+        probability: torch.Tensor = self.net(features)
         if probability.isnan().any():  # told by the base, where the function below only refuses
             return probability.sum()
-        return binary_cross_entropy(probability, target)
+        loss: torch.Tensor = binary_cross_entropy(probability, target)
+        return loss
 
     def score(self, batch: Any) -> dict[str, float]:
         """Return the share of patients whose sex is told rightly."""
@@ -159,6 +160,9 @@ class JourneyStrategy(ReduceStrategy):
             + ("n_test", "test_loss", "test_accuracy")
         },
     }
+
+    counts: dict[str, int]
+    training: list[dict[str, Any]]
 
     def __init__(self, rounds: int = ROUNDS, top_k: int = TOP_K) -> None:
         from patient_journeys.report import codes_csv, draw_training, rounds_csv
@@ -212,7 +216,7 @@ class JourneyStrategy(ReduceStrategy):
             )
         codes = top_codes(counts, self.top_k)
         self.counts = {code: counts[code] for code in codes}
-        self.training: list[dict[str, Any]] = []
+        self.training = []
         self.flame.flame_log(
             f"{len(codes)} codes agreed on, of {len(counts)} that the centres named"
         )
