@@ -83,6 +83,7 @@ def test_the_simulation_gives_the_same(place, in_process, federation):
     config = {
         "data": f"{place}/centres/center_{{partition-id}}",
         "results": str(place / "simulated"),
+        "node-timeout": 300,
     }
     log = []
     run = submit(place / "app", federation, config, on_line=log.append)
@@ -104,7 +105,7 @@ def test_three_supernodes_that_find_their_data_by_tag_give_the_same(place, in_pr
             registry = place / "centres" / "nodes" / f"center_{number}" / "datasets.toml"
             deployment.start_node(name, datasets=str(registry))
         results = str(place / "deployed")
-        ended, log = deployment.run(place / "app", results=results, node_timeout=120)
+        ended, log = deployment.run(place / "app", results=results, node_timeout=300)
         assert ended.succeeded, log + deployment.logs()
     [folder] = (place / "deployed").iterdir()
     compare(folder, in_process, names)
