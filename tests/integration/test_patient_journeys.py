@@ -2,16 +2,18 @@
 
 import csv
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment import Deployment
+from deployment import QUIET, Deployment
 from safetensors.numpy import load_file
 
-from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "patient_journeys"
@@ -79,33 +81,42 @@ def compare(folder, here, names):
     assert (run["nodes"], run["rounds"]) == (names, ROUNDS + 1)
 
 
-def test_the_simulation_gives_the_same(place, in_process, federation):
-    config = {
-        "data": f"{place}/centres/center_{{partition-id}}",
-        "results": str(place / "simulated"),
-        "node-timeout": 300,
-    }
-    log = []
-    run = submit(place / "app", federation, config, on_line=log.append)
-    assert run.succeeded, "\n".join(log)
-    [folder] = (place / "simulated").iterdir()
+def commands(name):
+    """Return a block of the example's README."""
+    text = (EXAMPLE / "README.md").read_text()
+    [found] = re.findall(rf"^```bash {name}\n(.*?)^```", text, re.M | re.S)
+    return found
+
+
+def test_the_simulation_gives_the_same(place, in_process):
+    """By the README's command, but for the folder of the results."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands("simulation").replace("/tmp/", f"{place}/")],
+        cwd=place / "app",
+        env={**os.environ, **QUIET, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [folder] = (place / "journeys").iterdir()
     compare(folder, in_process, ["node-0", "node-1", "node-2"])
 
 
 def test_three_supernodes_that_find_their_data_by_tag_give_the_same(place, in_process):
-    pyproject = place / "app" / "pyproject.toml"
-    text = pyproject.read_text()
-    pyproject.write_text(
-        text.replace('data = "patient_journeys.synthetic:node_files"', 'data = ""')
-    )
     names = [f"centre-{number}" for number in range(3)]
+    block = commands("deployment")
+    assert "/tmp/centres/nodes/center_$i/datasets.toml" in block
+    assert "--run-config data=\n" in block
     (place / "deployment").mkdir()
     with Deployment(place / "deployment") as deployment:
         for number, name in enumerate(names):
             registry = place / "centres" / "nodes" / f"center_{number}" / "datasets.toml"
             deployment.start_node(name, datasets=str(registry))
         results = str(place / "deployed")
-        ended, log = deployment.run(place / "app", results=results, node_timeout=300)
+        ended, log = deployment.run(place / "app", results=results, data="", node_timeout=300)
         assert ended.succeeded, log + deployment.logs()
     [folder] = (place / "deployed").iterdir()
     compare(folder, in_process, names)
