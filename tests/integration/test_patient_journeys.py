@@ -2,18 +2,18 @@
 
 import csv
 import json
-import os
 import re
+import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment import QUIET, Deployment
+from deployment import Deployment
 from safetensors.numpy import load_file
 
+from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "patient_journeys"
@@ -88,19 +88,15 @@ def commands(name):
     return found
 
 
-def test_the_simulation_gives_the_same(place, in_process):
-    """By the README's command, but for the folder of the results."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands("simulation").replace("/tmp/", f"{place}/")],
-        cwd=place / "app",
-        env={**os.environ, **QUIET, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_simulation_gives_the_same(place, in_process, federation):
+    """With what the README's command says, on the SuperLink that these tests share."""
+    command = shlex.split(commands("simulation"))
+    assert command[:6] == ["flame-flwr", "submit", ".", "--simulate", "3", "--run-config"]
+    key, _, value = command[6].partition("=")
+    log = []
+    config = {key: value.replace("/tmp/", f"{place}/")}
+    run = submit(place / "app", federation, config, on_line=log.append)
+    assert run.succeeded, "\n".join(log)
     [folder] = (place / "journeys").iterdir()
     compare(folder, in_process, ["node-0", "node-1", "node-2"])
 
