@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flame_flwr.data.registry import choose, read_registry
-from patient_journeys.events import code_counts, observation_data, read_journeys, top_codes
+from patient_journeys.events import observation_data
 from patient_journeys.synthetic import TAG, register
 
 EXAMPLE = Path(__file__).parents[1]
@@ -76,14 +76,14 @@ def test_one_centre_from_a_folder(tmp_path, capsys, monkeypatch, splits):
     assert f"Observations : {observation_data(splits[1]).shape}" in capsys.readouterr().out
 
 
-def test_the_vocabularies_differ_as_the_table_says(splits, study):
-    common = set(study.aggregates[0]["codes"])
-    own = [top_codes(code_counts(read_journeys(split), 1), 30) for split in splits]
-    shared = [len(common & set(codes)) for codes in own]
-    assert "{} in Boston, {} in Lyon, {} in London".format(*shared) in README
-    assert f"their own 30 | {len(set.intersection(*map(set, own)))} |" in README
-    same = sum(len(set(codes)) == 1 for codes in zip(*own, strict=True))
-    assert f"have the same code | {same} |" in README
+def test_the_vocabularies_differ_as_is_quoted(study):
+    import vocabulary
+
+    common, own = vocabulary.vocabularies()
+    assert common == study.aggregates[0]["codes"]
+    quoted = re.search(r"```text vocabulary\n(.*?)\n```", README, re.DOTALL)[1]
+    assert vocabulary.table(common, own) == quoted
+    assert vocabulary.draw(common, own).axes
 
 
 def test_the_registry_quoted_is_what_is_written(tmp_path):
