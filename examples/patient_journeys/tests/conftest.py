@@ -19,10 +19,11 @@ from patient_journeys.synthetic import centre_files  # noqa: E402
 
 @dataclass
 class Run:
-    """A run, and the aggregate of every round."""
+    """A run, the aggregate of every round, and where its files are."""
 
     tester: Any = None
     aggregates: list[dict[str, Any]] = field(default_factory=list)
+    folder: Path | None = None
 
 
 def run_study(splits, rounds=10, analyzer=JourneyAnalyzer, **arguments):
@@ -59,11 +60,15 @@ def splits():
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("results")
+def study(splits, tmp_path_factory):
+    """The whole study, its files written to a folder."""
+    folder = tmp_path_factory.mktemp("results")
+    done = run_study(splits, filename=str(folder))
+    done.folder = folder
+    return done
 
 
 @pytest.fixture(scope="session")
-def study(splits, folder):
-    """The whole study, its files written to ``folder``."""
-    return run_study(splits, filename=str(folder))
+def folder(study):
+    """The study's files."""
+    return study.folder
