@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.torch.weights import arrays_of, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,10 +23,9 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader, Dataset
 
     from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.torch.weights import Weights
 
-__all__ = ["TorchAnalyzer", "safetensors_bytes", "state_dict", "state_dict_bytes"]
-
-Weights = Mapping[str, npt.NDArray[Any]]
+__all__ = ["TorchAnalyzer"]
 
 
 class TorchAnalyzer(StarAnalyzer):
@@ -150,7 +147,7 @@ class TorchAnalyzer(StarAnalyzer):
 
     def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimiser; by default Adam with ``learning_rate``."""
-        optimizer: torch.optim.Optimizer = _torch().optim.Adam(parameters, lr=self.learning_rate)
+        optimizer: torch.optim.Optimizer = pytorch().optim.Adam(parameters, lr=self.learning_rate)
         return optimizer
 
     def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:
@@ -163,7 +160,7 @@ class TorchAnalyzer(StarAnalyzer):
         generator : torch.Generator
             The round's source of chance, for the order of the samples.
         """
-        _torch()
+        pytorch()
         from torch.utils.data import DataLoader
 
         return DataLoader(
@@ -200,7 +197,7 @@ class TorchAnalyzer(StarAnalyzer):
             loss = self._train(samples)
             scores = self._scored(samples)
             return {
-                "model": _arrays(self.net),
+                "model": arrays_of(self.net),
                 "local_n_samples": len(samples),  # type: ignore[arg-type]
                 **{name: value for name, value in scores.items() if name not in ("n", "loss")},
                 "loss": loss,
@@ -230,7 +227,7 @@ class TorchAnalyzer(StarAnalyzer):
     @contextmanager
     def _net(self, weights: Weights | None) -> Iterator[None]:
         """Have the model with these weights, one source of chance and the chosen threads."""
-        torch = _torch()
+        torch = pytorch()
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)
         try:
@@ -238,7 +235,7 @@ class TorchAnalyzer(StarAnalyzer):
                 torch.manual_seed(self.seed)
                 self.net = self.model()
                 if weights is not None:
-                    _load(self.net, weights)
+                    load_into(self.net, weights)
                 torch.manual_seed(self.seed + self.num_iterations + 1)
                 yield
         finally:
@@ -247,7 +244,7 @@ class TorchAnalyzer(StarAnalyzer):
 
     def _train(self, samples: Dataset[Any]) -> float:
         """Train, and return the mean loss over the samples of the last epoch."""
-        torch = _torch()
+        torch = pytorch()
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
         optimizer = self.optimizer(self.net.parameters())
@@ -268,7 +265,7 @@ class TorchAnalyzer(StarAnalyzer):
             if not seen:
                 raise DataError("the loader gives no batch: are there fewer samples than in one?")
             mean = total / seen
-        if not _finite(self.net):
+        if not is_finite(self.net):
             raise _not_finite(f"epoch {self.epochs}", "the weights are")
         self._kept = optimizer.state_dict() if self.keep_optimizer else None
         return mean
@@ -292,7 +289,7 @@ class TorchAnalyzer(StarAnalyzer):
         """Return the number of samples, and means of loss and scores over them."""
         from torch.utils.data import DataLoader
 
-        torch = _torch()
+        torch = pytorch()
         self.net.eval()
         totals: dict[str, float] = {}
         with torch.no_grad():
@@ -303,65 +300,6 @@ class TorchAnalyzer(StarAnalyzer):
                 for name, value in {**self.score(batch), "loss": loss}.items():
                     totals[name] = totals.get(name, 0.0) + float(value) * number
         return {name: v if name == "n" else v / totals["n"] for name, v in totals.items()}
-
-
-def state_dict(weights: Weights) -> dict[str, torch.Tensor]:
-    """Return weights as tensors, for ``Module.load_state_dict``; they share no memory."""
-    torch = _torch()
-    return {name: torch.tensor(np.asarray(value)) for name, value in weights.items()}
-
-
-def state_dict_bytes(weights: Weights) -> bytes:
-    """Return weights as the content of a file that ``torch.load(..., weights_only=True)`` reads."""
-    import io
-
-    file = io.BytesIO()
-    _torch().save(state_dict(weights), file)
-    return file.getvalue()
-
-
-def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return weights as the content of a safetensors file, which runs no code where it is read.
-
-    Parameters
-    ----------
-    weights : mapping of str to ndarray
-        By the names of the ``state_dict``.
-    metadata : mapping of str to str, optional
-        What the file says beside them.
-
-    Raises
-    ------
-    ModelError
-        safetensors is not installed.
-    """
-    try:
-        from safetensors.numpy import save
-    except ImportError as error:
-        raise ModelError(
-            "a safetensors file needs safetensors: pip install 'flame-flwr[torch]'"
-        ) from error
-    arrays = {name: np.ascontiguousarray(value) for name, value in weights.items()}
-    content: bytes = save(arrays, None if metadata is None else dict(metadata))
-    return content
-
-
-def _torch() -> Any:
-    """Return PyTorch.
-
-    Raises
-    ------
-    ModelError
-        It is not installed.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelError(
-            "this analysis needs PyTorch, which is not installed here: "
-            "pip install 'flame-flwr[torch]', on every node and on the server"
-        ) from error
-    return torch
 
 
 def _check(analyzer: TorchAnalyzer) -> None:
@@ -385,7 +323,7 @@ def _as_dataset(samples: Any, method: str) -> Dataset[Any]:
     ModelError
         It is no dataset, or its parts differ in length.
     """
-    torch = _torch()
+    torch = pytorch()
     if isinstance(samples, tuple):
         parts = [torch.as_tensor(part) for part in samples]
         lengths = {len(part) for part in parts}
@@ -410,64 +348,8 @@ def _length(batch: Any) -> int:
     return len(batch)
 
 
-def _arrays(net: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
-    """Return copies of a model's weights and buffers.
-
-    Raises
-    ------
-    ModelError
-        One is of a type that NumPy has not, such as bfloat16.
-    """
-    found = {}
-    for name, tensor in net.state_dict().items():
-        try:
-            found[name] = tensor.detach().cpu().numpy().copy()
-        except TypeError:
-            raise ModelError(
-                f"{name} is of the type {tensor.dtype}, which cannot travel: use float32"
-            ) from None
-    return found
-
-
-def _load(net: torch.nn.Module, weights: Weights) -> None:
-    """Put weights into a model.
-
-    Raises
-    ------
-    ModelError
-        Names or shapes are others than the model's.
-    """
-    torch = _torch()
-    own = net.state_dict()
-    odd = sorted(set(own) ^ set(weights))
-    if odd:
-        raise ModelError(
-            f"the model that was received has other parts than this node's: {odd[0]} is only in "
-            "one of them. `model` must be the same on every node"
-        )
-    for name, tensor in own.items():
-        value = np.asarray(weights[name])
-        if value.shape != tuple(tensor.shape):
-            raise ModelError(
-                f"{name} has the shape {value.shape} in the model that was received and "
-                f"{tuple(tensor.shape)} in this node's: do nodes have different features?"
-            )
-        if not tensor.is_floating_point() and not tensor.is_complex():
-            value = np.rint(value)  # the mean of counts, as of seen batches
-        with torch.no_grad():
-            tensor.copy_(torch.tensor(value))
-
-
 def _is_number(loss: Any) -> bool:
-    return isinstance(loss, _torch().Tensor) and loss.numel() == 1
-
-
-def _finite(net: torch.nn.Module) -> bool:
-    return all(
-        bool(tensor.isfinite().all())
-        for tensor in net.state_dict().values()
-        if tensor.is_floating_point()
-    )
+    return isinstance(loss, pytorch().Tensor) and loss.numel() == 1
 
 
 def _not_finite(when: str, what: str) -> DataError:
