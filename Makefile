@@ -14,10 +14,13 @@ help:
 
 install: .venv/.installed
 
-.venv/.installed: pyproject.toml
+JOURNEYS := examples/patient_journeys
+
+.venv/.installed: pyproject.toml $(JOURNEYS)/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
+	$(BIN)/python -m pip install --quiet "./$(JOURNEYS)[torch,polars,synthea]"
 	touch $@
 
 demo: install

@@ -1,0 +1,227 @@
+"""One centre's journeys: read from its two files, counted by code, turned into a tensor.
+
+The files are those that `tanat-synthea` writes: ``patients.csv``, a row per patient, and
+``observations.csv``, a row per event. Messages of errors name files and columns, never a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flame_flwr.errors import DataError, ModelError
+
+__all__ = ["AXIS", "OBSERVATIONS", "PATIENTS"]
+__all__ += ["Axis", "Journeys", "code_counts", "observation_data", "read_journeys", "read_table"]
+__all__ += ["static_data", "temporal_tensor", "top_codes"]
+
+PATIENTS = "patients.csv"
+OBSERVATIONS = "observations.csv"
+
+Tensor = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The time axis that all centres share.
+
+    Parameters
+    ----------
+    start : datetime.date
+        Where the first bin begins.
+    days : int
+        How long a bin is.
+    bins : int
+        How many there are. Events outside are left out.
+    """
+
+    start: date = date(2006, 1, 1)
+    days: int = 360
+    bins: int = 21
+
+    def __post_init__(self) -> None:
+        """Refuse what is no axis."""
+        if self.days < 1 or self.bins < 1:
+            raise ModelError("a time axis needs bins of at least one day, and at least one of them")
+
+
+AXIS = Axis()
+"""98 bins of 360 days, until August 2026. Each centre taking its own first and last event, as
+the tutorial does, gives means over another number of bins at each, and shares two dates of
+patients."""
+
+
+@dataclass(frozen=True)
+class Journeys:
+    """A centre's patients and what happened to them.
+
+    Parameters
+    ----------
+    patients : polars.DataFrame
+        ``PATIENT`` and ``GENDER``, in the order of the file.
+    events : polars.DataFrame
+        ``PATIENT``, ``DATE`` (a day) and ``CODE``, of these patients only.
+    """
+
+    patients: pl.DataFrame
+    events: pl.DataFrame
+
+    @property
+    def male(self) -> Tensor:
+        """The target: 1 for male, 0 for female; shape (patients,)."""
+        return (self.patients["GENDER"] == "M").cast(pl.Float32).to_numpy().copy()
+
+
+def read_journeys(data: Iterable[Mapping[str, bytes]] | None) -> Journeys:
+    """Read what the study needs of a node's files, and check it.
+
+    Parameters
+    ----------
+    data : iterable of dict of str to bytes
+        What a STAR analyzer gets.
+
+    Raises
+    ------
+    DataError
+        A file or column is missing, there are no patients, a patient is there twice, a sex is
+        neither M nor F, or a date cannot be read.
+    """
+    patients = read_table(data, PATIENTS, ["Id", "GENDER"]).rename({"Id": "PATIENT"})
+    events = read_table(data, OBSERVATIONS, ["PATIENT", "DATE", "CODE"])
+    if patients.is_empty():
+        raise DataError(f"{PATIENTS} has no patients: this centre cannot take part.")
+    twice = len(patients) - patients["PATIENT"].n_unique()
+    if twice:
+        raise DataError(f"{PATIENTS} has patients whose Id is there twice.", detail=f"{twice} rows")
+    odd = patients.filter(~pl.col("GENDER").is_in(["M", "F"]).fill_null(False))
+    if len(odd):
+        raise DataError(
+            f"GENDER in {PATIENTS} is neither M nor F in some rows.",
+            detail=f"{len(odd)} rows: {odd['GENDER'].unique().to_list()[:5]}",
+        )
+    days = events["DATE"].str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    if days.null_count():
+        raise DataError(
+            f"DATE in {OBSERVATIONS} cannot be read in some rows: it must begin like 2026-11-21.",
+            detail=f"{days.null_count()} rows",
+        )
+    events = events.with_columns(DATE=days).filter(
+        pl.col("PATIENT").is_in(patients["PATIENT"].implode()), pl.col("CODE").is_not_null()
+    )
+    return Journeys(patients, events)
+
+
+def read_table(
+    data: Iterable[Mapping[str, bytes]] | None, file: str, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Return one of a centre's files, every cell as text.
+
+    Parameters
+    ----------
+    data : iterable of dict of str to bytes
+        A node's files, per source.
+    file : str
+        Its name.
+    columns : sequence of str, optional
+        Only these, which must be there.
+
+    Raises
+    ------
+    DataError
+        The file is missing, there twice, or no table with these columns.
+    """
+    found = [files[file] for files in data or () if file in files]
+    if len(found) != 1:
+        raise DataError(
+            f"There is no {file} among this node's files."
+            if not found
+            else f"{len(found)} of this node's data sources have a {file}, and it must be one."
+        )
+    try:
+        header = pl.read_csv(BytesIO(found[0]), n_rows=0, infer_schema=False).columns
+        missing = [name for name in columns or () if name not in header]
+        if missing:
+            raise DataError(f"{file} has no column {', '.join(missing)}.")
+        return pl.read_csv(BytesIO(found[0]), columns=columns, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{file} is no table in UTF-8.", detail=str(error)) from None
+
+
+def static_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:
+    """Return the whole static table, a row per patient, as `tanat-synthea` hands it out."""
+    return read_table(data, PATIENTS).rename({"Id": "PATIENT"})
+
+
+def observation_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:
+    """Return the whole observation table, a row per event, as `tanat-synthea` hands it out."""
+    table = read_table(data, OBSERVATIONS)
+    return table.insert_column(2, pl.lit("observation").alias("RECORD_TYPE"))
+
+
+def code_counts(journeys: Journeys, min_patients: int) -> dict[str, int]:
+    """Count a centre's observations by code: all that leaves it in the first round.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        The centre's.
+    min_patients : int
+        A code that fewer patients have is left out.
+
+    Returns
+    -------
+    dict of str to int
+        By code, in the order of the codes.
+    """
+    counted = (
+        journeys.events.group_by("CODE")
+        .agg(rows=pl.len(), patients=pl.col("PATIENT").n_unique())
+        .filter(pl.col("patients") >= min_patients)
+        .sort("CODE")
+    )
+    return dict(zip(counted["CODE"].to_list(), counted["rows"].to_list(), strict=True))
+
+
+def top_codes(counts: Mapping[str, int], k: int) -> list[str]:
+    """Return the `k` most frequent codes, the most frequent first, of as many by name."""
+    return sorted(counts, key=lambda code: (-counts[code], code))[:k]
+
+
+def temporal_tensor(journeys: Journeys, codes: Sequence[str], axis: Axis = AXIS) -> Tensor:
+    """Turn events into a tensor: 1 where a patient had a code in a bin of time, else 0.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        A centre's.
+    codes : sequence of str
+        The vocabulary. A code that the centre has not is a column of zeros.
+    axis : Axis
+        The bins.
+
+    Returns
+    -------
+    ndarray of float32, shape (patients, bins, codes)
+        Patients in the order of their file.
+    """
+    rows = journeys.patients.select("PATIENT").with_row_index("row")
+    columns = pl.DataFrame({"CODE": list(codes)}, schema={"CODE": pl.String})
+    cells = (
+        journeys.events.lazy()
+        .join(columns.with_row_index("column").lazy(), on="CODE")
+        .join(rows.lazy(), on="PATIENT")
+        .with_columns(bin=(pl.col("DATE") - axis.start).dt.total_days() // axis.days)
+        .filter(pl.col("bin").is_between(0, axis.bins - 1))
+        .select("row", "bin", "column")
+        .unique()
+        .collect()
+    )
+    tensor = np.zeros((len(rows), axis.bins, len(codes)), np.float32)
+    tensor[cells["row"].to_numpy(), cells["bin"].to_numpy(), cells["column"].to_numpy()] = 1.0
+    return tensor

@@ -1,0 +1,187 @@
+"""Centres that are not as the study expects."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flame_flwr.engine.failure import Failure
+from flame_flwr.errors import DataError, FlameError, ModelError, NodeFailedError
+from flame_flwr.star import StarModelTester
+from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy
+from patient_journeys.app import EXPECTED
+from patient_journeys.events import (
+    OBSERVATIONS,
+    PATIENTS,
+    code_counts,
+    read_journeys,
+    temporal_tensor,
+    top_codes,
+)
+
+
+def changed(split, patients=None, observations=None):
+    """Return a centre's files with one table changed by a function of a DataFrame."""
+    files = dict(split[0])
+    for name, change in ((PATIENTS, patients), (OBSERVATIONS, observations)):
+        if change is not None:
+            table = change(pd.read_csv(io.BytesIO(files[name]), dtype=str))
+            files[name] = table.to_csv(index=False).encode()
+    return [files]
+
+
+def failure(run, splits, **arguments):
+    """Run the study, which must fail; return the error and what of it may leave a node."""
+    with pytest.raises(FlameError) as caught:
+        run(splits, rounds=2, **arguments)
+    leaves = str(Failure.of(caught.value, share=False))
+    values = ["Muster", "Example Street", "999-", *_ids(splits)]
+    assert not [value for value in values if value in leaves]
+    return caught.value, leaves
+
+
+def _ids(splits):
+    return [
+        name
+        for split in splits
+        for name in re.findall(r"[0-9a-f-]{36}", split[0][PATIENTS].decode())
+    ]
+
+
+@pytest.fixture
+def named():
+    """Tell which node an error that came through says it is about."""
+
+    def of(error):
+        return " ".join([str(error), *getattr(error, "__notes__", ())])
+
+    return of
+
+
+def test_a_centre_without_one_of_the_codes_takes_part(run, splits):
+    codes = top_codes(code_counts(read_journeys(splits[2]), 5), 30)
+    gone = codes[3]
+    without = changed(splits[2], observations=lambda table: table[table["CODE"] != gone])
+    done = run([splits[0], splits[1], without], rounds=2)
+    assert gone in done.aggregates[0]["codes"]
+    column = done.aggregates[0]["codes"].index(gone)
+    cube = temporal_tensor(read_journeys(without), done.aggregates[0]["codes"])
+    assert cube.shape == (60, 21, 30)
+    assert cube[:, :, column].sum() == 0
+    assert cube.sum(axis=(0, 1))[[i for i in range(30) if i != column]].min() >= 0
+    assert np.isfinite(done.aggregates[-1]["model"]["0.weight"]).all()
+
+
+def test_a_centre_with_one_sex_only_ends_the_run_and_is_named(run, splits, named):
+    men = changed(splits[1], patients=lambda table: table[table["GENDER"] == "M"])
+    error, leaves = failure(run, [splits[0], men, splits[2]])
+    assert isinstance(error, DataError)
+    assert "node-1" in named(error)
+    assert "all of this centre's patients have the same sex" in leaves
+    assert "male" not in leaves
+
+
+def test_a_centre_with_no_patients_ends_the_run_and_is_named(run, splits, named):
+    nobody = changed(splits[2], patients=lambda table: table[:0])
+    error, leaves = failure(run, [splits[0], splits[1], nobody])
+    assert "node-2" in named(error)
+    assert "patients.csv has no patients" in leaves
+
+
+def test_a_centre_with_no_patients_is_found_before_the_first_round(splits):
+    nobody = changed(splits[2], patients=lambda table: table[:0])
+    with pytest.raises(NodeFailedError, match=r"node-2.*patients.csv has fewer than 1 rows"):
+        StarModelTester(
+            [splits[0], nobody, nobody], JourneyAnalyzer, JourneyStrategy, "s3", expects=EXPECTED
+        )
+
+
+def test_what_is_expected_is_what_the_centres_have(splits):
+    assert [list(each.look(splits[0])) for each in EXPECTED] == [[], []]
+
+
+def test_a_loss_that_is_no_number_ends_the_round_and_names_the_centre(run, splits, named):
+    class Diverging(JourneyAnalyzer):
+        def loss(self, batch):
+            loss = super().loss(batch)
+            odd = self.id == "node-1" and self.num_iterations == 2 and self.net.training
+            return loss * float("nan") if odd else loss
+
+    error, leaves = failure(run, splits, analyzer=Diverging)
+    assert isinstance(error, DataError)
+    assert "node-1" in named(error)
+    assert "round 3" in named(error)
+    assert "the loss is not finite (NaN or infinite) in epoch 1" in leaves
+
+
+def test_weights_that_explode_are_told_as_such(run, splits, named):
+    error, leaves = failure(run, splits, learning_rate=1e30)
+    assert isinstance(error, DataError)
+    assert "node-0" in named(error)
+    assert "not finite (NaN or infinite)" in leaves
+
+
+class OwnCodes(JourneyAnalyzer):
+    """As in the tutorial: every centre builds a vocabulary of its own."""
+
+    def analysis_method(self, data, aggregator_results):
+        if aggregator_results is not None:
+            counts = code_counts(read_journeys(data), 50)
+            self.latest_result = {**aggregator_results, "codes": top_codes(counts, 60)}
+            aggregator_results = self.latest_result
+        return super().analysis_method(data, aggregator_results)
+
+
+def test_different_numbers_of_features_end_the_run(run, splits):
+    numbers = {len(top_codes(code_counts(read_journeys(split), 50), 60)) for split in splits}
+    assert len(numbers) > 1
+    with pytest.raises(FlameError, match=r"round 2, key `model`.*node-0.*node-1") as caught:
+        run(splits, rounds=2, analyzer=OwnCodes)
+    assert "differ" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("patients", "observations", "says"),
+    [
+        (lambda t: t.drop(columns="GENDER"), None, "patients.csv has no column GENDER"),
+        (lambda t: t.assign(GENDER="Klinefelter"), None, "GENDER in patients.csv is neither"),
+        (lambda t: pd.concat([t, t[:1]]), None, "patients whose Id is there twice"),
+        (None, lambda t: t.assign(DATE="11/21/2026"), "DATE in observations.csv cannot be read"),
+        (None, lambda t: t.drop(columns="CODE"), "observations.csv has no column CODE"),
+    ],
+)
+def test_tables_that_are_wrong_are_told_without_their_values(
+    run, splits, patients, observations, says
+):
+    wrong = changed(splits[0], patients, observations)
+    error, leaves = failure(run, [wrong, splits[1], splits[2]])
+    assert isinstance(error, DataError)
+    assert says in leaves
+    assert "Klinefelter" not in leaves
+    assert "11/21" not in leaves
+
+
+@pytest.mark.parametrize("file", [PATIENTS, OBSERVATIONS])
+def test_a_missing_and_a_broken_file(splits, file):
+    files = dict(splits[0][0])
+    broken = [{**files, file: b"\xff\xfe,\x00"}]
+    with pytest.raises(DataError, match=rf"{file}"):
+        read_journeys(broken)
+    del files[file]
+    with pytest.raises(DataError, match=rf"There is no {file}"):
+        read_journeys([files])
+    with pytest.raises(DataError, match="2 of this node's data sources"):
+        read_journeys([splits[0][0], splits[0][0]])
+
+
+def test_arguments_that_cannot_be_meant(run, splits):
+    for arguments in ({"min_patients": 0}, {"test_share": 1.0}):
+        with pytest.raises(ModelError, match="min_patients is 1 or more"):
+            run(splits, **arguments)
+
+
+def test_no_code_that_enough_patients_have(run, splits):
+    with pytest.raises(DataError, match="lower min_patients"):
+        run(splits, min_patients=61)

@@ -1,0 +1,9 @@
+"""Training PyTorch models: the base of analyzers, and models as files.
+
+Importing this does not import PyTorch: an analyzer does, when it trains.
+"""
+
+from flame_flwr.torch.analyzer import TorchAnalyzer
+from flame_flwr.torch.weights import safetensors_bytes, state_dict, state_dict_bytes
+
+__all__ = ["TorchAnalyzer", "safetensors_bytes", "state_dict", "state_dict_bytes"]

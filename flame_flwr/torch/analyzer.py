@@ -1,0 +1,359 @@
+"""``TorchAnalyzer``: train a PyTorch model on every node; weights travel as NumPy arrays.
+
+A subclass says what the model is, what the data is and what the loss is. What merges the weights
+is a strategy, such as :class:`~flame_flwr.strategies.WeightedFedAvg`. Importing this module does
+not import PyTorch: an analyzer does, when it trains.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import DataError, ModelError
+from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.torch.weights import arrays_of, is_finite, load_into, pytorch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.torch.weights import Weights
+
+__all__ = ["TorchAnalyzer"]
+
+
+class TorchAnalyzer(StarAnalyzer):
+    """Trains a PyTorch model on the node's data, some epochs a round.
+
+    A subclass writes :meth:`model`, :meth:`dataset` and :meth:`loss`, and where it needs them
+    :meth:`optimizer`, :meth:`loader`, :meth:`score` and :meth:`test_dataset`. Each parameter may be
+    a class attribute of a subclass instead.
+
+    Parameters
+    ----------
+    flame : FlameHandle
+        The framework's handle.
+    epochs : int
+        How often a round goes through the data; 1.
+    batch_size : int
+        Samples per step; 32.
+    learning_rate : float
+        Of the default optimiser; 1e-3.
+    shuffle : bool
+        Whether every epoch has an order of its own; true.
+    seed : int
+        The first weights are drawn with it, the same on every node; round ``r``, from 1, shuffles
+        and drops out with ``seed + r``.
+    keep_optimizer : bool
+        Whether the optimiser goes on where it was in this node's last round; false: every round
+        starts a new one.
+    threads : int
+        Threads of PyTorch, so that sums do not depend on the machine's cores; 1. 0: PyTorch's own
+        choice.
+
+    Attributes
+    ----------
+    net : torch.nn.Module
+        The model, while it is trained or scored: what :meth:`loss` and :meth:`score` call.
+    latest_result : Any
+        The last aggregate, as of every analyzer: what :meth:`model` and :meth:`dataset` may need.
+
+    Raises
+    ------
+    ModelError
+        A parameter is not what it must be.
+
+    Notes
+    -----
+    A round returns a dict: ``model``, the weights, an array for every entry of the ``state_dict``;
+    ``local_n_samples``; ``loss``, the mean over the samples of the last epoch; what :meth:`score`
+    gives for the trained model on the node's samples; and with a :meth:`test_dataset` the same of
+    the model as it was received, on that: ``n_test``, ``test_loss`` and others. That is what
+    ``WeightedFedAvg`` takes. In the first round, or where the aggregate has no ``model``, every
+    node starts with the same drawn weights.
+    """
+
+    epochs: int = 1
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    shuffle: bool = True
+    seed: int = 0
+    keep_optimizer: bool = False
+    threads: int = 1
+
+    net: torch.nn.Module
+
+    def __init__(
+        self,
+        flame: FlameHandle,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        keep_optimizer: bool | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(flame)
+        given = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "shuffle": shuffle,
+            "seed": seed,
+            "keep_optimizer": keep_optimizer,
+            "threads": threads,
+        }
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+        _check(self)
+        self._kept: dict[str, Any] | None = None
+
+    # ---- to write ----------------------------------------------------------------------
+
+    @abstractmethod
+    def model(self) -> torch.nn.Module:
+        """Return a new model, the same on every node; its weights are set afterwards."""
+
+    @abstractmethod
+    def dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...]:
+        """Return the node's samples: a dataset with a length, or a tuple of arrays or tensors.
+
+        Parameters
+        ----------
+        data : Any
+            The node's data, as ``analysis_method`` gets it.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any) -> torch.Tensor:
+        """Return the mean loss of :attr:`net` on a batch, a tensor with one number.
+
+        Parameters
+        ----------
+        batch : Any
+            What the loader gives: for a tuple of arrays, a list of tensors.
+        """
+
+    # ---- to override -------------------------------------------------------------------
+
+    def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimiser; by default Adam with ``learning_rate``."""
+        optimizer: torch.optim.Optimizer = pytorch().optim.Adam(parameters, lr=self.learning_rate)
+        return optimizer
+
+    def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:
+        """Return what makes batches of the samples that are trained with.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            The samples.
+        generator : torch.Generator
+            The round's source of chance, for the order of the samples.
+        """
+        pytorch()
+        from torch.utils.data import DataLoader
+
+        return DataLoader(
+            dataset, batch_size=self.batch_size, shuffle=self.shuffle, generator=generator
+        )
+
+    def score(self, batch: Any) -> Mapping[str, float]:
+        """Return numbers for a batch by name, such as its accuracy; means over its samples."""
+        return {}
+
+    def test_dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...] | None:
+        """Return samples that are not trained with, on which every round scores what it gets."""
+        return None
+
+    # ---- what the base does ------------------------------------------------------------
+
+    def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
+        """Train from the aggregate's weights; see the class for what is returned.
+
+        Raises
+        ------
+        DataError
+            There are no samples, or the loss is not finite.
+        ModelError
+            The weights do not fit the model, or PyTorch is not installed.
+        """
+        weights = aggregator_results.get("model") if aggregator_results is not None else None
+        samples = _as_dataset(self.dataset(data), "dataset")
+        held_back = self.test_dataset(data)
+        with self._net(weights):
+            tested: dict[str, float] = {}
+            if held_back is not None:
+                tested = self._scored(_as_dataset(held_back, "test_dataset"))
+            loss = self._train(samples)
+            scores = self._scored(samples)
+            return {
+                "model": arrays_of(self.net),
+                "local_n_samples": len(samples),  # type: ignore[arg-type]
+                **{name: value for name, value in scores.items() if name not in ("n", "loss")},
+                "loss": loss,
+                **{"n_test" if name == "n" else f"test_{name}": v for name, v in tested.items()},
+            }
+
+    def evaluate(self, weights: Weights, dataset: Any) -> dict[str, float]:
+        """Score weights on samples without training: for an ``evaluation_method`` of your own.
+
+        Parameters
+        ----------
+        weights : mapping of str to ndarray
+            Such as ``result["model"]``.
+        dataset : Dataset or tuple of arrays
+            The samples.
+
+        Returns
+        -------
+        dict of str to float
+            ``n``, how many samples; ``loss``; what :meth:`score` gives; means over the samples.
+        """
+        with self._net(weights):
+            return self._scored(_as_dataset(dataset, "evaluate"))
+
+    # ---- helpers -----------------------------------------------------------------------
+
+    @contextmanager
+    def _net(self, weights: Weights | None) -> Iterator[None]:
+        """Have the model with these weights, one source of chance and the chosen threads."""
+        torch = pytorch()
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                self.net = self.model()
+                if weights is not None:
+                    load_into(self.net, weights)
+                torch.manual_seed(self.seed + self.num_iterations + 1)
+                yield
+        finally:
+            torch.set_num_threads(before)
+            self.__dict__.pop("net", None)  # it is made anew: nothing of it is kept between rounds
+
+    def _train(self, samples: Dataset[Any]) -> float:
+        """Train, and return the mean loss over the samples of the last epoch."""
+        torch = pytorch()
+        generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
+        loader = self.loader(samples, generator)
+        optimizer = self.optimizer(self.net.parameters())
+        if self.keep_optimizer and self._kept is not None:
+            optimizer.load_state_dict(self._kept)
+        mean = 0.0
+        for epoch in range(1, self.epochs + 1):
+            self.net.train()
+            total, seen = 0.0, 0
+            for batch in loader:
+                optimizer.zero_grad()
+                loss = self._loss(batch, f"epoch {epoch}")
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                number = _length(batch)
+                total += float(loss.detach()) * number
+                seen += number
+            if not seen:
+                raise DataError("the loader gives no batch: are there fewer samples than in one?")
+            mean = total / seen
+        if not is_finite(self.net):
+            raise _not_finite(f"epoch {self.epochs}", "the weights are")
+        self._kept = optimizer.state_dict() if self.keep_optimizer else None
+        return mean
+
+    def _loss(self, batch: Any, when: str) -> torch.Tensor:
+        """Return the loss of a batch.
+
+        Raises
+        ------
+        DataError
+            It is NaN or infinite.
+        """
+        loss: torch.Tensor = self.loss(batch)
+        if not _is_number(loss):
+            raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
+        if not bool(loss.detach().isfinite()):
+            raise _not_finite(when, "the loss is")
+        return loss
+
+    def _scored(self, samples: Dataset[Any]) -> dict[str, float]:
+        """Return the number of samples, and means of loss and scores over them."""
+        from torch.utils.data import DataLoader
+
+        torch = pytorch()
+        self.net.eval()
+        totals: dict[str, float] = {}
+        with torch.no_grad():
+            for batch in DataLoader(samples, batch_size=self.batch_size):
+                number = _length(batch)
+                totals["n"] = totals.get("n", 0) + number
+                loss = float(self._loss(batch, "scoring"))
+                for name, value in {**self.score(batch), "loss": loss}.items():
+                    totals[name] = totals.get(name, 0.0) + float(value) * number
+        return {name: v if name == "n" else v / totals["n"] for name, v in totals.items()}
+
+
+def _check(analyzer: TorchAnalyzer) -> None:
+    name = type(analyzer).__name__
+    for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
+        value = getattr(analyzer, key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+    rate = analyzer.learning_rate
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+        raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
+
+
+def _as_dataset(samples: Any, method: str) -> Dataset[Any]:
+    """Return samples as a dataset.
+
+    Raises
+    ------
+    DataError
+        There are none.
+    ModelError
+        It is no dataset, or its parts differ in length.
+    """
+    torch = pytorch()
+    if isinstance(samples, tuple):
+        parts = [torch.as_tensor(part) for part in samples]
+        lengths = {len(part) for part in parts}
+        if len(lengths) != 1:
+            raise ModelError(f"{method}: the arrays must have as many samples each as the others")
+        samples = torch.utils.data.TensorDataset(*parts)
+    if not hasattr(samples, "__getitem__") or not hasattr(samples, "__len__"):
+        raise ModelError(
+            f"{method} must return a dataset with a length, or a tuple of arrays, not "
+            f"{type(samples).__name__}"
+        )
+    if not len(samples):
+        raise DataError(f"this node has no samples: what {method} returned is empty")
+    dataset: Dataset[Any] = samples
+    return dataset
+
+
+def _length(batch: Any) -> int:
+    """Return how many samples a batch has: the length of the first tensor in it."""
+    while not hasattr(batch, "shape"):
+        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
+    return len(batch)
+
+
+def _is_number(loss: Any) -> bool:
+    return isinstance(loss, pytorch().Tensor) and loss.numel() == 1
+
+
+def _not_finite(when: str, what: str) -> DataError:
+    return DataError(
+        f"{what} not finite (NaN or infinite) in {when}. Look for missing or huge values in the "
+        "data, or make learning_rate smaller; nothing of this round has left the node"
+    )

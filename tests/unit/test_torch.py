@@ -1,0 +1,369 @@
+"""``TorchAnalyzer`` against plain PyTorch; its checks; what it costs to import."""
+
+import math
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from flame_flwr.aggregation import MaxRounds, Plateau  # noqa: E402
+from flame_flwr.errors import DataError, ModelError  # noqa: E402
+from flame_flwr.star import StarModel, StarModelTester  # noqa: E402
+from flame_flwr.strategies import WeightedFedAvg  # noqa: E402
+from flame_flwr.torch import (  # noqa: E402
+    TorchAnalyzer,
+    safetensors_bytes,
+    state_dict,
+    state_dict_bytes,
+)
+
+
+def network():
+    return torch.nn.Sequential(
+        torch.nn.Linear(3, 8),
+        torch.nn.BatchNorm1d(8),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.3),
+        torch.nn.Linear(8, 1),
+    )
+
+
+class Net(TorchAnalyzer):
+    epochs = 2
+    batch_size = 8
+
+    def model(self):
+        return network()
+
+    def dataset(self, data):
+        return data
+
+    def loss(self, batch):
+        x, y = batch
+        return torch.nn.functional.mse_loss(self.net(x)[:, 0], y)
+
+
+class Kept(Net):
+    keep_optimizer = True
+
+    def optimizer(self, parameters):
+        return torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+
+
+def data(seed, n):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3)).astype(np.float32)
+    return x, (x @ np.float32([1, -2, 0.5])).astype(np.float32)
+
+
+SPLITS = [data(1, 40), data(2, 24)]
+
+
+def run(analyzer=Net, rounds=3, splits=SPLITS, strategy=None, **kwargs):
+    strategy = strategy or WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(rounds))
+    return StarModelTester(splits, analyzer, strategy, "s3", analyzer_kwargs=kwargs)
+
+
+def mean(states, weights):
+    """Return the weighted mean of state dicts in float64."""
+    found = {}
+    for name in states[0]:
+        arrays = [state[name].numpy().astype(np.float64) for state in states]
+        total = sum(w * a for w, a in zip(weights, arrays, strict=True)) / sum(weights)
+        found[name] = torch.tensor(np.asarray(total)).to(torch.float32)
+    return found
+
+
+def loop(rounds, momentum=False, epochs=2):
+    """Train without the framework."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    common, losses = network().state_dict(), []
+    buffers = [None] * len(SPLITS)
+    for number in range(1, rounds + 1):
+        states, losses = [], []
+        for node, (x, y) in enumerate(SPLITS):
+            model = network()
+            model.load_state_dict(common)
+            torch.manual_seed(number)
+            samples = torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y))
+            generator = torch.Generator().manual_seed(number)
+            loader = torch.utils.data.DataLoader(samples, 8, shuffle=True, generator=generator)
+            if momentum:
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+                if buffers[node]:
+                    optimizer.load_state_dict(buffers[node])
+            else:
+                optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+            for _ in range(epochs):
+                seen = []
+                for features, target in loader:
+                    optimizer.zero_grad()
+                    loss = torch.nn.functional.mse_loss(model(features)[:, 0], target)
+                    loss.backward()
+                    optimizer.step()
+                    seen += [loss.item()] * len(target)
+            buffers[node] = optimizer.state_dict()
+            losses.append(math.fsum(seen) / len(seen))
+            states.append(model.state_dict())
+        common = mean(states, [len(y) for _, y in SPLITS])
+        for name in common:
+            if name.endswith("num_batches_tracked"):
+                common[name] = common[name].round().to(torch.int64)
+    torch.set_num_threads(threads)
+    return common, losses
+
+
+@pytest.mark.parametrize(("analyzer", "momentum"), [(Net, False), (Kept, True)])
+def test_it_trains_as_plain_pytorch_does(analyzer, momentum):
+    result = run(analyzer).result
+    common, losses = loop(3, momentum)
+    assert list(result["model"]) == list(common)
+    for name, value in common.items():
+        np.testing.assert_allclose(
+            result["model"][name], value.numpy(), rtol=1e-6 if "track" not in name else 0.2
+        )
+    assert result["loss"] == pytest.approx(np.average(losses, weights=[40, 24]), rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others():
+    one, two, other = run().result, run().result, run(seed=1).result
+    for name in one["model"]:
+        np.testing.assert_array_equal(one["model"][name], two["model"][name])
+    assert not np.array_equal(one["model"]["0.weight"], other["model"]["0.weight"])
+
+
+def test_settings_come_from_the_class_or_from_the_model():
+    same = type("Same", (Net,), {"epochs": 4, "learning_rate": 0.01, "shuffle": False})
+    one = run(same, 1).result["model"]
+    two = run(Net, 1, epochs=4, learning_rate=0.01, shuffle=False).result["model"]
+    np.testing.assert_array_equal(one["0.weight"], two["0.weight"])
+
+
+def test_the_users_own_chance_and_threads_are_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    before = torch.get_num_threads()
+    run(rounds=1)
+    assert torch.rand(1) == expected
+    assert torch.get_num_threads() == before
+
+
+def test_a_model_takes_a_convergence_beside_the_strategys():
+    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(50))
+    tester = StarModelTester(
+        SPLITS, Net, strategy, "s3", convergence=Plateau("loss", 2, min_delta=100)
+    )
+    assert tester.rounds == 3
+    StarModel(Net, strategy, "s3", convergence=Plateau("loss", 2))
+
+
+class Scored(Net):
+    def score(self, batch):
+        x, y = batch
+        return {"error": (self.net(x)[:, 0] - y).abs().mean()}
+
+    def test_dataset(self, data):
+        return torch.utils.data.TensorDataset(*map(torch.tensor, (data[0][:5], data[1][:5])))
+
+    def evaluation_method(self, data, result):
+        return self.evaluate(result["model"], data)
+
+
+def test_scores_are_means_over_the_samples():
+    metrics = ["error", "test_error", "test_loss", "n_test"]
+    tester = run(Scored, strategy=WeightedFedAvg(metrics=metrics, convergence=MaxRounds(1)))
+    assert tester.result["n_test"] == 5
+    model = network().eval()
+    torch.manual_seed(0)
+    fresh = network().eval()
+    model.load_state_dict(state_dict(tester.result["model"]))
+    with torch.no_grad():
+        first = [(fresh(torch.tensor(x[:5]))[:, 0].numpy(), y[:5]) for x, y in SPLITS]
+        last = [(model(torch.tensor(x))[:, 0].numpy(), y) for x, y in SPLITS]
+    errors = [np.mean(np.abs(found - y)) for found, y in first]
+    assert tester.result["test_error"] == pytest.approx(np.average(errors, weights=[40, 24]))
+    squares = [np.mean((found - y) ** 2) for found, y in first]
+    assert tester.result["test_loss"] == pytest.approx(np.average(squares, weights=[40, 24]))
+    for (found, y), scores in zip(last, tester.evaluations.values(), strict=True):
+        assert scores["n"] == len(y)
+        assert scores["loss"] == pytest.approx(np.mean((found - y) ** 2), rel=1e-5)
+        assert scores["error"] == pytest.approx(np.mean(np.abs(found - y)), rel=1e-5)
+
+
+def test_a_loader_of_ones_own():
+    class Halves(Net):
+        def loader(self, dataset, generator):
+            return torch.utils.data.DataLoader(dataset, 8, drop_last=True, generator=generator)
+
+        def dataset(self, data):
+            return data[0][:-1], data[1][:-1]
+
+    assert run(Halves).result["loss"] > 0
+    with pytest.raises(DataError, match="the loader gives no batch"):
+        run(Halves, splits=[data(1, 8), data(2, 24)])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_round(bad):
+    class Bad(Net):
+        def loss(self, batch):
+            return super().loss(batch) * (bad if self.id == "node-1" else 1)
+
+    with pytest.raises(DataError, match=r"the loss is not finite .* in epoch 1") as caught:
+        run(Bad)
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+
+
+def test_weights_that_are_not_finite_do_not_leave():
+    class Bad(Net):
+        def loss(self, batch):
+            loss = super().loss(batch)
+            if self.net.training:
+                self.net[0].bias.data[0] = float("inf")  # after the only step's forward pass
+            return loss
+
+    with pytest.raises(DataError, match=r"the weights are not finite .* in epoch 1"):
+        run(Bad, epochs=1, batch_size=100)
+
+
+class Sized(Net):
+    def model(self):
+        return torch.nn.Linear(3 if self.id == "node-0" else 4, 1)
+
+    def dataset(self, data):
+        return (data[0] if self.id == "node-0" else np.c_[data[0], data[0][:, :1]], data[1])
+
+
+def test_nodes_with_different_features_are_named():
+    with pytest.raises(DataError, match=r"round 1, key `model`.*node-0.*node-1"):
+        run(Sized)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ({"weight": np.zeros((1, 3))}, "bias is only in one of them"),
+        ({"weight": np.zeros((1, 4)), "bias": np.zeros(1)}, r"\(1, 4\).*\(1, 3\).*features"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(weights, says):
+    strategy = WeightedFedAvg(initial={"model": weights}, convergence=MaxRounds(1))
+
+    class Line(Net):
+        def model(self):
+            return torch.nn.Linear(3, 1)
+
+    with pytest.raises(ModelError, match=says):
+        run(Line, strategy=strategy)
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "says"),
+    [
+        ((np.zeros((0, 3), np.float32), np.zeros(0, np.float32)), DataError, "no samples"),
+        ((np.zeros((4, 3)), np.zeros(3)), ModelError, "as many samples each"),
+        (iter([1]), ModelError, "dataset must return a dataset with a length"),
+    ],
+)
+def test_what_is_no_dataset_is_refused(returned, error, says):
+    class Odd(Net):
+        def dataset(self, data):
+            return returned
+
+    with pytest.raises(error, match=says):
+        run(Odd)
+
+
+def test_a_loss_that_is_no_number_is_refused():
+    class Odd(Net):
+        def loss(self, batch):
+            return self.net(batch[0])
+
+    with pytest.raises(ModelError, match=r"Odd.loss must return a tensor with one number"):
+        run(Odd)
+
+
+def test_types_that_numpy_has_not_are_named():
+    class Half(Net):
+        def model(self):
+            return torch.nn.Linear(3, 1).to(torch.bfloat16)
+
+        def loss(self, batch):
+            return self.net(batch[0].to(torch.bfloat16)).mean()
+
+    with pytest.raises(ModelError, match=r"weight is of the type torch.bfloat16"):
+        run(Half)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number from 1"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number from 1"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"threads": True}, "threads must be a whole number from 0"),
+    ],
+)
+def test_settings_that_cannot_be_meant(setting, says):
+    with pytest.raises(ModelError, match=says):
+        run(**setting)
+
+
+def test_what_must_be_written_is_asked_for_when_the_model_is_built():
+    class Half(TorchAnalyzer):
+        def model(self):
+            return network()
+
+    with pytest.raises(ModelError, match="Half has no method dataset and loss"):
+        StarModel(Half, WeightedFedAvg(convergence=MaxRounds(1)), "s3")
+
+
+def test_files_are_read_by_others(tmp_path):
+    result = run(rounds=1).result["model"]
+    (tmp_path / "model.pt").write_bytes(state_dict_bytes(result))
+    model = network()
+    model.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    safetensors = pytest.importorskip("safetensors.torch")
+    (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(result, {"made": "here"}))
+    for name, value in safetensors.load_file(tmp_path / "model.safetensors").items():
+        np.testing.assert_array_equal(value.numpy(), result[name])
+
+
+def test_nothing_of_the_model_is_kept_between_rounds():
+    class Seen(Net):
+        def analysis_method(self, data, aggregator_results):
+            result = super().analysis_method(data, aggregator_results)
+            assert not hasattr(self, "net")
+            assert len(pickle.dumps(self._kept)) < 10
+            return result
+
+    run(Seen)
+
+
+LEAN = """
+import sys
+sys.modules["torch"] = None  # as where it is not installed
+import flame_flwr, flame_flwr.torch
+from flame_flwr.errors import ModelError
+heavy = {"pandas", "sklearn", "scipy", "matplotlib", "flwr", "safetensors", "polars"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+try:
+    flame_flwr.torch.state_dict({})
+except ModelError as error:
+    print(error)
+"""
+
+
+def test_importing_it_is_cheap_and_without_pytorch_it_says_what_to_do():
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "pip install 'flame-flwr[torch]'" in done.stdout
