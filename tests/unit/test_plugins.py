@@ -51,7 +51,7 @@ class Needs(StarStrategy):
 class Declared(ReduceStrategy):
     reductions = {"n": Sum()}
     convergence = MaxRounds(4)
-    files = [("n.txt", "str", lambda result: result["n"])]
+    outputs = [("n.txt", "str", lambda result: result["n"])]
 
 
 ready = Plain(None)
