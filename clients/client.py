@@ -257,7 +257,7 @@ class StarClient(NumPyClient):
         rules = settings.own_rules()
         if not settings.datasets or self.plan.data_type == "none":
             return rules
-        from flame_flwr.privacy.rule_text import read_rules
+        from flame_flwr.privacy.config_text import read_rules
 
         run = RunSettings.from_config(self.context.run_config)
         for dataset in self._datasets(run):

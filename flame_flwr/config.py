@@ -320,7 +320,7 @@ class NodeSettings:
         """
         if not self.disclosure:
             return ()
-        from flame_flwr.privacy.rule_text import read_rules
+        from flame_flwr.privacy.config_text import read_rules
 
         return read_rules(self.disclosure, "`disclosure` in the node config")
 
@@ -334,7 +334,7 @@ class NodeSettings:
         """
         if not self.filters.strip():
             return ()
-        from flame_flwr.privacy.filter_text import read_filters
+        from flame_flwr.privacy.config_text import read_filters
 
         return read_filters(self.filters, "`filters` in the node config")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,7 +77,8 @@ def strategy(
         The plug-in's.
     instead_of : StarStrategy, optional
         The model's own: its aggregator and the rest of what it was made from go to the plug-in,
-        as far as that takes arguments of these names.
+        as far as that takes arguments of these names. Its convergence ends the plug-in's runs
+        too.
     run_config : dict, optional
         Likewise, as ``run_config``.
 
@@ -89,24 +90,10 @@ def strategy(
         It is no strategy, or cannot be made.
     """
     offered = _load("strategy", name)
-    if not callable(offered):
-        _check_kind("strategy", name, offered)
-        ready: StarStrategy = copy.copy(offered)
-        return ready
-    own = ("aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle")
-    given = {key: getattr(instead_of, key) for key in own if hasattr(instead_of, key)}
-    given["run_config"] = dict(run_config or {})
-    taken = _parameters(offered)
-    arguments = {key: value for key, value in given.items() if key in taken and value is not None}
-    try:
-        made: StarStrategy = offered(**arguments)
-    except TypeError as error:
-        raise ModelError(
-            f"the strategy plug-in `{name}` cannot be made from what there is "
-            f"({', '.join(arguments) or 'nothing'}): {error}. It may take aggregator, "
-            "aggregator_kwargs, simple_analysis, allow_pickle and run_config, and nothing else"
-        ) from error
+    made = _made(name, offered, instead_of, run_config) if callable(offered) else copy.copy(offered)
     _check_kind("strategy", name, made)
+    if instead_of is not None:
+        made.stop_also(instead_of.convergence)
     return made
 
 
@@ -123,6 +110,30 @@ def client(name: str) -> type[StarClient]:
     offered: type[StarClient] = _load("client", name)
     _check_kind("client", name, offered)
     return offered
+
+
+def _made(
+    name: str,
+    offered: Callable[..., StarStrategy],
+    instead_of: StarStrategy | None,
+    run_config: Mapping[str, Any] | None,
+) -> StarStrategy:
+    """Call a plug-in with what it takes of what there is."""
+    own = ("aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle")
+    given = {key: getattr(instead_of, key) for key in own if hasattr(instead_of, key)}
+    given["run_config"] = dict(run_config or {})
+    taken = _parameters(offered)
+    arguments = {key: value for key, value in given.items() if key in taken and value is not None}
+    try:
+        return offered(**arguments)
+    except FlameError:
+        raise
+    except TypeError as error:
+        raise ModelError(
+            f"the strategy plug-in `{name}` cannot be made from what there is "
+            f"({', '.join(arguments) or 'nothing'}): {error}. It may take aggregator, "
+            "aggregator_kwargs, simple_analysis, allow_pickle and run_config, and nothing else"
+        ) from error
 
 
 def _points(kind: Kind) -> dict[str, list[EntryPoint]]:

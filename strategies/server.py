@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.serverapp import ServerApp
 
@@ -81,13 +81,7 @@ def make_server_app(
 
                 can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
-                made, files = strategy(), outputs
-                if settings.strategy:
-                    from flame_flwr import plugins
-
-                    made = plugins.strategy(settings.strategy, made, context.run_config)
-                    # A strategy may declare files of its own; the model's are for the model's.
-                    files = getattr(made, "files", None) or outputs
+                made, files = _selected(settings, strategy(), outputs, context.run_config)
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 with watching(record, *extras.watchers(folder.path)):
                     made.start(
@@ -113,6 +107,18 @@ def make_server_app(
             logger.info("  %s", folder.where(path))
 
     return app
+
+
+def _selected(
+    settings: RunSettings, own: StarStrategy, outputs: Outputs, run_config: Mapping[str, Any]
+) -> tuple[StarStrategy, Outputs]:
+    """Return the run's strategy and its files: the model's, or those of a plug-in it selects."""
+    if not settings.strategy:
+        return own, outputs
+    from flame_flwr import plugins
+
+    made = plugins.strategy(settings.strategy, own, run_config)
+    return made, getattr(made, "files", None) or outputs
 
 
 def _stopped() -> StoppedError:

@@ -218,6 +218,12 @@ class StarStrategy(Strategy):
         """Return which keys of what nodes return are metrics; they are shown as reported ones."""
         return ()
 
+    def stop_also(self, convergence: Convergence | None) -> None:
+        """Let a convergence end the run too, beside the strategy's own."""
+        if convergence is not None:
+            own = self.convergence
+            self.convergence = convergence if own is None else own | convergence
+
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""
         return {

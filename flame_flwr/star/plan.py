@@ -104,8 +104,7 @@ def plan_strategy(
     if strategy is not None:
         if stops is not None:
             strategy = copy.copy(strategy)
-            own = strategy.convergence
-            strategy.convergence = stops if own is None else own | stops
+            strategy.stop_also(stops)
         return partial(copy.copy, strategy)
     checked = _check_class(aggregator, StarAggregator, "aggregator", kwargs)
     pickled = _allow_pickle(payload)

@@ -75,7 +75,8 @@ class TorchAnalyzer(StarAnalyzer):
     ``local_n_samples``; ``loss``, the mean over the samples of the last epoch; what :meth:`score`
     gives for the trained model on the node's samples; and with a :meth:`test_dataset` the same of
     the model as it was received, on that: ``n_test``, ``test_loss`` and others. That is what
-    ``WeightedFedAvg`` takes. In the first round, or where the aggregate has no ``model``, every
+    ``WeightedFedAvg`` takes. Losses and scores are reported as metrics, too: the round's line,
+    ``history.csv`` and TensorBoard have them per node. In the first round, or where the aggregate has no ``model``, every
     node starts with the same drawn weights.
     """
 
@@ -195,13 +196,15 @@ class TorchAnalyzer(StarAnalyzer):
             if held_back is not None:
                 tested = self._scored(_as_dataset(held_back, "test_dataset"))
             loss = self._train(samples)
-            scores = self._scored(samples)
+            scores = {**self._scored(samples), "loss": loss}
+            numbers = {name: value for name, value in scores.items() if name != "n"}
+            numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
+            self.flame.report_metrics(numbers)
             return {
                 "model": arrays_of(self.net),
                 "local_n_samples": len(samples),  # type: ignore[arg-type]
-                **{name: value for name, value in scores.items() if name not in ("n", "loss")},
-                "loss": loss,
-                **{"n_test" if name == "n" else f"test_{name}": v for name, v in tested.items()},
+                **numbers,
+                **({"n_test": tested["n"]} if tested else {}),
             }
 
     def evaluate(self, weights: Weights, dataset: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""One simulation SuperLink for all tests here, and Flower apps written from a few lines."""
+"""The order of the files, and for all tests one simulation SuperLink and apps of a few lines."""
 
 import json
 import textwrap
@@ -73,6 +73,17 @@ class Done:
 def federation():
     with simulation(3) as place:
         yield place
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest: the last worker to end is the length of it all."""
+    longest = ("failures", "test_provision", "test_halta_parity", "test_readme_commands")
+
+    def rank(item):
+        names = {item.path.stem, item.path.parent.name}
+        return next((n for n, name in enumerate(longest) if name in names), len(longest))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture

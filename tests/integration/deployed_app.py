@@ -110,13 +110,14 @@ KEYS = {
     "data": "",
 }
 VALUES = {"a": 1.0, "b": 2.5, "c": -4.0}
+ROUNDS = 3
 
 
-def write_app(folder, package, *, rounds, version="1.0.0"):
+def write_app(folder, package, version="1.0.0"):
     """Write the app; the package's name makes it another app to Flower."""
     (folder / package).mkdir(parents=True)
     (folder / package / "__init__.py").touch()
-    source = SOURCE.replace("ROUNDS", str(rounds))
+    source = SOURCE.replace("ROUNDS", str(ROUNDS))
     (folder / package / "app.py").write_text(source)
     lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in KEYS.items())
     text = PYPROJECT.format(package=package, version=version, config=lines)
@@ -124,12 +125,12 @@ def write_app(folder, package, *, rounds, version="1.0.0"):
     return folder
 
 
-def expected(rounds, missing=()):
+def expected(missing=()):
     """Compute the means in a plain loop; `missing` are (node, round) that are not counted."""
     generators = {node: np.random.default_rng(7) for node in VALUES}
     last = dict.fromkeys(VALUES, 0.0)
     noise, means = np.random.default_rng(8), []
-    for number in range(1, rounds + 1):
+    for number in range(1, ROUNDS + 1):
         answers = []
         for node, value in VALUES.items():
             if (node, number) in missing:

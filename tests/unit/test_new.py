@@ -1,8 +1,6 @@
 """``flame-flwr new`` and ``flame-flwr check``: apps that run and pass their own tests."""
 
 import os
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -14,7 +12,7 @@ from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
 from flame_flwr.new import TEMPLATES, complete_config, create
 from flame_flwr.testing import Finding
-from flame_flwr.testing.kit import Report, check_path
+from flame_flwr.testing.kit import Report
 from flame_flwr.testing.table import show_report
 
 NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
@@ -25,19 +23,6 @@ def apps(tmp_path_factory):
     """An app of every template, by its template."""
     where = tmp_path_factory.mktemp("apps")
     return {template: create(name, template, where) for template, name in NAMES.items()}
-
-
-def run(command, folder):
-    environment = {key: text for key, text in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_there_is_a_folder_for_every_template(apps):
@@ -53,28 +38,6 @@ def test_there_is_a_folder_for_every_template(apps):
         text = "".join(path.read_text() for path in apps[template].rglob("*.*"))
         assert "my_analysis" not in text
         assert "my-analysis" not in text
-
-
-def test_the_tests_of_the_apps_pass(apps):
-    """All in one process; ``test_new_simulation.py`` runs the checks that they hold too."""
-    folders = [str(app) for app in apps.values()]
-    chosen = ["-k", "not break_on_flower", "-p", "no:cacheprovider", "-q"]
-    pythonpath = ["-o", f"pythonpath={' '.join(folders)}"]
-    done = run(["pytest", *chosen, *pythonpath, *folders], apps["analysis"])
-    assert done.returncode == 0, done.stdout
-    assert "5 passed" in done.stdout
-
-
-def test_an_app_runs_in_process_by_one_command(apps):
-    done = run(["ward_stays.local"], apps["analysis"])
-    assert done.returncode == 0, done.stderr
-    assert "Final result: treatment    patients  mean days_in_hospital" in done.stdout
-
-
-def test_an_app_is_checked_on_the_data_that_its_config_names(apps):
-    report = check_path(apps["analysis"], skip=["repeats"])
-    assert report.findings == []
-    assert report.about == {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 1}
 
 
 @pytest.mark.parametrize("template", NAMES)
@@ -131,9 +94,6 @@ def test_a_folder_may_have_hyphens_and_its_package_has_underscores(tmp_path, mon
     assert "cd my-ward-study" in done.output
     assert "python -m my_ward_study.local" in done.output
     assert (tmp_path / "my-ward-study" / "my_ward_study" / "app.py").is_file()
-    done = run(["my_ward_study.local"], tmp_path / "my-ward-study")
-    assert done.returncode == 0, done.stderr
-    assert "Final result: treatment" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])

@@ -9,17 +9,22 @@ import sys
 import pytest
 
 from flame_flwr import plugins
+from flame_flwr.aggregation import MaxRounds
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.app import make_client_app
+from flame_flwr.config import RunSettings
 from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.flower import in_process, set_message_id
+from flame_flwr.results import Outputs
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
+from flame_flwr.strategies.server import _selected
 
 CODE = """
+from flame_flwr.aggregation import MaxRounds, Sum
 from flame_flwr.clients import StarClient
-from flame_flwr.strategies import StarStrategy
+from flame_flwr.strategies import ReduceStrategy, StarStrategy
 
 
 class Plain(StarStrategy):
@@ -41,6 +46,12 @@ class Alone(StarStrategy):
 class Needs(StarStrategy):
     def __init__(self, aggregator, tolerance):
         super().__init__(aggregator)
+
+
+class Declared(ReduceStrategy):
+    reductions = {"n": Sum()}
+    convergence = MaxRounds(4)
+    outputs = [("n.txt", "str", lambda result: result["n"])]
 
 
 ready = Plain(None)
@@ -76,7 +87,7 @@ def package(tmp_path, monkeypatch):
     about = tmp_path / "speedy-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: speedy\nVersion: 1.0\n")
-    names = ["Plain", "Passes", "Alone", "Needs", "ready", "made", "wrong"]
+    names = ["Plain", "Passes", "Alone", "Needs", "Declared", "ready", "made", "wrong"]
     lines = ["[flame_flwr.strategies]", *(f"{name} = speedy_module:{name}" for name in names)]
     lines += ["[flame_flwr.clients]", "Client = speedy_module:Client"]
     (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
@@ -114,6 +125,27 @@ def test_an_instance_is_copied():
     assert type(first).__name__ == "Plain"
 
 
+def test_the_models_convergence_ends_a_plug_ins_runs_too():
+    model = own(convergence=MaxRounds(3))
+    one = plugins.strategy("Plain", model)
+    assert not one.is_simple(True)
+    assert one.convergence.check(2, 1, 1) is None
+    assert one.convergence.check(3, 1, 1)
+    two = plugins.strategy("Declared", model)
+    assert two.convergence.check(2, {}, {}) is None
+    assert two.convergence.check(3, {}, {})
+    assert plugins.strategy("Declared").convergence.check(3, {}, {}) is None
+
+
+def test_the_files_are_the_plug_ins_where_it_declares_some():
+    outputs = Outputs.declare("str", "of the model", False)
+    for name, files in [("Declared", ("n.txt",)), ("Plain", "of the model"), ("", "of the model")]:
+        settings = RunSettings.from_config({"strategy": name})
+        made, chosen = _selected(settings, own(), outputs, {})
+        assert type(made).__name__ == (name or "StarStrategy")
+        assert chosen.names == files
+
+
 @pytest.mark.parametrize("name", ["Plain", "Needs"])
 def test_what_cannot_be_made_says_from_what(name):
     before = own() if name == "Needs" else None
@@ -128,7 +160,7 @@ def test_a_function_must_return_a_strategy():
 
 def test_they_are_found_by_kind_and_name():
     mine = [plugin for plugin in plugins.found() if plugin.package == "speedy 1.0"]
-    names = ["Alone", "Needs", "Passes", "Plain", "made", "ready", "wrong", "Client"]
+    names = ["Alone", "Declared", "Needs", "Passes", "Plain", "made", "ready", "wrong", "Client"]
     assert [plugin.name for plugin in mine] == names
     assert {plugin.problem for plugin in mine} == {""}  # a function is not called to be listed
     assert mine[-1].kind == "client"

@@ -12,7 +12,7 @@ import pytest
 from flame_flwr import statistics
 from flame_flwr.config import NodeSettings
 from flame_flwr.privacy import MaxBins, MinCount, NoisyMinMax, Strict
-from flame_flwr.privacy.rule_text import NAMES
+from flame_flwr.privacy.config_text import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="only in a checkout")
@@ -53,7 +53,7 @@ def test_the_node_config_gives_the_rules_that_it_names():
 
 
 def test_every_rule_and_every_statistic_has_its_line():
-    for name in NAMES:
+    for name in RULES:
         assert f"| `{name}(" in (DOCS / "disclosure.md").read_text()
     for name in set(statistics.__all__) - {"Statistic", "Description", "describe"}:
         assert f"| `{name}` |" in (DOCS / "statistics.md").read_text()

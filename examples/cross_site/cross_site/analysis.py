@@ -140,9 +140,8 @@ class CrossSiteAnalyzer(StarAnalyzer):
 
     def _report(self, local: Mapping[str, float], common: Mapping[str, float]) -> None:
         """Show the first setting's scores in the round's line and in TensorBoard."""
-        if hasattr(self.flame, "report_metrics"):
-            self.flame.report_metrics(local)
-            self.flame.report_metrics({f"common_{what}": value for what, value in common.items()})
+        self.flame.report_metrics(local)
+        self.flame.report_metrics({f"common_{what}": value for what, value in common.items()})
 
     def _patients(self, data: Any) -> tuple[Patients, Patients]:
         train = read(data, TRAIN, self.columns)

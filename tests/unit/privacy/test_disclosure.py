@@ -24,7 +24,7 @@ from flame_flwr.privacy import (
     NoisyMinMax,
     Strict,
 )
-from flame_flwr.privacy.rule_text import NAMES, read_rules
+from flame_flwr.privacy.config_text import RULES, read_rules
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import (
     AUC,
@@ -528,7 +528,7 @@ def test_another_text_is_an_error_that_says_what_it_reads_like(text):
         ConfigError, match=r"node config reads like MinCount\(5\), MaxBins"
     ) as error:
         NodeSettings.from_config({"disclosure": text}).own_rules()
-    assert all(name in error.value.message for name in NAMES)
+    assert all(name in error.value.message for name in RULES)
 
 
 def test_other_errors_of_the_node_config(tmp_path):

@@ -51,7 +51,7 @@ print(merged["mean"], value["all"].result()["columns"]["c"]["count"])
 def test_importing_them_and_the_rules_is_light():
     code = (
         "import sys\n"
-        "import flame_flwr.statistics, flame_flwr.privacy.rule_text, flame_flwr.clients.node\n"
+        "import flame_flwr.statistics, flame_flwr.privacy.config_text, flame_flwr.clients.node\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     assert not set(in_a_new_process(code).split()) & HEAVY

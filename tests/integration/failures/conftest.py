@@ -1,0 +1,131 @@
+"""A deployment of three SuperNodes for the failures of a file, each caused for real.
+
+One serves all tests of a file, as Flower takes a minute to notice that a process has died.
+"""
+
+import json
+import os
+import pickle
+import signal
+import threading
+import time
+
+import pytest
+from deployed_app import VALUES, write_app
+from deployment import Deployment
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deployment")
+    with Deployment(folder) as made:
+        for name, value in VALUES.items():
+            data = folder / name
+            data.mkdir()
+            (data / "folder").write_text(str(data))
+            (data / "value").write_text(str(value))
+            made.start_node(
+                name,
+                data=str(data),
+                state_dir=str(folder / f"state-{name}"),
+                audit_log=str(folder / f"audit-{name}.jsonl"),
+            )
+        yield made
+
+
+@pytest.fixture
+def study(deployment, tmp_path):
+    """The app, and what a test does with the nodes of its deployment."""
+    made = Study(deployment, tmp_path)
+    yield made
+    for name in VALUES:
+        for file in made.files(name):
+            file.unlink(missing_ok=True)
+        if name not in deployment.processes:
+            deployment.start_node(name)
+
+
+class Study:
+    def __init__(self, deployment, folder):
+        self.deployment = deployment
+        self.folder = folder
+        self.app = write_app(folder / "app", "study")
+        self.results = folder / "results"
+
+    def run(self, **config):
+        return self.deployment.run(self.app, results=str(self.results), **config)
+
+    def begin(self, **config):
+        """Run in a thread; returns how to get the outcome."""
+        outcome = []
+
+        def run():
+            try:
+                outcome.append(self.run(**config))
+            except Exception as error:
+                outcome.append((error, ""))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+
+        def end():
+            thread.join(timeout=300)
+            assert not thread.is_alive(), self.deployment.logs()
+            return outcome[0]
+
+        return end
+
+    def files(self, name):
+        data = self.deployment.folder / name
+        return [*data.glob("*.hold"), *data.glob("*.reached"), *data.glob("fail-*")]
+
+    def hold(self, name, place):
+        (self.deployment.folder / name / f"{place}.hold").touch()
+
+    def release(self, name, place):
+        (self.deployment.folder / name / f"{place}.hold").unlink()
+
+    def reached(self, name, place):
+        """Wait until a node is at a place; return its process."""
+        file = self.deployment.folder / name / f"{place}.reached"
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            if file.exists() and (pid := file.read_text()):
+                file.unlink()
+                return int(pid)
+            time.sleep(0.05)
+        raise TimeoutError(f"{name} did not reach {place}:\n{self.deployment.logs()}")
+
+    def answered(self, name, number):
+        """Wait until the SuperLink has a node's answer to a round: its next poll comes after."""
+        log = f"audit-{name}.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            lines = (self.deployment.folder / log).read_text().splitlines()
+            if lines and json.loads(lines[-1])["round"] == number:
+                time.sleep(5)
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"{name} did not answer:\n{self.deployment.logs()}")
+
+    def restart(self, name):
+        """Start a SuperNode that was there, and wait until the SuperLink knows it."""
+        log, there = self.deployment.log, "SuperNode ID:"
+        before = log(name).count(there)
+        self.deployment.start_node(name)
+        deadline = time.monotonic() + 60
+        while log(name).count(there) == before:
+            assert time.monotonic() < deadline, self.deployment.logs()
+            time.sleep(0.1)
+
+    def kill_server_app(self):
+        [pid] = self.deployment.children("superlink", "flwr-serverapp")
+        os.kill(pid, signal.SIGKILL)
+
+    def outcome(self):
+        [folder] = [path.parent for path in self.results.glob("*/means.pkl")]
+        return pickle.loads((folder / "means.pkl").read_bytes())
+
+    def record(self):
+        [folder] = self.results.iterdir()
+        return json.loads((folder / "run.json").read_text())

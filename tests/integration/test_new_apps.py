@@ -1,0 +1,55 @@
+"""The apps that ``flame-flwr new`` writes: they run in one process and pass their own tests."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from flame_flwr.new import create
+from flame_flwr.testing.kit import check_path
+
+NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
+
+
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory):
+    """An app of every template, by its template; one in a folder whose name has hyphens."""
+    where = tmp_path_factory.mktemp("apps")
+    names = {**NAMES, "analysis": "ward-stays"}
+    return {template: create(name, template, where) for template, name in names.items()}
+
+
+def run(command, folder):
+    environment = {key: text for key, text in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_tests_of_the_apps_pass(apps):
+    """All in one process; ``test_new_simulation.py`` runs the checks that they hold too."""
+    folders = [str(app) for app in apps.values()]
+    chosen = ["-k", "not break_on_flower", "-p", "no:cacheprovider", "-q"]
+    pythonpath = ["-o", f"pythonpath={' '.join(folders)}"]
+    done = run(["pytest", *chosen, *pythonpath, *folders], apps["analysis"])
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+def test_an_app_runs_in_process_by_one_command(apps):
+    done = run(["ward_stays.local"], apps["analysis"])
+    assert done.returncode == 0, done.stderr
+    assert "Final result: treatment    patients  mean days_in_hospital" in done.stdout
+
+
+def test_an_app_is_checked_on_the_data_that_its_config_names(apps):
+    report = check_path(apps["analysis"], skip=["repeats"])
+    assert report.findings == []
+    assert report.about == {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 1}
