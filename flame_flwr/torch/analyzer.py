@@ -76,8 +76,8 @@ class TorchAnalyzer(StarAnalyzer):
     gives for the trained model on the node's samples; and with a :meth:`test_dataset` the same of
     the model as it was received, on that: ``n_test``, ``test_loss`` and others. That is what
     ``WeightedFedAvg`` takes. Losses and scores are reported as metrics, too: the round's line,
-    ``history.csv`` and TensorBoard have them per node. In the first round, or where the aggregate has no ``model``, every
-    node starts with the same drawn weights.
+    ``history.csv`` and TensorBoard have them per node. In the first round, or where the aggregate
+    has no ``model``, every node starts with the same drawn weights.
     """
 
     epochs: int = 1
