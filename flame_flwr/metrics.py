@@ -97,6 +97,7 @@ def readable(metrics: Mapping[Any, Any]) -> dict[str, float]:
         and name not in RESERVED
         and isinstance(value, int | float)
         and not isinstance(value, bool)
+        and (isinstance(value, float) or -(2**63) <= value < 2**63)
     }
     return dict(list(found.items())[:MOST])
 
@@ -125,9 +126,16 @@ def summary(nodes: Iterable[Mapping[str, float]]) -> str:
 
 
 def mean(values: Iterable[float]) -> float:
-    """Return the plain mean; nan where one of them is no number."""
-    found = list(values)
-    return math.fsum(found) / len(found) if all(map(math.isfinite, found)) else math.nan
+    """Return the plain mean; nan where one of them is no number. No value is too large."""
+    found = [float(value) for value in values]
+    if not found or not all(map(math.isfinite, found)):
+        return math.nan
+    try:
+        return math.fsum(found) / len(found)
+    except OverflowError:  # of the sum: the mean itself is between the smallest and the largest
+        scale = float(len(found))
+        scaled = math.fsum(value / scale / 2 for value in found) * 2
+        return min(max(scaled, min(found)), max(found))
 
 
 def _spread(values: list[float]) -> str:

@@ -21,6 +21,7 @@ from flame_flwr.log import logger
 from flame_flwr.metrics import readable
 from flame_flwr.payload import Payload, decode, describe, encode
 from flame_flwr.results.record import RoundRecord
+from flame_flwr.results.watch import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,8 +122,7 @@ class Rounds:
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
-            for watcher in self.record.watchers:
-                watcher.answered(reply.node)
+            tell(self.record, "answered", reply.node)
             del reply  # it may be large, and the next one comes
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):

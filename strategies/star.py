@@ -35,6 +35,7 @@ from flame_flwr.payload import Payload, decode, from_record, to_record
 from flame_flwr.results.lines import log_evaluation, log_round
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.shown import shown_arguments, shown_settings
+from flame_flwr.results.watch import shielded, tell
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
 
@@ -335,8 +336,7 @@ class StarStrategy(Strategy):
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
         logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
         simple = self.is_simple(simple_analysis)
-        for watcher in record.watchers:
-            watcher.began(record, self._most_rounds(simple, num_rounds))
+        tell(record, "began", record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
         run.aggregate = initial
         if kept is not None:
@@ -347,16 +347,16 @@ class StarStrategy(Strategy):
             while not run.finished(num_rounds):
                 number = len(record.history) + 1
                 self._enter_round(number)
-                for watcher in record.watchers:
-                    watcher.entered(number)
+                tell(record, "entered", number)
                 started = time.perf_counter()
                 run.aggregate = link.train(number, run.aggregate)
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
-                record.note_change()
-                for watcher in record.watchers:
-                    watcher.finished(entry, record)
-                log_round(entry, record)
+                with shielded("the aggregate's change"):
+                    record.note_change()
+                tell(record, "finished", entry, record)
+                with shielded("the round's line"):
+                    log_round(entry, record)
                 if evaluate_fn is not None:
                     scores = evaluate_fn(number, to_record(run.aggregate))
                     if scores is not None:
@@ -366,9 +366,9 @@ class StarStrategy(Strategy):
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
-                for watcher in record.watchers:
-                    watcher.evaluated(record)
-                log_evaluation(record)
+                tell(record, "evaluated", record)
+                with shielded("the evaluation's line"):
+                    log_evaluation(record)
             with where(AGGREGATOR_ID, "final_method"):
                 record.result = run.aggregation.final(record.aggregate, record.evaluations)
             return self._result

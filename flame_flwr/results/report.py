@@ -27,6 +27,8 @@ _HERE = Path(__file__).parent
 _MOST_ROUNDS = 200
 _MOST_NODES = 30
 _MOST_METRICS = 20
+_MOST_ROWS = 100
+"""Of a table with a row per node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         nodes=_nodes(about),
         rounds=_rounds(about["history"]),
         metrics=_metrics(about),
+        reported=_reported(about["history"]),
         per_round=_metrics_per_round(about),
         evaluations=_scores(about["nodes"], about["evaluations"]),
         left=_left(about),
@@ -107,12 +110,12 @@ def _nodes(about: dict[str, Any]) -> _Table:
     absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
     rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
     header = ["node", "data", "rounds answered", "seconds of analysis", "sent", "failed"]
-    return _Table(header, rows)
+    return _first(header, rows)
 
 
 def _rounds(history: list[dict[str, Any]]) -> _Table:
     """Return one row per round, as the log has a line."""
-    names = _names(entry["node_metrics"] for entry in history)
+    names = _reported(history)[:_MOST_METRICS]
     rows = []
     for entry in history:
         values: dict[str, list[float]] = {}
@@ -143,12 +146,16 @@ def _metrics(about: dict[str, Any]) -> _Table:
 
 def _scores(nodes: list[str], scores: dict[str, dict[str, float]]) -> _Table:
     names = _names([scores])
+    more = len(names) - _MOST_METRICS
+    names = names[:_MOST_METRICS]
     rows = [
         [node, *(_text(scores[node].get(name)) for name in names)]
         for node in nodes
         if node in scores
     ]
-    return _Table(["node", *names], rows if names else [])
+    table = _first(["node", *names], rows if names else [])
+    cut = f"{table.cut} {more} more metrics are in run.json." if more > 0 else table.cut
+    return _Table(table.header, table.rows, cut.strip())
 
 
 def _metrics_per_round(about: dict[str, Any]) -> list[tuple[str, _Table]]:
@@ -158,7 +165,7 @@ def _metrics_per_round(about: dict[str, Any]) -> list[tuple[str, _Table]]:
         return []
     more = len(about["nodes"]) - len(nodes)
     tables = []
-    for name in _names(entry["node_metrics"] for entry in history):
+    for name in _reported(history)[:_MOST_METRICS]:
         rows = [
             [
                 str(entry["round"]),
@@ -183,7 +190,7 @@ def _left(about: dict[str, Any]) -> _Table:
             rounds = str(first) if first == last else f"{first} to {last}"
             size = shown_size(kind["bytes"])
             rows.append([node, kind["what"], str(kind["answers"]), rounds, size])
-    return _Table(["node", "what", "times", "rounds", "bytes"], rows)
+    return _first(["node", "what", "times", "rounds", "bytes"], rows)
 
 
 def _filters(about: dict[str, Any]) -> _Table:
@@ -195,15 +202,26 @@ def _filters(about: dict[str, Any]) -> _Table:
         if "epsilon" in said:
             budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"
             rows[-1][-1] = f"{budget}, {said['holds']}"
-    return _Table(["node", "filter", "answers", "budget spent by all of them"], rows)
+    return _first(["node", "filter", "answers", "budget spent by all of them"], rows)
 
 
 def _names(scores: Any) -> list[str]:
     """Return the metrics' names, in the order in which they come up."""
-    found = dict.fromkeys(
-        name for nodes in scores for metrics in nodes.values() for name in metrics
+    return list(
+        dict.fromkeys(name for nodes in scores for metrics in nodes.values() for name in metrics)
     )
-    return list(found)[:_MOST_METRICS]
+
+
+def _reported(history: list[dict[str, Any]]) -> list[str]:
+    """Return the names of all metrics of the rounds."""
+    return _names(entry["node_metrics"] for entry in history)
+
+
+def _first(header: list[str], rows: list[list[str]]) -> _Table:
+    """Leave out the end of a table with a row per node."""
+    hidden = len(rows) - _MOST_ROWS
+    cut = f"{hidden} more rows are in run.json." if hidden > 0 else ""
+    return _Table(header, rows[:_MOST_ROWS], cut)
 
 
 def _cut(header: list[str], rows: list[list[str]]) -> _Table:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["Watcher", "watching"]
+__all__ = ["Watcher", "shielded", "tell", "watching"]
 
 
 class Watcher:
@@ -54,5 +56,44 @@ def watching(record: RunRecord, *watchers: Watcher) -> Iterator[None]:
         yield
     finally:
         for watcher in watchers:
-            watcher.close()
+            with shielded(type(watcher).__name__):
+                watcher.close()
+            if watcher in record.watchers:
+                record.watchers.remove(watcher)
+
+
+def tell(record: RunRecord, hook: str, *said: Any) -> None:
+    """Call a hook of everything that looks on; what cannot look on is left out from then on.
+
+    Parameters
+    ----------
+    record : RunRecord
+        With the watchers.
+    hook : str
+        Which method of theirs.
+    *said
+        What it is told.
+    """
+    for watcher in list(record.watchers):
+        went_well = False
+        with shielded(type(watcher).__name__):
+            getattr(watcher, hook)(*said)
+            went_well = True
+        if not went_well:
             record.watchers.remove(watcher)
+            with shielded(type(watcher).__name__):
+                watcher.close()
+
+
+@contextmanager
+def shielded(what: str) -> Iterator[None]:
+    """Go on where something that only shows a run fails: showing ends no run."""
+    try:
+        yield
+    except Exception as error:
+        logger.error(
+            "%s failed (%s: %s); it only shows the run, which goes on",
+            what,
+            type(error).__name__,
+            error,
+        )

@@ -8,13 +8,21 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from flame_flwr.clients import NodePlan
+from flame_flwr.config import RunSettings
+from flame_flwr.engine.local import run_local
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, NotConvergedError
+from flame_flwr.metrics import mean
+from flame_flwr.progress import Bar
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.inline import inline
+from flame_flwr.results.record import RunRecord
+from flame_flwr.results.watch import Watcher, watching
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.strategies import StarStrategy
 
 HARM = "<script>alert(1)</script>"
 
@@ -35,6 +43,11 @@ class Average(StarAggregator):
 
     def has_converged(self, result, last_result):
         return self.num_iterations >= 2
+
+
+class Scalar(Average):
+    def aggregation_method(self, analysis_results):
+        return float(np.mean(analysis_results))
 
 
 class Never(Average):
@@ -321,3 +334,160 @@ def test_the_frameworks_own_files_and_what_is_too_many_are_not_shown(tmp_path):
     assert "history.csv" not in files
     assert len(files) == 41
     assert files[""].note == "5 more files are in the run's folder."
+
+
+# ---- showing ends no run --------------------------------------------------------------------
+
+
+def constant(number):
+    """Return an analyzer that reports a number, and scores the result with it."""
+
+    class Reports(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics({"loss": number, "steady": 1.0 + data})
+            return data
+
+        def evaluation_method(self, data, result):
+            return {"auc": number}
+
+    return Reports
+
+
+@pytest.mark.parametrize("number", [1.5e308, -1.7e308, 2**62])
+def test_numbers_whose_sum_is_too_large_end_no_run(tmp_path, number, monkeypatch):
+    bar = Bar(Console(file=io.StringIO(), force_terminal=True))
+    monkeypatch.setattr("flame_flwr.star.tester.bars", lambda: [bar])
+    tester = StarModelTester(
+        [2.0, 4.0],
+        constant(number),
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        report="on",
+        tensorboard="on",
+        quiet=False,
+    )
+    assert tester.converged
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "completed"
+    assert {path.name for path in tmp_path.iterdir()} >= {"report.html", "tensorboard"}
+    assert mean([number] * 3) == number
+    assert mean([1.7e308, -1.7e308, 1.7e308]) == pytest.approx(1.7e308 / 3)
+
+
+def test_a_watcher_that_fails_is_left_out_and_the_run_goes_on(caplog):
+    class Breaks(Watcher):
+        def __init__(self):
+            self.told = []
+
+        def answered(self, node):
+            self.told.append(node)
+            raise BrokenPipeError("no terminal")
+
+        def close(self):
+            self.told.append("closed")
+
+    record, breaks, counts = RunRecord(), Breaks(), Watcher()
+    strategy = StarStrategy(Average)
+    plan = NodePlan(Fits, data_type="s3")
+    with watching(record, breaks, counts):
+        run_local(strategy, plan, [2.0, 4.0], RunSettings.from_config({}), record, True)
+        assert record.watchers == [counts]
+    assert breaks.told == ["node-0", "closed", "closed"]
+    assert caplog.text.count("Breaks failed (BrokenPipeError: no terminal)") == 1
+    assert len(record.history) == 1
+
+
+def test_extreme_metrics_cost_their_plot_and_no_more(tmp_path):
+    class Swings(Fits):
+        def analysis_method(self, data, aggregator_results):
+            sign = 1 if self.num_iterations % 2 else -1
+            self.flame.report_metrics(wild=sign * 1.7e308, loss=data / (1 + self.num_iterations))
+            return data
+
+    StarModelTester(
+        [2.0, 4.0],
+        Swings,
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        report="on",
+    )
+    page = Page((tmp_path / "report.html").read_text())
+    plots = [attrs.get("alt") for tag, attrs in page.tags if tag == "img"]
+    assert "loss per round and node" in plots
+    assert "wild per round and node" not in plots
+    assert "wild is not plotted" in page.text
+
+
+# ---- what the report says is so -------------------------------------------------------------
+
+
+def reported(tmp_path, analyzer, splits, aggregator=Average, **kwargs):
+    """Run, and return the page."""
+    StarModelTester(
+        splits,
+        analyzer,
+        aggregator,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        report="on",
+        **kwargs,
+    )
+    return Page((tmp_path / "report.html").read_text())
+
+
+def test_metrics_of_the_first_round_only_are_there(tmp_path):
+    class Once(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            if aggregator_results is None:
+                self.flame.report_metrics(loss=data)
+            return data
+
+    page = reported(tmp_path, Once, [2.0, 4.0])
+    assert "The nodes reported none." not in page.text
+    assert "In the last round, 3, the nodes reported none." in page.text
+    assert "loss, every round" in page.text
+
+
+def test_many_metrics_and_a_node_without_a_number_are_told_of(tmp_path):
+    class Many(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            numbers = {f"m{i}": float(i + data) for i in range(99)}
+            self.flame.report_metrics(loss=float("nan") if data == 4.0 else 1.0, **numbers)
+            return data
+
+    page = reported(tmp_path, Many, [2.0, 4.0])
+    assert "node-1 reported no finite number of it, and has no line." in page.text
+    assert "92 more metrics are not plotted." in page.text
+    assert "The tables show the first 20 of 100 metrics; history.csv has all of them." in page.text
+    assert "80 more metrics are in run.json." in page.text
+
+
+def test_a_round_without_a_number_is_a_gap(tmp_path):
+    from flame_flwr.results.plots import metric_plots
+
+    history = [
+        {"round": i, "node_metrics": {"a": {"loss": 1.0}} if i != 3 else {}} for i in range(1, 6)
+    ]
+    [gap] = metric_plots(history, ["a"])
+    whole = [{"round": i, "node_metrics": {"a": {"loss": 1.0}}} for i in range(1, 6)]
+    [full] = metric_plots(whole, ["a"])
+    line = re.compile(rb'id="line2d_\d+">\s*<path d="([^"]*)" clip-path[^>]*stroke: #1f77b4')
+    assert line.search(gap.svg)[1].count(b"M") == 2
+    assert line.search(full.svg)[1].count(b"M") == 1
+
+
+def test_the_report_of_a_private_run_says_why_it_shows_no_change(tmp_path):
+    page = reported(tmp_path, Fits, [2.0, 4.0], Scalar, epsilon=1.0, sensitivity=1.0)
+    assert "not shown of a private run" in page.text
+    assert "one round only" not in page.text
+    assert "The nodes reported none." not in page.text
+
+
+def test_tables_of_many_nodes_are_cut(tmp_path):
+    page = reported(tmp_path, Fits, [1.0] * 300)
+    assert "200 more rows are in run.json." in page.text
+    assert "<td>node-250</td>" not in (tmp_path / "report.html").read_text()
