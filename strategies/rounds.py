@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
+from flame_flwr.aggregation.base import unmeasured
+from flame_flwr.aggregation.converging import Converging
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
@@ -127,6 +129,8 @@ class Rounds:
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
+            if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
+                entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
         self.after.update(dict.fromkeys(entry.node_seconds, number))

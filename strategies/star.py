@@ -436,7 +436,8 @@ class StarStrategy(Strategy):
             flame = FlameHandle(identity, store=self._kept_data)
             aggregation = self.make_aggregation(flame, nodes, simple)
         if self.convergence is not None:
-            aggregation = Converging(aggregation, self.convergence)
+            private = record.privacy is not None
+            aggregation = Converging(aggregation, self.convergence, private=private)
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         record.study |= self._study()

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from flame_flwr.star.nodes import StarAggregator
 
 __all__ = ["Aggregation", "Finished", "Remembering", "Resumable", "StarAggregation"]
+__all__ += ["SIMPLE", "unmeasured"]
+
+SIMPLE = "a simple analysis has one round"
+_CONVERGED = "has_converged returned True"
+_FINISHED = "the aggregator called node_finished"
 
 
 class Finished(NamedTuple):
@@ -25,6 +30,12 @@ class Finished(NamedTuple):
     aggregate: Any
     converged: bool
     reason: str
+
+
+def unmeasured(reason: str) -> str:
+    """Return a reason of an aggregation for a private run: one of a user's own may be exact."""
+    known = reason in ("", SIMPLE, _CONVERGED, _FINISHED)
+    return reason if known else "the aggregation said so"
 
 
 class Aggregation(Protocol):
@@ -107,11 +118,11 @@ class StarAggregation:
         self.aggregator.flame._flush()
         reason = ""
         if self._simple:
-            reason = "a simple analysis has one round"
+            reason = SIMPLE
         elif converged:
-            reason = "has_converged returned True"
+            reason = _CONVERGED
         elif self.aggregator.finished:
-            reason = "the aggregator called node_finished"
+            reason = _FINISHED
         return Finished(aggregate, bool(reason), reason)
 
     def save(self) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
-__all__ += ["as_convergence", "delta_norm"]
+__all__ += ["as_convergence", "check_unmeasured", "delta_norm"]
 
 _BLOCK = 1 << 16
 
@@ -253,17 +253,20 @@ class _Group(Convergence):
         found = [part.most_rounds() for part in self.parts]
         return [most for most in found if most is not None]
 
-    def _reasons(self, number: int, aggregate: Any, last: Any) -> list[str]:
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Ask every part, always: some count rounds."""
-        answers = [part.check(number, aggregate, last) for part in self.parts]
-        return [answer for answer in answers if answer]
+        return self.joined([part.check(number, aggregate, last) for part in self.parts])
+
+    def joined(self, answers: list[str | None]) -> str | None:
+        """Return what the parts' answers, one each, come to."""
+        raise NotImplementedError
 
 
 class _Any(_Group):
     word = "|"
 
-    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        return "; ".join(self._reasons(number, aggregate, last)) or None
+    def joined(self, answers: list[str | None]) -> str | None:
+        return "; ".join(filter(None, answers)) or None
 
     def most_rounds(self) -> int | None:
         return min(self._limits(), default=None)
@@ -272,9 +275,8 @@ class _Any(_Group):
 class _All(_Group):
     word = "&"
 
-    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        reasons = self._reasons(number, aggregate, last)
-        return " and ".join(reasons) if len(reasons) == len(self.parts) else None
+    def joined(self, answers: list[str | None]) -> str | None:
+        return " and ".join(map(str, answers)) if all(answers) else None
 
     def most_rounds(self) -> int | None:
         limits = self._limits()
@@ -297,6 +299,38 @@ def as_convergence(declared: Any) -> Convergence | None:
         f"convergence must be MaxRounds(...), DeltaNorm(...), Plateau(...), some of them with | "
         f"or & between, or a function of (aggregate, last), not {declared!r}"
     )
+
+
+def check_unmeasured(
+    convergence: Convergence, number: int, aggregate: Any, last: Any
+) -> str | None:
+    """Check, and give as reason what is declared and nothing measured: for private runs.
+
+    Parameters
+    ----------
+    convergence : Convergence
+        Of one of a user's own only the class is named: what it says may hold exact figures.
+    number, aggregate, last
+        As for :meth:`Convergence.check`.
+    """
+    if isinstance(convergence, _Group):
+        parts = convergence.parts
+        return convergence.joined(
+            [check_unmeasured(part, number, aggregate, last) for part in parts]
+        )
+    if not convergence.check(number, aggregate, last):
+        return None
+    kind = type(convergence).__name__
+    if isinstance(convergence, When):
+        return f"{kind}({getattr(convergence.function, '__name__', 'a function')}) said so"
+    if type(convergence) not in (MaxRounds, DeltaNorm, Plateau):
+        return f"{kind} said so"
+    names = getattr(convergence, "__dataclass_fields__", {})
+    declared = [(name, getattr(convergence, name)) for name in names]
+    said = ", ".join(
+        f"{name}={key_text(value) if callable(value) else repr(value)}" for name, value in declared
+    )
+    return f"{kind}({said}) said so"
 
 
 def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:

@@ -6,7 +6,14 @@ import copy
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
+from flame_flwr.aggregation.base import (
+    Aggregation,
+    Finished,
+    Remembering,
+    Resumable,
+    unmeasured,
+)
+from flame_flwr.aggregation.convergence import check_unmeasured
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,11 +33,16 @@ class Converging:
         What merges.
     convergence : Convergence
         Is copied.
+    private : bool
+        Whether only what is declared may be said of why it stopped, and nothing measured.
     """
 
-    def __init__(self, inner: Aggregation, convergence: Convergence) -> None:
+    def __init__(
+        self, inner: Aggregation, convergence: Convergence, *, private: bool = False
+    ) -> None:
         self.inner = inner
         self._convergence = copy.deepcopy(convergence)
+        self._private = private
         self._last: Any = None
         self._number = 0
 
@@ -56,7 +68,11 @@ class Converging:
     def finish(self) -> Finished:
         """Merge, then ask the convergence; both reasons are said."""
         aggregate, converged, reason = self.inner.finish()
-        more = self._convergence.check(self._number, aggregate, self._last)
+        if self._private:
+            reason = unmeasured(reason)
+            more = check_unmeasured(self._convergence, self._number, aggregate, self._last)
+        else:
+            more = self._convergence.check(self._number, aggregate, self._last)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
         return Finished(aggregate, converged or bool(more), reasons)

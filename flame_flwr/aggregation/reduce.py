@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import Finished, Resumable
+from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
 from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
 from flame_flwr.aggregation.values import Key, key_text, look_up, own
@@ -162,7 +162,7 @@ class Reducing:
         aggregate = self._update(self._current.build(merged), self._last)
         self._last, self._borrowed = aggregate, False
         self._flame._flush()
-        reason = "a simple analysis has one round" if self._simple else ""
+        reason = SIMPLE if self._simple else ""
         return Finished(aggregate, self._simple, reason)
 
     def replace(self, aggregate: Any) -> None:
