@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["EVENTS", "EventWriter"]
+__all__ = ["EVENTS", "EventWriter", "event_files"]
 
 EVENTS = "tensorboard"
 """The folder of the events, beside the results."""
@@ -38,7 +38,6 @@ class EventWriter(Watcher):
     ----------
     folder : Path
         Of the results; the events go into ``tensorboard`` in it, when the first round is over.
-        Those of an earlier run are removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,8 +88,6 @@ class EventWriter(Watcher):
         with _without_torch():
             from tensorboardX import SummaryWriter
 
-        for old in self.folder.glob(f"events.out.tfevents.*{_SUFFIX}"):
-            old.unlink()
         return SummaryWriter(str(self.folder), flush_secs=5, filename_suffix=_SUFFIX)
 
     def _guarded(self, step: Any) -> None:
@@ -104,6 +101,11 @@ class EventWriter(Watcher):
                 type(error).__name__,
                 error,
             )
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Return the files of events that runs have written beside results."""
+    return sorted((folder / EVENTS).glob(f"events.out.tfevents.*{_SUFFIX}"))
 
 
 @contextmanager

@@ -15,18 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.errors import StoppedError
+from flame_flwr.errors import StoppedError, StoreError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
-from flame_flwr.results.events import EVENTS
+from flame_flwr.results.events import event_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flame_flwr.results.record import RunRecord
 
-__all__ = ["history_csv", "is_run", "own_files", "write_run"]
+__all__ = ["begin_record", "history_csv", "is_run", "record_files", "write_run"]
+
+_OWN = ("history.csv", "report.html")
 
 _COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
 
@@ -63,14 +65,17 @@ def write_run(
     error : BaseException, optional
         Why the run failed.
     others : callable
-        Gives what else belongs to the run, such as plots, when the rest is written.
+        Gives what else belongs to the run, such as plots, when the rest is written; `folder`'s
+        own ``history.csv`` and ``report.html`` are listed if they were written here.
     report : bool
         Whether there is a ``report.html``.
     history : bool
         Whether there is a ``history.csv``.
     """
+    written: list[Path] = []
     if history:
         write_file(folder / "history.csv", history_csv(record))
+        written.append(folder / "history.csv")
     finished = datetime.now(UTC)
     about: dict[str, Any] = {
         "status": "completed" if error is None else "failed",
@@ -91,8 +96,11 @@ def write_run(
         "files": [_about_file(path, folder) for path in paths],
     }
     if report and not isinstance(error, StoppedError):  # a run that is stopped has little time
-        _write_report(folder, about, [*paths, *others()] if record.privacy is None else paths)
-    about["other_files"] = [_about_file(path, folder) for path in others()]
+        shown = [*paths, *others()] if record.privacy is None else paths
+        if _write_report(folder, about, shown):
+            written.append(folder / "report.html")
+    listed = dict.fromkeys([*written, *others()])
+    about["other_files"] = [_about_file(path, folder) for path in listed]
     write_file(folder / "run.json", _strict_json(about))
     return folder / "run.json"
 
@@ -107,24 +115,54 @@ def is_run(path: Path) -> bool:
     return isinstance(versions, dict) and "flame-flwr" in versions
 
 
-def own_files(folder: Path) -> list[Path]:
-    """Return what the framework itself has written beside a result, but for ``run.json``."""
-    names = [folder / "history.csv", folder / "report.html"]
-    return [path for path in names if path.is_file()] + sorted((folder / EVENTS).glob("events.*"))
+def record_files(folder: Path) -> list[Path]:
+    """Return what the run that a folder's ``run.json`` is of has written beside its result.
+
+    These are ``history.csv``, ``report.html`` and events, as far as ``run.json`` names them.
+    """
+    events = event_files(folder)
+    if not is_run(folder / "run.json"):
+        return events
+    listed = json.loads((folder / "run.json").read_bytes()).get("other_files")
+    named = [file.get("name") for file in listed or () if isinstance(file, dict)]
+    return [folder / name for name in _OWN if name in named and (folder / name).is_file()] + events
 
 
-def _write_report(folder: Path, about: dict[str, Any], paths: Sequence[Path]) -> None:
+def begin_record(folder: Path) -> None:
+    """Remove what an earlier run has written beside its result: none of it is of this run.
+
+    Its results stay, until this run's replace them. So do files that no run wrote.
+
+    Raises
+    ------
+    StoreError
+        Something of it cannot be removed.
+    """
+    old = record_files(folder)
+    try:
+        for path in [*old, *([folder / "run.json"] if is_run(folder / "run.json") else [])]:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the files of an earlier run in {folder} cannot be removed ({error.strerror}): remove "
+            "them, or name another folder"
+        ) from error
+
+
+def _write_report(folder: Path, about: dict[str, Any], paths: Sequence[Path]) -> bool:
     """Write ``report.html``; a run whose report cannot be made is complete without it."""
     try:
         from flame_flwr.results.report import render
 
         write_file(folder / "report.html", render(about, folder, paths))
+        return True
     except Exception as error:
         logger.error(
             "report.html could not be written (%s: %s); everything else is there",
             type(error).__name__,
             error,
         )
+        return False
 
 
 def _strict_json(about: dict[str, Any]) -> bytes:

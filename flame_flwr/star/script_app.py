@@ -74,6 +74,7 @@ def simulate_script(
     """
     from flame_flwr.engine.submit import simulation, submit
     from flame_flwr.progress import following
+    from flame_flwr.results.run_json import begin_record
 
     path = script_path(script)
     check_max_rounds(max_rounds)
@@ -98,6 +99,7 @@ def simulate_script(
             "tensorboard": tensorboard,
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
+        begin_record(target)
         with simulation(len(locations)) as place, following(on_line) as follow:
             run = submit(app, place, on_line=follow)
     files = tuple(_hand_over(target, run.run_id, asked))
@@ -288,7 +290,7 @@ def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[
     folder. A run that failed early has nothing of this.
     """
     from flame_flwr.files import write_file
-    from flame_flwr.results.run_json import own_files
+    from flame_flwr.results.run_json import begin_record, record_files
 
     for folder in target.glob(f"*-{run_id}"):
         about = folder / "run.json"
@@ -297,9 +299,11 @@ def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[
         said = json.loads(about.read_text())
         said["parameters"] = {**said["parameters"], **asked}
         names = [file["name"] for file in said["files"]]
-        for old in own_files(target):
-            old.unlink()
-        for path in [folder / name for name in names] + own_files(folder):
+        begin_record(target)
+        own = record_files(folder)
+        own_names = {path.relative_to(folder).as_posix() for path in own}
+        said["other_files"] = [file for file in said["other_files"] if file["name"] in own_names]
+        for path in [folder / name for name in names] + own:
             write_file(target / path.relative_to(folder), path.read_bytes())
         write_file(target / "run.json", (json.dumps(said, indent=2) + "\n").encode())
         for name in names:

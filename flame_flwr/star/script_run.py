@@ -20,10 +20,11 @@ from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.progress import bars
 from flame_flwr.results.delivery import mend
+from flame_flwr.results.events import event_files
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.run_json import own_files, write_run
+from flame_flwr.results.run_json import begin_record, write_run
 from flame_flwr.results.watch import watching
 from flame_flwr.star.plan import about_plan
 from flame_flwr.star.script_data import node_locations, open_sources
@@ -105,6 +106,7 @@ class LocalRun:
             {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
         )
         started = datetime.now(UTC)
+        begin_record(self.results)
         try:
             with watching(record, *bars(), *extras.watchers(self.results)):
                 run_local(
@@ -175,7 +177,7 @@ class LocalRun:
             run_id=None,
             started=started,
             error=error,
-            others=lambda: own_files(self.results),
+            others=lambda: event_files(self.results),
             report=self._extras().report,
         )
 

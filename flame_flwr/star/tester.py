@@ -105,8 +105,9 @@ analyzer_kwargs, aggregator_kwargs
     -----
     Without a file's name nothing is written, so that tests and notebooks stay clean: the record of
     the run is in the attributes. Beside the first file stand ``history.csv`` and ``run.json``, of
-    the last run into this folder, also after a failure in a later round than the first; where a
-    file of such a name is there that no run wrote, it is left alone, and a warning says so. Only
+    the last run into this folder, also after a failure or Ctrl-C: what an earlier run wrote beside
+    its result is removed when a run begins. Where a file of such a name is there that no run wrote,
+    it is left alone, and a warning says so. Only
     ``run.json`` of a private result is written all the same: its budget has to be found with it.
     """
 
@@ -186,12 +187,14 @@ analyzer_kwargs, aggregator_kwargs
             record.study |= {**about_plan(plan), "max_rounds": str(max_rounds)}
             looking = [*([] if quiet else bars()), *(files.watchers() if files else [])]
             settings = RunSettings.from_config({"max-rounds": max_rounds})
+            if files is not None:
+                files.begin()
             try:
                 with watching(record, *looking):
                     run_local(strategy, plan, splits, settings, record, simple_analysis, client)
                 record.release(privacy)
-            except Exception as error:
-                if files is not None and record.history:
+            except BaseException as error:
+                if files is not None:
                     files.rescue(record, started, error)
                 raise
             self.result = record.result

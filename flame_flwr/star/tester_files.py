@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flame_flwr.errors import ModelError, ResultError, StoreError
+from flame_flwr.errors import ModelError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.results.delivery import mend
+from flame_flwr.results.events import event_files
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
-from flame_flwr.results.run_json import is_run, own_files, write_run
+from flame_flwr.results.run_json import begin_record, is_run, record_files, write_run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,6 +68,16 @@ class TesterFiles:
                 ) from error
         self._in_the_way = _in_the_way(self._folder, outputs)
 
+    def begin(self) -> None:
+        """Remove what an earlier run has written beside its result.
+
+        Raises
+        ------
+        StoreError
+            It cannot be removed.
+        """
+        begin_record(self._folder)
+
     def watchers(self) -> list[Watcher]:
         """Return what looks on at the run and writes."""
         return [] if self._in_the_way else self._extras.watchers(self._folder)
@@ -84,20 +95,20 @@ class TesterFiles:
         try:
             files = write_outputs(self._here, self._outputs, record.result)
             self._write_run(record, started, files)
-        except ResultError as error:
-            self._write_rounds(record, started, error)
-            raise
         except OSError as error:
             raise StoreError(
                 f"the result could not be written to {self._folder} ({error.strerror or error}): "
                 f"{mend(error, _WHO)}; {keep_elsewhere(record.result)}"
             ) from error
+        except BaseException as error:  # a result that does not fit, Ctrl-C
+            self._write_rounds(record, started, error)
+            raise
         for path in files:
             logger.info("Final result written to %s", path)
 
-    def rescue(self, record: RunRecord, started: datetime, error: Exception) -> None:
+    def rescue(self, record: RunRecord, started: datetime, error: BaseException) -> None:
         """Save the last aggregate of a run that failed, unless it is private, and the rounds."""
-        if record.privacy is None:
+        if record.privacy is None and record.history:
             try:
                 saved = rescue_somewhere(self._folder, record.aggregate)
             except OSError as reason:
@@ -106,7 +117,7 @@ class TesterFiles:
                 logger.error("the last aggregate was saved in %s", saved)
         self._write_rounds(record, started, error)
 
-    def _write_rounds(self, record: RunRecord, started: datetime, error: Exception) -> None:
+    def _write_rounds(self, record: RunRecord, started: datetime, error: BaseException) -> None:
         """Write the record of a run that failed, where it can be written."""
         try:
             self._write_run(record, started, [], error)
@@ -118,7 +129,7 @@ class TesterFiles:
         record: RunRecord,
         started: datetime,
         files: list[Path],
-        error: Exception | None = None,
+        error: BaseException | None = None,
     ) -> None:
         """Write the record of the run beside the result, unless it would replace other files."""
         private = error is None and (record.privacy is not None or bool(record.filters.budgets()))
@@ -139,7 +150,7 @@ class TesterFiles:
             run_id=None,
             started=started,
             error=error,
-            others=lambda: own_files(self._folder),
+            others=lambda: event_files(self._folder),
             report=self._extras.report and not self._in_the_way,
             history=not self._in_the_way,
         )
@@ -170,8 +181,10 @@ def _in_the_way(folder: Path, outputs: Outputs) -> list[str]:
     here = {Path(name).name for name in _names(outputs)}
     if here & set(own):
         return sorted(here & set(own))
-    there = [name for name in own if os.path.lexists(folder / name)]
-    return [] if is_run(folder / "run.json") else there
+    of_a_run = [path.name for path in record_files(folder)]
+    if is_run(folder / "run.json"):
+        of_a_run.append("run.json")
+    return [name for name in own if os.path.lexists(folder / name) and name not in of_a_run]
 
 
 def _names(outputs: Outputs) -> tuple[str, ...]:

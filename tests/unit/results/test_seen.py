@@ -23,6 +23,7 @@ from flame_flwr.results.inline import inline
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.watch import Watcher, watching
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star.script import run_script
 from flame_flwr.strategies import StarStrategy
 
 HARM = "<script>alert(1)</script>"
@@ -531,11 +532,11 @@ def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
     tmp_path, convergence, reason, caplog
 ):
     caplog.set_level("INFO", "flame_flwr")
-    exact = [float(np.mean([16.1 / (3 + i), 4.3 / (3 + i)])) for i in range(3)]
+    exact = [float(np.mean([16.1717 / (3 + i), 4.3131 / (3 + i)])) for i in range(3)]
     page = reported(
         tmp_path,
         Shrinks,
-        [16.1, 4.3],
+        [16.1717, 4.3131],
         Means,
         convergence=convergence,
         epsilon=1.0,
@@ -549,7 +550,9 @@ def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
     assert f": {reason}" in caplog.text
     measured = [*exact, *map(abs, np.diff(exact))]
     for text in (history, page.text, caplog.text, json.dumps(about)):
-        assert not [number for number in measured if f"{number:.3g}" in text]
+        assert not [number for number in measured if repr(float(number))[:8] in text]
+        assert "changed by" not in text
+        assert not re.search(r"it is \d", text)
 
 
 def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path):
@@ -572,3 +575,103 @@ def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path
     )
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["reason"] == "the aggregation said so"
+
+
+# ---- files of an earlier run ----------------------------------------------------------------
+
+
+def listed(folder):
+    return {file["name"] for file in json.loads((folder / "run.json").read_text())["other_files"]}
+
+
+def full_run(folder, **kwargs):
+    return StarModelTester(
+        [2.0, 4.0],
+        Fits,
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=folder / "r.txt",
+        report="on",
+        tensorboard="on",
+        **kwargs,
+    )
+
+
+def below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_exact_of_an_earlier_run_stays_beside_a_private_one(tmp_path):
+    full_run(tmp_path)
+    assert {"history.csv", "report.html"} < listed(tmp_path) < below(tmp_path)
+    (tmp_path / "tensorboard" / "events.mine").write_bytes(b"")
+    StarModelTester(
+        [2.0, 4.0],
+        Shrinks,
+        Scalar,
+        "s3",
+        filename=tmp_path / "r.txt",
+        epsilon=1.0,
+        sensitivity=1.0,
+        report="off",
+        tensorboard="off",
+    )
+    assert below(tmp_path) == {"r.txt", "history.csv", "run.json", "tensorboard/events.mine"}
+    assert listed(tmp_path) == {"history.csv"}
+
+
+class Fails(Fits):
+    error: type[BaseException] = ValueError
+
+    def analysis_method(self, data, aggregator_results):
+        raise self.error("boom")
+
+
+class Interrupted(Fails):
+    error = KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("analyzer", "error"), [(Fails, ValueError), (Interrupted, BaseException)])
+def test_a_run_that_ends_in_round_1_leaves_its_own_record_and_not_the_one_before(
+    tmp_path, analyzer, error
+):
+    full_run(tmp_path)
+    with pytest.raises(error):
+        StarModelTester([2.0], analyzer, Average, "s3", filename=tmp_path / "r.txt")
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert (about["status"], about["rounds"]) == ("failed", 0)
+    assert below(tmp_path) == {"r.txt", "history.csv", "run.json"}
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 1
+
+
+def test_a_private_run_of_a_script_that_fails_leaves_nothing_of_the_one_before(tmp_path):
+    script = tmp_path / "study.py"
+    script.write_text(
+        "from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel\n"
+        "class A(StarAnalyzer):\n"
+        "    def analysis_method(self, data, aggregator_results):\n"
+        "        raise ValueError('boom')\n"
+        "class B(StarAggregator):\n"
+        "    def aggregation_method(self, analysis_results):\n"
+        "        return 1.0\n"
+        "    def has_converged(self, result, last_result):\n"
+        "        return True\n"
+        "StarLocalDPModel(A, B, 'none', epsilon=1.0, sensitivity=1.0)\n"
+    )
+    results = tmp_path / "results"
+    full_run(results)
+    with pytest.raises(ValueError, match="boom"):
+        run_script(script, nodes=2, results=results)
+    assert below(results) == {"r.txt", "history.csv", "run.json"}
+
+
+def test_a_file_that_run_json_does_not_name_is_somebodys(tmp_path, caplog):
+    full_run(tmp_path)
+    about = json.loads((tmp_path / "run.json").read_text())
+    about["other_files"] = []
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    (tmp_path / "history.csv").write_text("my own")
+    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt")
+    assert (tmp_path / "history.csv").read_text() == "my own"
+    assert "no run wrote the history.csv and report.html that is there" in caplog.text
