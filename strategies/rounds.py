@@ -145,20 +145,43 @@ class Rounds:
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
         """Keep the numbers of an evaluation, in participant order; failures as in a round."""
         scores: dict[str, dict[str, float]] = {}
+        failed: list[str] = []
+        number = len(self.record.history)
         for reply in replies:
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
-                number, count = len(self.record.history), len(reply.metrics)
+                count = len(reply.metrics)
                 self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
-            elif self.settings.on_failure != "skip":
+                continue
+            why = f"evaluation: {reply.failure}"
+            self.record.failures.append({"round": number, "node": reply.node, "why": why})
+            if self.settings.on_failure != "skip":
                 raise NodeFailedError(
                     f"node {reply.node} failed in the evaluation: {reply.failure}"
                 )
-            else:
-                self.record.history[-1].failed[reply.node] = f"evaluation: {reply.failure}"
+            failed.append(f"{reply.node}: {reply.failure}")
+            logger.warning("evaluation: going on without node %s", failed[-1])
         if not scores:
-            raise NodesMissingError("no node answered the evaluation")
+            raise NodesMissingError(f"no node answered the evaluation. {'; '.join(failed)}".strip())
         self.record.evaluations = self._in_order(scores)
+
+    def note_error(self, number: int, node: str, what: str, error: Exception) -> None:
+        """Record that a node in this process raised, before the error goes on to the caller.
+
+        Parameters
+        ----------
+        number : int
+            The round.
+        node : str
+            Which.
+        what : str
+            Where in the run, if not in a round.
+        error : Exception
+            Its text is left out of a private run: it may hold exact figures.
+        """
+        failure = Failure.of(error, share=self.record.privacy is None)
+        why = f"{what}: {failure}" if what else str(failure)
+        self.record.failures.append({"round": number, "node": node, "why": why})
 
     def lighten(self, payload: Payload) -> None:
         """Hold the last aggregate once: as what travels, where its arrays are only read."""

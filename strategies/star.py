@@ -380,6 +380,10 @@ class StarStrategy(Strategy):
         """Take a round's replies and return the new aggregate; see :meth:`Rounds.collect`."""
         return self._rounds.collect(number, replies)
 
+    def note_error(self, number: int, node: str, what: str, error: Exception) -> None:
+        """Record that a node in this process raised; see :meth:`Rounds.note_error`."""
+        self._rounds.note_error(number, node, what, error)
+
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
         """Keep an evaluation's numbers; see :meth:`Rounds.collect_evaluations`."""
         self._rounds.collect_evaluations(replies)

@@ -14,7 +14,7 @@ from flame_flwr.clients.node import Node
 from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.exchange import counted
-from flame_flwr.engine.failure import place_of
+from flame_flwr.engine.failure import Hint, place_of
 from flame_flwr.engine.link import Reply
 from flame_flwr.engine.participation import failure_of, show_table
 from flame_flwr.errors import NodeFailedError, NotConvergedError
@@ -192,7 +192,7 @@ class LocalLink:
     def _answers(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
         for node in self._nodes:
             started = perf_counter()
-            with where(node.identity.id, f"round {number}"):
+            with where(node.identity.id, f"round {number}"), self._noted(number, node, ""):
                 payload = node.round(number, aggregate)
             report = node.filters.report() if node.filters is not None else []
             seconds = perf_counter() - started
@@ -207,9 +207,18 @@ class LocalLink:
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
         for node in self._nodes:
-            with where(node.identity.id, "evaluation"):
+            with where(node.identity.id, "evaluation"), self._noted(number, node, "evaluation"):
                 scores = node.evaluate(aggregate, number)
             yield Reply(node.identity.id, metrics=scores)
+
+    @contextmanager
+    def _noted(self, number: int, node: Node, what: str) -> Iterator[None]:
+        """Have the record say which node failed, and why."""
+        try:
+            yield
+        except Exception as error:
+            self._strategy.note_error(number, node.identity.id, what, error)
+            raise
 
 
 @contextmanager
@@ -229,6 +238,6 @@ def where(node: str, what: str) -> Iterator[None]:
             f"{node}, {what}: user code called sys.exit at {place}; "
             "return a value or raise an error instead"
         ) from error
-    except Exception as error:
-        error.add_note(f"in {node}, {what}")
+    except (Exception, KeyboardInterrupt) as error:
+        error.add_note(Hint(f"in {node}, {what}"))
         raise

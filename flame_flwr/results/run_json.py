@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.errors import StoppedError, StoreError
+from flame_flwr.engine.failure import Hint
+from flame_flwr.errors import FlameError, StoppedError, StoreError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
@@ -79,7 +80,7 @@ def write_run(
     finished = datetime.now(UTC)
     about: dict[str, Any] = {
         "status": "completed" if error is None else "failed",
-        "error": None if error is None else f"{type(error).__name__}: {error}",
+        "error": None if error is None else _error_text(error, private=record.privacy is not None),
         "run_id": run_id,
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
@@ -103,6 +104,22 @@ def write_run(
     about["other_files"] = [_about_file(path, folder) for path in listed]
     write_file(folder / "run.json", _strict_json(about))
     return folder / "run.json"
+
+
+def _error_text(error: BaseException, *, private: bool) -> str:
+    """Return what an error is and where it came up; of a private run without what users say.
+
+    A message of user code may hold exact figures; the framework's own holds none.
+    """
+    text = str(error)
+    if isinstance(error, KeyboardInterrupt):
+        text = "stopped by Ctrl-C"
+    elif private:
+        text = error.message if isinstance(error, FlameError) else ""
+    notes = getattr(error, "__notes__", ())
+    hints = [note for note in notes if isinstance(note, Hint) or not private]
+    about = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{about} ({'; '.join(hints)})" if hints else about
 
 
 def is_run(path: Path) -> bool:

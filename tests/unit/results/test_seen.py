@@ -675,3 +675,69 @@ def test_a_file_that_run_json_does_not_name_is_somebodys(tmp_path, caplog):
     StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt")
     assert (tmp_path / "history.csv").read_text() == "my own"
     assert "no run wrote the history.csv and report.html that is there" in caplog.text
+
+
+# ---- where a run failed ---------------------------------------------------------------------
+
+
+class FailsLate(Fits):
+    error: type[BaseException] = ValueError
+
+    def analysis_method(self, data, aggregator_results):
+        if self.num_iterations == 2 and data == 4.0:
+            raise self.error("it is 3.4")
+        return super().analysis_method(data, aggregator_results)
+
+
+class InterruptedLate(FailsLate):
+    error = KeyboardInterrupt
+
+
+def failed(tmp_path, analyzer, **kwargs):
+    with pytest.raises(BaseException, match="it is") as raised:
+        reported(tmp_path, analyzer, [2.0, 4.0], **kwargs)
+    assert raised.type is analyzer.error
+    page = Page((tmp_path / "report.html").read_text())
+    return json.loads((tmp_path / "run.json").read_text()), page.text
+
+
+def test_record_and_report_say_where_a_run_in_this_process_failed(tmp_path):
+    about, page = failed(tmp_path, FailsLate)
+    error = "ValueError: it is 3.4 (in node-1, round 3)"
+    assert about["error"] == error
+    [failure] = about["failures"]
+    assert (failure["round"], failure["node"]) == (3, "node-1")
+    assert re.fullmatch(
+        r"ValueError at test_seen.py:\d+ in analysis_method: it is 3.4", failure["why"]
+    )
+    assert error in page
+    assert f"round 3: {failure['why']}" in page
+
+
+def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
+    private = {"aggregator": Never, "epsilon": 1.0, "sensitivity": 1.0}
+    about, page = failed(tmp_path, FailsLate, **private)
+    assert about["error"] == "ValueError (in node-1, round 3)"
+    assert about["failures"][0]["why"].startswith("ValueError at test_seen.py:")
+    assert "3.4" not in json.dumps(about["failures"]) + page
+
+
+def test_ctrl_c_is_said_in_words(tmp_path):
+    about, page = failed(tmp_path, InterruptedLate)
+    error = "KeyboardInterrupt: stopped by Ctrl-C (in node-1, round 3)"
+    assert about["error"] == error
+    assert error in page
+    assert about["failures"] == []
+
+
+def test_a_node_that_fails_the_evaluation_is_in_the_record(tmp_path):
+    class FailsScores(Fits):
+        error = ValueError
+
+        def evaluation_method(self, data, result):
+            raise ValueError("it is lost")
+
+    about, page = failed(tmp_path, FailsScores)
+    assert about["error"] == "ValueError: it is lost (in node-0, evaluation)"
+    assert about["failures"][0]["why"].startswith("evaluation: ValueError at test_seen.py:")
+    assert "round 3: evaluation: ValueError" in page

@@ -22,6 +22,7 @@ from flame_flwr.errors import (
 )
 from flame_flwr.payload import decode, encode, from_record, to_record
 from flame_flwr.results import RunRecord
+from flame_flwr.results.run_json import history_csv
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import StarResult, StarStrategy
 
@@ -626,7 +627,9 @@ def test_skip_goes_on_without_a_node_that_does_not_answer_in_time():
     assert record.result["ids"] == ["node-0", "node-1"]
     assert all(list(entry.failed) == ["node-2"] for entry in record.history)
     assert list(record.evaluations) == ["node-0", "node-1"]
-    assert "evaluation" in record.history[-1].failed["node-2"]
+    assert [failure["round"] for failure in record.failures] == [1, 2, 2]
+    assert record.failures[-1]["why"].startswith("evaluation: timeout")
+    assert "evaluation" not in record.history[-1].failed["node-2"]
 
 
 class Crashing(LocalGrid):
@@ -685,7 +688,7 @@ def test_an_empty_answer_is_a_failure_of_that_node():
     assert record.result["ids"] == ["node-0", "node-2"]
 
 
-def test_a_failing_evaluation_ends_the_run_or_is_skipped():
+def test_a_failing_evaluation_ends_the_run_or_is_skipped(caplog):
     class Fails(Mean):
         def evaluation_method(self, data, result):
             if self.id == "node-1":
@@ -699,7 +702,12 @@ def test_a_failing_evaluation_ends_the_run_or_is_skipped():
     record = run(analyzer=Fails, config={"on_failure": "skip"}).record
     assert list(record.evaluations) == ["node-0", "node-2"]
     assert record.result["n"] == [3, 1]
-    assert "evaluation: ValueError" in record.history[-1].failed["node-1"]
+    [failure] = record.failures
+    assert (failure["round"], failure["node"]) == (len(record.history), "node-1")
+    assert failure["why"].startswith("evaluation: ValueError")
+    assert "evaluation: going on without node node-1: ValueError" in caplog.text
+    rows = history_csv(record).decode().splitlines()
+    assert len(rows) == 1 + 3 * len(record.history)  # one per round and node
 
 
 def test_an_evaluation_that_fails_everywhere_is_an_error():
