@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.record import RunRecord
 
-__all__ = ["begin_record", "history_csv", "is_run", "record_files", "write_run"]
+__all__ = ["about_file", "begin_record", "history_csv", "is_run", "record_files"]
+__all__ += ["write_report", "write_run"]
 
 _OWN = ("history.csv", "report.html")
 
@@ -94,14 +95,14 @@ def write_run(
         },
         "parameters": dict(parameters),
         **record.to_json(),
-        "files": [_about_file(path, folder) for path in paths],
+        "files": [about_file(path, folder) for path in paths],
     }
     if report and not isinstance(error, StoppedError):  # a run that is stopped has little time
         shown = [*paths, *others()] if record.privacy is None else paths
-        if _write_report(folder, about, shown):
+        if write_report(folder, about, shown):
             written.append(folder / "report.html")
     listed = dict.fromkeys([*written, *others()])
-    about["other_files"] = [_about_file(path, folder) for path in listed]
+    about["other_files"] = [about_file(path, folder) for path in listed]
     write_file(folder / "run.json", _strict_json(about))
     return folder / "run.json"
 
@@ -166,12 +167,31 @@ def begin_record(folder: Path) -> None:
         ) from error
 
 
-def _write_report(folder: Path, about: dict[str, Any], paths: Sequence[Path]) -> bool:
-    """Write ``report.html``; a run whose report cannot be made is complete without it."""
+def write_report(
+    folder: Path, about: dict[str, Any], paths: Sequence[Path], *, of: Path | None = None
+) -> bool:
+    """Write ``report.html``; a run whose report cannot be made is complete without it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    about : dict
+        What ``run.json`` says.
+    paths : sequence of Path
+        The files to show.
+    of : Path, optional
+        The run's folder, where it is another one.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+    """
     try:
         from flame_flwr.results.report import render
 
-        write_file(folder / "report.html", render(about, folder, paths))
+        write_file(folder / "report.html", render(about, of or folder, paths))
         return True
     except Exception as error:
         logger.error(
@@ -195,7 +215,8 @@ def _strict_json(about: dict[str, Any]) -> bytes:
     return json.dumps(strict(about), indent=2, allow_nan=False).encode()
 
 
-def _about_file(path: Path, folder: Path) -> dict[str, Any]:
+def about_file(path: Path, folder: Path) -> dict[str, Any]:
+    """Return a file's name relative to a folder, its size and its hash, as ``run.json`` has them."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         size = file.tell()

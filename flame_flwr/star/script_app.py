@@ -289,24 +289,12 @@ def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[
     What the user asked for takes the place of what the app was told, which is gone with the app's
     folder. A run that failed early has nothing of this.
     """
-    from flame_flwr.files import write_file
-    from flame_flwr.results.run_json import begin_record, record_files
+    from flame_flwr.results.handed import hand_over
 
     for folder in target.glob(f"*-{run_id}"):
-        about = folder / "run.json"
-        if not about.is_file():
+        if not (folder / "run.json").is_file():
             continue
-        said = json.loads(about.read_text())
-        said["parameters"] = {**said["parameters"], **asked}
-        names = [file["name"] for file in said["files"]]
-        begin_record(target)
-        own = record_files(folder)
-        own_names = {path.relative_to(folder).as_posix() for path in own}
-        said["other_files"] = [file for file in said["other_files"] if file["name"] in own_names]
-        for path in [folder / name for name in names] + own:
-            write_file(target / path.relative_to(folder), path.read_bytes())
-        write_file(target / "run.json", (json.dumps(said, indent=2) + "\n").encode())
-        for name in names:
-            logger.info("Final result written to %s", target / name)
-            yield target / name
+        for path in hand_over(folder, target, asked):
+            logger.info("Final result written to %s", path)
+            yield path
         logger.info("what there is to know of the run is in %s", folder)

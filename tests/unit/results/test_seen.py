@@ -1,5 +1,6 @@
 """What is written beside the results to be looked at: events for TensorBoard, report.html."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -19,6 +20,7 @@ from flame_flwr.errors import ConfigError, NotConvergedError
 from flame_flwr.metrics import mean
 from flame_flwr.progress import Bar
 from flame_flwr.results.extras import Extras
+from flame_flwr.results.handed import hand_over
 from flame_flwr.results.inline import inline
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.watch import Watcher, watching
@@ -741,3 +743,23 @@ def test_a_node_that_fails_the_evaluation_is_in_the_record(tmp_path):
     assert about["error"] == "ValueError: it is lost (in node-0, evaluation)"
     assert about["failures"][0]["why"].startswith("evaluation: ValueError at test_seen.py:")
     assert "round 3: evaluation: ValueError" in page
+
+
+def test_what_is_handed_over_names_what_the_user_asked_for(serve, tmp_path):
+    model = StarModel(Fits, Average, "s3", simple_analysis=False, filename="mean.txt")
+    serve(model, str(tmp_path / "runs"), report="on", tensorboard="on")
+    [folder] = (tmp_path / "runs").iterdir()
+    target = tmp_path / "results"
+    full_run(target)
+    asked = {"results": "what/the user asked for", "data": ["patients"]}
+    assert hand_over(folder, target, asked) == [target / "mean.txt"]
+    about = json.loads((target / "run.json").read_text())
+    assert about["parameters"]["results"] == asked["results"]
+    page = Page((target / "report.html").read_text())
+    assert asked["results"] in page.text
+    assert str(tmp_path) not in page.text
+    assert "mean.txt" in page.text
+    assert below(target) == listed(target) | {"mean.txt", "r.txt", "run.json"}
+    for file in about["other_files"]:
+        content = (target / file["name"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
