@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["EVENTS", "EventWriter", "event_files"]
+__all__ = ["EVENTS", "EventWriter", "Tags", "event_files"]
 
 EVENTS = "tensorboard"
 """The folder of the events, beside the results."""
@@ -26,12 +27,22 @@ EVENTS = "tensorboard"
 _SUFFIX = ".flame-flwr"
 _FLUSH_EVERY = 1.0
 
+_NOT_IN_TAGS = re.compile(r"[^-/\w.]")
+_FRAMEWORKS = ("mean", "round", "evaluation", "metric")
+_STARTS = {
+    "metric": "",
+    "mean of metric": "mean",
+    "evaluation": "evaluation",
+    "mean of evaluation": "evaluation/mean",
+}
+
 
 class EventWriter(Watcher):
     """Writes what a round's line says: one tag per metric and node, and one for their mean.
 
     Tags are ``loss/hospital-a`` and ``mean/loss``, ``evaluation/auc/hospital-a``,
     ``round/seconds``, ``round/bytes``, ``round/nodes`` and ``round/change``; the step is the round.
+    No two things share a tag: see :class:`Tags`. Written in this thread: no queue is behind it.
     Of a private run no metrics and no change are written: they are exact.
 
     Parameters
@@ -45,6 +56,7 @@ class EventWriter(Watcher):
         self._writer: Any = None
         self._broken = False
         self._flushed = 0.0
+        self._tags = Tags()
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Write a round."""
@@ -56,13 +68,13 @@ class EventWriter(Watcher):
         if record.privacy is None:
             if entry.change is not None:
                 numbers["round/change"] = entry.change
-            numbers |= dict(_by_node(entry.node_metrics))
+            numbers |= dict(self._by_node(entry.node_metrics))
         self._write(numbers, entry.round)
 
     def evaluated(self, record: RunRecord) -> None:
         """Write the scores of the last aggregate, at the last round."""
         if record.privacy is None:
-            scores = {f"evaluation/{tag}": value for tag, value in _by_node(record.evaluations)}
+            scores = dict(self._by_node(record.evaluations, "evaluation"))
             self._write(scores, len(record.history))
 
     def close(self) -> None:
@@ -75,8 +87,7 @@ class EventWriter(Watcher):
         def write() -> None:
             if self._writer is None:
                 self._writer = self._open()
-            for tag, value in numbers.items():
-                self._writer.add_scalar(tag, value, step)
+            self._writer.write_event(_event(numbers, step))
             if time.monotonic() - self._flushed > _FLUSH_EVERY:
                 self._flushed = time.monotonic()
                 self._writer.flush()
@@ -86,9 +97,24 @@ class EventWriter(Watcher):
 
     def _open(self) -> Any:
         with _without_torch():
-            from tensorboardX import SummaryWriter
+            from tensorboardX.event_file_writer import EventsWriter
 
-        return SummaryWriter(str(self.folder), flush_secs=5, filename_suffix=_SUFFIX)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return EventsWriter(str(self.folder / "events"), _SUFFIX)
+
+    def _by_node(
+        self, nodes: Mapping[str, Mapping[str, float]], kind: str = "metric"
+    ) -> Iterator[tuple[str, float]]:
+        """Give every node's numbers, by tag, and each number's mean over the nodes."""
+        found: dict[str, list[float]] = {}
+        for node, metrics in nodes.items():
+            for name, value in metrics.items():
+                yield self._tags.of(kind, name, node), float(value)
+                found.setdefault(name, []).append(float(value))
+        for name, values in found.items():
+            average = mean(values)
+            if not math.isnan(average):
+                yield self._tags.of(f"mean of {kind}", name), average
 
     def _guarded(self, step: Any) -> None:
         """Do something with the file; where that fails, the run goes on without events."""
@@ -101,6 +127,63 @@ class EventWriter(Watcher):
                 type(error).__name__,
                 error,
             )
+
+
+class Tags:
+    """Tags of letters that TensorBoard takes, no two of them the same.
+
+    Other signs become ``_``; a name that then is another's gets a number behind it. A metric whose
+    name begins as the framework's own tags do (``mean``, ``round``, ``evaluation``) is below
+    ``metric/``.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str, ...], str] = {}
+        self._taken: set[str] = set()
+
+    def of(self, kind: str, name: str, node: str = "") -> str:
+        """Return a number's tag, always the same.
+
+        Parameters
+        ----------
+        kind : {'metric', 'mean of metric', 'evaluation', 'mean of evaluation'}
+            What it is.
+        name, node : str
+            The metric's and, where it is one node's, the node's.
+        """
+        key = (kind, name, node)
+        if key not in self._given:
+            shown = self._unique(("name", name), _clean(name))
+            own = kind == "metric" and shown.split("/")[0] in _FRAMEWORKS
+            start = "metric" if own else _STARTS[kind]
+            parts = (start, shown, self._unique(("node", node), _clean(node)) if node else "")
+            self._unique(key, "/".join(filter(None, parts)))
+        return self._given[key]
+
+    def _unique(self, key: tuple[str, ...], text: str) -> str:
+        """Return the text, with a number where another thing of this kind has it already."""
+        if key in self._given:
+            return self._given[key]
+        of_kind = "tag" if len(key) > 2 else key[0]
+        tried, number = text, 1
+        while f"{of_kind} {tried}" in self._taken:
+            number += 1
+            tried = f"{text}_{number}"
+        self._taken.add(f"{of_kind} {tried}")
+        self._given[key] = tried
+        return tried
+
+
+def _clean(text: str) -> str:
+    return _NOT_IN_TAGS.sub("_", text).strip("/") or "_"
+
+
+def _event(numbers: Mapping[str, float], step: int) -> Any:
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in numbers.items()]
+    return Event(wall_time=time.time(), step=step, summary=Summary(value=values))
 
 
 def event_files(folder: Path) -> list[Path]:
@@ -119,16 +202,3 @@ def _without_torch() -> Iterator[None]:
     finally:
         if not loaded:
             del sys.modules["torch"]
-
-
-def _by_node(nodes: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, float]]:
-    """Give every node's numbers, by tag, and each number's mean over the nodes."""
-    found: dict[str, list[float]] = {}
-    for node, metrics in nodes.items():
-        for name, value in metrics.items():
-            yield f"{name}/{node}", float(value)
-            found.setdefault(name, []).append(float(value))
-    for name, values in found.items():
-        average = mean(values)
-        if not math.isnan(average):
-            yield f"mean/{name}", average

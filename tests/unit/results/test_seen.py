@@ -19,6 +19,7 @@ from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, NotConvergedError
 from flame_flwr.metrics import mean
 from flame_flwr.progress import Bar
+from flame_flwr.results.events import Tags
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.handed import hand_over
 from flame_flwr.results.inline import inline
@@ -763,3 +764,80 @@ def test_what_is_handed_over_names_what_the_user_asked_for(serve, tmp_path):
     for file in about["other_files"]:
         content = (target / file["name"]).read_bytes()
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+# ---- tags, flushing, what is no number ------------------------------------------------------
+
+
+def test_no_two_numbers_share_a_tag(tmp_path):
+    class Collides(Fits):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics({"a b": 1, "a_b": 2, "mean": 3, "evaluation/auc": 4})
+            return data
+
+        def evaluation_method(self, data, result):
+            return {"auc": 5, "mean": 6}
+
+    StarModelTester(
+        [2.0, 4.0], Collides, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    found = {tag: value for tag, [(_, value)] in events(tmp_path).items()}
+    assert {tag: value for tag, value in found.items() if "/node-0" in tag} == {
+        "a_b/node-0": 1,
+        "a_b_2/node-0": 2,
+        "metric/mean/node-0": 3,
+        "metric/evaluation/auc/node-0": 4,
+        "evaluation/auc/node-0": 5,
+        "evaluation/mean/node-0": 6,
+    }
+    assert {tag: value for tag, value in found.items() if "mean/" in tag and "node" not in tag} == {
+        "mean/a_b": 1,
+        "mean/a_b_2": 2,
+        "mean/mean": 3,
+        "mean/evaluation/auc": 4,
+        "evaluation/mean/auc": 5,
+        "evaluation/mean/mean": 6,
+    }
+
+
+def test_names_made_to_share_a_tag_do_not():
+    tags = Tags()
+    given = [
+        tags.of("metric", name, node)
+        for name, node in [("a", "b/c"), ("a/b", "c"), ("/a", "b/c"), ("a", "b c"), ("a", "b_c")]
+    ]
+    assert given == ["a/b/c", "a/b/c_2", "a_2/b/c", "a/b_c", "a/b_c_2"]
+    assert tags.of("metric", "a/b", "c") == "a/b/c_2"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.5e308])
+def test_what_is_no_number_is_written_without_a_word_to_the_log(tmp_path, number, caplog, capfd):
+    StarModelTester(
+        [2.0], constant(number), Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    assert "loss/node-0" in events(tmp_path)
+    assert not [record for record in caplog.records if "tensorboardX" in record.name]
+    assert "cannot be written" not in caplog.text
+    assert "NaN" not in "".join(capfd.readouterr())
+
+
+def test_events_are_there_as_soon_as_a_round_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("flame_flwr.results.events._FLUSH_EVERY", -1.0)
+    seen = []
+
+    class Looks(Average):
+        def aggregation_method(self, analysis_results):
+            if (tmp_path / "tensorboard").exists():
+                seen.append(len(events(tmp_path)["loss/node-0"]))
+            return super().aggregation_method(analysis_results)
+
+    StarModelTester(
+        [2.0],
+        Fits,
+        Looks,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        tensorboard="on",
+    )
+    assert seen == [1, 2]
