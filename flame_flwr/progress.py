@@ -1,7 +1,8 @@
 """A live progress bar, where standard output is a terminal; elsewhere nothing of it.
 
 Lines of the log, and whatever else is printed, go above it, whole: while it is there, it stands in
-for ``sys.stdout`` and, where that is a terminal too, ``sys.stderr``. A debugger that is started by
+for ``sys.stdout`` and, where that is a terminal too, ``sys.stderr``. While a line is shown that has
+no end yet (dots, another bar), it is away. A debugger that is started by
 ``breakpoint()`` finds the terminal as it was. In the process that runs user code there is no thread
 behind it, so that user code may fork: it is drawn anew when a node answers or a line is printed.
 """
@@ -83,6 +84,7 @@ class Bar(Watcher):
         self._most: int | None = None
         self._nodes: int | None = None
         self._hook: Callable[..., Any] | None = None
+        self._away = False
 
     def began(self, record: RunRecord, most: int | None) -> None:
         """Draw it."""
@@ -106,13 +108,14 @@ class Bar(Watcher):
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        progress, self._progress = self._progress, None
-        if progress is not None:
+        if self._progress is not None:
             for owner, name, value in reversed(self._streams):
-                getattr(owner, name).flush()
+                with suppress(OSError, ValueError):
+                    getattr(owner, name).flush()
                 setattr(owner, name, value)
             self._streams = []
-            progress.stop()
+            self._progress.stop()
+            self._progress = None
         if self._hook is not None and sys.breakpointhook == self._debug:
             sys.breakpointhook = self._hook
         self._hook = None
@@ -132,6 +135,7 @@ class Bar(Watcher):
         from rich.table import Column
 
         self.close()
+        self._away = False
         self._nodes, self._most = nodes, most
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -147,8 +151,33 @@ class Bar(Watcher):
         )
         self._task = self._progress.add_task("round 1", total=nodes, last="")
         self._progress.start()
-        self._stand_in(self._progress.console)
+        self._stand_in()
         self._hook, sys.breakpointhook = sys.breakpointhook, self._debug
+
+    @property
+    def away(self) -> bool:
+        """Whether a line without an end has the terminal, or nothing is drawn any more."""
+        return self._away or self._progress is None
+
+    def give_way(self) -> None:
+        """Leave the terminal to a line that has no end yet."""
+        self._away = True
+        if self._progress is not None:
+            self._progress.stop()
+
+    def come_back(self) -> None:
+        """Be drawn again, below a line that has ended."""
+        self._away = False
+        if self._progress is not None:
+            with suppress(OSError):
+                self._progress.start()
+
+    def print_above(self, line: str) -> None:
+        """Print a line above the bar."""
+        from rich.text import Text
+
+        if self._progress is not None:
+            self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
 
     def _update(self, **fields: Any) -> None:
         if self._progress is not None:
@@ -163,13 +192,13 @@ class Bar(Watcher):
             with suppress(OSError):  # a terminal that is gone ends no run
                 self._progress.refresh()
 
-    def _stand_in(self, console: Console) -> None:
+    def _stand_in(self) -> None:
         """Have what is printed go above the bar, also by handlers that hold a stream."""
         above: dict[int, _Above] = {}
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and stream.isatty():
-                above[id(stream)] = stand_in = _Above(stream, console)
+                above[id(stream)] = stand_in = _Above(stream, self)
                 self._streams.append((sys, name, stream))
                 setattr(sys, name, stand_in)
         handler: logging.Handler
@@ -219,11 +248,15 @@ class LineBar(Bar):
 
 
 class _Above:
-    """A stream whose lines are printed above the bar; a forked process has the stream itself."""
+    """A stream whose lines are printed above the bar; a forked process has the stream itself.
 
-    def __init__(self, stream: Any, console: Console) -> None:
+    What is flushed before its line has ended is shown as it is, by the stream, in place of the bar,
+    until a line ends.
+    """
+
+    def __init__(self, stream: Any, bar: Bar) -> None:
         self._stream = stream
-        self._console = console
+        self._bar = bar
         self._process = os.getpid()
         self._begun = ""
 
@@ -231,9 +264,16 @@ class _Above:
         """Print the lines that are complete, and keep the rest."""
         if os.getpid() != self._process:
             return int(self._stream.write(text))
+        if self._bar.away:
+            begun, self._begun = self._begun, ""
+            self._stream.write(begun + text)
+            if text.endswith("\n"):
+                self._stream.flush()
+                self._bar.come_back()
+            return len(text)
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
-            self._print(line)
+            self._bar.print_above(line)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -242,16 +282,13 @@ class _Above:
             self.write(line)
 
     def flush(self) -> None:
-        """Print what is there of a line."""
+        """Show what is there of a line."""
         if self._begun and os.getpid() == self._process:
+            if not self._bar.away:
+                self._bar.give_way()
             begun, self._begun = self._begun, ""
-            self._print(begun)
+            self._stream.write(begun)
         self._stream.flush()
-
-    def _print(self, line: str) -> None:
-        from rich.text import Text
-
-        self._console.print(Text.from_ansi(line), soft_wrap=True)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -129,6 +129,31 @@ def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
     assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
 
 
+def test_what_is_shown_without_a_line_end_is_not_broken_up(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    bar = Bar(Console(file=terminal, force_terminal=True, width=60))
+    bar.began(RunRecord(nodes=["a", "b"]), None)
+    monkeypatch.setattr(progress, "_REDRAW", -1.0)
+    shown = len(terminal.getvalue())
+    for i in range(4):
+        print(".", end="", flush=True)
+        bar.answered("a")
+    for i in range(4):
+        print(f"\r{i} of 3", end="", flush=True)
+    assert terminal.getvalue()[shown:].endswith("....\r0 of 3\r1 of 3\r2 of 3\r3 of 3")
+    print(" done")
+    assert "3 of 3 done\n" in terminal.getvalue()
+    assert "round 1" in terminal.getvalue().partition("done\n")[2]  # it is back
+    print("whole")
+    assert "whole" in terminal.getvalue()
+    print("begun", end="")
+    bar.close()
+    assert terminal.getvalue().endswith("begun")  # the bar was gone before
+    print(" and ended")
+    assert terminal.getvalue().endswith("begun and ended\n")
+    assert sys.stdout is terminal
+
+
 def test_a_debugger_gets_the_terminal(monkeypatch):
     terminal = a_terminal(monkeypatch)
     seen = []
