@@ -15,7 +15,8 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["MOST", "RESERVED", "check_metrics", "check_numbers", "mean", "readable", "summary"]
+__all__ = ["FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "RESERVED"]
+__all__ += ["check_metrics", "check_numbers", "mean", "readable", "summary"]
 
 RESERVED = frozenset(
     {
@@ -28,8 +29,21 @@ RESERVED = frozenset(
 MOST = 100
 """How many metrics a node may report of one round."""
 
+MOST_SCORES = 1000
+"""How many scores ``evaluation_method`` may return."""
+
+MOST_NAMES = 500
+"""How many metrics with names of their own there may be in a run."""
+
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula."""
+
 _LONGEST = 100
 _IN_A_LINE = 6
+_NAMES = (
+    f"a name is a short text, of letters, digits and signs that can be shown, at most {_LONGEST} "
+    "of them; it does not begin with =, +, - or @, which a spreadsheet takes for a formula"
+)
 
 
 def check_numbers(scores: Any, where: str) -> dict[str, float]:
@@ -45,7 +59,7 @@ def check_numbers(scores: Any, where: str) -> dict[str, float]:
     Raises
     ------
     ModelError
-        It is no dict of numbers.
+        It is no dict of numbers, a name cannot be, or there are too many.
     """
     if not isinstance(scores, dict):
         raise ModelError(f"{where} must return a dict of numbers, not {type(scores).__name__}")
@@ -56,6 +70,10 @@ def check_numbers(scores: Any, where: str) -> dict[str, float]:
                 f"an entry is {type(key).__name__}: {type(value).__name__}",
                 detail=f"{key!r}: {value!r}",
             )
+        if not _is_name(key):
+            raise ModelError(f"{where}: {_NAMES}", detail=repr(key)[:500])
+    if len(scores) > MOST_SCORES:
+        raise ModelError(f"{where} may return at most {MOST_SCORES} numbers")
     return {key: _number(value, f"{where} returned") for key, value in scores.items()}
 
 
@@ -69,11 +87,7 @@ def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """
     for name, value in metrics.items():
         if not _is_name(name):
-            raise ModelError(
-                "flame.report_metrics: a name is a short text, of letters, digits and signs that "
-                f"can be shown, at most {_LONGEST} of them",
-                detail=repr(name)[:500],
-            )
+            raise ModelError(f"flame.report_metrics: {_NAMES}", detail=repr(name)[:500])
         if name in RESERVED:
             raise ModelError(
                 f"flame.report_metrics: {name!r} is a name of the framework's own; choose another"
@@ -88,18 +102,30 @@ def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: _number(value, "flame.report_metrics got") for name, value in metrics.items()}
 
 
-def readable(metrics: Mapping[Any, Any]) -> dict[str, float]:
-    """Return of what a node sent the metrics that can be: others are left out."""
+def readable(
+    metrics: Mapping[Any, Any], *, reserved: frozenset[str] = RESERVED, most: int = MOST
+) -> dict[str, float]:
+    """Return of what a node sent the metrics that can be: others are left out.
+
+    Parameters
+    ----------
+    metrics : dict
+        What came.
+    reserved : frozenset of str
+        Names that cannot be.
+    most : int
+        How many there may be.
+    """
     found = {
         name: value
         for name, value in metrics.items()
         if _is_name(name)
-        and name not in RESERVED
+        and name not in reserved
         and isinstance(value, int | float)
         and not isinstance(value, bool)
         and (isinstance(value, float) or -(2**63) <= value < 2**63)
     }
-    return dict(list(found.items())[:MOST])
+    return dict(list(found.items())[:most])
 
 
 def summary(nodes: Iterable[Mapping[str, float]]) -> str:
@@ -151,7 +177,8 @@ def _is_name(name: object) -> bool:
     return (
         isinstance(name, str)
         and 0 < len(name.strip()) <= len(name) <= _LONGEST
-        and (name.isprintable())
+        and name.isprintable()
+        and not name.strip().startswith(FORMULA)
     )
 
 

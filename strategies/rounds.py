@@ -20,7 +20,7 @@ from flame_flwr.errors import (
 )
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
-from flame_flwr.metrics import readable
+from flame_flwr.metrics import MOST_NAMES, readable
 from flame_flwr.payload import Payload, decode, describe, encode
 from flame_flwr.results.record import RoundRecord
 from flame_flwr.results.watch import tell
@@ -82,6 +82,8 @@ class Rounds:
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
+        self._names: set[str] | None = None
+        self._warned = False
 
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
@@ -247,10 +249,29 @@ class Rounds:
             metrics |= readable(
                 {key: _plain(value[key]) for key in self.metric_keys if key in value}
             )
+        metrics = self._known(metrics)
         if metrics:
             entry.node_metrics[node] = metrics
         if reply.size:
             record.sizes.setdefault(node, reply.size)
+
+    def _known(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Leave out metrics with new names once there are too many: each has a column."""
+        if self._names is None:  # with those of a run that this one goes on with
+            rounds = (entry.node_metrics.values() for entry in self.record.history)
+            self._names = {name for nodes in rounds for found in nodes for name in found}
+        for name in metrics:
+            if len(self._names) < MOST_NAMES:
+                self._names.add(name)
+        known = {name: value for name, value in metrics.items() if name in self._names}
+        if len(known) < len(metrics) and not self._warned:
+            self._warned = True
+            logger.warning(
+                "the nodes have reported more than %d metrics by name; others are left out: use "
+                "the same names in every round",
+                MOST_NAMES,
+            )
+        return known
 
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:
         entry.failed[node] = str(failure)

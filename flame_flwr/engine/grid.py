@@ -14,7 +14,7 @@ from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import RAISED, runtime
-from flame_flwr.metrics import readable
+from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.results.filters import read_report
 
@@ -186,10 +186,15 @@ class GridLink:
         return Reply(
             node,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
-            metrics=readable(numbers) if trained else numbers,
+            metrics=readable(numbers) if trained else _scores(numbers),
             filters=filters,
             size=_short(size),
         )
+
+
+def _scores(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores that can be: they have no record in common with the framework's own."""
+    return readable(numbers, reserved=frozenset(), most=MOST_SCORES)
 
 
 def _short(text: object) -> str:

@@ -19,6 +19,7 @@ from flame_flwr.engine.failure import Hint
 from flame_flwr.errors import FlameError, StoppedError, StoreError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
+from flame_flwr.metrics import FORMULA
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.events import event_files
 
@@ -245,20 +246,25 @@ def history_csv(record: RunRecord) -> bytes:
     )
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *names])
+    writer.writerow([*_COLUMNS, *map(_cell, names)])
     for entry in record.history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(
                 [
                     entry.round,
-                    node,
+                    _cell(node),
                     entry.node_seconds.get(node, ""),
                     entry.node_bytes.get(node, ""),
-                    entry.failed.get(node, ""),
+                    _cell(entry.failed.get(node, "")),
                     entry.seconds,
-                    entry.reason,
+                    _cell(entry.reason),
                     "" if entry.change is None or not exact else entry.change,
                     *(entry.node_metrics.get(node, {}).get(name, "") for name in names),
                 ]
             )
     return text.getvalue().encode()
+
+
+def _cell(text: str) -> str:
+    """Return somebody's text so that a spreadsheet takes it for text, and for no formula."""
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import StarClient
 from flame_flwr.data.amount import amount
-from flame_flwr.errors import ConfigError, ModelError, UnavailableError
+from flame_flwr.engine.grid import GridLink
+from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
+from flame_flwr.flower import in_process
 from flame_flwr.metrics import MOST, RESERVED, readable, summary
 from flame_flwr.privacy import Strict
 from flame_flwr.results.change import Change
 from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.results.run_json import history_csv
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import WeightedFedAvg
@@ -95,6 +99,9 @@ def test_declared_metrics_of_a_strategy_are_shown_per_node():
         ({"": 1}, "a name is a short text"),
         ({"a\nb": 1}, "a name is a short text"),
         ({"a" * 101: 1}, "a name is a short text"),
+        ({"=HYPERLINK(1)": 1}, "does not begin with =, ., - or @"),
+        ({" @SUM(1)": 1}, "does not begin with"),
+        ({"-x": 1}, "does not begin with"),
         ({"loss": "0.5"}, "takes numbers, and 'loss' is of type str"),
         ({"loss": np.zeros(2)}, "takes numbers, and 'loss' is of type ndarray"),
         ({"n": 2**70}, "an integer of more than 64 bits"),
@@ -238,3 +245,73 @@ def test_history_of_no_rounds_has_its_header():
     from flame_flwr.results import RunRecord
 
     assert history_csv(RunRecord()).decode().startswith("round,node,seconds,bytes,")
+
+
+@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
+def test_scores_have_names_that_can_be_shown(client):
+    class Wrong(Reports):
+        def evaluation_method(self, data, result):
+            return {"=1+1": 1.0}
+
+    with pytest.raises((ModelError, NodeFailedError), match="evaluation_method: a name is a short"):
+        run(Wrong, client=client)
+
+    class Many(Reports):
+        def evaluation_method(self, data, result):
+            return {str(i): i for i in range(1001)}
+
+    with pytest.raises((ModelError, NodeFailedError), match="at most 1000 numbers"):
+        run(Many, client=client)
+
+
+def test_scores_that_cannot_be_are_left_out_on_the_server():
+    link = GridLink.__new__(GridLink)
+    link._asked = {}
+    content = RecordDict(
+        {"evaluateres.metrics": ConfigRecord({"=1": 1.0, "a\nb": 2.0, "round": 3.0, "auc": 0.5})}
+    )
+    with in_process(1, 0):
+        asked = Message(RecordDict(), dst_node_id=1, message_type="evaluate")
+        reply = Message(content, reply_to=asked)
+    assert link.read_scores(reply).metrics == {"round": 3.0, "auc": 0.5}
+
+
+def test_no_cell_of_history_csv_is_a_formula():
+    entry = RoundRecord(
+        1,
+        node_seconds={"=cmd|' /C calc'!A0": 0.5, "b": -0.5},
+        failed={"@SUM(1)": " +1"},
+        reason="-1 is less",
+        node_metrics={"b": {"=HYPERLINK(1)": -2.0}},
+    )
+    text = history_csv(RunRecord(nodes=["b"], history=[entry])).decode()
+    rows = list(csv.reader(io.StringIO(text)))
+    texts = [cell for row in rows for cell in row if not _is_number(cell)]
+    assert "'=HYPERLINK(1)" in texts
+    assert "'=cmd|' /C calc'!A0" in texts
+    assert not [cell for cell in texts if cell.lstrip()[:1] in tuple("=+-@")]
+    assert rows[2][-1] == "-2.0"
+
+
+def _is_number(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_names_that_are_new_in_every_round_are_bounded(caplog):
+    class New(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics({f"m{self.num_iterations}-{i}": i for i in range(100)})
+            return data
+
+    class Long(Total):
+        def has_converged(self, result, last_result):
+            return self.num_iterations >= 6
+
+    tester = StarModelTester([1.0], New, Long, "s3", simple_analysis=False)
+    counts = [len(entry.node_metrics.get("node-0", {})) for entry in tester.history]
+    assert counts == [100, 100, 100, 100, 100, 0, 0]
+    assert caplog.text.count("more than 500 metrics by name") == 1
