@@ -6,8 +6,10 @@ import base64
 import csv
 import io
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from xml.parsers import expat
 
 from flame_flwr.sizes import shown_size
 
@@ -100,6 +102,9 @@ def _shown(folder: Path, path: Path, images_left: int) -> ShownFile:
                 file.note = "This image is too large to be shown here."
                 return file
             content = start + opened.read(_LARGEST_IMAGE)
+            if not _is_whole(kind, content):
+                file.note = "This image is broken, or not complete: it cannot be shown."
+                return file
             file.kind = "image"
             file.image = f"data:{kind};base64,{base64.b64encode(content).decode()}"
             return file
@@ -115,6 +120,49 @@ def _image_type(path: Path, start: bytes) -> str:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "image/webp"
     return "image/svg+xml" if path.suffix.lower() == ".svg" else ""
+
+
+def _is_whole(kind: str, content: bytes) -> bool:
+    """Tell whether an image is one that a browser shows, as far as its outer form tells."""
+    if kind == "image/png":
+        return _is_whole_png(content)
+    if kind == "image/svg+xml":
+        return _is_svg(content)
+    if kind == "image/jpeg":
+        return b"\xff\xd9" in content[-1000:]
+    if kind == "image/gif":
+        return content.rstrip(b"\0").endswith(b"\x3b")
+    return len(content) >= 8 + int.from_bytes(content[4:8], "little")  # WebP
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Tell whether all chunks are there, up to the last, with their checksums."""
+    at = 8
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if zlib.crc32(content[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big"):
+            return False
+        if content[at + 4 : at + 8] == b"IEND":
+            return end <= len(content)
+        at = end
+    return False
+
+
+def _is_svg(content: bytes) -> bool:
+    """Tell whether it is well-formed XML whose first element is SVG's; entities are refused."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    names: list[str] = []
+
+    def refuse(*declared: object) -> None:
+        raise ValueError("an entity is declared")
+
+    parser.StartElementHandler = lambda name, attributes: names.append(name) if not names else None
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError):
+        return False
+    return names[:1] == ["http://www.w3.org/2000/svg svg"]
 
 
 def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:

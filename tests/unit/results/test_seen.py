@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, StarAggregation
@@ -272,6 +273,17 @@ def test_plots_are_those_of_matplotlibs_defaults_and_leave_its_settings_alone(tm
 # ---- files in it ----------------------------------------------------------------------------
 
 
+def image(kind):
+    found = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(found, kind)
+    return found.getvalue()
+
+
+IMAGES = {kind: image(kind) for kind in ("png", "jpeg", "gif", "webp")}
+PNG = IMAGES["png"]
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>'
+
+
 def shown(tmp_path, **files):
     paths = []
     for name, content in files.items():
@@ -290,8 +302,8 @@ def test_files_are_shown_as_what_they_are(tmp_path):
         data__json=b'{"a":[1,2]}',
         broken__json=b"{",
         note=b"text\n",
-        picture=b"\x89PNG\r\n\x1a\n...",
-        drawing__svg=b"<svg/>",
+        picture=PNG,
+        drawing__svg=SVG,
         model__pkl=b"\x80\x04\x95\x00\x00",
         latin__txt="\xe4".encode("latin-1"),
     )
@@ -311,6 +323,23 @@ def test_files_are_shown_as_what_they_are(tmp_path):
     assert files["data.json"].text == '{\n  "a": [\n    1,\n    2\n  ]\n}'
     assert files["picture"].image.startswith("data:image/png;base64,")
     assert "open it elsewhere" in files["model.pkl"].note
+
+
+def test_broken_images_are_told_of(tmp_path):
+    whole = shown(tmp_path, **{f"image_{kind}": image for kind, image in IMAGES.items()})
+    assert {file.kind for file in whole.values()} == {"image"}
+    cut = {f"cut_{kind}": image[:-30] for kind, image in IMAGES.items()}
+    entity = b'<!DOCTYPE svg [<!ENTITY a "aa">]>' + SVG
+    files = shown(
+        tmp_path,
+        cut__svg=SVG[:-3],
+        other__svg=b"<svg/>",
+        entity__svg=entity,
+        wrong__png=PNG.replace(b"IDAT", b"IDAU"),
+        **cut,
+    )
+    assert {file.kind for file in files.values()} == {"none"}
+    assert all("cannot be shown" in file.note for file in files.values())
 
 
 def test_large_files_are_cut_and_large_images_left_out(tmp_path):
