@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["Aggregation", "Finished", "Remembering", "Resumable", "StarAggregation"]
-__all__ += ["SIMPLE", "unmeasured"]
+__all__ = ["SIMPLE", "Aggregation", "Finished", "Remembering", "Resumable", "StarAggregation"]
+__all__ += ["unmeasured"]
 
 SIMPLE = "a simple analysis has one round"
 _CONVERGED = "has_converged returned True"
