@@ -5,6 +5,7 @@ A strategy owns messages and order; this owns what is done with what came back.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
@@ -155,13 +156,13 @@ class Rounds:
                 count = len(reply.metrics)
                 self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
                 continue
-            why = f"evaluation: {reply.failure}"
-            self.record.failures.append({"round": number, "node": reply.node, "why": why})
+            why = self._told(reply.failure)
+            self.record.failures.append(
+                {"round": number, "node": reply.node, "why": f"evaluation: {why}"}
+            )
             if self.settings.on_failure != "skip":
-                raise NodeFailedError(
-                    f"node {reply.node} failed in the evaluation: {reply.failure}"
-                )
-            failed.append(f"{reply.node}: {reply.failure}")
+                raise NodeFailedError(f"node {reply.node} failed in the evaluation: {why}")
+            failed.append(f"{reply.node}: {why}")
             logger.warning("evaluation: going on without node %s", failed[-1])
         if not scores:
             raise NodesMissingError(f"no node answered the evaluation. {'; '.join(failed)}".strip())
@@ -274,16 +275,23 @@ class Rounds:
         return known
 
     def _note_failure(self, entry: RoundRecord, node: str, failure: Failure) -> None:
-        entry.failed[node] = str(failure)
-        self.record.failures.append({"round": entry.round, "node": node, "why": str(failure)})
+        why = entry.failed[node] = self._told(failure)
+        self.record.failures.append({"round": entry.round, "node": node, "why": why})
         if self.settings.on_failure != "skip":
-            trace = f"\n{failure.traceback}" if failure.traceback else ""
+            private = self.record.privacy is not None
+            trace = f"\n{failure.traceback}" if failure.traceback and not private else ""
             raise NodeFailedError(
-                f"node {node} failed in round {entry.round}: {failure}\n"
+                f"node {node} failed in round {entry.round}: {why}\n"
                 "The node's own log has the details. Mend it there, or set on-failure = "
                 f'"skip" to go on without failing nodes.{trace}'
             )
-        logger.warning("round %d: going on without node %s: %s", entry.round, node, failure)
+        logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
+
+    def _told(self, failure: Failure) -> str:
+        """Return a failure as it is told; of a private run without the text that a node shares."""
+        if self.record.privacy is not None and failure.traceback:
+            failure = replace(failure, text="")
+        return str(failure)
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)

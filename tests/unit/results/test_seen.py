@@ -13,11 +13,11 @@ from PIL import Image
 from rich.console import Console
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, StarAggregation
-from flame_flwr.clients import NodePlan
+from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.config import RunSettings
 from flame_flwr.engine.local import run_local
 from flame_flwr.engine.local_grid import LocalGrid
-from flame_flwr.errors import ConfigError, NotConvergedError
+from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
 from flame_flwr.metrics import mean
 from flame_flwr.progress import Bar
 from flame_flwr.results.events import Tags
@@ -752,6 +752,22 @@ def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
     assert about["error"] == "ValueError (in node-1, round 3)"
     assert about["failures"][0]["why"].startswith("ValueError at test_seen.py:")
     assert "3.4" not in json.dumps(about["failures"]) + page
+
+
+def test_of_a_private_run_no_text_that_a_node_shares_is_written(tmp_path):
+    with pytest.raises(NodeFailedError, match="node node-1 failed in round 3: ValueError at"):
+        reported(
+            tmp_path,
+            FailsLate,
+            [2.0, 4.0],
+            Never,
+            epsilon=1.0,
+            sensitivity=1.0,
+            client=StarClient,
+        )
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["failures"][0]["why"].startswith("ValueError at test_seen.py:")
+    assert "it is" not in about["error"] + json.dumps(about["failures"])
 
 
 def test_ctrl_c_is_said_in_words(tmp_path):
