@@ -217,7 +217,7 @@ def _strict_json(about: dict[str, Any]) -> bytes:
 
 
 def about_file(path: Path, folder: Path) -> dict[str, Any]:
-    """Return a file's name relative to a folder, its size and its hash, as ``run.json`` has them."""
+    """Return a file as ``run.json`` has it: its name relative to a folder, size and hash."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         size = file.tell()

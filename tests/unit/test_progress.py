@@ -135,7 +135,7 @@ def test_what_is_shown_without_a_line_end_is_not_broken_up(monkeypatch):
     bar.began(RunRecord(nodes=["a", "b"]), None)
     monkeypatch.setattr(progress, "_REDRAW", -1.0)
     shown = len(terminal.getvalue())
-    for i in range(4):
+    for _ in range(4):
         print(".", end="", flush=True)
         bar.answered("a")
     for i in range(4):
