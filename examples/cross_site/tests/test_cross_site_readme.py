@@ -64,6 +64,40 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
     assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
 
 
+def run_over(folder, *contents):
+    """Run the study over folders with these train.csv, and return what came of it."""
+    names = [f"h{k}" for k in range(len(contents))]
+    for name, content in zip(names, contents, strict=True):
+        (folder / name).mkdir()
+        for file in ("train.csv", "test.csv"):
+            (folder / name / file).write_text(content)
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--results", str(folder / "results")]
+    command += ["--data", *(str(folder / name) for name in names)]
+    return subprocess.run(
+        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
+    )
+
+
+ROWS = "".join(f"{4711 + k % 7}.5,{k * 3 % 11},{k % 2}\n" for k in range(30))
+
+
+def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_path):
+    done = run_over(tmp_path, ROWS, "pulse,fever,label\n" + ROWS)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'h0' / 'train.csv'}: its first line must have the names" in done.stderr
+    assert "4711" not in done.stderr + done.stdout
+    assert "h1" not in done.stderr
+    assert "node-1" not in done.stderr
+
+
+def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(tmp_path):
+    good = "pulse,fever,label\n" + ROWS
+    done = run_over(tmp_path, good.replace("fever", "temperature"), good, good)
+    assert done.returncode == 1
+    said = "(node-0: 2; node-1, node-2: 2, with other names or in another order than at node-0)"
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
 def test_the_pictures_are_pictures(files, name):
     picture = files[f"{name}.png"]
