@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cross_site.hospitals import HOSPITALS, hospital_files
+from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files
+from cross_site.table import expected
 
 EXAMPLE = Path(__file__).parents[1]
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
@@ -62,6 +63,28 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
     assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
+
+
+def replaced(old, new):
+    return lambda content: content.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: re.sub(rb",[01]\n", b",1\n", content),
+        lambda content: b"".join(content.splitlines(keepends=True)[:5]),
+        replaced(b",", b";"),
+        replaced(b"mean_area", b"area"),
+        lambda content: re.sub(rb"^[^\n]+,label", b"a,label", re.sub(rb",.+,", b",", content)),
+        lambda content: re.sub(rb"(?m)^", b"1,", content).replace(b"1,", b"x,", 1),
+        lambda content: re.sub(rb"(?m)^((?:[\d.]+,){3})[\d.]+", rb"\g<1>1e200", content),
+    ],
+)
+def test_what_is_said_of_files_that_do_not_fit_is_quoted(contents, change):
+    files = {name: change(content) for name, content in contents[0].items()}
+    said = next(iter(expected(MEASUREMENTS)[0].look([files]))).text
+    assert said in README or said.replace(said.partition("larger. ")[2], "...") in README, said
 
 
 def run_over(folder, *contents):
