@@ -19,7 +19,7 @@ from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy  # noqa: E4
 from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files  # noqa: E402
 from cross_site.settings import COMPARISON, filters  # noqa: E402
 from cross_site.table import LABEL, TEST, TRAIN, expected  # noqa: E402
-from flame_flwr.errors import FlameError  # noqa: E402
+from flame_flwr.errors import DataError, FlameError  # noqa: E402
 from flame_flwr.star import StarModelTester  # noqa: E402
 
 
@@ -56,11 +56,30 @@ def folder_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def measurements(files: dict[str, bytes]) -> list[str] | None:
-    """Return what the first hospital calls its measurements: the others must have the same."""
-    header = files.get(TRAIN, b"").decode("utf-8-sig", "replace").splitlines()[:1]
-    names = [name.strip() for name in next(csv.reader(header), [])]
-    return [name for name in names if name != LABEL] or None
+def measurements(folders: dict[Path, dict[str, bytes]]) -> list[str] | None:
+    """Return what all hospitals call their measurements, or ``None`` where they do not agree.
+
+    In that case round 1 compares them, and blames nobody.
+
+    Raises
+    ------
+    DataError
+        A first line has no ``label``. It may be a patient's, so it is not shown.
+    """
+    found = []
+    for folder, files in folders.items():
+        if TRAIN in files:
+            header = files[TRAIN].decode("utf-8-sig", "replace").splitlines()[:1]
+            names = [name.strip() for name in next(csv.reader(header), [])]
+            if LABEL not in names:
+                raise DataError(
+                    f"{folder / TRAIN}: its first line must have the names of the columns, "
+                    f"separated by commas, and {LABEL!r} must be one of them."
+                )
+            found.append([name for name in names if name != LABEL])
+    if not found or any(sorted(each) != sorted(found[0]) for each in found):
+        return None
+    return found[0] or None
 
 
 def main() -> int:
@@ -69,13 +88,14 @@ def main() -> int:
     parser.add_argument("--data", nargs="+", type=Path, metavar="FOLDER", help="one per hospital")
     parser.add_argument("--results", type=Path, default=Path("results"))
     options = parser.parse_args()
-    if options.data:
-        splits = [[folder_files(folder)] for folder in options.data]
-        columns = measurements(splits[0][0])
-    else:
-        splits = [[hospital_files(number)] for number in range(len(HOSPITALS))]
-        columns = MEASUREMENTS
     try:
+        if options.data:
+            folders = {folder: folder_files(folder) for folder in options.data}
+            splits = [[folders[folder]] for folder in options.data]
+            columns = measurements(folders)
+        else:
+            splits = [[hospital_files(number)] for number in range(len(HOSPITALS))]
+            columns = MEASUREMENTS
         run(splits, columns, options.results.resolve())
     except FlameError as error:
         print(

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch
 
+from flame_flwr.errors import DataError
 from patient_journeys.analysis import TOP_K, mlp
 from patient_journeys.events import (
     AXIS,
@@ -36,9 +37,31 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?")
     folder = parser.parse_args(arguments).folder
-    names = (PATIENTS, OBSERVATIONS)
-    files = {name: (folder / name).read_bytes() for name in names} if folder else centre_files(0)
+    try:
+        _show(_files(folder) if folder else centre_files(0))
+    except DataError as error:
+        sys.exit(f"error: {error.message}")
 
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return a folder's two files.
+
+    Raises
+    ------
+    DataError
+        One cannot be read.
+    """
+    try:
+        return {name: (folder / name).read_bytes() for name in (PATIENTS, OBSERVATIONS)}
+    except OSError as error:
+        raise DataError(
+            f"{error.filename} cannot be read ({error.strerror}): name a folder with {PATIENTS} "
+            f"and {OBSERVATIONS}."
+        ) from None
+
+
+def _show(files: dict[str, bytes]) -> None:
+    """Print every step's outcome for one centre's files."""
     print("Static data :", static_data([files]).shape)
     print("Observations :", observation_data([files]).shape)
 

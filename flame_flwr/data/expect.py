@@ -145,6 +145,9 @@ class Table:
             text = io.TextIOWrapper(io.BytesIO(content), self.encoding, newline="")
             lines = csv.reader(text, delimiter=self.separator)
             header = [name.strip() for name in next(lines, [])]
+            if self._otherwise_separated(header):
+                yield Finding(f"{self.called} is not separated by {self.separator!r}: save it so")
+                return
             watched = {}
             for name, column in self.columns.items():
                 if name in header:
@@ -159,6 +162,15 @@ class Table:
             yield Finding(f"{self.called} has fewer than {self.min_rows} rows")
         for watch in watched.values():
             yield from watch.findings(rows)
+
+    def _otherwise_separated(self, header: Sequence[str]) -> bool:
+        """Tell whether the expected columns are all in one cell, with another separator."""
+        if len(header) != 1 or header[0] in self.columns:
+            return False
+        others = "".join({",", ";", "|", "\t"} - {self.separator})
+        names = {name.strip(" \"'") for name in re.split(f"[{others}]", header[0])}
+        required = {name for name, column in self.columns.items() if column.required}
+        return len(names) > 1 and bool(names & required)
 
     def _absent(self, name: str, column: Column, header: Sequence[str]) -> Iterator[Finding]:
         for other in header:

@@ -7,6 +7,7 @@ not import PyTorch: an analyzer does, when it trains.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.torch.samples import as_dataset, explained, length
 from flame_flwr.torch.weights import arrays_of, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from flame_flwr.torch.weights import Weights
 
 __all__ = ["TorchAnalyzer"]
+
+_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
 
 
 class TorchAnalyzer(StarAnalyzer):
@@ -128,6 +132,9 @@ class TorchAnalyzer(StarAnalyzer):
     def dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...]:
         """Return the node's samples: a dataset with a length, or a tuple of arrays or tensors.
 
+        Floating numbers in a tuple, such as NumPy's float64, become of the type of the model's
+        weights; a dataset is taken as it is.
+
         Parameters
         ----------
         data : Any
@@ -169,7 +176,11 @@ class TorchAnalyzer(StarAnalyzer):
         )
 
     def score(self, batch: Any) -> Mapping[str, float]:
-        """Return numbers for a batch by name, such as its accuracy; means over its samples."""
+        """Return numbers for a batch by name, such as its accuracy; means over its samples.
+
+        Leave one out for a batch where it cannot be computed. Names that the base uses itself,
+        such as ``model`` and ``loss``, and those that begin with ``test_``, are refused.
+        """
         return {}
 
     def test_dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...] | None:
@@ -184,17 +195,18 @@ class TorchAnalyzer(StarAnalyzer):
         Raises
         ------
         DataError
-            There are no samples, or the loss is not finite.
+            There are no samples, they do not fit the model, or the loss is not finite.
         ModelError
-            The weights do not fit the model, or PyTorch is not installed.
+            The weights do not fit the model, a score cannot be taken, or PyTorch is not installed.
         """
         weights = aggregator_results.get("model") if aggregator_results is not None else None
-        samples = _as_dataset(self.dataset(data), "dataset")
+        given = self.dataset(data)
         held_back = self.test_dataset(data)
         with self._net(weights):
+            samples = as_dataset(given, "dataset", self.net)
             tested: dict[str, float] = {}
             if held_back is not None:
-                tested = self._scored(_as_dataset(held_back, "test_dataset"))
+                tested = self._scored(as_dataset(held_back, "test_dataset", self.net))
             loss = self._train(samples)
             scores = {**self._scored(samples), "loss": loss}
             numbers = {name: value for name, value in scores.items() if name != "n"}
@@ -223,7 +235,7 @@ class TorchAnalyzer(StarAnalyzer):
             ``n``, how many samples; ``loss``; what :meth:`score` gives; means over the samples.
         """
         with self._net(weights):
-            return self._scored(_as_dataset(dataset, "evaluate"))
+            return self._scored(as_dataset(dataset, "evaluate", self.net))
 
     # ---- helpers -----------------------------------------------------------------------
 
@@ -259,10 +271,11 @@ class TorchAnalyzer(StarAnalyzer):
             total, seen = 0.0, 0
             for batch in loader:
                 optimizer.zero_grad()
-                loss = self._loss(batch, f"epoch {epoch}")
-                loss.backward()  # type: ignore[no-untyped-call]
+                with explained():
+                    loss = self._loss(batch, f"epoch {epoch}")
+                    loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                number = _length(batch)
+                number = length(batch)
                 total += float(loss.detach()) * number
                 seen += number
             if not seen:
@@ -295,14 +308,44 @@ class TorchAnalyzer(StarAnalyzer):
         torch = pytorch()
         self.net.eval()
         totals: dict[str, float] = {}
+        seen: dict[str, int] = {"n": 0}
         with torch.no_grad():
             for batch in DataLoader(samples, batch_size=self.batch_size):
-                number = _length(batch)
-                totals["n"] = totals.get("n", 0) + number
-                loss = float(self._loss(batch, "scoring"))
-                for name, value in {**self.score(batch), "loss": loss}.items():
-                    totals[name] = totals.get(name, 0.0) + float(value) * number
-        return {name: v if name == "n" else v / totals["n"] for name, v in totals.items()}
+                number = length(batch)
+                seen["n"] += number
+                with explained():
+                    loss = float(self._loss(batch, "scoring"))
+                    scores = self._scores(batch)
+                for name, value in {**scores, "loss": loss}.items():
+                    totals[name] = totals.get(name, 0.0) + value * number
+                    seen[name] = seen.get(name, 0) + number
+        return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
+
+    def _scores(self, batch: Any) -> dict[str, float]:
+        """Return what :meth:`score` says of a batch.
+
+        Raises
+        ------
+        DataError
+            A number is NaN or infinite.
+        ModelError
+            One has a name of the base's, or is none.
+        """
+        scores = {}
+        for name, value in self.score(batch).items():
+            called = f"{type(self).__name__}.score: {name!r}"
+            if name in _RESERVED or str(name).startswith("test_"):
+                raise ModelError(f"{called} is a name that the base uses itself: choose another")
+            try:
+                scores[name] = float(value)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ModelError(f"{called} must be one number", detail=str(error)) from None
+            if not math.isfinite(scores[name]):
+                raise DataError(
+                    f"{called} is not finite (NaN or infinite) for a batch: leave it out there, "
+                    "such as an AUC where all samples are of one class"
+                )
+        return scores
 
 
 def _check(analyzer: TorchAnalyzer) -> None:
@@ -311,44 +354,11 @@ def _check(analyzer: TorchAnalyzer) -> None:
         value = getattr(analyzer, key)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+    if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
+        raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
     rate = analyzer.learning_rate
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
-
-
-def _as_dataset(samples: Any, method: str) -> Dataset[Any]:
-    """Return samples as a dataset.
-
-    Raises
-    ------
-    DataError
-        There are none.
-    ModelError
-        It is no dataset, or its parts differ in length.
-    """
-    torch = pytorch()
-    if isinstance(samples, tuple):
-        parts = [torch.as_tensor(part) for part in samples]
-        lengths = {len(part) for part in parts}
-        if len(lengths) != 1:
-            raise ModelError(f"{method}: the arrays must have as many samples each as the others")
-        samples = torch.utils.data.TensorDataset(*parts)
-    if not hasattr(samples, "__getitem__") or not hasattr(samples, "__len__"):
-        raise ModelError(
-            f"{method} must return a dataset with a length, or a tuple of arrays, not "
-            f"{type(samples).__name__}"
-        )
-    if not len(samples):
-        raise DataError(f"this node has no samples: what {method} returned is empty")
-    dataset: Dataset[Any] = samples
-    return dataset
-
-
-def _length(batch: Any) -> int:
-    """Return how many samples a batch has: the length of the first tensor in it."""
-    while not hasattr(batch, "shape"):
-        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
-    return len(batch)
 
 
 def _is_number(loss: Any) -> bool:

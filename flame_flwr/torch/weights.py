@@ -21,9 +21,17 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 
 def state_dict(weights: Weights) -> dict[str, torch.Tensor]:
-    """Return weights as tensors, for ``Module.load_state_dict``; they share no memory."""
+    """Return weights as tensors, for ``Module.load_state_dict``; they share no memory.
+
+    BatchNorm's ``num_batches_tracked`` is a count, whose mean over nodes is none: it is rounded.
+
+    Raises
+    ------
+    ModelError
+        One is of a type that NumPy has not, such as bfloat16.
+    """
     torch = pytorch()
-    return {name: torch.tensor(np.asarray(value)) for name, value in weights.items()}
+    return {name: torch.tensor(_saved(name, value)) for name, value in weights.items()}
 
 
 def state_dict_bytes(weights: Weights) -> bytes:
@@ -48,7 +56,7 @@ def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = Non
     Raises
     ------
     ModelError
-        safetensors is not installed.
+        safetensors is not installed, or a weight is of a type that NumPy has not.
     """
     try:
         from safetensors.numpy import save
@@ -56,7 +64,7 @@ def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = Non
         raise ModelError(
             "a safetensors file needs safetensors: pip install 'flame-flwr[torch]'"
         ) from error
-    arrays = {name: np.ascontiguousarray(value) for name, value in weights.items()}
+    arrays = {name: np.asarray(_saved(name, value), order="C") for name, value in weights.items()}
     content: bytes = save(arrays, None if metadata is None else dict(metadata))
     return content
 
@@ -87,15 +95,7 @@ def arrays_of(net: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
     ModelError
         One is of a type that NumPy has not, such as bfloat16.
     """
-    found = {}
-    for name, tensor in net.state_dict().items():
-        try:
-            found[name] = tensor.detach().cpu().numpy().copy()
-        except TypeError:
-            raise ModelError(
-                f"{name} is of the type {tensor.dtype}, which cannot travel: use float32"
-            ) from None
-    return found
+    return {name: _array(name, tensor).copy() for name, tensor in net.state_dict().items()}
 
 
 def load_into(net: torch.nn.Module, weights: Weights) -> None:
@@ -104,7 +104,7 @@ def load_into(net: torch.nn.Module, weights: Weights) -> None:
     Raises
     ------
     ModelError
-        Names or shapes are others than the model's.
+        Names or shapes are others than the model's, or a type is one that NumPy has not.
     """
     torch = pytorch()
     own = net.state_dict()
@@ -115,7 +115,7 @@ def load_into(net: torch.nn.Module, weights: Weights) -> None:
             "one of them. `model` must be the same on every node"
         )
     for name, tensor in own.items():
-        value = np.asarray(weights[name])
+        value = _array(name, weights[name])
         if value.shape != tuple(tensor.shape):
             raise ModelError(
                 f"{name} has the shape {value.shape} in the model that was received and "
@@ -134,3 +134,27 @@ def is_finite(net: torch.nn.Module) -> bool:
         for tensor in net.state_dict().values()
         if tensor.is_floating_point()
     )
+
+
+def _array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return an array, also of a tensor.
+
+    Raises
+    ------
+    ModelError
+        It is of a type that NumPy has not, such as bfloat16.
+    """
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except TypeError:
+        array = np.empty(0, object)
+    if array.dtype.kind not in "biufc":
+        kind = getattr(value, "dtype", array.dtype)
+        raise ModelError(f"{name} is of the type {kind}, which cannot travel: use float32")
+    return array
+
+
+def _saved(name: str, value: Any) -> npt.NDArray[Any]:
+    """Return an array as files have it."""
+    array = _array(name, value)
+    return np.rint(array).astype(np.int64) if name.endswith("num_batches_tracked") else array

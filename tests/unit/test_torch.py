@@ -246,6 +246,153 @@ def test_nodes_with_different_features_are_named():
         run(Sized)
 
 
+class Wide(Net):
+    """All nodes have the same model, and one has a column too many."""
+
+    def dataset(self, data):
+        return data if self.id == "node-0" else (np.c_[data[0], data[0][:, :1]], data[1])
+
+
+def test_samples_that_do_not_fit_the_model_are_told_as_such():
+    with pytest.raises(DataError, match=r"^the samples do not fit the model") as caught:
+        run(Wide)
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+    assert "same columns" in caught.value.message
+    assert "mat1" in caught.value.detail
+    assert "mat1" not in caught.value.message
+
+
+def test_what_pytorch_says_of_other_things_is_left_alone():
+    class Odd(Net):
+        def loss(self, batch):
+            raise RuntimeError("no such luck")
+
+    with pytest.raises(RuntimeError, match=r"no such luck"):
+        run(Odd)
+
+
+def test_numpys_own_type_is_trained_with_as_the_models():
+    doubles = [(x.astype(np.float64), y.astype(np.float64)) for x, y in SPLITS]
+    one, two = run().result, run(splits=doubles).result
+    for name, value in one["model"].items():
+        np.testing.assert_array_equal(two["model"][name], value)
+
+    class Double(Net):
+        def model(self):
+            return network().double()
+
+    assert run(Double).result["model"]["0.weight"].dtype == np.float64
+
+
+def test_whole_numbers_stay_what_they_are():
+    class Classes(Net):
+        def model(self):
+            return torch.nn.Linear(3, 2)
+
+        def dataset(self, data):
+            return data[0], (data[1] > 0).astype(np.int64)
+
+        def loss(self, batch):
+            return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    assert run(Classes).result["loss"] > 0
+
+
+def test_a_dataset_of_another_type_is_told():
+    class Doubles(Net):
+        def dataset(self, data):
+            return torch.utils.data.TensorDataset(*(torch.tensor(d).double() for d in data))
+
+    with pytest.raises(DataError, match=r"another type than the model's weights.*float32"):
+        run(Doubles)
+
+
+def test_a_last_batch_of_one_with_batchnorm_is_told():
+    with pytest.raises(DataError, match=r"one sample only.*batch_size.*drop_last=True") as caught:
+        run(splits=[data(1, 16), data(2, 17)])
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+
+
+def test_a_layer_of_another_size_than_its_neighbour_is_told_at_scoring():
+    class Only(Net):
+        def analysis_method(self, data, aggregator_results):
+            return self.evaluate(network().state_dict(), (data[0][:, :2], data[1]))
+
+    with pytest.raises(DataError, match=r"^the samples do not fit the model"):
+        run(Only)
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "local_n_samples", "loss", "n", "n_test", "test_loss", "test_error"]
+)
+def test_a_score_by_a_name_of_the_bases_is_refused(name):
+    class Odd(Scored):
+        def score(self, batch):
+            return {name: 1.0}
+
+    with pytest.raises(ModelError, match=rf"Odd.score: '{name}' is a name that the base uses"):
+        run(Odd)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_score_that_is_not_finite_is_refused(bad):
+    class Odd(Net):
+        def score(self, batch):
+            return {"auc": bad if self.id == "node-1" else 0.5}
+
+    with pytest.raises(DataError, match=r"'auc' is not finite .* leave it out") as caught:
+        run(Odd)
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+
+
+def test_a_score_that_is_no_number_is_refused():
+    class Odd(Net):
+        def score(self, batch):
+            return {"error": self.net(batch[0])}
+
+    with pytest.raises(ModelError, match=r"Odd.score: 'error' must be one number"):
+        run(Odd)
+
+
+def test_a_score_left_out_for_a_batch_is_the_mean_over_the_others():
+    class Some(Net):
+        def score(self, batch):
+            return {"rows": len(batch[0])} if len(batch[0]) == 8 else {}
+
+        def evaluation_method(self, data, result):
+            return self.evaluate(result["model"], (data[0][:20], data[1][:20]))
+
+    scores = run(Some, rounds=1).evaluations["node-0"]
+    assert (scores["n"], scores["rows"]) == (20, 8)
+
+
+def test_counts_of_batches_are_whole_numbers_in_files():
+    result = run(rounds=1).result["model"]
+    name = "1.num_batches_tracked"
+    assert result[name] == pytest.approx((40 * 10 + 24 * 6) / 64)
+    saved = state_dict(result)[name]
+    assert (saved.dtype, int(saved)) == (torch.int64, 8)
+    safetensors = pytest.importorskip("safetensors.numpy")
+    again = safetensors.load(safetensors_bytes(result))[name]
+    assert (again.dtype, again.shape, int(again)) == (np.int64, (), 8)
+
+
+@pytest.mark.parametrize("function", [state_dict, state_dict_bytes, safetensors_bytes])
+def test_weights_that_numpy_has_not_are_named(function):
+    pytest.importorskip("safetensors")
+    with pytest.raises(ModelError, match=r"w is of the type torch.bfloat16.*use float32"):
+        function({"w": torch.zeros(2, dtype=torch.bfloat16)})
+
+
+def test_scoring_weights_that_numpy_has_not_names_them():
+    class Line(Net):
+        def analysis_method(self, data, aggregator_results):
+            return self.evaluate(network().bfloat16().state_dict(), data)
+
+    with pytest.raises(ModelError, match=r"0.weight is of the type torch.bfloat16"):
+        run(Line)
+
+
 @pytest.mark.parametrize(
     ("weights", "says"),
     [
@@ -269,6 +416,8 @@ def test_weights_that_do_not_fit_are_refused(weights, says):
     [
         ((np.zeros((0, 3), np.float32), np.zeros(0, np.float32)), DataError, "no samples"),
         ((np.zeros((4, 3)), np.zeros(3)), ModelError, "as many samples each"),
+        ((np.array(["a", 1], object),), DataError, "does not hold numbers only"),
+        ((np.float32(1),), ModelError, "a row per sample"),
         (iter([1]), ModelError, "dataset must return a dataset with a length"),
     ],
 )
@@ -309,6 +458,7 @@ def test_types_that_numpy_has_not_are_named():
         ({"batch_size": 1.5}, "batch_size must be a whole number from 1"),
         ({"learning_rate": 0}, "learning_rate must be a number above 0"),
         ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": 2**64}, r"seed must be below 2\*\*63"),
         ({"threads": True}, "threads must be a whole number from 0"),
     ],
 )
@@ -333,8 +483,12 @@ def test_files_are_read_by_others(tmp_path):
     model.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
     safetensors = pytest.importorskip("safetensors.torch")
     (tmp_path / "model.safetensors").write_bytes(safetensors_bytes(result, {"made": "here"}))
-    for name, value in safetensors.load_file(tmp_path / "model.safetensors").items():
-        np.testing.assert_array_equal(value.numpy(), result[name])
+    again = safetensors.load_file(tmp_path / "model.safetensors")
+    for name, value in model.state_dict().items():
+        assert (again[name].dtype, again[name].shape) == (value.dtype, value.shape)
+        assert torch.equal(again[name], value)
+        if "tracked" not in name:
+            np.testing.assert_array_equal(value.numpy(), result[name])
 
 
 def test_nothing_of_the_model_is_kept_between_rounds():

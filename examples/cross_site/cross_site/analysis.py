@@ -17,7 +17,7 @@ from cross_site.classifier import Model, epoch, new_model, score
 from cross_site.files import OUTPUTS
 from cross_site.settings import COMPARISON, Setting, reductions
 from cross_site.study import Study
-from cross_site.table import TEST, TRAIN, Patients, read
+from cross_site.table import TEST, TRAIN, Patients, read_both
 from flame_flwr.aggregation import MaxRounds, PerNode
 from flame_flwr.errors import DataError
 from flame_flwr.star import StarAnalyzer
@@ -89,7 +89,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         flame_flwr.errors.DataError
             The data is not what the analysis needs, or training went out of bounds.
         """
-        train, test = self._patients(data)
+        train, test = read_both(data, self.columns)
         if aggregator_results is None:
             names = hashlib.sha256("\n".join(train.columns).encode()).hexdigest()
             moments = [Moments.from_data(column) for column in train.x.T]
@@ -127,7 +127,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
             ``n_test``, and ``accuracy``, ``auc`` and ``loss`` of each model, such as
             ``common/full/auc`` and ``own/node-0/auc``.
         """
-        _, test = self._patients(data)
+        _, test = read_both(data, self.columns)
         x = _scaled(test, result)
         models = {("common", key): model for key, model in result["models"].items()}
         own = result.get("own") or {self.id: self.own}
@@ -142,11 +142,6 @@ class CrossSiteAnalyzer(StarAnalyzer):
         """Show the first setting's scores in the round's line and in TensorBoard."""
         self.flame.report_metrics(local)
         self.flame.report_metrics({f"common_{what}": value for what, value in common.items()})
-
-    def _patients(self, data: Any) -> tuple[Patients, Patients]:
-        train = read(data, TRAIN, self.columns)
-        test = read(data, TEST, self.columns or train.columns)
-        return train, test
 
 
 class CrossSiteStrategy(ReduceStrategy):
@@ -233,12 +228,14 @@ def _agree(answers: Mapping[str, Any]) -> dict[str, Any]:
         found = answer["columns"]["number"], answer["columns"]["names"]
         by_columns.setdefault(found, []).append(node)
     if len(by_columns) > 1:
-        same = len({number for number, _ in by_columns}) == 1
-        said = "; ".join(
-            f"{', '.join(nodes)}: {number}"
-            + (" of other names, or in another order" if same else "")
-            for (number, _), nodes in by_columns.items()
-        )
+        (first, _), *others = by_columns
+        like = next(iter(by_columns.values()))[0]
+        told = {key: f"{key[0]}" for key in by_columns} | {
+            key: f"{key[0]}, with other names or in another order than at {like}"
+            for key in others
+            if key[0] == first
+        }
+        said = "; ".join(f"{', '.join(nodes)}: {told[key]}" for key, nodes in by_columns.items())
         raise DataError(
             f"The hospitals have different measurements, so no model fits all of them ({said}). "
             f"Give every {TRAIN} and {TEST} the same columns in the same order, or name them in "

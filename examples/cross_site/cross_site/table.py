@@ -18,10 +18,13 @@ import pandas as pd
 from flame_flwr.data.expect import Column, Finding, Table
 from flame_flwr.errors import DataError
 
-__all__ = ["LABEL", "TEST", "TRAIN", "HospitalTable", "Patients", "expected", "read"]
+__all__ = ["LABEL", "TEST", "TRAIN", "HospitalTables", "Patients", "expected", "read"]
+__all__ += ["read_both"]
 
 TRAIN, TEST, LABEL = "train.csv", "test.csv", "label"
 MIN_ROWS = 10
+TOO_LARGE = 1e150
+"""The square of a larger number is infinite."""
 
 Values = npt.NDArray[np.float64]
 
@@ -44,25 +47,30 @@ class Patients:
     columns: tuple[str, ...]
 
 
-class HospitalTable(Table):
-    """What a hospital's file must be, looked at before round 1.
+class HospitalTables(Table):
+    """What a hospital's two files must be, looked at before round 1; each finding says what to do.
 
-    A :class:`~flame_flwr.data.expect.Table` that also tells columns too many and a class too few.
+    A :class:`~flame_flwr.data.expect.Table` whose columns are the measurements.
     """
 
     def look(self, data: Any) -> Iterator[Finding]:
-        """Yield what is not as expected of a node's files."""
-        found = list(super().look(data))
-        yield from found
-        if not found:
-            names = [name for name in self.columns if name != LABEL]
+        """Yield the first thing that is not as expected of each of a node's files, or of both."""
+        names = list(self.columns) or None
+        found = 0
+        for file in (TRAIN, TEST):
             try:
-                read(data, self.called, names or None)
+                read(data, file, names)
+            except DataError as error:
+                found += 1
+                yield Finding(error.message)
+        if not found:
+            try:
+                read_both(data, names)
             except DataError as error:
                 yield Finding(error.message)
 
 
-def expected(columns: Sequence[str] | None) -> list[HospitalTable]:
+def expected(columns: Sequence[str] | None) -> list[HospitalTables]:
     """Return what every hospital's files must be, before the first round.
 
     Parameters
@@ -70,9 +78,35 @@ def expected(columns: Sequence[str] | None) -> list[HospitalTable]:
     columns : sequence of str or None
         What the measurements are called; ``None``: hospitals say it in round 1.
     """
-    known = {name: Column("number", most_missing=0) for name in columns or ()}
-    known[LABEL] = Column(values=["0", "1"], most_missing=0)
-    return [HospitalTable(name, known, min_rows=MIN_ROWS) for name in (TRAIN, TEST)]
+    return [HospitalTables((TRAIN, TEST), {name: Column("number") for name in columns or ()})]
+
+
+def read_both(
+    data: Iterable[Mapping[str, bytes]] | None, columns: Sequence[str] | None = None
+) -> tuple[Patients, Patients]:
+    """Return the patients to train and to test with, their measurements in the same order.
+
+    Parameters
+    ----------
+    data, columns
+        As for :func:`read`.
+
+    Raises
+    ------
+    DataError
+        As for :func:`read`, or the two files have different measurements.
+    """
+    train, test = read(data, TRAIN, columns), read(data, TEST, columns)
+    if test.columns == train.columns:
+        return train, test
+    odd = set(test.columns) ^ set(train.columns)
+    if odd:
+        raise DataError(
+            f"{TRAIN} and {TEST} have different measurements: give both the same columns.",
+            detail=f"only in one of them: {sorted(odd)[:5]}",
+        )
+    order = [test.columns.index(name) for name in train.columns]
+    return train, Patients(test.x[:, order], test.y, train.columns)
 
 
 def read(
@@ -93,16 +127,16 @@ def read(
     Raises
     ------
     DataError
-        The file is missing or there twice, is no table, has other columns, cells that are no
-        finite number, labels other than 0 and 1, or labels of one class only.
+        The file is missing or there twice, is no table, has too few rows, other columns, cells that
+        are no number below 1e150, labels other than 0 and 1, or labels of one class only.
     """
     table = _parsed(_content(data, file), file)
     names = _measurements(table, file, columns)
-    x = _numbers(table[names], file)
+    x = _numbers(table[names], file, said=columns is not None)
     label = pd.to_numeric(table[LABEL], errors="coerce").to_numpy(dtype=np.float64)
     if not np.isin(label, (0, 1)).all():
         raise DataError(
-            f"{file}: the column {LABEL!r} must be 1 (ill) or 0 (healthy) in every row.",
+            f"{file}: column {LABEL!r} must be 1 (ill) or 0 (healthy) in every row.",
             detail=f"found: {sorted(map(str, set(table[LABEL])))[:5]}",
         )
     if label.min() == label.max():
@@ -133,10 +167,15 @@ def _parsed(content: bytes, file: str) -> pd.DataFrame:
             detail=str(error),
         ) from None
     if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(f"{file}: its lines have more cells than there are column names.")
+        raise DataError(
+            f"{file}: its lines have more cells than there are column names. Is it separated by "
+            "commas, and are its numbers written with a point?"
+        )
     table.columns = pd.Index([str(name).strip() for name in table.columns])
-    if table.empty:
-        raise DataError(f"{file} has no rows: leave this hospital out, or give it its patients.")
+    if len(table) < MIN_ROWS:
+        raise DataError(
+            f"{file} has fewer than {MIN_ROWS} rows: add patients, or leave this hospital out."
+        )
     return table
 
 
@@ -145,7 +184,7 @@ def _measurements(table: pd.DataFrame, file: str, columns: Sequence[str] | None)
     if found.count(LABEL) != 1:
         raise DataError(
             f"{file} must have one column {LABEL!r}, with 1 (ill) or 0 (healthy). Is it separated "
-            "by commas?",
+            "by commas, with column names in its first line?",
             detail=f"columns: {found}",
         )
     names = [name for name in found if name != LABEL]
@@ -153,9 +192,18 @@ def _measurements(table: pd.DataFrame, file: str, columns: Sequence[str] | None)
         if not names or len(set(names)) < len(names):
             raise DataError(f"{file} must have measurements beside {LABEL!r}, each called its own")
         return names
-    for name in columns:
-        if names.count(name) != 1:
-            raise DataError(f"{file}: the measurement {name!r} must be there, once.")
+    missing = [name for name in columns if name not in names]
+    if len(missing) == len(columns):
+        raise DataError(
+            f"{file} has none of the {len(columns)} measurements of this analysis. If they are "
+            "called otherwise at all hospitals, COLUMNS in cross_site/app.py must say how."
+        )
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise DataError(
+            f"{file} has no column {', '.join(map(repr, missing[:3]))}{more}: add it, or take it "
+            "out at every hospital and of the analysis."
+        )
     if len(names) > len(columns):
         raise DataError(
             f"{file} has other columns than the label and the {len(columns)} measurements of this "
@@ -165,15 +213,17 @@ def _measurements(table: pd.DataFrame, file: str, columns: Sequence[str] | None)
     return list(columns)
 
 
-def _numbers(table: pd.DataFrame, file: str) -> Values:
+def _numbers(table: pd.DataFrame, file: str, *, said: bool) -> Values:
+    """Return the measurements; what they are called is told where the analysis has `said` it."""
     values: Values = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        columns = zip(table.columns, values.T, strict=True)
-        bad = [name for name, column in columns if not np.isfinite(column).all()]
+    fine = np.abs(values) < TOO_LARGE
+    if not fine.all():
+        bad = [name for name, good in zip(table.columns, fine.T, strict=True) if not good.all()]
+        which = f"column {bad[0]!r}" if said else "every measurement"
         raise DataError(
-            f"{file}: every measurement must be a finite number in every row, and there are cells "
-            "that are empty, text, NaN or infinite. Nothing is guessed: fill them in, or leave the "
-            "patients out.",
+            f"{file}: {which} must be a finite number below 1e150 in every row, and there are "
+            "cells that are empty, text, NaN, infinite or larger. Nothing is guessed: fill them "
+            "in, or leave these patients out.",
             detail=f"columns: {bad[:5]}",
         )
     return values

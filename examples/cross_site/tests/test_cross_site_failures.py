@@ -15,6 +15,10 @@ GOOD = {TRAIN: (HEAD + ROWS).encode(), TEST: (HEAD + ROWS).encode()}
 SECRET = "4711.8151"
 
 
+def csv(rows, head=HEAD):
+    return (head + rows).encode()
+
+
 @pytest.fixture
 def refused(run):
     """Run three hospitals of which the second is as given; return the message of the error."""
@@ -29,10 +33,6 @@ def refused(run):
         return text
 
     return refused_with
-
-
-def csv(rows, head=HEAD):
-    return (head + rows).encode()
 
 
 def test_two_good_hospitals_run(run):
@@ -52,22 +52,64 @@ def test_one_class_only(refused, file, columns):
     assert "leave this hospital out" in text
 
 
-@pytest.mark.parametrize("content", [b"", HEAD.encode()])
-def test_no_rows(refused, content):
-    text = refused({TRAIN: content})
+@pytest.mark.parametrize("columns", [("radius", "area"), None])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "train.csv is no table in UTF-8, separated by commas, with column names in"),
+        (HEAD.encode(), "train.csv has fewer than 10 rows: add patients, or leave this hospital"),
+        (csv(f"{SECRET},600,1\n" * 9), "train.csv has fewer than 10 rows: add patients, or"),
+        (csv(f"{SECRET};600;1\n" * 20, "radius;area;label\n"), "Is it separated by commas"),
+        (csv(f"{SECRET};6,5;1\n" * 20, "radius;area;label\n"), "Is it separated by commas"),
+    ],
+)
+def test_what_is_no_table_or_nearly_empty(refused, content, says, columns):
+    text = refused({TRAIN: content}, columns=columns)
     assert "before round 1" in text
-    assert "train.csv has fewer than 10 rows" in text
+    assert says in text
+    assert "600" not in text
 
 
 def test_no_file(refused, run):
-    with pytest.raises(NodeFailedError, match=r"node-0: .*no file train\.csv"):
+    with pytest.raises(NodeFailedError, match=r"node-0: .*There is no train\.csv"):
         run([[{TEST: GOOD[TEST]}]], columns=("radius", "area"))
 
 
 def test_a_measurement_too_few_is_found_before_round_1(refused):
     text = refused({TRAIN: csv("14.5,1\n15,0\n" * 10, "radius,label\n")})
     assert "before round 1" in text
-    assert "train.csv has no column 'area'" in text
+    assert "train.csv has no column 'area': add it, or take it out at every hospital" in text
+
+
+def test_measurements_that_the_analysis_does_not_know_are_told_in_one_sentence(run):
+    with pytest.raises(NodeFailedError) as caught:
+        run([[GOOD], [GOOD]])
+    text = caught.value.message
+    assert "train.csv has none of the 30 measurements of this analysis" in text
+    assert "COLUMNS in cross_site/app.py" in text
+    assert text.count("\n") == 2
+
+
+def test_the_first_missing_ones_are_named(refused):
+    known = ("radius", "a", "b", "c", "d")
+    text = refused({}, columns=known)
+    assert "train.csv has no column 'a', 'b', 'c' and 1 more: add it" in text
+
+
+def test_train_and_test_must_agree_and_no_name_of_a_hospitals_own_leaves(refused):
+    more = csv(f"14.5,600,{SECRET},1\n15,600,2,0\n" * 10, "radius,area,Smith,label\n")
+    text = refused({TRAIN: more}, columns=None)
+    assert "before round 1" in text
+    assert "train.csv and test.csv have different measurements: give both the same" in text
+    assert "Smith" not in text
+
+
+def test_another_order_in_one_file_is_the_same_table(run):
+    turned = GOOD[TEST].decode().replace("\n", ",\n").split(",\n")[:-1]
+    swapped = "\n".join(",".join([row.split(",")[i] for i in (1, 0, 2)]) for row in turned)
+    one = run([[GOOD], [GOOD]], columns=None, rounds=1)
+    two = run([[GOOD], [{**GOOD, TEST: f"{swapped}\n".encode()}]], columns=None, rounds=1)
+    assert one.evaluations == two.evaluations
 
 
 def test_a_measurement_too_many_is_found_before_round_1(refused):
@@ -91,7 +133,10 @@ def test_undeclared_measurements_are_compared_in_round_1(run):
 
 def test_undeclared_measurements_of_other_names_are_told(run):
     turned = csv("600,14,1\n610,15,0\n" * 10, "area,radius,label\n")
-    with pytest.raises(DataError, match="node-1: 2 of other names, or in another order"):
+    with pytest.raises(
+        DataError,
+        match=r"\(node-0: 2; node-1: 2, with other names or in another order than at node-0\)",
+    ):
         run([[GOOD], [{TRAIN: turned, TEST: turned}]], columns=None)
 
 
@@ -101,7 +146,7 @@ def test_cells_that_are_no_numbers(refused, cell, columns):
     text = refused({TRAIN: csv(f"{SECRET},{cell},1\n14,600,0\n" * 10)}, columns=columns)
     assert "before round 1" in text
     if columns is None:
-        assert "every measurement must be a finite number in every row" in text
+        assert "train.csv: every measurement must be a finite number below 1e150" in text
     else:
         assert "train.csv: column 'area' " in text
 
@@ -113,9 +158,12 @@ def test_other_labels(refused, label):
     assert "train.csv: column 'label' " in text
 
 
-def test_numbers_that_are_far_too_large(refused):
-    text = refused({TRAIN: csv("8e200,600,1\n14,600,0\n" * 10)}, error=DataError)
-    assert "numbers beyond 1e150" in text
+@pytest.mark.parametrize("columns", [("radius", "area"), None])
+def test_numbers_that_are_far_too_large_are_found_before_round_1(refused, columns):
+    text = refused({TRAIN: csv("8e200,600,1\n14,600,0\n" * 10)}, columns=columns)
+    assert "before round 1" in text
+    assert ("train.csv: column 'radius' must be" if columns else "train.csv: every") in text
+    assert "a finite number below 1e150 in every row" in text
     assert "8e200" not in text
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cross_site.hospitals import HOSPITALS, hospital_files
+from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files
+from cross_site.table import expected
 
 EXAMPLE = Path(__file__).parents[1]
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
@@ -62,6 +63,62 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
     assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
+
+
+def replaced(old, new):
+    return lambda content: content.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: re.sub(rb",[01]\n", b",1\n", content),
+        lambda content: b"".join(content.splitlines(keepends=True)[:5]),
+        replaced(b",", b";"),
+        replaced(b"mean_area", b"area"),
+        lambda content: re.sub(rb"^[^\n]+,label", b"a,label", re.sub(rb",.+,", b",", content)),
+        lambda content: re.sub(rb"(?m)^", b"1,", content).replace(b"1,", b"x,", 1),
+        lambda content: re.sub(rb"(?m)^((?:[\d.]+,){3})[\d.]+", rb"\g<1>1e200", content),
+    ],
+)
+def test_what_is_said_of_files_that_do_not_fit_is_quoted(contents, change):
+    files = {name: change(content) for name, content in contents[0].items()}
+    said = next(iter(expected(MEASUREMENTS)[0].look([files]))).text
+    assert said in README or said.replace(said.partition("larger. ")[2], "...") in README, said
+
+
+def run_over(folder, *contents):
+    """Run the study over folders with these train.csv, and return what came of it."""
+    names = [f"h{k}" for k in range(len(contents))]
+    for name, content in zip(names, contents, strict=True):
+        (folder / name).mkdir()
+        for file in ("train.csv", "test.csv"):
+            (folder / name / file).write_text(content)
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--results", str(folder / "results")]
+    command += ["--data", *(str(folder / name) for name in names)]
+    return subprocess.run(
+        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
+    )
+
+
+ROWS = "".join(f"{4711 + k % 7}.5,{k * 3 % 11},{k % 2}\n" for k in range(30))
+
+
+def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_path):
+    done = run_over(tmp_path, ROWS, "pulse,fever,label\n" + ROWS)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'h0' / 'train.csv'}: its first line must have the names" in done.stderr
+    assert "4711" not in done.stderr + done.stdout
+    assert "h1" not in done.stderr
+    assert "node-1" not in done.stderr
+
+
+def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(tmp_path):
+    good = "pulse,fever,label\n" + ROWS
+    done = run_over(tmp_path, good.replace("fever", "temperature"), good, good)
+    assert done.returncode == 1
+    said = "(node-0: 2; node-1, node-2: 2, with other names or in another order than at node-0)"
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])

@@ -18,6 +18,7 @@ from flame_flwr.strategies import ReduceStrategy
 from flame_flwr.torch import TorchAnalyzer, safetensors_bytes, state_dict_bytes
 from patient_journeys.events import (
     AXIS,
+    OBSERVATIONS,
     Axis,
     Journeys,
     code_counts,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["MIN_PATIENTS", "ROUNDS", "TOP_K", "JourneyAnalyzer", "JourneyStrategy"]
-__all__ += ["held_out", "mlp"]
+__all__ += ["both_sexes", "held_out", "mlp"]
 
 TOP_K = 30
 MIN_PATIENTS = 5
@@ -86,8 +87,8 @@ class JourneyAnalyzer(TorchAnalyzer):
             The files are not what the study needs, or the loss is not finite.
         """
         if aggregator_results is None:
-            journeys = read_journeys(data)
-            _both_sexes(journeys.male)
+            journeys = read_journeys(data, self.axis)
+            both_sexes(journeys.male)
             return {"codes": code_counts(journeys, self.min_patients)}
         return super().analysis_method(data, aggregator_results)
 
@@ -100,8 +101,9 @@ class JourneyAnalyzer(TorchAnalyzer):
         return self._samples(data, kept=False)
 
     def test_dataset(self, data: Any) -> tuple[Values, Values] | None:
-        """Return those of the patients that are kept for testing."""
-        return self._samples(data, kept=True) if self.test_share else None
+        """Return those of the patients that are kept for testing; ``None`` where there are none."""
+        features, target = self._samples(data, kept=True)
+        return (features, target) if len(target) else None
 
     def loss(self, batch: Any) -> torch.Tensor:
         """Return the binary cross-entropy."""
@@ -125,14 +127,26 @@ class JourneyAnalyzer(TorchAnalyzer):
         return {"n": 0} if samples is None else self.evaluate(result["model"], samples)
 
     def _samples(self, data: Any, *, kept: bool) -> tuple[Values, Values]:
-        journeys = read_journeys(data)
+        journeys = read_journeys(data, self.axis)
         features, target = self.features(journeys), journeys.male
         chosen = held_out(target, self.test_share, SPLIT_SEED) == kept
         return features[chosen], target[chosen]
 
     def features(self, journeys: Journeys) -> Values:
-        """Return the mean over time of each patient's tensor, shape (patients, codes)."""
+        """Return the mean over time of each patient's tensor, shape (patients, codes).
+
+        Raises
+        ------
+        flame_flwr.errors.DataError
+            All of it is zero: nothing can be learned from that.
+        """
         tensor = temporal_tensor(journeys, self.latest_result["codes"], self.axis)
+        if not tensor.any():
+            raise DataError(
+                "This centre has none of the codes that were agreed on, so it would train on "
+                f"zeros: look whether CODE in {OBSERVATIONS} is of the same code system as the "
+                "other centres', or leave this centre out."
+            )
         mean: Values = tensor.mean(axis=1)
         return mean
 
@@ -235,6 +249,8 @@ def mlp(in_features: int) -> torch.nn.Module:
 def held_out(target: Values, share: float, seed: int) -> npt.NDArray[np.bool_]:
     """Choose the patients that are kept for testing: the same share of each sex, rounded down.
 
+    With a quarter, none is kept of a sex with fewer than four patients.
+
     Parameters
     ----------
     target : ndarray of float32, shape (patients,)
@@ -252,7 +268,19 @@ def held_out(target: Values, share: float, seed: int) -> npt.NDArray[np.bool_]:
     return chosen
 
 
-def _both_sexes(male: Values) -> None:
+def both_sexes(male: Values) -> None:
+    """Refuse a target with one value only.
+
+    Parameters
+    ----------
+    male : ndarray of float32, shape (patients,)
+        0 or 1.
+
+    Raises
+    ------
+    flame_flwr.errors.DataError
+        All patients have the same sex.
+    """
     if male.min() == male.max():
         raise DataError(
             "all of this centre's patients have the same sex, so nothing can be learned from them "

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from flame_flwr.data.expect import Column, Table
+from collections.abc import Iterator
+from typing import Any
+
+from flame_flwr.data.expect import Finding, Table
+from flame_flwr.errors import DataError
 from flame_flwr.star import StarModel
-from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy
-from patient_journeys.events import OBSERVATIONS, PATIENTS
+from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy, both_sexes
+from patient_journeys.events import OBSERVATIONS, PATIENTS, read_journeys
 
-__all__ = ["EXPECTED", "client_app", "model", "server_app"]
+__all__ = ["EXPECTED", "CentreTables", "client_app", "model", "server_app"]
 
-EXPECTED = [
-    Table(PATIENTS, {"Id": Column(), "GENDER": Column(values=["M", "F"], most_missing=0)}),
-    Table(OBSERVATIONS, {"PATIENT": Column(), "DATE": Column("date"), "CODE": Column()}),
-]
+
+class CentreTables(Table):
+    """What a centre's two files must be, looked at together before round 1.
+
+    Each finding says what to do, and a centre whose files do not belong together is told, too.
+    """
+
+    def look(self, data: Any) -> Iterator[Finding]:
+        """Yield the first thing that is not as expected of a node's files."""
+        try:
+            both_sexes(read_journeys(data).male)
+        except DataError as error:
+            yield Finding(error.message)
+
+
+EXPECTED = [CentreTables((PATIENTS, OBSERVATIONS))]
 """What every centre's files must be, before the first round."""
 
 model = StarModel(

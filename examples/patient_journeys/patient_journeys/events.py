@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from io import BytesIO
 
 import numpy as np
@@ -50,11 +50,16 @@ class Axis:
         if self.days < 1 or self.bins < 1:
             raise ModelError("a time axis needs bins of at least one day, and at least one of them")
 
+    @property
+    def end(self) -> date:
+        """The first day after the last bin."""
+        return self.start + timedelta(self.days * self.bins)
+
 
 AXIS = Axis()
-"""98 bins of 360 days, until August 2026. Each centre taking its own first and last event, as
-the tutorial does, gives means over another number of bins at each, and shares two dates of
-patients."""
+"""21 bins of 360 days, from 2006-01-01 until 2026-09-12. Each centre taking its own first and last
+event, as the tutorial does, gives means over another number of bins at each, and shares two dates
+of patients."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Journeys:
     patients : polars.DataFrame
         ``PATIENT`` and ``GENDER``, in the order of the file.
     events : polars.DataFrame
-        ``PATIENT``, ``DATE`` (a day) and ``CODE``, of these patients only.
+        ``PATIENT``, ``DATE`` (a day) and ``CODE``, of these patients and on the axis only.
     """
 
     patients: pl.DataFrame
@@ -78,43 +83,85 @@ class Journeys:
         return (self.patients["GENDER"] == "M").cast(pl.Float32).to_numpy().copy()
 
 
-def read_journeys(data: Iterable[Mapping[str, bytes]] | None) -> Journeys:
+def read_journeys(data: Iterable[Mapping[str, bytes]] | None, axis: Axis = AXIS) -> Journeys:
     """Read what the study needs of a node's files, and check it.
 
     Parameters
     ----------
     data : iterable of dict of str to bytes
         What a STAR analyzer gets.
+    axis : Axis
+        Events outside are left out.
 
     Raises
     ------
     DataError
-        A file or column is missing, there are no patients, a patient is there twice, a sex is
-        neither M nor F, or a date cannot be read.
+        A file or column is missing, there are no patients, one has no Id or is there twice, a sex
+        is neither M nor F, a date cannot be read, or no event is of these patients and on the axis.
     """
     patients = read_table(data, PATIENTS, ["Id", "GENDER"]).rename({"Id": "PATIENT"})
     events = read_table(data, OBSERVATIONS, ["PATIENT", "DATE", "CODE"])
-    if patients.is_empty():
-        raise DataError(f"{PATIENTS} has no patients: this centre cannot take part.")
-    twice = len(patients) - patients["PATIENT"].n_unique()
-    if twice:
-        raise DataError(f"{PATIENTS} has patients whose Id is there twice.", detail=f"{twice} rows")
-    odd = patients.filter(~pl.col("GENDER").is_in(["M", "F"]).fill_null(False))
-    if len(odd):
-        raise DataError(
-            f"GENDER in {PATIENTS} is neither M nor F in some rows.",
-            detail=f"{len(odd)} rows: {odd['GENDER'].unique().to_list()[:5]}",
-        )
+    _check_patients(patients)
     days = events["DATE"].str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if days.null_count():
         raise DataError(
             f"DATE in {OBSERVATIONS} cannot be read in some rows: it must begin like 2026-11-21.",
             detail=f"{days.null_count()} rows",
         )
-    events = events.with_columns(DATE=days).filter(
-        pl.col("PATIENT").is_in(patients["PATIENT"].implode()), pl.col("CODE").is_not_null()
-    )
-    return Journeys(patients, events)
+    return Journeys(patients, _known(events.with_columns(DATE=days), patients, axis))
+
+
+def _check_patients(patients: pl.DataFrame) -> None:
+    if patients.is_empty():
+        raise DataError(f"{PATIENTS} has no patients: leave this centre out.")
+    empty = patients["PATIENT"].str.strip_chars().fill_null("").eq("").sum()
+    if empty:
+        raise DataError(
+            f"{PATIENTS} has patients without an Id: give each one, or take them out.",
+            detail=f"{empty} rows",
+        )
+    twice = len(patients) - patients["PATIENT"].n_unique()
+    if twice:
+        raise DataError(
+            f"{PATIENTS} has patients whose Id is there twice: it must have one row per patient.",
+            detail=f"{twice} rows",
+        )
+    odd = patients.filter(~pl.col("GENDER").is_in(["M", "F"]).fill_null(False))
+    if len(odd):
+        raise DataError(
+            f"GENDER in {PATIENTS} is neither M nor F in some rows: write it so, or take these "
+            "patients out.",
+            detail=f"{len(odd)} rows: {odd['GENDER'].unique().to_list()[:5]}",
+        )
+
+
+def _known(events: pl.DataFrame, patients: pl.DataFrame, axis: Axis) -> pl.DataFrame:
+    """Return the events that count: of these patients, with a code, and on the axis.
+
+    Raises
+    ------
+    DataError
+        There are none, so the centre would train on zeros.
+    """
+    if events.is_empty():
+        raise DataError(f"{OBSERVATIONS} has no observations: fill it, or leave this centre out.")
+    events = events.filter(pl.col("CODE").is_not_null())
+    if events.is_empty():
+        raise DataError(f"CODE in {OBSERVATIONS} is empty in every row: fill it.")
+    events = events.filter(pl.col("PATIENT").is_in(patients["PATIENT"].implode()))
+    if events.is_empty():
+        raise DataError(
+            f"No observation is of a patient of this centre: PATIENT in {OBSERVATIONS} must be an "
+            f"Id in {PATIENTS}, written in the same way, upper and lower case too."
+        )
+    last = axis.end - timedelta(1)
+    events = events.filter(pl.col("DATE").is_between(axis.start, last))
+    if events.is_empty():
+        raise DataError(
+            f"No observation is on the study's time axis, {axis.start} to {last}: look at DATE in "
+            f"{OBSERVATIONS}, or leave this centre out."
+        )
+    return events
 
 
 def read_table(
@@ -139,7 +186,7 @@ def read_table(
     found = [files[file] for files in data or () if file in files]
     if len(found) != 1:
         raise DataError(
-            f"There is no {file} among this node's files."
+            f"There is no {file} among this node's files: put it there, or leave this centre out."
             if not found
             else f"{len(found)} of this node's data sources have a {file}, and it must be one."
         )
@@ -147,10 +194,15 @@ def read_table(
         header = pl.read_csv(BytesIO(found[0]), n_rows=0, infer_schema=False).columns
         missing = [name for name in columns or () if name not in header]
         if missing:
-            raise DataError(f"{file} has no column {', '.join(missing)}.")
+            raise DataError(
+                f"{file} has no column {', '.join(missing)}. It must be separated by commas, with "
+                "Synthea's names of columns in its first line."
+            )
         return pl.read_csv(BytesIO(found[0]), columns=columns, infer_schema=False)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{file} is no table in UTF-8.", detail=str(error)) from None
+        raise DataError(
+            f"{file} is no CSV table in UTF-8: save it as one.", detail=str(error)
+        ) from None
 
 
 def static_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:

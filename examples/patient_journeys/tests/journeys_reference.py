@@ -22,9 +22,14 @@ def tables(files):
     return patients, events
 
 
+def bin_of(day):
+    return (date.fromisoformat(day[:10]) - START).days // DAYS
+
+
 def vocabulary(centres):
     total = Counter()
     for _, events in centres:
+        events = events[[0 <= bin_of(day) < BINS for day in events["DATE"]]]
         had = events.groupby("CODE")["PATIENT"].nunique()
         frequent = set(had[had >= LEAST].index)
         total.update(code for code in events["CODE"] if code in frequent)
@@ -38,7 +43,7 @@ def tensor(patients, events, codes):
     cube = np.zeros((len(rows), BINS, len(codes)), np.float32)
     for patient, day, code in zip(events["PATIENT"], events["DATE"], events["CODE"], strict=True):
         if code in columns:
-            place = (date.fromisoformat(day[:10]) - START).days // DAYS
+            place = bin_of(day)
             if 0 <= place < BINS:
                 cube[rows[patient], place, columns[code]] = 1
     return cube

@@ -92,14 +92,72 @@ def test_a_centre_with_no_patients_ends_the_run_and_is_named(run, splits, named)
 
 def test_a_centre_with_no_patients_is_found_before_the_first_round(splits):
     nobody = changed(splits[2], patients=lambda table: table[:0])
-    with pytest.raises(NodeFailedError, match=r"node-2.*patients.csv has fewer than 1 rows"):
+    with pytest.raises(NodeFailedError, match=r"node-2.*patients.csv has no patients: leave"):
         StarModelTester(
             [splits[0], nobody, nobody], JourneyAnalyzer, JourneyStrategy, "s3", expects=EXPECTED
         )
 
 
+STRANGERS = "No observation is of a patient of this centre: PATIENT in observations.csv must be"
+
+
+@pytest.mark.parametrize(
+    ("observations", "says"),
+    [
+        (lambda t: t.assign(PATIENT=t["PATIENT"].str.upper()), STRANGERS),
+        (lambda t: t.assign(DATE="1999" + t["DATE"].str[4:]), "axis, 2006-01-01 to 2026-09-12"),
+        (lambda t: t[:0], "observations.csv has no observations: fill it, or leave this"),
+        (lambda t: t.assign(CODE=None), "CODE in observations.csv is empty in every row"),
+    ],
+)
+def test_a_centre_that_would_train_on_zeros_is_named(run, splits, named, observations, says):
+    wrong = changed(splits[1], observations=observations)
+    error, leaves = failure(run, [splits[0], wrong, splits[2]])
+    assert isinstance(error, DataError)
+    assert "node-1, round 1" in named(error)
+    assert says in leaves
+    with pytest.raises(NodeFailedError) as caught:
+        StarModelTester(
+            [splits[0], wrong, splits[2]], JourneyAnalyzer, JourneyStrategy, "s3", expects=EXPECTED
+        )
+    assert caught.value.message.startswith("before round 1, 1 node cannot take part:\n  node-1: ")
+    assert says in caught.value.message
+
+
+def test_a_centre_with_none_of_the_agreed_codes_is_named(run, splits, named):
+    def local(table):  # codes of its own, of too few patients to be named
+        return table[:100].assign(DATE="2020-01-01", CODE="x" + table["CODE"])
+
+    few = changed(splits[1], observations=local)
+    error, leaves = failure(run, [splits[0], few, splits[2]])
+    assert isinstance(error, DataError)
+    assert "node-1, round 2" in named(error)
+    assert "has none of the codes that were agreed on, so it would train on zeros" in leaves
+
+
+def test_a_centre_with_three_of_each_sex_trains_and_is_not_tested_with(run, splits):
+    def few(table):
+        return pd.concat([table[table["GENDER"] == sex][:3] for sex in "MF"])
+
+    done = run([splits[0], changed(splits[1], few), splits[2]], rounds=2)
+    assert done.tester.evaluations["node-1"] == {"n": 0}
+    assert done.tester.evaluations["node-0"]["n"] == 14
+    rows = [row.split(",") for row in done.tester.result[3].splitlines()[1:]]
+    assert [row[2] for row in rows if row[1] == "node-1"] == ["6", "6"]
+    assert [row[5:] for row in rows if row[1] == "node-1"] == [["", "", ""]] * 2
+
+
+def test_a_file_with_semicolons_is_told_before_the_first_round(splits):
+    table = pd.read_csv(io.BytesIO(splits[1][0][PATIENTS]), dtype=str)
+    wrong = [{**splits[1][0], PATIENTS: table.to_csv(index=False, sep=";").encode()}]
+    with pytest.raises(NodeFailedError, match=r"node-1.*must be separated by commas, with"):
+        StarModelTester(
+            [splits[0], wrong, splits[2]], JourneyAnalyzer, JourneyStrategy, "s3", expects=EXPECTED
+        )
+
+
 def test_what_is_expected_is_what_the_centres_have(splits):
-    assert [list(each.look(splits[0])) for each in EXPECTED] == [[], []]
+    assert [list(each.look(split)) for split in splits for each in EXPECTED] == [[], [], []]
 
 
 def test_a_loss_that_is_no_number_ends_the_round_and_names_the_centre(run, splits, named):
@@ -119,7 +177,7 @@ def test_a_loss_that_is_no_number_ends_the_round_and_names_the_centre(run, split
 def test_weights_that_explode_are_told_as_such(run, splits, named):
     error, leaves = failure(run, splits, learning_rate=1e30)
     assert isinstance(error, DataError)
-    assert "node-0" in named(error)
+    assert re.search(r"in node-\d, round 2", named(error))
     assert "not finite (NaN or infinite)" in leaves
 
 
@@ -148,6 +206,7 @@ def test_different_numbers_of_features_end_the_run(run, splits):
         (lambda t: t.drop(columns="GENDER"), None, "patients.csv has no column GENDER"),
         (lambda t: t.assign(GENDER="Klinefelter"), None, "GENDER in patients.csv is neither"),
         (lambda t: pd.concat([t, t[:1]]), None, "patients whose Id is there twice"),
+        (lambda t: t.assign(Id=[*t["Id"][:-1], None]), None, "patients without an Id: give"),
         (None, lambda t: t.assign(DATE="11/21/2026"), "DATE in observations.csv cannot be read"),
         (None, lambda t: t.drop(columns="CODE"), "observations.csv has no column CODE"),
     ],

@@ -3,11 +3,12 @@
 import csv
 import io
 import json
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 import torch
-from journeys_reference import reference, tables, tensor, vocabulary
+from journeys_reference import BINS, bin_of, reference, tables, tensor, vocabulary
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -76,11 +77,16 @@ def test_events_outside_the_axis_are_left_out(splits):
     found = temporal_tensor(journeys, top_codes(code_counts(journeys, 1), 30), axis)
     assert found.shape == (60, 1, 30)
     assert 0 < found.sum() <= 30
+    narrow = read_journeys(splits[0], axis).events["DATE"]
+    assert set(narrow) == {axis.start}
+    assert axis.end == axis.start + timedelta(1)
+    assert (Axis().start, Axis().end) == (date(2006, 1, 1), date(2026, 9, 13))
 
 
 def test_a_code_of_few_patients_is_not_named(splits):
     journeys = read_journeys(splits[0])
-    counted = tables(splits[0][0])[1].groupby("CODE")
+    events = tables(splits[0][0])[1]
+    counted = events[[0 <= bin_of(day) < BINS for day in events["DATE"]]].groupby("CODE")
     for least in (1, 20, 40):
         had = counted["PATIENT"].nunique()
         expected = counted.size()[had >= least].to_dict()

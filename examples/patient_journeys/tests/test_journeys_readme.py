@@ -77,6 +77,12 @@ def test_one_centre_from_a_folder(tmp_path, capsys, monkeypatch, splits):
     assert f"Observations : {observation_data(splits[1]).shape}" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_not_there_is_said_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["local.py", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match=r"^error: .*patients.csv cannot be read .*name a folder"):
+        runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
+
+
 def test_the_vocabularies_differ_as_is_quoted(study):
     import vocabulary
 

@@ -61,6 +61,19 @@ def test_what_is_not_as_expected_is_found(text, expected):
     assert expected in of(text)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_one_finding(separator):
+    text = GOOD.replace(",", separator)
+    assert of(text) == ["patients.csv is not separated by ',': save it so"]
+    assert of(text.replace("patient", '"patient"')) == of(text)
+
+
+def test_a_separator_within_a_name_is_none():
+    assert of("a;b\n1\n", columns={"a;b": Column()}) == []
+    assert of('"age, years"\n1\n', columns={"age": AGE}) == ["patients.csv has no column 'age'"]
+    assert of("a;b\n1\n", columns={"a": Column(required=False)}) == []
+
+
 def test_rows_are_counted_without_empty_lines():
     assert of(GOOD + "\n\n", min_rows=3) == ["patients.csv has fewer than 3 rows"]
     assert of("age\n", columns={}) == ["patients.csv has fewer than 1 rows"]
