@@ -18,7 +18,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ExactSum", "exact_sum", "two_sum"]
+__all__ = ["ExactSum", "exact_mean", "exact_sum", "product", "two_sum"]
 
 Values = npt.NDArray[np.float64]
 
@@ -45,18 +45,36 @@ def two_sum(a: Values, b: Values) -> tuple[Values, Values]:
 
 def exact_sum(values: Iterable[float]) -> float:
     """Return the sum of numbers, rounded once, whatever their order; infinite if it overflows."""
-    numbers = [float(value) for value in values]
-    special = [value for value in numbers if not math.isfinite(value)]
+    return exact_mean(values, None)
+
+
+def exact_mean(values: Iterable[float | Fraction], divisor: float | None) -> float:
+    """Return an exact sum, divided: also where the sum alone would be too large for a float.
+
+    Numbers may be :class:`~fractions.Fraction` where they are too large themselves.
+    """
+    numbers = list(values)
+    special = [value for value in numbers if isinstance(value, float) and not math.isfinite(value)]
     if special:
-        return special[0] if all(value == special[0] for value in special) else math.nan
+        alike = all(value == special[0] for value in special)
+        return special[0] if alike else math.nan
     try:
-        return math.fsum(numbers)
+        total = math.fsum(numbers)
+        return total if divisor is None else total / divisor
     except OverflowError:
-        total = sum(map(Fraction, numbers), Fraction(0))
+        exact = sum((Fraction(value) for value in numbers), Fraction(0)) / Fraction(divisor or 1)
     try:
-        return float(total)
+        return float(exact)
     except OverflowError:
-        return math.inf if total > 0 else -math.inf
+        return math.inf if exact > 0 else -math.inf
+
+
+def product(value: float, weight: float) -> float | Fraction:
+    """Return a product, rounded once; a fraction where it is too large for a float."""
+    found = value * weight
+    if math.isfinite(found) or not math.isfinite(value):
+        return found
+    return Fraction(value * 2.0**-512 * (weight * 2.0**-512)) * 2**1024
 
 
 class ExactSum:
@@ -76,6 +94,7 @@ class ExactSum:
         self._high = np.zeros(size)
         self._low = np.zeros(size, np.float32)  # the system gives the memory when it is written
         self._special: dict[int, Values] = {}
+        self._huge: dict[int, dict[int, list[Fraction]]] = {}
         self._parts = [
             _Part(self._high[start : start + _BLOCK], self._low[start : start + _BLOCK])
             for start in range(0, size, _BLOCK)
@@ -92,14 +111,19 @@ class ExactSum:
                 if weight is not None:
                     values *= weight
                 if not np.abs(values).max() <= _LARGE:
+                    if weight is not None:
+                        self._keep_huge(number, block, values, weight)
                     values = self._set_aside(number, values)
                 self._parts[number].add(values)
 
-    def total(self) -> Values:
-        """Return the sum, each element rounded once. The object is of no use afterwards."""
+    def total(self, divisor: float | None = None) -> Values:
+        """Return the sum, each element rounded once, divided; the object is of no use afterwards.
+
+        A mean is finite also where the sum is too large for a float.
+        """
         with np.errstate(all="ignore"):
             for number, part in enumerate(self._parts):
-                part.settle()
+                part.settle(divisor, self._huge.get(number, {}))
                 if number in self._special:
                     special = self._special[number]
                     odd = ~np.isfinite(special)
@@ -109,6 +133,16 @@ class ExactSum:
         del self._low
         total += 0.0  # no negative zeros
         return total
+
+    def _keep_huge(
+        self, number: int, block: npt.NDArray[Any], values: Values, weight: float
+    ) -> None:
+        """Keep the products that are too large for a float, and put zeros in their place."""
+        over = np.flatnonzero(~np.isfinite(values) & np.isfinite(block))
+        for place in over.tolist():
+            kept = self._huge.setdefault(number, {}).setdefault(place, [])
+            kept.append(Fraction(product(float(block[place]), weight)))
+        values[over] = 0.0
 
     def _set_aside(self, number: int, values: Values) -> Values:
         """Put away what must not be added, and return the rest."""
@@ -154,9 +188,9 @@ class _Part:
             self.aside.append((places.astype(np.uint16), values[places]))
             self.count += len(places)
 
-    def settle(self) -> None:
-        """Leave in ``high`` the whole sum, rounded once."""
-        exact: dict[int, list[float]] = {}
+    def settle(self, divisor: float | None, huge: dict[int, list[Fraction]]) -> None:
+        """Leave in ``high`` the whole sum with what is too large, rounded once, and divided."""
+        exact: dict[int, list[float | Fraction]] = {place: [*v] for place, v in huge.items()}
         for places, values in self.aside:
             for place, value in zip(places.tolist(), values.tolist(), strict=True):
                 exact.setdefault(place, []).append(value)
@@ -170,8 +204,10 @@ class _Part:
                 terms.append(float(layer[place]))
         rest = self.layers[0] if self.layers else self.low
         self.high += rest
+        if divisor is not None:
+            self.high /= divisor
         for place, terms in exact.items():
-            self.high[place] = exact_sum(terms)
+            self.high[place] = exact_mean(terms, divisor)
 
     def _add_rest(self, rest: Values) -> None:
         if self.layers:

@@ -292,7 +292,10 @@ def checked_weight(weight: Any) -> float | str:
         return "is missing"
     if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
         return f"is of type {type(weight).__name__}, not a number"
-    number = float(weight)
+    try:
+        number = float(weight)
+    except OverflowError:
+        return "is too large"
     if math.isnan(number):
         return "is NaN"
     if number < 0:
