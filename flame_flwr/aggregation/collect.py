@@ -48,10 +48,10 @@ class Place:
     nodes: tuple[str, ...]
     last: Any = None
 
-    def error(self, text: str, *nodes: str) -> DataError:
+    def error(self, text: str, *nodes: str, detail: str | None = None) -> DataError:
         """Return an error that names round, key and nodes."""
         at = f", {', '.join(nodes)}" if nodes else ""
-        return DataError(f"round {self.round}, key {self.key}{at}: {text}")
+        return DataError(f"round {self.round}, key {self.key}{at}: {text}", detail=detail)
 
     def in_order(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by node, in participant order."""

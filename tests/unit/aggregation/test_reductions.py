@@ -28,6 +28,7 @@ from flame_flwr.aggregation import (
 )
 from flame_flwr.aggregation.reduce import declare
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.statistics import describe
 
 RNG = np.random.default_rng(7)
 SIZES = [3, 120, 41, 9]
@@ -297,6 +298,38 @@ class Tally:
 
     def result(self):
         return self.total / self.n
+
+
+def test_a_function_that_raises_is_named_with_its_key_and_nodes(reduce):
+    def ratio(values):
+        return values[0] / 0
+
+    with pytest.raises(DataError, match=r"`x`, node-0, node-1: the function ratio .* ZeroDivision"):
+        reduce({"x": ratio}, [{"x": 1}, {"x": 2}])
+    values = [{"x": 1.0, "n": 2}, {"x": 5.0}]
+    by = lambda value: value["n"]  # noqa: E731
+    with pytest.raises(DataError, match=r"`x`, node-1: its weight .* cannot be had: .* a KeyError"):
+        reduce({"x": WeightedMean(by)}, values)
+    assert reduce({"x": WeightedMean(by, bad_weight="skip")}, values) == {"x": 1.0}
+
+
+def test_what_cannot_follow_one_another_is_named(reduce):
+    tables = [
+        pd.DataFrame([[1, 2]], columns=["a", "b"]),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    ]
+    for order in (tables, tables[::-1]):
+        with pytest.raises(DataError, match=r"`t`, node-\d: two of its columns have one name"):
+            reduce({"t": Concat(columns="all")}, [{"t": table} for table in order])
+    arrays = [np.array([1.5]), np.array(["2024-01-01"], "datetime64[D]")]
+    with pytest.raises(DataError, match=r"`a`, node-1: an array of datetime64\[D\] cannot follow"):
+        reduce({"a": Concat()}, [{"a": array} for array in arrays])
+
+
+def test_a_column_that_does_not_merge_is_named(reduce):
+    frames = [{"t": describe({"age": [1.0]})}, {"t": describe({"age": ["old"]})}]
+    with pytest.raises(DataError, match=r"node-1: its Description .*\[the column age\]"):
+        reduce({"t": Merge()}, frames)
 
 
 def test_statistics_merge_within_dicts_and_lists(reduce):
