@@ -28,6 +28,9 @@ _BLOCK = 1 << 15
 _LARGE = 2.0**1000
 """Larger numbers are set aside: adding them could overflow in one order and not in another."""
 
+_EXPONENT = np.int64(0x7FF0000000000000)
+"""The bits of a float64 that are its exponent: a power of two by themselves."""
+
 _FEW = 16
 """What one of so many elements needs is kept as a list; what more need, as an array."""
 
@@ -80,9 +83,11 @@ def product(value: float, weight: float) -> float | Fraction:
 class ExactSum:
     """The sum of arrays of ``size`` numbers each.
 
-    Usually it takes 12 bytes per number: the rounded sum, and what was rounded off in half
-    precision, with a list for the few elements that need more. Blocks of numbers that cancel, or
-    differ by many orders of magnitude, take as much as they need to stay exact.
+    Usually it takes 12 bytes per number: the rounded sum, and 30 bits of what was rounded off,
+    with a list for the few elements that need more. That is enough where an element's values and
+    their last bits are all within 83 bits: of float32 with whole weights, also where nodes differ
+    by a factor of 1e12. Blocks that need more take 20 bytes per number, or as much as it takes to
+    stay exact: float64 that differ by more than about 1e7, float32 by more than about 1e15.
 
     Parameters
     ----------
@@ -92,7 +97,7 @@ class ExactSum:
 
     def __init__(self, size: int) -> None:
         self._high = np.zeros(size)
-        self._low = np.zeros(size, np.float32)  # the system gives the memory when it is written
+        self._low = np.zeros(size, np.int32)  # the system gives the memory when it is written
         self._special: dict[int, Values] = {}
         self._huge: dict[int, dict[int, list[Fraction]]] = {}
         self._parts = [
@@ -161,24 +166,28 @@ class ExactSum:
 class _Part:
     """One block: the rounded sums, what was rounded off, and a list for what fits in neither.
 
-    Where the list grows long, there are arrays of float64 (``layers``) in place of list and
-    half precision, as many as it takes.
+    What was rounded off is counted in units of the rounded sum's own last bit, divided by
+    ``2**31``. Where the list grows long, there are arrays of float64 (``layers``) in place of
+    list and units, as many as it takes.
     """
 
-    __slots__ = ("aside", "count", "halves", "high", "layers", "low")
+    __slots__ = ("aside", "count", "high", "layers", "low", "units")
 
-    def __init__(self, high: Values, low: npt.NDArray[np.float32]) -> None:
+    def __init__(self, high: Values, low: npt.NDArray[np.int32]) -> None:
         self.high = high
         self.low = low
-        self.halves = False
+        self.units = False
         self.aside: list[tuple[npt.NDArray[np.uint16], Values]] = []
         self.count = 0
         self.layers: list[Values] = []
 
     def add(self, values: Values) -> None:
         """Add finite numbers."""
+        low = self._rounded_off() if self.units else None
         self.high[:], rest = two_sum(self.high, values)
-        if rest.any():
+        if low is not None:
+            self._add_units(low, rest)
+        elif rest.any():
             self._add_rest(rest)
 
     def keep(self, values: Values) -> None:
@@ -197,12 +206,14 @@ class _Part:
         for layer in self.layers[1:]:
             for place in np.flatnonzero(layer).tolist():
                 exact.setdefault(place, [])
+        rest = self.layers[0] if self.layers else self._rounded_off()
         for place, terms in exact.items():
-            terms += [float(self.high[place]), float(self.low[place])]
+            terms.append(float(self.high[place]))
+            if not self.layers:
+                terms.append(float(rest[place]))
         for layer in self.layers:
             for place, terms in exact.items():
                 terms.append(float(layer[place]))
-        rest = self.layers[0] if self.layers else self.low
         self.high += rest
         if divisor is not None:
             self.high /= divisor
@@ -213,37 +224,51 @@ class _Part:
         if self.layers:
             self._add_to_layers(rest)
             return
-        if not self.halves:
-            self.keep(rest)
-            if self.count <= len(rest) // _FEW:
-                return
-            self.halves = True
-            waiting, self.aside, self.count = self.aside, [], 0
-            for places, values in waiting:
-                self._add_halves(_spread(places, values, len(rest)))
-        else:
-            self._add_halves(rest)
+        self.keep(rest)
+        if self.count <= len(rest) // _FEW:
+            return
+        self.units = True
+        for waiting in self._taken_from_aside():
+            self.add(waiting)
+
+    def _unit(self) -> Values:
+        """Return what ``low`` counts: a power of two; sums that are small have the smallest."""
+        power = (self.high.view(np.int64) & _EXPONENT).view(np.float64)
+        unit: Values = np.maximum(power * 2.0**-83, 5e-324)
+        return unit
+
+    def _rounded_off(self) -> Values:
+        return self.low * self._unit()
+
+    def _add_units(self, low: Values, rest: Values) -> None:
+        """Add to what was rounded off; what its units cannot hold is kept apart."""
+        low, more = two_sum(low, rest)
+        self.high[:], low = two_sum(self.high, low)
+        unit = self._unit()
+        whole = np.rint(low / unit)
+        self.low[:] = whole
+        self.keep(low - whole * unit)
+        self.keep(more)
         if self.count > len(rest) // (_FEW // 2):
             self._make_layers()
 
-    def _add_halves(self, rest: Values) -> None:
-        """Add to the half precision numbers; what these cannot hold is kept apart."""
-        total, more = two_sum(self.low.astype(np.float64), rest)
-        half = total.astype(np.float32)
-        half[~np.isfinite(half)] = 0.0
-        self.keep(total - half)
-        self.keep(more)
-        self.low[:] = half
-
     def _make_layers(self) -> None:
+        self.layers = [self._rounded_off()]
+        self.low[:] = 0
+        self.units = False
+        for waiting in self._taken_from_aside():
+            self._add_to_layers(waiting)
+
+    def _taken_from_aside(self) -> list[Values]:
+        """Empty the list, but for large numbers: these were set aside, not rounded off."""
         waiting, self.aside, self.count = self.aside, [], 0
-        self.layers = [self.low.astype(np.float64)]
-        self.low[:] = 0.0
+        taken = []
         for places, values in waiting:
-            large = np.abs(values) > _LARGE  # stay apart: they were set aside, not rounded off
+            large = np.abs(values) > _LARGE
             if large.any():
                 self.aside.append((places[large], values[large]))
-            self._add_to_layers(_spread(places[~large], values[~large], len(self.high)))
+            taken.append(_spread(places[~large], values[~large], len(self.high)))
+        return taken
 
     def _add_to_layers(self, rest: Values) -> None:
         for layer in self.layers:
