@@ -275,9 +275,13 @@ class _Part:
             layer[:], rest = two_sum(layer, rest)
             if not rest.any():
                 return
-        self.layers.append(rest)
-        if len(self.layers) > 3:
-            self._tidy()
+        self.keep(rest)
+        if self.count > len(rest) // (_FEW // 2):
+            self.layers.append(np.zeros(len(rest)))
+            for waiting in self._taken_from_aside():
+                self._add_to_layers(waiting)
+            if len(self.layers) > 3:
+                self._tidy()
 
     def _tidy(self) -> None:
         """Move what the layers hold to the first of them, and drop those that become empty."""

@@ -100,6 +100,15 @@ def test_memory_is_a_model_and_a_half_and_not_one_per_node():
     assert sum(part.count for part in total._parts) < 200_000 // 16
 
 
+def test_memory_of_what_differs_by_more_is_a_float64_more():
+    rng = np.random.default_rng(1)
+    total = ExactSum(100_000)
+    for node in range(50):
+        total.add(rng.normal(size=100_000) * (1e12 if node == 1 else 1.0), 50.0 + 7 * node)
+    assert {len(part.layers) for part in total._parts} == {1}
+    assert sum(part.count for part in total._parts) < 100_000 // 8
+
+
 @pytest.mark.parametrize("position", [0, 24, 49])
 @pytest.mark.parametrize("scale", [1e12, 1e-12])
 def test_memory_is_the_same_where_a_node_differs_by_a_factor_of_1e12(position, scale):
