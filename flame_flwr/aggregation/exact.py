@@ -85,9 +85,9 @@ class ExactSum:
 
     Usually it takes 12 bytes per number: the rounded sum, and 30 bits of what was rounded off,
     with a list for the few elements that need more. That is enough where an element's values and
-    their last bits are all within 83 bits: of float32 with whole weights, also where nodes differ
-    by a factor of 1e12. Blocks that need more take 20 bytes per number, or as much as it takes to
-    stay exact: float64 that differ by more than about 1e7, float32 by more than about 1e15.
+    their last bits are all within 83 bits: where nodes' values differ by up to about 1e6, and of
+    float32 with whole weights by up to about 1e12. Blocks that need more take 20 bytes per number,
+    from about 1e15 on 28, or as much as it takes to stay exact.
 
     Parameters
     ----------
