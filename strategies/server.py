@@ -108,9 +108,10 @@ def _selected(
     if not settings.strategy:
         return own, outputs
     from flame_flwr import plugins
+    from flame_flwr.results.outputs import files_of
 
     made = plugins.strategy(settings.strategy, own, run_config)
-    return made, getattr(made, "files", None) or outputs
+    return made, files_of(made) or outputs
 
 
 def _stopped() -> StoppedError:

@@ -7,6 +7,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
+from flame_flwr.aggregation.convergence import told
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Converging:
     def finish(self) -> Finished:
         """Merge, then ask the convergence; both reasons are said."""
         aggregate, converged, reason = self.inner.finish()
-        more = self._convergence.check(self._number, aggregate, self._last)
+        more = told(self._convergence, self._number, aggregate, self._last)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
         return Finished(aggregate, converged or bool(more), reasons)

@@ -84,6 +84,8 @@ class AUC(Statistic):
     @classmethod
     def zero(cls, bins: int = 200, low: float = 0.0, high: float = 1.0) -> Self:
         """Return that of nobody."""
+        if type(bins) is not int or bins < 1:
+            raise ModelError(f"AUC: bins must be a whole number from 1, not {bins!r}")
         return cls(float(low), float(high), (0,) * bins, (0,) * bins)
 
     def merge(self, other: Self) -> Self:

@@ -13,7 +13,7 @@ from flame_flwr.statistics.base import (
     check_lengths,
     check_texts,
 )
-from flame_flwr.statistics.values import column_names, missing
+from flame_flwr.statistics.values import columns_of, missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence, Sized
@@ -108,9 +108,10 @@ class Missingness(Statistic):
     @classmethod
     def from_data(cls, frame: Any) -> Self:
         """Count the missing values of every column of a DataFrame or a dict of columns."""
-        names = column_names(frame)
-        gone = tuple(int(missing(frame[name]).sum()) for name in names)
-        return cls(names, tuple(len(frame[name]) for name in names), gone, (0,) * len(names))
+        columns = columns_of(frame)
+        rows = tuple(map(len, columns.values()))
+        gone = tuple(int(missing(column).sum()) for column in columns.values())
+        return cls(tuple(columns), rows, gone, (0,) * len(columns))
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:

@@ -65,6 +65,11 @@ class Histogram(Statistic):
     @classmethod
     def zero(cls, edges: Sequence[float]) -> Self:
         """Return that of no values."""
+        if not np.iterable(edges) or isinstance(edges, str):
+            raise ModelError(
+                "Histogram: edges must be a list of numbers, such as [0, 10, 20], the same at "
+                "every node, and not a number of bins"
+            )
         own = tuple(float(edge) for edge in edges)
         return cls(own, (0,) * (len(own) + 2), (0,) * (len(own) + 2))
 

@@ -115,6 +115,8 @@ class Quantiles(Statistic):
         Between two values it interpolates as ``numpy.quantile`` and pandas do. Each of the two is
         within ``accuracy`` of the true one, relative to it.
         """
+        if not np.iterable(probabilities) or isinstance(probabilities, str):
+            raise ModelError("Quantiles: give a list of probabilities, such as [0.5]")
         for probability in probabilities:
             if not 0 <= probability <= 1:
                 raise ModelError("a quantile's probability is from 0 to 1")

@@ -131,7 +131,7 @@ class ValueCounts(Statistic):
             "known": [count for _, count, _ in found],
             "withheld_at": [self.suppressed - shown for _, _, shown in found],
             "missing": self._shown(missing, missing_shown),
-            "other": self._shown(self.other, self.other_shown) if self.declared else 0,
+            "other": self._shown(self.other, self.other_shown) if self.declared is not None else 0,
             "suppressed": self.suppressed,
         }
 
