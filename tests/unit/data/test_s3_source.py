@@ -16,7 +16,7 @@ from s3_proxy import Proxy
 from s3_server import KEY, SECRET, rclone
 
 from flame_flwr.data import open_data, s3_source
-from flame_flwr.data.cache import Cache
+from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.s3 import Access, Patience
@@ -240,7 +240,8 @@ def test_the_second_process_does_not_transfer_again(s3_server, source, tmp_path,
     assert received[0] > 500_000
     assert received[1] - received[0] < 10_000
     assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
-    assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "cache").iterdir()} == {0o600}
+    files = list((tmp_path / "cache" / OBJECTS).iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_a_changed_object_is_read_anew(s3_server, source, tmp_path):
