@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BRIEF",
+    "ENVIRONMENT",
     "LONG",
     "Access",
     "Answer",
@@ -43,6 +44,16 @@ _T = TypeVar("_T")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+ENVIRONMENT = {
+    "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "addressing": ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST",),
+    "ca-file": ("AWS_CA_BUNDLE",),
+    "key-id": ("AWS_SKIP_SIGNATURE",),
+}
+"""The variables that say the same as a registry's key; the first that is set counts."""
+
+_REGION = "us-east-1"
 _OTHER_CREDENTIALS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -158,11 +169,13 @@ class Access:
     key_id, secret : str
         The key; empty leaves it to the ``AWS_`` variables in the environment.
     region : str
-        Empty for the library's default.
+        Empty for Amazon's first.
     virtual_host : bool
         Whether the bucket stands in the host's name (``bucket.host``) and not in the path.
     certificates : bytes, optional
         Those of the CA that is to be trusted besides the system's, as PEM.
+    unsigned : bool
+        Whether to ask without any key, for a public bucket.
     """
 
     endpoint: str = ""
@@ -171,6 +184,7 @@ class Access:
     region: str = ""
     virtual_host: bool = False
     certificates: bytes | None = field(default=None, repr=False)
+    unsigned: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Access:
@@ -184,6 +198,8 @@ class Access:
         certificates = environment.get("AWS_CA_BUNDLE")
         return cls(
             endpoint=_endpoint(environment),
+            region=_first("region", environment)[1],
+            unsigned=_is_true(environment.get("AWS_SKIP_SIGNATURE")),
             virtual_host=_is_true(environment.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST")),
             certificates=(
                 read_certificates(certificates, "AWS_CA_BUNDLE in the environment")
@@ -205,25 +221,46 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
     patience : Patience
         How long to wait for it.
     """
+    from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
     options = patience.options()
     options["allow_http"] = access.endpoint.startswith("http://")
     if access.certificates:
         options["root_certificate"] = access.certificates
-    config: S3Config = {"virtual_hosted_style_request": access.virtual_host}
-    if access.endpoint:
-        config["endpoint"] = _with_bucket(access.endpoint, bucket, access.virtual_host)
-    if access.region:
-        config["region"] = access.region
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config=config,
-        client_options=options,
-        retry_config=patience.retry_config(),
-        credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
-    )
+    try:
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=_config(bucket, access),
+            client_options=options,
+            retry_config=patience.retry_config(),
+            credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
+        )
+    except (BaseError, ValueError) as error:
+        raise ConfigError(
+            "an object store cannot be set up: an `AWS_` variable in the environment, or the "
+            "certificate of its CA, has a wrong value",
+            detail=str(error).partition("\n")[0],
+        ) from None
+
+
+def _config(bucket: str, access: Access) -> S3Config:
+    """Return all that says which store is asked and how: the library reads the rest itself.
+
+    It reads ``AWS_`` variables for every key that is missing here, so none of these may be.
+    """
+    region = access.region or _REGION
+    server = access.endpoint or f"https://s3.{region}.amazonaws.com"
+    endpoint = _with_bucket(server, bucket, access.virtual_host)
+    return {
+        "endpoint": endpoint,
+        "aws_endpoint_url_s3": endpoint,
+        "virtual_hosted_style_request": access.virtual_host,
+        "region": region,
+        "skip_signature": access.unsigned and not access.key_id,
+        "s3_express": False,
+    }
 
 
 class _Key:
@@ -318,13 +355,18 @@ def interruptibly(call: Callable[[], _T]) -> _T:
     return answer.result()
 
 
+def _first(key: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that says this, and what it says; of none, empty texts."""
+    name = next((name for name in ENVIRONMENT[key] if environment.get(name)), "")
+    return name, environment.get(name, "")
+
+
 def _endpoint(environment: Mapping[str, str]) -> str:
     """Return the store's address, checked; empty for Amazon's own."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    name = next((name for name in names if environment.get(name)), "")
+    name, endpoint = _first("endpoint", environment)
     allowed = _is_true(environment.get("AWS_ALLOW_HTTP"))
     return check_endpoint(
-        environment.get(name, ""), f"{name} in the environment", allowed, "set AWS_ALLOW_HTTP=true"
+        endpoint, f"{name} in the environment", allowed, "set AWS_ALLOW_HTTP=true"
     )
 
 

@@ -134,9 +134,16 @@ def _source(
 def _access(options: Mapping[str, Any], name: str) -> Access:
     """Return how to reach a store: as a registry says, or as the environment does."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.s3 import Access, check_credentials, check_endpoint, read_certificates
+    from flame_flwr.s3 import (
+        ENVIRONMENT,
+        Access,
+        check_credentials,
+        check_endpoint,
+        read_certificates,
+    )
 
-    access = Access.from_environment(os.environ)
+    said = {name for key in options for name in ENVIRONMENT.get(key, ())}
+    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
     if "key-id" in options:
         key_id = resolve(options["key-id"], f"{name}: key-id")
         access = replace(

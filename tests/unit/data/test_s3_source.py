@@ -132,6 +132,30 @@ def test_a_node_config_reaches_a_store_by_its_environment(s3_server, context, mo
     assert [each["type"] for each in data.describe()] == ["s3", "s3"]
 
 
+def test_the_address_in_the_environment_is_the_one_that_messages_name(
+    s3_server, context, monkeypatch
+):
+    bucket = s3_server.bucket({"a": b"1"})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.endpoint)
+    assert open_data(f"s3://{bucket}", context()).load("s3", None) == [{"a": b"1"}]
+    with pytest.raises(DataError) as raised:
+        open_data(f"s3://{bucket}/nothing", context()).check()
+    assert raised.value.detail == f"s3://{bucket}/nothing on {s3_server.endpoint}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://elsewhere:9")
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL_S3 in the environment is http://"):
+        open_data(f"s3://{bucket}", context())
+
+
+def test_a_variable_that_cannot_be_is_an_error_in_words(s3_server, source, monkeypatch):
+    monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "md9")
+    with pytest.raises(ConfigError, match="an `AWS_` variable in the environment") as raised:
+        source(bucket="bucket").check()
+    assert "md9" not in raised.value.message
+
+
 # ---- what goes wrong ------------------------------------------------------------------------
 
 
