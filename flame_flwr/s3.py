@@ -6,6 +6,7 @@ reads and writes nothing itself.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from concurrent.futures import Future
@@ -54,6 +55,9 @@ ENVIRONMENT = {
 """The variables that say the same as a registry's key; the first that is set counts."""
 
 _REGION = "us-east-1"
+_NOWHERE = "127.0.0.1:0"
+"""An address that nothing can listen at."""
+
 _OTHER_CREDENTIALS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -224,15 +228,17 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
+    config = _config(bucket, access)
     options = patience.options()
     options["allow_http"] = access.endpoint.startswith("http://")
+    options.update(_staying_at(config["endpoint"], access, os.environ))
     if access.certificates:
         options["root_certificate"] = access.certificates
     try:
         return S3Store(
             bucket,
             prefix=prefix or None,
-            config=_config(bucket, access),
+            config=config,
             client_options=options,
             retry_config=patience.retry_config(),
             credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
@@ -263,6 +269,24 @@ def _config(bucket: str, access: Access) -> S3Config:
     }
 
 
+def _staying_at(endpoint: str, access: Access, environment: Mapping[str, str]) -> ClientConfig:
+    """Return options that let no redirect lead to another host; the library follows every one.
+
+    All other hosts are behind a proxy that does not exist. This cannot be where a real one stands
+    before the store, nor where the library asks other hosts for the key.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    known = access.key_id or access.unsigned or environment.get("AWS_ACCESS_KEY_ID")
+    proxies = getproxies()
+    proxied = proxies.get(parts.scheme) or proxies.get("all")
+    if not known or (proxied and not proxy_bypass(host)):
+        return {}
+    return {"proxy_url": f"http://{_NOWHERE}", "proxy_excludes": host}
+
+
 class _Key:
     """A key as obstore asks for it; unlike one in its config, the store's text cannot show it."""
 
@@ -287,6 +311,7 @@ Cause = Literal[
     "bucket",
     "missing",
     "region",
+    "elsewhere",
     "answer",
     "tls",
     "silent",
@@ -302,8 +327,9 @@ class Answer:
     cause : str
         ``name``: it cannot be an object's; ``secret``, ``key``: which half of the key is wrong;
         ``clock``: this machine's; ``denied``: the key may not do it; ``bucket``, ``missing``:
-        there is no such bucket, or no such object; ``region``: another one; ``answer``: another
-        status; ``tls``: no trusted connection; ``silent``: none at all.
+        there is no such bucket, or no such object; ``region``: another one; ``elsewhere``: a
+        redirect to another host, which was not followed; ``answer``: another status; ``tls``: no
+        trusted connection; ``silent``: none at all.
     words : str
         Status and code as the store gave them, such as ``403 AccessDenied``.
     """
@@ -320,6 +346,7 @@ _CAUSES: dict[str, Cause] = {
     "401": "denied",
     "403": "denied",
     "404": "missing",
+    "AuthorizationHeaderMalformed": "region",
     "301": "region",
     "307": "region",
 }
@@ -336,6 +363,10 @@ def classify(error: BaseException) -> Answer:
     if status:
         known = [_CAUSES[each] for each in reversed(found) if each in _CAUSES]
         return Answer(known[0] if known else "answer", " ".join(found))
+    if f" {_NOWHERE}," in text:
+        return Answer("elsewhere")
+    if "BareRedirect" in text:
+        return Answer("region")
     if re.search(r"certificate|UnknownIssuer|InvalidContentType|handshake", text, re.I):
         return Answer("tls")
     return Answer("silent")

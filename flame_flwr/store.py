@@ -184,7 +184,12 @@ class Store:
                     f"{self._endpoint}? Have it made, or mend the URL"
                 )
             case "region":
-                return f"the bucket is in another region ({answer.words}): set AWS_REGION"
+                return "the bucket is in another region: set AWS_REGION"
+            case "elsewhere":
+                return (
+                    f"{self._endpoint} sends to another host, which is not followed: set "
+                    "AWS_ENDPOINT_URL and AWS_REGION"
+                )
             case "answer":
                 return (
                     f"the store answered {answer.words}; its own log says why (is its disk full "

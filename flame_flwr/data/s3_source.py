@@ -205,6 +205,10 @@ _WHY = {
     "clock": "the store refuses this node's clock: set the time of this machine",
     "denied": "the store does not let this node's key list and read there",
     "region": "the bucket is in another region: check the region that this node was given",
+    "elsewhere": (
+        "the store sends this node to another host, which is not followed: check the endpoint and "
+        "the region in this node's config"
+    ),
     "answer": "the store has a trouble of its own; its log says which",
     "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
     "silent": (
