@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ __all__ = [
     "check_url",
     "classify",
     "interruptibly",
+    "is_panic",
     "is_url",
     "open_s3",
     "read_certificates",
@@ -44,6 +46,11 @@ _T = TypeVar("_T")
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
+_ENDPOINT = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+)
+_LIKE_AN_ADDRESS = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)")
+_IN_A_HEADER = re.compile(r"[!-~]*")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ENVIRONMENT = {
     "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
@@ -190,6 +197,21 @@ class Access:
     certificates: bytes | None = field(default=None, repr=False)
     unsigned: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what the library would end this process for, and not say why."""
+        for what, text in (("key id", self.key_id), ("region", self.region)):
+            if not _IN_A_HEADER.fullmatch(text):
+                raise ConfigError(
+                    f"the {what} of an object store must be one word, without spaces, line ends "
+                    "and umlauts: look where it comes from"
+                )
+        if self.virtual_host and _is_address(urlsplit(self.endpoint).hostname or ""):
+            raise ConfigError(
+                "an object store's endpoint is an IP address, and the bucket is to stand before "
+                'it: name a host, or set addressing = "path" (in the environment, '
+                "AWS_VIRTUAL_HOSTED_STYLE_REQUEST=false)"
+            )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Access:
         """Return what the ``AWS_`` variables say; the key itself the library reads there.
@@ -313,6 +335,7 @@ Cause = Literal[
     "region",
     "elsewhere",
     "answer",
+    "broken",
     "tls",
     "silent",
 ]
@@ -328,8 +351,9 @@ class Answer:
         ``name``: it cannot be an object's; ``secret``, ``key``: which half of the key is wrong;
         ``clock``: this machine's; ``denied``: the key may not do it; ``bucket``, ``missing``:
         there is no such bucket, or no such object; ``region``: another one; ``elsewhere``: a
-        redirect to another host, which was not followed; ``answer``: another status; ``tls``: no
-        trusted connection; ``silent``: none at all.
+        redirect to another host, which was not followed; ``answer``: another status;
+        ``broken``: the library failed at it; ``tls``: no trusted connection; ``silent``: none at
+        all.
     words : str
         Status and code as the store gave them, such as ``403 AccessDenied``.
     """
@@ -355,6 +379,8 @@ _CAUSES: dict[str, Cause] = {
 def classify(error: BaseException) -> Answer:
     """Tell what an error of obstore's means. Its text stays out: it may hold anything."""
     text = str(error)
+    if is_panic(error):
+        return Answer("broken")
     status = re.search(r"status code: (\d{3})", text)
     code = re.search(r"<Code>([A-Za-z]{1,60})</Code>", text)
     found = [match.group(1) for match in (status, code) if match]
@@ -425,11 +451,13 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
         return ""
     try:
         parts = urlsplit(endpoint)
-        host, odd = parts.hostname, bool(parts.username or parts.query or parts.fragment)
-        _ = parts.port
+        host, port = parts.hostname or "", parts.port
+        odd = not _ENDPOINT.fullmatch(endpoint) or port == 0
+        if _is_address(host):
+            ip_address(host)
     except ValueError:
-        host, odd = None, True
-    if odd or not host or parts.scheme not in ("http", "https"):
+        odd = True
+    if odd:
         raise ConfigError(
             f"{what} must be a URL such as https://store.example.org:9000, without user and "
             "password"
@@ -448,6 +476,11 @@ def _with_bucket(endpoint: str, bucket: str, virtual_host: bool) -> str:
     if not virtual_host or host.startswith(f"{bucket}."):
         return endpoint
     return f"{scheme}://{bucket}.{host}"
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a host would be read as an IP address, also as one that cannot be."""
+    return ":" in host or bool(_LIKE_AN_ADDRESS.fullmatch(host))
 
 
 def _is_true(text: str | None) -> bool:
@@ -469,8 +502,14 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
     Raises
     ------
     ConfigError
-        There is none.
+        There is none, or one that cannot be.
     """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"):
+        if not _IN_A_HEADER.fullmatch(environment.get(name, "")):
+            raise ConfigError(
+                f"{name} in the environment ({whose}) must be one word, without spaces, line ends "
+                "and umlauts"
+            )
     if _is_true(environment.get("AWS_SKIP_SIGNATURE")):
         return
     if any(environment.get(name) for name in _OTHER_CREDENTIALS):
@@ -487,8 +526,24 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
 def read_certificates(path: str, what: str) -> bytes:
     """Read a CA's certificates; `what` names the file in the error."""
     try:
-        return Path(path).read_bytes()
+        certificates = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(
             f"{what} names a file that cannot be read: {path} ({error.strerror})"
         ) from None
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=certificates.decode("ascii", "ignore")
+        )
+    except (ssl.SSLError, ValueError):
+        raise ConfigError(
+            f"{what} names a file that has no certificates in it, or others than PEM's", detail=path
+        ) from None
+    return certificates
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether an error is one that the library did not mean to raise."""
+    return type(error).__name__ == "PanicException"

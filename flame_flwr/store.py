@@ -24,6 +24,7 @@ from flame_flwr.s3 import (
     check_url,
     classify,
     interruptibly,
+    is_panic,
     is_url,
     open_s3,
 )
@@ -162,7 +163,9 @@ class Store:
             if missing and "NoSuchBucket" not in str(error):
                 raise FileNotFoundError(what) from None
             raise StoreError(f"{what}: {self._why(error, started)}") from None
-        except (BaseError, OSError, ValueError) as error:
+        except BaseException as error:
+            if not isinstance(error, BaseError | OSError | ValueError) and not is_panic(error):
+                raise
             raise StoreError(f"{what}: {self._why(error, started)}") from None
 
     def _why(self, error: BaseException, started: float) -> str:
@@ -195,6 +198,8 @@ class Store:
                     f"the store answered {answer.words}; its own log says why (is its disk full "
                     "or read-only?)"
                 )
+            case "broken":
+                return f"the library for object stores failed at what {self._endpoint} answered"
             case "tls":
                 return (
                     f"no trusted TLS connection to {self._endpoint}: is it https://, and does "

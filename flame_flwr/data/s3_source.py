@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flame_flwr.data.parallel import each
 from flame_flwr.errors import DataError, FlameError
-from flame_flwr.s3 import BRIEF, Access, Patience, check_url, classify, interruptibly, open_s3
+from flame_flwr.s3 import (
+    BRIEF,
+    Access,
+    Patience,
+    check_url,
+    classify,
+    interruptibly,
+    is_panic,
+    open_s3,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -184,7 +193,9 @@ class S3Source:
             raise
         except PreconditionError:
             raise self._changed() from None
-        except (BaseError, OSError) as error:
+        except BaseException as error:
+            if not isinstance(error, BaseError | OSError) and not is_panic(error):
+                raise
             answer = classify(error)
             if answer.cause in ("missing", "name") and not listing:
                 raise _MissingError from None
@@ -210,6 +221,7 @@ _WHY = {
         "the region in this node's config"
     ),
     "answer": "the store has a trouble of its own; its log says which",
+    "broken": "the library for object stores failed at what the store answered",
     "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
     "silent": (
         "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
@@ -219,8 +231,12 @@ _WHY = {
 
 
 def _object(key: str, entry: ObjectMeta) -> _Object:
-    """Return an object as a listing and a single answer both name it: without the ETag's quotes."""
-    return _Object(key, entry["size"], (entry["e_tag"] or "").strip('"'))
+    """Return an object as a listing and a single answer both name it: without the ETag's quotes.
+
+    An ETag that cannot stand in a request is none.
+    """
+    etag = (entry["e_tag"] or "").strip('"')
+    return _Object(key, entry["size"], etag if etag.isprintable() else "")
 
 
 def _transfer(store: S3Store, item: _Object) -> bytes:
