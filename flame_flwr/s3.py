@@ -335,7 +335,12 @@ Cause = Literal[
     "region",
     "elsewhere",
     "answer",
+    "changed",
+    "odd",
+    "garbled",
     "broken",
+    "cut",
+    "endless",
     "tls",
     "silent",
 ]
@@ -351,9 +356,11 @@ class Answer:
         ``name``: it cannot be an object's; ``secret``, ``key``: which half of the key is wrong;
         ``clock``: this machine's; ``denied``: the key may not do it; ``bucket``, ``missing``:
         there is no such bucket, or no such object; ``region``: another one; ``elsewhere``: a
-        redirect to another host, which was not followed; ``answer``: another status;
-        ``broken``: the library failed at it; ``tls``: no trusted connection; ``silent``: none at
-        all.
+        redirect to another host, which was not followed; ``changed``: another state of the object;
+        ``answer``: another status; ``odd``: a listed key that the library cannot read;
+        ``garbled``: no answer of an S3 store; ``broken``: the library failed at it; ``cut``: the
+        connection, for good; ``endless``: waited for in vain; ``tls``: no trusted connection;
+        ``silent``: none at all.
     words : str
         Status and code as the store gave them, such as ``403 AccessDenied``.
     """
@@ -370,10 +377,21 @@ _CAUSES: dict[str, Cause] = {
     "401": "denied",
     "403": "denied",
     "404": "missing",
+    "412": "changed",
     "AuthorizationHeaderMalformed": "region",
     "301": "region",
     "307": "region",
 }
+
+
+_REASONS: tuple[tuple[str, Cause], ...] = (
+    (rf"\s{re.escape(_NOWHERE)},", "elsewhere"),
+    ("BareRedirect", "region"),
+    ("InvalidPath {", "odd"),
+    (r"InvalidListResponse|source: Header \{|hyper::Error\(\s*Parse", "garbled"),
+    ("(?i)certificate|UnknownIssuer|InvalidContentType|handshake", "tls"),
+    ("kind: Interrupted", "cut"),
+)
 
 
 def classify(error: BaseException) -> Answer:
@@ -389,17 +407,30 @@ def classify(error: BaseException) -> Answer:
     if status:
         known = [_CAUSES[each] for each in reversed(found) if each in _CAUSES]
         return Answer(known[0] if known else "answer", " ".join(found))
-    if f" {_NOWHERE}," in text:
-        return Answer("elsewhere")
-    if "BareRedirect" in text:
-        return Answer("region")
-    if re.search(r"certificate|UnknownIssuer|InvalidContentType|handshake", text, re.I):
-        return Answer("tls")
-    return Answer("silent")
+    if isinstance(error, TimeoutError):
+        return Answer("endless")
+    if isinstance(error, OSError):
+        return Answer("silent")
+    reason = text.rpartition("inner:")[2]  # before it stand addresses and keys
+    otherwise: Cause = "silent" if "HTTP error" in text else "garbled"
+    return Answer(next((why for how, why in _REASONS if re.search(how, reason)), otherwise))
 
 
-def interruptibly(call: Callable[[], _T]) -> _T:
-    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it."""
+def interruptibly(call: Callable[[], _T], seconds: float | None = None) -> _T:
+    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it.
+
+    Parameters
+    ----------
+    call : callable
+        Its own waits should be bounded.
+    seconds : float, optional
+        How long to wait where they are not.
+
+    Raises
+    ------
+    TimeoutError
+        It has not ended.
+    """
     answer: Future[_T] = Future()
 
     def work() -> None:
@@ -409,7 +440,7 @@ def interruptibly(call: Callable[[], _T]) -> _T:
             answer.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return answer.result()
+    return answer.result(seconds)
 
 
 def _first(key: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -198,8 +198,18 @@ class Store:
                     f"the store answered {answer.words}; its own log says why (is its disk full "
                     "or read-only?)"
                 )
-            case "broken":
-                return f"the library for object stores failed at what {self._endpoint} answered"
+            case "odd":
+                return (
+                    "a key there has an empty part (`//`), `.` or `..` as a part, or a control "
+                    "character: rename that object"
+                )
+            case "garbled" | "broken":
+                return (
+                    f"what {self._endpoint} answered is not of an S3 store: is AWS_ENDPOINT_URL "
+                    "right?"
+                )
+            case "cut":
+                return f"{self._endpoint} has cut the connection again and again"
             case "tls":
                 return (
                     f"no trusted TLS connection to {self._endpoint}: is it https://, and does "

@@ -45,6 +45,13 @@ PIECE = 8 * 2**20
 """Bytes. What is larger is not held in memory twice."""
 
 
+ENDLESS = 900
+"""Seconds to wait for the next objects of a listing, whatever a store sends in between."""
+
+LISTED = 200
+"""Objects that are taken from a listing at a time."""
+
+
 class _Object(NamedTuple):
     """One object, as the store lists it."""
 
@@ -88,11 +95,11 @@ class S3Source:
 
         store = self._open(BRIEF)
         with self._asking(listing=True):
-            first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None))
+            first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None), 60)
         if not first:
             raise DataError(
-                f"{self.name}: the store has no object there; check the URL's prefix in this "
-                "node's config",
+                f"{self.name}: the store has no object there, or what answers is a web page; check "
+                "the URL's prefix and the endpoint in this node's config",
                 detail=self._where,
             )
 
@@ -126,11 +133,31 @@ class S3Source:
     def _listed(self, store: S3Store) -> list[_Object]:
         import obstore
 
+        found: dict[str, _Object] = {}
+        again = 0
         with self._asking(listing=True):
-            entries = interruptibly(lambda: obstore.list(store).collect())
-        if not entries:
+            stream = obstore.list(store, chunk_size=LISTED)
+            while entries := interruptibly(lambda: next(stream, None), ENDLESS):
+                for entry in entries:
+                    item = _object(entry["path"], entry)
+                    known = found.get(item.key)
+                    again += known is not None
+                    found[item.key] = item if known is None else self._one_of(known, item)
+                if again > len(found):
+                    raise DataError(f"{self.name}: the store's listing repeats itself without end")
+        if not found:
             self.check()
-        return sorted(_object(entry["path"], entry) for entry in entries)
+        return sorted(found.values())
+
+    def _one_of(self, one: _Object, other: _Object) -> _Object:
+        """Choose between objects whose keys differ in slashes at their ends: ``a`` and ``a/``."""
+        if one.size and other.size and one != other:
+            raise DataError(
+                f"{self.name}: two keys that the store lists differ in slashes at their ends only: "
+                "rename one of the objects (this node's log has the key)",
+                detail=f"{one.key} in {self._where}",
+            )
+        return one if one.size else other
 
     def _named(self, store: S3Store, keys: Sequence[str]) -> list[_Object]:
         import obstore
@@ -167,16 +194,40 @@ class S3Source:
             return content
         try:
             with self._asking():
-                content = _transfer(store, item)
+                content = self._transferred(store, item)
         except _MissingError:
             if item.size == 0:
                 return None
-            raise self._changed() from None
+            raise DataError(
+                f"{self.name}: an object that the store lists is not there: it was removed just "
+                "now, or its key begins or ends in a slash (this node's log has the key)",
+                detail=f"{item.key} in {self._where}",
+            ) from None
+        except (MemoryError, OverflowError):
+            raise DataError(
+                f"{self.name}: an object is larger than this node's memory",
+                detail=f"{item.key}, {item.size} bytes, in {self._where}",
+            ) from None
         if len(content) != item.size:
             raise self._changed()
         if cache is not None:
             cache.put(identity, content)
         return content
+
+    def _transferred(self, store: S3Store, item: _Object) -> bytes:
+        """Read an object; where the library gives up, see whether another state of it is why."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return _transfer(store, item)
+        except BaseError as error:
+            if (
+                classify(error).cause == "cut"
+                and _object(item.key, obstore.head(store, item.key)) != item
+            ):
+                raise self._changed() from None
+            raise
 
     def _changed(self) -> DataError:
         return DataError(f"{self.name}: an object changed while it was read; run it again")
@@ -184,24 +235,26 @@ class S3Source:
     @contextmanager
     def _asking(self, *, listing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; its own words may hold anything."""
-        from obstore.exceptions import BaseError, PreconditionError
+        from obstore.exceptions import BaseError
 
         started = time.monotonic()
         try:
             yield
         except FlameError:
             raise
-        except PreconditionError:
-            raise self._changed() from None
         except BaseException as error:
             if not isinstance(error, BaseError | OSError) and not is_panic(error):
                 raise
             answer = classify(error)
+            if answer.cause == "changed":
+                raise self._changed() from None
             if answer.cause in ("missing", "name") and not listing:
                 raise _MissingError from None
             said = f" ({answer.words})" if answer.words else ""
             why = _WHY[answer.cause].format(seconds=time.monotonic() - started)
-            raise DataError(f"{self.name}: {why}{said}", detail=self._where) from None
+            key = str(error).partition("\n\n")[0] if answer.cause == "odd" else ""
+            where = f"{self._where}: {key}" if key else self._where
+            raise DataError(f"{self.name}: {why}{said}", detail=where) from None
 
 
 class _MissingError(Exception):
@@ -221,7 +274,18 @@ _WHY = {
         "the region in this node's config"
     ),
     "answer": "the store has a trouble of its own; its log says which",
+    "odd": (
+        "a key that the store lists cannot be read: it has an empty part (`//`), `.` or `..` as a "
+        "part, or a control character; rename that object, or put a folder without such keys into "
+        "the URL in this node's config (its log has the key)"
+    ),
+    "garbled": (
+        "what answers is no S3 store, or something before it: check the endpoint in this node's "
+        "config"
+    ),
     "broken": "the library for object stores failed at what the store answered",
+    "cut": "the connection to the store was cut again and again",
+    "endless": "the store's listing does not come to an end within {seconds:.0f} s",
     "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
     "silent": (
         "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
