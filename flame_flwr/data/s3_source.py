@@ -123,7 +123,8 @@ class S3Source:
             )
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
-        contents = each(lambda item: self._content(store, item), objects, WORKERS)
+        asked = bool(keys)
+        contents = each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
         found = zip(objects, contents, strict=True)
         return {item.key: content for item, content in found if content is not None}
 
@@ -185,16 +186,25 @@ class S3Source:
             raise
         return [item for item in found if item is not None]
 
-    def _content(self, store: S3Store, item: _Object) -> bytes | None:
-        """Return an object's content; ``None`` for what a store shows of an empty folder."""
+    def _content(self, store: S3Store, item: _Object, *, asked: bool) -> bytes | None:
+        """Return an object's content; ``None`` for what a store shows of an empty folder.
+
+        What the cache has is handed out only where the store shows this object to this key:
+        `asked` says that it has just done so. A listing does not.
+        """
+        import obstore
+
         identity = (self._access.endpoint, self._bucket, self._prefix, item.key, item.etag)
         cache = self._cache if item.etag else None
-        content = cache.get(identity, item.size) if cache is not None else None
-        if content is not None:
-            return content
+        kept = cache.get(identity, item.size) if cache is not None else None
+        if kept is not None and asked:
+            return kept
         try:
             with self._asking():
-                content = self._transferred(store, item)
+                if kept is not None:
+                    now, content = _object(item.key, obstore.head(store, item.key)), kept
+                else:
+                    now, content = item, self._transferred(store, item)
         except _MissingError:
             if item.size == 0:
                 return None
@@ -208,9 +218,9 @@ class S3Source:
                 f"{self.name}: an object is larger than this node's memory",
                 detail=f"{item.key}, {item.size} bytes, in {self._where}",
             ) from None
-        if len(content) != item.size:
+        if now != item or len(content) != item.size:
             raise self._changed()
-        if cache is not None:
+        if cache is not None and kept is None:
             cache.put(identity, content)
         return content
 

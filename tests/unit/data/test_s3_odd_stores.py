@@ -253,3 +253,38 @@ def test_an_object_without_a_length_is_no_silent_store():
 
     with odd_s3(answer) as url, pytest.raises(DataError, match="what answers is no S3 store"):
         source(url).read("s3", [])
+
+
+# ---- the cache ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer_of_an_object", "said"),
+    [
+        ((403, {}, b""), "does not let this node's key list and read there"),
+        ((404, {}, b""), "lists is not there: it was"),
+        (content(b"2", "f"), "an object changed while it was read"),
+    ],
+)
+def test_what_is_cached_is_handed_out_where_the_store_would(tmp_path, answer_of_an_object, said):
+    cache = Cache(tmp_path, 1e6)
+    cache.check()
+    answers = {"object": content(b"1")}
+    asked = []
+
+    def answer(request):
+        asked.append(request.command)
+        return listing(("a", 1, "e")) if is_listing(request) else answers["object"]
+
+    with odd_s3(answer) as url:
+        made = S3Source("s3://bucket", "source", Access(url, "KEY", "hunter2"), cache)
+        for _ in range(2):
+            assert made.read("s3", []) == {"a": b"1"}
+        assert asked == ["GET", "GET", "GET", "HEAD"]
+        [file] = (tmp_path / OBJECTS).glob("*.data")
+        written = file.stat().st_ino
+        assert made.read("s3", []) == {"a": b"1"}
+        assert file.stat().st_ino == written
+        answers["object"] = answer_of_an_object
+        with pytest.raises(DataError, match=said):
+            made.read("s3", [])
