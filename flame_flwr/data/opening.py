@@ -120,6 +120,12 @@ def _source(
                 "fhir+https://server/base or package.module:function",
                 detail=location,
             )
+        if "?" in location or "#" in location:
+            raise ConfigError(
+                f"{name}: in a file:// URL in {option}, `#` must be written as %23 and `?` as %3F; "
+                "or give the path alone",
+                detail=location,
+            )
         location = unquote(parts.path)
     path = Path(location)
     if not path.is_absolute():
