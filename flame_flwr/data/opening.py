@@ -120,6 +120,12 @@ def _source(
                 "fhir+https://server/base or package.module:function",
                 detail=location,
             )
+        if "?" in location or "#" in location:
+            raise ConfigError(
+                f"{name}: in a file:// URL in {option}, `#` must be written as %23 and `?` as %3F; "
+                "or give the path alone",
+                detail=location,
+            )
         location = unquote(parts.path)
     path = Path(location)
     if not path.is_absolute():
@@ -134,9 +140,16 @@ def _source(
 def _access(options: Mapping[str, Any], name: str) -> Access:
     """Return how to reach a store: as a registry says, or as the environment does."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.s3 import Access, check_credentials, check_endpoint, read_certificates
+    from flame_flwr.s3 import (
+        ENVIRONMENT,
+        Access,
+        check_credentials,
+        check_endpoint,
+        read_certificates,
+    )
 
-    access = Access.from_environment(os.environ)
+    said = {name for key in options for name in ENVIRONMENT.get(key, ())}
+    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
     if "key-id" in options:
         key_id = resolve(options["key-id"], f"{name}: key-id")
         access = replace(

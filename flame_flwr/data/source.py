@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
 from flame_flwr.errors import DataError, ModelError, UnavailableError
+from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -31,6 +32,8 @@ __all__ = [
 DataKind = Literal["s3", "fhir"]
 _T = TypeVar("_T")
 Query = str | Sequence[str] | None
+
+_SHOWN = 10
 
 NODE_OPTION = "`data` in the node's config"
 """What names a node's data on a deployment."""
@@ -104,6 +107,8 @@ class SplitData:
 class FolderSource:
     """Every file below a folder; its key is its path relative to the folder, with ``/``.
 
+    Links to files are read, links to folders are not: the node's log names them.
+
     For FHIR it is the folder's own JSON files, by the rule in :mod:`flame_flwr.data.fhir_folder`.
 
     Parameters
@@ -122,6 +127,7 @@ class FolderSource:
         self.folder = folder
         self.name = name
         self.option = option
+        self._told: set[Path] = set()
 
     def check(self) -> None:
         """Raise :class:`DataError` if the folder is missing or has no file."""
@@ -165,19 +171,30 @@ class FolderSource:
                 detail=str(self.folder),
             )
         try:
-            paths = {
-                path.relative_to(self.folder).as_posix(): path for path in _files_below(self.folder)
-            }
+            files, skipped = _files_below(self.folder)
         except OSError as error:
             raise DataError(
                 f"{self.name}: a folder cannot be read ({type(error).__name__})", detail=str(error)
             ) from error
-        if not paths:
+        self._tell(skipped)
+        if not files:
             raise DataError(
                 f"{self.name}: the data folder is empty; check {self.option}",
                 detail=str(self.folder),
             )
-        return dict(sorted(paths.items()))
+        return dict(sorted((path.relative_to(self.folder).as_posix(), path) for path in files))
+
+    def _tell(self, skipped: list[Path]) -> None:
+        """Say once, in the node's own log, what is in the folder and is not read."""
+        new = [path for path in skipped if path not in self._told]
+        self._told.update(new)
+        if new:
+            logger.warning(
+                "%s: not read, for they are links to folders, links to nothing, or no files: %s%s",
+                self.name,
+                ", ".join(repr(str(path)) for path in new[:_SHOWN]),
+                f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else "",
+            )
 
 
 class FunctionSource:
@@ -309,14 +326,23 @@ def read_folder(
     return list(SourceData([source]).load(cast(DataKind, data_type), query))
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file below a folder; a folder that cannot be listed is an error, not skipped."""
+def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return every file below a folder, and what is there and is none, as links to folders.
+
+    A folder that cannot be listed is an error, not skipped.
+    """
 
     def fail(error: OSError) -> None:
         raise error
 
-    for parent, _, names in os.walk(folder, onerror=fail):
-        yield from (path for name in names if (path := Path(parent, name)).is_file())
+    files: list[Path] = []
+    others: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        others += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+        for name in names:
+            path = Path(parent, name)
+            (files if path.is_file() else others).append(path)
+    return files, sorted(others)
 
 
 def _no_client(data_id: object) -> UnavailableError:

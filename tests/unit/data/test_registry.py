@@ -164,13 +164,29 @@ def test_what_is_no_reference_is_refused_and_not_repeated(reference):
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_store_of_a_registry_is_reached_as_it_says(s3_server, write, context, monkeypatch):
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "http://elsewhere:9"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT", "http://127.0.0.1:9"),
+        ("AWS_SKIP_SIGNATURE", "true"),
+        ("AWS_SKIP_SIGNATURE", "perhaps"),
+        ("AWS_S3_EXPRESS", "true"),
+        ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true"),
+        ("AWS_CA_BUNDLE", "/no/such/file"),
+        ("AWS_REGION", "moon-1"),
+        ("AWS_SESSION_TOKEN", "token"),
+    ],
+)
+def test_a_store_of_a_registry_is_reached_as_it_says(
+    s3_server, write, context, monkeypatch, certificates, variable, value
+):
     bucket = s3_server.bucket({"p/a": b"1"})
     monkeypatch.setenv("OUR_SECRET", s3_server.secret)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, value)
     key_id = write("").with_name("key-id")
     key_id.write_text(s3_server.key_id)
     text = f"""
@@ -180,6 +196,9 @@ def test_a_store_of_a_registry_is_reached_as_it_says(s3_server, write, context, 
         projects = ["*"]
         url = "s3://{bucket}/p"
         endpoint = "{s3_server.endpoint}"
+        region = "us-east-1"
+        addressing = "path"
+        ca-file = "{certificates / "ca.crt"}"
         key-id = {{ file = "{key_id}" }}
         secret = {{ env = "OUR_SECRET" }}
     """

@@ -54,6 +54,35 @@ def test_a_file_url_means_the_same_folder_with_its_escapes_undone(folder, contex
         assert open_data(url, context()).load("s3", None) == [FILES]
 
 
+@pytest.mark.parametrize("end", ["#x", "?x", "#", "?"])
+def test_a_file_url_with_a_sign_that_ends_the_path_is_refused(folder, context, end):
+    with pytest.raises(ConfigError, match="`#` must be written as %23") as raised:
+        open_data(folder.as_uri() + end, context())
+    assert str(folder) not in raised.value.message
+    odd = fill(folder / end, FILES)
+    assert open_data(odd.as_uri(), context()).load("s3", None) == [FILES]
+
+
+def test_what_is_not_read_in_a_folder_is_named_in_the_log_once(folder, tmp_path, context, caplog):
+    fill(tmp_path / "elsewhere", {"c.csv": b"c"})
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "dangling.csv").symlink_to(tmp_path / "nothing")
+    (folder / "visits" / "file.csv").symlink_to(tmp_path / "elsewhere" / "c.csv")
+    data = open_data(str(folder), context())
+    data.check()
+    assert data.load("s3", None) == [FILES | {"visits/file.csv": b"c"}]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "data source 1: not read, for they are links to folders, links to nothing, or no files: "
+        f"{str(folder / 'dangling.csv')!r}, {str(folder / 'linked')!r}"
+    )
+    caplog.clear()
+    for number in range(30):
+        (folder / f"more-{number}").symlink_to("nowhere")
+    data.check()
+    assert "and 20 more" in caplog.text
+
+
 @pytest.mark.parametrize(
     "name",
     [
