@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.privacy.disclosure import DisclosureRule, Found
+from flame_flwr.privacy.overlap import Leaf, without_overlaps
 from flame_flwr.statistics.base import Statistic
 
 __all__ = ["MaxBins", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
@@ -58,11 +59,18 @@ class MinCount(DisclosureRule):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what is small in each, then what is small between two of them."""
-        protected = [statistic.with_min_count(self.k) for statistic in statistics]
         if not self.differences:
-            return protected
-        close = _close({total for each in protected for total in each.totals()}, self.k)
-        return [each.without_totals(close) for each in protected]
+            return [statistic.with_min_count(self.k) for statistic in statistics]
+        leaves = [
+            Leaf(source, column, member, member.with_min_count(self.k))
+            for source, statistic in enumerate(statistics)
+            for column, member in statistic.member_statistics()
+        ]
+        allowed = iter(without_overlaps(leaves, self.k))
+        return [
+            statistic.with_member_statistics([next(allowed) for _ in statistic.member_statistics()])
+            for statistic in statistics
+        ]
 
 
 @dataclass(frozen=True)
@@ -196,18 +204,6 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
 
 
 _OWN = "flame_flwr.statistics."
-
-
-def _close(totals: set[int], k: int) -> set[int]:
-    """Return the totals that are less than `k` below a larger one that is kept."""
-    kept: list[int] = []
-    close: set[int] = set()
-    for total in sorted(totals, reverse=True):
-        if kept and kept[-1] - total < k:
-            close.add(total)
-        else:
-            kept.append(total)
-    return close
 
 
 def _check_integer(owner: str, name: str, value: Any, least: int) -> None:

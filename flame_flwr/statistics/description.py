@@ -182,6 +182,16 @@ class Description(Statistic):
         parts = [self.rows, *(part for parts in self.parts for part in parts)]
         return tuple({total for part in parts for total in part.totals()})
 
+    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
+        """Return the rows, and the statistics of each column."""
+        pairs = zip(self.columns, self.parts, strict=True)
+        return ((None, self.rows), *((name, part) for name, parts in pairs for part in parts))
+
+    def with_member_statistics(self, members: Sequence[Statistic]) -> Self:
+        """Return it with others in place of `member_statistics`."""
+        given = iter(members)
+        return self._each(lambda _: next(given))
+
     def withheld(self) -> Self:
         """Return it without any figure."""
         return self._each(lambda part: part.withheld())._changed(suppressed=1)
