@@ -25,7 +25,9 @@ class MinCount(DisclosureRule):
     A mean, a variance or an estimate of too few is withheld with its count, so the merged one is
     that of the others, and says that a node is missing. Of histograms, value counts and tables
     small cells are withheld, and further ones, so that none can be had from the totals. Of
-    quantiles, survival and AUC neighbours are moved together.
+    quantiles, survival and AUC neighbours are moved together. A smallest and a largest value are
+    withheld, each being one person's, unless `NoisyMinMax` holds, too. Groups are withheld that
+    others of the same result would give away.
 
     It does not stop who asks twice, for overlapping groups, in two rounds or two analyses; nor who
     knows some of the people; nor that a withheld cell is known to be small or to protect one.
@@ -78,7 +80,8 @@ class NoisyMinMax(DisclosureRule):
     """The smallest and the largest value, each of one person, leave only moved outwards.
 
     Each is moved by a random share of their distance, from `low` to `high`, evenly distributed;
-    where the two are equal, of their size. The true values lie between the two that leave.
+    where the two are equal, of their size. The true values lie between the two that leave. The
+    outermost values of quantiles are moved likewise, within the accuracy of these.
 
     It is not differentially private: who knows `low` and `high` knows where the true value can
     be. Without a secret the noise is new in every answer, and the mean of many tells the true one.
@@ -135,8 +138,9 @@ class NoisyMinMax(DisclosureRule):
 class MaxBins(DisclosureRule):
     """A result with more bins, labels, cells or times in one statistic is refused.
 
-    With as many bins as people a histogram is the data. It does not stop who asks for the same
-    data in other bins the next time.
+    Quantiles are not refused, but get as many different values at most: neighbours are moved
+    together. With as many bins as people a histogram is the data. It does not stop who asks for the
+    same data in other bins the next time.
 
     Parameters
     ----------
@@ -158,6 +162,10 @@ class MaxBins(DisclosureRule):
     def stricter(self, other: Self) -> Self:
         """Return the one with the lower limit."""
         return type(self)(min(self.most, other.most))
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Move values of quantiles together until there are no more different ones."""
+        return [statistic.with_most_cells(self.most) for statistic in statistics]
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with more."""

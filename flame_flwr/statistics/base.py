@@ -161,6 +161,10 @@ class Statistic(ABC):
         """Return it without what is about a whole group of one of these sizes."""
         return self if set(totals).isdisjoint(self.totals()) else self.withheld()
 
+    def with_most_cells(self, most: int) -> Self:
+        """Return it with at most so many places that are found in the data, as of quantiles."""
+        return self
+
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Return it with its smallest and largest value, if it has them, moved by `widen`."""
         return self

@@ -141,7 +141,9 @@ class Description(Statistic):
 
         Of numbers ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``, ``max``; of
         labels ``count``, ``unique``, ``top`` and ``freq``; of both ``suppressed``: how many nodes
-        are not in these figures, wholly or partly.
+        are not in these figures, wholly or partly. Of numbers also ``range_withheld_at``: how many
+        are not in ``min`` and ``max``; and what disclosure rules altered: ``coarsened_at``, at how
+        many nodes the quartiles, ``noisy_at``, at how many the smallest and the largest value.
         """
         figures = [_figures(parts) for parts in self.parts]
         return {
@@ -151,12 +153,17 @@ class Description(Statistic):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the figures as ``DataFrame.describe(include="all")`` lays them out."""
+        """Return the figures as ``DataFrame.describe(include="all")`` lays them out.
+
+        Below are ``suppressed``, ``range_withheld_at``, ``coarsened_at`` and ``noisy_at`` of
+        :meth:`result`, where any node withheld or altered something.
+        """
         import pandas as pd
 
         columns = self.result()["columns"]
         order = ("count", "unique", "top", "freq", "mean", "std", "min", *_QUARTILES, "max")
         index = [name for name in order if any(name in figures for figures in columns.values())]
+        index += [name for name in _ALTERED if any(each.get(name) for each in columns.values())]
         table = {
             name: [np.nan if (value := figures.get(key)) is None else value for key in index]
             for name, figures in columns.items()
@@ -204,6 +211,10 @@ class Description(Statistic):
         """Withhold what is about a group of one of these sizes, column by column."""
         return self._each(lambda part: part.without_totals(totals))
 
+    def with_most_cells(self, most: int) -> Self:
+        """Move values together where quantiles have more places, column by column."""
+        return self._each(lambda part: part.with_most_cells(most))
+
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Move the extremes of every column."""
         return self._each(lambda part: part.with_wider_range(widen))
@@ -218,6 +229,7 @@ class Description(Statistic):
 _NUMBER: tuple[type[Statistic], ...] = (Moments, Quantiles, MinMax)
 _LABEL: tuple[type[Statistic], ...] = (ValueCounts,)
 _QUARTILES = ("25%", "50%", "75%")
+_ALTERED = ("suppressed", "range_withheld_at", "coarsened_at", "noisy_at")
 
 
 def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[Statistic, ...]:
@@ -248,9 +260,8 @@ def _is_numeric(values: Any) -> bool:
 
 
 def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
-    suppressed = max(part.suppressed for part in parts)
     if isinstance(parts[0], ValueCounts):
-        return {**_label_figures(parts[0]), "suppressed": suppressed}
+        return {**_label_figures(parts[0]), "suppressed": parts[0].suppressed}
     moments, quantiles, extremes = (part.result() for part in parts)
     return {
         "count": moments["n"],
@@ -259,7 +270,10 @@ def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
         "min": extremes["min"],
         **dict(zip(_QUARTILES, quantiles["values"], strict=True)),
         "max": extremes["max"],
-        "suppressed": suppressed,
+        "suppressed": max(moments["suppressed"], quantiles["suppressed"]),
+        "range_withheld_at": extremes["suppressed"],
+        "coarsened_at": quantiles["coarsened_at"],
+        "noisy_at": max(quantiles["noisy_at"], extremes["noisy_at"]),
     }
 
 
