@@ -98,6 +98,11 @@ class Disclosure:
         joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
         return cls(reversed(joint))
 
+    @property
+    def names(self) -> list[str]:
+        """The kinds of the rules, in the order in which they act; nothing of how they are set."""
+        return [type(rule).__name__ for rule in self.rules]
+
     def check_evaluation(self, evaluates: bool) -> None:
         """Refuse an analyzer whose scores no rule could look at, before it runs.
 

@@ -13,6 +13,7 @@ import pytest
 
 from flame_flwr.clients import Node, NodePlan, StarClient
 from flame_flwr.config import NodeSettings
+from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, ModelError, PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, from_arrays, register_type
@@ -25,6 +26,8 @@ from flame_flwr.privacy import (
     Strict,
 )
 from flame_flwr.privacy.config_text import RULES, read_rules
+from flame_flwr.results.filters import read_names
+from flame_flwr.results.record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import (
     AUC,
@@ -44,6 +47,7 @@ from flame_flwr.statistics import (
     ValueCounts,
     describe,
 )
+from flame_flwr.strategies import StarStrategy
 
 AGES = [[50.0, 61.0, 72.0, 80.0, 55.0, 67.0], [44.0, 39.0], [70.0, 71.0, 90.0, 33.0, 41.0]]
 
@@ -626,6 +630,34 @@ def test_a_client_reads_the_rules_of_its_node_in_every_message(context, tmp_path
         with pytest.raises(ConfigError, match="cannot be read"):
             ask()
     assert "hush" not in caplog.text
+
+
+def test_a_run_lists_the_rules_of_each_node_without_how_they_are_set():
+    record = RunRecord()
+    plan = NodePlan(Ages, data_type="s3", disclosure=(MinCount(5), NoisyMinMax(secret="hush")))
+    with LocalGrid(plan, AGES) as grid:
+        StarStrategy(Merge).start(grid, record=record)
+    rules = ["NoisyMinMax", "MinCount"]
+    assert record.to_json()["disclosure"] == dict.fromkeys(["node-0", "node-1", "node-2"], rules)
+    again = RunRecord()
+    again.go_on(record.progress())
+    assert again.disclosure == record.disclosure
+
+    with LocalGrid(NodePlan(Ages, data_type="s3"), AGES) as grid:
+        StarStrategy(Merge).start(grid, record=(plain := RunRecord()))
+    assert plain.to_json()["disclosure"] == {}
+
+
+def test_a_client_sends_the_names_of_its_rules(context):
+    client = StarClient(NodePlan(Fixed), context({"name": "a", "disclosure": "MinCount(2)"}))
+    client.get_properties({})
+    asked = {"round": 1, "after": 0, "analyzers": json.dumps(["a"])}
+    assert read_names(client.fit([], asked)[2]["disclosure"]) == ["MinCount"]
+
+
+@pytest.mark.parametrize("text", [None, 3, "", "{", '{"a": 1}', '[3, "two words"]', "[" * 15_000])
+def test_names_of_rules_that_cannot_be_read_are_left_out(text):
+    assert read_names(text) == []
 
 
 def test_hello_says_that_a_strict_node_cannot_be_scored(context):
