@@ -20,8 +20,9 @@ from flame_flwr.statistics.base import Places, Statistic
 __all__ = ["Leaf", "without_overlaps"]
 
 _FEW = 8
-_MOST_SUMS = 100_000
-_MOST_TABLES = 2_000
+_MOST_SUMS = 20_000
+_MOST_TABLES = 4_000
+"""So many sums are looked at; a group or table with which there would be more is withheld."""
 
 
 class Leaf(NamedTuple):
@@ -219,15 +220,22 @@ def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
             if shown:
                 forms.setdefault(form, []).append((i, places, shown))
     found: set[int] = set()
-    for tables in forms.values():
+    for form, tables in forms.items():
         for column in _columns(leaves[i].column for i, _, _ in tables):
             alike = [
                 table
                 for table in tables
                 if table[0] not in found and leaves[table[0]].column in (None, column)
             ]
-            found |= _nested(alike, k) if len(alike) > 1 else set()
+            found |= _nested(alike, _least(form, k)) if len(alike) > 1 else set()
     return found
+
+
+def _least(form: object, k: int) -> int:
+    """Return the smallest count that may be seen; of covariances, what could not be solved."""
+    if isinstance(form, tuple) and form[0] == "Covariance":
+        return max(k, len(form[1]) + 1)
+    return k
 
 
 def _nested(tables: list[tuple[int, Places, Places]], k: int) -> set[int]:

@@ -12,6 +12,7 @@ from flame_flwr.privacy import Disclosure, MinCount
 from flame_flwr.statistics import (
     AUC,
     ContingencyTable,
+    Covariance,
     Histogram,
     KaplanMeier,
     LogRank,
@@ -172,6 +173,15 @@ def test_a_count_within_one_statistic_is_compared_with_the_groups_of_others():
     members = ["a"] * 20 + ["b"] * 30
     test = LogRank.from_data([1] * 50, [0, 1] * 25, members, ["a", "b"], [1, 2])
     assert sizes(sent([test, RowCount(17)])) == [50, 0]
+
+
+def test_a_covariance_that_could_be_solved_cannot_be_had_from_two():
+    table = {name: RNG.normal(size=30) for name in "abcdef"}
+    some = {name: values[:23] for name, values in table.items()}
+    fewer = {name: values[:24] for name, values in table.items()}
+
+    assert sizes(sent([Covariance.from_data(table), Covariance.from_data(some)])) == [30, 23]
+    assert sizes(sent([Covariance.from_data(table), Covariance.from_data(fewer)])) == [30, 0]
 
 
 # ---- what stays -----------------------------------------------------------------------------
