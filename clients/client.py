@@ -151,8 +151,8 @@ class StarClient(NumPyClient):
         num_examples : int
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
-            ``seconds`` of analysis; where results are filtered, ``filters``, what was done, as
-            JSON.
+            ``seconds`` of analysis; where results are filtered, ``filters``, what was done, and
+            where disclosure rules hold, ``disclosure``, their names, both as JSON.
         """
         number = int(config["round"])
         after = _after(config, number - 1)
@@ -167,6 +167,8 @@ class StarClient(NumPyClient):
         metrics: dict[str, Scalar] = {"seconds": seconds}
         if node.filters is not None:
             metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
+        if node.disclosure is not None:
+            metrics["disclosure"] = json.dumps(node.disclosure.names)
         return to_arrays(payload), 1, metrics
 
     def evaluate(

@@ -15,7 +15,7 @@ from flame_flwr.engine.link import Reply
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import RAISED, runtime
 from flame_flwr.payload import encode, from_record, to_record
-from flame_flwr.results.filters import read_report
+from flame_flwr.results.filters import read_names, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -176,6 +176,7 @@ class GridLink:
         trained = record == "fitres.metrics"
         seconds = metrics.pop("seconds", 0.0) if trained else 0.0
         filters = read_report(metrics.pop("filters", "")) if trained else []
+        rules = read_names(metrics.pop("disclosure", "")) if trained else []
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -186,6 +187,7 @@ class GridLink:
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=numbers,
             filters=filters,
+            disclosure=rules,
         )
 
 

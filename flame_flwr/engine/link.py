@@ -35,6 +35,8 @@ class Reply:
     filters : list of dict
         What was done to the result before it left the node, as
         :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+    disclosure : list of str
+        The disclosure rules that it went through.
     """
 
     node: str
@@ -43,6 +45,7 @@ class Reply:
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     filters: list[dict[str, Any]] = field(default_factory=list)
+    disclosure: list[str] = field(default_factory=list)
 
 
 class Link(Protocol):

@@ -195,7 +195,11 @@ class LocalLink:
             with where(node.identity.id, f"round {number}"):
                 payload = node.round(number, aggregate)
             report = node.filters.report() if node.filters is not None else []
-            yield Reply(node.identity.id, payload, seconds=perf_counter() - started, filters=report)
+            rules = node.disclosure.names if node.disclosure is not None else []
+            seconds = perf_counter() - started
+            yield Reply(
+                node.identity.id, payload, seconds=seconds, filters=report, disclosure=rules
+            )
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
         for node in self._nodes:

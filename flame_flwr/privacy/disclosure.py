@@ -79,11 +79,12 @@ class Disclosure:
     Parameters
     ----------
     rules : iterable of DisclosureRule
-        One of a kind; :meth:`of` makes one of several.
+        One of a kind; :meth:`of` makes one of several. `MaxBins` and `MinCount` act last, on
+        what the others left.
     """
 
     def __init__(self, rules: Iterable[DisclosureRule]) -> None:
-        self.rules = tuple(rules)
+        self.rules = tuple(sorted(rules, key=_turn))
 
     @classmethod
     def of(cls, *declared: Sequence[DisclosureRule]) -> Disclosure:
@@ -96,6 +97,11 @@ class Disclosure:
             kinds.setdefault(type(rule), []).append(rule)
         joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
         return cls(reversed(joint))
+
+    @property
+    def names(self) -> list[str]:
+        """The kinds of the rules, in the order in which they act; nothing of how they are set."""
+        return [type(rule).__name__ for rule in self.rules]
 
     def check_evaluation(self, evaluates: bool) -> None:
         """Refuse an analyzer whose scores no rule could look at, before it runs.
@@ -159,6 +165,13 @@ def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
             "flame_flwr.privacy"
         )
     return tuple(rules)
+
+
+def _turn(rule: DisclosureRule) -> int:
+    """Return when a rule acts: `MinCount` must see what has been moved, and nothing after it."""
+    from flame_flwr.privacy.rules import MaxBins, MinCount
+
+    return 2 if type(rule) is MinCount else int(type(rule) is MaxBins)
 
 
 def _statistics(value: Any) -> list[Statistic]:

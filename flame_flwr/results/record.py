@@ -78,6 +78,8 @@ class RunRecord:
         Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
     filters : FilterRecord
         What nodes did to their results before they left, and the budget that they have spent.
+    disclosure : dict of str to list of str
+        The disclosure rules that each node's answers went through, as the node says.
     """
 
     nodes: list[str] = field(default_factory=list)
@@ -91,6 +93,7 @@ class RunRecord:
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
+    disclosure: dict[str, list[str]] = field(default_factory=dict)
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -99,6 +102,7 @@ class RunRecord:
             "failures": self.failures,
             "aggregate": self.aggregate,
             "filters": self.filters.progress(),
+            "disclosure": self.disclosure,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -107,7 +111,13 @@ class RunRecord:
         self.failures = progress["failures"]
         self.aggregate = progress["aggregate"]
         self.filters.go_on(progress["filters"])
+        self.disclosure = dict(progress.get("disclosure", {}))
         self.resumed_after = len(self.history)
+
+    def note_disclosure(self, node: str, rules: list[str]) -> None:
+        """Note the disclosure rules that a node's answer went through."""
+        if rules:
+            self.disclosure[node] = list(dict.fromkeys([*self.disclosure.get(node, ()), *rules]))
 
     def release(self, mechanism: Laplace | None) -> None:
         """Noise the result where the model says so, and say what it cost."""
@@ -133,5 +143,6 @@ class RunRecord:
             "failures": self.failures,
             "privacy": self.privacy,
             "filters": self.filters.to_json(),
+            "disclosure": self.disclosure,
             "history": [asdict(entry) for entry in self.history],
         }

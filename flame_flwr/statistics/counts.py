@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import (
+    Places,
     Statistic,
     added,
     check_counts,
@@ -153,6 +154,26 @@ class Missingness(Statistic):
         """Return the groups that are counted here: rows, and rows with a value."""
         pairs = zip(self.rows, self.missing, strict=True)
         return tuple({n for rows, gone in pairs for n in (rows, rows - gone) if rows})
+
+    def totals_by_column(self) -> tuple[tuple[str | None, int], ...]:
+        """Return the rows, and by column those with a value."""
+        found = set()
+        for name, rows, gone in zip(self.columns, self.rows, self.missing, strict=True):
+            found |= {(None, rows), (name if gone else None, rows - gone)} if rows else set()
+        return tuple(found)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return how many values are missing in each column."""
+        return tuple(n for n in self.missing if n)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the rows with and without a value, by column."""
+        places: Places = {}
+        rows = zip(self.columns, self.rows, self.missing, self.withheld_at, strict=True)
+        for name, n, gone, out in rows:
+            if not out:
+                places |= {(name, "there"): n - gone, (name, "missing"): gone}
+        return ((("Missingness", self.columns), places),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

@@ -145,7 +145,10 @@ class Description(Statistic):
         Of numbers ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``, ``max``; of
         dates ``count``, ``mean``, ``std`` in days, ``min``, ``max``, in the form of ISO 8601; of
         labels ``count``, ``unique``, ``top`` and ``freq``; of all ``suppressed``: how many nodes
-        are not in these figures, wholly or partly.
+        are not in these figures, wholly or partly. Of numbers and dates also
+        ``range_withheld_at``: how many are not in ``min`` and ``max``; and what disclosure rules
+        altered: ``coarsened_at``, at how many nodes the quartiles, ``noisy_at``, at how many the
+        smallest and the largest value.
         """
         figures = [_figures(parts) for parts in self.parts]
         return {
@@ -155,12 +158,17 @@ class Description(Statistic):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the figures as ``DataFrame.describe(include="all")`` lays them out."""
+        """Return the figures as ``DataFrame.describe(include="all")`` lays them out.
+
+        Below are ``suppressed``, ``range_withheld_at``, ``coarsened_at`` and ``noisy_at`` of
+        :meth:`result`, where any node withheld or altered something.
+        """
         import pandas as pd
 
         columns = self.result()["columns"]
         order = ("count", "unique", "top", "freq", "mean", "std", "min", *_QUARTILES, "max")
         index = [name for name in order if any(name in figures for figures in columns.values())]
+        index += [name for name in _ALTERED if any(each.get(name) for each in columns.values())]
         table = {
             name: [np.nan if (value := figures.get(key)) is None else value for key in index]
             for name, figures in columns.items()
@@ -186,6 +194,16 @@ class Description(Statistic):
         parts = [self.rows, *(part for parts in self.parts for part in parts)]
         return tuple({total for part in parts for total in part.totals()})
 
+    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
+        """Return the rows, and the statistics of each column."""
+        pairs = zip(self.columns, self.parts, strict=True)
+        return ((None, self.rows), *((name, part) for name, parts in pairs for part in parts))
+
+    def with_member_statistics(self, members: Sequence[Statistic]) -> Self:
+        """Return it with others in place of `member_statistics`."""
+        given = iter(members)
+        return self._each(lambda _: next(given))
+
     def withheld(self) -> Self:
         """Return it without any figure."""
         return self._each(lambda part: part.withheld())._changed(suppressed=1)
@@ -197,6 +215,10 @@ class Description(Statistic):
     def without_totals(self, totals: Collection[int]) -> Self:
         """Withhold what is about a group of one of these sizes, column by column."""
         return self._each(lambda part: part.without_totals(totals))
+
+    def with_most_cells(self, most: int) -> Self:
+        """Move values together where quantiles have more places, column by column."""
+        return self._each(lambda part: part.with_most_cells(most))
 
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Move the extremes of every column."""
@@ -214,6 +236,7 @@ _DATE: tuple[type[Statistic], ...] = (Moments, MinMax)
 _LABEL: tuple[type[Statistic], ...] = (ValueCounts,)
 _EPOCH = datetime(1970, 1, 1)
 _QUARTILES = ("25%", "50%", "75%")
+_ALTERED = ("suppressed", "range_withheld_at", "coarsened_at", "noisy_at")
 
 
 def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[Statistic, ...]:
@@ -279,9 +302,8 @@ def _emptied(
 
 
 def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
-    suppressed = max(part.suppressed for part in parts)
     if isinstance(parts[0], ValueCounts):
-        return {**_label_figures(parts[0]), "suppressed": suppressed}
+        return {**_label_figures(parts[0]), "suppressed": parts[0].suppressed}
     if len(parts) == len(_DATE):
         moments, extremes = (part.result() for part in parts)
         return {
@@ -290,7 +312,9 @@ def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
             "std": moments["std"],
             "min": _date(extremes["min"]),
             "max": _date(extremes["max"]),
-            "suppressed": suppressed,
+            "suppressed": moments["suppressed"],
+            "range_withheld_at": extremes["suppressed"],
+            "noisy_at": extremes["noisy_at"],
         }
     moments, quantiles, extremes = (part.result() for part in parts)
     return {
@@ -300,7 +324,10 @@ def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
         "min": extremes["min"],
         **dict(zip(_QUARTILES, quantiles["values"], strict=True)),
         "max": extremes["max"],
-        "suppressed": suppressed,
+        "suppressed": max(moments["suppressed"], quantiles["suppressed"]),
+        "range_withheld_at": extremes["suppressed"],
+        "coarsened_at": quantiles["coarsened_at"],
+        "noisy_at": max(quantiles["noisy_at"], extremes["noisy_at"]),
     }
 
 

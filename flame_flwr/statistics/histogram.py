@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import numbers
 
@@ -115,6 +115,15 @@ class Histogram(Statistic):
     def totals(self) -> tuple[int, ...]:
         """Return how many values there are, where that can be had from the counts."""
         return () if any(self.withheld_at) or not self.size else (self.size,)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the counts that can be seen."""
+        return tuple(self.cells_by_form()[0][1].values())
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the counts by bin."""
+        pairs = enumerate(zip(self.counts, self.withheld_at, strict=True))
+        return ((("Histogram", self.edges), {i: n for i, (n, gone) in pairs if not gone}),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_exact, check_texts
+from flame_flwr.statistics.base import (
+    Places,
+    Statistic,
+    added,
+    check_counts,
+    check_exact,
+    check_texts,
+)
 from flame_flwr.statistics.exact import as_float, sum_about
 from flame_flwr.statistics.values import columns_of, numbers
 
@@ -275,6 +282,10 @@ class Covariance(Statistic):
     def withheld(self) -> Self:
         """Return it without any figure."""
         return self.zero(self.columns)._changed(suppressed=1)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the rows: those of the same columns can be subtracted."""
+        return ((("Covariance", self.columns), {"rows": self.n} if self.n else {}),)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold it for few rows, and for no more rows than columns: these could be solved."""
