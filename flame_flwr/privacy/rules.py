@@ -37,8 +37,8 @@ class MinCount(DisclosureRule):
     k : int
         The smallest group that may be seen, at least 2.
     differences : bool
-        Whether of two groups in one result whose sizes differ by less than `k` only the larger
-        leaves: else their difference, such as those with a missing value, could be had.
+        Whether groups are withheld that with others of the same result give away fewer than `k`:
+        by their difference, such as those with a missing value, or by a sum of several.
 
     Raises
     ------
