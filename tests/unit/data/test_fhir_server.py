@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import threading
 import time
@@ -434,7 +435,6 @@ def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
 @pytest.mark.parametrize(
     "url",
     [
-        "fhir+https://ada:hunter2@host/fhir",
         "fhir+https://",
         "fhir+https://host/fhir?token=hunter2",
         "fhir+https://host:port/",
@@ -445,6 +445,31 @@ def test_a_url_that_cannot_be_is_refused_and_not_repeated(url, context):
         open_data(url, context())
     assert "must be like fhir+https://fhir.example.org/fhir" in raised.value.message
     assert "hunter2" not in str(raised.value)
+
+
+def test_http_to_another_machine_is_for_those_who_say_so(context, monkeypatch):
+    for host in ("127.0.0.1:9", "localhost", "[::1]:9"):
+        open_data(f"fhir+http://{host}/fhir", context())
+    with pytest.raises(ConfigError, match="set FHIR_ALLOW_HTTP=true in its environment where"):
+        open_data("fhir+http://fhir.example.org/fhir", context())
+    monkeypatch.setenv("FHIR_ALLOW_HTTP", "true")
+    open_data("fhir+http://fhir.example.org/fhir", context())
+
+
+@pytest.mark.parametrize("token", ["hunter2\nX: y", "hunter2 hunter2", "hünter2", "hunter2\x00"])
+def test_a_token_that_no_header_takes_is_refused_and_not_repeated(context, monkeypatch, token):
+    monkeypatch.setattr(module.httpx, "Client", None)  # nobody is asked
+    monkeypatch.setattr("os.environ", {**os.environ, "FHIR_TOKEN": token})
+    with pytest.raises(ConfigError) as raised:
+        open_data("fhir+https://fhir.example.org/fhir", context())
+    assert raised.value.message.startswith("data source 1: ")
+    assert "nter2" not in str(raised.value)
+
+
+def test_a_line_end_after_a_token_is_no_part_of_it(server, context, monkeypatch):
+    server.token = "t-1"
+    monkeypatch.setenv("FHIR_TOKEN", "t-1\n")
+    open_data(server.url, context()).check("fhir", "Patient")
 
 
 @pytest.mark.parametrize(
