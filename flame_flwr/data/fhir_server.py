@@ -228,7 +228,7 @@ class FhirSource:
             return
         except httpx.HTTPError as error:
             raise self._no_answer(error, time.monotonic() - started) from None
-        self._read(status, bytes(body), "a search", paging=False)
+        self._read(status, bytes(body), f"a count of {type_}", paging=False)
 
     def _address(self, query: str, what: str) -> httpx.URL:
         """Return where a search is asked: below the server's base."""
