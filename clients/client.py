@@ -99,7 +99,7 @@ class StarClient(NumPyClient):
         """
         data = self.open_data()
         if data is not None:
-            data.check()
+            data.check(self.plan.data_type, self.plan.query)  # type: ignore[arg-type]
         store = self._store(RunSettings.from_config(self.context.run_config))
         if store is not None:
             store.check()

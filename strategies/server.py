@@ -36,6 +36,7 @@ def make_server_app(
     simple_analysis: bool,
     privacy: Laplace | None = None,
     filters: Sequence[UpdateFilter] = (),
+    nodes_read_first: bool = False,
 ) -> ServerApp:
     """Return the ServerApp that runs a strategy and writes what its model declares.
 
@@ -51,6 +52,8 @@ def make_server_app(
         Noises the final result. Then nothing exact is written, also not after a failure.
     filters : sequence of UpdateFilter
         What the model has nodes do to their results; their budget is accounted here.
+    nodes_read_first : bool
+        Whether nodes read their data before round 1, to see that it is what the model expects.
     """
     app = ServerApp()
 
@@ -75,6 +78,7 @@ def make_server_app(
                 can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
                 made, files = _selected(settings, strategy(), outputs, context.run_config)
+                made.nodes_read_first = nodes_read_first
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 made.start(
                     grid,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from flame_flwr.data.cache import Cache
+    from flame_flwr.data.source import DataKind
 
 __all__ = ["S3Source"]
 
@@ -89,7 +90,7 @@ class S3Source:
         self._cache = cache
         self._where = f"{url} on {access.endpoint or 'Amazon S3'}"
 
-    def check(self) -> None:
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if the store cannot be listed, or has nothing there."""
         import obstore
 

@@ -42,8 +42,16 @@ NODE_OPTION = "`data` in the node's config"
 class NodeData(Protocol):
     """A node's data as the client and the handle ask for it."""
 
-    def check(self) -> None:
-        """Raise :class:`DataError` where it is known already that nothing can be read."""
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read.
+
+        Parameters
+        ----------
+        kind : {'s3', 'fhir'}, optional
+            What :meth:`load` will be asked for, where that is known.
+        query : str or sequence of str, optional
+            And which query.
+        """
 
     def load(self, kind: DataKind, query: Query) -> Any:
         """Return the data that an analyzer of this ``data_type`` gets for this query."""
@@ -66,8 +74,11 @@ class Source(Protocol):
     def type(self) -> str:
         """Such as ``folder``."""
 
-    def check(self) -> None:
-        """Raise :class:`DataError` where it is known already that nothing can be read."""
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read.
+
+        `kind` and `keys` are as for :meth:`read`; for FHIR, no keys means any.
+        """
 
     def read(self, kind: DataKind, keys: list[str]) -> Any:
         """Return values by key; no keys means every one."""
@@ -85,7 +96,7 @@ class SplitData:
     def __init__(self, split: Any) -> None:
         self._split = split
 
-    def check(self) -> None:
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
         """Do nothing: whatever was given is the data."""
 
     def load(self, kind: DataKind, query: Query) -> Any:
@@ -129,9 +140,22 @@ class FolderSource:
         self.option = option
         self._told: set[Path] = set()
 
-    def check(self) -> None:
-        """Raise :class:`DataError` if the folder is missing or has no file."""
-        self._paths()
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
+        """Raise :class:`DataError` if the folder has no file, or one that may not be read.
+
+        For FHIR, if it has no file for a search, or no bundle at all where none is named.
+        """
+        paths = self._paths()
+        if kind == "fhir":
+            from flame_flwr.data.fhir_folder import check_queries
+
+            check_queries(self.folder, list(keys), self.name)
+            return
+        try:
+            for path in _select(paths, list(keys), self.name).values():
+                path.open("rb").close()
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Read the files, in the order of their keys; no keys means every file.
@@ -154,9 +178,11 @@ class FolderSource:
         try:
             return {key: path.read_bytes() for key, path in _select(paths, keys, self.name).items()}
         except OSError as error:
-            raise DataError(
-                f"{self.name}: a file cannot be read ({type(error).__name__})", detail=str(error)
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DataError:
+        text = f"{self.name}: a file cannot be read ({type(error).__name__})"
+        return DataError(text, detail=str(error))
 
     def _paths(self) -> dict[str, Path]:
         if os.path.isfile(self.folder):
@@ -222,7 +248,7 @@ class FunctionSource:
         self.option = option
         self._context = context
 
-    def check(self) -> None:
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if there is no such function."""
         self._function()
 
@@ -259,10 +285,13 @@ class SourceData:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
 
-    def check(self) -> None:
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
         """Check every source."""
         for source in self._sources:
-            source.check()
+            if kind is None:
+                source.check()
+            else:
+                source.check(kind, _keys(query))
 
     def load(self, kind: DataKind, query: Query) -> Any:
         """Read every source: ``[{key: value, ...}, ...]``, one dict per source.

@@ -83,7 +83,8 @@ class GridLink:
         settings = self._settings
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
-        chosen = say_hello(self._grid, settings, self.session)
+        reads_first = self._strategy.nodes_read_first
+        chosen = say_hello(self._grid, settings, self.session, reads_first=reads_first)
         greetings = [greeting for greeting in chosen if greeting.failure is None]
         self.absent = {g.name: str(g.failure) for g in chosen if g.failure is not None}
         check_states(greetings, self._after or {}, resumable=bool(settings.checkpoint))

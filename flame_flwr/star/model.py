@@ -146,6 +146,7 @@ class StarModel:
             simple_analysis=self.simple_analysis,
             privacy=self.privacy,
             filters=self.plan.filters,
+            nodes_read_first=bool(self.plan.expects),
         )
 
 

@@ -255,6 +255,43 @@ def test_fhir_without_a_query_is_an_error_with_an_example(folder, context, query
     assert "FHIR data needs a query, such as query='Patient?_count=100'" in error.message
 
 
+@pytest.mark.parametrize(
+    ("kind", "query"), [("s3", None), ("s3", "b.csv"), ("fhir", "Patient"), ("fhir", None)]
+)
+def test_a_file_that_may_not_be_read_is_found_by_checking(barred, context, kind, query):
+    fill(barred, {"b.csv": b"b", "Patient.json": b'{"resourceType": "Bundle"}'})
+    (barred / "closed").chmod(0o755)
+    data = open_data(str(barred), context())
+    with without_privileges():
+        data.check(kind, query)
+    for name in ("b.csv", "Patient.json"):
+        (barred / name).chmod(0)
+    with without_privileges():
+        error = refused(data, "check", kind, query)
+    assert "data source 1" in error.message
+    assert str(barred) not in error.message
+
+
+def test_a_folder_without_a_bundle_is_found_by_checking(folder, context):
+    data = open_data(str(folder), context())
+    data.check()
+    (folder / "other.json").write_text('{"resourceType": "Patient"}')
+    assert "no file of the data folder itself is a FHIR Bundle" in (
+        refused(data, "check", "fhir", None).message
+    )
+    (folder / "Patient.json").write_text('{"resourceType": "Bundle"}')
+    data.check("fhir", None)
+    data.check("fhir", ["Patient?_count=10"])
+    error = refused(data, "check", "fhir", ["Patient", "Observation"])
+    assert "has no file for the query 'Observation'" in error.message
+
+
+def test_keys_that_are_not_there_are_found_by_checking(folder, context):
+    data = open_data(str(folder), context())
+    data.check("s3", ["a.csv", "visits/2/x.csv"])
+    assert "has no 'c.csv', which" in refused(data, "check", "s3", ["a.csv", "c.csv"]).message
+
+
 def test_checking_reads_no_file(tmp_path, context):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "unreadable").symlink_to("/proc/self/mem")
