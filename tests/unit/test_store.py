@@ -1,14 +1,13 @@
 """Which URLs and which environment may be, and that neither ever shows a secret."""
 
 import pytest
+from odd_s3 import listing, odd_s3
 
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, StoreError
-from flame_flwr.store import BRIEF, check_url, open_store
+from flame_flwr.store import BRIEF, Patience, check_url, open_store
 
 ADDRESS = "https://store.example.org:9000"
-
-
 PRIVATE_KEY = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 NO_CERTIFICATE = PRIVATE_KEY.replace(b"PRIVATE KEY", b"CERTIFICATE")
 
@@ -172,6 +171,23 @@ def test_what_cannot_stand_in_a_request_is_refused_and_not_repeated(environment,
     with pytest.raises(ConfigError, match="must be one word, without spaces") as raised:
         open_store("s3://bucket", BRIEF)
     assert text not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((302, {"location": "http://localhost:9/"}, b""), "sends to another host"),
+        ((301, {}, b""), "the bucket is in another region"),
+        ((200, {}, b"hello"), "is not of an S3 store: is AWS_ENDPOINT_URL right"),
+        (listing(("results/a//b", 1, "e")), r"a key there has an empty part \(`//`\)"),
+    ],
+)
+def test_a_store_of_results_that_is_none_says_so(environment, answer, said):
+    with odd_s3(lambda request: answer) as url:
+        environment.setenv("AWS_ENDPOINT_URL", url)
+        store = open_store("s3://bucket/results", Patience(1, 2, 1, 0))
+        with pytest.raises(StoreError, match=said):
+            store.folders()
 
 
 def test_a_store_does_not_show_its_secret(environment):
