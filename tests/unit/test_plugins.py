@@ -4,9 +4,7 @@ Packages installed by pip are tested in ``tests/integration/test_plugins.py``.
 """
 
 import importlib
-import re
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -169,26 +167,6 @@ def test_what_cannot_be_made_says_from_what(name):
 def test_in_one_process_the_error_says_how_it_is_made():
     with pytest.raises(ModelError, match=r"plugins\.strategy\('Plain', StarStrategy\(YourAggre"):
         plugins.strategy("Plain")
-
-
-def test_the_pages_plug_in_runs_in_one_process(tmp_path):
-    page = Path(__file__).parents[2] / "docs" / "plugins.md"
-    found = re.findall(r"^```(?:\S+) (\S+)\n(.*?)^```", page.read_text(), re.M | re.S)
-    blocks = dict(found)
-    (tmp_path / "quiet_rounds.py").write_text(blocks["quiet_rounds.py"])
-    about = tmp_path / "quiet_rounds-1.2.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: quiet-rounds\nVersion: 1.2.0\n")
-    points = "[flame_flwr.strategies]\nfirst-nodes = quiet_rounds:FirstNodes\n"
-    (about / "entry_points.txt").write_text(points)
-    importlib.invalidate_caches()
-    try:
-        exec(
-            compile(blocks["try_first_nodes.py"], "plugins.md", "exec"),
-            {"__name__": "plugins_page"},
-        )
-    finally:
-        sys.modules.pop("quiet_rounds", None)
 
 
 def test_files_that_are_not_declared_as_outputs_are_an_error():
