@@ -59,6 +59,7 @@ class Cache:
         self._folder = folder / OBJECTS
         self._limit = limit
         self._lock = threading.Lock()
+        self._stuck = False
 
     def check(self) -> None:
         """Make the folder where it is missing. A `cache-dir` that is there stays as it is.
@@ -114,7 +115,7 @@ class Cache:
     def put(self, identity: Sequence[str], content: bytes) -> None:
         """Keep an object's content; a full disk is no error, then it is not kept."""
         size = len(content) + _DIGEST
-        if size > self._limit:
+        if size > self._limit or self._stuck:
             return
         try:
             with self._lock, self._counting() as count:
@@ -123,6 +124,11 @@ class Cache:
                 digest = hashlib.sha256(content).digest()
                 write_whole(self._path(identity), [content, digest], lasting=False)
                 os.pwrite(count, str(used + size).encode(), 0)
+        except BlockingIOError:
+            self._stuck = True
+            logger.warning(
+                "another process has held `cache-dir` for %d s: this one keeps nothing more", _WAIT
+            )
         except OSError as error:
             logger.warning("`cache-dir` cannot be written to: %s", error)
 

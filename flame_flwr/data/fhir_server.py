@@ -39,7 +39,7 @@ _PROBE_BYTES = 100_000
 _MOST_PROBES = 5
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _QUERY = re.compile(r"(?![^?]*(\.\.|//))([A-Za-z$][A-Za-z0-9$*._/-]*)?(\?[^#\x00-\x1f]*)?")
-_TYPE = re.compile(r"[A-Z][A-Za-z]+")
+_TYPE = re.compile(r"([A-Z][A-Za-z]+)(/[A-Za-z0-9.-]+/[A-Z][A-Za-z]+)?(?=\?|$)")
 _HEADERS = {"Accept": "application/fhir+json"}
 
 _SEVERITIES = {"fatal", "error", "warning", "information", "success"}
@@ -141,17 +141,15 @@ class FhirSource:
             The searches that will be asked, where they are known.
         """
         self._check_kind(kind)
-        types: dict[str, None] = {}
         for number, query in enumerate(keys, start=1):
             self._address(query, f"search {number}")
-            if match := _TYPE.match(query):
-                types[match[0]] = None
         with self._client() as client:
             address = self._base.join("metadata")
             statement, _ = self._get(client, address, "its metadata", tries=2)
             if statement.get("resourceType") != "CapabilityStatement":
                 raise self._error("what is there is no FHIR server: check the URL's path")
-            for each in list(types or {"Patient": None})[:_MOST_PROBES]:
+            searches = [query for query in keys if _TYPE.match(query)]
+            for each in list(dict.fromkeys(searches or ["Patient"]))[:_MOST_PROBES]:
                 self._probe(client, each)
 
     def read(self, kind: str, keys: list[str]) -> dict[str, Mapping[str, Any]]:
@@ -207,28 +205,43 @@ class FhirSource:
         if kind != "fhir":
             raise DataError(f"{self.name} is a FHIR server and has no files")
 
-    def _probe(self, client: httpx.Client, type_: str) -> None:
-        """Count resources: a server's metadata is often open to all, and its searches are not.
+    def _probe(self, client: httpx.Client, query: str) -> None:
+        """Count what a search finds: a server's metadata is often open to all, searches are not.
 
-        A server that does not count, or not soon, is left to the search itself.
+        Where counting is forbidden, one entry is asked for. A server that does not count, or not
+        soon, is left to the search itself.
         """
-        url, body = self._base.join(f"{type_}?_summary=count"), bytearray()
+        more = f"{query}{'&' if '?' in query else '?'}"
+        if self._answer(client, f"{more}_summary=count") == 403:
+            self._answer(client, f"{more}_count=1", final=True)
+
+    def _answer(self, client: httpx.Client, query: str, *, final: bool = False) -> int:
+        """Return a search's status, at most the beginning of its answer being read.
+
+        Raises
+        ------
+        DataError
+            The server wants other credentials, sends the node elsewhere, or is not there; where
+            it is `final`, also where it forbids the search.
+        """
+        url, body = self._joined(self._base, query, "a search"), bytearray()
         started = time.monotonic()
         try:
             with client.stream("GET", url, timeout=_PROBE_TIMEOUT) as response:
                 status = response.status_code
-                if status not in (401, 403) and not 300 <= status < 400:
-                    return
+                if status != 401 and not (final and status == 403) and not 300 <= status < 400:
+                    return status
                 for piece in response.iter_bytes():
                     body += piece
                     late = time.monotonic() - started > _LONGEST_PAUSE
                     if late or len(body) > _PROBE_BYTES:
                         break
         except httpx.TimeoutException:
-            return
+            return 0
         except httpx.HTTPError as error:
             raise self._no_answer(error, time.monotonic() - started) from None
-        self._read(status, bytes(body), f"a count of {type_}", paging=False)
+        self._read(status, bytes(body), f"a search for {query.partition('?')[0]}", paging=False)
+        return status
 
     def _address(self, query: str, what: str) -> httpx.URL:
         """Return where a search is asked: below the server's base."""

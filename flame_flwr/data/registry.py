@@ -187,6 +187,8 @@ def _dataset(table: Any, number: int) -> Dataset:
     url, kind = table["url"], table["type"]
     for key in ("url", "endpoint"):
         refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
+        if table.get(key, "").startswith(("s3:", "http")) and {"?", "#"} & set(table[key]):
+            raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
     if kind not in get_args(DataKind):
         raise ConfigError(f'{what}: `type` is "s3" or "fhir"', detail=kind)
     is_s3, is_fhir = url.startswith("s3://"), url.startswith("fhir+")

@@ -94,6 +94,7 @@ class S3Source:
         """Raise :class:`DataError` if the store cannot be listed, or has nothing there."""
         import obstore
 
+        self._check_kind(kind)
         store = self._open(BRIEF)
         with self._asking(listing=True):
             first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None), 60)
@@ -117,17 +118,20 @@ class S3Source:
         DataError
             FHIR is asked for; a missing key; the store refuses or does not answer.
         """
-        if kind != "s3":
-            raise DataError(
-                f"{self.name} is an object store and answers no FHIR search: name a FHIR server, "
-                "or a folder of bundles"
-            )
+        self._check_kind(kind)
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
         asked = bool(keys)
         contents = each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
         found = zip(objects, contents, strict=True)
         return {item.key: content for item, content in found if content is not None}
+
+    def _check_kind(self, kind: str) -> None:
+        if kind != "s3":
+            raise DataError(
+                f"{self.name} is an object store and answers no FHIR search: name a FHIR server, "
+                "or a folder of bundles"
+            )
 
     def _open(self, patience: Patience) -> S3Store:
         return open_s3(self._bucket, self._prefix, self._access, patience)

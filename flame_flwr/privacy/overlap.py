@@ -8,6 +8,7 @@ cells of different statistics are not compared unless they have the same labels.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -192,7 +193,10 @@ class _Sums:
 
 
 def _near_a_part(leaves: Sequence[Leaf], k: int) -> set[int]:
-    """Return the sizes of groups that are close to a count within a statistic of another form."""
+    """Return the sizes of groups that are close to a count within a statistic of another form.
+
+    A count that may be seen tells nothing new of a group of its size.
+    """
     found: dict[int, list[int]] = {}
     forms = [{form for form, _ in leaf.sent.cells_by_form()} for leaf in leaves]
     for i, leaf in enumerate(leaves):
@@ -201,11 +205,23 @@ def _near_a_part(leaves: Sequence[Leaf], k: int) -> set[int]:
     return {
         total
         for i, leaf in enumerate(leaves)
-        for part in set(leaf.sent.part_sizes())
+        for part, known in _parts(leaf, k)
         for total in range(max(1, part - k + 1), part + k)
         for j in found.get(total, ())
-        if total != part and leaves[j].source != leaf.source and not forms[i] & forms[j]
+        if not (known and total == part)
+        and leaves[j].source != leaf.source
+        and not forms[i] & forms[j]
     }
+
+
+def _parts(leaf: Leaf, k: int) -> set[tuple[int, bool]]:
+    """Return the counts within a statistic, and whether they may be seen.
+
+    One that is withheld to protect a smaller one must not be had from a group of its size.
+    """
+    sent = Counter(leaf.sent.part_sizes())
+    withheld = Counter(leaf.true.part_sizes()) - sent
+    return {(part, True) for part in sent} | {(part, False) for part in withheld if part >= k}
 
 
 # ---- counts of the same form ----------------------------------------------------------------

@@ -387,8 +387,29 @@ def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
 def test_what_will_be_searched_is_tried_and_nothing_else(server):
     server.token = "t-1"
     source = FhirSource(server.url, "data source 1", bearer("t-1"))
-    source.check("fhir", ["Observation?_count=10", "Observation?code=1", "$export"])
-    assert server.requests == ["/fhir/metadata?", "/fhir/Observation?_summary=count"]
+    source.check(
+        "fhir", ["Observation?_count=10", "Observation", "$export", "Patient/p1/$everything"]
+    )
+    assert server.requests == [
+        "/fhir/metadata?",
+        "/fhir/Observation?_count=10&_summary=count",
+        "/fhir/Observation?_summary=count",
+    ]
+
+
+def test_a_server_that_forbids_to_count_is_asked_for_one(server, source):
+    class TooCostly(Response):
+        async def __call__(self, scope, receive, send):
+            forbidden = outcome(403, "too-costly", "Maria Muster")
+            answer = forbidden if b"_summary" in scope["query_string"] else Response("{}")
+            await answer(scope, receive, send)
+
+    server.trouble = {1: TooCostly()}
+    source.check("fhir", ["Patient?gender=female"])
+    assert server.requests[1:] == [
+        "/fhir/Patient?gender=female&_summary=count",
+        "/fhir/Patient?gender=female&_count=1",
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 429, 500, 501, 503])

@@ -119,6 +119,7 @@ FHIR = DATASET.replace("/srv", "fhir+https://host").replace('"s3"', '"fhir"')
         (DATASET.replace("/srv", "https://ada:hunter2@host/"), "`url` must have no user, key or"),
         (DATASET.replace("/srv", "ada:hunter2@host:/srv"), "`url` must have no user, key or"),
         (FHIR.replace("host", "ada:hun/hunter2@host"), "`url` must have no user, key or password"),
+        (DATASET.replace("/srv", "s3://bucket/p?sig=hunter2"), "`url` must have no `?`"),
         (FHIR.replace("host", "host/?token=hunter2"), "`url` ends with the server's base"),
         (FHIR + "max-mb = nan", "`max-mb` must be a finite number above 0"),
         (FHIR + "max-mb = inf", "`max-mb` must be a finite number above 0"),

@@ -239,6 +239,18 @@ def test_a_smallest_and_a_largest_value_do_not_leave_as_they_are():
     assert through(MinMax.zero(), MinCount(5)) == MinMax.zero()
 
 
+@pytest.mark.parametrize("own", [(MinCount(5),), (MinCount(5), MaxBins(50), Strict())])
+@pytest.mark.parametrize("asked", [NoisyMinMax(1e-18, 1e-18), NoisyMinMax(secret="the analyst's")])
+def test_an_analysts_noise_does_not_lift_a_nodes_count(own, asked):
+    extremes = MinMax.from_data([41.0, 50, 63, 70, 88, 97])
+    found = Disclosure.of(own, (asked,)).apply(extremes)
+    assert (found.n, found.low, found.high) == (0, None, None)
+    described = Disclosure.of(own, (asked,)).apply(describe({"age": range(100)}))
+    figures = described.result()["columns"]["age"]
+    assert (figures["min"], figures["max"]) == (None, None)
+    assert Disclosure.of((*own, NoisyMinMax()), (asked,)).apply(extremes).n == 6
+
+
 def test_a_description_says_what_was_altered():
     exact = describe({"a": [1, 2, 3, 4, 5, 6], "b": list("xxxxxx")})
     figures = through(exact, MinCount(5), NoisyMinMax()).merge(exact).result()["columns"]["a"]

@@ -45,6 +45,19 @@ def bins(*counts):
     return Histogram((0.0, 1.0, 2.0, 3.0), (*counts, 0, 0, 0), (0,) * 6)
 
 
+def test_a_count_that_is_withheld_is_not_had_from_a_group_of_its_size():
+    sex = ["f"] * 31 + ["m"] * 13 + ["x"] * 3
+    ages = pd.DataFrame({"sex": sex, "age": np.r_[F, M, X]})
+    men = Moments.from_data(M)
+    for counts in (ValueCounts.from_data(sex, ["f", "m", "x"]), bins(31, 13, 3)):
+        found = sent({"all": RowCount(47), "sex": counts, "m": men})
+        assert found["m"].suppressed == 1
+        assert found["all"].size == 47
+    assert sent({"all": describe(ages), "m": men})["m"].suppressed == 1
+    known = {"sex": ValueCounts.from_data(["f"] * 31 + ["m"] * 13), "m": men}
+    assert sent(known)["m"].n == 13
+
+
 # ---- sums of groups -------------------------------------------------------------------------
 
 
