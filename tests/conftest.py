@@ -1,6 +1,7 @@
 """Real S3 servers for the tests that write to an object store and read from it."""
 
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 from s3_server import KEY, SECRET, S3Server, rclone
 
 from flame_flwr.deploy.keys import authority, load_authority, server_pair
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a job in the background of a shell: all that the tests start would ignore Ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
