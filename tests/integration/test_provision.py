@@ -149,7 +149,7 @@ class Deployment:
 
 
 def environment():
-    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05", "NO_COLOR": "1"}
+    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5", "NO_COLOR": "1"}
     return {key: value for key, value in os.environ.items() if key != "FLWR_HOME"} | quiet
 
 
