@@ -83,11 +83,11 @@ def product(value: float, weight: float) -> float | Fraction:
 class ExactSum:
     """The sum of arrays of ``size`` numbers each.
 
-    Usually it takes 12 bytes per number: the rounded sum, and 30 bits of what was rounded off,
-    with a list for the few elements that need more. That is enough where an element's values and
-    their last bits are all within 83 bits: where nodes' values differ by up to about 1e6, and of
-    float32 with whole weights by up to about 1e12. Blocks that need more take 20 bytes per number,
-    from about 1e15 on 28, or as much as it takes to stay exact.
+    Usually it takes 8 to 12 bytes per number: the rounded sum, and, once needed, 30 bits of what
+    was rounded off, with a list for the few elements that need more. That is enough where an
+    element's values and their last bits are all within 83 bits: where nodes' values differ by up
+    to about 1e6, and of float32 with whole weights by up to about 1e12. Blocks that need more take
+    20 bytes per number, from about 1e15 on 28, or as much as it takes to stay exact.
 
     Parameters
     ----------
