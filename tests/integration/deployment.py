@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+from ports import free_port
 
-from flame_flwr.engine.submit import Federation, free_port, submit
+from flame_flwr.engine.submit import Federation, submit
 
 PROGRAMS = Path(sys.executable).parent
 QUIET = {

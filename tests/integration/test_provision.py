@@ -19,8 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from flame_flwr.engine.submit import free_port
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "examples" / "halta"

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from flame_flwr.engine.submit import free_port
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = "5 patients, 59.6 years on average, deviation 8.3"

@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from ports import free_port
 
-from flame_flwr.engine.submit import free_port
 from flame_flwr.errors import ConfigError
 from flame_flwr.results import Outputs, RunFolder, RunRecord
 
