@@ -128,6 +128,7 @@ def test_a_deployment_of_two_supernodes(app):
         )
         assert refused.returncode == 1
         assert "`data` in the run config is for simulations" in refused.stdout
+        assert "each hospital names its data in its own node config" in refused.stdout
     finally:
         for server in reversed(servers):
             server.terminate()
