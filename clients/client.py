@@ -99,7 +99,7 @@ class StarClient(NumPyClient):
         """
         data = self.open_data()
         if data is not None:
-            data.check()
+            data.check(self.plan.data_type, self.plan.query)  # type: ignore[arg-type]
         store = self._store(RunSettings.from_config(self.context.run_config))
         if store is not None:
             store.check()
@@ -152,8 +152,9 @@ class StarClient(NumPyClient):
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
             ``seconds`` of analysis; what the analyzer reported with ``report_metrics``; where
-            results are filtered, ``filters``, what was done, as JSON; in the first round, if the
-            node lets it be known, ``size``, how much data it has.
+            results are filtered, ``filters``, what was done, and where disclosure rules hold,
+            ``disclosure``, their names, both as JSON; in the first round, if the node lets it be
+            known, ``size``, how much data it has.
         """
         number = int(config["round"])
         after = _after(config, number - 1)
@@ -170,6 +171,8 @@ class StarClient(NumPyClient):
             metrics["size"] = size
         if node.filters is not None:
             metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
+        if node.disclosure is not None:
+            metrics["disclosure"] = json.dumps(node.disclosure.names)
         return to_arrays(payload), 1, metrics
 
     def evaluate(

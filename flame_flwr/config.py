@@ -67,7 +67,12 @@ RUN_KEYS: dict[str, Key] = {
         '"abort" ends the run when a node fails, "skip" goes on without it, "wait" waits until '
         "`round-timeout` for one whose process or SuperNode has died",
     ),
-    "node-timeout": Key((int, float), 600.0, "seconds to wait for the expected nodes"),
+    "node-timeout": Key(
+        (int, float),
+        600.0,
+        "seconds to wait for the expected nodes, and for their hello; where they look at their "
+        "data first, `expects`, their hello has `round-timeout`",
+    ),
     "round-timeout": Key((int, float), 3600.0, "seconds to wait for the answers of a round"),
     "max-rounds": Key(int, 1000, "the run fails when it has not converged after so many rounds"),
     "results": Key(

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from flame_flwr.errors import ConfigError, FlameError, ModelError
+from flame_flwr.results.outputs import files_of
 
 if TYPE_CHECKING:
     from flame_flwr.clients import StarClient
@@ -76,9 +77,9 @@ def strategy(
     name : str
         The plug-in's.
     instead_of : StarStrategy, optional
-        The model's own: its aggregator and the rest of what it was made from go to the plug-in,
-        as far as that takes arguments of these names. Its convergence ends the plug-in's runs
-        too.
+        The model's own, or ``StarStrategy(YourAggregator)`` in one process: its aggregator and
+        the rest of what it was made from go to the plug-in, as far as that takes arguments of
+        these names. Its convergence ends the plug-in's runs too.
     run_config : dict, optional
         Likewise, as ``run_config``.
 
@@ -87,11 +88,12 @@ def strategy(
     ConfigError
         No package offers the name, more than one does, or it cannot be loaded.
     ModelError
-        It is no strategy, or cannot be made.
+        It is no strategy, cannot be made, or has an attribute ``files`` of its own.
     """
     offered = _load("strategy", name)
     made = _made(name, offered, instead_of, run_config) if callable(offered) else copy.copy(offered)
     _check_kind("strategy", name, made)
+    files_of(made)
     if instead_of is not None:
         made.stop_also(instead_of.convergence)
     return made
@@ -133,7 +135,14 @@ def _made(
             f"the strategy plug-in `{name}` cannot be made from what there is "
             f"({', '.join(arguments) or 'nothing'}): {error}. It may take aggregator, "
             "aggregator_kwargs, simple_analysis, allow_pickle and run_config, and nothing else"
+            + (_IN_ONE_PROCESS.format(name) if instead_of is None else "")
         ) from error
+
+
+_IN_ONE_PROCESS = (
+    ". In one process these come from you: "
+    "plugins.strategy({0!r}, StarStrategy(YourAggregator), {{...}}), with the run config's keys"
+)
 
 
 def _points(kind: Kind) -> dict[str, list[EntryPoint]]:
@@ -158,7 +167,7 @@ def _problem(kind: Kind, points: list[EntryPoint], point: EntryPoint) -> str:
         if kind == "client" or not callable(offered) or isinstance(offered, type):
             _check_kind(kind, point.name, offered)
     except FlameError as error:
-        return str(error)
+        return " ".join(str(error).split())  # one line, whatever the package's error says
     return ""
 
 

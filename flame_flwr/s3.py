@@ -6,11 +6,13 @@ reads and writes nothing itself.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BRIEF",
+    "ENVIRONMENT",
     "LONG",
     "Access",
     "Answer",
@@ -33,6 +36,7 @@ __all__ = [
     "check_url",
     "classify",
     "interruptibly",
+    "is_panic",
     "is_url",
     "open_s3",
     "read_certificates",
@@ -42,7 +46,25 @@ _T = TypeVar("_T")
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
+_ENDPOINT = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+)
+_LIKE_AN_ADDRESS = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)")
+_IN_A_HEADER = re.compile(r"[!-~]*")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+ENVIRONMENT = {
+    "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "addressing": ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST",),
+    "ca-file": ("AWS_CA_BUNDLE",),
+    "key-id": ("AWS_SKIP_SIGNATURE",),
+}
+"""The variables that say the same as a registry's key; the first that is set counts."""
+
+_REGION = "us-east-1"
+_NOWHERE = "127.0.0.1:0"
+"""An address that nothing can listen at."""
+
 _OTHER_CREDENTIALS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -158,11 +180,13 @@ class Access:
     key_id, secret : str
         The key; empty leaves it to the ``AWS_`` variables in the environment.
     region : str
-        Empty for the library's default.
+        Empty for Amazon's first.
     virtual_host : bool
         Whether the bucket stands in the host's name (``bucket.host``) and not in the path.
     certificates : bytes, optional
         Those of the CA that is to be trusted besides the system's, as PEM.
+    unsigned : bool
+        Whether to ask without any key, for a public bucket.
     """
 
     endpoint: str = ""
@@ -171,6 +195,22 @@ class Access:
     region: str = ""
     virtual_host: bool = False
     certificates: bytes | None = field(default=None, repr=False)
+    unsigned: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the library would end this process for, and not say why."""
+        for what, text in (("key id", self.key_id), ("region", self.region)):
+            if not _IN_A_HEADER.fullmatch(text):
+                raise ConfigError(
+                    f"the {what} of an object store must be one word, without spaces, line ends "
+                    "and umlauts: look where it comes from"
+                )
+        if self.virtual_host and _is_address(urlsplit(self.endpoint).hostname or ""):
+            raise ConfigError(
+                "an object store's endpoint is an IP address, and the bucket is to stand before "
+                'it: name a host, or set addressing = "path" (in the environment, '
+                "AWS_VIRTUAL_HOSTED_STYLE_REQUEST=false)"
+            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Access:
@@ -184,6 +224,8 @@ class Access:
         certificates = environment.get("AWS_CA_BUNDLE")
         return cls(
             endpoint=_endpoint(environment),
+            region=_first("region", environment)[1],
+            unsigned=_is_true(environment.get("AWS_SKIP_SIGNATURE")),
             virtual_host=_is_true(environment.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST")),
             certificates=(
                 read_certificates(certificates, "AWS_CA_BUNDLE in the environment")
@@ -205,25 +247,66 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
     patience : Patience
         How long to wait for it.
     """
+    from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
+    config = _config(bucket, access)
     options = patience.options()
     options["allow_http"] = access.endpoint.startswith("http://")
+    options.update(_staying_at(config["endpoint"], access, os.environ))
     if access.certificates:
         options["root_certificate"] = access.certificates
-    config: S3Config = {"virtual_hosted_style_request": access.virtual_host}
-    if access.endpoint:
-        config["endpoint"] = _with_bucket(access.endpoint, bucket, access.virtual_host)
-    if access.region:
-        config["region"] = access.region
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config=config,
-        client_options=options,
-        retry_config=patience.retry_config(),
-        credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
-    )
+    try:
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=options,
+            retry_config=patience.retry_config(),
+            credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
+        )
+    except (BaseError, ValueError) as error:
+        raise ConfigError(
+            "an object store cannot be set up: an `AWS_` variable in the environment, or the "
+            "certificate of its CA, has a wrong value",
+            detail=str(error).partition("\n")[0],
+        ) from None
+
+
+def _config(bucket: str, access: Access) -> S3Config:
+    """Return all that says which store is asked and how: the library reads the rest itself.
+
+    It reads ``AWS_`` variables for every key that is missing here, so none of these may be.
+    """
+    region = access.region or _REGION
+    server = access.endpoint or f"https://s3.{region}.amazonaws.com"
+    endpoint = _with_bucket(server, bucket, access.virtual_host)
+    return {
+        "endpoint": endpoint,
+        "aws_endpoint_url_s3": endpoint,
+        "virtual_hosted_style_request": access.virtual_host,
+        "region": region,
+        "skip_signature": access.unsigned and not access.key_id,
+        "s3_express": False,
+    }
+
+
+def _staying_at(endpoint: str, access: Access, environment: Mapping[str, str]) -> ClientConfig:
+    """Return options that let no redirect lead to another host; the library follows every one.
+
+    All other hosts are behind a proxy that does not exist. This cannot be where a real one stands
+    before the store, nor where the library asks other hosts for the key.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    known = access.key_id or access.unsigned or environment.get("AWS_ACCESS_KEY_ID")
+    proxies = getproxies()
+    proxied = proxies.get(parts.scheme) or proxies.get("all")
+    if not known or (proxied and not proxy_bypass(host)):
+        return {}
+    return {"proxy_url": f"http://{_NOWHERE}", "proxy_excludes": host}
 
 
 class _Key:
@@ -250,7 +333,14 @@ Cause = Literal[
     "bucket",
     "missing",
     "region",
+    "elsewhere",
     "answer",
+    "changed",
+    "odd",
+    "garbled",
+    "broken",
+    "cut",
+    "endless",
     "tls",
     "silent",
 ]
@@ -265,8 +355,12 @@ class Answer:
     cause : str
         ``name``: it cannot be an object's; ``secret``, ``key``: which half of the key is wrong;
         ``clock``: this machine's; ``denied``: the key may not do it; ``bucket``, ``missing``:
-        there is no such bucket, or no such object; ``region``: another one; ``answer``: another
-        status; ``tls``: no trusted connection; ``silent``: none at all.
+        there is no such bucket, or no such object; ``region``: another one; ``elsewhere``: a
+        redirect to another host, which was not followed; ``changed``: another state of the object;
+        ``answer``: another status; ``odd``: a listed key that the library cannot read;
+        ``garbled``: no answer of an S3 store; ``broken``: the library failed at it; ``cut``: the
+        connection, for good; ``endless``: waited for in vain; ``tls``: no trusted connection;
+        ``silent``: none at all.
     words : str
         Status and code as the store gave them, such as ``403 AccessDenied``.
     """
@@ -283,14 +377,28 @@ _CAUSES: dict[str, Cause] = {
     "401": "denied",
     "403": "denied",
     "404": "missing",
+    "412": "changed",
+    "AuthorizationHeaderMalformed": "region",
     "301": "region",
     "307": "region",
 }
 
 
+_REASONS: tuple[tuple[str, Cause], ...] = (
+    (rf"\s{re.escape(_NOWHERE)},", "elsewhere"),
+    ("BareRedirect", "region"),
+    ("InvalidPath {", "odd"),
+    (r"InvalidListResponse|source: Header \{|hyper::Error\(\s*Parse", "garbled"),
+    ("(?i)certificate|UnknownIssuer|InvalidContentType|handshake", "tls"),
+    ("kind: Interrupted", "cut"),
+)
+
+
 def classify(error: BaseException) -> Answer:
     """Tell what an error of obstore's means. Its text stays out: it may hold anything."""
     text = str(error)
+    if is_panic(error):
+        return Answer("broken")
     status = re.search(r"status code: (\d{3})", text)
     code = re.search(r"<Code>([A-Za-z]{1,60})</Code>", text)
     found = [match.group(1) for match in (status, code) if match]
@@ -299,13 +407,30 @@ def classify(error: BaseException) -> Answer:
     if status:
         known = [_CAUSES[each] for each in reversed(found) if each in _CAUSES]
         return Answer(known[0] if known else "answer", " ".join(found))
-    if re.search(r"certificate|UnknownIssuer|InvalidContentType|handshake", text, re.I):
-        return Answer("tls")
-    return Answer("silent")
+    if isinstance(error, TimeoutError):
+        return Answer("endless")
+    if isinstance(error, OSError):
+        return Answer("silent")
+    reason = text.rpartition("inner:")[2]  # before it stand addresses and keys
+    otherwise: Cause = "silent" if "HTTP error" in text else "garbled"
+    return Answer(next((why for how, why in _REASONS if re.search(how, reason)), otherwise))
 
 
-def interruptibly(call: Callable[[], _T]) -> _T:
-    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it."""
+def interruptibly(call: Callable[[], _T], seconds: float | None = None) -> _T:
+    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it.
+
+    Parameters
+    ----------
+    call : callable
+        Its own waits should be bounded.
+    seconds : float, optional
+        How long to wait where they are not.
+
+    Raises
+    ------
+    TimeoutError
+        It has not ended.
+    """
     answer: Future[_T] = Future()
 
     def work() -> None:
@@ -315,16 +440,21 @@ def interruptibly(call: Callable[[], _T]) -> _T:
             answer.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return answer.result()
+    return answer.result(seconds)
+
+
+def _first(key: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variable that says this, and what it says; of none, empty texts."""
+    name = next((name for name in ENVIRONMENT[key] if environment.get(name)), "")
+    return name, environment.get(name, "")
 
 
 def _endpoint(environment: Mapping[str, str]) -> str:
     """Return the store's address, checked; empty for Amazon's own."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    name = next((name for name in names if environment.get(name)), "")
+    name, endpoint = _first("endpoint", environment)
     allowed = _is_true(environment.get("AWS_ALLOW_HTTP"))
     return check_endpoint(
-        environment.get(name, ""), f"{name} in the environment", allowed, "set AWS_ALLOW_HTTP=true"
+        endpoint, f"{name} in the environment", allowed, "set AWS_ALLOW_HTTP=true"
     )
 
 
@@ -352,11 +482,13 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
         return ""
     try:
         parts = urlsplit(endpoint)
-        host, odd = parts.hostname, bool(parts.username or parts.query or parts.fragment)
-        _ = parts.port
+        host, port = parts.hostname or "", parts.port
+        odd = not _ENDPOINT.fullmatch(endpoint) or port == 0
+        if _is_address(host):
+            ip_address(host)
     except ValueError:
-        host, odd = None, True
-    if odd or not host or parts.scheme not in ("http", "https"):
+        odd = True
+    if odd:
         raise ConfigError(
             f"{what} must be a URL such as https://store.example.org:9000, without user and "
             "password"
@@ -375,6 +507,11 @@ def _with_bucket(endpoint: str, bucket: str, virtual_host: bool) -> str:
     if not virtual_host or host.startswith(f"{bucket}."):
         return endpoint
     return f"{scheme}://{bucket}.{host}"
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a host would be read as an IP address, also as one that cannot be."""
+    return ":" in host or bool(_LIKE_AN_ADDRESS.fullmatch(host))
 
 
 def _is_true(text: str | None) -> bool:
@@ -396,8 +533,14 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
     Raises
     ------
     ConfigError
-        There is none.
+        There is none, or one that cannot be.
     """
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"):
+        if not _IN_A_HEADER.fullmatch(environment.get(name, "")):
+            raise ConfigError(
+                f"{name} in the environment ({whose}) must be one word, without spaces, line ends "
+                "and umlauts"
+            )
     if _is_true(environment.get("AWS_SKIP_SIGNATURE")):
         return
     if any(environment.get(name) for name in _OTHER_CREDENTIALS):
@@ -414,8 +557,24 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
 def read_certificates(path: str, what: str) -> bytes:
     """Read a CA's certificates; `what` names the file in the error."""
     try:
-        return Path(path).read_bytes()
+        certificates = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(
             f"{what} names a file that cannot be read: {path} ({error.strerror})"
         ) from None
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=certificates.decode("ascii", "ignore")
+        )
+    except (ssl.SSLError, ValueError):
+        raise ConfigError(
+            f"{what} names a file that has no certificates in it, or others than PEM's", detail=path
+        ) from None
+    return certificates
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether an error is one that the library did not mean to raise."""
+    return type(error).__name__ == "PanicException"

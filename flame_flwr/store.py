@@ -24,6 +24,7 @@ from flame_flwr.s3 import (
     check_url,
     classify,
     interruptibly,
+    is_panic,
     is_url,
     open_s3,
 )
@@ -162,7 +163,9 @@ class Store:
             if missing and "NoSuchBucket" not in str(error):
                 raise FileNotFoundError(what) from None
             raise StoreError(f"{what}: {self._why(error, started)}") from None
-        except (BaseError, OSError, ValueError) as error:
+        except BaseException as error:
+            if not isinstance(error, BaseError | OSError | ValueError) and not is_panic(error):
+                raise
             raise StoreError(f"{what}: {self._why(error, started)}") from None
 
     def _why(self, error: BaseException, started: float) -> str:
@@ -184,12 +187,29 @@ class Store:
                     f"{self._endpoint}? Have it made, or mend the URL"
                 )
             case "region":
-                return f"the bucket is in another region ({answer.words}): set AWS_REGION"
+                return "the bucket is in another region: set AWS_REGION"
+            case "elsewhere":
+                return (
+                    f"{self._endpoint} sends to another host, which is not followed: set "
+                    "AWS_ENDPOINT_URL and AWS_REGION"
+                )
             case "answer":
                 return (
                     f"the store answered {answer.words}; its own log says why (is its disk full "
                     "or read-only?)"
                 )
+            case "odd":
+                return (
+                    "a key there has an empty part (`//`), `.` or `..` as a part, or a control "
+                    "character: rename that object"
+                )
+            case "garbled" | "broken":
+                return (
+                    f"what {self._endpoint} answered is not of an S3 store: is AWS_ENDPOINT_URL "
+                    "right?"
+                )
+            case "cut":
+                return f"{self._endpoint} has cut the connection again and again"
             case "tls":
                 return (
                     f"no trusted TLS connection to {self._endpoint}: is it https://, and does "

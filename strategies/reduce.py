@@ -118,6 +118,8 @@ class ReduceStrategy(StarStrategy):
             False: declare(self.reductions),
             True: declare(self.reductions if self.first is None else self.first, "first"),
         }
+        if inspect.getattr_static(type(self), "files", None) is not None:
+            raise ModelError(f"{name}: files are declared as `outputs`, and not as `files`")
         self.files = _checked_outputs(name, self.outputs)
 
     # ---- to override -------------------------------------------------------------------

@@ -238,6 +238,7 @@ class Rounds:
         entry.node_seconds[reply.node] = reply.seconds
         entry.node_bytes[reply.node] = payload.nbytes
         self.record.filters.note(reply.node, reply.filters)
+        self.record.note_disclosure(reply.node, reply.disclosure)
         return None
 
     def _note(self, entry: RoundRecord, reply: Reply, value: Any, size: int) -> None:

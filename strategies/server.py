@@ -39,6 +39,7 @@ def make_server_app(
     privacy: Laplace | None = None,
     filters: Sequence[UpdateFilter] = (),
     study: Mapping[str, str] | None = None,
+    nodes_read_first: bool = False,
 ) -> ServerApp:
     """Return the ServerApp that runs a strategy and writes what its model declares.
 
@@ -56,6 +57,8 @@ def make_server_app(
         What the model has nodes do to their results; their budget is accounted here.
     study : dict of str to str, optional
         What there is to know of the nodes' side, for ``run.json`` and the report.
+    nodes_read_first : bool
+        Whether nodes read their data before round 1, to see that it is what the model expects.
     """
     app = ServerApp()
 
@@ -82,6 +85,7 @@ def make_server_app(
                 can_account(filters)
             with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
                 made, files = _selected(settings, strategy(), outputs, context.run_config)
+                made.nodes_read_first = nodes_read_first
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
                 with watching(record, *extras.watchers(folder.path)):
                     made.start(
@@ -116,9 +120,10 @@ def _selected(
     if not settings.strategy:
         return own, outputs
     from flame_flwr import plugins
+    from flame_flwr.results.outputs import files_of
 
     made = plugins.strategy(settings.strategy, own, run_config)
-    return made, getattr(made, "files", None) or outputs
+    return made, files_of(made) or outputs
 
 
 def _stopped() -> StoppedError:

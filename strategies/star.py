@@ -23,7 +23,7 @@ from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.engine.checkpoint import Progress
-from flame_flwr.engine.exchange import shortened
+from flame_flwr.engine.exchange import counted, shortened
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.engine.local import where
 from flame_flwr.engine.memory import give_back
@@ -59,6 +59,7 @@ _OWN = frozenset(
         "simple_analysis",
         "allow_pickle",
         "convergence",
+        "nodes_read_first",
         "_link",
         "_current",
         "_own_arrays",
@@ -111,6 +112,9 @@ class StarStrategy(Strategy):
 
     _DECLARED: ClassVar[frozenset[str]] = frozenset()
     """A subclass's attributes that only declare: a checkpoint has no need of them."""
+
+    nodes_read_first: bool = False
+    """Whether nodes read their data before they answer hello; the app of a model sets it."""
 
     def __init__(
         self,
@@ -334,7 +338,8 @@ class StarStrategy(Strategy):
         nodes, evaluates = link.hello()
         record.nodes = list(nodes)
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
-        logger.info("%d nodes take part: %s", len(nodes), shortened(nodes))
+        verb = "takes" if len(nodes) == 1 else "take"
+        logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
         simple = self.is_simple(simple_analysis)
         tell(record, "began", record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)

@@ -16,11 +16,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
-
-from flame_flwr.engine.submit import free_port
+from ports import free_port
 
 KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
-TESTS = ["tests/unit/data/test_s3_source.py", "tests/unit/data/test_registry.py"]
+TESTS = ["tests/servers/test_s3_source.py", "tests/unit/data/test_registry.py"]
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 
 CONFIG = """

@@ -1,14 +1,64 @@
-"""Real S3 servers for the tests that write to an object store and read from it."""
+"""What the tests share: Flower contexts, a write limit that the system enforces, S3 servers."""
 
 import os
+import resource
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flwr.app import Context, RecordDict
 from s3_server import KEY, SECRET, S3Server, rclone
 
 from flame_flwr.deploy.keys import authority, load_authority, server_pair
+
+_RUN_IDS = count(10**9)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a job in the background of a shell: all that the tests start would ignore Ctrl-C, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def context() -> Callable[..., Context]:
+    """Make a node's Flower ``Context``, of a run of its own unless told which."""
+
+    def make(
+        node_config: dict[str, Any] | None = None,
+        run_config: dict[str, Any] | None = None,
+        run_id: int | None = None,
+        node_id: int = 7,
+    ) -> Context:
+        return Context(
+            run_id=next(_RUN_IDS) if run_id is None else run_id,
+            node_id=node_id,
+            node_config=node_config or {},
+            state=RecordDict(),
+            run_config=run_config or {},
+        )
+
+    return make
+
+
+@pytest.fixture
+def disk_full_after() -> Callable[[int], AbstractContextManager[None]]:
+    """Let the system refuse to write any file beyond so many bytes, as a full disk does."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import uvicorn
+from ports import free_port
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-
-from flame_flwr.engine.submit import free_port
 
 PATIENTS, OBSERVATIONS = 600, 3000
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 import obstore
+from ports import free_port
 
-from flame_flwr.engine.submit import free_port
 from flame_flwr.s3 import LONG, Access, open_s3
 
 KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"

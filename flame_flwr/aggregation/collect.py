@@ -6,16 +6,18 @@ its arrays may be gone, or read-only, after ``add``.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.exact import ExactSum, exact_sum
-from flame_flwr.aggregation.values import Form, Leaf, apart, own, together
+from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
+from flame_flwr.aggregation.values import Form, Leaf, apart, own, plain_label, together
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.log import logger
 
@@ -46,10 +48,10 @@ class Place:
     nodes: tuple[str, ...]
     last: Any = None
 
-    def error(self, text: str, *nodes: str) -> DataError:
+    def error(self, text: str, *nodes: str, detail: str | None = None) -> DataError:
         """Return an error that names round, key and nodes."""
         at = f", {', '.join(nodes)}" if nodes else ""
-        return DataError(f"round {self.round}, key {self.key}{at}: {text}")
+        return DataError(f"round {self.round}, key {self.key}{at}: {text}", detail=detail)
 
     def in_order(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by node, in participant order."""
@@ -142,9 +144,12 @@ class _Formed:
             nodes = self._place.nodes
             others = sorted((n for f in ranked[1:] for n in self._forms[f]), key=nodes.index)
             groups = "; ".join(
-                f"{', '.join(sorted(self._forms[form], key=nodes.index))} sent {form}"
+                f"{', '.join(sorted(self._forms[form], key=nodes.index))} sent "
+                f"{self._shown[form][1]}"
                 for form in ranked
             )
+            if len({str(self._shown[form][1]) for form in ranked}) < len(ranked):
+                groups += "; their labels (index, columns, keys or name) are not the same"
             if self._differing == "error":
                 raise self._place.error(
                     f"the nodes' values differ: {groups}. Mend it on the nodes, or declare "
@@ -188,17 +193,24 @@ class Totals(_Formed):
         self._none_of_zero = none_of_zero
         self._sums: dict[Form, list[_LeafSum]] = {}
         self._weights: dict[Form, list[float]] = {}
+        self._weightless: list[str] = []
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Add."""
+        """Add; a value of weight 0 is not looked at: NaN, as the mean of no patients, is fine."""
+        if self._weighted and weight == 0:
+            self._weightless.append(node)
+            return
         form, leaves = self._enter(node, value)
         sums = self._sums.setdefault(form, [])
         if not sums:
             sums += [
-                _ArraySum(leaf) if isinstance(leaf, np.ndarray) else _NumberSum() for leaf in leaves
+                _ArraySum(leaf, self._place)
+                if isinstance(leaf, np.ndarray)
+                else _NumberSum(self._place)
+                for leaf in leaves
             ]
         for total, leaf in zip(sums, leaves, strict=True):
-            total.add(leaf, weight if self._weighted else None, self._place)
+            total.add(node, leaf, weight if self._weighted else None)
         self._weights.setdefault(form, []).append(weight)
 
     def result(self) -> Any:
@@ -211,76 +223,108 @@ class Totals(_Formed):
         """
         chosen = self._chosen()
         if chosen is None:
-            return None
+            return self._of_no_weight() if self._weightless else None
         form, shown = chosen
         divisor = exact_sum(self._weights[form]) if self._mean else None
-        if divisor == 0.0:
-            if self._none_of_zero:
-                return None
+        if divisor is not None and math.isinf(divisor):
             nodes = sorted(self._forms[form], key=self._place.nodes.index)
             raise self._place.error(
-                "the weights of all nodes together are zero, so there is no weighted mean. Mend "
-                'the weights, or declare zero_total="none" to have None',
+                "the weights of all nodes together are too large for a float: send smaller ones",
                 *nodes,
             )
         sums, self._sums = self._sums[form], {}
         return together(shown, [sums.pop(0).result(divisor) for _ in range(len(sums))])
 
+    def _of_no_weight(self) -> None:
+        if not self._none_of_zero:
+            raise self._place.error(
+                "the weights of all nodes together are zero, so there is no weighted mean. Mend "
+                'the weights, or declare zero_total="none" to have None',
+                *sorted(self._weightless, key=self._place.nodes.index),
+            )
+
 
 class _LeafSum(Protocol):
-    def add(self, leaf: Any, weight: float | None, place: Place) -> None: ...
+    def add(self, node: str, leaf: Any, weight: float | None) -> None: ...
 
     def result(self, divisor: float | None) -> Any: ...
+
+
+_TOO_LARGE = "a whole number it sent is too large for a float: send it in a larger unit"
 
 
 class _NumberSum:
     """The sum of single numbers: they are few, and kept."""
 
-    def __init__(self) -> None:
-        self._values: list[int | float] = []
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._values: dict[str, int | float | Fraction] = {}
 
-    def add(self, leaf: Any, weight: float | None, place: Place) -> None:
-        self._values.append(leaf if weight is None else float(leaf) * weight)
+    def add(self, node: str, leaf: Any, weight: float | None) -> None:
+        self._values[node] = leaf if weight is None else product(self._float(node, leaf), weight)
 
     def result(self, divisor: float | None) -> int | float:
-        total: int | float
-        if all(isinstance(value, int) for value in self._values):
-            total = sum(self._values)
-        else:
-            total = exact_sum(self._values)
-        return total if divisor is None else total / divisor
+        values = self._values.values()
+        if all(isinstance(value, int) for value in values):
+            whole = sum(map(int, values))
+            try:
+                return whole if divisor is None else whole / divisor
+            except OverflowError:
+                pass
+        floats = [
+            value if isinstance(value, Fraction) else self._float(node, value)
+            for node, value in self._values.items()
+        ]
+        return exact_mean(floats, divisor)
+
+    def _float(self, node: str, value: int | float) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            raise self._place.error(_TOO_LARGE, node) from None
 
 
 class _ArraySum:
     """The sum of arrays of one shape: whole numbers as such, others by :class:`ExactSum`."""
 
-    def __init__(self, first: npt.NDArray[Any]) -> None:
-        self._size = first.size
+    def __init__(self, first: npt.NDArray[Any], place: Place) -> None:
+        self._place = place
+        self._complex = first.dtype.kind == "c"
+        self._first = ""
+        self._size = first.size * (2 if self._complex else 1)
         self._real: ExactSum | None = None
         self._whole: npt.NDArray[np.int64] | None = None
         self._bound = 0
         self._types: set[np.dtype[Any]] = set()
 
-    def add(self, leaf: npt.NDArray[Any], weight: float | None, place: Place) -> None:
-        if leaf.dtype.kind == "c" and not self._types:
-            self._size *= 2
+    def add(self, node: str, leaf: npt.NDArray[Any], weight: float | None) -> None:
+        self._first = self._first or node
+        if (leaf.dtype.kind == "c") != self._complex:
+            pair = (self._first, node) if self._complex else (node, self._first)
+            raise self._place.error(
+                "some nodes sent complex numbers ({}) and some real ones ({}): send the same kind "
+                "from all".format(*pair),
+                node,
+            )
         self._types.add(leaf.dtype)
-        if len({dtype.kind == "c" for dtype in self._types}) > 1:
-            raise place.error("some nodes sent complex numbers and some real ones")
-        if leaf.dtype.kind == "c":
+        if self._complex:
             leaf = np.ascontiguousarray(leaf.astype(np.complex128, copy=False)).view(np.float64)
         if weight is None and leaf.dtype.kind in "biu":
-            self._add_whole(leaf, place)
+            self._add_whole(node, leaf)
             return
         if self._real is None:
             self._real = ExactSum(self._size)
         self._real.add(leaf, weight)
 
-    def _add_whole(self, leaf: npt.NDArray[Any], place: Place) -> None:
+    def _add_whole(self, node: str, leaf: npt.NDArray[Any]) -> None:
         if leaf.size:
             self._bound += max(abs(int(leaf.max())), abs(int(leaf.min())))
         if self._bound >= _INT64:
-            raise place.error("a sum of whole numbers can be too large for 64 bits: send floats")
+            raise self._place.error(
+                "with what it sent, a sum of whole numbers can be too large for 64 bits: send "
+                "floats",
+                node,
+            )
         if self._whole is None:
             self._whole = np.zeros(self._size, np.int64)
         self._whole += leaf.ravel().astype(np.int64, copy=False)
@@ -293,15 +337,13 @@ class _ArraySum:
             self._real.add(self._whole >> 32, 2.0**32)
             self._real.add(self._whole & 0xFFFFFFFF)
             self._whole = None
-        total = self._real.total()
+        total = self._real.total(divisor)
         self._real = None
-        if divisor is not None:
-            total /= divisor
-        if any(dtype.kind == "c" for dtype in self._types):
-            return total.view(np.complex128).astype(np.result_type(*self._types), copy=False)
+        if self._complex:
+            return total.view(np.complex128).astype(_common(self._types), copy=False)
         floats = [dtype if dtype.kind == "f" else np.dtype(float) for dtype in self._types]
         with np.errstate(over="ignore"):
-            return total.astype(np.result_type(*floats).newbyteorder("="), copy=False)
+            return total.astype(_common(floats), copy=False)
 
 
 class Extremes(_Formed):
@@ -321,20 +363,24 @@ class Extremes(_Formed):
 
     def __init__(self, place: Place, differing: str, *, smallest: bool) -> None:
         super().__init__(place, differing)
-        self._better: Any = np.minimum if smallest else np.maximum
-        self._found: dict[Form, list[Any]] = {}
+        self._smallest = smallest
+        self._found: dict[Form, list[_LeafExtreme]] = {}
 
     def add(self, node: str, value: Any, weight: float) -> None:
         """Compare."""
         form, leaves = self._enter(node, value)
         if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "c" for leaf in leaves):
             raise self._place.error("complex numbers cannot be compared", node)
-        found = self._found.get(form)
-        if found is None:
-            self._found[form] = [np.array(leaf) + 0 for leaf in leaves]
-            return
-        for i, leaf in enumerate(leaves):
-            found[i] = self._better(found[i], np.asarray(leaf) + 0)  # + 0: no negative zeros
+        found = self._found.setdefault(form, [])
+        if not found:
+            found += [
+                _ArrayExtreme(self._smallest)
+                if isinstance(leaf, np.ndarray)
+                else _NumberExtreme(self._smallest, self._place)
+                for leaf in leaves
+            ]
+        for best, leaf in zip(found, leaves, strict=True):
+            best.add(node, leaf)
 
     def result(self) -> Any:
         """Return the smallest or largest."""
@@ -342,8 +388,64 @@ class Extremes(_Formed):
         if chosen is None:
             return None
         form, shown = chosen
-        leaves = zip(form.kinds(), self._found.pop(form), strict=True)
-        return together(shown, [leaf.item() if kind == "number" else leaf for kind, leaf in leaves])
+        return together(shown, [best.result() for best in self._found.pop(form)])
+
+
+class _LeafExtreme(Protocol):
+    def add(self, node: str, leaf: Any) -> None: ...
+
+    def result(self) -> Any: ...
+
+
+class _NumberExtreme:
+    """The best of single numbers: they are few, and kept."""
+
+    def __init__(self, smallest: bool, place: Place) -> None:
+        self._best: Any = min if smallest else max
+        self._place = place
+        self._values: dict[str, int | float] = {}
+
+    def add(self, node: str, leaf: Any) -> None:
+        self._values[node] = leaf
+
+    def result(self) -> int | float:
+        if any(value != value for value in self._values.values()):
+            return math.nan
+        node = self._best(self._place.in_order(self._values), key=self._values.__getitem__)
+        best = self._values[node]
+        if all(isinstance(value, int) for value in self._values.values()):
+            return best
+        try:
+            return float(best) + 0.0  # no negative zero
+        except OverflowError:
+            raise self._place.error(_TOO_LARGE, node) from None
+
+
+class _ArrayExtreme:
+    """The best of arrays, for every type apart: a common one is known when all are there."""
+
+    def __init__(self, smallest: bool) -> None:
+        self._better: Any = np.minimum if smallest else np.maximum
+        self._found: dict[np.dtype[Any], npt.NDArray[Any]] = {}
+
+    def add(self, node: str, leaf: npt.NDArray[Any]) -> None:
+        plain = leaf.astype(_common([leaf.dtype])) + 0  # no negative zeros, no booleans
+        kind = plain.dtype
+        found = self._found.get(kind)
+        self._found[kind] = plain if found is None else self._better(found, plain)
+
+    def result(self) -> npt.NDArray[Any]:
+        common = _common(self._found)
+        best: Any = None
+        for kind in sorted(self._found, key=str):
+            one = self._found[kind].astype(common, copy=False)
+            best = one if best is None else self._better(best, one)
+        return np.asarray(best)
+
+
+def _common(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """Return the type that holds values of all, of this machine's byte order."""
+    return np.result_type(*sorted({kind.newbyteorder("=") for kind in types}, key=str))
 
 
 class Counts:
@@ -358,7 +460,7 @@ class Counts:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._counts: dict[Any, int] = {}
-        self._first: dict[Any, tuple[int, int]] = {}
+        self._first: dict[Any, tuple[int, int, Any]] = {}
         self._any = False
 
     def add(self, node: str, value: Any, weight: float) -> None:
@@ -371,15 +473,17 @@ class Counts:
         self._any = True
         order = self._place.nodes.index(node)
         for number, (name, count) in enumerate(items()):
-            whole = self._whole(node, count)
-            self._counts[name] = self._counts.get(name, 0) + whole
-            self._first[name] = min(self._first.get(name, (order, number)), (order, number))
+            key = plain_label(name)
+            self._counts[key] = self._counts.get(key, 0) + self._whole(node, count)
+            if key not in self._first or (order, number) < self._first[key][:2]:
+                self._first[key] = order, number, name
 
     def result(self) -> dict[Any, int] | None:
         """Return the sums, in the order of nodes and of their names."""
         if not self._any:
             return None
-        return {name: self._counts[name] for name in sorted(self._counts, key=self._first.get)}  # type: ignore[arg-type]
+        names = sorted(self._counts, key=lambda key: self._first[key][:2])
+        return {self._first[key][2]: self._counts[key] for key in names}
 
     def _whole(self, node: str, count: Any) -> int:
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
-__all__ += ["as_convergence", "check_unmeasured", "delta_norm"]
+__all__ += ["as_convergence", "check_unmeasured", "delta_norm", "told"]
 
 _BLOCK = 1 << 16
 
@@ -37,7 +37,7 @@ class Convergence:
     """
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        """Return in one line why to stop, or ``None`` to go on.
+        """Return in one line why to stop, or ``None`` to go on; a bool will do.
 
         Parameters
         ----------
@@ -143,11 +143,12 @@ class DeltaNorm(Convergence):
         """Compare with the last round; the first has nothing to compare with."""
         if last is None:
             return None
+        now = _found(aggregate, self.key, self)
         try:
             before = look_up(last, self.key)
         except (LookupError, TypeError):  # as where the first round agrees on something else
             return None
-        change = delta_norm(_found(aggregate, self.key, self), before, self.ord)
+        change = delta_norm(now, before, self.ord)
         if change is None or not change <= self.tol:
             return None
         return f"{key_text(self.key)} changed by {change:.3g}, at most {self.tol:g}"
@@ -255,7 +256,7 @@ class _Group(Convergence):
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Ask every part, always: some count rounds."""
-        return self.joined([part.check(number, aggregate, last) for part in self.parts])
+        return self.joined([told(part, number, aggregate, last) for part in self.parts])
 
     def joined(self, answers: list[str | None]) -> str | None:
         """Return what the parts' answers, one each, come to."""
@@ -281,6 +282,26 @@ class _All(_Group):
     def most_rounds(self) -> int | None:
         limits = self._limits()
         return max(limits) if len(limits) == len(self.parts) else None
+
+
+def told(convergence: Convergence, number: int, aggregate: Any, last: Any) -> str | None:
+    """Return in one line why a convergence stops the run; ``None`` to go on.
+
+    Raises
+    ------
+    ModelError
+        Its ``check`` returned neither a string nor ``None``, ``True`` or ``False``.
+    """
+    answer: Any = convergence.check(number, aggregate, last)
+    name = type(convergence).__name__
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return f"{name} returned True" if answer else None
+    if not isinstance(answer, str):
+        raise ModelError(
+            f"{name}: check must return in one line why to stop, or None to go on, not "
+            f"{type(answer).__name__}"
+        )
+    return " ".join(answer.split()) or None
 
 
 def as_convergence(declared: Any) -> Convergence | None:
@@ -318,7 +339,7 @@ def check_unmeasured(
         return convergence.joined(
             [check_unmeasured(part, number, aggregate, last) for part in parts]
         )
-    if not convergence.check(number, aggregate, last):
+    if not told(convergence, number, aggregate, last):
         return None
     kind = type(convergence).__name__
     if isinstance(convergence, When):

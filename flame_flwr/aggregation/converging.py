@@ -13,7 +13,7 @@ from flame_flwr.aggregation.base import (
     Resumable,
     unmeasured,
 )
-from flame_flwr.aggregation.convergence import check_unmeasured
+from flame_flwr.aggregation.convergence import check_unmeasured, told
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Converging:
             reason = unmeasured(reason)
             more = check_unmeasured(self._convergence, self._number, aggregate, self._last)
         else:
-            more = self._convergence.check(self._number, aggregate, self._last)
+            more = told(self._convergence, self._number, aggregate, self._last)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
         return Finished(aggregate, converged or bool(more), reasons)

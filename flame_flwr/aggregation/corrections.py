@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from flame_flwr.errors import ModelError
+
 __all__ = [
     "proximal_gradient",
     "proximal_term",
@@ -94,7 +96,17 @@ def scaffold_control(
         Local steps in the round.
     learning_rate : float
         Of the local steps.
+
+    Raises
+    ------
+    ModelError
+        There was no step, or the learning rate is not above 0.
     """
+    if not steps >= 1 or not learning_rate > 0:
+        raise ModelError(
+            "scaffold_control: steps must be at least 1 and learning_rate above 0; a node that "
+            "made no step keeps its control variate"
+        )
     scale = 1.0 / (steps * learning_rate)
     return _map(
         lambda c, s, r, w: np.asarray(c) - s + (np.asarray(r) - w) * scale,
@@ -147,11 +159,20 @@ def zeros_like(weights: Any) -> Any:
 def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     """Apply a function to arrays that stand in the same places."""
     if isinstance(first, Mapping):
+        for other in others:
+            if not isinstance(other, Mapping) or set(other) != set(first):
+                raise ModelError(
+                    "the weights to compare are no dicts with the same keys: give the same part "
+                    "of both, such as received['model']"
+                )
         return {key: _map(function, first[key], *(o[key] for o in others)) for key in first}
     if isinstance(first, list | tuple):
+        for other in others:
+            if not isinstance(other, list | tuple) or len(other) != len(first):
+                raise ModelError("the weights to compare are no lists of the same length")
         parts = [_map(function, *parts) for parts in zip(first, *others, strict=True)]
         return parts if isinstance(first, list) else tuple(parts)
     for other in others:
         if np.shape(other) != np.shape(first):
-            raise ValueError(f"weights of shapes {np.shape(first)} and {np.shape(other)}")
+            raise ModelError(f"weights of shapes {np.shape(first)} and {np.shape(other)}")
     return function(first, *others)

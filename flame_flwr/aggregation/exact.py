@@ -18,7 +18,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ExactSum", "exact_sum", "two_sum"]
+__all__ = ["ExactSum", "exact_mean", "exact_sum", "product", "two_sum"]
 
 Values = npt.NDArray[np.float64]
 
@@ -27,6 +27,9 @@ _BLOCK = 1 << 15
 
 _LARGE = 2.0**1000
 """Larger numbers are set aside: adding them could overflow in one order and not in another."""
+
+_EXPONENT = np.int64(0x7FF0000000000000)
+"""The bits of a float64 that are its exponent: a power of two by themselves."""
 
 _FEW = 16
 """What one of so many elements needs is kept as a list; what more need, as an array."""
@@ -45,26 +48,46 @@ def two_sum(a: Values, b: Values) -> tuple[Values, Values]:
 
 def exact_sum(values: Iterable[float]) -> float:
     """Return the sum of numbers, rounded once, whatever their order; infinite if it overflows."""
-    numbers = [float(value) for value in values]
-    special = [value for value in numbers if not math.isfinite(value)]
+    return exact_mean(values, None)
+
+
+def exact_mean(values: Iterable[float | Fraction], divisor: float | None) -> float:
+    """Return an exact sum, divided: also where the sum alone would be too large for a float.
+
+    Numbers may be :class:`~fractions.Fraction` where they are too large themselves.
+    """
+    numbers = list(values)
+    special = [value for value in numbers if isinstance(value, float) and not math.isfinite(value)]
     if special:
-        return special[0] if all(value == special[0] for value in special) else math.nan
+        alike = all(value == special[0] for value in special)
+        return special[0] if alike else math.nan
     try:
-        return math.fsum(numbers)
+        total = math.fsum(numbers)
+        return total if divisor is None else total / divisor
     except OverflowError:
-        total = sum(map(Fraction, numbers), Fraction(0))
+        exact = sum((Fraction(value) for value in numbers), Fraction(0)) / Fraction(divisor or 1)
     try:
-        return float(total)
+        return float(exact)
     except OverflowError:
-        return math.inf if total > 0 else -math.inf
+        return math.inf if exact > 0 else -math.inf
+
+
+def product(value: float, weight: float) -> float | Fraction:
+    """Return a product, rounded once; a fraction where it is too large for a float."""
+    found = value * weight
+    if math.isfinite(found) or not math.isfinite(value):
+        return found
+    return Fraction(value * 2.0**-512 * (weight * 2.0**-512)) * 2**1024
 
 
 class ExactSum:
     """The sum of arrays of ``size`` numbers each.
 
-    Usually it takes 12 bytes per number: the rounded sum, and what was rounded off in half
-    precision, with a list for the few elements that need more. Blocks of numbers that cancel, or
-    differ by many orders of magnitude, take as much as they need to stay exact.
+    Usually it takes 8 to 12 bytes per number: the rounded sum, and, once needed, 30 bits of what
+    was rounded off, with a list for the few elements that need more. That is enough where an
+    element's values and their last bits are all within 83 bits: where nodes' values differ by up
+    to about 1e6, and of float32 with whole weights by up to about 1e12. Blocks that need more take
+    20 bytes per number, from about 1e15 on 28, or as much as it takes to stay exact.
 
     Parameters
     ----------
@@ -74,8 +97,9 @@ class ExactSum:
 
     def __init__(self, size: int) -> None:
         self._high = np.zeros(size)
-        self._low = np.zeros(size, np.float32)  # the system gives the memory when it is written
+        self._low = np.zeros(size, np.int32)  # the system gives the memory when it is written
         self._special: dict[int, Values] = {}
+        self._huge: dict[int, dict[int, list[Fraction]]] = {}
         self._parts = [
             _Part(self._high[start : start + _BLOCK], self._low[start : start + _BLOCK])
             for start in range(0, size, _BLOCK)
@@ -92,14 +116,19 @@ class ExactSum:
                 if weight is not None:
                     values *= weight
                 if not np.abs(values).max() <= _LARGE:
+                    if weight is not None:
+                        self._keep_huge(number, block, values, weight)
                     values = self._set_aside(number, values)
                 self._parts[number].add(values)
 
-    def total(self) -> Values:
-        """Return the sum, each element rounded once. The object is of no use afterwards."""
+    def total(self, divisor: float | None = None) -> Values:
+        """Return the sum, each element rounded once, divided; the object is of no use afterwards.
+
+        A mean is finite also where the sum is too large for a float.
+        """
         with np.errstate(all="ignore"):
             for number, part in enumerate(self._parts):
-                part.settle()
+                part.settle(divisor, self._huge.get(number, {}))
                 if number in self._special:
                     special = self._special[number]
                     odd = ~np.isfinite(special)
@@ -109,6 +138,16 @@ class ExactSum:
         del self._low
         total += 0.0  # no negative zeros
         return total
+
+    def _keep_huge(
+        self, number: int, block: npt.NDArray[Any], values: Values, weight: float
+    ) -> None:
+        """Keep the products that are too large for a float, and put zeros in their place."""
+        over = np.flatnonzero(~np.isfinite(values) & np.isfinite(block))
+        for place in over.tolist():
+            kept = self._huge.setdefault(number, {}).setdefault(place, [])
+            kept.append(Fraction(product(float(block[place]), weight)))
+        values[over] = 0.0
 
     def _set_aside(self, number: int, values: Values) -> Values:
         """Put away what must not be added, and return the rest."""
@@ -127,24 +166,28 @@ class ExactSum:
 class _Part:
     """One block: the rounded sums, what was rounded off, and a list for what fits in neither.
 
-    Where the list grows long, there are arrays of float64 (``layers``) in place of list and
-    half precision, as many as it takes.
+    What was rounded off is counted in units of the rounded sum's own last bit, divided by
+    ``2**31``. Where the list grows long, there are arrays of float64 (``layers``) in place of
+    list and units, as many as it takes.
     """
 
-    __slots__ = ("aside", "count", "halves", "high", "layers", "low")
+    __slots__ = ("aside", "count", "high", "layers", "low", "units")
 
-    def __init__(self, high: Values, low: npt.NDArray[np.float32]) -> None:
+    def __init__(self, high: Values, low: npt.NDArray[np.int32]) -> None:
         self.high = high
         self.low = low
-        self.halves = False
+        self.units = False
         self.aside: list[tuple[npt.NDArray[np.uint16], Values]] = []
         self.count = 0
         self.layers: list[Values] = []
 
     def add(self, values: Values) -> None:
         """Add finite numbers."""
+        low = self._rounded_off() if self.units else None
         self.high[:], rest = two_sum(self.high, values)
-        if rest.any():
+        if low is not None:
+            self._add_units(low, rest)
+        elif rest.any():
             self._add_rest(rest)
 
     def keep(self, values: Values) -> None:
@@ -154,69 +197,91 @@ class _Part:
             self.aside.append((places.astype(np.uint16), values[places]))
             self.count += len(places)
 
-    def settle(self) -> None:
-        """Leave in ``high`` the whole sum, rounded once."""
-        exact: dict[int, list[float]] = {}
+    def settle(self, divisor: float | None, huge: dict[int, list[Fraction]]) -> None:
+        """Leave in ``high`` the whole sum with what is too large, rounded once, and divided."""
+        exact: dict[int, list[float | Fraction]] = {place: [*v] for place, v in huge.items()}
         for places, values in self.aside:
             for place, value in zip(places.tolist(), values.tolist(), strict=True):
                 exact.setdefault(place, []).append(value)
         for layer in self.layers[1:]:
             for place in np.flatnonzero(layer).tolist():
                 exact.setdefault(place, [])
+        rest = self.layers[0] if self.layers else self._rounded_off()
         for place, terms in exact.items():
-            terms += [float(self.high[place]), float(self.low[place])]
+            terms.append(float(self.high[place]))
+            if not self.layers:
+                terms.append(float(rest[place]))
         for layer in self.layers:
             for place, terms in exact.items():
                 terms.append(float(layer[place]))
-        rest = self.layers[0] if self.layers else self.low
         self.high += rest
+        if divisor is not None:
+            self.high /= divisor
         for place, terms in exact.items():
-            self.high[place] = exact_sum(terms)
+            self.high[place] = exact_mean(terms, divisor)
 
     def _add_rest(self, rest: Values) -> None:
         if self.layers:
             self._add_to_layers(rest)
             return
-        if not self.halves:
-            self.keep(rest)
-            if self.count <= len(rest) // _FEW:
-                return
-            self.halves = True
-            waiting, self.aside, self.count = self.aside, [], 0
-            for places, values in waiting:
-                self._add_halves(_spread(places, values, len(rest)))
-        else:
-            self._add_halves(rest)
+        self.keep(rest)
+        if self.count <= len(rest) // _FEW:
+            return
+        self.units = True
+        for waiting in self._taken_from_aside():
+            self.add(waiting)
+
+    def _unit(self) -> Values:
+        """Return what ``low`` counts: a power of two; sums that are small have the smallest."""
+        power = (self.high.view(np.int64) & _EXPONENT).view(np.float64)
+        unit: Values = np.maximum(power * 2.0**-83, 5e-324)
+        return unit
+
+    def _rounded_off(self) -> Values:
+        return self.low * self._unit()
+
+    def _add_units(self, low: Values, rest: Values) -> None:
+        """Add to what was rounded off; what its units cannot hold is kept apart."""
+        low, more = two_sum(low, rest)
+        self.high[:], low = two_sum(self.high, low)
+        unit = self._unit()
+        whole = np.rint(low / unit)
+        self.low[:] = whole
+        self.keep(low - whole * unit)
+        self.keep(more)
         if self.count > len(rest) // (_FEW // 2):
             self._make_layers()
 
-    def _add_halves(self, rest: Values) -> None:
-        """Add to the half precision numbers; what these cannot hold is kept apart."""
-        total, more = two_sum(self.low.astype(np.float64), rest)
-        half = total.astype(np.float32)
-        half[~np.isfinite(half)] = 0.0
-        self.keep(total - half)
-        self.keep(more)
-        self.low[:] = half
-
     def _make_layers(self) -> None:
+        self.layers = [self._rounded_off()]
+        self.low[:] = 0
+        self.units = False
+        for waiting in self._taken_from_aside():
+            self._add_to_layers(waiting)
+
+    def _taken_from_aside(self) -> list[Values]:
+        """Empty the list, but for large numbers: these were set aside, not rounded off."""
         waiting, self.aside, self.count = self.aside, [], 0
-        self.layers = [self.low.astype(np.float64)]
-        self.low[:] = 0.0
+        taken = []
         for places, values in waiting:
-            large = np.abs(values) > _LARGE  # stay apart: they were set aside, not rounded off
+            large = np.abs(values) > _LARGE
             if large.any():
                 self.aside.append((places[large], values[large]))
-            self._add_to_layers(_spread(places[~large], values[~large], len(self.high)))
+            taken.append(_spread(places[~large], values[~large], len(self.high)))
+        return taken
 
     def _add_to_layers(self, rest: Values) -> None:
         for layer in self.layers:
             layer[:], rest = two_sum(layer, rest)
             if not rest.any():
                 return
-        self.layers.append(rest)
-        if len(self.layers) > 3:
-            self._tidy()
+        self.keep(rest)
+        if self.count > len(rest) // (_FEW // 2):
+            self.layers.append(np.zeros(len(rest)))
+            for waiting in self._taken_from_aside():
+                self._add_to_layers(waiting)
+            if len(self.layers) > 3:
+                self._tidy()
 
     def _tidy(self) -> None:
         """Move what the layers hold to the first of them, and drop those that become empty."""

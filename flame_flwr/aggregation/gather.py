@@ -39,6 +39,14 @@ def row_bound(values: dict[str, Any], place: Place, columns: str) -> Any:
                 raise place.error(
                     f"an array of shape {part.shape} cannot follow one of {first.shape}", node
                 )
+            try:
+                np.result_type(first, part)
+            except TypeError:
+                raise place.error(
+                    f"an array of {part.dtype} cannot follow one of {first.dtype}: send one type "
+                    "from all nodes",
+                    node,
+                ) from None
         return np.concatenate(parts)
     if hasattr(first, "columns"):
         return _bound_tables(values, place, columns)
@@ -56,7 +64,12 @@ def _bound_tables(values: dict[str, Any], place: Place, columns: str) -> Any:
     import pandas as pd
 
     first = next(iter(values.values()))
+    alike = all(list(table.columns) == list(first.columns) for table in values.values())
     for node, table in values.items():
+        if not alike and not table.columns.is_unique:
+            raise place.error(
+                "two of its columns have one name, so they cannot be told apart: rename one", node
+            )
         odd = set(table.columns) ^ set(first.columns)
         if odd and columns == "error":
             names = ", ".join(sorted(map(str, odd)))
@@ -103,7 +116,9 @@ def merged(values: dict[str, Any], place: Place, wanted: Any, skip: bool) -> Any
         except Exception as error:
             why = error.message if isinstance(error, FlameError) else type(error).__name__
             raise place.error(
-                f"its {type(value).__name__} does not merge with those before it ({why})", node
+                f"its {type(value).__name__} does not merge with those before it ({why})",
+                node,
+                detail=error.detail if isinstance(error, FlameError) else None,
             ) from error
     return total
 

@@ -248,15 +248,21 @@ class Reducing:
         by = getattr(reduction, "by", None)
         if by is None:
             return 1.0
-        weight = checked_weight(_nearest(values, by))
+        raised: Exception | None = None
+        try:
+            weight = checked_weight(_nearest(values, by))
+        except Exception as error:  # of a function
+            raised, weight = error, f"cannot be had: the function raised a {type(error).__name__}"
         if not isinstance(weight, str):
             return weight
         place = self._place(tree)
         text = f"its weight {key_text(by)} {weight}"
         if getattr(reduction, "bad_weight", "error") != "skip":
             raise place.error(
-                f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out', node
-            )
+                f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
+                node,
+                detail=None if raised is None else str(raised),
+            ) from raised
         place.leave_out(text, [node])
         return None
 

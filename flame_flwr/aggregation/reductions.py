@@ -25,7 +25,7 @@ from flame_flwr.aggregation.collect import (
 )
 from flame_flwr.aggregation.gather import merged, row_bound
 from flame_flwr.aggregation.values import Key
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import FlameError, ModelError
 
 __all__ = [
     "Concat",
@@ -121,7 +121,10 @@ class _Numeric(Reduction):
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(_Numeric):
-    """The sum; of whole numbers exact, of others rounded once."""
+    """The sum; of whole numbers exact, of others rounded once.
+
+    Series and tables are added by their labels, in whatever order nodes have them.
+    """
 
     def collector(self, place: Place) -> Collector:
         """Return what adds up."""
@@ -150,7 +153,9 @@ class WeightedMean(_Numeric):
         The weight's key, beside the value or further out; keys with dots between count from the
         outermost; a function gets all that the node sent. A score is as good as a count.
     bad_weight : {'error', 'skip'}
-        What to do about a node whose weight is missing, negative, NaN or infinite.
+        What to do about a node whose weight is missing, negative, NaN or infinite, or on whose
+        value a function raises. A weight of zero is a good one: its node does not count, and its
+        value is not looked at.
     zero_total : {'error', 'none'}
         Where all weights together are zero: an error, or the value is ``None``.
     missing, differing
@@ -283,7 +288,28 @@ class Function(Reduction):
 
     def collector(self, place: Place) -> Collector:
         """Return what keeps the values."""
-        return Kept(place, lambda values: self.function(list(values.values())))
+        return Kept(place, lambda values: self._applied(values, place))
+
+    def _applied(self, values: dict[str, Any], place: Place) -> Any:
+        """Call the function.
+
+        Raises
+        ------
+        DataError
+            It raised an error.
+        """
+        try:
+            return self.function(list(values.values()))
+        except FlameError:
+            raise
+        except Exception as error:
+            name = getattr(self.function, "__name__", type(self.function).__name__)
+            raise place.error(
+                f"the function {name} of the list of their values raised a "
+                f"{type(error).__name__}: mend it, or what they send",
+                *values,
+                detail=str(error),
+            ) from error
 
 
 def checked_weight(weight: Any) -> float | str:
@@ -292,7 +318,10 @@ def checked_weight(weight: Any) -> float | str:
         return "is missing"
     if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
         return f"is of type {type(weight).__name__}, not a number"
-    number = float(weight)
+    try:
+        number = float(weight)
+    except OverflowError:
+        return "is too large"
     if math.isnan(number):
         return "is NaN"
     if number < 0:

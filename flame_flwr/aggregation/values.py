@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "together"]
+__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "plain_label"]
+__all__ += ["together"]
 
 Key = str | int | Callable[[Any], Any] | None
 """Where in a value something is: a key, keys with dots between, a position, or a function."""
@@ -31,23 +32,18 @@ class Form:
     kind : str
         ``number``, ``array``, ``series``, ``frame``, ``list``, ``tuple`` or ``dict``.
     labels : tuple
-        Shape, index and columns, or keys, sorted.
+        Shape, index and columns, or keys, sorted, with one mark for every NaN.
     parts : tuple of Form
         Of what it contains.
     order : tuple
-        A dict's keys as the node had them; forms that differ in nothing else are equal.
+        A dict's keys, or index and columns, as the node had them; forms that differ in nothing
+        else are equal.
     """
 
     kind: str
     labels: tuple[Any, ...] = ()
     parts: tuple[Form, ...] = ()
     order: tuple[Any, ...] = field(default=(), compare=False)
-
-    def kinds(self) -> list[str]:
-        """Return the kind of every number and array in it, in order."""
-        if self.kind in ("dict", "list", "tuple"):
-            return [kind for part in self.parts for kind in part.kinds()]
-        return [self.kind]
 
     def __str__(self) -> str:
         """Return it as messages say it, without values."""
@@ -56,7 +52,7 @@ class Form:
         if self.kind == "series":
             return f"a Series of {len(self.labels[0])} rows"
         if self.kind == "frame":
-            columns = ", ".join(map(str, self.labels[1][:10]))
+            columns = ", ".join(map(str, self.order[1][:10]))
             more = ", ..." if len(self.labels[1]) > 10 else ""
             return f"a table of {len(self.labels[0])} rows with the columns {columns}{more}"
         if self.kind == "number":
@@ -122,15 +118,18 @@ def _apart(value: Any, leaves: list[Leaf]) -> Form:
         leaves.append(int(value))
         return Form("number")
     if isinstance(value, numbers.Real) and not hasattr(value, "dtype"):
-        leaves.append(value if isinstance(value, int | float) else float(value))
+        try:
+            leaves.append(value if isinstance(value, int | float) else float(value))
+        except OverflowError:
+            raise TypeError("is a number that is too large for a float") from None
         return Form("number")
     if isinstance(value, np.integer | np.floating):
         leaves.append(int(value) if isinstance(value, np.integer) else float(value))
         return Form("number")
     if isinstance(value, Mapping):
-        keys = tuple(sorted(value, key=lambda key: (type(key).__name__, str(key))))
+        keys = sorted(value, key=lambda key: _rank(plain_label(key)))
         parts = tuple(_apart(value[key], leaves) for key in keys)
-        return Form("dict", keys, parts, tuple(value))
+        return Form("dict", tuple(map(plain_label, keys)), parts, tuple(value))
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return Form(kind, (), tuple(_apart(part, leaves) for part in value))
@@ -141,43 +140,117 @@ def _together(form: Form, leaves: Iterator[Any]) -> Any:
     if form.kind == "dict":
         parts = [_together(part, leaves) for part in form.parts]
         found = dict(zip(form.labels, parts, strict=True))
-        return {key: found[key] for key in form.order}
+        return {key: found[plain_label(key)] for key in form.order}
     if form.kind in ("list", "tuple"):
         parts = [_together(part, leaves) for part in form.parts]
         return parts if form.kind == "list" else tuple(parts)
+    if form.kind == "frame":
+        return _table(form, leaves)
     leaf = next(leaves)
-    if form.kind in ("series", "frame"):
-        return _labelled(form, leaf)
+    if form.kind == "series":
+        import pandas as pd
+
+        (index,) = form.order
+        return pd.Series(_put_back(leaf, index), index=index, name=form.labels[1])
     return leaf.reshape(form.labels) if form.kind == "array" else leaf
 
 
 def _apart_array(value: Any, leaves: list[Leaf]) -> Form:
     pandas = type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "index")
+    if pandas and hasattr(value, "columns"):
+        return _apart_table(value, leaves)
     if not (pandas or type(value) is np.ndarray or isinstance(value, np.complexfloating)):
         raise TypeError(f"is of type {type(value).__name__}")
-    array = value.to_numpy() if pandas else np.asarray(value)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"holds {array.dtype}")
-    leaves.append(array)
+    array = _numeric(value.to_numpy() if pandas else np.asarray(value), "")
     if not pandas:
+        leaves.append(array)
         return Form("array", array.shape)
-    if array.ndim == 1:
-        return Form("series", (tuple(value.index), value.name))
-    return Form("frame", (tuple(value.index), tuple(value.columns)))
+    index, order = _sorted_labels(value.index)
+    leaves.append(array if order is None else array[order])
+    return Form("series", (index, plain_label(value.name)), (), (value.index.copy(deep=True),))
 
 
-def _labelled(form: Form, values: npt.NDArray[Any]) -> Any:
+def _apart_table(table: Any, leaves: list[Leaf]) -> Form:
+    """Take a table apart by columns: each keeps its own type."""
+    index, rows = _sorted_labels(table.index)
+    columns, places = _sorted_labels(table.columns)
+    for place in range(table.shape[1]) if places is None else places:
+        where = f"a column {table.columns[place]} that "
+        column = _numeric(table.iloc[:, place].to_numpy(), where)
+        leaves.append(column if rows is None else column[rows])
+    order = table.index.copy(deep=True), table.columns.copy(deep=True)
+    return Form("frame", (index, columns), (), order)
+
+
+def _numeric(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"has {where}holds {array.dtype}" if where else f"holds {array.dtype}")
+    return array
+
+
+def _table(form: Form, leaves: Iterator[Any]) -> Any:
     import pandas as pd
 
-    if form.kind == "series":
-        return pd.Series(values, index=_index(form.labels[0]), name=form.labels[1])
-    index, columns = form.labels
-    shaped = values.reshape(len(index), len(columns))
-    return pd.DataFrame(shaped, index=_index(index), columns=_index(columns))
+    index, columns = form.order
+    _, places = _sorted_labels(columns)
+    found = {
+        place: _put_back(next(leaves), index)
+        for place in (range(len(columns)) if places is None else places)
+    }
+    table = pd.DataFrame({place: found[place] for place in range(len(columns))}, index=index)
+    table.columns = columns
+    return table
 
 
-def _index(labels: Sequence[Any]) -> Any:
-    import pandas as pd
+def _put_back(leaf: npt.NDArray[Any], index: Any) -> npt.NDArray[Any]:
+    """Return numbers, sorted by their labels, in the order of an index."""
+    _, order = _sorted_labels(index)
+    if order is None:
+        return leaf
+    found = np.empty_like(leaf)
+    found[order] = leaf
+    return found
 
-    multi = bool(labels) and all(isinstance(label, tuple) for label in labels)
-    return pd.MultiIndex.from_tuples(labels) if multi else pd.Index(labels)
+
+def _sorted_labels(index: Any) -> tuple[tuple[Any, ...], list[int] | None]:
+    """Return an index's labels, sorted, and where each is; ``None`` where they are so already.
+
+    Labels of which some are alike cannot be found again by themselves: they stay as they are.
+    """
+    labels = [plain_label(label) for label in index]
+    if index.dtype.kind in "iuf" and index.is_monotonic_increasing:
+        return tuple(labels), None
+    if len(set(labels)) < len(labels):
+        return tuple(labels), None
+    ranks = list(map(_rank, labels))
+    order = sorted(range(len(labels)), key=ranks.__getitem__)
+    return tuple(labels[place] for place in order), order
+
+
+class _Nan:
+    """The one that stands for every NaN: these do not equal each other."""
+
+    def __repr__(self) -> str:
+        return "nan"
+
+    def __reduce__(self) -> str:
+        return "_NAN"
+
+
+_NAN = _Nan()
+
+
+def plain_label(label: Any) -> Any:
+    """Return a key or label as one that equals itself: a mark in place of NaN."""
+    if isinstance(label, tuple):
+        return tuple(map(plain_label, label))
+    return _NAN if isinstance(label, float | np.floating) and label != label else label
+
+
+def _rank(label: Any) -> tuple[Any, ...]:
+    """Return what labels of any types are sorted by; equal ones have one rank."""
+    if isinstance(label, tuple):
+        return 2, tuple(map(_rank, label))
+    if isinstance(label, numbers.Real):
+        return 0, label
+    return 1, type(label).__name__, str(label)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from flame_flwr.errors import DataError
 
-__all__ = ["Entries", "is_bundle", "merge_pages", "read_entries"]
+__all__ = ["Entries", "check_page", "is_bundle", "merge_pages", "next_link", "read_entries"]
 
 _PAGING = {"next", "previous", "prev", "last"}
+_ODD_ENTRY = "a Bundle that has an entry that is no object"
 _INDEPENDENT = {"batch-response", "transaction-response"}
 
 
@@ -69,14 +70,54 @@ def merge_pages(pages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         What the first page says (its ``total`` too) with the entries of all of them, and without
         links to other pages. What a search includes besides its matches is there once, as in an
         answer of one page: servers repeat it on every page that refers to it.
+
+    Raises
+    ------
+    DataError
+        A page is no bundle.
     """
+    for page in pages:
+        check_page(page)
     if len(pages) == 1:
         return pages[0]
     merged = dict(pages[0])
-    merged["entry"] = _once([entry for page in pages for entry in page.get("entry") or []])
+    merged["entry"] = _once([entry for page in pages for entry in _listed(page)])
     if "link" in merged:
         merged["link"] = [link for link in _links(pages[0]) if link.get("relation") not in _PAGING]
     return merged
+
+
+def check_page(page: Any) -> None:
+    """See that something is a bundle whose entries are objects.
+
+    Raises
+    ------
+    DataError
+        It is not; what is there instead is not said.
+    """
+    for entry in _listed(page):
+        if not isinstance(entry, Mapping):
+            raise DataError(_ODD_ENTRY)
+
+
+def next_link(page: Mapping[str, Any]) -> str | None:
+    """Return where the next page is, as the server wrote it; ``None`` on the last page.
+
+    Raises
+    ------
+    DataError
+        There is a next page, or links, that cannot be read: the search would be cut short.
+    """
+    links = page.get("link")
+    if links is not None and not isinstance(links, list):
+        raise DataError("a Bundle whose `link` is no list, so its next page is not known")
+    for link in _links(page):
+        if link.get("relation") == "next":
+            url = link.get("url")
+            if not isinstance(url, str) or not url.strip():
+                raise DataError("a Bundle that has a next page and does not say where")
+            return url
+    return None
 
 
 def is_bundle(value: Any) -> bool:
@@ -90,9 +131,7 @@ def is_bundle(value: Any) -> bool:
 
 def _read(bundle: Any, entries: list[Mapping[str, Any]]) -> bool:
     """Add a bundle's entries; return whether pages are missing behind it."""
-    found = (bundle.get("entry") or []) if is_bundle(bundle) else None
-    if not isinstance(found, list):
-        raise DataError("not a FHIR Bundle: an object with a list of entries is expected")
+    found = _listed(bundle)
     independent = bundle.get("type") in _INDEPENDENT
     missing = more = False
     for entry in found:
@@ -105,9 +144,19 @@ def _read(bundle: Any, entries: list[Mapping[str, Any]]) -> bool:
     return missing or more or any(link.get("relation") == "next" for link in _links(bundle))
 
 
+def _listed(bundle: Any) -> list[Any]:
+    """Return a bundle's entries as they are; a bundle without any may leave them out."""
+    found = bundle.get("entry") if is_bundle(bundle) else False
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise DataError("no Bundle: an object with a list of entries is expected")
+    return found
+
+
 def _inner(entry: Any) -> Any:
     if not isinstance(entry, Mapping):
-        raise DataError("a FHIR Bundle has an entry that is no object")
+        raise DataError(_ODD_ENTRY)
     if is_bundle(entry):
         return entry
     resource = entry.get("resource")

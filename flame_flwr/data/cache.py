@@ -2,14 +2,19 @@
 
 A file is found by what it is (store, key and ETag), so a changed object is another file. What is
 read from here is checked: a file that is not whole counts as missing. Rights are not decided
-here: a source asks its store for every object before it looks here.
+here: a source asks its store for every object that it hands out from here. Nodes of one machine may
+share a folder: what they keep counts together.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import threading
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +23,25 @@ from flame_flwr.files import write_whole
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Cache"]
 
-_SUFFIX = ".data"
+OBJECTS = "objects"
+"""The folder in a ``cache-dir`` that is the cache's own: nothing beside it is touched."""
+
+_OWN = re.compile(r"[0-9a-f]{64}\.data")
+_UNFINISHED = ".part-"
+_SIZE = ".size"
 _DIGEST = 32
+_STALE = 3600
+"""Seconds after which nobody writes an unfinished file any more."""
+
+_ROOM = 0.9
+"""What is left of a full cache, so that not every object makes room anew."""
+
+_WAIT = 10
+"""Seconds to wait for another process that writes into the cache."""
 
 
 class Cache:
@@ -32,40 +50,42 @@ class Cache:
     Parameters
     ----------
     folder : Path
-        `cache-dir` of the node's config.
+        `cache-dir` of the node's config; the cache is the folder ``objects`` in it.
     limit : float
         Bytes that it may hold; what was not used for longest goes first.
     """
 
     def __init__(self, folder: Path, limit: float) -> None:
-        self._folder = folder
+        self._folder = folder / OBJECTS
         self._limit = limit
         self._lock = threading.Lock()
-        self._used: float | None = None
+        self._stuck = False
 
     def check(self) -> None:
-        """Make the folder where it is missing.
+        """Make the folder where it is missing. A `cache-dir` that is there stays as it is.
 
         Raises
         ------
         ConfigError
-            It cannot be made or written to, or it is another user's.
+            It cannot be made or written to, or the cache's own folder in it is another user's.
         """
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            own = self._folder.stat().st_uid == os.geteuid()
+            self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                self._folder.mkdir(mode=0o700)
+            own = self._folder.lstat().st_uid == os.geteuid() and not self._folder.is_symlink()
             if own:
                 self._folder.chmod(0o700)
-            writable = os.access(self._folder, os.W_OK | os.X_OK)
+            usable = self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)
         except OSError as error:
             raise ConfigError(
                 f"`cache-dir`: the folder cannot be made ({type(error).__name__})",
                 detail=str(error),
             ) from error
-        if not own or not writable:
+        if not own or not usable:
             raise ConfigError(
-                "`cache-dir`: the folder must belong to the user that runs the SuperNode, and be "
-                "writable",
+                f"`cache-dir`: the folder {OBJECTS} in it must be a folder that belongs to the "
+                "user that runs the SuperNode: remove it, or name another `cache-dir`",
                 detail=str(self._folder),
             )
 
@@ -95,32 +115,76 @@ class Cache:
     def put(self, identity: Sequence[str], content: bytes) -> None:
         """Keep an object's content; a full disk is no error, then it is not kept."""
         size = len(content) + _DIGEST
-        if size > self._limit:
+        if size > self._limit or self._stuck:
             return
-        with self._lock:
-            try:
-                self._make_room(size)
+        try:
+            with self._lock, self._counting() as count:
+                used = self._made_room(_number(count), size)
+                os.ftruncate(count, 0)  # of a process that ends here, no number is left
                 digest = hashlib.sha256(content).digest()
                 write_whole(self._path(identity), [content, digest], lasting=False)
-            except OSError as error:
-                self._used = None
-                logger.warning("`cache-dir` cannot be written to: %s", error)
-
-    def _make_room(self, size: int) -> None:
-        if self._used is None or self._used + size > self._limit:
-            files = sorted(
-                (stat.st_mtime, stat.st_size, entry.path)
-                for entry in os.scandir(self._folder)
-                if entry.is_file(follow_symlinks=False) and (stat := entry.stat())
+                os.pwrite(count, str(used + size).encode(), 0)
+        except BlockingIOError:
+            self._stuck = True
+            logger.warning(
+                "another process has held `cache-dir` for %d s: this one keeps nothing more", _WAIT
             )
-            self._used = sum(each for _, each, _ in files)
-            for _, each, path in files:
-                if self._used + size <= self._limit:
+        except OSError as error:
+            logger.warning("`cache-dir` cannot be written to: %s", error)
+
+    @contextmanager
+    def _counting(self) -> Iterator[int]:
+        """Open the file with the bytes in use, for this process alone until it is done."""
+        count = os.open(self._folder / _SIZE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            deadline = time.monotonic() + _WAIT
+            while True:
+                try:
+                    fcntl.flock(count, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                Path(path).unlink(missing_ok=True)
-                self._used -= each
-        self._used += size
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.005)
+            yield count
+        finally:
+            os.close(count)
+
+    def _made_room(self, used: int | None, size: int) -> int:
+        """Return the bytes in use, after so many more have room."""
+        if used is not None and used + size <= self._limit:
+            return used
+        files = sorted(self._own_files())
+        used = sum(each for _, each, _ in files)
+        if used + size <= self._limit:
+            return used
+        for _, each, path in files:
+            path.unlink(missing_ok=True)
+            used -= each
+            if used + size <= self._limit * _ROOM:
+                break
+        return used
+
+    def _own_files(self) -> Iterator[tuple[float, int, Path]]:
+        """Give last use, bytes and path of what the cache itself has written; tidy on the way."""
+        for entry in os.scandir(self._folder):
+            try:
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                stat = entry.stat(follow_symlinks=False)
+                if _OWN.fullmatch(entry.name):
+                    yield stat.st_mtime, stat.st_size, Path(entry.path)
+                elif entry.name.startswith(_UNFINISHED) and stat.st_mtime < time.time() - _STALE:
+                    os.unlink(entry.path)
+            except FileNotFoundError:
+                continue
 
     def _path(self, identity: Sequence[str]) -> Path:
         named = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape"))
-        return self._folder / (named.hexdigest() + _SUFFIX)
+        return self._folder / f"{named.hexdigest()}.data"
+
+
+def _number(count: int) -> int | None:
+    """Return the number in a file; ``None`` where there is none that can be believed."""
+    text = os.pread(count, 32, 0)
+    return int(text) if text.isdigit() else None

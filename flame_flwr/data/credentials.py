@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +11,81 @@ from pathlib import Path
 from flame_flwr.errors import ConfigError
 from flame_flwr.log import logger
 
-__all__ = ["resolve"]
+__all__ = ["check_reference", "refuse_in_url", "resolve", "shown"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SURELY_A_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+_AUTHORITY = re.compile(r"[^/?#]*")
+_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 
 
-def resolve(reference: object, what: str) -> str:
+def check_reference(reference: object, what: str) -> None:
+    """See that something is a reference, without following it.
+
+    Parameters
+    ----------
+    reference : dict
+        ``{"env": "NAME"}`` or ``{"file": "/absolute/path"}``.
+    what : str
+        What it is, for messages.
+
+    Raises
+    ------
+    ConfigError
+        It is none. What may be the secret itself is not repeated.
+    """
+    if isinstance(reference, Mapping) and len(reference) == 1:
+        [(kind, value)] = reference.items()
+        if kind == "env" and isinstance(value, str) and _VARIABLE.fullmatch(value):
+            return
+        if kind == "file" and isinstance(value, str) and os.path.isabs(value):
+            return
+    raise ConfigError(
+        f'{what} must be a reference, {{ env = "NAME" }} or {{ file = "/absolute/path" }}: '
+        "no credential stands in a config"
+    )
+
+
+def shown(reference: Mapping[str, object]) -> str:
+    """Return a reference as it may be shown.
+
+    A variable's name is, where it is surely one, such as ``STUDY_SECRET``: somebody may have put
+    the secret there itself.
+    """
+    [(kind, value)] = reference.items()
+    if kind == "env" and not _SURELY_A_NAME.fullmatch(str(value)):
+        return "env (shown only where it is like STUDY_SECRET)"
+    return f"{kind} {value}"
+
+
+def refuse_in_url(url: str, what: str) -> None:
+    """Refuse a URL, or anything like one, with a user or a password in it.
+
+    Parameters
+    ----------
+    url : str
+        Whatever was given.
+    what : str
+        What it is, for messages.
+
+    Raises
+    ------
+    ConfigError
+        There may be one. The URL is not repeated.
+    """
+    scheme, found, rest = url.partition("://")
+    authority = _AUTHORITY.match(rest if found else "")
+    host = authority[0] if authority else ""
+    cut_off = "@" in rest and not _PORT.fullmatch(host)  # by a / in the password
+    in_host = "@" in host or cut_off or (scheme == "s3" and ":" in host)
+    if in_host or (not found and "@" in url and not os.path.isabs(url)):
+        raise ConfigError(
+            f"{what} must have no user, key or password in it: credentials are referred to, as "
+            "variables of the environment or files"
+        )
+
+
+def resolve(reference: Mapping[str, str], what: str) -> str:
     """Return the text that a reference leads to.
 
     Parameters
@@ -29,24 +101,23 @@ def resolve(reference: object, what: str) -> str:
         It is no reference, or leads to nothing. A text that may be the secret itself is not
         repeated.
     """
-    if not isinstance(reference, Mapping) or len(reference) != 1:
-        raise ConfigError(
-            f'{what} must be a reference, {{ env = "NAME" }} or {{ file = "/path" }}: '
-            "no credential stands in a config"
-        )
+    check_reference(reference, what)
     [(kind, value)] = reference.items()
-    if kind == "env" and isinstance(value, str) and value:
-        found = os.environ.get(value, "")
-        if not found:
-            raise ConfigError(
-                f"{what}: the environment variable that it names is not set here (of the "
-                "SuperNode; a running one must be started again)",
-                detail=value,
-            )
-        return found
-    if kind == "file" and isinstance(value, str) and os.path.isabs(value):
+    if kind == "file":
         return _from_file(Path(value), what)
-    raise ConfigError(f'{what} must be {{ env = "NAME" }} or {{ file = "/absolute/path" }}')
+    found = os.environ.get(value, "").strip("\r\n")
+    if not found:
+        raise ConfigError(
+            f"{what}: the environment variable that it names is not set here (of the "
+            "SuperNode; a running one must be started again)",
+            detail=shown(reference),
+        )
+    if "\n" in found or "\r" in found:
+        raise ConfigError(
+            f"{what}: the environment variable that it names must hold one line",
+            detail=shown(reference),
+        )
+    return found
 
 
 def _from_file(path: Path, what: str) -> str:

@@ -17,6 +17,15 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from flame_flwr.data.arguments import (
+    check_bool,
+    check_bounds,
+    check_count,
+    check_number,
+    check_text,
+    check_values,
+    wrong,
+)
 from flame_flwr.errors import ModelError
 
 __all__ = ["Column", "Expectation", "Finding", "Resources", "Table", "findings"]
@@ -30,6 +39,7 @@ _KINDS = {
 }
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _IN_BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*(.+?)\s*[\])]\s*")
+_TYPE = re.compile(r"[A-Z][A-Za-z]*")
 _LONGEST_CELL = 10_000_000
 
 
@@ -59,8 +69,8 @@ class Column:
         ``date`` is ISO 8601.
     low, high : float, optional
         Bounds of a number, both allowed.
-    values : sequence of str, optional
-        The only texts that there may be, upper and lower case alike.
+    values : sequence of str or float, optional
+        The only ones that there may be: upper and lower case alike, and 1 is 1.0.
     unit : str
         What the numbers are in: named where they are out of bounds, and compared where a file has
         the unit in the column's name, as in ``weight [kg]``.
@@ -75,7 +85,7 @@ class Column:
     kind: Kind = "text"
     low: float | None = None
     high: float | None = None
-    values: Sequence[str] | None = None
+    values: Sequence[str | float] | None = None
     unit: str = ""
     required: bool = True
     most_missing: float = 1.0
@@ -83,12 +93,19 @@ class Column:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if self.kind not in _KINDS:
-            raise ModelError(f"a column's kind is one of {', '.join(_KINDS)}, not {self.kind!r}")
-        if isinstance(self.values, str):
-            raise ModelError("a column's values are a list of texts, not one text")
+        if not isinstance(self.kind, str) or self.kind not in _KINDS:
+            raise wrong("Column: kind", f"one of {', '.join(_KINDS)}", self.kind)
+        check_bounds("Column", self.low, self.high)
         if (self.low is not None or self.high is not None) and self.kind not in ("number", "whole"):
-            raise ModelError("low and high are for columns of numbers")
+            raise ModelError("Column: low and high are for columns of numbers")
+        if self.values is not None:
+            check_values("Column: values", self.values)
+        check_text("Column: unit", self.unit, empty=True)
+        check_bool("Column: required", self.required)
+        check_number("Column: most_missing", self.most_missing)
+        if not 0 <= self.most_missing <= 1:
+            raise wrong("Column: most_missing", "a share, from 0 to 1", self.most_missing)
+        check_bool("Column: stops", self.stops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,28 @@ class Table:
     min_rows: int = 1
     separator: str = ","
     encoding: str = "utf-8-sig"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not isinstance(self.file, str | Sequence) or not self.file:
+            raise wrong("Table: file", "a text or a list of texts", self.file)
+        for pattern in self._patterns():
+            check_text("Table: file", pattern)
+        if not isinstance(self.columns, Mapping):
+            raise wrong("Table: columns", "a dict of Column by name", self.columns)
+        for name, column in self.columns.items():
+            check_text("Table: a column's name", name)
+            if not isinstance(column, Column):
+                raise wrong(f"Table: column {name!r}", "a Column, such as Column('number')", column)
+        check_count("Table: min_rows", self.min_rows)
+        separator, encoding = self.separator, self.encoding
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+            raise wrong("Table: separator", "one sign, such as ';'", separator)
+        check_text("Table: encoding", encoding)
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding)
+        except (LookupError, ValueError):
+            raise wrong("Table: encoding", "one that Python has, such as utf-8", encoding) from None
 
     @property
     def called(self) -> str:
@@ -140,6 +179,9 @@ class Table:
         return [self.file] if isinstance(self.file, str) else list(self.file)
 
     def _look_into(self, content: Any) -> Iterator[Finding]:
+        if not isinstance(content, bytes | bytearray | memoryview):
+            yield Finding(f"{self.called} is no file")
+            return
         csv.field_size_limit(_LONGEST_CELL)
         try:
             text = io.TextIOWrapper(io.BytesIO(content), self.encoding, newline="")
@@ -155,7 +197,7 @@ class Table:
                 else:
                     yield from self._absent(name, column, header)
             rows = _count(lines, watched)
-        except (csv.Error, UnicodeError, TypeError):
+        except (csv.Error, UnicodeError):
             yield Finding(f"{self.called} is no table in {self.encoding}")
             return
         if rows < self.min_rows:
@@ -199,13 +241,14 @@ class Resources:
     at_least : int
         So many of them; a search with ``_summary=count`` counts by its total.
     code : str
-        Only those with this code, such as LOINC's 29463-7.
+        Only those with this code, such as LOINC's 29463-7, themselves or in a component.
     unit : str
-        The unit of their ``valueQuantity``.
+        The unit of their ``valueQuantity``, or of their components'.
     low, high : float, optional
-        Bounds of its value.
+        Bounds of its value. With a unit or bounds, a resource must have a number, or say why it
+        has none (``dataAbsentReason``).
     stops : bool
-        Whether values out of bounds stop the run; ``False`` only tells.
+        Whether values that are missing or out of bounds stop the run; ``False`` only tells.
     """
 
     type: str
@@ -215,6 +258,16 @@ class Resources:
     low: float | None = None
     high: float | None = None
     stops: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if not isinstance(self.type, str) or not _TYPE.fullmatch(self.type):
+            raise wrong("Resources: type", "a FHIR resource's type, such as Patient", self.type)
+        check_count("Resources: at_least", self.at_least)
+        check_text("Resources: code", self.code, empty=True)
+        check_text("Resources: unit", self.unit, empty=True)
+        check_bounds("Resources", self.low, self.high)
+        check_bool("Resources: stops", self.stops)
 
     @property
     def called(self) -> str:
@@ -229,7 +282,7 @@ class Resources:
         if not _is_dicts(data):
             yield Finding("the data is no list of bundles")
             return
-        number, units, bounds = 0, True, True
+        number, odd = 0, set[Finding]()
         for bundles in data:
             for query, bundle in bundles.items():
                 try:
@@ -237,40 +290,43 @@ class Resources:
                 except DataError:
                     yield Finding("an answer to a search is no Bundle")
                     return
-                found = [each for entry in entries if (each := self._mine(entry)) is not None]
+                found = [mine for entry in entries if (mine := self._mine(entry))]
                 number += len(found) if entries or self.code else self._total(str(query), bundle)
-                units = units and all(map(self._in_unit, found))
-                bounds = bounds and all(map(self._in_bounds, found))
+                odd.update(oddity for mine in found for each in mine for oddity in self._odd(each))
         if number < self.at_least:
             yield Finding(f"fewer than {self.at_least} resources of the type {self.called}")
-        if not units:
-            yield Finding(f"{self.called}: values in another unit than {self.unit}")
-        if not bounds:
-            yield Finding(f"{self.called}: values {_outside(self)}", self.stops)
+        yield from sorted(odd, key=lambda finding: finding.text)
 
-    def _mine(self, entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _mine(self, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the parts of an entry's resource that are meant; none of another resource."""
+        from flame_flwr.data.quantities import parts
+
         resource = entry.get("resource")
         if not isinstance(resource, Mapping) or resource.get("resourceType") != self.type:
-            return None
-        code = resource.get("code")
-        codings = code.get("coding") if isinstance(code, Mapping) else None
-        codes = [coding.get("code") for coding in codings or () if isinstance(coding, Mapping)]
-        return resource if not self.code or self.code in codes else None
+            return []
+        return parts(resource, self.code)
 
     def _total(self, query: str, bundle: Mapping[str, Any]) -> int:
         total = bundle.get("total")
-        return total if isinstance(total, int) and query.partition("?")[0] == self.type else 0
+        return total if type(total) is int and query.partition("?")[0] == self.type else 0
 
-    def _in_unit(self, resource: Mapping[str, Any]) -> bool:
-        quantity = resource.get("valueQuantity")
-        if not self.unit or not isinstance(quantity, Mapping):
-            return True
-        return self.unit in (quantity.get("code"), quantity.get("unit"))
+    def _odd(self, part: Mapping[str, Any]) -> Iterator[Finding]:
+        from flame_flwr.data.quantities import quantity_of, says_why_absent, value_of
 
-    def _in_bounds(self, resource: Mapping[str, Any]) -> bool:
-        quantity = resource.get("valueQuantity")
-        value = quantity.get("value") if isinstance(quantity, Mapping) else None
-        return not isinstance(value, int | float) or _between(value, self.low, self.high)
+        if not self.unit and self.low is None and self.high is None:
+            return
+        quantity = quantity_of(part)
+        if quantity is None:
+            if not says_why_absent(part):
+                yield Finding(f"{self.called}: no valueQuantity in some of them", self.stops)
+            return
+        value = value_of(quantity)
+        if value is None:
+            yield Finding(f"{self.called}: values that are no numbers")
+        elif not _between(value, self.low, self.high):
+            yield Finding(f"{self.called}: values {_outside(self)}", self.stops)
+        if self.unit and self.unit not in (quantity.get("code"), quantity.get("unit")):
+            yield Finding(f"{self.called}: values in another unit than {self.unit}")
 
 
 Expectation = Table | Resources
@@ -321,12 +377,14 @@ class _Watch:
         if not self._of_kind:
             yield Finding(f"{self._called} holds other things than {_KINDS[column.kind]}")
         if not self._known:
-            allowed = ", ".join(column.values or ())
+            allowed = ", ".join(map(str, column.values or ()))
             yield Finding(f"{self._called} holds other texts than {allowed}", column.stops)
         if not self._in_bounds:
             yield Finding(f"{self._called} has values {_outside(column)}", column.stops)
         if self._missing > column.most_missing * rows:
-            text = f"{self._called} is empty in more than {column.most_missing:.0%} of the rows"
+            text = (
+                f"{self._called} is empty in more than {float(column.most_missing):.0%} of the rows"
+            )
             yield Finding(text, column.stops)
 
 
@@ -342,11 +400,10 @@ def _count(lines: Iterable[list[str]], watched: Mapping[int, _Watch]) -> int:
 
 def _outside(bounds: Column | Resources) -> str:
     unit = f" {bounds.unit}" if bounds.unit else ""
-    if bounds.low is None:
-        return f"above {bounds.high:g}{unit}"
-    if bounds.high is None:
-        return f"below {bounds.low:g}{unit}"
-    return f"outside {bounds.low:g} to {bounds.high:g}{unit}"
+    low, high = (f"{float(b):g}" if b is not None else "" for b in (bounds.low, bounds.high))
+    if not low:
+        return f"above {high}{unit}"
+    return f"outside {low} to {high}{unit}" if high else f"below {low}{unit}"
 
 
 def _between(value: float, low: float | None, high: float | None) -> bool:
@@ -361,7 +418,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(text: str) -> str | float:
+def _plain(text: object) -> str | float:
     """Return a cell as it is compared: ``1`` and ``1.0`` are the same, and so are Yes and yes."""
     value = _number(str(text))
     return str(text).strip().lower() if value is None else value

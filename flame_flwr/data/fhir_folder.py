@@ -26,7 +26,7 @@ from flame_flwr.data.bundles import is_bundle, merge_pages, read_entries
 from flame_flwr.errors import DataError
 from flame_flwr.log import logger
 
-__all__ = ["read_queries"]
+__all__ = ["check_queries", "read_queries"]
 
 _TYPE = re.compile(r"([A-Z][A-Za-z]+)(\?.*)?", re.DOTALL)
 
@@ -54,18 +54,60 @@ def read_queries(folder: Path, queries: list[str], name: str) -> dict[str, Mappi
         No file for a query, one file for two queries, a page that is missing, or content that is
         no bundle.
     """
-    try:
-        there = {path.name for path in folder.iterdir() if path.is_file()}
-    except OSError as error:
-        raise DataError(
-            f"{name}: the data folder cannot be read ({type(error).__name__})", detail=str(error)
-        ) from error
-    chosen = {query: _files_for(query, there, name) for query in dict.fromkeys(queries)}
-    _refuse_shared(chosen, name)
+    chosen = _chosen(folder, queries, name)
     return {
         query: _whole([_read(folder / file, query, name) for file in files], query, name, files)
         for query, files in chosen.items()
     }
+
+
+def check_queries(folder: Path, queries: list[str], name: str) -> None:
+    """See that there are files for the queries, or any bundle where no query is known.
+
+    Parameters
+    ----------
+    folder, queries, name
+        As for :func:`read_queries`.
+
+    Raises
+    ------
+    DataError
+        There are none, or they may not be read.
+    """
+    if queries:
+        for query, files in _chosen(folder, queries, name).items():
+            for file in files:
+                try:
+                    (folder / file).open("rb").close()
+                except OSError as error:
+                    raise _unreadable(error, query, name) from error
+        return
+    for file in sorted(file for file in _there(folder, name) if file.endswith(".json")):
+        try:
+            _read(folder / file, file, name)
+        except DataError:
+            continue
+        return
+    raise DataError(
+        f"{name}: no file of the data folder itself is a FHIR Bundle: save searches there, such as "
+        "Patient.json"
+    )
+
+
+def _there(folder: Path, name: str) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir() if path.is_file()}
+    except OSError as error:
+        raise DataError(
+            f"{name}: the data folder cannot be read ({type(error).__name__})", detail=str(error)
+        ) from error
+
+
+def _chosen(folder: Path, queries: list[str], name: str) -> dict[str, list[str]]:
+    there = _there(folder, name)
+    chosen = {query: _files_for(query, there, name) for query in dict.fromkeys(queries)}
+    _refuse_shared(chosen, name)
+    return chosen
 
 
 def _files_for(query: str, there: set[str], name: str) -> list[str]:
@@ -133,10 +175,7 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
     try:
         bundle = json.loads(path.read_bytes())
     except OSError as error:
-        raise DataError(
-            f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})",
-            detail=str(error),
-        ) from error
+        raise _unreadable(error, query, name) from error
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{name}: a file for the query {query!r} is not valid JSON",
@@ -149,6 +188,11 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
             detail=path.name,
         )
     return dict(bundle)
+
+
+def _unreadable(error: OSError, query: str, name: str) -> DataError:
+    text = f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
+    return DataError(text, detail=str(error))
 
 
 def _whole(

@@ -16,24 +16,30 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from flame_flwr.data.bundles import is_bundle, merge_pages
+from flame_flwr.data.bundles import check_page, merge_pages, next_link
 from flame_flwr.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["FhirSource", "basic", "bearer"]
 
 MAX_PAGES = 10_000
 MAX_MB = 2000.0
+ALLOW_HTTP = "set allow-http = true"
 
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _PAGE_SECONDS = 600.0
 _TRIES = 4
 _RETRIED = {429, 502, 503, 504}
 _LONGEST_PAUSE = 20.0
-_QUERY = re.compile(r"(?![^?]*(\.\.|//|:))[A-Za-z$?][^#\x00-\x1f]*")
+_PROBE_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
+_PROBE_BYTES = 100_000
+_MOST_PROBES = 5
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_QUERY = re.compile(r"(?![^?]*(\.\.|//))([A-Za-z$][A-Za-z0-9$*._/-]*)?(\?[^#\x00-\x1f]*)?")
+_TYPE = re.compile(r"([A-Z][A-Za-z]+)(/[A-Za-z0-9.-]+/[A-Z][A-Za-z]+)?(?=\?|$)")
 _HEADERS = {"Accept": "application/fhir+json"}
 
 _SEVERITIES = {"fatal", "error", "warning", "information", "success"}
@@ -50,7 +56,18 @@ _CODES = frozenset(
 
 
 def bearer(token: str) -> str:
-    """Return the ``Authorization`` header of a token."""
+    """Return the ``Authorization`` header of a token.
+
+    Raises
+    ------
+    ConfigError
+        It is nothing that a header can hold. The token is not repeated.
+    """
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            "a FHIR server's token is one word of plain letters, digits and signs, and what was "
+            "found is none: look for spaces, line ends and quotes where it is kept"
+        )
     return f"Bearer {token}"
 
 
@@ -76,6 +93,10 @@ class FhirSource:
         Megabytes of one search.
     ca_file : Path, optional
         The certificates of the CA that is trusted besides the system's.
+    allow_http : bool
+        Whether the URL may be http:// to another machine.
+    http_mend : str
+        How to allow it, for the message.
 
     Raises
     ------
@@ -94,23 +115,42 @@ class FhirSource:
         max_pages: int = MAX_PAGES,
         max_mb: float = MAX_MB,
         ca_file: Path | None = None,
+        allow_http: bool = False,
+        http_mend: str = ALLOW_HTTP,
     ) -> None:
         self.name = name
         self._base = _base(url, name)
+        if self._base.scheme == "http" and self._base.host not in _LOOPBACK and not allow_http:
+            raise ConfigError(
+                f"{name}: the FHIR server's URL is http://, so everybody on the way could read "
+                f"along: use fhir+https://, or {http_mend} where the network is trusted"
+            )
         self._auth = _OwnHostAuth(self._base, authorization)
         self._max_pages = max_pages
         self._max_mb = max_mb
         self._verify = _trusted(ca_file, name)
 
-    def check(self) -> None:
-        """Raise :class:`DataError` unless a FHIR server is there that takes the credentials."""
+    def check(self, kind: str = "fhir", keys: Sequence[str] = ()) -> None:
+        """Raise :class:`DataError` unless a FHIR server is there and this node may search it.
+
+        Parameters
+        ----------
+        kind : str
+            ``'fhir'``.
+        keys : sequence of str
+            The searches that will be asked, where they are known.
+        """
+        self._check_kind(kind)
+        for number, query in enumerate(keys, start=1):
+            self._address(query, f"search {number}")
         with self._client() as client:
             address = self._base.join("metadata")
             statement, _ = self._get(client, address, "its metadata", tries=2)
             if statement.get("resourceType") != "CapabilityStatement":
                 raise self._error("what is there is no FHIR server: check the URL's path")
-            if self._auth.header:
-                self._check_credentials(client)
+            searches = [query for query in keys if _TYPE.match(query)]
+            for each in list(dict.fromkeys(searches or ["Patient"]))[:_MOST_PROBES]:
+                self._probe(client, each)
 
     def read(self, kind: str, keys: list[str]) -> dict[str, Mapping[str, Any]]:
         """Run searches.
@@ -132,15 +172,14 @@ class FhirSource:
         DataError
             Files are asked for; the server refuses, does not answer, or pages without end.
         """
-        if kind != "fhir":
-            raise DataError(f"{self.name} is a FHIR server and has no files")
+        self._check_kind(kind)
         found = {}
         with self._client() as client:
             for number, query in enumerate(dict.fromkeys(keys), start=1):
                 try:
                     found[query] = self._search(client, query, f"search {number}")
                 except DataError as error:
-                    error.detail = f"{query}: {error.detail}"
+                    error.detail = f"{query[:500]}: {error.detail}"
                     raise
         return found
 
@@ -162,37 +201,83 @@ class FhirSource:
             auth=self._auth, headers=_HEADERS, timeout=_TIMEOUT, verify=self._verify
         )
 
-    def _check_credentials(self, client: httpx.Client) -> None:
-        """Ask for something that wants credentials, as a server's metadata often does not."""
+    def _check_kind(self, kind: str) -> None:
+        if kind != "fhir":
+            raise DataError(f"{self.name} is a FHIR server and has no files")
+
+    def _probe(self, client: httpx.Client, query: str) -> None:
+        """Count what a search finds: a server's metadata is often open to all, searches are not.
+
+        Where counting is forbidden, one entry is asked for. A server that does not count, or not
+        soon, is left to the search itself.
+        """
+        more = f"{query}{'&' if '?' in query else '?'}"
+        if self._answer(client, f"{more}_summary=count") == 403:
+            self._answer(client, f"{more}_count=1", final=True)
+
+    def _answer(self, client: httpx.Client, query: str, *, final: bool = False) -> int:
+        """Return a search's status, at most the beginning of its answer being read.
+
+        Raises
+        ------
+        DataError
+            The server wants other credentials, sends the node elsewhere, or is not there; where
+            it is `final`, also where it forbids the search.
+        """
+        url, body = self._joined(self._base, query, "a search"), bytearray()
         started = time.monotonic()
         try:
-            status, body, _ = self._ask(client, self._base.join("Patient?_summary=count"), None)
+            with client.stream("GET", url, timeout=_PROBE_TIMEOUT) as response:
+                status = response.status_code
+                if status != 401 and not (final and status == 403) and not 300 <= status < 400:
+                    return status
+                for piece in response.iter_bytes():
+                    body += piece
+                    late = time.monotonic() - started > _LONGEST_PAUSE
+                    if late or len(body) > _PROBE_BYTES:
+                        break
+        except httpx.TimeoutException:
+            return 0
         except httpx.HTTPError as error:
             raise self._no_answer(error, time.monotonic() - started) from None
-        if status in (401, 403):  # anything else is the server's way with patients
-            self._read(status, body, "a search", paging=False)
+        self._read(status, bytes(body), f"a search for {query.partition('?')[0]}", paging=False)
+        return status
+
+    def _address(self, query: str, what: str) -> httpx.URL:
+        """Return where a search is asked: below the server's base."""
+        if query and _QUERY.fullmatch(query):
+            return self._joined(self._base, query, what)
+        raise self._error(
+            f"{what} must be relative to the server's base, such as 'Patient?_count=100'"
+        )
+
+    def _joined(self, url: httpx.URL, link: str, what: str) -> httpx.URL:
+        try:
+            return url.join(link)
+        except (httpx.InvalidURL, ValueError):
+            raise self._error(
+                f"{what}: it makes no URL that can be asked for (too long, or damaged)", link[:500]
+            ) from None
 
     def _search(self, client: httpx.Client, query: str, what: str) -> Mapping[str, Any]:
         """Follow a search to its end."""
-        if not _QUERY.fullmatch(query):
-            raise self._error(
-                f"{what} must be relative to the server's base, such as 'Patient?_count=100'"
-            )
-        url, left = self._base.join(query), self._max_mb * 1e6
+        url, left = self._address(query, what), self._max_mb * 1e6
         seen: set[str] = set()
         pages: list[Mapping[str, Any]] = []
         while len(pages) < self._max_pages:
             seen.add(str(url))
             page_of = f"{what}, page {len(pages) + 1}"
             page, size = self._get(client, url, page_of, limit=left, paging=bool(pages))
-            if not is_bundle(page):
-                raise self._error(f"{page_of}: what came is no Bundle")
             left -= size
             pages.append(page)
-            link = _next(page)
-            if not link:
+            try:
+                check_page(page)
+                link = next_link(page)
+            except DataError as error:
+                raise self._error(f"{page_of}: what came is {error.message}") from None
+            if link is None:
                 return merge_pages(pages)
-            url = url.join(link)
+            url = self._joined(url, link, f"{page_of}: its next link")
             self._check_next(url, seen, page_of)
         raise self._error(
             f"{what} has more than {self._max_pages} pages: ask for less, ask for larger pages "
@@ -351,14 +436,6 @@ def _trusted(ca_file: Path | None, name: str) -> ssl.SSLContext | bool:
     return context
 
 
-def _next(page: Mapping[str, Any]) -> str:
-    links = page.get("link")
-    for link in links if isinstance(links, list) else []:
-        if isinstance(link, dict) and link.get("relation") == "next":
-            return str(link.get("url") or "")
-    return ""
-
-
 def _outcome(content: Mapping[str, Any]) -> tuple[str, str]:
     """Return an OperationOutcome's codes, which may travel, and its texts, which may not."""
     codes, texts = [], []
@@ -367,7 +444,8 @@ def _outcome(content: Mapping[str, Any]) -> tuple[str, str]:
         if not isinstance(issue, dict):
             continue
         severity, code = issue.get("severity"), issue.get("code")
-        if severity in _SEVERITIES and code in _CODES:
+        known = isinstance(severity, str) and isinstance(code, str)
+        if known and severity in _SEVERITIES and code in _CODES:
             codes.append(f"{severity} {code}")
         details = issue.get("details")
         text = issue.get("diagnostics") or (isinstance(details, dict) and details.get("text"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from flame_flwr.data.credentials import shown
 from flame_flwr.errors import FlameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
@@ -34,7 +34,7 @@ def show_datasets(datasets: Sequence[Dataset], console: Console | None = None) -
     rows = []
     for dataset in datasets:
         references = (
-            f"{key}: {_reference(dataset.options[key])}"
+            f"{key}: {shown(dataset.options[key])}"
             for key in _CREDENTIALS
             if key in dataset.options
         )
@@ -69,19 +69,15 @@ def try_datasets(datasets: Sequence[Dataset], console: Console | None = None) ->
 def _try(dataset: Dataset) -> tuple[str, str, str]:
     from flwr.app import Context, RecordDict
 
-    from flame_flwr.data.opening import open_dataset
+    from flame_flwr.data.opening import check_dataset
 
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     started = time.monotonic()
     try:
-        open_dataset(dataset, dataset.name, context).check()
+        check_dataset(dataset, dataset.name, context)
     except FlameError as error:
         return "no", f"{time.monotonic() - started:.1f}", str(error)
     return "yes", f"{time.monotonic() - started:.1f}", ""
-
-
-def _reference(reference: Mapping[str, Any]) -> str:
-    return " ".join(f"{kind} {place}" for kind, place in reference.items())
 
 
 def _print(

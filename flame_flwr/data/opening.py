@@ -1,7 +1,8 @@
 """From a location, or a dataset of a registry, to the source that reads it.
 
 Locations in a node's config bring no credentials: the environment has them (``AWS_`` variables,
-``FHIR_TOKEN``, ``FHIR_USER`` and ``FHIR_PASSWORD``). A registry's datasets name theirs.
+``FHIR_TOKEN``, ``FHIR_USER`` and ``FHIR_PASSWORD``, and ``FHIR_ALLOW_HTTP``). A registry's datasets
+name theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from flame_flwr.data.credentials import refuse_in_url
 from flame_flwr.data.source import NODE_OPTION, FolderSource, FunctionSource, Source, SourceData
 from flame_flwr.errors import ConfigError
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.s3 import Access
 
-__all__ = ["open_data", "open_dataset", "open_datasets"]
+__all__ = ["check_dataset", "open_data", "open_dataset", "open_datasets"]
 
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _REGISTRY = "`url` in this node's registry"
@@ -95,6 +97,21 @@ def open_dataset(
     return _source(dataset.url, name, context, dataset.options, cache, _REGISTRY)
 
 
+def check_dataset(dataset: Dataset, name: str, context: Context) -> None:
+    """Try a dataset's source, and read its disclosure rules, as the beginning of a run does.
+
+    Raises
+    ------
+    ConfigError, DataError
+        What the beginning of a run would say.
+    """
+    open_dataset(dataset, name, context).check(dataset.type)
+    if dataset.disclosure:
+        from flame_flwr.privacy.config_text import read_rules
+
+        read_rules(dataset.disclosure, f"{name}: `disclosure`")
+
+
 def _source(
     location: str,
     name: str,
@@ -103,6 +120,7 @@ def _source(
     cache: Cache | None,
     option: str,
 ) -> Source:
+    refuse_in_url(location, f"{name}: {option}")
     if _FUNCTION.fullmatch(location):
         return FunctionSource(location, context, name, option)
     scheme = location.partition("://")[0]
@@ -111,13 +129,19 @@ def _source(
 
         return S3Source(location, name, _access(options, name), cache)
     if scheme in ("fhir+http", "fhir+https"):
-        return _fhir(location, name, options)
+        return _fhir(location, name, options, registered=option == _REGISTRY)
     if "://" in location:
         parts = urlsplit(location)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
             raise ConfigError(
                 f"{name}: {option} takes a folder's path, file:///path, s3://bucket/prefix, "
                 "fhir+https://server/base or package.module:function",
+                detail=location.partition("?")[0],
+            )
+        if "?" in location or "#" in location:
+            raise ConfigError(
+                f"{name}: in a file:// URL in {option}, `#` must be written as %23 and `?` as %3F; "
+                "or give the path alone",
                 detail=location,
             )
         location = unquote(parts.path)
@@ -134,9 +158,16 @@ def _source(
 def _access(options: Mapping[str, Any], name: str) -> Access:
     """Return how to reach a store: as a registry says, or as the environment does."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.s3 import Access, check_credentials, check_endpoint, read_certificates
+    from flame_flwr.s3 import (
+        ENVIRONMENT,
+        Access,
+        check_credentials,
+        check_endpoint,
+        read_certificates,
+    )
 
-    access = Access.from_environment(os.environ)
+    said = {name for key in options for name in ENVIRONMENT.get(key, ())}
+    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
     if "key-id" in options:
         key_id = resolve(options["key-id"], f"{name}: key-id")
         access = replace(
@@ -157,10 +188,14 @@ def _access(options: Mapping[str, Any], name: str) -> Access:
     return replace(access, region=options.get("region", access.region))
 
 
-def _fhir(location: str, name: str, options: Mapping[str, Any]) -> Source:
-    from flame_flwr.data.fhir_server import MAX_MB, MAX_PAGES, FhirSource
+def _fhir(location: str, name: str, options: Mapping[str, Any], *, registered: bool) -> Source:
+    from flame_flwr.data.fhir_server import ALLOW_HTTP, MAX_MB, MAX_PAGES, FhirSource
 
     ca_file = options.get("ca-file")
+    if registered:
+        allow_http = bool(options.get("allow-http"))
+    else:
+        allow_http = os.environ.get("FHIR_ALLOW_HTTP", "").lower() in ("true", "1")
     return FhirSource(
         location,
         name,
@@ -168,6 +203,8 @@ def _fhir(location: str, name: str, options: Mapping[str, Any]) -> Source:
         max_pages=options.get("max-pages", MAX_PAGES),
         max_mb=options.get("max-mb", MAX_MB),
         ca_file=Path(ca_file) if ca_file else None,
+        allow_http=allow_http,
+        http_mend=ALLOW_HTTP if registered else "set FHIR_ALLOW_HTTP=true in its environment",
     )
 
 
@@ -184,7 +221,10 @@ def _authorization(options: Mapping[str, Any], name: str) -> str:
     if not texts:
         return ""
     if set(texts) == {"token"}:
-        return bearer(texts["token"])
+        try:
+            return bearer(texts["token"])
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error.message}") from None
     if set(texts) == {"user", "password"}:
         return basic(texts["user"], texts["password"])
     raise ConfigError(f"{name}: a FHIR server gets a token, or a user with a password")

@@ -8,6 +8,7 @@ chooses; :mod:`flame_flwr.data.opening` makes sources of what is chosen.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import stat
 import tomllib
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
 
@@ -127,7 +129,9 @@ def read_registry(path: Path) -> list[Dataset]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "`datasets`: the registry is no TOML", detail=f"{path}: {error}"
+            "`datasets`: the registry is no TOML: `flame-flwr data list` names the line to mend, "
+            "and `flame-flwr data list --example` prints one that is right",
+            detail=f"{path}: {error}",
         ) from None
     if mode & stat.S_IWOTH:
         raise ConfigError(
@@ -181,6 +185,10 @@ def _dataset(table: Any, number: int) -> Dataset:
     if missing:
         raise ConfigError(f"{what} has no {', '.join(missing)}", detail=str(table.get("name", "")))
     url, kind = table["url"], table["type"]
+    for key in ("url", "endpoint"):
+        refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
+        if table.get(key, "").startswith(("s3:", "http")) and {"?", "#"} & set(table[key]):
+            raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
     if kind not in get_args(DataKind):
         raise ConfigError(f'{what}: `type` is "s3" or "fhir"', detail=kind)
     is_s3, is_fhir = url.startswith("s3://"), url.startswith("fhir+")
@@ -192,6 +200,8 @@ def _dataset(table: Any, number: int) -> Dataset:
         wrong = [key for key in keys if key in table and not here]
         if wrong:
             raise ConfigError(f"{what}: `{wrong[0]}` is for a URL that begins with {where}")
+    if is_fhir and ("?" in url or "#" in url):
+        raise ConfigError(f"{what}: `url` ends with the server's base, without ? and what follows")
     for pair in _PAIRS:
         given = [key for key in pair if key in table]
         if len(given) == 1:
@@ -214,17 +224,20 @@ def _check(key: str, value: object, what: str) -> None:
         mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_TYPES)}"
         raise ConfigError(f"{what} has an unknown key; {mend}", detail=key)
     expected = _TYPES[key]
+    if expected is dict:
+        check_reference(value, f"{what}: `{key}`")
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        if expected is dict:
-            hint = 'a reference, { env = "NAME" } or { file = "/path" }'
-            raise ConfigError(f"{what}: `{key}` must be {hint}")
         types = expected if isinstance(expected, tuple) else (expected,)
         names = " or ".join(_WORDS[each] for each in types)
         raise ConfigError(f"{what}: `{key}` must be {names}")
     if isinstance(value, list) and not all(map(_is_word, value)):
         raise ConfigError(f"{what}: `{key}` must be a list of texts without commas")
-    if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
-        raise ConfigError(f"{what}: `{key}` must be above 0")
+    if expected in (int, (int, float)) and not _is_above_0(value):
+        raise ConfigError(f"{what}: `{key}` must be a finite number above 0")
+
+
+def _is_above_0(number: Any) -> bool:
+    return bool(0 < number < math.inf)
 
 
 def _is_word(text: Any) -> bool:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flame_flwr.data.parallel import each
 from flame_flwr.errors import DataError, FlameError
-from flame_flwr.s3 import BRIEF, Access, Patience, check_url, classify, interruptibly, open_s3
+from flame_flwr.s3 import (
+    BRIEF,
+    Access,
+    Patience,
+    check_url,
+    classify,
+    interruptibly,
+    is_panic,
+    open_s3,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from flame_flwr.data.cache import Cache
+    from flame_flwr.data.source import DataKind
 
 __all__ = ["S3Source"]
 
@@ -34,6 +44,13 @@ WORKERS = 12
 
 PIECE = 8 * 2**20
 """Bytes. What is larger is not held in memory twice."""
+
+
+ENDLESS = 900
+"""Seconds to wait for the next objects of a listing, whatever a store sends in between."""
+
+LISTED = 200
+"""Objects that are taken from a listing at a time."""
 
 
 class _Object(NamedTuple):
@@ -73,17 +90,18 @@ class S3Source:
         self._cache = cache
         self._where = f"{url} on {access.endpoint or 'Amazon S3'}"
 
-    def check(self) -> None:
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if the store cannot be listed, or has nothing there."""
         import obstore
 
+        self._check_kind(kind)
         store = self._open(BRIEF)
         with self._asking(listing=True):
-            first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None))
+            first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None), 60)
         if not first:
             raise DataError(
-                f"{self.name}: the store has no object there; check the URL's prefix in this "
-                "node's config",
+                f"{self.name}: the store has no object there, or what answers is a web page; check "
+                "the URL's prefix and the endpoint in this node's config",
                 detail=self._where,
             )
 
@@ -100,16 +118,20 @@ class S3Source:
         DataError
             FHIR is asked for; a missing key; the store refuses or does not answer.
         """
+        self._check_kind(kind)
+        store = self._open(PATIENCE)
+        objects = self._named(store, keys) if keys else self._listed(store)
+        asked = bool(keys)
+        contents = each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
+        found = zip(objects, contents, strict=True)
+        return {item.key: content for item, content in found if content is not None}
+
+    def _check_kind(self, kind: str) -> None:
         if kind != "s3":
             raise DataError(
                 f"{self.name} is an object store and answers no FHIR search: name a FHIR server, "
                 "or a folder of bundles"
             )
-        store = self._open(PATIENCE)
-        objects = self._named(store, keys) if keys else self._listed(store)
-        contents = each(lambda item: self._content(store, item), objects, WORKERS)
-        found = zip(objects, contents, strict=True)
-        return {item.key: content for item, content in found if content is not None}
 
     def _open(self, patience: Patience) -> S3Store:
         return open_s3(self._bucket, self._prefix, self._access, patience)
@@ -117,11 +139,31 @@ class S3Source:
     def _listed(self, store: S3Store) -> list[_Object]:
         import obstore
 
+        found: dict[str, _Object] = {}
+        again = 0
         with self._asking(listing=True):
-            entries = interruptibly(lambda: obstore.list(store).collect())
-        if not entries:
+            stream = obstore.list(store, chunk_size=LISTED)
+            while entries := interruptibly(lambda: next(stream, None), ENDLESS):
+                for entry in entries:
+                    item = _object(entry["path"], entry)
+                    known = found.get(item.key)
+                    again += known is not None
+                    found[item.key] = item if known is None else self._one_of(known, item)
+                if again > len(found):
+                    raise DataError(f"{self.name}: the store's listing repeats itself without end")
+        if not found:
             self.check()
-        return sorted(_object(entry["path"], entry) for entry in entries)
+        return sorted(found.values())
+
+    def _one_of(self, one: _Object, other: _Object) -> _Object:
+        """Choose between objects whose keys differ in slashes at their ends: ``a`` and ``a/``."""
+        if one.size and other.size and one != other:
+            raise DataError(
+                f"{self.name}: two keys that the store lists differ in slashes at their ends only: "
+                "rename one of the objects (this node's log has the key)",
+                detail=f"{one.key} in {self._where}",
+            )
+        return one if one.size else other
 
     def _named(self, store: S3Store, keys: Sequence[str]) -> list[_Object]:
         import obstore
@@ -149,25 +191,58 @@ class S3Source:
             raise
         return [item for item in found if item is not None]
 
-    def _content(self, store: S3Store, item: _Object) -> bytes | None:
-        """Return an object's content; ``None`` for what a store shows of an empty folder."""
+    def _content(self, store: S3Store, item: _Object, *, asked: bool) -> bytes | None:
+        """Return an object's content; ``None`` for what a store shows of an empty folder.
+
+        What the cache has is handed out only where the store shows this object to this key:
+        `asked` says that it has just done so. A listing does not.
+        """
+        import obstore
+
         identity = (self._access.endpoint, self._bucket, self._prefix, item.key, item.etag)
         cache = self._cache if item.etag else None
-        content = cache.get(identity, item.size) if cache is not None else None
-        if content is not None:
-            return content
+        kept = cache.get(identity, item.size) if cache is not None else None
+        if kept is not None and asked:
+            return kept
         try:
             with self._asking():
-                content = _transfer(store, item)
+                if kept is not None:
+                    now, content = _object(item.key, obstore.head(store, item.key)), kept
+                else:
+                    now, content = item, self._transferred(store, item)
         except _MissingError:
             if item.size == 0:
                 return None
-            raise self._changed() from None
-        if len(content) != item.size:
+            raise DataError(
+                f"{self.name}: an object that the store lists is not there: it was removed just "
+                "now, or its key begins or ends in a slash (this node's log has the key)",
+                detail=f"{item.key} in {self._where}",
+            ) from None
+        except (MemoryError, OverflowError):
+            raise DataError(
+                f"{self.name}: an object is larger than this node's memory",
+                detail=f"{item.key}, {item.size} bytes, in {self._where}",
+            ) from None
+        if now != item or len(content) != item.size:
             raise self._changed()
-        if cache is not None:
+        if cache is not None and kept is None:
             cache.put(identity, content)
         return content
+
+    def _transferred(self, store: S3Store, item: _Object) -> bytes:
+        """Read an object; where the library gives up, see whether another state of it is why."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            return _transfer(store, item)
+        except BaseError as error:
+            if (
+                classify(error).cause == "cut"
+                and _object(item.key, obstore.head(store, item.key)) != item
+            ):
+                raise self._changed() from None
+            raise
 
     def _changed(self) -> DataError:
         return DataError(f"{self.name}: an object changed while it was read; run it again")
@@ -175,22 +250,26 @@ class S3Source:
     @contextmanager
     def _asking(self, *, listing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; its own words may hold anything."""
-        from obstore.exceptions import BaseError, PreconditionError
+        from obstore.exceptions import BaseError
 
         started = time.monotonic()
         try:
             yield
         except FlameError:
             raise
-        except PreconditionError:
-            raise self._changed() from None
-        except (BaseError, OSError) as error:
+        except BaseException as error:
+            if not isinstance(error, BaseError | OSError) and not is_panic(error):
+                raise
             answer = classify(error)
+            if answer.cause == "changed":
+                raise self._changed() from None
             if answer.cause in ("missing", "name") and not listing:
                 raise _MissingError from None
             said = f" ({answer.words})" if answer.words else ""
             why = _WHY[answer.cause].format(seconds=time.monotonic() - started)
-            raise DataError(f"{self.name}: {why}{said}", detail=self._where) from None
+            key = str(error).partition("\n\n")[0] if answer.cause == "odd" else ""
+            where = f"{self._where}: {key}" if key else self._where
+            raise DataError(f"{self.name}: {why}{said}", detail=where) from None
 
 
 class _MissingError(Exception):
@@ -205,7 +284,23 @@ _WHY = {
     "clock": "the store refuses this node's clock: set the time of this machine",
     "denied": "the store does not let this node's key list and read there",
     "region": "the bucket is in another region: check the region that this node was given",
+    "elsewhere": (
+        "the store sends this node to another host, which is not followed: check the endpoint and "
+        "the region in this node's config"
+    ),
     "answer": "the store has a trouble of its own; its log says which",
+    "odd": (
+        "a key that the store lists cannot be read: it has an empty part (`//`), `.` or `..` as a "
+        "part, or a control character; rename that object, or put a folder without such keys into "
+        "the URL in this node's config (its log has the key)"
+    ),
+    "garbled": (
+        "what answers is no S3 store, or something before it: check the endpoint in this node's "
+        "config"
+    ),
+    "broken": "the library for object stores failed at what the store answered",
+    "cut": "the connection to the store was cut again and again",
+    "endless": "the store's listing does not come to an end within {seconds:.0f} s",
     "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
     "silent": (
         "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
@@ -215,8 +310,12 @@ _WHY = {
 
 
 def _object(key: str, entry: ObjectMeta) -> _Object:
-    """Return an object as a listing and a single answer both name it: without the ETag's quotes."""
-    return _Object(key, entry["size"], (entry["e_tag"] or "").strip('"'))
+    """Return an object as a listing and a single answer both name it: without the ETag's quotes.
+
+    An ETag that cannot stand in a request is none.
+    """
+    etag = (entry["e_tag"] or "").strip('"')
+    return _Object(key, entry["size"], etag if etag.isprintable() else "")
 
 
 def _transfer(store: S3Store, item: _Object) -> bytes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
 from flame_flwr.errors import DataError, ModelError, UnavailableError
+from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -32,6 +33,8 @@ DataKind = Literal["s3", "fhir"]
 _T = TypeVar("_T")
 Query = str | Sequence[str] | None
 
+_SHOWN = 10
+
 NODE_OPTION = "`data` in the node's config"
 """What names a node's data on a deployment."""
 
@@ -39,8 +42,16 @@ NODE_OPTION = "`data` in the node's config"
 class NodeData(Protocol):
     """A node's data as the client and the handle ask for it."""
 
-    def check(self) -> None:
-        """Raise :class:`DataError` where it is known already that nothing can be read."""
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read.
+
+        Parameters
+        ----------
+        kind : {'s3', 'fhir'}, optional
+            What :meth:`load` will be asked for, where that is known.
+        query : str or sequence of str, optional
+            And which query.
+        """
 
     def load(self, kind: DataKind, query: Query) -> Any:
         """Return the data that an analyzer of this ``data_type`` gets for this query."""
@@ -63,8 +74,11 @@ class Source(Protocol):
     def type(self) -> str:
         """Such as ``folder``."""
 
-    def check(self) -> None:
-        """Raise :class:`DataError` where it is known already that nothing can be read."""
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
+        """Raise :class:`DataError` where it is known already that nothing can be read.
+
+        `kind` and `keys` are as for :meth:`read`; for FHIR, no keys means any.
+        """
 
     def read(self, kind: DataKind, keys: list[str]) -> Any:
         """Return values by key; no keys means every one."""
@@ -82,7 +96,7 @@ class SplitData:
     def __init__(self, split: Any) -> None:
         self._split = split
 
-    def check(self) -> None:
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
         """Do nothing: whatever was given is the data."""
 
     def load(self, kind: DataKind, query: Query) -> Any:
@@ -104,6 +118,8 @@ class SplitData:
 class FolderSource:
     """Every file below a folder; its key is its path relative to the folder, with ``/``.
 
+    Links to files are read, links to folders are not: the node's log names them.
+
     For FHIR it is the folder's own JSON files, by the rule in :mod:`flame_flwr.data.fhir_folder`.
 
     Parameters
@@ -122,10 +138,24 @@ class FolderSource:
         self.folder = folder
         self.name = name
         self.option = option
+        self._told: set[Path] = set()
 
-    def check(self) -> None:
-        """Raise :class:`DataError` if the folder is missing or has no file."""
-        self._paths()
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
+        """Raise :class:`DataError` if the folder has no file, or one that may not be read.
+
+        For FHIR, if it has no file for a search, or no bundle at all where none is named.
+        """
+        paths = self._paths()
+        if kind == "fhir":
+            from flame_flwr.data.fhir_folder import check_queries
+
+            check_queries(self.folder, list(keys), self.name)
+            return
+        try:
+            for path in _select(paths, list(keys), self.name).values():
+                path.open("rb").close()
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Read the files, in the order of their keys; no keys means every file.
@@ -148,9 +178,11 @@ class FolderSource:
         try:
             return {key: path.read_bytes() for key, path in _select(paths, keys, self.name).items()}
         except OSError as error:
-            raise DataError(
-                f"{self.name}: a file cannot be read ({type(error).__name__})", detail=str(error)
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DataError:
+        text = f"{self.name}: a file cannot be read ({type(error).__name__})"
+        return DataError(text, detail=str(error))
 
     def _paths(self) -> dict[str, Path]:
         if os.path.isfile(self.folder):
@@ -165,19 +197,30 @@ class FolderSource:
                 detail=str(self.folder),
             )
         try:
-            paths = {
-                path.relative_to(self.folder).as_posix(): path for path in _files_below(self.folder)
-            }
+            files, skipped = _files_below(self.folder)
         except OSError as error:
             raise DataError(
                 f"{self.name}: a folder cannot be read ({type(error).__name__})", detail=str(error)
             ) from error
-        if not paths:
+        self._tell(skipped)
+        if not files:
             raise DataError(
                 f"{self.name}: the data folder is empty; check {self.option}",
                 detail=str(self.folder),
             )
-        return dict(sorted(paths.items()))
+        return dict(sorted((path.relative_to(self.folder).as_posix(), path) for path in files))
+
+    def _tell(self, skipped: list[Path]) -> None:
+        """Say once, in the node's own log, what is in the folder and is not read."""
+        new = [path for path in skipped if path not in self._told]
+        self._told.update(new)
+        if new:
+            logger.warning(
+                "%s: not read, for they are links to folders, links to nothing, or no files: %s%s",
+                self.name,
+                ", ".join(repr(str(path)) for path in new[:_SHOWN]),
+                f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else "",
+            )
 
 
 class FunctionSource:
@@ -205,7 +248,7 @@ class FunctionSource:
         self.option = option
         self._context = context
 
-    def check(self) -> None:
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if there is no such function."""
         self._function()
 
@@ -242,10 +285,13 @@ class SourceData:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
 
-    def check(self) -> None:
+    def check(self, kind: DataKind | None = None, query: Query = None) -> None:
         """Check every source."""
         for source in self._sources:
-            source.check()
+            if kind is None:
+                source.check()
+            else:
+                source.check(kind, _keys(query))
 
     def load(self, kind: DataKind, query: Query) -> Any:
         """Read every source: ``[{key: value, ...}, ...]``, one dict per source.
@@ -309,14 +355,23 @@ def read_folder(
     return list(SourceData([source]).load(cast(DataKind, data_type), query))
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Give every file below a folder; a folder that cannot be listed is an error, not skipped."""
+def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return every file below a folder, and what is there and is none, as links to folders.
+
+    A folder that cannot be listed is an error, not skipped.
+    """
 
     def fail(error: OSError) -> None:
         raise error
 
-    for parent, _, names in os.walk(folder, onerror=fail):
-        yield from (path for name in names if (path := Path(parent, name)).is_file())
+    files: list[Path] = []
+    others: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        others += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+        for name in names:
+            path = Path(parent, name)
+            (files if path.is_file() else others).append(path)
+    return files, sorted(others)
 
 
 def _no_client(data_id: object) -> UnavailableError:

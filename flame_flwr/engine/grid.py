@@ -16,7 +16,7 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.flower import RAISED, runtime
 from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import encode, from_record, to_record
-from flame_flwr.results.filters import read_report
+from flame_flwr.results.filters import read_names, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -84,7 +84,8 @@ class GridLink:
         settings = self._settings
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
-        chosen = say_hello(self._grid, settings, self.session)
+        reads_first = self._strategy.nodes_read_first
+        chosen = say_hello(self._grid, settings, self.session, reads_first=reads_first)
         greetings = [greeting for greeting in chosen if greeting.failure is None]
         self.absent = {g.name: str(g.failure) for g in chosen if g.failure is not None}
         check_states(greetings, self._after or {}, resumable=bool(settings.checkpoint))
@@ -178,6 +179,7 @@ class GridLink:
         seconds = metrics.pop("seconds", 0.0) if trained else 0.0
         filters = read_report(metrics.pop("filters", "")) if trained else []
         size = metrics.pop("size", "") if trained else ""
+        rules = read_names(metrics.pop("disclosure", "")) if trained else []
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -189,6 +191,7 @@ class GridLink:
             metrics=readable(numbers) if trained else _scores(numbers),
             filters=filters,
             size=_short(size),
+            disclosure=rules,
         )
 
 

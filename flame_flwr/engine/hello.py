@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr import __version__
-from flame_flwr.engine.exchange import Backoff, counted, pull, push, shortened
+from flame_flwr.engine.exchange import NO_ANSWER, Backoff, counted, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.participation import failure_of, read_findings, show_table
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
@@ -22,7 +22,7 @@ from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from flwr.serverapp import Grid
 
@@ -34,6 +34,15 @@ __all__ = ["Greeting", "ask", "check_states", "heard", "natural_order", "say_hel
 
 _SAY_EVERY = 15.0
 _LONGEST_NAME = 200
+_STARTING = (
+    "this node is connected and has not said its name yet. Its log says whether it is still "
+    "starting, or looking for its data: raise `node-timeout` in the run config if it needs longer"
+)
+_READING = (
+    "this node is connected and has not said its name yet. It reads its data first, for the look "
+    "at what the analysis expects of it: raise `round-timeout` in the run config if that takes "
+    "longer; its log says more"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,9 @@ class Greeting:
     findings: tuple[Finding, ...] | None = None
 
 
-def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Greeting]:
+def say_hello(
+    grid: Grid, settings: RunSettings, session: str = "", *, reads_first: bool = False
+) -> list[Greeting]:
     """Wait for the expected nodes and return their greetings in participant order.
 
     With ``skip``, those that cannot take part are among them, with their failures.
@@ -85,6 +96,9 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
         Which nodes to wait for, and how long.
     session : str
         The analysis's own id, under which nodes keep their analyzers; empty to keep nothing.
+    reads_first : bool
+        Whether nodes read their data before they answer. That takes as long as in a round, so
+        those that are there have ``round-timeout`` for it; ``node-timeout`` is for the others.
 
     Raises
     ------
@@ -98,6 +112,7 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
     greeted: dict[int, Greeting] = {}
     started = spoke = time.monotonic()
     limit = settings.node_timeout
+    within = settings.round_timeout if reads_first else 1.0
     backoff = Backoff(0.02, 1.0)
     while True:
         left = started + limit - time.monotonic()
@@ -110,12 +125,13 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
             for reply in pull(
                 grid,
                 sent,
-                timeout=max(left, 1.0),
+                timeout=max(left, within),
                 largest=lambda: 1,
                 what="hello",
                 missing=lambda: _expected(greeted.values(), settings),
             ):
-                greeting = heard(sent[reply.metadata.reply_to_message_id], reply)
+                asked = sent[reply.metadata.reply_to_message_id]
+                greeting = heard(asked, reply, reads_first=reads_first)
                 if greeting is not None:
                     greeted[greeting.address] = greeting
             backoff.reset()
@@ -127,6 +143,7 @@ def say_hello(grid: Grid, settings: RunSettings, session: str = "") -> list[Gree
         if left <= 0:
             raise NodesMissingError(
                 f"waited for {state}: start the missing nodes, or set `nodes` in the run config"
+                + _failures(_meant(list(greeted.values()), settings.nodes))
             )
         if time.monotonic() - spoke > _SAY_EVERY:
             spoke = time.monotonic()
@@ -164,7 +181,7 @@ def ask(grid: Grid, addresses: Iterable[int], session: str) -> dict[str, Message
     return sent
 
 
-def heard(asked: Message, reply: Message) -> Greeting | None:
+def heard(asked: Message, reply: Message, *, reads_first: bool = False) -> Greeting | None:
     """Return what a node said; ``None`` of one that has gone.
 
     A node that was restarted without a key is there once more, under another address.
@@ -173,11 +190,16 @@ def heard(asked: Message, reply: Message) -> Greeting | None:
     ----------
     asked, reply : Message
         The hello, and its answer.
+    reads_first : bool
+        As for :func:`say_hello`.
     """
     address = asked.metadata.dst_node_id
     if reply.has_error() and reply.error.code == OFFLINE:
         logger.info("hello: node %d has gone, so it does not count", address)
         return None
+    if reply.has_error() and reply.error.code == NO_ANSWER:
+        text = f"{reply.error.reason}: {_READING if reads_first else _STARTING}"
+        return Greeting(address, str(address), failure=Failure("no hello", text=text))
     return _greeting(address, reply)
 
 
@@ -327,7 +349,12 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     return f"{max(expected, 1) - len(greeted)} of {max(expected, 1)} nodes (there: {there})"
 
 
-def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Greeting]:
+def _failures(greeted: Iterable[Greeting]) -> str:
+    failed = sorted(f"\n  {each.name}: {each.failure}" for each in greeted if each.failure)
+    return "".join(["\nThese were there and cannot take part:", *failed] if failed else [])
+
+
+def _participants(greeted: Collection[Greeting], settings: RunSettings) -> list[Greeting]:
     chosen = _meant(list(greeted), settings.nodes)
     chosen.sort(key=lambda greeting: natural_order(greeting.name))
     twice = [name for name, count in Counter(g.name for g in chosen).items() if count > 1]
@@ -343,8 +370,10 @@ def _participants(greeted: Iterable[Greeting], settings: RunSettings) -> list[Gr
         lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
         left = len(chosen) - len(failed)
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
+            silent = _expected(greeted, settings) if any(map(_unnamed, failed)) else []
+            absent = f"\nnot heard of: {shortened(silent)}" if silent else ""
             raise NodeFailedError(
-                f"before round 1, {counted(len(failed))} cannot take part:\n{lines}"
+                f"before round 1, {counted(len(failed))} cannot take part:\n{lines}{absent}"
             )
         logger.warning("going on without:\n%s", lines)
     return chosen
@@ -362,8 +391,8 @@ def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeti
     if not isinstance(nodes, tuple):
         return list(greeted)
     complete = {greeting.name for greeting in greeted} >= set(nodes)
+    return [g for g in greeted if g.name in nodes or (not complete and _unnamed(g))]
 
-    def unnamed(greeting: Greeting) -> bool:
-        return greeting.failure is not None and greeting.name == str(greeting.address)
 
-    return [g for g in greeted if g.name in nodes or (not complete and unnamed(g))]
+def _unnamed(greeting: Greeting) -> bool:
+    return greeting.failure is not None and greeting.name == str(greeting.address)

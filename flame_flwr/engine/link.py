@@ -37,6 +37,8 @@ class Reply:
         :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
     size : str
         How much data the node has, where it lets it be known, in its first answer.
+    disclosure : list of str
+        The disclosure rules that it went through.
     """
 
     node: str
@@ -46,6 +48,7 @@ class Reply:
     metrics: dict[str, float] = field(default_factory=dict)
     filters: list[dict[str, Any]] = field(default_factory=list)
     size: str = ""
+    disclosure: list[str] = field(default_factory=list)
 
 
 class Link(Protocol):

@@ -195,6 +195,7 @@ class LocalLink:
             with where(node.identity.id, f"round {number}"), self._noted(number, node, ""):
                 payload = node.round(number, aggregate)
             report = node.filters.report() if node.filters is not None else []
+            rules = node.disclosure.names if node.disclosure is not None else []
             seconds = perf_counter() - started
             yield Reply(
                 node.identity.id,
@@ -203,6 +204,7 @@ class LocalLink:
                 metrics=node.metrics,
                 filters=report,
                 size=node.size() if number == 1 else "",
+                disclosure=rules,
             )
 
     def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:

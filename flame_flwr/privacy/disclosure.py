@@ -79,23 +79,41 @@ class Disclosure:
     Parameters
     ----------
     rules : iterable of DisclosureRule
-        One of a kind; :meth:`of` makes one of several.
+        One of a kind; :meth:`of` makes one of several. `MaxBins` and `MinCount` act last, on
+        what the others left.
+    late : iterable of DisclosureRule
+        They act after all of these.
     """
 
-    def __init__(self, rules: Iterable[DisclosureRule]) -> None:
-        self.rules = tuple(rules)
+    def __init__(
+        self, rules: Iterable[DisclosureRule], late: Iterable[DisclosureRule] = ()
+    ) -> None:
+        self.rules = (*sorted(rules, key=_turn), *late)
 
     @classmethod
     def of(cls, *declared: Sequence[DisclosureRule]) -> Disclosure:
         """Return what several parties declare together, the node first: the stricter holds.
 
-        Kinds that only the others declare act first, so the node has the last word.
+        Kinds that only the others declare act first, so the node has the last word. Noise of
+        theirs acts last where the node has a `MinCount` and none: it lets no extreme leave.
         """
+        from flame_flwr.privacy.rules import MinCount, NoisyMinMax
+
         kinds: dict[type[DisclosureRule], list[DisclosureRule]] = {}
         for rule in (rule for rules in declared for rule in rules):
             kinds.setdefault(type(rule), []).append(rule)
         joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
-        return cls(reversed(joint))
+        own = declared[0] if declared else ()
+        late = any(isinstance(rule, MinCount) for rule in own) and not any(
+            isinstance(rule, NoisyMinMax) for rule in own
+        )
+        noise = [rule for rule in joint if late and isinstance(rule, NoisyMinMax)]
+        return cls((rule for rule in reversed(joint) if rule not in noise), noise)
+
+    @property
+    def names(self) -> list[str]:
+        """The kinds of the rules, in the order in which they act; nothing of how they are set."""
+        return [type(rule).__name__ for rule in self.rules]
 
     def check_evaluation(self, evaluates: bool) -> None:
         """Refuse an analyzer whose scores no rule could look at, before it runs.
@@ -176,6 +194,13 @@ def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
             "flame_flwr.privacy"
         )
     return tuple(rules)
+
+
+def _turn(rule: DisclosureRule) -> int:
+    """Return when a rule acts: `MinCount` must see what has been moved, and nothing after it."""
+    from flame_flwr.privacy.rules import MaxBins, MinCount
+
+    return 2 if isinstance(rule, MinCount) else int(isinstance(rule, MaxBins))
 
 
 def _statistics(value: Any) -> list[Statistic]:

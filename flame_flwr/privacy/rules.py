@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.privacy.disclosure import DisclosureRule, Found
+from flame_flwr.privacy.overlap import Leaf, without_overlaps
 from flame_flwr.statistics.base import Statistic
 
 __all__ = ["MaxBins", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
@@ -24,7 +25,9 @@ class MinCount(DisclosureRule):
     A mean, a variance or an estimate of too few is withheld with its count, so the merged one is
     that of the others, and says that a node is missing. Of histograms, value counts and tables
     small cells are withheld, and further ones, so that none can be had from the totals. Of
-    quantiles, survival and AUC neighbours are moved together.
+    quantiles, survival and AUC neighbours are moved together. A smallest and a largest value are
+    withheld, each being one person's, unless `NoisyMinMax` holds, too. Groups are withheld that
+    others of the same result would give away.
 
     It does not stop who asks twice, for overlapping groups, in two rounds or two analyses; nor who
     knows some of the people; nor that a withheld cell is known to be small or to protect one.
@@ -34,8 +37,8 @@ class MinCount(DisclosureRule):
     k : int
         The smallest group that may be seen, at least 2.
     differences : bool
-        Whether of two groups in one result whose sizes differ by less than `k` only the larger
-        leaves: else their difference, such as those with a missing value, could be had.
+        Whether groups are withheld that with others of the same result give away fewer than `k`:
+        by their difference, such as those with a missing value, or by a sum of several.
 
     Raises
     ------
@@ -58,11 +61,18 @@ class MinCount(DisclosureRule):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what is small in each, then what is small between two of them."""
-        protected = [statistic.with_min_count(self.k) for statistic in statistics]
         if not self.differences:
-            return protected
-        close = _close({total for each in protected for total in each.totals()}, self.k)
-        return [each.without_totals(close) for each in protected]
+            return [statistic.with_min_count(self.k) for statistic in statistics]
+        leaves = [
+            Leaf(source, column, member, member.with_min_count(self.k))
+            for source, statistic in enumerate(statistics)
+            for column, member in statistic.member_statistics()
+        ]
+        allowed = iter(without_overlaps(leaves, self.k))
+        return [
+            statistic.with_member_statistics([next(allowed) for _ in statistic.member_statistics()])
+            for statistic in statistics
+        ]
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,8 @@ class NoisyMinMax(DisclosureRule):
     """The smallest and the largest value, each of one person, leave only moved outwards.
 
     Each is moved by a random share of their distance, from `low` to `high`, evenly distributed;
-    where the two are equal, of their size. The true values lie between the two that leave.
+    where the two are equal, of their size. The true values lie between the two that leave. The
+    outermost values of quantiles are moved likewise, within the accuracy of these.
 
     It is not differentially private: who knows `low` and `high` knows where the true value can
     be. Without a secret the noise is new in every answer, and the mean of many tells the true one.
@@ -127,8 +138,9 @@ class NoisyMinMax(DisclosureRule):
 class MaxBins(DisclosureRule):
     """A result with more bins, labels, cells or times in one statistic is refused.
 
-    With as many bins as people a histogram is the data. It does not stop who asks for the same
-    data in other bins the next time.
+    Quantiles are not refused, but get as many different values at most: neighbours are moved
+    together. With as many bins as people a histogram is the data. It does not stop who asks for the
+    same data in other bins the next time.
 
     Parameters
     ----------
@@ -150,6 +162,10 @@ class MaxBins(DisclosureRule):
     def stricter(self, other: Self) -> Self:
         """Return the one with the lower limit."""
         return type(self)(min(self.most, other.most))
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Move values of quantiles together until there are no more different ones."""
+        return [statistic.with_most_cells(self.most) for statistic in statistics]
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with more."""
@@ -196,18 +212,6 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
 
 
 _OWN = "flame_flwr.statistics."
-
-
-def _close(totals: set[int], k: int) -> set[int]:
-    """Return the totals that are less than `k` below a larger one that is kept."""
-    kept: list[int] = []
-    close: set[int] = set()
-    for total in sorted(totals, reverse=True):
-        if kept and kept[-1] - total < k:
-            close.add(total)
-        else:
-            kept.append(total)
-    return close
 
 
 def _check_integer(owner: str, name: str, value: Any, least: int) -> None:

@@ -87,6 +87,8 @@ class SparseVector(UpdateFilter):
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros but for a few noised values."""
+        if not update.size:
+            return update
         most = count_of(self.fraction, update.size)
         bounded = np.clip(update, -self.bound, self.bound)
         share = 1 / (1 + (2 * most) ** (2 / 3))

@@ -64,6 +64,9 @@ class TopFraction(UpdateFilter):
 
 
 def count_of(share: float, size: int) -> int:
-    """Return how many of `size` numbers a fraction of them is, rounded up; 30 % of 10 are 3."""
+    """Return how many of `size` numbers a fraction of them is, rounded up; 30 % of 10 are 3.
+
+    Of any number at least one.
+    """
     exact = share * size
-    return min(size, math.ceil(exact - 1e-9 * max(exact, 1.0)))
+    return min(size, max(1, math.ceil(exact - 1e-9 * max(exact, 1.0))))

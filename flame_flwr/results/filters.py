@@ -14,7 +14,7 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Budget
 
-__all__ = ["FilterRecord", "read_report"]
+__all__ = ["FilterRecord", "read_names", "read_report"]
 
 _LONGEST = 20_000
 _MOST = 10**9
@@ -135,12 +135,19 @@ class FilterRecord:
 
 def read_report(text: object) -> list[dict[str, Any]]:
     """Read what a node sent about its filters; nothing where it cannot be read."""
+    return [each for each in _items(text) if isinstance(each, dict) and "filter" in each]
+
+
+def read_names(text: object) -> list[str]:
+    """Read the names of disclosure rules that a node sent; nothing where it cannot be read."""
+    return [name for name in _items(text) if isinstance(name, str) and name.isidentifier()]
+
+
+def _items(text: object) -> list[Any]:
     if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
         return []
     try:
-        report = json.loads(text)
+        items = json.loads(text)
     except (ValueError, RecursionError):
         return []
-    if not isinstance(report, list):
-        return []
-    return [entry for entry in report if isinstance(entry, dict) and "filter" in entry]
+    return items if isinstance(items, list) else []

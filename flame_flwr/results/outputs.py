@@ -19,7 +19,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
 
-__all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs"]
+__all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs", "files_of"]
 
 OUTPUT_TYPES = ("str", "bytes", "pickle")
 
@@ -169,6 +169,23 @@ def _names(
     if not listed or not all(isinstance(name, str | PurePath) for name in filename):
         raise ModelError(f"filename must be a name or a list of names, not {filename!r}")
     return tuple(str(name) for name in filename)
+
+
+def files_of(strategy: object) -> Outputs | None:
+    """Return the files that a strategy declares; ``None`` where it declares none.
+
+    Raises
+    ------
+    ModelError
+        It has an attribute ``files`` of another kind: files are declared as ``outputs``.
+    """
+    files = getattr(strategy, "files", None)
+    if files is None or isinstance(files, Outputs):
+        return files
+    raise ModelError(
+        f"{type(strategy).__name__} has an attribute `files`, which declares nothing: a "
+        "ReduceStrategy declares its files as `outputs`; call it otherwise if it is something else"
+    )
 
 
 def _check_name(name: str, paths: bool) -> None:

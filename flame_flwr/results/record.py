@@ -92,6 +92,8 @@ class RunRecord:
         What left each node: types, shapes, bytes.
     sizes : dict of str to str
         How much data each node has, of those that let it be known.
+    disclosure : dict of str to list of str
+        The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
     watchers : list of Watcher
@@ -112,6 +114,7 @@ class RunRecord:
     left: LeftRecord = field(default_factory=LeftRecord)
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
+    disclosure: dict[str, list[str]] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
@@ -128,6 +131,7 @@ class RunRecord:
             "filters": self.filters.progress(),
             "left": self.left,
             "sizes": self.sizes,
+            "disclosure": self.disclosure,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -139,7 +143,13 @@ class RunRecord:
         self.left = progress["left"]
         self.sizes = progress["sizes"]
         self._change.to(self.aggregate)
+        self.disclosure = dict(progress.get("disclosure", {}))
         self.resumed_after = len(self.history)
+
+    def note_disclosure(self, node: str, rules: list[str]) -> None:
+        """Note the disclosure rules that a node's answer went through."""
+        if rules:
+            self.disclosure[node] = list(dict.fromkeys([*self.disclosure.get(node, ()), *rules]))
 
     def release(self, mechanism: Laplace | None) -> None:
         """Noise the result where the model says so, and say what it cost."""
@@ -168,6 +178,7 @@ class RunRecord:
             "privacy": self.privacy,
             "filters": self.filters.to_json(),
             "left": self.left.to_json(),
+            "disclosure": self.disclosure,
             "history": [self._shown(entry) for entry in self.history],
         }
 

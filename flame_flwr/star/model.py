@@ -154,6 +154,7 @@ class StarModel:
             privacy=self.privacy,
             filters=self.plan.filters,
             study=about_plan(self.plan),
+            nodes_read_first=bool(self.plan.expects),
         )
 
 

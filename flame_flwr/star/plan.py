@@ -136,10 +136,10 @@ def plan_outputs(
     ModelError
         They cannot be written as declared.
     """
-    from flame_flwr.results.outputs import Outputs
+    from flame_flwr.results.outputs import Outputs, files_of
 
     made = strategy.args[0] if isinstance(strategy, partial) else None
-    files: Outputs | None = getattr(made, "files", None)
+    files = files_of(made)
     if files is None:
         return Outputs.declare(output_type, filename, multiple_results, paths=paths)
     folder = isinstance(filename, str | PurePath) and paths

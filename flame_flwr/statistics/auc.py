@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
@@ -84,6 +84,8 @@ class AUC(Statistic):
     @classmethod
     def zero(cls, bins: int = 200, low: float = 0.0, high: float = 1.0) -> Self:
         """Return that of nobody."""
+        if type(bins) is not int or bins < 1:
+            raise ModelError(f"AUC: bins must be a whole number from 1, not {bins!r}")
         return cls(float(low), float(high), (0,) * bins, (0,) * bins)
 
     def merge(self, other: Self) -> Self:
@@ -129,6 +131,20 @@ class AUC(Statistic):
     def cells(self) -> int:
         """The bins."""
         return self.bins
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the people of each class."""
+        return sum(self.positives), sum(self.negatives)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the people of each class, and those by bin where they were not moved."""
+        places: Places = {}
+        for name, counts in (("positives", self.positives), ("negatives", self.negatives)):
+            places[name] = sum(counts)
+            if not self.coarsened_at:
+                places |= {(name, i): n for i, n in enumerate(counts)}
+        form = ("AUC", self.low, self.high, self.bins)
+        return ((form, {} if self.suppressed else places),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence, Sized
 
 __all__ = [
+    "Places",
     "Statistic",
     "added",
     "check_counts",
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 T = TypeVar("T", int, Fraction)
+
+Places = dict[Any, int]
+"""Counts, by where in a statistic they are."""
 
 _NAMES: dict[str, type[Statistic]] = {}
 """Every statistic of this process, by its name in the JSON-able form and on the wire."""
@@ -116,6 +120,29 @@ class Statistic(ABC):
         """Return the sizes of the groups it is about, for the rule on differences of totals."""
         return (self.size,) if self.size else ()
 
+    def totals_by_column(self) -> tuple[tuple[str | None, int], ...]:
+        """Return `totals`, each with the column that it is about, ``None`` for whole rows."""
+        return tuple((None, total) for total in self.totals())
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the sizes of groups within it that can be seen, such as bins or labels."""
+        return ()
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return counts that can be seen by place, each set with its form.
+
+        Those of two statistics with one form can be subtracted, place by place.
+        """
+        return ()
+
+    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
+        """Return the statistics that it is made of, each with the column that it is about."""
+        return ((None, self),)
+
+    def with_member_statistics(self, members: Sequence[Statistic]) -> Statistic:
+        """Return it with others in place of `member_statistics`; for disclosure rules."""
+        return members[0]
+
     @abstractmethod
     def withheld(self) -> Self:
         """Return it without any figure and said to be suppressed; for disclosure rules."""
@@ -131,8 +158,12 @@ class Statistic(ABC):
         return self.withheld() if 0 < self.size < k else self
 
     def without_totals(self, totals: Collection[int]) -> Self:
-        """Return it without what is about a group of one of these sizes; for disclosure rules."""
+        """Return it without what is about a whole group of one of these sizes."""
         return self if set(totals).isdisjoint(self.totals()) else self.withheld()
+
+    def with_most_cells(self, most: int) -> Self:
+        """Return it with at most so many places that are found in the data, as of quantiles."""
+        return self
 
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Return it with its smallest and largest value, if it has them, moved by `widen`."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import (
+    Places,
     Statistic,
     added,
     check_counts,
     check_lengths,
     check_texts,
 )
-from flame_flwr.statistics.values import column_names, missing
+from flame_flwr.statistics.values import columns_of, missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence, Sized
@@ -108,9 +109,10 @@ class Missingness(Statistic):
     @classmethod
     def from_data(cls, frame: Any) -> Self:
         """Count the missing values of every column of a DataFrame or a dict of columns."""
-        names = column_names(frame)
-        gone = tuple(int(missing(frame[name]).sum()) for name in names)
-        return cls(names, tuple(len(frame[name]) for name in names), gone, (0,) * len(names))
+        columns = columns_of(frame)
+        rows = tuple(map(len, columns.values()))
+        gone = tuple(int(missing(column).sum()) for column in columns.values())
+        return cls(tuple(columns), rows, gone, (0,) * len(columns))
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:
@@ -152,6 +154,26 @@ class Missingness(Statistic):
         """Return the groups that are counted here: rows, and rows with a value."""
         pairs = zip(self.rows, self.missing, strict=True)
         return tuple({n for rows, gone in pairs for n in (rows, rows - gone) if rows})
+
+    def totals_by_column(self) -> tuple[tuple[str | None, int], ...]:
+        """Return the rows, and by column those with a value."""
+        found = set()
+        for name, rows, gone in zip(self.columns, self.rows, self.missing, strict=True):
+            found |= {(None, rows), (name if gone else None, rows - gone)} if rows else set()
+        return tuple(found)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return how many values are missing in each column."""
+        return tuple(n for n in self.missing if n)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the rows with and without a value, by column."""
+        places: Places = {}
+        rows = zip(self.columns, self.rows, self.missing, self.withheld_at, strict=True)
+        for name, n, gone, out in rows:
+            if not out:
+                places |= {(name, "there"): n - gone, (name, "missing"): gone}
+        return ((("Missingness", self.columns), places),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.tables import ValueCounts
-from flame_flwr.statistics.values import column_names, missing
+from flame_flwr.statistics.values import columns_of, days, is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -45,6 +46,9 @@ def describe(frame: Any, labels: Mapping[str, Sequence[Label]] | None = None) ->
 class Description(Statistic):
     """Of a column of numbers: moments, quartiles, extremes. Of any other: its labels' counts.
 
+    Of dates: moments and extremes, in days since 1970, without quartiles. A column that is empty
+    at a node, or whose values are all missing, is of the kind that it has at the others.
+
     Parameters
     ----------
     columns : tuple of str
@@ -52,7 +56,8 @@ class Description(Statistic):
     rows : RowCount
         Of the table.
     parts : tuple of tuples of statistics
-        Per column: ``Moments``, ``Quantiles`` and ``MinMax``; or ``ValueCounts``.
+        Per column: ``Moments``, ``Quantiles`` and ``MinMax``; of dates ``Moments`` and
+        ``MinMax``; or ``ValueCounts``.
     """
 
     columns: tuple[str, ...]
@@ -65,7 +70,7 @@ class Description(Statistic):
         check_counts("Description", self.suppressed)
         check_lengths("Description", self.columns, self.parts)
         kinds = {tuple(type(part) for part in parts) for parts in self.parts}
-        if type(self.rows) is not RowCount or not kinds <= {_NUMBER, _LABEL}:
+        if type(self.rows) is not RowCount or not kinds <= {_NUMBER, _DATE, _LABEL}:
             raise ModelError("Description: a column has statistics that describe does not make")
 
     @classmethod
@@ -75,7 +80,8 @@ class Description(Statistic):
         Parameters
         ----------
         frame : DataFrame, or dict of columns
-            Numbers, strings and bools.
+            Numbers, strings, bools and dates. Columns' names are strings; of a whole number its
+            digits are the name.
         labels : dict of column to labels, optional
             Those of a column that is no measurement. Without them the labels are those found in
             the data, and leave the node.
@@ -85,14 +91,15 @@ class Description(Statistic):
         DataError
             A column has more than 50 different labels, as names or free text have.
         """
-        names, given = column_names(frame), dict(labels or {})
-        if not set(given) <= set(names):
+        columns = columns_of(frame)
+        given = {str(name): found for name, found in (labels or {}).items()}
+        if not set(given) <= set(columns):
             raise ModelError("describe: labels are given for a column that is not in the table")
-        parts = tuple(_of_column(name, frame[name], given.get(name)) for name in names)
-        lengths = {len(frame[name]) for name in names}
+        parts = tuple(_of_column(*column, given.get(column[0])) for column in columns.items())
+        lengths = set(map(len, columns.values()))
         if len(lengths) != 1:
             raise ModelError("describe: a table has columns, and all of one length")
-        return cls(names, RowCount(lengths.pop()), parts)
+        return cls(tuple(columns), RowCount(lengths.pop()), parts)
 
     @classmethod
     def zero(cls, columns: Mapping[str, Sequence[Label] | type[float] | None]) -> Self:
@@ -117,21 +124,17 @@ class Description(Statistic):
         Raises
         ------
         ModelError
-            Also: a column has numbers in one and labels in the other.
+            Also: a column has numbers, dates or labels in one and something else in the other.
         """
         self._check_alike(other, "columns")
-        for name, one, two in zip(self.columns, self.parts, other.parts, strict=True):
-            if len(one) != len(two):
-                raise ModelError(
-                    "Description: a column has numbers at one node and labels at another: convert "
-                    "it before it is described",
-                    detail=name,
-                )
+        pairs = [
+            _alike(name, (one, self.rows), (two, other.rows))
+            for name, one, two in zip(self.columns, self.parts, other.parts, strict=True)
+        ]
         return self._changed(
             rows=self.rows.merge(other.rows),
             parts=tuple(
-                tuple(a.merge(b) for a, b in zip(one, two, strict=True))
-                for one, two in zip(self.parts, other.parts, strict=True)
+                tuple(a.merge(b) for a, b in zip(one, two, strict=True)) for one, two in pairs
             ),
             suppressed=self.suppressed + other.suppressed,
         )
@@ -140,8 +143,12 @@ class Description(Statistic):
         """Return ``rows``, and in ``columns`` the figures of each.
 
         Of numbers ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``, ``max``; of
-        labels ``count``, ``unique``, ``top`` and ``freq``; of both ``suppressed``: how many nodes
-        are not in these figures, wholly or partly.
+        dates ``count``, ``mean``, ``std`` in days, ``min``, ``max``, in the form of ISO 8601; of
+        labels ``count``, ``unique``, ``top`` and ``freq``; of all ``suppressed``: how many nodes
+        are not in these figures, wholly or partly. Of numbers and dates also
+        ``range_withheld_at``: how many are not in ``min`` and ``max``; and what disclosure rules
+        altered: ``coarsened_at``, at how many nodes the quartiles, ``noisy_at``, at how many the
+        smallest and the largest value.
         """
         figures = [_figures(parts) for parts in self.parts]
         return {
@@ -151,12 +158,17 @@ class Description(Statistic):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the figures as ``DataFrame.describe(include="all")`` lays them out."""
+        """Return the figures as ``DataFrame.describe(include="all")`` lays them out.
+
+        Below are ``suppressed``, ``range_withheld_at``, ``coarsened_at`` and ``noisy_at`` of
+        :meth:`result`, where any node withheld or altered something.
+        """
         import pandas as pd
 
         columns = self.result()["columns"]
         order = ("count", "unique", "top", "freq", "mean", "std", "min", *_QUARTILES, "max")
         index = [name for name in order if any(name in figures for figures in columns.values())]
+        index += [name for name in _ALTERED if any(each.get(name) for each in columns.values())]
         table = {
             name: [np.nan if (value := figures.get(key)) is None else value for key in index]
             for name, figures in columns.items()
@@ -182,6 +194,16 @@ class Description(Statistic):
         parts = [self.rows, *(part for parts in self.parts for part in parts)]
         return tuple({total for part in parts for total in part.totals()})
 
+    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
+        """Return the rows, and the statistics of each column."""
+        pairs = zip(self.columns, self.parts, strict=True)
+        return ((None, self.rows), *((name, part) for name, parts in pairs for part in parts))
+
+    def with_member_statistics(self, members: Sequence[Statistic]) -> Self:
+        """Return it with others in place of `member_statistics`."""
+        given = iter(members)
+        return self._each(lambda _: next(given))
+
     def withheld(self) -> Self:
         """Return it without any figure."""
         return self._each(lambda part: part.withheld())._changed(suppressed=1)
@@ -193,6 +215,10 @@ class Description(Statistic):
     def without_totals(self, totals: Collection[int]) -> Self:
         """Withhold what is about a group of one of these sizes, column by column."""
         return self._each(lambda part: part.without_totals(totals))
+
+    def with_most_cells(self, most: int) -> Self:
+        """Move values together where quantiles have more places, column by column."""
+        return self._each(lambda part: part.with_most_cells(most))
 
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Move the extremes of every column."""
@@ -206,13 +232,19 @@ class Description(Statistic):
 
 
 _NUMBER: tuple[type[Statistic], ...] = (Moments, Quantiles, MinMax)
+_DATE: tuple[type[Statistic], ...] = (Moments, MinMax)
 _LABEL: tuple[type[Statistic], ...] = (ValueCounts,)
+_EPOCH = datetime(1970, 1, 1)
 _QUARTILES = ("25%", "50%", "75%")
+_ALTERED = ("suppressed", "range_withheld_at", "coarsened_at", "noisy_at")
 
 
 def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[Statistic, ...]:
-    if labels is None and _is_numeric(values):
+    if labels is None and is_numeric(values):
         return tuple(kind.from_data(values) for kind in _NUMBER)
+    dates = days(values) if labels is None else None
+    if dates is not None:
+        return tuple(kind.from_data(dates) for kind in _DATE)
     try:
         counts = ValueCounts.from_data(values, labels)
     except DataError as error:
@@ -226,21 +258,64 @@ def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[
     return (counts,)
 
 
-def _is_numeric(values: Any) -> bool:
-    array = np.asarray(values)
-    if array.dtype.kind == "O":
-        present = array[~missing(values)]
-        return len(present) > 0 and all(
-            isinstance(value, int | float | np.integer | np.floating) and type(value) is not bool
-            for value in present
+def _alike(
+    name: str,
+    one: tuple[tuple[Statistic, ...], RowCount],
+    two: tuple[tuple[Statistic, ...], RowCount],
+) -> list[tuple[Statistic, ...]]:
+    """Return a column's statistics at two nodes, an empty one in the other's kind."""
+    kinds = [tuple(map(type, parts)) for parts, _ in (one, two)]
+    if kinds[0] == kinds[1]:
+        return [one[0], two[0]]
+    wanted = [kind for kind, (parts, _) in zip(kinds, (one, two), strict=True) if not _empty(parts)]
+    if len(wanted) > 1:
+        words = {_NUMBER: "numbers", _DATE: "dates", _LABEL: "labels"}
+        found = [words[kind] for kind in sorted(wanted, key=len, reverse=True)]
+        raise ModelError(
+            f"Description: a column has {' at one node and '.join(found)} at another: convert it "
+            "before it is described",
+            detail=f"the column {name}",
         )
-    return array.dtype.kind in "iuf"
+    kind = wanted[0] if wanted else min(kinds, key=len)  # labels before dates before numbers
+    return [_emptied(*one, kind), _emptied(*two, kind)]
+
+
+def _empty(parts: tuple[Statistic, ...]) -> bool:
+    """Tell whether nothing of a column's values is known."""
+    if isinstance(parts[0], ValueCounts):
+        return parts[0].declared is None and not parts[0].cells
+    return not any(part.size for part in parts)
+
+
+def _emptied(
+    parts: tuple[Statistic, ...], rows: RowCount, kind: tuple[type[Statistic], ...]
+) -> tuple[Statistic, ...]:
+    """Return a column without values in another kind; the missing ones are counted as labels."""
+    if tuple(map(type, parts)) == kind:
+        return parts
+    hidden = max(part.suppressed for part in parts)
+    if kind != _LABEL:
+        return tuple(one.zero()._changed(suppressed=hidden) for one in kind)
+    known = not hidden and not rows.suppressed
+    entries = ((None, rows.rows if known else 0, 0),)
+    return (ValueCounts(None, entries, suppressed=0 if known else max(hidden, 1)),)
 
 
 def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
-    suppressed = max(part.suppressed for part in parts)
     if isinstance(parts[0], ValueCounts):
-        return {**_label_figures(parts[0]), "suppressed": suppressed}
+        return {**_label_figures(parts[0]), "suppressed": parts[0].suppressed}
+    if len(parts) == len(_DATE):
+        moments, extremes = (part.result() for part in parts)
+        return {
+            "count": moments["n"],
+            "mean": _date(moments["mean"]),
+            "std": moments["std"],
+            "min": _date(extremes["min"]),
+            "max": _date(extremes["max"]),
+            "suppressed": moments["suppressed"],
+            "range_withheld_at": extremes["suppressed"],
+            "noisy_at": extremes["noisy_at"],
+        }
     moments, quantiles, extremes = (part.result() for part in parts)
     return {
         "count": moments["n"],
@@ -249,8 +324,20 @@ def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
         "min": extremes["min"],
         **dict(zip(_QUARTILES, quantiles["values"], strict=True)),
         "max": extremes["max"],
-        "suppressed": suppressed,
+        "suppressed": max(moments["suppressed"], quantiles["suppressed"]),
+        "range_withheld_at": extremes["suppressed"],
+        "coarsened_at": quantiles["coarsened_at"],
+        "noisy_at": max(quantiles["noisy_at"], extremes["noisy_at"]),
     }
+
+
+def _date(since: float | None) -> str | None:
+    """Return days since 1970 as a date, with the time of day where it is not midnight."""
+    try:
+        found = None if since is None else _EPOCH + timedelta(days=since)
+    except OverflowError:  # as where noise was added
+        return None
+    return None if found is None else found.isoformat().removesuffix("T00:00:00")
 
 
 def _label_figures(counts: ValueCounts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import numbers
 
@@ -65,6 +65,11 @@ class Histogram(Statistic):
     @classmethod
     def zero(cls, edges: Sequence[float]) -> Self:
         """Return that of no values."""
+        if not np.iterable(edges) or isinstance(edges, str):
+            raise ModelError(
+                "Histogram: edges must be a list of numbers, such as [0, 10, 20], the same at "
+                "every node, and not a number of bins"
+            )
         own = tuple(float(edge) for edge in edges)
         return cls(own, (0,) * (len(own) + 2), (0,) * (len(own) + 2))
 
@@ -110,6 +115,15 @@ class Histogram(Statistic):
     def totals(self) -> tuple[int, ...]:
         """Return how many values there are, where that can be had from the counts."""
         return () if any(self.withheld_at) or not self.size else (self.size,)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the counts that can be seen."""
+        return tuple(self.cells_by_form()[0][1].values())
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the counts by bin."""
+        pairs = enumerate(zip(self.counts, self.withheld_at, strict=True))
+        return ((("Histogram", self.edges), {i: n for i, (n, gone) in pairs if not gone}),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

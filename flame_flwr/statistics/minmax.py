@@ -99,6 +99,10 @@ class MinMax(Statistic):
         """Return it without any figure."""
         return type(self)(0, None, None, suppressed=1)
 
+    def with_min_count(self, k: int) -> Self:
+        """Withhold both where they are two people's own values: where no rule has moved them."""
+        return self if not self.n or (self.n >= k and self.noisy_at) else self.withheld()
+
     def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
         """Return it with both values moved."""
         if self.low is None or self.high is None or self.noisy_at:

@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_exact, check_texts
+from flame_flwr.statistics.base import (
+    Places,
+    Statistic,
+    added,
+    check_counts,
+    check_exact,
+    check_texts,
+)
 from flame_flwr.statistics.exact import as_float, sum_about
-from flame_flwr.statistics.values import column_names, numbers
+from flame_flwr.statistics.values import columns_of, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,10 +213,11 @@ class Covariance(Statistic):
     @classmethod
     def from_data(cls, frame: Any) -> Self:
         """Sum the columns of a DataFrame or a dict of columns of numbers, and their products."""
-        names = column_names(frame)
+        table_columns = columns_of(frame)
+        names = tuple(table_columns)
         if not names:
             raise ModelError("Covariance needs at least one column")
-        columns = [numbers(frame[name]) for name in names]
+        columns = [numbers(column) for column in table_columns.values()]
         if len({len(column) for column in columns}) > 1:
             raise ModelError("Covariance: the columns have different lengths")
         table = np.column_stack(columns)
@@ -274,6 +282,10 @@ class Covariance(Statistic):
     def withheld(self) -> Self:
         """Return it without any figure."""
         return self.zero(self.columns)._changed(suppressed=1)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the rows: those of the same columns can be subtracted."""
+        return ((("Covariance", self.columns), {"rows": self.n} if self.n else {}),)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold it for few rows, and for no more rows than columns: these could be solved."""

@@ -21,9 +21,10 @@ from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ddsketch.ddsketch import BaseDDSketch
+    from ddsketch.mapping import LogarithmicMapping
 
 __all__ = ["Quantiles"]
 
@@ -47,6 +48,8 @@ class Quantiles(Statistic):
     coarsened_at : int
         At how many nodes a disclosure rule moved values to their neighbours: the accuracy does
         not hold for these.
+    noisy_at : int
+        At how many nodes a disclosure rule moved the smallest and the largest value outwards.
 
     Examples
     --------
@@ -58,12 +61,13 @@ class Quantiles(Statistic):
     accuracy: float
     buckets: tuple[tuple[int, int], ...]
     coarsened_at: int = 0
+    noisy_at: int = 0
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
         if type(self.accuracy) is not float or not 0.001 <= self.accuracy <= 0.2:
             raise ModelError("Quantiles: accuracy must be a float from 0.001 to 0.2")
-        check_counts("Quantiles", self.coarsened_at, self.suppressed)
+        check_counts("Quantiles", self.coarsened_at, self.noisy_at, self.suppressed)
         width = 2 * math.atanh(self.accuracy)
         for bucket in self.buckets:
             if type(bucket) is not tuple or len(bucket) != 2 or type(bucket[0]) is not int:
@@ -86,11 +90,7 @@ class Quantiles(Statistic):
         mapping = LogarithmicMapping(empty.accuracy)
         buckets: Counter[int] = Counter()
         for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-            if abs(value) <= mapping.min_possible:
-                buckets[0] += count
-            else:
-                place = mapping.key(abs(value)) + _SHIFT
-                buckets[place if value > 0 else -place] += count
+            buckets[_place(mapping, value)] += count
         return empty._changed(buckets=tuple(sorted(buckets.items())))
 
     @classmethod
@@ -106,6 +106,7 @@ class Quantiles(Statistic):
         return self._changed(
             buckets=tuple(sorted(buckets.items())),
             coarsened_at=self.coarsened_at + other.coarsened_at,
+            noisy_at=self.noisy_at + other.noisy_at,
             suppressed=self.suppressed + other.suppressed,
         )
 
@@ -115,6 +116,8 @@ class Quantiles(Statistic):
         Between two values it interpolates as ``numpy.quantile`` and pandas do. Each of the two is
         within ``accuracy`` of the true one, relative to it.
         """
+        if not np.iterable(probabilities) or isinstance(probabilities, str):
+            raise ModelError("Quantiles: give a list of probabilities, such as [0.5]")
         for probability in probabilities:
             if not 0 <= probability <= 1:
                 raise ModelError("a quantile's probability is from 0 to 1")
@@ -126,6 +129,7 @@ class Quantiles(Statistic):
             "values": values,
             "accuracy": self.accuracy,
             "coarsened_at": self.coarsened_at,
+            "noisy_at": self.noisy_at,
             "suppressed": self.suppressed,
         }
 
@@ -171,3 +175,35 @@ class Quantiles(Statistic):
         if tuple(buckets) == self.buckets:
             return self
         return self._changed(buckets=tuple(buckets), coarsened_at=1)
+
+    def with_most_cells(self, most: int) -> Self:
+        """Move neighbours together until there are no more buckets than this."""
+        if len(self.buckets) <= most:
+            return self
+        return self.with_min_count(math.ceil(self.size / most))
+
+    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
+        """Return it with its smallest and its largest value moved, each one person's."""
+        if not self.buckets or self.noisy_at:
+            return self
+        from ddsketch.mapping import LogarithmicMapping
+
+        mapping = LogarithmicMapping(self.accuracy)
+        ends = [self.buckets[0][0], self.buckets[-1][0]][: self.size]
+        low, high = (_value(mapping, place) for place in (ends[0], ends[-1]))
+        buckets = Counter(dict(self.buckets))
+        for place, value in zip(ends, widen(low, high), strict=False):
+            buckets[place] -= 1
+            buckets[_place(mapping, value)] += 1
+        return self._changed(buckets=tuple(sorted((+buckets).items())), noisy_at=1)
+
+
+def _place(mapping: LogarithmicMapping, value: float) -> int:
+    if abs(value) <= mapping.min_possible:
+        return 0
+    place: int = mapping.key(abs(value)) + _SHIFT
+    return place if value > 0 else -place
+
+
+def _value(mapping: LogarithmicMapping, place: int) -> float:
+    return math.copysign(mapping.value(abs(place) - _SHIFT), place) if place else 0.0

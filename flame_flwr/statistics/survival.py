@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.histogram import check_edges
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import check_labels, label_key, labels, numbers
@@ -146,6 +146,19 @@ class KaplanMeier(Statistic):
     def cells(self) -> int:
         """The times."""
         return len(self.times)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return all events, and all censored."""
+        return sum(self.events), sum(self.censored)
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return all events and all censored, and those by time where they were not moved."""
+        places: Places = {}
+        for name, counts in (("events", self.events), ("censored", self.censored)):
+            places[name] = sum(counts)
+            if not self.coarsened_at:
+                places |= {(name, i): n for i, n in enumerate(counts)}
+        return ((("KaplanMeier", self.times), {} if self.suppressed else places),)
 
     def withheld(self) -> Self:
         """Return it without any count."""
@@ -281,6 +294,23 @@ class LogRank(Statistic):
     def cells(self) -> int:
         """The times."""
         return self.curves[0].cells
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the people of each group, and their events and censored."""
+        return tuple(n for curve in self.curves for n in (curve.size, *curve.part_sizes()))
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the people by group, and events and censored by group."""
+        if self.suppressed:
+            return ()
+        keys = [label_key(group) for group in self.groups]
+        people = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
+        ends: Places = {
+            (key, place): n
+            for key, curve in zip(keys, self.curves, strict=True)
+            for place, n in curve.cells_by_form()[0][1].items()
+        }
+        return ("labels", people), (("LogRank", self.groups, self.curves[0].times), ends)
 
     def withheld(self) -> Self:
         """Return it without any count."""

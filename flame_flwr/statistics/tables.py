@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide, hide_table
 from flame_flwr.statistics.values import check_labels, label_key, labels
 
@@ -131,7 +131,7 @@ class ValueCounts(Statistic):
             "known": [count for _, count, _ in found],
             "withheld_at": [self.suppressed - shown for _, _, shown in found],
             "missing": self._shown(missing, missing_shown),
-            "other": self._shown(self.other, self.other_shown) if self.declared else 0,
+            "other": self._shown(self.other, self.other_shown) if self.declared is not None else 0,
             "suppressed": self.suppressed,
         }
 
@@ -151,6 +151,19 @@ class ValueCounts(Statistic):
     def totals(self) -> tuple[int, ...]:
         """Return how many values there are, where that can be had from the counts."""
         return () if self.suppressed or not self.size else (self.size,)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the counts that can be seen."""
+        return tuple(self.cells_by_form()[0][1].values())
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the counts by label; those of the same labels can be subtracted."""
+        places: Places = {
+            label_key(label): n for label, n, shown in self.entries if shown == self.suppressed
+        }
+        if self.other_shown == self.suppressed and self.declared is not None:
+            places["other"] = self.other
+        return (("labels", places),)
 
     def withheld(self) -> Self:
         """Return it without any count, and without the labels that were found in the data."""
@@ -296,6 +309,22 @@ class ContingencyTable(Statistic):
     def totals(self) -> tuple[int, ...]:
         """Return how many pairs there are, where that can be had from the counts."""
         return () if any(self.withheld_at) or not self.size else (self.size,)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the counts that can be seen, and the sums of rows and columns where they can."""
+        return tuple(n for _, places in self.cells_by_form() for n in places.values())
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the counts by cell, and those of each column by label."""
+        counts, out = self._grid(self.counts), self._grid(self.withheld_at) > 0
+        cells = {(int(i), int(j)): int(counts[i, j]) for i, j in np.argwhere(~out)}
+        by_label: list[tuple[object, Places]] = []
+        for axis, names in ((1, self.rows), (0, self.columns)):
+            keys = [*map(label_key, names), "other"]
+            sums, hidden = counts.sum(axis=axis).tolist(), out.any(axis=axis).tolist()
+            pairs = zip(keys, sums, hidden, strict=True)
+            by_label.append(("labels", {key: n for key, n, gone in pairs if not gone}))
+        return ((("cells", self.rows, self.columns), cells), *by_label)
 
     def withheld(self) -> Self:
         """Return it without any count."""

@@ -5,6 +5,8 @@ A missing value is ``None``, NaN, ``pandas.NA`` or ``NaT``, as in pandas.
 
 from __future__ import annotations
 
+import datetime
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ __all__ = [
     "Label",
     "Numbers",
     "check_labels",
-    "column_names",
+    "columns_of",
+    "days",
+    "is_numeric",
     "label_key",
     "labels",
     "missing",
@@ -59,6 +63,39 @@ def numbers(values: Any) -> Numbers:
             "leave their rows out"
         )
     return found
+
+
+def is_numeric(values: Any) -> bool:
+    """Tell whether a column holds numbers, and not only missing values of no type."""
+    array = _array(values)
+    if array.dtype.kind != "O":
+        return array.dtype.kind in "iuf"
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        return True
+    present = array[~missing(values)]
+    return len(present) > 0 and all(
+        isinstance(value, int | float | np.integer | np.floating) and type(value) is not bool
+        for value in present
+    )
+
+
+def days(values: Any) -> Numbers | None:
+    """Return a column of dates as days since 1970, with NaN for each that is missing.
+
+    ``None`` where it is no such column: NumPy's or pandas' dates, or Python's, of any time zone.
+    """
+    array = _array(values)
+    if array.dtype.kind == "O":
+        present = array[~missing(values)]
+        if not len(present) or not all(isinstance(value, datetime.date) for value in present):
+            return None
+    elif array.dtype.kind != "M":
+        return None
+    import pandas as pd
+
+    column = pd.to_datetime(pd.Series(array), utc=True)
+    epoch = pd.Timestamp("1970-01-01", tz="UTC")
+    return np.asarray((column - epoch) / pd.Timedelta(days=1), dtype=np.float64)
 
 
 def missing(values: Any) -> npt.NDArray[np.bool_]:
@@ -121,8 +158,8 @@ def check_labels(owner: str, found: object) -> None:
         raise ModelError(f"{owner}: two labels are alike")
 
 
-def column_names(frame: Any) -> tuple[str, ...]:
-    """Return the names of a table's columns.
+def columns_of(frame: Any) -> dict[str, Any]:
+    """Return the columns of a table by their names; of a whole number its digits are the name.
 
     Parameters
     ----------
@@ -132,14 +169,17 @@ def column_names(frame: Any) -> tuple[str, ...]:
     Raises
     ------
     ModelError
-        It is no table, a name is no string, or two are alike.
+        It is no table, a name is neither string nor whole number, or two are alike.
     """
     if not hasattr(frame, "keys"):
         raise ModelError(f"a table is a DataFrame or a dict of columns, not {type(frame).__name__}")
-    names = tuple(frame.keys())
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ModelError("the columns of a table must have names, strings, no two of them alike")
-    return names
+    keys = list(frame.keys())
+    plain = all(isinstance(key, str | int | np.integer) and type(key) is not bool for key in keys)
+    if not plain or len(set(map(str, keys))) < len(keys):
+        raise ModelError(
+            "the columns of a table must have names, strings or whole numbers, no two of them alike"
+        )
+    return {str(key): frame[key] for key in keys}
 
 
 _NOT_NUMBERS = (
@@ -149,7 +189,11 @@ _NOT_NUMBERS = (
 
 
 def _array(values: Any) -> npt.NDArray[Any]:
-    array = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):  # what is masked is missing
+        array = np.array(values.data, dtype=object)
+        array[np.ma.getmaskarray(values)] = None
+    else:
+        array = np.asarray(values)
     if array.ndim != 1:
         raise DataError(f"a column has one axis, not {array.ndim}")
     if array.dtype.kind in "US":  # numpy makes text of NaN and numbers that stand beside text
@@ -158,7 +202,7 @@ def _array(values: Any) -> npt.NDArray[Any]:
 
 
 def _is_unread(label: Label) -> bool:
-    return isinstance(label, float) and (label != label or label.is_integer())
+    return isinstance(label, float) and (not math.isfinite(label) or label.is_integer())
 
 
 def _is_missing(value: Any) -> bool:
@@ -180,6 +224,8 @@ def _label(value: Any) -> Label | None:
         return None
     if isinstance(value, np.generic):
         value = value.item()
+    if type(value) is float and math.isinf(value):
+        raise DataError("a column of labels holds infinite numbers: make them missing (NaN)")
     if type(value) is float and value.is_integer():
         return int(value)
     if type(value) in (str, int, float, bool):

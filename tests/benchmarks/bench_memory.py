@@ -17,30 +17,33 @@ from typing import Any
 
 NODES, ROUNDS, BYTES = 50, 2, 40_000_000
 CASES = [
-    ("WeightedFedAvg, float64", "ours", "float64"),
-    ("WeightedFedAvg, float32", "ours", "float32"),
-    ("Flower's FedAvg, float32", "theirs", "float32"),
+    ("WeightedFedAvg, float64", "ours", "float64", "1"),
+    ("WeightedFedAvg, float32", "ours", "float32", "1"),
+    ("the same, one node times 1e12", "ours", "float32", "1e12"),
+    ("Flower's FedAvg, float32", "theirs", "float32", "1"),
 ]
 
 
 def main() -> None:
     """Print each peak above the start, in models."""
     print(f"Memory of a ServerApp: {NODES} nodes, a model of {BYTES // 10**6} MB, {ROUNDS} rounds")
-    for title, kind, dtype in CASES:
+    for title, *case in CASES:
+        kind = case[0]
         done = subprocess.run(
-            [sys.executable, __file__, kind, dtype], capture_output=True, text=True, timeout=1800
+            [sys.executable, __file__, *case], capture_output=True, text=True, timeout=1800
         )
         if done.returncode:
             raise RuntimeError(done.stderr[-3000:])
         peak = json.loads(done.stdout.splitlines()[-1])["peak"]
-        limit = "   (under 5)" if kind == "ours" else ""
-        print(f"{title:26} {peak / BYTES:5.1f} models{limit}")
+        limit = "   (under 5)" if kind == "ours" and case[2] == "1" else ""
+        print(f"{title:30} {peak / BYTES:5.1f} models{limit}")
 
 
-def measure(kind: str, dtype: str) -> None:
+def measure(kind: str, dtype: str, scale: str) -> None:
     """Run one case in this process, with the nodes in another one."""
     here, there = multiprocessing.get_context("spawn").Pipe()
-    nodes = multiprocessing.get_context("spawn").Process(target=serve, args=(there, kind, dtype))
+    answering = (there, kind, dtype, float(scale))
+    nodes = multiprocessing.get_context("spawn").Process(target=serve, args=answering)
     nodes.start()
     try:
         run(kind, dtype, here)
@@ -129,7 +132,7 @@ def make_grid(wire: Any) -> Any:
     return PipeGrid()
 
 
-def serve(wire: Any, kind: str, dtype: str) -> None:
+def serve(wire: Any, kind: str, dtype: str, scale: float) -> None:
     """Be the nodes, and the SuperLink that keeps their answers until they are pulled."""
     import numpy as np
     from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -143,7 +146,9 @@ def serve(wire: Any, kind: str, dtype: str) -> None:
 
     def model(node: int) -> Any:
         random = np.random.default_rng(node)
-        return random.standard_normal(BYTES // np.dtype(dtype).itemsize, dtype)
+        found = random.standard_normal(BYTES // np.dtype(dtype).itemsize, dtype)
+        found *= np.dtype(dtype).type(scale if node == 1 else 1)
+        return found
 
     class Analyzer(StarAnalyzer):
         def analysis_method(self, data: Any, aggregator_results: Any) -> Any:
@@ -183,7 +188,7 @@ def serve(wire: Any, kind: str, dtype: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 4:
         measure(*sys.argv[1:])
     else:
         main()

@@ -77,7 +77,11 @@ def federation():
 
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest: the last worker to end is the length of it all."""
-    longest = ("failures", "test_provision", "test_halta_parity", "test_readme_commands")
+    longest = (
+        *("failures", "test_simulation", "test_provision", "test_readme_commands"),
+        *("test_halta_parity", "test_script_simulation", "test_declared_strategies"),
+        *("test_data_sources", "test_submit", "test_new_simulation", "test_filters"),
+    )
 
     def rank(item):
         names = {item.path.stem, item.path.parent.name}

@@ -11,14 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+from ports import free_port
 
-from flame_flwr.engine.submit import Federation, free_port, submit
+from flame_flwr.engine.submit import Federation, submit
 
 PROGRAMS = Path(sys.executable).parent
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
 }
 
 

@@ -186,7 +186,8 @@ def test_one_analysis_reads_a_store_here_and_a_folder_there(hospitals, tmp_path)
     [result] = (tmp_path / "results").glob("*/r.txt")
     assert result.read_text() == str([[len(cells), sum(cells), 2], [2, 11, 2]])
     size = sum(map(len, hospitals.objects.values()))
-    assert size < hospitals.proxy.received < 1.3 * size  # of three rounds and hello, once
+    # of three rounds and hello, the contents once; what else is there are listings and headers
+    assert size < hospitals.proxy.received < 1.5 * size
     table = log[log.index("before round 1:") :].splitlines()[1:4]
     assert [line.split()[-2:] for line in table[1:]] == [["a", "yes"], ["b", "yes"]]
 

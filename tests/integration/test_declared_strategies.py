@@ -154,16 +154,6 @@ def test_a_subclass_of_merge_statistics(run_app):
     assert done.run["reason"] == "a simple analysis has one round"
 
 
-def test_an_error_names_round_key_and_node(run_app):
-    source = AVERAGE.replace('"local_n_samples": n', '"local_n_samples": -n if n == 20 else n')
-    done = run_app(source, model="StarModel(Towards, Mine, 's3')")
-    assert not done.succeeded
-    assert (
-        "round 1, key `model`, node-1: its weight `local_n_samples` is negative"
-        in (done.run["error"])
-    )
-
-
 DEPLOYED = """
 from flwr.serverapp.strategy import FedAdam
 
@@ -185,7 +175,7 @@ DEPLOYED += (
 class Mine(WeightedFedAvg):
     server = FedAdam(eta=0.2)
     initial = {"model": {"w": np.zeros(2)}}
-    convergence = MaxRounds(5)
+    convergence = MaxRounds(3)
     outputs = [("model.pkl", "pickle", lambda final: final["model"]["w"])]
 
 
@@ -243,13 +233,13 @@ def test_a_deployment_goes_on_with_what_an_optimiser_remembers(tmp_path):
         for name in ("one", "two"):
             state = str(tmp_path / f"state-{name}")
             deployment.start_node(name, data=f"mine.app:{name}", state_dir=state)
-        ended, log = deployment.run(app, **config, max_rounds=2)
+        ended, log = deployment.run(app, **config, max_rounds=1)
         assert not ended.succeeded
-        assert "not converged after 2 rounds" in log
+        assert "not converged after 1 round" in log
         ended, log = deployment.run(app, **config, resume=True)
         assert ended.succeeded, log + deployment.logs()
     folder = max((tmp_path / "results").iterdir())
     run = json.loads((folder / "run.json").read_text())
-    assert (run["resumed_after"], run["reason"]) == (2, "5 rounds are done")
+    assert (run["resumed_after"], run["reason"]) == (1, "3 rounds are done")
     model = pickle.loads((folder / "model.pkl").read_bytes())
-    np.testing.assert_allclose(model, loop([1, 2], Adam(), 5)[-1], rtol=1e-11)
+    np.testing.assert_allclose(model, loop([1, 2], Adam(), 3)[-1], rtol=1e-11)

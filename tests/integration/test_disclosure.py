@@ -102,9 +102,9 @@ def in_process(k):
     return json.loads(tester.result)
 
 
-def outcome(folder):
+def outcome(folder, name="found.json"):
     [run] = folder.iterdir()
-    return json.loads((run / "found.json").read_text())
+    return json.loads((run / name).read_text())
 
 
 def test_a_simulation_keeps_the_rules_as_this_process_does(federation, tmp_path):
@@ -134,6 +134,9 @@ def test_a_hospitals_own_rules_hold_on_a_deployment(tmp_path):
         assert ended.succeeded, f"{log}\n{deployment.logs()}"
         assert outcome(tmp_path / "first") == in_process(5)
         assert "disclosure rule at this node: MinCount(k=5" in deployment.log("a")
+        about = outcome(tmp_path / "first", "run.json")["disclosure"]
+        assert sorted(about) == ["a", "b", "c"]
+        assert all(set(rules) == {"MinCount", "MaxBins", "Strict"} for rules in about.values())
 
         plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
         app = write_app(tmp_path / "plain", 2, plain)

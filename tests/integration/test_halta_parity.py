@@ -15,6 +15,7 @@ from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "halta"
+DEPLOYED_ROUNDS = 3
 pytestmark = pytest.mark.simulation
 
 WATCHED = """
@@ -87,26 +88,31 @@ def simulated(study, federation):
 
 @pytest.fixture(scope="module")
 def deployment(study):
-    """A SuperLink and three SuperNodes; each names its own folder, and the app names none."""
-    pyproject = study / "app" / "pyproject.toml"
-    text = pyproject.read_text()
-    pyproject.write_text(text.replace('data = "halta.synthetic:node_files"', 'data = ""'))
+    """A SuperLink and three SuperNodes, each with a folder of its own."""
     (study / "deployment").mkdir()
     with Deployment(study / "deployment") as made:
         for i in range(3):
             made.start_node(f"site-{i}", data=str(study / "hospitals" / f"hospital-{i}"))
         yield made
-    pyproject.write_text(text)
 
 
 @pytest.fixture(scope="module")
 def deployed(study, deployment):
-    """The study on two and on three SuperNodes, both at once: the folders of their results."""
+    """The study on two and on three SuperNodes, both at once: the folders of their results.
+
+    It has fewer rounds there, of which each is a new process at every node, and names no data.
+    """
+    app = shutil.copytree(study / "app", study / "app-of-deployment")
+    pyproject, watched = app / "pyproject.toml", app / "halta" / "watched.py"
+    text = pyproject.read_text()
+    pyproject.write_text(text.replace('data = "halta.synthetic:node_files"', 'data = ""'))
+    kwargs = f"    aggregator_kwargs={{'max_iterations': {DEPLOYED_ROUNDS}}},\n"
+    watched.write_text(WATCHED.replace("    data_type=", kwargs + "    data_type="))
 
     def run(nodes):
         names = ",".join(f"site-{i}" for i in range(nodes))
         results = study / f"results-{nodes}"
-        ended, log = deployment.run(study / "app", nodes=names, results=str(results))
+        ended, log = deployment.run(app, nodes=names, results=str(results))
         assert ended.succeeded, log + deployment.logs()
         [folder] = results.iterdir()
         return folder
@@ -120,7 +126,7 @@ def in_process(halta):
     return run_in_process(halta, 3)
 
 
-def run_in_process(halta, nodes):
+def run_in_process(halta, nodes, **aggregator_kwargs):
     analysis, synthetic, _ = halta
     return StarModelTester(
         [[dict(synthetic.hospital_files(i))] for i in range(nodes)],
@@ -130,6 +136,7 @@ def run_in_process(halta, nodes):
         simple_analysis=False,
         multiple_results=True,
         output_type=["bytes", "str", "bytes", "bytes"],
+        aggregator_kwargs=aggregator_kwargs,
     )
 
 
@@ -138,11 +145,10 @@ def reference(halta):
     return run_reference(halta, 3)
 
 
-def run_reference(halta, nodes):
+def run_reference(halta, nodes, rounds=10):
     _, synthetic, reference_run = halta
-    return reference_run(
-        [synthetic.hospital_files(i)["hospital_labeled.csv"] for i in range(nodes)]
-    )
+    files = [synthetic.hospital_files(i)["hospital_labeled.csv"] for i in range(nodes)]
+    return reference_run(files, rounds)
 
 
 def test_all_three_give_the_same_coefficients(simulated, in_process, reference):
@@ -185,8 +191,9 @@ def test_the_runs_record_names_files_nodes_and_rounds(simulated):
 def test_a_deployment_gives_the_same_coefficients_and_four_files(halta, deployed, nodes):
     folder, (analysis, _, _) = deployed[nodes], halta
     there = pickle.loads((folder / "last.pkl").read_bytes())["last"]
-    here = run_in_process(halta, nodes)
-    features, coef, intercept, _ = run_reference(halta, nodes)
+    assert json.loads((folder / "run.json").read_text())["rounds"] == DEPLOYED_ROUNDS + 1
+    here = run_in_process(halta, nodes, max_iterations=DEPLOYED_ROUNDS)
+    features, coef, intercept, _ = run_reference(halta, nodes, DEPLOYED_ROUNDS)
     assert there["features"] == here.aggregate["features"] == features
     for key, plain in (("coef", coef), ("intercept", intercept)):
         np.testing.assert_allclose(there[key], here.aggregate[key], rtol=1e-12)
@@ -194,11 +201,3 @@ def test_a_deployment_gives_the_same_coefficients_and_four_files(halta, deployed
         np.testing.assert_allclose(there[key], plain, rtol=1e-12, atol=1e-15)
     for name in analysis.RESULT_FILENAMES:
         assert (folder / name).stat().st_size > 0
-
-
-def test_an_app_that_names_a_path_on_a_node_is_refused(study, deployment):
-    names = {"nodes": "site-0,site-1", "results": str(study / "refused")}
-    run, log = deployment.run(study / "app", data=str(study / "hospitals"), **names)
-    assert not run.succeeded
-    assert "`data` in the run config is for simulations" in log
-    assert "each hospital names its data in its own node config" in log

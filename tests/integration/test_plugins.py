@@ -259,8 +259,15 @@ def test_a_plug_in_that_cannot_be_used_says_why_and_stops_no_other():
     assert plugins.client("untimed").__name__ == "Untimed"
 
 
+@pytest.mark.usefixtures("installed")
+def test_the_pages_study_runs_in_one_process():
+    code = compile(blocks()["try_first_nodes.py"], "plugins.md", "exec")
+    exec(code, {"__name__": "plugins_page"})
+
+
 def test_every_block_of_the_page_is_used_here(tmp_path):
-    assert set(blocks()) == {"pyproject.toml", "quiet_rounds.py", "config", "list", "listed"}
+    named = {"pyproject.toml", "quiet_rounds.py", "config", "list", "listed"}
+    assert set(blocks()) == {*named, "try_first_nodes.py"}
     assert blocks()["list"] == "flame-flwr plugins\n"
     flower = tomllib.loads(blocks()["config"])["tool"]["flwr"]["app"]["config"]
     keys = {key for key in flower if key != "quiet"}

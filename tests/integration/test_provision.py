@@ -19,8 +19,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from flame_flwr.engine.submit import free_port
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "examples" / "halta"
@@ -149,7 +148,7 @@ class Deployment:
 
 
 def environment():
-    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05", "NO_COLOR": "1"}
+    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5", "NO_COLOR": "1"}
     return {key: value for key, value in os.environ.items() if key != "FLWR_HOME"} | quiet
 
 

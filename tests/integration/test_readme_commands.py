@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from flame_flwr.engine.submit import free_port
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = "5 patients, 59.6 years on average, deviation 8.3"
@@ -129,6 +128,7 @@ def test_a_deployment_of_two_supernodes(app):
         )
         assert refused.returncode == 1
         assert "`data` in the run config is for simulations" in refused.stdout
+        assert "each hospital names its data in its own node config" in refused.stdout
     finally:
         for server in reversed(servers):
             server.terminate()

@@ -123,20 +123,6 @@ def test_on_a_deployment_only_the_superlink_has_the_key(run_app, object_store):
     assert json.loads((behind / "run.json").read_text())["nodes"] == ["a", "b"]
 
 
-@pytest.fixture
-def wrong_secret(object_store, monkeypatch):
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-
-
-def test_a_wrong_secret_ends_the_run_before_the_first_round(wrong_secret, run_app):
-    done = run_app(PLOTS, MODEL, results="s3://bucket/study")
-    assert not done.succeeded
-    assert "cannot be written to: s3://bucket/study/" in done.log
-    assert "access denied (403 SignatureDoesNotMatch)" in done.log
-    assert "not-the-secret" not in done.log
-    assert "round 1" not in done.log
-
-
 def test_a_folder_is_listed_and_fetched_the_same_way(tmp_path):
     assert "there is no folder" in command(tmp_path / "none").stderr
     assert command(tmp_path).stdout == "no runs here\n"

@@ -200,33 +200,35 @@ def test_classes_of_the_script_and_of_its_helpers_live_across_rounds(study, fede
     assert Path("tried.txt").exists()
 
 
-@pytest.mark.parametrize("where", ["in an analyzer", "when it is loaded"])
-def test_a_script_that_fails_ends_the_run_with_its_place(study, federation, where):
+def line_of(text, words):
+    [line] = [i for i, code in enumerate(text.splitlines(), start=1) if words in code]
+    return line
+
+
+def test_a_script_that_cannot_be_loaded_ends_the_run_with_its_place(study, federation):
     script = study / "app" / "script" / "analysis.py"
-    fault = "1 / (self.num_iterations - 1)" if where == "in an analyzer" else "def broken(:"
-    text = script.read_text().replace("assert sys.modules", f"{fault}\n        assert sys.modules")
+    text = script.read_text().replace(
+        "assert sys.modules", "def broken(:\n        assert sys.modules"
+    )
     script.write_text(text)
-    [line] = [i for i, code in enumerate(text.splitlines(), start=1) if fault in code]
     lines = []
     done = submit(study / "app", federation, on_line=lines.append)
     assert not done.succeeded, "\n".join(lines)
-    if where == "in an analyzer":
-        place = f"analysis.py:{line} in analysis_method"
-        assert f"failed in round 2: ZeroDivisionError at {place}" in done.details
-    else:
-        assert f"(analysis.py, line {line})" in done.details
+    assert f"(analysis.py, line {line_of(text, 'def broken(:')})" in done.details
 
 
 def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
-    (tmp_path / "analysis.py").write_text(
-        STUDY.replace("from helpers import Mean", "from helpers import *").replace("+ STEP", "/ 0")
-    )
+    fault = "1 / (self.num_iterations - 1)"
+    text = STUDY.replace("from helpers import Mean", "from helpers import *")
+    text = text.replace("assert sys.modules", f"{fault}\n        assert sys.modules")
+    (tmp_path / "analysis.py").write_text(text)
     (tmp_path / "helpers.py").write_text(HELPERS)
     (tmp_path / "lazily.py").write_text("STEP = 0.5\n")
     done = command(tmp_path, "analysis.py", "--data", "helpers:node", "--nodes", 2, "--simulate")
     assert done.returncode == 1
     assert "error: run" in done.stderr
-    assert "ZeroDivisionError at analysis.py:" in done.stderr
+    place = f"analysis.py:{line_of(text, fault)} in analysis_method"
+    assert f"failed in round 2: ZeroDivisionError at {place}" in done.stderr
     assert not (tmp_path / "results" / "result").exists()
 
 

@@ -54,6 +54,14 @@ class Declared(ReduceStrategy):
     outputs = [("n.txt", "str", lambda result: result["n"])]
 
 
+class Filed(StarStrategy):
+    files = [("n.txt", "str", str)]
+
+
+class Meant(Declared):
+    files = [("n.txt", "str", str)]
+
+
 ready = Plain(None)
 
 
@@ -87,8 +95,11 @@ def package(tmp_path, monkeypatch):
     about = tmp_path / "speedy-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: speedy\nVersion: 1.0\n")
-    names = ["Plain", "Passes", "Alone", "Needs", "Declared", "ready", "made", "wrong"]
+    names = ["Plain", "Passes", "Alone", "Needs", "Declared", "Filed", "Meant", "ready"]
+    names += ["made", "wrong"]
     lines = ["[flame_flwr.strategies]", *(f"{name} = speedy_module:{name}" for name in names)]
+    lines += ["Broken = speedy_broken:Strategy"]
+    (tmp_path / "speedy_broken.py").write_text('raise ValueError("two lines\\nhere")')
     lines += ["[flame_flwr.clients]", "Client = speedy_module:Client"]
     (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
     (tmp_path / "speedy_module.py").write_text(CODE)
@@ -153,6 +164,24 @@ def test_what_cannot_be_made_says_from_what(name):
         plugins.strategy(name, before)
 
 
+def test_in_one_process_the_error_says_how_it_is_made():
+    with pytest.raises(ModelError, match=r"plugins\.strategy\('Plain', StarStrategy\(YourAggre"):
+        plugins.strategy("Plain")
+
+
+def test_files_that_are_not_declared_as_outputs_are_an_error():
+    with pytest.raises(ModelError, match=r"`files`, which declares nothing: .* as `outputs`"):
+        plugins.strategy("Filed", own())
+    with pytest.raises(ModelError, match="Meant: files are declared as `outputs`, and not as `fil"):
+        plugins.strategy("Meant")
+
+
+def test_a_reason_of_several_lines_is_listed_in_one():
+    [plugin] = [plugin for plugin in plugins.found() if plugin.name == "Broken"]
+    assert "two lines here" in plugin.problem
+    assert "\n" not in plugin.problem
+
+
 def test_a_function_must_return_a_strategy():
     with pytest.raises(ModelError, match=r"`wrong` must be a subclass of StarStrategy.* not str"):
         plugins.strategy("wrong")
@@ -160,9 +189,11 @@ def test_a_function_must_return_a_strategy():
 
 def test_they_are_found_by_kind_and_name():
     mine = [plugin for plugin in plugins.found() if plugin.package == "speedy 1.0"]
-    names = ["Alone", "Declared", "Needs", "Passes", "Plain", "made", "ready", "wrong", "Client"]
+    names = ["Alone", "Broken", "Declared", "Filed", "Meant", "Needs", "Passes", "Plain"]
+    names += ["made", "ready", "wrong", "Client"]
     assert [plugin.name for plugin in mine] == names
-    assert {plugin.problem for plugin in mine} == {""}  # a function is not called to be listed
+    problems = {plugin.problem for plugin in mine if plugin.name != "Broken"}
+    assert problems == {""}  # a function is not called to be listed
     assert mine[-1].kind == "client"
     assert mine[-1].value == "speedy_module:Client"
 

@@ -42,9 +42,8 @@ class HaltaStrategy(ReduceStrategy):
         """Agree on the features in the first round; then say how far the weights have moved."""
         if last is None:
             self.sites, agreed = merged, agree(merged)
-            common = {"means": agreed.means, "deviations": agreed.deviations, "intercept": 0.0}
-            model = {"features": agreed.features, "coef": np.zeros(len(agreed.features)), **common}
-            return {**model, "rounds": 0, "change": float("inf")}
+            start = {"coef": np.zeros(len(agreed.features)), "intercept": 0.0, "rounds": 0}
+            return {**vars(agreed), **start, "change": float("inf")}
         change = float(np.linalg.norm(merged["coef"] - last["coef"]))
         return {**last, **merged, "rounds": last["rounds"] + 1, "change": change}
 

@@ -1,10 +1,10 @@
-"""Runs that end before they are done on a real deployment, are resumed, or run side by side."""
+"""Runs that end before they are done on a real deployment: what they say, and resuming them."""
 
+import json
 import pickle
 import re
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from deployed_app import ROUNDS, expected
 
@@ -37,11 +37,18 @@ def test_resume_goes_on_after_the_server_app_and_the_superlink_have_died(study):
     assert not checkpoint.exists()
 
 
-def test_half_a_checkpoint_and_a_node_without_its_state_are_refused(study):
+def test_a_failed_run_says_no_text_and_half_a_checkpoint_and_a_node_without_state_are_refused(
+    study,
+):
     deployment, checkpoint = study.deployment, study.folder / "study.checkpoint"
     (deployment.folder / "b" / "fail-2").touch()
-    ended, _ = study.run(checkpoint=str(checkpoint))
+    ended, log = study.run(checkpoint=str(checkpoint))
     assert not ended.succeeded
+    assert "node b failed in round 2: ValueError at app.py:" in log
+    for text in (log, json.dumps(study.record())):
+        assert "Maria" not in text
+    assert "Maria Muster, born 1961" in deployment.log("b")
+    assert "Traceback" in deployment.log("b")
     (deployment.folder / "b" / "fail-2").unlink()
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])
@@ -83,15 +90,3 @@ def test_a_run_that_is_stopped_ends_in_seconds_with_all_it_has(study):
     [folder] = study.results.iterdir()
     assert pickle.loads((folder / "rescue.pkl").read_bytes()) == expected()[:1]
     assert not list(folder.rglob(".*"))
-
-
-def test_two_runs_at_once_do_not_see_each_other(study):
-    def run(number):
-        results = study.folder / f"results-{number}"
-        ended, log = study.deployment.run(study.app, results=str(results))
-        assert ended.succeeded, log + study.deployment.logs()
-        [file] = results.glob("*/means.pkl")
-        return pickle.loads(file.read_bytes())["means"]
-
-    with ThreadPoolExecutor() as pool:
-        assert list(pool.map(run, (1, 2))) == [expected()] * 2

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, Plateau, When
+from flame_flwr.aggregation.base import Finished
 from flame_flwr.aggregation.convergence import as_convergence, delta_norm
+from flame_flwr.aggregation.converging import Converging
 from flame_flwr.errors import DataError, ModelError
 
 
@@ -60,6 +62,59 @@ def test_a_small_change_stops_and_says_which():
     assert reason == "`m.coef` changed by 0.00045, at most 0.001"
     assert told(DeltaNorm(None, 0.0), [1.0, 2.0, 2.0])[0] == 3
     assert told(DeltaNorm(lambda value: value[0], 0.5), [(1, 9), (1.4, 0)])[0] == 2
+
+
+def test_a_mistyped_key_is_an_error_in_the_second_round():
+    steps = [{"coef": 1.0 / k} for k in range(1, 30)]
+    for convergence in (DeltaNorm("ceof", 1e-3), DeltaNorm("ceof", 1e-3) | MaxRounds(25)):
+        with pytest.raises(DataError, match="DeltaNorm: the aggregate has no `ceof`: name one"):
+            told(convergence, steps)
+
+
+class Settled(Convergence):
+    def __init__(self, answer):
+        self.answer = answer
+
+    def check(self, number, aggregate, last):
+        return self.answer
+
+
+class Still:
+    def begin(self, number):
+        pass
+
+    def finish(self):
+        return Finished({"a": 1}, False, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (True, "Settled returned True"),
+        (np.bool_(True), "Settled returned True"),
+        (False, ""),
+        (np.bool_(False), ""),
+        (None, ""),
+        ("", ""),
+        ("one line\nand another", "one line and another"),
+    ],
+)
+def test_what_a_check_of_ones_own_returns_becomes_one_line(answer, reason):
+    for convergence in (
+        Settled(answer),
+        Settled(answer) | MaxRounds(9),
+        Settled(answer) & Settled(True),
+    ):
+        run = Converging(Still(), convergence)
+        run.begin(1)
+        finished = run.finish()
+        assert finished.converged == bool(reason)
+        assert finished.reason.startswith(reason)
+        assert "\n" not in finished.reason
+    with pytest.raises(
+        ModelError, match="Settled: check must return in one line why to stop, or N"
+    ):
+        Converging(Still(), Settled(3.5)).finish()
 
 
 def test_nan_another_shape_and_a_first_round_of_another_kind_do_not_stop():

@@ -13,6 +13,7 @@ from flame_flwr.aggregation import (
     scaffold_update,
     zeros_like,
 )
+from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy
 
@@ -57,6 +58,16 @@ SITES = [
 
 BEST = sum(h * m for h, m in SITES) / sum(h for h, _ in SITES)
 RATE, STEPS = 0.1, 20
+
+
+def test_parts_that_do_not_fit_are_named():
+    with pytest.raises(ModelError, match="no dicts with the same keys: give the same part of both"):
+        proximal_term({"coef": np.ones(2)}, {"coef": np.ones(2), "n": 7}, 0.1)
+    with pytest.raises(ModelError, match="no lists of the same length"):
+        proximal_gradient([np.ones(2)], [np.ones(2)] * 2, 0.1)
+    for steps, rate in ((0, 0.1), (3, 0.0)):
+        with pytest.raises(ModelError, match="steps must be at least 1 and learning_rate above 0"):
+            scaffold_control(*[np.ones(2)] * 4, steps=steps, learning_rate=rate)
 
 
 class Drifting(StarAnalyzer):

@@ -100,6 +100,33 @@ def test_memory_is_a_model_and_a_half_and_not_one_per_node():
     assert sum(part.count for part in total._parts) < 200_000 // 16
 
 
+def test_memory_of_what_differs_by_more_is_a_float64_more():
+    rng = np.random.default_rng(1)
+    total = ExactSum(100_000)
+    for node in range(50):
+        total.add(rng.normal(size=100_000) * (1e12 if node == 1 else 1.0), 50.0 + 7 * node)
+    assert {len(part.layers) for part in total._parts} == {1}
+    assert sum(part.count for part in total._parts) < 100_000 // 8
+
+
+@pytest.mark.parametrize("position", [0, 24, 49])
+@pytest.mark.parametrize("scale", [1e12, 1e-12])
+def test_memory_is_the_same_where_a_node_differs_by_a_factor_of_1e12(position, scale):
+    rng = np.random.default_rng(1)
+    rows = [rng.standard_normal(100_000, np.float32) for _ in range(50)]
+    rows[position] *= np.float32(scale)
+    weights = [50.0 + 7 * node for node in range(50)]
+    total = ExactSum(100_000)
+    for row, weight in zip(rows, weights, strict=True):
+        total.add(row, weight)
+    assert not any(part.layers for part in total._parts)
+    assert sum(part.count for part in total._parts) < 100_000 // 16
+    found = total.total()
+    terms = [row.astype(float) * weight for row, weight in zip(rows, weights, strict=True)]
+    some = range(0, 100_000, 97)
+    assert found[some].tolist() == [math.fsum(term[i] for term in terms) for i in some]
+
+
 def test_any_layout_and_dtype_is_read_in_the_same_order():
     a = np.arange(12.0).reshape(3, 4)
     for other in (np.asfortranarray(a), a.astype(">f4"), a.astype(np.int16), a[:, :]):

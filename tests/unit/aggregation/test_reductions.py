@@ -28,6 +28,7 @@ from flame_flwr.aggregation import (
 )
 from flame_flwr.aggregation.reduce import declare
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.statistics import describe
 
 RNG = np.random.default_rng(7)
 SIZES = [3, 120, 41, 9]
@@ -156,6 +157,108 @@ def test_counts_add_up_by_name(reduce):
             reduce({"c": MergeCounts()}, [{"c": {"f": 1}}, {"c": bad}])
 
 
+def test_no_order_of_arrival_shows_in_the_names_and_types_of_counts_and_extremes(reduce):
+    for values in ([{1: 3}, {1.0: 4}, {True: 1}], [{1.0: 4}, {1: 3}, {True: 1}]):
+        (name,) = got = reduce(MergeCounts(), values)
+        assert (got, type(name)) == ({1: 8}, type(next(iter(values[0]))))
+    kinds = [np.int16, np.uint16, np.float32]
+    rows = [np.array([3 + i, 9 - i], kind) for i, kind in enumerate(kinds)]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]):
+        for reduction, expected in ((Min(), [3, 7]), (Max(), [5, 9])):
+            got = reduce(reduction, [rows[i] for i in order])
+            assert (got.dtype, got.tolist()) == (np.float32, expected)
+    big = np.array([2**53 + 1])
+    assert reduce(Max(), [big, np.array([1.0])]).tolist() == [2.0**53]
+    assert reduce(Max(), [np.array([True]), np.array([False])]).tolist() == [1]
+
+
+def test_nan_is_one_name_and_one_label(reduce):
+    columns = [pd.Series(v).value_counts(dropna=False) for v in ([1.0, math.nan], [math.nan] * 2)]
+    got = reduce(MergeCounts(), columns)
+    assert sorted(got.values()) == [1, 3]
+    pairs = [{("f", math.nan): 2}, {("f", float("nan")): 5}]
+    assert list(reduce(MergeCounts(), pairs).values()) == [7]
+    assert list(reduce(Sum(), [{math.nan: 1}, {float("nan"): 2}]).values()) == [3]
+    got = reduce(Sum(), [pd.Series([1.0, 2], index=["a", math.nan]) for _ in range(2)])
+    pd.testing.assert_series_equal(got, pd.Series([2.0, 4], index=["a", math.nan]))
+
+
+def test_tables_are_aligned_by_label_and_keep_the_types_and_names_of_their_columns(reduce):
+    index = pd.Index(["u", "v", "w"], name="site")
+    one = pd.DataFrame({"n": [1, 2, 3], "x": [0.5, 1, 2]}, index=index)
+    two = one.loc[["w", "u", "v"], ["x", "n"]] * 10
+    two["n"] = two["n"].astype("int64")
+    got = reduce(Sum(), [one, two])
+    pd.testing.assert_frame_equal(got, one + two[["n", "x"]].loc[index])
+    assert got.dtypes.tolist() == [np.int64, np.float64]
+    assert got.index.name == "site"
+    pd.testing.assert_frame_equal(reduce(Max(), [one, two]), two.loc[one.index, one.columns])
+    pd.testing.assert_series_equal(reduce(Sum(), [one["x"], two["x"]]), one["x"] * 11)
+    several = pd.MultiIndex.from_product([["f", "m"], [1, 2]], names=["sex", "arm"])
+    counts = pd.Series([1, 2, 3, 4], index=several)
+    pd.testing.assert_series_equal(reduce(Sum(), [counts, counts[::-1]]), counts * 2)
+    twice = pd.Series([1, 2], index=["a", "a"])
+    pd.testing.assert_series_equal(reduce(Sum(), [twice, twice]), twice * 2)
+    empty = pd.DataFrame({"a": []}, dtype=float)
+    assert reduce(Sum(), [empty, empty]).shape == (0, 1)
+
+
+def test_other_labels_are_said_to_be_what_differs(reduce):
+    rows = [pd.Series([1.0], index=["a"]), pd.Series([1.0], index=["b"])]
+    with pytest.raises(DataError, match=r"sent a Series of 1 rows; their labels .* are not the s"):
+        reduce(Sum(), rows)
+    with pytest.raises(DataError, match="has a column b that holds object"):
+        reduce(Sum(), [pd.DataFrame({"a": [1], "b": [None]}, dtype=object).astype({"a": int})])
+
+
+def test_whole_numbers_too_large_for_a_float_are_named_and_exact_alone(reduce):
+    huge = 10**400
+    assert reduce(Sum(), [huge, 1]) == huge + 1
+    assert reduce(Min(), [10**30, 10**31]) == 10**30
+    assert reduce(Max(), [10**30, 1.5]) == 1e30
+    assert reduce(Mean(), [huge, -huge]) == 0
+    assert reduce(Min(), [huge, 1.5]) == 1.5
+    for reduction in (Mean(), Sum(), Max()):
+        with pytest.raises(
+            DataError, match=r"key `x`, node-1: a whole number .* too large for a f"
+        ):
+            reduce({"x": reduction}, [{"x": 1.5}, {"x": huge}])
+    with pytest.raises(DataError, match=r"key `x`, node-0: a whole number .* too large for a fl"):
+        reduce({"x": WeightedMean("n")}, [{"x": huge, "n": 2}])
+    heavy = [{"x": 1.0, "n": huge}, {"x": 3.0, "n": 2}]
+    with pytest.raises(DataError, match="key `x`, node-0: its weight `n` is too large"):
+        reduce({"x": WeightedMean("n")}, heavy)
+    assert reduce({"x": WeightedMean("n", bad_weight="skip")}, heavy) == {"x": 3.0}
+    with pytest.raises(DataError, match="node-0, node-1: the weights of all nodes together are t"):
+        reduce({"x": WeightedMean("n")}, [{"x": 1.0, "n": 1e308}] * 2)
+
+
+def test_a_mean_does_not_overflow_where_its_sum_does(reduce):
+    for shape in (float, lambda value: np.array([value, 1.0])):
+        first = (lambda got: got) if shape is float else (lambda got: got[0])
+        assert first(reduce(Mean(), [shape(1e308)] * 2)) == 1e308
+        assert first(reduce(Sum(), [shape(1e308)] * 2)) == math.inf
+        values = [{"x": shape(1e307), "n": 120}, {"x": shape(-1e307), "n": 40}]
+        assert first(reduce({"x": WeightedMean("n")}, values)["x"]) == pytest.approx(5e306)
+        values = [{"x": shape(math.inf), "n": 120}, {"x": shape(1e307), "n": 40}]
+        assert first(reduce({"x": WeightedMean("n")}, values)["x"]) == math.inf
+
+
+def test_a_node_of_weight_zero_does_not_count_whatever_it_sent(reduce):
+    for empty in (math.nan, math.inf, None, np.zeros(7)):
+        values = [{"x": 3.0, "n": 2}, {"x": empty, "n": 0}, {"x": 5.0, "n": 6}]
+        assert reduce({"x": WeightedMean("n")}, values) == {"x": 4.5}
+    values = [{"x": np.array([math.nan]), "n": 0.0}, {"x": np.array([5.0]), "n": 6}]
+    assert reduce({"x": WeightedMean("n")}, values)["x"].tolist() == [5.0]
+
+
+def test_errors_of_sums_of_arrays_name_the_nodes(reduce):
+    with pytest.raises(DataError, match=r"`x`, node-\d: some .* \(node-0\) and .* \(node-1\)"):
+        reduce({"x": Sum()}, [{"x": np.ones(1, complex)}, {"x": np.ones(1)}])
+    with pytest.raises(DataError, match=r"`x`, node-\d: with what it sent, .* too large for 64"):
+        reduce({"x": Sum()}, [{"x": np.array([2**62])}] * 3)
+
+
 def test_values_follow_one_another_in_participant_order(reduce):
     assert reduce(Concat(), [[1, 2], [], [3]]) == [1, 2, 3]
     assert reduce(Concat(), [(1,), (2,)]) == (1, 2)
@@ -195,6 +298,38 @@ class Tally:
 
     def result(self):
         return self.total / self.n
+
+
+def test_a_function_that_raises_is_named_with_its_key_and_nodes(reduce):
+    def ratio(values):
+        return values[0] / 0
+
+    with pytest.raises(DataError, match=r"`x`, node-0, node-1: the function ratio .* ZeroDivision"):
+        reduce({"x": ratio}, [{"x": 1}, {"x": 2}])
+    values = [{"x": 1.0, "n": 2}, {"x": 5.0}]
+    by = lambda value: value["n"]  # noqa: E731
+    with pytest.raises(DataError, match=r"`x`, node-1: its weight .* cannot be had: .* a KeyError"):
+        reduce({"x": WeightedMean(by)}, values)
+    assert reduce({"x": WeightedMean(by, bad_weight="skip")}, values) == {"x": 1.0}
+
+
+def test_what_cannot_follow_one_another_is_named(reduce):
+    tables = [
+        pd.DataFrame([[1, 2]], columns=["a", "b"]),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    ]
+    for order in (tables, tables[::-1]):
+        with pytest.raises(DataError, match=r"`t`, node-\d: two of its columns have one name"):
+            reduce({"t": Concat(columns="all")}, [{"t": table} for table in order])
+    arrays = [np.array([1.5]), np.array(["2024-01-01"], "datetime64[D]")]
+    with pytest.raises(DataError, match=r"`a`, node-1: an array of datetime64\[D\] cannot follow"):
+        reduce({"a": Concat()}, [{"a": array} for array in arrays])
+
+
+def test_a_column_that_does_not_merge_is_named(reduce):
+    frames = [{"t": describe({"age": [1.0]})}, {"t": describe({"age": ["old"]})}]
+    with pytest.raises(DataError, match=r"node-1: its Description .*\[the column age\]"):
+        reduce({"t": Merge()}, frames)
 
 
 def test_statistics_merge_within_dicts_and_lists(reduce):

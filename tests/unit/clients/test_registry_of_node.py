@@ -8,7 +8,7 @@ from flame_flwr.clients import NodePlan, StarClient, make_client_app
 from flame_flwr.clients import client as client_module
 from flame_flwr.clients.node import rules_of
 from flame_flwr.config import RunSettings
-from flame_flwr.data.cache import Cache
+from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.engine.hello import say_hello
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, DataError, NodeFailedError
@@ -129,5 +129,5 @@ def test_a_node_keeps_what_it_reads_in_its_cache(s3_server, tmp_path, context, m
     cache = tmp_path / "cache"
     config = {"data": f"s3://{bucket}", "cache-dir": str(cache), "cache-gb": 0.001}
     assert client(context, config).open_data().load("s3", None) == [{"a": b"123"}]
-    assert len(list(cache.iterdir())) == 1
+    assert len(list((cache / OBJECTS).glob("*.data"))) == 1
     assert Cache(cache, 1e6).get(("another",), 3) is None

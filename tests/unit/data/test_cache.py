@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flame_flwr.data.cache import Cache
+from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.errors import ConfigError
 
 
@@ -20,6 +20,11 @@ def cache(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "deep" / "cache"
+
+
+def kept(folder):
+    """Return the files of a cache's objects."""
+    return list((folder / OBJECTS).glob("*.data"))
 
 
 def test_what_is_put_is_there_for_the_next_process(cache, folder):
@@ -39,7 +44,7 @@ def test_a_name_that_runs_into_the_next_is_another_object(cache):
 @pytest.mark.parametrize("damage", [b"", b"conten", b"Content", b"content and more"])
 def test_a_file_that_is_not_whole_is_missing(cache, folder, damage):
     cache.put(("a",), b"content")
-    [path] = folder.iterdir()
+    [path] = kept(folder)
     digest = path.read_bytes()[7:]
     path.write_bytes(damage + digest)
     assert cache.get(("a",), 7) is None
@@ -49,12 +54,12 @@ def test_what_was_not_used_for_longest_goes_first_and_the_bound_holds(cache, fol
     for name in "abc":
         cache.put((name,), bytes(3000))
     past = time.time() - 100
-    for path in folder.iterdir():
+    for path in kept(folder):
         os.utime(path, (past, past))
     assert cache.get(("a",), 3000) is not None
     for name in "de":
         cache.put((name,), bytes(3000))
-        assert sum(path.stat().st_size for path in folder.iterdir()) <= 10_000
+        assert sum(path.stat().st_size for path in kept(folder)) <= 10_000
     there = {name for name in "abcde" if cache.get((name,), 3000) is not None}
     assert there == {"a", "d", "e"}
 
@@ -66,13 +71,74 @@ def test_what_is_larger_than_the_cache_is_not_kept_and_pushes_nothing_out(cache)
     assert cache.get(("a",), 3000) is not None
 
 
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def test_the_folder_is_for_this_user_alone(cache, folder):
     cache.put(("a",), b"1")
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(next(folder.iterdir()).stat().st_mode) == 0o600
-    folder.chmod(0o755)
+    assert [mode(path) for path in (folder, folder / OBJECTS)] == [0o700, 0o700]
+    assert {mode(path) for path in (folder / OBJECTS).iterdir()} == {0o600}
+    (folder / OBJECTS).chmod(0o755)
     Cache(folder, 10_000).check()
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert mode(folder / OBJECTS) == 0o700
+
+
+def test_a_folder_that_is_there_keeps_its_mode_and_its_files(tmp_path):
+    tmp_path.chmod(0o755)
+    others = [tmp_path / "results.csv", tmp_path / ("0" * 64 + ".data"), tmp_path / OBJECTS / "b"]
+    cache = Cache(tmp_path, 10_000)
+    cache.check()
+    for path in others:
+        path.write_bytes(bytes(9000))
+        os.utime(path, (0, 0))
+    for name in "abcdefgh":
+        cache.put((name,), bytes(3000))
+    assert [path.stat().st_size for path in others] == [9000] * 3
+    assert sum(path.stat().st_size for path in kept(tmp_path)) > 3000
+    assert mode(tmp_path) == 0o755
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(cache, folder):
+    left, written = (folder / OBJECTS / f".part-{name}" for name in ("old", "new"))
+    for path in (left, written):
+        path.write_bytes(b"1")
+    os.utime(left, (0, 0))
+    cache.put(("a",), b"1")
+    assert (left.exists(), written.exists()) == (False, True)
+
+
+def test_the_bound_holds_for_all_who_share_a_folder(folder):
+    sharing = [Cache(folder, 10_000) for _ in range(3)]
+    for cache in sharing:
+        cache.check()
+    for number in range(12):
+        sharing[number % 3].put((str(number),), bytes(2000))
+        assert sum(path.stat().st_size for path in kept(folder)) <= 10_000
+    assert sharing[0].get(("11",), 2000) is not None
+
+
+def test_a_wrong_number_of_bytes_in_use_is_counted_anew(cache, folder):
+    cache.put(("a",), bytes(3000))
+    for text in ("", "no number", "99999999"):
+        (folder / OBJECTS / ".size").write_text(text)
+        cache.put(("b",), bytes(3000))
+        assert int((folder / OBJECTS / ".size").read_text()) in (6064, 9096)
+        assert cache.get(("a",), 3000) is not None
+
+
+def test_what_another_process_keeps_locked_is_waited_for_within_a_bound(
+    cache, folder, monkeypatch, caplog
+):
+    monkeypatch.setattr("flame_flwr.data.cache._WAIT", 0.05)
+    with Cache(folder, 10_000)._counting():
+        for key in "abc":  # once, and not for every object
+            cache.put((key,), b"1")
+    assert cache.get(("a",), 1) is None
+    assert caplog.text.count("another process has held `cache-dir`") == 1
+    later = Cache(folder, 10_000)
+    later.put(("a",), b"1")
+    assert later.get(("a",), 1) == b"1"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_keeps_the_path(tmp_path):
@@ -85,10 +151,17 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_keeps_the_path(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user_is_refused(tmp_path):
-    (tmp_path / "theirs").mkdir()
-    os.chown(tmp_path / "theirs", 65534, 65534)
-    with pytest.raises(ConfigError, match="must belong to the user that runs the SuperNode"):
+    (tmp_path / "theirs" / OBJECTS).mkdir(parents=True)
+    os.chown(tmp_path / "theirs" / OBJECTS, 65534, 65534)
+    with pytest.raises(ConfigError, match="belongs to the user that runs the SuperNode"):
         Cache(tmp_path / "theirs", 10).check()
+
+
+def test_a_link_in_place_of_the_caches_own_folder_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / OBJECTS).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="`cache-dir`: the folder objects in it must be"):
+        Cache(tmp_path, 10).check()
 
 
 def test_a_full_disk_is_no_error(cache, disk_full_after, caplog):

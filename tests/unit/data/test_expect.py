@@ -186,14 +186,137 @@ def test_a_count_is_the_total_of_a_search_for_this_type():
     ]
 
 
+def component(code, **value):
+    return {"code": {"coding": [{"code": code}]}, **value}
+
+
+def kg(value, unit="kg"):
+    return {"valueQuantity": {"value": value, "unit": unit}}
+
+
+def panel(*components, **own):
+    return {**weight(code="panel"), "valueQuantity": None, "component": list(components), **own}
+
+
+NO_NUMBER = "Observation with the code 29463-7: values that are no numbers"
+NO_VALUE = "Observation with the code 29463-7: no valueQuantity in some of them"
+OUTSIDE = "Observation with the code 29463-7: values outside 1 to 400 kg"
+OTHER_UNIT = "Observation with the code 29463-7: values in another unit than kg"
+
+
 @pytest.mark.parametrize(
-    "make",
+    ("odd", "expected"),
     [
-        lambda: Column("integer"),
-        lambda: Column("text", low=3),
-        lambda: Column(values="mf"),
+        (weight(value="70"), [NO_NUMBER]),
+        (weight(value=None), [NO_NUMBER]),
+        (weight(value=True), [NO_NUMBER]),
+        (weight(value=float("nan")), [NO_NUMBER]),
+        (weight(value=[70]), [NO_NUMBER]),
+        (weight(value=10**400), [OUTSIDE]),
+        (weight(unit=["kg"]), [OTHER_UNIT]),
+        ({**weight(), "valueQuantity": None}, [NO_VALUE]),
+        ({**weight(), "valueQuantity": 70}, [NO_VALUE]),
+        ({**weight(), "valueQuantity": None, "valueString": "70 kg"}, [NO_VALUE]),
+        ({**weight(), "valueQuantity": None, "dataAbsentReason": {"text": "refused"}}, []),
+        (panel(component("29463-7", **kg(70)), component("other", **kg(7000))), []),
+        (panel(component("29463-7", **kg(70_000))), [OUTSIDE]),
+        (panel(component("29463-7", **kg(70, "g"))), [OTHER_UNIT]),
+        (panel(component("29463-7", valueString="70")), [NO_VALUE]),
+        (panel(component("29463-7", dataAbsentReason={"text": "refused"})), []),
+        ({**weight(), "valueQuantity": None, "component": [component("a", **kg(500))]}, [OUTSIDE]),
+        ({**weight(), "component": [component("a", **kg(500))]}, []),
     ],
 )
-def test_a_column_that_cannot_be_meant_is_refused(make):
-    with pytest.raises(ModelError):
+def test_values_that_are_odd_missing_or_in_components_are_looked_at(odd, expected):
+    assert texts(WEIGHT, [{"Observation": bundle(weight(), odd)}]) == expected
+
+
+@pytest.mark.parametrize("codings", [5, "29463-7", {"code": "29463-7"}, [5], None])
+def test_a_code_that_is_odd_is_another_code(codings):
+    odd = {"resourceType": "Observation", "code": {"coding": codings}, "component": codings}
+    found = texts(WEIGHT, [{"Observation": bundle(weight(), weight(), odd)}])
+    assert found == []
+    assert texts(Resources("Observation", at_least=1, low=1), [{"x": bundle(odd)}]) == [
+        "Observation: no valueQuantity in some of them"
+    ]
+
+
+def test_resources_that_only_tell_do_not_stop():
+    tells = Resources("Observation", low=1, stops=False)
+    data = [{"Observation": bundle(weight(value=0), {**weight(), "valueQuantity": None})}]
+    assert [found.stops for found in findings([tells], data)] == [False, False]
+
+
+def test_without_a_unit_and_bounds_no_value_is_needed():
+    assert texts(Resources("Patient"), [{"Patient": bundle({"resourceType": "Patient"})}]) == []
+
+
+# ---- what is declared -----------------------------------------------------------------------
+
+
+def test_values_may_be_numbers():
+    columns = {"pasc": Column(values=[1, 0.5])}
+    assert of("pasc\n1.0\n0.5\n", columns=columns) == []
+    assert of("pasc\n2\n", columns=columns) == [
+        "patients.csv: column 'pasc' holds other texts than 1, 0.5"
+    ]
+
+
+def test_a_file_that_is_none_is_found():
+    assert texts(Table("p.csv"), [{"p.csv": 3}]) == ["p.csv is no file"]
+    assert texts(Table("p.csv"), [{"p.csv": "a\n1\n"}]) == ["p.csv is no file"]
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Column("integer"), "Column: kind"),
+        (lambda: Column(["number"]), "Column: kind"),
+        (lambda: Column("text", low=3), "Column: low and high are for columns of numbers"),
+        (lambda: Column("number", low="1"), "Column: low"),
+        (lambda: Column("number", high=True), "Column: high"),
+        (lambda: Column("number", high=float("nan")), "Column: high"),
+        (lambda: Column("number", high=10**400), "Column: high"),
+        (lambda: Column("number", low=2, high=1), "Column: low must not be above high"),
+        (lambda: Column(values="mf"), "Column: values"),
+        (lambda: Column(values=[]), "Column: values"),
+        (lambda: Column(values=[None]), "Column: values"),
+        (lambda: Column(values={"m": 1}), "Column: values"),
+        (lambda: Column(unit=5), "Column: unit"),
+        (lambda: Column(required="no"), "Column: required"),
+        (lambda: Column(most_missing=5), "Column: most_missing"),
+        (lambda: Column(most_missing=-0.1), "Column: most_missing"),
+        (lambda: Column(most_missing="5%"), "Column: most_missing"),
+        (lambda: Column(stops=None), "Column: stops"),
+        (lambda: Table(""), "Table: file"),
+        (lambda: Table([]), "Table: file"),
+        (lambda: Table(["a.csv", 5]), "Table: file"),
+        (lambda: Table(5), "Table: file"),
+        (lambda: Table("a.csv", ["w"]), "Table: columns"),
+        (lambda: Table("a.csv", {"w": "number"}), "Table: column 'w'"),
+        (lambda: Table("a.csv", {5: Column()}), "Table: a column's name"),
+        (lambda: Table("a.csv", min_rows=-1), "Table: min_rows"),
+        (lambda: Table("a.csv", min_rows="1"), "Table: min_rows"),
+        (lambda: Table("a.csv", separator="||"), "Table: separator"),
+        (lambda: Table("a.csv", separator=None), "Table: separator"),
+        (lambda: Table("a.csv", separator="\n"), "Table: separator"),
+        (lambda: Table("a.csv", encoding="utf-99"), "Table: encoding"),
+        (lambda: Table("a.csv", encoding="base64"), "Table: encoding"),
+        (lambda: Table("a.csv", encoding=None), "Table: encoding"),
+        (lambda: Table("a.csv", encoding=5), "Table: encoding"),
+        (lambda: Resources("Patient?"), "Resources: type"),
+        (lambda: Resources(5), "Resources: type"),
+        (lambda: Resources("Patient", at_least=-1), "Resources: at_least"),
+        (lambda: Resources("Patient", at_least=True), "Resources: at_least"),
+        (lambda: Resources("Patient", code=29463), "Resources: code"),
+        (lambda: Resources("Patient", unit=None), "Resources: unit"),
+        (lambda: Resources("Patient", low="1"), "Resources: low"),
+        (lambda: Resources("Patient", low=2, high=1), "Resources: low must not be above high"),
+        (lambda: Resources("Patient", stops=1), "Resources: stops"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_when_it_is_declared(make, named):
+    with pytest.raises(ModelError) as raised:
         make()
+    assert raised.value.message.startswith(named)
+    assert len(raised.value.message) < 300

@@ -1,12 +1,16 @@
 """A node's registry: what is in it, who gets what, and what ``flame-flwr data`` shows of it."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from flame_flwr.data.credentials import resolve
+from flame_flwr.data import open_data
+from flame_flwr.data.credentials import refuse_in_url, resolve
+from flame_flwr.data.listing import show_datasets, try_datasets
 from flame_flwr.data.opening import open_dataset, open_datasets
 from flame_flwr.data.registry import EXAMPLE, choose, read_registry
 from flame_flwr.errors import ConfigError, DataError
@@ -78,6 +82,7 @@ def test_what_is_chosen_is_read(datasets, context):
 
 DATASET = '[[dataset]]\nname = "n"\ntype = "s3"\nprojects = ["*"]\nurl = "/srv"\n'
 S3 = DATASET.replace("/srv", "s3://bucket")
+FHIR = DATASET.replace("/srv", "fhir+https://host").replace('"s3"', '"fhir"')
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ S3 = DATASET.replace("/srv", "s3://bucket")
         ("", "must hold [[dataset]] tables"),
         ("dataset = 3", "must hold [[dataset]] tables"),
         ("x = 1\n" + DATASET, "must hold [[dataset]] tables and nothing else"),
-        ("[[dataset]", "is no TOML"),
+        ("[[dataset]", "is no TOML: `flame-flwr data list` names the line to mend"),
         (DATASET + DATASET, "two datasets have the same name"),
         (DATASET.replace('name = "n"\n', ""), "dataset 1 has no name"),
         (DATASET.replace('projects = ["*"]\n', ""), "dataset 1 has no projects"),
@@ -104,6 +109,21 @@ S3 = DATASET.replace("/srv", "s3://bucket")
         (S3 + 'addressing = "host"', '`addressing` is "path" or "virtual-host"'),
         (S3 + 'allow-http = "yes"', "`allow-http` must be true or false"),
         (DATASET + "disclosure = 5", "`disclosure` must be a text"),
+        (S3 + 'key-id = { env = "A" }\nsecret = { value = "hunter2" }', "`secret` must be a ref"),
+        (S3 + 'secret = { env = "hunter2/+" }\nkey-id = { env = "A" }', "`secret` must be a ref"),
+        (S3 + 'secret = { file = "hunter2" }\nkey-id = { env = "A" }', "`secret` must be a ref"),
+        (S3 + 'secret = { env = "A", x = "hunter2" }', "`secret` must be a reference"),
+        (S3.replace("bucket", "AK:hunter2@bucket"), "`url` must have no user, key or password"),
+        (S3.replace("bucket", "AK:hun/hunter2@bucket"), "`url` must have no user, key or password"),
+        (S3 + 'endpoint = "https://ada:hunter2@host"', "`endpoint` must have no user, key or"),
+        (DATASET.replace("/srv", "https://ada:hunter2@host/"), "`url` must have no user, key or"),
+        (DATASET.replace("/srv", "ada:hunter2@host:/srv"), "`url` must have no user, key or"),
+        (FHIR.replace("host", "ada:hun/hunter2@host"), "`url` must have no user, key or password"),
+        (DATASET.replace("/srv", "s3://bucket/p?sig=hunter2"), "`url` must have no `?`"),
+        (FHIR.replace("host", "host/?token=hunter2"), "`url` ends with the server's base"),
+        (FHIR + "max-mb = nan", "`max-mb` must be a finite number above 0"),
+        (FHIR + "max-mb = inf", "`max-mb` must be a finite number above 0"),
+        (FHIR + "max-pages = 0", "`max-pages` must be a finite number above 0"),
     ],
 )
 def test_what_a_registry_must_not_hold(write, text, message):
@@ -164,13 +184,29 @@ def test_what_is_no_reference_is_refused_and_not_repeated(reference):
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_store_of_a_registry_is_reached_as_it_says(s3_server, write, context, monkeypatch):
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "http://elsewhere:9"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT", "http://127.0.0.1:9"),
+        ("AWS_SKIP_SIGNATURE", "true"),
+        ("AWS_SKIP_SIGNATURE", "perhaps"),
+        ("AWS_S3_EXPRESS", "true"),
+        ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true"),
+        ("AWS_CA_BUNDLE", "/no/such/file"),
+        ("AWS_REGION", "moon-1"),
+        ("AWS_SESSION_TOKEN", "token"),
+    ],
+)
+def test_a_store_of_a_registry_is_reached_as_it_says(
+    s3_server, write, context, monkeypatch, certificates, variable, value
+):
     bucket = s3_server.bucket({"p/a": b"1"})
     monkeypatch.setenv("OUR_SECRET", s3_server.secret)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, value)
     key_id = write("").with_name("key-id")
     key_id.write_text(s3_server.key_id)
     text = f"""
@@ -180,6 +216,9 @@ def test_a_store_of_a_registry_is_reached_as_it_says(s3_server, write, context, 
         projects = ["*"]
         url = "s3://{bucket}/p"
         endpoint = "{s3_server.endpoint}"
+        region = "us-east-1"
+        addressing = "path"
+        ca-file = "{certificates / "ca.crt"}"
         key-id = {{ file = "{key_id}" }}
         secret = {{ env = "OUR_SECRET" }}
     """
@@ -197,6 +236,57 @@ def test_http_to_another_machine_is_for_those_who_say_so(write, context, monkeyp
         open_dataset(dataset, "data source 1", context())
     [dataset] = read_registry(write(S3 + keys + "allow-http = true"))
     open_dataset(dataset, "data source 1", context())
+
+
+def test_a_fhir_server_of_a_registry_may_be_http_for_those_who_say_so(write, context, monkeypatch):
+    monkeypatch.setenv("FHIR_ALLOW_HTTP", "true")  # is for `data`, not for a registry
+    text = FHIR.replace("https", "http")
+    [dataset] = read_registry(write(text))
+    with pytest.raises(ConfigError, match="set allow-http = true where the network is trusted"):
+        open_dataset(dataset, "data source 1", context())
+    [dataset] = read_registry(write(text + "allow-http = true"))
+    open_dataset(dataset, "data source 1", context())
+
+
+@pytest.mark.parametrize("url", ["https://ada:hunter2@host/x", "s3://AK:hunter2@bucket"])
+def test_a_password_in_the_nodes_own_config_is_refused_and_not_repeated(url, context):
+    with pytest.raises(ConfigError, match="must have no user, key or password") as raised:
+        open_data(url, context())
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["/srv/a@b", "s3://bucket/a@b:c", "file:///srv/a@b", "s3://b-1.x"])
+def test_other_signs_in_a_url_are_no_password(url):
+    refuse_in_url(url, "`url`")
+
+
+@pytest.mark.parametrize("name", ["TOPSECRET", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI"])
+def test_a_variable_that_may_be_the_secret_itself_is_not_shown(name, write, context):
+    text = S3 + f'key-id = {{ env = "{name}" }}\nsecret = {{ env = "OUR_SECRET" }}'
+    datasets = read_registry(write(text))
+    console = Console(file=io.StringIO(), width=200)
+    show_datasets(datasets, console)
+    assert not try_datasets(datasets, console)
+    assert name not in console.file.getvalue()
+    assert "OUR_SECRET" in console.file.getvalue()
+    assert "the environment variable that it names is not set" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('projects = ["*"]', 'projects = ["*"]\ndisclosure = "MinCout(5)"', "`disclosure` reads"),
+        ('"s3"', '"fhir"', "no file of the data folder itself is a FHIR Bundle"),
+    ],
+)
+def test_what_hello_refuses_is_found_by_data_check(write, tmp_path, old, new, said):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.csv").touch()
+    text = DATASET.replace("/srv", str(tmp_path / "d"))
+    console = Console(file=io.StringIO(), width=400)
+    assert try_datasets(read_registry(write(text)), console)
+    assert not try_datasets(read_registry(write(text.replace(old, new))), console)
+    assert said in console.file.getvalue()
 
 
 def command(*arguments):

@@ -54,6 +54,35 @@ def test_a_file_url_means_the_same_folder_with_its_escapes_undone(folder, contex
         assert open_data(url, context()).load("s3", None) == [FILES]
 
 
+@pytest.mark.parametrize("end", ["#x", "?x", "#", "?"])
+def test_a_file_url_with_a_sign_that_ends_the_path_is_refused(folder, context, end):
+    with pytest.raises(ConfigError, match="`#` must be written as %23") as raised:
+        open_data(folder.as_uri() + end, context())
+    assert str(folder) not in raised.value.message
+    odd = fill(folder / end, FILES)
+    assert open_data(odd.as_uri(), context()).load("s3", None) == [FILES]
+
+
+def test_what_is_not_read_in_a_folder_is_named_in_the_log_once(folder, tmp_path, context, caplog):
+    fill(tmp_path / "elsewhere", {"c.csv": b"c"})
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "dangling.csv").symlink_to(tmp_path / "nothing")
+    (folder / "visits" / "file.csv").symlink_to(tmp_path / "elsewhere" / "c.csv")
+    data = open_data(str(folder), context())
+    data.check()
+    assert data.load("s3", None) == [FILES | {"visits/file.csv": b"c"}]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "data source 1: not read, for they are links to folders, links to nothing, or no files: "
+        f"{str(folder / 'dangling.csv')!r}, {str(folder / 'linked')!r}"
+    )
+    caplog.clear()
+    for number in range(30):
+        (folder / f"more-{number}").symlink_to("nowhere")
+    data.check()
+    assert "and 20 more" in caplog.text
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -224,6 +253,43 @@ def test_a_folder_without_json_has_no_answer_to_a_fhir_search(folder, context):
 def test_fhir_without_a_query_is_an_error_with_an_example(folder, context, query):
     error = refused(open_data(str(folder), context()), "load", "fhir", query)
     assert "FHIR data needs a query, such as query='Patient?_count=100'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "query"), [("s3", None), ("s3", "b.csv"), ("fhir", "Patient"), ("fhir", None)]
+)
+def test_a_file_that_may_not_be_read_is_found_by_checking(barred, context, kind, query):
+    fill(barred, {"b.csv": b"b", "Patient.json": b'{"resourceType": "Bundle"}'})
+    (barred / "closed").chmod(0o755)
+    data = open_data(str(barred), context())
+    with without_privileges():
+        data.check(kind, query)
+    for name in ("b.csv", "Patient.json"):
+        (barred / name).chmod(0)
+    with without_privileges():
+        error = refused(data, "check", kind, query)
+    assert "data source 1" in error.message
+    assert str(barred) not in error.message
+
+
+def test_a_folder_without_a_bundle_is_found_by_checking(folder, context):
+    data = open_data(str(folder), context())
+    data.check()
+    (folder / "other.json").write_text('{"resourceType": "Patient"}')
+    assert "no file of the data folder itself is a FHIR Bundle" in (
+        refused(data, "check", "fhir", None).message
+    )
+    (folder / "Patient.json").write_text('{"resourceType": "Bundle"}')
+    data.check("fhir", None)
+    data.check("fhir", ["Patient?_count=10"])
+    error = refused(data, "check", "fhir", ["Patient", "Observation"])
+    assert "has no file for the query 'Observation'" in error.message
+
+
+def test_keys_that_are_not_there_are_found_by_checking(folder, context):
+    data = open_data(str(folder), context())
+    data.check("s3", ["a.csv", "visits/2/x.csv"])
+    assert "has no 'c.csv', which" in refused(data, "check", "s3", ["a.csv", "c.csv"]).message
 
 
 def test_checking_reads_no_file(tmp_path, context):

@@ -371,6 +371,12 @@ def test_a_node_that_does_not_answer_hello_is_an_error_within_the_limit():
     assert time.monotonic() - started < 5
 
 
+def test_who_was_not_heard_of_is_named_beside_a_node_that_has_not_said_its_name():
+    with pytest.raises(NodeFailedError) as raised:
+        hello(Silent(named("a", "b")), nodes="a,b", node_timeout=0.1)
+    assert str(raised.value).endswith("\nnot heard of: b")
+
+
 def test_properties_of_wrong_types_do_not_end_the_run():
     class Odd(StarClient):
         def get_properties(self, config):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from flame_flwr.data.expect import Column, Finding, Table
 from flame_flwr.engine.hello import say_hello
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.engine.participation import read_findings, write_findings
-from flame_flwr.errors import ModelError, NodeFailedError
+from flame_flwr.errors import ModelError, NodeFailedError, NodesMissingError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 
 AGE = Table("p.csv", {"age": Column("number", low=0, high=120)}, min_rows=2)
@@ -114,3 +115,59 @@ def test_findings_travel_and_what_is_none_is_dropped():
 def test_what_cannot_be_expected_is_found_when_the_model_is_built(data_type, expects):
     with pytest.raises(ModelError, match="expects"):
         StarModel(Analyzer, Aggregator, data_type, expects=expects)
+
+
+# ---- nodes that read for long -----------------------------------------------------------------
+
+
+class Reading(LocalGrid):
+    """Its second node says hello so many seconds after the run has begun."""
+
+    seconds = 1.2  # hello is waited for at least 1 s
+
+    def __init__(self, plan, splits):
+        super().__init__(plan, splits)
+        self.began = time.monotonic()
+
+    def pull_messages(self, message_ids):
+        late = time.monotonic() - self.began < self.seconds
+        ready = [i for i in message_ids if not late or self._messages[i].metadata.dst_node_id != 2]
+        return super().pull_messages(ready)
+
+
+@pytest.fixture
+def run(tmp_path, context):
+    def run(expects, **config):
+        model = StarModel(Analyzer, Aggregator, "s3", expects=expects)
+        config = {key.replace("_", "-"): value for key, value in config.items()}
+        node = context(run_config={"results": str(tmp_path), "node-timeout": 0.2, **config})
+        started = time.monotonic()
+        with Reading(model.plan, [GOOD, GOOD]) as grid:
+            try:
+                model.server_app(grid, node)
+            finally:
+                assert time.monotonic() - started < 10
+
+    return run
+
+
+def test_nodes_that_read_before_they_say_hello_have_the_time_of_a_round(run, caplog):
+    caplog.set_level(logging.INFO, "flame_flwr")
+    run([AGE])
+    assert table(caplog)[1:] == ["  node-0  yes", "  node-1  yes"]
+
+
+def test_a_node_that_does_not_say_hello_in_time_is_said_with_what_to_do(run, monkeypatch):
+    monkeypatch.setattr(Reading, "seconds", 30)
+    with pytest.raises(NodeFailedError) as raised:
+        run([])
+    assert "  2: no hello: no answer within 1 s: this node is connected" in str(raised.value)
+    assert "raise `node-timeout` in the run config" in str(raised.value)
+
+
+def test_a_node_that_reads_for_too_long_is_said_with_what_to_do(run):
+    with pytest.raises(NodesMissingError) as raised:
+        run([AGE], round_timeout=0.2, nodes="node-0,node-1")
+    assert "waited for 1 of 2 nodes: missing node-1" in str(raised.value)
+    assert "  2: no hello: no answer within 0 s: this node is connected" in str(raised.value)
+    assert "raise `round-timeout` in the run config" in str(raised.value)

@@ -13,6 +13,7 @@ import pytest
 
 from flame_flwr.clients import Node, NodePlan, StarClient
 from flame_flwr.config import NodeSettings
+from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, ModelError, PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, from_arrays, register_type
@@ -25,6 +26,8 @@ from flame_flwr.privacy import (
     Strict,
 )
 from flame_flwr.privacy.config_text import RULES, read_rules
+from flame_flwr.results.filters import read_names
+from flame_flwr.results.record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import (
     AUC,
@@ -44,6 +47,7 @@ from flame_flwr.statistics import (
     ValueCounts,
     describe,
 )
+from flame_flwr.strategies import StarStrategy
 
 AGES = [[50.0, 61.0, 72.0, 80.0, 55.0, 67.0], [44.0, 39.0], [70.0, 71.0, 90.0, 33.0, 41.0]]
 
@@ -222,6 +226,47 @@ def test_quantiles_are_coarsened_and_say_so():
     assert sent.result([0, 1])["values"][1] < 100  # the largest value is nobody's
 
 
+def test_a_smallest_and_a_largest_value_do_not_leave_as_they_are():
+    exact = MinMax.from_data(range(6))
+
+    assert through(exact, MinCount(5)) == exact.withheld()
+    for rules in ([MinCount(5), NoisyMinMax()], [NoisyMinMax(), MinCount(5)]):
+        sent = through(exact, *rules)
+        assert (sent.n, sent.noisy_at, sent.suppressed) == (6, 1, 0)
+        assert sent.low < 0
+        assert sent.high > 5
+    assert through(MinMax.from_data(range(4)), NoisyMinMax(), MinCount(5)).n == 0
+    assert through(MinMax.zero(), MinCount(5)) == MinMax.zero()
+
+
+@pytest.mark.parametrize("own", [(MinCount(5),), (MinCount(5), MaxBins(50), Strict())])
+@pytest.mark.parametrize("asked", [NoisyMinMax(1e-18, 1e-18), NoisyMinMax(secret="the analyst's")])
+def test_an_analysts_noise_does_not_lift_a_nodes_count(own, asked):
+    extremes = MinMax.from_data([41.0, 50, 63, 70, 88, 97])
+    found = Disclosure.of(own, (asked,)).apply(extremes)
+    assert (found.n, found.low, found.high) == (0, None, None)
+    described = Disclosure.of(own, (asked,)).apply(describe({"age": range(100)}))
+    figures = described.result()["columns"]["age"]
+    assert (figures["min"], figures["max"]) == (None, None)
+    assert Disclosure.of((*own, NoisyMinMax()), (asked,)).apply(extremes).n == 6
+
+
+def test_a_description_says_what_was_altered():
+    exact = describe({"a": [1, 2, 3, 4, 5, 6], "b": list("xxxxxx")})
+    figures = through(exact, MinCount(5), NoisyMinMax()).merge(exact).result()["columns"]["a"]
+    assert (figures["coarsened_at"], figures["noisy_at"]) == (1, 1)
+    assert (figures["suppressed"], figures["range_withheld_at"]) == (0, 0)
+
+    sent = through(exact, MinCount(5))
+    figures = sent.result()["columns"]["a"]
+    assert (figures["min"], figures["max"], figures["mean"]) == (None, None, 3.5)
+    assert (figures["suppressed"], figures["range_withheld_at"], figures["noisy_at"]) == (0, 1, 0)
+    assert sent.suppressed == 1
+
+    assert list(sent.to_frame().index[-2:]) == ["range_withheld_at", "coarsened_at"]
+    assert list(exact.to_frame().index[-1:]) == ["max"]
+
+
 def test_survival_and_auc_are_coarsened_and_keep_their_totals():
     rng = np.random.default_rng(5)
     time, event = rng.integers(1, 25, 200), rng.integers(0, 2, 200)
@@ -265,6 +310,40 @@ def test_extremes_leave_only_moved_outwards():
     figures = through(describe({"a": [1.0, 2.0, 9.0]}), rule).result()["columns"]["a"]
     assert figures["min"] < 1.0
     assert figures["max"] > 9.0
+
+
+@pytest.mark.parametrize("values", [np.arange(1.0, 101.0), np.array([-80.0, -3, 0, 0, 7, 20])])
+def test_the_outermost_quantiles_are_moved_outwards(values):
+    exact = Quantiles.from_data(values)
+    sent = through(exact, NoisyMinMax(0.05, 0.15))
+
+    reach = values.max() - values.min()
+    low, middle, high = sent.result([0, 0.5, 1])["values"]
+    assert 0.04 * reach < values.min() - low < 0.17 * reach
+    assert 0.04 * reach < high - values.max() < 0.17 * reach
+    assert middle == exact.result([0.5])["values"][0]
+    assert (sent.size, sent.result()["noisy_at"]) == (len(values), 1)
+
+
+def test_quantiles_of_one_value_or_none_are_moved_if_they_can_be():
+    sent = through(Quantiles.from_data([-5.0]), NoisyMinMax())
+    assert sent.size == 1
+    assert sent.result([0])["values"][0] < -5.1
+    assert through(Quantiles.zero(), NoisyMinMax()) == Quantiles.zero()
+
+
+def test_quantiles_have_no_more_values_than_bins_are_allowed():
+    values = np.arange(1.0, 61.0)
+    exact = Quantiles.from_data(values, accuracy=0.001)
+    assert len(exact.buckets) == 60
+    for value in (exact, describe({"a": values}).column("a")[1]):
+        sent = through(value, MaxBins(10), NoisyMinMax())
+        assert len(sent.buckets) <= 10
+        assert (sent.size, sent.result()["coarsened_at"]) == (60, 1)
+    assert through(exact, MaxBins(60)) == exact
+    described = through(describe({"a": values}), MaxBins(10))
+    assert len(described.column("a")[1].buckets) <= 10
+    assert described.result()["columns"]["a"]["coarsened_at"] == 1
 
 
 def test_with_a_secret_the_noise_is_the_same_again_and_without_it_is_new():
@@ -563,6 +642,34 @@ def test_a_client_reads_the_rules_of_its_node_in_every_message(context, tmp_path
         with pytest.raises(ConfigError, match="cannot be read"):
             ask()
     assert "hush" not in caplog.text
+
+
+def test_a_run_lists_the_rules_of_each_node_without_how_they_are_set():
+    record = RunRecord()
+    plan = NodePlan(Ages, data_type="s3", disclosure=(MinCount(5), NoisyMinMax(secret="hush")))
+    with LocalGrid(plan, AGES) as grid:
+        StarStrategy(Merge).start(grid, record=record)
+    rules = ["NoisyMinMax", "MinCount"]
+    assert record.to_json()["disclosure"] == dict.fromkeys(["node-0", "node-1", "node-2"], rules)
+    again = RunRecord()
+    again.go_on(record.progress())
+    assert again.disclosure == record.disclosure
+
+    with LocalGrid(NodePlan(Ages, data_type="s3"), AGES) as grid:
+        StarStrategy(Merge).start(grid, record=(plain := RunRecord()))
+    assert plain.to_json()["disclosure"] == {}
+
+
+def test_a_client_sends_the_names_of_its_rules(context):
+    client = StarClient(NodePlan(Fixed), context({"name": "a", "disclosure": "MinCount(2)"}))
+    client.get_properties({})
+    asked = {"round": 1, "after": 0, "analyzers": json.dumps(["a"])}
+    assert read_names(client.fit([], asked)[2]["disclosure"]) == ["MinCount"]
+
+
+@pytest.mark.parametrize("text", [None, 3, "", "{", '{"a": 1}', '[3, "two words"]', "[" * 15_000])
+def test_names_of_rules_that_cannot_be_read_are_left_out(text):
+    assert read_names(text) == []
 
 
 def test_hello_says_that_a_strict_node_cannot_be_scored(context):

@@ -13,6 +13,7 @@ import pytest
 from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction, UpdateFilter
 from flame_flwr.privacy.filters import FilterChain, check_filters
+from flame_flwr.privacy.noise import Noise
 
 EVERY = [
     Clip(0.5),
@@ -47,6 +48,15 @@ def test_only_the_largest_changes_leave(fraction, seed):
 def test_thirty_percent_of_ten_are_three():
     filtered = applied([TopFraction(0.3)], np.arange(1.0, 11.0))
     assert filtered.tolist() == [0, 0, 0, 0, 0, 0, 0, 8, 9, 10]
+
+
+def test_of_any_number_at_least_one_leaves_and_of_none_none():
+    change = np.array([1.0, -3.0, 2.0])
+    assert TopFraction(1e-10).change(change, None).tolist() == [0.0, -3.0, 0.0]
+    assert TopFraction(0.5).change(np.zeros(0), None).size == 0
+    for fraction in (1e-10, 1.0):
+        noised = SparseVector(fraction, 1.0, 0.5, 1e9, 1e9, seed=1)
+        assert noised.change(np.zeros(0), Noise(1)).size == 0
 
 
 def test_the_fraction_is_of_all_chosen_arrays_together():

@@ -469,6 +469,7 @@ StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
     assert lines[4].startswith("round 1: 2 of 2 nodes, ")
     assert lines[4].endswith(": a simple analysis has one round")
     assert lines[5] == "Final result: 2"
+    assert lines[6] == "1 node takes part: node-0"
     assert lines[-1] == f"Final result written to {tmp_path / 'out.txt'}"
     assert lines.count("--- Round 1 ---") == 2
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import json
 import math
 from fractions import Fraction
 from functools import reduce
@@ -28,6 +31,7 @@ from flame_flwr.statistics import (
     Moments,
     Quantiles,
     RowCount,
+    Statistic,
     Total,
     ValueCounts,
     describe,
@@ -161,6 +165,10 @@ def test_other_labels_are_counted_together():
     found = ValueCounts.from_data(["a", "b", "c", None], labels=["b"]).result()
 
     assert (found["counts"], found["other"], found["missing"]) == ([1], 2, 1)
+
+
+def test_where_no_label_is_declared_all_are_others():
+    assert ValueCounts.from_data([1, 2], labels=[]).result()["other"] == 2
 
 
 def test_contingency_table(sites, patients):
@@ -317,7 +325,76 @@ def test_describe_refuses_what_looks_like_names():
 def test_describe_of_a_column_that_differs_in_kind_names_it():
     with pytest.raises(ModelError, match="numbers at one node and labels at another") as caught:
         describe({"a": [1.5]}).merge(describe({"a": ["x"]}))
-    assert caught.value.detail == "a"
+    assert caught.value.detail == "the column a"
+
+
+def dates(*days):
+    return pd.to_datetime(pd.Series(days, dtype=object), format="ISO8601")
+
+
+def test_describe_of_dates_is_pandas_describe_but_for_the_quartiles():
+    sites = [dates("2024-02-29", None, "2020-01-01T06:00"), dates("1969-12-31"), dates(None)]
+    forms = [list(sites[0].dt.tz_localize("UTC")), sites[1].dt.date, sites[2].to_numpy()]
+    true = pd.concat(sites).describe()
+    for columns in (sites, forms):
+        found = over(columns, lambda site: describe({"seen": site})).result()["columns"]["seen"]
+        assert (found["count"], found["min"], found["max"]) == (3, "1969-12-31", "2024-02-29")
+        assert abs(pd.Timestamp(found["mean"]) - true["mean"]) < pd.Timedelta("1ms")
+    nothing = describe({"seen": dates(None)}).to_frame()["seen"]
+    assert (nothing["count"], nothing[1:].isna().all()) == (0, True)
+
+
+def test_describe_names_columns_of_whole_numbers_by_their_digits():
+    table = pd.DataFrame(np.arange(6.0).reshape(3, 2))
+    found = describe(table, labels={1: [1, 3, 5]}).result()["columns"]
+    assert (found["0"]["mean"], found["1"]["count"]) == (2.0, 3)
+    assert Missingness.from_data(table).columns == ("0", "1")
+    with pytest.raises(ModelError, match="no two of them alike"):
+        describe({"1": [2.0], 1: [2.0]})
+
+
+def test_a_column_without_values_merges_with_any_other(over_orders):
+    blank = pd.DataFrame({"s": [np.nan, np.nan]})
+    nothing = describe({"s": []})
+    for values, figures in (
+        (["x", "x"], {"count": 2, "unique": 1, "top": "x", "freq": 2}),
+        ([3.0, 5.0], {"count": 2, "mean": 4.0, "min": 3.0}),
+        (dates("2024-02-29", "2024-02-29"), {"count": 2, "mean": "2024-02-29"}),
+    ):
+        parts = [describe(blank), nothing, describe({"s": values}), describe({"s": [None]})]
+        merged = over_orders([*parts, describe({"s": dates(None)})])
+        found = merged.result()["columns"]["s"]
+        assert {key: found[key] for key in figures} == figures
+        assert (found["suppressed"], merged.size) == (0, 6)
+    labels = describe({"s": ["x"]}).merge(describe(blank)).column("s")[0]
+    assert labels.result()["missing"] == 2
+    assert over_orders([describe(blank), nothing, describe({"s": [None]})]).result()["rows"] == 3
+
+
+def test_a_withheld_column_without_values_is_said_to_be_withheld(over_orders):
+    blank = describe({"s": [None, None]}).with_min_count(5)
+    found = over_orders([blank, describe({"s": [float(i) for i in range(9)]})]).result()
+    assert found["columns"]["s"]["mean"] == 4.0
+    assert found["columns"]["s"]["suppressed"] == 1
+
+
+@pytest.fixture
+def over_orders():
+    """Merge in every order and grouping, which must not show."""
+
+    def merge(parts):
+        orders = [
+            functools.reduce(lambda a, b: a.merge(b), o) for o in itertools.permutations(parts)
+        ]
+        middle = len(parts) // 2
+        orders.append(
+            over(parts[:middle], lambda part: part).merge(over(parts[middle:], lambda part: part))
+        )
+        assert all(one == orders[0] for one in orders)
+        assert Statistic.from_json(json.loads(json.dumps(orders[0].to_json()))) == orders[0]
+        return orders[0]
+
+    return merge
 
 
 # ---- what columns may hold ------------------------------------------------------------------
@@ -347,7 +424,33 @@ def test_what_is_no_number_is_refused_without_the_value(values):
     assert "x" not in str(caught.value).split("holds")[0]
 
 
+def test_masked_values_are_missing():
+    numbers = np.ma.array([1.0, 99.0, 3.0], mask=[0, 1, 0])
+    assert Total.from_data(numbers).result()["sum"] == 4.0
+    assert MinMax.from_data(np.ma.array([1, 99], mask=[0, 1])).result()["max"] == 1.0
+    assert Missingness.from_data({"a": numbers}).missing == (1,)
+    found = ValueCounts.from_data(np.ma.array(["a", "b"], mask=[0, 1])).result()
+    assert (found["labels"], found["missing"]) == (["a"], 1)
+    assert ValueCounts.from_data(np.ma.array([2**60 + 1], mask=[0])).result()["labels"] == [
+        2**60 + 1
+    ]
+    table = describe({"a": numbers, "s": np.ma.array(["x", "y", "z"], mask=[1, 1, 1])}).result()
+    assert table["columns"]["a"]["mean"] == 2.0
+    assert table["columns"]["s"]["count"] == 0
+
+
+def test_what_is_no_list_is_said_to_be_none():
+    with pytest.raises(ModelError, match="edges must be a list of numbers, such as"):
+        Histogram.from_data([1.0], 10)
+    with pytest.raises(ModelError, match=r"AUC: bins must be a whole number from 1, not 10\.0"):
+        AUC.from_data([0, 1], [0.2, 0.4], bins=10.0)
+    with pytest.raises(ModelError, match="give a list of probabilities"):
+        Quantiles.from_data([1.0]).result(0.5)
+
+
 def test_infinite_values_are_refused():
+    with pytest.raises(DataError, match="a column of labels holds infinite numbers"):
+        ValueCounts.from_data([1.0, math.inf])
     with pytest.raises(DataError, match="infinite"):
         Moments.from_data([1.0, math.inf])
 

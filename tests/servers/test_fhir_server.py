@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import threading
 import time
@@ -148,6 +149,64 @@ def test_bytes_have_a_limit_over_all_pages_of_a_search(server):
     FhirSource(server.url, "data source 1", max_mb=size / 2e5).read("fhir", ["Patient"])
 
 
+@pytest.mark.parametrize(
+    "links",
+    [
+        [{"relation": "next", "url": ""}],
+        [{"relation": "next", "url": " "}],
+        [{"relation": "next", "url": None}],
+        [{"relation": "next", "url": []}],
+        [{"relation": "next"}],
+        {"relation": "next", "url": "Patient?_page=3"},
+        "Patient?_page=3",
+    ],
+)
+def test_a_next_page_that_is_not_said_is_an_error_and_not_the_end(server, source, links):
+    server.trouble = {2: resource({"resourceType": "Bundle", "entry": [], "link": links})}
+    assert "search 1, page 2: what came is a Bundle" in refused(source).message
+
+
+@pytest.mark.parametrize(
+    "link", ["http://[::1", "Patient?x=" + "y" * 70_000, "http://\u0300.example/", "x\ud800"]
+)
+def test_a_next_link_that_is_no_url_is_an_error(server, source, link):
+    page = {"resourceType": "Bundle", "link": [{"relation": "next", "url": link}]}
+    server.trouble = {1: Response(json.dumps(page))}
+    error = refused(source)
+    assert "page 1: its next link: it makes no URL" in error.message
+    assert len(str(error)) < 2000
+
+
+@pytest.mark.parametrize("entry", [{"a": 1}, "Muster", 5, 0, "", {}, True, ["Muster"], [None]])
+@pytest.mark.parametrize("number", [1, 2])
+def test_entries_that_are_no_list_of_objects_are_an_error(server, source, entry, number):
+    server.trouble = {number: resource({"resourceType": "Bundle", "entry": entry})}
+    message = refused(source).message
+    assert f"search 1, page {number}: what came is " in message
+    assert "Bundle" in message
+
+
+def test_a_bundle_may_have_no_entries(server, source):
+    for empty in ({}, {"entry": None}, {"entry": []}):
+        server.trouble = {1: resource({"resourceType": "Bundle", "total": 0, **empty})}
+        assert source.read("fhir", ["Patient"])["Patient"]["total"] == 0
+
+
+@pytest.mark.parametrize("odd", [["x"], {"x": 1}, 5, None])
+def test_an_outcome_that_is_odd_itself_is_an_error_all_the_same(server, source, odd):
+    issue = {"severity": odd, "code": odd, "diagnostics": odd, "details": odd}
+    content = {"resourceType": "OperationOutcome", "issue": [issue, odd]}
+    server.trouble = {1: resource(content, 400)}
+    assert "does not take this search (400)" in refused(source).message
+
+
+def test_a_search_that_is_too_long_is_an_error(server, source):
+    error = refused(source, "Patient?_id=" + "1," * 35_000)
+    assert "search 1: it makes no URL that can be asked for" in error.message
+    assert len(str(error)) < 2000
+    assert server.requests == []
+
+
 # ---- credentials ----------------------------------------------------------------------------
 
 
@@ -207,9 +266,10 @@ def test_wrong_and_missing_credentials_are_told_apart(server, authorization):
     assert "(OperationOutcome: error login)" in error.message
     shown = "".join(traceback.format_exception(error))
     assert "hunter2" not in shown
-    if authorization:
-        with pytest.raises(DataError, match=r"refuses this node's credentials \(401\)"):
-            source.check()
+    for known in ([], ["Observation?_count=10"]):
+        with pytest.raises(DataError) as raised:
+            source.check("fhir", known)
+        assert expected in raised.value.message
 
 
 def test_the_client_for_other_requests_keeps_credentials_at_home(server):
@@ -324,6 +384,59 @@ def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
         thread.join(timeout=20)
 
 
+def test_what_will_be_searched_is_tried_and_nothing_else(server):
+    server.token = "t-1"
+    source = FhirSource(server.url, "data source 1", bearer("t-1"))
+    source.check(
+        "fhir", ["Observation?_count=10", "Observation", "$export", "Patient/p1/$everything"]
+    )
+    assert server.requests == [
+        "/fhir/metadata?",
+        "/fhir/Observation?_count=10&_summary=count",
+        "/fhir/Observation?_summary=count",
+    ]
+
+
+def test_a_server_that_forbids_to_count_is_asked_for_one(server, source):
+    class TooCostly(Response):
+        async def __call__(self, scope, receive, send):
+            forbidden = outcome(403, "too-costly", "Maria Muster")
+            answer = forbidden if b"_summary" in scope["query_string"] else Response("{}")
+            await answer(scope, receive, send)
+
+    server.trouble = {1: TooCostly()}
+    source.check("fhir", ["Patient?gender=female"])
+    assert server.requests[1:] == [
+        "/fhir/Patient?gender=female&_summary=count",
+        "/fhir/Patient?gender=female&_count=1",
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 429, 500, 501, 503])
+def test_a_server_that_does_not_count_is_left_to_the_search(server, source, status):
+    server.trouble = {1: outcome(status, "not-supported", "Maria Muster")}
+    source.check()
+
+
+def test_a_server_that_sends_to_a_login_page_is_refused_by_check(server, source):
+    server.trouble = {1: RedirectResponse("http://127.0.0.1:9/login")}
+    with pytest.raises(DataError, match=r"sends elsewhere \(307\)"):
+        source.check()
+
+
+def test_a_server_that_counts_for_long_is_left_to_the_search(server, source, monkeypatch):
+    class Slow(Response):
+        async def __call__(self, *scope):
+            await asyncio.sleep(1.5)
+            await super().__call__(*scope)
+
+    monkeypatch.setattr(module, "_PROBE_TIMEOUT", httpx.Timeout(0.3))
+    server.trouble = {1: Slow("")}
+    started = time.monotonic()
+    source.check()
+    assert time.monotonic() - started < 1.5
+
+
 def test_a_server_without_patients_takes_credentials_all_the_same(server):
     server.token = "t-1"
     source = FhirSource(server.url, "data source 1", bearer("t-1"))
@@ -343,7 +456,6 @@ def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
 @pytest.mark.parametrize(
     "url",
     [
-        "fhir+https://ada:hunter2@host/fhir",
         "fhir+https://",
         "fhir+https://host/fhir?token=hunter2",
         "fhir+https://host:port/",
@@ -356,6 +468,31 @@ def test_a_url_that_cannot_be_is_refused_and_not_repeated(url, context):
     assert "hunter2" not in str(raised.value)
 
 
+def test_http_to_another_machine_is_for_those_who_say_so(context, monkeypatch):
+    for host in ("127.0.0.1:9", "localhost", "[::1]:9"):
+        open_data(f"fhir+http://{host}/fhir", context())
+    with pytest.raises(ConfigError, match="set FHIR_ALLOW_HTTP=true in its environment where"):
+        open_data("fhir+http://fhir.example.org/fhir", context())
+    monkeypatch.setenv("FHIR_ALLOW_HTTP", "true")
+    open_data("fhir+http://fhir.example.org/fhir", context())
+
+
+@pytest.mark.parametrize("token", ["hunter2\nX: y", "hunter2 hunter2", "hünter2", "hunter2\x00"])
+def test_a_token_that_no_header_takes_is_refused_and_not_repeated(context, monkeypatch, token):
+    monkeypatch.setattr(module.httpx, "Client", None)  # nobody is asked
+    monkeypatch.setattr("os.environ", {**os.environ, "FHIR_TOKEN": token})
+    with pytest.raises(ConfigError) as raised:
+        open_data("fhir+https://fhir.example.org/fhir", context())
+    assert raised.value.message.startswith("data source 1: ")
+    assert "nter2" not in str(raised.value)
+
+
+def test_a_line_end_after_a_token_is_no_part_of_it(server, context, monkeypatch):
+    server.token = "t-1"
+    monkeypatch.setenv("FHIR_TOKEN", "t-1\n")
+    open_data(server.url, context()).check("fhir", "Patient")
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -366,13 +503,29 @@ def test_a_url_that_cannot_be_is_refused_and_not_repeated(url, context):
         "Patient/../x",
         "#a",
         "",
+        "Patient/%2e%2e/%2e%2e/admin",
+        "%2E%2E/admin",
+        "Patient/%252e%252e/admin",
+        "Patient/..%2fadmin",
+        "Patient\\..\\admin",
+        "Patient\n",
     ],
 )
 def test_a_search_stays_below_the_base(server, source, query):
     assert "must be relative to the server's base" in refused(source, query).message
+    with pytest.raises(DataError, match="must be relative to the server's base"):
+        source.check("fhir", [query])
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    "query", ["?_type=Patient", "Patient/p1/$everything", "Patient/p.1-a/_history?_count=1"]
+)
+def test_other_paths_below_the_base_may_be_asked(source, query):
+    source._address(query, "search 1")
+
+
 def test_a_fhir_server_has_no_files(source):
-    with pytest.raises(DataError, match="is a FHIR server and has no files"):
-        source.read("s3", [])
+    for ask in (source.read, source.check):
+        with pytest.raises(DataError, match="is a FHIR server and has no files"):
+            ask("s3", [])

@@ -6,12 +6,9 @@ Its commands for installing run in ``tests/integration/test_offline_install.py``
 import re
 from pathlib import Path
 
-import pytest
-
 from flame_flwr.deploy.federation import EXAMPLE, read_federation
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="only in a checkout")
 
 
 def test_its_federation_is_the_example_without_what_may_be_left_out(tmp_path):

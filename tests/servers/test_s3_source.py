@@ -16,7 +16,7 @@ from s3_proxy import Proxy
 from s3_server import KEY, SECRET, rclone
 
 from flame_flwr.data import open_data, s3_source
-from flame_flwr.data.cache import Cache
+from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.s3 import Access, Patience
@@ -132,6 +132,30 @@ def test_a_node_config_reaches_a_store_by_its_environment(s3_server, context, mo
     assert [each["type"] for each in data.describe()] == ["s3", "s3"]
 
 
+def test_the_address_in_the_environment_is_the_one_that_messages_name(
+    s3_server, context, monkeypatch
+):
+    bucket = s3_server.bucket({"a": b"1"})
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.endpoint)
+    assert open_data(f"s3://{bucket}", context()).load("s3", None) == [{"a": b"1"}]
+    with pytest.raises(DataError) as raised:
+        open_data(f"s3://{bucket}/nothing", context()).check()
+    assert raised.value.detail == f"s3://{bucket}/nothing on {s3_server.endpoint}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://elsewhere:9")
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL_S3 in the environment is http://"):
+        open_data(f"s3://{bucket}", context())
+
+
+def test_a_variable_that_cannot_be_is_an_error_in_words(s3_server, source, monkeypatch):
+    monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "md9")
+    with pytest.raises(ConfigError, match="an `AWS_` variable in the environment") as raised:
+        source(bucket="bucket").check()
+    assert "md9" not in raised.value.message
+
+
 # ---- what goes wrong ------------------------------------------------------------------------
 
 
@@ -205,7 +229,7 @@ def test_an_object_that_changes_while_it_is_read_is_an_error(source, s3_server):
     [listed] = made._listed(store)
     s3_server.put(bucket, {"a": b"short"})
     with pytest.raises(DataError, match="an object changed while it was read; run it again"):
-        made._content(store, listed)
+        made._content(store, listed, asked=False)
 
 
 def test_an_encrypted_store_is_believed_by_its_ca_only(tmp_path, certificates, quick):
@@ -240,7 +264,8 @@ def test_the_second_process_does_not_transfer_again(s3_server, source, tmp_path,
     assert received[0] > 500_000
     assert received[1] - received[0] < 10_000
     assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
-    assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "cache").iterdir()} == {0o600}
+    files = list((tmp_path / "cache" / OBJECTS).iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_a_changed_object_is_read_anew(s3_server, source, tmp_path):

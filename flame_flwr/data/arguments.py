@@ -1,0 +1,76 @@
+"""Checks of what an analysis declares: a mistake is found when the model is built, not on a node.
+
+Each raises :class:`~flame_flwr.errors.ModelError` with the argument's name, as in
+``Column: low must be a number``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from flame_flwr.errors import ModelError
+
+__all__ = [
+    "check_bool",
+    "check_bounds",
+    "check_count",
+    "check_number",
+    "check_text",
+    "check_values",
+    "wrong",
+]
+
+
+def wrong(what: str, must: str, value: object) -> ModelError:
+    """Return the error for an argument; a long value is cut off."""
+    shown = repr(value)
+    return ModelError(f"{what} must be {must}, not {shown[:100]}{'...' if shown[100:] else ''}")
+
+
+def check_text(what: str, value: object, *, empty: bool = False) -> None:
+    """See that a value is a text."""
+    if not isinstance(value, str) or not (value or empty):
+        raise wrong(what, "a text", value)
+
+
+def check_bool(what: str, value: object) -> None:
+    """See that a value is true or false."""
+    if not isinstance(value, bool):
+        raise wrong(what, "True or False", value)
+
+
+def check_count(what: str, value: object) -> None:
+    """See that a value is a whole number, 0 or above."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise wrong(what, "a whole number, 0 or above", value)
+
+
+def check_number(what: str, value: Any) -> None:
+    """See that a value is a finite number."""
+    try:
+        finite = math.isfinite(value)
+    except (TypeError, ValueError, OverflowError):
+        finite = False
+    if isinstance(value, bool) or not isinstance(value, Real) or not finite:
+        raise wrong(what, "a finite number", value)
+
+
+def check_bounds(what: str, low: Any, high: Any) -> None:
+    """See that bounds, where they are given, are finite numbers, and in order."""
+    for name, bound in (("low", low), ("high", high)):
+        if bound is not None:
+            check_number(f"{what}: {name}", bound)
+    if low is not None and high is not None and low > high:
+        raise ModelError(f"{what}: low must not be above high: {low!r} is above {high!r}")
+
+
+def check_values(what: str, values: object) -> None:
+    """See that a value is a list, not an empty one, of texts and numbers."""
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise wrong(what, "a list of texts or numbers", values)
+    for value in values:
+        if not isinstance(value, str):
+            check_number(f"{what}, one of them,", value)

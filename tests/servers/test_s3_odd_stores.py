@@ -1,0 +1,290 @@
+"""Object stores that answer what they should not: redirects, listings that are none, cuts."""
+
+import os
+from dataclasses import replace
+
+import obstore
+import pytest
+from odd_s3 import content, listing, odd_s3
+
+from flame_flwr.data import s3_source
+from flame_flwr.data.cache import OBJECTS, Cache
+from flame_flwr.data.s3_source import S3Source
+from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.s3 import Access, Patience
+
+QUICK = Patience(connect=1, request=2, retry=1, retries=0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(s3_source, "PATIENCE", QUICK)
+    monkeypatch.setattr(s3_source, "BRIEF", QUICK)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+def source(endpoint, prefix="", **access):
+    return S3Source(
+        f"s3://bucket/{prefix}", "data source 1", Access(endpoint, "KEY", "hunter2", **access)
+    )
+
+
+def is_listing(request):
+    return "list-type=2" in request.path
+
+
+# ---- redirects ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "scheme"),
+    [(301, "http"), (302, "https"), (303, "http"), (307, "http"), (308, "https")],
+)
+def test_a_redirect_to_another_host_is_not_followed(status, scheme):
+    asked = []
+
+    def elsewhere(request):
+        asked.append(request.path)
+        return listing(("a", 1, "e")) if is_listing(request) else content(b"1")
+
+    with odd_s3(elsewhere) as other:
+        to = other.replace("http", scheme).replace("127.0.0.1", "localhost")
+        with odd_s3(lambda request: (status, {"location": to + request.path}, b"")) as url:
+            for call in (
+                source(url).check,
+                lambda: source(url).read("s3", []),
+                lambda: source(url).read("s3", ["a"]),
+            ):
+                with pytest.raises(DataError, match="sends this node to another host"):
+                    call()
+    assert asked == []
+
+
+def test_a_redirect_of_an_object_alone_is_not_followed():
+    with odd_s3(lambda request: content(b"2")) as other:
+        to = other.replace("127.0.0.1", "localhost")
+
+        def answer(request):
+            return listing(("a", 1, "e")) if is_listing(request) else (302, {"location": to}, b"")
+
+        with odd_s3(answer) as url, pytest.raises(DataError, match="to another host"):
+            source(url).read("s3", [])
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_amazons_answer_for_another_region_names_the_region(status):
+    with (
+        odd_s3(lambda request: (status, {}, b"")) as url,
+        pytest.raises(DataError, match="the bucket is in another region"),
+    ):
+        source(url).check()
+
+
+# ---- what the library would end the process for ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        Access("https://store", "KEY", "hunter2", region="eu"),
+        Access("https://store", virtual_host=True),
+    ],
+)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"key_id": "KEY\nx"}, "the key id of an object store must be one word"),
+        ({"region": "eu\nx"}, "the region of an object store must be one word"),
+        ({"endpoint": "http://127.0.0.1:9", "virtual_host": True}, "endpoint is an IP address"),
+        ({"endpoint": "http://[::1]:9", "virtual_host": True}, "endpoint is an IP address"),
+    ],
+)
+def test_an_access_that_cannot_be_is_an_error_before_any_request(access, change, said):
+    with pytest.raises(ConfigError, match=said):
+        replace(access, **change)
+
+
+@pytest.mark.parametrize("etag", ["x&#10;y", "x&#13;y", "x\ty", ""])
+def test_an_etag_that_no_request_can_hold_is_none(etag, tmp_path):
+    cache = Cache(tmp_path, 1e6)
+    cache.check()
+
+    def answer(request):
+        return listing(("a", 1, etag)) if is_listing(request) else content(b"1")
+
+    with odd_s3(answer) as url:
+        made = S3Source("s3://bucket", "source", Access(url, "KEY", "hunter2"), cache)
+        assert made.read("s3", []) == {"a": b"1"}
+    assert not list((tmp_path / OBJECTS).iterdir())
+
+
+def test_a_failure_of_the_library_itself_is_an_error_in_words(capfd):
+    """A text that no header can hold, past what the source checks."""
+    made = source("http://127.0.0.1:9")
+    with pytest.raises(DataError, match="the library for object stores failed"), made._asking():
+        obstore.get(made._open(QUICK), "a", options={"if_match": "\n"})
+    capfd.readouterr()
+
+
+# ---- listings -------------------------------------------------------------------------------
+
+ODD = ["p/a//b", "p/../x", "p/./x", "p/a&#9;b", "p/a&#10;b", "p/\x01", "p//"]
+
+
+@pytest.mark.parametrize("key", ODD)
+@pytest.mark.parametrize("prefix", ["", "p"])
+def test_a_key_that_cannot_be_read_is_named_in_the_nodes_log_only(key, prefix):
+    with odd_s3(lambda request: listing(("p/ok", 1, "e"), (key, 1, "e"))) as url:
+        for call in (source(url, prefix).check, lambda: source(url, prefix).read("s3", [])):
+            with pytest.raises(DataError, match="lists cannot be read: it has an empty") as raised:
+                call()
+            assert "p/" not in raised.value.message
+            assert key[:4].rstrip("&#") in raised.value.detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"hello", b"\xff\xfe\x00", b"<html><br>login</html>", listing(("a", -5, "e"))[2]],
+)
+def test_what_is_no_listing_is_not_taken_for_a_silent_store(body):
+    with odd_s3(lambda request: (200, {}, body)) as url:
+        for call in (source(url).check, lambda: source(url).read("s3", [])):
+            with pytest.raises(DataError, match="what answers is no S3 store"):
+                call()
+
+
+def test_a_web_page_that_is_xml_may_be_one():
+    with (
+        odd_s3(lambda request: (200, {}, b"<html><body>Please log in</body></html>")) as url,
+        pytest.raises(DataError, match="no object there, or what answers is a web page"),
+    ):
+        source(url).read("s3", [])
+
+
+@pytest.mark.parametrize("objects", [[("a", 1, "e")], [("a", 0, "e"), ("b", 0, "e")]])
+def test_a_listing_that_repeats_itself_ends(objects):
+    with (
+        odd_s3(lambda request: listing(*objects, token="again")) as url,
+        pytest.raises(DataError, match="the store's listing repeats itself without end"),
+    ):
+        source(url).read("s3", [])
+
+
+def test_a_listing_of_empty_pages_ends(monkeypatch):
+    monkeypatch.setattr(s3_source, "ENDLESS", 0.2)
+    with (
+        odd_s3(lambda request: listing(token="again")) as url,
+        pytest.raises(DataError, match="listing does not come to an end within 0 s"),
+    ):
+        source(url).read("s3", [])
+
+
+def test_an_object_and_a_folder_of_its_name_are_one_object():
+    objects = {"/bucket/a": b"1"}
+
+    def answer(request):
+        if is_listing(request):
+            return listing(("a", 1, "e"), ("a/", 0, "f"))
+        return content(objects[request.path])
+
+    with odd_s3(answer) as url:
+        assert source(url).read("s3", []) == {"a": b"1"}
+
+
+def test_keys_that_differ_in_slashes_only_are_not_mistaken_for_each_other():
+    with (
+        odd_s3(lambda request: listing(("/a", 1, "e"), ("a", 1, "f"))) as url,
+        pytest.raises(DataError, match="differ in slashes at their ends only") as raised,
+    ):
+        source(url).read("s3", [])
+    assert raised.value.detail.startswith("a in s3://bucket")
+
+
+def test_a_listed_object_that_is_not_there_is_an_error():
+    def answer(request):
+        return listing(("/a", 1, "e")) if is_listing(request) else (404, {}, b"")
+
+    with odd_s3(answer) as url, pytest.raises(DataError, match="lists is not there: it was"):
+        source(url).read("s3", [])
+
+
+def test_an_object_that_is_larger_than_memory_is_an_error():
+    def answer(request):
+        return listing(("a", 2**62, "e")) if is_listing(request) else content(b"1")
+
+    with odd_s3(answer) as url, pytest.raises(DataError, match="larger than this node's memory"):
+        source(url).read("s3", [])
+
+
+# ---- objects --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("then", ["another", "precondition"])
+def test_a_cut_object_that_has_changed_when_it_is_resumed_says_so(then):
+    """Neither the old nor the new state is whole, and both would have the right size."""
+
+    def answer(request):
+        if is_listing(request):
+            return listing(("a", 1000, "e"))
+        if request.command == "GET" and "range" not in request.headers:
+            return content(bytes(500), **{"content-length": "1000"})
+        if then == "precondition":
+            return 412, {}, b""
+        return content(bytes(500), "f", 206, **{"content-range": "bytes 500-999/1000"})
+
+    with odd_s3(answer) as url, pytest.raises(DataError, match="an object changed while it was"):
+        source(url).read("s3", [])
+
+
+def test_an_object_that_is_cut_again_and_again_is_no_silent_store():
+    def answer(request):
+        if is_listing(request):
+            return listing(("a", 1000, "e"))
+        return content(b"1", **{"content-length": "1000"})
+
+    with odd_s3(answer) as url, pytest.raises(DataError, match="was cut again and again"):
+        source(url).read("s3", [])
+
+
+def test_an_object_without_a_length_is_no_silent_store():
+    def answer(request):
+        return listing(("a", 1, "e")) if is_listing(request) else (200, {"etag": "\xe4"}, b"1")
+
+    with odd_s3(answer) as url, pytest.raises(DataError, match="what answers is no S3 store"):
+        source(url).read("s3", [])
+
+
+# ---- the cache ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer_of_an_object", "said"),
+    [
+        ((403, {}, b""), "does not let this node's key list and read there"),
+        ((404, {}, b""), "lists is not there: it was"),
+        (content(b"2", "f"), "an object changed while it was read"),
+    ],
+)
+def test_what_is_cached_is_handed_out_where_the_store_would(tmp_path, answer_of_an_object, said):
+    cache = Cache(tmp_path, 1e6)
+    cache.check()
+    answers = {"object": content(b"1")}
+    asked = []
+
+    def answer(request):
+        asked.append(request.command)
+        return listing(("a", 1, "e")) if is_listing(request) else answers["object"]
+
+    with odd_s3(answer) as url:
+        made = S3Source("s3://bucket", "source", Access(url, "KEY", "hunter2"), cache)
+        for _ in range(2):
+            assert made.read("s3", []) == {"a": b"1"}
+        assert asked == ["GET", "GET", "GET", "HEAD"]
+        [file] = (tmp_path / OBJECTS).glob("*.data")
+        written = file.stat().st_ino
+        assert made.read("s3", []) == {"a": b"1"}
+        assert file.stat().st_ino == written
+        answers["object"] = answer_of_an_object
+        with pytest.raises(DataError, match=said):
+            made.read("s3", [])
