@@ -235,7 +235,7 @@ def test_a_deployment_goes_on_with_what_an_optimiser_remembers(tmp_path):
             deployment.start_node(name, data=f"mine.app:{name}", state_dir=state)
         ended, log = deployment.run(app, **config, max_rounds=1)
         assert not ended.succeeded
-        assert "not converged after 1 round" in log
+        assert "not converged after 1 round (" in log
         ended, log = deployment.run(app, **config, resume=True)
         assert ended.succeeded, log + deployment.logs()
     folder = max((tmp_path / "results").iterdir())

@@ -44,6 +44,3 @@ def test_each_node_finds_its_own_in_a_later_analysis(run_app, tmp_path):
         assert done.succeeded, done.log
         expected = [[[f"{i}.1", f"{i}.2"], [f"node-{i}"] * times] for i in range(3)]
         assert (done.folder / "result.txt").read_text() == str([expected, times])
-    failed = run_app(KEEPING, model, data=str(tmp_path / "node-{partition-id}"))
-    assert not failed.succeeded
-    assert "set `state-dir` in the run config" in failed.log

@@ -180,16 +180,6 @@ def test_more_nodes_than_the_simulation_has_is_an_error_at_once(run_app):
     assert '--federation-config "num-supernodes=5"' in done.details
 
 
-def test_a_result_that_does_not_fit_is_rescued(run_app):
-    done = run_app(
-        "",
-        "StarModel(Analyzer, Aggregator, 's3', multiple_results=True, output_type=['str', 'str'])",
-    )
-    assert not done.succeeded
-    assert "the result has 3 elements, output_type 2" in done.details
-    assert pickle.loads((done.folder / "rescue.pkl").read_bytes()) == [1.0, 2.0, 3.0]
-
-
 def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(run_app, tmp_path):
     for i in range(2):
         (tmp_path / f"hospital-{i}").mkdir()
@@ -220,12 +210,6 @@ def test_folders_of_files_reach_the_analyzers_by_relative_path(run_app, tmp_path
     assert done.succeeded, done.log
     expected = [[{"deep/a b.csv": i, "z.csv": 2}] for i in range(3)]
     assert (done.folder / "result").read_text() == str(expected)
-
-
-def test_an_unknown_key_of_the_run_config_is_refused_with_the_mend(run_app):
-    done = run_app("", max_round=3)
-    assert not done.succeeded
-    assert "unknown key `max-round` in the run config; did you mean `max-rounds`?" in done.details
 
 
 def test_a_users_own_strategy_with_message_methods_of_its_own(run_app):
@@ -315,25 +299,3 @@ def test_a_private_result_is_noised_and_its_budget_is_in_the_record_and_in_the_l
     }
     assert done.run["evaluations"] == {}
     assert "Laplace noise on the result, epsilon 0.5, sensitivity 1" in done.log
-
-
-def test_a_private_result_that_cannot_be_noised_is_released_nowhere(run_app):
-    done = run_app(
-        """
-        from flame_flwr.star import StarLocalDPModel
-
-        class Aggregator(Aggregator):
-            def aggregation_method(self, analysis_results):
-                return "secret text"
-        """,
-        "StarLocalDPModel(Analyzer, Aggregator, 's3', epsilon=0.5, sensitivity=1.0)",
-    )
-    assert not done.succeeded
-    assert "Nothing was released" in done.details
-    files = [path for path in done.folder.rglob("*") if path.is_file()]
-    assert {path.name for path in files if path.parent == done.folder} == {
-        "history.csv",
-        "report.html",
-        "run.json",
-    }
-    assert not [path for path in files if b"secret text" in path.read_bytes()]
