@@ -17,6 +17,7 @@ install: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp]" --group dev
+	$(BIN)/python -m compileall -q flame_flwr clients strategies  # each message is a new process
 	touch $@
 
 demo: install
