@@ -21,6 +21,7 @@ JOURNEYS := examples/patient_journeys
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
 	$(BIN)/python -m pip install --quiet "./$(JOURNEYS)[torch,polars,synthea]"
+	$(BIN)/python -m compileall -q flame_flwr clients strategies  # each message is a new process
 	touch $@
 
 demo: install

@@ -86,14 +86,6 @@ def test_submit_to_a_simulation_of_its_own(app):
     assert result(app) == EXPECTED
 
 
-def test_submit_exits_non_zero_when_the_run_failed(app):
-    (app / "hospital-1" / "patients.csv").unlink()
-    done = shell(app, block("simulation")[1])
-    assert done.returncode == 1
-    assert "error: run" in done.stderr
-    assert "node-1: DataError: data source 1: the data folder is empty" in done.stderr
-
-
 def test_a_deployment_of_two_supernodes(app):
     port, ports = free_port(), {text: free_port() for text in ("9094", "9095")}
     config = block("config.toml")[0].replace("8000", str(port))

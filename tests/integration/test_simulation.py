@@ -158,28 +158,6 @@ def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(ru
     assert done.run["files"] == []
 
 
-def test_has_converged_that_never_says_yes_ends_at_max_rounds_with_the_aggregate_rescued(run_app):
-    done = run_app(
-        """
-        class Aggregator(Aggregator):
-            def has_converged(self, result, last_result):
-                return False
-        """,
-        max_rounds=3,
-    )
-    assert not done.succeeded
-    assert "not converged after 3 rounds (max-rounds)" in done.details
-    assert pickle.loads((done.folder / "rescue.pkl").read_bytes()) == [1.0, 2.0, 3.0]
-    assert done.run["rounds"] == 3
-
-
-def test_more_nodes_than_the_simulation_has_is_an_error_at_once(run_app):
-    done = run_app("", nodes=5)
-    assert not done.succeeded
-    assert "the run config waits for 5 nodes and the simulation has 3" in done.details
-    assert '--federation-config "num-supernodes=5"' in done.details
-
-
 def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(run_app, tmp_path):
     for i in range(2):
         (tmp_path / f"hospital-{i}").mkdir()
