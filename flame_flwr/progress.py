@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bar", "LineBar", "bars", "following", "on_terminal"]
 
+_WIDTH, _TIME = 20, 7  # columns of the bar itself, and of the time
 _MOST_TEXT = 80
 _REDRAW = 0.1
 
@@ -104,7 +105,7 @@ class Bar(Watcher):
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Show the round's metrics, unless they are exact figures of a private run."""
         text = summary(entry.node_metrics.values()) if record.privacy is None else ""
-        self._update(last=text[:_MOST_TEXT], completed=self._nodes)
+        self._update(last=text, completed=self._nodes)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -139,9 +140,9 @@ class Bar(Watcher):
         self._nodes, self._most = nodes, most
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.fields[last]}", markup=False),
+            BarColumn(bar_width=_WIDTH),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=_TIME)),
+            TextColumn("{task.fields[shown]}", markup=False),
             console=self._console or Console(file=sys.stdout),
             transient=True,
             refresh_per_second=4,
@@ -149,7 +150,7 @@ class Bar(Watcher):
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task("round 1", total=nodes, last="")
+        self._task = self._progress.add_task("round 1", total=nodes, last="", shown="")
         self._progress.start()
         self._stand_in()
         self._hook, sys.breakpointhook = sys.breakpointhook, self._debug
@@ -182,7 +183,17 @@ class Bar(Watcher):
     def _update(self, **fields: Any) -> None:
         if self._progress is not None:
             self._progress.update(self._task, **fields)
+            self._progress.update(self._task, shown=self._that_fits(self._progress))
             self._redraw()
+
+    def _that_fits(self, progress: Progress) -> str:
+        """Return of the last text what leaves its place to the round and the bar."""
+        task = progress.tasks[0]
+        gaps = 4  # one between two columns, and the last of the line, where some terminals wrap
+        room = progress.console.width - len(task.description) - _WIDTH - _TIME - gaps
+        text = str(task.fields["last"])
+        most = max(0, min(room, _MOST_TEXT))
+        return text if len(text) <= most else text[: max(0, most - 1)] + "…" * (most > 0)
 
     def _redraw(self) -> None:
         """Draw it, but not all the time."""
@@ -242,7 +253,7 @@ class LineBar(Bar):
         elif found := ROUND.search(line):
             number, answered, nodes = (int(found[i]) for i in (1, 2, 3))
             text = f"round {number}: {answered} of {nodes} nodes, {found[4]}"
-            self._update(description=f"after round {number}", last=text[:_MOST_TEXT])
+            self._update(description=f"after round {number}", last=text)
         elif self._progress is not None and "results in " in line:
             self.close()
 
