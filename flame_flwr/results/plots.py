@@ -132,7 +132,8 @@ def _lines(lines: dict[str, list[tuple[int, Any]]], name: str) -> Callable[[Any]
             axes.fill_between(numbers, low, high, alpha=0.2, color="#1b5e8c", label="their range")
         axes.set_ylabel(_short(name))
         handles = [*axes.get_lines(), *axes.collections]  # said: names may begin with "_"
-        axes.legend(handles, [handle.get_label() for handle in handles], fontsize="small")
+        labels = [handle.get_label() for handle in handles]
+        axes.figure.legend(handles, labels, fontsize="small", loc="outside right upper")
 
     return draw
 

@@ -27,6 +27,8 @@ _HERE = Path(__file__).parent
 _MOST_ROUNDS = 200
 _MOST_NODES = 30
 _MOST_METRICS = 20
+_ABOUT_FILTERS = frozenset({"filter", "by", "answers", "mechanism"})
+"""What `run.json` says of a filter beside its parameters."""
 _MOST_ROWS = 100
 """Of a table with a row per node."""
 
@@ -92,7 +94,10 @@ def _settings(about: dict[str, Any]) -> _Table:
 
 
 def _nodes(about: dict[str, Any]) -> _Table:
-    """Return every node: how much data, how many rounds it answered, its seconds and bytes."""
+    """Return every node: how much data, how many rounds it answered, its seconds and bytes.
+
+    The bytes are of all that has left it, also in a round that then failed.
+    """
     rows = []
     for node in about["nodes"]:
         answers = [entry for entry in about["history"] if node in entry["node_seconds"]]
@@ -103,13 +108,13 @@ def _nodes(about: dict[str, Any]) -> _Table:
                 about["sizes"].get(node, "not said"),
                 str(len(answers)),
                 f"{sum(entry['node_seconds'][node] for entry in answers):.2f}",
-                shown_size(sum(entry["node_bytes"][node] for entry in answers)),
+                shown_size(sum(kind["bytes"] for kind in about["left"].get(node, []))),
                 "; ".join(f"round {each['round']}: {each['why']}" for each in failed[:5]),
             ]
         )
     absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
     rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
-    header = ["node", "data", "rounds answered", "seconds of analysis", "sent", "failed"]
+    header = ["node", "data", "rounds counted", "seconds of analysis", "sent", "failed"]
     return _first(header, rows)
 
 
@@ -198,11 +203,13 @@ def _filters(about: dict[str, Any]) -> _Table:
     rows = []
     for node, said in about["filters"].items():
         for one in said["filters"]:
-            rows.append([node, str(one.get("filter", "")), str(one.get("answers", "")), ""])
+            given = [f"{key}={value}" for key, value in one.items() if key not in _ABOUT_FILTERS]
+            name = f"{one.get('filter', '')}({', '.join(given)})"
+            rows.append([node, name, str(one.get("by", "")), str(one.get("answers", "")), ""])
         if "epsilon" in said:
             budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"
             rows[-1][-1] = f"{budget}, {said['holds']}"
-    return _first(["node", "filter", "answers", "budget spent by all of them"], rows)
+    return _first(["node", "filter", "set by", "answers", "budget spent by all of them"], rows)
 
 
 def _names(scores: Any) -> list[str]:

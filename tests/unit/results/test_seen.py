@@ -19,6 +19,7 @@ from flame_flwr.engine.local import run_local
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
 from flame_flwr.metrics import mean
+from flame_flwr.privacy import TopFraction
 from flame_flwr.progress import Bar
 from flame_flwr.results.events import Tags
 from flame_flwr.results.extras import Extras
@@ -26,6 +27,7 @@ from flame_flwr.results.handed import hand_over
 from flame_flwr.results.inline import inline
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.watch import Watcher, watching
+from flame_flwr.sizes import shown_size
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.star.script import run_script
 from flame_flwr.strategies import StarStrategy
@@ -744,6 +746,22 @@ def test_record_and_report_say_where_a_run_in_this_process_failed(tmp_path):
     )
     assert error in page
     assert f"round 3: {failure['why']}" in page
+
+
+def test_what_left_in_a_round_that_failed_is_counted_as_sent(tmp_path):
+    about, page = failed(tmp_path, FailsLate)
+    assert len(about["history"]) == 2
+    left = about["left"]["node-0"]
+    assert [kind["answers"] for kind in left] == [3, 3]
+    assert shown_size(sum(kind["bytes"] for kind in left)) in page
+
+
+def test_two_filters_of_one_kind_are_told_apart(tmp_path):
+    filters = [TopFraction(0.25), TopFraction(0.5)]
+    page = reported(tmp_path, Fits, [2.0, 4.0], filters=filters)
+    for node in ("node-0", "node-1"):
+        for fraction in ("0.25", "0.5"):
+            assert f"{node}TopFraction(fraction={fraction})analysis3\n" in page.text
 
 
 def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
