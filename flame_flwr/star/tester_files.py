@@ -118,7 +118,11 @@ class TesterFiles:
         self._write_rounds(record, started, error)
 
     def _write_rounds(self, record: RunRecord, started: datetime, error: BaseException) -> None:
-        """Write the record of a run that failed, where it can be written."""
+        """Write the record of a run that failed, where it can be, and say what is not its own."""
+        files = [self._here / name for name in _names(self._outputs)]
+        begun = started.timestamp()
+        if old := [str(f) for f in files if f.is_file() and f.stat().st_mtime < begun]:
+            logger.warning("of an earlier run, and not of this one: %s", ", ".join(old))
         try:
             self._write_run(record, started, [], error)
         except OSError as reason:

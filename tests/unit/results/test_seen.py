@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -754,6 +755,17 @@ def test_what_left_in_a_round_that_failed_is_counted_as_sent(tmp_path):
     left = about["left"]["node-0"]
     assert [kind["answers"] for kind in left] == [3, 3]
     assert shown_size(sum(kind["bytes"] for kind in left)) in page
+
+
+def test_the_result_of_an_earlier_run_beside_a_failed_one_is_told_of(tmp_path, caplog):
+    reported(tmp_path, Fits, [2.0, 4.0])
+    os.utime(tmp_path / "r.txt", (0, 0))
+    failed(tmp_path, FailsLate)
+    assert f"of an earlier run, and not of this one: {tmp_path / 'r.txt'}" in caplog.text
+    (tmp_path / "r.txt").unlink()
+    caplog.clear()
+    failed(tmp_path, FailsLate)
+    assert "of an earlier run" not in caplog.text
 
 
 def test_two_filters_of_one_kind_are_told_apart(tmp_path):
