@@ -293,8 +293,16 @@ class TorchAnalyzer(StarAnalyzer):
         ------
         DataError
             It is NaN or infinite.
+        ModelError
+            It is no number.
         """
-        loss: torch.Tensor = self.loss(batch)
+        try:
+            loss: torch.Tensor = self.loss(batch)
+        except RuntimeError as error:  # cross-entropy refuses a NaN instead of returning one
+            if "of input should be between 0 and 1" not in str(error):
+                raise
+            doubt = "the model's outputs are not from 0 to 1 (is its last layer a Sigmoid?)"
+            raise _not_finite(when, f"{doubt}, or the loss is") from error
         if not _is_number(loss):
             raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
         if not bool(loss.detach().isfinite()):

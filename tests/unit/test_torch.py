@@ -2,10 +2,12 @@
 
 import math
 import pickle
+import re
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -20,6 +22,7 @@ from flame_flwr.torch import (  # noqa: E402
     state_dict,
     state_dict_bytes,
 )
+from flame_flwr.torch.samples import explained, length  # noqa: E402
 
 
 def network():
@@ -221,6 +224,23 @@ def test_a_loss_that_is_not_finite_ends_the_round(bad):
     assert "in node-1, round 1" in caught.value.__notes__[0]
 
 
+def test_cross_entropy_that_refuses_a_nan_is_told_as_a_loss_that_is_not_finite():
+    class Sure(Net):
+        def model(self):
+            return torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Sigmoid())
+
+        def loss(self, batch):
+            chance = self.net(batch[0])[:, 0]
+            return torch.nn.functional.binary_cross_entropy(chance, (batch[1] > 0).float())
+
+    hole = SPLITS[1][0].copy()
+    hole[0, 0] = float("nan")
+    with pytest.raises(DataError, match=r"the loss is not finite .* in epoch 1") as caught:
+        run(Sure, splits=[SPLITS[0], (hole, SPLITS[1][1])])
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+    assert re.search(r"is its last layer a Sigmoid.*missing or huge values", str(caught.value))
+
+
 def test_weights_that_are_not_finite_do_not_leave():
     class Bad(Net):
         def loss(self, batch):
@@ -262,13 +282,70 @@ def test_samples_that_do_not_fit_the_model_are_told_as_such():
     assert "mat1" not in caught.value.message
 
 
-def test_what_pytorch_says_of_other_things_is_left_alone():
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RuntimeError("no such luck"),
+        ValueError("the size of a tumour is negative"),
+        ValueError("a table of this shape has no dimension of time"),
+        ValueError("the columns' dtype is object"),
+    ],
+)
+def test_what_is_said_of_other_things_is_left_alone(raised):
     class Odd(Net):
         def loss(self, batch):
-            raise RuntimeError("no such luck")
+            raise raised
 
-    with pytest.raises(RuntimeError, match=r"no such luck"):
+    with pytest.raises(type(raised), match=str(raised)) as caught:
         run(Odd)
+    assert not isinstance(caught.value, DataError)
+
+
+NUMBERS = torch.arange(12.0).reshape(4, 3)
+CLASSES = torch.tensor([0, 1, 0, 1])
+MISFITS = {
+    "linear": lambda: torch.nn.Linear(4, 1)(NUMBERS),
+    "vector": lambda: NUMBERS @ torch.rand(4),
+    "convolution": lambda: torch.nn.Conv1d(4, 1, 1)(NUMBERS.T[None]),
+    "a kernel too large": lambda: torch.nn.Conv1d(3, 1, 9)(NUMBERS.T[None]),
+    "another rank": lambda: torch.nn.Conv2d(3, 1, 1)(NUMBERS),
+    "recurrent": lambda: torch.nn.LSTM(4, 1)(NUMBERS),
+    "recurrent, another rank": lambda: torch.nn.LSTM(4, 1)(NUMBERS[None, None]),
+    "layer norm": lambda: torch.nn.LayerNorm(4)(NUMBERS),
+    "batch norm": lambda: torch.nn.BatchNorm1d(4)(NUMBERS),
+    "batch norm, another rank": lambda: torch.nn.BatchNorm2d(3)(NUMBERS),
+    "bilinear": lambda: torch.nn.Bilinear(2, 3, 1)(NUMBERS, NUMBERS),
+    "reshaped": lambda: NUMBERS.reshape(5, 2),
+    "unflattened": lambda: NUMBERS.unflatten(1, (2, 2)),
+    "joined": lambda: torch.cat([NUMBERS, NUMBERS[:, :2]]),
+    "added": lambda: NUMBERS + torch.rand(2),
+    "cross-entropy": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES[:3]),
+    "binary": lambda: torch.nn.functional.binary_cross_entropy(torch.rand(4), torch.rand(3)),
+    "of logits": lambda: torch.nn.BCEWithLogitsLoss()(torch.rand(4), torch.rand(3)),
+}
+TYPES = {
+    "linear": lambda: torch.nn.Linear(3, 1)(NUMBERS.double()),
+    "whole numbers": lambda: torch.nn.Linear(3, 1)(NUMBERS.long()),
+    "matrix": lambda: NUMBERS.double() @ torch.rand(3, 1),
+    "convolution": lambda: torch.nn.Conv1d(3, 1, 1)(NUMBERS.T[None].double()),
+    "recurrent": lambda: torch.nn.LSTM(3, 1)(NUMBERS.double()),
+    "batch norm": lambda: torch.nn.BatchNorm1d(3)(NUMBERS.double()),
+    "embedding": lambda: torch.nn.Embedding(3, 2)(NUMBERS),
+    "classes": lambda: torch.nn.functional.cross_entropy(NUMBERS, torch.rand(4)),
+    "binary": lambda: torch.nn.functional.binary_cross_entropy(torch.rand(4), CLASSES),
+}
+
+
+@pytest.mark.parametrize(
+    ("called", "says"),
+    [
+        *[pytest.param(f, "^the samples do not fit", id=name) for name, f in MISFITS.items()],
+        *[pytest.param(f, "numbers of another type", id=name) for name, f in TYPES.items()],
+    ],
+)
+def test_what_pytorch_says_of_misfits_is_explained(called, says):
+    with pytest.raises(DataError, match=says), explained():
+        called()
 
 
 def test_numpys_own_type_is_trained_with_as_the_models():
@@ -419,6 +496,13 @@ def test_weights_that_do_not_fit_are_refused(weights, says):
         ((np.array(["a", 1], object),), DataError, "does not hold numbers only"),
         ((np.float32(1),), ModelError, "a row per sample"),
         (iter([1]), ModelError, "dataset must return a dataset with a length"),
+        ([np.zeros((4, 3)), np.zeros(4)], ModelError, "dataset returned a list.*`x, y`"),
+        ([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], ModelError, "dataset returned a list.*`x, y`"),
+        ({0: np.zeros((4, 3)), 1: np.zeros(4)}, ModelError, "tuple of arrays, not dict"),
+        (pd.DataFrame({0: [1.0, 2.0], 1: [3.0, 4.0]}), ModelError, "arrays, not DataFrame"),
+        (pd.Series([1.0, 2.0]), ModelError, "arrays, not Series"),
+        ("samples", ModelError, "arrays, not str"),
+        ((pd.DataFrame({"a": [1.0], "b": ["x"]}),), DataError, "does not hold numbers only"),
     ],
 )
 def test_what_is_no_dataset_is_refused(returned, error, says):
@@ -428,6 +512,59 @@ def test_what_is_no_dataset_is_refused(returned, error, says):
 
     with pytest.raises(error, match=says):
         run(Odd)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y: (pd.DataFrame(x), pd.Series(y, index=range(5, 5 + len(y)))),
+        lambda x, y: (pd.DataFrame(x, columns=list("abc")).astype("float64"), y),
+        lambda x, y: (x[::-1][::-1], y[::-1].tolist()[::-1]),
+        lambda x, y: [(each, float(value)) for each, value in zip(x, y, strict=True)],
+    ],
+)
+def test_tables_and_lists_of_samples_are_as_good_as_arrays(change):
+    class Changed(Net):
+        def dataset(self, data):
+            return change(*data)
+
+        def loss(self, batch):
+            x, y = batch
+            return torch.nn.functional.mse_loss(self.net(x)[:, 0], y.float())
+
+    one, two = run(rounds=1).result["model"], run(Changed, rounds=1).result["model"]
+    for name, value in one.items():
+        np.testing.assert_array_equal(two[name], value)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        torch.zeros(3, 2),
+        [torch.zeros(3), torch.zeros(4)],
+        {"id": ["a", "b"], "x": torch.zeros(3, 2)},
+        (["a", "b"], [{"x": (torch.zeros(()), torch.zeros(3))}]),
+    ],
+)
+def test_the_length_of_a_batch_is_that_of_its_first_tensor(batch):
+    assert length(batch) == 3
+
+
+@pytest.mark.parametrize("batch", ["a", ["a", "b"], {"id": ["a"]}, {}, [], None, 3])
+def test_a_batch_without_a_tensor_is_told(batch):
+    with pytest.raises(ModelError, match="a batch holds no tensor"):
+        length(batch)
+
+
+def test_texts_may_stand_first_in_a_sample():
+    class Named(Net):
+        def dataset(self, data):
+            return [{"id": "p", "x": x, "y": y} for x, y in zip(*data, strict=True)]
+
+        def loss(self, batch):
+            return super().loss((batch["x"], batch["y"]))
+
+    assert run(Named, rounds=1).result["loss"] == run(rounds=1).result["loss"]
 
 
 def test_a_loss_that_is_no_number_is_refused():
