@@ -7,16 +7,20 @@ not import PyTorch: an analyzer does, when it trains.
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.samples import as_dataset, explained, length
-from flame_flwr.torch.weights import arrays_of, is_finite, load_into, pytorch
+from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -154,7 +158,10 @@ class TorchAnalyzer(StarAnalyzer):
     # ---- to override -------------------------------------------------------------------
 
     def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimiser; by default Adam with ``learning_rate``."""
+        """Return the optimiser; by default Adam with ``learning_rate``.
+
+        One that calls the loss itself (a closure), such as LBFGS, is refused.
+        """
         optimizer: torch.optim.Optimizer = pytorch().optim.Adam(parameters, lr=self.learning_rate)
         return optimizer
 
@@ -249,6 +256,7 @@ class TorchAnalyzer(StarAnalyzer):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 self.net = self.model()
+                check_state(self.net)
                 if weights is not None:
                     load_into(self.net, weights)
                 torch.manual_seed(self.seed + self.num_iterations + 1)
@@ -263,6 +271,7 @@ class TorchAnalyzer(StarAnalyzer):
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
         optimizer = self.optimizer(self.net.parameters())
+        _check_optimizer(self, optimizer)
         if self.keep_optimizer and self._kept is not None:
             optimizer.load_state_dict(self._kept)
         mean = 0.0
@@ -337,10 +346,16 @@ class TorchAnalyzer(StarAnalyzer):
         DataError
             A number is NaN or infinite.
         ModelError
-            One has a name of the base's, or is none.
+            They are no mapping, or one has a name of the base's, or is none.
         """
+        said = self.score(batch)
+        if not isinstance(said, Mapping):
+            raise ModelError(
+                f"{type(self).__name__}.score must return numbers by name, such as "
+                f"{{'accuracy': 0.9}}, or {{}}, not {type(said).__name__}"
+            )
         scores = {}
-        for name, value in self.score(batch).items():
+        for name, value in said.items():
             called = f"{type(self).__name__}.score: {name!r}"
             if name in _RESERVED or str(name).startswith("test_"):
                 raise ModelError(f"{called} is a name that the base uses itself: choose another")
@@ -357,16 +372,48 @@ class TorchAnalyzer(StarAnalyzer):
 
 
 def _check(analyzer: TorchAnalyzer) -> None:
+    """Check the parameters, and have them in Python's own types: loaders refuse NumPy's."""
     name = type(analyzer).__name__
     for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
         value = getattr(analyzer, key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+        _own(analyzer, key, int(value))
     if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
         raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
+    for key in ("shuffle", "keep_optimizer"):
+        value = getattr(analyzer, key)
+        if not isinstance(value, bool | np.bool_):
+            raise ModelError(f"{name}: {key} must be True or False, not {value!r}")
+        _own(analyzer, key, bool(value))
     rate = analyzer.learning_rate
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
+    _own(analyzer, "learning_rate", float(rate))
+
+
+def _own(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
+    if type(getattr(analyzer, key)) is not type(value):
+        setattr(analyzer, key, value)
+
+
+def _check_optimizer(analyzer: TorchAnalyzer, optimizer: Any) -> None:
+    """Refuse what cannot go a step without being given the loss.
+
+    Raises
+    ------
+    ModelError
+        It cannot.
+    """
+    name, kind = type(analyzer).__name__, type(optimizer).__name__
+    if not isinstance(optimizer, pytorch().optim.Optimizer):
+        raise ModelError(f"{name}.optimizer must return an optimiser of PyTorch, not {kind}")
+    taken = inspect.signature(optimizer.step).parameters.values()
+    if any(each.name == "closure" and each.default is each.empty for each in taken):
+        raise ModelError(
+            f"{name}.optimizer: {kind} calls the loss itself (a closure), which the base does not "
+            "offer: take another, such as Adam or SGD"
+        )
 
 
 def _is_number(loss: Any) -> bool:

@@ -1,5 +1,6 @@
 """``TorchAnalyzer`` against plain PyTorch; its checks; what it costs to import."""
 
+import io
 import math
 import pickle
 import re
@@ -72,13 +73,16 @@ def run(analyzer=Net, rounds=3, splits=SPLITS, strategy=None, **kwargs):
 
 
 def mean(states, weights):
-    """Return the weighted mean of state dicts in float64."""
-    found = {}
-    for name in states[0]:
-        arrays = [state[name].numpy().astype(np.float64) for state in states]
-        total = sum(w * a for w, a in zip(weights, arrays, strict=True)) / sum(weights)
-        found[name] = torch.tensor(np.asarray(total)).to(torch.float32)
-    return found
+    """Return the weighted mean of state dicts, as tensors to go on with and as arrays."""
+    found, exact = {}, {}
+    for name, first in states[0].items():
+        flat = [state[name].numpy().astype(np.float64).ravel() for state in states]
+        products = zip(*(w * values for w, values in zip(weights, flat, strict=True)), strict=True)
+        total = np.array([math.fsum(each) for each in products]) / sum(weights)
+        kind = first.numpy().dtype if first.is_floating_point() else np.float64
+        exact[name] = total.astype(kind).reshape(tuple(first.shape))
+        found[name] = torch.tensor(exact[name])
+    return found, exact
 
 
 def loop(rounds, momentum=False, epochs=2):
@@ -114,12 +118,12 @@ def loop(rounds, momentum=False, epochs=2):
             buffers[node] = optimizer.state_dict()
             losses.append(math.fsum(seen) / len(seen))
             states.append(model.state_dict())
-        common = mean(states, [len(y) for _, y in SPLITS])
+        common, exact = mean(states, [len(y) for _, y in SPLITS])
         for name in common:
             if name.endswith("num_batches_tracked"):
                 common[name] = common[name].round().to(torch.int64)
     torch.set_num_threads(threads)
-    return common, losses
+    return exact, losses
 
 
 @pytest.mark.parametrize(("analyzer", "momentum"), [(Net, False), (Kept, True)])
@@ -128,9 +132,7 @@ def test_it_trains_as_plain_pytorch_does(analyzer, momentum):
     common, losses = loop(3, momentum)
     assert list(result["model"]) == list(common)
     for name, value in common.items():
-        np.testing.assert_allclose(
-            result["model"][name], value.numpy(), rtol=1e-6 if "track" not in name else 0.2
-        )
+        np.testing.assert_array_equal(result["model"][name], value)
     assert result["loss"] == pytest.approx(np.average(losses, weights=[40, 24]), rel=1e-9)
 
 
@@ -431,6 +433,16 @@ def test_a_score_that_is_no_number_is_refused():
         run(Odd)
 
 
+@pytest.mark.parametrize("returned", [0.9, None])
+def test_scores_without_names_are_refused(returned):
+    class Odd(Net):
+        def score(self, batch):
+            return returned
+
+    with pytest.raises(ModelError, match=r"Odd.score must return numbers by name, such as"):
+        run(Odd)
+
+
 def test_a_score_left_out_for_a_batch_is_the_mean_over_the_others():
     class Some(Net):
         def score(self, batch):
@@ -452,6 +464,42 @@ def test_counts_of_batches_are_whole_numbers_in_files():
     safetensors = pytest.importorskip("safetensors.numpy")
     again = safetensors.load(safetensors_bytes(result))[name]
     assert (again.dtype, again.shape, int(again)) == (np.int64, (), 8)
+
+
+class Counting(torch.nn.Linear):
+    """Has buffers that are no floating numbers."""
+
+    def __init__(self):
+        super().__init__(3, 1)
+        self.register_buffer("seen", torch.tensor(0))
+        self.register_buffer("used", torch.tensor([False, True]))
+
+    def forward(self, x):
+        if self.training:
+            self.seen += len(x)
+            self.used[0] = len(x) > 5
+        return super().forward(x)
+
+
+def test_other_buffers_get_their_types_from_a_model():
+    class Counted(Net):
+        def model(self):
+            return Counting()
+
+    result = run(Counted, rounds=2, epochs=1, batch_size=100).result["model"]
+    count = (40 * 40 + 24 * 24) / 64  # rounded where the second round begins
+    assert result["seen"] == pytest.approx(round(count) + count)
+    assert state_dict(result)["seen"].dtype == torch.float64
+    safetensors = pytest.importorskip("safetensors.torch")
+    saved = torch.load(io.BytesIO(state_dict_bytes(result, like=Counting())), weights_only=True)
+    again = safetensors.load(safetensors_bytes(result, like=Counting()))
+    for found in (state_dict(result, like=Counting()), saved, again):
+        assert (found["seen"].dtype, int(found["seen"])) == (
+            torch.int64,
+            round(round(count) + count),
+        )
+        assert (found["used"].dtype, found["used"].tolist()) == (torch.bool, [True, True])
+        np.testing.assert_array_equal(found["weight"].numpy(), result["weight"])
 
 
 @pytest.mark.parametrize("function", [state_dict, state_dict_bytes, safetensors_bytes])
@@ -597,11 +645,62 @@ def test_types_that_numpy_has_not_are_named():
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"seed": 2**64}, r"seed must be below 2\*\*63"),
         ({"threads": True}, "threads must be a whole number from 0"),
+        ({"epochs": "2"}, "epochs must be a whole number from 1"),
+        ({"learning_rate": "0.1"}, "learning_rate must be a number above 0"),
+        ({"shuffle": "no"}, "shuffle must be True or False, not 'no'"),
+        ({"keep_optimizer": 1}, "keep_optimizer must be True or False"),
     ],
 )
 def test_settings_that_cannot_be_meant(setting, says):
     with pytest.raises(ModelError, match=says):
         run(**setting)
+
+
+def test_settings_may_be_of_numpys_types():
+    settings = {
+        "epochs": np.int64(2),
+        "batch_size": np.int32(8),
+        "learning_rate": np.float64(0.01),
+        "shuffle": np.bool_(False),
+        "seed": np.uint8(3),
+    }
+    one = run(rounds=1, **settings).result["model"]
+    two = run(rounds=1, **{name: each.item() for name, each in settings.items()}).result["model"]
+    np.testing.assert_array_equal(one["0.weight"], two["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "says"),
+    [
+        (torch.optim.LBFGS, r"Odd.optimizer: LBFGS calls the loss itself \(a closure\).*Adam"),
+        (lambda parameters: torch.optim.Adam, "optimizer must return an optimiser.*not type"),
+        (lambda parameters: None, "optimizer must return an optimiser.*not NoneType"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_used_is_told(optimizer, says):
+    class Odd(Net):
+        def optimizer(self, parameters):
+            return optimizer(parameters)
+
+    with pytest.raises(ModelError, match=says):
+        run(Odd)
+
+
+@pytest.mark.parametrize("extra", [{"a": 1}, torch.zeros(1)])
+def test_a_state_beside_the_weights_is_told(extra):
+    class Layer(torch.nn.Linear):
+        def get_extra_state(self):
+            return extra
+
+        def set_extra_state(self, state):
+            pass
+
+    class Odd(Net):
+        def model(self):
+            return torch.nn.Sequential(Layer(3, 1))
+
+    with pytest.raises(ModelError, match=r"0._extra_state: .*get_extra_state.*register_buffer"):
+        run(Odd)
 
 
 def test_what_must_be_written_is_asked_for_when_the_model_is_built():
