@@ -7,19 +7,16 @@ not import PyTorch: an analyzer does, when it trains.
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import contextmanager
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.samples import as_dataset, explained, length
+from flame_flwr.torch.settings import check_optimizer, check_settings
 from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
@@ -123,7 +120,7 @@ class TorchAnalyzer(StarAnalyzer):
         for name, value in given.items():
             if value is not None:
                 setattr(self, name, value)
-        _check(self)
+        check_settings(self)
         self._kept: dict[str, Any] | None = None
 
     # ---- to write ----------------------------------------------------------------------
@@ -271,7 +268,7 @@ class TorchAnalyzer(StarAnalyzer):
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
         optimizer = self.optimizer(self.net.parameters())
-        _check_optimizer(self, optimizer)
+        check_optimizer(self, optimizer)
         if self.keep_optimizer and self._kept is not None:
             optimizer.load_state_dict(self._kept)
         mean = 0.0
@@ -369,51 +366,6 @@ class TorchAnalyzer(StarAnalyzer):
                     "such as an AUC where all samples are of one class"
                 )
         return scores
-
-
-def _check(analyzer: TorchAnalyzer) -> None:
-    """Check the parameters, and have them in Python's own types: loaders refuse NumPy's."""
-    name = type(analyzer).__name__
-    for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
-        value = getattr(analyzer, key)
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
-        _own(analyzer, key, int(value))
-    if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
-        raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
-    for key in ("shuffle", "keep_optimizer"):
-        value = getattr(analyzer, key)
-        if not isinstance(value, bool | np.bool_):
-            raise ModelError(f"{name}: {key} must be True or False, not {value!r}")
-        _own(analyzer, key, bool(value))
-    rate = analyzer.learning_rate
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
-        raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
-    _own(analyzer, "learning_rate", float(rate))
-
-
-def _own(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
-    if type(getattr(analyzer, key)) is not type(value):
-        setattr(analyzer, key, value)
-
-
-def _check_optimizer(analyzer: TorchAnalyzer, optimizer: Any) -> None:
-    """Refuse what cannot go a step without being given the loss.
-
-    Raises
-    ------
-    ModelError
-        It cannot.
-    """
-    name, kind = type(analyzer).__name__, type(optimizer).__name__
-    if not isinstance(optimizer, pytorch().optim.Optimizer):
-        raise ModelError(f"{name}.optimizer must return an optimiser of PyTorch, not {kind}")
-    taken = inspect.signature(optimizer.step).parameters.values()
-    if any(each.name == "closure" and each.default is each.empty for each in taken):
-        raise ModelError(
-            f"{name}.optimizer: {kind} calls the loss itself (a closure), which the base does not "
-            "offer: take another, such as Adam or SGD"
-        )
 
 
 def _is_number(loss: Any) -> bool:

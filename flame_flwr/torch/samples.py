@@ -120,13 +120,13 @@ def _check_kind(samples: Any, method: str) -> None:
     Raises
     ------
     ModelError
-        It is.
+        It is none.
     """
     kind = type(samples).__name__
     if isinstance(samples, list) and samples and not isinstance(samples[0], tuple | Mapping):
         raise ModelError(
-            f"{method} returned a list, which could be one of samples or one of arrays: return a "
-            "tuple for arrays, `x, y`, and for samples a list of tuples or a dataset"
+            f"{method}: a list could be one of samples or one of arrays: give a tuple for arrays, "
+            "`x, y`, and for samples a list of tuples or a dataset"
         )
     table = kind in ("DataFrame", "Series") or isinstance(samples, Mapping | str | bytes)
     if table or not hasattr(samples, "__getitem__") or not hasattr(samples, "__len__"):
