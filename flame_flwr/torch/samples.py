@@ -25,6 +25,10 @@ _MISFITS = {
         "a batch has one sample only, and a layer such as BatchNorm needs two: choose another "
         "batch_size, or write a `loader` with drop_last=True"
     ),
+    r"of target should be between|Target -?\d+ is out of bounds": (
+        "a target is none that the loss takes: from 0 to 1 for a binary one, and for classes whole "
+        "numbers from 0 to one less than the model's outputs. Number them so in `dataset`"
+    ),
     "same dtype|Found dtype|target dtype|weight dtype|mixed dtype|(expected|following) scalar type"
     r"|Input type \(": (
         "the samples are numbers of another type than the model's weights, or than its loss "
@@ -107,7 +111,7 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError) as error:
         for pattern, meaning in _MISFITS.items():
             if re.search(pattern, str(error)):
                 raise DataError(meaning, detail=str(error)) from error

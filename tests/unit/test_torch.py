@@ -338,11 +338,19 @@ TYPES = {
 }
 
 
+TARGETS = {
+    "sexes as 1 and 2": lambda: torch.nn.BCELoss()(torch.rand(4), CLASSES + 1.0),
+    "a class too many": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES + 2),
+    "a class below 0": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES - 1),
+}
+
+
 @pytest.mark.parametrize(
     ("called", "says"),
     [
         *[pytest.param(f, "^the samples do not fit", id=name) for name, f in MISFITS.items()],
         *[pytest.param(f, "numbers of another type", id=name) for name, f in TYPES.items()],
+        *[pytest.param(f, "^a target is none that", id=name) for name, f in TARGETS.items()],
     ],
 )
 def test_what_pytorch_says_of_misfits_is_explained(called, says):
