@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.samples import as_dataset, explained, length
-from flame_flwr.torch.weights import arrays_of, is_finite, load_into, pytorch
+from flame_flwr.torch.settings import check_optimizer, check_settings
+from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,7 +120,7 @@ class TorchAnalyzer(StarAnalyzer):
         for name, value in given.items():
             if value is not None:
                 setattr(self, name, value)
-        _check(self)
+        check_settings(self)
         self._kept: dict[str, Any] | None = None
 
     # ---- to write ----------------------------------------------------------------------
@@ -154,7 +155,10 @@ class TorchAnalyzer(StarAnalyzer):
     # ---- to override -------------------------------------------------------------------
 
     def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimiser; by default Adam with ``learning_rate``."""
+        """Return the optimiser; by default Adam with ``learning_rate``.
+
+        One that calls the loss itself (a closure), such as LBFGS, is refused.
+        """
         optimizer: torch.optim.Optimizer = pytorch().optim.Adam(parameters, lr=self.learning_rate)
         return optimizer
 
@@ -249,6 +253,7 @@ class TorchAnalyzer(StarAnalyzer):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 self.net = self.model()
+                check_state(self.net)
                 if weights is not None:
                     load_into(self.net, weights)
                 torch.manual_seed(self.seed + self.num_iterations + 1)
@@ -263,6 +268,7 @@ class TorchAnalyzer(StarAnalyzer):
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
         optimizer = self.optimizer(self.net.parameters())
+        check_optimizer(self, optimizer)
         if self.keep_optimizer and self._kept is not None:
             optimizer.load_state_dict(self._kept)
         mean = 0.0
@@ -293,8 +299,16 @@ class TorchAnalyzer(StarAnalyzer):
         ------
         DataError
             It is NaN or infinite.
+        ModelError
+            It is no number.
         """
-        loss: torch.Tensor = self.loss(batch)
+        try:
+            loss: torch.Tensor = self.loss(batch)
+        except RuntimeError as error:  # cross-entropy refuses a NaN instead of returning one
+            if "of input should be between 0 and 1" not in str(error):
+                raise
+            doubt = "the model's outputs are not from 0 to 1 (is its last layer a Sigmoid?)"
+            raise _not_finite(when, f"{doubt}, or the loss is") from error
         if not _is_number(loss):
             raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
         if not bool(loss.detach().isfinite()):
@@ -329,10 +343,16 @@ class TorchAnalyzer(StarAnalyzer):
         DataError
             A number is NaN or infinite.
         ModelError
-            One has a name of the base's, or is none.
+            They are no mapping, or one has a name of the base's, or is none.
         """
+        said = self.score(batch)
+        if not isinstance(said, Mapping):
+            raise ModelError(
+                f"{type(self).__name__}.score must return numbers by name, such as "
+                f"{{'accuracy': 0.9}}, or {{}}, not {type(said).__name__}"
+            )
         scores = {}
-        for name, value in self.score(batch).items():
+        for name, value in said.items():
             called = f"{type(self).__name__}.score: {name!r}"
             if name in _RESERVED or str(name).startswith("test_"):
                 raise ModelError(f"{called} is a name that the base uses itself: choose another")
@@ -346,19 +366,6 @@ class TorchAnalyzer(StarAnalyzer):
                     "such as an AUC where all samples are of one class"
                 )
         return scores
-
-
-def _check(analyzer: TorchAnalyzer) -> None:
-    name = type(analyzer).__name__
-    for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
-        value = getattr(analyzer, key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
-    if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
-        raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
-    rate = analyzer.learning_rate
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
-        raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
 
 
 def _is_number(loss: Any) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.torch.weights import pytorch
 
@@ -23,11 +25,21 @@ _MISFITS = {
         "a batch has one sample only, and a layer such as BatchNorm needs two: choose another "
         "batch_size, or write a `loader` with drop_last=True"
     ),
-    "dtype|scalar type|Input type": (
+    r"of target should be between|Target -?\d+ is out of bounds": (
+        "a target is none that the loss takes: from 0 to 1 for a binary one, and for classes whole "
+        "numbers from 0 to one less than the model's outputs. Number them so in `dataset`"
+    ),
+    "same dtype|Found dtype|target dtype|weight dtype|mixed dtype|(expected|following) scalar type"
+    r"|Input type \(": (
         "the samples are numbers of another type than the model's weights, or than its loss "
         "takes: return float32 from `dataset`, and whole numbers only where the loss wants classes"
     ),
-    "shape|size|dimension|channels": (
+    "mat1 and mat2 shapes|[Ss]izes? of tensors? (a|must)|[Tt]arget size|batch_size .* to match"
+    "|size mismatch, got|[Ii]nconsistent tensor size|is invalid for input of size"
+    r"|input\.size\(|to have \d+ channels|Given normalized_shape|running_mean should contain"
+    r"|Expected (size for|\d+D|input to be \d+D)|expected \d+D|input\d size does not match"
+    "|Provided sizes|greater than actual input size|tensor to be equal size|not broadcastable"
+    "|feature number of": (
         "the samples do not fit the model: it, or the loss, takes another number of values than "
         "they have. Give every node the same columns, or make `model` as wide as what the nodes "
         "have agreed on"
@@ -42,7 +54,8 @@ def as_dataset(samples: Any, method: str, net: torch.nn.Module) -> Dataset[Any]:
     Parameters
     ----------
     samples : Dataset or tuple of arrays
-        What an analyzer's method has returned.
+        What an analyzer's method has returned. A list is a dataset where its items are tuples or
+        dicts, a sample each; of arrays it could mean samples as well as parts, and is refused.
     method : str
         Its name.
     net : torch.nn.Module
@@ -64,11 +77,7 @@ def as_dataset(samples: Any, method: str, net: torch.nn.Module) -> Dataset[Any]:
         if len({len(part) for part in parts}) != 1:
             raise ModelError(f"{method}: the arrays must have as many samples each as the others")
         samples = TensorDataset(*parts)
-    if not hasattr(samples, "__getitem__") or not hasattr(samples, "__len__"):
-        raise ModelError(
-            f"{method} must return a dataset with a length, or a tuple of arrays, not "
-            f"{type(samples).__name__}"
-        )
+    _check_kind(samples, method)
     if not len(samples):
         raise DataError(f"this node has no samples: what {method} returned is empty")
     dataset: Dataset[Any] = samples
@@ -76,10 +85,19 @@ def as_dataset(samples: Any, method: str, net: torch.nn.Module) -> Dataset[Any]:
 
 
 def length(batch: Any) -> int:
-    """Return how many samples a batch has: the length of the first tensor in it."""
-    while not hasattr(batch, "shape"):
-        batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
-    return len(batch)
+    """Return how many samples a batch has: the length of the first tensor in it.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    """
+    for tensor in _tensors(batch):
+        return len(tensor)
+    raise ModelError(
+        "a batch holds no tensor: give each sample as numbers, arrays or tensors, which the loader "
+        "makes tensors of; texts may be beside them"
+    )
 
 
 @contextmanager
@@ -93,16 +111,48 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError) as error:
         for pattern, meaning in _MISFITS.items():
             if re.search(pattern, str(error)):
                 raise DataError(meaning, detail=str(error)) from error
         raise
 
 
+def _check_kind(samples: Any, method: str) -> None:
+    """Refuse what is no dataset, or not clearly one.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
+    kind = type(samples).__name__
+    if isinstance(samples, list) and samples and not isinstance(samples[0], tuple | Mapping):
+        raise ModelError(
+            f"{method}: a list could be one of samples or one of arrays: give a tuple for arrays, "
+            "`x, y`, and for samples a list of tuples or a dataset"
+        )
+    table = kind in ("DataFrame", "Series") or isinstance(samples, Mapping | str | bytes)
+    if table or not hasattr(samples, "__getitem__") or not hasattr(samples, "__len__"):
+        raise ModelError(
+            f"{method} must return a dataset with a length, or a tuple of arrays, not {kind}"
+        )
+
+
+def _tensors(batch: Any) -> Iterator[Any]:
+    """Yield what has a length of its own in a batch: tensors, at any depth."""
+    if getattr(batch, "shape", ()):
+        yield batch
+    elif isinstance(batch, Mapping | list | tuple):
+        for part in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from _tensors(part)
+
+
 def _tensor(part: Any, kind: torch.dtype | None, method: str) -> torch.Tensor:
     """Return an array as a tensor, floating numbers in the type of the model's weights."""
     try:
+        if hasattr(part, "__array__") and not isinstance(part, pytorch().Tensor):
+            part = np.require(part, requirements=["C", "W"])  # as PyTorch takes it: tables, too
         tensor: torch.Tensor = pytorch().as_tensor(part)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(

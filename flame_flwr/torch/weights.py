@@ -13,17 +13,25 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Weights", "arrays_of", "is_finite", "load_into", "pytorch", "safetensors_bytes"]
-__all__ += ["state_dict", "state_dict_bytes"]
+__all__ = ["Weights", "arrays_of", "check_state", "is_finite", "load_into", "pytorch"]
+__all__ += ["safetensors_bytes", "state_dict", "state_dict_bytes"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 """By the names of the ``state_dict``."""
 
 
-def state_dict(weights: Weights) -> dict[str, torch.Tensor]:
+def state_dict(weights: Weights, *, like: torch.nn.Module | None = None) -> dict[str, torch.Tensor]:
     """Return weights as tensors, for ``Module.load_state_dict``; they share no memory.
 
-    BatchNorm's ``num_batches_tracked`` is a count, whose mean over nodes is none: it is rounded.
+    The mean over nodes of whole numbers or of bools is float64. BatchNorm's
+    ``num_batches_tracked`` is rounded; other ones only with `like`.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        By the names of the ``state_dict``.
+    like : torch.nn.Module, optional
+        A model whose types they get, whole numbers and bools rounded.
 
     Raises
     ------
@@ -31,19 +39,27 @@ def state_dict(weights: Weights) -> dict[str, torch.Tensor]:
         One is of a type that NumPy has not, such as bfloat16.
     """
     torch = pytorch()
-    return {name: torch.tensor(_saved(name, value)) for name, value in weights.items()}
+    return {name: torch.tensor(array) for name, array in _saved(weights, like).items()}
 
 
-def state_dict_bytes(weights: Weights) -> bytes:
-    """Return weights as the content of a file that ``torch.load(..., weights_only=True)`` reads."""
+def state_dict_bytes(weights: Weights, *, like: torch.nn.Module | None = None) -> bytes:
+    """Return weights as the content of a file that ``torch.load(..., weights_only=True)`` reads.
+
+    `like` is as for :func:`state_dict`.
+    """
     import io
 
     file = io.BytesIO()
-    pytorch().save(state_dict(weights), file)
+    pytorch().save(state_dict(weights, like=like), file)
     return file.getvalue()
 
 
-def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = None) -> bytes:
+def safetensors_bytes(
+    weights: Weights,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    like: torch.nn.Module | None = None,
+) -> bytes:
     """Return weights as the content of a safetensors file, which runs no code where it is read.
 
     Parameters
@@ -52,6 +68,8 @@ def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = Non
         By the names of the ``state_dict``.
     metadata : mapping of str to str, optional
         What the file says beside them.
+    like : torch.nn.Module, optional
+        As for :func:`state_dict`.
 
     Raises
     ------
@@ -64,7 +82,7 @@ def safetensors_bytes(weights: Weights, metadata: Mapping[str, str] | None = Non
         raise ModelError(
             "a safetensors file needs safetensors: pip install 'flame-flwr[torch]'"
         ) from error
-    arrays = {name: np.asarray(_saved(name, value), order="C") for name, value in weights.items()}
+    arrays = {name: np.asarray(each, order="C") for name, each in _saved(weights, like).items()}
     content: bytes = save(arrays, None if metadata is None else dict(metadata))
     return content
 
@@ -127,6 +145,22 @@ def load_into(net: torch.nn.Module, weights: Weights) -> None:
             tensor.copy_(torch.tensor(value))
 
 
+def check_state(net: torch.nn.Module) -> None:
+    """Refuse a model whose ``state_dict`` holds more than parameters and buffers.
+
+    Raises
+    ------
+    ModelError
+        A layer has a ``get_extra_state``: what it returns may be anything.
+    """
+    for name in net.state_dict():
+        if name.rpartition(".")[2] == "_extra_state":
+            raise ModelError(
+                f"{name}: a layer keeps a state beside its weights (get_extra_state), which cannot "
+                "travel. Keep it as a buffer (register_buffer), or take the layer without it"
+            )
+
+
 def is_finite(net: torch.nn.Module) -> bool:
     """Tell whether no weight of a model is NaN or infinite."""
     return all(
@@ -154,7 +188,19 @@ def _array(name: str, value: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _saved(name: str, value: Any) -> npt.NDArray[Any]:
-    """Return an array as files have it."""
-    array = _array(name, value)
-    return np.rint(array).astype(np.int64) if name.endswith("num_batches_tracked") else array
+def _saved(weights: Weights, like: torch.nn.Module | None) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays as files have them: in the types of a model, where one is given."""
+    types = {} if like is None else {name: a.dtype for name, a in arrays_of(like).items()}
+    count = np.dtype(np.int64)
+    saved = {}
+    for name, value in weights.items():
+        array = _array(name, value)
+        own = count if name.endswith("num_batches_tracked") else array.dtype
+        saved[name] = _typed(array, types.get(name, own))
+    return saved
+
+
+def _typed(array: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return an array in a type; the mean of whole numbers or bools is rounded."""
+    averaged = kind.kind in "biu" and array.dtype.kind == "f"
+    return (np.rint(array) if averaged else array).astype(kind)

@@ -1,11 +1,14 @@
 """``TorchAnalyzer`` against plain PyTorch; its checks; what it costs to import."""
 
+import io
 import math
 import pickle
+import re
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -20,6 +23,7 @@ from flame_flwr.torch import (  # noqa: E402
     state_dict,
     state_dict_bytes,
 )
+from flame_flwr.torch.samples import explained, length  # noqa: E402
 
 
 def network():
@@ -69,13 +73,16 @@ def run(analyzer=Net, rounds=3, splits=SPLITS, strategy=None, **kwargs):
 
 
 def mean(states, weights):
-    """Return the weighted mean of state dicts in float64."""
-    found = {}
-    for name in states[0]:
-        arrays = [state[name].numpy().astype(np.float64) for state in states]
-        total = sum(w * a for w, a in zip(weights, arrays, strict=True)) / sum(weights)
-        found[name] = torch.tensor(np.asarray(total)).to(torch.float32)
-    return found
+    """Return the weighted mean of state dicts, as tensors to go on with and as arrays."""
+    found, exact = {}, {}
+    for name, first in states[0].items():
+        flat = [state[name].numpy().astype(np.float64).ravel() for state in states]
+        products = zip(*(w * values for w, values in zip(weights, flat, strict=True)), strict=True)
+        total = np.array([math.fsum(each) for each in products]) / sum(weights)
+        kind = first.numpy().dtype if first.is_floating_point() else np.float64
+        exact[name] = total.astype(kind).reshape(tuple(first.shape))
+        found[name] = torch.tensor(exact[name])
+    return found, exact
 
 
 def loop(rounds, momentum=False, epochs=2):
@@ -111,12 +118,12 @@ def loop(rounds, momentum=False, epochs=2):
             buffers[node] = optimizer.state_dict()
             losses.append(math.fsum(seen) / len(seen))
             states.append(model.state_dict())
-        common = mean(states, [len(y) for _, y in SPLITS])
+        common, exact = mean(states, [len(y) for _, y in SPLITS])
         for name in common:
             if name.endswith("num_batches_tracked"):
                 common[name] = common[name].round().to(torch.int64)
     torch.set_num_threads(threads)
-    return common, losses
+    return exact, losses
 
 
 @pytest.mark.parametrize(("analyzer", "momentum"), [(Net, False), (Kept, True)])
@@ -125,9 +132,7 @@ def test_it_trains_as_plain_pytorch_does(analyzer, momentum):
     common, losses = loop(3, momentum)
     assert list(result["model"]) == list(common)
     for name, value in common.items():
-        np.testing.assert_allclose(
-            result["model"][name], value.numpy(), rtol=1e-6 if "track" not in name else 0.2
-        )
+        np.testing.assert_array_equal(result["model"][name], value)
     assert result["loss"] == pytest.approx(np.average(losses, weights=[40, 24]), rel=1e-9)
 
 
@@ -221,6 +226,23 @@ def test_a_loss_that_is_not_finite_ends_the_round(bad):
     assert "in node-1, round 1" in caught.value.__notes__[0]
 
 
+def test_cross_entropy_that_refuses_a_nan_is_told_as_a_loss_that_is_not_finite():
+    class Sure(Net):
+        def model(self):
+            return torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Sigmoid())
+
+        def loss(self, batch):
+            chance = self.net(batch[0])[:, 0]
+            return torch.nn.functional.binary_cross_entropy(chance, (batch[1] > 0).float())
+
+    hole = SPLITS[1][0].copy()
+    hole[0, 0] = float("nan")
+    with pytest.raises(DataError, match=r"the loss is not finite .* in epoch 1") as caught:
+        run(Sure, splits=[SPLITS[0], (hole, SPLITS[1][1])])
+    assert "in node-1, round 1" in caught.value.__notes__[0]
+    assert re.search(r"is its last layer a Sigmoid.*missing or huge values", str(caught.value))
+
+
 def test_weights_that_are_not_finite_do_not_leave():
     class Bad(Net):
         def loss(self, batch):
@@ -262,13 +284,78 @@ def test_samples_that_do_not_fit_the_model_are_told_as_such():
     assert "mat1" not in caught.value.message
 
 
-def test_what_pytorch_says_of_other_things_is_left_alone():
+@pytest.mark.parametrize(
+    "raised",
+    [
+        RuntimeError("no such luck"),
+        ValueError("the size of a tumour is negative"),
+        ValueError("a table of this shape has no dimension of time"),
+        ValueError("the columns' dtype is object"),
+    ],
+)
+def test_what_is_said_of_other_things_is_left_alone(raised):
     class Odd(Net):
         def loss(self, batch):
-            raise RuntimeError("no such luck")
+            raise raised
 
-    with pytest.raises(RuntimeError, match=r"no such luck"):
+    with pytest.raises(type(raised), match=str(raised)) as caught:
         run(Odd)
+    assert not isinstance(caught.value, DataError)
+
+
+NUMBERS = torch.arange(12.0).reshape(4, 3)
+CLASSES = torch.tensor([0, 1, 0, 1])
+MISFITS = {
+    "linear": lambda: torch.nn.Linear(4, 1)(NUMBERS),
+    "vector": lambda: NUMBERS @ torch.rand(4),
+    "convolution": lambda: torch.nn.Conv1d(4, 1, 1)(NUMBERS.T[None]),
+    "a kernel too large": lambda: torch.nn.Conv1d(3, 1, 9)(NUMBERS.T[None]),
+    "another rank": lambda: torch.nn.Conv2d(3, 1, 1)(NUMBERS),
+    "recurrent": lambda: torch.nn.LSTM(4, 1)(NUMBERS),
+    "recurrent, another rank": lambda: torch.nn.LSTM(4, 1)(NUMBERS[None, None]),
+    "layer norm": lambda: torch.nn.LayerNorm(4)(NUMBERS),
+    "batch norm": lambda: torch.nn.BatchNorm1d(4)(NUMBERS),
+    "batch norm, another rank": lambda: torch.nn.BatchNorm2d(3)(NUMBERS),
+    "bilinear": lambda: torch.nn.Bilinear(2, 3, 1)(NUMBERS, NUMBERS),
+    "reshaped": lambda: NUMBERS.reshape(5, 2),
+    "unflattened": lambda: NUMBERS.unflatten(1, (2, 2)),
+    "joined": lambda: torch.cat([NUMBERS, NUMBERS[:, :2]]),
+    "added": lambda: NUMBERS + torch.rand(2),
+    "cross-entropy": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES[:3]),
+    "binary": lambda: torch.nn.functional.binary_cross_entropy(torch.rand(4), torch.rand(3)),
+    "of logits": lambda: torch.nn.BCEWithLogitsLoss()(torch.rand(4), torch.rand(3)),
+}
+TYPES = {
+    "linear": lambda: torch.nn.Linear(3, 1)(NUMBERS.double()),
+    "whole numbers": lambda: torch.nn.Linear(3, 1)(NUMBERS.long()),
+    "matrix": lambda: NUMBERS.double() @ torch.rand(3, 1),
+    "convolution": lambda: torch.nn.Conv1d(3, 1, 1)(NUMBERS.T[None].double()),
+    "recurrent": lambda: torch.nn.LSTM(3, 1)(NUMBERS.double()),
+    "batch norm": lambda: torch.nn.BatchNorm1d(3)(NUMBERS.double()),
+    "embedding": lambda: torch.nn.Embedding(3, 2)(NUMBERS),
+    "classes": lambda: torch.nn.functional.cross_entropy(NUMBERS, torch.rand(4)),
+    "binary": lambda: torch.nn.functional.binary_cross_entropy(torch.rand(4), CLASSES),
+}
+
+
+TARGETS = {
+    "sexes as 1 and 2": lambda: torch.nn.BCELoss()(torch.rand(4), CLASSES + 1.0),
+    "a class too many": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES + 2),
+    "a class below 0": lambda: torch.nn.functional.cross_entropy(NUMBERS, CLASSES - 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("called", "says"),
+    [
+        *[pytest.param(f, "^the samples do not fit", id=name) for name, f in MISFITS.items()],
+        *[pytest.param(f, "numbers of another type", id=name) for name, f in TYPES.items()],
+        *[pytest.param(f, "^a target is none that", id=name) for name, f in TARGETS.items()],
+    ],
+)
+def test_what_pytorch_says_of_misfits_is_explained(called, says):
+    with pytest.raises(DataError, match=says), explained():
+        called()
 
 
 def test_numpys_own_type_is_trained_with_as_the_models():
@@ -354,6 +441,16 @@ def test_a_score_that_is_no_number_is_refused():
         run(Odd)
 
 
+@pytest.mark.parametrize("returned", [0.9, None])
+def test_scores_without_names_are_refused(returned):
+    class Odd(Net):
+        def score(self, batch):
+            return returned
+
+    with pytest.raises(ModelError, match=r"Odd.score must return numbers by name, such as"):
+        run(Odd)
+
+
 def test_a_score_left_out_for_a_batch_is_the_mean_over_the_others():
     class Some(Net):
         def score(self, batch):
@@ -375,6 +472,42 @@ def test_counts_of_batches_are_whole_numbers_in_files():
     safetensors = pytest.importorskip("safetensors.numpy")
     again = safetensors.load(safetensors_bytes(result))[name]
     assert (again.dtype, again.shape, int(again)) == (np.int64, (), 8)
+
+
+class Counting(torch.nn.Linear):
+    """Has buffers that are no floating numbers."""
+
+    def __init__(self):
+        super().__init__(3, 1)
+        self.register_buffer("seen", torch.tensor(0))
+        self.register_buffer("used", torch.tensor([False, True]))
+
+    def forward(self, x):
+        if self.training:
+            self.seen += len(x)
+            self.used[0] = len(x) > 5
+        return super().forward(x)
+
+
+def test_other_buffers_get_their_types_from_a_model():
+    class Counted(Net):
+        def model(self):
+            return Counting()
+
+    result = run(Counted, rounds=2, epochs=1, batch_size=100).result["model"]
+    count = (40 * 40 + 24 * 24) / 64  # rounded where the second round begins
+    assert result["seen"] == pytest.approx(round(count) + count)
+    assert state_dict(result)["seen"].dtype == torch.float64
+    safetensors = pytest.importorskip("safetensors.torch")
+    saved = torch.load(io.BytesIO(state_dict_bytes(result, like=Counting())), weights_only=True)
+    again = safetensors.load(safetensors_bytes(result, like=Counting()))
+    for found in (state_dict(result, like=Counting()), saved, again):
+        assert (found["seen"].dtype, int(found["seen"])) == (
+            torch.int64,
+            round(round(count) + count),
+        )
+        assert (found["used"].dtype, found["used"].tolist()) == (torch.bool, [True, True])
+        np.testing.assert_array_equal(found["weight"].numpy(), result["weight"])
 
 
 @pytest.mark.parametrize("function", [state_dict, state_dict_bytes, safetensors_bytes])
@@ -419,6 +552,13 @@ def test_weights_that_do_not_fit_are_refused(weights, says):
         ((np.array(["a", 1], object),), DataError, "does not hold numbers only"),
         ((np.float32(1),), ModelError, "a row per sample"),
         (iter([1]), ModelError, "dataset must return a dataset with a length"),
+        ([np.zeros((4, 3)), np.zeros(4)], ModelError, "dataset: a list could be.*`x, y`"),
+        ([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], ModelError, "dataset: a list could be.*`x, y`"),
+        ({0: np.zeros((4, 3)), 1: np.zeros(4)}, ModelError, "tuple of arrays, not dict"),
+        (pd.DataFrame({0: [1.0, 2.0], 1: [3.0, 4.0]}), ModelError, "arrays, not DataFrame"),
+        (pd.Series([1.0, 2.0]), ModelError, "arrays, not Series"),
+        ("samples", ModelError, "arrays, not str"),
+        ((pd.DataFrame({"a": [1.0], "b": ["x"]}),), DataError, "does not hold numbers only"),
     ],
 )
 def test_what_is_no_dataset_is_refused(returned, error, says):
@@ -428,6 +568,59 @@ def test_what_is_no_dataset_is_refused(returned, error, says):
 
     with pytest.raises(error, match=says):
         run(Odd)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y: (pd.DataFrame(x), pd.Series(y, index=range(5, 5 + len(y)))),
+        lambda x, y: (pd.DataFrame(x, columns=list("abc")).astype("float64"), y),
+        lambda x, y: (x[::-1][::-1], y[::-1].tolist()[::-1]),
+        lambda x, y: [(each, float(value)) for each, value in zip(x, y, strict=True)],
+    ],
+)
+def test_tables_and_lists_of_samples_are_as_good_as_arrays(change):
+    class Changed(Net):
+        def dataset(self, data):
+            return change(*data)
+
+        def loss(self, batch):
+            x, y = batch
+            return torch.nn.functional.mse_loss(self.net(x)[:, 0], y.float())
+
+    one, two = run(rounds=1).result["model"], run(Changed, rounds=1).result["model"]
+    for name, value in one.items():
+        np.testing.assert_array_equal(two[name], value)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        torch.zeros(3, 2),
+        [torch.zeros(3), torch.zeros(4)],
+        {"id": ["a", "b"], "x": torch.zeros(3, 2)},
+        (["a", "b"], [{"x": (torch.zeros(()), torch.zeros(3))}]),
+    ],
+)
+def test_the_length_of_a_batch_is_that_of_its_first_tensor(batch):
+    assert length(batch) == 3
+
+
+@pytest.mark.parametrize("batch", ["a", ["a", "b"], {"id": ["a"]}, {}, [], None, 3])
+def test_a_batch_without_a_tensor_is_told(batch):
+    with pytest.raises(ModelError, match="a batch holds no tensor"):
+        length(batch)
+
+
+def test_texts_may_stand_first_in_a_sample():
+    class Named(Net):
+        def dataset(self, data):
+            return [{"id": "p", "x": x, "y": y} for x, y in zip(*data, strict=True)]
+
+        def loss(self, batch):
+            return super().loss((batch["x"], batch["y"]))
+
+    assert run(Named, rounds=1).result["loss"] == run(rounds=1).result["loss"]
 
 
 def test_a_loss_that_is_no_number_is_refused():
@@ -460,11 +653,62 @@ def test_types_that_numpy_has_not_are_named():
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"seed": 2**64}, r"seed must be below 2\*\*63"),
         ({"threads": True}, "threads must be a whole number from 0"),
+        ({"epochs": "2"}, "epochs must be a whole number from 1"),
+        ({"learning_rate": "0.1"}, "learning_rate must be a number above 0"),
+        ({"shuffle": "no"}, "shuffle must be True or False, not 'no'"),
+        ({"keep_optimizer": 1}, "keep_optimizer must be True or False"),
     ],
 )
 def test_settings_that_cannot_be_meant(setting, says):
     with pytest.raises(ModelError, match=says):
         run(**setting)
+
+
+def test_settings_may_be_of_numpys_types():
+    settings = {
+        "epochs": np.int64(2),
+        "batch_size": np.int32(8),
+        "learning_rate": np.float64(0.01),
+        "shuffle": np.bool_(False),
+        "seed": np.uint8(3),
+    }
+    one = run(rounds=1, **settings).result["model"]
+    two = run(rounds=1, **{name: each.item() for name, each in settings.items()}).result["model"]
+    np.testing.assert_array_equal(one["0.weight"], two["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "says"),
+    [
+        (torch.optim.LBFGS, r"Odd.optimizer: LBFGS calls the loss itself \(a closure\).*Adam"),
+        (lambda parameters: torch.optim.Adam, "optimizer must return an optimiser.*not type"),
+        (lambda parameters: None, "optimizer must return an optimiser.*not NoneType"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_used_is_told(optimizer, says):
+    class Odd(Net):
+        def optimizer(self, parameters):
+            return optimizer(parameters)
+
+    with pytest.raises(ModelError, match=says):
+        run(Odd)
+
+
+@pytest.mark.parametrize("extra", [{"a": 1}, torch.zeros(1)])
+def test_a_state_beside_the_weights_is_told(extra):
+    class Layer(torch.nn.Linear):
+        def get_extra_state(self):
+            return extra
+
+        def set_extra_state(self, state):
+            pass
+
+    class Odd(Net):
+        def model(self):
+            return torch.nn.Sequential(Layer(3, 1))
+
+    with pytest.raises(ModelError, match=r"0._extra_state: .*get_extra_state.*register_buffer"):
+        run(Odd)
 
 
 def test_what_must_be_written_is_asked_for_when_the_model_is_built():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class JourneyAnalyzer(TorchAnalyzer):
         A code that fewer of this centre's patients have is not named to the server.
     test_share : float
         The share of each sex that is kept for testing; 0 trains with everybody.
-    **settings
+    epochs, batch_size, learning_rate, seed
         As for :class:`flame_flwr.torch.TorchAnalyzer`.
     """
 
@@ -69,11 +70,19 @@ class JourneyAnalyzer(TorchAnalyzer):
         axis: Axis = AXIS,
         min_patients: int = MIN_PATIENTS,
         test_share: float = TEST_SHARE,
-        **settings: Any,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        seed: int | None = None,
     ) -> None:
-        super().__init__(flame, **settings)
-        if min_patients < 1 or not 0 <= test_share < 1:
-            raise ModelError("min_patients is 1 or more, and test_share from 0 to below 1")
+        super().__init__(
+            flame, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+        )
+        if not _is(min_patients, Integral, 1) or not _is(test_share, Real, 0) or test_share >= 1:
+            raise ModelError(
+                "min_patients is a whole number, 1 or more, and test_share one from 0 to below 1; "
+                f"not {min_patients!r} and {test_share!r}"
+            )
         self.axis = axis
         self.min_patients = min_patients
         self.test_share = test_share
@@ -111,8 +120,6 @@ class JourneyAnalyzer(TorchAnalyzer):
 
         features, target = batch
         probability: torch.Tensor = self.net(features)
-        if probability.isnan().any():  # told by the base, where the function below only refuses
-            return probability.sum()
         loss: torch.Tensor = binary_cross_entropy(probability, target)
         return loss
 
@@ -286,6 +293,10 @@ def both_sexes(male: Values) -> None:
             "all of this centre's patients have the same sex, so nothing can be learned from them "
             "of telling one from the other. Leave the centre out."
         )
+
+
+def _is(value: Any, kind: Any, least: int) -> bool:
+    return isinstance(value, kind) and bool(value >= least)
 
 
 def _safetensors(final: Any) -> bytes:

@@ -98,9 +98,15 @@ def read_journeys(data: Iterable[Mapping[str, bytes]] | None, axis: Axis = AXIS)
     DataError
         A file or column is missing, there are no patients, one has no Id or is there twice, a sex
         is neither M nor F, a date cannot be read, or no event is of these patients and on the axis.
+
+    Notes
+    -----
+    Blanks around an Id or a code do not count, and one of blanks only is missing.
     """
     patients = read_table(data, PATIENTS, ["Id", "GENDER"]).rename({"Id": "PATIENT"})
     events = read_table(data, OBSERVATIONS, ["PATIENT", "DATE", "CODE"])
+    patients = patients.with_columns(_bare("PATIENT"))
+    events = events.with_columns(_bare("PATIENT"), _bare("CODE"))
     _check_patients(patients)
     days = events["DATE"].str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if days.null_count():
@@ -111,10 +117,16 @@ def read_journeys(data: Iterable[Mapping[str, bytes]] | None, axis: Axis = AXIS)
     return Journeys(patients, _known(events.with_columns(DATE=days), patients, axis))
 
 
+def _bare(column: str) -> pl.Expr:
+    """Return a column of names without blanks around them; an empty one is missing."""
+    text = pl.col(column).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
 def _check_patients(patients: pl.DataFrame) -> None:
     if patients.is_empty():
         raise DataError(f"{PATIENTS} has no patients: leave this centre out.")
-    empty = patients["PATIENT"].str.strip_chars().fill_null("").eq("").sum()
+    empty = patients["PATIENT"].null_count()
     if empty:
         raise DataError(
             f"{PATIENTS} has patients without an Id: give each one, or take them out.",
@@ -181,7 +193,7 @@ def read_table(
     Raises
     ------
     DataError
-        The file is missing, there twice, or no table with these columns.
+        The file is missing, there twice, empty, in UTF-16, or no table with these columns.
     """
     found = [files[file] for files in data or () if file in files]
     if len(found) != 1:
@@ -191,6 +203,7 @@ def read_table(
             else f"{len(found)} of this node's data sources have a {file}, and it must be one."
         )
     try:
+        _check_encoding(found[0], file)
         header = pl.read_csv(BytesIO(found[0]), n_rows=0, infer_schema=False).columns
         missing = [name for name in columns or () if name not in header]
         if missing:
@@ -199,10 +212,24 @@ def read_table(
                 "Synthea's names of columns in its first line."
             )
         return pl.read_csv(BytesIO(found[0]), columns=columns, infer_schema=False)
+    except pl.exceptions.NoDataError:
+        raise DataError(f"{file} is empty: copy it again, or leave this centre out.") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{file} is no CSV table in UTF-8: save it as one.", detail=str(error)
         ) from None
+
+
+def _check_encoding(content: bytes, file: str) -> None:
+    """Refuse UTF-16, as spreadsheets write it: by its mark, or by the zeros of plain letters.
+
+    Raises
+    ------
+    DataError
+        It is.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:4]:
+        raise DataError(f"{file} is in UTF-16 (Unicode): save it as CSV in UTF-8.")
 
 
 def static_data(data: Iterable[Mapping[str, bytes]]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 
 from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import DataError, FlameError, ModelError, NodeFailedError
-from flame_flwr.star import StarModelTester
+from flame_flwr.star import StarModel, StarModelTester
 from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy
 from patient_journeys.app import EXPECTED
 from patient_journeys.events import (
@@ -70,7 +70,7 @@ def test_a_centre_without_one_of_the_codes_takes_part(run, splits):
     cube = temporal_tensor(read_journeys(without), done.aggregates[0]["codes"])
     assert cube.shape == (60, 21, 30)
     assert cube[:, :, column].sum() == 0
-    assert cube.sum(axis=(0, 1))[[i for i in range(30) if i != column]].min() >= 0
+    assert cube.sum(axis=(0, 1))[[i for i in range(30) if i != column]].min() > 0
     assert np.isfinite(done.aggregates[-1]["model"]["0.weight"]).all()
 
 
@@ -80,7 +80,8 @@ def test_a_centre_with_one_sex_only_ends_the_run_and_is_named(run, splits, named
     assert isinstance(error, DataError)
     assert "node-1" in named(error)
     assert "all of this centre's patients have the same sex" in leaves
-    assert "male" not in leaves
+    women = changed(splits[1], patients=lambda table: table[table["GENDER"] == "F"])
+    assert failure(run, [splits[0], women, splits[2]])[1] == leaves  # it does not tell which
 
 
 def test_a_centre_with_no_patients_ends_the_run_and_is_named(run, splits, named):
@@ -108,6 +109,7 @@ STRANGERS = "No observation is of a patient of this centre: PATIENT in observati
         (lambda t: t.assign(DATE="1999" + t["DATE"].str[4:]), "axis, 2006-01-01 to 2026-09-12"),
         (lambda t: t[:0], "observations.csv has no observations: fill it, or leave this"),
         (lambda t: t.assign(CODE=None), "CODE in observations.csv is empty in every row"),
+        (lambda t: t.assign(CODE=" "), "CODE in observations.csv is empty in every row"),
     ],
 )
 def test_a_centre_that_would_train_on_zeros_is_named(run, splits, named, observations, says):
@@ -122,6 +124,26 @@ def test_a_centre_that_would_train_on_zeros_is_named(run, splits, named, observa
         )
     assert caught.value.message.startswith("before round 1, 1 node cannot take part:\n  node-1: ")
     assert says in caught.value.message
+
+
+def test_blanks_around_names_do_not_count_and_an_empty_code_is_none(splits):
+    def blanks(table):
+        codes = table["CODE"].where(table.index % 2 == 0, " " + table["CODE"] + "\t")
+        return table.assign(CODE=codes, PATIENT=" " + table["PATIENT"])
+
+    def holes(table):
+        return pd.concat([table, table.assign(CODE=""), table.assign(CODE="  ")])
+
+    def quoted(table):  # a quoted empty cell is a text, an unquoted one is missing
+        return table.assign(CODE=[code or "EMPTY" for code in table["CODE"]])
+
+    plain = read_journeys(splits[0])
+    wide = changed(splits[0], lambda t: t.assign(Id=t["Id"] + "  "), lambda t: holes(blanks(t)))
+    files = changed(splits[0], observations=lambda table: quoted(holes(table)))[0]
+    files[OBSERVATIONS] = files[OBSERVATIONS].replace(b"EMPTY", b'""')
+    for journeys in (read_journeys(wide), read_journeys([files])):
+        assert journeys.patients.equals(plain.patients)
+        assert code_counts(journeys, 1) == code_counts(plain, 1)
 
 
 def test_a_centre_with_none_of_the_agreed_codes_is_named(run, splits, named):
@@ -223,6 +245,23 @@ def test_tables_that_are_wrong_are_told_without_their_values(
 
 
 @pytest.mark.parametrize("file", [PATIENTS, OBSERVATIONS])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (lambda content: b"", "empty: copy it again"),
+        (lambda content: b"\n", "empty: copy it again"),
+        (lambda content: content.decode().encode("utf-16"), r"in UTF-16 \(Unicode\): save it"),
+        (lambda content: content.decode().encode("utf-16-be"), "in UTF-16"),
+        (lambda content: content[:300] + b"\xe9" + content[300:], "no CSV table in UTF-8: save"),
+    ],
+)
+def test_an_empty_file_and_one_in_another_encoding(splits, file, content, says):
+    files = {**splits[0][0], file: content(splits[0][0][file])}
+    with pytest.raises(DataError, match=rf"^{file} is {says}"):
+        read_journeys([files])
+
+
+@pytest.mark.parametrize("file", [PATIENTS, OBSERVATIONS])
 def test_a_missing_and_a_broken_file(splits, file):
     files = dict(splits[0][0])
     broken = [{**files, file: b"\xff\xfe,\x00"}]
@@ -236,9 +275,14 @@ def test_a_missing_and_a_broken_file(splits, file):
 
 
 def test_arguments_that_cannot_be_meant(run, splits):
-    for arguments in ({"min_patients": 0}, {"test_share": 1.0}):
-        with pytest.raises(ModelError, match="min_patients is 1 or more"):
+    for arguments in ({"min_patients": 0}, {"min_patients": "5"}, {"test_share": 1.0}):
+        with pytest.raises(ModelError, match="min_patients is a whole number, 1 or more"):
             run(splits, **arguments)
+
+
+def test_an_argument_that_there_is_not_is_found_when_the_model_is_built():
+    with pytest.raises(ModelError, match="unexpected keyword argument 'lr'"):
+        StarModel(JourneyAnalyzer, JourneyStrategy, "s3", analyzer_kwargs={"lr": 0.1})
 
 
 def test_no_code_that_enough_patients_have(run, splits):
