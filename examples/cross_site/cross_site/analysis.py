@@ -131,7 +131,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         x = _scaled(test, result)
         models = {("common", key): model for key, model in result["models"].items()}
         own = result.get("own") or {self.id: self.own}
-        models |= {("own", node): model for node, model in own.items()}
+        models |= {("own", node): model for node, model in own.items() if model is not None}
         scores: dict[str, float] = {"n_test": len(test.y)}
         for (kind, name), model in models.items():
             for what, value in score(model, x, test.y).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cross_site import plots
@@ -20,17 +20,17 @@ def rounds(study: Study) -> str:
     """Return the scores per round, hospital and setting, on the hospital's test rows.
 
     ``common`` is the common model after the round; ``local`` the hospital's model right after its
-    fit in that round, before it is averaged (first setting only).
+    fit in that round, before it is averaged (first setting only). Where a hospital did not answer,
+    cells are empty.
     """
     lines: list[list[Any]] = []
     first = study.settings[0].key
     for number, (local, common) in enumerate(zip(study.local, study.common, strict=True), start=1):
         for site in study.sites:
             for each in study.settings:
-                scores = common[site][each.key]
-                lines.append([number, site, each.key, "common", *(scores[m] for m in METRICS)])
-            scores = dict(local[site])
-            lines.append([number, site, first, "local", *(scores[m] for m in METRICS)])
+                scores = common.get(site, {}).get(each.key, {})
+                lines.append([number, site, each.key, "common", *_cells(scores)])
+            lines.append([number, site, first, "local", *_cells(local.get(site, {}))])
     return _csv(["round", "site", "setting", "model", *METRICS], lines)
 
 
@@ -95,17 +95,43 @@ def summary(study: Study) -> str:
     names = [f"{site} acc   auc" for site in study.sites]
     parts.append("round  " + "".join(f"{name:>20}" for name in names))
     for number, common in enumerate(study.common, start=1):
-        cells = [common[site][first.key] for site in study.sites]
-        shown = [f"{each['accuracy']:.3f} {each['auc']:.3f}" for each in cells]
+        cells = zip(*(study.after(common, first.key, what) for what in METRICS[:2]), strict=True)
+        shown = [_shown(f"{accuracy:5.3f} {auc:5.3f}") for accuracy, auc in cells]
         parts.append(f"{number:5}  " + "".join(f"{cell:>20}" for cell in shown))
+    parts += _gaps(study)
     for what, title in (("accuracy", "Accuracy"), ("auc", "AUC")):
         parts += ["", f"{title}: each model on each hospital's test rows", ""]
         head = "".join(f"{site:>9}" for site in study.sites)
         parts.append(f"{'model':{_WIDTH}}{head}     mean")
         for model in study.matrix:
             line = "".join(f"{value:9.3f}" for value in study.row(model, what))
-            parts.append(f"{_called(study, *model):{_WIDTH}}{line.replace('nan', '  -')}")
+            parts.append(f"{_called(study, *model):{_WIDTH}}{_shown(line)}")
     return "\n".join(parts) + "\n"
+
+
+def _gaps(study: Study) -> list[str]:
+    """Return what is to be said of hospitals that did not answer in every round."""
+    missed = study.missed()
+    if not missed:
+        return []
+    total = len(study.local)
+    said = ["", "-: not scored. A hospital scores a round's model when it answers in the next one."]
+    for site, numbers in missed.items():
+        rounds = f"round{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+        arrived = "" if study.matrix["own", site] else " It is not scored: it did not arrive."
+        said.append(
+            f"{site} gave no answer in {rounds}. Unless its answer was only late, its own model "
+            f"has had {total - len(numbers)} of {total} epochs.{arrived}"
+        )
+    return said
+
+
+def _shown(line: str) -> str:
+    return line.replace("nan", "  -")
+
+
+def _cells(scores: Mapping[str, float]) -> list[float | str]:
+    return [scores.get(what, "") for what in METRICS]
 
 
 def _called(study: Study, kind: str, name: str) -> str:

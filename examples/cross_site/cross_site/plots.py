@@ -32,7 +32,7 @@ def draw_rounds(study: Study) -> bytes:
     for axes, (what, title) in zip(panels, _TITLES.items(), strict=True):
         _style(axes, title)
         for k, site in enumerate(study.sites):
-            values = [common[site][first.key][what] for common in study.common]
+            values = [study.after(common, first.key, what)[k] for common in study.common]
             name = f"{site} ({study.n_test[site]} test rows)"
             _line(axes, k, values, name)
     _legend(figure, panels[-1])
@@ -40,16 +40,16 @@ def draw_rounds(study: Study) -> bytes:
 
 
 def draw_comparison(study: Study) -> bytes:
-    """Draw accuracy, AUC and loss of every setting per round, mean of the hospitals."""
+    """Draw accuracy, AUC and loss of every setting per round, mean of the hospitals.
+
+    Where one of them did not score, there is a gap: a mean of the others would be another number.
+    """
     figure, panels = _figure("What returning less, and other weights, cost: means of hospitals", 3)
     for axes, (what, title) in zip(panels, {**_TITLES, "loss": "Log loss"}.items(), strict=True):
         _style(axes, title)
         for k, each in enumerate(study.settings):
-            values = [
-                sum(common[site][each.key][what] for site in study.sites) / len(study.sites)
-                for common in study.common
-            ]
-            _line(axes, k, values, each.text)
+            scores = [study.after(common, each.key, what) for common in study.common]
+            _line(axes, k, [sum(values) / len(values) for values in scores], each.text)
     _legend(figure, panels[-1])
     return _png(figure)
 
