@@ -13,7 +13,8 @@ from cross_site.study import METRICS, Study
 
 __all__ = ["OUTPUTS", "comparison", "models", "rounds", "sites", "summary", "weights"]
 
-_WIDTH = 42
+_MODEL, _SCORE, _PAIR = 42, 9, 20
+"""Characters that columns of the summary have at least; with long names they have more."""
 
 
 def rounds(study: Study) -> str:
@@ -93,20 +94,28 @@ def summary(study: Study) -> str:
     first = study.settings[0]
     parts = [f"The common model ({first.text}) after every round, on each hospital's test rows", ""]
     names = [f"{site} acc   auc" for site in study.sites]
-    parts.append("round  " + "".join(f"{name:>20}" for name in names))
+    pair = max(_PAIR, *(len(name) + 2 for name in names))
+    parts.append("round  " + "".join(f"{name:>{pair}}" for name in names))
     for number, common in enumerate(study.common, start=1):
         cells = zip(*(study.after(common, first.key, what) for what in METRICS[:2]), strict=True)
         shown = [_shown(f"{accuracy:5.3f} {auc:5.3f}") for accuracy, auc in cells]
-        parts.append(f"{number:5}  " + "".join(f"{cell:>20}" for cell in shown))
+        parts.append(f"{number:5}  " + "".join(f"{cell:>{pair}}" for cell in shown))
     parts += _gaps(study)
     for what, title in (("accuracy", "Accuracy"), ("auc", "AUC")):
-        parts += ["", f"{title}: each model on each hospital's test rows", ""]
-        head = "".join(f"{site:>9}" for site in study.sites)
-        parts.append(f"{'model':{_WIDTH}}{head}     mean")
-        for model in study.matrix:
-            line = "".join(f"{value:9.3f}" for value in study.row(model, what))
-            parts.append(f"{_called(study, *model):{_WIDTH}}{_shown(line)}")
+        parts += ["", f"{title}: each model on each hospital's test rows", "", *_table(study, what)]
     return "\n".join(parts) + "\n"
+
+
+def _table(study: Study, what: str) -> list[str]:
+    """Return the cross-site matrix of one score, line by line."""
+    called = {model: _called(study, *model) for model in study.matrix}
+    first = max(_MODEL, *(len(name) + 1 for name in called.values()))
+    width = max(_SCORE, *(len(site) + 2 for site in study.sites))
+    lines = [f"{'model':{first}}" + "".join(f"{name:>{width}}" for name in [*study.sites, "mean"])]
+    for model, name in called.items():
+        cells = "".join(f"{value:{width}.3f}" for value in study.row(model, what))
+        lines.append(f"{name:{first}}{_shown(cells)}")
+    return lines
 
 
 def _gaps(study: Study) -> list[str]:
