@@ -27,6 +27,11 @@ _SLANTED: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anc
 _LONGEST = 20  # characters of a hospital's name
 _CELL = 0.6  # inches that a number in a heat map needs
 _UPRIGHT = 8  # characters that fit into such a cell
+# Weights by score are nearly equal weights: one line lies on the other, and both are to be seen.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "score": {"markersize": 9, "markerfacecolor": "none"},
+    "equal": {"linestyle": (0, (3, 3))},
+}
 
 
 def draw_rounds(study: Study) -> bytes:
@@ -54,7 +59,7 @@ def draw_comparison(study: Study) -> bytes:
         for k, each in enumerate(study.settings):
             scores = [study.after(common, each.key, what) for common in study.common]
             means = [sum(values) / len(values) for values in scores]
-            _line(axes, k, means, each.text)
+            _line(axes, k, means, each.text, **_LOOKS.get(each.weight, {}))
     _legend(figure, panels[-1])
     return _png(figure)
 
@@ -97,9 +102,9 @@ def _heat(axes: Axes, values: list[list[float]], title: str) -> None:
     axes.tick_params(colors=_INK, length=0, labelsize=9)
 
 
-def _line(axes: Axes, k: int, values: list[float], name: str) -> None:
+def _line(axes: Axes, k: int, values: list[float], name: str, **look: Any) -> None:
     color, marker = _color_and_marker(k)
-    given: dict[str, Any] = {"markersize": 4, "linewidth": 1.5}
+    given = {"markersize": 4, "linewidth": 1.5, **look}
     axes.plot(range(1, len(values) + 1), values, color=color, marker=marker, label=name, **given)
 
 

@@ -106,6 +106,14 @@ def test_the_columns_of_the_summary_do_not_run_together(names):
         assert all(lines[at + 1][end - 1].isdigit() for end in ends)
 
 
+def test_two_lines_that_lie_on_each_other_are_both_seen(drawn):
+    figure, _ = drawn(plots.draw_comparison, SHORT[:4])
+    by_score, equal = figure.axes[0].lines[3:]
+    assert by_score.get_markerfacecolor() == "none"
+    assert by_score.get_markersize() > 2 * equal.get_markersize()
+    assert equal.get_linestyle() == "--"
+
+
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
 def test_the_readme_shows_the_pictures_of_the_study(files, name):
     """One version of matplotlib gives the same bytes; others may draw edges a little otherwise."""
