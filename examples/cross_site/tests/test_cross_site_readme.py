@@ -121,6 +121,53 @@ def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(tmp_path):
     assert said in done.stderr
 
 
+def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path):
+    good = "pulse,fever,label\n" + ROWS
+    more = good.replace("\n", ",mild\n").replace("label,mild", "label,note")
+    done = run_over(tmp_path, good, more, good)
+    assert done.returncode == 1
+    assert "different measurements" in done.stderr
+    assert "(node-0, node-2: 2; node-1: 3)" in done.stderr
+    assert "columns that not every train.csv has: 'note'\n" in done.stderr
+    assert f"node-1 is {tmp_path / 'h1'}\n" in done.stderr
+    assert "finite number" not in done.stderr
+
+
+def run_with(folder, *data):
+    """Run the study over folders as they are typed; return the error."""
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--data", *data]
+    done = subprocess.run(
+        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["h0", "./h-1"], "error: --data: there is no folder h-1\n"),
+        (["h0", "h0/train.csv"], "error: --data: there is no folder h0/train.csv\n"),
+        (["h0", "h1/../h0"], "error: --data: h1/../h0 is the same folder as h0, and a hospital"),
+        (["h0", "h0"], "error: --data: h0 is the same folder as h0, and a hospital"),
+    ],
+)
+def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, typed, says):
+    for name in ("h0", "h1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.csv").write_text("pulse,fever,label\n" + ROWS)
+    assert says in run_with(tmp_path, *typed)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
+    for file in ("train.csv", "test.csv"):
+        (tmp_path / "h0" / file).mkdir(parents=True)
+    says = "node-0: its data is not as the analysis expects: There is no train.csv"
+    assert says in run_with(tmp_path, "h0")
+
+
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
 def test_the_pictures_are_pictures(files, name):
     picture = files[f"{name}.png"]
