@@ -28,6 +28,16 @@ def test_the_costs_quoted_are_those_of_the_study(files, table):
         assert f"{loss} with" in README
 
 
+def test_the_tables_over_twenty_draws_are_those_of_the_script():
+    """All 20 draws, as each of them counts in every mean: some twenty seconds."""
+    command = [sys.executable, str(EXAMPLE / "draws.py")]
+    done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
+    (quoted,) = re.findall(r"```text draws\n(.*?)```", README, re.DOTALL)
+    assert done.stdout == quoted
+    alone, common = re.findall(r"^node-2, .*?(0\.\d+) +(0\.\d+)", done.stdout, re.MULTILINE)[0]
+    assert f"{alone} alone and {common} common" in README
+
+
 def test_the_hospitals_are_as_the_readme_says(contents):
     for k, hospital in enumerate(HOSPITALS):
         rows = {name: len(content.splitlines()) - 1 for name, content in contents[k].items()}
