@@ -11,6 +11,7 @@ from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files
 from cross_site.table import expected
 
 EXAMPLE = Path(__file__).parents[1]
+WITH_EXTRAS = {"report.html", "tensorboard/"}
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 
@@ -72,7 +73,11 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
     )
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
-    assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
+    listed = README.partition("## What comes out")[2].partition("All scores are")[0]
+    named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))
+    made = {f"{path.name}{'/' * path.is_dir()}" for path in (tmp_path / "results").iterdir()}
+    assert {*made, *WITH_EXTRAS} == {*named, *WITH_EXTRAS}
+    assert set(named) >= WITH_EXTRAS
 
 
 def replaced(old, new):
