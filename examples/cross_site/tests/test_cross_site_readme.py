@@ -193,3 +193,9 @@ def test_the_pictures_are_pictures(files, name):
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README))))
 def test_links_lead_somewhere(target):
     assert target.startswith("https://") or (EXAMPLE / target).exists()
+
+
+def test_what_the_first_command_writes_is_not_committed():
+    ignored = (EXAMPLE.parents[1] / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "python run.py --results results\n" in README
+    assert f"examples/{EXAMPLE.name}/results/" in ignored
