@@ -124,7 +124,9 @@ def _gaps(study: Study) -> list[str]:
     if not missed:
         return []
     total = len(study.local)
-    said = ["", "-: not scored. A hospital scores a round's model when it answers in the next one."]
+    said = [""]
+    if any(numbers[-1] > 1 for numbers in missed.values()):  # in round 1 there is nothing to score
+        said.append("-: not scored. A hospital scores a round's model when it answers in the next.")
     for site, numbers in missed.items():
         rounds = f"round{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
         arrived = "" if study.matrix["own", site] else " It is not scored: it did not arrive."

@@ -102,6 +102,13 @@ def test_who_never_trains_is_still_asked_for_scores(splits):
     assert "has had 0 of 4 epochs." in made["summary.txt"]
 
 
+def test_in_round_1_there_is_no_common_model_to_score(splits, missed_one):
+    _, _, made = run_with_failures(splits, 1)
+    assert "node-3 gave no answer in round 1. " in made["summary.txt"]
+    assert "-: not scored" not in made["summary.txt"]
+    assert "-: not scored. A hospital scores" in missed_one[2]["summary.txt"]
+
+
 def test_without_a_failure_nothing_is_said_of_gaps(files):
     assert "not scored" not in files["summary.txt"]
     assert "no answer" not in files["summary.txt"]
