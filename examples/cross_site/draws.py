@@ -1,4 +1,4 @@
-"""The study once more on other draws of who is where: ``python draws.py`` takes a minute.
+"""The study once more on other draws of who is where: ``python draws.py`` takes half a minute.
 
 One draw has few test patients, and its differences are often one patient. This prints means over
 20 draws, and how often the common model is at least as good as the hospital's own.

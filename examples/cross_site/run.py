@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy  # noqa: E402
+from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy, compare_columns  # noqa: E402
 from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files  # noqa: E402
 from cross_site.settings import COMPARISON, filters  # noqa: E402
 from cross_site.table import LABEL, TEST, TRAIN, expected  # noqa: E402
-from flame_flwr.errors import DataError, FlameError  # noqa: E402
+from flame_flwr.errors import ConfigError, DataError, FlameError  # noqa: E402
 from flame_flwr.star import StarModelTester  # noqa: E402
 
 
@@ -49,25 +50,44 @@ def run(
     )
 
 
-def folder_files(folder: Path) -> dict[str, bytes]:
-    """Return a hospital's files, those that are there."""
+def folder_files(folders: Sequence[Path]) -> dict[Path, dict[str, bytes]]:
+    """Return every hospital's files, those that are there.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, or one is given twice.
+    """
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"--data: there is no folder {folder}")
+        same = seen.setdefault(folder.resolve(), folder)
+        if same is not folder:
+            raise ConfigError(
+                f"--data: {folder} is the same folder as {same}, and a hospital takes part once."
+            )
     return {
-        name: (folder / name).read_bytes() for name in (TRAIN, TEST) if (folder / name).exists()
+        folder: {
+            name: (folder / name).read_bytes()
+            for name in (TRAIN, TEST)
+            if (folder / name).is_file()
+        }
+        for folder in folders
     }
 
 
-def measurements(folders: dict[Path, dict[str, bytes]]) -> list[str] | None:
-    """Return what all hospitals call their measurements, or ``None`` where they do not agree.
-
-    In that case round 1 compares them, and blames nobody.
+def measurements(folders: Mapping[Path, Mapping[str, bytes]]) -> list[str] | None:
+    """Return what all hospitals call their measurements; ``None``: no folder has any.
 
     Raises
     ------
     DataError
-        A first line has no ``label``. It may be a patient's, so it is not shown.
+        Hospitals have different ones, and nobody is blamed; or a first line has no ``label``. It
+        may be a patient's, so it is not shown.
     """
-    found = []
-    for folder, files in folders.items():
+    found: dict[str, list[str]] = {}
+    for number, (folder, files) in enumerate(folders.items()):
         if TRAIN in files:
             header = files[TRAIN].decode("utf-8-sig", "replace").splitlines()[:1]
             names = [name.strip() for name in next(csv.reader(header), [])]
@@ -76,10 +96,22 @@ def measurements(folders: dict[Path, dict[str, bytes]]) -> list[str] | None:
                     f"{folder / TRAIN}: its first line must have the names of the columns, "
                     f"separated by commas, and {LABEL!r} must be one of them."
                 )
-            found.append([name for name in names if name != LABEL])
-    if not found or any(sorted(each) != sorted(found[0]) for each in found):
-        return None
-    return found[0] or None
+            found[f"node-{number}"] = [name for name in names if name != LABEL]
+    _compare(found, list(folders))
+    return next(iter(found.values()), None) or None
+
+
+def _compare(found: Mapping[str, list[str]], folders: Sequence[Path]) -> None:
+    """Compare names before anybody reads numbers, and say which of them are not everywhere."""
+    try:
+        compare_columns({node: (len(each), ",".join(sorted(each))) for node, each in found.items()})
+    except DataError as error:
+        sets = [set(each) for each in found.values()]
+        odd = sorted(sets[0].union(*sets) - sets[0].intersection(*sets))
+        error.add_note(f"columns that not every {TRAIN} has: {', '.join(map(repr, odd[:5]))}")
+        for number, folder in enumerate(folders):
+            error.add_note(f"node-{number} is {folder}")
+        raise
 
 
 def main() -> int:
@@ -90,8 +122,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if options.data:
-            folders = {folder: folder_files(folder) for folder in options.data}
-            splits = [[folders[folder]] for folder in options.data]
+            folders = folder_files(options.data)
+            splits = [[files] for files in folders.values()]
             columns = measurements(folders)
         else:
             splits = [[hospital_files(number)] for number in range(len(HOSPITALS))]

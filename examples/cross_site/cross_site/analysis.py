@@ -24,7 +24,7 @@ from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy
 
-__all__ = ["ROUNDS", "CrossSiteAnalyzer", "CrossSiteStrategy"]
+__all__ = ["ROUNDS", "CrossSiteAnalyzer", "CrossSiteStrategy", "compare_columns"]
 
 ROUNDS = 10
 """Rounds of training, as on the slides; one more before them agrees on the scaling."""
@@ -131,7 +131,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         x = _scaled(test, result)
         models = {("common", key): model for key, model in result["models"].items()}
         own = result.get("own") or {self.id: self.own}
-        models |= {("own", node): model for node, model in own.items()}
+        models |= {("own", node): model for node, model in own.items() if model is not None}
         scores: dict[str, float] = {"n_test": len(test.y)}
         for (kind, name), model in models.items():
             for what, value in score(model, x, test.y).items():
@@ -215,17 +215,21 @@ def _weight(setting: Setting, model: Model, x: Any, train: Patients) -> dict[str
     return {"score": score(model, x, train.y)["auc"]} if setting.weight == "score" else {}
 
 
-def _agree(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the hospitals' moments to means and deviations over all training rows.
+def compare_columns(columns: Mapping[str, tuple[int, str]]) -> None:
+    """Look whether all hospitals have the same measurements.
+
+    Parameters
+    ----------
+    columns : dict
+        By hospital, how many measurements it has and a hash of their names.
 
     Raises
     ------
     DataError
-        The hospitals have different measurements; the message names them.
+        They have not; the message names the hospitals.
     """
     by_columns: dict[tuple[int, str], list[str]] = {}
-    for node, answer in answers.items():
-        found = answer["columns"]["number"], answer["columns"]["names"]
+    for node, found in columns.items():
         by_columns.setdefault(found, []).append(node)
     if len(by_columns) > 1:
         (first, _), *others = by_columns
@@ -241,6 +245,18 @@ def _agree(answers: Mapping[str, Any]) -> dict[str, Any]:
             f"Give every {TRAIN} and {TEST} the same columns in the same order, or name them in "
             "COLUMNS of app.py: then every hospital looks before round 1."
         )
+
+
+def _agree(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the hospitals' moments to means and deviations over all training rows.
+
+    Raises
+    ------
+    DataError
+        The hospitals have different measurements; the message names them.
+    """
+    said = {node: answer["columns"] for node, answer in answers.items()}
+    compare_columns({node: (each["number"], each["names"]) for node, each in said.items()})
     columns = zip(*(answer["moments"] for answer in answers.values()), strict=True)
     merged = [functools.reduce(Moments.merge, column).result() for column in columns]
     deviations = np.array([each["std"] for each in merged], dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cross_site import plots
@@ -13,24 +13,25 @@ from cross_site.study import METRICS, Study
 
 __all__ = ["OUTPUTS", "comparison", "models", "rounds", "sites", "summary", "weights"]
 
-_WIDTH = 42
+_MODEL, _SCORE, _PAIR = 42, 9, 20
+"""Characters that columns of the summary have at least; with long names they have more."""
 
 
 def rounds(study: Study) -> str:
     """Return the scores per round, hospital and setting, on the hospital's test rows.
 
     ``common`` is the common model after the round; ``local`` the hospital's model right after its
-    fit in that round, before it is averaged (first setting only).
+    fit in that round, before it is averaged (first setting only). Where a hospital did not answer,
+    cells are empty.
     """
     lines: list[list[Any]] = []
     first = study.settings[0].key
     for number, (local, common) in enumerate(zip(study.local, study.common, strict=True), start=1):
         for site in study.sites:
             for each in study.settings:
-                scores = common[site][each.key]
-                lines.append([number, site, each.key, "common", *(scores[m] for m in METRICS)])
-            scores = dict(local[site])
-            lines.append([number, site, first, "local", *(scores[m] for m in METRICS)])
+                scores = common.get(site, {}).get(each.key, {})
+                lines.append([number, site, each.key, "common", *_cells(scores)])
+            lines.append([number, site, first, "local", *_cells(local.get(site, {}))])
     return _csv(["round", "site", "setting", "model", *METRICS], lines)
 
 
@@ -93,19 +94,55 @@ def summary(study: Study) -> str:
     first = study.settings[0]
     parts = [f"The common model ({first.text}) after every round, on each hospital's test rows", ""]
     names = [f"{site} acc   auc" for site in study.sites]
-    parts.append("round  " + "".join(f"{name:>20}" for name in names))
+    pair = max(_PAIR, *(len(name) + 2 for name in names))
+    parts.append("round  " + "".join(f"{name:>{pair}}" for name in names))
     for number, common in enumerate(study.common, start=1):
-        cells = [common[site][first.key] for site in study.sites]
-        shown = [f"{each['accuracy']:.3f} {each['auc']:.3f}" for each in cells]
-        parts.append(f"{number:5}  " + "".join(f"{cell:>20}" for cell in shown))
+        cells = zip(*(study.after(common, first.key, what) for what in METRICS[:2]), strict=True)
+        shown = [_shown(f"{accuracy:5.3f} {auc:5.3f}") for accuracy, auc in cells]
+        parts.append(f"{number:5}  " + "".join(f"{cell:>{pair}}" for cell in shown))
+    parts += _gaps(study)
     for what, title in (("accuracy", "Accuracy"), ("auc", "AUC")):
-        parts += ["", f"{title}: each model on each hospital's test rows", ""]
-        head = "".join(f"{site:>9}" for site in study.sites)
-        parts.append(f"{'model':{_WIDTH}}{head}     mean")
-        for model in study.matrix:
-            line = "".join(f"{value:9.3f}" for value in study.row(model, what))
-            parts.append(f"{_called(study, *model):{_WIDTH}}{line.replace('nan', '  -')}")
+        parts += ["", f"{title}: each model on each hospital's test rows", "", *_table(study, what)]
     return "\n".join(parts) + "\n"
+
+
+def _table(study: Study, what: str) -> list[str]:
+    """Return the cross-site matrix of one score, line by line."""
+    called = {model: _called(study, *model) for model in study.matrix}
+    first = max(_MODEL, *(len(name) + 1 for name in called.values()))
+    width = max(_SCORE, *(len(site) + 2 for site in study.sites))
+    lines = [f"{'model':{first}}" + "".join(f"{name:>{width}}" for name in [*study.sites, "mean"])]
+    for model, name in called.items():
+        cells = "".join(f"{value:{width}.3f}" for value in study.row(model, what))
+        lines.append(f"{name:{first}}{_shown(cells)}")
+    return lines
+
+
+def _gaps(study: Study) -> list[str]:
+    """Return what is to be said of hospitals that did not answer in every round."""
+    missed = study.missed()
+    if not missed:
+        return []
+    total = len(study.local)
+    said = [""]
+    if any(numbers[-1] > 1 for numbers in missed.values()):  # in round 1 there is nothing to score
+        said.append("-: not scored. A hospital scores a round's model when it answers in the next.")
+    for site, numbers in missed.items():
+        rounds = f"round{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+        arrived = "" if study.matrix["own", site] else " It is not scored: it did not arrive."
+        said.append(
+            f"{site} gave no answer in {rounds}. Unless its answer was only late, its own model "
+            f"has had {total - len(numbers)} of {total} epochs.{arrived}"
+        )
+    return said
+
+
+def _shown(line: str) -> str:
+    return line.replace("nan", "  -")
+
+
+def _cells(scores: Mapping[str, float]) -> list[float | str]:
+    return [scores.get(what, "") for what in METRICS]
 
 
 def _called(study: Study, kind: str, name: str) -> str:

@@ -23,6 +23,15 @@ _COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#B
 _MARKERS = "osD^vPX"
 _INK, _QUIET, _GRID = "#222222", "#666666", "#E3E3E3"
 _TITLES = {"accuracy": "Accuracy", "auc": "AUC"}
+_SLANTED: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+_LONGEST = 20  # characters of a hospital's name
+_CELL = 0.6  # inches that a number in a heat map needs
+_UPRIGHT = 8  # characters that fit into such a cell
+# Weights by score are nearly equal weights: one line lies on the other, and both are to be seen.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "score": {"markersize": 9, "markerfacecolor": "none"},
+    "equal": {"linestyle": (0, (3, 3))},
+}
 
 
 def draw_rounds(study: Study) -> bytes:
@@ -31,25 +40,26 @@ def draw_rounds(study: Study) -> bytes:
     figure, panels = _figure(f"The common model at every hospital ({first.text})", 2)
     for axes, (what, title) in zip(panels, _TITLES.items(), strict=True):
         _style(axes, title)
-        for k, site in enumerate(study.sites):
-            values = [common[site][first.key][what] for common in study.common]
-            name = f"{site} ({study.n_test[site]} test rows)"
+        for k, (site, short) in enumerate(zip(study.sites, _short(study.sites), strict=True)):
+            values = [study.after(common, first.key, what)[k] for common in study.common]
+            name = f"{short} ({study.n_test[site]} test rows)"
             _line(axes, k, values, name)
     _legend(figure, panels[-1])
     return _png(figure)
 
 
 def draw_comparison(study: Study) -> bytes:
-    """Draw accuracy, AUC and loss of every setting per round, mean of the hospitals."""
+    """Draw accuracy, AUC and loss of every setting per round, mean of the hospitals.
+
+    Where one of them did not score, there is a gap: a mean of the others would be another number.
+    """
     figure, panels = _figure("What returning less, and other weights, cost: means of hospitals", 3)
     for axes, (what, title) in zip(panels, {**_TITLES, "loss": "Log loss"}.items(), strict=True):
         _style(axes, title)
         for k, each in enumerate(study.settings):
-            values = [
-                sum(common[site][each.key][what] for site in study.sites) / len(study.sites)
-                for common in study.common
-            ]
-            _line(axes, k, values, each.text)
+            scores = [study.after(common, each.key, what) for common in study.common]
+            means = [sum(values) / len(values) for values in scores]
+            _line(axes, k, means, each.text, **_LOOKS.get(each.weight, {}))
     _legend(figure, panels[-1])
     return _png(figure)
 
@@ -58,13 +68,16 @@ def draw_sites(study: Study) -> bytes:
     """Draw the cross-site matrix as two heat maps: models in rows, hospitals in columns."""
     own = [(kind, name) for kind, name in study.matrix if kind == "own"]
     rows = [*own, ("common", study.settings[0].key)]
-    names = [f"{name} alone" for _, name in own] + ["common model"]
-    height = 2.2 + 0.5 * len(rows)
-    figure, panels = _figure("Every model on every hospital's test rows", 2, height)
-    columns = [*study.sites, "mean"]
+    short = _short(study.sites)
+    names = [f"{name} alone" for name in short] + ["common model"]
+    columns = [*short, "mean"]
+    slanted = max(map(len, columns)) > _UPRIGHT
+    height = 2.2 + 0.5 * len(rows) + 0.8 * slanted
+    width = _CELL * len(columns) + 1.6
+    figure, panels = _figure("Every model on every hospital's test rows", 2, height, width)
     for axes, (what, title) in zip(panels, _TITLES.items(), strict=True):
         _heat(axes, [study.row(row, what) for row in rows], title)
-        axes.set_xticks(range(len(columns)), columns)
+        axes.set_xticks(range(len(columns)), columns, **(_SLANTED if slanted else {}))
         axes.set_yticks(range(len(rows)), names if axes is panels[0] else [""] * len(rows))
         axes.axhline(len(own) - 0.5, color="white", linewidth=4)
         axes.axvline(len(study.sites) - 0.5, color="white", linewidth=4)
@@ -89,37 +102,53 @@ def _heat(axes: Axes, values: list[list[float]], title: str) -> None:
     axes.tick_params(colors=_INK, length=0, labelsize=9)
 
 
-def _line(axes: Axes, k: int, values: list[float], name: str) -> None:
-    axes.plot(
-        range(1, len(values) + 1),
-        values,
-        color=_COLORS[k % len(_COLORS)],
-        marker=_MARKERS[k % len(_MARKERS)],
-        markersize=4,
-        linewidth=1.5,
-        label=name,
-    )
+def _line(axes: Axes, k: int, values: list[float], name: str, **look: Any) -> None:
+    color, marker = _color_and_marker(k)
+    given = {"markersize": 4, "linewidth": 1.5, **look}
+    axes.plot(range(1, len(values) + 1), values, color=color, marker=marker, label=name, **given)
+
+
+def _color_and_marker(k: int) -> tuple[str, str]:
+    """Return what tells line `k` from 48 others: from the eighth on, markers are moved by one."""
+    again, number = divmod(k, len(_COLORS))
+    return _COLORS[number], _MARKERS[(number + again) % len(_MARKERS)]
+
+
+def _short(names: list[str]) -> list[str]:
+    """Return names with their middle left out where they are long, if that tells them apart."""
+    cut = [name if len(name) <= _LONGEST else f"{name[:11]}…{name[-8:]}" for name in names]
+    return cut if len(set(cut)) == len(set(names)) else names
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
+    """Put the lines' names below, in as many columns as the figure is wide enough for."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)  # measures text as it will be drawn
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        names,
-        loc="outside lower center",
-        ncols=len(names),
-        frameon=False,
-        fontsize=9.5,
-        labelcolor=_INK,
-    )
+    for columns in range(len(names), 0, -1):
+        legend = figure.legend(
+            handles,
+            names,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=9.5,
+            labelcolor=_INK,
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+    rows = math.ceil(len(names) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1))
 
 
-def _figure(title: str, panels: int, height: float = 3.9) -> tuple[Figure, Any]:
+def _figure(title: str, panels: int, height: float = 3.9, width: float = 0.0) -> tuple[Figure, Any]:
+    """Return a figure and its panels, each at least `width` inches wide."""
     from matplotlib.figure import Figure
 
-    figure = Figure(
-        figsize=(4.7 * panels, height), dpi=100, facecolor="white", layout="constrained"
-    )
+    size = (max(4.7, width) * panels, height)
+    figure = Figure(figsize=size, dpi=100, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=_INK)
     return figure, figure.subplots(1, panels)
 

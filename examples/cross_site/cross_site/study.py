@@ -31,8 +31,10 @@ class Study:
         After each round of training, the common model by setting.
     local : list of dict
         In each round, by hospital: the scores of its model right after the fit, as on the slides.
+        A hospital that did not answer in a round is not in it.
     common : list of dict
-        After each round, by hospital and setting: the scores of the common model.
+        After each round, by hospital and setting: the scores of the common model. A hospital
+        scores it in the next round; if it did not answer there, it is not in it.
     matrix : dict
         By model (``own``, hospital) or (``common``, setting), by hospital: the final scores. Where
         own models did not travel, each has been scored at its own hospital only.
@@ -88,6 +90,16 @@ class Study:
                 for node in evaluations
             }
         )
+
+    def after(self, common: Mapping[str, Mapping[str, Scores]], key: str, what: str) -> list[float]:
+        """Return a score per hospital of one entry of `common`, by setting; NaN: not scored."""
+        return [common[site][key][what] if site in common else math.nan for site in self.sites]
+
+    def missed(self) -> dict[str, list[int]]:
+        """Return the rounds of training, from 1 on, in which a hospital did not answer."""
+        numbered = list(enumerate(self.local, start=1))
+        rounds = {site: [k for k, local in numbered if site not in local] for site in self.sites}
+        return {site: found for site, found in rounds.items() if found}
 
     def row(self, model: tuple[str, str], what: str) -> list[float]:
         """Return a row of the matrix: a score per hospital, and their mean; NaN: not scored."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,15 @@ class Patients:
     columns: tuple[str, ...]
 
 
+class _Named(NamedTuple):
+    """A table whose columns are those of a hospital, but whose cells nobody has looked at."""
+
+    table: pd.DataFrame
+    names: list[str]
+    said: bool
+    """Whether the analysis itself declares the names."""
+
+
 class HospitalTables(Table):
     """What a hospital's two files must be, looked at before round 1; each finding says what to do.
 
@@ -55,17 +64,20 @@ class HospitalTables(Table):
 
     def look(self, data: Any) -> Iterator[Finding]:
         """Yield the first thing that is not as expected of each of a node's files, or of both."""
-        names = list(self.columns) or None
-        found = 0
+        tables: dict[str, _Named] = {}
         for file in (TRAIN, TEST):
             try:
-                read(data, file, names)
+                tables[file] = _named(data, file, list(self.columns) or None)
             except DataError as error:
-                found += 1
                 yield Finding(error.message)
-        if not found:
+        try:
+            _compare(tables)
+        except DataError as error:
+            yield Finding(error.message)
+            return
+        for file, table in tables.items():
             try:
-                read_both(data, names)
+                _patients(table, file)
             except DataError as error:
                 yield Finding(error.message)
 
@@ -96,15 +108,9 @@ def read_both(
     DataError
         As for :func:`read`, or the two files have different measurements.
     """
-    train, test = read(data, TRAIN, columns), read(data, TEST, columns)
-    if test.columns == train.columns:
-        return train, test
-    odd = set(test.columns) ^ set(train.columns)
-    if odd:
-        raise DataError(
-            f"{TRAIN} and {TEST} have different measurements: give both the same columns.",
-            detail=f"only in one of them: {sorted(odd)[:5]}",
-        )
+    tables = {file: _named(data, file, columns) for file in (TRAIN, TEST)}
+    _compare(tables)  # before numbers are: a column too many may be text
+    train, test = (_patients(table, file) for file, table in tables.items())
     order = [test.columns.index(name) for name in train.columns]
     return train, Patients(test.x[:, order], test.y, train.columns)
 
@@ -130,9 +136,30 @@ def read(
         The file is missing or there twice, is no table, has too few rows, other columns, cells that
         are no number below 1e150, labels other than 0 and 1, or labels of one class only.
     """
+    return _patients(_named(data, file, columns), file)
+
+
+def _named(
+    data: Iterable[Mapping[str, bytes]] | None, file: str, columns: Sequence[str] | None
+) -> _Named:
     table = _parsed(_content(data, file), file)
-    names = _measurements(table, file, columns)
-    x = _numbers(table[names], file, said=columns is not None)
+    return _Named(table, _measurements(table, file, columns), columns is not None)
+
+
+def _compare(tables: Mapping[str, _Named]) -> None:
+    """Refuse two files that do not have the same measurements."""
+    found = [set(table.names) for table in tables.values()]
+    odd = found[0].union(*found) - found[0].intersection(*found) if found else None
+    if odd:
+        raise DataError(
+            f"{TRAIN} and {TEST} have different measurements: give both the same columns.",
+            detail=f"only in one of them: {sorted(odd)[:5]}",
+        )
+
+
+def _patients(named: _Named, file: str) -> Patients:
+    table, names, said = named
+    x = _numbers(table[names], file, said=said)
     label = pd.to_numeric(table[LABEL], errors="coerce").to_numpy(dtype=np.float64)
     if not np.isin(label, (0, 1)).all():
         raise DataError(

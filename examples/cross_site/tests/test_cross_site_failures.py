@@ -104,6 +104,14 @@ def test_train_and_test_must_agree_and_no_name_of_a_hospitals_own_leaves(refused
     assert "Smith" not in text
 
 
+def test_names_are_compared_before_numbers(refused):
+    more = csv(f"14.5,600,{SECRET}x,1\n15,600,y,0\n" * 10, "radius,area,Smith,label\n")
+    text = refused({TRAIN: more}, columns=None)
+    assert "train.csv and test.csv have different measurements" in text
+    assert "finite number" not in text
+    assert "Smith" not in text
+
+
 def test_another_order_in_one_file_is_the_same_table(run):
     turned = GOOD[TEST].decode().replace("\n", ",\n").split(",\n")[:-1]
     swapped = "\n".join(",".join([row.split(",")[i] for i in (1, 0, 2)]) for row in turned)

@@ -149,6 +149,8 @@ def test_in_simulation_it_is_the_plain_loop_too(files, table, reference, tmp_pat
         assert (folder / name).read_bytes() == written, name
     record = json.loads((folder / "run.json").read_text())
     assert (record["rounds"], record["converged"]) == (11, True)
+    beside = {path.name for path in folder.iterdir()} - set(files)
+    assert beside - {"report.html", "tensorboard"} == {"history.csv", "run.json"}
 
 
 @pytest.mark.simulation

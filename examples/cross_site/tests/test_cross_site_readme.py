@@ -11,6 +11,7 @@ from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files
 from cross_site.table import expected
 
 EXAMPLE = Path(__file__).parents[1]
+WITH_EXTRAS = {"report.html", "tensorboard/"}
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 
@@ -26,6 +27,16 @@ def test_the_costs_quoted_are_those_of_the_study(files, table):
     losses = [f"{float(row['mean_loss']):.3f}" for row in table(files["comparison.csv"])]
     for loss in losses[:3]:
         assert f"{loss} with" in README
+
+
+def test_the_tables_over_twenty_draws_are_those_of_the_script():
+    """All 20 draws, as each of them counts in every mean: some twenty seconds."""
+    command = [sys.executable, str(EXAMPLE / "draws.py")]
+    done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
+    (quoted,) = re.findall(r"```text draws\n(.*?)```", README, re.DOTALL)
+    assert done.stdout == quoted
+    alone, common = re.findall(r"^node-2, .*?(0\.\d+) +(0\.\d+)", done.stdout, re.MULTILINE)[0]
+    assert f"{alone} alone and {common} common" in README
 
 
 def test_the_hospitals_are_as_the_readme_says(contents):
@@ -62,7 +73,11 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
     )
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
-    assert {path.name for path in (tmp_path / "results").iterdir()} >= {"sites.csv", "sites.png"}
+    listed = README.partition("## What comes out")[2].partition("All scores are")[0]
+    named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))
+    made = {f"{path.name}{'/' * path.is_dir()}" for path in (tmp_path / "results").iterdir()}
+    assert {*made, *WITH_EXTRAS} == {*named, *WITH_EXTRAS}
+    assert set(named) >= WITH_EXTRAS
 
 
 def replaced(old, new):
@@ -121,6 +136,53 @@ def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(tmp_path):
     assert said in done.stderr
 
 
+def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path):
+    good = "pulse,fever,label\n" + ROWS
+    more = good.replace("\n", ",mild\n").replace("label,mild", "label,note")
+    done = run_over(tmp_path, good, more, good)
+    assert done.returncode == 1
+    assert "different measurements" in done.stderr
+    assert "(node-0, node-2: 2; node-1: 3)" in done.stderr
+    assert "columns that not every train.csv has: 'note'\n" in done.stderr
+    assert f"node-1 is {tmp_path / 'h1'}\n" in done.stderr
+    assert "finite number" not in done.stderr
+
+
+def run_with(folder, *data):
+    """Run the study over folders as they are typed; return the error."""
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--data", *data]
+    done = subprocess.run(
+        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["h0", "./h-1"], "error: --data: there is no folder h-1\n"),
+        (["h0", "h0/train.csv"], "error: --data: there is no folder h0/train.csv\n"),
+        (["h0", "h1/../h0"], "error: --data: h1/../h0 is the same folder as h0, and a hospital"),
+        (["h0", "h0"], "error: --data: h0 is the same folder as h0, and a hospital"),
+    ],
+)
+def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, typed, says):
+    for name in ("h0", "h1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.csv").write_text("pulse,fever,label\n" + ROWS)
+    assert says in run_with(tmp_path, *typed)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
+    for file in ("train.csv", "test.csv"):
+        (tmp_path / "h0" / file).mkdir(parents=True)
+    says = "node-0: its data is not as the analysis expects: There is no train.csv"
+    assert says in run_with(tmp_path, "h0")
+
+
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
 def test_the_pictures_are_pictures(files, name):
     picture = files[f"{name}.png"]
@@ -131,3 +193,9 @@ def test_the_pictures_are_pictures(files, name):
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README))))
 def test_links_lead_somewhere(target):
     assert target.startswith("https://") or (EXAMPLE / target).exists()
+
+
+def test_what_the_first_command_writes_is_not_committed():
+    ignored = (EXAMPLE.parents[1] / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "python run.py --results results\n" in README
+    assert f"examples/{EXAMPLE.name}/results/" in ignored

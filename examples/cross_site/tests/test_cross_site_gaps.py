@@ -1,0 +1,114 @@
+"""With ``on-failure = "skip"`` a hospital may miss a round; all files are written, with gaps."""
+
+import math
+
+import pytest
+
+from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy
+from cross_site.files import OUTPUTS
+from cross_site.hospitals import MEASUREMENTS
+from cross_site.settings import COMPARISON, filters
+from flame_flwr.clients import NodePlan
+from flame_flwr.config import RunSettings
+from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.results import RunRecord
+
+ROUNDS = 4
+
+
+def run_with_failures(splits, *iterations):
+    """Run four rounds of training; node-3 fails in these. Return study, record and files."""
+
+    class Fails(CrossSiteAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            if self.id == "node-3" and self.num_iterations in iterations:
+                raise ValueError("the disk is full")
+            return super().analysis_method(data, aggregator_results)
+
+    plan = NodePlan(
+        Fails,
+        {"columns": MEASUREMENTS, "rounds": ROUNDS},
+        data_type="s3",
+        filters=tuple(filters(COMPARISON)),
+    )
+    strategy = CrossSiteStrategy(COMPARISON, MEASUREMENTS, ROUNDS)
+    settings = RunSettings.from_config({"on-failure": "skip", "min-nodes": 2})
+    record = RunRecord()
+    with LocalGrid(plan, splits) as grid:
+        strategy.start(grid, settings=settings, record=record)
+    assert [failure["round"] for failure in record.failures] == [k + 1 for k in iterations]
+    names = [name for name, _, _ in OUTPUTS]
+    return strategy.study, record, dict(zip(names, record.result, strict=True))
+
+
+@pytest.fixture(scope="module")
+def missed_one(splits):
+    """Node-3 misses round 3 of training, which is the fourth of all."""
+    return run_with_failures(splits, 3)
+
+
+def test_a_missed_round_is_empty_in_the_csv_file_and_no_other_is(missed_one, table):
+    rows = table(missed_one[2]["rounds.csv"])
+    assert len(rows) == ROUNDS * 4 * (len(COMPARISON) + 1)
+    empty = [row for row in rows if row["accuracy"] == row["auc"] == row["loss"] == ""]
+    # The common model of round 2 is scored in round 3, when the hospital did not answer.
+    assert {(row["round"], row["site"], row["model"]) for row in empty} == {
+        ("2", "node-3", "common"),
+        ("3", "node-3", "local"),
+    }
+    assert len(empty) == len(COMPARISON) + 1
+    assert "" not in [row[what] for row in rows if row not in empty for what in row]
+
+
+def test_the_summary_has_a_dash_and_says_why_and_that_an_epoch_is_missing(missed_one):
+    lines = missed_one[2]["summary.txt"].splitlines()
+    at = lines.index(next(line for line in lines if line.startswith("round ")))
+    rounds = lines[at + 1 : at + 1 + ROUNDS]
+    assert [line.split()[-2:] == ["-", "-"] for line in rounds] == [False, True, False, False]
+    assert len({len(line) for line in rounds}) == 1
+    assert "nan" not in missed_one[2]["summary.txt"]
+    assert (
+        "node-3 gave no answer in round 3. Unless its answer was only late, its own model has "
+        "had 3 of 4 epochs."
+    ) in lines
+
+
+def test_a_mean_over_hospitals_is_not_that_of_those_who_answered(missed_one, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "cross_site.plots._line", lambda axes, k, values, *name, **look: drawn.append(values)
+    )
+    monkeypatch.setattr("cross_site.plots._legend", lambda *given: None)
+    outputs = {name: write for name, _, write in OUTPUTS}
+    outputs["comparison.png"](missed_one[0])
+    assert len(drawn) == 3 * len(COMPARISON)
+    for values in drawn:
+        assert [math.isnan(value) for value in values] == [False, True, False, False]
+
+
+def test_who_misses_the_last_round_has_no_own_model_to_score(splits):
+    study, _, made = run_with_failures(splits, 1, ROUNDS)
+    assert study.matrix["own", "node-3"] == {}
+    assert "gave no answer in rounds 1, 4. " in made["summary.txt"]
+    assert "has had 2 of 4 epochs. It is not scored: it did not arrive." in made["summary.txt"]
+    line = next(line for line in made["summary.txt"].splitlines() if "node-3 alone" in line)
+    assert line.split()[2:] == ["-"] * 5
+
+
+def test_who_never_trains_is_still_asked_for_scores(splits):
+    _, record, made = run_with_failures(splits, *range(1, ROUNDS + 1))
+    assert "own/node-3/auc" not in record.evaluations["node-3"]
+    assert "common/full/auc" in record.evaluations["node-3"]
+    assert "has had 0 of 4 epochs." in made["summary.txt"]
+
+
+def test_in_round_1_there_is_no_common_model_to_score(splits, missed_one):
+    _, _, made = run_with_failures(splits, 1)
+    assert "node-3 gave no answer in round 1. " in made["summary.txt"]
+    assert "-: not scored" not in made["summary.txt"]
+    assert "-: not scored. A hospital scores" in missed_one[2]["summary.txt"]
+
+
+def test_without_a_failure_nothing_is_said_of_gaps(files):
+    assert "not scored" not in files["summary.txt"]
+    assert "no answer" not in files["summary.txt"]
