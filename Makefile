@@ -28,7 +28,7 @@ demo: install
 	$(BIN)/python examples/halta/demo.py
 
 test: install lint types unit
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder tests/integration tests/servers tests/pages examples
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder tests/integration tests/servers tests/distributions tests/pages examples
 
 test-ceph: install
 	command -v radosgw ceph-osd ceph-mon > /dev/null || \
@@ -46,7 +46,7 @@ chromium:
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 unit: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/unit
 
 lint: install
 	$(BIN)/ruff check .
