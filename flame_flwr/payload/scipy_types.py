@@ -76,6 +76,9 @@ def _coordinates(value: Any) -> list[Any]:
 def _build_compressed(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any:
     data, indices, indptr = parts
     _check_places(indices, indptr)
+    # scipy's check looks at it only where its last number, the count of all places, is not zero
+    if indptr.ndim != 1 or not indptr.size or indptr[0] or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError("the rows of a sparse array do not follow one another")
     value = cls((data, indices, indptr), shape=shape)
     # older constructors narrow the index arrays
     value.data, value.indices, value.indptr = data, indices, indptr

@@ -287,6 +287,11 @@ def test_sparse_arrays_that_point_outside():
         refused(forged([wire.SPARSE, name, [2, 2], data, places(0), places(0, 9, 1)]))
         refused(forged([wire.SPARSE, name, [10**12, 10**12], data, places(0), places(0, 1, 1)]))
         refused(forged([wire.SPARSE, name, [2, 2], data, data, places(0, 1, 1)]))
+        # with 0 places in all scipy does not look at the others: its compiled code wrote there
+        for rows in (places(0, 1, 0), places(0, 9, 0), places(0, -9, 0), places(1, 1, 1)):
+            refused(forged([wire.SPARSE, name, [2, 2], data, places(0), rows]), "do not follow")
+    block = [wire.ARRAY, "<f8", [1, 1, 1], False, b"\0" * 8]
+    refused(forged([wire.SPARSE, "bsr_array", [2, 2], block, places(0), places(0, 1, 0)]))
     for name in ("coo_array", "dok_matrix"):
         refused(forged([wire.SPARSE, name, [2, 2], data, places(0), places(7)]))
     refused(forged([wire.SPARSE, "dia_array", [2, 2], data, places(0, 1, 2)]))
