@@ -72,7 +72,7 @@ def test_results_reach_the_analyst_through_a_store(run_app, object_store, tmp_pa
     assert head.split()[0] == "run"
     assert line.split()[0] == behind.name
     assert "tests/app 1.0.0" in line
-    assert line.split()[5:8] == ["completed", "2", "4"]
+    assert line.split()[5:8] == ["completed", "2", "6"]
 
     fetched = command(url, behind.name[:13], "--to", tmp_path / "mine")
     assert fetched.returncode == 0, fetched.stderr
