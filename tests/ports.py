@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from itertools import count
+from itertools import count, islice
 
 WORKERS = 16
 PORTS = range(10_000, 32_000)  # below those that the system gives to outgoing connections
@@ -20,8 +20,7 @@ def free_port():
     A program takes seconds to listen on its port. Meanwhile one that the system chose may go to
     another program, and one SuperNode of a deployment was then missing for good.
     """
-    while True:
-        port = next(_ports)
+    for port in islice(_ports, len(PORTS) // WORKERS):
         with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -29,3 +28,4 @@ def free_port():
             except OSError:
                 continue
         return port
+    raise OSError(f"no port from {PORTS.start} to {PORTS.stop} is free")
