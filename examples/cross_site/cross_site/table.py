@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from flame_flwr.data.expect import Column, Finding, Table
 from flame_flwr.errors import DataError
@@ -242,7 +243,9 @@ def _measurements(table: pd.DataFrame, file: str, columns: Sequence[str] | None)
 
 def _numbers(table: pd.DataFrame, file: str, *, said: bool) -> Values:
     """Return the measurements; what they are called is told where the analysis has `said` it."""
-    values: Values = table.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    text = table.columns[[not is_numeric_dtype(dtype) for dtype in table.dtypes]]
+    numbers = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in text})
+    values: Values = numbers.to_numpy(dtype=np.float64)
     fine = np.abs(values) < TOO_LARGE
     if not fine.all():
         bad = [name for name, good in zip(table.columns, fine.T, strict=True) if not good.all()]

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import draws
+import run as script
 from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files
 from cross_site.table import expected
 
@@ -29,14 +32,21 @@ def test_the_costs_quoted_are_those_of_the_study(files, table):
         assert f"{loss} with" in README
 
 
-def test_the_tables_over_twenty_draws_are_those_of_the_script():
-    """All 20 draws, as each of them counts in every mean: some twenty seconds."""
-    command = [sys.executable, str(EXAMPLE / "draws.py")]
-    done = subprocess.run(command, check=True, timeout=300, capture_output=True, text=True)
-    (quoted,) = re.findall(r"```text draws\n(.*?)```", README, re.DOTALL)
-    assert done.stdout == quoted
-    alone, common = re.findall(r"^node-2, .*?(0\.\d+) +(0\.\d+)", done.stdout, re.MULTILINE)[0]
+def test_the_tables_over_twenty_draws_are_those_of_the_scores_beside_them():
+    drawn = pd.read_csv(draws.FILE)
+    assert sorted(set(drawn["draw"])) == list(range(20))
+    text = draws.tables(drawn)
+    assert re.findall(r"```text draws\n(.*?)```", README, re.DOTALL) == [f"{text}\n"]
+    alone, common = re.findall(r"^node-2, .*?(0\.\d+) +(0\.\d+)", text, re.MULTILINE)[0]
     assert f"{alone} alone and {common} common" in README
+
+
+@pytest.mark.parametrize("draw", [0, 13])
+def test_the_scores_of_a_draw_are_those_in_the_file(draw):
+    """Two of the 20, as all of them take half a minute."""
+    drawn = pd.read_csv(draws.FILE)
+    in_file = drawn[drawn["draw"] == draw].reset_index(drop=True)
+    pd.testing.assert_frame_equal(draws.scores(draw), in_file, rtol=1e-9)
 
 
 def test_the_hospitals_are_as_the_readme_says(contents):
@@ -50,6 +60,19 @@ def test_the_hospitals_are_as_the_readme_says(contents):
         )
 
 
+@pytest.fixture
+def run_py(monkeypatch, capsys):
+    """Run ``run.py`` in this process and a folder; return the exit code and all that it printed."""
+
+    def run(folder, *arguments):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", ["run.py", *map(str, arguments)])
+        code = script.main()
+        return code, "".join(capsys.readouterr())
+
+    return run
+
+
 def test_the_same_bytes_without_and_with_files(tmp_path):
     command = [sys.executable, "-m", "cross_site.hospitals", str(tmp_path)]
     subprocess.run(command, cwd=EXAMPLE, check=True, timeout=60, stdout=subprocess.DEVNULL)
@@ -58,20 +81,18 @@ def test_the_same_bytes_without_and_with_files(tmp_path):
             assert (tmp_path / f"hospital-{k}" / name).read_bytes() == content
 
 
-def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path):
+def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path, run_py):
     for name, file, first in (("a", "train.csv", 0), ("a", "test.csv", 1), ("b", "train.csv", 0)):
         rows = "".join(f"{first + k % 7},{k * 3 % 11},{k % 2}\n" for k in range(30))
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / file).write_text("pulse,fever,label\n" + rows)
     (tmp_path / "b" / "test.csv").write_text("pulse,label\n" + "81,1\n72,0\n" * 10)
-    command = [sys.executable, str(EXAMPLE / "run.py"), "--results", str(tmp_path / "results")]
-    command += ["--data", str(tmp_path / "a"), str(tmp_path / "b")]
-    refused = subprocess.run(command, cwd=tmp_path, timeout=120, capture_output=True, text=True)
-    assert refused.returncode == 1
-    assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in (
-        refused.stderr
-    )
+    arguments = ["--results", "results", "--data", "a", "b"]
+    code, said = run_py(tmp_path, *arguments)
+    assert code == 1
+    assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in said
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
+    command = [sys.executable, str(EXAMPLE / "run.py"), *arguments]
     subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
     listed = README.partition("## What comes out")[2].partition("All scores are")[0]
     named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))
@@ -102,61 +123,51 @@ def test_what_is_said_of_files_that_do_not_fit_is_quoted(contents, change):
     assert said in README or said.replace(said.partition("larger. ")[2], "...") in README, said
 
 
-def run_over(folder, *contents):
+@pytest.fixture
+def run_over(tmp_path, run_py):
     """Run the study over folders with these train.csv, and return what came of it."""
-    names = [f"h{k}" for k in range(len(contents))]
-    for name, content in zip(names, contents, strict=True):
-        (folder / name).mkdir()
-        for file in ("train.csv", "test.csv"):
-            (folder / name / file).write_text(content)
-    command = [sys.executable, str(EXAMPLE / "run.py"), "--results", str(folder / "results")]
-    command += ["--data", *(str(folder / name) for name in names)]
-    return subprocess.run(
-        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
-    )
+
+    def run(*contents):
+        names = [f"h{k}" for k in range(len(contents))]
+        for name, content in zip(names, contents, strict=True):
+            (tmp_path / name).mkdir()
+            for file in ("train.csv", "test.csv"):
+                (tmp_path / name / file).write_text(content)
+        folders = [tmp_path / name for name in names]
+        code, said = run_py(tmp_path, "--results", "results", "--data", *folders)
+        assert code == 1
+        return said
+
+    return run
 
 
 ROWS = "".join(f"{4711 + k % 7}.5,{k * 3 % 11},{k % 2}\n" for k in range(30))
 
 
-def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_path):
-    done = run_over(tmp_path, ROWS, "pulse,fever,label\n" + ROWS)
-    assert done.returncode == 1
-    assert f"{tmp_path / 'h0' / 'train.csv'}: its first line must have the names" in done.stderr
-    assert "4711" not in done.stderr + done.stdout
-    assert "h1" not in done.stderr
-    assert "node-1" not in done.stderr
+def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_path, run_over):
+    said = run_over(ROWS, "pulse,fever,label\n" + ROWS)
+    assert f"{tmp_path / 'h0' / 'train.csv'}: its first line must have the names" in said
+    assert "4711" not in said
+    assert "h1" not in said
+    assert "node-1" not in said
 
 
-def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(tmp_path):
+def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(run_over):
     good = "pulse,fever,label\n" + ROWS
-    done = run_over(tmp_path, good.replace("fever", "temperature"), good, good)
-    assert done.returncode == 1
-    said = "(node-0: 2; node-1, node-2: 2, with other names or in another order than at node-0)"
-    assert said in done.stderr
+    said = run_over(good.replace("fever", "temperature"), good, good)
+    expected = "(node-0: 2; node-1, node-2: 2, with other names or in another order than at node-0)"
+    assert expected in said
 
 
-def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path):
+def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path, run_over):
     good = "pulse,fever,label\n" + ROWS
     more = good.replace("\n", ",mild\n").replace("label,mild", "label,note")
-    done = run_over(tmp_path, good, more, good)
-    assert done.returncode == 1
-    assert "different measurements" in done.stderr
-    assert "(node-0, node-2: 2; node-1: 3)" in done.stderr
-    assert "columns that not every train.csv has: 'note'\n" in done.stderr
-    assert f"node-1 is {tmp_path / 'h1'}\n" in done.stderr
-    assert "finite number" not in done.stderr
-
-
-def run_with(folder, *data):
-    """Run the study over folders as they are typed; return the error."""
-    command = [sys.executable, str(EXAMPLE / "run.py"), "--data", *data]
-    done = subprocess.run(
-        command, cwd=folder, timeout=120, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    said = run_over(good, more, good)
+    assert "different measurements" in said
+    assert "(node-0, node-2: 2; node-1: 3)" in said
+    assert "columns that not every train.csv has: 'note'\n" in said
+    assert f"node-1 is {tmp_path / 'h1'}\n" in said
+    assert "finite number" not in said
 
 
 @pytest.mark.parametrize(
@@ -168,19 +179,23 @@ def run_with(folder, *data):
         (["h0", "h0"], "error: --data: h0 is the same folder as h0, and a hospital"),
     ],
 )
-def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, typed, says):
+def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, run_py, typed, says):
     for name in ("h0", "h1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.csv").write_text("pulse,fever,label\n" + ROWS)
-    assert says in run_with(tmp_path, *typed)
+    code, said = run_py(tmp_path, "--data", *typed)
+    assert code == 1
+    assert says in said
     assert not (tmp_path / "results").exists()
 
 
-def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path, run_py):
     for file in ("train.csv", "test.csv"):
         (tmp_path / "h0" / file).mkdir(parents=True)
     says = "node-0: its data is not as the analysis expects: There is no train.csv"
-    assert says in run_with(tmp_path, "h0")
+    code, said = run_py(tmp_path, "--data", "h0")
+    assert code == 1
+    assert says in said
 
 
 @pytest.mark.parametrize("name", ["rounds", "sites", "comparison"])
