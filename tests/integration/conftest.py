@@ -1,4 +1,4 @@
-"""The order of the files, and for all tests one simulation SuperLink and apps of a few lines."""
+"""The order of the files, and for all tests apps of a few lines."""
 
 import json
 import textwrap
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.engine.submit import submit
 
 PYPROJECT = """
 [project]
@@ -67,12 +67,6 @@ class Done:
     @property
     def run(self):
         return json.loads((self.folder / "run.json").read_text())
-
-
-@pytest.fixture(scope="session")
-def federation():
-    with simulation(3) as place:
-        yield place
 
 
 def pytest_collection_modifyitems(items):

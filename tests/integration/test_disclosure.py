@@ -93,9 +93,9 @@ def world():
     return found
 
 
-def in_process(k):
+def in_process(k, nodes=3):
     here = world()
-    splits = [[{"ages.json": json.dumps(ages).encode()}] for ages in here["AGES"]]
+    splits = [[{"ages.json": json.dumps(ages).encode()}] for ages in here["AGES"][:nodes]]
     tester = StarModelTester(
         splits, here["Analyzer"], here["Aggregator"], "s3", disclosure=[MinCount(k)]
     )
@@ -120,8 +120,8 @@ def test_a_simulation_keeps_the_rules_as_this_process_does(federation, tmp_path)
 
 def test_a_hospitals_own_rules_hold_on_a_deployment(tmp_path):
     ages = world()["AGES"]
-    names = ("a", "b", "c")
-    for name, own in zip(names, ages, strict=True):
+    names = ("a", "b")
+    for name, own in zip(names, ages[:2], strict=True):
         (tmp_path / name).mkdir()
         (tmp_path / name / "ages.json").write_text(json.dumps(own))
     rules = tmp_path / "rules.txt"
@@ -130,20 +130,18 @@ def test_a_hospitals_own_rules_hold_on_a_deployment(tmp_path):
         for name in names:
             deployment.start_node(name, data=str(tmp_path / name), disclosure=str(rules))
         app = write_app(tmp_path / "app", 2)
-        ended, log = deployment.run(app, nodes="a,b,c", results=str(tmp_path / "first"))
+        ended, log = deployment.run(app, nodes="a,b", results=str(tmp_path / "first"))
         assert ended.succeeded, f"{log}\n{deployment.logs()}"
-        assert outcome(tmp_path / "first") == in_process(5)
+        assert outcome(tmp_path / "first") == in_process(5, nodes=2)
         assert "disclosure rule at this node: MinCount(k=5" in deployment.log("a")
         about = outcome(tmp_path / "first", "run.json")["disclosure"]
-        assert sorted(about) == ["a", "b", "c"]
+        assert sorted(about) == ["a", "b"]
         assert all(set(rules) == {"MinCount", "MaxBins", "Strict"} for rules in about.values())
 
         plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
         app = write_app(tmp_path / "plain", 2, plain)
-        ended, log = deployment.run(app, nodes="a,b,c", results=str(tmp_path / "second"))
+        ended, log = deployment.run(app, nodes="a,b", results=str(tmp_path / "second"))
         assert not ended.succeeded
         assert "Maria" not in log
         assert "PayloadError" in log
-        assert "$['Maria']['sum']" in deployment.log("a") + deployment.log("b") + deployment.log(
-            "c"
-        )
+        assert "$['Maria']['sum']" in deployment.log("a") + deployment.log("b")

@@ -15,7 +15,7 @@ from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "halta"
-DEPLOYED_ROUNDS = 3
+DEPLOYED_ROUNDS = 2
 pytestmark = pytest.mark.simulation
 
 WATCHED = """

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import warnings
+from collections import defaultdict
 
 import numpy as np
 from sklearn.linear_model import SGDClassifier
@@ -105,3 +106,16 @@ def reference_run(contents, rounds=10):
             own = fit(own, x, y)
         matrix[number] = [scores(own, *test) for test in tests]
     return weights, matrix, per_round
+
+
+def assert_weights(rows, weights):
+    """Compare every common weight after every round with the plain loop's."""
+    found = defaultdict(list)
+    for row in rows:
+        names = [name for name in row if name not in ("round", "setting", "intercept")]
+        values = [float(row[name]) for name in (*names, "intercept")]
+        found[row["setting"]].append(values)
+        assert int(row["round"]) == len(found[row["setting"]])
+    assert set(found) == set(SETTINGS)
+    for name in SETTINGS:
+        np.testing.assert_allclose(found[name], weights[name], rtol=1e-12, err_msg=name)

@@ -1,20 +1,15 @@
-"""The numbers: in process, in simulation, on a deployment, and in a plain loop."""
+"""The numbers: in process and in a plain loop."""
 
 import json
-import shutil
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cross_site_reference import SETTINGS, reference_run
-from deployment import Deployment
+from cross_site_reference import SETTINGS, assert_weights, reference_run
 from sklearn.linear_model import SGDClassifier
 
 from cross_site.classifier import SGD, epoch, new_model
-from cross_site.hospitals import MEASUREMENTS, main
 from cross_site.settings import COMPARISON
-from flame_flwr.engine.submit import simulation, submit
 
 EXAMPLE = Path(__file__).parents[1]
 
@@ -22,18 +17,6 @@ EXAMPLE = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def reference(contents):
     return reference_run(contents)
-
-
-def assert_weights(rows, weights):
-    """Compare every common weight after every round with the plain loop's."""
-    found = defaultdict(list)
-    for row in rows:
-        values = [float(row[name]) for name in (*MEASUREMENTS, "intercept")]
-        found[row["setting"]].append(values)
-        assert int(row["round"]) == len(found[row["setting"]])
-    assert set(found) == set(SETTINGS)
-    for name in SETTINGS:
-        np.testing.assert_allclose(found[name], weights[name], rtol=1e-12, err_msg=name)
 
 
 def test_in_process_it_is_the_plain_loop_round_by_round(files, table, reference):
@@ -134,43 +117,3 @@ def test_the_slides_line_alone_would_start_at_zero_again():
     from_zero = epoch(new_model(3), x, y)["coef"]
     np.testing.assert_array_equal(slide.fit(x, y).coef_, from_zero)
     assert np.abs(epoch(start, x, y)["coef"] - start["coef"]).max() < 0.1
-
-
-@pytest.mark.simulation
-def test_in_simulation_it_is_the_plain_loop_too(files, table, reference, tmp_path):
-    log = []
-    with simulation(4) as federation:
-        ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
-    assert ended.succeeded, "\n".join(log)
-    [folder] = tmp_path.iterdir()
-    assert_weights(table((folder / "weights.csv").read_text()), reference[0])
-    for name, content in files.items():
-        written = content.encode() if isinstance(content, str) else content
-        assert (folder / name).read_bytes() == written, name
-    record = json.loads((folder / "run.json").read_text())
-    assert (record["rounds"], record["converged"]) == (11, True)
-    beside = {path.name for path in folder.iterdir()} - set(files)
-    assert beside - {"report.html", "tensorboard"} == {"history.csv", "run.json"}
-
-
-@pytest.mark.simulation
-def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, tmp_path):
-    """Two hospitals and two rounds are enough here: every answer is a process of its own."""
-    main([str(tmp_path / "hospitals")])
-    app = tmp_path / "app"
-    ignored = shutil.ignore_patterns("tests", "pictures", "__pycache__")
-    shutil.copytree(EXAMPLE, app, ignore=ignored)
-    pyproject = (app / "pyproject.toml").read_text()
-    named = pyproject.replace('data = "cross_site.hospitals:node_files"', 'data = ""')
-    (app / "pyproject.toml").write_text(named)
-    analysis = app / "cross_site" / "analysis.py"
-    analysis.write_text(analysis.read_text().replace("ROUNDS = 10", "ROUNDS = 2"))
-    results = tmp_path / "results"
-    with Deployment(tmp_path / "deployment") as made:
-        for k in range(2):
-            made.start_node(f"site-{k}", data=str(tmp_path / "hospitals" / f"hospital-{k}"))
-        ended, log = made.run(app, nodes="site-0,site-1", results=str(results))
-        assert ended.succeeded, log + made.logs()
-    [folder] = results.iterdir()
-    weights, _, _ = reference_run(contents[:2], rounds=2)
-    assert_weights(table((folder / "weights.csv").read_text()), weights)

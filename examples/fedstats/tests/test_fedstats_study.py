@@ -12,7 +12,7 @@ from fedstats_reference import efron, read, reference_run
 
 from fedstats.hospitals import SIZES, hospital_csv, main, node_files, rossi
 from fedstats.survival import FILE, fit_cox
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.engine.submit import submit
 from flame_flwr.errors import ConfigError, DataError
 
 EXAMPLE = Path(__file__).parents[1]
@@ -138,10 +138,9 @@ def test_nodes_that_have_no_such_data():
 
 
 @pytest.mark.simulation
-def test_in_simulation_it_is_the_same_text(study, tmp_path):
+def test_in_simulation_it_is_the_same_text(study, federation, tmp_path):
     log = []
-    with simulation(3) as federation:
-        ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
+    ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
     assert ended.succeeded, "\n".join(log)
     [folder] = tmp_path.iterdir()
     assert (folder / "meta_analysis.txt").read_text() == study.result

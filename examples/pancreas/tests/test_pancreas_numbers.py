@@ -10,7 +10,7 @@ import pytest
 from pancreas_reference import TutorialAggregator, TutorialAnalyzer, halves, reference_run
 from sklearn.exceptions import ConvergenceWarning
 
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.engine.submit import submit
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.star import StarModelTester
 from pancreas.analysis import PancreasAnalyzer, coefficients
@@ -137,10 +137,9 @@ def test_options_that_cannot_be(run, splits, options, message):
 
 
 @pytest.mark.simulation
-def test_in_simulation_it_is_the_plain_loop_too(run, splits, contents, tmp_path):
+def test_in_simulation_it_is_the_plain_loop_too(run, splits, contents, federation, tmp_path):
     log = []
-    with simulation(3) as federation:
-        ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
+    ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
     assert ended.succeeded, "\n".join(log)
     [folder] = tmp_path.iterdir()
     there = pickle.loads((folder / "coefficients.pkl").read_bytes())

@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.engine.submit import submit
 from flame_flwr.errors import ConfigError
 from flame_flwr.star import StarModelTester
 
@@ -117,10 +118,10 @@ def test_the_script_prints_what_the_readme_shows(tmp_path):
 
 
 @pytest.mark.simulation
-def test_in_simulation_it_is_the_plain_loop_too(tmp_path):
+def test_in_simulation_it_is_the_plain_loop_too(federation, tmp_path):
     log = []
-    with simulation(2) as federation:
-        run = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
+    two = replace(federation, nodes=2)
+    run = submit(EXAMPLE, two, {"results": str(tmp_path)}, on_line=log.append)
     assert run.succeeded, "\n".join(log)
     [folder] = tmp_path.iterdir()
     assert (folder / "average.txt").read_text() == "5.46875"

@@ -237,8 +237,13 @@ def test_a_private_result_is_noised_and_nothing_exact_is_written(run, caplog):
     assert abs(released - 1006.25) < 4 * 40  # e^-40 of a false alarm
     assert b"1006.25" not in everything(folder)
     assert "1006.25" not in caplog.text
-    assert about(folder)["privacy"]["epsilon"] == 0.5
+    assert about(folder)["privacy"] == {
+        "mechanism": "Laplace (OpenDP), on the final result",
+        "epsilon": 0.5,
+        "sensitivity": 2.0,
+    }
     assert about(folder)["evaluations"] == {}
+    assert "Laplace noise on the result, epsilon 0.5, sensitivity 2" in caplog.text
 
 
 class Refused(Total):
