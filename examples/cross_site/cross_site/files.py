@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,11 +47,15 @@ def sites(study: Study) -> str:
 
 
 def comparison(study: Study) -> str:
-    """Return the final scores of every setting: the mean over hospitals, and the lowest."""
-    lines = []
+    """Return the final scores of every setting: the mean over hospitals, and the lowest.
+
+    Where a hospital did not answer the evaluation, the mean's cell is empty.
+    """
+    lines: list[list[Any]] = []
     for each in study.settings:
         scores = study.matrix["common", each.key]
-        means = [study.row(("common", each.key), what)[-1] for what in METRICS]
+        averages = [study.row(("common", each.key), what)[-1] for what in METRICS]
+        means = ["" if math.isnan(average) else average for average in averages]
         worst = [min(site[what] for site in scores.values()) for what in ("accuracy", "auc")]
         lines.append([each.key, each.share, each.weight, *means, *worst])
     names = [f"mean_{what}" for what in METRICS]
@@ -121,11 +126,13 @@ def _table(study: Study, what: str) -> list[str]:
 def _gaps(study: Study) -> list[str]:
     """Return what is to be said of hospitals that did not answer in every round."""
     missed = study.missed()
-    if not missed:
+    away = [site for site in study.sites if site not in study.n_test]
+    if not missed and not away:
         return []
     total = len(study.local)
     said = [""]
-    if any(numbers[-1] > 1 for numbers in missed.values()):  # in round 1 there is nothing to score
+    later = any(numbers[-1] > 1 for numbers in missed.values())  # in round 1 nothing is scored
+    if away or later:
         said.append("-: not scored. A hospital scores a round's model when it answers in the next.")
     for site, numbers in missed.items():
         rounds = f"round{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
@@ -134,6 +141,11 @@ def _gaps(study: Study) -> list[str]:
             f"{site} gave no answer in {rounds}. Unless its answer was only late, its own model "
             f"has had {total - len(numbers)} of {total} epochs.{arrived}"
         )
+    said += [
+        f"{site} gave no answer in the evaluation: no final model is scored there, and means over "
+        "all hospitals are missing."
+        for site in away
+    ]
     return said
 
 

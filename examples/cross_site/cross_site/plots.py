@@ -42,8 +42,8 @@ def draw_rounds(study: Study) -> bytes:
         _style(axes, title)
         for k, (site, short) in enumerate(zip(study.sites, _short(study.sites), strict=True)):
             values = [study.after(common, first.key, what)[k] for common in study.common]
-            name = f"{short} ({study.n_test[site]} test rows)"
-            _line(axes, k, values, name)
+            rows = f"{study.n_test[site]} test rows" if site in study.n_test else "no final scores"
+            _line(axes, k, values, f"{short} ({rows})")
     _legend(figure, panels[-1])
     return _png(figure)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ class Study:
         By model (``own``, hospital) or (``common``, setting), by hospital: the final scores. Where
         own models did not travel, each has been scored at its own hospital only.
     n_test : dict
-        Test rows by hospital.
+        Test rows by hospital, of those that have answered the evaluation.
     scaling, columns
         What a model must be used with.
     """
@@ -55,8 +55,16 @@ class Study:
 
     @property
     def sites(self) -> list[str]:
-        """The hospitals, in participant order."""
-        return list(self.n_test)
+        """The hospitals that have answered at all, in participant order."""
+        found: list[str] = []
+        rounds: list[Iterable[str]] = [*self.local, self.n_test]
+        for answered in rounds:  # each of them in participant order
+            at = 0
+            for site in answered:
+                if site not in found:
+                    found.insert(at, site)
+                at = found.index(site) + 1
+        return found
 
     def add(self, weights: Any, local: Any, received: Any) -> None:
         """Take a round: new common weights, local scores, and scores of the round before."""
@@ -74,7 +82,7 @@ class Study:
         """Take the final scores, which are those of the last round's weights, too."""
         self.scaling, self.columns = aggregate["scaling"], columns
         self.n_test = {node: int(scores["n_test"]) for node, scores in evaluations.items()}
-        models = [("own", node) for node in evaluations]
+        models = [("own", node) for node in self.sites]
         models += [("common", each.key) for each in self.settings]
         self.matrix = {
             (kind, name): {

@@ -16,14 +16,22 @@ from flame_flwr.results import RunRecord
 ROUNDS = 4
 
 
-def run_with_failures(splits, *iterations):
-    """Run four rounds of training; node-3 fails in these. Return study, record and files."""
+def run_with_failures(splits, *iterations, untested=""):
+    """Run four rounds of training; node-3 fails in these, and a node in the evaluation.
+
+    Return study, record and files.
+    """
 
     class Fails(CrossSiteAnalyzer):
         def analysis_method(self, data, aggregator_results):
             if self.id == "node-3" and self.num_iterations in iterations:
                 raise ValueError("the disk is full")
             return super().analysis_method(data, aggregator_results)
+
+        def evaluation_method(self, data, result):
+            if self.id == untested:
+                raise ValueError("the disk is full")
+            return super().evaluation_method(data, result)
 
     plan = NodePlan(
         Fails,
@@ -36,7 +44,8 @@ def run_with_failures(splits, *iterations):
     record = RunRecord()
     with LocalGrid(plan, splits) as grid:
         strategy.start(grid, settings=settings, record=record)
-    assert [failure["round"] for failure in record.failures] == [k + 1 for k in iterations]
+    failed = [k + 1 for k in iterations] + [ROUNDS + 1] * bool(untested)
+    assert [failure["round"] for failure in record.failures] == failed
     names = [name for name, _, _ in OUTPUTS]
     return strategy.study, record, dict(zip(names, record.result, strict=True))
 
@@ -93,6 +102,26 @@ def test_who_misses_the_last_round_has_no_own_model_to_score(splits):
     assert "has had 2 of 4 epochs. It is not scored: it did not arrive." in made["summary.txt"]
     line = next(line for line in made["summary.txt"].splitlines() if "node-3 alone" in line)
     assert line.split()[2:] == ["-"] * 5
+
+
+@pytest.mark.parametrize("away", ["node-0", "node-3"])
+def test_who_misses_the_evaluation_keeps_its_rounds_and_its_own_model(splits, table, away):
+    study, _, made = run_with_failures(splits, untested=away)
+    assert study.sites == ["node-0", "node-1", "node-2", "node-3"]
+    rows = table(made["rounds.csv"])
+    empty = {(row["round"], row["site"], row["model"]) for row in rows if row["auc"] == ""}
+    assert empty == {(str(ROUNDS), away, "common")}
+    scored = [(row["model"], row["site"]) for row in table(made["sites.csv"])]
+    others = [site for site in study.sites if site != away]
+    assert [site for model, site in scored if model == f"{away} alone"] == others
+    assert [site for model, site in scored if model == f"{others[0]} alone"] == others
+    lines = made["summary.txt"].splitlines()
+    assert any(line.startswith(f"{away} gave no answer in the evaluation: no ") for line in lines)
+    alone = next(line for line in lines if line.startswith(f"{away} alone")).split()[2:]
+    dashes = [site == away for site in study.sites]
+    assert [cell == "-" for cell in alone] == [*dashes, True]
+    assert {row["mean_auc"] for row in table(made["comparison.csv"])} == {""}
+    assert not any("nan" in made[name] for name in made if name.endswith((".csv", ".txt")))
 
 
 def test_who_never_trains_is_still_asked_for_scores(splits):
