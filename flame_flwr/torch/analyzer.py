@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.torch.chance import seeded
 from flame_flwr.torch.samples import as_dataset, explained, length
 from flame_flwr.torch.settings import check_optimizer, check_settings
 from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["TorchAnalyzer"]
 
 _RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
+_DRAWN_ALIKE = frozenset({"model", "dataset", "test_dataset"})
+"""What draws the same in every round, whoever calls it."""
 
 
 class TorchAnalyzer(StarAnalyzer):
@@ -53,8 +56,10 @@ class TorchAnalyzer(StarAnalyzer):
     shuffle : bool
         Whether every epoch has an order of its own; true.
     seed : int
-        The first weights are drawn with it, the same on every node; round ``r``, from 1, shuffles
-        and drops out with ``seed + r``.
+        Each call of :meth:`model`, :meth:`dataset` and :meth:`test_dataset` begins PyTorch's
+        chance with it: first weights are the same on every node, and samples that are split by
+        chance the same in every round. Round ``r``, from 1, shuffles and drops out with
+        ``seed + r``.
     keep_optimizer : bool
         Whether the optimiser goes on where it was in this node's last round; false: every round
         starts a new one.
@@ -123,6 +128,13 @@ class TorchAnalyzer(StarAnalyzer):
         check_settings(self)
         self._kept: dict[str, Any] | None = None
 
+    if not TYPE_CHECKING:  # it would have every name pass as an attribute
+
+        def __getattribute__(self, name: str) -> Any:
+            """Seed what a study may call itself, too, as its evaluation does."""
+            found = super().__getattribute__(name)
+            return seeded(self.seed)(found) if name in _DRAWN_ALIKE else found
+
     # ---- to write ----------------------------------------------------------------------
 
     @abstractmethod
@@ -134,7 +146,8 @@ class TorchAnalyzer(StarAnalyzer):
         """Return the node's samples: a dataset with a length, or a tuple of arrays or tensors.
 
         Floating numbers in a tuple, such as NumPy's float64, become of the type of the model's
-        weights; a dataset is taken as it is.
+        weights; a dataset is taken as it is. What is drawn here, such as by ``random_split``, is
+        the same in every round.
 
         Parameters
         ----------
@@ -188,7 +201,10 @@ class TorchAnalyzer(StarAnalyzer):
         return {}
 
     def test_dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...] | None:
-        """Return samples that are not trained with, on which every round scores what it gets."""
+        """Return samples that are not trained with, on which every round scores what it gets.
+
+        Chance begins as in :meth:`dataset`, so that both can make one split and return a part each.
+        """
         return None
 
     # ---- what the base does ------------------------------------------------------------
@@ -250,13 +266,11 @@ class TorchAnalyzer(StarAnalyzer):
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)
         try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                self.net = self.model()
-                check_state(self.net)
-                if weights is not None:
-                    load_into(self.net, weights)
-                torch.manual_seed(self.seed + self.num_iterations + 1)
+            self.net = self.model()
+            check_state(self.net)
+            if weights is not None:
+                load_into(self.net, weights)
+            with seeded(self.seed + self.num_iterations + 1):
                 yield
         finally:
             torch.set_num_threads(before)

@@ -160,6 +160,60 @@ def test_the_users_own_chance_and_threads_are_left_alone():
     assert torch.get_num_threads() == before
 
 
+PARTS = {"dataset": 0, "test_dataset": 1}
+
+
+class Halved(Net):
+    """Draws which rows to train with, from the process's chance."""
+
+    drawn: list = []
+
+    def dataset(self, data):
+        return self.half(data, "dataset")
+
+    def test_dataset(self, data):
+        return self.half(data, "test_dataset")
+
+    def half(self, data, method):
+        rows = torch.randperm(len(data[1])).chunk(2)[PARTS[method]].numpy()
+        self.drawn.append((self.id, method, rows))
+        return data[0][rows], data[1][rows]
+
+    def evaluation_method(self, data, result):
+        return self.evaluate(result["model"], self.test_dataset(data))
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_what_is_drawn_for_the_samples_is_the_same_in_every_round_and_run(seed):
+    Halved.drawn.clear()
+    torch.manual_seed(11)
+    for _ in range(2):
+        run(Halved, rounds=2, seed=seed)
+    assert len(Halved.drawn) == 2 * 2 * 5  # runs, nodes, two rounds of two and an evaluation
+    for node, method, rows in Halved.drawn:
+        size = 40 if node == "node-0" else 24
+        plain = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        np.testing.assert_array_equal(rows, plain.chunk(2)[PARTS[method]].numpy())
+    after = torch.rand(1)
+    assert after == torch.rand(1, generator=torch.Generator().manual_seed(11))
+
+
+def test_samples_drawn_by_super_and_beside_it_come_from_one_stream():
+    class Twice(Halved):
+        def dataset(self, data):
+            first = torch.rand(1)
+            x, y = super().dataset(data)
+            Halved.drawn[-1] += (first,)
+            return x, y
+
+    Halved.drawn.clear()
+    run(Twice, rounds=1, seed=3)
+    chance = torch.Generator().manual_seed(3)
+    first, plain = torch.rand(1, generator=chance), torch.randperm(40, generator=chance)
+    np.testing.assert_array_equal(Halved.drawn[0][2], plain.chunk(2)[0].numpy())
+    assert Halved.drawn[0][3] == first
+
+
 def test_a_model_takes_a_convergence_beside_the_strategys():
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(50))
     tester = StarModelTester(
