@@ -56,10 +56,11 @@ class TorchAnalyzer(StarAnalyzer):
     shuffle : bool
         Whether every epoch has an order of its own; true.
     seed : int
-        Each call of :meth:`model`, :meth:`dataset` and :meth:`test_dataset` begins PyTorch's
-        chance with it: first weights are the same on every node, and samples that are split by
-        chance the same in every round. Round ``r``, from 1, shuffles and drops out with
-        ``seed + r``.
+        Each call of :meth:`model`, :meth:`dataset` and :meth:`test_dataset` begins chance with it:
+        first weights are the same on every node, and samples that are split by chance the same in
+        every round. Round ``r``, from 1, shuffles and drops out with ``seed + r``. Chance is
+        PyTorch's, NumPy's (``np.random.normal``) and that of ``random``, each as it was
+        afterwards; ``np.random.default_rng()`` needs a seed of its own.
     keep_optimizer : bool
         Whether the optimiser goes on where it was in this node's last round; false: every round
         starts a new one.
@@ -139,7 +140,10 @@ class TorchAnalyzer(StarAnalyzer):
 
     @abstractmethod
     def model(self) -> torch.nn.Module:
-        """Return a new model, the same on every node; its weights are set afterwards."""
+        """Return a new model, the same on every node; its weights are set afterwards.
+
+        What it draws is the same at each call: see `seed`.
+        """
 
     @abstractmethod
     def dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...]:
@@ -147,7 +151,7 @@ class TorchAnalyzer(StarAnalyzer):
 
         Floating numbers in a tuple, such as NumPy's float64, become of the type of the model's
         weights; a dataset is taken as it is. What is drawn here, such as by ``random_split``, is
-        the same in every round.
+        the same in every round: see `seed`.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 import io
 import math
 import pickle
+import random
 import re
 import subprocess
 import sys
@@ -150,14 +151,83 @@ def test_settings_come_from_the_class_or_from_the_model():
     np.testing.assert_array_equal(one["0.weight"], two["0.weight"])
 
 
-def test_the_users_own_chance_and_threads_are_left_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
+CHANCES = {
+    "torch": (torch.manual_seed, lambda: float(torch.rand(1))),
+    "numpy": (np.random.seed, np.random.normal),
+    "python": (random.seed, random.random),
+}
+
+
+@pytest.mark.parametrize(("seed", "draw"), CHANCES.values(), ids=CHANCES)
+@pytest.mark.parametrize("broken", ["", "model", "dataset", "test_dataset", "loss"])
+def test_the_users_own_chance_and_threads_are_left_alone(seed, draw, broken):
+    def fail(self, given=None):
+        draw()
+        raise KeyError
+
+    seed(5)
+    expected = draw()
+    seed(5)
     before = torch.get_num_threads()
-    run(rounds=1)
-    assert torch.rand(1) == expected
+    if broken:
+        with pytest.raises(KeyError):
+            run(type("Bad", (Net,), {broken: fail}))
+    else:
+        run(rounds=1)
+    assert draw() == expected
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("seed", "draw"), CHANCES.values(), ids=CHANCES)
+def test_each_source_of_chance_begins_alike(seed, draw):
+    drawn = {name: [] for name in ("model", "dataset", "test_dataset", "loss")}
+
+    def noted(name, returned):
+        drawn[name].append(draw())
+        return returned
+
+    class Drawing(Net):
+        def model(self):
+            return noted("model", super().model())
+
+        def dataset(self, data):
+            return noted("dataset", super().dataset(data))
+
+        def test_dataset(self, data):
+            return noted("test_dataset", None)
+
+        def loss(self, batch):
+            return noted("loss", super().loss(batch))
+
+    def plain(number):
+        seed(number)
+        return draw()
+
+    for _ in range(2):
+        run(Drawing, rounds=2, seed=4, epochs=1, batch_size=100)
+    assert {*drawn["dataset"], *drawn["test_dataset"]} == {plain(4)}
+    assert len(drawn["dataset"]) == len(drawn["test_dataset"]) == 8
+    assert len(set(drawn["model"])) == 1
+    assert drawn["loss"][:8] == drawn["loss"][8:]
+    if draw is not CHANCES["torch"][1]:  # it draws the weights first, and drops out
+        assert drawn["model"][0] == plain(4)
+        assert drawn["loss"][0] == plain(5)
+
+
+@pytest.mark.parametrize("draw", [np.random.normal, lambda size: np.array(random.random())])
+def test_a_model_drawn_without_pytorch_begins_alike(draw):
+    class Drawn(Net):
+        def model(self):
+            line = torch.nn.Linear(3, 1)
+            with torch.no_grad():
+                line.weight.copy_(torch.as_tensor(draw(size=(1, 3))))
+            return line
+
+        def loss(self, batch):
+            return super().loss(batch) * 0
+
+    one, two = (run(Drawn, rounds=1, seed=2**33 + 2).result["model"] for _ in range(2))
+    np.testing.assert_array_equal(one["weight"], two["weight"])
 
 
 PARTS = {"dataset": 0, "test_dataset": 1}
@@ -186,7 +256,6 @@ class Halved(Net):
 @pytest.mark.parametrize("seed", [0, 7])
 def test_what_is_drawn_for_the_samples_is_the_same_in_every_round_and_run(seed):
     Halved.drawn.clear()
-    torch.manual_seed(11)
     for _ in range(2):
         run(Halved, rounds=2, seed=seed)
     assert len(Halved.drawn) == 2 * 2 * 5  # runs, nodes, two rounds of two and an evaluation
@@ -194,8 +263,6 @@ def test_what_is_drawn_for_the_samples_is_the_same_in_every_round_and_run(seed):
         size = 40 if node == "node-0" else 24
         plain = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
         np.testing.assert_array_equal(rows, plain.chunk(2)[PARTS[method]].numpy())
-    after = torch.rand(1)
-    assert after == torch.rand(1, generator=torch.Generator().manual_seed(11))
 
 
 def test_samples_drawn_by_super_and_beside_it_come_from_one_stream():
