@@ -7,21 +7,28 @@ not import PyTorch: an analyzer does, when it trains.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import DataError
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.chance import seeded
+from flame_flwr.torch.returned import (
+    check_gradient,
+    check_loader,
+    check_loss,
+    check_model,
+    check_optimizer,
+    check_parameters,
+    check_scores,
+)
 from flame_flwr.torch.samples import as_dataset, explained, length
-from flame_flwr.torch.settings import check_optimizer, check_settings
+from flame_flwr.torch.settings import check_settings
 from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TorchAnalyzer"]
 
-_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
 _DRAWN_ALIKE = frozenset({"model", "dataset", "test_dataset"})
 """What draws the same in every round, whoever calls it."""
 
@@ -180,7 +186,7 @@ class TorchAnalyzer(StarAnalyzer):
         return optimizer
 
     def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:
-        """Return what makes batches of the samples that are trained with.
+        """Return what makes batches of the samples that are trained with, anew in every epoch.
 
         Parameters
         ----------
@@ -221,7 +227,8 @@ class TorchAnalyzer(StarAnalyzer):
         DataError
             There are no samples, they do not fit the model, or the loss is not finite.
         ModelError
-            The weights do not fit the model, a score cannot be taken, or PyTorch is not installed.
+            The weights do not fit the model, a method returned what it must not, or PyTorch is
+            not installed.
         """
         weights = aggregator_results.get("model") if aggregator_results is not None else None
         given = self.dataset(data)
@@ -271,6 +278,7 @@ class TorchAnalyzer(StarAnalyzer):
         torch.set_num_threads(self.threads or before)
         try:
             self.net = self.model()
+            check_model(self, self.net)
             check_state(self.net)
             if weights is not None:
                 load_into(self.net, weights)
@@ -283,8 +291,10 @@ class TorchAnalyzer(StarAnalyzer):
     def _train(self, samples: Dataset[Any]) -> float:
         """Train, and return the mean loss over the samples of the last epoch."""
         torch = pytorch()
+        check_parameters(self)
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
+        check_loader(self, loader, samples)
         optimizer = self.optimizer(self.net.parameters())
         check_optimizer(self, optimizer)
         if self.keep_optimizer and self._kept is not None:
@@ -294,16 +304,17 @@ class TorchAnalyzer(StarAnalyzer):
             self.net.train()
             total, seen = 0.0, 0
             for batch in loader:
+                number = length(batch)
                 optimizer.zero_grad()
                 with explained():
                     loss = self._loss(batch, f"epoch {epoch}")
+                    check_gradient(self, loss)
                     loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                number = length(batch)
                 total += float(loss.detach()) * number
                 seen += number
             if not seen:
-                raise DataError("the loader gives no batch: are there fewer samples than in one?")
+                raise _no_batch(epoch)
             mean = total / seen
         if not is_finite(self.net):
             raise _not_finite(f"epoch {self.epochs}", "the weights are")
@@ -327,8 +338,7 @@ class TorchAnalyzer(StarAnalyzer):
                 raise
             doubt = "the model's outputs are not from 0 to 1 (is its last layer a Sigmoid?)"
             raise _not_finite(when, f"{doubt}, or the loss is") from error
-        if not _is_number(loss):
-            raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
+        check_loss(self, loss)
         if not bool(loss.detach().isfinite()):
             raise _not_finite(when, "the loss is")
         return loss
@@ -347,47 +357,20 @@ class TorchAnalyzer(StarAnalyzer):
                 seen["n"] += number
                 with explained():
                     loss = float(self._loss(batch, "scoring"))
-                    scores = self._scores(batch)
+                    scores = check_scores(self, self.score(batch))
                 for name, value in {**scores, "loss": loss}.items():
                     totals[name] = totals.get(name, 0.0) + value * number
                     seen[name] = seen.get(name, 0) + number
         return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
 
-    def _scores(self, batch: Any) -> dict[str, float]:
-        """Return what :meth:`score` says of a batch.
 
-        Raises
-        ------
-        DataError
-            A number is NaN or infinite.
-        ModelError
-            They are no mapping, or one has a name of the base's, or is none.
-        """
-        said = self.score(batch)
-        if not isinstance(said, Mapping):
-            raise ModelError(
-                f"{type(self).__name__}.score must return numbers by name, such as "
-                f"{{'accuracy': 0.9}}, or {{}}, not {type(said).__name__}"
-            )
-        scores = {}
-        for name, value in said.items():
-            called = f"{type(self).__name__}.score: {name!r}"
-            if name in _RESERVED or str(name).startswith("test_"):
-                raise ModelError(f"{called} is a name that the base uses itself: choose another")
-            try:
-                scores[name] = float(value)
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise ModelError(f"{called} must be one number", detail=str(error)) from None
-            if not math.isfinite(scores[name]):
-                raise DataError(
-                    f"{called} is not finite (NaN or infinite) for a batch: leave it out there, "
-                    "such as an AUC where all samples are of one class"
-                )
-        return scores
-
-
-def _is_number(loss: Any) -> bool:
-    return isinstance(loss, pytorch().Tensor) and loss.numel() == 1
+def _no_batch(epoch: int) -> DataError:
+    if epoch == 1:
+        return DataError("the loader gives no batch: are there fewer samples than in one?")
+    return DataError(
+        f"the loader gives no batch in epoch {epoch}: one such as a generator is used up after an "
+        "epoch. Return a DataLoader from `loader`, which begins anew"
+    )
 
 
 def _not_finite(when: str, what: str) -> DataError:

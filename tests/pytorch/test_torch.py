@@ -744,13 +744,135 @@ def test_texts_may_stand_first_in_a_sample():
     assert run(Named, rounds=1).result["loss"] == run(rounds=1).result["loss"]
 
 
-def test_a_loss_that_is_no_number_is_refused():
-    class Odd(Net):
-        def loss(self, batch):
-            return self.net(batch[0])
+def odd(**methods):
+    """Return an analyzer with other methods."""
+    return type("Odd", (Net,), methods)
 
-    with pytest.raises(ModelError, match=r"Odd.loss must return a tensor with one number"):
-        run(Odd)
+
+NUMBER = "^Odd.loss must return a tensor with one number, "
+
+
+@pytest.mark.parametrize(
+    ("loss", "says", "detail"),
+    [
+        (
+            lambda self, batch: self.net(batch[0]),
+            "not one of 2 dimensions .*mean",
+            "(8, 1)",
+        ),
+        (lambda self, batch: batch[1], r"not one of 1 dimension \(torch.float32", "(8,)"),
+        (lambda self, batch: torch.zeros(0), "not one of 1 dimension ", "(0,)"),
+        (lambda self, batch: 61.25, "computed from what self.net gives, not float\n", None),
+        (lambda self, batch: None, "computed from what self.net gives, not NoneType\n", None),
+        (lambda self, batch: torch.nn.MSELoss, ".*not the class MSELoss itself: call it", None),
+    ],
+)
+def test_a_loss_that_is_no_number_is_refused(loss, says, detail):
+    with pytest.raises(ModelError, match=NUMBER + says) as caught:
+        run(odd(loss=loss))
+    assert "in node-0, round 1" in caught.value.__notes__[0]
+    assert "61.25" not in str(caught.value)
+    assert caught.value.detail == (detail and f"its shape is {detail}")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda self, batch: self.net(batch[0]).mean().detach(),
+        lambda self, batch: torch.tensor(3),
+        lambda self, batch: torch.tensor(self.net(batch[0]).mean().item()),
+    ],
+)
+def test_a_loss_that_does_not_come_from_the_weights_is_refused(loss):
+    with pytest.raises(ModelError, match=r"^Odd.loss must .*require grad.*detach.*torch.tensor"):
+        run(odd(loss=loss))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (lambda self: None, "not NoneType\n"),
+        (lambda self: "61.25", "not str\n"),
+        (lambda self: torch.nn.Linear, "not the class Linear itself: call it, `Linear.*`"),
+        (lambda self: network().state_dict(), "not OrderedDict\n"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, says):
+    with pytest.raises(ModelError, match=r"^Odd.model must return .*torch.nn.Module, " + says):
+        run(odd(model=model))
+
+
+class Listed(torch.nn.Module):
+    """Keeps its layers where PyTorch does not see them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = [torch.nn.Linear(3, 1)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Listed, "^Odd.model has no parameters.*torch.nn.ModuleList"),
+        (torch.nn.Identity, "^Odd.model has no parameters"),
+        (lambda: network().requires_grad_(False), "^Odd.model: none .* requires_grad is False"),
+    ],
+)
+def test_a_model_without_anything_to_train_is_refused(model, says):
+    with pytest.raises(ModelError, match=says):
+        run(odd(model=lambda self: model()))
+
+
+def test_a_model_without_anything_to_train_may_be_scored():
+    class Fixed(Net):
+        def model(self):
+            return Listed()
+
+        def analysis_method(self, data, aggregator_results):
+            n = self.evaluate({}, data)["n"]
+            return {"model": {"w": np.zeros(1)}, "local_n_samples": n, "loss": float(n)}
+
+    assert run(Fixed, rounds=1).result["loss"] == (40 * 40 + 24 * 24) / 64
+
+
+@pytest.mark.parametrize(
+    ("loader", "says"),
+    [
+        (
+            lambda *_: None,
+            "^Odd.loader must .*another iterable of batches, not NoneType",
+        ),
+        (lambda *_: 61.25, "^Odd.loader must return .*, not float\n"),
+        (lambda *_: torch.utils.data.DataLoader, "^Odd.loader .*not the class DataLoader itself"),
+        (lambda self, dataset, _: dataset, "^Odd.loader .*not the samples themselves: batches"),
+        (lambda *_: [1, 2], "^a batch holds no tensor.*A `loader` of your own"),
+        (lambda *_: ["61.25"], "^a batch holds no tensor"),
+        (lambda self, dataset, _: range(len(dataset)), "^a batch holds no tensor"),
+    ],
+)
+def test_what_gives_no_batches_is_refused(loader, says):
+    with pytest.raises(ModelError, match=says) as caught:
+        run(odd(loader=loader))
+    assert "in node-0, round 1" in caught.value.__notes__[0]
+    assert "61.25" not in str(caught.value)
+
+
+def test_batches_that_are_used_up_after_an_epoch_are_told():
+    def loader(self, dataset, generator):
+        yield dataset[:]
+
+    assert run(odd(loader=loader), rounds=1, epochs=1).result["loss"] > 0
+    with pytest.raises(DataError, match=r"no batch in epoch 2: .*generator.*DataLoader"):
+        run(odd(loader=loader))
+
+
+def test_a_list_of_batches_is_a_loader():
+    whole = odd(loader=lambda self, dataset, generator: [dataset[:]])
+    one, two = run(whole, 1).result, run(Net, 1, batch_size=100, shuffle=False).result
+    assert one["loss"] == two["loss"]
 
 
 def test_types_that_numpy_has_not_are_named():
