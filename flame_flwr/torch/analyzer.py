@@ -7,20 +7,28 @@ not import PyTorch: an analyzer does, when it trains.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import DataError
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.torch.chance import seeded
+from flame_flwr.torch.returned import (
+    check_gradient,
+    check_loader,
+    check_loss,
+    check_model,
+    check_optimizer,
+    check_parameters,
+    check_scores,
+)
 from flame_flwr.torch.samples import as_dataset, explained, length
-from flame_flwr.torch.settings import check_optimizer, check_settings
+from flame_flwr.torch.settings import check_settings
 from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -30,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TorchAnalyzer"]
 
-_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
+_DRAWN_ALIKE = frozenset({"model", "dataset", "test_dataset"})
+"""What draws the same in every round, whoever calls it."""
 
 
 class TorchAnalyzer(StarAnalyzer):
@@ -53,8 +62,11 @@ class TorchAnalyzer(StarAnalyzer):
     shuffle : bool
         Whether every epoch has an order of its own; true.
     seed : int
-        The first weights are drawn with it, the same on every node; round ``r``, from 1, shuffles
-        and drops out with ``seed + r``.
+        Each call of :meth:`model`, :meth:`dataset` and :meth:`test_dataset` begins chance with it:
+        first weights are the same on every node, and samples that are split by chance the same in
+        every round. Round ``r``, from 1, shuffles and drops out with ``seed + r``. Chance is
+        PyTorch's, NumPy's (``np.random.normal``) and that of ``random``, each as it was
+        afterwards; ``np.random.default_rng()`` needs a seed of its own.
     keep_optimizer : bool
         Whether the optimiser goes on where it was in this node's last round; false: every round
         starts a new one.
@@ -123,18 +135,29 @@ class TorchAnalyzer(StarAnalyzer):
         check_settings(self)
         self._kept: dict[str, Any] | None = None
 
+    if not TYPE_CHECKING:  # it would have every name pass as an attribute
+
+        def __getattribute__(self, name: str) -> Any:
+            """Seed what a study may call itself, too, as its evaluation does."""
+            found = super().__getattribute__(name)
+            return seeded(self.seed)(found) if name in _DRAWN_ALIKE else found
+
     # ---- to write ----------------------------------------------------------------------
 
     @abstractmethod
     def model(self) -> torch.nn.Module:
-        """Return a new model, the same on every node; its weights are set afterwards."""
+        """Return a new model, the same on every node; its weights are set afterwards.
+
+        What it draws is the same at each call: see `seed`.
+        """
 
     @abstractmethod
     def dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...]:
         """Return the node's samples: a dataset with a length, or a tuple of arrays or tensors.
 
         Floating numbers in a tuple, such as NumPy's float64, become of the type of the model's
-        weights; a dataset is taken as it is.
+        weights; a dataset is taken as it is. What is drawn here, such as by ``random_split``, is
+        the same in every round: see `seed`.
 
         Parameters
         ----------
@@ -163,7 +186,7 @@ class TorchAnalyzer(StarAnalyzer):
         return optimizer
 
     def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:
-        """Return what makes batches of the samples that are trained with.
+        """Return what makes batches of the samples that are trained with, anew in every epoch.
 
         Parameters
         ----------
@@ -188,7 +211,10 @@ class TorchAnalyzer(StarAnalyzer):
         return {}
 
     def test_dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...] | None:
-        """Return samples that are not trained with, on which every round scores what it gets."""
+        """Return samples that are not trained with, on which every round scores what it gets.
+
+        Chance begins as in :meth:`dataset`, so that both can make one split and return a part each.
+        """
         return None
 
     # ---- what the base does ------------------------------------------------------------
@@ -201,7 +227,8 @@ class TorchAnalyzer(StarAnalyzer):
         DataError
             There are no samples, they do not fit the model, or the loss is not finite.
         ModelError
-            The weights do not fit the model, a score cannot be taken, or PyTorch is not installed.
+            The weights do not fit the model, a method returned what it must not, or PyTorch is
+            not installed.
         """
         weights = aggregator_results.get("model") if aggregator_results is not None else None
         given = self.dataset(data)
@@ -250,13 +277,12 @@ class TorchAnalyzer(StarAnalyzer):
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)
         try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                self.net = self.model()
-                check_state(self.net)
-                if weights is not None:
-                    load_into(self.net, weights)
-                torch.manual_seed(self.seed + self.num_iterations + 1)
+            self.net = self.model()
+            check_model(self, self.net)
+            check_state(self.net)
+            if weights is not None:
+                load_into(self.net, weights)
+            with seeded(self.seed + self.num_iterations + 1):
                 yield
         finally:
             torch.set_num_threads(before)
@@ -265,8 +291,10 @@ class TorchAnalyzer(StarAnalyzer):
     def _train(self, samples: Dataset[Any]) -> float:
         """Train, and return the mean loss over the samples of the last epoch."""
         torch = pytorch()
+        check_parameters(self)
         generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
         loader = self.loader(samples, generator)
+        check_loader(self, loader, samples)
         optimizer = self.optimizer(self.net.parameters())
         check_optimizer(self, optimizer)
         if self.keep_optimizer and self._kept is not None:
@@ -276,16 +304,17 @@ class TorchAnalyzer(StarAnalyzer):
             self.net.train()
             total, seen = 0.0, 0
             for batch in loader:
+                number = length(batch)
                 optimizer.zero_grad()
                 with explained():
                     loss = self._loss(batch, f"epoch {epoch}")
+                    check_gradient(self, loss)
                     loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                number = length(batch)
                 total += float(loss.detach()) * number
                 seen += number
             if not seen:
-                raise DataError("the loader gives no batch: are there fewer samples than in one?")
+                raise _no_batch(epoch)
             mean = total / seen
         if not is_finite(self.net):
             raise _not_finite(f"epoch {self.epochs}", "the weights are")
@@ -309,8 +338,7 @@ class TorchAnalyzer(StarAnalyzer):
                 raise
             doubt = "the model's outputs are not from 0 to 1 (is its last layer a Sigmoid?)"
             raise _not_finite(when, f"{doubt}, or the loss is") from error
-        if not _is_number(loss):
-            raise ModelError(f"{type(self).__name__}.loss must return a tensor with one number")
+        check_loss(self, loss)
         if not bool(loss.detach().isfinite()):
             raise _not_finite(when, "the loss is")
         return loss
@@ -329,47 +357,20 @@ class TorchAnalyzer(StarAnalyzer):
                 seen["n"] += number
                 with explained():
                     loss = float(self._loss(batch, "scoring"))
-                    scores = self._scores(batch)
+                    scores = check_scores(self, self.score(batch))
                 for name, value in {**scores, "loss": loss}.items():
                     totals[name] = totals.get(name, 0.0) + value * number
                     seen[name] = seen.get(name, 0) + number
         return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
 
-    def _scores(self, batch: Any) -> dict[str, float]:
-        """Return what :meth:`score` says of a batch.
 
-        Raises
-        ------
-        DataError
-            A number is NaN or infinite.
-        ModelError
-            They are no mapping, or one has a name of the base's, or is none.
-        """
-        said = self.score(batch)
-        if not isinstance(said, Mapping):
-            raise ModelError(
-                f"{type(self).__name__}.score must return numbers by name, such as "
-                f"{{'accuracy': 0.9}}, or {{}}, not {type(said).__name__}"
-            )
-        scores = {}
-        for name, value in said.items():
-            called = f"{type(self).__name__}.score: {name!r}"
-            if name in _RESERVED or str(name).startswith("test_"):
-                raise ModelError(f"{called} is a name that the base uses itself: choose another")
-            try:
-                scores[name] = float(value)
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise ModelError(f"{called} must be one number", detail=str(error)) from None
-            if not math.isfinite(scores[name]):
-                raise DataError(
-                    f"{called} is not finite (NaN or infinite) for a batch: leave it out there, "
-                    "such as an AUC where all samples are of one class"
-                )
-        return scores
-
-
-def _is_number(loss: Any) -> bool:
-    return isinstance(loss, pytorch().Tensor) and loss.numel() == 1
+def _no_batch(epoch: int) -> DataError:
+    if epoch == 1:
+        return DataError("the loader gives no batch: are there fewer samples than in one?")
+    return DataError(
+        f"the loader gives no batch in epoch {epoch}: one such as a generator is used up after an "
+        "epoch. Return a DataLoader from `loader`, which begins anew"
+    )
 
 
 def _not_finite(when: str, what: str) -> DataError:

@@ -95,8 +95,9 @@ def length(batch: Any) -> int:
     for tensor in _tensors(batch):
         return len(tensor)
     raise ModelError(
-        "a batch holds no tensor: give each sample as numbers, arrays or tensors, which the loader "
-        "makes tensors of; texts may be beside them"
+        "a batch holds no tensor: give each sample in `dataset` as numbers, arrays or tensors, "
+        "which a DataLoader makes tensors of; texts may be beside them. A `loader` of your own "
+        "gives batches of tensors, too"
     )
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.torch.weights import pytorch
 
 if TYPE_CHECKING:
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
-__all__ = ["check_optimizer", "check_settings"]
+__all__ = ["check_settings"]
 
 
 def check_settings(analyzer: TorchAnalyzer) -> None:
@@ -42,25 +40,6 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
     _own(analyzer, "learning_rate", float(rate))
-
-
-def check_optimizer(analyzer: TorchAnalyzer, optimizer: Any) -> None:
-    """Refuse what is no optimiser, or cannot go a step without being given the loss.
-
-    Raises
-    ------
-    ModelError
-        It is one of these.
-    """
-    name, kind = type(analyzer).__name__, type(optimizer).__name__
-    if not isinstance(optimizer, pytorch().optim.Optimizer):
-        raise ModelError(f"{name}.optimizer must return an optimiser of PyTorch, not {kind}")
-    taken = inspect.signature(optimizer.step).parameters.values()
-    if any(each.name == "closure" and each.default is each.empty for each in taken):
-        raise ModelError(
-            f"{name}.optimizer: {kind} calls the loss itself (a closure), which the base does not "
-            "offer: take another, such as Adam or SGD"
-        )
 
 
 def _own(analyzer: TorchAnalyzer, key: str, value: Any) -> None:

@@ -21,7 +21,7 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == TEXT.count("```python") == 2
+    assert len(SNIPPETS) == TEXT.count("```python") == 3
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
@@ -44,6 +44,38 @@ def test_the_tables_name_what_there_is():
         TorchAnalyzer.__abstractmethods__
     )
     assert all(callable(getattr(TorchAnalyzer, name)) for name in methods)
+
+
+def test_the_pages_split_is_one_split_in_every_round_and_in_the_evaluation():
+    import numpy as np
+    import torch
+
+    from flame_flwr.star import StarModelTester
+
+    space = {"__name__": "torch_page"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for source, _ in SNIPPETS[:2]:
+            exec(compile(source, PAGE.name, "exec"), space)
+    drawn = {"dataset": [], "test_dataset": []}
+
+    class Noted(space["Split"]):
+        def dataset(self, data):
+            drawn["dataset"].append(super().dataset(data))
+            return drawn["dataset"][-1]
+
+        def test_dataset(self, data):
+            drawn["test_dataset"].append(super().test_dataset(data))
+            return drawn["test_dataset"][-1]
+
+    hospital = {"people": np.eye(40, 2, dtype=np.float32), "kg": np.arange(40, dtype=np.float32)}
+    for _ in range(2):
+        torch.rand(3)
+        StarModelTester([hospital], Noted, space["strategy"], "s3")
+    trained, tested = ([set(each.indices) for each in parts] for parts in drawn.values())
+    assert (len(trained), len(tested)) == (4, 6)
+    assert all(each == trained[0] for each in trained)
+    assert all(each == set(range(40)) - trained[0] for each in tested)
+    assert len(tested[0]) == 10
 
 
 FEDBIOMED = """

@@ -3,6 +3,7 @@
 import io
 import math
 import pickle
+import random
 import re
 import subprocess
 import sys
@@ -150,14 +151,134 @@ def test_settings_come_from_the_class_or_from_the_model():
     np.testing.assert_array_equal(one["0.weight"], two["0.weight"])
 
 
-def test_the_users_own_chance_and_threads_are_left_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
+CHANCES = {
+    "torch": (torch.manual_seed, lambda: float(torch.rand(1))),
+    "numpy": (np.random.seed, np.random.normal),
+    "python": (random.seed, random.random),
+}
+
+
+@pytest.mark.parametrize(("seed", "draw"), CHANCES.values(), ids=CHANCES)
+@pytest.mark.parametrize("broken", ["", "model", "dataset", "test_dataset", "loss"])
+def test_the_users_own_chance_and_threads_are_left_alone(seed, draw, broken):
+    def fail(self, given=None):
+        draw()
+        raise KeyError
+
+    seed(5)
+    expected = draw()
+    seed(5)
     before = torch.get_num_threads()
-    run(rounds=1)
-    assert torch.rand(1) == expected
+    if broken:
+        with pytest.raises(KeyError):
+            run(type("Bad", (Net,), {broken: fail}))
+    else:
+        run(rounds=1)
+    assert draw() == expected
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("seed", "draw"), CHANCES.values(), ids=CHANCES)
+def test_each_source_of_chance_begins_alike(seed, draw):
+    drawn = {name: [] for name in ("model", "dataset", "test_dataset", "loss")}
+
+    def noted(name, returned):
+        drawn[name].append(draw())
+        return returned
+
+    class Drawing(Net):
+        def model(self):
+            return noted("model", super().model())
+
+        def dataset(self, data):
+            return noted("dataset", super().dataset(data))
+
+        def test_dataset(self, data):
+            return noted("test_dataset", None)
+
+        def loss(self, batch):
+            return noted("loss", super().loss(batch))
+
+    def plain(number):
+        seed(number)
+        return draw()
+
+    for _ in range(2):
+        run(Drawing, rounds=2, seed=4, epochs=1, batch_size=100)
+    assert {*drawn["dataset"], *drawn["test_dataset"]} == {plain(4)}
+    assert len(drawn["dataset"]) == len(drawn["test_dataset"]) == 8
+    assert len(set(drawn["model"])) == 1
+    assert drawn["loss"][:8] == drawn["loss"][8:]
+    if draw is not CHANCES["torch"][1]:  # it draws the weights first, and drops out
+        assert drawn["model"][0] == plain(4)
+        assert drawn["loss"][0] == plain(5)
+
+
+@pytest.mark.parametrize("draw", [np.random.normal, lambda size: np.array(random.random())])
+def test_a_model_drawn_without_pytorch_begins_alike(draw):
+    class Drawn(Net):
+        def model(self):
+            line = torch.nn.Linear(3, 1)
+            with torch.no_grad():
+                line.weight.copy_(torch.as_tensor(draw(size=(1, 3))))
+            return line
+
+        def loss(self, batch):
+            return super().loss(batch) * 0
+
+    one, two = (run(Drawn, rounds=1, seed=2**33 + 2).result["model"] for _ in range(2))
+    np.testing.assert_array_equal(one["weight"], two["weight"])
+
+
+PARTS = {"dataset": 0, "test_dataset": 1}
+
+
+class Halved(Net):
+    """Draws which rows to train with, from the process's chance."""
+
+    drawn: list = []
+
+    def dataset(self, data):
+        return self.half(data, "dataset")
+
+    def test_dataset(self, data):
+        return self.half(data, "test_dataset")
+
+    def half(self, data, method):
+        rows = torch.randperm(len(data[1])).chunk(2)[PARTS[method]].numpy()
+        self.drawn.append((self.id, method, rows))
+        return data[0][rows], data[1][rows]
+
+    def evaluation_method(self, data, result):
+        return self.evaluate(result["model"], self.test_dataset(data))
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_what_is_drawn_for_the_samples_is_the_same_in_every_round_and_run(seed):
+    Halved.drawn.clear()
+    for _ in range(2):
+        run(Halved, rounds=2, seed=seed)
+    assert len(Halved.drawn) == 2 * 2 * 5  # runs, nodes, two rounds of two and an evaluation
+    for node, method, rows in Halved.drawn:
+        size = 40 if node == "node-0" else 24
+        plain = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        np.testing.assert_array_equal(rows, plain.chunk(2)[PARTS[method]].numpy())
+
+
+def test_samples_drawn_by_super_and_beside_it_come_from_one_stream():
+    class Twice(Halved):
+        def dataset(self, data):
+            first = torch.rand(1)
+            x, y = super().dataset(data)
+            Halved.drawn[-1] += (first,)
+            return x, y
+
+    Halved.drawn.clear()
+    run(Twice, rounds=1, seed=3)
+    chance = torch.Generator().manual_seed(3)
+    first, plain = torch.rand(1, generator=chance), torch.randperm(40, generator=chance)
+    np.testing.assert_array_equal(Halved.drawn[0][2], plain.chunk(2)[0].numpy())
+    assert Halved.drawn[0][3] == first
 
 
 def test_a_model_takes_a_convergence_beside_the_strategys():
@@ -623,13 +744,135 @@ def test_texts_may_stand_first_in_a_sample():
     assert run(Named, rounds=1).result["loss"] == run(rounds=1).result["loss"]
 
 
-def test_a_loss_that_is_no_number_is_refused():
-    class Odd(Net):
-        def loss(self, batch):
-            return self.net(batch[0])
+def odd(**methods):
+    """Return an analyzer with other methods."""
+    return type("Odd", (Net,), methods)
 
-    with pytest.raises(ModelError, match=r"Odd.loss must return a tensor with one number"):
-        run(Odd)
+
+NUMBER = "^Odd.loss must return a tensor with one number, "
+
+
+@pytest.mark.parametrize(
+    ("loss", "says", "detail"),
+    [
+        (
+            lambda self, batch: self.net(batch[0]),
+            "not one of 2 dimensions .*mean",
+            "(8, 1)",
+        ),
+        (lambda self, batch: batch[1], r"not one of 1 dimension \(torch.float32", "(8,)"),
+        (lambda self, batch: torch.zeros(0), "not one of 1 dimension ", "(0,)"),
+        (lambda self, batch: 61.25, "computed from what self.net gives, not float\n", None),
+        (lambda self, batch: None, "computed from what self.net gives, not NoneType\n", None),
+        (lambda self, batch: torch.nn.MSELoss, ".*not the class MSELoss itself: call it", None),
+    ],
+)
+def test_a_loss_that_is_no_number_is_refused(loss, says, detail):
+    with pytest.raises(ModelError, match=NUMBER + says) as caught:
+        run(odd(loss=loss))
+    assert "in node-0, round 1" in caught.value.__notes__[0]
+    assert "61.25" not in str(caught.value)
+    assert caught.value.detail == (detail and f"its shape is {detail}")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda self, batch: self.net(batch[0]).mean().detach(),
+        lambda self, batch: torch.tensor(3),
+        lambda self, batch: torch.tensor(self.net(batch[0]).mean().item()),
+    ],
+)
+def test_a_loss_that_does_not_come_from_the_weights_is_refused(loss):
+    with pytest.raises(ModelError, match=r"^Odd.loss must .*require grad.*detach.*torch.tensor"):
+        run(odd(loss=loss))
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (lambda self: None, "not NoneType\n"),
+        (lambda self: "61.25", "not str\n"),
+        (lambda self: torch.nn.Linear, "not the class Linear itself: call it, `Linear.*`"),
+        (lambda self: network().state_dict(), "not OrderedDict\n"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, says):
+    with pytest.raises(ModelError, match=r"^Odd.model must return .*torch.nn.Module, " + says):
+        run(odd(model=model))
+
+
+class Listed(torch.nn.Module):
+    """Keeps its layers where PyTorch does not see them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = [torch.nn.Linear(3, 1)]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Listed, "^Odd.model has no parameters.*torch.nn.ModuleList"),
+        (torch.nn.Identity, "^Odd.model has no parameters"),
+        (lambda: network().requires_grad_(False), "^Odd.model: none .* requires_grad is False"),
+    ],
+)
+def test_a_model_without_anything_to_train_is_refused(model, says):
+    with pytest.raises(ModelError, match=says):
+        run(odd(model=lambda self: model()))
+
+
+def test_a_model_without_anything_to_train_may_be_scored():
+    class Fixed(Net):
+        def model(self):
+            return Listed()
+
+        def analysis_method(self, data, aggregator_results):
+            n = self.evaluate({}, data)["n"]
+            return {"model": {"w": np.zeros(1)}, "local_n_samples": n, "loss": float(n)}
+
+    assert run(Fixed, rounds=1).result["loss"] == (40 * 40 + 24 * 24) / 64
+
+
+@pytest.mark.parametrize(
+    ("loader", "says"),
+    [
+        (
+            lambda *_: None,
+            "^Odd.loader must .*another iterable of batches, not NoneType",
+        ),
+        (lambda *_: 61.25, "^Odd.loader must return .*, not float\n"),
+        (lambda *_: torch.utils.data.DataLoader, "^Odd.loader .*not the class DataLoader itself"),
+        (lambda self, dataset, _: dataset, "^Odd.loader .*not the samples themselves: batches"),
+        (lambda *_: [1, 2], "^a batch holds no tensor.*A `loader` of your own"),
+        (lambda *_: ["61.25"], "^a batch holds no tensor"),
+        (lambda self, dataset, _: range(len(dataset)), "^a batch holds no tensor"),
+    ],
+)
+def test_what_gives_no_batches_is_refused(loader, says):
+    with pytest.raises(ModelError, match=says) as caught:
+        run(odd(loader=loader))
+    assert "in node-0, round 1" in caught.value.__notes__[0]
+    assert "61.25" not in str(caught.value)
+
+
+def test_batches_that_are_used_up_after_an_epoch_are_told():
+    def loader(self, dataset, generator):
+        yield dataset[:]
+
+    assert run(odd(loader=loader), rounds=1, epochs=1).result["loss"] > 0
+    with pytest.raises(DataError, match=r"no batch in epoch 2: .*generator.*DataLoader"):
+        run(odd(loader=loader))
+
+
+def test_a_list_of_batches_is_a_loader():
+    whole = odd(loader=lambda self, dataset, generator: [dataset[:]])
+    one, two = run(whole, 1).result, run(Net, 1, batch_size=100, shuffle=False).result
+    assert one["loss"] == two["loss"]
 
 
 def test_types_that_numpy_has_not_are_named():

@@ -1,0 +1,41 @@
+"""Chance that is the same on every node, in every round and every run."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flame_flwr.torch.weights import pytorch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["seeded"]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have the process's chance begin at a seed, and go on afterwards where it was.
+
+    That is PyTorch's on the CPU, NumPy's ``np.random.normal`` and the like, and that of Python's
+    ``random``. Generators of their own, such as ``np.random.default_rng()``, are left alone.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to below 2**64; NumPy's is its lower 32 bits.
+    """
+    torch = pytorch()
+    numpys, pythons = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpys)
+        random.setstate(pythons)
