@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import handlers
 from flame_flwr.metrics import summary
-from flame_flwr.results.lines import ROUND, TAKE_PART
+from flame_flwr.results.lines import RESULTS, ROUND, TAKE_PART
 from flame_flwr.results.watch import Watcher
 
 if TYPE_CHECKING:
@@ -248,13 +248,13 @@ class LineBar(Bar):
     def __call__(self, line: str) -> None:
         """Pass a line on, and look what it says of the rounds."""
         self._on_line(line)
-        if TAKE_PART.search(line):
+        if TAKE_PART.match(line):
             self.draw(None, None)
-        elif found := ROUND.search(line):
+        elif found := ROUND.match(line):
             number, answered, nodes = (int(found[i]) for i in (1, 2, 3))
             text = f"round {number}: {answered} of {nodes} nodes, {found[4]}"
             self._update(description=f"after round {number}", last=text)
-        elif self._progress is not None and "results in " in line:
+        elif RESULTS.match(line):
             self.close()
 
 

@@ -215,6 +215,60 @@ def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(monkeypatch):
     assert sys.stdout is terminal
 
 
+LEVELS = {
+    "nothing": "",
+    "Flower": "INFO :      ",
+    "Flower in colour": "\x1b[92mINFO \x1b[0m:      ",
+    "Python": "INFO:flame_flwr:",
+}
+
+
+@pytest.mark.parametrize("before", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("nodes", ["1 node takes part: a", "3 nodes take part: a, b, c"])
+@pytest.mark.parametrize("place", ["/tmp/results/x", "s3://results/x", "https://s3/results/x"])
+def test_the_frameworks_own_lines_begin_and_end_the_bar(monkeypatch, before, nodes, place):
+    a_terminal(monkeypatch)
+    bar = LineBar(print, Console(file=Terminal(), force_terminal=True, width=100))
+    bar(f"{before}{nodes}")
+    bar(f"{before}round 1: 1 of 1 nodes, 0.10 s, 68 B received")
+    assert bar._progress.tasks[0].description == "after round 1"
+    bar(f"{before}results in {place}")
+    assert bar._progress is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dropping empty rows results in 38 patients",
+        "results in 38 patients",
+        "[node-0, round 1] dropping empty rows results in /tmp/38 patients",
+        "[aggregator, round 2] results in /tmp/x",
+        "(ClientAppActor pid=94) results in /tmp/x",
+        "[aggregator, round 2] 5 nodes take part: a, b",
+        "INFO :      [node-0, round 1] 5 nodes take part: a, b",
+        "of these, 5 nodes take part: a, b",
+        "[node-0, round 1] round 9: 3 of 3 nodes, 0.10 s, 68 B received",
+        "WARNING: round 9: 3 of 3 nodes, 0.10 s, 68 B received",
+        "WARNING: round 2: going on without node b: timeout",
+    ],
+)
+def test_what_user_code_says_changes_no_bar(monkeypatch, line):
+    a_terminal(monkeypatch)
+    lines = []
+    bar = LineBar(lines.append, Console(file=Terminal(), force_terminal=True, width=100))
+    bar(line)
+    assert bar._progress is None
+    bar("2 nodes take part: a, b")
+    bar("round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5")
+    before, drawn = bar._progress, dict(bar._progress.tasks[0].fields)
+    bar(line)
+    assert bar._progress is before
+    assert bar._progress.tasks[0].description == "after round 1"
+    assert bar._progress.tasks[0].fields == drawn
+    assert lines.count(line) == 2
+    bar.close()
+
+
 @pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])
 def test_where_there_is_no_bar(reason, monkeypatch):
     a_terminal(monkeypatch)
