@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round"]
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
-_LEVEL = rf"^(?:{_COLOUR}INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
+_LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
 """Flower's, or that of :func:`logging.basicConfig`; mostly there is none."""
 
+_METRICS = r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?(?:: .*)?$"
+"""They end with a number, a range or ``and 2 more``; why it stopped comes after them."""
+
+ROUND = re.compile(
+    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, [\w .]+ received{_METRICS}"
+)
 TAKE_PART = re.compile(rf"{_LEVEL}\d+ nodes? takes? part: ")
-ROUND = re.compile(rf"{_LEVEL}round (\d+): (\d+) of (\d+) nodes, [0-9.]+ s, (.*)$")
 RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 
 

@@ -13,8 +13,10 @@ import pytest
 from rich.console import Console
 
 from flame_flwr import progress
+from flame_flwr.metrics import summary
 from flame_flwr.progress import Bar, LineBar
 from flame_flwr.results import RoundRecord, RunRecord
+from flame_flwr.results.lines import log_round
 
 SCRIPT = """
 import logging, sys
@@ -211,13 +213,15 @@ def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(monkeypatch):
     bar.close()
     assert lines == said
     shown = ESCAPES.sub("", terminal.getvalue())
-    assert "round 1: 2 of 2 nodes, 68 B received, loss 0.5" in shown
+    assert re.search(r"after round 1 ━+ \d:\d\d:\d\d loss 0.5", shown)
+    assert "received" not in shown
     assert sys.stdout is terminal
 
 
 LEVELS = {
     "nothing": "",
     "Flower": "INFO :      ",
+    "the end of a colour": "\x1b[0m",
     "Flower in colour": "\x1b[92mINFO \x1b[0m:      ",
     "Python": "INFO:flame_flwr:",
 }
@@ -267,6 +271,73 @@ def test_what_user_code_says_changes_no_bar(monkeypatch, line):
     assert bar._progress.tasks[0].fields == drawn
     assert lines.count(line) == 2
     bar.close()
+
+
+@pytest.mark.parametrize("reason", ["", "4 rounds are done", "AnyOf(x: 3) said so"])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"a": {"err": 3.178, "loss": 11.99}, "b": {"err": 3.5, "loss": 16.11}},
+        {"a": {"f1: macro, of 2": 1e-9}},
+        {"a": {"loss": float("nan")}},
+        {"a": {"loss": float("-inf")}},
+        {"a": {"loss": float("inf")}, "b": {"loss": 0.5}},
+        {"a": {f"metric {i}": i / 7 for i in range(9)}},
+    ],
+)
+def test_both_bars_show_the_same_of_a_round(monkeypatch, caplog, metrics, reason):
+    a_terminal(monkeypatch)
+    caplog.set_level("INFO", "flame_flwr")
+    size = {"a": 1_234_567}
+    entry = RoundRecord(3, node_metrics=metrics, node_bytes=size, reason=reason)
+    record = RunRecord(nodes=["a", "b"])
+    log_round(entry, record)
+    [line] = caplog.messages
+    assert line.endswith(reason)
+    shown = []
+    for bar in (Bar(), LineBar(print)):
+        bar._console = Console(file=Terminal(), force_terminal=True, width=100)
+        bar.draw(2, None)
+        if isinstance(bar, LineBar):
+            bar(line)
+            assert bar._progress.tasks[0].description == "after round 3"
+        else:
+            bar.finished(entry, record)
+        shown.append(bar._progress.tasks[0].fields["last"])
+        bar.close()
+    assert shown == [summary(metrics.values())] * 2
+
+
+@pytest.mark.parametrize(("width", "text"), [(40, ""), (51, ""), (52, "err 3.1…"), (80, "loss")])
+def test_what_is_shown_of_metrics_says_something_or_is_not_there(monkeypatch, width, text):
+    a_terminal(monkeypatch)
+    file = Terminal()
+    bar = LineBar(print, Console(file=file, force_terminal=True, width=width))
+    bar("3 nodes take part: a, b, c")
+    file.truncate(file.seek(0))
+    bar(
+        "round 3: 3 of 3 nodes, 0.10 s, 1.7 kB received, err 3.178 (2.973 to 3.373), "
+        "loss 13.56 (11.99 to 16.11)"
+    )
+    bar._progress.refresh()
+    line = ESCAPES.sub("", file.getvalue()).split("\r")[-1]
+    bar.close()
+    assert line.startswith("after round 3 ━")
+    shown = re.split(r"\d:\d\d:\d\d", line)[1]
+    assert text in shown
+    assert bool(shown.strip()) == bool(text)
+    assert len(line) <= width
+
+
+def test_short_metrics_are_there_where_they_fit(monkeypatch):
+    a_terminal(monkeypatch)
+    file = Terminal()
+    bar = LineBar(print, Console(file=file, force_terminal=True, width=48))
+    bar("1 node takes part: a")
+    bar("round 1: 1 of 1 nodes, 0.10 s, 7 B received, n 1")
+    bar.close()
+    assert re.search(r"\d:\d\d n 1", ESCAPES.sub("", file.getvalue()))
 
 
 @pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])
