@@ -78,3 +78,9 @@ def test_where_a_traceback_begins(text, expected):
 def test_lines_of_an_error_stay_lines():
     style = (Path(report.__file__).parent / "report.css").read_text()
     assert re.search(r"^\.error \{[^}]*white-space: pre-wrap", style, re.MULTILINE)
+
+
+@pytest.mark.parametrize("tag", ["h3", "p", "figcaption", "pre", "summary"])
+def test_a_long_name_is_broken_wherever_it_stands(tag):
+    style = (Path(report.__file__).parent / "report.css").read_text()
+    assert re.search(rf"^{tag} {{[^}}]*overflow-wrap: anywhere", style, re.MULTILINE)
