@@ -32,6 +32,8 @@ _ABOUT_FILTERS = frozenset({"filter", "by", "answers", "mechanism"})
 """What `run.json` says of a filter beside its parameters."""
 _MOST_ROWS = 100
 """Of a table with a row per node."""
+_SHOWN_AS = {"data": "data type"}
+"""What `run.json` calls otherwise: there `data` is also where the data is."""
 _TRACEBACK = re.compile(
     r"^[ +]*(?:Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
@@ -102,9 +104,14 @@ def _error(text: str) -> tuple[str, str]:
 
 
 def _settings(about: dict[str, Any]) -> _Table:
-    study = [[name, text] for name, text in about["study"].items()]
-    asked = [[name, _text(value)] for name, value in sorted(about["parameters"].items())]
-    return _Table(["setting", "value"], study + [row for row in asked if row[1]])
+    """Return what the model declares, then what the run was asked for; no two have one name."""
+    study = {_SHOWN_AS.get(name, name): text for name, text in about["study"].items()}
+    asked = {
+        f"{name} (asked for)" if name in study else name: text
+        for name, value in sorted(about["parameters"].items())
+        if (text := _text(value))
+    }
+    return _Table(["setting", "value"], [[*row] for row in (study | asked).items()])
 
 
 def _nodes(about: dict[str, Any]) -> _Table:

@@ -84,3 +84,23 @@ def test_lines_of_an_error_stay_lines():
 def test_a_long_name_is_broken_wherever_it_stands(tag):
     style = (Path(report.__file__).parent / "report.css").read_text()
     assert re.search(rf"^{tag} {{[^}}]*overflow-wrap: anywhere", style, re.MULTILINE)
+
+
+def test_no_two_settings_have_one_name():
+    study = {"analyzer": "A", "data": "s3", "strategy": "FirstNodes"}
+    asked = {"strategy": "first-nodes", "data": ["d/{partition-id}"], "nodes": 3, "resume": ""}
+    rows = report._settings({"study": study, "parameters": asked}).rows
+    assert rows == [
+        ["analyzer", "A"],
+        ["data type", "s3"],
+        ["strategy", "FirstNodes"],
+        ["data", "['d/{partition-id}']"],
+        ["nodes", "3"],
+        ["strategy (asked for)", "first-nodes"],
+    ]
+
+
+def test_the_record_keeps_its_keys_of_settings(tmp_path):
+    about, page = failed(tmp_path)
+    assert about["study"]["data"] == "s3"
+    assert "<td>data type</td><td>s3</td>" in page
