@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import handlers
 from flame_flwr.metrics import summary
-from flame_flwr.results.lines import ROUND, TAKE_PART
+from flame_flwr.results.lines import RESULTS, ROUND, TAKE_PART
 from flame_flwr.results.watch import Watcher
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Bar", "LineBar", "bars", "following", "on_terminal"]
 
 _WIDTH, _TIME = 20, 7  # columns of the bar itself, and of the time
-_MOST_TEXT = 80
+_LEAST_TEXT, _MOST_TEXT = 8, 80  # columns of the metrics; fewer say nothing
 _REDRAW = 0.1
 
 
@@ -192,8 +192,10 @@ class Bar(Watcher):
         gaps = 4  # one between two columns, and the last of the line, where some terminals wrap
         room = progress.console.width - len(task.description) - _WIDTH - _TIME - gaps
         text = str(task.fields["last"])
-        most = max(0, min(room, _MOST_TEXT))
-        return text if len(text) <= most else text[: max(0, most - 1)] + "…" * (most > 0)
+        most = min(room, _MOST_TEXT)
+        if len(text) <= most:
+            return text
+        return f"{text[: most - 1]}…" if most >= _LEAST_TEXT else ""
 
     def _redraw(self) -> None:
         """Draw it, but not all the time."""
@@ -248,13 +250,11 @@ class LineBar(Bar):
     def __call__(self, line: str) -> None:
         """Pass a line on, and look what it says of the rounds."""
         self._on_line(line)
-        if TAKE_PART.search(line):
+        if TAKE_PART.match(line):
             self.draw(None, None)
-        elif found := ROUND.search(line):
-            number, answered, nodes = (int(found[i]) for i in (1, 2, 3))
-            text = f"round {number}: {answered} of {nodes} nodes, {found[4]}"
-            self._update(description=f"after round {number}", last=text)
-        elif self._progress is not None and "results in " in line:
+        elif found := ROUND.match(line):
+            self._update(description=f"after round {found['round']}", last=found["metrics"] or "")
+        elif RESULTS.match(line):
             self.close()
 
 

@@ -25,6 +25,8 @@ from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 HARM = "<script>document.title='harm'</script><img src=x onerror=\"document.title='harm'\">"
 NAMES = ["hospital-a", f"b {HARM}", "_c"]
+LONG = "a_metric_" + "x" * 91
+TRACE = "Traceback (most recent call last):\n  File " + "x" * 500 + f"\nValueError: {HARM}"
 
 
 class Fit(StarAnalyzer):
@@ -82,6 +84,8 @@ def main():
             look(browser, run, target / "report.png", names=["node-0", "node-1", "node-2"])
             look(browser, hostile, target / "hostile.png", names=NAMES)
             narrow(browser, run)
+            narrow(browser, hostile)
+            folded(browser)
         finally:
             browser.quit()
     print(f"the report is shown as it should be; screenshots are in {target}")
@@ -105,8 +109,8 @@ def reports(folder):
     text = (folder / "run.json").read_text()
     for i, name in enumerate(NAMES):
         text = text.replace(f'"node-{i}"', json.dumps(name))
-    about = json.loads(text)
-    about["error"] = f"NodeFailedError: {HARM}"
+    about = json.loads(text.replace('"loss"', json.dumps(LONG)))
+    about["error"] = f"NodeFailedError: {HARM}\nMend it there.\n{TRACE}"
     about["sizes"][NAMES[0]] = HARM
     other = folder / "hostile.html"
     other.write_bytes(render(about, folder, [folder / name for name in names]))
@@ -196,11 +200,22 @@ def quiet(browser, page):
 
 
 def narrow(browser, page):
-    """See that a telephone's screen has no need to scroll to the side."""
+    """See that a telephone's screen has no need to scroll to the side, also of what is folded."""
     browser.set_window_size(500, 900)
     browser.get(page.as_uri())
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 1
+    for each in browser.find_elements(By.TAG_NAME, "summary"):
+        each.click()
+    assert browser.execute_script(wide) <= 1
+
+
+def folded(browser):
+    """See that of the page that is open, an error's traceback is below it, and its lines are."""
+    error = browser.find_element(By.CSS_SELECTOR, "p.error")
+    assert error.text == f"NodeFailedError: {HARM}\nMend it there.", error.text
+    trace = browser.find_element(By.CSS_SELECTOR, "p.error + details pre")
+    assert trace.text == TRACE, trace.text
 
 
 if __name__ == "__main__":

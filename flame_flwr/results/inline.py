@@ -200,9 +200,11 @@ def _show_table(file: ShownFile, suffix: str, text: str, whole: bool) -> bool:
     """Show a table; tell whether it is one."""
     delimiter = "\t" if suffix == ".tsv" else ","
     try:
-        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error:
         return False
+    # The last line of a beginning may end within a cell: half a number is a wrong one.
+    lines = [row for row in (lines if whole else lines[:-1]) if row]
     if len(lines) < 2 or len(lines[0]) < 2:
         return False
     file.kind = "table"

@@ -1,6 +1,8 @@
 """The line of each round in the log, and that of the evaluation.
 
-``flame-flwr submit`` reads them again for its progress bar: :data:`TAKE_PART`, :data:`ROUND`.
+``flame-flwr submit`` reads them again for its progress bar, with that before the first round and
+that at the end: :data:`TAKE_PART`, :data:`ROUND`, :data:`RESULTS`. A line is the framework's own
+where nothing but the level is before it: what user code says has its node and round there.
 """
 
 from __future__ import annotations
@@ -15,10 +17,20 @@ from flame_flwr.sizes import shown_size
 if TYPE_CHECKING:
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["ROUND", "TAKE_PART", "log_evaluation", "log_round"]
+__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round"]
 
-TAKE_PART = re.compile(r"\b(\d+) nodes? take part: ")
-ROUND = re.compile(r"\bround (\d+): (\d+) of (\d+) nodes, [0-9.]+ s, (.*)$")
+_COLOUR = r"(?:\x1b\[[0-9;]*m)*"
+_LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
+"""Flower's, or that of :func:`logging.basicConfig`; mostly there is none."""
+
+_METRICS = r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?(?:: .*)?$"
+"""They end with a number, a range or ``and 2 more``; why it stopped comes after them."""
+
+ROUND = re.compile(
+    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, [\w .]+ received{_METRICS}"
+)
+TAKE_PART = re.compile(rf"{_LEVEL}\d+ nodes? takes? part: ")
+RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 
 
 def log_round(entry: RoundRecord, record: RunRecord) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,11 @@ _ABOUT_FILTERS = frozenset({"filter", "by", "answers", "mechanism"})
 """What `run.json` says of a filter beside its parameters."""
 _MOST_ROWS = 100
 """Of a table with a row per node."""
+_SHOWN_AS = {"data": "data type"}
+"""What `run.json` calls otherwise: there `data` is also where the data is."""
+_TRACEBACK = re.compile(
+    r"^[ +]*(?:Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,11 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     environment.filters["size"] = shown_size
     environment.filters["moment"] = _moment
     style = (_HERE / "report.css").read_text("utf-8")
+    error, traceback = _error(about["error"] or "")
     page = environment.get_template("report.jinja").render(
         about=about,
+        error=error,
+        traceback=traceback,
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         convergence=convergence_plot(about["history"]),
@@ -87,10 +96,22 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     return page.encode("utf-8", "replace")
 
 
+def _error(text: str) -> tuple[str, str]:
+    """Return what an error says, and the traceback behind it that a node shares."""
+    found = _TRACEBACK.search(text)
+    start = found.start() if found else len(text)
+    return text[:start].rstrip(), text[start:].rstrip()
+
+
 def _settings(about: dict[str, Any]) -> _Table:
-    study = [[name, text] for name, text in about["study"].items()]
-    asked = [[name, _text(value)] for name, value in sorted(about["parameters"].items())]
-    return _Table(["setting", "value"], study + [row for row in asked if row[1]])
+    """Return what the model declares, then what the run was asked for; no two have one name."""
+    study = {_SHOWN_AS.get(name, name): text for name, text in about["study"].items()}
+    asked = {
+        f"{name} (asked for)" if name in study else name: text
+        for name, value in sorted(about["parameters"].items())
+        if (text := _text(value))
+    }
+    return _Table(["setting", "value"], [[*row] for row in (study | asked).items()])
 
 
 def _nodes(about: dict[str, Any]) -> _Table:

@@ -365,6 +365,26 @@ def test_large_files_are_cut_and_large_images_left_out(tmp_path):
     assert "too large" in files["picture.png"].note
 
 
+@pytest.mark.parametrize("note", ["x" * 1767, '"' + "x\n" * 883 + 'x"'], ids=["plain", "quoted"])
+@pytest.mark.parametrize("shift", [0, 4, 9, 900])
+def test_no_half_read_line_is_a_row_of_a_table(tmp_path, note, shift):
+    header = "n" * (shift + 1)
+    content = f"{header},value\n" + f"{note},123456789\n" * 100
+    file = shown(tmp_path, table__csv=content.encode())["table.csv"]
+    assert file.kind == "table"
+    assert len(file.rows) > 40
+    assert {len(row) for row in file.rows} == {2}
+    assert {row[1] for row in file.rows[1:]} == {"123456789"}
+    assert f"These are {len(file.rows) - 1} rows" in file.note
+
+
+def test_of_a_line_that_is_not_read_whole_there_is_no_table(tmp_path):
+    content = "a,b\n1," + "2" * 200_000 + "\n"
+    file = shown(tmp_path, table__csv=content.encode())["table.csv"]
+    assert (file.kind, file.text) == ("text", content[:20_000])
+    assert "beginning" in file.note
+
+
 def test_the_frameworks_own_files_and_what_is_too_many_are_not_shown(tmp_path):
     names = {f"f{i}": b"x" for i in range(45)}
     files = shown(tmp_path, history__csv=b"a,b\n1,2\n", rescue__pkl=b"x", **names)

@@ -1,0 +1,106 @@
+"""What a report shows of an error and of the settings, and that it fits its window."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from flame_flwr.clients import StarClient
+from flame_flwr.errors import NodeFailedError
+from flame_flwr.results import report
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+
+class Fails(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        raise ValueError(f"no {data} <b>\n  and a second line")
+
+
+class Sum(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+def failed(folder):
+    """Return what `run.json` says of a run whose node shares its traceback, and the page."""
+    with pytest.raises(NodeFailedError):
+        StarModelTester(
+            [2.0], Fails, Sum, "s3", filename=folder / "r.txt", report="on", client=StarClient
+        )
+    return json.loads((folder / "run.json").read_text()), (folder / "report.html").read_text()
+
+
+def inside(page, pattern):
+    """Return the only text of the page that a pattern finds, as a browser reads it."""
+    [found] = re.findall(pattern, page, re.DOTALL)
+    return html.unescape(found)
+
+
+def test_a_traceback_is_not_in_the_way_of_what_an_error_says(tmp_path):
+    about, page = failed(tmp_path)
+    said, _, trace = about["error"].partition("\nTraceback (most recent call last):\n")
+    assert said.startswith("NodeFailedError: node node-0 failed in round 1: ValueError at ")
+    assert "\n  and a second line\nThe node's own log has the details." in said
+    assert trace.startswith("  File ")
+    assert inside(page, '<p class="error">(.*?)</p>') == said
+    shown = inside(page, "<details><summary>Traceback</summary><pre>(.*?)</pre></details>")
+    assert shown == f"Traceback (most recent call last):\n{trace.rstrip()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("", "")),
+        ("ValueError: no", ("ValueError: no", "")),
+        ("E: a\n\nno Traceback (most recent call last):", None),
+        (
+            "E: a\n  + Exception Group Traceback (most recent call last):\n  |   File",
+            ("E: a", "  + Exception Group Traceback (most recent call last):\n  |   File"),
+        ),
+        (
+            "E: a\nTraceback (most recent call last):\n1\nTraceback (most recent call last):\n2\n",
+            (
+                "E: a",
+                "Traceback (most recent call last):\n1\nTraceback (most recent call last):\n2",
+            ),
+        ),
+    ],
+)
+def test_where_a_traceback_begins(text, expected):
+    assert report._error(text) == ((text, "") if expected is None else expected)
+
+
+def test_lines_of_an_error_stay_lines():
+    style = (Path(report.__file__).parent / "report.css").read_text()
+    assert re.search(r"^\.error \{[^}]*white-space: pre-wrap", style, re.MULTILINE)
+
+
+@pytest.mark.parametrize("tag", ["h3", "p", "figcaption", "pre", "summary"])
+def test_a_long_name_is_broken_wherever_it_stands(tag):
+    style = (Path(report.__file__).parent / "report.css").read_text()
+    assert re.search(rf"^{tag} {{[^}}]*overflow-wrap: anywhere", style, re.MULTILINE)
+
+
+def test_no_two_settings_have_one_name():
+    study = {"analyzer": "A", "data": "s3", "strategy": "FirstNodes"}
+    asked = {"strategy": "first-nodes", "data": ["d/{partition-id}"], "nodes": 3, "resume": ""}
+    rows = report._settings({"study": study, "parameters": asked}).rows
+    assert rows == [
+        ["analyzer", "A"],
+        ["data type", "s3"],
+        ["strategy", "FirstNodes"],
+        ["data", "['d/{partition-id}']"],
+        ["nodes", "3"],
+        ["strategy (asked for)", "first-nodes"],
+    ]
+
+
+def test_the_record_keeps_its_keys_of_settings(tmp_path):
+    about, page = failed(tmp_path)
+    assert about["study"]["data"] == "s3"
+    assert "<td>data type</td><td>s3</td>" in page
