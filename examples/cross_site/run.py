@@ -125,6 +125,8 @@ def main() -> int:
             folders = folder_files(options.data)
             splits = [[files] for files in folders.values()]
             columns = measurements(folders)
+            for number, folder in enumerate(folders):
+                print(f"node-{number} is {folder}")
         else:
             splits = [[hospital_files(number)] for number in range(len(HOSPITALS))]
             columns = MEASUREMENTS

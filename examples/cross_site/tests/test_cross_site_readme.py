@@ -93,7 +93,8 @@ def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path, run
     assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in said
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     command = [sys.executable, str(EXAMPLE / "run.py"), *arguments]
-    subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
+    assert done.stdout.startswith(b"node-0 is a\nnode-1 is b\n")
     listed = README.partition("## What comes out")[2].partition("All scores are")[0]
     named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))
     made = {f"{path.name}{'/' * path.is_dir()}" for path in (tmp_path / "results").iterdir()}
