@@ -19,9 +19,12 @@ JOURNEYS := examples/patient_journeys
 .venv/.installed: pyproject.toml $(JOURNEYS)/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
-	$(BIN)/python -m pip install --quiet "./$(JOURNEYS)[torch,polars,synthea]"
-	$(BIN)/python -m compileall -q flame_flwr clients strategies  # each message is a new process
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
+	$(BIN)/python -m pip install --quiet --no-compile "./$(JOURNEYS)[torch,polars,synthea]"
+# Compiled once, by all cores, as each message is a new process. Packages hold files that no Python
+# of this version can compile.
+	$(BIN)/python -m compileall -q flame_flwr clients strategies
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@
 
 demo: install
