@@ -1,6 +1,6 @@
 """``flame-flwr new``: write the folder of a Flower app that runs at once, from a template.
 
-The templates are real apps under ``flame_flwr/templates``, called ``my_analysis``; this module
+The templates are real apps under ``flame_flwr/app-templates``, called ``my_analysis``; this module
 copies one under another name and completes its run config. It needs no network.
 """
 
@@ -29,7 +29,7 @@ TEMPLATES = {
 """Every template by its name: what its app does."""
 
 _PLACEHOLDER = "my_analysis"
-_FOLDER = Path(__file__).parent / "templates"
+_FOLDER = Path(__file__).parent / "app-templates"
 _NOT_FOR_APPS = {"script"}
 """Run keys of an app that is made around a script."""
 

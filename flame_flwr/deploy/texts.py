@@ -177,7 +177,7 @@ def _script(name: str, **values: str) -> str:
 
 
 def _fill(name: str, **values: str) -> str:
-    text = (files("flame_flwr.deploy") / "texts" / name).read_text("utf-8")
+    text = (files("flame_flwr.deploy") / "text-files" / name).read_text("utf-8")
     return _BLANK.sub(lambda found: values[found.group(1)], text)
 
 

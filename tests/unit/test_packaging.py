@@ -16,7 +16,7 @@ FOLDERS = {
     "flame_flwr.clients": Path(clients.__path__[0]).resolve(),
     "flame_flwr.strategies": Path(strategies.__path__[0]).resolve(),
 }
-TEMPLATES = FOLDERS["flame_flwr"] / "templates"  # data: whole apps, which are copied
+TEMPLATES = FOLDERS["flame_flwr"] / "app-templates"  # data: whole apps, which are copied
 PUBLIC_FLWR = {
     "flwr.app",
     "flwr.clientapp",
@@ -90,7 +90,7 @@ def test_the_templates_of_new_apps_go_with_the_package():
 @in_the_checkout
 def test_the_templates_are_listed_as_data(project):
     data = project["tool"]["setuptools"]["package-data"]["flame_flwr"]
-    assert "templates/**/*" in data
+    assert "app-templates/**/*" in data
 
 
 @in_the_checkout
