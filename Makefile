@@ -31,7 +31,7 @@ demo: install
 	$(BIN)/python examples/halta/demo.py
 
 test: install lint types unit
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder tests/integration tests/servers tests/distributions tests/pytorch tests/pages examples
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/integration tests/servers tests/distributions tests/pytorch tests/pages examples
 
 test-ceph: install
 	command -v radosgw ceph-osd ceph-mon > /dev/null || \

@@ -72,9 +72,11 @@ class Done:
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest: the last worker to end is the length of it all."""
     longest = (
-        *("failures", "test_simulation", "test_provision", "test_readme_commands"),
-        *("test_halta_parity", "test_script_simulation", "test_declared_strategies"),
-        *("test_data_sources", "test_submit", "test_new_simulation", "test_filters"),
+        *("failures", "test_provision", "test_readme_commands", "test_script_simulation"),
+        *("test_halta_parity", "test_declared_strategies", "test_data_sources"),
+        *("test_simulation", "test_new_simulation", "test_offline_install"),
+        *("test_cross_site_runtimes", "test_patient_journeys", "test_filters", "test_submit"),
+        *("test_disclosure", "test_kept_data", "test_results_store", "test_plugins"),
     )
 
     def rank(item):
