@@ -4,7 +4,6 @@ import json
 import pickle
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +97,7 @@ def deployment(study):
 
 @pytest.fixture(scope="module")
 def deployed(study, deployment):
-    """The study on two and on three SuperNodes, both at once: the folders of their results.
+    """The study on two and on three SuperNodes: the folders of their results.
 
     It has fewer rounds there, of which each is a new process at every node, and names no data.
     """
@@ -117,8 +116,7 @@ def deployed(study, deployment):
         [folder] = results.iterdir()
         return folder
 
-    with ThreadPoolExecutor() as pool:
-        return dict(zip((2, 3), pool.map(run, (2, 3)), strict=True))
+    return {nodes: run(nodes) for nodes in (2, 3)}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""FHIR bundles from folders, and data kept across analyses, in Flower's simulation runtime."""
+"""FHIR bundles from folders, and what nodes keep of them, in Flower's simulation runtime."""
 
 import json
 
@@ -25,7 +25,8 @@ class Aggregator(Aggregator):
 """
 
 
-def test_each_node_finds_its_own_in_a_later_analysis(run_app, tmp_path):
+def test_each_node_has_its_own_bundle_and_finds_what_it_kept(run_app, tmp_path):
+    """``test_script_simulation.py`` has a later analysis find it."""
     for i in range(3):
         (tmp_path / f"node-{i}").mkdir()
         for page in (1, 2):
@@ -34,13 +35,12 @@ def test_each_node_finds_its_own_in_a_later_analysis(run_app, tmp_path):
             path = tmp_path / f"node-{i}" / f"Observation-{page}.json"
             path.write_text(json.dumps(bundle))
     model = "StarModel(Analyzer, Aggregator, 'fhir', 'Observation?_count=1', filename='result.txt')"
-    for times in (1, 2):
-        done = run_app(
-            KEEPING,
-            model,
-            data=str(tmp_path / "node-{partition-id}"),
-            state_dir=str(tmp_path / "state"),
-        )
-        assert done.succeeded, done.log
-        expected = [[[f"{i}.1", f"{i}.2"], [f"node-{i}"] * times] for i in range(3)]
-        assert (done.folder / "result.txt").read_text() == str([expected, times])
+    done = run_app(
+        KEEPING,
+        model,
+        data=str(tmp_path / "node-{partition-id}"),
+        state_dir=str(tmp_path / "state"),
+    )
+    assert done.succeeded, done.log
+    expected = [[[f"{i}.1", f"{i}.2"], [f"node-{i}"]] for i in range(3)]
+    assert (done.folder / "result.txt").read_text() == str([expected, 1])

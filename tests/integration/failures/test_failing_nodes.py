@@ -9,36 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from deployed_app import ROUNDS, expected
 
 
-def test_undisturbed_runs_at_once_are_the_plain_loop_and_their_answers_stand_in_the_audit_log(
-    study,
-):
-    """Two runs at once do not see each other."""
-
-    def run(number):
-        results = study.folder / f"results-{number}"
-        ended, log = study.deployment.run(study.app, results=str(results))
-        assert ended.succeeded, log + study.deployment.logs()
-        [folder] = results.iterdir()
-        means = pickle.loads((folder / "means.pkl").read_bytes())
-        assert means == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
-        return json.loads((folder / "run.json").read_text())["run_id"]
-
-    file = study.deployment.folder / "audit-a.jsonl"
-    before = len(file.read_text().splitlines()) if file.exists() else 0
-    with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(run, (1, 2)))
-    lines = [json.loads(line) for line in file.read_text().splitlines()[before:]]
-    for run_id in runs:
-        assert [(line["answer_to"], line["round"]) for line in lines if line["run"] == run_id] == [
-            ("get_properties", None),
-            *[("train", number) for number in range(1, ROUNDS + 1)],
-        ]
-    assert {line["run"] for line in lines} == set(runs)
-    assert {line["node"] for line in lines} == {"a"}
-    assert all(line["app"].startswith("tests.study.1.0.0.") for line in lines)
-    assert all(line["result"] == "float" for line in lines if line["round"])
-
-
 def test_skip_goes_on_without_a_failing_node(study):
     (study.deployment.folder / "b" / "fail-2").touch()
     ended, log = study.run(on_failure="skip")
@@ -108,3 +78,33 @@ def test_a_late_answer_is_counted_in_no_round(study):
     assert study.outcome()["means"] == expected(missing={("c", 2)})
     [failure] = study.record()["failures"]
     assert "timeout: no answer within 45 s" in failure["why"]
+
+
+def test_undisturbed_runs_at_once_are_the_plain_loop_and_their_answers_stand_in_the_audit_log(
+    study,
+):
+    """Two runs at once do not see each other."""
+
+    def run(number):
+        results = study.folder / f"results-{number}"
+        ended, log = study.deployment.run(study.app, results=str(results))
+        assert ended.succeeded, log + study.deployment.logs()
+        [folder] = results.iterdir()
+        means = pickle.loads((folder / "means.pkl").read_bytes())
+        assert means == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
+        return json.loads((folder / "run.json").read_text())["run_id"]
+
+    file = study.deployment.folder / "audit-a.jsonl"
+    before = len(file.read_text().splitlines()) if file.exists() else 0
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(run, (1, 2)))
+    lines = [json.loads(line) for line in file.read_text().splitlines()[before:]]
+    for run_id in runs:
+        assert [(line["answer_to"], line["round"]) for line in lines if line["run"] == run_id] == [
+            ("get_properties", None),
+            *[("train", number) for number in range(1, ROUNDS + 1)],
+        ]
+    assert {line["run"] for line in lines} == set(runs)
+    assert {line["node"] for line in lines} == {"a"}
+    assert all(line["app"].startswith("tests.study.1.0.0.") for line in lines)
+    assert all(line["result"] == "float" for line in lines if line["round"])
