@@ -1,4 +1,4 @@
-"""Templates' apps in Flower's simulation runtime, with the numbers of their runs in process."""
+"""Every template's app in Flower's simulation runtime, with the numbers of its run in process."""
 
 import json
 import pickle
@@ -28,7 +28,7 @@ def in_process(app, name):
     return pickle.loads(done.stdout)
 
 
-@pytest.mark.parametrize("template", ["training", "statistics"])
+@pytest.mark.parametrize("template", NAMES)
 def test_an_app_gives_the_same_files_in_a_simulation(federation, tmp_path, template):
     name = NAMES[template]
     app = create(name, template, tmp_path)
@@ -37,7 +37,9 @@ def test_an_app_gives_the_same_files_in_a_simulation(federation, tmp_path, templ
     assert done.succeeded, "\n".join(log)
     [folder] = (tmp_path / "results").iterdir()
     here = in_process(app, name)
-    if template == "training":
+    if template == "analysis":
+        assert (folder / "table.txt").read_text() == here
+    elif template == "training":
         assert json.loads((folder / "model.json").read_text()) == json.loads(here[0])
         assert (folder / "report.txt").read_text() == here[1]
         assert json.loads((folder / "run.json").read_text())["rounds"] > 5
