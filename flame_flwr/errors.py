@@ -10,6 +10,7 @@ tracebacks.
 from __future__ import annotations
 
 __all__ = [
+    "AnswerError",
     "ConfigError",
     "DataError",
     "FlameError",
@@ -77,6 +78,24 @@ class PayloadError(FlameError, TypeError):
 
 class NodeFailedError(FlameError, RuntimeError):
     """User code on a node raised, called ``sys.exit``, or a node answered with an error."""
+
+
+class AnswerError(DataError, NodeFailedError):
+    """What a node sent cannot be merged: a failure of that node, found before any of it is merged.
+
+    An aggregation raises it from ``add``; ``on-failure`` then decides, as about every failure.
+
+    Parameters
+    ----------
+    message, detail
+        As for every error; the message names round, key and node.
+    declared : bool
+        Whether it is declared to go on without such an answer: then `on-failure` is not asked.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None, declared: bool = False) -> None:
+        super().__init__(message, detail=detail)
+        self.declared = declared
 
 
 class NodesMissingError(FlameError, TimeoutError):

@@ -14,6 +14,7 @@ from flame_flwr.aggregation.converging import Converging
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
+    AnswerError,
     NodeFailedError,
     NodesMissingError,
     NotConvergedError,
@@ -233,12 +234,16 @@ class Rounds:
         except PayloadError as error:
             return Failure.of(error, share=True)
         self._note(entry, reply, value, payload.nbytes)
-        with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
-            self.aggregation.add(reply.node, value)
-        entry.node_seconds[reply.node] = reply.seconds
-        entry.node_bytes[reply.node] = payload.nbytes
         self.record.filters.note(reply.node, reply.filters)
         self.record.note_disclosure(reply.node, reply.disclosure)
+        try:
+            with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
+                self.aggregation.add(reply.node, value)
+        except AnswerError as error:
+            self._note_refusal(entry, reply.node, error)
+            return None
+        entry.node_seconds[reply.node] = reply.seconds
+        entry.node_bytes[reply.node] = payload.nbytes
         return None
 
     def _note(self, entry: RoundRecord, reply: Reply, value: Any, size: int) -> None:
@@ -288,6 +293,15 @@ class Rounds:
             )
         logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
 
+    def _note_refusal(self, entry: RoundRecord, node: str, error: AnswerError) -> None:
+        """Record that an answer was refused whole, and raise unless the run goes on without it."""
+        why = entry.failed[node] = error.message
+        entry.node_metrics.pop(node, None)
+        self.record.failures.append({"round": entry.round, "node": node, "why": why})
+        if self.settings.on_failure != "skip" and not error.declared:
+            raise error
+        logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
+
     def _told(self, failure: Failure) -> str:
         """Return a failure as it is told; of a private run without the text that a node shares."""
         if self.record.privacy is not None and failure.traceback:
@@ -296,7 +310,8 @@ class Rounds:
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)
-        needed = min(self.settings.min_nodes, len(self.record.nodes))
+        skips = self.settings.on_failure == "skip"  # else only what is declared is left out
+        needed = min(self.settings.min_nodes if skips else 1, len(self.record.nodes))
         if not answered or (entry.failed and answered < needed):
             failed = "; ".join(f"{node}: {why}" for node, why in entry.failed.items())
             raise NodesMissingError(

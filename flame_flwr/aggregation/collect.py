@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.values import Form, Leaf, apart, own, plain_label, together
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import AnswerError, DataError, ModelError
 from flame_flwr.log import logger
 
 __all__ = ["Collector", "Counts", "Extremes", "Kept", "Place", "Totals"]
@@ -52,6 +52,13 @@ class Place:
         """Return an error that names round, key and nodes."""
         at = f", {', '.join(nodes)}" if nodes else ""
         return DataError(f"round {self.round}, key {self.key}{at}: {text}", detail=detail)
+
+    def refusal(
+        self, text: str, node: str, *, detail: str | None = None, declared: bool = False
+    ) -> AnswerError:
+        """Return an error for an answer of which nothing is merged; `declared` is as there."""
+        message = self.error(text, node).message
+        return AnswerError(message, detail=detail, declared=declared)
 
     def in_order(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by node, in participant order."""
@@ -497,7 +504,7 @@ class Counts:
         return whole
 
 
-def choice(owner: object, name: str, *allowed: str) -> None:
+def choice(owner: object, name: str, *allowed: str | None) -> None:
     """Check one of a declaration's words.
 
     Raises

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
+from flame_flwr.aggregation.finite import non_finite
 from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
 from flame_flwr.aggregation.values import Key, key_text, look_up, own
-from flame_flwr.errors import ModelError
+from flame_flwr.buffers import BUFFERS
+from flame_flwr.errors import AnswerError, ModelError
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -83,6 +85,14 @@ def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ())
     return Tree(path, None, children, container)
 
 
+class _Part(NamedTuple):
+    """What one reduction gets of an answer; `values` are its value and, before it, those around."""
+
+    tree: Tree
+    values: list[Any]
+    weight: float
+
+
 class Reducing:
     """Merges replies as they arrive; what is kept of them is what the reductions keep.
 
@@ -100,6 +110,8 @@ class Reducing:
         The aggregator's handle.
     simple : bool
         One round and no more.
+    finite : {'error', 'skip', 'keep'}
+        What to do about NaN and infinity where a reduction that computes does not say.
     """
 
     reads_only = True
@@ -114,6 +126,7 @@ class Reducing:
         flame: FlameHandle,
         *,
         simple: bool,
+        finite: str = "keep",
     ) -> None:
         self._nodes = tuple(nodes)
         self._tree = tree
@@ -121,6 +134,7 @@ class Reducing:
         self._finalize = finalize
         self._flame = flame
         self._simple = simple
+        self._finite = finite
         self._last: Any = None
         self._borrowed = False
         self._number = 0
@@ -144,12 +158,26 @@ class Reducing:
     def add(self, node: str, value: Any) -> None:
         """Give every part of a node's value to its reduction.
 
+        The whole of it is looked at first, so that an answer is merged with all of its parts or
+        with none.
+
         Raises
         ------
+        AnswerError
+            A key is missing, a weight is not what it must be, or a number is NaN or infinite: node
+            and key are named, and nothing of the answer is merged.
         DataError
-            A key is missing, or a value or weight is not what it must be: node and key are named.
+            A value is of a kind that its reduction does not take.
         """
-        self._give(self._current, node, [value])
+        parts: list[_Part] = []
+        absent: list[Tree] = []
+        self._take_apart(self._current, node, [value], parts, absent)
+        self._check_finite(node, parts)
+        for leaf in absent:
+            self._absent.setdefault(leaf.path, []).append(node)
+        for tree, values, weight in parts:
+            assert tree.reduction is not None
+            self._collectors[tree.path].add(node, tree.reduction.taken(values), weight)
         self._note_unused(value)
 
     def finish(self) -> Finished:
@@ -213,13 +241,15 @@ class Reducing:
     def _place(self, leaf: Tree) -> Place:
         return Place(self._number, leaf.name, self._nodes)
 
-    def _give(self, tree: Tree, node: str, values: list[Any]) -> None:
-        """Give a value to a tree; `values` are the value and, outermost first, those around it."""
+    def _take_apart(
+        self, tree: Tree, node: str, values: list[Any], parts: list[_Part], absent: list[Tree]
+    ) -> None:
+        """Find what every reduction gets of an answer, and which keys it has not."""
         value = values[-1]
         if tree.reduction is not None:
             weight = self._weight(tree, node, values)
             if weight is not None:
-                self._collectors[tree.path].add(node, value, weight)
+                parts.append(_Part(tree, values, weight))
             return
         for key, child in tree.children.items():
             try:
@@ -227,20 +257,41 @@ class Reducing:
                     raise LookupError
                 inner = value[key]
             except (LookupError, TypeError):
-                self._miss(child, node)
+                self._check_optional(child, node)
+                absent += child.leaves()
                 continue
-            self._give(child, node, [*values, inner])
+            self._take_apart(child, node, [*values, inner], parts, absent)
 
-    def _miss(self, tree: Tree, node: str) -> None:
+    def _check_optional(self, tree: Tree, node: str) -> None:
+        """Refuse an answer without a key that it must have."""
         for leaf in tree.leaves():
             assert leaf.reduction is not None
             if leaf.reduction.missing != "skip":
-                raise self._place(leaf).error(
+                raise self._place(leaf).refusal(
                     "what it sent has not this key. Mend it on the node, or declare "
                     'missing="skip" to leave the node out of this key',
                     node,
                 )
-            self._absent.setdefault(leaf.path, []).append(node)
+
+    def _check_finite(self, node: str, parts: list[_Part]) -> None:
+        """Refuse an answer with NaN or infinity in what is computed with; weight 0 is no matter."""
+        odd: dict[str, AnswerError] = {}
+        for tree, values, weight in parts:
+            word = getattr(tree.reduction, "non_finite", "keep") or self._finite
+            where = None if word == "keep" or weight == 0 else non_finite(values[-1])
+            if where is None:
+                continue
+            inner = Tree((*tree.path, where) if where else tree.path)
+            odd[word] = self._place(inner).refusal(
+                "it sent NaN or infinity. Mend it on the node, or declare "
+                'non_finite="skip" to leave its whole answer out of the round, or "keep" to merge '
+                "it as it is",
+                node,
+                declared=word == "skip",
+            )
+        for word in ("error", "skip"):
+            if word in odd:
+                raise odd[word]
 
     def _weight(self, tree: Tree, node: str, values: list[Any]) -> float | None:
         """Return a node's weight; ``None`` leaves the node out."""
@@ -258,7 +309,7 @@ class Reducing:
         place = self._place(tree)
         text = f"its weight {key_text(by)} {weight}"
         if getattr(reduction, "bad_weight", "error") != "skip":
-            raise place.error(
+            raise place.refusal(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
                 node,
                 detail=None if raised is None else str(raised),
@@ -274,7 +325,7 @@ class Reducing:
             return
         weights = [getattr(leaf.reduction, "by", None) for leaf in self._current.leaves()]
         heads = [by.partition(".")[0] for by in weights if isinstance(by, str)]
-        known = {*self._current.children, *weights, *heads, *self._unused}
+        known = {*self._current.children, *weights, *heads, *self._unused, BUFFERS}
         unused = [str(key) for key in value if key not in known]
         if unused:
             self._unused.update(unused)

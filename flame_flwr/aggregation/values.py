@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "plain_label"]
-__all__ += ["together"]
+__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "names_of", "own"]
+__all__ += ["plain_label", "together"]
 
 Key = str | int | Callable[[Any], Any] | None
 """Where in a value something is: a key, keys with dots between, a position, or a function."""
@@ -79,6 +79,11 @@ def together(form: Form, leaves: list[Any]) -> Any:
     return _together(form, iter(leaves))
 
 
+def names_of(form: Form) -> list[str]:
+    """Return the keys that lead to each of a form's numbers and arrays, with dots between."""
+    return list(_names_of(form, ""))
+
+
 def look_up(value: Any, key: Key) -> Any:
     """Return what a value has at a key.
 
@@ -111,6 +116,17 @@ def key_text(key: Key) -> str:
 def own(value: Any) -> Any:
     """Return a copy whose arrays own their memory and are writable."""
     return copy.deepcopy(value)
+
+
+def _names_of(form: Form, name: str) -> Iterator[str]:
+    if form.kind == "frame":
+        yield from (f"{name}.{column}".lstrip(".") for column in form.labels[1])
+    elif form.kind in ("dict", "list", "tuple"):
+        steps = form.labels if form.kind == "dict" else range(len(form.parts))
+        for step, part in zip(steps, form.parts, strict=True):
+            yield from _names_of(part, f"{name}.{step}".lstrip("."))
+    else:
+        yield name
 
 
 def _apart(value: Any, leaves: list[Leaf]) -> Form:
