@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -60,6 +61,8 @@ class GaussianNoise(UpdateFilter):
     noise_multiplier: float
     delta: float = 1e-5
     seed: int | None = None
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

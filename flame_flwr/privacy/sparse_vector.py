@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -77,6 +78,8 @@ class SparseVector(UpdateFilter):
     epsilon_select: float
     epsilon_values: float
     seed: int | None = None
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class TopFraction(UpdateFilter):
     """
 
     fraction: float
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

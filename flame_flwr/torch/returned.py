@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.torch.weights import pytorch
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["check_gradient", "check_loader", "check_loss", "check_model", "check_optimizer"]
 __all__ += ["check_parameters", "check_scores"]
 
-_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
+_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:
