@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.collect import choice
 from flame_flwr.aggregation.convergence import as_convergence
-from flame_flwr.aggregation.declaring import NON_FINITE
+from flame_flwr.aggregation.declaring import NON_FINITE, Numeric
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reduce import Reducing, Tree, declare
 from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
@@ -25,7 +25,7 @@ from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from flwr.serverapp.strategy import Strategy
 
@@ -328,7 +328,16 @@ class WeightedFedAvg(ReduceStrategy):
 
 def _need_convergence(strategy: ReduceStrategy) -> None:
     if strategy.convergence is None:
+        names = (".".join(map(str, leaf.path)) for leaf in _computed(strategy._tree(2)))
+        norm = next((f" | DeltaNorm({name or None!r}, 1e-4)" for name in names), "")
         raise ModelError(
             f"{type(strategy).__name__} has more than one round and no convergence: give it one, "
-            "such as convergence=MaxRounds(10) | DeltaNorm('coef', 1e-4)"
+            f"such as convergence=MaxRounds(10){norm}"
         )
+
+
+def _computed(tree: Tree) -> Iterator[Tree]:
+    """Yield what is numbers again when it is merged, so that its change can be measured."""
+    for leaf in tree.leaves():
+        if isinstance(leaf.reduction, Numeric | FlowerReduction):
+            yield leaf

@@ -125,8 +125,8 @@ class _Formed:
             form, leaves = apart(value)
         except TypeError as error:
             raise self._place.error(
-                f"what it sent {error}, which cannot be {self.what}: use PerNode(), Concat() or a "
-                "function of the list for it",
+                f"what it sent {error}, which cannot be {self.what}: send numbers or arrays, or "
+                "declare PerNode(), Concat() or a function of the list for it in a ReduceStrategy",
                 node,
             ) from None
         self._forms.setdefault(form, []).append(node)

@@ -33,8 +33,10 @@ _TREES = (
     "ReduceStrategy, with PerNode() or a function of the list of values"
 )
 _REFUSED = {
-    "DifferentialPrivacyAdaptiveBase": _PRIVACY,
-    "DifferentialPrivacyFixedClippingBase": _PRIVACY,
+    "DifferentialPrivacyClientSideAdaptiveClipping": _PRIVACY,
+    "DifferentialPrivacyClientSideFixedClipping": _PRIVACY,
+    "DifferentialPrivacyServerSideAdaptiveClipping": _PRIVACY,
+    "DifferentialPrivacyServerSideFixedClipping": _PRIVACY,
     "FedXgbBagging": _TREES,
     "FedXgbCyclic": _TREES,
     "QFedAvg": (
@@ -62,14 +64,12 @@ def check_tried(strategy: Any) -> None:
             break
         if kind.__name__ in _REFUSED:
             raise ModelError(f"{name} cannot merge here: {_REFUSED[kind.__name__]}")
-        if kind is not type(strategy) and kind.__name__ != "Strategy":
-            continue
         raise ModelError(
             f"{name} has not been tried here: a strategy may do more than merge arrays, and what "
             f"it does beside would be left out. Tried are {', '.join(sorted(TRIED))}; one of your "
             "own merges here where it is a subclass of one of these, such as FedAvg"
         )
-    if is_one(strategy, ("FedProx",)) and getattr(strategy, "proximal_mu", 0):
+    if is_one(strategy, ("FedProx",)) and getattr(strategy, "proximal_mu", None):
         logger.warning(
             "%s merges as FedAvg does: its proximal term is a part of training, which an analyzer "
             "adds with proximal_term or proximal_gradient of flame_flwr.aggregation",
