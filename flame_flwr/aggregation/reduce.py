@@ -4,85 +4,24 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
 from flame_flwr.aggregation.finite import non_finite
-from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
+from flame_flwr.aggregation.reductions import Reduction, checked_weight
+from flame_flwr.aggregation.tree import Tree, declare
 from flame_flwr.aggregation.values import Key, key_text, look_up, own
 from flame_flwr.buffers import BUFFERS
-from flame_flwr.errors import AnswerError, ModelError
+from flame_flwr.errors import AnswerError
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from flame_flwr.star.handle import FlameHandle
 
 __all__ = ["Reducing", "Tree", "declare"]
-
-
-@dataclass(slots=True)
-class Tree:
-    """Declared reductions: one, or a dict, list or tuple of trees.
-
-    Attributes
-    ----------
-    path : tuple
-        The keys and positions on the way to it; empty outermost.
-    reduction : Reduction or None
-        At a leaf.
-    children : dict
-        By key, or by position.
-    container : type
-        ``dict``, ``list`` or ``tuple``.
-    """
-
-    path: tuple[Any, ...] = ()
-    reduction: Reduction | None = None
-    children: dict[Any, Tree] = field(default_factory=dict)
-    container: type[Any] = dict
-
-    @property
-    def name(self) -> str:
-        """The key as messages name it."""
-        return f"`{'.'.join(map(str, self.path))}`" if self.path else "(the whole value)"
-
-    def leaves(self) -> Iterator[Tree]:
-        """Yield every leaf, in order."""
-        if self.reduction is not None:
-            yield self
-        for child in self.children.values():
-            yield from child.leaves()
-
-    def build(self, values: dict[tuple[Any, ...], Any]) -> Any:
-        """Return the merged values, by the leaves' paths, in this shape."""
-        if self.reduction is not None:
-            return values[self.path]
-        built = {key: child.build(values) for key, child in self.children.items()}
-        return built if self.container is dict else self.container(built.values())
-
-
-def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ()) -> Tree:
-    """Check declared reductions.
-
-    Raises
-    ------
-    ModelError
-        Something in it is no reduction; the message names its key.
-    """
-    where = "".join(f"[{part!r}]" for part in path)
-    if not isinstance(declared, Mapping | list | tuple):
-        return Tree(path, as_reduction(declared, f"{what}{where}"))
-    mapping = isinstance(declared, Mapping)
-    pairs = dict(declared) if mapping else dict(enumerate(declared))
-    if not pairs:
-        raise ModelError(f"{what}{where} is empty: name at least one key")
-    children = {name: declare(part, what, (*path, name)) for name, part in pairs.items()}
-    container = dict if mapping else list if isinstance(declared, list) else tuple
-    return Tree(path, None, children, container)
 
 
 class _Part(NamedTuple):
@@ -257,21 +196,32 @@ class Reducing:
                     raise LookupError
                 inner = value[key]
             except (LookupError, TypeError):
-                self._check_optional(child, node)
-                absent += child.leaves()
+                for leaf in child.leaves():
+                    if self._is_weightless(leaf, values):
+                        parts.append(_Part(leaf, [*values, None], 0.0))
+                    else:
+                        absent.append(self._optional(leaf, node))
                 continue
             self._take_apart(child, node, [*values, inner], parts, absent)
 
-    def _check_optional(self, tree: Tree, node: str) -> None:
-        """Refuse an answer without a key that it must have."""
-        for leaf in tree.leaves():
-            assert leaf.reduction is not None
-            if leaf.reduction.missing != "skip":
-                raise self._place(leaf).refusal(
-                    "what it sent has not this key. Mend it on the node, or declare "
-                    'missing="skip" to leave the node out of this key',
-                    node,
-                )
+    def _optional(self, leaf: Tree, node: str) -> Tree:
+        """Return a leaf whose key an answer has not, unless the answer must have it."""
+        assert leaf.reduction is not None
+        if leaf.reduction.missing != "skip":
+            raise self._place(leaf).refusal(
+                "what it sent has not this key. Mend it on the node, or declare "
+                'missing="skip" to leave the node out of this key',
+                node,
+            )
+        return leaf
+
+    def _is_weightless(self, leaf: Tree, values: list[Any]) -> bool:
+        """Tell whether a key may be missing because its node has weight 0, and does not count."""
+        by = getattr(leaf.reduction, "by", None)
+        try:
+            return by is not None and checked_weight(_nearest([*values, None], by)) == 0.0
+        except Exception:  # of a function, which may want the key itself
+            return False
 
     def _check_finite(self, node: str, parts: list[_Part]) -> None:
         """Refuse an answer with NaN or infinity in what is computed with; weight 0 is no matter."""

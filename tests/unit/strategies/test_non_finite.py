@@ -207,6 +207,19 @@ def test_a_node_of_weight_zero_never_reaches_a_strategy(server, merge, empty):
         np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("server", [None, FedAdam(), FedMedian()])
+def test_a_node_of_weight_zero_need_not_have_the_key(server):
+    splits = [*answers(3), {"local_n_samples": 0}]
+    got = in_process(splits, WeightedFedAvg(metrics=["loss"], server=server)).result
+    others = in_process(splits[:3], WeightedFedAvg(metrics=["loss"], server=server)).result
+    assert str(got) == str(others)
+    with pytest.raises(DataError, match="zero_total"):
+        in_process(splits[3:], WeightedFedAvg(server=server))
+    for declared in ({"model": Mean()}, {"model": {"coef": WeightedMean("n", bad_weight="skip")}}):
+        with pytest.raises(DataError, match="node-3: what it sent has not this key"):
+            in_process(splits, ReduceStrategy(declared))
+
+
 @pytest.mark.parametrize("server", [server for server, _ in SERVERS])
 def test_no_strategy_of_flowers_sees_it(server):
     splits = answers(7, {"model": {"coef": np.array([NAN, 1.0])}})
