@@ -298,7 +298,10 @@ class Rounds:
         why = entry.failed[node] = error.message
         entry.node_metrics.pop(node, None)
         self.record.failures.append({"round": entry.round, "node": node, "why": why})
-        if self.settings.on_failure != "skip" and not error.declared:
+        if error.declared:  # no failure: the analyzer goes on from here, in every runtime
+            self.answered.add(node)
+            self.after[node] = entry.round
+        elif self.settings.on_failure != "skip":
             raise error
         logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
 

@@ -154,6 +154,28 @@ def test_skip_leaves_the_whole_answer_out_of_the_round(declared, caplog):
     assert "going on without node node-1: round 1, key `loss`, node-1: it sent NaN" in caplog.text
 
 
+class Counts(StarAnalyzer):
+    """Keeps in itself how often it was asked; the second node is odd in round 2."""
+
+    asked = 0
+
+    def analysis_method(self, data, aggregator_results):
+        self.asked += 1
+        odd = self.id == "node-1" and self.num_iterations == 1
+        return {"asked": NAN if odd else float(self.asked)}
+
+
+def test_an_analyzer_whose_answer_was_left_out_goes_on_alike_in_process_and_over_messages():
+    def strategy():
+        return ReduceStrategy({"asked": Mean(non_finite="skip")}, convergence=MaxRounds(4))
+
+    local = StarModelTester([1, 2, 3], Counts, strategy(), "s3")
+    record = RunRecord()
+    with LocalGrid(NodePlan(Counts, data_type="s3"), [1, 2, 3]) as grid:
+        strategy().start(grid, settings=RunSettings.from_config({}), record=record)
+    assert local.result == record.result == {"asked": 4.0}
+
+
 def test_with_skip_somebody_must_be_left():
     with pytest.raises(NodesMissingError, match="0 nodes answered"):
         in_process([{"model": NAN, "local_n_samples": 1}] * 2, WeightedFedAvg(non_finite="skip"))
