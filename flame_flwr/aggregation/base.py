@@ -45,7 +45,13 @@ class Aggregation(Protocol):
         """Start round `number`, counted from 1."""
 
     def add(self, node: str, value: Any) -> None:
-        """Take one node's value. Nodes come in any order; the aggregate must not show it."""
+        """Take one node's value. Nodes come in any order; the aggregate must not show it.
+
+        Raises
+        ------
+        AnswerError
+            The value cannot be merged and nothing of it was: a failure of that node.
+        """
 
     def finish(self) -> Finished:
         """Make the aggregate of what was added since :meth:`begin`."""

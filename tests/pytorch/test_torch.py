@@ -692,6 +692,18 @@ def test_filters_with_noise_refuse_buffers_and_others_leave_them():
         assert got["0.weight"].tobytes() != whole["0.weight"].tobytes()
 
 
+def test_layers_that_the_refusal_proposes_have_no_buffers():
+    class Grouped(Net):
+        def model(self):
+            norms = torch.nn.GroupNorm(2, 8), torch.nn.LayerNorm(8)
+            return torch.nn.Sequential(torch.nn.Linear(3, 8), *norms, torch.nn.Linear(8, 1))
+
+    noise = GaussianNoise(norm=1.0, noise_multiplier=1.0)
+    strategy = WeightedFedAvg(server=FedAdam(), convergence=MaxRounds(2))
+    got = StarModelTester(SPLITS, Grouped, strategy, "s3", filters=[noise]).result["model"]
+    assert all(np.isfinite(array).all() for array in got.values())
+
+
 def filtered(each):
     strategy = WeightedFedAvg(convergence=MaxRounds(1))
     return StarModelTester(SPLITS, Net, strategy, "s3", filters=[each]).result["model"]
