@@ -19,7 +19,7 @@ import numpy as np
 from flame_flwr.aggregation.collect import Kept, Totals, choice
 from flame_flwr.aggregation.reductions import Reduction
 from flame_flwr.aggregation.values import Form, Key, apart, together
-from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.errors import FlameError, ModelError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,7 +221,8 @@ def _asked(
         raise
     except Exception as error:
         raise place.error(
-            f"{type(strategy).__name__} cannot merge the replies ({type(error).__name__}: {error})"
+            f"{type(strategy).__name__} cannot merge the replies "
+            f"({type(error).__name__}: {text_of(error)})"
         ) from error
     if record is None:
         raise place.error(f"{type(strategy).__name__} gave no aggregate")

@@ -11,7 +11,7 @@ from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
 from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
 from flame_flwr.aggregation.values import Key, key_text, look_up, own
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import ModelError, text_of
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class Reducing:
             raise place.error(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
                 node,
-                detail=None if raised is None else str(raised),
+                detail=None if raised is None else text_of(raised),
             ) from raised
         place.leave_out(text, [node])
         return None

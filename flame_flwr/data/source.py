@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
-from flame_flwr.errors import DataError, ModelError, UnavailableError
+from flame_flwr.errors import DataError, ModelError, UnavailableError, text_of
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class FunctionSource:
         except (ImportError, AttributeError) as error:
             raise DataError(
                 f"{self.name}: the function that {self.option} names cannot be imported",
-                detail=f"{self.reference}: {error}",
+                detail=f"{self.reference}: {text_of(error)}",
             ) from error
         if not callable(function):
             raise DataError(

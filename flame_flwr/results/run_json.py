@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.engine.failure import Hint
-from flame_flwr.errors import FlameError, StoppedError, StoreError
+from flame_flwr.engine.failure import Hint, notes_of
+from flame_flwr.errors import FlameError, StoppedError, StoreError, text_of
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.metrics import FORMULA
@@ -113,13 +113,12 @@ def _error_text(error: BaseException, *, private: bool) -> str:
 
     A message of user code may hold exact figures; the framework's own holds none.
     """
-    text = str(error)
+    text = text_of(error)
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C"
     elif private:
         text = error.message if isinstance(error, FlameError) else ""
-    notes = getattr(error, "__notes__", ())
-    hints = [note for note in notes if isinstance(note, Hint) or not private]
+    hints = [note for note in notes_of(error) if isinstance(note, Hint) or not private]
     about = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"{about} ({'; '.join(hints)})" if hints else about
 
