@@ -14,6 +14,7 @@ from flame_flwr.aggregation.converging import Converging
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
+    ModelError,
     NodeFailedError,
     NodesMissingError,
     NotConvergedError,
@@ -27,7 +28,7 @@ from flame_flwr.results.record import RoundRecord
 from flame_flwr.results.watch import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.config import RunSettings
@@ -120,10 +121,13 @@ class Rounds:
             A node failed and ``on-failure`` is ``abort``.
         NodesMissingError
             With ``skip``: fewer than ``min-nodes`` answered.
+        ModelError
+            A node has two answers, or one is of no node that was asked.
         """
         entry = RoundRecord(number)
         self.aggregation.begin(number)
         for reply in replies:
+            self._check_once(reply, f"round {number}", entry.node_seconds.keys() | entry.failed)
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
@@ -148,15 +152,17 @@ class Rounds:
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
         """Keep the numbers of an evaluation, in participant order; failures as in a round."""
         scores: dict[str, dict[str, float]] = {}
-        failed: list[str] = []
+        unable, failed = set[str](), list[str]()
         number = len(self.record.history)
         for reply in replies:
+            self._check_once(reply, "the evaluation", scores.keys() | unable)
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
                 count = len(reply.metrics)
                 self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
                 continue
             why = self._told(reply.failure)
+            unable.add(reply.node)
             self.record.failures.append(
                 {"round": number, "node": reply.node, "why": f"evaluation: {why}"}
             )
@@ -293,6 +299,25 @@ class Rounds:
         if self.record.privacy is not None and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
+
+    def _check_once(self, reply: Reply, when: str, before: Collection[str]) -> None:
+        """Refuse what a strategy of a user's own hands over twice, or of no node of the run.
+
+        Raises
+        ------
+        ModelError
+            Of a node that has answered, or of none that was asked.
+        """
+        if reply.node in before:
+            raise ModelError(
+                f"{when}: the strategy hands over a second answer of node {reply.node}, and only "
+                "one can count: hand over each node's once"
+            )
+        if reply.failure is None and reply.node not in self.record.nodes:
+            raise ModelError(
+                f"{when}: the strategy hands over an answer to a message that was not sent in it; "
+                "hand over this round's answers only"
+            )
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)
