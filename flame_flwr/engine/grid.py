@@ -15,7 +15,7 @@ from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.flower import RAISED, runtime
-from flame_flwr.metrics import MOST_SCORES, readable
+from flame_flwr.metrics import MOST_SCORES, OF_AN_ANSWER, readable
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.results.filters import read_names, read_report
 
@@ -213,10 +213,8 @@ class GridLink:
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
             return Reply(node, failure=Failure.from_json(metrics["failure"]))
         trained = record == "fitres.metrics"
-        seconds = metrics.pop("seconds", 0.0) if trained else 0.0
-        filters = read_report(metrics.pop("filters", "")) if trained else []
-        size = metrics.pop("size", "") if trained else ""
-        rules = read_names(metrics.pop("disclosure", "")) if trained else []
+        beside = {key: metrics.pop(key, "") for key in OF_AN_ANSWER} if trained else {}
+        seconds = beside.get("seconds")
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -226,9 +224,9 @@ class GridLink:
             node,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=readable(numbers) if trained else _scores(numbers),
-            filters=filters,
-            size=_short(size),
-            disclosure=rules,
+            filters=read_report(beside.get("filters", "")),
+            size=_short(beside.get("size", "")),
+            disclosure=read_names(beside.get("disclosure", "")),
         )
 
 

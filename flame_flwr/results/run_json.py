@@ -19,7 +19,7 @@ from flame_flwr.engine.failure import Hint, notes_of
 from flame_flwr.errors import FlameError, StoppedError, StoreError, text_of
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
-from flame_flwr.metrics import FORMULA
+from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.events import event_files
 
@@ -32,8 +32,6 @@ __all__ = ["about_file", "begin_record", "history_csv", "is_run", "record_files"
 __all__ += ["write_report", "write_run"]
 
 _OWN = ("history.csv", "report.html")
-
-_COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
 
 
 def write_run(
@@ -245,7 +243,7 @@ def history_csv(record: RunRecord) -> bytes:
     )
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *map(_cell, names)])
+    writer.writerow([*COLUMNS, *map(_cell, names)])
     for entry in record.history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(
