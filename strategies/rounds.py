@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.aggregation import Remembering
 from flame_flwr.aggregation.base import unmeasured
 from flame_flwr.aggregation.converging import Converging
+from flame_flwr.aggregation.values import owned
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
@@ -199,6 +200,15 @@ class Rounds:
         if goes_on and payload.arrays and remembers:
             self.record.aggregate = self._decoded(payload, copies=False)
             self._remember()
+
+    def settle(self) -> None:
+        """Have the last aggregate own its memory: what a caller gets may be changed.
+
+        Over messages it may be a view of what travels, and a strategy's ``update`` may have put
+        arrays of the one before into it.
+        """
+        if self._reads_only:
+            self.record.aggregate = owned(self.record.aggregate)
 
     def replace(self, number: int, payload: Payload) -> None:
         """Take another aggregate than the aggregation's, from a strategy of a user's own."""

@@ -369,6 +369,7 @@ class StarStrategy(Strategy):
                         self._result.evaluate_metrics_serverapp[number] = scores
                 if checkpoint is not None:
                     checkpoint.save(self._progress(run), number)
+            run.settle()
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
@@ -380,6 +381,7 @@ class StarStrategy(Strategy):
             return self._result
         finally:
             self._current = None
+            run.settle()
             record.filters.log_budgets()
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:

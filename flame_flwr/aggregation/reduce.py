@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
 from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
-from flame_flwr.aggregation.values import Key, key_text, look_up, own
+from flame_flwr.aggregation.values import Key, key_text, look_up
 from flame_flwr.errors import ModelError, text_of
 from flame_flwr.log import logger
 
@@ -122,7 +122,6 @@ class Reducing:
         self._flame = flame
         self._simple = simple
         self._last: Any = None
-        self._borrowed = False
         self._number = 0
         self._current = Tree()
         self._fresh: dict[tuple[Any, ...], tuple[Reduction, Reduction]] = {}
@@ -160,18 +159,18 @@ class Reducing:
                 self._place(leaf).leave_out("the key is missing there", absent)
         merged = {path: self._collectors.pop(path).result() for path in list(self._collectors)}
         aggregate = self._update(self._current.build(merged), self._last)
-        self._last, self._borrowed = aggregate, False
+        self._last = aggregate
         self._flame._flush()
         reason = SIMPLE if self._simple else ""
         return Finished(aggregate, self._simple, reason)
 
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate; its arrays may be others' and read-only."""
-        self._last, self._borrowed = aggregate, True
+        self._last = aggregate
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return what is written."""
-        result = self._finalize(own(aggregate) if self._borrowed else aggregate, evaluations)
+        result = self._finalize(aggregate, evaluations)
         self._flame.set_progress(100)
         self._flame._flush()
         return result

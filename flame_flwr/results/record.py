@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.values import owned
 from flame_flwr.log import logger
 from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
@@ -138,7 +139,7 @@ class RunRecord:
         """Take over the record of the run before this one."""
         self.history = progress["history"]
         self.failures = progress["failures"]
-        self.aggregate = progress["aggregate"]
+        self.aggregate = owned(progress["aggregate"])
         self.filters.go_on(progress["filters"])
         self.left = progress["left"]
         self.sizes = progress["sizes"]
