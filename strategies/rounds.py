@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
-from flame_flwr.aggregation.base import unmeasured
+from flame_flwr.aggregation.base import Finished, unmeasured
 from flame_flwr.aggregation.converging import Converging
 from flame_flwr.aggregation.values import owned
 from flame_flwr.engine.failure import Failure
@@ -65,6 +65,8 @@ class Rounds:
         The last round of each node whose answer was counted: its analyzer goes on from there.
     aggregate : Payload or None
         The last aggregate, as it travels.
+    measured : float or None
+        Its change, as the aggregation measures it; see :class:`Finished`.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Rounds:
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
+        self.measured: float | None = None
         self._names: set[str] | None = None
         self._warned = False
 
@@ -136,7 +139,8 @@ class Rounds:
             del reply  # it may be large, and the next one comes
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
-            aggregate, entry.converged, entry.reason = self.aggregation.finish()
+            finished = Finished(*self.aggregation.finish())
+            aggregate, entry.converged, entry.reason, self.measured = finished
             if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)

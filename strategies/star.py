@@ -359,7 +359,7 @@ class StarStrategy(Strategy):
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
                 with shielded("the aggregate's change"):
-                    record.note_change()
+                    record.note_change(run.measured)
                 tell(record, "finished", entry, record)
                 with shielded("the round's line"):
                     log_round(entry, record)

@@ -67,11 +67,11 @@ def test_the_change_of_the_aggregate_is_that_of_a_plain_loop():
     assert changes == [None, abs(totals[1] - totals[0]), abs(totals[2] - totals[1])]
 
 
-def test_a_change_is_of_all_numbers_together_and_sees_arrays_changed_in_place():
+def test_a_change_is_of_all_float_arrays_together_and_sees_arrays_changed_in_place():
     change, weights = Change(), np.zeros(3)
     assert change.to({"w": weights, "n": 1, "note": "text"}) is None
     weights += 2.0
-    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(4 * 4)
+    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(3 * 4)
     assert change.to({"w": np.zeros(4), "n": 3}) is None  # another form
     assert change.to("text") is None
     assert change.to(object()) is None
