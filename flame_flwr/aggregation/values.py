@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "plain_label"]
-__all__ += ["owned", "together"]
+__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "owned", "plain_label"]
+__all__ += ["together"]
 
 Key = str | int | Callable[[Any], Any] | None
 """Where in a value something is: a key, keys with dots between, a position, or a function."""
