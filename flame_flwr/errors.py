@@ -51,6 +51,14 @@ class FlameError(Exception):
         return (_rebuild, (type(self), self.message, self.detail, self.__dict__.copy()))
 
 
+def text_of(error: BaseException) -> str:
+    """Return an exception's text; where its ``__str__`` itself fails, that it does."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<the text of this {type(error).__name__} cannot be had: its __str__ raises>"
+
+
 def _rebuild(
     cls: type[FlameError], message: str, detail: str | None, attributes: dict[str, object]
 ) -> FlameError:

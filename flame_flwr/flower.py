@@ -15,8 +15,11 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import flwr
+import httpx
 from flwr.app import Array, MessageType, Metadata
 from flwr.app.message import make_message
 from flwr.client import Client, NumPyClient
@@ -39,9 +42,11 @@ from flwr.supercore.inflatable.inflatable_object import (
     get_object_children_ids_from_object_content,
 )
 from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
-from flwr.supercore.run import Run
+from flwr.supercore.run import Run, RunNotRunningException
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supercore.utils import get_flwr_home
+
+from flame_flwr.engine.failure import is_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +113,9 @@ Runtime = Literal["process", "simulation", "deployment"]
 _RAY_WORKER = "default_worker.py"
 """The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
 
+_FLWR, _HTTPX = (os.path.dirname(str(package.__file__)) + os.sep for package in (flwr, httpx))
+"""Where the code of Flower is, and of what it asks the SuperLink with."""
+
 _IN_PROCESS: ContextVar[bool] = ContextVar("flame_flwr_in_process", default=False)
 
 
@@ -152,9 +160,22 @@ def activations(grid: Grid) -> dict[int, str]:
 
 
 def is_stop(error: BaseException) -> bool:
-    """Tell whether an exception says that the SuperLink no longer knows the run."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status == HTTPStatus.UNAUTHORIZED or isinstance(error, SystemExit | KeyboardInterrupt)
+    """Tell whether an exception says that the run was ended from outside.
+
+    It does where Flower raised it: the SuperLink no longer knows the run, or Flower ends the
+    process. An exception of user code does not, whatever it looks like: an aggregator may ask
+    servers of its own, and be refused there.
+    """
+    if isinstance(error, KeyboardInterrupt | RunNotRunningException):
+        return True
+    places = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    if isinstance(error, SystemExit):
+        return not places or not is_user_code(places[-1])
+    if not isinstance(error, httpx.HTTPStatusError):
+        return False
+    asking = [place for place in places if not place.startswith(_HTTPX)]
+    refused = error.response.status_code == HTTPStatus.UNAUTHORIZED
+    return refused and bool(asking) and asking[-1].startswith(_FLWR)
 
 
 @contextmanager

@@ -15,16 +15,17 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "RESERVED"]
-__all__ += ["check_metrics", "check_numbers", "mean", "readable", "summary"]
+__all__ = ["COLUMNS", "FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "OF_AN_ANSWER", "RESERVED"]
+__all__ += ["check_metrics", "check_names", "check_numbers", "mean", "readable", "summary"]
 
-RESERVED = frozenset(
-    {
-        *("seconds", "filters", "failure", "size"),
-        *("round", "node", "bytes", "failed", "round_seconds", "change", "reason"),
-    }
-)
-"""Names that the framework's own part of an answer has, and the columns of ``history.csv``."""
+OF_AN_ANSWER = ("seconds", "size", "filters", "disclosure", "failure")
+"""What an answer to a round holds beside the metrics: nodes write these, the server reads them."""
+
+COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
+"""The columns of ``history.csv`` before those of the metrics."""
+
+RESERVED = frozenset({*OF_AN_ANSWER, *COLUMNS})
+"""Names that no metric of a round can have, wherever it runs."""
 
 MOST = 100
 """How many metrics a node may report of one round."""
@@ -43,6 +44,10 @@ _IN_A_LINE = 6
 _NAMES = (
     f"a name is a short text, of letters, digits and signs that can be shown, at most {_LONGEST} "
     "of them; it does not begin with =, +, - or @, which a spreadsheet takes for a formula"
+)
+_TAKEN = (
+    "is a name of the framework's own; choose another (`flame_flwr.metrics.RESERVED` has all that "
+    "are taken)"
 )
 
 
@@ -89,17 +94,38 @@ def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         if not _is_name(name):
             raise ModelError(f"flame.report_metrics: {_NAMES}", detail=repr(name)[:500])
         if name in RESERVED:
-            raise ModelError(
-                f"flame.report_metrics: {name!r} is a name of the framework's own; choose another"
-            )
+            raise ModelError(f"flame.report_metrics: one of the names {_TAKEN}", detail=repr(name))
         if not isinstance(value, numbers.Real):
             raise ModelError(
-                f"flame.report_metrics takes numbers, and {name!r} is of type "
-                f"{type(value).__name__}; float(...) makes a number of an array with one entry"
+                f"flame.report_metrics takes numbers, and got one of type {type(value).__name__}; "
+                "float(...) makes a number of an array with one entry",
+                detail=repr(name),
             )
     if len(metrics) > MOST:
         raise ModelError(f"flame.report_metrics takes at most {MOST} numbers a round")
     return {name: _number(value, "flame.report_metrics got") for name, value in metrics.items()}
+
+
+def check_names(names: Iterable[Any], where: str) -> None:
+    """Refuse metrics that a strategy declares under names that none can have.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Those it declares.
+    where : str
+        What declares them, for the message.
+
+    Raises
+    ------
+    ModelError
+        A name cannot be, or is one of :data:`RESERVED`.
+    """
+    for name in names:
+        if not _is_name(name):
+            raise ModelError(f"{where}: {name!r}: {_NAMES}")
+        if name in RESERVED:
+            raise ModelError(f"{where}: {name!r} {_TAKEN}")
 
 
 def readable(

@@ -20,6 +20,7 @@ from flame_flwr.aggregation.values import own
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
+from flame_flwr.metrics import check_names
 from flame_flwr.payload import encode
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
@@ -304,6 +305,8 @@ class WeightedFedAvg(ReduceStrategy):
         choice(self, "zero_total", "error", "none")
         if isinstance(self.metrics, str):
             raise ModelError(f"{type(self).__name__}: metrics must be a list of keys, not a string")
+        named = [key for key in self.metrics if isinstance(key, str)]
+        check_names(named, f"{type(self).__name__}: metrics")
         mean = self._mean()
         whole: Reduction = mean
         if self.server is not None:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
-from flame_flwr.aggregation.base import unmeasured
+from flame_flwr.aggregation.base import Finished, unmeasured
 from flame_flwr.aggregation.converging import Converging
+from flame_flwr.aggregation.values import owned
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
     AnswerError,
+    ModelError,
     NodeFailedError,
     NodesMissingError,
     NotConvergedError,
@@ -28,7 +30,7 @@ from flame_flwr.results.record import RoundRecord
 from flame_flwr.results.watch import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.config import RunSettings
@@ -64,6 +66,8 @@ class Rounds:
         The last round of each node whose answer was counted: its analyzer goes on from there.
     aggregate : Payload or None
         The last aggregate, as it travels.
+    measured : float or None
+        Its change, as the aggregation measures it; see :class:`Finished`.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Rounds:
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
+        self.measured: float | None = None
         self._names: set[str] | None = None
         self._warned = False
 
@@ -121,10 +126,13 @@ class Rounds:
             A node failed and ``on-failure`` is ``abort``.
         NodesMissingError
             With ``skip``: fewer than ``min-nodes`` answered.
+        ModelError
+            A node has two answers, or one is of no node that was asked.
         """
         entry = RoundRecord(number)
         self.aggregation.begin(number)
         for reply in replies:
+            self._check_once(reply, f"round {number}", entry.node_seconds.keys() | entry.failed)
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
@@ -132,7 +140,8 @@ class Rounds:
             del reply  # it may be large, and the next one comes
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
-            aggregate, entry.converged, entry.reason = self.aggregation.finish()
+            finished = Finished(*self.aggregation.finish())
+            aggregate, entry.converged, entry.reason, self.measured = finished
             if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
@@ -149,15 +158,17 @@ class Rounds:
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
         """Keep the numbers of an evaluation, in participant order; failures as in a round."""
         scores: dict[str, dict[str, float]] = {}
-        failed: list[str] = []
+        unable, failed = set[str](), list[str]()
         number = len(self.record.history)
         for reply in replies:
+            self._check_once(reply, "the evaluation", scores.keys() | unable)
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
                 count = len(reply.metrics)
                 self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
                 continue
             why = self._told(reply.failure)
+            unable.add(reply.node)
             self.record.failures.append(
                 {"round": number, "node": reply.node, "why": f"evaluation: {why}"}
             )
@@ -194,6 +205,15 @@ class Rounds:
         if goes_on and payload.arrays and remembers:
             self.record.aggregate = self._decoded(payload, copies=False)
             self._remember()
+
+    def settle(self) -> None:
+        """Have the last aggregate own its memory: what a caller gets may be changed.
+
+        Over messages it may be a view of what travels, and a strategy's ``update`` may have put
+        arrays of the one before into it.
+        """
+        if self._reads_only:
+            self.record.aggregate = owned(self.record.aggregate)
 
     def replace(self, number: int, payload: Payload) -> None:
         """Take another aggregate than the aggregation's, from a strategy of a user's own."""
@@ -310,6 +330,25 @@ class Rounds:
         if self.record.privacy is not None and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
+
+    def _check_once(self, reply: Reply, when: str, before: Collection[str]) -> None:
+        """Refuse what a strategy of a user's own hands over twice, or of no node of the run.
+
+        Raises
+        ------
+        ModelError
+            Of a node that has answered, or of none that was asked.
+        """
+        if reply.node in before:
+            raise ModelError(
+                f"{when}: the strategy hands over a second answer of node {reply.node}, and only "
+                "one can count: hand over each node's once"
+            )
+        if reply.failure is None and reply.node not in self.record.nodes:
+            raise ModelError(
+                f"{when}: the strategy hands over an answer to a message that was not sent in it; "
+                "hand over this round's answers only"
+            )
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)

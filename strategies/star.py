@@ -31,6 +31,7 @@ from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
+from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
 from flame_flwr.results.lines import log_evaluation, log_round
 from flame_flwr.results.record import RunRecord
@@ -358,7 +359,7 @@ class StarStrategy(Strategy):
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
                 with shielded("the aggregate's change"):
-                    record.note_change()
+                    record.note_change(run.measured)
                 tell(record, "finished", entry, record)
                 with shielded("the round's line"):
                     log_round(entry, record)
@@ -368,6 +369,7 @@ class StarStrategy(Strategy):
                         self._result.evaluate_metrics_serverapp[number] = scores
                 if checkpoint is not None:
                     checkpoint.save(self._progress(run), number)
+            run.settle()
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
@@ -379,6 +381,7 @@ class StarStrategy(Strategy):
             return self._result
         finally:
             self._current = None
+            run.settle()
             record.filters.log_budgets()
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
@@ -439,6 +442,8 @@ class StarStrategy(Strategy):
     ) -> Rounds:
         self._own_arrays = {}
         self._result = StarResult(record=record)
+        metrics = tuple(self.metric_keys())
+        check_names(metrics, f"{type(self).__name__}: metrics")
         identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
         with where(AGGREGATOR_ID, "its constructor"):
             self._kept_data = self._store(settings)
@@ -450,9 +455,7 @@ class StarStrategy(Strategy):
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         record.study |= self._study()
-        return Rounds(
-            record, settings, aggregation, self.allow_pickle, evaluates, tuple(self.metric_keys())
-        )
+        return Rounds(record, settings, aggregation, self.allow_pickle, evaluates, metrics)
 
     def _study(self) -> dict[str, str]:
         """Return what there is to know of the server's side: for ``run.json`` and the report."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flame_flwr.errors import FlameError
+from flame_flwr.errors import FlameError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,8 @@ def asked(strategy: Any, place: Place, replies: dict[str, tuple[list[Any], float
         raise
     except Exception as error:
         raise place.error(
-            f"{type(strategy).__name__} cannot merge the replies ({type(error).__name__}: {error})"
+            f"{type(strategy).__name__} cannot merge the replies "
+            f"({type(error).__name__}: {text_of(error)})"
         ) from error
     if record is None:
         raise place.error(f"{type(strategy).__name__} gave no aggregate")

@@ -11,9 +11,9 @@ from flame_flwr.aggregation.collect import Collector, Place
 from flame_flwr.aggregation.finite import non_finite
 from flame_flwr.aggregation.reductions import Reduction, checked_weight
 from flame_flwr.aggregation.tree import Tree, declare
-from flame_flwr.aggregation.values import Key, key_text, look_up, own
+from flame_flwr.aggregation.values import Key, key_text, look_up
 from flame_flwr.buffers import BUFFERS
-from flame_flwr.errors import AnswerError
+from flame_flwr.errors import AnswerError, text_of
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class Reducing:
         self._simple = simple
         self._finite = finite
         self._last: Any = None
-        self._borrowed = False
         self._number = 0
         self._current = Tree()
         self._fresh: dict[tuple[Any, ...], tuple[Reduction, Reduction]] = {}
@@ -127,18 +126,18 @@ class Reducing:
                 self._place(leaf).leave_out("the key is missing there", absent)
         merged = {path: self._collectors.pop(path).result() for path in list(self._collectors)}
         aggregate = self._update(self._current.build(merged), self._last)
-        self._last, self._borrowed = aggregate, False
+        self._last = aggregate
         self._flame._flush()
         reason = SIMPLE if self._simple else ""
         return Finished(aggregate, self._simple, reason)
 
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate; its arrays may be others' and read-only."""
-        self._last, self._borrowed = aggregate, True
+        self._last = aggregate
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return what is written."""
-        result = self._finalize(own(aggregate) if self._borrowed else aggregate, evaluations)
+        result = self._finalize(aggregate, evaluations)
         self._flame.set_progress(100)
         self._flame._flush()
         return result
@@ -262,7 +261,7 @@ class Reducing:
             raise place.refusal(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
                 node,
-                detail=None if raised is None else str(raised),
+                detail=None if raised is None else text_of(raised),
             ) from raised
         place.leave_out(text, [node])
         return None

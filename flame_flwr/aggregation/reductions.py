@@ -36,7 +36,7 @@ from flame_flwr.aggregation.declaring import (
 )
 from flame_flwr.aggregation.gather import merged, row_bound
 from flame_flwr.aggregation.values import Key
-from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.errors import FlameError, ModelError, text_of
 
 __all__ = [
     "Concat",
@@ -258,7 +258,7 @@ class Function(Reduction):
                 f"the function {name} of the list of their values raised a "
                 f"{type(error).__name__}: mend it, or what they send",
                 *values,
-                detail=str(error),
+                detail=text_of(error),
             ) from error
 
 

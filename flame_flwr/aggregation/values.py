@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "names_of", "own"]
+__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "names_of", "own", "owned"]
 __all__ += ["plain_label", "together"]
 
 Key = str | int | Callable[[Any], Any] | None
@@ -129,6 +129,29 @@ def _names_of(form: Form, name: str) -> Iterator[str]:
         yield name
 
 
+def owned(value: Any) -> Any:
+    """Return a value whose arrays own their memory and are writable; those that do are not copied.
+
+    Parameters
+    ----------
+    value : Any
+        What cannot be copied in it stays as it is.
+    """
+    if isinstance(value, np.ndarray) and type(value) is np.ndarray and value.dtype != object:
+        return value if value.flags.owndata and value.flags.writeable else value.copy("K")
+    if type(value) is dict:
+        parts = {key: owned(part) for key, part in value.items()}
+        return parts if any(parts[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        entries = [owned(part) for part in value]
+        changed = any(new is not old for new, old in zip(entries, value, strict=True))
+        return type(value)(entries) if changed else value
+    try:
+        return own(value)
+    except Exception:
+        return value
+
+
 def _apart(value: Any, leaves: list[Leaf]) -> Form:
     if isinstance(value, bool | np.bool_):
         leaves.append(int(value))
@@ -168,7 +191,15 @@ def _together(form: Form, leaves: Iterator[Any]) -> Any:
 
         (index,) = form.order
         return pd.Series(_put_back(leaf, index), index=index, name=form.labels[1])
-    return leaf.reshape(form.labels) if form.kind == "array" else leaf
+    return _shaped(leaf, form.labels) if form.kind == "array" else leaf
+
+
+def _shaped(leaf: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array in a shape, itself where it owns its memory: a view would not."""
+    if type(leaf) is not np.ndarray or not leaf.flags.owndata or not leaf.flags.c_contiguous:
+        return leaf.reshape(shape)
+    leaf.resize(shape, refcheck=False)
+    return leaf
 
 
 def _apart_array(value: Any, leaves: list[Leaf]) -> Form:

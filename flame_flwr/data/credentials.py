@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import reason_of
 from flame_flwr.log import logger
 
 __all__ = ["check_reference", "refuse_in_url", "resolve", "shown"]
@@ -126,6 +127,7 @@ def _from_file(path: Path, what: str) -> str:
         mode = path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
+            f"{reason_of(error)}: "
             f"{what}: the file that it names cannot be read ({type(error).__name__})",
             detail=str(path),
         ) from None

@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from flame_flwr.data.bundles import is_bundle, merge_pages, read_entries
 from flame_flwr.errors import DataError
+from flame_flwr.files import reason_of
 from flame_flwr.log import logger
 
 __all__ = ["check_queries", "read_queries"]
@@ -99,7 +100,8 @@ def _there(folder: Path, name: str) -> set[str]:
         return {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         raise DataError(
-            f"{name}: the data folder cannot be read ({type(error).__name__})", detail=str(error)
+            f"{reason_of(error)}: {name}: the data folder cannot be read ({type(error).__name__})",
+            detail=str(error),
         ) from error
 
 
@@ -191,7 +193,10 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
 
 
 def _unreadable(error: OSError, query: str, name: str) -> DataError:
-    text = f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
+    text = (
+        f"{reason_of(error)}: "
+        f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
+    )
     return DataError(text, detail=str(error))
 
 

@@ -20,6 +20,7 @@ from typing import Any, get_args
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.files import reason_of
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
 
@@ -125,7 +126,8 @@ def read_registry(path: Path) -> list[Dataset]:
             content = tomllib.load(file)
     except OSError as error:
         raise ConfigError(
-            f"`datasets`: the registry cannot be read ({type(error).__name__})", detail=str(path)
+            f"{reason_of(error)}: `datasets`: the registry cannot be read ({type(error).__name__})",
+            detail=str(path),
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.files import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +84,7 @@ def _content(path: str, what: str, kind: str) -> str:
         return Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
+            f"{reason_of(error)}: "
             f"{what} is the path of a file that cannot be read ({type(error).__name__}), and "
             f"without its {kind}s nothing leaves this node",
             detail=path,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.values import owned
 from flame_flwr.log import logger
 from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
@@ -43,7 +45,9 @@ class RoundRecord:
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
     change : float or None
-        The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
+        The aggregate's change, as the strategy or its convergence measures it (the norm of
+        ``DeltaNorm``); without one, the Euclidean norm over all its arrays of floats, if there are
+        any and they are not too large. Always finite.
     """
 
     round: int
@@ -116,11 +120,28 @@ class RunRecord:
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
+    _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
-    def note_change(self) -> None:
-        """Say in the last round's record by how much the aggregate has changed."""
-        self.history[-1].change = self._change.to(self.aggregate)
+    def note_change(self, measured: float | None = None) -> None:
+        """Say in the last round's record by how much the aggregate has changed.
+
+        Parameters
+        ----------
+        measured : float or None
+            What the strategy or its convergence measured; ``None``: take all arrays of floats. NaN:
+            none is known.
+        """
+        change = self._change.to(self.aggregate) if measured is None else measured
+        known = change is not None and math.isfinite(change)
+        self.history[-1].change = change if known else None
+        odd = change is not None and not known and (measured is None or math.isinf(measured))
+        if odd and self.privacy is None and not self._odd_told:
+            self._odd_told = True
+            logger.warning(
+                "round %d: the aggregate holds NaN or infinity, so that its change is not known",
+                self.history[-1].round,
+            )
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -138,7 +159,7 @@ class RunRecord:
         """Take over the record of the run before this one."""
         self.history = progress["history"]
         self.failures = progress["failures"]
-        self.aggregate = progress["aggregate"]
+        self.aggregate = owned(progress["aggregate"])
         self.filters.go_on(progress["filters"])
         self.left = progress["left"]
         self.sizes = progress["sizes"]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.engine.failure import Hint
-from flame_flwr.errors import FlameError, StoppedError, StoreError
+from flame_flwr.engine.failure import Hint, notes_of
+from flame_flwr.errors import FlameError, StoppedError, StoreError, text_of
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
-from flame_flwr.metrics import FORMULA
+from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.events import event_files
 
@@ -32,8 +32,6 @@ __all__ = ["about_file", "begin_record", "history_csv", "is_run", "record_files"
 __all__ += ["write_report", "write_run"]
 
 _OWN = ("history.csv", "report.html")
-
-_COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
 
 
 def write_run(
@@ -113,13 +111,12 @@ def _error_text(error: BaseException, *, private: bool) -> str:
 
     A message of user code may hold exact figures; the framework's own holds none.
     """
-    text = str(error)
+    text = text_of(error)
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C"
     elif private:
         text = error.message if isinstance(error, FlameError) else ""
-    notes = getattr(error, "__notes__", ())
-    hints = [note for note in notes if isinstance(note, Hint) or not private]
+    hints = [note for note in notes_of(error) if isinstance(note, Hint) or not private]
     about = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"{about} ({'; '.join(hints)})" if hints else about
 
@@ -246,7 +243,7 @@ def history_csv(record: RunRecord) -> bytes:
     )
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *map(_cell, names)])
+    writer.writerow([*COLUMNS, *map(_cell, names)])
     for entry in record.history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import check_max_rounds
-from flame_flwr.engine.failure import place_of
+from flame_flwr.engine.failure import add_hint, place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import FlameError
 from flame_flwr.log import logger, show
@@ -304,12 +304,12 @@ def _say_where(error: BaseException) -> None:
     """Add the place in user code to an error of the framework, which is shown without traceback."""
     place = place_of(error.__traceback__, anywhere=False)
     if isinstance(error, FlameError) and place:
-        error.add_note(f"at {place}")
+        add_hint(error, f"at {place}")
     missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
     if isinstance(missing, str) and missing.partition(".")[0] == "flame":
         from flame_flwr import star
 
-        error.add_note(f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
+        add_hint(error, f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
 
 
 def __getattr__(name: str) -> Any:

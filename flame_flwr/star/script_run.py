@@ -16,7 +16,7 @@ from flame_flwr.errors import (
     ResultError,
     StoreError,
 )
-from flame_flwr.files import probe
+from flame_flwr.files import probe, reason_of
 from flame_flwr.log import logger
 from flame_flwr.progress import bars
 from flame_flwr.results.delivery import mend
@@ -146,7 +146,7 @@ class LocalRun:
         if isinstance(error, NotConvergedError):
             error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
         about_state = ("`state-dir`", "the folder of what is kept")
-        if isinstance(error, FlameError) and error.message.startswith(about_state):
+        if isinstance(error, FlameError) and any(what in error.message for what in about_state):
             error.add_note(f"it is {self.state}; --state names another folder")
 
     def _check_results(self) -> None:
@@ -154,7 +154,7 @@ class LocalRun:
             probe(self.results)
         except OSError as error:
             raise ConfigError(
-                f"--results cannot be written to: {self.results} ({type(error).__name__})",
+                f"--results cannot be written to: {self.results} ({reason_of(error)})",
                 detail=str(error),
             ) from error
 
