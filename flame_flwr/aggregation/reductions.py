@@ -202,8 +202,9 @@ class Max(_Numeric):
 class MergeCounts(Reduction):
     """Counts by name, added up: dicts, ``Counter`` or pandas' ``value_counts()``.
 
-    A name that a node does not have counts 0 there. The result is a dict, in the order of the
-    nodes and of their names. Counts are whole numbers, 0 or more.
+    A name that a node does not have counts 0 there; ``"0"`` and ``0`` are one name, as the first
+    node writes it. The result is a dict, in the order of the nodes and of their names. Counts are
+    whole numbers, 0 or more.
     """
 
     def collector(self, place: Place) -> Collector:
