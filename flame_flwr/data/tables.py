@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.bounds import outside
@@ -172,7 +173,8 @@ class _Watch:
             yield Finding(f"{self._called} holds other texts than {allowed}", column.stops)
         if not self._in_bounds:
             yield Finding(f"{self._called} has values {outside(column)}", column.stops)
-        if self._missing > column.most_missing * rows:
+        # as the decimal number that it is written as: 29 of 100 are not more than 0.29
+        if self._missing > Fraction(str(float(column.most_missing))) * rows:
             share = f"{100 * float(column.most_missing):g}%"
             yield Finding(f"{self._called} is empty in more than {share} of the rows", column.stops)
 

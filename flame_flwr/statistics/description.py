@@ -200,6 +200,12 @@ class Description(Statistic):
         """The labels of the column that has most."""
         return max((part.cells for parts in self.parts for part in parts), default=0)
 
+    @property
+    def unfitted(self) -> int | None:
+        """The values of all columns that fit none of the labels declared for theirs."""
+        found = [part.unfitted for parts in self.parts for part in parts]
+        return None if None in found else sum(count for count in found if count)
+
     def totals(self) -> tuple[int, ...]:
         """Return the rows, and the values of each column."""
         parts = [self.rows, *(part for parts in self.parts for part in parts)]

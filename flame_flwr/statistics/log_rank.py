@@ -173,6 +173,11 @@ class LogRank(Statistic):
         """The times."""
         return self.curves[0].cells
 
+    @property
+    def unfitted(self) -> int | None:
+        """The people with another group than those that are compared."""
+        return None if self.outside_withheld_at[0] else self.outside[0]
+
     def part_sizes(self) -> tuple[int, ...]:
         """Return the people of each group, their events and censored, and those in no group."""
         inside = tuple(n for curve in self.curves for n in (curve.size, *curve.part_sizes()))

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Rational
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
-from flame_flwr.statistics.exact import as_float
+from flame_flwr.statistics.exact import as_decimal, as_float
 from flame_flwr.statistics.histogram import check_edges
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
@@ -233,9 +232,15 @@ def followed(durations: Any, events: Any) -> tuple[Numbers, Numbers]:
 
 
 def _probability(value: Any) -> Fraction:
-    """Return a probability as the decimal number that it is written as: 0.1 is a tenth."""
+    """Return a probability, exactly.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
     try:
-        found = Fraction(value if isinstance(value, Rational) else str(float(value)))
+        found = as_decimal(value)
     except (TypeError, ValueError):
         found = Fraction(-1)
     if not 0 <= found <= 1:

@@ -153,6 +153,11 @@ class ValueCounts(Statistic):
         """The labels."""
         return len(self.entries) - 1
 
+    @property
+    def unfitted(self) -> int | None:
+        """The values with a label that is not declared."""
+        return 0 if self.declared is None else self._shown(self.other, self.other_shown)
+
     def totals(self) -> tuple[int, ...]:
         """Return how many values there are, where that can be had from the counts."""
         return () if self.suppressed or not self.size else (self.size,)

@@ -100,6 +100,14 @@ def test_empty_cells_are_no_values_and_may_be_too_many():
     ]
 
 
+@pytest.mark.parametrize("percent", [0, 7, 14, 28, 29, 55, 56, 57, 58, 100])
+def test_as_many_empty_cells_as_there_may_be_are_not_too_many(percent):
+    rows = ["NA"] * percent + ["1"] * (100 - percent)
+    column = {"a": Column(most_missing=percent / 100)}
+    assert of("a\n" + "\n".join(rows), columns=column) == []
+    assert percent == 100 or of("a\n" + "\n".join(["NA", *rows[:-1]]), columns=column) != []
+
+
 def test_a_column_that_may_be_missing_is_looked_at_where_it_is_there():
     columns = {"age": Column("number", required=False)}
     assert of("sex\nf\n", columns=columns) == []
