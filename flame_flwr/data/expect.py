@@ -95,8 +95,9 @@ class Table:
     Parameters
     ----------
     file : str or sequence of str
-        Its key, or how it ends (``*_labeled.csv``), upper and lower case alike; with several, any
-        of them. Every file that fits is looked at.
+        Its key, or how it ends (``*_labeled.csv``, ``*[-_]labeled.csv``), upper and lower case
+        alike; with several, any of them. Every file that fits is looked at; where there are files
+        with the very name, brackets too, these alone.
     columns : dict of str to Column
         What it must hold.
     min_rows : int
@@ -148,13 +149,13 @@ class Table:
         if not _is_dicts(data):
             yield Finding("the data is no list of files")
             return
-        patterns = [pattern.lower() for pattern in self._patterns()]
-        found = [
-            content
-            for files in data
-            for key, content in files.items()
-            if any(_fits(str(key).lower(), pattern) for pattern in patterns)
-        ]
+        files = [(str(key).lower(), content) for each in data for key, content in each.items()]
+        meant = {
+            place
+            for pattern in self._patterns()
+            for place in _places([key for key, _ in files], pattern.lower())
+        }
+        found = [content for place, (_, content) in enumerate(files) if place in meant]
         if not found:
             yield Finding(f"no file {self.called}")
         for content in found:
@@ -279,11 +280,14 @@ def findings(expectations: Iterable[Expectation], data: Any) -> list[Finding]:
     return list(dict.fromkeys(found for each in expectations for found in each.look(data)))
 
 
-def _fits(key: str, pattern: str) -> bool:
-    """Tell whether a file is meant; in a pattern only ``*`` and ``?`` stand for something."""
-    names = (key, key.rsplit("/", 1)[-1])
-    plain = pattern.replace("[", "[[]")
-    return pattern in names or any(fnmatchcase(name, plain) for name in names)
+def _places(keys: Sequence[str], pattern: str) -> list[int]:
+    """Return which files are meant: those with the brackets of the pattern, or what these mean."""
+    names = [(key, key.rsplit("/", 1)[-1]) for key in keys]
+    for own in (pattern.replace("[", "[[]"), pattern):
+        found = [i for i, both in enumerate(names) if any(fnmatchcase(name, own) for name in both)]
+        if found:
+            return found
+    return []
 
 
 def _is_dicts(data: Any) -> bool:

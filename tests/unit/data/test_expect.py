@@ -256,20 +256,26 @@ def test_a_look_leaves_the_process_as_it_was():
 @pytest.mark.parametrize(
     ("pattern", "keys", "others"),
     [
-        ("labs[2024].csv", ["labs[2024].csv", "2024/LABS[2024].CSV"], ["labs2.csv", "labs.csv"]),
-        ("*[a].csv", ["x[a].csv"], ["xa.csv"]),
-        ("*_[!x].csv", ["p_[!x].csv"], ["p_y.csv"]),
+        ("labs[2024].csv", ["labs[2024].csv", "2024/LABS[2024].CSV"], ["labs.csv"]),
+        ("*[a].csv", ["x[a].csv", "xa.csv"], ["xb.csv"]),
+        ("*_[!x].csv", ["p_[!x].csv", "p_y.csv"], ["p_x.csv"]),
+        ("*[-_.]labeled.csv", ["site-labeled.csv", "A_Labeled.CSV"], ["unlabeled.csv"]),
         ("p?.csv", ["p1.csv", "p?.csv"], ["p12.csv"]),
         ("a*b.csv", ["a*b.csv", "ab.csv", "axxb.csv"], ["abx.csv"]),
         ("]odd[.csv", ["]odd[.csv"], ["o.csv"]),
     ],
 )
-def test_a_file_is_found_by_its_very_name(pattern, keys, others):
+def test_a_file_is_found_by_its_very_name_and_by_a_pattern(pattern, keys, others):
     table = Table(pattern, {"age": AGE})
     for key in keys:
         assert texts(table, [{key: b"age\n1\n"}]) == []
     for key in others:
         assert texts(table, [{key: b"age\n1\n"}]) == [f"no file {pattern}"]
+
+
+def test_a_file_with_the_very_name_is_looked_at_alone():
+    table = Table("labs[2024].csv", {"age": AGE})
+    assert texts(table, [{"labs2.csv": b"age\nx\n"}, {"labs[2024].csv": b"age\n1\n"}]) == []
 
 
 def test_bounds_and_shares_are_said_with_all_their_digits():
