@@ -187,6 +187,7 @@ def clean(
 ) -> None:
     """Remove what old analyses have left on a node."""
     from flame_flwr.data.cleaning import clean as clean_state
+    from flame_flwr.sizes import shown_size
 
     if not math.isfinite(older_than):
         raise typer.BadParameter("--older-than is a number of days")
@@ -194,7 +195,7 @@ def clean(
     for leftover in found:
         typer.echo(
             f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
-            f"{leftover.bytes / 1e6:.1f} MB"
+            f"{shown_size(leftover.bytes)}"
         )
     done = "would remove" if dry_run else "removed"
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")

@@ -27,6 +27,7 @@ from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_NAMES, readable
 from flame_flwr.payload import Payload, decode, describe, encode
 from flame_flwr.results.record import RoundRecord
+from flame_flwr.results.unfitted import Unfitted
 from flame_flwr.results.watch import tell
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Rounds:
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
         self.measured: float | None = None
+        self._unfitted = Unfitted()
         self._names: set[str] | None = None
         self._warned = False
 
@@ -270,6 +272,8 @@ class Rounds:
         """Keep of an answer what there is to know of it: metrics, form, how much data there is."""
         record, node = self.record, reply.node
         record.left.note(node, entry.round, value, size)
+        if record.privacy is None:  # else no exact figure is told
+            self._unfitted.note(node, entry.round, value)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
         metrics = dict(reply.metrics)
         if self.metric_keys and isinstance(value, dict):

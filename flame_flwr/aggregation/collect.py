@@ -19,6 +19,7 @@ import numpy.typing as npt
 from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.values import Form, Leaf, apart, own, plain_label, together
 from flame_flwr.errors import AnswerError, DataError, ModelError
+from flame_flwr.labels import label_key
 from flame_flwr.log import logger
 
 __all__ = ["Collector", "Counts", "Extremes", "Kept", "Place", "Totals"]
@@ -480,7 +481,7 @@ class Counts:
         self._any = True
         order = self._place.nodes.index(node)
         for number, (name, count) in enumerate(items()):
-            key = plain_label(name)
+            key = _count_key(name)
             self._counts[key] = self._counts.get(key, 0) + self._whole(node, count)
             if key not in self._first or (order, number) < self._first[key][:2]:
                 self._first[key] = order, number, name
@@ -502,6 +503,14 @@ class Counts:
         if whole < 0 or isinstance(count, bool | np.bool_):
             raise self._place.error("counts must be whole numbers, 0 or more", node)
         return whole
+
+
+def _count_key(name: Any) -> Any:
+    """Return what names of counts are told apart by: the text of a number is the number."""
+    if isinstance(name, str):
+        _, number = label_key(name)
+        return name if isinstance(number, str | bool) else number
+    return plain_label(name)
 
 
 def choice(owner: object, name: str, *allowed: str | None) -> None:

@@ -138,8 +138,9 @@ class Max(Numeric):
 class MergeCounts(Reduction):
     """Counts by name, added up: dicts, ``Counter`` or pandas' ``value_counts()``.
 
-    A name that a node does not have counts 0 there. The result is a dict, in the order of the
-    nodes and of their names. Counts are whole numbers, 0 or more; the names may be NaN.
+    A name that a node does not have counts 0 there; ``"0"`` and ``0`` are one name, as the first
+    node writes it. The result is a dict, in the order of the nodes and of their names. Counts are
+    whole numbers, 0 or more; the names may be NaN.
 
     Parameters
     ----------

@@ -25,6 +25,7 @@ from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import begin_record, write_run
+from flame_flwr.results.text import printed
 from flame_flwr.results.watch import watching
 from flame_flwr.star.plan import about_plan
 from flame_flwr.star.script_data import node_locations, open_sources
@@ -125,7 +126,7 @@ class LocalRun:
             self._save_what_there_is(record, started, error)
             raise
         if not model.outputs.many and model.outputs.types == "str":
-            logger.info("Final result: %s", record.result)
+            logger.info("Final result: %s", printed(record.result))
         for file in files:
             logger.info("Final result written to %s", file)
         return tuple(files), record

@@ -17,6 +17,7 @@ from flame_flwr.progress import bars
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.text import printed
 from flame_flwr.results.watch import watching
 from flame_flwr.star.alias import declaring, tester_may_run
 from flame_flwr.star.plan import about_plan, plan_node, plan_outputs, plan_privacy, plan_strategy
@@ -219,16 +220,16 @@ analyzer_kwargs, aggregator_kwargs
             It does not; the message says where it is saved.
         """
         try:
-            outputs.render(self.result)
+            outputs.check(self.result)
         except ResultError as error:
             raise ResultError(
                 f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
             ) from error
         if outputs.many:
             for i, value in enumerate(self.result, start=1):
-                logger.info("Final result_%d: %s", i, _shown(value))
+                logger.info("Final result_%d: %s", i, printed(value))
         else:
-            logger.info("Final result: %s", _shown(self.result))
+            logger.info("Final result: %s", printed(self.result))
 
 
 def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
@@ -240,12 +241,6 @@ def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extra
         asked.report and not (quiet and report == "auto"),
         asked.tensorboard and not (quiet and tensorboard == "auto"),
     )
-
-
-def _shown(value: Any, most: int = 5000) -> str:
-    """Return a value as text that a terminal can bear."""
-    text = str(value)
-    return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 
 def _one_spelling(result_filepath: Any, filename: Any) -> Any:

@@ -116,6 +116,11 @@ class Statistic(ABC):
         """How many bins, labels or cells it has; 0 for one that has none."""
         return 0
 
+    @property
+    def unfitted(self) -> int | None:
+        """How many values fit none of its labels, missing ones apart; ``None`` if withheld."""
+        return 0
+
     def totals(self) -> tuple[int, ...]:
         """Return the sizes of the groups it is about, for the rule on differences of totals."""
         return (self.size,) if self.size else ()
