@@ -132,7 +132,7 @@ class Rounds:
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
-            if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
+            if not self.record.public.exact and not isinstance(self.aggregation, Converging):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
@@ -182,7 +182,7 @@ class Rounds:
         error : Exception
             Its text is left out of a private run: it may hold exact figures.
         """
-        failure = Failure.of(error, share=self.record.privacy is None)
+        failure = Failure.of(error, share=self.record.public.exact)
         why = f"{what}: {failure}" if what else str(failure)
         self.record.failures.append({"round": number, "node": node, "why": why})
 
@@ -279,8 +279,8 @@ class Rounds:
         why = entry.failed[node] = self._told(failure)
         self.record.failures.append({"round": entry.round, "node": node, "why": why})
         if self.settings.on_failure != "skip":
-            private = self.record.privacy is not None
-            trace = f"\n{failure.traceback}" if failure.traceback and not private else ""
+            shared = failure.traceback if self.record.public.exact else ""
+            trace = f"\n{shared}" if shared else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {why}\n"
                 "The node's own log has the details. Mend it there, or set on-failure = "
@@ -290,7 +290,7 @@ class Rounds:
 
     def _told(self, failure: Failure) -> str:
         """Return a failure as it is told; of a private run without the text that a node shares."""
-        if self.record.privacy is not None and failure.traceback:
+        if not self.record.public.exact and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
 

@@ -17,7 +17,7 @@ from flame_flwr.sizes import shown_size
 if TYPE_CHECKING:
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round"]
+__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round", "warn_of_unknown"]
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
@@ -36,9 +36,9 @@ RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 def log_round(entry: RoundRecord, record: RunRecord) -> None:
     """Log a round: nodes that answered, seconds, bytes, their metrics, and why it stopped.
 
-    Of a private run no metrics are shown: they are exact.
+    Metrics that the study does not show, and those of a private run, are left out.
     """
-    metrics = summary(entry.node_metrics.values()) if record.privacy is None else ""
+    metrics = summary(record.public.round(entry).node_metrics.values())
     logger.info(
         "round %d: %d of %d nodes, %.2f s, %s received%s%s",
         entry.round,
@@ -53,10 +53,20 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
 def log_evaluation(record: RunRecord) -> None:
     """Log the scores of the last aggregate: of how many nodes, their mean and range."""
-    scores = summary(record.evaluations.values()) if record.privacy is None else ""
+    scores = summary(record.public.evaluations.values())
     logger.info(
         "evaluation: %d of %d nodes%s",
         len(record.evaluations),
         len(record.nodes),
         f", {scores}" if scores else "",
     )
+
+
+def warn_of_unknown(record: RunRecord) -> None:
+    """Warn of names in `shown` that no node has reported: what was meant is hidden, too."""
+    unknown = record.public.unknown()
+    if unknown:
+        logger.warning(
+            "shown: no node has reported %s; names that are not in `shown` are hidden",
+            ", ".join(map(repr, unknown)),
+        )

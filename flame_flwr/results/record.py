@@ -1,14 +1,19 @@
-"""What happened in a run: filled by the loop, read by users, written as ``run.json``."""
+"""What happened in a run: filled by the loop, read by the user's own code.
+
+All of it, also what a study does not show: what is printed or written is made of
+:attr:`RunRecord.public`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
 from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
 from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
@@ -82,6 +87,8 @@ class RunRecord:
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
+    shown : tuple of str or None
+        The metrics and scores that may be shown, by name; ``None`` where all of them may.
     resumed_after : int
         The round after which the run went on with a checkpoint's analysis; 0 for a new one.
     app : str
@@ -108,6 +115,7 @@ class RunRecord:
     converged: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
+    shown: tuple[str, ...] | None = None
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
@@ -117,6 +125,11 @@ class RunRecord:
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
+
+    @property
+    def public(self) -> PublicRecord:
+        """The run as it may be shown: what lines, files, events and the report are made of."""
+        return PublicRecord(self)
 
     def note_change(self) -> None:
         """Say in the last round's record by how much the aggregate has changed."""
@@ -163,26 +176,5 @@ class RunRecord:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the values of aggregate and result."""
-        return {
-            "app": self.app,
-            "study": self.study,
-            "nodes": self.nodes,
-            "sizes": self.sizes,
-            "rounds": len(self.history),
-            "resumed_after": self.resumed_after,
-            "converged": self.converged,
-            "reason": self.history[-1].reason if self.history else "",
-            "evaluations": self.evaluations if self.privacy is None else {},
-            "failures": self.failures,
-            "privacy": self.privacy,
-            "filters": self.filters.to_json(),
-            "left": self.left.to_json(),
-            "disclosure": self.disclosure,
-            "history": [self._shown(entry) for entry in self.history],
-        }
-
-    def _shown(self, entry: RoundRecord) -> dict[str, Any]:
-        """Return a round for ``run.json``, of a private run without what is exact in it."""
-        about = asdict(entry)
-        return about if self.privacy is None else about | {"node_metrics": {}, "change": None}
+        """Return what may be shown of it, as ``run.json`` has it."""
+        return self.public.to_json()
