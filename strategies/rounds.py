@@ -23,8 +23,9 @@ from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_NAMES, readable
 from flame_flwr.payload import Payload, decode, describe, encode
+from flame_flwr.payload.tables import table_forms
 from flame_flwr.results.record import RoundRecord
-from flame_flwr.results.watch import tell
+from flame_flwr.results.watch import shielded, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from flame_flwr.results.record import RunRecord
 
 __all__ = ["Rounds"]
+
+_MANY = 10
+"""Rows from which on a list of records is told of; two lists of coefficients are no table."""
 
 
 class Rounds:
@@ -84,6 +88,8 @@ class Rounds:
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
         self._names: set[str] | None = None
+        self._rows = 0
+        self._tables_known = False
         self._warned = False
 
     def finished(self, num_rounds: int | None) -> bool:
@@ -129,6 +135,7 @@ class Rounds:
                 self._note_failure(entry, reply.node, failure)
             tell(self.record, "answered", reply.node)
             del reply  # it may be large, and the next one comes
+        self._tables_known = self._tables_known or bool(entry.table)
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             aggregate, entry.converged, entry.reason = self.aggregation.finish()
@@ -254,8 +261,18 @@ class Rounds:
         metrics = self._known(metrics)
         if metrics:
             entry.node_metrics[node] = metrics
+        with shielded("a look for tables"):
+            self._note_tables(entry, value)
         if reply.size:
             record.sizes.setdefault(node, reply.size)
+
+    def _note_tables(self, entry: RoundRecord, value: Any) -> None:
+        """Note the largest table of the first round in which there is one."""
+        if self._tables_known:
+            return
+        for table in table_forms(value):
+            if table.rows > self._rows and (table.rows >= _MANY or table.kind == "table"):
+                self._rows, entry.table = table.rows, str(table)
 
     def _known(self, metrics: dict[str, float]) -> dict[str, float]:
         """Leave out metrics with new names once there are too many: each has a column."""

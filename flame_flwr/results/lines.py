@@ -26,8 +26,11 @@ _LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
 _METRICS = r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?(?:: .*)?$"
 """They end with a number, a range or ``and 2 more``; why it stopped comes after them."""
 
+_TABLE = r"(?: \(with a table of [^)]*\))?"
+
 ROUND = re.compile(
-    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, [\w .]+ received{_METRICS}"
+    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, "
+    rf"[\w .]+ received{_TABLE}{_METRICS}"
 )
 TAKE_PART = re.compile(rf"{_LEVEL}\d+ nodes? takes? part: ")
 RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
@@ -36,16 +39,19 @@ RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 def log_round(entry: RoundRecord, record: RunRecord) -> None:
     """Log a round: nodes that answered, seconds, bytes, their metrics, and why it stopped.
 
+    The first time a table leaves a node, it says how large it is: it may be of patients.
+
     Metrics that the study does not show, and those of a private run, are left out.
     """
     metrics = summary(record.public.round(entry).node_metrics.values())
     logger.info(
-        "round %d: %d of %d nodes, %.2f s, %s received%s%s",
+        "round %d: %d of %d nodes, %.2f s, %s received%s%s%s",
         entry.round,
         len(entry.node_seconds),
         len(record.nodes),
         entry.seconds,
         shown_size(sum(entry.node_bytes.values())),
+        f" (with a table of {entry.table})" if entry.table else "",
         f", {metrics}" if metrics else "",
         f": {entry.reason}" if entry.reason else "",
     )

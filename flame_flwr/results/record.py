@@ -47,6 +47,9 @@ class RoundRecord:
     node_metrics : dict of str to dict
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
+    table : str
+        The size of the largest table that left a node in this round, such as ``300 rows x 13
+        columns``; only in the first round in which one did.
     change : float or None
         The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
     """
@@ -61,6 +64,7 @@ class RoundRecord:
     reason: str = ""
     node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     change: float | None = None
+    table: str = ""
 
 
 @dataclass(slots=True)

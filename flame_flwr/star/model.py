@@ -76,8 +76,8 @@ class StarModel:
     disclosure : sequence of DisclosureRule, optional
         What may leave a node: :class:`~flame_flwr.privacy.MinCount`,
         :class:`~flame_flwr.privacy.NoisyMinMax`, :class:`~flame_flwr.privacy.MaxBins`,
-        :class:`~flame_flwr.privacy.Strict`. A node has rules of its own in its config; of two of
-        a kind the stricter holds.
+        :class:`~flame_flwr.privacy.MaxRows`, :class:`~flame_flwr.privacy.Strict`. A node has rules
+        of its own in its config; of two of a kind the stricter holds.
     filters : sequence of UpdateFilter, optional
         What every node does to its result before it leaves, one after another:
         :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,

@@ -8,6 +8,8 @@ import json
 import re
 import struct
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -15,8 +17,9 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NotConvergedError
 from flame_flwr.progress import Bar
-from flame_flwr.results.record import RunRecord
-from flame_flwr.results.watch import watching
+from flame_flwr.results.lines import ROUND
+from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.watch import tell, watching
 from flame_flwr.star import (
     StarAggregator,
     StarAnalyzer,
@@ -215,10 +218,7 @@ def test_a_private_run_shows_none_of_them_whatever_is_declared(run, tmp_path, le
 def test_the_bar_shows_what_may_be_shown():
     terminal = io.StringIO()
     record = RunRecord(shown=("open_loss",))
-    with watching(record, Bar(Console(file=terminal, force_terminal=True, width=200))) as _:
-        from flame_flwr.results.record import RoundRecord
-        from flame_flwr.results.watch import tell
-
+    with watching(record, Bar(Console(file=terminal, force_terminal=True, width=200))):
         metrics = {"a": {"secret_loss": 7251.0, "open_loss": 8311.0}}
         tell(record, "began", record, None)
         tell(record, "finished", RoundRecord(1, node_metrics=metrics), record)
@@ -275,3 +275,45 @@ def test_what_is_no_list_of_names_is_refused_when_the_model_is_built(shown):
 )
 def test_any_collection_of_names_will_do(shown):
     assert set(StarModel(Scores, Sum, "s3", shown=shown).shown) == {"a", "b"}
+
+
+# ---- the first table that leaves --------------------------------------------------------------
+
+
+class Rows(StarAnalyzer):
+    """Returns its rows from the second round on."""
+
+    def analysis_method(self, data, aggregator_results):
+        self.flame.report_metrics(loss=0.5)
+        table = pd.DataFrame(np.zeros((int(data) + 250, 13)))
+        return table if self.num_iterations else {"coef": np.zeros((300, 30))}
+
+
+class Pairs(Rows):
+    """Returns two lists of coefficients: no table."""
+
+    def analysis_method(self, data, aggregator_results):
+        return [[0.5] * 30, [0.25] * 30]
+
+
+class Last(Sum):
+    def aggregation_method(self, analysis_results):
+        return 0.0
+
+
+@pytest.mark.parametrize("strategy", [Last, ByMessages(Last)], ids=["in process", "by messages"])
+def test_the_first_table_that_leaves_is_told_of_in_the_rounds_line(strategy, caplog):
+    caplog.set_level("INFO", "flame_flwr")
+    tester = StarModelTester([0.0, 50.0], Rows, strategy, "s3", simple_analysis=False, quiet=False)
+    lines = [line for line in caplog.messages if line.startswith("round")]
+    assert re.search(r"B received, loss 0.5$", lines[0])
+    assert re.search(r"kB received \(with a table of 300 rows x 13 columns\), loss 0.5$", lines[1])
+    assert re.search(r"kB received, loss 0.5: has_converged returned True$", lines[2])
+    assert [ROUND.match(line)["metrics"] for line in lines] == ["loss 0.5"] * 3
+    assert [entry.table for entry in tester.history] == ["", "300 rows x 13 columns", ""]
+
+
+def test_two_lists_of_coefficients_are_no_table_to_tell_of(caplog):
+    caplog.set_level("INFO", "flame_flwr")
+    StarModelTester([0.0, 50.0], Pairs, Last, "s3", simple_analysis=False, quiet=False)
+    assert "table" not in caplog.text
