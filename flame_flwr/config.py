@@ -172,8 +172,8 @@ NODE_KEYS: dict[str, Key] = {
     "disclosure": Key(
         str,
         "",
-        "rules on the statistics that leave, such as `MinCount(5), MaxBins(50)`, or the absolute "
-        "path of a file with them; see docs/disclosure.md",
+        "rules on the statistics and tables that leave, such as `MinCount(5), MaxRows(200)`, or "
+        "the absolute path of a file with them; see docs/disclosure.md",
     ),
     "filters": Key(
         str,

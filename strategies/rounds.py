@@ -26,9 +26,10 @@ from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_NAMES, readable
 from flame_flwr.payload import Payload, decode, describe, encode
+from flame_flwr.payload.tables import table_forms
 from flame_flwr.results.record import RoundRecord
 from flame_flwr.results.unfitted import Unfitted
-from flame_flwr.results.watch import tell
+from flame_flwr.results.watch import shielded, tell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from flame_flwr.results.record import RunRecord
 
 __all__ = ["Rounds"]
+
+_MANY = 10
+"""Rows from which on a list of records is told of; two lists of coefficients are no table."""
 
 
 class Rounds:
@@ -92,6 +96,8 @@ class Rounds:
         self.measured: float | None = None
         self._unfitted = Unfitted()
         self._names: set[str] | None = None
+        self._rows = 0
+        self._tables_known = False
         self._warned = False
 
     def finished(self, num_rounds: int | None) -> bool:
@@ -140,11 +146,12 @@ class Rounds:
                 self._note_failure(entry, reply.node, failure)
             tell(self.record, "answered", reply.node)
             del reply  # it may be large, and the next one comes
+        self._tables_known = self._tables_known or bool(entry.table)
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             finished = Finished(*self.aggregation.finish())
             aggregate, entry.converged, entry.reason, self.measured = finished
-            if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
+            if not self.record.public.exact and not isinstance(self.aggregation, Converging):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
@@ -196,7 +203,7 @@ class Rounds:
         error : Exception
             Its text is left out of a private run: it may hold exact figures.
         """
-        failure = Failure.of(error, share=self.record.privacy is None)
+        failure = Failure.of(error, share=self.record.public.exact)
         why = f"{what}: {failure}" if what else str(failure)
         self.record.failures.append({"round": number, "node": node, "why": why})
 
@@ -272,7 +279,7 @@ class Rounds:
         """Keep of an answer what there is to know of it: metrics, form, how much data there is."""
         record, node = self.record, reply.node
         record.left.note(node, entry.round, value, size)
-        if record.privacy is None:  # else no exact figure is told
+        if record.public.exact:  # else no exact figure is told
             self._unfitted.note(node, entry.round, value)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
         metrics = dict(reply.metrics)
@@ -283,8 +290,18 @@ class Rounds:
         metrics = self._known(metrics)
         if metrics:
             entry.node_metrics[node] = metrics
+        with shielded("a look for tables"):
+            self._note_tables(entry, value)
         if reply.size:
             record.sizes.setdefault(node, reply.size)
+
+    def _note_tables(self, entry: RoundRecord, value: Any) -> None:
+        """Note the largest table of the first round in which there is one."""
+        if self._tables_known:
+            return
+        for table in table_forms(value):
+            if table.rows > self._rows and (table.rows >= _MANY or table.kind == "table"):
+                self._rows, entry.table = table.rows, str(table)
 
     def _known(self, metrics: dict[str, float]) -> dict[str, float]:
         """Leave out metrics with new names once there are too many: each has a column."""
@@ -308,8 +325,8 @@ class Rounds:
         why = entry.failed[node] = self._told(failure)
         self.record.failures.append({"round": entry.round, "node": node, "why": why})
         if self.settings.on_failure != "skip":
-            private = self.record.privacy is not None
-            trace = f"\n{failure.traceback}" if failure.traceback and not private else ""
+            shared = failure.traceback if self.record.public.exact else ""
+            trace = f"\n{shared}" if shared else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {why}\n"
                 "The node's own log has the details. Mend it there, or set on-failure = "
@@ -331,7 +348,7 @@ class Rounds:
 
     def _told(self, failure: Failure) -> str:
         """Return a failure as it is told; of a private run without the text that a node shares."""
-        if self.record.privacy is not None and failure.traceback:
+        if not self.record.public.exact and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
 

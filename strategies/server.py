@@ -37,6 +37,7 @@ def make_server_app(
     *,
     simple_analysis: bool,
     privacy: Laplace | None = None,
+    shown: tuple[str, ...] | None = None,
     filters: Sequence[UpdateFilter] = (),
     study: Mapping[str, str] | None = None,
     nodes_read_first: bool = False,
@@ -53,6 +54,8 @@ def make_server_app(
         One round and no more, where the strategy itself does not say.
     privacy : Laplace, optional
         Noises the final result. Then nothing exact is written, also not after a failure.
+    shown : tuple of str, optional
+        The metrics and scores that are shown, by name; all of them without it.
     filters : sequence of UpdateFilter
         What the model has nodes do to their results; their budget is accounted here.
     study : dict of str to str, optional
@@ -69,7 +72,8 @@ def make_server_app(
         extras = Extras.of(settings.report, settings.tensorboard)
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
         about = None if privacy is None else privacy.about()
-        record = RunRecord(privacy=about, app=f"{grid.run.fab_id} {grid.run.fab_version}".strip())
+        app_name = f"{grid.run.fab_id} {grid.run.fab_version}".strip()
+        record = RunRecord(privacy=about, shown=shown, app=app_name)
         record.study |= study or {}
         once = threading.Lock()
 

@@ -33,7 +33,7 @@ from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
 from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
-from flame_flwr.results.lines import log_evaluation, log_round
+from flame_flwr.results.lines import log_evaluation, log_round, warn_of_unknown
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.shown import shown_arguments, shown_settings
 from flame_flwr.results.watch import shielded, tell
@@ -376,6 +376,8 @@ class StarStrategy(Strategy):
                 tell(record, "evaluated", record)
                 with shielded("the evaluation's line"):
                     log_evaluation(record)
+            with shielded("a look at what is shown"):
+                warn_of_unknown(record)
             with where(AGGREGATOR_ID, "final_method"):
                 record.result = run.aggregation.final(record.aggregate, record.evaluations)
             return self._result
@@ -450,7 +452,7 @@ class StarStrategy(Strategy):
             flame = FlameHandle(identity, store=self._kept_data)
             aggregation = self.make_aggregation(flame, nodes, simple)
         if self.convergence is not None:
-            private = record.privacy is not None
+            private = not record.public.exact
             aggregation = Converging(aggregation, self.convergence, private=private)
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))

@@ -47,7 +47,8 @@ data = "/srv/long-covid"      # what its node reads; the hospital may write it i
 # state-dir = "/var/lib/flame-flwr/hospital-a/state"
 # audit-log = "/var/lib/flame-flwr/hospital-a/audit.jsonl"
 # public-key = "hospital-a.pub"  # a key that the hospital made itself, beside this file
-# and any other key of the node config, such as disclosure or share-tracebacks
+# disclosure = "MinCount(5), MaxBins(50), MaxRows(200)"  # of what may leave; "" for no rules
+# and any other key of the node config, such as filters or share-tracebacks
 
 [[hospitals]]
 name = "hospital-b"
@@ -63,6 +64,10 @@ _FLOWERS_OWN = {"default", "local", "supergrid"}
 _ETC, _VAR = "/etc/flame-flwr", "/var/lib/flame-flwr"
 _NO_KEYS = {"name", "partition-id", "num-partitions"}
 _REQUIRED = object()
+
+_RULES = "MinCount(5), MaxBins(50), MaxRows(200)"
+"""The disclosure rules of a hospital that names none: what leaves by accident is mostly small
+groups, statistics as long as the data, and the data."""
 
 _Keys = Mapping[str, tuple[type, Any]]
 _TOP: _Keys = {
@@ -248,7 +253,7 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     home = _absolute(values["home"] or f"{_VAR}/{name}", "home", where)
     config = {key: given[key] for key in node_keys if key in given}
     own = {"state-dir": f"{home}/state", "audit-log": f"{home}/audit.jsonl"}
-    config = {"data": "", **own, **config}
+    config = {"data": "", **own, "disclosure": _RULES, **config}
     try:
         settings = NodeSettings.from_config({"name": name, **config})
         settings.own_filters()

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["analyst_texts", "front_page", "hospital_texts", "server_texts", "systemd_quote"]
 
+_MORE = {
+    "disclosure": [
+        "# MinCount(5) lets no figure about fewer than 5 people leave, MaxBins(50) no statistic",
+        "# with more than 50 bins or labels, MaxRows(200) no table of more than 200 rows. These",
+        "# may be added, with a comma between:",
+        "#   Strict() lets nothing but statistics leave: no plain numbers, arrays or tables, so",
+        "#     that no model is trained here",
+        "#   NoisyMinMax(secret='...') lets smallest and largest values, which MinCount",
+        "#     withholds, leave moved outwards; the secret is a long text of your own",
+    ]
+}
+"""What `node.toml` says of a key beside its meaning."""
+
 _BLANK = re.compile(r"@([A-Z_]+)@")
 
 
@@ -119,7 +132,7 @@ def node_toml(hospital: Hospital) -> str:
         "# What this node reads and keeps. The hospital may change it; restart the node afterwards."
     ]
     for key, value in {"name": hospital.name, **hospital.node_config}.items():
-        lines += ["", f"# {NODE_KEYS[key].doc}", f"{key} = {_toml(value)}"]
+        lines += ["", f"# {NODE_KEYS[key].doc}", *_MORE.get(key, ()), f"{key} = {_toml(value)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILTERS", "RULES", "read_filters", "read_rules"]
 
-RULES = ("MaxBins", "MinCount", "NoisyMinMax", "Strict")
+RULES = ("MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict")
 """The disclosure rules that a text may name."""
 
 FILTERS = ("Clip", "GaussianNoise", "SparseVector", "TopFraction")

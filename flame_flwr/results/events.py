@@ -43,7 +43,7 @@ class EventWriter(Watcher):
     Tags are ``loss/hospital-a`` and ``mean/loss``, ``evaluation/auc/hospital-a``,
     ``round/seconds``, ``round/bytes``, ``round/nodes`` and ``round/change``; the step is the round.
     No two things share a tag: see :class:`Tags`. Written in this thread: no queue is behind it.
-    Of a private run no metrics and no change are written: they are exact.
+    Metrics that the study does not show, and those of a private run, are left out.
 
     Parameters
     ----------
@@ -65,17 +65,16 @@ class EventWriter(Watcher):
             "round/seconds": entry.seconds,
             "round/bytes": float(sum(entry.node_bytes.values())),
         }
-        if record.privacy is None:
-            if entry.change is not None:
-                numbers["round/change"] = entry.change
-            numbers |= dict(self._by_node(entry.node_metrics))
+        shown = record.public.round(entry)
+        if shown.change is not None:
+            numbers["round/change"] = shown.change
+        numbers |= dict(self._by_node(shown.node_metrics))
         self._write(numbers, entry.round)
 
     def evaluated(self, record: RunRecord) -> None:
         """Write the scores of the last aggregate, at the last round."""
-        if record.privacy is None:
-            scores = dict(self._by_node(record.evaluations, "evaluation"))
-            self._write(scores, len(record.history))
+        scores = dict(self._by_node(record.public.evaluations, "evaluation"))
+        self._write(scores, len(record.history))
 
     def close(self) -> None:
         """Write what is left, and close the file."""

@@ -17,7 +17,7 @@ from flame_flwr.sizes import shown_size
 if TYPE_CHECKING:
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round"]
+__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round", "warn_of_unknown"]
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
@@ -26,8 +26,11 @@ _LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
 _METRICS = r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?(?:: .*)?$"
 """They end with a number, a range or ``and 2 more``; why it stopped comes after them."""
 
+_TABLE = r"(?: \(with a table of [^)]*\))?"
+
 ROUND = re.compile(
-    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, [\w .]+ received{_METRICS}"
+    rf"{_LEVEL}round (?P<round>\d+): \d+ of \d+ nodes, [0-9.]+ s, "
+    rf"[\w .]+ received{_TABLE}{_METRICS}"
 )
 TAKE_PART = re.compile(rf"{_LEVEL}\d+ nodes? takes? part: ")
 RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
@@ -36,16 +39,19 @@ RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 def log_round(entry: RoundRecord, record: RunRecord) -> None:
     """Log a round: nodes that answered, seconds, bytes, their metrics, and why it stopped.
 
-    Of a private run no metrics are shown: they are exact.
+    The first time a table leaves a node, it says how large it is: it may be of patients.
+
+    Metrics that the study does not show, and those of a private run, are left out.
     """
-    metrics = summary(entry.node_metrics.values()) if record.privacy is None else ""
+    metrics = summary(record.public.round(entry).node_metrics.values())
     logger.info(
-        "round %d: %d of %d nodes, %.2f s, %s received%s%s",
+        "round %d: %d of %d nodes, %.2f s, %s received%s%s%s",
         entry.round,
         len(entry.node_seconds),
         len(record.nodes),
         entry.seconds,
         shown_size(sum(entry.node_bytes.values())),
+        f" (with a table of {entry.table})" if entry.table else "",
         f", {metrics}" if metrics else "",
         f": {entry.reason}" if entry.reason else "",
     )
@@ -53,10 +59,20 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
 def log_evaluation(record: RunRecord) -> None:
     """Log the scores of the last aggregate: of how many nodes, their mean and range."""
-    scores = summary(record.evaluations.values()) if record.privacy is None else ""
+    scores = summary(record.public.evaluations.values())
     logger.info(
         "evaluation: %d of %d nodes%s",
         len(record.evaluations),
         len(record.nodes),
         f", {scores}" if scores else "",
     )
+
+
+def warn_of_unknown(record: RunRecord) -> None:
+    """Warn of names in `shown` that no node has reported: what was meant is hidden, too."""
+    unknown = record.public.unknown()
+    if unknown:
+        logger.warning(
+            "shown: no node has reported %s; names that are not in `shown` are hidden",
+            ", ".join(map(repr, unknown)),
+        )

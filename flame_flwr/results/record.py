@@ -1,9 +1,13 @@
-"""What happened in a run: filled by the loop, read by users, written as ``run.json``."""
+"""What happened in a run: filled by the loop, read by the user's own code.
+
+All of it, also what a study does not show: what is printed or written is made of
+:attr:`RunRecord.public`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.values import owned
@@ -11,6 +15,7 @@ from flame_flwr.log import logger
 from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
 from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
@@ -44,6 +49,9 @@ class RoundRecord:
     node_metrics : dict of str to dict
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
+    table : str
+        The size of the largest table that left a node in this round, such as ``300 rows x 13
+        columns``; only in the first round in which one did.
     change : float or None
         The aggregate's change, as the strategy or its convergence measures it (the norm of
         ``DeltaNorm``); without one, the Euclidean norm over all its arrays of floats, if there are
@@ -60,6 +68,7 @@ class RoundRecord:
     reason: str = ""
     node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     change: float | None = None
+    table: str = ""
 
 
 @dataclass(slots=True)
@@ -86,6 +95,8 @@ class RunRecord:
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
+    shown : tuple of str or None
+        The metrics and scores that may be shown, by name; ``None`` where all of them may.
     resumed_after : int
         The round after which the run went on with a checkpoint's analysis; 0 for a new one.
     app : str
@@ -112,6 +123,7 @@ class RunRecord:
     converged: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
+    shown: tuple[str, ...] | None = None
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
@@ -122,6 +134,11 @@ class RunRecord:
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
+
+    @property
+    def public(self) -> PublicRecord:
+        """The run as it may be shown: what lines, files, events and the report are made of."""
+        return PublicRecord(self)
 
     def note_change(self, measured: float | None = None) -> None:
         """Say in the last round's record by how much the aggregate has changed.
@@ -136,7 +153,7 @@ class RunRecord:
         known = change is not None and math.isfinite(change)
         self.history[-1].change = change if known else None
         odd = change is not None and not known and (measured is None or math.isinf(measured))
-        if odd and self.privacy is None and not self._odd_told:
+        if odd and self.public.exact and not self._odd_told:
             self._odd_told = True
             logger.warning(
                 "round %d: the aggregate holds NaN or infinity, so that its change is not known",
@@ -184,26 +201,5 @@ class RunRecord:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the values of aggregate and result."""
-        return {
-            "app": self.app,
-            "study": self.study,
-            "nodes": self.nodes,
-            "sizes": self.sizes,
-            "rounds": len(self.history),
-            "resumed_after": self.resumed_after,
-            "converged": self.converged,
-            "reason": self.history[-1].reason if self.history else "",
-            "evaluations": self.evaluations if self.privacy is None else {},
-            "failures": self.failures,
-            "privacy": self.privacy,
-            "filters": self.filters.to_json(),
-            "left": self.left.to_json(),
-            "disclosure": self.disclosure,
-            "history": [self._shown(entry) for entry in self.history],
-        }
-
-    def _shown(self, entry: RoundRecord) -> dict[str, Any]:
-        """Return a round for ``run.json``, of a private run without what is exact in it."""
-        about = asdict(entry)
-        return about if self.privacy is None else about | {"node_metrics": {}, "change": None}
+        """Return what may be shown of it, as ``run.json`` has it."""
+        return self.public.to_json()

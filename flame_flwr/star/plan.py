@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,14 @@ __all__ = [
     "plan_node",
     "plan_outputs",
     "plan_privacy",
+    "plan_shown",
     "plan_strategy",
 ]
 
 DATA_TYPES = ("s3", "fhir", "none")
 
 
-def about_plan(plan: NodePlan) -> dict[str, str]:
+def about_plan(plan: NodePlan, shown: tuple[str, ...] | None = None) -> dict[str, str]:
     """Return what there is to know of the nodes' side, as text: for ``run.json`` and the report."""
     about: dict[str, Any] = {
         "analyzer": plan.analyzer.__name__,
@@ -45,6 +46,8 @@ def about_plan(plan: NodePlan) -> dict[str, str]:
     }
     for name in ("filters", "disclosure", "expects"):
         about[name] = ", ".join(shown_settings(each) for each in getattr(plan, name))
+    if shown is not None:
+        about["shown"] = ", ".join(shown) or "no metrics and no scores"
     return {name: text for name, text in about.items() if text}
 
 
@@ -172,6 +175,30 @@ def plan_privacy(
     if set(outputs.types if isinstance(outputs.types, tuple) else [outputs.types]) != {"str"}:
         raise ModelError("a differentially private result is written as text: output_type='str'")
     return Laplace.declare(epsilon, sensitivity)
+
+
+def plan_shown(shown: object) -> tuple[str, ...] | None:
+    """Check which metrics and scores a model shows, and return their names.
+
+    Parameters
+    ----------
+    shown : collection of str or None
+        Names; none at all hides everything, and ``None`` hides nothing.
+
+    Raises
+    ------
+    ModelError
+        It is no collection of names.
+    """
+    if shown is None:
+        return None
+    names = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
+    if not names or not all(isinstance(name, str) for name in shown):
+        raise ModelError(
+            "shown must be a list of the names of metrics and scores that may be shown, such as "
+            f"['auc'], [] for none, or None for all of them, not {shown!r}"
+        )
+    return tuple(sorted(shown) if isinstance(shown, Set) else dict.fromkeys(shown))
 
 
 def ignore(**arguments: object) -> None:

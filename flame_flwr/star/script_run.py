@@ -101,8 +101,9 @@ class LocalRun:
         sources = open_sources(node_locations(model.plan.data_type, self.data, self.nodes))
         self._check_results()
         extras = self._extras()
-        record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
-        record.study |= about_plan(model.plan)
+        about = None if model.privacy is None else model.privacy.about()
+        record = RunRecord(privacy=about, shown=model.shown)
+        record.study |= about_plan(model.plan, model.shown)
         settings = RunSettings.from_config(
             {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
         )
@@ -189,9 +190,9 @@ class LocalRun:
         self, record: RunRecord, started: datetime, error: BaseException
     ) -> None:
         """Save the last aggregate, unless the exact one is private, and say how the run ended."""
-        exact = record.privacy is None
+        lost = not isinstance(error, ResultError | StoreError)
         try:
-            if record.history and exact and not isinstance(error, ResultError | StoreError):
+            if record.history and record.public.exact and lost:
                 saved = rescue_somewhere(self.results, record.aggregate)
                 logger.error("the aggregate of round %d is in %s", len(record.history), saved)
             self._write(record, [], started, error)

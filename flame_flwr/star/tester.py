@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError, ResultError
-from flame_flwr.log import logger, show, shown, silent
+from flame_flwr.log import logger, show, silent
+from flame_flwr.log import shown as logged
 from flame_flwr.progress import bars
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere
@@ -20,11 +21,18 @@ from flame_flwr.results.record import RunRecord
 from flame_flwr.results.text import printed
 from flame_flwr.results.watch import watching
 from flame_flwr.star.alias import declaring, tester_may_run
-from flame_flwr.star.plan import about_plan, plan_node, plan_outputs, plan_privacy, plan_strategy
+from flame_flwr.star.plan import (
+    about_plan,
+    plan_node,
+    plan_outputs,
+    plan_privacy,
+    plan_shown,
+    plan_strategy,
+)
 from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
@@ -62,7 +70,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters, expects
+    payload, client, convergence, disclosure, filters, expects, shown
         As in ``StarModel``.
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
@@ -147,6 +155,7 @@ analyzer_kwargs, aggregator_kwargs
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        shown: Collection[str] | None = None,
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
@@ -168,6 +177,7 @@ analyzer_kwargs, aggregator_kwargs
             outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
             strategy = planned()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
+            names = plan_shown(shown)
             if privacy is not None or plan.filters:
                 keep_free(outputs)
         if not tester_may_run():
@@ -181,11 +191,12 @@ analyzer_kwargs, aggregator_kwargs
         extras = _extras(report, tensorboard, files=paths is not None, quiet=quiet)
         files = None if paths is None else TesterFiles(outputs, filename is None, extras)
         show(logging.DEBUG)
-        with silent() if quiet else shown() if asked else nullcontext():
+        with silent() if quiet else logged() if asked else nullcontext():
             _warn_of_shapes(splits)
             started = datetime.now(UTC)
-            record = RunRecord(privacy=None if privacy is None else privacy.about())
-            record.study |= {**about_plan(plan), "max_rounds": str(max_rounds)}
+            about = None if privacy is None else privacy.about()
+            record = RunRecord(privacy=about, shown=names)
+            record.study |= {**about_plan(plan, names), "max_rounds": str(max_rounds)}
             looking = [*([] if quiet else bars()), *(files.watchers() if files else [])]
             settings = RunSettings.from_config({"max-rounds": max_rounds})
             if files is not None:

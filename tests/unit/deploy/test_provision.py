@@ -3,6 +3,7 @@
 import configparser
 import ipaddress
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -23,6 +24,7 @@ from flame_flwr import cli
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.deploy import add_hospital, keys, provision, read_federation, renew
 from flame_flwr.errors import ConfigError
+from flame_flwr.privacy import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
 
 ODD = '/srv/it\'s a "test" 100%/$HOME\\`x`'
 TEXT = f"""
@@ -333,6 +335,26 @@ def test_the_node_config_is_what_a_node_takes(made):
     assert settings.name == "hospital-a"
     assert settings.data == f"{ODD}/data"
     assert settings.state_dir == f"{ODD}/a var/state"
+
+
+def test_a_node_config_has_rules_on_what_leaves_and_says_what_more_there_are(tmp_path):
+    (tmp_path / "trial.toml").write_text(TEXT)
+    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
+    text = (tmp_path / "trial" / "hospital-a" / "node.toml").read_text()
+    rules = [MinCount(5), MaxBins(50), MaxRows(200)]
+    assert list(NodeSettings.from_config(tomllib.loads(text)).own_rules()) == rules
+    named = re.findall(r"^#   (\w+\(.*?\)) ", text, re.M)
+    both = text.replace('MaxRows(200)"', f'MaxRows(200), {", ".join(named)}"')
+    more = [Strict(), NoisyMinMax(secret="...")]
+    assert list(NodeSettings.from_config(tomllib.loads(both)).own_rules()) == [*rules, *more]
+
+
+@pytest.mark.parametrize("rules", ["", "MinCount(10)", "/etc/flame-flwr/rules"])
+def test_a_federation_that_says_which_rules_a_hospital_has_is_taken_at_its_word(tmp_path, rules):
+    (tmp_path / "trial.toml").write_text(f'{TEXT}disclosure = "{rules}"\n')
+    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
+    text = (tmp_path / "trial" / "hospital-b" / "node.toml").read_text()
+    assert tomllib.loads(text)["disclosure"] == rules
 
 
 @pytest.mark.parametrize("party", ["server", "hospital-a"])
