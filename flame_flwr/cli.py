@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,20 +35,26 @@ def submit(
         int | None, typer.Option(min=1, help="simulate so many nodes, without a federation")
     ] = None,
     run_config: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE, overrides the app's config; repeatable")
+        list[str] | None,
+        typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
     ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
+    ] = 30.0,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
+    from flame_flwr.engine.app import App
     from flame_flwr.engine.submit import Federation, simulation
     from flame_flwr.engine.submit import submit as run_app
     from flame_flwr.progress import following
 
     if (federation is None) == (simulate is None):
         raise typer.BadParameter("name a federation, or say --simulate N")
-    config = dict(_pair(text) for text in run_config or [])
+    config = App.read(app).overrides(run_config or [])
+    wait = 0 if simulate else wait
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
     with where as place, following() as follow:
-        run = run_app(app, place, config, on_line=follow)
+        run = run_app(app, place, config, on_line=follow, wait=wait)
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
     typer.echo(f"run {run.run_id} completed")
@@ -316,17 +323,6 @@ def main() -> None:
         _app()
     except FlameError as error:
         notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
-        typer.secho(f"error: {error}{''.join(notes)}", fg="red", err=True)
+        colour = None if os.environ.get("NO_COLOR") else "red"
+        typer.secho(f"error: {error}{''.join(notes)}", fg=colour, err=True)
         raise SystemExit(1) from None
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    key, found, value = text.partition("=")
-    if not found:
-        raise typer.BadParameter(f"--run-config takes KEY=VALUE, not {text!r}")
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, {"true": True, "false": False}.get(value, value)
