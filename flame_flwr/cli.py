@@ -251,7 +251,9 @@ def check_data(
 
 @_app.command("results")
 def show_results(
-    place: Annotated[str, typer.Argument(help="s3://bucket/prefix, or a folder")],
+    place: Annotated[
+        str, typer.Argument(help="s3://bucket/prefix, or a folder; also that of one run")
+    ],
     run: Annotated[
         str | None, typer.Argument(help="which run: its name or its id, or how one begins")
     ] = None,
@@ -261,9 +263,9 @@ def show_results(
     from flame_flwr.results.fetch import fetch, runs
     from flame_flwr.results.table import show_runs
 
-    if (run is None) != (to is None):
+    if run is not None and to is None:
         raise typer.BadParameter("to fetch a run, name it and say --to DIR")
-    if run is None or to is None:
+    if to is None:
         show_runs(runs(place))
     else:
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
