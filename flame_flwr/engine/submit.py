@@ -25,6 +25,7 @@ import httpx
 from flame_flwr.colours import has_colours, without_colours
 from flame_flwr.engine.app import App, as_options
 from flame_flwr.engine.connection import Connection, SubmitError, what_is_left
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -121,6 +122,7 @@ def submit(
         ``flwr run`` did not start the run, or the SuperLink does not answer, or does not know how
         it ended.
     """
+    ran()
     program = App.read(app)
     overrides = program.checked(run_config or {})
     environment = _environment(federation.environment)
