@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +42,7 @@ def submit(
     ] = None,
     wait: Annotated[
         float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
-    ] = 30.0,
+    ] = 60.0,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
     from flame_flwr.engine.app import App
@@ -321,6 +323,9 @@ def provision(
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an emoji in a log ends no run
     try:
         _app()
     except FlameError as error:

@@ -58,7 +58,8 @@ def ran() -> None:
 def _is_script(main: ModuleType) -> bool:
     file = getattr(main, "__file__", None)
     interactive = sys.flags.interactive or hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
-    return main.__name__ == "__main__" and not interactive and bool(file) and os.path.isfile(file)
+    alone = main.__name__ == "__main__" and not interactive
+    return alone and isinstance(file, str) and os.path.isfile(file)
 
 
 def _builder() -> dict[str, object]:

@@ -20,7 +20,7 @@ from flame_flwr.textfiles import has_mark, read_toml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Connection", "SubmitError", "what_is_left"]
+__all__ = ["Connection", "Federation", "SubmitError", "what_is_left"]
 
 _FLOWERS_OWN = ("local", "supergrid")
 """Connections that Flower writes into a new ``config.toml``."""
@@ -30,6 +30,25 @@ _PAUSE = 0.3
 
 class SubmitError(FlameError, RuntimeError):
     """A run could not be started, or its end could not be learnt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """Where a run goes.
+
+    Parameters
+    ----------
+    name : str
+        The connection's name in Flower's ``config.toml``.
+    environment : dict of str to str
+        Added to the environment of ``flwr``.
+    nodes : int or None
+        How many nodes to simulate; ``None`` leaves it to the federation.
+    """
+
+    name: str
+    environment: Mapping[str, str]
+    nodes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

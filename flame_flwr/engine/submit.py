@@ -24,7 +24,7 @@ import httpx
 
 from flame_flwr.colours import has_colours, without_colours
 from flame_flwr.engine.app import App, as_options
-from flame_flwr.engine.connection import Connection, SubmitError, what_is_left
+from flame_flwr.engine.connection import Connection, Federation, SubmitError, what_is_left
 from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
@@ -38,31 +38,15 @@ _QUIET = {
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "PYTHONIOENCODING": "utf-8",
 }
-WAIT = 30.0
+WAIT = 60.0
 """How many seconds a SuperLink is waited for."""
+
+_LOST_LIMIT = 30.0  # one that has answered before: systemd starts it again after 10 s
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Federation:
-    """Where a run goes.
-
-    Parameters
-    ----------
-    name : str
-        The connection's name in Flower's ``config.toml``.
-    environment : dict of str to str
-        Added to the environment of ``flwr``.
-    nodes : int or None
-        How many nodes to simulate; ``None`` leaves it to the federation.
-    """
-
-    name: str
-    environment: Mapping[str, str]
-    nodes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +94,8 @@ def submit(
     on_line : callable
         Gets every line of the log; without colours, unless standard output is a terminal.
     wait : float
-        How many seconds to wait for a SuperLink that does not answer, before the run and where it
-        is lost during the run.
+        How many seconds to wait for a SuperLink that does not answer; where it is lost during the
+        run, no more than 30.
 
     Raises
     ------
@@ -145,14 +129,13 @@ def submit(
                 on_line(text if coloured else without_colours(text))
     except BaseException:
         if run_id:
-            on_line(f"stopping run {run_id}")
-            _output(["flwr", "stop", run_id, federation.name], environment)
+            _stop(run_id, federation, environment, on_line)
         raise
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
     left = what_is_left(program.merged(overrides))
     try:
-        connection.wait(wait, on_line)
+        connection.wait(min(wait, _LOST_LIMIT), on_line)
     except SubmitError as error:
         raise SubmitError(
             f"run {run_id}: the SuperLink {connection.address} is gone: it has ended, or the way "
@@ -221,7 +204,8 @@ def _started(
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         bufsize=1,
         start_new_session=True,  # Ctrl-C is this process's: it ends the others in order
     )
@@ -288,6 +272,27 @@ def _grandchildren(pid: int) -> list[int]:
             break
         found += generation if depth else []
     return found
+
+
+def _stop(
+    run_id: str,
+    federation: Federation,
+    environment: Mapping[str, str],
+    on_line: Callable[[str], object],
+) -> None:
+    """Stop a run, and say where it may go on: the SuperLink is gone, or Ctrl-C came once more."""
+    command = ["flwr", "stop", run_id, federation.name]
+    stopped = False
+    try:
+        on_line(f"stopping run {run_id}")
+        with _started(command, environment, stdout=subprocess.PIPE) as process:
+            said = process.stdout.read() if process.stdout else ""
+        stopped = process.returncode == 0
+        if not stopped:
+            on_line(without_colours(said).rstrip())
+    finally:
+        if not stopped:
+            on_line(f"run {run_id} may go on: `{' '.join(command)}` stops it")
 
 
 def _ended(

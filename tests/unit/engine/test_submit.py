@@ -28,6 +28,7 @@ run)
     exit "$(cat code)"
     ;;
 list) cat list.json ;;
+stop) cat stop.txt; exit "$(cat code)" ;;
 esac
 """
 PYPROJECT = """
@@ -223,6 +224,31 @@ def test_a_run_that_failed_with_its_superlink_says_how_to_go_on(fake):
     assert run.details.startswith("heartbeat lost; its checkpoint is /srv/c; when the SuperLink")
     fake.says(STARTED)  # its log came to its end: the run itself has failed
     assert fake.submit({"checkpoint": "/srv/c"})[0].details == "heartbeat lost"
+
+
+def stopped(fake, times=1):
+    """Interrupt a run as it starts, and once more where it is being stopped; return the lines."""
+    lines = []
+
+    def follow(line):
+        lines.append(line)
+        if len([each for each in lines if "Successfully" in each or "stopping" in each]) <= times:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        submit(fake.app, fake.place, on_line=follow, wait=0)
+    return lines
+
+
+@pytest.mark.parametrize(("code", "times", "told"), [(0, 1, False), (1, 1, True), (0, 2, True)])
+def test_a_run_that_may_not_have_been_stopped_is_named_with_the_command(fake, code, times, told):
+    fake.says(STARTED, code)
+    (fake.folder / "stop.txt").write_text("\x1b[31mError: [code: 7] it is gone\x1b[0m\n")
+    lines = stopped(fake, times)
+    assert lines[:2] == ["Successfully started run 77", "stopping run 77"]
+    assert ("run 77 may go on: `flwr stop 77 there` stops it" in lines) is told
+    assert ("Error: [code: 7] it is gone" in lines) is bool(code)
+    assert ("stop 77 there" in fake.calls()) is (times == 1)
 
 
 def test_the_command_waits_as_long_as_it_is_told(fake, monkeypatch):
