@@ -80,9 +80,9 @@ class App:
             )
         about = _table(_table(_tables(path), "tool"), "flwr")
         app = _table(about, "app")
-        if not {"serverapp", "clientapp"} <= set(_table(app, "components")):
+        if "clientapp" not in _table(app, "components"):
             raise ConfigError(
-                f"{folder} is no Flower app: its pyproject.toml names no serverapp and clientapp "
+                f"{folder} is no Flower app: its pyproject.toml names no clientapp "
                 "under [tool.flwr.app.components]"
             )
         return cls(folder, flat(_table(app, "config")), about)

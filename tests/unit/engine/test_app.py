@@ -262,10 +262,10 @@ def test_an_app_that_is_fetched_is_not_looked_into():
     ("content", "words"),
     [
         (None, "its pyproject.toml is missing"),
-        ("", "its pyproject.toml names no serverapp and clientapp"),
-        ("[tool.flwr.app]\npublisher = 'x'", "names no serverapp and clientapp"),
-        ("tool = 3", "names no serverapp and clientapp"),
-        ("[tool.flwr.app.components]\nclientapp = 'a:b'", "names no serverapp and clientapp"),
+        ("", "its pyproject.toml names no clientapp"),
+        ("[tool.flwr.app]\npublisher = 'x'", "names no clientapp"),
+        ("tool = 3", "names no clientapp"),
+        ("[tool.flwr.app.components]\nserverapp = 'a:b'", "names no clientapp"),
         ("[tool", "is no TOML file: "),
     ],
 )
