@@ -25,7 +25,7 @@ from flame_flwr.star.script_data import (
     node_locations,
     open_sources,
 )
-from flame_flwr.star.script_run import MAX_ROUNDS, results_folder, state_folder
+from flame_flwr.star.script_run import MAX_ROUNDS, check_folder, results_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def simulate_script(
     ScriptError
         The script cannot be run, or not here.
     ConfigError
-        `max_rounds` is not above 0.
+        `max_rounds` is not above 0, or `results` cannot be written to.
     FlameError
         The run failed.
 
@@ -88,6 +88,7 @@ def simulate_script(
     with loaded.world.entered():
         open_sources(locations)
     target = results_folder(results)
+    check_folder(target)
     asked = {"script": str(path), "data": given, "nodes": len(locations)}
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
