@@ -11,6 +11,7 @@ import difflib
 import math
 import os
 import stat
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, get_args
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.textfiles import read_toml
+from flame_flwr.textfiles import text_of
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
 
@@ -122,7 +123,7 @@ def read_registry(path: Path) -> list[Dataset]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-        content = read_toml(path)
+            content = tomllib.loads(text_of(file.read()))
     except OSError as error:
         raise ConfigError(
             f"`datasets`: the registry cannot be read ({type(error).__name__})", detail=str(path)

@@ -55,7 +55,7 @@ class App:
     about: Mapping[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> App:
+    def read(cls, folder: Path | str) -> App:
         """Read an app's ``pyproject.toml``.
 
         Raises
@@ -63,6 +63,7 @@ class App:
         ConfigError
             There is no such folder, or it holds no Flower app; the message says what is missing.
         """
+        folder = Path(folder).expanduser()
         if str(folder).startswith("@"):
             return cls(folder, None, {})
         if folder.is_file():

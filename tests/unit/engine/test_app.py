@@ -277,8 +277,9 @@ def test_a_folder_that_is_no_app(tmp_path, content, words):
 
 
 def test_no_folder_and_a_script_in_its_place(tmp_path):
-    with pytest.raises(ConfigError, match="there is no folder"):
-        App.read(tmp_path / "none")
+    for folder in (tmp_path / "none", str(tmp_path / "none")):
+        with pytest.raises(ConfigError, match="there is no folder"):
+            App.read(folder)
     (tmp_path / "study.py").touch()
     with pytest.raises(ConfigError, match=r"is run with `flame-flwr run .*study.py`"):
         App.read(tmp_path / "study.py")
