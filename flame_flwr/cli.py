@@ -325,7 +325,8 @@ def main() -> None:
     end_in_order()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an emoji in a log ends no run
+            # An emoji in a log ends no run, and who follows a log in a file sees it line by line.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         _app()
     except FlameError as error:

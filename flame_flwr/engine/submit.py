@@ -283,16 +283,21 @@ def _stop(
     """Stop a run, and say where it may go on: the SuperLink is gone, or Ctrl-C came once more."""
     command = ["flwr", "stop", run_id, federation.name]
     stopped = False
+
+    def say(line: str) -> None:
+        with suppress(OSError, ValueError):  # it may be a closed pipe that ends this
+            on_line(line)
+
     try:
-        on_line(f"stopping run {run_id}")
+        say(f"stopping run {run_id}")
         with _started(command, environment, stdout=subprocess.PIPE) as process:
             said = process.stdout.read() if process.stdout else ""
         stopped = process.returncode == 0
         if not stopped:
-            on_line(without_colours(said).rstrip())
+            say(without_colours(said).rstrip())
     finally:
         if not stopped:
-            on_line(f"run {run_id} may go on: `{' '.join(command)}` stops it")
+            say(f"run {run_id} may go on: `{' '.join(command)}` stops it")
 
 
 def _ended(

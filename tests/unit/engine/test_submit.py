@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import tomllib
 
@@ -249,6 +250,40 @@ def test_a_run_that_may_not_have_been_stopped_is_named_with_the_command(fake, co
     assert ("run 77 may go on: `flwr stop 77 there` stops it" in lines) is told
     assert ("Error: [code: 7] it is gone" in lines) is bool(code)
     assert ("stop 77 there" in fake.calls()) is (times == 1)
+
+
+def test_a_run_is_stopped_also_where_nobody_reads_its_log_any_more(fake):
+    def follow(line):
+        raise BrokenPipeError
+
+    (fake.folder / "stop.txt").touch()
+    with pytest.raises(BrokenPipeError):
+        submit(fake.app, fake.place, on_line=follow, wait=0)
+    assert fake.calls()[-1] == "stop 77 there"
+
+
+PROGRAM = """
+import sys
+from flame_flwr import cli
+from flame_flwr.engine import submit
+before, path = submit._environment, sys.argv[1] + ":/usr/bin:/bin"
+submit._environment = lambda more: {**before(more), "PATH": path}
+sys.argv = sys.argv[2:]
+cli.main()
+"""
+
+
+def test_an_emoji_ends_no_run_where_the_output_has_none(fake):
+    fake.says(STARTED + "😀\n")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, fake.folder, "flame-flwr", "submit", fake.app, "there"],
+        env={**os.environ, "FLWR_HOME": str(fake.folder), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "\\U0001f600" in done.stdout.splitlines()
 
 
 def test_the_command_waits_as_long_as_it_is_told(fake, monkeypatch):
