@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,20 +37,26 @@ def submit(
         int | None, typer.Option(min=1, help="simulate so many nodes, without a federation")
     ] = None,
     run_config: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE, overrides the app's config; repeatable")
+        list[str] | None,
+        typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
     ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
+    ] = 60.0,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
+    from flame_flwr.engine.app import App
     from flame_flwr.engine.submit import Federation, simulation
     from flame_flwr.engine.submit import submit as run_app
     from flame_flwr.progress import following
 
     if (federation is None) == (simulate is None):
         raise typer.BadParameter("name a federation, or say --simulate N")
-    config = dict(_pair(text) for text in run_config or [])
+    config = App.read(app).overrides(run_config or [])
+    wait = 0 if simulate else wait
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
     with where as place, following() as follow:
-        run = run_app(app, place, config, on_line=follow)
+        run = run_app(app, place, config, on_line=follow, wait=wait)
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
     typer.echo(f"run {run.run_id} completed")
@@ -245,7 +254,9 @@ def check_data(
 
 @_app.command("results")
 def show_results(
-    place: Annotated[str, typer.Argument(help="s3://bucket/prefix, or a folder")],
+    place: Annotated[
+        str, typer.Argument(help="s3://bucket/prefix, or a folder; also that of one run")
+    ],
     run: Annotated[
         str | None, typer.Argument(help="which run: its name or its id, or how one begins")
     ] = None,
@@ -255,9 +266,9 @@ def show_results(
     from flame_flwr.results.fetch import fetch, runs
     from flame_flwr.results.table import show_runs
 
-    if (run is None) != (to is None):
+    if run is not None and to is None:
         raise typer.BadParameter("to fetch a run, name it and say --to DIR")
-    if run is None or to is None:
+    if to is None:
         show_runs(runs(place))
     else:
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
@@ -313,21 +324,14 @@ def provision(
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An emoji in a log ends no run, and who follows a log in a file sees it line by line.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         _app()
     except FlameError as error:
         notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
-        typer.secho(f"error: {error}{''.join(notes)}", fg="red", err=True)
+        colour = None if os.environ.get("NO_COLOR") else "red"
+        typer.secho(f"error: {error}{''.join(notes)}", fg=colour, err=True)
         raise SystemExit(1) from None
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    key, found, value = text.partition("=")
-    if not found:
-        raise typer.BadParameter(f"--run-config takes KEY=VALUE, not {text!r}")
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, {"true": True, "false": False}.get(value, value)

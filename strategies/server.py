@@ -17,6 +17,7 @@ from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.watch import watching
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,7 @@ def make_server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
+        ran()
         show()
         settings = RunSettings.from_config(context.run_config)
         extras = Extras.of(settings.report, settings.tensorboard)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.textfiles import read_toml
 
 __all__ = ["EXAMPLE", "Federation", "Hospital", "Server", "read_federation"]
 
@@ -175,7 +175,7 @@ def read_federation(path: Path) -> Federation:
         message names the file, the key and what it should be.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = read_toml(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -20,6 +20,7 @@ from flame_flwr.engine.participation import failure_of, show_table
 from flame_flwr.errors import NodeFailedError, NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,6 +81,7 @@ def run_local(
     ModelError
         Filters with noise, and no dp-accounting for their budget.
     """
+    ran()
     if plan.filters:
         from flame_flwr.privacy.budget import can_account
 

@@ -42,10 +42,9 @@ def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None
     for title in ("rounds", "files", "size"):
         table.add_column(title, justify="right", no_wrap=True)
     for run in runs:
-        day, _, clock = run.name[:16].partition("T")
         cells = [
-            run.name,
-            f"{day} {clock.replace('-', ':')}",
+            _shown(run.name),
+            _shown(run.started),
             _shown(run.app),
             _shown(run.status),
             "" if run.rounds is None else str(run.rounds),

@@ -8,6 +8,7 @@ for native code, whose models have apps of their own.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 from dataclasses import dataclass, field
@@ -215,7 +216,10 @@ def script_path(script: str | Path) -> Path:
             "`flame-flwr submit`"
         )
     if not path.is_file():
-        raise ScriptError(f"there is no script {script} (looked for {path})")
+        beside = [each.name for each in path.parent.glob("*.py")]
+        near = difflib.get_close_matches(path.name, beside, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ScriptError(f"there is no script {script} (looked for {path}){meant}")
     return path
 
 

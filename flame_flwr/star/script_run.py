@@ -41,8 +41,36 @@ MAX_ROUNDS: int = RUN_KEYS["max-rounds"].default
 
 
 def results_folder(results: str | Path | None) -> Path:
-    """Return where the files of a run go; ``results`` in the working directory by default."""
+    """Return where the files of a run go; ``results`` in the working directory by default.
+
+    Raises
+    ------
+    ConfigError
+        It is an object store.
+    """
+    if str(results).startswith("s3:/"):  # a Path has one slash less
+        raise ConfigError(
+            f"--results names a folder here, not {results}: an object store is for `results` in "
+            "the run config of an app"
+        )
     return Path(os.path.abspath(Path("results" if results is None else results).expanduser()))
+
+
+def check_folder(results: Path) -> None:
+    """See before a run that its files can be written.
+
+    Raises
+    ------
+    ConfigError
+        They cannot; the message says why and what to do.
+    """
+    try:
+        probe(results)
+    except OSError as error:
+        raise ConfigError(
+            f"--results cannot be written to: {results} ({reason_of(error)}): "
+            f"{mend(error, 'this user')}"
+        ) from error
 
 
 def state_folder(state: str | Path | None, results: Path) -> Path:
@@ -138,10 +166,13 @@ class LocalRun:
             self._write(record, files, started, None)
         except OSError as error:
             raise StoreError(
-                f"the results could not be written to {self.results} ({error.strerror or error}): "
+                f"the results could not be written to {self.results} ({reason_of(error)}): "
                 f"{mend(error, 'this user')}; {keep_elsewhere(record.result)}"
             ) from error
         return files
+
+    def _check_results(self) -> None:
+        check_folder(self.results)
 
     def _add_way(self, error: BaseException) -> None:
         """Name the option of `flame-flwr run` that an error is about."""
@@ -150,15 +181,6 @@ class LocalRun:
         about_state = ("`state-dir`", "the folder of what is kept")
         if isinstance(error, FlameError) and any(what in error.message for what in about_state):
             error.add_note(f"it is {self.state}; --state names another folder")
-
-    def _check_results(self) -> None:
-        try:
-            probe(self.results)
-        except OSError as error:
-            raise ConfigError(
-                f"--results cannot be written to: {self.results} ({reason_of(error)})",
-                detail=str(error),
-            ) from error
 
     def _write(
         self, record: RunRecord, files: list[Path], started: datetime, error: BaseException | None

@@ -24,6 +24,7 @@ from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWar
 from flame_flwr.testing.job import Job
 from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, source_at
 from flame_flwr.testing.worker import PROGRAM
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
@@ -210,6 +211,7 @@ def _check(
     skip: Collection[str],
 ) -> Report:
     """Have a check done by a process of its own, and end whatever it has left."""
+    ran()
     if _INSIDE in os.environ:
         raise ModelError(
             "check_analysis was called while a check imports the module: put the call into a test "

@@ -10,7 +10,6 @@ import importlib
 import inspect
 import pickle
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.engine.app import App
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.star.plan import plan_node, plan_outputs, plan_strategy
@@ -232,15 +232,8 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
         raise ConfigError(f"there is no script and no app {path}")
     if not path.is_dir():
         return ScriptSource(path, list(data), nodes)
-    try:
-        app = tomllib.loads((path / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
-        component = str(app["components"]["clientapp"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is no Flower app: its pyproject.toml names no [tool.flwr.app.components] "
-            f"({type(error).__name__}: {error})"
-        ) from error
-    config = app.get("config", {})
+    app = App.read(path)
+    component, config = str(app.about["app"]["components"]["clientapp"]), app.config or {}
     places = list(data) or [place for place in [config.get("data")] if place]
     if nodes is None and not data:
         said = config.get("nodes")
