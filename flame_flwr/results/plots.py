@@ -56,7 +56,7 @@ def convergence_plot(history: list[dict[str, Any]]) -> Plot | None:
     def draw(axes: Any) -> None:
         _line(axes, points, color="#1b5e8c")
         if min(found) > 0 and max(found) > 50 * min(found):
-            axes.set_yscale("log")
+            _log_scale(axes)
         axes.set_ylabel("change of the aggregate")
 
     return _plot("The aggregate's change", found, draw)
@@ -104,6 +104,13 @@ def _plot(name: str, values: list[float], draw: Callable[[Any], None], note: str
         return Plot(name, _svg(draw), note)
     except Exception as error:
         return Plot(name, None, f"{_short(name)} is not plotted ({type(error).__name__}).")
+
+
+def _log_scale(axes: Any) -> None:
+    """Make the axis logarithmic, its ticks in plain text: without math, TeX's would be shown."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def _line(axes: Any, points: Sequence[tuple[int, Any]], **options: Any) -> None:

@@ -537,6 +537,16 @@ def test_a_round_without_a_number_is_a_gap(tmp_path):
     assert line.search(full.svg)[1].count(b"M") == 1
 
 
+def test_the_ticks_of_a_log_axis_are_text():
+    from flame_flwr.results.plots import convergence_plot
+
+    history = [{"round": i, "change": 100 * 0.1**i} for i in range(1, 7)]
+    svg = convergence_plot(history).svg.decode()
+    ticks = [text.strip() for text in re.findall("<!--(.*?)-->", svg)]
+    assert {"10", "1", "0.1", "0.001"} <= set(ticks)
+    assert not [text for text in ticks if "$" in text or "\\" in text]
+
+
 def test_the_report_of_a_private_run_says_why_it_shows_no_change(tmp_path):
     page = reported(tmp_path, Fits, [2.0, 4.0], Scalar, epsilon=1.0, sensitivity=1.0)
     assert "not shown of a private run" in page.text
