@@ -145,8 +145,8 @@ def _arrays(
         )
         return next(filter(None, found), "")
     if first.dtype.names and first.dtype.names == second.dtype.names:
-        fields = ({name: each[name] for name in each.dtype.names} for each in (first, second))
-        return _mappings(*fields, tolerance, order, path)
+        one, two = ({name: each[name] for name in first.dtype.names} for each in (first, second))
+        return _mappings(one, two, tolerance, order, path)
     if not kinds <= set("fciu"):
         same = len(kinds) == 1 and (
             first.tobytes() == second.tobytes() or bool(np.all(first == second))
