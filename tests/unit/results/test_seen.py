@@ -110,7 +110,7 @@ def test_tensorboard_reads_what_the_line_says(tmp_path):
         (number + 1, pytest.approx(3 / (1 + number))) for number in range(3)
     ]
     assert [value for _, value in read["round/nodes"]] == [2.0] * 3
-    changes = [pytest.approx(entry.change) for entry in tester.history[1:]]
+    changes = [pytest.approx(entry.change) for entry in tester.record.history[1:]]
     assert [value for _, value in read["round/change"]] == changes
     assert {"round/seconds", "round/bytes"} <= read.keys()
     assert not [tag for tag in read if "<" in tag]
