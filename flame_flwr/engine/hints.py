@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.source import SplitData
 from flame_flwr.engine.failure import Hint, is_user_code
+from flame_flwr.engine.missing import hint_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import Node
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["hint_aggregator", "hint_analyzer", "hint_relative", "is_file_dicts"]
+__all__ = ["hint_aggregator", "hint_analyzer", "hint_evaluation", "hint_relative", "is_file_dicts"]
 
 _OF_NONE = (TypeError, AttributeError)
 _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
@@ -78,6 +79,15 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
             shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
         if shape:
             error.add_note(Hint(shape))
+        elif is_file_dicts(data):
+            hint_missing(error, data, data_type)
+
+
+def hint_evaluation(error: Exception, node: Node) -> None:
+    """Add to an exception of ``evaluation_method`` what the data has, where it lacks something."""
+    data = node.data()
+    if is_file_dicts(data):
+        hint_missing(error, data, node.plan.data_type)
 
 
 def hint_aggregator(
