@@ -283,8 +283,7 @@ class Rounds:
             trace = f"\n{failure.traceback}" if failure.traceback and not private else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {why}\n"
-                "The node's own log has the details. Mend it there, or set on-failure = "
-                f'"skip" to go on without failing nodes.{trace}'
+                f"The node's own log has the details. {self._mend(len(entry.failed))}{trace}"
             )
         logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
 
@@ -293,6 +292,13 @@ class Rounds:
         if self.record.privacy is not None and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
+
+    def _mend(self, failed: int) -> str:
+        """Say what to do about failed nodes: going on without them only where enough are left."""
+        least = min(self.settings.min_nodes, len(self.record.nodes))
+        if len(self.record.nodes) - failed < least:
+            return f"Mend it there: without it there are fewer than `min-nodes`, {least}."
+        return 'Mend it there, or set on-failure = "skip" to go on without failing nodes.'
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)

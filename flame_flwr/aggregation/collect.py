@@ -118,8 +118,8 @@ class _Formed:
             form, leaves = apart(value)
         except TypeError as error:
             raise self._place.error(
-                f"what it sent {error}, which cannot be {self.what}: use PerNode(), Concat() or a "
-                "function of the list for it",
+                f"what it sent {error}, which cannot be {self.what}: use PerNode() or a function "
+                "of the list for it, and for lists and tables Concat()",
                 node,
             ) from None
         self._forms.setdefault(form, []).append(node)
