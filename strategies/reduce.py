@@ -20,6 +20,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.payload import encode
 from flame_flwr.results.outputs import Outputs
+from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.star import StarStrategy
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class ReduceStrategy(StarStrategy):
         self.outputs = self._declared("outputs", outputs)
         self.initial = self._declared("initial", initial)
         name = type(self).__name__
+        check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:
             raise ModelError(
                 f"{name}: declare its reductions: {name}({{'coef': Mean()}}), or a class attribute "
@@ -203,6 +205,9 @@ class ReduceStrategy(StarStrategy):
         if self.files is None:
             return final
         return [function(final) for _, _, function in self.outputs]
+
+
+_WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations")}
 
 
 class WeightedFedAvg(ReduceStrategy):

@@ -6,11 +6,11 @@ process and in the node's own log; what leaves says only that they are there.
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import re
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.data.there import listed, nearest
 from flame_flwr.engine.failure import Hint, is_user_code
 
 if TYPE_CHECKING:
@@ -51,23 +51,14 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
 
 def _keys(asked: Any, data: list[dict[Any, Any]]) -> str:
     """Say which keys there are, the nearest one first."""
-    every = list(dict.fromkeys(str(key) for files in data for key in files))
-    near = difflib.get_close_matches(str(asked), every, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return f"{asked!r} is not there: {meant}{_sources(data)}"
+    every = dict.fromkeys(key for files in data for key in files)
+    return f"{asked!r} is not there: {nearest([asked], every)}{_sources(data)}"
 
 
 def _sources(data: list[dict[Any, Any]]) -> str:
     if not data:
         return "the node has no data source"
-    return "; ".join(
-        f"data[{i}] has {_listed(list(files))}" for i, files in enumerate(data[:_MOST])
-    )
-
-
-def _listed(keys: list[Any]) -> str:
-    more = f" and {len(keys) - _MOST} more" if len(keys) > _MOST else ""
-    return ", ".join(map(repr, keys[:_MOST])) + more if keys else "nothing"
+    return "; ".join(f"data[{i}] has {listed(files)}" for i, files in enumerate(data[:_MOST]))
 
 
 def _asks_data(error: Exception, data: Any) -> bool:

@@ -6,7 +6,9 @@ import traceback
 import pandas as pd
 import pytest
 
+from flame_flwr.data import FolderSource
 from flame_flwr.engine.failure import Failure, Hint
+from flame_flwr.errors import DataError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 FILES = [{"nhefs.csv": b"age\n1\n", "notes.txt": b""}, {"labs.csv": b"a\n2\n"}]
@@ -151,3 +153,17 @@ def raised(self, data, last):
 @pytest.mark.parametrize("method", [a_column, another_list, raised])
 def test_another_key_is_not_explained_by_the_files(method):
     assert failed(method).__notes__ == ["in node-0, round 1"]
+
+
+def test_a_query_for_a_file_that_is_not_there_lists_those_that_are(tmp_path):
+    (tmp_path / "nhefs.csv").write_bytes(b"")
+    (tmp_path / "Patient.json").write_text("{}")
+    source = FolderSource(tmp_path, "data source 1")
+    with pytest.raises(DataError) as raised:
+        source.read("s3", ["nhef.csv"])
+    assert raised.value.message == "data source 1 has no 'nhef.csv', which the query names"
+    assert raised.value.detail == ("did you mean 'nhefs.csv'? There: 'Patient.json', 'nhefs.csv'")
+    with pytest.raises(DataError) as raised:
+        source.read("fhir", ["Patients"])
+    assert "nhefs" not in raised.value.message
+    assert raised.value.detail.startswith("did you mean 'Patient.json'? There: 'Patient.json'")

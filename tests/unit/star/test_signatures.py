@@ -4,8 +4,10 @@ import functools
 
 import pytest
 
+from flame_flwr.aggregation import Convergence, Sum
 from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.strategies import ReduceStrategy
 from flame_flwr.torch import TorchAnalyzer
 
 
@@ -254,6 +256,30 @@ def test_what_a_torch_analyzer_writes_is_checked(name, method, call):
     StarModel(type("Net", (TorchAnalyzer,), methods), Aggregator, "none")
     with pytest.raises(ModelError, match=f"Net.{name}.* cannot be called as {call}"):
         StarModel(type("Net", (TorchAnalyzer,), methods | {name: method}), Aggregator, "none")
+
+
+def test_what_a_strategy_writes_is_checked():
+    class Updates(ReduceStrategy):
+        def update(self, merged):
+            return merged
+
+    class Own(ReduceStrategy):
+        def finalize(self, *whatever):
+            return 1
+
+    text = r"strategy: Updates.update\(self, merged\) cannot be called as update\(merged, last\)"
+    with pytest.raises(ModelError, match=text):
+        Updates(Sum())
+    StarModel(Analyzer, Own(Sum()), "none")
+
+
+def test_a_convergence_of_ones_own_is_checked():
+    class Stops(Convergence):
+        def check(self, aggregate, last):
+            return None
+
+    with pytest.raises(ModelError, match=r"as check\(number, aggregate, last\)"):
+        StarModel(Analyzer, Aggregator, "none", convergence=Stops())
 
 
 def test_a_convergence_that_is_a_function_takes_two_aggregates():
