@@ -33,8 +33,8 @@ def show_report(report: Report, console: Console | None = None) -> None:
     about = report.about
     if about:
         console.print(
-            f"{about['analyzer']} and {about['server']}, {about['nodes']} nodes, "
-            f"{about['rounds']} rounds",
+            f"{about['analyzer']} and {about['server']}, {_count(about['nodes'], 'node')}, "
+            f"{_count(about['rounds'], 'round')}",
             highlight=False,
         )
     if about.get("messages"):
