@@ -22,6 +22,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.metrics import check_names
 from flame_flwr.payload import encode
+from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
 
@@ -121,6 +122,7 @@ class ReduceStrategy(StarStrategy):
         self.non_finite = self._declared("non_finite", non_finite)
         choice(self, "non_finite", *NON_FINITE)
         name = type(self).__name__
+        check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:
             raise ModelError(
                 f"{name}: declare its reductions: {name}({{'coef': Mean()}}), or a class attribute "
@@ -221,6 +223,9 @@ class ReduceStrategy(StarStrategy):
         if self.files is None:
             return final
         return [function(final) for _, _, function in self.outputs]
+
+
+_WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations")}
 
 
 class WeightedFedAvg(ReduceStrategy):

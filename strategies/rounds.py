@@ -329,8 +329,7 @@ class Rounds:
             trace = f"\n{shared}" if shared else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {why}\n"
-                "The node's own log has the details. Mend it there, or set on-failure = "
-                f'"skip" to go on without failing nodes.{trace}'
+                f"The node's own log has the details. {self._mend(len(entry.failed))}{trace}"
             )
         logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
 
@@ -370,6 +369,13 @@ class Rounds:
                 f"{when}: the strategy hands over an answer to a message that was not sent in it; "
                 "hand over this round's answers only"
             )
+
+    def _mend(self, failed: int) -> str:
+        """Say what to do about failed nodes: going on without them only where enough are left."""
+        least = min(self.settings.min_nodes, len(self.record.nodes))
+        if len(self.record.nodes) - failed < least:
+            return f"Mend it there: without it there are fewer than `min-nodes`, {least}."
+        return 'Mend it there, or set on-failure = "skip" to go on without failing nodes.'
 
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)

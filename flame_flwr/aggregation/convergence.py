@@ -19,6 +19,7 @@ import numpy.typing as npt
 from flame_flwr.aggregation.collect import choice
 from flame_flwr.aggregation.values import Key, apart, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.signatures import check_function, check_methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -333,9 +334,12 @@ def as_convergence(declared: Any) -> Convergence | None:
     ModelError
         It is neither a convergence nor a function.
     """
+    if isinstance(declared, Convergence):
+        check_methods(type(declared), "convergence", {"check": ("number", "aggregate", "last")}, "")
     if declared is None or isinstance(declared, Convergence):
         return declared
     if callable(declared) and not isinstance(declared, type):
+        check_function(declared, "convergence", ("aggregate", "last"))
         return When(declared)
     raise ModelError(
         f"convergence must be MaxRounds(...), DeltaNorm(...), Plateau(...), some of them with | "

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flame_flwr.data.bundles import is_bundle, merge_pages, read_entries
+from flame_flwr.data.there import what_there_is
 from flame_flwr.errors import DataError
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
@@ -138,7 +139,8 @@ def _files_for(query: str, there: set[str], name: str) -> list[str]:
         looked_for += [f"{stem}.json", f"{stem}{mark}1.json"]
     raise DataError(
         f"{name} has no file for the query {query!r}. Looked for, first match wins: "
-        f"{', '.join(looked_for)}"
+        f"{', '.join(looked_for)}",
+        detail=what_there_is(looked_for[:1], sorted(there)),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
+from flame_flwr.data.there import what_there_is
 from flame_flwr.errors import DataError, ModelError, UnavailableError, text_of
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
@@ -398,5 +399,8 @@ def _is_dicts(split: Any) -> bool:
 def _select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
     missing = [key for key in keys if key not in files]
     if missing:
-        raise DataError(f"{name} has no {', '.join(map(repr, missing))}, which the query names")
+        raise DataError(
+            f"{name} has no {', '.join(map(repr, missing))}, which the query names",
+            detail=what_there_is(missing, files),
+        )
     return {key: files[key] for key in keys} if keys else dict(files)

@@ -338,7 +338,8 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     if nodes > simulated > 0:
         raise NodesMissingError(
             f"the run config waits for {nodes} nodes and the simulation has {simulated}: "
-            f'say --federation-config "num-supernodes={nodes}"'
+            f"say --simulate {nodes} to `flame-flwr submit`, or --federation-config "
+            f'"num-supernodes={nodes}" to `flwr run`'
         )
     expected = max(nodes, simulated)
     if not expected and any(not greeting.failure for greeting in greeted):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from flame_flwr.data.source import SplitData
 from flame_flwr.engine.failure import add_hint, is_user_code, places_of
+from flame_flwr.engine.missing import hint_missing
 from flame_flwr.errors import text_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import Node
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["hint_aggregator", "hint_analyzer", "hint_relative", "is_file_dicts"]
+__all__ = ["hint_aggregator", "hint_analyzer", "hint_evaluation", "hint_relative", "is_file_dicts"]
 
 _OF_NONE = (TypeError, AttributeError)
 _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
@@ -95,6 +96,16 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
             shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
         if shape:
             add_hint(error, shape)
+        elif is_file_dicts(data):
+            hint_missing(error, data, data_type)
+
+
+@_harmless
+def hint_evaluation(error: Exception, node: Node) -> None:
+    """Add to an exception of ``evaluation_method`` what the data has, where it lacks something."""
+    data = node.data()
+    if is_file_dicts(data):
+        hint_missing(error, data, node.plan.data_type)
 
 
 @_harmless

@@ -13,6 +13,7 @@ from flame_flwr.clients.node import NodePlan
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.results.shown import shown_arguments, shown_settings
+from flame_flwr.signatures import check_constructor, check_methods
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
@@ -281,24 +282,14 @@ def _check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any
     if missing:
         raise ModelError(f"{role}: {cls.__name__} has no method {' and '.join(missing)}: write it")
     for name in ("analysis_method", "aggregation_method", "has_converged", "evaluation_method"):
-        if not callable(getattr(cls, name, _check_class)):
+        method = getattr(cls, name, _check_class)
+        if not callable(method) and not hasattr(method, "__get__"):
             raise ModelError(f"{role}: {cls.__name__}.{name} must be a method")
-    _check_constructor(cls, role, kwargs)
-    return cls
-
-
-def _check_constructor(cls: type[Any], role: str, kwargs: object) -> None:
-    """Find keyword arguments that the constructor does not take, before anything runs."""
-    try:
-        signature = inspect.signature(cls)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(object(), **_kwargs(kwargs, f"{role}_kwargs"))
-    except TypeError as error:
-        raise ModelError(
-            f"{role}: {cls.__name__}{signature} does not fit {role}_kwargs: {error}"
-        ) from error
+    checked: Any = cls
+    for caller, methods in checked._framework_calls.items():
+        check_methods(checked, role, methods, caller)
+    check_constructor(checked, role, _kwargs(kwargs, f"{role}_kwargs"))
+    return checked
 
 
 def _kwargs(kwargs: object, name: str) -> dict[str, Any]:

@@ -105,7 +105,10 @@ def simulate_script(
             run = submit(app, place, on_line=follow, wait=0)
     files = tuple(_hand_over(target, run.run_id, asked))
     if not run.succeeded:
-        raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+        failed = FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+        if "run config" in run.details or "on-failure" in run.details:
+            failed.add_note(_NO_CONFIG)
+        raise failed
     return ScriptRun(files)
 
 
@@ -173,6 +176,11 @@ def write_app(
     (folder / "pyproject.toml").write_text(_PYPROJECT + as_toml(everything), encoding="utf-8")
     return folder
 
+
+_NO_CONFIG = (
+    "a script has no run config: of its keys `flame-flwr run` has the option --max-rounds; an app, "
+    "as `flame-flwr new` makes one, has all of them"
+)
 
 _PYPROJECT = """\
 [project]

@@ -6,6 +6,7 @@ import logging
 import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,14 @@ from flame_flwr.star.tester_files import TesterFiles, keep_free
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from matplotlib.figure import Figure
+
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
+    from flame_flwr.results.frame import History
     from flame_flwr.results.outputs import Outputs
-    from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -84,8 +87,12 @@ analyzer_kwargs, aggregator_kwargs
         How many were run.
     converged : bool
         Whether the analysis ended because it said so.
-    history : list of RoundRecord
-        Seconds and bytes per node, the aggregate's structure, convergence.
+    history : DataFrame
+        A row per round: nodes, failed, seconds, bytes, change of the aggregate, a column per metric
+        (its mean over the nodes), why it stopped. ``history[-1]`` is the last round's
+        record, with seconds, bytes and metrics of each node; ``record.history`` is the list of all.
+    record : RunRecord
+        All there is to know of the run.
     aggregate : Any
         The last aggregate: the result itself where the aggregator has no ``final_method``.
     evaluations : dict of str to dict
@@ -123,7 +130,7 @@ analyzer_kwargs, aggregator_kwargs
     result: Any
     rounds: int
     converged: bool
-    history: list[RoundRecord]
+    record: RunRecord
     aggregate: Any
     evaluations: dict[str, dict[str, float]]
     privacy: dict[str, Any] | None
@@ -159,6 +166,7 @@ analyzer_kwargs, aggregator_kwargs
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
+        self.record = RunRecord()
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
@@ -182,7 +190,7 @@ analyzer_kwargs, aggregator_kwargs
                 keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
-            self.history, self.aggregate, self.evaluations = [], None, {}
+            self.aggregate, self.evaluations = None, {}
             self.privacy, self.filters = None, {}
             return
         asked = quiet is False
@@ -212,7 +220,7 @@ analyzer_kwargs, aggregator_kwargs
             self.result = record.result
             self.rounds = len(record.history)
             self.converged = record.converged
-            self.history = record.history
+            self.record = record
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
             self.privacy = record.privacy
@@ -221,6 +229,37 @@ analyzer_kwargs, aggregator_kwargs
                 self._print(outputs)
             else:
                 files.write(record, started)
+
+    @cached_property
+    def history(self) -> History:
+        """The rounds, as a DataFrame."""
+        from flame_flwr.results.frame import history_frame
+
+        return history_frame(self.record.to_json(), self.record.history)
+
+    def plot(self) -> Figure:
+        """Return a figure of the run: the aggregate's change and every metric by round.
+
+        A notebook shows it; ``tester.plot().savefig("run.png")`` writes it. ``pyplot`` is left
+        alone. There are at most eight metrics, with a line per node; of many nodes, their mean
+        and range.
+        """
+        from flame_flwr.results.plots import run_figure
+
+        about = self.record.to_json()
+        return run_figure(about["history"], about["nodes"])
+
+    def __repr__(self) -> str:
+        """Return the rounds as a table, with why the run stopped."""
+        from flame_flwr.results.frame import run_text
+
+        return run_text(self.record.to_json())
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook, with the nodes and their scores."""
+        from flame_flwr.results.frame import run_html
+
+        return run_html(self.record.to_json())
 
     def _print(self, outputs: Outputs) -> None:
         """Say what the result is, after a look that it fits.

@@ -23,6 +23,7 @@ from flame_flwr.statistics.counts import RowCount
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.shown import shown_table, shown_title
 from flame_flwr.statistics.value_counts import ValueCounts
 from flame_flwr.statistics.values import columns_of
 
@@ -185,6 +186,14 @@ class Description(Statistic):
             for name, each in columns.items()
         }
         return pd.DataFrame(table, index=pd.Index(index))
+
+    def __repr__(self) -> str:
+        """Return the table of :meth:`to_frame`, its figures rounded."""
+        return f"{shown_title(self)}\n{shown_table(self).to_string(line_width=100)}"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return f"<p>{shown_title(self)}</p>{shown_table(self).to_html()}"
 
     def column(self, name: str) -> tuple[Statistic, ...]:
         """Return the statistics of one column."""

@@ -145,6 +145,7 @@ class ScriptSource:
 
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
+        from flame_flwr.results.record import RunRecord
         from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
         from flame_flwr.star.heard import Heard, execute
         from flame_flwr.star.tester import StarModelTester
@@ -155,8 +156,8 @@ class ScriptSource:
         def keep(tester: StarModelTester, *args: Any, **kwargs: Any) -> None:
             testers.append(signature.bind(tester, *args, **kwargs).arguments)
             tester.result, tester.rounds, tester.converged = None, 0, False
-            tester.history, tester.aggregate, tester.evaluations = [], None, {}
-            tester.privacy = None
+            tester.aggregate, tester.evaluations = None, {}
+            tester.privacy, tester.record = None, RunRecord()
 
         stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
         StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]

@@ -116,6 +116,18 @@ class TorchAnalyzer(StarAnalyzer):
 
     net: torch.nn.Module
 
+    _framework_calls = StarAnalyzer._framework_calls | {
+        "analysis_method": {
+            "dataset": ("data",),
+            "test_dataset": ("data",),
+            "model": (),
+            "optimizer": ("parameters",),
+            "loader": ("dataset", "generator"),
+            "loss": ("batch",),
+            "score": ("batch",),
+        }
+    }
+
     def __init__(
         self,
         flame: FlameHandle,

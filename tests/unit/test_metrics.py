@@ -51,7 +51,7 @@ def run(analyzer=Reports, splits=(1.0, 2.0), **kwargs):
 def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = run(client=client, quiet=False)
-    for number, entry in enumerate(tester.history):
+    for number, entry in enumerate(tester.record.history):
         assert entry.node_metrics == {
             "node-0": {"loss": 1.0, "rounds_done": number},
             "node-1": {"loss": 2.0, "rounds_done": number},
@@ -63,7 +63,7 @@ def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
 def test_the_change_of_the_aggregate_is_that_of_a_plain_loop():
     tester = run()
     totals = [sum(value + number for value in (1.0, 2.0)) for number in range(3)]
-    changes = [entry.change for entry in tester.history]
+    changes = [entry.change for entry in tester.record.history]
     assert changes == [None, abs(totals[1] - totals[0]), abs(totals[2] - totals[1])]
 
 
@@ -366,6 +366,6 @@ def test_names_that_are_new_in_every_round_are_bounded(caplog):
             return self.num_iterations >= 6
 
     tester = StarModelTester([1.0], New, Long, "s3", simple_analysis=False)
-    counts = [len(entry.node_metrics.get("node-0", {})) for entry in tester.history]
+    counts = [len(entry.node_metrics.get("node-0", {})) for entry in tester.record.history]
     assert counts == [100, 100, 100, 100, 100, 0, 0]
     assert caplog.text.count("more than 500 metrics by name") == 1

@@ -222,6 +222,26 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_errors(
     }
 
 
+@pytest.mark.parametrize("width", [80, 60, 20])
+def test_lines_of_a_finding_end_between_words(width):
+    seen = (
+        "it writes /a/long/path/of/somebody/to/some/place/far/away/in/a-tree/of_folders.csv\nas 2"
+    )
+    mend = "seed the generators, such as np.random.default_rng([7, self.num_iterations])"
+    finding = Finding(
+        "folder", "FederatedLogisticRegressionAnalyzer", "analysis_method", seen, mend
+    )
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    show_report(Report([finding], {}), console)
+    lines = console.export_text().splitlines()
+    words = [word for line in lines for word in line.split()]
+    assert words == [
+        *("1", "error,", "0", "warnings", "error", "folder", finding.where),
+        *(*seen.split(), ">", *mend.split()),
+    ]
+    assert not [line for line in lines if len(line) > max(width, 40) and len(line.split()) > 3]
+
+
 def test_the_table_has_everything_and_takes_text_as_it_is():
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}), console)
