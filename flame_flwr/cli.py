@@ -9,18 +9,29 @@ from typing import Annotated, Any
 
 import typer
 
+from flame_flwr.commands import Commands, show_version
 from flame_flwr.engine.signals import end_in_order
 from flame_flwr.errors import FlameError
 
 __all__ = ["main"]
 
 _app = typer.Typer(
-    help="Federated analyses on Flower.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=Commands,
+    help="Federated analyses on Flower.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 
 @_app.callback()
-def _commands() -> None:
+def _commands(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show versions and exit."
+        ),
+    ] = False,
+) -> None:
     """Federated analyses on Flower."""
 
 
@@ -165,7 +176,7 @@ def check(
         raise typer.Exit(1)
 
 
-_node = typer.Typer(help="Look after a node.", no_args_is_help=True)
+_node = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
 _app.add_typer(_node, name="node")
 
 
@@ -200,7 +211,9 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
-_data = typer.Typer(help="Look at a node's registry of datasets.", no_args_is_help=True)
+_data = typer.Typer(
+    cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
+)
 _app.add_typer(_data, name="data")
 
 
