@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flame_flwr.commands import Commands, show_version
+from flame_flwr.commands import VERSION, Commands
 from flame_flwr.engine.signals import end_in_order
 from flame_flwr.errors import FlameError
 
@@ -24,14 +24,7 @@ _app = typer.Typer(
 
 
 @_app.callback()
-def _commands(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=show_version, is_eager=True, help="Show versions and exit."
-        ),
-    ] = False,
-) -> None:
+def _commands(version: Annotated[bool, VERSION] = False) -> None:
     """Federated analyses on Flower."""
 
 
@@ -300,6 +293,10 @@ def provision(
     renew: Annotated[
         bool, typer.Option("--renew", help="make the server a new certificate")
     ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Write keys, certificates, start scripts and instructions, a folder for every party."""
@@ -311,6 +308,8 @@ def provision(
     if federation is None or (add and renew):
         raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
     parties = deploy.read_federation(federation)
+    if wheel or not (add or renew):
+        parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")
     if add:
         deploy.add_hospital(parties, folder, add)

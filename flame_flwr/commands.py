@@ -15,7 +15,7 @@ from flame_flwr import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Commands", "show_version"]
+__all__ = ["VERSION", "Commands"]
 
 
 class Commands(TyperGroup):
@@ -53,13 +53,6 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def show_version(wanted: bool) -> None:
-    """Print what runs here and end the command, where ``--version`` was given."""
-    if wanted:
-        typer.echo(f"flame-flwr {__version__}, Flower (flwr) {version('flwr')}")
-        raise typer.Exit
-
-
 def _helps(callback: Any) -> Mapping[str, str]:
     """Return the help that a command's function declares for its parameters."""
     hints = get_type_hints(inspect.unwrap(callback), include_extras=True)
@@ -69,3 +62,16 @@ def _helps(callback: Any) -> Mapping[str, str]:
         for about in getattr(hint, "__metadata__", ())
         if isinstance(about, typer.models.ParameterInfo) and about.help
     }
+
+
+def _show_version(wanted: bool) -> None:
+    """Print what runs here and end the command, where ``--version`` was given."""
+    if wanted:
+        typer.echo(f"flame-flwr {__version__}, Flower (flwr) {version('flwr')}")
+        raise typer.Exit
+
+
+VERSION = typer.Option(
+    "--version", callback=_show_version, is_eager=True, help="Show versions and exit."
+)
+"""The option of the whole command that says what runs here."""
