@@ -44,6 +44,7 @@ from flame_flwr.flower import (
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger, show
 from flame_flwr.payload import WIRE_VERSION, array_from_npy, from_arrays, npy_bytes, to_arrays
+from flame_flwr.versions import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,10 +87,10 @@ class StarClient(NumPyClient):
         Returns
         -------
         dict
-            ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
-            simulation), ``keeps-state`` (on disk), ``states``: the rounds after which it has a
-            state of this analysis on disk, as JSON; and ``findings`` where the analysis says what
-            it expects of the data.
+            ``name``, ``framework``, ``wire``, ``versions`` of the packages that matter, as JSON;
+            ``evaluates``, ``partitions`` (0 outside a simulation), ``keeps-state`` (on disk),
+            ``states``: the rounds after which it has a state of this analysis on disk, as JSON;
+            and ``findings`` where the analysis says what it expects of the data.
 
         Raises
         ------
@@ -124,6 +125,7 @@ class StarClient(NumPyClient):
             "name": self._name(),
             "framework": __version__,
             "wire": WIRE_VERSION,
+            "versions": json.dumps(installed()),
             "evaluates": self.plan.evaluates,
             "partitions": settings.num_partitions,
             "keeps-state": files is not None,

@@ -12,18 +12,22 @@ from typing import Annotated
 
 import typer
 
+from flame_flwr.commands import VERSION, Commands
 from flame_flwr.engine.signals import end_in_order
 from flame_flwr.errors import FlameError
 
 __all__ = ["main"]
 
 _app = typer.Typer(
-    help="Federated analyses on Flower.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=Commands,
+    help="Federated analyses on Flower.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 
 @_app.callback()
-def _commands() -> None:
+def _commands(version: Annotated[bool, VERSION] = False) -> None:
     """Federated analyses on Flower."""
 
 
@@ -174,7 +178,7 @@ def check(
         raise typer.Exit(1)
 
 
-_node = typer.Typer(help="Look after a node.", no_args_is_help=True)
+_node = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
 _app.add_typer(_node, name="node")
 
 
@@ -210,7 +214,9 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
-_data = typer.Typer(help="Look at a node's registry of datasets.", no_args_is_help=True)
+_data = typer.Typer(
+    cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
+)
 _app.add_typer(_data, name="data")
 
 
@@ -299,6 +305,10 @@ def provision(
     renew: Annotated[
         bool, typer.Option("--renew", help="make the server a new certificate")
     ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Write keys, certificates, start scripts and instructions, a folder for every party."""
@@ -310,6 +320,8 @@ def provision(
     if federation is None or (add and renew):
         raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
     parties = deploy.read_federation(federation)
+    if wheel or not (add or renew):
+        parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")
     if add:
         deploy.add_hospital(parties, folder, add)

@@ -17,6 +17,7 @@ from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.textfiles import read_toml
+from flame_flwr.wheel import Wheel
 
 __all__ = ["EXAMPLE", "Federation", "Hospital", "Server", "read_federation"]
 
@@ -138,7 +139,10 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """A checked ``FEDERATION.toml``."""
+    """A checked ``FEDERATION.toml``, and the wheel that every party installs.
+
+    Without one, the pages name the wheel of the flame-flwr that is installed here.
+    """
 
     name: str
     days: int
@@ -146,6 +150,7 @@ class Federation:
     venv: str
     server: Server
     hospitals: tuple[Hospital, ...]
+    wheel: Wheel | None = None
 
     def hospital(self, name: str) -> Hospital:
         """Return a hospital by its name.

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flame_flwr.config import NODE_KEYS
+from flame_flwr.wheel import installed_wheel
 
 if TYPE_CHECKING:
     from flame_flwr.deploy.federation import Federation, Hospital
@@ -38,7 +39,13 @@ _BLANK = re.compile(r"@([A-Z_]+)@")
 
 def front_page(federation: Federation, until: date, ca_until: date) -> str:
     """Return the page that says who gets what."""
-    return _fill("README.md", NAME=federation.name, UNTIL=f"{until}", CA_UNTIL=f"{ca_until}")
+    return _fill(
+        "README.md",
+        NAME=federation.name,
+        UNTIL=f"{until}",
+        CA_UNTIL=f"{ca_until}",
+        **_wheel(federation),
+    )
 
 
 def server_texts(federation: Federation, until: date) -> dict[str, str]:
@@ -67,7 +74,7 @@ def server_texts(federation: Federation, until: date) -> dict[str, str]:
             NAME=federation.name,
             UNIT=unit,
             UNTIL=f"{until}",
-            VENV=federation.venv,
+            GET=_get(federation),
             PORT=f"{server.port}",
             HOME=server.home,
             RESULTS=server.results,
@@ -103,7 +110,7 @@ def hospital_texts(federation: Federation, hospital: Hospital) -> dict[str, str]
             NAME=federation.name,
             UNIT=unit,
             USER=federation.user,
-            VENV=federation.venv,
+            GET=_get(federation),
             SERVER=federation.server.address,
             PORT=f"{hospital.port}",
             KEY_NOTE=own,
@@ -120,6 +127,7 @@ def analyst_texts(federation: Federation) -> dict[str, str]:
             "analyst.md",
             NAME=federation.name,
             VENV=federation.venv,
+            GET=_get(federation),
             SERVER=federation.server.address,
             RESULTS=federation.server.results,
         ),
@@ -183,6 +191,16 @@ def _install(federation: Federation, name: str, folder: str, writable: list[str]
             f"systemctl daemon-reload && systemctl enable --now {unit}",
         ]
     )
+
+
+def _get(federation: Federation) -> str:
+    """Return how a party gets flame-flwr: which file, how it is checked, and where it goes."""
+    return _fill("get.md", VENV=shlex.quote(federation.venv), **_wheel(federation)).rstrip()
+
+
+def _wheel(federation: Federation) -> dict[str, str]:
+    wheel = federation.wheel or installed_wheel()
+    return {"WHEEL": wheel.name, "VERSION": wheel.version, "HASH": wheel.sha256}
 
 
 def _script(name: str, **values: str) -> str:

@@ -182,7 +182,7 @@ def test_a_damaged_file_of_the_same_size_is_named(store, to):
     refused(store[0], to, f"a.txt of {NEW} is not the file that the run wrote (its SHA-256")
 
 
-@pytest.mark.parametrize("content", [b"8.", b"8.51", b"", b"x" * 5_000_000])
+@pytest.mark.parametrize("content", [b"8.", b"8.51", b"", b"x" * 5_000_000], ids=len)
 def test_a_file_of_another_size_is_named(store, to, content):
     write(store[1], content=content)
     refused(store[0], to, f"a.txt of {NEW} is not the file that the run wrote (its size")
