@@ -2,11 +2,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help install demo test test-ceph test-browser chromium unit lint types bench floors pythons clean
+# Three long groups of tests (conftest.py), which mostly wait, and a worker for all the others: with
+# more, processes start so late on a slow machine that Flower starts them again.
+TESTS = $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: help install demo test test-all test-ceph test-browser chromium unit lint types tests \
+	every-test bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
-	@echo "make test   install, then lint, types and all tests"
+	@echo "make test   install, then lint, types and the tests, side by side"
+	@echo "make test-all  all that, and the tests that are too long for every day"
 	@echo "make unit   the quick tests only"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
 	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
@@ -32,8 +38,21 @@ JOURNEYS := examples/patient_journeys
 demo: install
 	$(BIN)/python examples/halta/demo.py
 
-test: install lint types unit
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/integration tests/servers tests/distributions tests/pytorch tests/pages examples
+# Side by side: what lint and types say comes whole when they are done, the tests' output as it is.
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target
+
+test: install
+	$(SIDE_BY_SIDE) lint types tests
+
+test-all: install
+	$(SIDE_BY_SIDE) lint types every-test
+	$(MAKE) floors
+
+tests: install
+	+$(TESTS)
+
+every-test: install
+	+$(TESTS) -m ""
 
 test-ceph: install
 	command -v radosgw ceph-osd ceph-mon > /dev/null || \

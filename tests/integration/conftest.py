@@ -1,4 +1,4 @@
-"""The order of the files, and for all tests apps of a few lines."""
+"""For all tests of real runtimes: apps of a few lines, and what came of their runs."""
 
 import json
 import textwrap
@@ -67,23 +67,6 @@ class Done:
     @property
     def run(self):
         return json.loads((self.folder / "run.json").read_text())
-
-
-def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest: the last worker to end is the length of it all."""
-    longest = (
-        *("failures", "test_provision", "test_readme_commands", "test_script_simulation"),
-        *("test_halta_parity", "test_declared_strategies", "test_data_sources"),
-        *("test_simulation", "test_new_simulation", "test_offline_install"),
-        *("test_cross_site_runtimes", "test_patient_journeys", "test_filters", "test_submit"),
-        *("test_disclosure", "test_kept_data", "test_results_store", "test_plugins"),
-    )
-
-    def rank(item):
-        names = {item.path.stem, item.path.parent.name}
-        return next((n for n, name in enumerate(longest) if name in names), len(longest))
-
-    items.sort(key=rank)
 
 
 @pytest.fixture

@@ -207,6 +207,7 @@ def test_one_analysis_reads_a_store_here_and_a_folder_there(hospitals, tmp_path)
     assert not [secret for secret in hospitals.secrets if secret in everything]
 
 
+@pytest.mark.exhaustive
 def test_a_large_object_is_in_memory_once(s3_server, tmp_path):
     """Peak of a process that reads 1 GB: below 1.3 GB, all of Python and Flower included."""
     bucket = s3_server.bucket()

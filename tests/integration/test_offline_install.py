@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+# A minute of downloading and installing; what the wheel holds is .ci/run's to see.
+pytestmark = pytest.mark.exhaustive
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "deployment.md"
 
