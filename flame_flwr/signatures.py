@@ -18,7 +18,7 @@ __all__ = ["check_constructor", "check_function", "check_methods"]
 Parameters = tuple[str, ...]
 
 
-def check_methods(cls: type[Any], role: str, methods: dict[str, Parameters], caller: str) -> None:
+def check_methods(cls: type[Any], role: str, methods: Mapping[str, Parameters], caller: str) -> None:
     """Check that a class's methods take what they are called with.
 
     Parameters
