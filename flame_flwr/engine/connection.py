@@ -155,22 +155,23 @@ class Connection:
         SubmitError
             It does not answer in time, or its certificate is not trusted.
         """
+        reason = self.silence()
+        if not reason:
+            return
+        if seconds > 0:
+            say(f"waiting up to {seconds:g} s for the SuperLink {self.address}: {reason}")
         deadline = time.monotonic() + seconds
-        waited = False
-        while reason := self.silence():
-            if time.monotonic() >= deadline:
-                raise SubmitError(
-                    f"the SuperLink {self.address} ({self.name} in Flower's config.toml) does not "
-                    f"answer{f', after {seconds:g} s' if waited else ''}: {reason}. Is it started, "
-                    "is this its address, and is the port open? `--wait` sets how long it is "
-                    "waited for"
-                )
-            if not waited:
-                say(f"waiting up to {seconds:g} s for the SuperLink {self.address}: {reason}")
-                waited = True
+        while reason and time.monotonic() < deadline:
             time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
-        if waited:
-            say(f"the SuperLink {self.address} answers")
+            reason = self.silence()
+        if reason:
+            raise SubmitError(
+                f"the SuperLink {self.address} ({self.name} in Flower's config.toml) does not "
+                f"answer{f', after {seconds:g} s' if seconds > 0 else ''}: {reason}. Is it "
+                "started, is this its address, and is the port open? `--wait` sets how long it is "
+                "waited for"
+            )
+        say(f"the SuperLink {self.address} answers")
 
     def silence(self) -> str:
         """Return why the SuperLink does not answer; empty where it does, or has no address.
