@@ -1,7 +1,8 @@
 """What a script says at its end that has built a ``StarModel`` and run nothing: how to run it.
 
 Only where the script is the program itself, as in ``python study.py``: not where an app or a test
-imports it, not in a notebook, and not after an error. Whatever runs an analysis calls :func:`ran`.
+imports it, not in a notebook, and not after an error or a program that it has started. Whatever
+runs an analysis calls :func:`ran`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ class _Seen:
     main: ModuleType
     path: Path
     process: int
+    children: float
     data_type: str
 
+
+_MUCH = 0.3  # seconds, of a child that is a program of its own: `flwr run` takes some more
 
 _seen: list[_Seen] = []
 _ran: list[bool] = []
@@ -45,7 +49,7 @@ def built(data_type: str) -> None:
     if _seen or main is None or not _is_script(main) or _builder() is not vars(main):
         return
     path = Path(str(main.__file__))  # gone when the script has ended
-    _seen.append(_Seen(main, path, os.getpid(), data_type))
+    _seen.append(_Seen(main, path, os.getpid(), _children(), data_type))
     atexit.register(_say)
 
 
@@ -74,7 +78,7 @@ def _say() -> None:
     [seen] = _seen
     failed = getattr(sys, "last_type", None) is not None
     elsewhere = os.getpid() != seen.process or sys.modules.get("__main__") is not seen.main
-    if _ran or failed or elsewhere:
+    if _ran or failed or elsewhere or _children() - seen.children > _MUCH:
         return
     with suppress(OSError, ValueError, AttributeError):  # standard output may be gone
         print(
@@ -82,6 +86,12 @@ def _say() -> None:
             f"{_command(seen, seen.path)}",
             flush=True,
         )
+
+
+def _children() -> float:
+    """Return the processor time of the processes that this one has started and seen end."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _command(seen: _Seen, path: Path) -> str:

@@ -1,8 +1,7 @@
-"""A server that answers as a SuperLink's ``/health`` does, from some moment on."""
+"""A server that answers as a SuperLink's ``/health`` does."""
 
 import ssl
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -21,28 +20,29 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class HealthServer:
-    """Listens on a free port of 127.0.0.1, which the block gets, until :meth:`stop`."""
+    """Listens on a free port of 127.0.0.1, which the block gets, from start to stop."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, delay: float = 0.0) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.port = free_port()
         self._context = context
-        self._delay = delay
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._server: HTTPServer | None = None
 
     def __enter__(self) -> int:
-        self._thread.start()
-        if not self._delay:
-            self._ready.wait(10)
+        self.start()
         return self.port
 
     def __exit__(self, *error: object) -> None:
         self.stop()
 
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        self._ready.wait(30)
+
     def stop(self) -> None:
         """Close the port."""
-        self._ready.wait(10)
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -50,7 +50,6 @@ class HealthServer:
             self._thread.join()
 
     def _serve(self) -> None:
-        time.sleep(self._delay)
         self._server = server = HTTPServer(("127.0.0.1", self.port), Handler)
         if self._context is not None:
             server.socket = self._context.wrap_socket(server.socket, server_side=True)

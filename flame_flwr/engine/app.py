@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,8 +186,10 @@ class App:
 
     def _fitting(self, key: str, value: Any) -> Value:
         kinds = self._types(key)
-        if isinstance(value, str | float):  # also NumPy's
+        if isinstance(value, str | float):  # NumPy's too
             value = str(value) if isinstance(value, str) else float(value)
+        elif isinstance(value, Integral) and not isinstance(value, bool):
+            value = int(value)
         plain = isinstance(value, str | int | float)
         if plain and (not kinds or type(value) in kinds):
             return _bounded(key, value)

@@ -1,4 +1,4 @@
-"""A connection of Flower's ``config.toml``: which SuperLink it leads to, and whether it answers.
+"""Where a run goes: a connection of Flower's ``config.toml``, and whether its SuperLink answers.
 
 Flower's own commands do the talking; this looks before them, and after them where they failed.
 """
@@ -20,7 +20,7 @@ from flame_flwr.textfiles import has_mark, read_toml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Connection", "Federation", "SubmitError", "what_is_left"]
+__all__ = ["Connection", "Federation", "SubmitError", "SubmittedRun", "what_is_left"]
 
 _FLOWERS_OWN = ("local", "supergrid")
 """Connections that Flower writes into a new ``config.toml``."""
@@ -49,6 +49,30 @@ class Federation:
     name: str
     environment: Mapping[str, str]
     nodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedRun:
+    """A run that has ended.
+
+    Parameters
+    ----------
+    run_id : str
+        Flower's.
+    status : str
+        Flower's, such as ``finished:completed``.
+    details : str
+        What Flower says of a failure.
+    """
+
+    run_id: str
+    status: str
+    details: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run completed."""
+        return self.status == "finished:completed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +155,23 @@ class Connection:
         SubmitError
             It does not answer in time, or its certificate is not trusted.
         """
+        reason = self.silence()
+        if not reason:
+            return
+        if seconds > 0:
+            say(f"waiting up to {seconds:g} s for the SuperLink {self.address}: {reason}")
         deadline = time.monotonic() + seconds
-        waited = False
-        while reason := self.silence():
-            if time.monotonic() >= deadline:
-                raise SubmitError(
-                    f"the SuperLink {self.address} ({self.name} in Flower's config.toml) does not "
-                    f"answer{f', after {seconds:g} s' if waited else ''}: {reason}. Is it started, "
-                    "is this its address, and is the port open? `--wait` sets how long it is "
-                    "waited for"
-                )
-            if not waited:
-                say(f"waiting up to {seconds:g} s for the SuperLink {self.address}: {reason}")
-                waited = True
+        while reason and time.monotonic() < deadline:
             time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
-        if waited:
-            say(f"the SuperLink {self.address} answers")
+            reason = self.silence()
+        if reason:
+            raise SubmitError(
+                f"the SuperLink {self.address} ({self.name} in Flower's config.toml) does not "
+                f"answer{f', after {seconds:g} s' if seconds > 0 else ''}: {reason}. Is it "
+                "started, is this its address, and is the port open? `--wait` sets how long it is "
+                "waited for"
+            )
+        say(f"the SuperLink {self.address} answers")
 
     def silence(self) -> str:
         """Return why the SuperLink does not answer; empty where it does, or has no address.
@@ -184,7 +209,9 @@ class Connection:
                 ) from error
 
     def _trusted(self) -> ssl.SSLContext | bool:
-        if self.insecure or not self.certificates:
+        if self.insecure:
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # of no use, and quickly made
+        if not self.certificates:
             return True
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # as Flower's own client does

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,13 @@ import httpx
 
 from flame_flwr.colours import has_colours, without_colours
 from flame_flwr.engine.app import App, as_options
-from flame_flwr.engine.connection import Connection, Federation, SubmitError, what_is_left
+from flame_flwr.engine.connection import (
+    Connection,
+    Federation,
+    SubmitError,
+    SubmittedRun,
+    what_is_left,
+)
 from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
@@ -47,30 +53,6 @@ _LOST_LIMIT = 30.0  # one that has answered before: systemd starts it again afte
 
 _START_LIMIT = 60.0
 _STOP_LIMIT = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class SubmittedRun:
-    """A run that has ended.
-
-    Parameters
-    ----------
-    run_id : str
-        Flower's.
-    status : str
-        Flower's, such as ``finished:completed``.
-    details : str
-        What Flower says of a failure.
-    """
-
-    run_id: str
-    status: str
-    details: str
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the run completed."""
-        return self.status == "finished:completed"
 
 
 def submit(

@@ -126,6 +126,20 @@ def test_a_script_that_runs_an_analysis_is_not_told(python, text):
     assert python(APPS) != ""
 
 
+BUSY = """
+import subprocess
+import sys
+busy = "import time\\nwhile time.process_time() < 0.5: pass"
+subprocess.run([sys.executable, "-S", "-c", busy], check=True)
+"""
+
+
+def test_a_script_that_has_a_program_run_it_is_not_told(python):
+    assert python(APPS + BUSY) == ""
+    assert python(BUSY + APPS) != ""
+    assert python(APPS + BUSY.replace("0.5", "0.0")) != ""
+
+
 def test_a_script_that_builds_none_is_not_told(python):
     assert python("") == ""
     assert python(TESTER) == ""

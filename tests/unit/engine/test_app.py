@@ -237,6 +237,7 @@ def test_values_of_python_code(app):
         "mine.alpha": np.float64(0.5),
         "mine.note": np.str_("x"),
         "node-timeout": 5,
+        "nodes": np.int64(3),
     }
     found = app.checked(given_config)
     assert found == {
@@ -245,6 +246,7 @@ def test_values_of_python_code(app):
         "mine.alpha": 0.5,
         "mine.note": "x",
         "node-timeout": 5,
+        "nodes": 3,
     }
     assert {type(value) for value in found.values()} == {str, float, int}
     for wrong in ({"max-rounds": True}, {"project-id": True}, {"project-id": None}, {"resume": 1}):
