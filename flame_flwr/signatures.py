@@ -7,6 +7,7 @@ not tell what it takes, is taken as it is.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from functools import partialmethod
 from types import FunctionType
 from typing import Any
@@ -18,7 +19,9 @@ __all__ = ["check_constructor", "check_function", "check_methods"]
 Parameters = tuple[str, ...]
 
 
-def check_methods(cls: type[Any], role: str, methods: Mapping[str, Parameters], caller: str) -> None:
+def check_methods(
+    cls: type[Any], role: str, methods: Mapping[str, Parameters], caller: str
+) -> None:
     """Check that a class's methods take what they are called with.
 
     Parameters

@@ -218,7 +218,7 @@ def _fill(figure: Any, drawing: _Drawing) -> None:
     axes = figure.subplots()
     drawing.draw(axes)
     axes.set_xlabel("round")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(visible=True, alpha=0.3)
 
 

@@ -154,3 +154,17 @@ def test_a_plot_leaves_pyplot_alone(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     run().plot().savefig(io.BytesIO())
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_the_rounds_of_a_plot_are_whole_numbers():
+    class Once(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics(loss=data)
+            return data
+
+    tester = StarModelTester([1.0, 2.0], Once, Aggregator, "s3")
+    figure = tester.plot()
+    figure.draw_without_rendering()
+    [axes] = figure.subfigs[0].axes
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1.0]
