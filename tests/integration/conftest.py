@@ -1,99 +1,70 @@
-"""For all tests of real runtimes: apps of a few lines, and what came of their runs."""
+"""What the tests of real runtimes share: an app to run, the README's demo, the deployment."""
 
-import json
-import textwrap
-from dataclasses import dataclass
+import re
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
+import halta_study
 import pytest
+import small_app
+from provisioned import Provisioned
 
-from flame_flwr.engine.submit import submit
-
-PYPROJECT = """
-[project]
-name = "app"
-version = "1.0.0"
-description = "An app of the tests."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "{package}.app:server_app"
-clientapp = "{package}.app:client_app"
-
-[tool.flwr.app.config]
-{config}
-"""
-
-HEAD = """
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
-
-
-def node_data(context):
-    return float(context.node_config["partition-id"] + 1)
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return analysis_results
-
-    def has_converged(self, result, last_result):
-        return self.num_iterations >= 1
-"""
-
-TAIL = """
-server_app = model.server_app
-client_app = model.client_app
-"""
-
-
-@dataclass
-class Done:
-    """A run that has ended: what it printed, and its folder."""
-
-    succeeded: bool
-    details: str
-    log: str
-    folder: Path
-
-    @property
-    def run(self):
-        return json.loads((self.folder / "run.json").read_text())
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def run_app(federation, tmp_path):
     """Write an app, run it in Flower's simulation of three nodes, return what came of it."""
+    return partial(small_app.run_app, federation, tmp_path)
 
-    def run(source, model="StarModel(Analyzer, Aggregator, 's3', simple_analysis=False)", **config):
-        number = len(list(tmp_path.glob("app*")))
-        package = f"pkg{abs(hash((str(tmp_path), number))):x}"
-        app = tmp_path / f"app{number}" / package
-        app.mkdir(parents=True)
-        (app / "__init__.py").touch()
-        code = HEAD + textwrap.dedent(source) + f"\nmodel = {model}\n" + TAIL
-        (app / "app.py").write_text(code)
-        results = tmp_path / f"results{number}"
-        everything = {"data": f"{package}.app:node_data", "results": str(results)}
-        everything |= {key.replace("_", "-"): value for key, value in config.items()}
-        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in everything.items())
-        (app.parent / "pyproject.toml").write_text(PYPROJECT.format(package=package, config=lines))
-        log = []
-        ended = submit(app.parent, federation, on_line=log.append)
-        folders = list(results.glob("*"))
-        return Done(
-            ended.succeeded,
-            ended.details,
-            "\n".join(log),
-            folders[0] if folders else results,
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def demo():
+    """What ``make demo`` prints; the study in the simulation runtime, for all who look at it."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "halta" / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def halta():
+    """The Long COVID study's modules: its analysis, its data, and the plain loop."""
+    with halta_study.modules() as found:
+        yield found
+
+
+HOSPITALS = ("hospital-a", "hospital-b", "far", "near")
+"""Those of the one deployment; a test starts the nodes that it uses, and stops them."""
+
+
+@pytest.fixture(scope="session")
+def deployment(halta, store, tmp_path_factory):
+    """A server as it is provisioned, with every hospital registered and none of them started.
+
+    The first two have data of the Long COVID study. Its SuperLink knows the key of the store.
+    """
+    folder = tmp_path_factory.mktemp("a federation's folder")
+    halta[1].main([str(folder / "data")])
+    federation = Provisioned(folder)
+    federation.secrets = store.environment
+    for i, name in enumerate(HOSPITALS):
+        federation.add(name, folder / "data" / (f"hospital-{i}" if i < 2 else name))
+    federation.provision(federation.file)
+    try:
+        federation.start_server()
+        register = federation.parties / "server" / "register.sh"
+        said = federation.command("sh", register, timeout=180)
+        registered = re.findall(r"^(\S+): registered as node \d+$", said, re.M)
+        assert sorted(registered) == sorted(HOSPITALS), said
+        assert set(federation.states()) == set(HOSPITALS)
+        yield federation
+    finally:
+        federation.stop(*reversed(federation.processes))

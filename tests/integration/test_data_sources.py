@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import obstore
 import pytest
 from deployed_app import PYPROJECT
-from deployment import Deployment
 from fhir_server import OBSERVATIONS, RESOURCES, FhirServer
 from s3_proxy import Proxy
 
@@ -56,6 +56,11 @@ model = StarModel(Weights, Together, "fhir", query={QUERY!r}, filename="r.txt",
 FILES_MODEL = """
 model = StarModel(Sums, Together, "s3", simple_analysis=False, filename="r.txt",
                   expects=[Table("*.csv", {"n": Column("whole", low=0)})])
+"""
+TWICE = """
+class Twice(Together):
+    def has_converged(self, result, last_result):
+        return self.num_iterations >= 1
 """
 APPS = "server_app = model.server_app\nclient_app = model.client_app\n"
 KEYS = {"nodes": 2, "node-timeout": 60, "round-timeout": 200, "results": "", "tags": "pasc"}
@@ -114,14 +119,48 @@ def test_fhir_in_process(tmp_path, style):
     assert record.result == [weights(), expected]
 
 
-def test_fhir_in_a_simulation(run_app):
+KEEPING = """
+def node_data(context):
+    raise AssertionError  # a simulation's `data` names its sources
+
+
+class Keeping(Weights):
+    def analysis_method(self, data, aggregator_results):
+        before = self.flame.get_intermediate_data("local", tag="ids")
+        self.flame.save_intermediate_data(self.id, "local", tag="ids")
+        table = self.flame.fhir_to_csv(
+            data[1][QUERY], "resource.id", "resource.valueQuantity.value", "Observation",
+            "resource.id", output_type="dict",
+        )
+        kept = self.flame.get_intermediate_data("local", tag="ids")
+        return [*super().analysis_method(data, aggregator_results), sorted(table), before, kept]
+
+
+class Keeper(Together):
+    def aggregation_method(self, analysis_results):
+        self.flame.save_intermediate_data(0, "local", tag="aggregates")
+        kept = self.flame.get_intermediate_data("local", tag="aggregates")
+        return [analysis_results, len(kept)]
+"""
+
+
+def test_fhir_from_a_server_and_from_a_nodes_folder_in_a_simulation(run_app, tmp_path):
+    """And what nodes keep; the only run with FHIR data, and ``state-dir``, in a simulation."""
+    folders = [bundle_files(tmp_path / f"node-{i}", i + 1) for i in range(3)]
     with FhirServer() as server:
-        source = CLASSES + "\n\ndef node_data(context):\n    raise AssertionError\n"
+        source = CLASSES + KEEPING.replace("QUERY", repr(QUERY))
         model = FHIR_MODEL.strip().removeprefix("model = ")
-        done = run_app(source, model, data=server.url)
+        model = model.replace("Weights, Together", "Keeping, Keeper")
+        data = f"{server.url};{tmp_path}/node-{{partition-id}}"
+        done = run_app(source, model, data=data, state_dir=str(tmp_path / "state"))
     assert done.succeeded, done.log
     assert "before round 1:" in done.log
-    assert (done.folder / "r.txt").read_text() == str([weights()] * 3)
+    expected = []
+    for i, folder in enumerate(folders):
+        sums = [one + two for one, two in zip(weights(), folder, strict=True)]
+        ids = sorted(each["id"] for each in RESOURCES["Observation"][: 50 * (i + 1)])
+        expected.append([*sums, ids, [], [f"node-{i}"]])
+    assert (done.folder / "r.txt").read_text() == str([expected, 1])
 
 
 def registry(folder, *datasets):
@@ -144,8 +183,8 @@ def registry(folder, *datasets):
 
 
 @pytest.fixture
-def hospitals(tmp_path, s3_server):
-    """A deployment of two nodes with registries: a store and a FHIR server; two folders."""
+def hospitals(deployment, tmp_path, s3_server):
+    """Two nodes with registries: a store and a FHIR server; two folders."""
     objects = {f"part {i}.csv": f"n\n{i}\n{i * i}\n".encode() for i in range(40)}
     objects["large.csv"] = b"n\n" + b"7\n" * 300_000
     bucket = s3_server.bucket(objects)
@@ -170,40 +209,49 @@ def hospitals(tmp_path, s3_server):
             {"type": "s3", "url": str(folder)},
             {"type": "fhir", "url": str(tmp_path / "bundles")},
         )
-        with Deployment(tmp_path / "deployment") as made:
-            made.start_node("a", datasets=far, **{"cache-dir": str(tmp_path / "cache")})
-            made.start_node("b", datasets=near)
-            made.objects, made.proxy, made.bundles = objects, proxy, bundles
-            made.secrets = (s3_server.secret, "t-1")
-            yield made
+        cache = str(tmp_path / "cache")
+        with (
+            deployment.nodes("far", datasets=far, cache_dir=cache),
+            deployment.nodes("near", datasets=near),
+        ):
+            secrets = (s3_server.secret, "t-1")
+            yield SimpleNamespace(objects=objects, proxy=proxy, bundles=bundles, secrets=secrets)
 
 
-def test_one_analysis_reads_a_store_here_and_a_folder_there(hospitals, tmp_path):
+@pytest.mark.deployed
+def test_one_analysis_reads_a_store_here_and_a_folder_there(deployment, hospitals, tmp_path):
+    """Three runs at two hospitals of their own: files, FHIR, and a project that may not."""
+
+    def run(app, results, **config):
+        ended, log = deployment.run(app, "far,near", results=str(tmp_path / results), **config)
+        return ended, log, deployment.logs()
+
     cells = [int(c) for content in hospitals.objects.values() for c in content.split()[1:]]
-    app = write_app(tmp_path / "files-app", "filesapp", FILES_MODEL)
-    ended, log = hospitals.run(app, results=str(tmp_path / "results"))
-    assert ended.succeeded, log + hospitals.logs()
+    model = FILES_MODEL.replace("Together", "Twice")
+    app = write_app(tmp_path / "files-app", "filesapp", TWICE + model)
+    ended, log, logs = run(app, "results")
+    assert ended.succeeded, log + logs
     [result] = (tmp_path / "results").glob("*/r.txt")
-    assert result.read_text() == str([[len(cells), sum(cells), 2], [2, 11, 2]])
+    assert result.read_text() == str([[len(cells), sum(cells), 1], [2, 11, 1]])
     size = sum(map(len, hospitals.objects.values()))
-    # of three rounds and hello, the contents once; what else is there are listings and headers
+    # of two rounds and hello, the contents once; what else is there are listings and headers
     assert size < hospitals.proxy.received < 1.5 * size
     table = log[log.index("before round 1:") :].splitlines()[1:4]
-    assert [line.split()[-2:] for line in table[1:]] == [["a", "yes"], ["b", "yes"]]
+    assert [line.split()[-2:] for line in table[1:]] == [["far", "yes"], ["near", "yes"]]
 
     app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
-    ended, log = hospitals.run(app, results=str(tmp_path / "fhir"))
-    assert ended.succeeded, log + hospitals.logs()
+    ended, log, logs = run(app, "fhir")
+    assert ended.succeeded, log + logs
     [result] = (tmp_path / "fhir").glob("*/r.txt")
     assert result.read_text() == str([weights(), hospitals.bundles])
 
     started = time.monotonic()
-    ended, log = hospitals.run(app, results=str(tmp_path / "none"), project_id="another")
+    ended, log, _ = run(app, "none", project_id="another")
     assert not ended.succeeded
     assert "does not let the project 'another' use its data" in log
     assert "round 1:" not in log.replace("before round 1:", "")
     assert time.monotonic() - started < 100
-    everything = log + "".join(hospitals.log(name) for name in ("superlink", "a", "b"))
+    everything = log + "".join(deployment.log(name) for name in ("server", "far", "near"))
     assert not [secret for secret in hospitals.secrets if secret in everything]
 
 

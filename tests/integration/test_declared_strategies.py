@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-from deployment import Deployment
 
 pytestmark = pytest.mark.simulation
 
@@ -115,6 +114,7 @@ def loop(sites, step, rounds):
     return path
 
 
+@pytest.mark.exhaustive
 def test_a_subclass_of_weighted_fedavg(run_app):
     done = run_app(AVERAGE, model="StarModel(Towards, Mine, 's3')")
     assert done.succeeded, done.log
@@ -131,6 +131,7 @@ def test_a_subclass_of_weighted_fedavg(run_app):
     assert loss == pytest.approx(np.average(losses, weights=[1, 2, 3]), rel=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_a_subclass_of_reduce_strategy_with_a_node_away_in_one_round(run_app):
     done = run_app(
         REDUCE, model="StarModel(Kinds, Mine, 's3')", **{"on-failure": "skip", "min-nodes": 2}
@@ -146,6 +147,7 @@ def test_a_subclass_of_reduce_strategy_with_a_node_away_in_one_round(run_app):
     assert [f["node"] for f in done.run["failures"]] == ["node-1"]
 
 
+@pytest.mark.exhaustive
 def test_a_subclass_of_merge_statistics(run_app):
     done = run_app(STATISTICS, model="StarModel(Counting, Mine, 's3')")
     assert done.succeeded, done.log
@@ -158,14 +160,6 @@ DEPLOYED = """
 from flwr.serverapp.strategy import FedAdam
 
 from flame_flwr.star import StarAnalyzer, StarModel
-
-
-def one(context):
-    return 1.0
-
-
-def two(context):
-    return 2.0
 """
 
 DEPLOYED += (
@@ -179,7 +173,12 @@ class Mine(WeightedFedAvg):
     outputs = [("model.pkl", "pickle", lambda final: final["model"]["w"])]
 
 
-model = StarModel(Towards, Mine, "s3")
+class There(Towards):
+    def analysis_method(self, data, aggregator_results):
+        return super().analysis_method(1.0, aggregator_results)
+
+
+model = StarModel(There, Mine, "s3")
 server_app = model.server_app
 client_app = model.client_app
 """
@@ -201,7 +200,8 @@ serverapp = "mine.app:server_app"
 clientapp = "mine.app:client_app"
 
 [tool.flwr.app.config]
-nodes = 2
+nodes = 1
+data = ""
 results = ""
 checkpoint = ""
 resume = false
@@ -221,25 +221,23 @@ class Adam:
         return at + rate * self.m / (np.sqrt(self.v) + 1e-3)
 
 
-def test_a_deployment_goes_on_with_what_an_optimiser_remembers(tmp_path):
+@pytest.mark.deployed
+def test_a_deployment_goes_on_with_what_an_optimiser_remembers(deployment, tmp_path):
+    """Two runs at one hospital, whatever its data is: it is the server that remembers."""
     app = tmp_path / "app"
     (app / "mine").mkdir(parents=True)
     (app / "mine" / "__init__.py").touch()
     (app / "mine" / "app.py").write_text(DEPLOYED)
     (app / "pyproject.toml").write_text(PYPROJECT)
-    (tmp_path / "deployment").mkdir()
     config = {"checkpoint": str(tmp_path / "checkpoint"), "results": str(tmp_path / "results")}
-    with Deployment(tmp_path / "deployment") as deployment:
-        for name in ("one", "two"):
-            state = str(tmp_path / f"state-{name}")
-            deployment.start_node(name, data=f"mine.app:{name}", state_dir=state)
-        ended, log = deployment.run(app, **config, max_rounds=1)
+    with deployment.nodes("hospital-a"):
+        ended, log = deployment.run(app, "hospital-a", **config, max_rounds=1)
         assert not ended.succeeded
         assert "not converged after 1 round (" in log
-        ended, log = deployment.run(app, **config, resume=True)
+        ended, log = deployment.run(app, "hospital-a", **config, resume=True)
         assert ended.succeeded, log + deployment.logs()
     folder = max((tmp_path / "results").iterdir())
     run = json.loads((folder / "run.json").read_text())
     assert (run["resumed_after"], run["reason"]) == (1, "3 rounds are done")
     model = pickle.loads((folder / "model.pkl").read_bytes())
-    np.testing.assert_allclose(model, loop([1, 2], Adam(), 3)[-1], rtol=1e-11)
+    np.testing.assert_allclose(model, loop([1], Adam(), 3)[-1], rtol=1e-11)

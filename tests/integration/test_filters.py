@@ -5,7 +5,6 @@ import textwrap
 
 import numpy as np
 import pytest
-from deployment import Deployment
 
 from flame_flwr.engine.submit import submit
 
@@ -105,6 +104,7 @@ def outcome(folder):
     return value, json.loads((run / "run.json").read_text())
 
 
+@pytest.mark.exhaustive
 def test_a_simulation_filters_as_this_process_does(federation, tmp_path):
     app = write_app(tmp_path / "app", 7)
     results = tmp_path / "results"
@@ -116,37 +116,41 @@ def test_a_simulation_filters_as_this_process_does(federation, tmp_path):
     assert [each["answers"] for each in run["filters"]["node-2"]["filters"]] == [2, 2, 2]
 
 
-def test_a_hospitals_own_filters_act_on_a_deployment_and_the_budget_is_recorded(tmp_path):
+@pytest.mark.deployed
+def test_a_hospitals_own_filters_act_on_a_deployment_and_the_budget_is_recorded(
+    deployment, store, tmp_path
+):
+    """The second run's noise has no seed; its results go to the store, whose key no node has."""
     from flame_flwr.privacy import Clip
 
-    for i, name in enumerate(("a", "b")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "value").write_text(str(i + 1))
-    with Deployment(tmp_path / "deployment") as deployment:
-        for name in ("a", "b"):
-            deployment.start_node(name, data=str(tmp_path / name), filters="Clip(0.5)")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "value").write_text("1")
+    with deployment.nodes("far", data=str(data), filters="Clip(0.5)"):
         seeded = write_app(tmp_path / "seeded", 7)
-        ended, log = deployment.run(seeded, nodes="a,b", results=str(tmp_path / "first"))
+        ended, log = deployment.run(seeded, "far", results=str(tmp_path / "first"))
         assert ended.succeeded, f"{log}\n{deployment.logs()}"
         value, run = outcome(tmp_path / "first")
-        assert value.tolist() == in_process(["a", "b"], own=[Clip(0.5)]).tolist()
-        chain = run["filters"]["a"]["filters"]
+        assert value.tolist() == in_process(["far"], own=[Clip(0.5)]).tolist()
+        chain = run["filters"]["far"]["filters"]
         assert [(each["filter"], each["by"], each["answers"]) for each in chain] == [
             ("TopFraction", "analysis", 2),
             ("SparseVector", "analysis", 2),
             ("GaussianNoise", "analysis", 2),
             ("Clip", "node", 2),
         ]
-        assert "epsilon" not in run["filters"]["a"]
-        assert "this node's own filter: Clip(" in deployment.log("a")
+        assert "epsilon" not in run["filters"]["far"]
+        assert "this node's own filter: Clip(" in deployment.log("far")
 
         noised = write_app(tmp_path / "noised", None)
-        ended, log = deployment.run(noised, nodes="a,b", results=str(tmp_path / "second"))
+        ended, log = deployment.run(noised, "far", results="s3://bucket/noised")
         assert ended.succeeded, f"{log}\n{deployment.logs()}"
-        again, run = outcome(tmp_path / "second")
-        assert not np.isin(again, value).any()
-        for name in ("a", "b"):
-            about = run["filters"][name]
-            assert about["epsilon"] > 2 * 1000
-            assert about["delta"] == 1e-5
-        assert "privacy budget of the filters, each of 2 nodes: epsilon " in log
+    again, run = outcome(store.bucket / "noised")
+    assert run["nodes"] == ["far"]
+    assert not np.isin(again, value).any()
+    about = run["filters"]["far"]
+    assert about["epsilon"] > 2 * 1000
+    assert about["delta"] == 1e-5
+    assert "privacy budget of the filters, each of 1 node: epsilon " in log
+    everything = log + deployment.log("far")
+    assert store.environment["AWS_SECRET_ACCESS_KEY"] not in everything

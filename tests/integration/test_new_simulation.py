@@ -11,7 +11,7 @@ from flame_flwr.engine.submit import submit
 from flame_flwr.new import create
 from flame_flwr.testing.kit import check_path
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.exhaustive]
 
 NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
 

@@ -1,23 +1,18 @@
 """The two commands of docs/deployment.md that install without internet, run as they stand."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from snippets import block
 
 # A minute of downloading and installing; what the wheel holds is .ci/run's to see.
 pytestmark = pytest.mark.exhaustive
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "deployment.md"
-
-
-def commands(name):
-    [block] = re.findall(rf"^```bash {name}\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return block
 
 
 def shell(script, where, **environment):
@@ -44,13 +39,13 @@ def test_installing_from_a_wheelhouse(tmp_path):
         symlinks=True,
         ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "examples", "tests"),
     )
-    shell(commands("wheelhouse"), source)
+    shell(block(PAGE, "wheelhouse"), source)
     [wheel] = (source / "wheelhouse").glob("flame_flwr-*.whl")
     assert wheel.stat().st_size > 100_000
 
     (tmp_path / "hospital").mkdir()
     (source / "wheelhouse").rename(tmp_path / "hospital" / "wheelhouse")
-    script = commands("offline").replace("/opt/", f"{tmp_path}/opt/")
+    script = block(PAGE, "offline").replace("/opt/", f"{tmp_path}/opt/")
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     offline = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_NO_COMPILE": "1"} | nowhere
     said = shell(script, tmp_path / "hospital", **offline)

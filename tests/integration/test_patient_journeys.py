@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shlex
 import shutil
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from deployment import Deployment
 from safetensors.numpy import load_file
+from snippets import block
 
 from flame_flwr.engine.submit import submit
 from flame_flwr.star import StarModelTester
@@ -83,9 +83,7 @@ def compare(folder, here, names):
 
 def commands(name):
     """Return a block of the example's README."""
-    text = (EXAMPLE / "README.md").read_text()
-    [found] = re.findall(rf"^```bash {name}\n(.*?)^```", text, re.M | re.S)
-    return found
+    return block(EXAMPLE / "README.md", name)
 
 
 def test_the_simulation_gives_the_same(place, in_process, federation):
@@ -101,11 +99,13 @@ def test_the_simulation_gives_the_same(place, in_process, federation):
     compare(folder, in_process, ["node-0", "node-1", "node-2"])
 
 
+@pytest.mark.exhaustive
 def test_three_supernodes_that_find_their_data_by_tag_give_the_same(place, in_process):
+    """A deployment of its own; ``test_data_sources.py`` has registries and tags."""
     names = [f"centre-{number}" for number in range(3)]
-    block = commands("deployment")
-    assert "/tmp/centres/nodes/center_$i/datasets.toml" in block
-    assert "--run-config data=\n" in block
+    said = commands("deployment")
+    assert "/tmp/centres/nodes/center_$i/datasets.toml" in said
+    assert "--run-config data=\n" in said
     (place / "deployment").mkdir()
     with Deployment(place / "deployment") as deployment:
         for number, name in enumerate(names):

@@ -7,12 +7,14 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from snippets import all_named
 
 from flame_flwr import plugins
 from flame_flwr.config import RUN_KEYS
@@ -30,62 +32,12 @@ BROKEN = {
     "other": "class Thing:\n    pass\n\n\nnumber = 5\n",
 }
 
-APP = """
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+QUICKSTART = ROOT / "examples" / "quickstart"
+KEYS = 'strategy = ""\nclient = ""\nquiet.nodes = 3\n'
+"""What selects a plug-in, and configures it, in an app's config."""
 
 
-def node_data(context):
-    return float(context.node_config["partition-id"] + 1)
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
-
-class Aggregator(StarAggregator):
-    def __init__(self, flame, factor=1):
-        super().__init__(flame)
-        self.factor = factor
-
-    def aggregation_method(self, analysis_results):
-        return [value * self.factor for value in analysis_results]
-
-    def has_converged(self, result, last_result):
-        return True
-
-
-model = StarModel(Analyzer, Aggregator, "s3", aggregator_kwargs={"factor": 10})
-server_app = model.server_app
-client_app = model.client_app
-"""
-
-PYPROJECT = """
-[project]
-name = "study"
-version = "1.0.0"
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "study.app:server_app"
-clientapp = "study.app:client_app"
-
-[tool.flwr.app.config]
-data = "study.app:node_data"
-results = ""
-strategy = ""
-client = ""
-quiet.nodes = 3
-"""
-
-
-def blocks():
-    found = re.findall(r"^```(\S+) (\S+)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return {name: code for _, name, code in found}
+BLOCKS = all_named(PAGE)
 
 
 def install(source, target):
@@ -117,7 +69,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages")
     (folder / "quiet").mkdir()
     for name in ("pyproject.toml", "quiet_rounds.py"):
-        (folder / "quiet" / name).write_text(blocks()[name])
+        (folder / "quiet" / name).write_text(BLOCKS[name])
     install(folder / "quiet", folder / "site")
     broken = write_package(
         folder / "broken",
@@ -166,7 +118,7 @@ def listing():
 @pytest.mark.usefixtures("installed")
 def test_what_is_offered_is_listed_and_what_is_broken_is_named():
     lines = listing()
-    for line in blocks()["listed"].splitlines():
+    for line in BLOCKS["listed"].splitlines():
         assert line in lines
     for name, reason in {
         "raises": "broken_raises:Strategy cannot be imported (ValueError) [nothing works here]",
@@ -190,34 +142,53 @@ def test_without_any_it_says_so(monkeypatch):
     assert listing() == ["no package that is installed here offers a strategy or a client"]
 
 
-@pytest.mark.usefixtures("installed")
-def test_a_run_selects_a_strategy_and_a_client_by_name(tmp_path):
-    (tmp_path / "app" / "study").mkdir(parents=True)
-    (tmp_path / "app" / "study" / "__init__.py").touch()
-    (tmp_path / "app" / "study" / "app.py").write_text(APP)
-    (tmp_path / "app" / "pyproject.toml").write_text(PYPROJECT)
+@pytest.fixture
+def run(installed, tmp_path):
+    """Run the quickstart example at three nodes with plug-ins, in a simulation that has them."""
+    ignored = shutil.ignore_patterns("tests", "__pycache__")
+    app = shutil.copytree(QUICKSTART, tmp_path / "app", ignore=ignored)
+    text = (app / "pyproject.toml").read_text()
+    (app / "pyproject.toml").write_text(text.replace("nodes = 2\n", f"nodes = 3\n{KEYS}"))
 
-    def run(name, **config):
+    def run_it(**config):
         log = []
-        results = tmp_path / name
-        config = {"results": str(results), **config}
-        ended = submit(tmp_path / "app", place, config, on_line=log.append)
-        [folder] = results.iterdir()
+        config = {"results": str(tmp_path / "results"), **config}
+        with simulation(3) as place:
+            ended = submit(app, place, config, on_line=log.append)
+        [folder] = (tmp_path / "results").iterdir()
         return ended, folder, json.loads((folder / "run.json").read_text()), "\n".join(log)
 
-    with simulation(3) as place:
-        chosen = {"strategy": "first-nodes", "client": "untimed", "quiet.nodes": 2}
-        ended, folder, about, log = run("chosen", **chosen)
-        assert ended.succeeded, log
-        assert (folder / "result").read_text() == "[10.0, 20.0]"
-        assert about["history"][0]["node_seconds"] == {"node-0": 0.0, "node-1": 0.0}
-        assert about["parameters"]["strategy"] == "first-nodes"
+    return run_it
 
-        ended, folder, about, log = run("missing", client="timeless")
-        assert not ended.succeeded
-        reason = "node-1: ConfigError: no package that is installed here offers the client"
-        assert reason in about["error"], about["error"]
-        assert about["rounds"] == 0
+
+@pytest.mark.simulation
+def test_a_run_selects_a_strategy_and_a_client_by_name(run):
+    """The first two of three nodes have the quickstart's numbers, and its lines.
+
+    A simulation of its own, as its SuperLink must be started where the packages are installed.
+    """
+    chosen = {"strategy": "first-nodes", "client": "untimed", "quiet.nodes": 2}
+    ended, folder, about, log = run(**chosen)
+    assert ended.succeeded, log
+    assert (folder / "average.txt").read_text() == "5.46875"
+    assert (about["rounds"], about["converged"]) == (6, True)
+    for entry in about["history"]:
+        assert entry["node_seconds"] == {"node-0": 0.0, "node-1": 0.0}
+    assert about["parameters"]["strategy"] == "first-nodes"
+    for number, value in enumerate([4.5, 5.0, 5.25, 5.375, 5.4375, 5.46875], start=1):
+        line = rf"\[aggregator, round {number}\] common average of .*: {value}$"
+        assert re.search(line, log, re.MULTILINE)
+
+
+@pytest.mark.simulation
+@pytest.mark.exhaustive
+def test_a_run_that_names_a_client_that_no_node_has_says_so(run):
+    """``tests/unit/test_plugins.py`` sees the node's answer."""
+    ended, _, about, _ = run(client="timeless")
+    assert not ended.succeeded
+    reason = "node-1: ConfigError: no package that is installed here offers the client"
+    assert reason in about["error"], about["error"]
+    assert about["rounds"] == 0
 
 
 class Analyzer(StarAnalyzer):
@@ -261,15 +232,14 @@ def test_a_plug_in_that_cannot_be_used_says_why_and_stops_no_other():
 
 @pytest.mark.usefixtures("installed")
 def test_the_pages_study_runs_in_one_process():
-    code = compile(blocks()["try_first_nodes.py"], "plugins.md", "exec")
+    code = compile(BLOCKS["try_first_nodes.py"], "plugins.md", "exec")
     exec(code, {"__name__": "plugins_page"})
 
 
 def test_every_block_of_the_page_is_used_here(tmp_path):
     named = {"pyproject.toml", "quiet_rounds.py", "config", "list", "listed"}
-    assert set(blocks()) == {*named, "try_first_nodes.py"}
-    assert blocks()["list"] == "flame-flwr plugins\n"
-    flower = tomllib.loads(blocks()["config"])["tool"]["flwr"]["app"]["config"]
+    assert set(BLOCKS) == {*named, "try_first_nodes.py"}
+    assert BLOCKS["list"] == "flame-flwr plugins\n"
+    flower = tomllib.loads(BLOCKS["config"])["tool"]["flwr"]["app"]["config"]
     keys = {key for key in flower if key != "quiet"}
     assert keys == {"strategy", "client"} <= set(RUN_KEYS)
-    assert PAGE.read_text().count("```") == 2 * len(blocks())

@@ -1,206 +1,134 @@
 """A federation as ``flame-flwr provision`` writes it, started with its own scripts.
 
-One deployment for all: a server and two hospitals run the Long COVID study over TLS with
-registered keys, while programs that have no business there try to get in.
+A server and two hospitals run the Long COVID study over TLS with registered keys, while programs
+that have no business there try to get in.
 """
 
+import csv
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from halta_study import in_process, plain_loop, write_app
 from ports import free_port
 
-ROOT = Path(__file__).parents[2]
-STUDY = ROOT / "examples" / "halta"
-pytestmark = pytest.mark.simulation
-
-FEDERATION = """
-name = "study"
-venv = "{venv}"
-[server]
-host = "localhost"
-listen = "127.0.0.1"
-port = {port}
-home = "{home}/server"
-results = "{home}/results"
-"""
-HOSPITAL = """
-[[hospitals]]
-name = "{name}"
-data = "{data}"
-port = {port}
-home = "{home}/{name}"
-"""
-
-
-class Deployment:
-    """What was provisioned, and the processes that were started from it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.parties = folder / "study"
-        self.file = folder / "study.toml"
-        self.port = free_port()
-        self.processes = {}
-        self.file.write_text(
-            FEDERATION.format(venv=sys.prefix, port=self.port, home=folder / "var")
-        )
-        (folder / "var").mkdir()
-
-    def add(self, name, data):
-        with self.file.open("a") as file:
-            file.write(
-                HOSPITAL.format(name=name, data=data, port=free_port(), home=self.folder / "var")
-            )
-
-    def run(self, *command, expect=0, timeout=60):
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd="/",
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        said = done.stdout + done.stderr
-        assert expect is None or done.returncode == expect, said + self.logs()
-        return said
-
-    def provision(self, *arguments):
-        return self.run(Path(sys.executable).parent / "flame-flwr", "provision", *arguments)
-
-    def start(self, name, *command, **more):
-        with (self.folder / f"{name}.log").open("w") as log:
-            self.processes[name] = subprocess.Popen(
-                [str(part) for part in command],
-                cwd="/",
-                env={**environment(), **more},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def start_server(self):
-        self.start("server", self.parties / "server" / "start.sh")
-        self.wait_for_log("server", "Uvicorn running on https://")
-
-    def start_node(self, name):
-        self.start(name, self.parties / name / "start.sh")
-
-    def log(self, name):
-        return (self.folder / f"{name}.log").read_text(errors="replace")
-
-    def logs(self):
-        files = sorted(self.folder.glob("*.log"))
-        return "".join(f"\n--- {file.name}\n{file.read_text()[-3000:]}" for file in files)
-
-    def wait_for(self, what, condition, seconds=90.0):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}{self.logs()}"
-            time.sleep(0.3)
-
-    def wait_for_log(self, name, words):
-        self.wait_for(f"{name} says {words}", lambda: words in self.log(name))
-
-    def analyst(self, *command, **more):
-        return self.run("sh", self.parties / "analyst" / "connect.sh", *command, **more)
-
-    def submit(self, nodes, config=(), **more):
-        pairs = [part for pair in config for part in ("--run-config", pair)]
-        return self.analyst(
-            *("flame-flwr", "submit", self.folder / "app", "study"),
-            *("--run-config", "data=", "--run-config", f"nodes={nodes}"),
-            *("--run-config", f"results={self.folder / 'var' / 'results'}"),
-            *pairs,
-            timeout=300,
-            **more,
-        )
-
-    def states(self):
-        """The status of every registered node, sorted."""
-        said = self.analyst("flwr", "supernode", "list", "study", "--format", "json")
-        return sorted(node["status"] for node in json.loads(said)["nodes"])
-
-    def stop(self, *names):
-        processes = [self.processes.pop(name) for name in names]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=15)
-
-
-def environment():
-    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5", "NO_COLOR": "1"}
-    return {key: value for key, value in os.environ.items() if key != "FLWR_HOME"} | quiet
+ROUNDS = 2
+NODES = ["hospital-a", "hospital-b"]
+pytestmark = pytest.mark.deployed
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory):
-    """A server and two hospitals, registered and started."""
-    folder = tmp_path_factory.mktemp("a federation's folder")
-    subprocess.run(
-        [sys.executable, "-m", "halta.synthetic", str(folder / "data")],
-        cwd=STUDY,
-        check=True,
-        timeout=60,
-        stdout=subprocess.DEVNULL,
-    )
-    federation = Deployment(folder)
-    for letter, number in (("a", 0), ("b", 1)):
-        federation.add(f"hospital-{letter}", folder / "data" / f"hospital-{number}")
-    federation.provision(federation.file)
-    shortened_study(folder)
-    try:
-        federation.start_server()
-        said = federation.run("sh", federation.parties / "server" / "register.sh")
-        assert re.fullmatch(r"(hospital-[ab]: registered as node \d+\n){2}", said)
-        federation.start_node("hospital-a")
-        federation.start_node("hospital-b")
-        yield federation
-    finally:
-        federation.stop(*reversed(federation.processes))
+def hospitals(deployment):
+    """The two hospitals with the study's data; the first lets all know how much it has."""
+    with (deployment.parties / "hospital-a" / "node.toml").open("a") as file:
+        file.write("share-size = true\n")
+    with deployment.nodes(*NODES):
+        yield deployment
 
 
-def test_the_study_runs_and_nobody_else_gets_in(deployment):
-    intruders = start_intruders(deployment)
-    said = deployment.submit("hospital-a,hospital-b")
-    assert "completed" in said, said + deployment.logs()
-    [run] = (deployment.folder / "var" / "results").glob("*/run.json")
-    about = json.loads(run.read_text())
+@pytest.fixture(scope="module")
+def study(hospitals):
+    """The study with two training rounds instead of ten: an answer is a process."""
+    return write_app(hospitals.folder / "app", max_iterations=ROUNDS)
+
+
+def results_of(deployment):
+    """The folders of runs that have ended."""
+    return {path.parent for path in (deployment.folder / "var" / "results").glob("*/run.json")}
+
+
+def run_study(deployment, study, *options):
+    """Run the study by the command; return the new folder, and what the command printed."""
+    before = results_of(deployment)
+    said = deployment.submit(study, ",".join(NODES), *options)
+    [folder] = results_of(deployment) - before
+    return folder, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(hospitals, study):
+    """A run during which others try to get in; its folder and its log."""
+    intruders = start_intruders(hospitals)
+    folder, said = run_study(hospitals, study, "report=on", "tensorboard=on")
+    return folder, said, intruders
+
+
+def test_the_study_runs_and_nobody_else_gets_in(hospitals, undisturbed):
+    folder, said, intruders = undisturbed
+    assert "completed" in said, said + hospitals.logs()
+    about = json.loads((folder / "run.json").read_text())
     assert about["status"] == "completed"
-    assert len(about["files"]) == 4
-    assert "patients to train with" in deployment.log("hospital-b")
+    assert len(about["files"]) == 5
+    assert "patients to train with" in hospitals.log("hospital-b")
     for name, (words, ends) in intruders.items():
-        deployment.wait_for_log(name, words)
-        assert "SuperNode ID" not in deployment.log(name), name
+        hospitals.wait_for_log(name, words)
+        assert "SuperNode ID" not in hospitals.log(name), name
         if ends:
-            assert deployment.processes[name].wait(timeout=20) == 1, name
-    assert deployment.states() == ["online", "online", "registered"]
-    deployment.stop(*intruders)
+            assert hospitals.processes[name].wait(timeout=20) == 1, name
+    states = hospitals.states()
+    assert [states[name] for name in (*NODES, "hospital-c")] == ["online", "online", "registered"]
+    hospitals.stop(*intruders)
 
 
-def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(deployment):
+def test_it_has_the_numbers_of_this_process_and_of_a_plain_loop(halta, undisturbed):
+    folder, _, _ = undisturbed
+    there = pickle.loads((folder / "last.pkl").read_bytes())["last"]
+    assert json.loads((folder / "run.json").read_text())["rounds"] == ROUNDS + 1
+    here = in_process(halta, 2, max_iterations=ROUNDS)
+    features, coef, intercept, _ = plain_loop(halta, 2, ROUNDS)
+    assert there["features"] == here.aggregate["features"] == features
+    for key, plain in (("coef", coef), ("intercept", intercept)):
+        np.testing.assert_allclose(there[key], here.aggregate[key], rtol=1e-12)
+        # One coefficient of two hospitals is a difference of larger numbers, near zero.
+        np.testing.assert_allclose(there[key], plain, rtol=1e-12, atol=1e-15)
+    for name in halta[0].RESULT_FILENAMES:
+        assert (folder / name).stat().st_size > 0
+
+
+def test_a_deployment_shows_its_rounds_and_leaves_a_report(undisturbed):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    folder, said, _ = undisturbed
+    for number in (1, 2, 3):
+        found = rf"round {number}: 2 of 2 nodes, [0-9.]+ s, [0-9.]+ kB received"
+        assert re.search(found, said), said
+    assert re.search(r"round 3: .*: has_converged returned True", said)
+    assert re.search(r"evaluation: 2 of 2 nodes, .*accuracy", said)
+    assert "━" not in said
+    rows = list(csv.DictReader((folder / "history.csv").open(newline="")))
+    assert [(row["round"], row["node"]) for row in rows] == [
+        (number, node) for number in "123" for node in NODES
+    ]
+    about = json.loads((folder / "run.json").read_text())
+    assert set(about["evaluations"]) == set(about["left"]) == set(NODES)
+    assert list(about["sizes"]) == ["hospital-a"]
+    assert re.fullmatch(r"2 files, [0-9.]+ kB", about["sizes"]["hospital-a"])
+    events = accumulators.EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    for node in NODES:
+        shown = {event.step: event.value for event in events.Scalars(f"evaluation/accuracy/{node}")}
+        accuracy = about["evaluations"][node]["accuracy"]
+        assert shown == {3: pytest.approx(accuracy, rel=1e-6)}
+    page = (folder / "report.html").read_text()
+    for shown in (*NODES, "has_converged returned True", "data:image/svg+xml;base64,", "accuracy"):
+        assert shown in page, shown
+
+
+def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(
+    hospitals, study, undisturbed
+):
     """Flower takes a minute to let it in again; the run waits, and has the same result."""
-    [undisturbed] = [path.parent for path in results_of(deployment)]
-    audit = deployment.folder / "var" / "hospital-b" / "audit.jsonl"
+    audit = hospitals.folder / "var" / "hospital-b" / "audit.jsonl"
     before = len(audit.read_text().splitlines())
 
     def answers():
@@ -208,47 +136,50 @@ def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(de
         return [line["round"] for line in lines if line["answer_to"] == "train"]
 
     with ThreadPoolExecutor() as pool:
-        run = pool.submit(deployment.submit, "hospital-a,hospital-b", config=["on-failure=wait"])
-        deployment.wait_for("the first round", answers)
-        process = deployment.processes.pop("hospital-b")
+        run = pool.submit(run_study, hospitals, study, "on-failure=wait")
+        hospitals.wait_for("the first round", answers)
+        process = hospitals.processes.pop("hospital-b")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=15)
-        deployment.start_node("hospital-b")
+        hospitals.start_node("hospital-b")
         deadline = time.monotonic() + 240
         while not run.done() and time.monotonic() < deadline:
-            if deployment.processes["hospital-b"].poll() is not None:
-                deployment.start_node("hospital-b")  # as its systemd unit does
-            time.sleep(5)
-        said = run.result(timeout=1)
-    assert "node hospital-b is back; asking it again" in said, said + deployment.logs()
-    [again] = [path.parent for path in results_of(deployment) if path.parent != undisturbed]
+            if hospitals.processes["hospital-b"].poll() is not None:
+                hospitals.start_node("hospital-b")  # as its systemd unit does
+            time.sleep(10)
+        again, said = run.result(timeout=1)
+    assert "node hospital-b is back; asking it again" in said, said + hospitals.logs()
     about = json.loads((again / "run.json").read_text())
     assert about["failures"] == []
     assert [file["sha256"] for file in about["files"]] == [
-        file["sha256"] for file in json.loads((undisturbed / "run.json").read_text())["files"]
+        file["sha256"] for file in json.loads((undisturbed[0] / "run.json").read_text())["files"]
     ]
 
 
-def results_of(deployment):
-    return (deployment.folder / "var" / "results").glob("*/run.json")
-
-
-def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(deployment):
-    deployment.stop("server")
-    deployment.start_server()
-    trusted = deployment.parties / "hospital-c" / "trusted-entities.yaml"
+def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(hospitals, study):
+    hospitals.stop("server")
+    hospitals.start_server()
+    trusted = hospitals.parties / "hospital-c" / "trusted-entities.yaml"
     trusted.write_text(f"fpk_1: {ed25519_key()}\n")
-    deployment.start_node("hospital-c")  # with the key that an intruder was refused with
-    deployment.wait_for("all online", lambda: deployment.states() == ["online"] * 3)
-    said = deployment.submit("hospital-c", expect=1)
-    assert "no hello: The FAB could not be verified" in said
-    deployment.wait_for_log("hospital-c", "The FAB could not be verified")
-    assert "Start `flwr-clientapp` process" not in deployment.log("hospital-c")
+    with hospitals.nodes("hospital-c"):  # with the key that an intruder was refused with
+        three = (*NODES, "hospital-c")
+        hospitals.wait_for_log("hospital-c", "SuperNode ID")
+        hospitals.wait_for(
+            "all online",
+            lambda: {hospitals.states()[name] for name in three} == {"online"},
+            every=3.0,
+        )
+        said = hospitals.submit(study, "hospital-c", expect=1)
+        assert "no hello: The FAB could not be verified" in said
+        hospitals.wait_for_log("hospital-c", "The FAB could not be verified")
+        assert "Start `flwr-clientapp` process" not in hospitals.log("hospital-c")
 
-    node = (deployment.parties / "server" / "keys" / "hospital-b.id").read_text().strip()
-    deployment.analyst("flwr", "supernode", "unregister", node, "study")  # as README.md says
-    assert deployment.processes["hospital-b"].wait(timeout=40) == 0
-    assert deployment.states() == ["online", "online", "unregistered"]
+        keys = hospitals.parties / "server" / "keys"
+        node = (keys / "hospital-b.id").read_text().strip()
+        hospitals.analyst("flwr", "supernode", "unregister", node, "study")  # as README.md says
+        assert hospitals.processes["hospital-b"].wait(timeout=40) == 0
+        states = hospitals.states()
+        assert [states[name] for name in three] == ["online", "unregistered", "online"]
 
 
 def ed25519_key():
@@ -266,16 +197,16 @@ def start_intruders(deployment):
     deployment.add("hospital-c", folder / "data" / "hospital-2")
     deployment.provision(deployment.file, "--add", "hospital-c")
     register = parties / "server" / "register.sh"
-    said = deployment.run("sh", register)
-    known = "hospital-{}: its key is known already: registered, or shut out before\n"
-    assert said.startswith(known.format("a") + known.format("b") + "hospital-c: registered as node")
+    said = deployment.command("sh", register, "hospital-a", "hospital-c").splitlines()
+    assert said[0] == "hospital-a: its key is known already: registered, or shut out before"
+    assert said[1].startswith("hospital-c: registered as node")
 
     other = folder / "other"
     deployment.provision(deployment.file, "--to", other)
     shutil.copytree(parties / "analyst", folder / "impostor")
     shutil.copy(other / "ca" / "ca.pem", folder / "impostor" / "ca.pem")
     command = ("sh", folder / "impostor" / "connect.sh", "flwr", "supernode", "list", "study")
-    assert "hospital" not in deployment.run(*command, expect=1)
+    assert "hospital" not in deployment.command(*command, expect=1)
 
     shutil.copytree(parties / "hospital-c", folder / "unregistered")
     shutil.copy(other / "hospital-c" / "node.key", folder / "unregistered" / "node.key")
@@ -301,13 +232,3 @@ def start_intruders(deployment):
         "wrong-ca": ("CERTIFICATE_VERIFY_FAILED", True),
         "plaintext": ("Connection attempt failed", False),  # it goes on trying
     }
-
-
-def shortened_study(folder):
-    """The study with one training round instead of ten: a round takes some seconds."""
-    app = shutil.copytree(STUDY, folder / "app", ignore=shutil.ignore_patterns("pictures", "tests"))
-    file = app / "halta" / "app.py"
-    code = file.read_text()
-    file.write_text(
-        code.replace("query=[],", 'query=[],\n    aggregator_kwargs={"max_iterations": 1},')
-    )

@@ -1,7 +1,6 @@
 """The README's commands, run as they stand but for ports and folders; and the demo."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import snippets
 from ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.simulation
 
 
 def block(name):
-    return re.findall(rf"^```\w+ {name}\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    return [each.text for each in snippets.blocks(ROOT / "README.md") if each.name == name]
 
 
 @pytest.fixture
@@ -87,6 +87,7 @@ def test_submit_to_a_simulation_of_its_own(app):
 
 
 def test_a_deployment_of_two_supernodes(app):
+    """A third deployment: it is the README's own commands, which start everything."""
     port, ports = free_port(), {text: free_port() for text in ("9094", "9095")}
     config = block("config.toml")[0].replace("8000", str(port))
     (app / "home" / "config.toml").write_text(config)
@@ -138,18 +139,10 @@ def wait_for(port):
     raise TimeoutError("the SuperLink did not start in 30 s")
 
 
-def test_the_demo_prints_what_the_readme_shows():
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "halta" / "demo.py"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    [shown] = re.findall(r"^```text\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+def test_the_demo_prints_what_the_readme_shows(demo):
+    [shown] = snippets.texts(ROOT / "README.md", "text", name="")
     for line in shown.splitlines():
-        assert line in done.stdout
-    files = [Path(line.strip()) for line in done.stdout.splitlines()[-4:]]
+        assert line in demo
+    files = [Path(line.strip()) for line in demo.splitlines()[-4:]]
     assert [file.suffix for file in files] == [".png", ".txt", ".png", ".png"]
     assert all(file.stat().st_size > 1000 for file in files)

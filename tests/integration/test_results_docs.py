@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import snippets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,9 +27,7 @@ DAY = "2026-11-21"
 
 
 def block(name, file="docs/results-store.md"):
-    text = (ROOT / file).read_text()
-    [found] = re.findall(rf"^```\w+ {re.escape(name)}\n(.*?)^```", text, re.M | re.S)
-    return found
+    return snippets.block(ROOT / file, name)
 
 
 def certify(folder):

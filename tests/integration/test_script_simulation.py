@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deployment import Deployment
 
 from flame_flwr.engine.submit import submit
 from flame_flwr.star.script import load_script, run_script
@@ -43,6 +42,7 @@ def command(folder, *arguments):
     )
 
 
+@pytest.mark.exhaustive
 def test_the_pancreas_tutorial_has_the_same_numbers_in_simulation_as_in_process(tmp_path):
     folders = hospitals(tmp_path, "pancreasData.csv")
     (tmp_path / "analysis.py").write_text((SCRIPTS / "pancreas.txt").read_text())
@@ -56,44 +56,6 @@ def test_the_pancreas_tutorial_has_the_same_numbers_in_simulation_as_in_process(
     np.testing.assert_array_equal(there, here.record.result)
     [run] = (tmp_path / "there").glob("*/run.json")
     assert '"rounds": 11' in run.read_text()
-
-
-KEEPS = """
-from flame.star import StarAggregator, StarAnalyzer, StarModel
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        before = self.flame.get_intermediate_data("local", tag="visits")
-        self.flame.save_intermediate_data(self.id, "local", tag="visits")
-        return before
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        self.flame.save_intermediate_data(1, "local", tag="runs")
-        return analysis_results, len(self.flame.get_intermediate_data("local", tag="runs"))
-
-    def has_converged(self, result, last_result):
-        return True
-
-
-if __name__ == "__main__":
-    StarModel(Analyzer, Aggregator, "none")
-"""
-
-
-def test_what_nodes_keep_in_process_is_there_in_simulation_and_both_leave_a_record(tmp_path):
-    (tmp_path / "analysis.py").write_text(KEEPS)
-    for number, options in ((1, ()), (2, ("--simulate",))):
-        done = command(tmp_path, "analysis.py", "--nodes", 2, *options)
-        assert done.returncode == 0, done.stdout + done.stderr
-        kept = [[f"node-{i}"] * (number - 1) for i in range(2)]
-        assert (tmp_path / "results" / "result").read_text() == str((kept, number))
-        about = json.loads((tmp_path / "results" / "run.json").read_text())
-        assert (about["status"], about["nodes"]) == ("completed", ["node-0", "node-1"])
-        assert (about["run_id"] is None) == (number == 1)
-        assert (tmp_path / "results" / "history.csv").read_text().startswith("round,node,")
 
 
 STUDY = """
@@ -116,6 +78,8 @@ class Analyzer(StarAnalyzer):
         super().__init__(flame)
         self.kept = Kept([])
         self.mean = Mean()
+        self.before = flame.get_intermediate_data("local", tag="visits")
+        flame.save_intermediate_data(self.id, "local", tag="visits")
 
     def analysis_method(self, data, aggregator_results):
         from lazily import STEP
@@ -125,7 +89,7 @@ class Analyzer(StarAnalyzer):
         self.mean.add(data)
         assert len(self.kept.values) == self.num_iterations + 1
         assert sys.modules["__main__"].Kept is Kept
-        return self.kept.values, self.mean.value()
+        return self.kept.values, self.mean.value(), self.before
 
 
 class Aggregator(StarAggregator):
@@ -137,7 +101,8 @@ class Aggregator(StarAggregator):
         return self.num_iterations >= 2
 
     def final_method(self, result, evaluations):
-        return Kept(result)
+        self.flame.save_intermediate_data(1, "local", tag="runs")
+        return Kept([*result, len(self.flame.get_intermediate_data("local", tag="runs"))])
 
 
 if __name__ == "__main__":
@@ -161,43 +126,54 @@ def node(context):
 """
 
 
+def write_study(folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "analysis.py").write_text(STUDY)
+    (folder / "helpers.py").write_text(HELPERS)
+    (folder / "lazily.py").write_text("STEP = 0.5\n")
+    return folder
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A script with helper modules, as an app of its own."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "study"
-    folder.mkdir()
-    (folder / "analysis.py").write_text(STUDY)
-    (folder / "helpers.py").write_text(HELPERS)
-    (folder / "lazily.py").write_text("STEP = 0.5\n")
-    loaded = load_script(folder / "analysis.py")
+    loaded = load_script(write_study(tmp_path / "study") / "analysis.py")
     config = {"data": "helpers:node", "results": str(tmp_path / "results")}
     write_app(tmp_path / "app", loaded, config)
     return tmp_path
 
 
-def outcome(folder):
+def outcome(file, script):
     """Read the result, an object of a class of the script's."""
-    [file] = (folder / "results").glob("*/result")
-    with load_script(folder / "study" / "analysis.py").world.entered():
+    with load_script(script).world.entered():
         return pickle.loads(file.read_bytes()).values
 
 
-EXPECTED = [([i + 0.5] * 3, float(i)) for i in range(3)]
+def expected(run=1):
+    """What three nodes return in a study's first or second run, and how many there were."""
+    found = [([i + 0.5] * 3, float(i), [f"node-{i}"] * (run - 1)) for i in range(3)]
+    return [*found, run]
 
 
-def test_classes_of_the_script_and_of_its_helpers_live_across_rounds(study, federation):
-    lines = []
-    done = submit(study / "app", federation, on_line=lines.append)
-    assert done.succeeded, "\n".join(lines)
-    assert outcome(study) == EXPECTED
-    assert "analysis.py: StarModelTester is skipped here" in "\n".join(lines)
-    assert not list(study.rglob("tried.txt"))
-    [plots] = study.glob("results/*/scratch/plots")
+def test_classes_files_and_what_nodes_keep_are_as_in_process(tmp_path):
+    """Two runs by the command, each with a record; the first one in process."""
+    write_study(tmp_path)
+    for number, options in ((1, ()), (2, ("--simulate",))):
+        data = ("--data", "helpers:node", "--nodes", 3)
+        done = command(tmp_path, "analysis.py", *data, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        result = tmp_path / "results" / "result"
+        assert outcome(result, tmp_path / "analysis.py") == expected(number)
+        about = json.loads((tmp_path / "results" / "run.json").read_text())
+        assert (about["status"], about["nodes"]) == ("completed", [f"node-{i}" for i in range(3)])
+        assert (about["run_id"] is None) == (number == 1)
+        assert (tmp_path / "results" / "history.csv").read_text().startswith("round,node,")
+        assert bool(list(tmp_path.rglob("tried.txt"))) == (number == 1)
+        (tmp_path / "tried.txt").unlink(missing_ok=True)
+    assert "analysis.py: StarModelTester is skipped here" in done.stdout
+    [plots] = tmp_path.glob("results/*/scratch/plots")
     assert [plot.name for plot in plots.iterdir()] == ["figure.txt"]
-    here = run_script("study/analysis.py", "helpers:node", nodes=3, results="here")
-    assert here.record.result.values == EXPECTED
-    assert Path("tried.txt").exists()
 
 
 def line_of(text, words):
@@ -205,7 +181,9 @@ def line_of(text, words):
     return line
 
 
+@pytest.mark.exhaustive
 def test_a_script_that_cannot_be_loaded_ends_the_run_with_its_place(study, federation):
+    """``tests/unit/star/test_script_flower.py`` has the words, and other scripts."""
     script = study / "app" / "script" / "analysis.py"
     text = script.read_text().replace(
         "assert sys.modules", "def broken(:\n        assert sys.modules"
@@ -225,28 +203,30 @@ def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
     (tmp_path / "helpers.py").write_text(HELPERS)
     (tmp_path / "lazily.py").write_text("STEP = 0.5\n")
     done = command(tmp_path, "analysis.py", "--data", "helpers:node", "--nodes", 2, "--simulate")
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stdout
     assert "error: run" in done.stderr
     place = f"analysis.py:{line_of(text, fault)} in analysis_method"
     assert f"failed in round 2: ZeroDivisionError at {place}" in done.stderr
+    assert "on-failure" in done.stdout + done.stderr
     assert not (tmp_path / "results" / "result").exists()
+    [record] = (tmp_path / "results").glob("*/run.json")
+    about = json.loads(record.read_text())
+    assert (about["status"], about["rounds"], about["files"]) == ("failed", 1, [])
 
 
-def test_a_script_on_a_deployment(study):
+@pytest.mark.deployed
+def test_a_script_on_a_deployment(study, deployment):
     """The app's files are all that the processes of a deployment have of the script."""
     pyproject = study / "app" / "pyproject.toml"
-    pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', "nodes = 2"))
+    pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', 'data = ""'))
     (study / "app" / "script" / "lazily.py").write_text(
-        "STEP = 0.5\n\ndef node_0(context):\n    return 0.0\n\n"
-        "def node_1(context):\n    return 1.0\n"
+        "STEP = 0.5\n\ndef one(context):\n    return 1.0\n"
     )
-    (study / "deployment").mkdir()
-    with Deployment(study / "deployment") as deployment:
-        for i in range(2):
-            deployment.start_node(f"site-{i}", data=f"lazily:node_{i}")
-        ended, log = deployment.run(study / "app")
+    with deployment.nodes("near", data="lazily:one"):
+        ended, log = deployment.run(study / "app", "near")
         assert ended.succeeded, log + deployment.logs()
-    assert outcome(study) == EXPECTED[:2]
+    [result] = (study / "results").glob("*/result")
+    assert outcome(result, study / "study" / "analysis.py") == [([1.5] * 3, 1.0, []), 1]
 
 
 RAY_MEANWHILE = """

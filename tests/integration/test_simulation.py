@@ -1,117 +1,282 @@
-"""STAR analyses in Flower's real simulation runtime: Ray, several rounds, real failures."""
+"""STAR analyses in Flower's real simulation runtime: Ray, several rounds, real failures.
 
+Three small apps. The first does all that an analysis may do, in one run whose results go to a
+store, and is looked at by most of the tests here.
+"""
+
+import csv
+import hashlib
+import json
+import os
 import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from small_app import run_app as run_small_app
 
+from flame_flwr.engine.submit import simulation
+from flame_flwr.privacy import MinCount
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 pytestmark = pytest.mark.simulation
 
-STATEFUL = """
+# Everything it keeps is compared with the same run in process, but for the files of the nodes: in
+# process a node works in the user's folder, and finds there what it has written before.
+WHOLE = """
+from functools import reduce
+from pathlib import Path
+
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
+from flame_flwr.privacy import MinCount
+from flame_flwr.statistics import Moments
+
+NODES = ["node-0", "node-1", "node-2"]
+
 
 class Analyzer(StarAnalyzer):
-    def __init__(self, flame, seed):
+    def __init__(self, flame, seed, files=False):
         super().__init__(flame)
         self.random = np.random.default_rng(seed)
         self.history = []
         self.me = self
         self.model = SGDClassifier(random_state=0, alpha=0.01)
+        self.files = files
 
     def analysis_method(self, data, aggregator_results):
+        if self.files:
+            Path("left_behind.txt").write_text("a patient's value")
         features = self.random.normal(size=(40, 3))
         labels = (features[:, 0] * data > 0).astype(int)
         self.model.partial_fit(features, labels, classes=[0, 1])
         self.history.append(float(features.sum()))
         assert self.me is self
         assert len(self.history) == self.num_iterations + 1
+        self.flame.report_metrics(loss=data / (1 + self.num_iterations))
+        self.flame.flame_log(f"analysed, progress {self.flame.get_progress()}")
+        self.flame.set_progress(10 * (self.num_iterations + 1))
         scale = 0.0 if aggregator_results is None else aggregator_results["scale"]
+        patients = 3 if self.id == "node-1" else 40
         return {
             "id": self.id,
             "coef": self.model.coef_,
             "history": tuple(self.history),
             "scale": scale + data,
             "partners": self.partner_node_ids,
+            "ages": Moments.from_data(50 + 10 * features[:patients, 1]),
         }
+
+    def evaluation_method(self, data, result):
+        assert not self.files or not Path("left_behind.txt").exists()
+        assert self.flame.get_progress() == 10 * len(self.history)
+        return {"missing": result["scale"] - data, "rounds": self.num_iterations}
 
 
 class Aggregator(StarAggregator):
     def aggregation_method(self, analysis_results):
-        return {"scale": sum(r["scale"] for r in analysis_results), "nodes": analysis_results}
+        Path("plots").mkdir(exist_ok=True)
+        Path("plots/figure.txt").write_text("drawn")
+        ages = reduce(lambda one, two: one.merge(two), [r.pop("ages") for r in analysis_results])
+        scale = sum(r["scale"] for r in analysis_results)
+        return {"scale": scale, "nodes": analysis_results, "ages": ages.result()}
 
     def has_converged(self, result, last_result):
         return self.num_iterations >= 3
+
+    def final_method(self, result, evaluations):
+        return [Path("plots/figure.txt").read_text(), evaluations, result]
 """
 
+MODEL = """StarModel(
+    Analyzer, Aggregator, "s3", simple_analysis=False, analyzer_kwargs={"seed": 5, "files": True},
+    multiple_results=True, output_type=["str", "str", "pickle"], disclosure=[MinCount(5)],
+    filename=["figure.txt", "scores.txt", "all.pkl"],
+)"""
 
-def in_process(source, splits, **kwargs):
-    space = {"StarAnalyzer": StarAnalyzer, "StarAggregator": StarAggregator}
-    exec(source, space)
-    return StarModelTester(splits, space["Analyzer"], space["Aggregator"], "s3", **kwargs)
 
-
-def test_state_order_and_numbers_are_those_of_the_run_in_process(run_app):
-    done = run_app(
-        STATEFUL,
-        "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, output_type='pickle', "
-        "filename='all.pkl', analyzer_kwargs={'seed': 5})",
+def results(*arguments, **environment):
+    """Run ``flame-flwr results`` as an analyst does."""
+    program = str(Path(sys.executable).with_name("flame-flwr"))
+    return subprocess.run(
+        [program, "results", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    assert done.succeeded, done.log
-    there = pickle.loads((done.folder / "all.pkl").read_bytes())
-    here = in_process(STATEFUL, [1.0, 2.0, 3.0], simple_analysis=False, analyzer_kwargs={"seed": 5})
-    assert here.rounds == done.run["rounds"] == 4
-    assert there["scale"] == here.result["scale"]
-    for ours, theirs in zip(here.result["nodes"], there["nodes"], strict=True):
+
+
+@pytest.fixture
+def in_store(store, monkeypatch):
+    """The store, which this process's environment names."""
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    return store
+
+
+@pytest.fixture(scope="module")
+def whole(store, tmp_path_factory):
+    """The first app's run: what it printed, where it is in the store, and what was fetched.
+
+    Its SuperLink is another one than all others': it alone knows the store's key.
+    """
+    where, url = tmp_path_factory.mktemp("whole"), "s3://bucket/hospitals/study"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
+        with simulation(3) as place:
+            done = run_small_app(
+                place, where, WHOLE, MODEL, results=url, report="on", tensorboard="on"
+            )
+        assert done.succeeded, done.log
+        [behind] = (store.bucket / "hospitals" / "study").iterdir()
+        listed, fetched = (
+            results(url),
+            results(url, behind.name[:13], "--to", where / "mine"),
+        )
+    assert fetched.returncode == 0, fetched.stderr
+    folder = where / "mine" / behind.name
+    assert fetched.stdout.strip() == f"fetched and checked: {folder}"
+    run = json.loads((folder / "run.json").read_text())
+    return SimpleNamespace(
+        url=url, log=done.log, behind=behind, listed=listed, folder=folder, run=run
+    )
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The same in this process."""
+    space = {"StarAnalyzer": StarAnalyzer, "StarAggregator": StarAggregator}
+    exec(WHOLE, space)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("here"))
+        return StarModelTester(
+            [1.0, 2.0, 3.0],
+            space["Analyzer"],
+            space["Aggregator"],
+            "s3",
+            simple_analysis=False,
+            analyzer_kwargs={"seed": 5},
+            multiple_results=True,
+            output_type=["str", "str", "pickle"],
+            disclosure=[MinCount(5)],
+        )
+
+
+def test_state_order_and_numbers_are_those_of_the_run_in_process(whole, here):
+    there = pickle.loads((whole.folder / "all.pkl").read_bytes())
+    expected = here.result[2]
+    assert here.rounds == whole.run["rounds"] == 4
+    assert there["scale"] == expected["scale"]
+    for ours, theirs in zip(expected["nodes"], there["nodes"], strict=True):
         np.testing.assert_array_equal(theirs.pop("coef"), ours.pop("coef"))
         assert theirs == ours
-    assert done.run["nodes"] == ["node-0", "node-1", "node-2"]
-    assert done.run["status"] == "completed"
-    assert [entry["round"] for entry in done.run["history"]] == [1, 2, 3, 4]
+    assert whole.run["nodes"] == ["node-0", "node-1", "node-2"]
+    assert whole.run["status"] == "completed"
+    assert [entry["round"] for entry in whole.run["history"]] == [1, 2, 3, 4]
 
 
-def test_evaluation_final_method_log_lines_and_relative_files(run_app):
-    done = run_app(
-        """
-        from pathlib import Path
-
-        class Analyzer(StarAnalyzer):
-            def analysis_method(self, data, aggregator_results):
-                Path("left_behind.txt").write_text("a patient's value")
-                self.flame.flame_log(f"analysed, progress {self.flame.get_progress()}")
-                self.flame.set_progress(10 * (self.num_iterations + 1))
-                return data
-
-            def evaluation_method(self, data, result):
-                assert not Path("left_behind.txt").exists()
-                assert self.flame.get_progress() == 20
-                return {"missing": sum(result) - data, "rounds": self.num_iterations}
-
-        class Aggregator(Aggregator):
-            def aggregation_method(self, analysis_results):
-                Path("plots").mkdir(exist_ok=True)
-                Path("plots/figure.txt").write_text("drawn")
-                return analysis_results
-
-            def final_method(self, result, evaluations):
-                return [Path("plots/figure.txt").read_text(), evaluations, self.answered_node_ids]
-        """,
-        "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, multiple_results=True)",
-    )
-    assert done.succeeded, done.log
-    assert (done.folder / "result_1").read_text() == "drawn"
-    scores = [{"missing": 6.0 - i, "rounds": 2} for i in (1, 2, 3)]
-    assert (done.folder / "result_2").read_text() == str(scores)
-    assert (done.folder / "result_3").read_text() == "['node-0', 'node-1', 'node-2']"
-    assert (done.folder / "scratch" / "plots" / "figure.txt").exists()
-    assert done.run["evaluations"]["node-1"] == scores[1]
-    assert "[node-2, round 2] analysed, progress 10" in done.log
+def test_disclosure_rules_are_kept_as_in_process(whole, here):
+    ages = pickle.loads((whole.folder / "all.pkl").read_bytes())["ages"]
+    assert ages == here.result[2]["ages"]
+    assert (ages["n"], ages["suppressed"]) == (80, 1)
+    assert all("MinCount" in rules for rules in whole.run["disclosure"].values())
 
 
+def test_evaluation_final_method_log_lines_and_relative_files(whole, here):
+    assert (whole.folder / "figure.txt").read_text() == "drawn"
+    scale = here.result[2]["scale"]
+    scores = [{"missing": scale - i, "rounds": 4} for i in (1.0, 2.0, 3.0)]
+    assert (whole.folder / "scores.txt").read_text() == str(scores)
+    assert (whole.folder / "scratch" / "plots" / "figure.txt").exists()
+    assert list(here.evaluations.values()) == scores
+    assert "[node-2, round 2] analysed, progress 10" in whole.log
+    assert not list(whole.folder.rglob("left_behind.txt"))
+
+
+def events(folder):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    read = accumulators.EventAccumulator(str(folder / "tensorboard"))
+    read.Reload()
+    return {tag: [event.step for event in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
+
+
+def test_a_simulation_shows_its_rounds_and_leaves_a_report(whole):
+    nodes = ["node-0", "node-1", "node-2"]
+    for number in (1, 2, 3, 4):
+        found = rf"round {number}: 3 of 3 nodes, [0-9.]+ s, \d+ B received, loss"
+        assert re.search(found, whole.log), whole.log
+    assert re.search(r"round 4: .*: has_converged returned True", whole.log)
+    assert "evaluation: 3 of 3 nodes, missing" in whole.log
+    assert "━" not in whole.log
+    rows = list(csv.DictReader((whole.folder / "history.csv").open(newline="")))
+    expected = [(f"node-{k}", (k + 1) / number) for number in (1, 2, 3, 4) for k in range(3)]
+    assert [(row["node"], float(row["loss"])) for row in rows] == expected
+    assert whole.run["study"]["analyzer"] == "Analyzer"
+    assert set(whole.run["left"]) == set(nodes)
+    assert whole.run["sizes"] == dict.fromkeys(nodes, "float")
+    read = events(whole.folder)
+    for node in nodes:
+        assert read[f"loss/{node}"] == [1, 2, 3, 4]
+        assert read[f"evaluation/missing/{node}"] == [4]
+    page = (whole.folder / "report.html").read_text()
+    for shown in (*nodes, "has_converged returned True", "data:image/svg+xml;base64,", "missing"):
+        assert shown in page, shown
+
+
+def test_results_reach_the_analyst_through_a_store(whole, in_store, tmp_path):
+    """What the analyst has fetched is what all other tests of this run read."""
+    url, name = whole.url, whole.behind.name
+    assert f"results in {url}/{name}" in whole.log
+    assert f"  {url}/{name}/figure.txt" in whole.log
+    assert in_store.environment["AWS_SECRET_ACCESS_KEY"] not in whole.log
+
+    assert whole.listed.returncode == 0, whole.listed.stderr
+    head, line = whole.listed.stdout.splitlines()
+    assert head.split()[0] == "run"
+    assert line.split()[0] == name
+    assert "tests/app 1.0.0" in line
+    number = len(whole.run["files"]) + len(whole.run["other_files"]) + 1
+    assert line.split()[5:8] == ["completed", "4", str(number)]
+
+    names = [file["name"] for file in whole.run["files"] + whole.run["other_files"]]
+    *shown, of_tensorboard = names
+    assert shown[:3] == ["figure.txt", "scores.txt", "all.pkl"]
+    assert shown[3:] == ["history.csv", "report.html", "scratch/plots/figure.txt"]
+    assert of_tensorboard.startswith("tensorboard/events.out.tfevents.")
+    for file in whole.run["files"] + whole.run["other_files"]:
+        content = (whole.folder / file["name"]).read_bytes()
+        assert len(content) == file["bytes"]
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+
+    again = results(url, name, "--to", whole.folder.parent)
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+    (whole.behind / "figure.txt").write_text("drown")
+    damaged = results(url, name, "--to", tmp_path)
+    assert damaged.returncode == 1
+    assert "error: figure.txt of" in damaged.stderr
+    assert "its SHA-256 is another" in damaged.stderr
+    assert list(tmp_path.iterdir()) == []
+
+    wrong = results(url, AWS_SECRET_ACCESS_KEY="not-the-secret")
+    assert wrong.returncode == 1
+    assert "access denied (403 SignatureDoesNotMatch)" in wrong.stderr
+    assert "not-the-secret" not in wrong.stderr
+    assert results(url, name).returncode == 2  # where to?
+
+
+@pytest.mark.exhaustive
 def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(run_app):
+    """``test_script_simulation.py`` has another one in ``make test``."""
     done = run_app(
         """
         class Analyzer(Analyzer):
@@ -133,6 +298,7 @@ def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(ru
     assert done.run["files"] == []
 
 
+@pytest.mark.exhaustive
 def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(run_app, tmp_path):
     for i in range(2):
         (tmp_path / f"hospital-{i}").mkdir()
@@ -146,8 +312,11 @@ def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(
     assert done.run["rounds"] == 0
 
 
-def test_a_users_own_strategy_and_folders_of_files_by_relative_path(run_app, tmp_path):
-    """As a user would write it, in a package of its own: samples nodes, adds to the config."""
+def test_a_users_own_strategy_type_and_files_with_a_node_away_in_one_round(run_app, tmp_path):
+    """As a user would write it, in a package of its own: samples nodes, adds to the config.
+
+    A run of its own, as it asks other nodes than the first app, and one of these fails.
+    """
     for i in range(3):
         folder = tmp_path / f"hospital-{i}" / "deep"
         folder.mkdir(parents=True)
@@ -155,12 +324,23 @@ def test_a_users_own_strategy_and_folders_of_files_by_relative_path(run_app, tmp
         (folder.parent / "z.csv").write_bytes(b"zz")
     done = run_app(
         """
+        from dataclasses import dataclass
+
+        from flame_flwr.payload import decode, encode, from_record, register_type, to_record
         from flame_flwr.strategies import StarStrategy
-        from flame_flwr.payload import decode, encode, from_record, to_record
+
+        @dataclass(frozen=True)
+        class Found:
+            sizes: dict
+
+        register_type(Found, to=lambda found: found.sizes, restore=Found)
 
         class Analyzer(Analyzer):
             def analysis_method(self, data, aggregator_results):
-                return [{key: len(value) for key, value in files.items()} for files in data]
+                if self.id == "node-1" and aggregator_results is not None:
+                    raise RuntimeError("away for a round")
+                [files] = data
+                return Found({key: len(value) for key, value in files.items()})
 
         class Sampling(StarStrategy):
             def configure_train(self, server_round, arrays, config, grid):
@@ -174,8 +354,15 @@ def test_a_users_own_strategy_and_folders_of_files_by_relative_path(run_app, tmp
         """,
         "StarModel(Analyzer, Sampling(Aggregator), 's3', simple_analysis=False)",
         data=f"{tmp_path}/hospital-{{partition-id}}",
+        on_failure="skip",
+        min_nodes=1,
     )
     assert done.succeeded, done.log
-    files = [[{"deep/a b.csv": i, "z.csv": 2}] for i in range(2)]
-    assert (done.folder / "result").read_text() == str([*files, "round 2"])
+    expected = "[Found(sizes={'deep/a b.csv': 0, 'z.csv': 2}), 'round 2']"
+    assert (done.folder / "result").read_text() == expected
     assert done.run["nodes"] == ["node-0", "node-1", "node-2"]
+    assert [(f["node"], f["round"]) for f in done.run["failures"]] == [("node-1", 2)]
+    assert [sorted(entry["node_seconds"]) for entry in done.run["history"]] == [
+        ["node-0", "node-1"],
+        ["node-0"],
+    ]

@@ -67,7 +67,9 @@ def processes_of(mark):
     return found
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)]
+)
 def test_an_interruption_ends_the_run_and_every_process_of_it(tmp_path, kind):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "slow_app.py").write_text(SLOW)

@@ -3,8 +3,9 @@
 Its commands for installing run in ``tests/integration/test_offline_install.py``.
 """
 
-import re
 from pathlib import Path
+
+from snippets import block, blocks
 
 from flame_flwr.deploy.federation import EXAMPLE, read_federation
 
@@ -12,9 +13,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 
 def test_its_federation_is_the_example_without_what_may_be_left_out(tmp_path):
-    [block] = re.findall(r"^```toml federation.toml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     read = []
-    for text in (block, EXAMPLE):
+    for text in (block(PAGE, "federation.toml"), EXAMPLE):
         (tmp_path / "federation.toml").write_text(text)
         read.append(read_federation(tmp_path / "federation.toml"))
     assert read[0] == read[1]
@@ -31,8 +31,7 @@ def test_its_ports_and_folders_are_the_defaults(tmp_path):
 
 
 def test_every_block_that_is_named_is_run_or_read():
-    names = re.findall(r"^```(\S+) (\S+)$", PAGE.read_text(), re.M)
-    assert names == [
+    assert [(each.language, each.name) for each in blocks(PAGE) if each.name] == [
         ("toml", "federation.toml"),
         ("bash", "provision"),
         ("bash", "wheelhouse"),

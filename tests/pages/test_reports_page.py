@@ -1,13 +1,11 @@
 """docs/reports.md: its Python runs here, prints what is quoted, and its config is one."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from snippets import all_named, run_python
 
 from flame_flwr.config import NodeSettings
 
@@ -15,30 +13,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "reports.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="only in a checkout")
 
 
-def blocks():
-    found = re.findall(r"^```(\S+) (\S+)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return {name: code for _, name, code in found}
-
-
 def without_time(line):
     return re.sub(r"[0-9.]+ s, ", "", line)
 
 
 def test_its_study_runs_prints_the_lines_and_leaves_the_files(tmp_path):
-    (tmp_path / "study.py").write_text(blocks()["study.py"])
-    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    done = subprocess.run(
-        [sys.executable, "study.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    printed = [without_time(line) for line in done.stdout.splitlines()]
-    for line in blocks()["lines"].splitlines():
+    (tmp_path / "study.py").write_text(all_named(PAGE)["study.py"])
+    printed = [without_time(line) for line in run_python(tmp_path, "study.py").splitlines()]
+    for line in all_named(PAGE)["lines"].splitlines():
         assert without_time(line) in printed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names >= {"mean.txt", "history.csv", "run.json"}
@@ -47,9 +29,8 @@ def test_its_study_runs_prints_the_lines_and_leaves_the_files(tmp_path):
 
 
 def test_its_node_config_is_one():
-    assert NodeSettings.from_config(tomllib.loads(blocks()["node.toml"])).share_size is True
+    assert NodeSettings.from_config(tomllib.loads(all_named(PAGE)["node.toml"])).share_size is True
 
 
 def test_every_block_is_run_or_read():
-    assert set(blocks()) == {"lines", "study.py", "node.toml"}
-    assert PAGE.read_text().count("```") == 2 * len(blocks())
+    assert set(all_named(PAGE)) == {"lines", "study.py", "node.toml"}

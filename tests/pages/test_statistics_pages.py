@@ -1,13 +1,10 @@
 """docs/statistics.md and docs/disclosure.md: what they show runs here, and says what they quote."""
 
-import os
-import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from snippets import all_named, block, run_python
 
 from flame_flwr import statistics
 from flame_flwr.config import NodeSettings
@@ -17,34 +14,18 @@ from flame_flwr.privacy.config_text import RULES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def blocks(page):
-    found = re.findall(r"^```(\S+) (\S+)\n(.*?)^```", (DOCS / page).read_text(), re.M | re.S)
-    assert (DOCS / page).read_text().count("```") == 2 * len(found)
-    return {name: code for _, name, code in found}
-
-
 @pytest.mark.parametrize(
     ("page", "main"), [("statistics.md", "try_cohort.py"), ("disclosure.md", "try_ages.py")]
 )
 def test_a_pages_python_runs_and_prints_what_is_quoted(page, main, tmp_path):
-    shown = blocks(page)
+    shown = all_named(DOCS / page)
     for name, code in shown.items():
         (tmp_path / name).write_text(code)
-    done = subprocess.run(
-        [sys.executable, main],
-        cwd=tmp_path,
-        env={k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert shown.get("printed", "") in done.stdout
+    assert shown.get("printed", "") in run_python(tmp_path, main)
 
 
 def test_the_node_config_gives_the_rules_that_it_names():
-    config = tomllib.loads(blocks("disclosure.md")["node.toml"])
+    config = tomllib.loads(block(DOCS / "disclosure.md", "node.toml"))
     count, noise, bins, strict = NodeSettings.from_config(config).own_rules()
     assert (count, bins, strict) == (MinCount(5), MaxBins(50), Strict())
     assert isinstance(noise, NoisyMinMax)

@@ -1,14 +1,13 @@
 """The page on strategies: its snippets run, and print what it says."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
+from snippets import printed_by, with_output
 
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
-SNIPPETS = re.findall(r"```python\n(.+?)```\n\n```text\n(.+?)```", PAGE.read_text(), re.DOTALL)
+SNIPPETS = with_output(PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +16,13 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == PAGE.read_text().count("```python") == 4
+    assert len(SNIPPETS) == 4
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_a_snippet_prints_what_the_page_says(space, number):
     source, expected = SNIPPETS[number]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, f"{PAGE.name}, snippet {number + 1}", "exec"), space)
-    assert printed.getvalue() == expected
+    assert printed_by(source, space, f"{PAGE.name}, snippet {number + 1}") == expected
 
 
 def test_the_tables_name_what_there_is():

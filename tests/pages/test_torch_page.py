@@ -1,18 +1,17 @@
 """The page on PyTorch: its snippets run, and print what it says."""
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
+from snippets import printed_by, with_output
 
 pytest.importorskip("torch")
 PAGE = Path(__file__).parents[2] / "docs" / "torch.md"
 if not PAGE.exists():
     pytest.skip("only in a checkout", allow_module_level=True)
 TEXT = PAGE.read_text()
-SNIPPETS = re.findall(r"```python\n(.+?)```\n\n```text\n(.+?)```", TEXT, re.DOTALL)
+SNIPPETS = with_output(PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +20,13 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == TEXT.count("```python") == 3
+    assert len(SNIPPETS) == 3
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_a_snippet_prints_what_the_page_says(space, number):
     source, expected = SNIPPETS[number]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, f"{PAGE.name}, snippet {number + 1}", "exec"), space)
-    assert printed.getvalue() == expected
+    assert printed_by(source, space, f"{PAGE.name}, snippet {number + 1}") == expected
 
 
 def test_the_tables_name_what_there_is():
@@ -53,9 +49,8 @@ def test_the_pages_split_is_one_split_in_every_round_and_in_the_evaluation():
     from flame_flwr.star import StarModelTester
 
     space = {"__name__": "torch_page"}
-    with contextlib.redirect_stdout(io.StringIO()):
-        for source, _ in SNIPPETS[:2]:
-            exec(compile(source, PAGE.name, "exec"), space)
+    for source, _ in SNIPPETS[:2]:
+        printed_by(source, space, PAGE.name)
     drawn = {"dataset": [], "test_dataset": []}
 
     class Noted(space["Split"]):

@@ -1,11 +1,10 @@
 """docs/update-filters.md: its Python and its config run here, and its numbers are the code's."""
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+
+from snippets import all_named, run_python
 
 from flame_flwr import privacy
 from flame_flwr.config import NodeSettings
@@ -15,36 +14,16 @@ from flame_flwr.privacy.config_text import FILTERS
 PAGE = Path(__file__).parents[2] / "docs" / "update-filters.md"
 
 
-def blocks():
-    found = re.findall(r"^```(\S+) (\S+)\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    return {name: code for _, name, code in found}
-
-
-def run(name, folder):
-    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    done = subprocess.run(
-        [sys.executable, name],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_its_python_runs_as_it_stands_and_prints_what_is_quoted(tmp_path):
-    for name, code in blocks().items():
+    for name, code in all_named(PAGE).items():
         (tmp_path / name).write_text(code)
-    assert blocks()["budget"] in run("try_filters.py", tmp_path)
-    run("rounding.py", tmp_path)
-    run("plan_budget.py", tmp_path)
+    assert all_named(PAGE)["budget"] in run_python(tmp_path, "try_filters.py")
+    run_python(tmp_path, "rounding.py")
+    run_python(tmp_path, "plan_budget.py")
 
 
 def test_its_node_config_gives_the_filters_that_it_names():
-    settings = NodeSettings.from_config(tomllib.loads(blocks()["node.toml"]))
+    settings = NodeSettings.from_config(tomllib.loads(all_named(PAGE)["node.toml"]))
     assert settings.own_filters() == (
         Clip(1.0, missing="skip"),
         GaussianNoise(1.0, 2.0, missing="skip"),
@@ -52,7 +31,7 @@ def test_its_node_config_gives_the_filters_that_it_names():
 
 
 def test_every_block_is_run_or_read():
-    assert set(blocks()) == {
+    assert set(all_named(PAGE)) == {
         "averaging.py",
         "try_filters.py",
         "rounding.py",
@@ -60,7 +39,6 @@ def test_every_block_is_run_or_read():
         "budget",
         "plan_budget.py",
     }
-    assert PAGE.read_text().count("```") == 2 * len(blocks())
 
 
 def test_it_lists_every_filter_and_every_filter_says_what_it_does_not_do():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from snippets import block, texts
 
 import draws
 import run as script
@@ -20,7 +21,7 @@ README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 def test_the_tables_quoted_are_those_of_the_study(files):
     lines = files["summary.txt"].splitlines()
-    blocks = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    blocks = texts(EXAMPLE / "README.md", "text", name="")
     quoted = [line for block in blocks for line in block.splitlines() if line != "..."]
     assert len(quoted) > 15
     assert [line for line in quoted if line not in lines] == []
@@ -36,7 +37,7 @@ def test_the_tables_over_twenty_draws_are_those_of_the_scores_beside_them():
     drawn = pd.read_csv(draws.FILE)
     assert sorted(set(drawn["draw"])) == list(range(20))
     text = draws.tables(drawn)
-    assert re.findall(r"```text draws\n(.*?)```", README, re.DOTALL) == [f"{text}\n"]
+    assert block(EXAMPLE / "README.md", "draws") == f"{text}\n"
     alone, common = re.findall(r"^node-2, .*?(0\.\d+) +(0\.\d+)", text, re.MULTILINE)[0]
     assert f"{alone} alone and {common} common" in README
 

@@ -38,7 +38,8 @@ def test_in_simulation_it_is_the_plain_loop_too(files, table, contents, federati
 def deployed(tmp_path_factory):
     """Two rounds at two hospitals, as every answer is a process: the run's folder and its log.
 
-    The first hospital lets everybody know how much data it has.
+    The first hospital lets everybody know how much data it has. A deployment of its own:
+    ``tests/integration/test_provision.py`` has the Long COVID study and the same report.
     """
     place = tmp_path_factory.mktemp("cross-site")
     main([str(place / "hospitals")])
@@ -62,11 +63,13 @@ def deployed(tmp_path_factory):
     return folder, log
 
 
+@pytest.mark.exhaustive
 def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, deployed):
     weights, _, _ = reference_run(contents[:2], rounds=2)
     assert_weights(table((deployed[0] / "weights.csv").read_text()), weights)
 
 
+@pytest.mark.exhaustive
 def test_a_deployment_shows_its_rounds_and_leaves_a_report(deployed):
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder, log = deployed

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from snippets import texts
 
 import pooled
 from fedstats.hospitals import SEED
@@ -16,13 +17,13 @@ README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_report_quoted_is_the_report(study):
-    quoted = re.search(r"```text\n(Cox regressions.*?)\n```", README, re.DOTALL)[1]
+    [quoted] = texts(EXAMPLE / "README.md", "text", starts="Cox regressions")
     assert study.result.startswith(quoted)
 
 
 def test_the_snippet_runs(tmp_path, monkeypatch, study):
     monkeypatch.chdir(tmp_path)
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [snippet] = texts(EXAMPLE / "README.md", "python")
     exec(snippet, {})
     report = tmp_path / "results" / "meta_analysis.txt"
     assert report.read_text(encoding="utf-8") == study.result

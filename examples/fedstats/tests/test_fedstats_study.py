@@ -138,6 +138,7 @@ def test_nodes_that_have_no_such_data():
 
 
 @pytest.mark.simulation
+@pytest.mark.exhaustive
 def test_in_simulation_it_is_the_same_text(study, federation, tmp_path):
     log = []
     ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from snippets import texts
 
 from halta.analysis import RESULT_FILENAMES
 
@@ -12,7 +13,7 @@ README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_report_quoted_is_the_report(study):
-    quoted = re.search(r"```text\n(8\. The model's.*?)\n```", README, re.DOTALL)[1]
+    [quoted] = texts(EXAMPLE / "README.md", "text", starts="8. The model's")
     assert quoted in study.report
 
 
@@ -23,7 +24,7 @@ def test_the_log_quoted_is_the_run(study):
 
 def test_the_snippet_runs(tmp_path, monkeypatch, study):
     monkeypatch.chdir(tmp_path)
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [snippet] = texts(EXAMPLE / "README.md", "python")
     exec(snippet, {})
     report = tmp_path / "results" / RESULT_FILENAMES[1]
     assert report.read_text(encoding="utf-8") == study.report

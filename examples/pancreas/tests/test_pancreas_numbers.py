@@ -137,6 +137,7 @@ def test_options_that_cannot_be(run, splits, options, message):
 
 
 @pytest.mark.simulation
+@pytest.mark.exhaustive
 def test_in_simulation_it_is_the_plain_loop_too(run, splits, contents, federation, tmp_path):
     log = []
     ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)

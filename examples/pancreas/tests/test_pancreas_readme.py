@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from snippets import texts
 
 import compare
 
@@ -17,7 +18,7 @@ README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 
 def test_the_snippet_runs(tmp_path, monkeypatch, run, splits):
     monkeypatch.chdir(tmp_path)
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [snippet] = texts(EXAMPLE / "README.md", "python")
     exec(snippet, {})
     written = pickle.loads((tmp_path / "results" / "coefficients.pkl").read_bytes())
     np.testing.assert_array_equal(written, run(splits).result)

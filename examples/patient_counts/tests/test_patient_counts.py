@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from snippets import block, texts
 
 from flame_flwr.star.script import run_script
 
 EXAMPLE = Path(__file__).parents[1]
-README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+README = EXAMPLE / "README.md"
 HOSPITALS = sorted((EXAMPLE / "hospitals").iterdir())
 FAR = 40  # noise of scale 1 is larger once in 10^17 runs
 
@@ -50,8 +51,8 @@ def steady(printed):
 
 
 def test_the_readmes_first_command_prints_what_it_shows(tmp_path):
-    (command,) = re.findall(r"```bash folders\n(.*?)```", README, re.S)
-    (shown,) = re.findall(r"```text\n(.*?)```", README, re.S)
+    command = block(README, "folders")
+    [shown] = texts(README, "text")
     programs = Path(sys.executable).parent
     done = subprocess.run(
         ["/bin/sh", "-ec", f"{programs}/{command.strip()} --results {tmp_path / 'results'}"],
@@ -67,8 +68,10 @@ def test_the_readmes_first_command_prints_what_it_shows(tmp_path):
 
 
 @pytest.mark.simulation
+@pytest.mark.exhaustive
 def test_the_readmes_simulation_runs(tmp_path):
-    (command,) = re.findall(r"```bash simulation\n(.*?)```", README, re.S)
+    """The main README has the same command, for another app."""
+    command = block(README, "simulation")
     programs = Path(sys.executable).parent
     command = command.replace("/tmp/patient-counts", str(tmp_path / "results"))
     done = subprocess.run(

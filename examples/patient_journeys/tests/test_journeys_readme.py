@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from snippets import block, texts
 
 from flame_flwr.data.registry import choose, read_registry
 from patient_journeys.events import observation_data
@@ -16,7 +17,7 @@ from patient_journeys.synthetic import TAG, register
 
 EXAMPLE = Path(__file__).parents[1]
 README = (EXAMPLE / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PYTHON = texts(EXAMPLE / "README.md", "python")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def test_the_snippets_write_what_the_study_writes(ran, folder):
 
 def test_the_log_quoted_is_the_runs(ran):
     """To a digit of the loss and one patient: another processor may round otherwise."""
-    quoted = re.search(r"```text\n(3 nodes take part.*?)```", README, re.DOTALL)[1].splitlines()
+    [quoted] = texts(EXAMPLE / "README.md", "text", starts="3 nodes take part")
+    quoted = quoted.splitlines()
     printed = [line for line in ran[1].splitlines() if line.startswith(("[agg", "3 nodes"))]
     assert len(quoted) == len(printed)
     for one, two in zip(quoted, printed, strict=True):
@@ -64,7 +66,7 @@ def test_what_one_centre_prints_is_quoted(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["local.py"])
     runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
     printed = capsys.readouterr().out.splitlines()
-    for line in re.search(r"```text local\n(.*?)```", README, re.DOTALL)[1].splitlines():
+    for line in block(EXAMPLE / "README.md", "local").splitlines():
         near = [other for other in printed if other[:-1] == line[:-1]]
         assert near, line
 
@@ -88,13 +90,13 @@ def test_the_vocabularies_differ_as_is_quoted(study):
 
     common, own = vocabulary.vocabularies()
     assert common == study.aggregates[0]["codes"]
-    quoted = re.search(r"```text vocabulary\n(.*?)\n```", README, re.DOTALL)[1]
+    quoted = block(EXAMPLE / "README.md", "vocabulary").removesuffix("\n")
     assert vocabulary.table(common, own) == quoted
     assert vocabulary.draw(common, own).axes
 
 
 def test_the_registry_quoted_is_what_is_written(tmp_path):
-    quoted = re.search(r"```toml datasets.toml\n(.*?)```", README, re.DOTALL)[1]
+    quoted = block(EXAMPLE / "README.md", "datasets.toml")
     register(Path("/tmp/centres/center_0"), 0, tmp_path / "datasets.toml")
     assert (tmp_path / "datasets.toml").read_text() == quoted
     assert choose(read_registry(tmp_path / "datasets.toml"), "s3", [TAG], "examples")

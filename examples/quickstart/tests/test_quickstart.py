@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snippets import texts
 
 from flame_flwr.engine.submit import submit
 from flame_flwr.errors import ConfigError
@@ -110,7 +111,8 @@ def test_the_script_prints_what_the_readme_shows(tmp_path):
     )
     assert done.stdout.splitlines()[-1] == "Final result: 5.46875"
     assert list(tmp_path.iterdir()) == []
-    quoted = re.search(r"```text\n(.*?)```", README, re.DOTALL)[1].splitlines()
+    [quoted] = texts(EXAMPLE / "README.md", "text")
+    quoted = quoted.splitlines()
     lines = [line for line in quoted if line.startswith(("[", "Final"))]
     assert len(lines) > 6
     for line in lines:
@@ -118,6 +120,7 @@ def test_the_script_prints_what_the_readme_shows(tmp_path):
 
 
 @pytest.mark.simulation
+@pytest.mark.exhaustive
 def test_in_simulation_it_is_the_plain_loop_too(federation, tmp_path):
     log = []
     two = replace(federation, nodes=2)

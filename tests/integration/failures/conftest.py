@@ -1,6 +1,7 @@
-"""A deployment of three SuperNodes for the failures of a file, each caused for real.
+"""A deployment of three SuperNodes for all failures, each caused for real.
 
-One serves all tests of a file, as Flower takes a minute to notice that a process has died.
+It is another one than that of ``deployed`` tests, whose programs stay alive. One serves all tests
+here, as Flower takes a minute to notice that a process has died.
 """
 
 import json
@@ -15,8 +16,9 @@ from deployed_app import VALUES, write_app
 from deployment import Deployment
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def deployment(tmp_path_factory):
+    """A SuperLink and three SuperNodes that are killed and started again."""
     folder = tmp_path_factory.mktemp("deployment")
     with Deployment(folder) as made:
         for name, value in VALUES.items():
@@ -52,8 +54,9 @@ class Study:
         self.app = write_app(folder / "app", "study")
         self.results = folder / "results"
 
-    def run(self, **config):
-        return self.deployment.run(self.app, results=str(self.results), **config)
+    def run(self, on_line=None, **config):
+        config = {"results": str(self.results), **config}
+        return self.deployment.run(self.app, on_line, **config)
 
     def begin(self, **config):
         """Run in a thread; returns how to get the outcome."""
@@ -74,6 +77,12 @@ class Study:
             return outcome[0]
 
         return end
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline, self.deployment.logs()
+            time.sleep(0.1)
 
     def files(self, name):
         data = self.deployment.folder / name

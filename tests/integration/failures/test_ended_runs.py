@@ -3,7 +3,6 @@
 import json
 import pickle
 import re
-import threading
 import time
 
 from deployed_app import ROUNDS, expected
@@ -37,48 +36,26 @@ def test_resume_goes_on_after_the_server_app_and_the_superlink_have_died(study):
     assert not checkpoint.exists()
 
 
-def test_a_failed_run_says_no_text_and_half_a_checkpoint_and_a_node_without_state_are_refused(
-    study,
-):
-    deployment, checkpoint = study.deployment, study.folder / "study.checkpoint"
-    (deployment.folder / "b" / "fail-2").touch()
-    ended, log = study.run(checkpoint=str(checkpoint))
-    assert not ended.succeeded
-    assert "node b failed in round 2: ValueError at app.py:" in log
-    for text in (log, json.dumps(study.record())):
-        assert "Maria" not in text
-    assert "Maria Muster, born 1961" in deployment.log("b")
-    assert "Traceback" in deployment.log("b")
-    (deployment.folder / "b" / "fail-2").unlink()
-    whole = checkpoint.read_bytes()
-    checkpoint.write_bytes(whole[: len(whole) // 2])
-    ended, log = study.run(checkpoint=str(checkpoint), resume=True)
-    assert not ended.succeeded
-    assert "is damaged" in log
-    checkpoint.write_bytes(whole)
-    for state in (deployment.folder / "state-c" / "analyses").glob("*/c/after-*"):
-        state.unlink()
-    ended, log = study.run(checkpoint=str(checkpoint), resume=True)
-    assert not ended.succeeded
-    assert "c: no analyzer of round 1; its `state-dir` was cleaned" in log
+def test_of_two_runs_at_once_one_is_stopped_with_all_it_has_and_the_other_is_the_plain_loop(study):
+    """The other one begins while a node of the first has not answered: a node does one at a time.
 
-
-def test_a_run_that_is_stopped_ends_in_seconds_with_all_it_has(study):
-    deployment = study.deployment
+    The stopped one cannot be resumed without all that it kept.
+    """
+    deployment, lines = study.deployment, []
+    audit = deployment.folder / "audit-a.jsonl"
+    before = len(audit.read_text().splitlines()) if audit.exists() else 0
+    checkpoint = study.folder / "study.checkpoint"
+    mine = {"checkpoint": str(checkpoint), "analysis_id": "stopped"}
     study.hold("a", "round-2")
-    lines, outcome = [], []
-
-    def run():
-        outcome.append(deployment.run(study.app, lines.append, results=str(study.results)))
-
-    thread = threading.Thread(target=run)
-    thread.start()
+    end = study.begin(on_line=lines.append, **mine)
     study.reached("a", "round-2")
-    [run_id] = re.findall(r"started run (\d+)", "\n".join(lines))
-    started = time.monotonic()
-    deployment.flwr("stop", run_id)
-    thread.join(timeout=60)
-    [[ended, _]] = outcome
+    other = study.folder / "other"
+    others = []
+    end_other = study.begin(on_line=others.append, results=str(other))
+    study.wait_until(lambda: "started run" in "\n".join(others))
+    started, stopped = time.monotonic(), run_id(lines)
+    deployment.flwr("stop", stopped)
+    ended, _ = end()
     while not list(study.results.glob("*/run.json")):
         assert time.monotonic() - started < 30, deployment.logs()
         time.sleep(0.1)
@@ -90,3 +67,51 @@ def test_a_run_that_is_stopped_ends_in_seconds_with_all_it_has(study):
     [folder] = study.results.iterdir()
     assert pickle.loads((folder / "rescue.pkl").read_bytes()) == expected()[:1]
     assert not list(folder.rglob(".*"))
+
+    ended, log = end_other()
+    assert ended.succeeded, log + deployment.logs()
+    [file] = other.glob("*/means.pkl")
+    assert pickle.loads(file.read_bytes()) == {
+        "means": expected(),
+        "seen": [["a", "b", "c"]] * ROUNDS,
+    }
+    undisturbed = json.loads((file.parent / "run.json").read_text())["run_id"]
+    answers = answers_of(audit, before)
+    hello, rounds = ("get_properties", None), [("train", k) for k in range(1, ROUNDS + 1)]
+    assert answers[str(undisturbed)] == [hello, *rounds]
+    assert answers[stopped][:2] == [hello, rounds[0]]
+    assert set(answers) == {str(undisturbed), stopped}
+
+    cannot_be_resumed_without_all_it_kept(study, checkpoint, mine)
+
+
+def run_id(lines):
+    [found] = re.findall(r"started run (\d+)", "\n".join(lines))
+    return found
+
+
+def answers_of(audit, before):
+    """What node a has answered since, by run; every line says what it must."""
+    answers = {}
+    for line in map(json.loads, audit.read_text().splitlines()[before:]):
+        assert line["node"] == "a"
+        assert line["app"].startswith("tests.study.1.0.0.")
+        assert line["result"] == "float" or not line["round"]
+        answers.setdefault(str(line["run"]), []).append((line["answer_to"], line["round"]))
+    return answers
+
+
+def cannot_be_resumed_without_all_it_kept(study, checkpoint, config):
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
+    ended, log = study.run(resume=True, **config)
+    assert not ended.succeeded
+    assert "is damaged" in log
+    checkpoint.write_bytes(whole)
+    states = list((study.deployment.folder / "state-c" / "analyses").glob("*/c/after-*"))
+    assert states
+    for state in states:
+        state.unlink()
+    ended, log = study.run(resume=True, **config)
+    assert not ended.succeeded
+    assert "c: no analyzer of round 1; its `state-dir` was cleaned" in log

@@ -6,20 +6,32 @@ import pickle
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from deployed_app import ROUNDS, expected
 
 
-def test_skip_goes_on_without_a_failing_node(study):
+def test_skip_goes_on_without_a_failing_node_and_counts_a_late_answer_in_no_round(study):
+    study.hold("c", "round-2")
     (study.deployment.folder / "b" / "fail-2").touch()
-    ended, log = study.run(on_failure="skip")
+    end = study.begin(on_failure="skip", round_timeout=45, min_nodes=1)
+    study.reached("c", "round-2")
+    study.reached("a", "round-3")
+    study.release("c", "round-2")
+    ended, log = end()
     assert ended.succeeded, log + study.deployment.logs()
     everyone = ["a", "b", "c"]
     assert study.outcome() == {
-        "means": expected(missing={("b", 2)}),
-        "seen": [everyone, ["a", "c"], everyone],
+        "means": expected(missing={("b", 2), ("c", 2)}),
+        "seen": [everyone, ["a"], everyone],
     }
-    [failure] = study.record()["failures"]
-    assert (failure["node"], failure["round"]) == ("b", 2)
+    failures = {each["node"]: each for each in study.record()["failures"]}
+    assert {node: each["round"] for node, each in failures.items()} == {"b": 2, "c": 2}
+    assert "ValueError at app.py:" in failures["b"]["why"]
+    assert "timeout: no answer within 45 s" in failures["c"]["why"]
+    for text in (log, json.dumps(study.record())):
+        assert "Maria" not in text
+    assert "Maria Muster, born 1961" in study.deployment.log("b")
+    assert "Traceback" in study.deployment.log("b")
 
 
 def test_wait_goes_on_where_killed_nodes_were(study):
@@ -67,23 +79,9 @@ def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
     assert study.outcome() == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
 
 
-def test_a_late_answer_is_counted_in_no_round(study):
-    study.hold("c", "round-2")
-    end = study.begin(on_failure="skip", round_timeout=45)
-    study.reached("c", "round-2")
-    study.reached("a", "round-3")
-    study.release("c", "round-2")
-    ended, log = end()
-    assert ended.succeeded, log + study.deployment.logs()
-    assert study.outcome()["means"] == expected(missing={("c", 2)})
-    [failure] = study.record()["failures"]
-    assert "timeout: no answer within 45 s" in failure["why"]
-
-
-def test_undisturbed_runs_at_once_are_the_plain_loop_and_their_answers_stand_in_the_audit_log(
-    study,
-):
-    """Two runs at once do not see each other."""
+@pytest.mark.exhaustive
+def test_two_undisturbed_runs_at_once_are_the_plain_loop(study):
+    """``test_ended_runs.py`` has two of which one is stopped, and the audit log."""
 
     def run(number):
         results = study.folder / f"results-{number}"
@@ -94,17 +92,5 @@ def test_undisturbed_runs_at_once_are_the_plain_loop_and_their_answers_stand_in_
         assert means == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
         return json.loads((folder / "run.json").read_text())["run_id"]
 
-    file = study.deployment.folder / "audit-a.jsonl"
-    before = len(file.read_text().splitlines()) if file.exists() else 0
     with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(run, (1, 2)))
-    lines = [json.loads(line) for line in file.read_text().splitlines()[before:]]
-    for run_id in runs:
-        assert [(line["answer_to"], line["round"]) for line in lines if line["run"] == run_id] == [
-            ("get_properties", None),
-            *[("train", number) for number in range(1, ROUNDS + 1)],
-        ]
-    assert {line["run"] for line in lines} == set(runs)
-    assert {line["node"] for line in lines} == {"a"}
-    assert all(line["app"].startswith("tests.study.1.0.0.") for line in lines)
-    assert all(line["result"] == "float" for line in lines if line["round"])
+        assert len(set(pool.map(run, (1, 2)))) == 2

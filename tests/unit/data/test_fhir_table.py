@@ -1,7 +1,6 @@
 """``fhir_to_csv``: tables written down by hand, from bundles of every paging style."""
 
 import csv
-import doctest
 import io
 import logging
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flame_flwr.data import fhir_table, fhir_to_csv
+from flame_flwr.data import fhir_to_csv
 from flame_flwr.errors import DataError, ModelError
 
 NEXT = [{"relation": "next", "url": "https://example.org/fhir?page=2"}]
@@ -465,7 +464,3 @@ def test_a_wrong_argument_is_an_error_that_says_what_is_right(more, message):
 def test_keys_of_a_questionnaire_begin_at_its_items(key):
     with pytest.raises(ModelError, match=r"begin with 'resource\.item'"):
         questions(bundle(*RESPONSES), **{key: "linkId"})
-
-
-def test_the_example_of_the_docstring_runs():
-    assert doctest.testmod(fhir_table) == (0, 4)

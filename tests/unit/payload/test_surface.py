@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import pkgutil
 import subprocess
@@ -41,11 +40,10 @@ def test_the_public_names():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_module_lists_what_it_has_and_its_examples_run(name):
+def test_every_module_lists_what_it_has(name):
     module = importlib.import_module(name)
 
     assert all(hasattr(module, public) for public in module.__all__)
-    assert doctest.testmod(module).failed == 0
 
 
 def test_importing_it_imports_nothing_heavy():

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pickle
-import pkgutil
 import subprocess
 import sys
 
 import pytest
 
-from flame_flwr import statistics
 from flame_flwr.payload import encode
 from flame_flwr.statistics import Moments, describe
 
@@ -60,10 +56,3 @@ def test_importing_them_and_the_rules_is_light():
 def test_without_statistics_none_are_imported():
     code = "import sys, flame_flwr.payload, flame_flwr.clients.node; print(*sys.modules)"
     assert "flame_flwr.statistics" not in in_a_new_process(code).split()
-
-
-@pytest.mark.parametrize("module", [m.name for m in pkgutil.iter_modules(statistics.__path__)])
-def test_the_examples_in_the_docstrings_are_right(module):
-    found = importlib.import_module(f"flame_flwr.statistics.{module}")
-
-    assert doctest.testmod(found).failed == 0

@@ -1,0 +1,173 @@
+"""A federation as ``flame-flwr provision`` writes it, started with its own scripts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ports import free_port
+
+from flame_flwr.engine.submit import Federation, submit
+
+FEDERATION = """
+name = "study"
+venv = "{venv}"
+[server]
+host = "localhost"
+listen = "127.0.0.1"
+port = {port}
+home = "{home}/server"
+results = "{home}/results"
+"""
+HOSPITAL = """
+[[hospitals]]
+name = "{name}"
+data = "{data}"
+port = {port}
+home = "{home}/{name}"
+"""
+
+
+class Provisioned:
+    """What was provisioned, and the processes that were started from it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.parties = folder / "study"
+        self.file = folder / "study.toml"
+        self.port = free_port()
+        self.processes = {}
+        self.secrets = {}
+        self.file.write_text(
+            FEDERATION.format(venv=sys.prefix, port=self.port, home=folder / "var")
+        )
+        (folder / "var").mkdir()
+
+    def add(self, name, data):
+        with self.file.open("a") as file:
+            file.write(
+                HOSPITAL.format(name=name, data=data, port=free_port(), home=self.folder / "var")
+            )
+
+    def configure(self, name, **config):
+        """Give a node another config than the one that was provisioned, but for its folders."""
+        file = self.parties / name / "node.toml"
+        kept = tomllib.loads(file.read_text())
+        kept = {key: kept[key] for key in ("name", "state-dir", "audit-log")}
+        kept |= {key.replace("_", "-"): value for key, value in config.items()}
+        file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in kept.items()))
+
+    def command(self, *command, expect=0, timeout=120):
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd="/",
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        said = done.stdout + done.stderr
+        assert expect is None or done.returncode == expect, said + self.logs()
+        return said
+
+    def provision(self, *arguments):
+        return self.command(Path(sys.executable).parent / "flame-flwr", "provision", *arguments)
+
+    def start(self, name, *command, **more):
+        with (self.folder / f"{name}.log").open("a") as log:
+            self.processes[name] = subprocess.Popen(
+                [str(part) for part in command],
+                cwd="/",
+                env={**environment(), **more},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start_server(self):
+        """Start the SuperLink, which alone has the secrets of the store for results."""
+        up, before = "Uvicorn running on https://", self.log("server")
+        self.start("server", self.parties / "server" / "start.sh", **self.secrets)
+        self.wait_for(f"server says {up}", lambda: self.log("server").count(up) > before.count(up))
+
+    def start_node(self, name):
+        self.start(name, self.parties / name / "start.sh")
+
+    @contextmanager
+    def nodes(self, *names, **config):
+        """Have nodes online within the block; with a config where it is not as provisioned."""
+        for name in names:
+            if config:
+                self.configure(name, **config)
+            self.start_node(name)
+        try:
+            yield self
+        finally:
+            self.stop(*(name for name in names if name in self.processes))
+
+    def log(self, name):
+        file = self.folder / f"{name}.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def logs(self):
+        files = sorted(self.folder.glob("*.log"))
+        return "".join(f"\n--- {file.name}\n{file.read_text()[-3000:]}" for file in files)
+
+    def wait_for(self, what, condition, seconds=90.0, every=0.3):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}{self.logs()}"
+            time.sleep(every)
+
+    def wait_for_log(self, name, words):
+        self.wait_for(f"{name} says {words}", lambda: words in self.log(name))
+
+    def analyst(self, *command, **more):
+        return self.command("sh", self.parties / "analyst" / "connect.sh", *command, **more)
+
+    def submit(self, app, nodes, *options, **more):
+        """Run an app as the analyst's page says; return what the command printed."""
+        pairs = ("data=", f"nodes={nodes}", f"results={self.folder / 'var' / 'results'}", *options)
+        options = [part for pair in pairs for part in ("--run-config", pair)]
+        return self.analyst("flame-flwr", "submit", app, "study", *options, timeout=300, **more)
+
+    def run(self, app, nodes, **config):
+        """Run an app without the command's process; return how it ended, and its log."""
+        lines, home = [], self.parties / "analyst" / "flower"
+        there = Federation("study", {"FLWR_HOME": str(home)})
+        config = {key.replace("_", "-"): value for key, value in config.items()}
+        ended = submit(app, there, {"nodes": nodes, **config}, on_line=lines.append)
+        return ended, "\n".join(lines)
+
+    def states(self):
+        """The name and the status of every node that is, or was, registered or online."""
+        said = self.analyst("flwr", "supernode", "list", "study", "--format", "json")
+        status = {str(node["node-id"]): node["status"] for node in json.loads(said)["nodes"]}
+        ids = {
+            file.read_text().strip(): file.stem
+            for file in (self.parties / "server" / "keys").glob("*.id")
+        }
+        return {ids[number]: each for number, each in status.items() if number in ids}
+
+    def stop(self, *names):
+        processes = [self.processes.pop(name) for name in names]
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=15)
+
+
+def environment():
+    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5", "NO_COLOR": "1"}
+    return {key: value for key, value in os.environ.items() if key != "FLWR_HOME"} | quiet
