@@ -104,7 +104,9 @@ class Bar(Watcher):
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Show the round's metrics, unless they are exact figures of a private run."""
-        text = summary(entry.node_metrics.values()) if record.privacy is None else ""
+        text = ""
+        if record.privacy is None:
+            text = summary(entry.node_metrics.values(), record.weighted(entry))
         self._update(last=text, completed=self._nodes)
 
     def close(self) -> None:

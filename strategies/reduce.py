@@ -8,6 +8,7 @@ built.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.collect import choice
@@ -15,16 +16,16 @@ from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reduce import Reducing, Tree, declare
 from flame_flwr.aggregation.reductions import Mean, Merge, Reduction, WeightedMean
-from flame_flwr.aggregation.values import own
+from flame_flwr.aggregation.values import key_text, own
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
-from flame_flwr.metrics import check_names
+from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 from flame_flwr.payload import encode
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.strategies.star import StarStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from flwr.serverapp.strategy import Strategy
 
@@ -219,8 +220,12 @@ class WeightedFedAvg(ReduceStrategy):
         The key of the model: an array, or lists and dicts of arrays.
     by : str, callable or None
         The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
-    metrics : sequence of str
-        Keys of numbers that are averaged with the same weights.
+    metrics : sequence of str, or dict of str to str, callable or None
+        Keys of numbers that are averaged too. In a list, scores of test data, whose names begin
+        with ``test_``, are weighted by ``n_test``, how many rows a node has tested with; others
+        as the model. A dict says of each what weighs it: ``{"loss": "local_n_samples",
+        "test_auc": "n_tested"}``; ``None``: all nodes count the same. A node of weight 0, such as
+        one without test rows, need not have the number.
     server : flwr.serverapp.strategy.Strategy, optional
         A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
         ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum``.
@@ -248,7 +253,7 @@ class WeightedFedAvg(ReduceStrategy):
         model: str = _NOT_GIVEN,
         *,
         by: str | Callable[[Any], Any] | None = _NOT_GIVEN,
-        metrics: Iterable[str] = _NOT_GIVEN,
+        metrics: Iterable[str] | Mapping[str, Any] = _NOT_GIVEN,
         server: Strategy | None = _NOT_GIVEN,
         bad_weight: str = _NOT_GIVEN,
         **more: Any,
@@ -260,21 +265,38 @@ class WeightedFedAvg(ReduceStrategy):
         self.bad_weight = self._declared("bad_weight", bad_weight)
         choice(self, "bad_weight", "error", "skip")
         if isinstance(self.metrics, str):
-            raise ModelError(f"{type(self).__name__}: metrics must be a list of keys, not a string")
+            raise ModelError(
+                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
+                "what weighs them, not a string"
+            )
         named = [key for key in self.metrics if isinstance(key, str)]
         check_names(named, f"{type(self).__name__}: metrics")
-        mean = self._mean()
-        whole: Reduction = mean
+        whole = self._mean(self.by)
         if self.server is not None:
             whole = FlowerReduction(self.server, by=self.by, bad_weight=self.bad_weight)
-        super().__init__({self.model: whole, **dict.fromkeys(self.metrics, mean)}, **more)
+        means = {key: self._mean(by) for key, by in self._weights().items()}
+        super().__init__({self.model: whole, **means}, **more)
 
-    def metric_keys(self) -> Iterable[str]:
-        """Return the declared metrics: each node's own are shown too, and not only their mean."""
-        return [key for key in self.metrics if isinstance(key, str)]
+    def metric_keys(self) -> Mapping[str, str]:
+        """Return the declared metrics, and what weighs them: each node's own are shown too."""
+        weights = self._weights().items()
+        return {
+            key: "" if by is None else key_text(by).strip("`")
+            for key, by in weights
+            if isinstance(key, str)
+        }
 
-    def _mean(self) -> Reduction:
-        return Mean() if self.by is None else WeightedMean(self.by, bad_weight=self.bad_weight)
+    def _weights(self) -> dict[str, Any]:
+        """Return what weighs each metric."""
+        if isinstance(self.metrics, Mapping):
+            return dict(self.metrics)
+        return {
+            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
+            for key in self.metrics
+        }
+
+    def _mean(self, by: Any) -> Reduction:
+        return Mean() if by is None else WeightedMean(by, bad_weight=self.bad_weight)
 
 
 class MergeStatistics(ReduceStrategy):

@@ -13,6 +13,7 @@ from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_w
 from flame_flwr.aggregation.values import Key, key_text, look_up
 from flame_flwr.errors import ModelError, text_of
 from flame_flwr.log import logger
+from flame_flwr.metrics import TEST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -226,13 +227,24 @@ class Reducing:
                     raise LookupError
                 inner = value[key]
             except (LookupError, TypeError):
-                self._miss(child, node)
+                self._miss(child, node, values)
                 continue
             self._give(child, node, [*values, inner])
 
-    def _miss(self, tree: Tree, node: str) -> None:
+    def _weighs_nothing(self, leaf: Tree, values: list[Any]) -> bool:
+        """Tell whether a node does not count for a key, so that it need not have it."""
+        by = getattr(leaf.reduction, "by", None)
+        try:
+            return by is not None and checked_weight(_nearest([*values, None], by)) == 0.0
+        except Exception:  # of a function, which may want the key itself
+            return False
+
+    def _miss(self, tree: Tree, node: str, values: list[Any]) -> None:
         for leaf in tree.leaves():
             assert leaf.reduction is not None
+            if self._weighs_nothing(leaf, values):
+                self._collectors[leaf.path].add(node, None, 0.0)
+                continue
             if leaf.reduction.missing != "skip":
                 raise self._place(leaf).error(
                     "what it sent has not this key. Mend it on the node, or declare "
@@ -256,6 +268,8 @@ class Reducing:
             return weight
         place = self._place(tree)
         text = f"its weight {key_text(by)} {weight}"
+        if by == TEST_ROWS:
+            text += ": it is how many rows the node has tested with, 0 for none"
         if getattr(reduction, "bad_weight", "error") != "skip":
             raise place.error(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',

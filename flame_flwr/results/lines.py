@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.log import logger
 from flame_flwr.metrics import summary
+from flame_flwr.results.means import of_scores
 from flame_flwr.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
     Of a private run no metrics are shown: they are exact.
     """
-    metrics = summary(entry.node_metrics.values()) if record.privacy is None else ""
+    metrics = ""
+    if record.privacy is None:
+        metrics = summary(entry.node_metrics.values(), record.weighted(entry))
     logger.info(
         "round %d: %d of %d nodes, %.2f s, %s received%s%s",
         entry.round,
@@ -53,7 +56,9 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
 def log_evaluation(record: RunRecord) -> None:
     """Log the scores of the last aggregate: of how many nodes, their mean and range."""
-    scores = summary(record.evaluations.values()) if record.privacy is None else ""
+    scores = ""
+    if record.privacy is None:
+        scores = summary(record.evaluations.values(), of_scores(record.evaluations))
     logger.info(
         "evaluation: %d of %d nodes%s",
         len(record.evaluations),

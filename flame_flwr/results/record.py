@@ -44,6 +44,9 @@ class RoundRecord:
     node_metrics : dict of str to dict
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
+    metrics : dict of str to float
+        Metrics' means over the nodes that are weighted, by :attr:`RunRecord.weighted_by`. Of others
+        there is the plain mean only.
     change : float or None
         The aggregate's change, as the strategy or its convergence measures it (the norm of
         ``DeltaNorm``); without one, the Euclidean norm over all its arrays of floats, if there are
@@ -59,6 +62,7 @@ class RoundRecord:
     converged: bool = False
     reason: str = ""
     node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     change: float | None = None
 
 
@@ -100,6 +104,8 @@ class RunRecord:
         The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
+    weighted_by : dict of str to str
+        What the mean of a metric is weighted by: the key that nodes send it under.
     watchers : list of Watcher
         What looks on.
     """
@@ -119,9 +125,14 @@ class RunRecord:
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
+    weighted_by: dict[str, str] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
+
+    def weighted(self, entry: RoundRecord) -> dict[str, tuple[float, str]]:
+        """Return a round's weighted means of metrics, with what they are weighted by."""
+        return {name: (mean, self.weighted_by[name]) for name, mean in entry.metrics.items()}
 
     def note_change(self, measured: float | None = None) -> None:
         """Say in the last round's record by how much the aggregate has changed.
@@ -200,10 +211,12 @@ class RunRecord:
             "filters": self.filters.to_json(),
             "left": self.left.to_json(),
             "disclosure": self.disclosure,
+            "weighted_by": self.weighted_by if self.privacy is None else {},
             "history": [self._shown(entry) for entry in self.history],
         }
 
     def _shown(self, entry: RoundRecord) -> dict[str, Any]:
         """Return a round for ``run.json``, of a private run without what is exact in it."""
         about = asdict(entry)
-        return about if self.privacy is None else about | {"node_metrics": {}, "change": None}
+        exact = {"node_metrics": {}, "metrics": {}, "change": None}
+        return about if self.privacy is None else about | exact

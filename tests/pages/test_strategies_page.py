@@ -17,7 +17,7 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == PAGE.read_text().count("```python") == 4
+    assert len(SNIPPETS) == PAGE.read_text().count("```python") == 5
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
