@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError
@@ -172,10 +174,15 @@ def rows_tested(*said: Any) -> float | None:
         What it returned or reported: dicts, or anything else.
     """
     for each in said:
-        count = each.get(TEST_ROWS) if isinstance(each, dict) else None
-        count = count.item() if getattr(count, "shape", None) == () else count
+        count: Any = each.get(TEST_ROWS) if isinstance(each, dict) else None
+        if getattr(count, "shape", None) == ():
+            count = count.item()
         if isinstance(count, numbers.Real) and not isinstance(count, bool):
-            return float(count) if math.isfinite(count) and count >= 0 else None
+            try:
+                number = float(count)
+            except OverflowError:
+                return None
+            return number if math.isfinite(number) and number >= 0 else None
     return None
 
 
@@ -229,12 +236,19 @@ def weighted_mean(pairs: Iterable[tuple[float, float | None]]) -> float | None:
         not finite gives ``None`` too.
     """
     counted = [(value, weight) for value, weight in pairs if weight != 0]
-    total = math.fsum(weight or 0.0 for _, weight in counted)
-    if not counted or any(weight is None for _, weight in counted):
+    weights = [weight for _, weight in counted if weight is not None]
+    if not counted or len(weights) < len(counted):
         return None
     if not all(math.isfinite(value) for value, _ in counted):
         return None
-    return math.fsum(value * ((weight or 0.0) / total) for value, weight in counted)
+    values = [value for value, _ in counted]
+    with suppress(OverflowError):
+        mean = math.fsum(map(operator.mul, values, weights)) / math.fsum(weights)
+        if math.isfinite(mean):
+            return mean
+    shares = [weight / max(weights) for weight in weights]  # their sum cannot be too large
+    total = math.fsum(shares)
+    return math.fsum(value * (share / total) for value, share in zip(values, shares, strict=True))
 
 
 def summary(

@@ -205,7 +205,9 @@ class StarStrategy(Strategy):
         self.collect_evaluations(link.read_scores(reply) for reply in replies)
         scores = list(self._rounds.record.evaluations.values())
         common = [key for key in scores[0] if all(key in score for score in scores)]
-        means = {key: float(sum(score[key] for score in scores) / len(scores)) for key in common}
+        means: dict[str, Any] = {
+            key: float(sum(score[key] for score in scores) / len(scores)) for key in common
+        }
         weighted = of_scores(self._rounds.record.evaluations)
         return MetricRecord(means | {key: weighted[key][0] for key in common if key in weighted})
 

@@ -218,5 +218,5 @@ class RunRecord:
     def _shown(self, entry: RoundRecord) -> dict[str, Any]:
         """Return a round for ``run.json``, of a private run without what is exact in it."""
         about = asdict(entry)
-        exact = {"node_metrics": {}, "metrics": {}, "change": None}
+        exact: dict[str, Any] = {"node_metrics": {}, "metrics": {}, "change": None}
         return about if self.privacy is None else about | exact

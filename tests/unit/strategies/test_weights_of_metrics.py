@@ -278,6 +278,7 @@ def test_the_mean_of_odd_weights_and_values():
     assert weighted_mean([(1.0, 1), (3.0, 3)]) == 2.5
     assert weighted_mean([(math.nan, 0), (3.0, 3)]) == 3.0
     assert weighted_mean([(1e308, 1), (1e308, 1)]) == 1e308
+    assert weighted_mean([(1.0, 1e308), (2.0, 1e308)]) == 1.5
     assert weighted_mean([(1.0, None), (3.0, 3)]) is None
     assert weighted_mean([(1.0, 0)]) is None
     assert weighted_mean([]) is None
@@ -292,4 +293,5 @@ def test_how_many_rows_were_tested_with():
     assert rows_tested([1], {"n_test": np.int32(5)}) == 5.0
     assert rows_tested(None, {"n_test": True}) is None
     assert rows_tested({"n_test": -1}) is None
+    assert rows_tested({"n_test": 10**400}) is None
     assert rows_tested({"n_test": math.nan}) is None
