@@ -92,7 +92,7 @@ class Rounds:
         self.measured: float | None = None
         self._names: set[str] | None = None
         self._warned = False
-        self._rows: dict[str, float | None] = {}
+        self._rows_tested: dict[str, float | None] = {}
 
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
@@ -152,7 +152,7 @@ class Rounds:
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
         entry.node_metrics = self._in_order(entry.node_metrics)
-        means = of_a_round(entry.node_metrics, aggregate, self.metric_keys, self._rows)
+        means = of_a_round(entry.node_metrics, aggregate, self.metric_keys, self._rows_tested)
         entry.metrics = {name: mean for name, (mean, _) in means.items()}
         self.record.weighted_by |= {name: by for name, (_, by) in means.items()}
         entry.aggregate = describe(aggregate)
@@ -272,7 +272,7 @@ class Rounds:
         record, node = self.record, reply.node
         record.left.note(node, entry.round, value, size)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
-        self._rows[node] = rows_tested(value, reply.metrics)
+        self._rows_tested[node] = rows_tested(value, reply.metrics)
         metrics = dict(reply.metrics)
         if self.metric_keys and isinstance(value, dict):
             metrics |= readable(
