@@ -164,6 +164,7 @@ class RunRecord:
             "left": self.left,
             "sizes": self.sizes,
             "disclosure": self.disclosure,
+            "weighted_by": self.weighted_by,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -176,6 +177,7 @@ class RunRecord:
         self.sizes = progress["sizes"]
         self._change.to(self.aggregate)
         self.disclosure = dict(progress.get("disclosure", {}))
+        self.weighted_by |= progress.get("weighted_by", {})
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import re
 
 import numpy as np
@@ -13,6 +14,7 @@ from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NodeFailedError
 from flame_flwr.metrics import by_test_rows, rows_tested, weighted_mean
 from flame_flwr.results.lines import ROUND
+from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg
 
@@ -252,6 +254,15 @@ def test_events_have_the_weighted_mean_under_a_tag_that_says_so(tmp_path):
     plain = sum(pooled([part]) for part in TEST) / 2
     assert found["mean/test_loss"] == pytest.approx(plain, rel=1e-6)
     assert "evaluation/weighted/error_by_n_test" in found
+
+
+def test_a_run_that_goes_on_still_says_what_weighed_the_rounds_before():
+    first = RunRecord(weighted_by={"test_x": "n_test"})
+    first.history.append(RoundRecord(1, metrics={"test_x": 2.5}))
+    other = RunRecord(weighted_by={"loss": "n"})
+    other.go_on(pickle.loads(pickle.dumps(first.progress())))
+    assert other.weighted(other.history[0]) == {"test_x": (2.5, "n_test")}
+    assert other.to_json()["weighted_by"] == {"loss": "n", "test_x": "n_test"}
 
 
 def test_a_strategy_of_ones_own_says_what_weighs_its_metrics():
