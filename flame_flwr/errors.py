@@ -37,6 +37,9 @@ class FlameError(Exception):
         The offending value, path or key. Stays in the process and in the node's own log.
     """
 
+    message: str = ""  # also where a user's subclass does not call this class's __init__
+    detail: str | None = None
+
     def __init__(self, message: str, *, detail: str | None = None) -> None:
         super().__init__(message)
         self.message = message

@@ -104,7 +104,8 @@ class Bar(Watcher):
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
         """Show the round's metrics, as far as they may be shown."""
-        text = summary(record.public.round(entry).node_metrics.values())
+        public = record.public
+        text = summary(public.round(entry).node_metrics.values(), public.weighted(entry))
         self._update(last=text, completed=self._nodes)
 
     def close(self) -> None:

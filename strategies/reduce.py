@@ -8,6 +8,7 @@ strategy is built.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.collect import choice
@@ -16,11 +17,11 @@ from flame_flwr.aggregation.declaring import NON_FINITE, Numeric
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reduce import Reducing, Tree, declare
 from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
-from flame_flwr.aggregation.values import own
+from flame_flwr.aggregation.values import key_text, own
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
-from flame_flwr.metrics import check_names
+from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 from flame_flwr.payload import encode
 from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.declared_files import checked_outputs
@@ -241,8 +242,12 @@ class WeightedFedAvg(ReduceStrategy):
         The key of the model: an array, or lists and dicts of arrays.
     by : str, callable or None
         The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
-    metrics : sequence of str
-        Keys of numbers that are averaged with the same weights.
+    metrics : sequence of str, or dict of str to str, callable or None
+        Keys of numbers that are averaged too. In a list, scores of test data, whose names begin
+        with ``test_``, are weighted by ``n_test``, how many rows a node has tested with; others
+        as the model. A dict says of each what weighs it: ``{"loss": "local_n_samples",
+        "test_auc": "n_tested"}``; ``None``: all nodes count the same. A node of weight 0, such as
+        one without test rows, need not have the number.
     server : flwr.serverapp.strategy.Strategy, optional
         A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
         ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum`` and
@@ -287,7 +292,7 @@ class WeightedFedAvg(ReduceStrategy):
         model: str = NOT_GIVEN,
         *,
         by: str | Callable[[Any], Any] | None = NOT_GIVEN,
-        metrics: Iterable[str] = NOT_GIVEN,
+        metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN,
         server: Strategy | None = NOT_GIVEN,
         buffers: str | Sequence[str] = NOT_GIVEN,
         bad_weight: str = NOT_GIVEN,
@@ -309,25 +314,42 @@ class WeightedFedAvg(ReduceStrategy):
             choice(self, name, "error", "skip")
         choice(self, "zero_total", "error", "none")
         if isinstance(self.metrics, str):
-            raise ModelError(f"{type(self).__name__}: metrics must be a list of keys, not a string")
+            raise ModelError(
+                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
+                "what weighs them, not a string"
+            )
         named = [key for key in self.metrics if isinstance(key, str)]
         check_names(named, f"{type(self).__name__}: metrics")
-        mean = self._mean()
-        whole: Reduction = mean
+        whole = self._mean(self.by)
         if self.server is not None:
             whole = FlowerReduction(
                 self.server, by=self.by, buffers=self.buffers, **self._treatments()
             )
-        super().__init__({self.model: whole, **dict.fromkeys(self.metrics, mean)}, **more)
+        means = {key: self._mean(by) for key, by in self._weights().items()}
+        super().__init__({self.model: whole, **means}, **more)
 
-    def metric_keys(self) -> Iterable[str]:
-        """Return the declared metrics: each node's own are shown too, and not only their mean."""
-        return [key for key in self.metrics if isinstance(key, str)]
+    def metric_keys(self) -> Mapping[str, str]:
+        """Return the declared metrics, and what weighs them: each node's own are shown too."""
+        weights = self._weights().items()
+        return {
+            key: "" if by is None else key_text(by).strip("`")
+            for key, by in weights
+            if isinstance(key, str)
+        }
 
-    def _mean(self) -> Reduction:
-        if self.by is None:
+    def _weights(self) -> dict[str, Any]:
+        """Return what weighs each metric."""
+        if isinstance(self.metrics, Mapping):
+            return dict(self.metrics)
+        return {
+            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
+            for key in self.metrics
+        }
+
+    def _mean(self, by: Any) -> Reduction:
+        if by is None:
             return Mean(missing=self.missing, differing=self.differing)
-        return WeightedMean(self.by, **self._treatments())
+        return WeightedMean(by, **self._treatments())
 
     def _treatments(self) -> dict[str, Any]:
         names = ("bad_weight", "missing", "differing", "zero_total")

@@ -24,15 +24,16 @@ from flame_flwr.errors import (
 )
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
-from flame_flwr.metrics import MOST_NAMES, readable
+from flame_flwr.metrics import MOST_NAMES, readable, rows_tested
 from flame_flwr.payload import Payload, decode, describe, encode
 from flame_flwr.payload.tables import table_forms
+from flame_flwr.results.means import of_a_round, plain
 from flame_flwr.results.record import RoundRecord
 from flame_flwr.results.unfitted import Unfitted
 from flame_flwr.results.watch import shielded, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.config import RunSettings
@@ -60,8 +61,9 @@ class Rounds:
         Whether values may be pickles.
     evaluates : bool
         Whether the last aggregate goes back to the nodes, to be scored.
-    metric_keys : tuple of str
-        What of a node's result is a metric, besides what it reports.
+    metric_keys : dict of str to str
+        What of a node's result is a metric, besides what it reports, and what the aggregate's value
+        of that key is weighted by; empty where that is not said.
 
     Attributes
     ----------
@@ -82,14 +84,14 @@ class Rounds:
         aggregation: Aggregation,
         allow_pickle: bool,
         evaluates: bool,
-        metric_keys: tuple[str, ...] = (),
+        metric_keys: Mapping[str, str] | None = None,
     ) -> None:
         self.record = record
         self.settings = settings
         self.aggregation = aggregation
         self.allow_pickle = allow_pickle
         self.evaluates = evaluates
-        self.metric_keys = metric_keys
+        self.metric_keys = dict(metric_keys or {})
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
@@ -99,6 +101,7 @@ class Rounds:
         self._rows = 0
         self._tables_known = False
         self._warned = False
+        self._rows_tested: dict[str, float | None] = {}
 
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
@@ -159,6 +162,9 @@ class Rounds:
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
         entry.node_metrics = self._in_order(entry.node_metrics)
+        means = of_a_round(entry.node_metrics, aggregate, self.metric_keys, self._rows_tested)
+        entry.metrics = {name: mean for name, (mean, _) in means.items()}
+        self.record.weighted_by |= {name: by for name, (_, by) in means.items()}
         entry.aggregate = describe(aggregate)
         self.record.aggregate = aggregate
         self.record.history.append(entry)
@@ -282,10 +288,11 @@ class Rounds:
         if record.public.exact:  # else no exact figure is told
             self._unfitted.note(node, entry.round, value)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
+        self._rows_tested[node] = rows_tested(value, reply.metrics)
         metrics = dict(reply.metrics)
         if self.metric_keys and isinstance(value, dict):
             metrics |= readable(
-                {key: _plain(value[key]) for key in self.metric_keys if key in value}
+                {key: plain(value[key]) for key in self.metric_keys if key in value}
             )
         metrics = self._known(metrics)
         if metrics:
@@ -389,8 +396,3 @@ class Rounds:
 
     def _in_order(self, values: dict[str, Any]) -> dict[str, Any]:
         return {node: values[node] for node in self.record.nodes if node in values}
-
-
-def _plain(value: Any) -> Any:
-    """Return an array with one entry as a number, and anything else as it is."""
-    return value.item() if getattr(value, "shape", None) == () else value

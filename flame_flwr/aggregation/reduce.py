@@ -15,6 +15,7 @@ from flame_flwr.aggregation.values import Key, key_text, look_up
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import AnswerError, text_of
 from flame_flwr.log import logger
+from flame_flwr.metrics import TEST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,6 +258,8 @@ class Reducing:
             return weight
         place = self._place(tree)
         text = f"its weight {key_text(by)} {weight}"
+        if by == TEST_ROWS:
+            text += ": it is how many rows the node has tested with, 0 for none"
         if getattr(reduction, "bad_weight", "error") != "skip":
             raise place.refusal(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',

@@ -43,7 +43,8 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
     Metrics that the study does not show, and those of a private run, are left out.
     """
-    metrics = summary(record.public.round(entry).node_metrics.values())
+    public = record.public
+    metrics = summary(public.round(entry).node_metrics.values(), public.weighted(entry))
     logger.info(
         "round %d: %d of %d nodes, %.2f s, %s received%s%s%s",
         entry.round,
@@ -59,7 +60,7 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
 def log_evaluation(record: RunRecord) -> None:
     """Log the scores of the last aggregate: of how many nodes, their mean and range."""
-    scores = summary(record.public.evaluations.values())
+    scores = summary(record.public.evaluations.values(), record.public.weighted_scores)
     logger.info(
         "evaluation: %d of %d nodes%s",
         len(record.evaluations),

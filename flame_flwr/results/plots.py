@@ -190,7 +190,7 @@ def _lines(lines: dict[str, list[tuple[int, Any]]], name: str) -> Callable[[Any]
             numbers = sorted(by_round)
             values = [by_round[number] or [math.nan] for number in numbers]
             means = [(n, mean(found)) for n, found in zip(numbers, values, strict=True)]
-            _line(axes, means, color="#1b5e8c", label=f"mean of {len(lines)} nodes")
+            _line(axes, means, color="#1b5e8c", label=f"plain mean of {len(lines)} nodes")
             low, high = [min(found) for found in values], [max(found) for found in values]
             axes.fill_between(numbers, low, high, alpha=0.2, color="#1b5e8c", label="their range")
         axes.set_ylabel(_short(name))

@@ -8,10 +8,11 @@ metrics and scores that the study does not show, and of a private run all that i
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flame_flwr.engine.failure import Hint, notes_of
 from flame_flwr.errors import FlameError, text_of
+from flame_flwr.results.means import of_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from flame_flwr.results.record import RoundRecord, RunRecord
 
 __all__ = ["PublicRecord"]
+
+_Value = TypeVar("_Value")
 
 
 class PublicRecord:
@@ -56,8 +59,22 @@ class PublicRecord:
         entry : RoundRecord
             Of this run. It stays as it is.
         """
-        change = entry.change if self.exact else None
-        return replace(entry, node_metrics=self._shown(entry.node_metrics), change=change)
+        return replace(
+            entry,
+            node_metrics=self._shown(entry.node_metrics),
+            metrics=self._named(entry.metrics),
+            change=entry.change if self.exact else None,
+        )
+
+    def weighted(self, entry: RoundRecord) -> dict[str, tuple[float, str]]:
+        """Return a round's weighted means of metrics, with what they are weighted by."""
+        by = self._record.weighted_by
+        return {name: (mean, by[name]) for name, mean in self._named(entry.metrics).items()}
+
+    @property
+    def weighted_scores(self) -> dict[str, tuple[float, str]]:
+        """The weighted means of the last aggregate's scores; the weight itself may be hidden."""
+        return self._named(of_scores(self._record.evaluations))
 
     def error(self, error: BaseException) -> str:
         """Return what an error is and where it came up; of a private run without what users say.
@@ -92,6 +109,7 @@ class PublicRecord:
             "filters": record.filters.to_json(),
             "left": record.left.to_json(),
             "disclosure": record.disclosure,
+            "weighted_by": self._named(record.weighted_by),
             "history": [asdict(entry) for entry in self.history],
         }
 
@@ -104,11 +122,10 @@ class PublicRecord:
 
     def _shown(self, nodes: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         """Return of the nodes' numbers those that may be shown; of a node without any, nothing."""
+        shown = {node: self._named(found) for node, found in nodes.items()}
+        return {node: found for node, found in shown.items() if found or not nodes[node]}
+
+    def _named(self, values: Mapping[str, _Value]) -> dict[str, _Value]:
+        """Return what may be shown of something that there is for every name."""
         names: Sequence[str] | None = self._record.shown if self.exact else ()
-        if names is None:
-            return {node: dict(found) for node, found in nodes.items()}
-        left = {
-            node: {name: value for name, value in found.items() if name in names}
-            for node, found in nodes.items()
-        }
-        return {node: found for node, found in left.items() if found}
+        return {name: value for name, value in values.items() if names is None or name in names}

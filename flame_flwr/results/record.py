@@ -49,13 +49,16 @@ class RoundRecord:
     node_metrics : dict of str to dict
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
-    table : str
-        The size of the largest table that left a node in this round, such as ``300 rows x 13
-        columns``; only in the first round in which one did.
+    metrics : dict of str to float
+        Metrics' means over the nodes that are weighted, by :attr:`RunRecord.weighted_by`. Of others
+        there is the plain mean only.
     change : float or None
         The aggregate's change, as the strategy or its convergence measures it (the norm of
         ``DeltaNorm``); without one, the Euclidean norm over all its arrays of floats, if there are
         any and they are not too large. Always finite.
+    table : str
+        The size of the largest table that left a node in this round, such as ``300 rows x 13
+        columns``; only in the first round in which one did.
     """
 
     round: int
@@ -67,6 +70,7 @@ class RoundRecord:
     converged: bool = False
     reason: str = ""
     node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     change: float | None = None
     table: str = ""
 
@@ -111,6 +115,8 @@ class RunRecord:
         The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
+    weighted_by : dict of str to str
+        What the mean of a metric is weighted by: the key that nodes send it under.
     watchers : list of Watcher
         What looks on.
     """
@@ -131,6 +137,7 @@ class RunRecord:
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
+    weighted_by: dict[str, str] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
@@ -170,6 +177,7 @@ class RunRecord:
             "left": self.left,
             "sizes": self.sizes,
             "disclosure": self.disclosure,
+            "weighted_by": self.weighted_by,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
@@ -182,6 +190,7 @@ class RunRecord:
         self.sizes = progress["sizes"]
         self._change.to(self.aggregate)
         self.disclosure = dict(progress.get("disclosure", {}))
+        self.weighted_by |= progress.get("weighted_by", {})
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:

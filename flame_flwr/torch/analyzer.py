@@ -259,6 +259,8 @@ class TorchAnalyzer(StarAnalyzer):
             tested: dict[str, float] = {}
             if held_back is not None:
                 tested = self._scored(as_dataset(held_back, "test_dataset", self.net))
+            elif type(self).test_dataset is not TorchAnalyzer.test_dataset:
+                tested = {"n": 0}  # this node counts for no score of test data
             loss = self._train(samples)
             scores = {**self._scored(samples), "loss": loss}
             numbers = {name: value for name, value in scores.items() if name != "n"}

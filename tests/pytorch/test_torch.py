@@ -320,13 +320,42 @@ def test_scores_are_means_over_the_samples():
         first = [(fresh(torch.tensor(x[:5]))[:, 0].numpy(), y[:5]) for x, y in SPLITS]
         last = [(model(torch.tensor(x))[:, 0].numpy(), y) for x, y in SPLITS]
     errors = [np.mean(np.abs(found - y)) for found, y in first]
-    assert tester.result["test_error"] == pytest.approx(np.average(errors, weights=[40, 24]))
+    assert tester.result["test_error"] == pytest.approx(np.mean(errors))  # five rows each
     squares = [np.mean((found - y) ** 2) for found, y in first]
-    assert tester.result["test_loss"] == pytest.approx(np.average(squares, weights=[40, 24]))
+    assert tester.result["test_loss"] == pytest.approx(np.mean(squares))
     for (found, y), scores in zip(last, tester.evaluations.values(), strict=True):
         assert scores["n"] == len(y)
         assert scores["loss"] == pytest.approx(np.mean((found - y) ** 2), rel=1e-5)
         assert scores["error"] == pytest.approx(np.mean(np.abs(found - y)), rel=1e-5)
+
+
+@pytest.mark.parametrize("none", [None, "node-2"])
+def test_scores_of_test_data_are_those_of_the_pooled_rows(none):
+    class Kept(Scored):
+        def dataset(self, data):
+            rows = slice(24) if self.id == "node-0" else slice(2)
+            return data[0][rows], data[1][rows]
+
+        def test_dataset(self, data):
+            if self.id == none:
+                return None
+            rows = slice(24, 26) if self.id == "node-0" else slice(2, 30)
+            return data[0][rows], data[1][rows]
+
+    splits = [data(1, 32), data(2, 30), data(3, 30)]
+    metrics = ["loss", "test_error", "test_loss"]
+    strategy = WeightedFedAvg(metrics=metrics, convergence=MaxRounds(1))
+    tester = run(Kept, splits=splits, strategy=strategy)
+    torch.manual_seed(0)
+    fresh = network().eval()
+    rows = [(split[0][24:26], split[1][24:26]) for split in splits[:1]]
+    rows += [(split[0][2:30], split[1][2:30]) for split in splits[1 : 2 if none else 3]]
+    x, y = (np.concatenate(part) for part in zip(*rows, strict=True))
+    with torch.no_grad():
+        misses = fresh(torch.tensor(x))[:, 0].numpy() - y
+    assert tester.result["test_error"] == pytest.approx(np.mean(np.abs(misses)), rel=1e-5)
+    assert tester.result["test_loss"] == pytest.approx(np.mean(misses**2), rel=1e-5)
+    assert tester.history[0].metrics["test_loss"] == tester.result["test_loss"]
 
 
 def test_a_loader_of_ones_own():

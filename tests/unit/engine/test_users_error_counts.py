@@ -11,6 +11,7 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.engine.failure import Failure, place_of, user_traceback
 from flame_flwr.engine.hints import hint_analyzer, hint_relative
 from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.errors import DataError
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import write_run
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
@@ -19,6 +20,13 @@ from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 class NoTextError(TypeError):
     def __str__(self):
         raise RuntimeError("no text")
+
+
+class OwnError(DataError):
+    """Of the framework's, and without its constructor."""
+
+    def __init__(self, *arguments):
+        pass
 
 
 class NoNotesError(TypeError):
@@ -86,6 +94,7 @@ def raising(kind):
     return fail
 
 
+KINDS = (NoTextError, NoNotesError, OddNotesError, OddLookError, NoReprError, OwnError)
 FAILING = {
     of_none: TypeError,
     too_deep: RecursionError,
@@ -94,10 +103,7 @@ FAILING = {
     of_text: TypeError,
     of_a_file_that_is_gone: TypeError,
     of_an_odd_loader: TypeError,
-    **{
-        raising(kind): kind
-        for kind in (NoTextError, NoNotesError, OddNotesError, OddLookError, NoReprError)
-    },
+    **{raising(kind): kind for kind in KINDS},
 }
 LIMITS = ("unset", None, 0, -1)
 
