@@ -178,8 +178,11 @@ def test_other_names_are_an_error_that_says_which(kind):
         assert named not in e.value.message
 
 
-@pytest.mark.parametrize("labels", [(["f", "m"], ["no", "yes"]), (["m", "f"], ["yes", "no"])])
-def test_another_order_is_no_way_around_the_rule_on_differences(labels):
+@pytest.mark.parametrize(
+    "labels",
+    [(["f", "m"], ["no", "yes"]), (["m", "f"], ["yes", "no"]), (["M", " f"], ["YES", "No"])],
+)
+def test_another_order_or_spelling_is_no_way_around_the_rule_on_differences(labels):
     """Of the 20 who are in the larger table only, two are women who are ill: no sum shows it."""
 
     def table(cells, *order):
