@@ -16,10 +16,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 __all__ = ["DeclaredLabels", "Label", "LabelKey", "as_python", "is_missing", "label_key"]
+__all__ += ["shared_keys"]
 
 Label = str | int | float | bool
 LabelKey = tuple[int, Label]
@@ -80,6 +82,22 @@ def label_key(label: Label | None) -> LabelKey:
         return 1, label == "True"
     number = _written(label)
     return (3, label) if number is None else (2, number)
+
+
+def shared_keys(labels: Sequence[Label]) -> list[LabelKey]:
+    """Return keys by which labels that are alike are found in two statistics, no two the same.
+
+    Examples
+    --------
+    >>> shared_keys(["F", "m"]) == shared_keys(["f", "M"])
+    True
+    """
+    alike = [_like(label) for label in labels]
+    often = Counter(alike)
+    return [
+        label_key(label) if often[like] > 1 else like
+        for label, like in zip(labels, alike, strict=True)
+    ]
 
 
 def as_python(value: Any) -> Hashable:

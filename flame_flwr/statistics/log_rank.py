@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.labels import label_key
+from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label
 from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.exact import as_float
@@ -187,7 +187,7 @@ class LogRank(Statistic):
         """Return the people by group, and events and censored by group."""
         if any(curve.suppressed for curve in self.curves):
             return ()
-        keys = [label_key(group) for group in self.groups]
+        keys = shared_keys(self.groups)
         people: Places = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
         ends: Places = {
             (key, place): n

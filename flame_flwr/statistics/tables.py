@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.labels import label_key
+from flame_flwr.labels import shared_keys
 from flame_flwr.statistics.alignment import by_label
 from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide_table
@@ -169,14 +169,15 @@ class ContingencyTable(Statistic):
     def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
         """Return the counts by cell, and those of each column by label."""
         counts, out = self._grid(self.counts), self._grid(self.withheld_at) > 0
-        keys = [[*map(label_key, names), "other"] for names in (self.rows, self.columns)]
+        own = [shared_keys(self.rows), shared_keys(self.columns)]
+        keys = [[*names, "other"] for names in own]
         cells: Places = {(keys[0][i], keys[1][j]): int(counts[i, j]) for i, j in np.argwhere(~out)}
         of_lines: list[tuple[object, Places]] = []
         for axis, names in ((1, keys[0]), (0, keys[1])):
             sums, hidden = counts.sum(axis=axis).tolist(), out.any(axis=axis).tolist()
             pairs = zip(names, sums, hidden, strict=True)
             of_lines.append(("labels", {key: n for key, n, gone in pairs if not gone}))
-        form = ("cells", *(tuple(sorted(map(label_key, n))) for n in (self.rows, self.columns)))
+        form = ("cells", *(tuple(sorted(names)) for names in own))
         return ((form, cells), *of_lines)
 
     def withheld(self) -> Self:

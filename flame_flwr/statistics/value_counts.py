@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.labels import label_key
+from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label, prefer
 from flame_flwr.statistics.base import Places, Statistic, check_counts
 from flame_flwr.statistics.suppression import hide
@@ -168,8 +168,12 @@ class ValueCounts(Statistic):
 
     def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
         """Return the counts by label; those of the same labels can be subtracted."""
+        labels = [label for label, _, _ in self.entries if label is not None]
+        keys = [label_key(None), *shared_keys(labels)]
         places: Places = {
-            label_key(label): n for label, n, shown in self.entries if shown == self.suppressed
+            key: n
+            for key, (_, n, shown) in zip(keys, self.entries, strict=True)
+            if shown == self.suppressed
         }
         if self.other_shown == self.suppressed and self.declared is not None:
             places["other"] = self.other
