@@ -53,9 +53,9 @@ def history_frame(about: Mapping[str, Any], records: Sequence[RoundRecord]) -> H
     -------
     History
         By ``round``, from 1: ``nodes`` (how many answered), ``failed``, ``seconds``, ``bytes``
-        (of all answers), ``change`` (of the aggregate), a column per metric (the plain mean over
-        the nodes that reported it, as the round's line has it) and ``reason``, why the run ended
-        there. A metric that is called like one of these has its place.
+        (of all answers), ``change`` (of the aggregate), a column per metric (its mean over
+        the nodes that reported it, weighted where the round's line says so) and ``reason``, why
+        the run ended there. A metric that is called like one of these has its place.
     """
     history = about["history"]
     names = _names(entry["node_metrics"] for entry in history)
@@ -66,7 +66,7 @@ def history_frame(about: Mapping[str, Any], records: Sequence[RoundRecord]) -> H
             "seconds": entry["seconds"],
             "bytes": sum(entry["node_bytes"].values()),
             "change": entry["change"],
-            **{name: _mean(entry["node_metrics"], name) for name in names},
+            **{name: _mean(entry, name) for name in names},
         }
         for entry in history
     ]
@@ -129,8 +129,11 @@ def _names(rounds: Any) -> list[str]:
     )
 
 
-def _mean(nodes: Mapping[str, Mapping[str, float]], name: str) -> float | None:
-    values = [found[name] for found in nodes.values() if name in found]
+def _mean(entry: Mapping[str, Any], name: str) -> float | None:
+    """Return a metric's mean in a round, weighted where the round's line has it weighted."""
+    if name in entry["metrics"]:
+        return float(entry["metrics"][name])
+    values = [found[name] for found in entry["node_metrics"].values() if name in found]
     return mean(values) if values else None
 
 
