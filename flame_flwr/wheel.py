@@ -101,13 +101,13 @@ def _modules() -> dict[str, bytes]:
     files = {}
     for package in ("flame_flwr", "flame_flwr.clients", "flame_flwr.strategies"):
         spec = find_spec(package)
-        [folder] = (spec and spec.submodule_search_locations) or ()
-        root = package.replace(".", "/")
-        for path in Path(folder).rglob("*"):
-            within = path.relative_to(folder)
-            hidden = any(part.startswith((".", "__pycache__")) for part in within.parts)
-            if path.is_file() and not hidden:
-                files[f"{root}/{within.as_posix()}"] = path.read_bytes()
+        for folder in (spec and spec.submodule_search_locations) or ():
+            for path in Path(folder).rglob("*"):
+                within = path.relative_to(folder)
+                hidden = any(part.startswith((".", "__pycache__")) for part in within.parts)
+                if path.is_file() and not hidden:
+                    name = f"{package.replace('.', '/')}/{within.as_posix()}"
+                    files[name] = path.read_bytes()
     return files
 
 

@@ -62,11 +62,11 @@ def kinds(schema: Any) -> set[tuple[str, str, str]]:
     """
     found = set()
     for node in _dicts(schema):
-        if "__loader__" in node or "__class__" in node or "__module__" in node:
-            kind = node.get("__module__"), node.get("__class__"), node.get("__loader__")
-            if not all(isinstance(part, str) for part in kind):
+        if any(f"__{part}__" in node for part in _TYPE):
+            module, name, loader = (node.get(f"__{part}__") for part in _TYPE)
+            if not (isinstance(module, str) and isinstance(name, str) and isinstance(loader, str)):
                 raise ValueError("a node without a type")
-            found.add(kind)
+            found.add((module, name, loader))
     return found
 
 
@@ -98,5 +98,6 @@ def _dicts(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 _SCHEMA = "schema.json"
+_TYPE = ("module", "class", "loader")
 _ALLOWANCE = 16 * 2**20
 _GROWTH = 8
