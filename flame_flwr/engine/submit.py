@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from flame_flwr.engine.stopped import Followed
+from flame_flwr.engine.tied import tied
+from flame_flwr.engine.workdir import SCRATCH
 from flame_flwr.errors import FlameError
 
 if TYPE_CHECKING:
@@ -96,6 +99,8 @@ def submit(
 ) -> SubmittedRun:
     """Run an app and follow its log until it ends. Ctrl-C, or any exception here, stops the run.
 
+    Then the last line says where the files of the run are, with its last aggregate.
+
     Parameters
     ----------
     app : Path
@@ -119,19 +124,24 @@ def submit(
         pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
         command += ["--run-config", pairs]
     environment = _environment(federation.environment)
-    run_id = ""
+    run_id, followed = "", Followed()
     try:
-        with _started(command, environment, stdout=subprocess.PIPE) as process:
+        with (
+            tied() as mark,
+            _started(command, {**environment, **mark}, stdout=subprocess.PIPE) as process,
+        ):
             assert process.stdout is not None
             for line in process.stdout:
                 text = line.rstrip("\n")
                 found = _STARTED.search(_COLOURS.sub("", text))
                 run_id = found.group(1) if found else run_id
+                followed.note(text)
                 on_line(text)
     except BaseException:
         if run_id:
             on_line(f"stopping run {run_id}")
             _output(["flwr", "stop", run_id, federation.name], environment)
+            on_line(followed.kept())
         raise
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
@@ -139,26 +149,29 @@ def submit(
 
 
 @contextmanager
-def simulation(nodes: int) -> Iterator[Federation]:
+def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
     """Have a SuperLink of one's own that simulates nodes, on a free port, within the block.
 
-    Nothing of it stays: it has a home folder of its own, and is stopped at the end.
+    Nothing of it stays: it has a home folder of its own, and is stopped at the end. All of its
+    processes end with this one, also where it is killed.
 
     Parameters
     ----------
     nodes : int
         How many nodes to simulate.
+    *folders : str
+        Temporary ones of the caller's, that are removed where this process is killed.
 
     Raises
     ------
     SubmitError
         It did not start; the message has the end of its log.
     """
-    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as home:
+    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as home, tied(home, *folders) as mark:
+        environment = {"FLWR_HOME": home, SCRATCH: home, **mark}
         port = free_port()
         config = f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
         (Path(home) / "config.toml").write_text(config)
-        environment = {"FLWR_HOME": home}
         command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--disable-runtime-dependency-installation"]
         log_file = Path(home) / "superlink.log"
