@@ -73,6 +73,7 @@ def make_server_app(
         settings = RunSettings.from_config(context.run_config)
         extras = Extras.of(settings.report, settings.tensorboard)
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
+        logger.info("the run's files go into %s", folder.place)
         about = None if privacy is None else privacy.about()
         app_name = f"{grid.run.fab_id} {grid.run.fab_version}".strip()
         record = RunRecord(privacy=about, shown=shown, app=app_name)

@@ -31,6 +31,9 @@ from flame_flwr.engine.connection import (
     SubmittedRun,
     what_is_left,
 )
+from flame_flwr.engine.stopped import Followed
+from flame_flwr.engine.tied import tied
+from flame_flwr.engine.workdir import SCRATCH
 from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ def submit(
     wait: float = WAIT,
 ) -> SubmittedRun:
     """Run an app and follow its log until it ends. Ctrl-C, or any exception here, stops the run.
+
+    Then the last line says where the files of the run are, with its last aggregate.
 
     Parameters
     ----------
@@ -97,21 +102,23 @@ def submit(
     command = ["flwr", "run", str(app), federation.name, "--stream"]
     if federation.nodes is not None:
         command += ["--federation-config", f"num-supernodes={federation.nodes}"]
-    run_id, coloured = "", has_colours()
+    run_id, coloured, followed = "", has_colours(), Followed()
     try:
         with (
             as_options(overrides) as said,
-            _started([*command, *said], environment, stdout=subprocess.PIPE) as process,
+            tied() as mark,
+            _started([*command, *said], {**environment, **mark}, stdout=subprocess.PIPE) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:
                 text = line.rstrip("\n")
                 found = _STARTED.search(without_colours(text))
                 run_id = found.group(1) if found else run_id
+                followed.note(without_colours(text))
                 on_line(text if coloured else without_colours(text))
     except BaseException:
         if run_id:
-            _stop(run_id, federation, environment, on_line)
+            _stop(run_id, federation, environment, followed, on_line)
         raise
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
@@ -130,26 +137,29 @@ def submit(
 
 
 @contextmanager
-def simulation(nodes: int) -> Iterator[Federation]:
+def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
     """Have a SuperLink of one's own that simulates nodes, on a free port, within the block.
 
-    Nothing of it stays: it has a home folder of its own, and is stopped at the end.
+    Nothing of it stays: it has a home folder of its own, and is stopped at the end. All of its
+    processes end with this one, also where it is killed.
 
     Parameters
     ----------
     nodes : int
         How many nodes to simulate.
+    *folders : str
+        Temporary ones of the caller's, that are removed where this process is killed.
 
     Raises
     ------
     SubmitError
         It did not start; the message has the end of its log.
     """
-    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as home:
+    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as home, tied(home, *folders) as mark:
+        environment = {"FLWR_HOME": home, SCRATCH: home, **mark}
         port = free_port()
         config = f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
         (Path(home) / "config.toml").write_text(config)
-        environment = {"FLWR_HOME": home}
         command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--disable-runtime-dependency-installation"]
         log_file = Path(home) / "superlink.log"
@@ -260,9 +270,13 @@ def _stop(
     run_id: str,
     federation: Federation,
     environment: Mapping[str, str],
+    followed: Followed,
     on_line: Callable[[str], object],
 ) -> None:
-    """Stop a run, and say where it may go on: the SuperLink is gone, or Ctrl-C came once more."""
+    """Stop a run and say where its files are, or that it may go on.
+
+    It may where the SuperLink is gone, or Ctrl-C came once more.
+    """
     command = ["flwr", "stop", run_id, federation.name]
     stopped = False
 
@@ -275,8 +289,7 @@ def _stop(
         with _started(command, environment, stdout=subprocess.PIPE) as process:
             said = process.stdout.read() if process.stdout else ""
         stopped = process.returncode == 0
-        if not stopped:
-            say(without_colours(said).rstrip())
+        say(followed.kept() if stopped else without_colours(said).rstrip())
     finally:
         if not stopped:
             say(f"run {run_id} may go on: `{' '.join(command)}` stops it")

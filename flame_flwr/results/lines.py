@@ -1,8 +1,9 @@
 """The line of each round in the log, and that of the evaluation.
 
-``flame-flwr submit`` reads them again for its progress bar, with that before the first round and
-that at the end: :data:`TAKE_PART`, :data:`ROUND`, :data:`RESULTS`. A line is the framework's own
-where nothing but the level is before it: what user code says has its node and round there.
+``flame-flwr submit`` reads them again for its progress bar, and to say what there is of a run that
+it stopped: :data:`ROUND`, with :data:`PLACE`, :data:`TAKE_PART` and :data:`RESULTS` around them. A
+line is the framework's own where nothing but the level is before it: what user code says has its
+node and round there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from flame_flwr.sizes import shown_size
 if TYPE_CHECKING:
     from flame_flwr.results.record import RoundRecord, RunRecord
 
-__all__ = ["RESULTS", "ROUND", "TAKE_PART", "log_evaluation", "log_round", "warn_of_unknown"]
+__all__ = ["PLACE", "RESULTS", "ROUND", "TAKE_PART"]
+__all__ += ["log_evaluation", "log_round", "warn_of_unknown"]
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _LEVEL = rf"^{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?"
@@ -33,6 +35,7 @@ ROUND = re.compile(
     rf"[\w .]+ received{_TABLE}{_METRICS}"
 )
 TAKE_PART = re.compile(rf"{_LEVEL}\d+ nodes? takes? part: ")
+PLACE = re.compile(rf"{_LEVEL}the run's files go into (?P<place>(?:/|\w+://).*)$")
 RESULTS = re.compile(rf"{_LEVEL}results in (?:/|\w+://)")
 
 

@@ -193,13 +193,14 @@ def plan_shown(shown: object) -> tuple[str, ...] | None:
     """
     if shown is None:
         return None
-    names = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
-    if not names or not all(isinstance(name, str) for name in shown):
+    listed = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
+    names: list[Any] = list(shown) if listed else []  # type: ignore[call-overload]
+    if not listed or not all(isinstance(name, str) for name in names):
         raise ModelError(
             "shown must be a list of the names of metrics and scores that may be shown, such as "
             f"['auc'], [] for none, or None for all of them, not {shown!r}"
         )
-    return tuple(sorted(shown) if isinstance(shown, Set) else dict.fromkeys(shown))
+    return tuple(sorted(names) if isinstance(shown, Set) else dict.fromkeys(names))
 
 
 def ignore(**arguments: object) -> None:

@@ -101,7 +101,7 @@ def simulate_script(
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
         begin_record(target)
-        with simulation(len(locations)) as place, following(on_line) as follow:
+        with simulation(len(locations), own) as place, following(on_line) as follow:
             run = submit(app, place, on_line=follow, wait=0)
     files = tuple(_hand_over(target, run.run_id, asked))
     if not run.succeeded:

@@ -25,11 +25,12 @@ _LARGEST = 50_000_000
 
 
 class Axis(NamedTuple):
-    """One axis of a value: where in it, how long, and of what."""
+    """One axis of a value: where in it, how long, of what, and whether it is of a table's rows."""
 
     place: str
     length: int
     what: str
+    rows: bool = False
 
 
 def row_counts(data: Any) -> set[int]:
@@ -121,10 +122,11 @@ def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axi
         yield from _axes_of_content(value, place, depth, budget)
     elif shape is not None:
         for number, length in enumerate(shape):
-            what = f"{kind} {tuple(shape)}"
-            yield Axis(f"{place} axis {number}" if len(shape) > 1 else place, length, what)
+            at = f"{place} axis {number}" if len(shape) > 1 else place
+            rows = kind == "DataFrame" and number == 0
+            yield Axis(at, length, f"{kind} {tuple(shape)}", rows)
     elif isinstance(value, dict | list | tuple | set | frozenset):
-        yield Axis(place, len(value), f"{kind} of {len(value)}")
+        yield Axis(place, len(value), f"{kind} of {len(value)}", _are_records(value))
         parts = list(value.items() if isinstance(value, dict) else enumerate(value))
         alone = len(parts) <= _BY_PLACE
         for key, part in parts:
@@ -195,6 +197,15 @@ def _shape(value: Any) -> tuple[int, ...] | None:
         return tuple(int(length) for length in shape) if shape is not None else None
     except (TypeError, ValueError):
         return None
+
+
+def _are_records(value: Any) -> bool:
+    """Tell whether a list is one of records: each by names or by places."""
+    records = not isinstance(value, dict) and all(isinstance(part, _RECORDS) for part in value)
+    return bool(value) and records and len(set(map(len, value))) == 1
+
+
+_RECORDS = (dict, list, tuple)
 
 
 def _is_scalar(value: Any) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.engine.tied import tied
 from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWarning, Finding
 from flame_flwr.testing.job import Job
@@ -253,11 +254,11 @@ def _work(folder: Path, seconds: float) -> int | None:
         "TMPDIR": str(folder),
     }
     environment.pop("PYTEST_CURRENT_TEST", None)
-    with (folder / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
         process = subprocess.Popen(  # noqa: S603  (this Python, our own program)
             [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)],
             cwd=folder,
-            env=environment,
+            env={**environment, **mark},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

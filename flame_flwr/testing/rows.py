@@ -2,7 +2,8 @@
 
 Such an axis is mostly one entry per patient, whatever it is called. By chance it happens, too, most
 of all with small numbers: a result has a few entries per class, bin or feature. So an axis counts
-where it follows the data from node to node; where all nodes have as many rows, from ten on.
+where it follows the data from node to node; where all nodes have as many rows, from ten on, or
+from five on where it is that of a table's rows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _ROUNDS = 10
 """Rounds in which all of a large value is looked at, and not only its first parts."""
 
 _LEAST_FOLLOWED = 5
-"""Rows of the largest node where nodes differ, and the axis with them."""
+"""Rows of the largest node where nodes differ, and the axis with them; of all nodes for tables."""
 
 
 class RowLevel(NamedTuple):
@@ -44,6 +45,7 @@ class _Seen(NamedTuple):
     at: At
     length: int
     what: str
+    rows: bool
 
 
 class Rows:
@@ -77,7 +79,7 @@ class Rows:
                 seen = self._axes[f"{at.class_name}.{at.method}", axis.place]
                 known = seen.setdefault(at.node, [])
                 if all(axis.length != other.length for other in known):
-                    known.append(_Seen(at, axis.length, axis.what))
+                    known.append(_Seen(at, axis.length, axis.what, axis.rows))
 
     def found(self) -> Iterator[RowLevel]:
         """Yield what is row-level data at every node that it leaves."""
@@ -85,7 +87,7 @@ class Rows:
             times = self._times(nodes)
             if times is None:
                 continue
-            at, length, what = next(
+            at, length, what, _ = next(
                 one
                 for node, seen in nodes.items()
                 for one in seen
@@ -114,7 +116,9 @@ class Rows:
             if not all(fitting.values()):
                 continue
             largest = [max(rows) for rows in fitting.values()]
+            table = all(one.rows for found in nodes.values() for one in found)
+            least = _LEAST_FOLLOWED if table else _LEAST_ALIKE
             differs = len(set(largest)) > 1 and max(largest) >= _LEAST_FOLLOWED
-            if differs or (times == 1 and min(largest) >= _LEAST_ALIKE):
+            if differs or (times == 1 and min(largest) >= least):
                 return times
         return None

@@ -145,6 +145,12 @@ def test_few_rows_are_enough_where_they_are_followed(sizes):
     assert len(found(lambda t: t["age"].tolist(), sizes)) == 1
 
 
+@pytest.mark.parametrize("name", ["table", "records", "list of lists", "tuple of tuples"])
+def test_a_table_is_told_from_chance_earlier(name):
+    assert len(found(ROW_LEVEL[name], (5, 5))) == 1
+    assert found(ROW_LEVEL[name], (4, 4)) == []
+
+
 def bundle(rows):
     entries = [{"resource": {"resourceType": "Patient", "id": str(i)}} for i in range(rows)]
     observed = [{"resource": {"resourceType": "Observation"}}] * 7
