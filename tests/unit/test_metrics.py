@@ -151,7 +151,7 @@ def test_what_an_answer_holds_beside_the_metrics_is_never_among_them(client):
     tester = run(Arrays, client=client, filters=[Clip(1.0)], disclosure=[MinCount(5)])
     names = {
         name
-        for entry in tester.history
+        for entry in tester.record.history
         for metrics in entry.node_metrics.values()
         for name in metrics
     }

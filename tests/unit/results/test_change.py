@@ -56,7 +56,7 @@ def norms(values, order=2):
 def changes(aggregator, client=None, **kwargs):
     kwargs = {"simple_analysis": False, **kwargs}
     tester = StarModelTester(SPLITS, Weights, aggregator, "s3", client=client, **kwargs)
-    return [entry.change for entry in tester.history]
+    return [entry.change for entry in tester.record.history]
 
 
 class Study(StarAggregator):
@@ -157,7 +157,7 @@ def test_nothing_is_shown_in_a_round_that_has_nothing_to_compare():
     tester = StarModelTester(
         SPLITS, Fresh, Later(convergence=DeltaNorm("coef", 1e-9) | MaxRounds(4)), "s3"
     )
-    assert [entry.change for entry in tester.history][:2] == [None, None]
+    assert [entry.change for entry in tester.record.history][:2] == [None, None]
 
 
 def test_a_convergence_of_ones_own_says_what_it_measured():

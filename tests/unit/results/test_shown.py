@@ -310,7 +310,7 @@ def test_the_first_table_that_leaves_is_told_of_in_the_rounds_line(strategy, cap
     assert re.search(r"kB received \(with a table of 300 rows x 13 columns\), loss 0.5$", lines[1])
     assert re.search(r"kB received, loss 0.5: has_converged returned True$", lines[2])
     assert [ROUND.match(line)["metrics"] for line in lines] == ["loss 0.5"] * 3
-    assert [entry.table for entry in tester.history] == ["", "300 rows x 13 columns", ""]
+    assert [entry.table for entry in tester.record.history] == ["", "300 rows x 13 columns", ""]
 
 
 def test_two_lists_of_coefficients_are_no_table_to_tell_of(caplog):
