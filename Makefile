@@ -7,7 +7,7 @@ BIN := .venv/bin
 TESTS = $(BIN)/python -m pytest -n 4 --no-loadscope-reorder
 
 .PHONY: help install demo test test-all test-ceph test-browser chromium unit lint types tests \
-	every-test bench clean
+	every-test bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
@@ -16,6 +16,8 @@ help:
 	@echo "make unit   the quick tests only"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
 	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
+	@echo "make floors  the quick tests with the lowest versions that pyproject.toml allows"
+	@echo "make pythons  the quick tests on Python 3.12 and 3.13, as far as they are installed"
 	@echo "make bench  what the framework costs, side by side with plain Flower"
 
 install: .venv/.installed
@@ -80,5 +82,40 @@ types: install
 bench: install
 	$(BIN)/python tests/benchmarks/run.py
 
+# Environments of their own, without PyTorch. Flower brings uv, which can choose the lowest versions.
+# The quick tests start no simulation, so there is one after them.
+UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+EXTRAS := .[simulation,estimators,dp,report,tensorboard]
+
+floors: .venv-floors/.installed
+	.venv-floors/bin/python -m pytest -n 3 --dist loadfile tests/unit
+	.venv-floors/bin/flame-flwr submit examples/quickstart --simulate 2
+
+.venv-floors/.installed: pyproject.toml | install
+	$(UV) venv --quiet --seed --clear --python $(PYTHON) .venv-floors
+	$(UV) pip install --quiet --python .venv-floors --resolution lowest-direct \
+		--editable "$(EXTRAS)" --group test
+	touch $@
+
+# A Python by its version: on the PATH, or one of pyenv's.
+find-python = $(shell for python in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; \
+	do "$$python" -c "" 2> /dev/null && command -v "$$python" && break; done)
+
+pythons: $(if $(call find-python,3.12),python-3.12,no-python-3.12) \
+	$(if $(call find-python,3.13),python-3.13,no-python-3.13)
+
+no-python-%:
+	@echo "NOT RUN: the tests on Python $*, which is not installed" >&2
+
+python-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest -n 3 --dist loadfile tests/unit
+
+.venv-3.%/.installed: pyproject.toml | install
+	$(UV) venv --quiet --seed --clear --python $(call find-python,3.$*) .venv-3.$*
+	$(UV) pip install --quiet --python .venv-3.$* --editable "$(EXTRAS)" --group test
+	touch $@
+
+.PRECIOUS: .venv-3.%/.installed
+
 clean:
-	rm -rf .venv .demo .browser build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .demo .browser build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,10 +11,10 @@ from flwr.clientapp import ClientApp
 from flame_flwr.clients.audit import AuditLog
 from flame_flwr.clients.client import StarClient, shares_tracebacks
 from flame_flwr.clients.node import NodePlan
-from flame_flwr.engine.failure import Failure, Hint
+from flame_flwr.engine.failure import Failure, add_hint, log_error
 from flame_flwr.errors import FlameError
 from flame_flwr.flower import HELLO, RAISED
-from flame_flwr.log import logger, show
+from flame_flwr.log import show
 from flame_flwr.star.nodes import StarAnalyzer
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _ClientFn:
         try:
             return client(self.plan, context).to_client()
         except Exception as error:
-            error.add_note(Hint(f"{client.__name__} cannot be constructed"))
+            add_hint(error, f"{client.__name__} cannot be constructed")
             raise
 
     def _client(self, plugin: object) -> type[StarClient]:
@@ -104,7 +104,7 @@ def noted(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        logger.error("the message could not be answered", exc_info=error)
+        log_error(error, "the message could not be answered")
         reply = _failed(message, context, error, share=shares_tracebacks(context))
     path = context.node_config.get("audit-log")
     if not isinstance(path, str) or not os.path.isabs(path):
@@ -112,7 +112,7 @@ def noted(
     try:
         AuditLog(path).note(context, message, reply)
     except Exception as error:
-        logger.error("the answer could not be noted, so it does not leave", exc_info=error)
+        log_error(error, "the answer could not be noted, so it does not leave")
         reply = _failed(message, context, error, share=False)
     return reply
 

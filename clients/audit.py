@@ -7,6 +7,7 @@ cannot be noted does not leave.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from flwr.app import ArrayRecord
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.participation import read_findings
 from flame_flwr.errors import ConfigError, PayloadError
+from flame_flwr.files import reason_of
 from flame_flwr.flower import app_name
 from flame_flwr.payload import array_from_npy, decode, from_record
 from flame_flwr.payload.outline import outline
@@ -89,12 +91,13 @@ class AuditLog:
             try:
                 data = line.encode()
                 if os.write(handle, data) != len(data):
-                    raise OSError("the disk is full")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             finally:
                 os.close(handle)
         except OSError as error:
             raise ConfigError(
+                f"{reason_of(error)}: "
                 f"`audit-log` in this node's config cannot be written ({type(error).__name__}), "
                 "and without it no answer leaves this node",
                 detail=str(error),

@@ -22,7 +22,7 @@ from flame_flwr.data import open_data, open_store
 from flame_flwr.data.cleaning import expire
 from flame_flwr.data.source import NODE_OPTION
 from flame_flwr.data.store_files import ANALYSES, FolderFiles
-from flame_flwr.engine.failure import Failure
+from flame_flwr.engine.failure import Failure, log_error
 from flame_flwr.engine.workdir import scratch_folder
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import (
@@ -44,6 +44,7 @@ from flame_flwr.flower import (
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger, show
 from flame_flwr.payload import WIRE_VERSION, array_from_npy, from_arrays, npy_bytes, to_arrays
+from flame_flwr.versions import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,10 +87,10 @@ class StarClient(NumPyClient):
         Returns
         -------
         dict
-            ``name``, ``framework``, ``wire``, ``evaluates``, ``partitions`` (0 outside a
-            simulation), ``keeps-state`` (on disk), ``states``: the rounds after which it has a
-            state of this analysis on disk, as JSON; and ``findings`` where the analysis says what
-            it expects of the data.
+            ``name``, ``framework``, ``wire``, ``versions`` of the packages that matter, as JSON;
+            ``evaluates``, ``partitions`` (0 outside a simulation), ``keeps-state`` (on disk),
+            ``states``: the rounds after which it has a state of this analysis on disk, as JSON;
+            and ``findings`` where the analysis says what it expects of the data.
 
         Raises
         ------
@@ -124,6 +125,7 @@ class StarClient(NumPyClient):
             "name": self._name(),
             "framework": __version__,
             "wire": WIRE_VERSION,
+            "versions": json.dumps(installed()),
             "evaluates": self.plan.evaluates,
             "partitions": settings.num_partitions,
             "keeps-state": files is not None,
@@ -404,7 +406,7 @@ class _CheckedClient(Client):
                 from flame_flwr.engine.hints import hint_relative
 
                 hint_relative(error)
-            logger.error("node %s failed in %s", self.client.called(), what, exc_info=error)
+            log_error(error, "node %s failed in %s", self.client.called(), what)
             return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
 
 

@@ -177,7 +177,14 @@ class Node:
         analyzer = self._analyzer()
         analyzer.num_iterations = rounds
         analyzer.latest_result = result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
-        scores = analyzer.evaluation_method(self.data(), result)  # type: ignore[attr-defined]
+        data = self.data()
+        try:
+            scores = analyzer.evaluation_method(data, result)  # type: ignore[attr-defined]
+        except Exception as error:
+            from flame_flwr.engine.hints import hint_evaluation
+
+            hint_evaluation(error, self)
+            raise
         self.handle._flush()
         return check_numbers(scores, f"{type(analyzer).__name__}.evaluation_method")
 

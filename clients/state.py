@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord
 
-from flame_flwr.errors import DataError, ModelError, NodeFailedError
+from flame_flwr.errors import DataError, ModelError, NodeFailedError, text_of
 from flame_flwr.star import saving
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class NodeState:
             raise NodeFailedError(
                 f"the analyzer's state after round {after} cannot be read: it was damaged, or "
                 "saved by another version of the analysis; start the analysis again",
-                detail=f"{type(error).__name__}: {error}",
+                detail=f"{type(error).__name__}: {text_of(error)}",
             ) from error
 
     def save(self, node: Node, number: int, after: int) -> None:

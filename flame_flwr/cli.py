@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from flame_flwr.commands import VERSION, Commands
 from flame_flwr.engine.signals import end_in_order
 from flame_flwr.errors import FlameError
 
 __all__ = ["main"]
 
 _app = typer.Typer(
-    help="Federated analyses on Flower.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=Commands,
+    help="Federated analyses on Flower.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 
 @_app.callback()
-def _commands() -> None:
+def _commands(version: Annotated[bool, VERSION] = False) -> None:
     """Federated analyses on Flower."""
 
 
@@ -34,20 +41,26 @@ def submit(
         int | None, typer.Option(min=1, help="simulate so many nodes, without a federation")
     ] = None,
     run_config: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE, overrides the app's config; repeatable")
+        list[str] | None,
+        typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
     ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
+    ] = 60.0,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
+    from flame_flwr.engine.app import App
     from flame_flwr.engine.submit import Federation, simulation
     from flame_flwr.engine.submit import submit as run_app
     from flame_flwr.progress import following
 
     if (federation is None) == (simulate is None):
         raise typer.BadParameter("name a federation, or say --simulate N")
-    config = dict(_pair(text) for text in run_config or [])
+    config = App.read(app).overrides(run_config or [])
+    wait = 0 if simulate else wait
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
     with where as place, following() as follow:
-        run = run_app(app, place, config, on_line=follow)
+        run = run_app(app, place, config, on_line=follow, wait=wait)
     if not run.succeeded:
         raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
     typer.echo(f"run {run.run_id} completed")
@@ -165,7 +178,7 @@ def check(
         raise typer.Exit(1)
 
 
-_node = typer.Typer(help="Look after a node.", no_args_is_help=True)
+_node = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
 _app.add_typer(_node, name="node")
 
 
@@ -187,6 +200,7 @@ def clean(
 ) -> None:
     """Remove what old analyses have left on a node."""
     from flame_flwr.data.cleaning import clean as clean_state
+    from flame_flwr.sizes import shown_size
 
     if not math.isfinite(older_than):
         raise typer.BadParameter("--older-than is a number of days")
@@ -194,13 +208,15 @@ def clean(
     for leftover in found:
         typer.echo(
             f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
-            f"{leftover.bytes / 1e6:.1f} MB"
+            f"{shown_size(leftover.bytes)}"
         )
     done = "would remove" if dry_run else "removed"
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
-_data = typer.Typer(help="Look at a node's registry of datasets.", no_args_is_help=True)
+_data = typer.Typer(
+    cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
+)
 _app.add_typer(_data, name="data")
 
 
@@ -244,7 +260,9 @@ def check_data(
 
 @_app.command("results")
 def show_results(
-    place: Annotated[str, typer.Argument(help="s3://bucket/prefix, or a folder")],
+    place: Annotated[
+        str, typer.Argument(help="s3://bucket/prefix, or a folder; also that of one run")
+    ],
     run: Annotated[
         str | None, typer.Argument(help="which run: its name or its id, or how one begins")
     ] = None,
@@ -254,9 +272,9 @@ def show_results(
     from flame_flwr.results.fetch import fetch, runs
     from flame_flwr.results.table import show_runs
 
-    if (run is None) != (to is None):
+    if run is not None and to is None:
         raise typer.BadParameter("to fetch a run, name it and say --to DIR")
-    if run is None or to is None:
+    if to is None:
         show_runs(runs(place))
     else:
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
@@ -287,6 +305,10 @@ def provision(
     renew: Annotated[
         bool, typer.Option("--renew", help="make the server a new certificate")
     ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Write keys, certificates, start scripts and instructions, a folder for every party."""
@@ -298,6 +320,8 @@ def provision(
     if federation is None or (add and renew):
         raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
     parties = deploy.read_federation(federation)
+    if wheel or not (add or renew):
+        parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")
     if add:
         deploy.add_hospital(parties, folder, add)
@@ -312,21 +336,14 @@ def provision(
 def main() -> None:
     """Run the command; an error of the framework is one readable message and exit code 1."""
     end_in_order()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An emoji in a log ends no run, and who follows a log in a file sees it line by line.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         _app()
     except FlameError as error:
         notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
-        typer.secho(f"error: {error}{''.join(notes)}", fg="red", err=True)
+        colour = None if os.environ.get("NO_COLOR") else "red"
+        typer.secho(f"error: {error}{''.join(notes)}", fg=colour, err=True)
         raise SystemExit(1) from None
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    key, found, value = text.partition("=")
-    if not found:
-        raise typer.BadParameter(f"--run-config takes KEY=VALUE, not {text!r}")
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, {"true": True, "false": False}.get(value, value)

@@ -3,7 +3,8 @@
 The run config is the analyst's (``[tool.flwr.app.config]`` and ``--run-config``); the node
 config is the hospital's (``flower-supernode --node-config``). A key that is not here is refused,
 unless it stands in a table of the app's own (``[tool.flwr.app.config.mine]``, read as
-``mine.key``), which the framework leaves alone.
+``mine.key``), which the framework leaves alone. Where a name or an id is expected,
+a whole number is the text of its digits.
 """
 
 from __future__ import annotations
@@ -172,8 +173,8 @@ NODE_KEYS: dict[str, Key] = {
     "disclosure": Key(
         str,
         "",
-        "rules on the statistics that leave, such as `MinCount(5), MaxBins(50)`, or the absolute "
-        "path of a file with them; see docs/disclosure.md",
+        "rules on the statistics and tables that leave, such as `MinCount(5), MaxRows(200)`, or "
+        "the absolute path of a file with them; see docs/disclosure.md",
     ),
     "filters": Key(
         str,
@@ -193,6 +194,10 @@ NODE_KEYS: dict[str, Key] = {
     "partition-id": Key(int, 0, "set by Flower's simulation runtime"),
     "num-partitions": Key(int, 0, "set by Flower's simulation runtime"),
 }
+
+
+_MAYBE_DIGITS = {"analysis-id", "name", "project-id", "tags"}
+"""Texts that may be digits alone: without quotes, Flower makes a number of project-id=2024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +402,8 @@ def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> 
             raise ConfigError(f"unknown key `{name}` in {where}; {mend}")
         allowed = keys[name].type
         boolean = isinstance(value, bool) and allowed is not bool
+        if name in _MAYBE_DIGITS and isinstance(value, int) and not boolean:
+            continue
         if boolean or not isinstance(value, allowed):
             types = allowed if isinstance(allowed, tuple) else (allowed,)
             expected = " or ".join(kind.__name__ for kind in types)
@@ -404,7 +411,8 @@ def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> 
                 f"`{name}` in {where} must be {expected}, not {type(value).__name__}",
                 detail=repr(value),
             )
-    return {name: config.get(name, key.default) for name, key in keys.items()}
+    values = {name: config.get(name, key.default) for name, key in keys.items()}
+    return {name: str(value) if name in _MAYBE_DIGITS else value for name, value in values.items()}
 
 
 def _check_path(key: str, path: str, where: str) -> None:

@@ -10,6 +10,7 @@ tracebacks.
 from __future__ import annotations
 
 __all__ = [
+    "AnswerError",
     "ConfigError",
     "DataError",
     "FlameError",
@@ -36,6 +37,9 @@ class FlameError(Exception):
         The offending value, path or key. Stays in the process and in the node's own log.
     """
 
+    message: str = ""  # also where a user's subclass does not call this class's __init__
+    detail: str | None = None
+
     def __init__(self, message: str, *, detail: str | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -48,6 +52,14 @@ class FlameError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Keep ``detail`` through pickling, as Ray does it between processes."""
         return (_rebuild, (type(self), self.message, self.detail, self.__dict__.copy()))
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text; where its ``__str__`` itself fails, that it does."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<the text of this {type(error).__name__} cannot be had: its __str__ raises>"
 
 
 def _rebuild(
@@ -77,6 +89,24 @@ class PayloadError(FlameError, TypeError):
 
 class NodeFailedError(FlameError, RuntimeError):
     """User code on a node raised, called ``sys.exit``, or a node answered with an error."""
+
+
+class AnswerError(DataError, NodeFailedError):
+    """What a node sent cannot be merged: a failure of that node, found before any of it is merged.
+
+    An aggregation raises it from ``add``; ``on-failure`` then decides, as about every failure.
+
+    Parameters
+    ----------
+    message, detail
+        As for every error; the message names round, key and node.
+    declared : bool
+        Whether it is declared to go on without such an answer: then `on-failure` is not asked.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None, declared: bool = False) -> None:
+        super().__init__(message, detail=detail)
+        self.declared = declared
 
 
 class NodesMissingError(FlameError, TimeoutError):

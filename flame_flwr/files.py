@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["probe", "write_file", "write_whole"]
+__all__ = ["probe", "reason_of", "write_file", "write_whole"]
 
 
 def write_whole(
@@ -71,6 +72,22 @@ def probe(folder: Path) -> None:
     path = folder / ".probe"
     write_file(path, bytes(2**16))
     path.unlink(missing_ok=True)  # another process may try the same folder
+
+
+def reason_of(error: Exception) -> str:
+    """Return the system's own reason for an error, free of paths: a message begins with it.
+
+    What is about to be written is often not to blame: user code may have opened too many files.
+
+    Examples
+    --------
+    >>> reason_of(OSError(28, "anything", "/srv/a-path"))
+    'No space left on device'
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return type(error).__name__
+    more = {errno.EMFILE: " in this process, as where code opens files and does not close them"}
+    return f"{os.strerror(error.errno)}{more.get(error.errno, '')}"
 
 
 def _umask() -> int:

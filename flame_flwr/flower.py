@@ -1,7 +1,8 @@
 """The only module that touches flwr's non-public modules: a new flwr is this file's work.
 
-Written against flwr 1.41. Everything else in the framework imports flwr's public modules
-(``flwr.app``, ``flwr.clientapp``, ``flwr.serverapp``, ``flwr.client``) or this one.
+Everything else in the framework imports flwr's public modules (``flwr.app``, ``flwr.clientapp``,
+``flwr.serverapp``, ``flwr.client``) or this one. With a version of flwr that it was not
+tried with, importing it warns.
 """
 
 from __future__ import annotations
@@ -10,38 +11,51 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import flwr
+import httpx
 from flwr.app import Array, MessageType, Metadata
-from flwr.app.message import make_message
 from flwr.client import Client, NumPyClient
-from flwr.common.constant import APP_DIR, ErrorCode
-from flwr.compat.common.typing import (
-    Code,
-    EvaluateIns,
-    EvaluateRes,
-    FitIns,
-    FitRes,
-    GetPropertiesIns,
-    GetPropertiesRes,
-    Parameters,
-    Scalar,
-    Status,
-)
-from flwr.supercore.exit.exit_handler import add_exit_handler
-from flwr.supercore.inflatable.inflatable_object import (
-    get_object_body,
-    get_object_children_ids_from_object_content,
-)
-from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
-from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
-from flwr.supercore.utils import get_flwr_home
+
+from flame_flwr.engine.failure import is_user_code
+from flame_flwr.versions import moved, untried
+
+try:
+    from flwr.app.message import make_message
+    from flwr.common.constant import APP_DIR, ErrorCode
+    from flwr.compat.common.typing import (
+        Code,
+        EvaluateIns,
+        EvaluateRes,
+        FitIns,
+        FitRes,
+        GetPropertiesIns,
+        GetPropertiesRes,
+        Parameters,
+        Scalar,
+        Status,
+    )
+    from flwr.supercore.exit.exit_handler import add_exit_handler
+    from flwr.supercore.inflatable.inflatable_object import (
+        get_object_body,
+        get_object_children_ids_from_object_content,
+    )
+    from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
+    from flwr.supercore.run import Run, RunNotRunningException
+    from flwr.supercore.task_identity import TaskIdentity
+    from flwr.supercore.utils import get_flwr_home
+    from flwr.supercore.version import package_version
+except ImportError as error:
+    raise ImportError(moved(version("flwr")), name=error.name, path=error.path) from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +122,11 @@ Runtime = Literal["process", "simulation", "deployment"]
 _RAY_WORKER = "default_worker.py"
 """The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
 
+_FLWR, _HTTPX = (os.path.dirname(str(package.__file__)) + os.sep for package in (flwr, httpx))
+"""Where the code of Flower is, and of what it asks the SuperLink with."""
+_NODE_APP = "flwr-clientapp"
+"""The program in which a deployed node answers one message."""
+
 _IN_PROCESS: ContextVar[bool] = ContextVar("flame_flwr_in_process", default=False)
 
 
@@ -118,9 +137,21 @@ def runtime() -> Runtime:
     """
     if _IN_PROCESS.get():
         return "process"
-    if any(os.path.basename(argument) == _RAY_WORKER for argument in sys.orig_argv):
-        return "simulation"
-    return "deployment"
+    return "simulation" if _program_is(_RAY_WORKER) else "deployment"
+
+
+def _program_is(*names: str) -> bool:
+    return any(os.path.basename(argument) in names for argument in sys.orig_argv)
+
+
+def _warn_of_untried(flower: str) -> None:
+    """Warn where this process is not a node's: of each of those the server warns, once per run."""
+    text = untried(flower)
+    if text and not _program_is(_NODE_APP, _RAY_WORKER):
+        warnings.warn(text, stacklevel=2)
+
+
+_warn_of_untried(package_version)
 
 
 def await_simulation(grid: Grid) -> None:
@@ -152,9 +183,22 @@ def activations(grid: Grid) -> dict[int, str]:
 
 
 def is_stop(error: BaseException) -> bool:
-    """Tell whether an exception says that the SuperLink no longer knows the run."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status == HTTPStatus.UNAUTHORIZED or isinstance(error, SystemExit | KeyboardInterrupt)
+    """Tell whether an exception says that the run was ended from outside.
+
+    It does where Flower raised it: the SuperLink no longer knows the run, or Flower ends the
+    process. An exception of user code does not, whatever it looks like: an aggregator may ask
+    servers of its own, and be refused there.
+    """
+    if isinstance(error, KeyboardInterrupt | RunNotRunningException):
+        return True
+    places = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    if isinstance(error, SystemExit):
+        return not places or not is_user_code(places[-1])
+    if not isinstance(error, httpx.HTTPStatusError):
+        return False
+    asking = [place for place in places if not place.startswith(_HTTPX)]
+    refused = error.response.status_code == HTTPStatus.UNAUTHORIZED
+    return refused and bool(asking) and asking[-1].startswith(_FLWR)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError
@@ -15,16 +17,18 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "RESERVED"]
-__all__ += ["check_metrics", "check_numbers", "mean", "readable", "summary"]
+__all__ = ["COLUMNS", "FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "OF_AN_ANSWER", "RESERVED"]
+__all__ += ["TEST_ROWS", "by_test_rows", "check_metrics", "check_names", "check_numbers"]
+__all__ += ["is_of_tests", "mean", "readable", "rows_tested", "summary", "weighted_mean"]
 
-RESERVED = frozenset(
-    {
-        *("seconds", "filters", "failure", "size"),
-        *("round", "node", "bytes", "failed", "round_seconds", "change", "reason"),
-    }
-)
-"""Names that the framework's own part of an answer has, and the columns of ``history.csv``."""
+OF_AN_ANSWER = ("seconds", "size", "filters", "disclosure", "failure")
+"""What an answer to a round holds beside the metrics: nodes write these, the server reads them."""
+
+COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
+"""The columns of ``history.csv`` before those of the metrics."""
+
+RESERVED = frozenset({*OF_AN_ANSWER, *COLUMNS})
+"""Names that no metric of a round can have, wherever it runs."""
 
 MOST = 100
 """How many metrics a node may report of one round."""
@@ -35,6 +39,9 @@ MOST_SCORES = 1000
 MOST_NAMES = 500
 """How many metrics with names of their own there may be in a run."""
 
+TEST_ROWS = "n_test"
+"""The key of how many rows a node has tested with: what scores of test data are weighted by."""
+
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula."""
 
@@ -43,6 +50,10 @@ _IN_A_LINE = 6
 _NAMES = (
     f"a name is a short text, of letters, digits and signs that can be shown, at most {_LONGEST} "
     "of them; it does not begin with =, +, - or @, which a spreadsheet takes for a formula"
+)
+_TAKEN = (
+    "is a name of the framework's own; choose another (`flame_flwr.metrics.RESERVED` has all that "
+    "are taken)"
 )
 
 
@@ -89,17 +100,38 @@ def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         if not _is_name(name):
             raise ModelError(f"flame.report_metrics: {_NAMES}", detail=repr(name)[:500])
         if name in RESERVED:
-            raise ModelError(
-                f"flame.report_metrics: {name!r} is a name of the framework's own; choose another"
-            )
+            raise ModelError(f"flame.report_metrics: one of the names {_TAKEN}", detail=repr(name))
         if not isinstance(value, numbers.Real):
             raise ModelError(
-                f"flame.report_metrics takes numbers, and {name!r} is of type "
-                f"{type(value).__name__}; float(...) makes a number of an array with one entry"
+                f"flame.report_metrics takes numbers, and got one of type {type(value).__name__}; "
+                "float(...) makes a number of an array with one entry",
+                detail=repr(name),
             )
     if len(metrics) > MOST:
         raise ModelError(f"flame.report_metrics takes at most {MOST} numbers a round")
     return {name: _number(value, "flame.report_metrics got") for name, value in metrics.items()}
+
+
+def check_names(names: Iterable[Any], where: str) -> None:
+    """Refuse metrics that a strategy declares under names that none can have.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Those it declares.
+    where : str
+        What declares them, for the message.
+
+    Raises
+    ------
+    ModelError
+        A name cannot be, or is one of :data:`RESERVED`.
+    """
+    for name in names:
+        if not _is_name(name):
+            raise ModelError(f"{where}: {name!r}: {_NAMES}")
+        if name in RESERVED:
+            raise ModelError(f"{where}: {name!r} {_TAKEN}")
 
 
 def readable(
@@ -128,25 +160,128 @@ def readable(
     return dict(list(found.items())[:most])
 
 
-def summary(nodes: Iterable[Mapping[str, float]]) -> str:
-    """Return several nodes' metrics for a line: the plain mean of each, and its range.
+def is_of_tests(name: str) -> bool:
+    """Tell whether a metric is a score of test data, by its name: ``test_loss``."""
+    return name.startswith("test_")
+
+
+def rows_tested(*said: Any) -> float | None:
+    """Return how many rows a node has tested with, of the first that says so; else ``None``.
+
+    Parameters
+    ----------
+    *said : Any
+        What it returned or reported: dicts, or anything else.
+    """
+    for each in said:
+        count: Any = each.get(TEST_ROWS) if isinstance(each, dict) else None
+        if getattr(count, "shape", None) == ():
+            count = count.item()
+        if isinstance(count, numbers.Real) and not isinstance(count, bool):
+            try:
+                number = float(count)
+            except OverflowError:
+                return None
+            return number if math.isfinite(number) and number >= 0 else None
+    return None
+
+
+def by_test_rows(
+    nodes: Mapping[str, Mapping[str, float]],
+    rows: Mapping[str, float | None],
+    *,
+    every: bool = False,
+) -> dict[str, float]:
+    """Return the means of scores of test data, weighted by the rows that each node has tested with.
+
+    Left out are those that a node gave without saying how many rows it tested with: of these only
+    the plain mean is known.
+
+    Parameters
+    ----------
+    nodes : dict of str to dict
+        Each node's numbers.
+    rows : dict of str to float or None
+        How many rows each has tested with.
+    every : bool
+        All numbers are scores of test data, as in an evaluation, but for whole numbers, which are
+        counts. By default those are whose name begins with ``test_``.
+
+    Examples
+    --------
+    >>> scores = {"a": {"test_loss": 1.0}, "b": {"test_loss": 4.0}, "c": {}}
+    >>> by_test_rows(scores, {"a": 90, "b": 10, "c": None})
+    {'test_loss': 1.3}
+    """
+    names = dict.fromkeys(name for numbers_of in nodes.values() for name in numbers_of)
+    found = {}
+    for name in names:
+        values = {node: said[name] for node, said in nodes.items() if name in said}
+        counts = all(isinstance(value, int) for value in values.values())
+        if name == TEST_ROWS or not (is_of_tests(name) or (every and not counts)):
+            continue
+        mean = weighted_mean([(value, rows.get(node)) for node, value in values.items()])
+        if mean is not None:
+            found[name] = mean
+    return found
+
+
+def weighted_mean(pairs: Iterable[tuple[float, float | None]]) -> float | None:
+    """Return ``sum(w * x) / sum(w)``; ``None`` where a weight is unknown, or all are zero.
+
+    Parameters
+    ----------
+    pairs : iterable of (float, float or None)
+        Values with their weights. The value of a weight of zero is not looked at; another that is
+        not finite gives ``None`` too.
+    """
+    counted = [(value, weight) for value, weight in pairs if weight != 0]
+    weights = [weight for _, weight in counted if weight is not None]
+    if not counted or len(weights) < len(counted):
+        return None
+    if not all(math.isfinite(value) for value, _ in counted):
+        return None
+    values = [value for value, _ in counted]
+    with suppress(OverflowError):
+        mean = math.fsum(map(operator.mul, values, weights)) / math.fsum(weights)
+        if math.isfinite(mean):
+            return mean
+    shares = [weight / max(weights) for weight in weights]  # their sum cannot be too large
+    total = math.fsum(shares)
+    return math.fsum(value * (share / total) for value, share in zip(values, shares, strict=True))
+
+
+def summary(
+    nodes: Iterable[Mapping[str, float]], weighted: Mapping[str, tuple[float, str]] | None = None
+) -> str:
+    """Return several nodes' metrics for a line: the mean of each, and its range.
+
+    Where no weight is named it is the plain mean over the nodes.
 
     Parameters
     ----------
     nodes : iterable of dict
         Each node's.
+    weighted : dict of str to (float, str), optional
+        Means that are not plain, and what they are weighted by.
 
     Examples
     --------
     >>> summary([{"loss": 0.25, "auc": 0.9}, {"loss": 0.75}])
     'loss 0.5 (0.25 to 0.75), auc 0.9'
+    >>> summary([{"loss": 0.25}, {"loss": 0.75}], {"loss": (0.3, "n")})
+    'loss 0.3 (weighted by n, 0.25 to 0.75)'
     """
+    weighted = weighted or {}
+    labels = {_shown(name): (value, _shown(by)) for name, (value, by) in weighted.items()}
     values: dict[str, list[float]] = {}
     for metrics in nodes:
         for name, value in metrics.items():
-            shown = "".join(c if c.isprintable() else "?" for c in name[:_LONGEST])
-            values.setdefault(shown, []).append(value)
-    parts = [f"{name} {_spread(found)}" for name, found in list(values.items())[:_IN_A_LINE]]
+            values.setdefault(_shown(name), []).append(value)
+    parts = [
+        f"{name} {_spread(found, *labels.get(name, ()))}"
+        for name, found in list(values.items())[:_IN_A_LINE]
+    ]
     hidden = len(values) - len(parts)
     return ", ".join([*parts, f"and {hidden} more"] if hidden else parts)
 
@@ -164,13 +299,20 @@ def mean(values: Iterable[float]) -> float:
         return min(max(scaled, min(found)), max(found))
 
 
-def _spread(values: list[float]) -> str:
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
+
+
+def _spread(values: list[float], weighted: float | None = None, by: str = "") -> str:
     odd = sum(not math.isfinite(value) for value in values)
     if odd:
         return f"{values[0]:g}" if len(values) == 1 else f"not finite at {odd} of {len(values)}"
     low, high = min(values), max(values)
+    spread = "" if low == high else f"{low:.4g} to {high:.4g}"
+    if weighted is not None:
+        return f"{weighted:.4g} ({', '.join(filter(None, (f'weighted by {by}', spread)))})"
     text = f"{mean(values):.4g}"
-    return text if low == high else f"{text} ({low:.4g} to {high:.4g})"
+    return f"{text} ({spread})" if spread else text
 
 
 def _is_name(name: object) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
+from flame_flwr.wheel import installed_wheel
 
 __all__ = ["TEMPLATES", "create", "package_name"]
 
@@ -32,6 +33,18 @@ _PLACEHOLDER = "my_analysis"
 _FOLDER = Path(__file__).parent / "app-templates"
 _NOT_FOR_APPS = {"script"}
 """Run keys of an app that is made around a script."""
+
+_INSTALL = """
+## What every party installs
+
+flame-flwr {wheel.version}, the server and all hospitals the same: the file `{wheel.name}`, which
+`flame-flwr provision` writes beside the parties' folders. The wheel of the flame-flwr that wrote
+this app has the SHA-256
+
+`{wheel.sha256}`
+
+and `sha256sum {wheel.name}` prints what a hospital has.
+"""
 
 _TAKEN = {"flame", "flamesdk", "flwr", "flame_flwr", "test", "tests", "site", "main"}
 """Names that stand for something else, whether or not it is installed here."""
@@ -73,6 +86,8 @@ def create(name: str, template: str = "analysis", where: Path | None = None) -> 
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=where) as folder:
         made = Path(folder, name)
         _copy(_FOLDER / template, made, package)
+        page = made / "README.md"
+        page.write_text(page.read_text("utf-8") + _INSTALL.format(wheel=installed_wheel()), "utf-8")
         config = made / "pyproject.toml"
         config.write_text(complete_config(config.read_text("utf-8")), "utf-8")
         os.rename(made, target)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.errors import ConfigError, FlameError, ModelError
+from flame_flwr.errors import ConfigError, FlameError, ModelError, text_of
 from flame_flwr.results.outputs import files_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _imported(point: EntryPoint) -> Any:
         raise ConfigError(
             f"the package {_package(point)} is broken: {point.value} cannot be imported "
             f"({type(error).__name__})",
-            detail=str(error),
+            detail=text_of(error),
         ) from error
 
 

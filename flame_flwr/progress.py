@@ -103,8 +103,9 @@ class Bar(Watcher):
             self._redraw()
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
-        """Show the round's metrics, unless they are exact figures of a private run."""
-        text = summary(entry.node_metrics.values()) if record.privacy is None else ""
+        """Show the round's metrics, as far as they may be shown."""
+        public = record.public
+        text = summary(public.round(entry).node_metrics.values(), public.weighted(entry))
         self._update(last=text, completed=self._nodes)
 
     def close(self) -> None:

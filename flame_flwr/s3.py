@@ -6,6 +6,7 @@ reads and writes nothing itself.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import threading
@@ -557,7 +558,7 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
 def read_certificates(path: str, what: str) -> bytes:
     """Read a CA's certificates; `what` names the file in the error."""
     try:
-        certificates = Path(path).read_bytes()
+        certificates = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ConfigError(
             f"{what} names a file that cannot be read: {path} ({error.strerror})"

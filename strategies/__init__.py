@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flame_flwr.strategies.reduce import MergeStatistics, ReduceStrategy, WeightedFedAvg
+    from flame_flwr.strategies.merge import MergeStatistics
+    from flame_flwr.strategies.reduce import ReduceStrategy, WeightedFedAvg
     from flame_flwr.strategies.server import make_server_app
     from flame_flwr.strategies.star import StarResult, StarStrategy
 
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MergeStatistics": "reduce",
+    "MergeStatistics": "merge",
     "ReduceStrategy": "reduce",
     "StarResult": "star",
     "StarStrategy": "star",

@@ -1,29 +1,34 @@
 """``ReduceStrategy``: an analysis whose server side is declared, and not written.
 
-Per key of what nodes return a reduction; when it stops; what it writes. ``WeightedFedAvg`` and
-``MergeStatistics`` are named declarations of it. What is declared is checked when the strategy is
-built.
+Per key of what nodes return a reduction; when it stops; what it writes. ``WeightedFedAvg`` is a
+named declaration of it, and so is ``MergeStatistics``. What is declared is checked when the
+strategy is built.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.collect import choice
 from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.declaring import NON_FINITE, Numeric
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reduce import Reducing, Tree, declare
-from flame_flwr.aggregation.reductions import Mean, Merge, Reduction, WeightedMean
-from flame_flwr.aggregation.values import own
+from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
+from flame_flwr.aggregation.values import key_text, own
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
+from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 from flame_flwr.payload import encode
-from flame_flwr.results.outputs import Outputs
+from flame_flwr.signatures import check_methods
+from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from flwr.serverapp.strategy import Strategy
 
@@ -31,9 +36,10 @@ if TYPE_CHECKING:
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.strategies.star import StarResult
 
-__all__ = ["MergeStatistics", "ReduceStrategy", "WeightedFedAvg"]
+__all__ = ["NOT_GIVEN", "ReduceStrategy", "WeightedFedAvg"]
 
-_NOT_GIVEN: Any = object()
+NOT_GIVEN: Any = object()
+"""In place of a parameter that was left out, so that a class attribute counts."""
 
 
 class ReduceStrategy(StarStrategy):
@@ -56,6 +62,10 @@ class ReduceStrategy(StarStrategy):
         :meth:`finalize` returns it; the type is ``'str'``, ``'bytes'`` or ``'pickle'``.
     initial : Any, optional
         The aggregate that nodes get in the first round.
+    non_finite : {'error', 'skip', 'keep'}
+        What to do about a node that sends NaN or infinity where a reduction computes with it, and
+        says nothing of its own: take it for a failure of that node, so that ``on-failure``
+        decides; leave its whole answer out of the round; or merge it as it is.
     simple_analysis, allow_pickle
         As for :class:`StarStrategy`.
 
@@ -80,21 +90,23 @@ class ReduceStrategy(StarStrategy):
     convergence: Any = None
     outputs: Any = ()
     initial: Any = None
+    non_finite: Any = "error"
 
     flame: FlameHandle
 
     _DECLARED: ClassVar[frozenset[str]] = frozenset(
-        {"reductions", "first", "outputs", "initial", "flame", "files", "_trees"}
+        {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
     )
 
     def __init__(
         self,
-        reductions: Any = _NOT_GIVEN,
+        reductions: Any = NOT_GIVEN,
         *,
-        first: Any = _NOT_GIVEN,
-        convergence: Convergence | Callable[[Any, Any], Any] | None = _NOT_GIVEN,
-        outputs: Sequence[tuple[str, str, Callable[[Any], Any]]] = _NOT_GIVEN,
-        initial: Any = _NOT_GIVEN,
+        first: Any = NOT_GIVEN,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = NOT_GIVEN,
+        outputs: Sequence[tuple[str, str, Callable[[Any], Any]]] = NOT_GIVEN,
+        initial: Any = NOT_GIVEN,
+        non_finite: str = NOT_GIVEN,
         simple_analysis: bool | None = None,
         allow_pickle: bool = False,
     ) -> None:
@@ -108,7 +120,10 @@ class ReduceStrategy(StarStrategy):
         self.first = self._declared("first", first)
         self.outputs = self._declared("outputs", outputs)
         self.initial = self._declared("initial", initial)
+        self.non_finite = self._declared("non_finite", non_finite)
+        choice(self, "non_finite", *NON_FINITE)
         name = type(self).__name__
+        check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:
             raise ModelError(
                 f"{name}: declare its reductions: {name}({{'coef': Mean()}}), or a class attribute "
@@ -120,7 +135,7 @@ class ReduceStrategy(StarStrategy):
         }
         if inspect.getattr_static(type(self), "files", None) is not None:
             raise ModelError(f"{name}: files are declared as `outputs`, and not as `files`")
-        self.files = _checked_outputs(name, self.outputs)
+        self.files = checked_outputs(name, self.outputs)
 
     # ---- to override -------------------------------------------------------------------
 
@@ -162,7 +177,13 @@ class ReduceStrategy(StarStrategy):
             _need_convergence(self)
         self.flame = flame
         return Reducing(
-            nodes, self._tree, self.update, self._written, flame, simple=simple_analysis
+            nodes,
+            self._tree,
+            self.update,
+            self._written,
+            flame,
+            simple=simple_analysis,
+            finite=self.non_finite,
         )
 
     def summary(self) -> None:
@@ -189,7 +210,7 @@ class ReduceStrategy(StarStrategy):
 
     def _declared(self, name: str, given: Any) -> Any:
         """Return what is declared: an argument, else a class attribute, functions unbound."""
-        if given is not _NOT_GIVEN:
+        if given is not NOT_GIVEN:
             return given
         value = inspect.getattr_static(type(self), name)
         return value.__func__ if isinstance(value, staticmethod) else value
@@ -205,6 +226,9 @@ class ReduceStrategy(StarStrategy):
         return [function(final) for _, _, function in self.outputs]
 
 
+_WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations")}
+
+
 class WeightedFedAvg(ReduceStrategy):
     """Federated averaging of a model, weighted by what nodes report.
 
@@ -218,15 +242,29 @@ class WeightedFedAvg(ReduceStrategy):
         The key of the model: an array, or lists and dicts of arrays.
     by : str, callable or None
         The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
-    metrics : sequence of str
-        Keys of numbers that are averaged with the same weights.
+    metrics : sequence of str, or dict of str to str, callable or None
+        Keys of numbers that are averaged too. In a list, scores of test data, whose names begin
+        with ``test_``, are weighted by ``n_test``, how many rows a node has tested with; others
+        as the model. A dict says of each what weighs it: ``{"loss": "local_n_samples",
+        "test_auc": "n_tested"}``; ``None``: all nodes count the same. A node of weight 0, such as
+        one without test rows, need not have the number.
     server : flwr.serverapp.strategy.Strategy, optional
         A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
-        ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum``.
+        ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum`` and
+        others; see :class:`~flame_flwr.aggregation.FlowerReduction`.
+    buffers : str or sequence of str
+        Which arrays of the model a `server` that optimises leaves to the mean; see there.
     bad_weight : {'error', 'skip'}
         What to do about a node whose weight is missing, negative or not finite.
+    missing : {'error', 'skip'}
+        What to do about a node that has not the model, or a metric.
+    differing : {'error', 'skip'}
+        What to do where the nodes' models, or metrics, differ in shape or keys.
+    zero_total : {'error', 'none'}
+        Where all weights together are zero: an error, or model and metrics are ``None``.
     **more
-        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial`` and others.
+        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial``, ``non_finite``
+        and others.
 
     Notes
     -----
@@ -238,121 +276,98 @@ class WeightedFedAvg(ReduceStrategy):
     by: Any = "local_n_samples"
     metrics: Any = ()
     server: Any = None
+    buffers: Any = BUFFERS
     bad_weight: Any = "error"
+    missing: Any = "error"
+    differing: Any = "error"
+    zero_total: Any = "error"
 
-    _DECLARED = ReduceStrategy._DECLARED | {"model", "by", "metrics", "server", "bad_weight"}
+    _DECLARED = ReduceStrategy._DECLARED | {
+        *("model", "by", "metrics", "server", "buffers"),
+        *("bad_weight", "missing", "differing", "zero_total"),
+    }
 
     def __init__(
         self,
-        model: str = _NOT_GIVEN,
+        model: str = NOT_GIVEN,
         *,
-        by: str | Callable[[Any], Any] | None = _NOT_GIVEN,
-        metrics: Iterable[str] = _NOT_GIVEN,
-        server: Strategy | None = _NOT_GIVEN,
-        bad_weight: str = _NOT_GIVEN,
+        by: str | Callable[[Any], Any] | None = NOT_GIVEN,
+        metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN,
+        server: Strategy | None = NOT_GIVEN,
+        buffers: str | Sequence[str] = NOT_GIVEN,
+        bad_weight: str = NOT_GIVEN,
+        missing: str = NOT_GIVEN,
+        differing: str = NOT_GIVEN,
+        zero_total: str = NOT_GIVEN,
         **more: Any,
     ) -> None:
         self.model = self._declared("model", model)
         self.by = self._declared("by", by)
         self.metrics = self._declared("metrics", metrics)
         self.server = self._declared("server", server)
+        self.buffers = self._declared("buffers", buffers)
         self.bad_weight = self._declared("bad_weight", bad_weight)
-        choice(self, "bad_weight", "error", "skip")
-        if isinstance(self.metrics, str):
-            raise ModelError(f"{type(self).__name__}: metrics must be a list of keys, not a string")
-        mean = self._mean()
-        whole: Reduction = mean
-        if self.server is not None:
-            whole = FlowerReduction(self.server, by=self.by, bad_weight=self.bad_weight)
-        super().__init__({self.model: whole, **dict.fromkeys(self.metrics, mean)}, **more)
-
-    def metric_keys(self) -> Iterable[str]:
-        """Return the declared metrics: each node's own are shown too, and not only their mean."""
-        return [key for key in self.metrics if isinstance(key, str)]
-
-    def _mean(self) -> Reduction:
-        return Mean() if self.by is None else WeightedMean(self.by, bad_weight=self.bad_weight)
-
-
-class MergeStatistics(ReduceStrategy):
-    """Merge statistics, as those of :mod:`flame_flwr.statistics`, and report their figures.
-
-    Nodes return a statistic, or dicts and lists of them. The aggregate is the same with merged
-    statistics; what is written is the same with their results.
-
-    Parameters
-    ----------
-    kind : type, optional
-        The class that statistics must be of. ``None``: anything with ``merge`` and ``result``.
-    missing : {'error', 'skip'}
-        What to do about a statistic that a node has not.
-    **more
-        As for :class:`ReduceStrategy`: ``outputs`` and others.
-    """
-
-    kind: Any = None
-    missing: Any = "error"
-
-    _DECLARED = ReduceStrategy._DECLARED | {"kind", "missing"}
-
-    def __init__(
-        self, kind: type[Any] | None = _NOT_GIVEN, *, missing: str = _NOT_GIVEN, **more: Any
-    ) -> None:
-        self.kind = self._declared("kind", kind)
         self.missing = self._declared("missing", missing)
-        super().__init__(Merge(self.kind, missing=self.missing), **more)
+        self.differing = self._declared("differing", differing)
+        self.zero_total = self._declared("zero_total", zero_total)
+        for name in ("bad_weight", "missing", "differing"):
+            choice(self, name, "error", "skip")
+        choice(self, "zero_total", "error", "none")
+        if isinstance(self.metrics, str):
+            raise ModelError(
+                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
+                "what weighs them, not a string"
+            )
+        named = [key for key in self.metrics if isinstance(key, str)]
+        check_names(named, f"{type(self).__name__}: metrics")
+        whole = self._mean(self.by)
+        if self.server is not None:
+            whole = FlowerReduction(
+                self.server, by=self.by, buffers=self.buffers, **self._treatments()
+            )
+        means = {key: self._mean(by) for key, by in self._weights().items()}
+        super().__init__({self.model: whole, **means}, **more)
 
-    def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Return every statistic's figures."""
-        return _results(aggregate)
+    def metric_keys(self) -> Mapping[str, str]:
+        """Return the declared metrics, and what weighs them: each node's own are shown too."""
+        weights = self._weights().items()
+        return {
+            key: "" if by is None else key_text(by).strip("`")
+            for key, by in weights
+            if isinstance(key, str)
+        }
 
+    def _weights(self) -> dict[str, Any]:
+        """Return what weighs each metric."""
+        if isinstance(self.metrics, Mapping):
+            return dict(self.metrics)
+        return {
+            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
+            for key in self.metrics
+        }
 
-def _results(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _results(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_results(part) for part in value)
-    return None if value is None else value.result()
+    def _mean(self, by: Any) -> Reduction:
+        if by is None:
+            return Mean(missing=self.missing, differing=self.differing)
+        return WeightedMean(by, **self._treatments())
+
+    def _treatments(self) -> dict[str, Any]:
+        names = ("bad_weight", "missing", "differing", "zero_total")
+        return {name: getattr(self, name) for name in names}
 
 
 def _need_convergence(strategy: ReduceStrategy) -> None:
     if strategy.convergence is None:
+        names = (".".join(map(str, leaf.path)) for leaf in _computed(strategy._tree(2)))
+        norm = next((f" | DeltaNorm({name or None!r}, 1e-4)" for name in names), "")
         raise ModelError(
             f"{type(strategy).__name__} has more than one round and no convergence: give it one, "
-            "such as convergence=MaxRounds(10) | DeltaNorm('coef', 1e-4)"
+            f"such as convergence=MaxRounds(10){norm}"
         )
 
 
-def _checked_outputs(owner: str, outputs: Any) -> Outputs | None:
-    """Check declared files.
-
-    Raises
-    ------
-    ModelError
-        An entry is no triple, a type is unknown, a name is none, or a function takes no argument.
-    """
-    if not isinstance(outputs, list | tuple):
-        raise ModelError(f"{owner}: outputs must be a list of (filename, type, function)")
-    if not outputs:
-        return None
-    for entry in outputs:
-        fits = isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[0], str)
-        if not fits or not callable(entry[2]):
-            raise ModelError(f"{owner}: outputs: {entry!r} is not (filename, type, function)")
-        if not _takes_one(entry[2]):
-            raise ModelError(
-                f"{owner}: outputs: the function of {entry[0]!r} must take one argument, the "
-                "final aggregate"
-            )
-    names, types, _ = zip(*outputs, strict=True)
-    return Outputs.declare(list(types), list(names), True)
-
-
-def _takes_one(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin that does not say
-        return True
-    return True
+def _computed(tree: Tree) -> Iterator[Tree]:
+    """Yield what is numbers again when it is merged, so that its change can be measured."""
+    for leaf in tree.leaves():
+        if isinstance(leaf.reduction, Numeric | FlowerReduction):
+            yield leaf

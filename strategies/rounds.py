@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
-from flame_flwr.aggregation.base import unmeasured
+from flame_flwr.aggregation.base import Finished, unmeasured
 from flame_flwr.aggregation.converging import Converging
+from flame_flwr.aggregation.values import owned
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.local import where
 from flame_flwr.errors import (
+    AnswerError,
+    ModelError,
     NodeFailedError,
     NodesMissingError,
     NotConvergedError,
@@ -21,13 +24,16 @@ from flame_flwr.errors import (
 )
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
-from flame_flwr.metrics import MOST_NAMES, readable
+from flame_flwr.metrics import MOST_NAMES, readable, rows_tested
 from flame_flwr.payload import Payload, decode, describe, encode
+from flame_flwr.payload.tables import table_forms
+from flame_flwr.results.means import of_a_round, plain
 from flame_flwr.results.record import RoundRecord
-from flame_flwr.results.watch import tell
+from flame_flwr.results.unfitted import Unfitted
+from flame_flwr.results.watch import shielded, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.config import RunSettings
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from flame_flwr.results.record import RunRecord
 
 __all__ = ["Rounds"]
+
+_MANY = 10
+"""Rows from which on a list of records is told of; two lists of coefficients are no table."""
 
 
 class Rounds:
@@ -52,8 +61,9 @@ class Rounds:
         Whether values may be pickles.
     evaluates : bool
         Whether the last aggregate goes back to the nodes, to be scored.
-    metric_keys : tuple of str
-        What of a node's result is a metric, besides what it reports.
+    metric_keys : dict of str to str
+        What of a node's result is a metric, besides what it reports, and what the aggregate's value
+        of that key is weighted by; empty where that is not said.
 
     Attributes
     ----------
@@ -63,6 +73,8 @@ class Rounds:
         The last round of each node whose answer was counted: its analyzer goes on from there.
     aggregate : Payload or None
         The last aggregate, as it travels.
+    measured : float or None
+        Its change, as the aggregation measures it; see :class:`Finished`.
     """
 
     def __init__(
@@ -72,19 +84,24 @@ class Rounds:
         aggregation: Aggregation,
         allow_pickle: bool,
         evaluates: bool,
-        metric_keys: tuple[str, ...] = (),
+        metric_keys: Mapping[str, str] | None = None,
     ) -> None:
         self.record = record
         self.settings = settings
         self.aggregation = aggregation
         self.allow_pickle = allow_pickle
         self.evaluates = evaluates
-        self.metric_keys = metric_keys
+        self.metric_keys = dict(metric_keys or {})
         self.answered: set[str] = set()
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
+        self.measured: float | None = None
+        self._unfitted = Unfitted()
         self._names: set[str] | None = None
+        self._rows = 0
+        self._tables_known = False
         self._warned = False
+        self._rows_tested: dict[str, float | None] = {}
 
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
@@ -120,19 +137,24 @@ class Rounds:
             A node failed and ``on-failure`` is ``abort``.
         NodesMissingError
             With ``skip``: fewer than ``min-nodes`` answered.
+        ModelError
+            A node has two answers, or one is of no node that was asked.
         """
         entry = RoundRecord(number)
         self.aggregation.begin(number)
         for reply in replies:
+            self._check_once(reply, f"round {number}", entry.node_seconds.keys() | entry.failed)
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
             tell(self.record, "answered", reply.node)
             del reply  # it may be large, and the next one comes
+        self._tables_known = self._tables_known or bool(entry.table)
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
-            aggregate, entry.converged, entry.reason = self.aggregation.finish()
-            if self.record.privacy is not None and not isinstance(self.aggregation, Converging):
+            finished = Finished(*self.aggregation.finish())
+            aggregate, entry.converged, entry.reason, self.measured = finished
+            if not self.record.public.exact and not isinstance(self.aggregation, Converging):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
@@ -140,6 +162,9 @@ class Rounds:
         entry.node_seconds = self._in_order(entry.node_seconds)
         entry.node_bytes = self._in_order(entry.node_bytes)
         entry.node_metrics = self._in_order(entry.node_metrics)
+        means = of_a_round(entry.node_metrics, aggregate, self.metric_keys, self._rows_tested)
+        entry.metrics = {name: mean for name, (mean, _) in means.items()}
+        self.record.weighted_by |= {name: by for name, (_, by) in means.items()}
         entry.aggregate = describe(aggregate)
         self.record.aggregate = aggregate
         self.record.history.append(entry)
@@ -148,15 +173,17 @@ class Rounds:
     def collect_evaluations(self, replies: Iterable[Reply]) -> None:
         """Keep the numbers of an evaluation, in participant order; failures as in a round."""
         scores: dict[str, dict[str, float]] = {}
-        failed: list[str] = []
+        unable, failed = set[str](), list[str]()
         number = len(self.record.history)
         for reply in replies:
+            self._check_once(reply, "the evaluation", scores.keys() | unable)
             if reply.failure is None:
                 scores[reply.node] = reply.metrics
                 count = len(reply.metrics)
                 self.record.left.note_numbers(reply.node, number, count, "evaluation_method")
                 continue
             why = self._told(reply.failure)
+            unable.add(reply.node)
             self.record.failures.append(
                 {"round": number, "node": reply.node, "why": f"evaluation: {why}"}
             )
@@ -182,7 +209,7 @@ class Rounds:
         error : Exception
             Its text is left out of a private run: it may hold exact figures.
         """
-        failure = Failure.of(error, share=self.record.privacy is None)
+        failure = Failure.of(error, share=self.record.public.exact)
         why = f"{what}: {failure}" if what else str(failure)
         self.record.failures.append({"round": number, "node": node, "why": why})
 
@@ -193,6 +220,15 @@ class Rounds:
         if goes_on and payload.arrays and remembers:
             self.record.aggregate = self._decoded(payload, copies=False)
             self._remember()
+
+    def settle(self) -> None:
+        """Have the last aggregate own its memory: what a caller gets may be changed.
+
+        Over messages it may be a view of what travels, and a strategy's ``update`` may have put
+        arrays of the one before into it.
+        """
+        if self._reads_only:
+            self.record.aggregate = owned(self.record.aggregate)
 
     def replace(self, number: int, payload: Payload) -> None:
         """Take another aggregate than the aggregation's, from a strategy of a user's own."""
@@ -233,29 +269,46 @@ class Rounds:
         except PayloadError as error:
             return Failure.of(error, share=True)
         self._note(entry, reply, value, payload.nbytes)
-        with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
-            self.aggregation.add(reply.node, value)
-        entry.node_seconds[reply.node] = reply.seconds
-        entry.node_bytes[reply.node] = payload.nbytes
         self.record.filters.note(reply.node, reply.filters)
         self.record.note_disclosure(reply.node, reply.disclosure)
+        try:
+            with where(AGGREGATOR_ID, f"round {entry.round}, result of {reply.node}"):
+                self.aggregation.add(reply.node, value)
+        except AnswerError as error:
+            self._note_refusal(entry, reply.node, error)
+            return None
+        entry.node_seconds[reply.node] = reply.seconds
+        entry.node_bytes[reply.node] = payload.nbytes
         return None
 
     def _note(self, entry: RoundRecord, reply: Reply, value: Any, size: int) -> None:
         """Keep of an answer what there is to know of it: metrics, form, how much data there is."""
         record, node = self.record, reply.node
         record.left.note(node, entry.round, value, size)
+        if record.public.exact:  # else no exact figure is told
+            self._unfitted.note(node, entry.round, value)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
+        self._rows_tested[node] = rows_tested(value, reply.metrics)
         metrics = dict(reply.metrics)
         if self.metric_keys and isinstance(value, dict):
             metrics |= readable(
-                {key: _plain(value[key]) for key in self.metric_keys if key in value}
+                {key: plain(value[key]) for key in self.metric_keys if key in value}
             )
         metrics = self._known(metrics)
         if metrics:
             entry.node_metrics[node] = metrics
+        with shielded("a look for tables"):
+            self._note_tables(entry, value)
         if reply.size:
             record.sizes.setdefault(node, reply.size)
+
+    def _note_tables(self, entry: RoundRecord, value: Any) -> None:
+        """Note the largest table of the first round in which there is one."""
+        if self._tables_known:
+            return
+        for table in table_forms(value):
+            if table.rows > self._rows and (table.rows >= _MANY or table.kind == "table"):
+                self._rows, entry.table = table.rows, str(table)
 
     def _known(self, metrics: dict[str, float]) -> dict[str, float]:
         """Leave out metrics with new names once there are too many: each has a column."""
@@ -279,24 +332,62 @@ class Rounds:
         why = entry.failed[node] = self._told(failure)
         self.record.failures.append({"round": entry.round, "node": node, "why": why})
         if self.settings.on_failure != "skip":
-            private = self.record.privacy is not None
-            trace = f"\n{failure.traceback}" if failure.traceback and not private else ""
+            shared = failure.traceback if self.record.public.exact else ""
+            trace = f"\n{shared}" if shared else ""
             raise NodeFailedError(
                 f"node {node} failed in round {entry.round}: {why}\n"
-                "The node's own log has the details. Mend it there, or set on-failure = "
-                f'"skip" to go on without failing nodes.{trace}'
+                f"The node's own log has the details. {self._mend(len(entry.failed))}{trace}"
             )
+        logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
+
+    def _note_refusal(self, entry: RoundRecord, node: str, error: AnswerError) -> None:
+        """Record that an answer was refused whole, and raise unless the run goes on without it."""
+        why = entry.failed[node] = error.message
+        entry.node_metrics.pop(node, None)
+        self.record.failures.append({"round": entry.round, "node": node, "why": why})
+        if error.declared:  # no failure: the analyzer goes on from here, in every runtime
+            self.answered.add(node)
+            self.after[node] = entry.round
+        elif self.settings.on_failure != "skip":
+            raise error
         logger.warning("round %d: going on without node %s: %s", entry.round, node, why)
 
     def _told(self, failure: Failure) -> str:
         """Return a failure as it is told; of a private run without the text that a node shares."""
-        if self.record.privacy is not None and failure.traceback:
+        if not self.record.public.exact and failure.traceback:
             failure = replace(failure, text="")
         return str(failure)
 
+    def _check_once(self, reply: Reply, when: str, before: Collection[str]) -> None:
+        """Refuse what a strategy of a user's own hands over twice, or of no node of the run.
+
+        Raises
+        ------
+        ModelError
+            Of a node that has answered, or of none that was asked.
+        """
+        if reply.node in before:
+            raise ModelError(
+                f"{when}: the strategy hands over a second answer of node {reply.node}, and only "
+                "one can count: hand over each node's once"
+            )
+        if reply.failure is None and reply.node not in self.record.nodes:
+            raise ModelError(
+                f"{when}: the strategy hands over an answer to a message that was not sent in it; "
+                "hand over this round's answers only"
+            )
+
+    def _mend(self, failed: int) -> str:
+        """Say what to do about failed nodes: going on without them only where enough are left."""
+        least = min(self.settings.min_nodes, len(self.record.nodes))
+        if len(self.record.nodes) - failed < least:
+            return f"Mend it there: without it there are fewer than `min-nodes`, {least}."
+        return 'Mend it there, or set on-failure = "skip" to go on without failing nodes.'
+
     def _check_enough(self, entry: RoundRecord) -> None:
         answered = len(entry.node_seconds)
-        needed = min(self.settings.min_nodes, len(self.record.nodes))
+        skips = self.settings.on_failure == "skip"  # else only what is declared is left out
+        needed = min(self.settings.min_nodes if skips else 1, len(self.record.nodes))
         if not answered or (entry.failed and answered < needed):
             failed = "; ".join(f"{node}: {why}" for node, why in entry.failed.items())
             raise NodesMissingError(
@@ -305,8 +396,3 @@ class Rounds:
 
     def _in_order(self, values: dict[str, Any]) -> dict[str, Any]:
         return {node: values[node] for node in self.record.nodes if node in values}
-
-
-def _plain(value: Any) -> Any:
-    """Return an array with one entry as a number, and anything else as it is."""
-    return value.item() if getattr(value, "shape", None) == () else value

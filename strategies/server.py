@@ -17,6 +17,7 @@ from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.watch import watching
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ def make_server_app(
     *,
     simple_analysis: bool,
     privacy: Laplace | None = None,
+    shown: tuple[str, ...] | None = None,
     filters: Sequence[UpdateFilter] = (),
     study: Mapping[str, str] | None = None,
     nodes_read_first: bool = False,
@@ -53,6 +55,8 @@ def make_server_app(
         One round and no more, where the strategy itself does not say.
     privacy : Laplace, optional
         Noises the final result. Then nothing exact is written, also not after a failure.
+    shown : tuple of str, optional
+        The metrics and scores that are shown, by name; all of them without it.
     filters : sequence of UpdateFilter
         What the model has nodes do to their results; their budget is accounted here.
     study : dict of str to str, optional
@@ -64,12 +68,15 @@ def make_server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
+        ran()
         show()
         settings = RunSettings.from_config(context.run_config)
         extras = Extras.of(settings.report, settings.tensorboard)
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
+        logger.info("the run's files go into %s", folder.place)
         about = None if privacy is None else privacy.about()
-        record = RunRecord(privacy=about, app=f"{grid.run.fab_id} {grid.run.fab_version}".strip())
+        app_name = f"{grid.run.fab_id} {grid.run.fab_version}".strip()
+        record = RunRecord(privacy=about, shown=shown, app=app_name)
         record.study |= study or {}
         once = threading.Lock()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,8 +32,10 @@ from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
+from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
-from flame_flwr.results.lines import log_evaluation, log_round
+from flame_flwr.results.lines import log_evaluation, log_round, warn_of_unknown
+from flame_flwr.results.means import of_scores
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.shown import shown_arguments, shown_settings
 from flame_flwr.results.watch import shielded, tell
@@ -193,14 +196,20 @@ class StarStrategy(Strategy):
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        """Keep every node's numbers; return the plain mean of those that all nodes gave."""
+        """Keep every node's numbers; return the means of those that all nodes gave.
+
+        They are weighted by ``n_test`` where the nodes give that, but for whole numbers, which are
+        counts; of others it is the plain mean.
+        """
         link = self._grid_link()
         self.collect_evaluations(link.read_scores(reply) for reply in replies)
         scores = list(self._rounds.record.evaluations.values())
         common = [key for key in scores[0] if all(key in score for score in scores)]
-        return MetricRecord(
-            {key: float(sum(score[key] for score in scores) / len(scores)) for key in common}
-        )
+        means: dict[str, Any] = {
+            key: float(sum(score[key] for score in scores) / len(scores)) for key in common
+        }
+        weighted = of_scores(self._rounds.record.evaluations)
+        return MetricRecord(means | {key: weighted[key][0] for key in common if key in weighted})
 
     def summary(self) -> None:
         """Log what is run."""
@@ -220,7 +229,12 @@ class StarStrategy(Strategy):
         return simple_analysis and self.convergence is None
 
     def metric_keys(self) -> Iterable[str]:
-        """Return which keys of what nodes return are metrics; they are shown as reported ones."""
+        """Return which keys of what nodes return are metrics; they are shown as reported ones.
+
+        A dict says of each, too, which key the aggregate's number of that name is weighted by, or
+        ``""`` where it is none: a line, the report and TensorBoard then show that mean with its
+        weight.
+        """
         return ()
 
     def stop_also(self, convergence: Convergence | None) -> None:
@@ -358,7 +372,7 @@ class StarStrategy(Strategy):
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
                 with shielded("the aggregate's change"):
-                    record.note_change()
+                    record.note_change(run.measured)
                 tell(record, "finished", entry, record)
                 with shielded("the round's line"):
                     log_round(entry, record)
@@ -368,17 +382,21 @@ class StarStrategy(Strategy):
                         self._result.evaluate_metrics_serverapp[number] = scores
                 if checkpoint is not None:
                     checkpoint.save(self._progress(run), number)
+            run.settle()
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
                 tell(record, "evaluated", record)
                 with shielded("the evaluation's line"):
                     log_evaluation(record)
+            with shielded("a look at what is shown"):
+                warn_of_unknown(record)
             with where(AGGREGATOR_ID, "final_method"):
                 record.result = run.aggregation.final(record.aggregate, record.evaluations)
             return self._result
         finally:
             self._current = None
+            run.settle()
             record.filters.log_budgets()
 
     def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
@@ -439,20 +457,22 @@ class StarStrategy(Strategy):
     ) -> Rounds:
         self._own_arrays = {}
         self._result = StarResult(record=record)
+        keys = self.metric_keys()
+        metrics = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, "")
+        check_names(metrics, f"{type(self).__name__}: metrics")
         identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
         with where(AGGREGATOR_ID, "its constructor"):
             self._kept_data = self._store(settings)
             flame = FlameHandle(identity, store=self._kept_data)
             aggregation = self.make_aggregation(flame, nodes, simple)
         if self.convergence is not None:
-            private = record.privacy is not None
+            private = not record.public.exact
             aggregation = Converging(aggregation, self.convergence, private=private)
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         record.study |= self._study()
-        return Rounds(
-            record, settings, aggregation, self.allow_pickle, evaluates, tuple(self.metric_keys())
-        )
+        record.weighted_by |= {name: by for name, by in metrics.items() if by}
+        return Rounds(record, settings, aggregation, self.allow_pickle, evaluates, metrics)
 
     def _study(self) -> dict[str, str]:
         """Return what there is to know of the server's side: for ``run.json`` and the report."""

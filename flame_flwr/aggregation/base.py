@@ -25,11 +25,26 @@ _FINISHED = "the aggregator called node_finished"
 
 
 class Finished(NamedTuple):
-    """The end of a round: the aggregate, whether to stop, and why."""
+    """The end of a round.
+
+    Attributes
+    ----------
+    aggregate : Any
+        The aggregate.
+    converged : bool
+        Whether to stop.
+    reason : str
+        Why; empty where it goes on.
+    change : float or None
+        By how much the aggregate has changed, as the aggregation measures it: that is what
+        ``history.csv`` and the report show. NaN where it measures none in this round; ``None``
+        where it never does: then it is the norm of the change of all arrays of floats.
+    """
 
     aggregate: Any
     converged: bool
     reason: str
+    change: float | None = None
 
 
 def unmeasured(reason: str) -> str:
@@ -45,7 +60,13 @@ class Aggregation(Protocol):
         """Start round `number`, counted from 1."""
 
     def add(self, node: str, value: Any) -> None:
-        """Take one node's value. Nodes come in any order; the aggregate must not show it."""
+        """Take one node's value. Nodes come in any order; the aggregate must not show it.
+
+        Raises
+        ------
+        AnswerError
+            The value cannot be merged and nothing of it was: a failure of that node.
+        """
 
     def finish(self) -> Finished:
         """Make the aggregate of what was added since :meth:`begin`."""

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.values import Form, Leaf, apart, own, plain_label, together
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import AnswerError, DataError, ModelError
+from flame_flwr.labels import label_key
 from flame_flwr.log import logger
 
 __all__ = ["Collector", "Counts", "Extremes", "Kept", "Place", "Totals"]
@@ -52,6 +53,13 @@ class Place:
         """Return an error that names round, key and nodes."""
         at = f", {', '.join(nodes)}" if nodes else ""
         return DataError(f"round {self.round}, key {self.key}{at}: {text}", detail=detail)
+
+    def refusal(
+        self, text: str, node: str, *, detail: str | None = None, declared: bool = False
+    ) -> AnswerError:
+        """Return an error for an answer of which nothing is merged; `declared` is as there."""
+        message = self.error(text, node).message
+        return AnswerError(message, detail=detail, declared=declared)
 
     def in_order(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return values by node, in participant order."""
@@ -118,8 +126,8 @@ class _Formed:
             form, leaves = apart(value)
         except TypeError as error:
             raise self._place.error(
-                f"what it sent {error}, which cannot be {self.what}: use PerNode(), Concat() or a "
-                "function of the list for it",
+                f"what it sent {error}, which cannot be {self.what}: send numbers or arrays, or "
+                "declare PerNode(), Concat() or a function of the list for it in a ReduceStrategy",
                 node,
             ) from None
         self._forms.setdefault(form, []).append(node)
@@ -473,7 +481,7 @@ class Counts:
         self._any = True
         order = self._place.nodes.index(node)
         for number, (name, count) in enumerate(items()):
-            key = plain_label(name)
+            key = _count_key(name)
             self._counts[key] = self._counts.get(key, 0) + self._whole(node, count)
             if key not in self._first or (order, number) < self._first[key][:2]:
                 self._first[key] = order, number, name
@@ -497,7 +505,15 @@ class Counts:
         return whole
 
 
-def choice(owner: object, name: str, *allowed: str) -> None:
+def _count_key(name: Any) -> Any:
+    """Return what names of counts are told apart by: the text of a number is the number."""
+    if isinstance(name, str):
+        _, number = label_key(name)
+        return name if isinstance(number, str | bool) else number
+    return plain_label(name)
+
+
+def choice(owner: object, name: str, *allowed: str | None) -> None:
     """Check one of a declaration's words.
 
     Raises

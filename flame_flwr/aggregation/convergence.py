@@ -19,6 +19,7 @@ import numpy.typing as npt
 from flame_flwr.aggregation.collect import choice
 from flame_flwr.aggregation.values import Key, apart, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.signatures import check_function, check_methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,14 @@ class Convergence:
             changed.
         """
         raise NotImplementedError(f"{type(self).__name__} has no check(self, number, ...)")
+
+    def measured(self) -> float | None:
+        """Return by how much the aggregate had changed at the last :meth:`check`.
+
+        That is shown as the round's change. NaN: none could be measured; ``None``: this convergence
+        never measures one, as by default.
+        """
+        return None
 
     def state(self) -> Any:
         """Return what later rounds need; for :meth:`restore` in another process."""
@@ -141,6 +150,7 @@ class DeltaNorm(Convergence):
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Compare with the last round; the first has nothing to compare with."""
+        self.restore({"_change": None})
         if last is None:
             return None
         now = _found(aggregate, self.key, self)
@@ -149,9 +159,15 @@ class DeltaNorm(Convergence):
         except (LookupError, TypeError):  # as where the first round agrees on something else
             return None
         change = delta_norm(now, before, self.ord)
+        self.restore({"_change": change})
         if change is None or not change <= self.tol:
             return None
         return f"{key_text(self.key)} changed by {change:.3g}, at most {self.tol:g}"
+
+    def measured(self) -> float | None:
+        """Return the norm; NaN where there is nothing to compare with."""
+        change: float | None = vars(self).get("_change")
+        return math.nan if change is None else change
 
 
 @dataclass(frozen=True)
@@ -250,6 +266,12 @@ class _Group(Convergence):
         for part, own in zip(self.parts, state, strict=True):
             part.restore(own)
 
+    def measured(self) -> float | None:
+        """Return what the first of the parts measured, that measures."""
+        found = [part.measured() for part in self.parts]
+        known = [change for change in found if change is not None]
+        return next((each for each in known if not math.isnan(each)), known[0] if known else None)
+
     def _limits(self) -> list[int]:
         found = [part.most_rounds() for part in self.parts]
         return [most for most in found if most is not None]
@@ -312,9 +334,12 @@ def as_convergence(declared: Any) -> Convergence | None:
     ModelError
         It is neither a convergence nor a function.
     """
+    if isinstance(declared, Convergence):
+        check_methods(type(declared), "convergence", {"check": ("number", "aggregate", "last")}, "")
     if declared is None or isinstance(declared, Convergence):
         return declared
     if callable(declared) and not isinstance(declared, type):
+        check_function(declared, "convergence", ("aggregate", "last"))
         return When(declared)
     raise ModelError(
         f"convergence must be MaxRounds(...), DeltaNorm(...), Plateau(...), some of them with | "

@@ -67,7 +67,7 @@ class Converging:
 
     def finish(self) -> Finished:
         """Merge, then ask the convergence; both reasons are said."""
-        aggregate, converged, reason = self.inner.finish()
+        aggregate, converged, reason, change = Finished(*self.inner.finish())
         if self._private:
             reason = unmeasured(reason)
             more = check_unmeasured(self._convergence, self._number, aggregate, self._last)
@@ -75,7 +75,10 @@ class Converging:
             more = told(self._convergence, self._number, aggregate, self._last)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
-        return Finished(aggregate, converged or bool(more), reasons)
+        measured = self._convergence.measured()
+        return Finished(
+            aggregate, converged or bool(more), reasons, change if measured is None else measured
+        )
 
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate."""

@@ -8,30 +8,27 @@ messages stay this framework's.
 from __future__ import annotations
 
 import copy
-import logging
 import pickle
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from flame_flwr.aggregation.collect import Kept, Totals, choice
-from flame_flwr.aggregation.reductions import Reduction
-from flame_flwr.aggregation.values import Form, Key, apart, together
-from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.aggregation.declaring import NON_FINITE, NonFinite, Reduction, Treatment
+from flame_flwr.aggregation.flower_asking import asked, start_from
+from flame_flwr.aggregation.flower_tried import OPTIMIZERS, ROBUST, check_tried, is_one
+from flame_flwr.aggregation.values import Form, Key, apart, names_of, together
+from flame_flwr.buffers import BUFFERS, is_buffer, names_in
+from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flwr.serverapp.strategy import Strategy
 
     from flame_flwr.aggregation.collect import Collector, Place
 
 __all__ = ["FlowerReduction"]
-
-_OPTIMIZERS = ("FedOpt", "FedAvgM", "FedProx")
-"""Of these and their subclasses only the weighted mean of the replies counts."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +38,52 @@ class FlowerReduction(Reduction):
     Those that optimise on the server, ``FedOpt`` and ``FedAvgM`` with their subclasses, take a
     step from the last aggregate towards the nodes' weighted mean, which is merged as replies
     arrive. Every other strategy gets all replies of the round, in participant order, and they are
-    kept until then. A first step needs a model to start from: a strategy's ``initial`` value;
-    without one, the weighted mean of the first round is the first model.
+    kept until then. Nodes of weight 0 are not among them. A first step needs a model to start
+    from: a strategy's ``initial`` value; without one, the weighted mean of the first round is the
+    first model.
 
     Parameters
     ----------
     strategy : flwr.serverapp.strategy.Strategy
-        Built as for Flower. Its sampling of nodes and its keys have no effect here; it is copied
+        Built as for Flower: ``FedAdagrad``, ``FedAdam``, ``FedAvg``, ``FedAvgM``, ``FedProx``,
+        ``FedYogi``, ``Bulyan``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum``, ``MultiKrum``, or a
+        subclass of your own. Its sampling of nodes and its keys have no effect here; it is copied
         for every run.
     by : str, int, callable or None
         The weight's key, as for ``WeightedMean``; ``None``: all nodes count the same.
-    bad_weight : {'error', 'skip'}
+    buffers : str or sequence of str
+        Which arrays are buffers, such as BatchNorm's running variance: no step is taken on them,
+        they are the weighted mean, whole numbers rounded in their type. A text is the key, beside
+        the value or further out, under which nodes name them, as ``TorchAnalyzer`` does; arrays
+        that are called as in PyTorch's BatchNorm are buffers in any case. A list names them, and
+        no others: ``()`` for none. A name is what leads to the array within the value, with dots
+        between. The robust means (``FedMedian``, ``FedTrimmedAvg``, ``Krum``, ``MultiKrum``,
+        ``Bulyan``) choose buffers as they choose the rest.
+    bad_weight, zero_total, differing, non_finite
         As for ``WeightedMean``.
     missing : {'error', 'skip'}
         What to do about a node that has not the key.
+
+    Raises
+    ------
+    ModelError
+        The strategy would do less here than it says, such as one that wraps privacy; or one of
+        the others is not what it must be.
+
+    Examples
+    --------
+    >>> from flwr.serverapp.strategy import FedMedian
+    >>> str(FlowerReduction(FedMedian(), by="n"))
+    "Flower's FedMedian"
     """
 
     strategy: Strategy
     by: Key = field(default=None, kw_only=True)
-    bad_weight: str = field(default="error", kw_only=True)
+    buffers: str | Sequence[str] = field(default=BUFFERS, kw_only=True)
+    bad_weight: Treatment = field(default="error", kw_only=True)
+    differing: Treatment = field(default="error", kw_only=True)
+    zero_total: Literal["error", "none"] = field(default="error", kw_only=True)
+    non_finite: NonFinite | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check what was declared."""
@@ -69,10 +93,22 @@ class FlowerReduction(Reduction):
 
         super().__post_init__()
         choice(self, "bad_weight", "error", "skip")
+        choice(self, "differing", "error", "skip")
+        choice(self, "zero_total", "error", "none")
+        choice(self, "non_finite", None, *NON_FINITE)
         if not isinstance(self.strategy, Strategy) or isinstance(self.strategy, StarStrategy):
             raise ModelError(
                 "FlowerReduction takes one of Flower's strategies, such as FedAdam(eta=0.1), not "
                 f"{self.strategy!r}"
+            )
+        check_tried(self.strategy)
+        listed = isinstance(self.buffers, list | tuple)
+        if not isinstance(self.buffers, str) and not (
+            listed and all(isinstance(name, str) for name in self.buffers)
+        ):
+            raise ModelError(
+                "buffers must be the key under which nodes name them, or a list of names, not "
+                f"{self.buffers!r}"
             )
 
     def __str__(self) -> str:
@@ -83,26 +119,39 @@ class FlowerReduction(Reduction):
         """Return one that remembers, as an optimiser does."""
         return _InRun(self)
 
+    def taken(self, values: list[Any]) -> _Named:
+        """Return the value, and what of it are buffers."""
+        names: Sequence[str] = ()
+        if isinstance(self.buffers, str):
+            found = (names_in(around, self.buffers) for around in reversed(values[:-1]))
+            names = next(filter(None, found), ())
+        return _Named(values[-1], names)
+
+
+class _Named(NamedTuple):
+    """A node's value, and the names that it gives to the buffers in it."""
+
+    value: Any
+    buffers: Sequence[str]
+
 
 class _InRun(Reduction):
     """A Flower strategy in one run, with what it remembers from round to round."""
 
     def __init__(self, declared: FlowerReduction) -> None:
-        object.__setattr__(self, "_declared", vars(declared.strategy))
+        object.__setattr__(self, "_declared", declared)
         object.__setattr__(self, "_strategy", copy.deepcopy(declared.strategy))
         object.__setattr__(self, "missing", declared.missing)
 
     def collector(self, place: Place) -> Collector:
         """Return what merges one round."""
         strategy: Any = vars(self)["_strategy"]
-        kinds = {kind.__name__ for kind in type(strategy).__mro__}
-        if kinds.intersection(_OPTIMIZERS):
-            return _Optimized(strategy, place)
-        return _Gathered(strategy, place)
+        merging = _Optimized if is_one(strategy, OPTIMIZERS) else _Gathered
+        return merging(strategy, place, vars(self)["_declared"])
 
     def save(self) -> bytes:
         """Return what the strategy remembers: what is not as it was declared."""
-        strategy, declared = vars(self)["_strategy"], vars(self)["_declared"]
+        strategy, declared = vars(self)["_strategy"], vars(vars(self)["_declared"].strategy)
         changed = {
             key: value
             for key, value in vars(strategy).items()
@@ -118,142 +167,172 @@ class _InRun(Reduction):
 class _Optimized:
     """The weighted mean, and one step of the strategy from the last aggregate towards it."""
 
-    def __init__(self, strategy: Any, place: Place) -> None:
+    def __init__(self, strategy: Any, place: Place, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
-        self._mean = Totals(place, "error", mean=True, weighted=True)
+        self._mean = _totals(place, declared)
+        self._buffers = _Buffers(declared)
 
-    def add(self, node: str, value: Any, weight: float) -> None:
+    def add(self, node: str, value: _Named, weight: float) -> None:
         """Add to the mean."""
-        self._mean.add(node, value, weight)
+        self._mean.add(node, value.value, weight)
+        if weight:
+            self._buffers.note(*apart(value.value), value.buffers)
 
     def result(self) -> Any:
         """Take the step."""
         mean = self._mean.result()
-        if mean is None or self._place.last is None:
-            return mean
-        form, arrays = apart(mean)
-        before, last = apart(self._place.last)
-        if before != form:
-            raise self._place.error(f"the last aggregate is {before}, and the nodes sent {form}")
-        _start_from(self._strategy, self._place, last)
-        return _asked(self._strategy, self._place, form, {"mean": (arrays, 1.0)})
+        if mean is None:
+            return None
+        form, leaves = apart(mean)
+        leaves = self._buffers.rounded(form, leaves)
+        trained = self._buffers.others(form)
+        if self._place.last is not None and trained:
+            before, last = apart(self._place.last)
+            if before != form:
+                raise self._place.error(
+                    f"the last aggregate is {before}, and the nodes sent {form}"
+                )
+            start_from(self._strategy, self._place, [last[i] for i in trained])
+            replies = {"mean": ([leaves[i] for i in trained], 1.0)}
+            for i, leaf in zip(trained, asked(self._strategy, self._place, replies), strict=True):
+                leaves[i] = leaf
+        return together(form, leaves)
 
 
 class _Gathered:
     """All replies, for a strategy that compares them."""
 
-    def __init__(self, strategy: Any, place: Place) -> None:
+    def __init__(self, strategy: Any, place: Place, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
+        self._declared = declared
         self._weights: dict[str, float] = {}
+        self._weightless: list[str] = []
         self._kept = Kept(place, self._merge)
 
-    def add(self, node: str, value: Any, weight: float) -> None:
-        """Keep."""
+    def add(self, node: str, value: _Named, weight: float) -> None:
+        """Keep; a value of weight 0 is not looked at."""
+        if weight == 0:
+            self._weightless.append(node)
+            return
         self._weights[node] = weight
         self._kept.add(node, value, weight)
 
     def result(self) -> Any:
         """Ask the strategy."""
+        if self._weightless and not self._weights:
+            totals = _totals(self._place, self._declared)
+            for node in self._weightless:
+                totals.add(node, None, 0.0)
+            return totals.result()
         return self._kept.result()
 
-    def _merge(self, values: dict[str, Any]) -> Any:
-        forms, arrays = {}, {}
-        for node, value in values.items():
-            try:
-                forms[node], arrays[node] = apart(value)
-            except TypeError as error:
-                raise self._place.error(f"what it sent {error}", node) from None
-        first, form = next(iter(forms.items()))
-        for node, other in forms.items():
-            if other != form:
-                raise self._place.error(f"it sent {other}, and {first} sent {form}", node)
+    def _merge(self, values: dict[str, _Named]) -> Any:
+        buffers = _Buffers(self._declared)
+        forms, leaves = self._apart(values)
+        form = self._chosen(forms)
+        leaves = {node: each for node, each in leaves.items() if forms[node] == form}
+        for node, each in leaves.items():
+            buffers.note(form, each, values[node].buffers)
+        places = range(len(next(iter(leaves.values()))))
+        robust = is_one(self._strategy, ROBUST)
+        asks = list(places) if robust else buffers.others(form)
+        merged: list[Any] = [None] * len(places)
+        mean = [i for i in places if i not in set(asks)]
+        if mean:
+            totals = Totals(self._place, "error", mean=True, weighted=True)
+            for node, each in leaves.items():
+                totals.add(node, [each[i] for i in mean], self._weights[node])
+            for i, leaf in zip(mean, totals.result(), strict=True):
+                merged[i] = leaf
+        if asks:
+            self._start(form, asks)
+            replies = {
+                node: ([each[i] for i in asks], self._weights[node])
+                for node, each in leaves.items()
+            }
+            for i, leaf in zip(asks, asked(self._strategy, self._place, replies), strict=True):
+                merged[i] = leaf
+        return together(form, buffers.rounded(form, merged))
+
+    def _start(self, form: Form, asks: list[int]) -> None:
         if self._place.last is not None:
             before, last = apart(self._place.last)
             if before == form:
-                _start_from(self._strategy, self._place, last)
-        replies = {node: (arrays[node], self._weights[node]) for node in values}
-        return _asked(self._strategy, self._place, form, replies)
+                start_from(self._strategy, self._place, [last[i] for i in asks])
+
+    def _apart(self, values: Mapping[str, _Named]) -> tuple[dict[str, Form], dict[str, list[Any]]]:
+        forms, leaves = {}, {}
+        for node, named in values.items():
+            try:
+                forms[node], leaves[node] = apart(named.value)
+            except TypeError as error:
+                raise self._place.error(f"what it sent {error}", node) from None
+        return forms, leaves
+
+    def _chosen(self, forms: dict[str, Form]) -> Form:
+        """Return the form that counts: the first node's, or with ``skip`` what most sent."""
+        first, form = next(iter(forms.items()))
+        others = {node: other for node, other in forms.items() if other != form}
+        if not others:
+            return form
+        if self._declared.differing == "error":
+            node, other = next(iter(others.items()))
+            raise self._place.error(
+                f"it sent {other}, and {first} sent {form}. Mend it on the node, or declare "
+                'differing="skip" to leave the fewer out',
+                node,
+            )
+        listed = list(forms.values())
+        form = max(forms.values(), key=listed.count)  # of as many, the first
+        fewer = [node for node, other in forms.items() if other != form]
+        self._place.leave_out("differs from the others", fewer)
+        return form
 
 
-def _start_from(strategy: Any, place: Place, last: list[Any]) -> None:
-    """Tell the strategy the model that the nodes started from, through its own method.
+class _Buffers:
+    """Which numbers and arrays of a model are buffers, and of which types nodes sent them."""
 
-    With a share of 0 it samples no node and makes no message, and needs no Grid.
-    """
-    from flwr.app import ConfigRecord
+    def __init__(self, declared: FlowerReduction) -> None:
+        self._by_name = isinstance(declared.buffers, str)
+        self._names: set[str] = set() if self._by_name else set(declared.buffers)
+        self._types: dict[str, set[Any]] = {}
 
-    if not hasattr(strategy, "fraction_train"):
-        return
-    strategy.fraction_train = 0.0
-    strategy.configure_train(place.round, _record(last), ConfigRecord(), None)
+    def note(self, form: Form, leaves: list[Any], names: Sequence[str]) -> None:
+        """Note what a node says."""
+        self._names.update(names)
+        for name, leaf in zip(names_of(form), leaves, strict=True):
+            self._types.setdefault(name, set()).add(getattr(leaf, "dtype", type(leaf)))
 
+    def others(self, form: Form) -> list[int]:
+        """Return the places of what is trained."""
+        return [i for i, name in enumerate(names_of(form)) if not self._is(name)]
 
-def _asked(
-    strategy: Any, place: Place, form: Form, replies: dict[str, tuple[list[Any], float]]
-) -> Any:
-    """Return what the strategy makes of the replies.
+    def rounded(self, form: Form, leaves: list[Any]) -> list[Any]:
+        """Return what was merged, with buffers of whole numbers rounded in their type."""
+        return [
+            self._rounded(leaf, self._types.get(name, set())) if self._is(name) else leaf
+            for name, leaf in zip(names_of(form), leaves, strict=True)
+        ]
 
-    Raises
-    ------
-    DataError
-        It raises an error of its own.
-    """
-    from flwr.app import MetricRecord, RecordDict
+    def _rounded(self, leaf: Any, types: set[Any]) -> Any:
+        if types == {int}:
+            return round(leaf)
+        if not types or not all(
+            isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
+        ):
+            return leaf
+        return np.asarray(np.rint(leaf)).astype(np.result_type(*types))
 
-    from flame_flwr.flower import reply_of
-
-    key = getattr(strategy, "weighted_by_key", "num-examples")
-    messages = [
-        reply_of(
-            RecordDict({"arrays": _record(arrays), "metrics": MetricRecord({key: float(weight)})}),
-            number,
-        )
-        for number, (arrays, weight) in enumerate(replies.values(), start=1)
-    ]
-    if sum(weight for _, weight in replies.values()) == 0:
-        raise place.error("the weights of all nodes together are zero", *replies)
-    try:
-        with _quiet():
-            record, _ = strategy.aggregate_train(place.round, messages)
-    except FlameError:
-        raise
-    except Exception as error:
-        raise place.error(
-            f"{type(strategy).__name__} cannot merge the replies ({type(error).__name__}: {error})"
-        ) from error
-    if record is None:
-        raise place.error(f"{type(strategy).__name__} gave no aggregate")
-    sent = next(iter(replies.values()))[0]
-    return together(form, [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)])
+    def _is(self, name: str) -> bool:
+        return is_buffer(name, self._names, known=self._by_name)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out Flower's lines on how many replies it got: here these need not be the nodes'."""
-    log = logging.getLogger("flwr")
-    before = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
-def _record(leaves: list[Any]) -> Any:
-    from flwr.app import Array, ArrayRecord
-
-    return ArrayRecord(
-        {str(i): Array(np.asarray(leaf, order="C")) for i, leaf in enumerate(leaves)}
-    )
-
-
-def _like(array: Any, leaf: Any) -> Any:
-    """Return merged numbers in the precision in which nodes sent them; of whole ones as floats."""
-    if not isinstance(leaf, np.ndarray):
-        return array.item()
-    return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array
+def _totals(place: Place, declared: FlowerReduction) -> Totals:
+    """Return what makes the weighted mean."""
+    none = declared.zero_total == "none"
+    return Totals(place, declared.differing, mean=True, weighted=True, none_of_zero=none)
 
 
 def _same(one: Any, other: Any) -> bool:

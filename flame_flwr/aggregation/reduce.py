@@ -4,83 +4,33 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.base import SIMPLE, Finished, Resumable
 from flame_flwr.aggregation.collect import Collector, Place
-from flame_flwr.aggregation.reductions import Reduction, as_reduction, checked_weight
-from flame_flwr.aggregation.values import Key, key_text, look_up, own
-from flame_flwr.errors import ModelError
+from flame_flwr.aggregation.finite import non_finite
+from flame_flwr.aggregation.reductions import Reduction, checked_weight
+from flame_flwr.aggregation.tree import Tree, declare
+from flame_flwr.aggregation.values import Key, key_text, look_up
+from flame_flwr.buffers import BUFFERS
+from flame_flwr.errors import AnswerError, text_of
 from flame_flwr.log import logger
+from flame_flwr.metrics import TEST_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from flame_flwr.star.handle import FlameHandle
 
 __all__ = ["Reducing", "Tree", "declare"]
 
 
-@dataclass(slots=True)
-class Tree:
-    """Declared reductions: one, or a dict, list or tuple of trees.
+class _Part(NamedTuple):
+    """What one reduction gets of an answer; `values` are its value and, before it, those around."""
 
-    Attributes
-    ----------
-    path : tuple
-        The keys and positions on the way to it; empty outermost.
-    reduction : Reduction or None
-        At a leaf.
-    children : dict
-        By key, or by position.
-    container : type
-        ``dict``, ``list`` or ``tuple``.
-    """
-
-    path: tuple[Any, ...] = ()
-    reduction: Reduction | None = None
-    children: dict[Any, Tree] = field(default_factory=dict)
-    container: type[Any] = dict
-
-    @property
-    def name(self) -> str:
-        """The key as messages name it."""
-        return f"`{'.'.join(map(str, self.path))}`" if self.path else "(the whole value)"
-
-    def leaves(self) -> Iterator[Tree]:
-        """Yield every leaf, in order."""
-        if self.reduction is not None:
-            yield self
-        for child in self.children.values():
-            yield from child.leaves()
-
-    def build(self, values: dict[tuple[Any, ...], Any]) -> Any:
-        """Return the merged values, by the leaves' paths, in this shape."""
-        if self.reduction is not None:
-            return values[self.path]
-        built = {key: child.build(values) for key, child in self.children.items()}
-        return built if self.container is dict else self.container(built.values())
-
-
-def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ()) -> Tree:
-    """Check declared reductions.
-
-    Raises
-    ------
-    ModelError
-        Something in it is no reduction; the message names its key.
-    """
-    where = "".join(f"[{part!r}]" for part in path)
-    if not isinstance(declared, Mapping | list | tuple):
-        return Tree(path, as_reduction(declared, f"{what}{where}"))
-    mapping = isinstance(declared, Mapping)
-    pairs = dict(declared) if mapping else dict(enumerate(declared))
-    if not pairs:
-        raise ModelError(f"{what}{where} is empty: name at least one key")
-    children = {name: declare(part, what, (*path, name)) for name, part in pairs.items()}
-    container = dict if mapping else list if isinstance(declared, list) else tuple
-    return Tree(path, None, children, container)
+    tree: Tree
+    values: list[Any]
+    weight: float
 
 
 class Reducing:
@@ -100,6 +50,8 @@ class Reducing:
         The aggregator's handle.
     simple : bool
         One round and no more.
+    finite : {'error', 'skip', 'keep'}
+        What to do about NaN and infinity where a reduction that computes does not say.
     """
 
     reads_only = True
@@ -114,6 +66,7 @@ class Reducing:
         flame: FlameHandle,
         *,
         simple: bool,
+        finite: str = "keep",
     ) -> None:
         self._nodes = tuple(nodes)
         self._tree = tree
@@ -121,8 +74,8 @@ class Reducing:
         self._finalize = finalize
         self._flame = flame
         self._simple = simple
+        self._finite = finite
         self._last: Any = None
-        self._borrowed = False
         self._number = 0
         self._current = Tree()
         self._fresh: dict[tuple[Any, ...], tuple[Reduction, Reduction]] = {}
@@ -144,12 +97,26 @@ class Reducing:
     def add(self, node: str, value: Any) -> None:
         """Give every part of a node's value to its reduction.
 
+        The whole of it is looked at first, so that an answer is merged with all of its parts or
+        with none.
+
         Raises
         ------
+        AnswerError
+            A key is missing, a weight is not what it must be, or a number is NaN or infinite: node
+            and key are named, and nothing of the answer is merged.
         DataError
-            A key is missing, or a value or weight is not what it must be: node and key are named.
+            A value is of a kind that its reduction does not take.
         """
-        self._give(self._current, node, [value])
+        parts: list[_Part] = []
+        absent: list[Tree] = []
+        self._take_apart(self._current, node, [value], parts, absent)
+        self._check_finite(node, parts)
+        for leaf in absent:
+            self._absent.setdefault(leaf.path, []).append(node)
+        for tree, values, weight in parts:
+            assert tree.reduction is not None
+            self._collectors[tree.path].add(node, tree.reduction.taken(values), weight)
         self._note_unused(value)
 
     def finish(self) -> Finished:
@@ -160,18 +127,18 @@ class Reducing:
                 self._place(leaf).leave_out("the key is missing there", absent)
         merged = {path: self._collectors.pop(path).result() for path in list(self._collectors)}
         aggregate = self._update(self._current.build(merged), self._last)
-        self._last, self._borrowed = aggregate, False
+        self._last = aggregate
         self._flame._flush()
         reason = SIMPLE if self._simple else ""
         return Finished(aggregate, self._simple, reason)
 
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate; its arrays may be others' and read-only."""
-        self._last, self._borrowed = aggregate, True
+        self._last = aggregate
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return what is written."""
-        result = self._finalize(own(aggregate) if self._borrowed else aggregate, evaluations)
+        result = self._finalize(aggregate, evaluations)
         self._flame.set_progress(100)
         self._flame._flush()
         return result
@@ -213,13 +180,15 @@ class Reducing:
     def _place(self, leaf: Tree) -> Place:
         return Place(self._number, leaf.name, self._nodes)
 
-    def _give(self, tree: Tree, node: str, values: list[Any]) -> None:
-        """Give a value to a tree; `values` are the value and, outermost first, those around it."""
+    def _take_apart(
+        self, tree: Tree, node: str, values: list[Any], parts: list[_Part], absent: list[Tree]
+    ) -> None:
+        """Find what every reduction gets of an answer, and which keys it has not."""
         value = values[-1]
         if tree.reduction is not None:
             weight = self._weight(tree, node, values)
             if weight is not None:
-                self._collectors[tree.path].add(node, value, weight)
+                parts.append(_Part(tree, values, weight))
             return
         for key, child in tree.children.items():
             try:
@@ -227,20 +196,52 @@ class Reducing:
                     raise LookupError
                 inner = value[key]
             except (LookupError, TypeError):
-                self._miss(child, node)
+                for leaf in child.leaves():
+                    if self._is_weightless(leaf, values):
+                        parts.append(_Part(leaf, [*values, None], 0.0))
+                    else:
+                        absent.append(self._optional(leaf, node))
                 continue
-            self._give(child, node, [*values, inner])
+            self._take_apart(child, node, [*values, inner], parts, absent)
 
-    def _miss(self, tree: Tree, node: str) -> None:
-        for leaf in tree.leaves():
-            assert leaf.reduction is not None
-            if leaf.reduction.missing != "skip":
-                raise self._place(leaf).error(
-                    "what it sent has not this key. Mend it on the node, or declare "
-                    'missing="skip" to leave the node out of this key',
-                    node,
-                )
-            self._absent.setdefault(leaf.path, []).append(node)
+    def _optional(self, leaf: Tree, node: str) -> Tree:
+        """Return a leaf whose key an answer has not, unless the answer must have it."""
+        assert leaf.reduction is not None
+        if leaf.reduction.missing != "skip":
+            raise self._place(leaf).refusal(
+                "what it sent has not this key. Mend it on the node, or declare "
+                'missing="skip" to leave the node out of this key',
+                node,
+            )
+        return leaf
+
+    def _is_weightless(self, leaf: Tree, values: list[Any]) -> bool:
+        """Tell whether a key may be missing because its node has weight 0, and does not count."""
+        by = getattr(leaf.reduction, "by", None)
+        try:
+            return by is not None and checked_weight(_nearest([*values, None], by)) == 0.0
+        except Exception:  # of a function, which may want the key itself
+            return False
+
+    def _check_finite(self, node: str, parts: list[_Part]) -> None:
+        """Refuse an answer with NaN or infinity in what is computed with; weight 0 is no matter."""
+        odd: dict[str, AnswerError] = {}
+        for tree, values, weight in parts:
+            word = getattr(tree.reduction, "non_finite", "keep") or self._finite
+            where = None if word == "keep" or weight == 0 else non_finite(values[-1])
+            if where is None:
+                continue
+            inner = Tree((*tree.path, where) if where else tree.path)
+            odd[word] = self._place(inner).refusal(
+                "it sent NaN or infinity. Mend it on the node, or declare "
+                'non_finite="skip" to leave its whole answer out of the round, or "keep" to merge '
+                "it as it is",
+                node,
+                declared=word == "skip",
+            )
+        for word in ("error", "skip"):
+            if word in odd:
+                raise odd[word]
 
     def _weight(self, tree: Tree, node: str, values: list[Any]) -> float | None:
         """Return a node's weight; ``None`` leaves the node out."""
@@ -257,11 +258,13 @@ class Reducing:
             return weight
         place = self._place(tree)
         text = f"its weight {key_text(by)} {weight}"
+        if by == TEST_ROWS:
+            text += ": it is how many rows the node has tested with, 0 for none"
         if getattr(reduction, "bad_weight", "error") != "skip":
-            raise place.error(
+            raise place.refusal(
                 f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
                 node,
-                detail=None if raised is None else str(raised),
+                detail=None if raised is None else text_of(raised),
             ) from raised
         place.leave_out(text, [node])
         return None
@@ -274,7 +277,7 @@ class Reducing:
             return
         weights = [getattr(leaf.reduction, "by", None) for leaf in self._current.leaves()]
         heads = [by.partition(".")[0] for by in weights if isinstance(by, str)]
-        known = {*self._current.children, *weights, *heads, *self._unused}
+        known = {*self._current.children, *weights, *heads, *self._unused, BUFFERS}
         unused = [str(key) for key in value if key not in known]
         if unused:
             self._unused.update(unused)

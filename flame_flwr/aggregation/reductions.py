@@ -4,6 +4,9 @@ They are declared, per key, to a :class:`~flame_flwr.strategies.ReduceStrategy`.
 ``Mean``, ``WeightedMean``, ``Min`` and ``Max`` take numbers, arrays, Series, tables, and lists,
 tuples and dicts of them, merge every reply as it arrives and keep nothing of it; the others keep
 the nodes' values until the round ends. No result depends on the order in which nodes answer.
+
+NaN and infinity are a node's failure where a reduction computes with them; ``PerNode``,
+``Concat``, ``Merge`` and functions get what nodes sent, as they sent it.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from flame_flwr.aggregation.collect import (
     Collector,
@@ -23,9 +26,17 @@ from flame_flwr.aggregation.collect import (
     Totals,
     choice,
 )
+from flame_flwr.aggregation.declaring import (
+    NON_FINITE,
+    Mergeable,
+    NonFinite,
+    Numeric,
+    Reduction,
+    Treatment,
+)
 from flame_flwr.aggregation.gather import merged, row_bound
 from flame_flwr.aggregation.values import Key
-from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.errors import FlameError, ModelError, text_of
 
 __all__ = [
     "Concat",
@@ -43,84 +54,9 @@ __all__ = [
 ]
 __all__ += ["as_reduction", "checked_weight"]
 
-Treatment = Literal["error", "skip"]
-
-
-@runtime_checkable
-class Mergeable(Protocol):
-    """A statistic that merges, as those of :mod:`flame_flwr.statistics` do."""
-
-    def merge(self, other: Any) -> Any:
-        """Return the statistic of both data together."""
-
-    def result(self) -> Any:
-        """Return the number, or numbers, it stands for."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Reduction:
-    """Base of all reductions; one of your own overrides :meth:`collector`.
-
-    Parameters
-    ----------
-    missing : {'error', 'skip'}
-        What to do about a node whose value has not the key: end the run with an error that names
-        node and key, or leave the node out of this key. Where no node has it, it is ``None``.
-    """
-
-    missing: Treatment = "error"
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        choice(self, "missing", "error", "skip")
-
-    def __str__(self) -> str:
-        """Return it as it was written, without what is as by default."""
-        given = [
-            f"{item.name}={getattr(self, item.name)!r}"
-            for item in fields(self)
-            if getattr(self, item.name) != item.default
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
-
-    def collector(self, place: Place) -> Collector:
-        """Return what takes one round's values.
-
-        Parameters
-        ----------
-        place : Place
-            The round, the key, the nodes in order, and the last aggregate's value there.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no collector(self, place)")
-
-    def for_run(self) -> Reduction:
-        """Return what to use in one run; where there is something to remember, a new object."""
-        return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Numeric(Reduction):
-    """Of numbers and arrays.
-
-    Parameters
-    ----------
-    missing : {'error', 'skip'}
-        As for :class:`Reduction`.
-    differing : {'error', 'skip'}
-        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
-        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
-    """
-
-    differing: Treatment = "error"
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        choice(self, "differing", "error", "skip")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sum(_Numeric):
+class Sum(Numeric):
     """The sum; of whole numbers exact, of others rounded once.
 
     Series and tables are added by their labels, in whatever order nodes have them.
@@ -132,7 +68,7 @@ class Sum(_Numeric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean(_Numeric):
+class Mean(Numeric):
     """The mean over nodes, each counting the same."""
 
     def collector(self, place: Place) -> Collector:
@@ -141,7 +77,7 @@ class Mean(_Numeric):
 
 
 @dataclass(frozen=True)
-class WeightedMean(_Numeric):
+class WeightedMean(Numeric):
     """The mean weighted by a number that nodes send along: ``sum(w * x) / sum(w)``.
 
     With sample counts this is federated averaging (McMahan et al., "Communication-Efficient
@@ -158,7 +94,7 @@ class WeightedMean(_Numeric):
         value is not looked at.
     zero_total : {'error', 'none'}
         Where all weights together are zero: an error, or the value is ``None``.
-    missing, differing
+    missing, differing, non_finite
         As for :class:`Sum`.
     """
 
@@ -181,8 +117,8 @@ class WeightedMean(_Numeric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Min(_Numeric):
-    """The smallest, element by element; NaN where a node has NaN."""
+class Min(Numeric):
+    """The smallest, element by element; where NaN is kept, NaN where a node has NaN."""
 
     def collector(self, place: Place) -> Collector:
         """Return what keeps the smallest."""
@@ -190,8 +126,8 @@ class Min(_Numeric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Max(_Numeric):
-    """The largest, element by element; NaN where a node has NaN."""
+class Max(Numeric):
+    """The largest, element by element; where NaN is kept, NaN where a node has NaN."""
 
     def collector(self, place: Place) -> Collector:
         """Return what keeps the largest."""
@@ -202,9 +138,24 @@ class Max(_Numeric):
 class MergeCounts(Reduction):
     """Counts by name, added up: dicts, ``Counter`` or pandas' ``value_counts()``.
 
-    A name that a node does not have counts 0 there. The result is a dict, in the order of the
-    nodes and of their names. Counts are whole numbers, 0 or more.
+    A name that a node does not have counts 0 there; ``"0"`` and ``0`` are one name, as the first
+    node writes it. The result is a dict, in the order of the nodes and of their names. Counts are
+    whole numbers, 0 or more; the names may be NaN.
+
+    Parameters
+    ----------
+    missing
+        As for :class:`Reduction`.
+    non_finite
+        As for :class:`Sum`.
     """
+
+    non_finite: NonFinite | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        choice(self, "non_finite", None, *NON_FINITE)
 
     def collector(self, place: Place) -> Collector:
         """Return what counts."""
@@ -308,7 +259,7 @@ class Function(Reduction):
                 f"the function {name} of the list of their values raised a "
                 f"{type(error).__name__}: mend it, or what they send",
                 *values,
-                detail=str(error),
+                detail=text_of(error),
             ) from error
 
 

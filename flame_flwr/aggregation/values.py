@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "own", "plain_label"]
-__all__ += ["together"]
+__all__ = ["Form", "Key", "Leaf", "apart", "key_text", "look_up", "names_of", "own", "owned"]
+__all__ += ["plain_label", "together"]
 
 Key = str | int | Callable[[Any], Any] | None
 """Where in a value something is: a key, keys with dots between, a position, or a function."""
@@ -79,6 +79,11 @@ def together(form: Form, leaves: list[Any]) -> Any:
     return _together(form, iter(leaves))
 
 
+def names_of(form: Form) -> list[str]:
+    """Return the keys that lead to each of a form's numbers and arrays, with dots between."""
+    return list(_names_of(form, ""))
+
+
 def look_up(value: Any, key: Key) -> Any:
     """Return what a value has at a key.
 
@@ -111,6 +116,40 @@ def key_text(key: Key) -> str:
 def own(value: Any) -> Any:
     """Return a copy whose arrays own their memory and are writable."""
     return copy.deepcopy(value)
+
+
+def _names_of(form: Form, name: str) -> Iterator[str]:
+    if form.kind == "frame":
+        yield from (f"{name}.{column}".lstrip(".") for column in form.labels[1])
+    elif form.kind in ("dict", "list", "tuple"):
+        steps = form.labels if form.kind == "dict" else range(len(form.parts))
+        for step, part in zip(steps, form.parts, strict=True):
+            yield from _names_of(part, f"{name}.{step}".lstrip("."))
+    else:
+        yield name
+
+
+def owned(value: Any) -> Any:
+    """Return a value whose arrays own their memory and are writable; those that do are not copied.
+
+    Parameters
+    ----------
+    value : Any
+        What cannot be copied in it stays as it is.
+    """
+    if isinstance(value, np.ndarray) and type(value) is np.ndarray and value.dtype != object:
+        return value if value.flags.owndata and value.flags.writeable else value.copy("K")
+    if type(value) is dict:
+        parts = {key: owned(part) for key, part in value.items()}
+        return parts if any(parts[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        entries = [owned(part) for part in value]
+        changed = any(new is not old for new, old in zip(entries, value, strict=True))
+        return type(value)(entries) if changed else value
+    try:
+        return own(value)
+    except Exception:
+        return value
 
 
 def _apart(value: Any, leaves: list[Leaf]) -> Form:
@@ -152,7 +191,15 @@ def _together(form: Form, leaves: Iterator[Any]) -> Any:
 
         (index,) = form.order
         return pd.Series(_put_back(leaf, index), index=index, name=form.labels[1])
-    return leaf.reshape(form.labels) if form.kind == "array" else leaf
+    return _shaped(leaf, form.labels) if form.kind == "array" else leaf
+
+
+def _shaped(leaf: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array in a shape, itself where it owns its memory: a view would not."""
+    if type(leaf) is not np.ndarray or not leaf.flags.owndata or not leaf.flags.c_contiguous:
+        return leaf.reshape(shape)
+    leaf.resize(shape, refcheck=False)
+    return leaf
 
 
 def _apart_array(value: Any, leaves: list[Leaf]) -> Form:

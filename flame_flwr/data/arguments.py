@@ -68,9 +68,9 @@ def check_bounds(what: str, low: Any, high: Any) -> None:
 
 
 def check_values(what: str, values: object) -> None:
-    """See that a value is a list, not an empty one, of texts and numbers."""
+    """See that a value is a list, not an empty one, of texts, numbers and bools."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise wrong(what, "a list of texts or numbers", values)
     for value in values:
-        if not isinstance(value, str):
+        if not isinstance(value, str | bool):
             check_number(f"{what}, one of them,", value)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import write_whole
+from flame_flwr.files import reason_of, write_whole
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Cache:
             usable = self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)
         except OSError as error:
             raise ConfigError(
+                f"{reason_of(error)}: "
                 f"`cache-dir`: the folder cannot be made ({type(error).__name__})",
                 detail=str(error),
             ) from error

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import reason_of
 from flame_flwr.log import logger
+from flame_flwr.textfiles import read_text
 
 __all__ = ["check_reference", "refuse_in_url", "resolve", "shown"]
 
@@ -122,12 +124,17 @@ def resolve(reference: Mapping[str, str], what: str) -> str:
 
 def _from_file(path: Path, what: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = read_text(path).strip()
         mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigError(
+            f"{reason_of(error)}: "
             f"{what}: the file that it names cannot be read ({type(error).__name__})",
             detail=str(path),
+        ) from None
+    except ValueError as error:
+        raise ConfigError(
+            f"{what}: the file that it names cannot be used: {error}", detail=str(path)
         ) from None
     if not text or "\n" in text:
         raise ConfigError(f"{what}: the file that it names must hold one line", detail=str(path))

@@ -7,13 +7,10 @@ no value, no count and no name out of the data.
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -26,37 +23,16 @@ from flame_flwr.data.arguments import (
     check_values,
     wrong,
 )
+from flame_flwr.data.bounds import between, outside
+from flame_flwr.data.finding import Finding
+from flame_flwr.data.tables import look_into
 from flame_flwr.errors import ModelError
 
 __all__ = ["Column", "Expectation", "Finding", "Resources", "Table", "findings"]
 
 Kind = Literal["number", "whole", "date", "text"]
-_KINDS = {
-    "number": "numbers",
-    "whole": "whole numbers",
-    "date": "dates like 2026-11-21",
-    "text": "texts",
-}
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
-_IN_BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*(.+?)\s*[\])]\s*")
+_KINDS = ("number", "whole", "date", "text")
 _TYPE = re.compile(r"[A-Z][A-Za-z]*")
-_LONGEST_CELL = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as expected.
-
-    Parameters
-    ----------
-    text : str
-        What it is: free of the node's data.
-    stops : bool
-        Whether the node cannot take part because of it.
-    """
-
-    text: str
-    stops: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +42,12 @@ class Column:
     Parameters
     ----------
     kind : {'number', 'whole', 'date', 'text'}
-        ``date`` is ISO 8601.
+        What pandas must read them as; ``date`` is a text in the form of ISO 8601.
     low, high : float, optional
         Bounds of a number, both allowed.
-    values : sequence of str or float, optional
-        The only ones that there may be: upper and lower case alike, and 1 is 1.0.
+    values : sequence of str, float or bool, optional
+        The only ones that there may be, by the rule of :mod:`flame_flwr.labels`: upper and lower
+        case alike, and ``1`` is ``1.0``. With the same labels a statistic counts what is accepted.
     unit : str
         What the numbers are in: named where they are out of bounds, and compared where a file has
         the unit in the column's name, as in ``weight [kg]``.
@@ -85,7 +62,7 @@ class Column:
     kind: Kind = "text"
     low: float | None = None
     high: float | None = None
-    values: Sequence[str | float] | None = None
+    values: Sequence[str | float | bool] | None = None
     unit: str = ""
     required: bool = True
     most_missing: float = 1.0
@@ -112,17 +89,23 @@ class Column:
 class Table:
     """A CSV file that the data must have.
 
+    It is read with pandas, as ``pandas.read_csv(file, sep=separator, encoding=encoding,
+    decimal=decimal)`` reads it in the analysis.
+
     Parameters
     ----------
     file : str or sequence of str
-        Its key, or how it ends (``*_labeled.csv``), upper and lower case alike; with several, any
-        of them. Every file that fits is looked at.
+        Its key, or how it ends (``*_labeled.csv``, ``*[-_]labeled.csv``), upper and lower case
+        alike; with several, any of them. Every file that fits is looked at; where there are files
+        with the very name, brackets too, these alone.
     columns : dict of str to Column
         What it must hold.
     min_rows : int
         So many rows at least.
     separator, encoding : str
         Of the file.
+    decimal : {'.', ','}
+        The sign before the decimals of its numbers.
     """
 
     file: str | Sequence[str]
@@ -130,6 +113,7 @@ class Table:
     min_rows: int = 1
     separator: str = ","
     encoding: str = "utf-8-sig"
+    decimal: str = "."
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -147,6 +131,8 @@ class Table:
         separator, encoding = self.separator, self.encoding
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise wrong("Table: separator", "one sign, such as ';'", separator)
+        if self.decimal not in (".", ",") or self.decimal == separator:
+            raise wrong("Table: decimal", "'.' or ',', and not the separator", self.decimal)
         check_text("Table: encoding", encoding)
         try:
             io.TextIOWrapper(io.BytesIO(), encoding)
@@ -163,71 +149,20 @@ class Table:
         if not _is_dicts(data):
             yield Finding("the data is no list of files")
             return
-        patterns = [pattern.lower() for pattern in self._patterns()]
-        found = [
-            content
-            for files in data
-            for key, content in files.items()
-            if any(_fits(str(key).lower(), pattern) for pattern in patterns)
-        ]
+        files = [(str(key).lower(), content) for each in data for key, content in each.items()]
+        meant = {
+            place
+            for pattern in self._patterns()
+            for place in _places([key for key, _ in files], pattern.lower())
+        }
+        found = [content for place, (_, content) in enumerate(files) if place in meant]
         if not found:
             yield Finding(f"no file {self.called}")
         for content in found:
-            yield from self._look_into(content)
+            yield from look_into(self, content)
 
     def _patterns(self) -> list[str]:
         return [self.file] if isinstance(self.file, str) else list(self.file)
-
-    def _look_into(self, content: Any) -> Iterator[Finding]:
-        if not isinstance(content, bytes | bytearray | memoryview):
-            yield Finding(f"{self.called} is no file")
-            return
-        csv.field_size_limit(_LONGEST_CELL)
-        try:
-            text = io.TextIOWrapper(io.BytesIO(content), self.encoding, newline="")
-            lines = csv.reader(text, delimiter=self.separator)
-            header = [name.strip() for name in next(lines, [])]
-            if self._otherwise_separated(header):
-                yield Finding(f"{self.called} is not separated by {self.separator!r}: save it so")
-                return
-            watched = {}
-            for name, column in self.columns.items():
-                if name in header:
-                    watched[header.index(name)] = _Watch(column, f"{self.called}: column {name!r}")
-                else:
-                    yield from self._absent(name, column, header)
-            rows = _count(lines, watched)
-        except (csv.Error, UnicodeError):
-            yield Finding(f"{self.called} is no table in {self.encoding}")
-            return
-        if rows < self.min_rows:
-            yield Finding(f"{self.called} has fewer than {self.min_rows} rows")
-        for watch in watched.values():
-            yield from watch.findings(rows)
-
-    def _otherwise_separated(self, header: Sequence[str]) -> bool:
-        """Tell whether the expected columns are all in one cell, with another separator."""
-        if len(header) != 1 or header[0] in self.columns:
-            return False
-        others = "".join({",", ";", "|", "\t"} - {self.separator})
-        names = {name.strip(" \"'") for name in re.split(f"[{others}]", header[0])}
-        required = {name for name, column in self.columns.items() if column.required}
-        return len(names) > 1 and bool(names & required)
-
-    def _absent(self, name: str, column: Column, header: Sequence[str]) -> Iterator[Finding]:
-        for other in header:
-            match = _IN_BRACKETS.fullmatch(other)
-            if match and match[1] == name:
-                same = match[2].lower() == column.unit.lower() != ""
-                why = (
-                    "has its unit in its name"
-                    if same
-                    else f"is not in {column.unit or 'that unit'}"
-                )
-                yield Finding(f"{self.called}: column {name!r} {why}")
-                return
-        if column.required:
-            yield Finding(f"{self.called} has no column {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +258,8 @@ class Resources:
         value = value_of(quantity)
         if value is None:
             yield Finding(f"{self.called}: values that are no numbers")
-        elif not _between(value, self.low, self.high):
-            yield Finding(f"{self.called}: values {_outside(self)}", self.stops)
+        elif not between(value, self.low, self.high):
+            yield Finding(f"{self.called}: values {outside(self)}", self.stops)
         if self.unit and self.unit not in (quantity.get("code"), quantity.get("unit")):
             yield Finding(f"{self.called}: values in another unit than {self.unit}")
 
@@ -345,95 +280,14 @@ def findings(expectations: Iterable[Expectation], data: Any) -> list[Finding]:
     return list(dict.fromkeys(found for each in expectations for found in each.look(data)))
 
 
-class _Watch:
-    """Looks at the cells of one column as they go by."""
-
-    def __init__(self, column: Column, called: str) -> None:
-        self._column = column
-        self._called = called
-        self._allowed = None if column.values is None else {_plain(v) for v in column.values}
-        self._missing = 0
-        self._of_kind = self._in_bounds = self._known = True
-
-    def see(self, cell: str) -> None:
-        text = cell.strip()
-        if text.lower() in _MISSING:
-            self._missing += 1
-            return
-        if self._allowed is not None:
-            self._known = self._known and _plain(text) in self._allowed
-        if self._column.kind == "date":
-            self._of_kind = self._of_kind and _is_date(text)
-        elif self._column.kind != "text":
-            value = _number(text)
-            if value is None or (self._column.kind == "whole" and value != int(value)):
-                self._of_kind = False
-            else:
-                inside = _between(value, self._column.low, self._column.high)
-                self._in_bounds = self._in_bounds and inside
-
-    def findings(self, rows: int) -> Iterator[Finding]:
-        column = self._column
-        if not self._of_kind:
-            yield Finding(f"{self._called} holds other things than {_KINDS[column.kind]}")
-        if not self._known:
-            allowed = ", ".join(map(str, column.values or ()))
-            yield Finding(f"{self._called} holds other texts than {allowed}", column.stops)
-        if not self._in_bounds:
-            yield Finding(f"{self._called} has values {_outside(column)}", column.stops)
-        if self._missing > column.most_missing * rows:
-            text = (
-                f"{self._called} is empty in more than {float(column.most_missing):.0%} of the rows"
-            )
-            yield Finding(text, column.stops)
-
-
-def _count(lines: Iterable[list[str]], watched: Mapping[int, _Watch]) -> int:
-    rows = 0
-    for line in lines:
-        if line:
-            rows += 1
-            for place, watch in watched.items():
-                watch.see(line[place] if place < len(line) else "")
-    return rows
-
-
-def _outside(bounds: Column | Resources) -> str:
-    unit = f" {bounds.unit}" if bounds.unit else ""
-    low, high = (f"{float(b):g}" if b is not None else "" for b in (bounds.low, bounds.high))
-    if not low:
-        return f"above {high}{unit}"
-    return f"outside {low} to {high}{unit}" if high else f"below {low}{unit}"
-
-
-def _between(value: float, low: float | None, high: float | None) -> bool:
-    return (low is None or value >= low) and (high is None or value <= high)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _plain(text: object) -> str | float:
-    """Return a cell as it is compared: ``1`` and ``1.0`` are the same, and so are Yes and yes."""
-    value = _number(str(text))
-    return str(text).strip().lower() if value is None else value
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _fits(key: str, pattern: str) -> bool:
-    return fnmatchcase(key, pattern) or fnmatchcase(key.rsplit("/", 1)[-1], pattern)
+def _places(keys: Sequence[str], pattern: str) -> list[int]:
+    """Return which files are meant: those with the brackets of the pattern, or what these mean."""
+    names = [(key, key.rsplit("/", 1)[-1]) for key in keys]
+    for own in (pattern.replace("[", "[[]"), pattern):
+        found = [i for i, both in enumerate(names) if any(fnmatchcase(name, own) for name in both)]
+        if found:
+            return found
+    return []
 
 
 def _is_dicts(data: Any) -> bool:

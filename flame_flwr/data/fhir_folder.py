@@ -23,7 +23,9 @@ from typing import Any
 from urllib.parse import quote
 
 from flame_flwr.data.bundles import is_bundle, merge_pages, read_entries
+from flame_flwr.data.there import what_there_is
 from flame_flwr.errors import DataError
+from flame_flwr.files import reason_of
 from flame_flwr.log import logger
 
 __all__ = ["check_queries", "read_queries"]
@@ -99,7 +101,8 @@ def _there(folder: Path, name: str) -> set[str]:
         return {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:
         raise DataError(
-            f"{name}: the data folder cannot be read ({type(error).__name__})", detail=str(error)
+            f"{reason_of(error)}: {name}: the data folder cannot be read ({type(error).__name__})",
+            detail=str(error),
         ) from error
 
 
@@ -136,7 +139,8 @@ def _files_for(query: str, there: set[str], name: str) -> list[str]:
         looked_for += [f"{stem}.json", f"{stem}{mark}1.json"]
     raise DataError(
         f"{name} has no file for the query {query!r}. Looked for, first match wins: "
-        f"{', '.join(looked_for)}"
+        f"{', '.join(looked_for)}",
+        detail=what_there_is(looked_for[:1], sorted(there)),
     )
 
 
@@ -191,7 +195,10 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
 
 
 def _unreadable(error: OSError, query: str, name: str) -> DataError:
-    text = f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
+    text = (
+        f"{reason_of(error)}: "
+        f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
+    )
     return DataError(text, detail=str(error))
 
 

@@ -20,6 +20,8 @@ from typing import Any, get_args
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.files import reason_of
+from flame_flwr.textfiles import text_of
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
 
@@ -122,12 +124,13 @@ def read_registry(path: Path) -> list[Dataset]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            content = tomllib.load(file)
+            content = tomllib.loads(text_of(file.read()))
     except OSError as error:
         raise ConfigError(
-            f"`datasets`: the registry cannot be read ({type(error).__name__})", detail=str(path)
+            f"{reason_of(error)}: `datasets`: the registry cannot be read ({type(error).__name__})",
+            detail=str(path),
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(
             "`datasets`: the registry is no TOML: `flame-flwr data list` names the line to mend, "
             "and `flame-flwr data list --example` prints one that is right",

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
-from flame_flwr.errors import DataError, ModelError, UnavailableError
+from flame_flwr.data.there import what_there_is
+from flame_flwr.errors import DataError, ModelError, UnavailableError, text_of
+from flame_flwr.files import reason_of
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -181,7 +183,7 @@ class FolderSource:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> DataError:
-        text = f"{self.name}: a file cannot be read ({type(error).__name__})"
+        text = f"{reason_of(error)}: {self.name}: a file cannot be read ({type(error).__name__})"
         return DataError(text, detail=str(error))
 
     def _paths(self) -> dict[str, Path]:
@@ -200,7 +202,9 @@ class FolderSource:
             files, skipped = _files_below(self.folder)
         except OSError as error:
             raise DataError(
-                f"{self.name}: a folder cannot be read ({type(error).__name__})", detail=str(error)
+                f"{reason_of(error)}: "
+                f"{self.name}: a folder cannot be read ({type(error).__name__})",
+                detail=str(error),
             ) from error
         self._tell(skipped)
         if not files:
@@ -264,7 +268,7 @@ class FunctionSource:
         except (ImportError, AttributeError) as error:
             raise DataError(
                 f"{self.name}: the function that {self.option} names cannot be imported",
-                detail=f"{self.reference}: {error}",
+                detail=f"{self.reference}: {text_of(error)}",
             ) from error
         if not callable(function):
             raise DataError(
@@ -395,5 +399,8 @@ def _is_dicts(split: Any) -> bool:
 def _select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
     missing = [key for key in keys if key not in files]
     if missing:
-        raise DataError(f"{name} has no {', '.join(map(repr, missing))}, which the query names")
+        raise DataError(
+            f"{name} has no {', '.join(map(repr, missing))}, which the query names",
+            detail=what_there_is(missing, files),
+        )
     return {key: files[key] for key in keys} if keys else dict(files)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.files import write_whole
+from flame_flwr.files import reason_of, write_whole
 from flame_flwr.log import logger
 
 __all__ = [
@@ -101,6 +101,7 @@ class FolderFiles:
                     folder.mkdir(mode=0o700)
         except OSError as error:
             raise ConfigError(
+                f"{reason_of(error)}: "
                 f"`state-dir`: no folder can be made there ({type(error).__name__})",
                 detail=str(error),
             ) from error
@@ -236,6 +237,7 @@ def _safe(name: str) -> str:
 
 def _fail(what: str, error: OSError) -> NoReturn:
     raise DataError(
+        f"{reason_of(error)}: "
         f"the folder of what is kept on this node cannot be {what} ({type(error).__name__})",
         detail=str(error),
     ) from error

@@ -1,6 +1,14 @@
 """What a federation across hospitals needs before its first run: keys, scripts, instructions."""
 
 from flame_flwr.deploy.federation import EXAMPLE, Federation, read_federation
-from flame_flwr.deploy.folders import add_hospital, provision, renew
+from flame_flwr.deploy.folders import add_hospital, provision, renew, with_wheel
 
-__all__ = ["EXAMPLE", "Federation", "add_hospital", "provision", "read_federation", "renew"]
+__all__ = [
+    "EXAMPLE",
+    "Federation",
+    "add_hospital",
+    "provision",
+    "read_federation",
+    "renew",
+    "with_wheel",
+]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.textfiles import read_toml
+from flame_flwr.wheel import Wheel
 
 __all__ = ["EXAMPLE", "Federation", "Hospital", "Server", "read_federation"]
 
@@ -47,7 +48,8 @@ data = "/srv/long-covid"      # what its node reads; the hospital may write it i
 # state-dir = "/var/lib/flame-flwr/hospital-a/state"
 # audit-log = "/var/lib/flame-flwr/hospital-a/audit.jsonl"
 # public-key = "hospital-a.pub"  # a key that the hospital made itself, beside this file
-# and any other key of the node config, such as disclosure or share-tracebacks
+# disclosure = "MinCount(5), MaxBins(50), MaxRows(200)"  # of what may leave; "" for no rules
+# and any other key of the node config, such as filters or share-tracebacks
 
 [[hospitals]]
 name = "hospital-b"
@@ -63,6 +65,10 @@ _FLOWERS_OWN = {"default", "local", "supergrid"}
 _ETC, _VAR = "/etc/flame-flwr", "/var/lib/flame-flwr"
 _NO_KEYS = {"name", "partition-id", "num-partitions"}
 _REQUIRED = object()
+
+_RULES = "MinCount(5), MaxBins(50), MaxRows(200)"
+"""The disclosure rules of a hospital that names none: what leaves by accident is mostly small
+groups, statistics as long as the data, and the data."""
 
 _Keys = Mapping[str, tuple[type, Any]]
 _TOP: _Keys = {
@@ -133,7 +139,10 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """A checked ``FEDERATION.toml``."""
+    """A checked ``FEDERATION.toml``, and the wheel that every party installs.
+
+    Without one, the pages name the wheel of the flame-flwr that is installed here.
+    """
 
     name: str
     days: int
@@ -141,6 +150,7 @@ class Federation:
     venv: str
     server: Server
     hospitals: tuple[Hospital, ...]
+    wheel: Wheel | None = None
 
     def hospital(self, name: str) -> Hospital:
         """Return a hospital by its name.
@@ -170,7 +180,7 @@ def read_federation(path: Path) -> Federation:
         message names the file, the key and what it should be.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = read_toml(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -248,7 +258,7 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     home = _absolute(values["home"] or f"{_VAR}/{name}", "home", where)
     config = {key: given[key] for key in node_keys if key in given}
     own = {"state-dir": f"{home}/state", "audit-log": f"{home}/audit.jsonl"}
-    config = {"data": "", **own, **config}
+    config = {"data": "", **own, "disclosure": _RULES, **config}
     try:
         settings = NodeSettings.from_config({"name": name, **config})
         settings.own_filters()

@@ -5,6 +5,7 @@ A folder is complete or absent, and nothing that exists is overwritten.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -17,15 +18,35 @@ from cryptography import x509
 
 from flame_flwr.deploy import keys, texts
 from flame_flwr.errors import ConfigError
+from flame_flwr.wheel import installed_wheel, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from flame_flwr.deploy.federation import Federation, Hospital
 
-__all__ = ["add_hospital", "provision", "renew"]
+__all__ = ["add_hospital", "provision", "renew", "with_wheel"]
 
 _Files = dict[str, bytes]
+
+
+def with_wheel(federation: Federation, path: Path | None = None) -> Federation:
+    """Return the federation with the wheel that all parties install.
+
+    Parameters
+    ----------
+    federation : Federation
+        Who takes part.
+    path : Path, optional
+        The wheel; of the flame-flwr that is installed here otherwise.
+
+    Raises
+    ------
+    ConfigError
+        The file is no wheel of flame-flwr.
+    """
+    wheel = installed_wheel() if path is None else read_wheel(path)
+    return dataclasses.replace(federation, wheel=wheel)
 
 
 def provision(federation: Federation, target: Path, now: datetime | None = None) -> None:
@@ -34,7 +55,7 @@ def provision(federation: Federation, target: Path, now: datetime | None = None)
     Parameters
     ----------
     federation : Federation
-        Who takes part.
+        Who takes part. Its wheel, if it has one, is written too.
     target : Path
         The folder to make.
     now : datetime, optional
@@ -62,6 +83,8 @@ def provision(federation: Federation, target: Path, now: datetime | None = None)
         _write(made / "analyst", {"ca.pem": authority[1], **analyst})
         page = texts.front_page(federation, until.date(), _until(authority[1]).date())
         _write_file(made / "README.md", page.encode())
+        if federation.wheel is not None:
+            _write_file(made / federation.wheel.name, federation.wheel.content)
 
 
 def add_hospital(federation: Federation, target: Path, name: str) -> None:
@@ -81,6 +104,8 @@ def add_hospital(federation: Federation, target: Path, name: str) -> None:
     public = target / "server" / "keys" / f"{name}.pub"
     if os.path.lexists(public):
         raise ConfigError(f"{public} exists already: the hospital has been added before")
+    for path in target.glob("flame_flwr-*.whl") if federation.wheel is None else ():
+        federation = with_wheel(federation, path)  # what the others have
     with _new_folder(target / name) as made:
         files = _hospital_files(federation, hospital, ca)
         for file, content in files.items():

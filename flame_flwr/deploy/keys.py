@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.textfiles import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,6 +165,10 @@ def check_public_key(content: bytes, where: str) -> bytes:
         It is no ECDSA key in OpenSSH's format, or it is a private one.
     """
     make = "make one with: ssh-keygen -t ecdsa -b 384 -N '' -f node.key"
+    try:
+        content = text_of(content).encode()
+    except ValueError as error:
+        raise ConfigError(f"{where} is no public key: {error}") from error
     if b"PRIVATE KEY" in content:
         raise ConfigError(f"{where} is a private key: the hospital sends the other file, the .pub")
     try:

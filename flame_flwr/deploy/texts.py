@@ -14,18 +14,38 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flame_flwr.config import NODE_KEYS
+from flame_flwr.wheel import installed_wheel
 
 if TYPE_CHECKING:
     from flame_flwr.deploy.federation import Federation, Hospital
 
 __all__ = ["analyst_texts", "front_page", "hospital_texts", "server_texts", "systemd_quote"]
 
+_MORE = {
+    "disclosure": [
+        "# MinCount(5) lets no figure about fewer than 5 people leave, MaxBins(50) no statistic",
+        "# with more than 50 bins or labels, MaxRows(200) no table of more than 200 rows. These",
+        "# may be added, with a comma between:",
+        "#   Strict() lets nothing but statistics leave: no plain numbers, arrays or tables, so",
+        "#     that no model is trained here",
+        "#   NoisyMinMax(secret='...') lets smallest and largest values, which MinCount",
+        "#     withholds, leave moved outwards; the secret is a long text of your own",
+    ]
+}
+"""What `node.toml` says of a key beside its meaning."""
+
 _BLANK = re.compile(r"@([A-Z_]+)@")
 
 
 def front_page(federation: Federation, until: date, ca_until: date) -> str:
     """Return the page that says who gets what."""
-    return _fill("README.md", NAME=federation.name, UNTIL=f"{until}", CA_UNTIL=f"{ca_until}")
+    return _fill(
+        "README.md",
+        NAME=federation.name,
+        UNTIL=f"{until}",
+        CA_UNTIL=f"{ca_until}",
+        **_wheel(federation),
+    )
 
 
 def server_texts(federation: Federation, until: date) -> dict[str, str]:
@@ -54,7 +74,7 @@ def server_texts(federation: Federation, until: date) -> dict[str, str]:
             NAME=federation.name,
             UNIT=unit,
             UNTIL=f"{until}",
-            VENV=federation.venv,
+            GET=_get(federation),
             PORT=f"{server.port}",
             HOME=server.home,
             RESULTS=server.results,
@@ -90,7 +110,7 @@ def hospital_texts(federation: Federation, hospital: Hospital) -> dict[str, str]
             NAME=federation.name,
             UNIT=unit,
             USER=federation.user,
-            VENV=federation.venv,
+            GET=_get(federation),
             SERVER=federation.server.address,
             PORT=f"{hospital.port}",
             KEY_NOTE=own,
@@ -107,6 +127,7 @@ def analyst_texts(federation: Federation) -> dict[str, str]:
             "analyst.md",
             NAME=federation.name,
             VENV=federation.venv,
+            GET=_get(federation),
             SERVER=federation.server.address,
             RESULTS=federation.server.results,
         ),
@@ -119,7 +140,7 @@ def node_toml(hospital: Hospital) -> str:
         "# What this node reads and keeps. The hospital may change it; restart the node afterwards."
     ]
     for key, value in {"name": hospital.name, **hospital.node_config}.items():
-        lines += ["", f"# {NODE_KEYS[key].doc}", f"{key} = {_toml(value)}"]
+        lines += ["", f"# {NODE_KEYS[key].doc}", *_MORE.get(key, ()), f"{key} = {_toml(value)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +191,16 @@ def _install(federation: Federation, name: str, folder: str, writable: list[str]
             f"systemctl daemon-reload && systemctl enable --now {unit}",
         ]
     )
+
+
+def _get(federation: Federation) -> str:
+    """Return how a party gets flame-flwr: which file, how it is checked, and where it goes."""
+    return _fill("get.md", VENV=shlex.quote(federation.venv), **_wheel(federation)).rstrip()
+
+
+def _wheel(federation: Federation) -> dict[str, str]:
+    wheel = federation.wheel or installed_wheel()
+    return {"WHEEL": wheel.name, "VERSION": wheel.version, "HASH": wheel.sha256}
 
 
 def _script(name: str, **values: str) -> str:

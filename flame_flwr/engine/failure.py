@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import sysconfig
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.errors import FlameError
+from flame_flwr.errors import FlameError, text_of
+from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Failure", "Hint", "is_user_code", "place_of", "user_traceback"]
+__all__ = ["Failure", "Hint", "add_hint", "is_user_code", "log_error", "notes_of", "place_of"]
+__all__ += ["places_of", "user_traceback"]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _PATHS = sysconfig.get_paths()
@@ -41,8 +45,33 @@ _COMPILED = (".pyx", ".pxd", ".pxi")
 """Files of compiled packages, such as pandas, whose frames name no folder of theirs."""
 
 
+_ALL = sys.maxsize
+"""How many frames of a traceback are read: a user's ``sys.tracebacklimit`` is for printing."""
+
+
 class Hint(str):
     """A note of the framework's own on an exception: free of data, so it travels in any case."""
+
+
+def add_hint(error: BaseException, text: str) -> None:
+    """Add a hint to an exception; one that takes no notes stays as it is."""
+    with suppress(Exception):
+        error.add_note(Hint(text))
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """Return an exception's notes, whatever user code has put in their place."""
+    with suppress(Exception):
+        return [note for note in error.__notes__ if isinstance(note, str)]
+    return []
+
+
+def log_error(error: BaseException, what: str, *values: object) -> None:
+    """Log an exception with its traceback; in short where Python cannot print that."""
+    try:
+        logger.error(what, *values, exc_info=error)
+    except Exception:
+        logger.error(f"{what}: %s", *values, type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +100,18 @@ class Failure:
         """Describe an exception, with its text and traceback only where they are shared."""
         text = ""
         if isinstance(error, FlameError):
-            text = str(error) if share else error.message
+            text = text_of(error) if share else error.message
         elif isinstance(error, SystemExit):
             text = "user code called sys.exit; return a value or raise an error instead"
         elif share:
-            text = str(traceback.TracebackException.from_exception(error))
-        hints = [note for note in getattr(error, "__notes__", ()) if isinstance(note, Hint)]
+            text = text_of(error)
+        hints = [note for note in notes_of(error) if isinstance(note, Hint)]
         text = "; ".join(part for part in (text, *hints) if part)
         return cls(
             type=type(error).__name__,
             place=place_of(error.__traceback__, anywhere=not isinstance(error, FlameError)),
             text=text,
-            traceback="".join(traceback.format_exception(error)) if share else "",
+            traceback=_traceback(error) if share else "",
         )
 
     def to_json(self) -> bytes:
@@ -122,12 +151,21 @@ def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
         Name the innermost frame of all where none is user code: not one of this framework, the
         standard library or an installed package.
     """
-    frames = traceback.extract_tb(trace)
+    frames = places_of(trace)
     own = [frame for frame in frames if is_user_code(frame.filename)]
     if not own and not (anywhere and frames):
         return ""
     frame = (own or frames)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def places_of(trace: TracebackType | None) -> list[traceback.FrameSummary]:
+    """Return the place of every frame of a traceback, outermost first."""
+    try:
+        return list(traceback.extract_tb(trace, limit=_ALL))
+    except Exception:  # of a loader that cannot give the source: the places are known without
+        found = traceback.walk_tb(trace)
+        return list(traceback.StackSummary.extract(found, limit=_ALL, lookup_lines=False))
 
 
 def is_user_code(filename: str) -> bool:
@@ -148,7 +186,10 @@ def user_traceback(error: BaseException, script: str) -> str:
     script : str
         The script's path, as its frames have it.
     """
-    described = traceback.TracebackException.from_exception(error)
+    try:
+        described = traceback.TracebackException.from_exception(error)
+    except Exception:  # of an exception that cannot even be looked at
+        return _traceback(error)
     waiting: list[traceback.TracebackException | None] = [described]
     while waiting:
         part = waiting.pop()
@@ -157,6 +198,14 @@ def user_traceback(error: BaseException, script: str) -> str:
             waiting += [part.__cause__, part.__context__]
     only = described.format() if described.stack else described.format_exception_only()
     return "".join(only)
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as Python prints it; in short where Python itself cannot."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:
+        return f"{type(error).__name__}: {text_of(error)}\n"
 
 
 def _of_user(frames: list[traceback.FrameSummary], script: str) -> list[traceback.FrameSummary]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message
 
 from flame_flwr.engine.comeback import Comeback
-from flame_flwr.engine.exchange import NO_ANSWER, pull, push
+from flame_flwr.engine.exchange import NO_ANSWER, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.hello import check_states, say_hello
 from flame_flwr.engine.link import Reply
-from flame_flwr.errors import PayloadError
+from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.flower import RAISED, runtime
-from flame_flwr.metrics import MOST_SCORES, readable
+from flame_flwr.metrics import MOST_SCORES, OF_AN_ANSWER, readable
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.results.filters import read_names, read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from flwr.serverapp import Grid
 
@@ -97,7 +98,8 @@ class GridLink:
         arrays = self._record(aggregate if aggregate is not None else encode(None))
         config = ConfigRecord(dict(self._train_config))
         messages = self._strategy.configure_train(number, arrays, config, self._grid)
-        replies = self._exchange(messages, f"round {number}")
+        when = f"round {number}"
+        replies = self._exchange(self._checked(messages, "configure_train", when), when)
         merged, metrics = self._strategy.aggregate_train(number, replies)
         payload = self._strategy.accept(number, merged, metrics)
         self._sent = None if merged is None else (payload, merged)
@@ -108,7 +110,8 @@ class GridLink:
         arrays = to_record(aggregate)
         config = ConfigRecord(dict(self._evaluate_config))
         messages = self._strategy.configure_evaluate(number, arrays, config, self._grid)
-        replies = self._exchange(messages, "evaluation")
+        asked = self._checked(messages, "configure_evaluate", "the evaluation")
+        replies = self._exchange(asked, "evaluation")
         self._strategy.accept_evaluation(self._strategy.aggregate_evaluate(number, replies))
 
     def read_result(self, message: Message) -> Reply:
@@ -133,9 +136,43 @@ class GridLink:
             return ArrayRecord(dict(self._sent[1]))
         return to_record(aggregate)
 
-    def _exchange(self, messages: Iterable[Message], what: str) -> Iterator[Message]:
+    def _checked(self, messages: Iterable[Message], method: str, when: str) -> list[Message]:
+        """Return a strategy's messages, of which each goes to a node of its own.
+
+        Raises
+        ------
+        ModelError
+            There are two for a node, of whose answers only one could count, or one for a node that
+            takes no part.
+        """
+        owner = f"{type(self._strategy).__name__}.{method}, {when}"
         names = {address: name for name, address in self.addresses.items()}
-        messages = list(messages)
+        if not isinstance(messages, Iterable):
+            raise ModelError(
+                f"{owner}: it must return messages, not {type(messages).__name__}; has it a "
+                "`return`?"
+            )
+        found, seen = list(messages), set()
+        for message in found:
+            if not isinstance(message, Message):
+                raise ModelError(f"{owner}: it must return messages, not {type(message).__name__}")
+            address = message.metadata.dst_node_id
+            if address not in names:
+                raise ModelError(
+                    f"{owner}: a message goes to node {address}, which takes no part in this run; "
+                    f"its nodes are {shortened([f'{n} ({a})' for a, n in names.items()])}"
+                )
+            if address in seen:
+                raise ModelError(
+                    f"{owner}: there are two messages for node {names[address]}, and only one "
+                    "answer of a node can count: return one message per node, with all that it "
+                    "needs"
+                )
+            seen.add(address)
+        return found
+
+    def _exchange(self, messages: list[Message], what: str) -> Iterator[Message]:
+        names = {address: name for name, address in self.addresses.items()}
         comeback = self._comeback(messages, what)
         sent, refused = push(self._grid, messages, what)
 
@@ -176,10 +213,8 @@ class GridLink:
         if isinstance(metrics.get("failure"), bytes):  # a number is a score of that name
             return Reply(node, failure=Failure.from_json(metrics["failure"]))
         trained = record == "fitres.metrics"
-        seconds = metrics.pop("seconds", 0.0) if trained else 0.0
-        filters = read_report(metrics.pop("filters", "")) if trained else []
-        size = metrics.pop("size", "") if trained else ""
-        rules = read_names(metrics.pop("disclosure", "")) if trained else []
+        beside = {key: metrics.pop(key, "") for key in OF_AN_ANSWER} if trained else {}
+        seconds = beside.get("seconds")
         numbers = {
             key: value
             for key, value in metrics.items()
@@ -189,9 +224,9 @@ class GridLink:
             node,
             seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
             metrics=readable(numbers) if trained else _scores(numbers),
-            filters=filters,
-            size=_short(size),
-            disclosure=rules,
+            filters=read_report(beside.get("filters", "")),
+            size=_short(beside.get("size", "")),
+            disclosure=read_names(beside.get("disclosure", "")),
         )
 
 

@@ -6,12 +6,13 @@ import json
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr import __version__
+from flame_flwr.engine.compatibility import must_upgrade, read_versions, warn_of_versions
 from flame_flwr.engine.exchange import NO_ANSWER, Backoff, counted, pull, push, shortened
 from flame_flwr.engine.failure import Failure
 from flame_flwr.engine.participation import failure_of, read_findings, show_table
@@ -67,6 +68,8 @@ class Greeting:
         The rounds after which it has kept this analysis's analyzer on disk.
     findings : tuple of Finding or None
         What is not as expected of its data; ``None`` where the analysis expects nothing.
+    versions : mapping of str to str
+        What it runs, by package; empty of a node that does not say.
     """
 
     address: int
@@ -77,6 +80,7 @@ class Greeting:
     keeps_state: bool = False
     states: tuple[int, ...] = ()
     findings: tuple[Finding, ...] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def say_hello(
@@ -218,7 +222,7 @@ def _greeting(address: int, reply: Message) -> Greeting:
         text = f"a node's name is printable, of at most {_LONGEST_NAME} characters, and not "
         failure = Failure("a wrong name", text=text + f"{AGGREGATOR_ID!r}")
         return Greeting(address, str(address), partitions=partitions, failure=failure)
-    text = _differs(said)
+    text = must_upgrade(said.get("wire"), str(said.get("framework", "")))
     if text:
         return Greeting(address, name, failure=Failure("versions differ", text=text))
     findings = read_findings(said.get("findings"))
@@ -231,6 +235,7 @@ def _greeting(address: int, reply: Message) -> Greeting:
         findings=findings,
         keeps_state=bool(said.get("keeps-state")),
         states=_numbers(said.get("states")),
+        versions=read_versions(said.get("versions")),
     )
 
 
@@ -293,27 +298,6 @@ def _why_lost(greeting: Greeting, round_before: int) -> str:
     return f"it has that of round {kept}: the checkpoint is {which}"
 
 
-def _differs(said: Mapping[str, Any]) -> str:
-    """Say who must upgrade where wire or framework versions differ; '' where they do not."""
-    wire, theirs = said.get("wire"), str(said.get("framework", ""))
-    if wire == WIRE_VERSION and _release(theirs) == _release(__version__):
-        return ""
-    node_is_older = (wire if isinstance(wire, int) else 0, _release(theirs)) < (
-        WIRE_VERSION,
-        _release(__version__),
-    )
-    who, what = ("this node", __version__) if node_is_older else ("the server", theirs)
-    return (
-        f"it runs flame-flwr {theirs or 'of an unknown version'} (wire {wire}), the server runs "
-        f"{__version__} (wire {WIRE_VERSION}): {who} must be upgraded to {what}"
-    )
-
-
-def _release(text: str) -> tuple[int, ...]:
-    """Return major and minor version: what may differ behind them changes no number."""
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
-
-
 def _numbers(text: object) -> tuple[int, ...]:
     try:
         numbers = json.loads(text) if isinstance(text, str) else []
@@ -338,7 +322,8 @@ def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     if nodes > simulated > 0:
         raise NodesMissingError(
             f"the run config waits for {nodes} nodes and the simulation has {simulated}: "
-            f'say --federation-config "num-supernodes={nodes}"'
+            f"say --simulate {nodes} to `flame-flwr submit`, or --federation-config "
+            f'"num-supernodes={nodes}" to `flwr run`'
         )
     expected = max(nodes, simulated)
     if not expected and any(not greeting.failure for greeting in greeted):
@@ -376,6 +361,7 @@ def _participants(greeted: Collection[Greeting], settings: RunSettings) -> list[
                 f"before round 1, {counted(len(failed))} cannot take part:\n{lines}{absent}"
             )
         logger.warning("going on without:\n%s", lines)
+    warn_of_versions({greeting.name: greeting.versions for greeting in chosen})
     return chosen
 
 

@@ -11,20 +11,24 @@ import inspect
 import linecache
 import os
 import re
-import traceback
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from flame_flwr.data.source import SplitData
-from flame_flwr.engine.failure import Hint, is_user_code
+from flame_flwr.engine.failure import add_hint, is_user_code, places_of
+from flame_flwr.engine.missing import hint_missing
+from flame_flwr.errors import text_of
 
 if TYPE_CHECKING:
+    import traceback
     from collections.abc import Callable, Iterator, Sequence
     from types import CodeType, FrameType
 
     from flame_flwr.clients.node import Node
     from flame_flwr.star.nodes import StarAggregator
 
-__all__ = ["hint_aggregator", "hint_analyzer", "hint_relative", "is_file_dicts"]
+__all__ = ["hint_aggregator", "hint_analyzer", "hint_evaluation", "hint_relative", "is_file_dicts"]
 
 _OF_NONE = (TypeError, AttributeError)
 _OF_SHAPE = (TypeError, AttributeError, KeyError, IndexError)
@@ -49,7 +53,21 @@ _RELATIVE = (
 )
 _NO_RETURN = "aggregation_method returned None: has it a `return`?"
 
+_Arguments = ParamSpec("_Arguments")
 
+
+def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Have a function that looks for a hint find none where it fails: the user's error counts."""
+
+    @wraps(hint)
+    def looks(*arguments: _Arguments.args, **more: _Arguments.kwargs) -> None:
+        with suppress(Exception):
+            hint(*arguments, **more)
+
+    return looks
+
+
+@_harmless
 def hint_analyzer(error: Exception, node: Node, number: int) -> None:
     """Add to an exception of ``analysis_method`` what explains it, if anything does.
 
@@ -67,19 +85,30 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
         method = node.plan.analyzer.analysis_method
         forgotten = node.analyzer is not None and node.analyzer.latest_result is None
         if forgotten and _uses_none(error, method, 2, _LATEST):
-            error.add_note(Hint(_NO_AGGREGATE if number == 1 else _NO_RETURN))
+            add_hint(error, _NO_AGGREGATE if number == 1 else _NO_RETURN)
         if data is None and data_type == "none" and _uses_none(error, method, 1):
-            error.add_note(
-                Hint("data is None because the model says data_type='none': say 's3' or 'fhir'")
+            add_hint(
+                error, "data is None because the model says data_type='none': say 's3' or 'fhir'"
             )
     elif isinstance(error, _OF_SHAPE) and data is not None:
         shape = _content_hint(data, data_type)
         if not is_file_dicts(data) and _fails_at_data(error, node.plan.analyzer.analysis_method):
             shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
         if shape:
-            error.add_note(Hint(shape))
+            add_hint(error, shape)
+        elif is_file_dicts(data):
+            hint_missing(error, data, data_type)
 
 
+@_harmless
+def hint_evaluation(error: Exception, node: Node) -> None:
+    """Add to an exception of ``evaluation_method`` what the data has, where it lacks something."""
+    data = node.data()
+    if is_file_dicts(data):
+        hint_missing(error, data, node.plan.data_type)
+
+
+@_harmless
 def hint_aggregator(
     error: Exception, aggregator: StarAggregator, names: Sequence[str], values: Sequence[Any]
 ) -> None:
@@ -101,20 +130,21 @@ def hint_aggregator(
     empty = [name for name, value in zip(names, values, strict=True) if value is None]
     method = type(aggregator).has_converged
     if empty:
-        error.add_note(
-            Hint(f"analysis_method returned None on {', '.join(empty[:5])}: has it a `return`?")
+        add_hint(
+            error, f"analysis_method returned None on {', '.join(empty[:5])}: has it a `return`?"
         )
     elif _uses_none(error, method, 1):
-        error.add_note(Hint(_NO_RETURN))
+        add_hint(error, _NO_RETURN)
     elif aggregator.latest_result is None and _uses_none(error, method, 2, _LATEST):
-        error.add_note(Hint(_NO_RETURN if aggregator.num_iterations else _NO_LAST_RESULT))
+        add_hint(error, _NO_RETURN if aggregator.num_iterations else _NO_LAST_RESULT)
 
 
+@_harmless
 def hint_relative(error: BaseException) -> None:
     """Add to an exception under Flower what a relative path is relative to; the path stays."""
     name = error.filename if isinstance(error, FileNotFoundError) else None
     if isinstance(name, str) and not os.path.isabs(name):
-        error.add_note(Hint(_RELATIVE))
+        add_hint(error, _RELATIVE)
 
 
 def is_file_dicts(data: Any) -> bool:
@@ -123,7 +153,7 @@ def is_file_dicts(data: Any) -> bool:
 
 
 def _is_about_none(error: Exception) -> bool:
-    return isinstance(error, _OF_NONE) and "NoneType" in str(error)
+    return isinstance(error, _OF_NONE) and "NoneType" in text_of(error)
 
 
 def _uses_none(
@@ -146,7 +176,7 @@ def _uses_none(
         Of ``self``, which holds the same.
     """
     code = getattr(inspect.unwrap(method), "__code__", None)
-    places, text = traceback.extract_tb(error.__traceback__), str(error)
+    places, text = places_of(error.__traceback__), text_of(error)
     names: set[str] = set()
     uses = False
     for (frame, _), place in zip(_frames(error), places, strict=True):

@@ -14,12 +14,13 @@ from flame_flwr.clients.node import Node
 from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.exchange import counted
-from flame_flwr.engine.failure import Hint, place_of
+from flame_flwr.engine.failure import add_hint, place_of
 from flame_flwr.engine.link import Reply
 from flame_flwr.engine.participation import failure_of, show_table
 from flame_flwr.errors import NodeFailedError, NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.log import logger
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,6 +81,7 @@ def run_local(
     ModelError
         Filters with noise, and no dp-accounting for their budget.
     """
+    ran()
     if plan.filters:
         from flame_flwr.privacy.budget import can_account
 
@@ -241,5 +243,5 @@ def where(node: str, what: str) -> Iterator[None]:
             "return a value or raise an error instead"
         ) from error
     except (Exception, KeyboardInterrupt) as error:
-        error.add_note(Hint(f"in {node}, {what}"))
+        add_hint(error, f"in {node}, {what}")
         raise

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["clear_scratch", "scratch_folder", "working_in"]
+__all__ = ["SCRATCH", "clear_scratch", "scratch_folder", "temporary_folder", "working_in"]
+
+SCRATCH = "FLAME_FLWR_SCRATCH"
+"""Environment variable: a folder for scratch folders that is removed after the run anyhow."""
 
 _PREFIX = "flame-flwr-run-"
 
@@ -30,6 +33,12 @@ def working_in(folder: str | Path) -> Iterator[None]:
         os.chdir(before)
 
 
+def temporary_folder(prefix: str = "flame-flwr-") -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder for temporary files of a run's, mode 0700, for a ``with`` block."""
+    root = os.environ.get(SCRATCH)
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
+
+
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 """This process's scratch folder, as long as user code leaves it empty: making one is a cost."""
 
@@ -44,8 +53,9 @@ def scratch_folder(run_id: int = 0) -> Iterator[None]:
         Part of the folder's name, so that :func:`clear_scratch` finds it.
     """
     if not _KEPT or not os.path.isdir(_KEPT[0].name):
-        prefix = f"{_PREFIX}{run_id}-"
-        _KEPT[:] = [tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)]
+        prefix = f"{_PREFIX}{run_id}-{os.getpid()}-"
+        _clear_those_of_ended_processes()
+        _KEPT[:] = [temporary_folder(prefix)]
     try:
         with working_in(_KEPT[0].name):
             yield
@@ -59,3 +69,12 @@ def clear_scratch(run_id: int) -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run_id}-*"):
         with suppress(OSError):
             folder.rmdir()
+
+
+def _clear_those_of_ended_processes() -> None:
+    """Remove this user's empty scratch folders whose process was killed, of whatever run."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*"):
+        with suppress(OSError, ValueError):
+            pid = int(folder.name.removeprefix(_PREFIX).split("-")[1])
+            if os.path.isdir("/proc/self") and not os.path.isdir(f"/proc/{pid}"):
+                folder.rmdir()

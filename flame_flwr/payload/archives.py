@@ -1,6 +1,6 @@
 """Checking a skops file before skops reads it: nothing in it may grow when it is read.
 
-For the sizes only. Which types a file may name is skops' own audit.
+For the sizes, and for the nodes that a file is made of. Which of them may be is not said here.
 """
 
 from __future__ import annotations
@@ -8,20 +8,26 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 from flame_flwr.payload.npy import HEADER_LIMIT, check_npy
 
-__all__ = ["check_archive"]
+__all__ = ["check_archive", "kinds"]
 
 
-def check_archive(data: bytes) -> None:
+def check_archive(data: bytes) -> Any:
     """Refuse a skops file that would take much more memory than it has bytes.
 
     Parameters
     ----------
     data : bytes
         A zip file, as skops writes it: its members are stored, not compressed.
+
+    Returns
+    -------
+    object
+        The file's schema, for :func:`kinds`.
 
     Raises
     ------
@@ -43,6 +49,25 @@ def check_archive(data: bytes) -> None:
         schema = json.loads(archive.read(_SCHEMA))
     if sum(sizes[name] for name in _references(schema)) > _ALLOWANCE + _GROWTH * len(data):
         raise ValueError("members that are read again and again")
+    return schema
+
+
+def kinds(schema: Any) -> set[tuple[str, str, str]]:
+    """Return module, class and loader of every node that skops would make of a schema.
+
+    Raises
+    ------
+    ValueError
+        One of the three is no text.
+    """
+    found = set()
+    for node in _dicts(schema):
+        if any(f"__{part}__" in node for part in _TYPE):
+            module, name, loader = (node.get(f"__{part}__") for part in _TYPE)
+            if not (isinstance(module, str) and isinstance(name, str) and isinstance(loader, str)):
+                raise ValueError("a node without a type")
+            found.add((module, name, loader))
+    return found
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
@@ -57,20 +82,22 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 def _references(schema: Any) -> list[str]:
     """Return the file names that a schema mentions, each as often as it does."""
-    found = []
+    names = [node.get("file") for node in _dicts(schema)]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _dicts(schema: Any) -> Iterator[dict[str, Any]]:
     stack = [schema]
     while stack:
         node = stack.pop()
         if isinstance(node, dict):
-            name = node.get("file")
-            if isinstance(name, str):
-                found.append(name)
+            yield node
             stack.extend(node.values())
         elif isinstance(node, list):
             stack.extend(node)
-    return found
 
 
 _SCHEMA = "schema.json"
+_TYPE = ("module", "class", "loader")
 _ALLOWANCE = 16 * 2**20
 _GROWTH = 8

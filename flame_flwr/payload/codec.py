@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from flame_flwr.errors import PayloadError
+from flame_flwr.errors import PayloadError, text_of
 from flame_flwr.payload.decoder import Decoder
 from flame_flwr.payload.encoder import Encoder
 from flame_flwr.payload.paths import explain
@@ -119,5 +119,5 @@ def decode(payload: Payload, *, allow_pickle: bool = False, copies: bool = True)
         raise PayloadError(
             f"What arrived is not a valid payload ({type(error).__name__}): it was cut or "
             "changed on its way, or not made by flame-flwr.",
-            detail=str(error) or None,
+            detail=text_of(error) or None,
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from flame_flwr.payload import (
     python_types,
     scipy_types,
     user_types,
+    zones,
 )
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.wire import (
@@ -123,6 +125,8 @@ def _load_tables(cls: type[Any]) -> None:
         _PACK.update(pandas_types.pack_table())
     elif package == "scipy":
         _PACK.update(scipy_types.pack_table())
+    elif package == "pytz" and issubclass(cls, tzinfo):  # a class per zone
+        _PACK[cls] = zones.pack_pytz
 
 
 _PACK: dict[type[Any], Pack] = {**python_types.PACK, **numpy_types.PACK}

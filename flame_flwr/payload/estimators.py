@@ -1,22 +1,24 @@
 """Fitted scikit-learn estimators, through skops: the extra ``estimators``.
 
 skops stores an estimator as a zip file of plain data and only loads types it knows to be
-harmless; an estimator with any other type in it is refused when it is encoded. That are
-not a few: forests and trees, neighbour searches and fitted sparse arrays among them,
-because compiled code follows the numbers they hold without looking. Before skops sees a
-file that arrived, its sizes are checked in ``archives``.
+harmless. Which these are has changed between its versions, so what travels is decided here,
+and skops' own audit comes on top. Refused are not a few: forests and trees, neighbour searches
+and fitted sparse arrays among them, because compiled code follows the numbers they hold
+without looking. Before skops sees a file that arrived, its sizes are checked in ``archives``.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.payload.archives import check_archive
-from flame_flwr.payload.wire import ESTIMATOR, RefusedError
+from flame_flwr.payload.archives import check_archive, kinds
+from flame_flwr.payload.wire import ESTIMATOR, RefusedError, type_name
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
@@ -29,17 +31,37 @@ _KERNELS = (
     "Product RBF RationalQuadratic Sum WhiteKernel"
 )
 _SCORES = "chi2 f_classif f_oneway f_regression r_regression"
+_LINKS = "IdentityLink Interval LogLink LogitLink"
+_LOSS_NAMES = "HalfBinomialLoss HalfGammaLoss HalfPoissonLoss HalfSquaredError"
 _HARMLESS = frozenset(
     {
         "numpy.dtype",
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        *(f"sklearn._loss.link.{name}" for name in _LINKS.split()),
+        *(f"sklearn._loss.loss.{name}" for name in _LOSS_NAMES.split()),
         *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
         *(f"sklearn.feature_selection._univariate_selection.{name}" for name in _SCORES.split()),
     }
 )
-"""Types written in Python, or plain data, that skops asks about and that may be loaded."""
+"""Types written in Python, or plain data, that some skops asks about and that may be loaded."""
+
+_LOSSES = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
+"""Compiled modules whose types hold a few numbers, and no places in other arrays."""
+
+_OTHERS = re.compile(r"(builtins|collections|functools|numpy)(\..+)?|scipy\.special(\..+)?")
+"""Modules outside scikit-learn: which of their types, skops knows well in every version."""
+
+_LOADERS = frozenset(
+    f"{name}Node"
+    for name in (
+        *("Bytearray", "Bytes", "Cached", "DType", "DefaultDict", "Dict", "Function", "Json"),
+        *("List", "Loss", "MaskedArray", "NdArray", "Object", "Partial", "RandomGenerator"),
+        *("RandomState", "Set", "Slice", "Tuple", "Type"),
+    )
+)
+"""How skops may make a value. A loader can make another type than the one that a file names."""
 
 
 def is_estimator(value: object) -> bool:
@@ -55,7 +77,8 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
         raise RefusedError(value, f"{_EXTRA}. Or return its coefficients as a dict of arrays")
     try:
         data = skops.dumps(value)
-        unknown = sorted(set(skops.get_untrusted_types(data=data)) - _HARMLESS)
+        schema = check_archive(data)
+        unknown = sorted({*_refused(schema), *skops.get_untrusted_types(data=data)} - _HARMLESS)
     except Exception as error:
         raise RefusedError(
             value,
@@ -69,7 +92,6 @@ def pack(value: object, encoder: Encoder) -> list[Any]:
             "Return its coefficients as a dict of arrays instead, or teach its class with "
             "flame_flwr.payload.register_type",
         )
-    check_archive(data)
     return [ESTIMATOR, encoder.blob(data)]
 
 
@@ -79,8 +101,37 @@ def _restore(items: list[Any], decoder: Decoder) -> Any:
     if skops is None:
         raise PayloadError(f"The payload holds a scikit-learn estimator. {_EXTRA}.")
     data = bytes(decoder.blob(place))
-    check_archive(data)
+    refused = _refused(check_archive(data))
+    if refused:
+        raise PayloadError(
+            "What arrived holds an estimator that may not travel, such as a tree or a neighbour "
+            "search. Return its coefficients as a dict of arrays instead.",
+            detail=f"Untrusted types: {', '.join(sorted(refused))}",
+        )
     return skops.loads(data, trusted=sorted(_HARMLESS))
+
+
+def _refused(schema: Any) -> set[str]:
+    """Return the types in a skops file that may not be loaded, whatever skops thinks of them."""
+    return {
+        f"{module}.{name}"
+        for module, name, loader in kinds(schema)
+        if loader not in _LOADERS or not _may_travel(module, name)
+    }
+
+
+def _may_travel(module: str, name: str) -> bool:
+    if module.partition(".")[0] != "sklearn":
+        return _OTHERS.fullmatch(module) is not None
+    full = f"{module}.{name}"
+    return module in _LOSSES or full in _HARMLESS or full in _estimators()
+
+
+@lru_cache(maxsize=1)
+def _estimators() -> frozenset[str]:
+    """Return the full names of scikit-learn's own estimators, which are written in Python."""
+    found = importlib.import_module("sklearn.utils").all_estimators()
+    return frozenset(type_name(cls) for _, cls in found)
 
 
 def _skops() -> ModuleType | None:

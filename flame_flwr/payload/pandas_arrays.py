@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from flame_flwr.payload.wire import (
     MAX_EMPTY,
     MOMENTS,
     NULLABLE,
+    NUMPY_EXTENSION,
     OBJECTS,
     PERIODS,
     STRINGS,
@@ -85,6 +87,7 @@ def pack_table(pd: Any) -> dict[type[Any], Any]:
         arrays.IntegerArray: _pack_nullable,
         arrays.FloatingArray: _pack_nullable,
         arrays.BooleanArray: _pack_nullable,
+        arrays.NumpyExtensionArray: _pack_extension,
         arrays.StringArray: _pack_strings,
         arrays.ArrowStringArray: _pack_strings,
         arrays.DatetimeArray: _pack_moments,
@@ -132,6 +135,18 @@ def _restore_nullable(items: list[Any], decoder: Decoder) -> Any:
     return cls(values, mask)
 
 
+def _pack_extension(value: Any, encoder: Encoder) -> list[Any]:
+    values = value.to_numpy()
+    objects = values.dtype.hasobject
+    return [NUMPY_EXTENSION, [OBJECTS, *screen(values.tolist())] if objects else values]
+
+
+def _restore_extension(items: list[Any], decoder: Decoder) -> Any:
+    pd = importlib.import_module("pandas")
+    (values,) = items
+    return pd.arrays.NumpyExtensionArray(restored_column(typed(values, np.ndarray)))
+
+
 def _pack_strings(value: Any, encoder: Encoder) -> list[Any]:
     dtype = value.dtype
     missing = "nan" if isinstance(dtype.na_value, float) else "NA"
@@ -143,12 +158,15 @@ def _restore_strings(items: list[Any], decoder: Decoder) -> Any:
     storage, missing, texts = items
     if not {*map(type, typed(texts, list))} <= {str, type(None)}:
         raise TypeError("a text column with other things in it")
-    na_value = {"nan": np.nan, "NA": pd.NA}[missing]
+    if missing == "nan" and "na_value" not in signature(pd.StringDtype).parameters:
+        # before pandas 2.3 columns of texts are those of Python's objects
+        return np.array([np.nan if text is None else text for text in texts], dtype=object)
+    kinds = {"nan": {"na_value": np.nan}, "NA": {}}
     try:
-        dtype = pd.StringDtype(storage, na_value)
+        dtype = pd.StringDtype(storage, **kinds[missing])
     except ImportError:
         # pyarrow is missing here: the same texts, stored by Python
-        dtype = pd.StringDtype("python", na_value)
+        dtype = pd.StringDtype("python", **kinds[missing])
     return pd.array(texts, dtype=dtype)
 
 
@@ -209,6 +227,7 @@ def _restore_intervals(items: list[Any], decoder: Decoder) -> Any:
 RESTORE: dict[Any, Any] = {
     OBJECTS: _restore_objects,
     NULLABLE: _restore_nullable,
+    NUMPY_EXTENSION: _restore_extension,
     STRINGS: _restore_strings,
     CATEGORICAL: _restore_categorical,
     MOMENTS: _restore_moments,

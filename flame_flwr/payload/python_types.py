@@ -11,9 +11,8 @@ import uuid
 from collections import Counter, OrderedDict, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flame_flwr.errors import PayloadError
+from flame_flwr.payload import zones
 from flame_flwr.payload.screening import screen, typed
 from flame_flwr.payload.wire import (
     BIG_INT,
@@ -33,9 +32,9 @@ from flame_flwr.payload.wire import (
     TIMEZONE,
     TUPLE,
     UUID,
-    ZONE_INFO,
     RefusedError,
 )
+from flame_flwr.payload.zones import fold_of, placed
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
@@ -133,7 +132,8 @@ def _pack_datetime(value: dt.datetime, encoder: Encoder) -> list[Any]:
 
 def _restore_datetime(items: list[Any], decoder: Decoder) -> dt.datetime:
     year, month, day, hour, minute, second, microsecond, fold, zone = items
-    return dt.datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
+    moment = dt.datetime(year, month, day, hour, minute, second, microsecond, fold=fold)
+    return placed(moment, zone)
 
 
 def _pack_date(value: dt.date, encoder: Encoder) -> list[Any]:
@@ -176,24 +176,6 @@ def _restore_timezone(items: list[Any], decoder: Decoder) -> dt.timezone:
     return dt.timezone(offset) if name is None else dt.timezone(offset, name)
 
 
-def _pack_zone_info(value: ZoneInfo, encoder: Encoder) -> list[Any]:
-    if value.key is None:
-        raise RefusedError(value, "Use a zone that has a name: zoneinfo.ZoneInfo(name)")
-    return [ZONE_INFO, value.key]
-
-
-def _restore_zone_info(items: list[Any], decoder: Decoder) -> ZoneInfo:
-    (key,) = items
-    try:
-        return ZoneInfo(typed(key, str))
-    except ZoneInfoNotFoundError as error:
-        raise PayloadError(
-            "The payload holds a time zone that this side does not know: "
-            "install or upgrade the package tzdata here.",
-            detail=str(error),
-        ) from error
-
-
 def _pack_decimal(value: Decimal, encoder: Encoder) -> list[Any]:
     return [DECIMAL, str(value)]
 
@@ -227,7 +209,7 @@ def _clock(value: dt.datetime | dt.time) -> list[Any]:
         value.minute,
         value.second,
         value.microsecond,
-        value.fold,
+        fold_of(value),
         value.tzinfo,
     ]
 
@@ -251,6 +233,7 @@ _FACTORIES: dict[str, type[Any]] = {
 }
 
 PACK: dict[type[Any], Any] = {
+    **zones.PACK,
     tuple: _pack_tuple,
     set: _pack_set,
     frozenset: _pack_frozenset,
@@ -264,7 +247,6 @@ PACK: dict[type[Any], Any] = {
     dt.time: _pack_time,
     dt.timedelta: _pack_timedelta,
     dt.timezone: _pack_timezone,
-    ZoneInfo: _pack_zone_info,
     Decimal: _pack_decimal,
     uuid.UUID: _pack_uuid,
     range: _pack_range,
@@ -272,6 +254,7 @@ PACK: dict[type[Any], Any] = {
 """How a value of exactly this type becomes a tagged list."""
 
 RESTORE: dict[Any, Any] = {
+    **zones.RESTORE,
     TUPLE: _restore_tuple,
     SET: _restore_set,
     FROZENSET: _restore_frozenset,
@@ -286,7 +269,6 @@ RESTORE: dict[Any, Any] = {
     TIME: _restore_time,
     TIMEDELTA: _restore_timedelta,
     TIMEZONE: _restore_timezone,
-    ZONE_INFO: _restore_zone_info,
     DECIMAL: _restore_decimal,
     UUID: _restore_uuid,
     RANGE: _restore_range,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from flame_flwr.errors import ModelError, PayloadError
+from flame_flwr.errors import ModelError, PayloadError, text_of
 from flame_flwr.payload.screening import screen, typed
 from flame_flwr.payload.wire import USER_TYPE, RefusedError, type_name
 
@@ -123,7 +123,7 @@ def _restore(items: list[Any], decoder: Decoder) -> object:
         raise PayloadError(
             f"The `restore` that register_type got for {entry.name} raised "
             f"{type(error).__name__}: mend it, or the two sides differ.",
-            detail=str(error) or None,
+            detail=text_of(error) or None,
         ) from error
 
 

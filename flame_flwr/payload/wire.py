@@ -61,6 +61,7 @@ ZONE_INFO = ExtType(15, b"")
 DECIMAL = ExtType(16, b"")
 UUID = ExtType(17, b"")
 RANGE = ExtType(18, b"")
+PYTZ = ExtType(19, b"")
 
 # numpy
 ARRAY = ExtType(30, b"")
@@ -89,6 +90,7 @@ PANDAS_TIMEDELTA = ExtType(64, b"")
 PERIOD = ExtType(65, b"")
 INTERVAL = ExtType(66, b"")
 MISSING = ExtType(67, b"")
+NUMPY_EXTENSION = ExtType(68, b"")
 
 # everything else
 SPARSE = ExtType(80, b"")

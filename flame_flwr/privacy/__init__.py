@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.filters import UpdateFilter
     from flame_flwr.privacy.gaussian_noise import GaussianNoise
     from flame_flwr.privacy.laplace import Laplace
-    from flame_flwr.privacy.rules import MaxBins, MinCount, NoisyMinMax, Strict
+    from flame_flwr.privacy.rules import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
     from flame_flwr.privacy.sparse_vector import SparseVector
     from flame_flwr.privacy.top_fraction import TopFraction
 
@@ -20,6 +20,7 @@ __all__ = [
     "GaussianNoise",
     "Laplace",
     "MaxBins",
+    "MaxRows",
     "MinCount",
     "NoisyMinMax",
     "SparseVector",
@@ -35,6 +36,7 @@ _HOMES = {
     "GaussianNoise": "gaussian_noise",
     "Laplace": "laplace",
     "MaxBins": "rules",
+    "MaxRows": "rules",
     "MinCount": "rules",
     "NoisyMinMax": "rules",
     "SparseVector": "sparse_vector",

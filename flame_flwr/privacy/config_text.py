@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.files import reason_of
+from flame_flwr.textfiles import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILTERS", "RULES", "read_filters", "read_rules"]
 
-RULES = ("MaxBins", "MinCount", "NoisyMinMax", "Strict")
+RULES = ("MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict")
 """The disclosure rules that a text may name."""
 
 FILTERS = ("Clip", "GaussianNoise", "SparseVector", "TopFraction")
@@ -80,10 +82,12 @@ def _read(text: str, what: str, kind: str, names: Sequence[str], example: str) -
 
 def _content(path: str, what: str, kind: str) -> str:
     try:
-        return Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(Path(path))
+    except (OSError, ValueError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else error
         raise ConfigError(
-            f"{what} is the path of a file that cannot be read ({type(error).__name__}), and "
+            f"{reason}: {what} is the path of a file that cannot be read "
+            f"({type(error).__name__}), and "
             f"without its {kind}s nothing leaves this node",
             detail=path,
         ) from error

@@ -1,9 +1,10 @@
 """Disclosure rules: what of a node's statistics may leave it, decided on the node.
 
-They act on the values of :mod:`flame_flwr.statistics` in a result, after the analyzer has returned
-it and before anything is sent. They are the node's, in its config, and the analyst's, declared on
-the model: of two rules of a kind the stricter holds. They stop accidents; an analyzer that means
-harm can put a patient's value into any number. ``docs/disclosure.md`` says what each does not stop.
+They act on the values of :mod:`flame_flwr.statistics` in a result, and may look at all of it, after
+the analyzer has returned it and before anything is sent. They are the node's, in its config, and
+the analyst's, declared on the model: of two rules of a kind the stricter holds. They stop
+accidents; an analyzer that means harm can put a patient's value into any number.
+``docs/disclosure.md`` says what each does not stop.
 """
 
 from __future__ import annotations
@@ -61,6 +62,15 @@ class DisclosureRule(ABC):
 
     def look(self, found: Iterable[Found]) -> None:  # noqa: B027  (there to be overridden)
         """Look at everything in a result before the statistics are changed; may refuse it.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
+        """
+
+    def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
+        """Look at a whole result, with its containers; may refuse it.
 
         Raises
         ------
@@ -161,6 +171,8 @@ class Disclosure:
             rule.look(_walk(result))
         statistics = _statistics(result)
         for rule in self.rules:
+            rule.screen(result)
+        for rule in self.rules:
             statistics = rule.protect(statistics)
         return _rebuilt(result, iter(statistics))
 
@@ -190,7 +202,8 @@ def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
         return (rules,)
     if not isinstance(rules, list | tuple) or not all(isinstance(r, DisclosureRule) for r in rules):
         raise ModelError(
-            "disclosure must be a list of rules, such as [MinCount(5), MaxBins(50)], from "
+            "disclosure must be a list of rules, such as [MinCount(5), MaxBins(50), "
+            "MaxRows(200)], from "
             "flame_flwr.privacy"
         )
     return tuple(rules)

@@ -11,14 +11,15 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from flame_flwr.buffers import is_buffer, names_in
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.places import Place, array_at, chosen, float_arrays, replaced
+from flame_flwr.privacy.places import Place, array_at, chosen, dotted, float_arrays, replaced
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
@@ -52,7 +53,15 @@ class UpdateFilter(ABC):
     Only NumPy arrays of floats in dicts, lists and tuples are filtered. Every other part of the
     result, such as a Python number, a DataFrame or a fitted estimator, leaves as it is, and so do
     the numbers of ``evaluation_method``.
+
+    A model's buffers, such as BatchNorm's running variance, are those that the result names under
+    ``buffers``, as :class:`~flame_flwr.torch.TorchAnalyzer` does, and those that are called as in
+    PyTorch's BatchNorm. A filter acts on them unless its class says otherwise with
+    ``on_buffers``: ``"leave"`` lets them leave as they are, ``"refuse"`` lets nothing leave. An
+    array that ``keys`` name in full is filtered in any case.
     """
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "filter"
 
     _: KW_ONLY
     keys: str | Sequence[str] | None = None
@@ -210,6 +219,8 @@ class _Changes:
 
     def __init__(self, result: Any, aggregate: Any, number: int) -> None:
         self._found = dict(float_arrays(result))
+        names = names_in(result)
+        self._buffers = {place for place in self._found if _names_buffer(place, names)}
         self._aggregate = aggregate
         self._number = number
         self._before: dict[Place, np.ndarray] = {}
@@ -253,6 +264,13 @@ class _Changes:
 
     def _places(self, each: UpdateFilter) -> list[Place]:
         named = {place: chosen(place, each.keys) for place in self._found}
+        if each.on_buffers != "filter":
+            buffers = {
+                place for place in self._buffers if named[place] not in (None, dotted(place))
+            }
+            if buffers and each.on_buffers == "refuse":
+                raise _on_buffers(each, buffers)
+            named = {place: key for place, key in named.items() if place not in buffers}
         places = [place for place, key in named.items() if key is not None]
         if each.missing == "error":
             for key in [""] if each.keys is None else each.keys:
@@ -295,6 +313,22 @@ class _Changes:
                 detail=str(place),
             )
         return before.ravel().astype(np.float64)
+
+
+def _names_buffer(place: Place, names: Sequence[str]) -> bool:
+    """Tell whether an array is a buffer; names count from the model, which is under one key."""
+    return is_buffer(dotted(place[1:]), names) or is_buffer(dotted(place), names)
+
+
+def _on_buffers(each: UpdateFilter, buffers: Iterable[Place]) -> ModelError:
+    return ModelError(
+        f"{each.name}: the model has buffers, such as BatchNorm's running variance. With noise on "
+        "them it is of no use (a variance can get below zero), and without they would say exact "
+        "figures of this node's patients. Use layers without buffers, such as GroupNorm or "
+        "LayerNorm; or name with `keys` the arrays that noise is added to, and what else is in the "
+        "result leaves as it is",
+        detail=", ".join(sorted(map(dotted, buffers))),
+    )
 
 
 def _seed(each: UpdateFilter) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -50,6 +51,10 @@ class GaussianNoise(UpdateFilter):
     what enters the noise by at most ``2 * norm``; the budget is for that, for all rounds together,
     as dp-accounting composes them.
 
+    A model with buffers, such as BatchNorm's running variance, is refused: noise on a variance can
+    make it negative, and without noise it says exact figures of patients. Name in `keys` the
+    parameters one by one where buffers may leave as they are.
+
     It does not protect what this filter does not act on: the rest of the result, the scores of
     ``evaluation_method``, how many rounds there were, that the node takes part. Several analyses
     on the same patients add up, and nobody counts them. The noise is made of floats, see
@@ -60,6 +65,8 @@ class GaussianNoise(UpdateFilter):
     noise_multiplier: float
     delta: float = 1e-5
     seed: int | None = None
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

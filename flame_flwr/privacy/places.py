@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Place", "array_at", "chosen", "float_arrays", "replaced"]
+__all__ = ["Place", "array_at", "chosen", "dotted", "float_arrays", "replaced"]
 
 Place = tuple[Any, ...]
 """Keys of dicts and places in lists and tuples, from the outside in; ``()`` is the result."""
@@ -38,8 +38,13 @@ def chosen(place: Place, keys: Sequence[str] | None) -> str | None:
     """
     if keys is None:
         return ""
-    dotted = ".".join(str(step) for step in place)
-    return next((key for key in keys if dotted == key or dotted.startswith(f"{key}.")), None)
+    name = dotted(place)
+    return next((key for key in keys if name == key or name.startswith(f"{key}.")), None)
+
+
+def dotted(place: Place) -> str:
+    """Return a place as text: its steps with dots between."""
+    return ".".join(str(step) for step in place)
 
 
 def array_at(value: Any, place: Place) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The disclosure rules: a smallest count, moved extremes, a limit on bins, nothing untyped."""
+"""The disclosure rules: a smallest count, moved extremes, limits on size, nothing untyped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from flame_flwr.errors import ModelError, PayloadError
+from flame_flwr.payload.tables import table_forms
 from flame_flwr.privacy.disclosure import DisclosureRule, Found
 from flame_flwr.privacy.overlap import Leaf, without_overlaps
 from flame_flwr.statistics.base import Statistic
 
-__all__ = ["MaxBins", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
+__all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,48 @@ class MaxBins(DisclosureRule):
                     "labels, cells or times (the disclosure rule MaxBins of this node or of the "
                     "analysis): ask for fewer",
                     detail=path,
+                )
+
+
+@dataclass(frozen=True)
+class MaxRows(DisclosureRule):
+    """A result with a table of more rows is refused: it may be the patients'.
+
+    Tables are DataFrames, Series, indexes, arrays with named fields, lists of records (dicts,
+    lists, tuples) and dicts of two and more lists of one length, wherever in the result. Other
+    arrays, lists of numbers, and statistics pass, as models are of these. It does not stop who
+    returns rows as an array or as text, or a few at a time.
+
+    Parameters
+    ----------
+    most : int
+        As many may be.
+
+    Raises
+    ------
+    ModelError
+        It is no integer above 0.
+    """
+
+    most: int
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        _check_integer("MaxRows", "most", self.most, 1)
+
+    def stricter(self, other: Self) -> Self:
+        """Return the one with the lower limit."""
+        return type(self)(min(self.most, other.most))
+
+    def screen(self, result: Any) -> None:
+        """Refuse a result with a larger table."""
+        for table in table_forms(result):
+            if table.rows > self.most:
+                raise PayloadError(
+                    f"the {table.kind} at {table.masked} has more than {self.most} rows (the "
+                    "disclosure rule MaxRows of this node or of the analysis): return sums, counts "
+                    "or values of flame_flwr.statistics; parameters of a model as an array",
+                    detail=f"{table.path}: {table}",
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -59,6 +60,9 @@ class SparseVector(UpdateFilter):
     `bound`, and what leaves is noise. That is what the technique really gives; it is of use where
     very few numbers of a model are to leave.
 
+    A model with buffers, such as BatchNorm's running variance, is refused, as by
+    :class:`GaussianNoise`.
+
     ``SVTPrivacy`` of NVFlare (read at its commit 0f9026b) has the name in common and less noise.
     Its `epsilon` is the threshold's part only, that of the questions is ``(2 c) ** (2/3)`` times
     as large, and each of ``c`` values has the noise of a single one, so a round costs at least
@@ -77,6 +81,8 @@ class SparseVector(UpdateFilter):
     epsilon_select: float
     epsilon_values: float
     seed: int | None = None
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class TopFraction(UpdateFilter):
 
     Notes
     -----
+    It acts on parameters. A model's buffers, such as BatchNorm's running variance, leave as they
+    are, unless `keys` name them in full.
+
     It gives no differential privacy. The changes that leave are exact, and the largest ones are
     those that a rare patient causes; which ones they are says something by itself. It makes
     reconstructing patients from a change harder, not impossible. Arrays keep their shape, so what
@@ -44,6 +48,8 @@ class TopFraction(UpdateFilter):
     """
 
     fraction: float
+
+    on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""

@@ -1,8 +1,7 @@
-"""By how much the aggregate changes from round to round: what a convergence plot shows."""
+"""By how much the aggregate changes from round to round, where nothing else measures it."""
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +17,16 @@ _MOST = 2**20
 _PARTS = 10_000
 
 
-class _NoNumbersError(Exception):
-    """The aggregate is no numbers, or too many."""
+class _TooLargeError(Exception):
+    """The aggregate has too many numbers or parts."""
 
 
 class Change:
-    """Remembers the numbers of the last aggregate and compares the next one with them."""
+    """Remembers the float arrays of the last aggregate and compares the next one's with them.
+
+    These are what an analysis learns. Counts, flags and numbers of its own bookkeeping, such as
+    ``{"rounds": 3, "tolerance": 1e-3}``, say nothing of how far it is.
+    """
 
     def __init__(self) -> None:
         self._last: npt.NDArray[np.float64] | None = None
@@ -35,20 +38,23 @@ class Change:
         Parameters
         ----------
         aggregate : Any
-            Numbers, arrays, and lists, tuples and dicts of them; text beside them is passed over.
+            Arrays of floats, and lists, tuples and dicts of them; what else is in there is passed
+            over. An aggregate that is one float, and nothing else, counts too.
 
         Returns
         -------
         float or None
-            ``None`` at the first call, where the form has changed, where there are no numbers,
-            and where there are more than 2**20.
+            ``None`` at the first call, where the arrays' form has changed, where there are none,
+            and where they have more than 2**20 numbers.
         """
         before, form = self._last, self._form
         parts: list[npt.NDArray[np.float64]] = []
         self._last, self._form = None, []
+        if isinstance(aggregate, float | np.floating):
+            aggregate = np.asarray(aggregate)
         try:
-            _flatten(aggregate, parts, self._form, _MOST)
-        except (_NoNumbersError, RecursionError):
+            _Parts(parts, self._form).take(aggregate, ())
+        except (_TooLargeError, RecursionError):
             return None
         if not parts:
             return None
@@ -59,26 +65,28 @@ class Change:
             return float(np.linalg.norm(self._last - before))
 
 
-def _flatten(value: Any, parts: list[npt.NDArray[np.float64]], form: list[Any], left: int) -> int:
-    """Add a value's numbers, as copies, and its form; return how many more are taken."""
-    if isinstance(value, dict):
-        for key, entry in islice(value.items(), _PARTS + 1):
-            form.append(key if isinstance(key, str | int) else type(key))
-            left = _flatten(entry, parts, form, left)
-        return left
-    if isinstance(value, list | tuple):
-        for entry in value[: _PARTS + 1]:
-            left = _flatten(entry, parts, form, left)
-        return left
-    if isinstance(value, str | bytes) or value is None or len(form) > _PARTS:
-        if len(form) > _PARTS:
-            raise _NoNumbersError
-        return left
-    if isinstance(value, int | float | np.ndarray | np.generic):
-        array = np.asarray(value)
-        if array.size > left or array.dtype.kind not in "biuf":
-            raise _NoNumbersError
-        form.append(array.shape)
-        parts.append(array.astype(np.float64).ravel())
-        return left - array.size
-    raise _NoNumbersError
+class _Parts:
+    """Collects float arrays, as copies, and where they are."""
+
+    def __init__(self, parts: list[npt.NDArray[np.float64]], form: list[Any]) -> None:
+        self._parts, self._form = parts, form
+        self._left, self._looked = _MOST, 0
+
+    def take(self, value: Any, path: tuple[Any, ...]) -> None:
+        self._looked += 1
+        if self._looked > _PARTS:
+            raise _TooLargeError
+        if isinstance(value, dict):
+            for key, entry in value.items():
+                self.take(entry, (*path, key if isinstance(key, str | int) else type(key)))
+        elif isinstance(value, list | tuple):
+            for place, entry in enumerate(value):
+                self.take(entry, (*path, place))
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+            self._left -= value.size
+            if self._left < 0:
+                raise _TooLargeError
+            self._form.append((path, value.shape, value.dtype.kind))
+            flat = np.ravel(value)
+            pairs = flat.astype(np.complex128).view(np.float64) if flat.dtype.kind == "c" else flat
+            self._parts.append(pairs.astype(np.float64))

@@ -28,22 +28,25 @@ _SUFFIX = ".flame-flwr"
 _FLUSH_EVERY = 1.0
 
 _NOT_IN_TAGS = re.compile(r"[^-/\w.]")
-_FRAMEWORKS = ("mean", "round", "evaluation", "metric")
+_FRAMEWORKS = ("mean", "weighted", "round", "evaluation", "metric")
 _STARTS = {
     "metric": "",
     "mean of metric": "mean",
+    "weighted mean of metric": "weighted",
     "evaluation": "evaluation",
     "mean of evaluation": "evaluation/mean",
+    "weighted mean of evaluation": "evaluation/weighted",
 }
 
 
 class EventWriter(Watcher):
     """Writes what a round's line says: one tag per metric and node, and one for their mean.
 
-    Tags are ``loss/hospital-a`` and ``mean/loss``, ``evaluation/auc/hospital-a``,
-    ``round/seconds``, ``round/bytes``, ``round/nodes`` and ``round/change``; the step is the round.
+    Tags are ``loss/hospital-a``, ``mean/loss`` (the plain mean) and ``weighted/loss_by_n``,
+    ``evaluation/auc/hospital-a``, ``round/seconds``, ``round/bytes``, ``round/nodes`` and
+    ``round/change``; the step is the round.
     No two things share a tag: see :class:`Tags`. Written in this thread: no queue is behind it.
-    Of a private run no metrics and no change are written: they are exact.
+    Metrics that the study does not show, and those of a private run, are left out.
 
     Parameters
     ----------
@@ -65,17 +68,20 @@ class EventWriter(Watcher):
             "round/seconds": entry.seconds,
             "round/bytes": float(sum(entry.node_bytes.values())),
         }
-        if record.privacy is None:
-            if entry.change is not None:
-                numbers["round/change"] = entry.change
-            numbers |= dict(self._by_node(entry.node_metrics))
+        public = record.public
+        shown = public.round(entry)
+        if shown.change is not None:
+            numbers["round/change"] = shown.change
+        numbers |= dict(self._by_node(shown.node_metrics))
+        numbers |= self._weighted(public.weighted(entry), "metric")
         self._write(numbers, entry.round)
 
     def evaluated(self, record: RunRecord) -> None:
         """Write the scores of the last aggregate, at the last round."""
-        if record.privacy is None:
-            scores = dict(self._by_node(record.evaluations, "evaluation"))
-            self._write(scores, len(record.history))
+        public = record.public
+        scores = dict(self._by_node(public.evaluations, "evaluation"))
+        scores |= self._weighted(public.weighted_scores, "evaluation")
+        self._write(scores, len(record.history))
 
     def close(self) -> None:
         """Write what is left, and close the file."""
@@ -116,6 +122,13 @@ class EventWriter(Watcher):
             if not math.isnan(average):
                 yield self._tags.of(f"mean of {kind}", name), average
 
+    def _weighted(self, means: Mapping[str, tuple[float, str]], kind: str) -> dict[str, float]:
+        """Return the means that are weighted, by tag, which says by what."""
+        return {
+            self._tags.of(f"weighted mean of {kind}", f"{name} by {by}"): mean
+            for name, (mean, by) in means.items()
+        }
+
     def _guarded(self, step: Any) -> None:
         """Do something with the file; where that fails, the run goes on without events."""
         try:
@@ -146,8 +159,8 @@ class Tags:
 
         Parameters
         ----------
-        kind : {'metric', 'mean of metric', 'evaluation', 'mean of evaluation'}
-            What it is.
+        kind : str
+            What it is: 'metric' or 'evaluation', 'mean of' these, or 'weighted mean of' them.
         name, node : str
             The metric's and, where it is one node's, the node's.
         """

@@ -14,11 +14,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.errors import StoreError
 from flame_flwr.results.delivery import RECORD, plain_name
-from flame_flwr.store import BRIEF, open_store
+from flame_flwr.store import BRIEF, is_url, open_store
 
 if TYPE_CHECKING:
     from flame_flwr.store import Store
@@ -46,7 +46,7 @@ class ListedRun:
     Attributes
     ----------
     name : str
-        Of its folder: when it started, and Flower's id.
+        Of its folder: when it started, and Flower's id; of a run in one process any other.
     status : str
         ``completed``, ``failed``; ``unfinished`` without a ``run.json``; ``unreadable``.
     app : str
@@ -57,6 +57,8 @@ class ListedRun:
         How many there are.
     size : int
         Bytes of all files.
+    started : str
+        The day and time, such as ``2026-11-21 04:05``; empty where it is not known.
     """
 
     name: str
@@ -65,6 +67,17 @@ class ListedRun:
     rounds: int | None
     files: int
     size: int
+    started: str = ""
+
+
+class _Found(NamedTuple):
+    """A run's name, and its folder in the store: empty where the place itself is the run's."""
+
+    name: str
+    folder: str
+
+    def path(self, file: str) -> str:
+        return f"{self.folder}/{file}" if self.folder else file
 
 
 def runs(place: str) -> list[ListedRun]:
@@ -73,7 +86,8 @@ def runs(place: str) -> list[ListedRun]:
     Parameters
     ----------
     place : str
-        What the runs had as `results`: an ``s3://`` URL or a folder.
+        What the runs had as `results`: an ``s3://`` URL or a folder. Or a run's own folder, which
+        is then the first in the list.
 
     Raises
     ------
@@ -82,20 +96,21 @@ def runs(place: str) -> list[ListedRun]:
     StoreError
         The store cannot be read.
     """
-    store = open_store(place, BRIEF)
+    store = _open(place)
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda name: _listed(store, name), _names(store)))
+        return list(pool.map(lambda found: _listed(store, found), _found(store)))
 
 
-def fetch(place: str, run: str, to: str | Path) -> Path:
+def fetch(place: str, run: str | None, to: str | Path) -> Path:
     """Fetch one run into a folder of its own, complete or not at all, and return the folder.
 
     Parameters
     ----------
     place : str
-        The store.
-    run : str
-        The run's name or its id, or the unique beginning of one.
+        The store, or a run's own folder.
+    run : str or None
+        The run's name or its id, or the unique beginning of one; ``None`` for the run whose own
+        folder `place` is.
     to : str or Path
         Where the folder is made; it must not be there yet.
 
@@ -105,12 +120,13 @@ def fetch(place: str, run: str, to: str | Path) -> Path:
         No such run, more than one, or not finished; a file is missing, or is not what
         ``run.json`` says; the folder is there already or cannot be written.
     """
-    store = open_store(place, BRIEF)
-    name = _chosen(_names(store), run, store.place)
+    store = _open(place)
+    found = _chosen(_found(store), run, store.place)
+    name = found.name
     target = Path(to).expanduser().absolute() / name
     if os.path.lexists(target):
         raise StoreError(f"{target} is there already: remove it, or name another folder")
-    record = _record(store, name)
+    record = _record(store, found)
     if record is None:
         raise StoreError(
             f"{name} is not finished: it has no {RECORD}. Ask again later; where its server ended "
@@ -123,7 +139,7 @@ def fetch(place: str, run: str, to: str | Path) -> Path:
             folder = Path(temporary, name)
             folder.mkdir()
             for file in files:
-                _fetch_file(store, name, file, folder / file.name)
+                _fetch_file(store, found, file, folder / file.name)
             (folder / RECORD).write_bytes(record)
             if os.path.lexists(target):
                 raise StoreError(f"{target} is there already")
@@ -135,33 +151,58 @@ def fetch(place: str, run: str, to: str | Path) -> Path:
     return target
 
 
-def _names(store: Store) -> list[str]:
-    return sorted((name for name in store.folders() if _RUN.fullmatch(name)), reverse=True)
+def _open(place: str) -> Store:
+    """Open a store of runs, or a run's own folder, which may be named by its ``run.json``."""
+    if not is_url(place):
+        place = os.path.abspath(os.path.expanduser(place))
+        if os.path.basename(place) == RECORD and os.path.isfile(place):
+            place = os.path.dirname(place)
+    return open_store(place.removesuffix(f"/{RECORD}") if is_url(place) else place, BRIEF)
 
 
-def _chosen(names: list[str], run: str, place: str) -> str:
+def _found(store: Store) -> list[_Found]:
+    """Return the runs below a place, the newest first, and before them the place's own."""
+    names = sorted((name for name in store.folders() if _RUN.fullmatch(name)), reverse=True)
+    itself = _Found(store.place.rpartition("/")[2] or "run", "")
+    is_run = _record(store, itself) is not None
+    if not is_run and _RUN.fullmatch(itself.name):  # not finished
+        is_run = bool(store.sizes(""))
+    return [*([itself] if is_run else []), *(_Found(name, name) for name in names)]
+
+
+def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
     """Return the one run that is meant."""
-    ids = {name: name.rpartition("-")[2] for name in names}
-    exact = [name for name in names if run in (name, ids[name])]
-    found = exact or [name for name in names if name.startswith(run) or ids[name].startswith(run)]
+    if run is None:
+        if runs and not runs[0].folder:
+            return runs[0]
+        raise StoreError(f"{place} is no run's own folder: say which run of it")
+    ids = {found.name: found.name.rpartition("-")[2] for found in runs}
+    names = [(found.name, ids[found.name]) for found in runs]
+    exact = [found for found, known in zip(runs, names, strict=True) if run in known]
+    begun = [
+        found
+        for found, known in zip(runs, names, strict=True)
+        if any(name.startswith(run) for name in known)
+    ]
+    found = exact or begun
     if not run or not found:
         raise StoreError(
             f"there is no run {run!r} in {place}: `flame-flwr results {place}` lists those there"
         )
     if len(found) > 1:
-        shown = ", ".join(found[:5])
+        shown = ", ".join(each.name for each in found[:5])
         raise StoreError(f"{run!r} is the beginning of {len(found)} runs: {shown}; say more of it")
     return found[0]
 
 
-def _record(store: Store, name: str) -> bytes | None:
+def _record(store: Store, found: _Found) -> bytes | None:
     """Return ``run.json``; ``None`` where there is none."""
     try:
-        content = b"".join(store.chunks(f"{name}/{RECORD}", _LARGEST_RECORD))
+        content = b"".join(store.chunks(found.path(RECORD), _LARGEST_RECORD))
     except FileNotFoundError:
         return None
     if len(content) > _LARGEST_RECORD:
-        raise StoreError(f"{RECORD} of {name} is larger than any: it is not read")
+        raise StoreError(f"{RECORD} of {found.name} is larger than any: it is not read")
     return content
 
 
@@ -202,13 +243,14 @@ def _file(entry: Any, name: str) -> ListedFile:
     return ListedFile(file, size, digest)
 
 
-def _fetch_file(store: Store, run: str, file: ListedFile, target: Path) -> None:
+def _fetch_file(store: Store, found: _Found, file: ListedFile, target: Path) -> None:
     """Write one file, and see that it is what the record says."""
+    run = found.name
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     try:
         with target.open("xb") as output:
-            for chunk in store.chunks(f"{run}/{file.name}", file.size):
+            for chunk in store.chunks(found.path(file.name), file.size):
                 output.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
@@ -222,16 +264,19 @@ def _fetch_file(store: Store, run: str, file: ListedFile, target: Path) -> None:
         )
 
 
-def _listed(store: Store, name: str) -> ListedRun:
+def _listed(store: Store, found: _Found) -> ListedRun:
     """Return what a list shows of a run."""
-    record = _record(store, name)
+    name, record = found.name, _record(store, found)
+    day, _, clock = name[:16].partition("T") if _RUN.fullmatch(name) else ("", "", "")
+    started = f"{day} {clock.replace('-', ':')}".strip()
     if record is None:
-        sizes = store.sizes(name)
-        return ListedRun(name, "unfinished", "", None, len(sizes), sum(sizes.values()))
+        sizes = store.sizes(found.folder)
+        total = sum(sizes.values())
+        return ListedRun(name, "unfinished", "", None, len(sizes), total, started)
     try:
         about, files = _about(record, name), _files(record, name)
     except StoreError:
-        return ListedRun(name, "unreadable", "", None, 1, len(record))
+        return ListedRun(name, "unreadable", "", None, 1, len(record), started)
     rounds = about.get("rounds")
     return ListedRun(
         name,
@@ -240,4 +285,5 @@ def _listed(store: Store, name: str) -> ListedRun:
         rounds if isinstance(rounds, int) else None,
         len(files) + 1,
         sum(file.size for file in files) + len(record),
+        started or str(about.get("started", ""))[:16].replace("T", " "),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ResultError
 from flame_flwr.files import write_file
+from flame_flwr.results.text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,6 @@ def keep_elsewhere(result: Any) -> str:
 
 def _text(value: Any) -> str:
     try:
-        return repr(value)
+        return as_text(value) if not isinstance(value, str) else repr(value)
     except Exception:
         return object.__repr__(value)

@@ -156,8 +156,11 @@ class RunFolder:
         self, record: RunRecord, parameters: Mapping[str, Any], error: BaseException
     ) -> None:
         """Write what there is: ``run.json``, history, and the last aggregate as a rescue file."""
-        exact = record.privacy is None
-        if record.history and exact and not isinstance(error, ResultError | StoreError):
+        if (
+            record.history
+            and record.public.exact
+            and not isinstance(error, ResultError | StoreError)
+        ):
             try:
                 saved = self._rescue(record.aggregate)
             except OSError as reason:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
+from flame_flwr.results.text import file_text
 
 __all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs", "files_of"]
 
@@ -112,10 +113,26 @@ class Outputs:
         ResultError
             The result does not fit what was declared.
         """
+        return [(name, _content(value, kind, name)) for name, kind, value in self._parts(result)]
+
+    def check(self, result: Any) -> None:
+        """See that a result fits, without writing its text.
+
+        Raises
+        ------
+        ResultError
+            As for :meth:`render`.
+        """
+        for name, kind, value in self._parts(result):
+            if kind != "str":
+                _content(value, kind, name)
+
+    def _parts(self, result: Any) -> list[tuple[str, str, Any]]:
+        """Return name, type and value of each file."""
         if not self.many:
             name = self.names if isinstance(self.names, str) else "result"
             kind = self.types if isinstance(self.types, str) else self.types[0]
-            return [(name, _content(result, kind, name))]
+            return [(name, kind, result)]
         if not isinstance(result, list | tuple):
             raise ResultError(
                 "multiple_results=True needs a list or tuple as the result, one element per file; "
@@ -130,10 +147,7 @@ class Outputs:
                 f"the result has {count} elements, output_type {len(types)}{files}: they must be "
                 "as many, in the same order"
             )
-        return [
-            (name, _content(value, kind, name))
-            for value, kind, name in zip(result, types, names, strict=True)
-        ]
+        return list(zip(names, types, result, strict=True))
 
     def folder(self) -> PurePath:
         """Return the folder of the first file, relative to where the files are written."""
@@ -207,7 +221,7 @@ def _check_name(name: str, paths: bool) -> None:
 
 def _content(value: Any, kind: str, name: str) -> bytes:
     if kind == "str":
-        return str(value).encode("utf-8")
+        return file_text(value, name).encode("utf-8")
     if kind == "pickle":
         return pickle.dumps(value)
     if isinstance(value, bytes | bytearray | memoryview):

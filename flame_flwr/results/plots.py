@@ -1,6 +1,7 @@
-"""The plots of a report, as SVG: by matplotlib, with text as paths, untouched by user code.
+"""The plots of a run: a report's, as SVG with text as paths, and a tester's, as one figure.
 
-A plot that cannot be drawn is left out, with a note; the others are there.
+They are matplotlib's, untouched by user code's settings. A plot that cannot be drawn is left out,
+with a note; the others are there.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.metrics import mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Plot", "convergence_plot", "metric_plots"]
+    from matplotlib.figure import Figure
+
+__all__ = ["Plot", "convergence_plot", "metric_plots", "run_figure"]
 
 _MOST_LINES = 8
 _MOST_PLOTS = 8
@@ -46,20 +50,20 @@ class Plot:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What there is to draw: the numbers, and how; without numbers there is nothing."""
+
+    name: str
+    values: list[float]
+    draw: Callable[[Any], None]
+    note: str = ""
+
+
 def convergence_plot(history: list[dict[str, Any]]) -> Plot | None:
     """Return the aggregate's change per round; ``None`` where there is no line to draw."""
-    points = [(entry["round"], entry["change"]) for entry in history]
-    found = [value for _, value in points if _finite(value)]
-    if not found:
-        return None
-
-    def draw(axes: Any) -> None:
-        _line(axes, points, color="#1b5e8c")
-        if min(found) > 0 and max(found) > 50 * min(found):
-            axes.set_yscale("log")
-        axes.set_ylabel("change of the aggregate")
-
-    return _plot("The aggregate's change", found, draw)
+    drawing = _change(history)
+    return None if drawing is None else _plot(drawing)
 
 
 def metric_plots(history: list[dict[str, Any]], nodes: list[str]) -> list[Plot]:
@@ -69,13 +73,60 @@ def metric_plots(history: list[dict[str, Any]], nodes: list[str]) -> list[Plot]:
     """
     if len(history) < 2:
         return []
+    return [_plot(drawing) for drawing in _metrics(history, nodes)]
+
+
+def run_figure(history: list[dict[str, Any]], nodes: list[str]) -> Figure:
+    """Return the same plots below each other, as a figure that a notebook shows by itself."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class RunFigure(Figure):
+        """Shown by a notebook also where ``pyplot`` was never imported."""
+
+        def _repr_png_(self) -> bytes:
+            target = io.BytesIO()
+            self.savefig(target, format="png")
+            return target.getvalue()
+
+    change = _change(history)
+    every = [*([] if change is None else [change]), *_metrics(history, nodes)]
+    drawn = [each for each in every if each.values and not _is_too_large(each)]
+    with _plain_settings():
+        figure = RunFigure(figsize=(7.2, 2.8 * max(len(drawn), 1)), layout="constrained")
+        FigureCanvasAgg(figure)
+        if not drawn:
+            figure.text(0.5, 0.5, "there is no change and no metric to plot", ha="center")
+            return figure
+        parts = figure.subfigures(len(drawn), 1, squeeze=False)
+        for part, drawing in zip(parts[:, 0], drawn, strict=True):
+            _fill(part, drawing)
+    return figure
+
+
+def _change(history: list[dict[str, Any]]) -> _Drawing | None:
+    points = [(entry["round"], entry["change"]) for entry in history]
+    found = [value for _, value in points if _finite(value)]
+    if not found:
+        return None
+
+    def draw(axes: Any) -> None:
+        _line(axes, points, color="#1b5e8c")
+        if min(found) > 0 and max(found) > 50 * min(found):
+            _log_scale(axes)
+        axes.set_ylabel("change of the aggregate")
+
+    return _Drawing("The aggregate's change", found, draw)
+
+
+def _metrics(history: list[dict[str, Any]], nodes: list[str]) -> list[_Drawing]:
     names = dict.fromkeys(
         name for entry in history for found in entry["node_metrics"].values() for name in found
     )
-    return [_metric_plot(history, nodes, name) for name in list(names)[:_MOST_PLOTS]]
+    return [_metric(history, nodes, name) for name in list(names)[:_MOST_PLOTS]]
 
 
-def _metric_plot(history: list[dict[str, Any]], nodes: list[str], name: str) -> Plot:
+def _metric(history: list[dict[str, Any]], nodes: list[str], name: str) -> _Drawing:
     every = {
         node: [(entry["round"], entry["node_metrics"].get(node, {}).get(name)) for entry in history]
         for node in nodes
@@ -91,19 +142,31 @@ def _metric_plot(history: list[dict[str, Any]], nodes: list[str], name: str) -> 
     note = ""
     if silent:
         note = f"{_listed(silent)} reported no finite number of it, and has no line."
-    if not lines:
-        return Plot(name, None, f"{_short(name)} is not plotted: no finite number was reported.")
-    return _plot(name, found, _lines(lines, name), note)
+    return _Drawing(name, found, _lines(lines, name), note)
 
 
-def _plot(name: str, values: list[float], draw: Callable[[Any], None], note: str = "") -> Plot:
+def _plot(drawing: _Drawing) -> Plot:
     """Draw, or say why there is no drawing."""
-    if max(map(abs, values)) > _LARGEST:
+    name = drawing.name
+    if not drawing.values:
+        return Plot(name, None, f"{_short(name)} is not plotted: no finite number was reported.")
+    if _is_too_large(drawing):
         return Plot(name, None, f"{_short(name)} is not plotted: its numbers are too large.")
     try:
-        return Plot(name, _svg(draw), note)
+        return Plot(name, _svg(drawing), drawing.note)
     except Exception as error:
         return Plot(name, None, f"{_short(name)} is not plotted ({type(error).__name__}).")
+
+
+def _is_too_large(drawing: _Drawing) -> bool:
+    return max(map(abs, drawing.values)) > _LARGEST
+
+
+def _log_scale(axes: Any) -> None:
+    """Make the axis logarithmic, its ticks in plain text: without math, TeX's would be shown."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def _line(axes: Any, points: Sequence[tuple[int, Any]], **options: Any) -> None:
@@ -127,7 +190,7 @@ def _lines(lines: dict[str, list[tuple[int, Any]]], name: str) -> Callable[[Any]
             numbers = sorted(by_round)
             values = [by_round[number] or [math.nan] for number in numbers]
             means = [(n, mean(found)) for n, found in zip(numbers, values, strict=True)]
-            _line(axes, means, color="#1b5e8c", label=f"mean of {len(lines)} nodes")
+            _line(axes, means, color="#1b5e8c", label=f"plain mean of {len(lines)} nodes")
             low, high = [min(found) for found in values], [max(found) for found in values]
             axes.fill_between(numbers, low, high, alpha=0.2, color="#1b5e8c", label="their range")
         axes.set_ylabel(_short(name))
@@ -138,25 +201,38 @@ def _lines(lines: dict[str, list[tuple[int, Any]]], name: str) -> Callable[[Any]
     return draw
 
 
-def _svg(draw: Callable[[Any], None]) -> bytes:
-    import matplotlib as mpl
+def _svg(drawing: _Drawing) -> bytes:
     from matplotlib.figure import Figure
+
+    with _plain_settings():
+        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+        _fill(figure, drawing)
+        target = io.BytesIO()
+        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
+    return target.getvalue()
+
+
+def _fill(figure: Any, drawing: _Drawing) -> None:
     from matplotlib.ticker import MaxNLocator
+
+    axes = figure.subplots()
+    drawing.draw(axes)
+    axes.set_xlabel("round")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(visible=True, alpha=0.3)
+
+
+@contextmanager
+def _plain_settings() -> Iterator[None]:
+    """Have matplotlib's own settings; names are text, not math."""
+    import matplotlib as mpl
 
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mpl.rcdefaults()
         mpl.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "flame-flwr"})
         mpl.rcParams["text.parse_math"] = False
-        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-        axes = figure.subplots()
-        draw(axes)
-        axes.set_xlabel("round")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(visible=True, alpha=0.3)
-        target = io.BytesIO()
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-    return target.getvalue()
+        yield
 
 
 def _thinned(points: list[tuple[int, float]]) -> Iterable[tuple[int, float]]:

@@ -1,14 +1,21 @@
-"""What happened in a run: filled by the loop, read by users, written as ``run.json``."""
+"""What happened in a run: filled by the loop, read by the user's own code.
+
+All of it, also what a study does not show: what is printed or written is made of
+:attr:`RunRecord.public`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.values import owned
 from flame_flwr.log import logger
 from flame_flwr.results.change import Change
 from flame_flwr.results.filters import FilterRecord
 from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
@@ -42,8 +49,16 @@ class RoundRecord:
     node_metrics : dict of str to dict
         What each node reported of the round: ``report_metrics``, and of a result the keys that a
         strategy declares to be metrics.
+    metrics : dict of str to float
+        Metrics' means over the nodes that are weighted, by :attr:`RunRecord.weighted_by`. Of others
+        there is the plain mean only.
     change : float or None
-        The Euclidean norm of the aggregate's change, where it is of numbers and not too many.
+        The aggregate's change, as the strategy or its convergence measures it (the norm of
+        ``DeltaNorm``); without one, the Euclidean norm over all its arrays of floats, if there are
+        any and they are not too large. Always finite.
+    table : str
+        The size of the largest table that left a node in this round, such as ``300 rows x 13
+        columns``; only in the first round in which one did.
     """
 
     round: int
@@ -55,7 +70,9 @@ class RoundRecord:
     converged: bool = False
     reason: str = ""
     node_metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     change: float | None = None
+    table: str = ""
 
 
 @dataclass(slots=True)
@@ -82,6 +99,8 @@ class RunRecord:
     privacy : dict or None
         Mechanism and budget, where the result is differentially private: then nothing exact
         may be written.
+    shown : tuple of str or None
+        The metrics and scores that may be shown, by name; ``None`` where all of them may.
     resumed_after : int
         The round after which the run went on with a checkpoint's analysis; 0 for a new one.
     app : str
@@ -96,6 +115,8 @@ class RunRecord:
         The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
+    weighted_by : dict of str to str
+        What the mean of a metric is weighted by: the key that nodes send it under.
     watchers : list of Watcher
         What looks on.
     """
@@ -108,6 +129,7 @@ class RunRecord:
     converged: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     privacy: dict[str, Any] | None = None
+    shown: tuple[str, ...] | None = None
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
@@ -115,12 +137,35 @@ class RunRecord:
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
+    weighted_by: dict[str, str] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
+    _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
-    def note_change(self) -> None:
-        """Say in the last round's record by how much the aggregate has changed."""
-        self.history[-1].change = self._change.to(self.aggregate)
+    @property
+    def public(self) -> PublicRecord:
+        """The run as it may be shown: what lines, files, events and the report are made of."""
+        return PublicRecord(self)
+
+    def note_change(self, measured: float | None = None) -> None:
+        """Say in the last round's record by how much the aggregate has changed.
+
+        Parameters
+        ----------
+        measured : float or None
+            What the strategy or its convergence measured; ``None``: take all arrays of floats. NaN:
+            none is known.
+        """
+        change = self._change.to(self.aggregate) if measured is None else measured
+        known = change is not None and math.isfinite(change)
+        self.history[-1].change = change if known else None
+        odd = change is not None and not known and (measured is None or math.isinf(measured))
+        if odd and self.public.exact and not self._odd_told:
+            self._odd_told = True
+            logger.warning(
+                "round %d: the aggregate holds NaN or infinity, so that its change is not known",
+                self.history[-1].round,
+            )
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
@@ -132,18 +177,20 @@ class RunRecord:
             "left": self.left,
             "sizes": self.sizes,
             "disclosure": self.disclosure,
+            "weighted_by": self.weighted_by,
         }
 
     def go_on(self, progress: dict[str, Any]) -> None:
         """Take over the record of the run before this one."""
         self.history = progress["history"]
         self.failures = progress["failures"]
-        self.aggregate = progress["aggregate"]
+        self.aggregate = owned(progress["aggregate"])
         self.filters.go_on(progress["filters"])
         self.left = progress["left"]
         self.sizes = progress["sizes"]
         self._change.to(self.aggregate)
         self.disclosure = dict(progress.get("disclosure", {}))
+        self.weighted_by |= progress.get("weighted_by", {})
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:
@@ -163,26 +210,5 @@ class RunRecord:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the values of aggregate and result."""
-        return {
-            "app": self.app,
-            "study": self.study,
-            "nodes": self.nodes,
-            "sizes": self.sizes,
-            "rounds": len(self.history),
-            "resumed_after": self.resumed_after,
-            "converged": self.converged,
-            "reason": self.history[-1].reason if self.history else "",
-            "evaluations": self.evaluations if self.privacy is None else {},
-            "failures": self.failures,
-            "privacy": self.privacy,
-            "filters": self.filters.to_json(),
-            "left": self.left.to_json(),
-            "disclosure": self.disclosure,
-            "history": [self._shown(entry) for entry in self.history],
-        }
-
-    def _shown(self, entry: RoundRecord) -> dict[str, Any]:
-        """Return a round for ``run.json``, of a private run without what is exact in it."""
-        about = asdict(entry)
-        return about if self.privacy is None else about | {"node_metrics": {}, "change": None}
+        """Return what may be shown of it, as ``run.json`` has it."""
+        return self.public.to_json()

@@ -84,7 +84,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         metric_plots=metric_plots(about["history"], about["nodes"]),
         settings=_settings(about),
         nodes=_nodes(about),
-        rounds=_rounds(about["history"]),
+        rounds=_rounds(about["history"], about["weighted_by"]),
         metrics=_metrics(about),
         reported=_reported(about["history"]),
         per_round=_metrics_per_round(about),
@@ -139,7 +139,7 @@ def _nodes(about: dict[str, Any]) -> _Table:
     return _first(header, rows)
 
 
-def _rounds(history: list[dict[str, Any]]) -> _Table:
+def _rounds(history: list[dict[str, Any]], weighted_by: dict[str, str]) -> _Table:
     """Return one row per round, as the log has a line."""
     names = _reported(history)[:_MOST_METRICS]
     rows = []
@@ -155,11 +155,21 @@ def _rounds(history: list[dict[str, Any]]) -> _Table:
                 f"{entry['seconds']:.2f}",
                 shown_size(sum(entry["node_bytes"].values())),
                 _text(entry["change"]),
-                *(_text(mean(values[name])) if name in values else "" for name in names),
+                *(
+                    _text(entry["metrics"].get(name))
+                    if name in weighted_by
+                    else _text(mean(values[name]))
+                    if name in values
+                    else ""
+                    for name in names
+                ),
                 entry["reason"],
             ]
         )
-    means = [f"mean of {name}" for name in names]
+    means = [
+        f"{name}, weighted by {weighted_by[name]}" if name in weighted_by else f"mean of {name}"
+        for name in names
+    ]
     header = ["round", "nodes", "seconds", "received", "change", *means, "why it stopped"]
     return _cut(header, rows)
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.engine.failure import Hint
-from flame_flwr.errors import FlameError, StoppedError, StoreError
+from flame_flwr.errors import StoppedError, StoreError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
-from flame_flwr.metrics import FORMULA
+from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.events import event_files
 
@@ -32,8 +31,6 @@ __all__ = ["about_file", "begin_record", "history_csv", "is_run", "record_files"
 __all__ += ["write_report", "write_run"]
 
 _OWN = ("history.csv", "report.html")
-
-_COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")
 
 
 def write_run(
@@ -82,7 +79,7 @@ def write_run(
     finished = datetime.now(UTC)
     about: dict[str, Any] = {
         "status": "completed" if error is None else "failed",
-        "error": None if error is None else _error_text(error, private=record.privacy is not None),
+        "error": None if error is None else record.public.error(error),
         "run_id": run_id,
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
@@ -95,33 +92,17 @@ def write_run(
             "python": platform.python_version(),
         },
         "parameters": dict(parameters),
-        **record.to_json(),
+        **record.public.to_json(),
         "files": [about_file(path, folder) for path in paths],
     }
     if report and not isinstance(error, StoppedError):  # a run that is stopped has little time
-        shown = [*paths, *others()] if record.privacy is None else paths
+        shown = [*paths, *others()] if record.public.exact else paths
         if write_report(folder, about, shown):
             written.append(folder / "report.html")
     listed = dict.fromkeys([*written, *others()])
     about["other_files"] = [about_file(path, folder) for path in listed]
     write_file(folder / "run.json", _strict_json(about))
     return folder / "run.json"
-
-
-def _error_text(error: BaseException, *, private: bool) -> str:
-    """Return what an error is and where it came up; of a private run without what users say.
-
-    A message of user code may hold exact figures; the framework's own holds none.
-    """
-    text = str(error)
-    if isinstance(error, KeyboardInterrupt):
-        text = "stopped by Ctrl-C"
-    elif private:
-        text = error.message if isinstance(error, FlameError) else ""
-    notes = getattr(error, "__notes__", ())
-    hints = [note for note in notes if isinstance(note, Hint) or not private]
-    about = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"{about} ({'; '.join(hints)})" if hints else about
 
 
 def is_run(path: Path) -> bool:
@@ -231,23 +212,19 @@ def about_file(path: Path, folder: Path) -> dict[str, Any]:
 def history_csv(record: RunRecord) -> bytes:
     """Return one line per round and node: seconds and bytes, or why it failed; its metrics.
 
-    Every metric has a column of its own, behind the others. Of a private run there are none, and
-    no change of the aggregate.
+    Every metric that is shown has a column of its own, behind the others. Of a private run there
+    are none, and no change of the aggregate.
     """
-    exact = record.privacy is None
+    history = record.public.history
     names = list(
         dict.fromkeys(
-            name
-            for entry in record.history
-            for metrics in entry.node_metrics.values()
-            for name in metrics
-            if exact
+            name for entry in history for metrics in entry.node_metrics.values() for name in metrics
         )
     )
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *map(_cell, names)])
-    for entry in record.history:
+    writer.writerow([*COLUMNS, *map(_cell, names)])
+    for entry in history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(
                 [
@@ -258,7 +235,7 @@ def history_csv(record: RunRecord) -> bytes:
                     _cell(entry.failed.get(node, "")),
                     entry.seconds,
                     _cell(entry.reason),
-                    "" if entry.change is None or not exact else entry.change,
+                    "" if entry.change is None else entry.change,
                     *(entry.node_metrics.get(node, {}).get(name, "") for name in names),
                 ]
             )

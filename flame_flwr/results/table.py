@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flame_flwr.sizes import shown_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,15 +42,14 @@ def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None
     for title in ("rounds", "files", "size"):
         table.add_column(title, justify="right", no_wrap=True)
     for run in runs:
-        day, _, clock = run.name[:16].partition("T")
         cells = [
-            run.name,
-            f"{day} {clock.replace('-', ':')}",
+            _shown(run.name),
+            _shown(run.started),
             _shown(run.app),
             _shown(run.status),
             "" if run.rounds is None else str(run.rounds),
             str(run.files),
-            _size(run.size),
+            shown_size(run.size),
         ]
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
@@ -57,11 +58,3 @@ def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None
 def _shown(text: str) -> str:
     """Return a store's text without what a terminal would obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:60])
-
-
-def _size(size: int) -> str:
-    """Return a size in units of 1000, such as ``1.2 MB``."""
-    value, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:
-        value, units = value / 1000, units[1:]
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flame_flwr.errors import FlameError
 from flame_flwr.log import logger
+from flame_flwr.unrun import built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +84,11 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def announce(model: StarModel) -> None:
-    """Tell who is listening that a model is complete. Outside a script nobody is."""
+    """Tell who is listening that a model is complete; where nobody is, it is only noted."""
     if _LISTENERS:
         _LISTENERS[-1].model_built(model, importing=_importing())
+    else:
+        built(model.plan.data_type)
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from flame_flwr.star.plan import (
     plan_node,
     plan_outputs,
     plan_privacy,
+    plan_shown,
     plan_strategy,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from flwr.clientapp import ClientApp
     from flwr.serverapp import ServerApp
@@ -75,8 +76,8 @@ class StarModel:
     disclosure : sequence of DisclosureRule, optional
         What may leave a node: :class:`~flame_flwr.privacy.MinCount`,
         :class:`~flame_flwr.privacy.NoisyMinMax`, :class:`~flame_flwr.privacy.MaxBins`,
-        :class:`~flame_flwr.privacy.Strict`. A node has rules of its own in its config; of two of
-        a kind the stricter holds.
+        :class:`~flame_flwr.privacy.MaxRows`, :class:`~flame_flwr.privacy.Strict`. A node has rules
+        of its own in its config; of two of a kind the stricter holds.
     filters : sequence of UpdateFilter, optional
         What every node does to its result before it leaves, one after another:
         :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,
@@ -84,6 +85,9 @@ class StarModel:
         your own. Those of a node's config come after them.
     expects : list of Table or Resources, optional
         What the data must be (:mod:`flame_flwr.data.expect`): every node looks before round 1.
+    shown : collection of str, optional
+        Names of the metrics and scores (``report_metrics``, ``evaluation_method``) that log, files
+        and report may show; ``[]``: none. The others are for the aggregator alone. ``None``: all.
 
     Raises
     ------
@@ -115,6 +119,7 @@ class StarModel:
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        shown: Collection[str] | None = None,
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         self.simple_analysis = bool(simple_analysis)
@@ -133,6 +138,7 @@ class StarModel:
             self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
             self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
             self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
+            self.shown = plan_shown(shown)
         announce(self)
 
     @cached_property
@@ -153,7 +159,8 @@ class StarModel:
             simple_analysis=self.simple_analysis,
             privacy=self.privacy,
             filters=self.plan.filters,
-            study=about_plan(self.plan),
+            shown=self.shown,
+            study=about_plan(self.plan, self.shown),
             nodes_read_first=bool(self.plan.expects),
         )
 

@@ -7,7 +7,7 @@ has which value) are ``STAR.md``'s; the reference is ``flame.star`` 0.6.4.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.errors import ModelError
 
@@ -78,6 +78,12 @@ class StarAnalyzer(StarNode):
     last round, and never where it is absent.
     """
 
+    _framework_calls: ClassVar[dict[str, dict[str, tuple[str, ...]]]] = {
+        "": {"analyze": ("data",), "evaluation_method": ("data", "result")},
+        "analyze": {"analysis_method": ("data", "aggregator_results")},
+    }
+    """What a subclass writes, with its parameters, by the method that calls it, if any does."""
+
     @abstractmethod
     def analysis_method(self, data: Any, aggregator_results: Any) -> Any:
         """Analyze the node's data and return what goes to the aggregator.
@@ -119,6 +125,17 @@ class StarAggregator(StarNode):
     def __init__(self, flame: FlameHandle = _NOT_GIVEN) -> None:
         super().__init__(flame)
         self.answered_node_ids: list[str] = []
+
+    _framework_calls: ClassVar[dict[str, dict[str, tuple[str, ...]]]] = {
+        "": {
+            "aggregate": ("node_results", "simple_analysis"),
+            "final_method": ("result", "evaluations"),
+        },
+        "aggregate": {
+            "aggregation_method": ("analysis_results",),
+            "has_converged": ("result", "last_result"),
+        },
+    }
 
     @abstractmethod
     def aggregation_method(self, analysis_results: list[Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from flame_flwr.clients.node import NodePlan
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.results.shown import shown_arguments, shown_settings
+from flame_flwr.signatures import check_constructor, check_methods
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ __all__ = [
     "plan_node",
     "plan_outputs",
     "plan_privacy",
+    "plan_shown",
     "plan_strategy",
 ]
 
 DATA_TYPES = ("s3", "fhir", "none")
 
 
-def about_plan(plan: NodePlan) -> dict[str, str]:
+def about_plan(plan: NodePlan, shown: tuple[str, ...] | None = None) -> dict[str, str]:
     """Return what there is to know of the nodes' side, as text: for ``run.json`` and the report."""
     about: dict[str, Any] = {
         "analyzer": plan.analyzer.__name__,
@@ -45,6 +47,8 @@ def about_plan(plan: NodePlan) -> dict[str, str]:
     }
     for name in ("filters", "disclosure", "expects"):
         about[name] = ", ".join(shown_settings(each) for each in getattr(plan, name))
+    if shown is not None:
+        about["shown"] = ", ".join(shown) or "no metrics and no scores"
     return {name: text for name, text in about.items() if text}
 
 
@@ -174,6 +178,31 @@ def plan_privacy(
     return Laplace.declare(epsilon, sensitivity)
 
 
+def plan_shown(shown: object) -> tuple[str, ...] | None:
+    """Check which metrics and scores a model shows, and return their names.
+
+    Parameters
+    ----------
+    shown : collection of str or None
+        Names; none at all hides everything, and ``None`` hides nothing.
+
+    Raises
+    ------
+    ModelError
+        It is no collection of names.
+    """
+    if shown is None:
+        return None
+    listed = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
+    names: list[Any] = list(shown) if listed else []  # type: ignore[call-overload]
+    if not listed or not all(isinstance(name, str) for name in names):
+        raise ModelError(
+            "shown must be a list of the names of metrics and scores that may be shown, such as "
+            f"['auc'], [] for none, or None for all of them, not {shown!r}"
+        )
+    return tuple(sorted(names) if isinstance(shown, Set) else dict.fromkeys(names))
+
+
 def ignore(**arguments: object) -> None:
     """Say in one line which arguments of the reference have no effect here."""
     given = [name for name, value in arguments.items() if value is not None]
@@ -254,24 +283,14 @@ def _check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any
     if missing:
         raise ModelError(f"{role}: {cls.__name__} has no method {' and '.join(missing)}: write it")
     for name in ("analysis_method", "aggregation_method", "has_converged", "evaluation_method"):
-        if not callable(getattr(cls, name, _check_class)):
+        method = getattr(cls, name, _check_class)
+        if not callable(method) and not hasattr(method, "__get__"):
             raise ModelError(f"{role}: {cls.__name__}.{name} must be a method")
-    _check_constructor(cls, role, kwargs)
-    return cls
-
-
-def _check_constructor(cls: type[Any], role: str, kwargs: object) -> None:
-    """Find keyword arguments that the constructor does not take, before anything runs."""
-    try:
-        signature = inspect.signature(cls)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(object(), **_kwargs(kwargs, f"{role}_kwargs"))
-    except TypeError as error:
-        raise ModelError(
-            f"{role}: {cls.__name__}{signature} does not fit {role}_kwargs: {error}"
-        ) from error
+    checked: Any = cls
+    for caller, methods in checked._framework_calls.items():
+        check_methods(checked, role, methods, caller)
+    check_constructor(checked, role, _kwargs(kwargs, f"{role}_kwargs"))
+    return checked
 
 
 def _kwargs(kwargs: object, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import ModelError, text_of
 
 if TYPE_CHECKING:
     from flame_flwr.star.handle import FlameHandle
@@ -95,11 +95,11 @@ def _unsaved(instance: StarNode, flame: FlameHandle, error: Exception) -> ModelE
             return ModelError(
                 f"the attribute {name!r} of {type(instance).__name__} ({type(value).__name__}) "
                 f"cannot be saved for the next round; make it anew in {own}",
-                detail=f"{type(cause).__name__}: {cause}",
+                detail=f"{type(cause).__name__}: {text_of(cause)}",
             )
     return ModelError(
         f"{type(instance).__name__} cannot be saved for the next round",
-        detail=f"{type(error).__name__}: {error}",
+        detail=f"{type(error).__name__}: {text_of(error)}",
     )
 
 

@@ -8,6 +8,7 @@ for native code, whose models have apps of their own.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import check_max_rounds
-from flame_flwr.engine.failure import place_of
+from flame_flwr.engine.failure import add_hint, place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import FlameError
 from flame_flwr.log import logger, show
@@ -215,7 +216,10 @@ def script_path(script: str | Path) -> Path:
             "`flame-flwr submit`"
         )
     if not path.is_file():
-        raise ScriptError(f"there is no script {script} (looked for {path})")
+        beside = [each.name for each in path.parent.glob("*.py")]
+        near = difflib.get_close_matches(path.name, beside, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise ScriptError(f"there is no script {script} (looked for {path}){meant}")
     return path
 
 
@@ -304,12 +308,12 @@ def _say_where(error: BaseException) -> None:
     """Add the place in user code to an error of the framework, which is shown without traceback."""
     place = place_of(error.__traceback__, anywhere=False)
     if isinstance(error, FlameError) and place:
-        error.add_note(f"at {place}")
+        add_hint(error, f"at {place}")
     missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
     if isinstance(missing, str) and missing.partition(".")[0] == "flame":
         from flame_flwr import star
 
-        error.add_note(f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
+        add_hint(error, f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 import os
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import check_max_rounds
+from flame_flwr.engine.app import as_toml
 from flame_flwr.engine.failure import place_of
 from flame_flwr.engine.workdir import working_in
 from flame_flwr.errors import ConfigError, FlameError
@@ -25,7 +25,7 @@ from flame_flwr.star.script_data import (
     node_locations,
     open_sources,
 )
-from flame_flwr.star.script_run import MAX_ROUNDS, results_folder, state_folder
+from flame_flwr.star.script_run import MAX_ROUNDS, check_folder, results_folder, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def simulate_script(
     ScriptError
         The script cannot be run, or not here.
     ConfigError
-        `max_rounds` is not above 0.
+        `max_rounds` is not above 0, or `results` cannot be written to.
     FlameError
         The run failed.
 
@@ -88,6 +88,7 @@ def simulate_script(
     with loaded.world.entered():
         open_sources(locations)
     target = results_folder(results)
+    check_folder(target)
     asked = {"script": str(path), "data": given, "nodes": len(locations)}
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
@@ -100,11 +101,14 @@ def simulate_script(
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
         begin_record(target)
-        with simulation(len(locations)) as place, following(on_line) as follow:
-            run = submit(app, place, on_line=follow)
+        with simulation(len(locations), own) as place, following(on_line) as follow:
+            run = submit(app, place, on_line=follow, wait=0)
     files = tuple(_hand_over(target, run.run_id, asked))
     if not run.succeeded:
-        raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+        failed = FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+        if "run config" in run.details or "on-failure" in run.details:
+            failed.add_note(_NO_CONFIG)
+        raise failed
     return ScriptRun(files)
 
 
@@ -169,10 +173,14 @@ def write_app(
         (target / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / relative)
     everything = {**config, "script": f"{_IN_APP}/{name}"}
-    lines = [f"{key} = {json.dumps(said, ensure_ascii=False)}" for key, said in everything.items()]
-    (folder / "pyproject.toml").write_text(_PYPROJECT + "\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "pyproject.toml").write_text(_PYPROJECT + as_toml(everything), encoding="utf-8")
     return folder
 
+
+_NO_CONFIG = (
+    "a script has no run config: of its keys `flame-flwr run` has the option --max-rounds; an app, "
+    "as `flame-flwr new` makes one, has all of them"
+)
 
 _PYPROJECT = """\
 [project]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -20,7 +19,7 @@ from flwr.clientapp import ClientApp
 from flame_flwr.clients import StarClient
 from flame_flwr.clients.app import UnableClient, noted
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.workdir import working_in
+from flame_flwr.engine.workdir import temporary_folder, working_in
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.flower import await_simulation
 from flame_flwr.log import show
@@ -70,7 +69,7 @@ def make_server() -> ServerApp:
         await_simulation(grid)
         # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
         # this process, and Ray cannot do without its working directory.
-        with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder:
+        with temporary_folder() as folder:
             script = _load(_find(context.run_config), folder)
             with script.world.entered():
                 script.model.server_app(grid=grid, context=context)
@@ -100,7 +99,7 @@ def _loaded(context: Context) -> LoadedScript:
     key = (context.run_id, str(path), digest)
     if key not in _LOADED:
         show()
-        with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder:
+        with temporary_folder() as folder:
             script = _load(path, folder)
         _LOADED.clear()
         _LOADED[key] = script

@@ -16,7 +16,7 @@ from flame_flwr.errors import (
     ResultError,
     StoreError,
 )
-from flame_flwr.files import probe
+from flame_flwr.files import probe, reason_of
 from flame_flwr.log import logger
 from flame_flwr.progress import bars
 from flame_flwr.results.delivery import mend
@@ -25,6 +25,7 @@ from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere, rescue_somewhere, write_outputs
 from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_json import begin_record, write_run
+from flame_flwr.results.text import printed
 from flame_flwr.results.watch import watching
 from flame_flwr.star.plan import about_plan
 from flame_flwr.star.script_data import node_locations, open_sources
@@ -40,8 +41,36 @@ MAX_ROUNDS: int = RUN_KEYS["max-rounds"].default
 
 
 def results_folder(results: str | Path | None) -> Path:
-    """Return where the files of a run go; ``results`` in the working directory by default."""
+    """Return where the files of a run go; ``results`` in the working directory by default.
+
+    Raises
+    ------
+    ConfigError
+        It is an object store.
+    """
+    if str(results).startswith("s3:/"):  # a Path has one slash less
+        raise ConfigError(
+            f"--results names a folder here, not {results}: an object store is for `results` in "
+            "the run config of an app"
+        )
     return Path(os.path.abspath(Path("results" if results is None else results).expanduser()))
+
+
+def check_folder(results: Path) -> None:
+    """See before a run that its files can be written.
+
+    Raises
+    ------
+    ConfigError
+        They cannot; the message says why and what to do.
+    """
+    try:
+        probe(results)
+    except OSError as error:
+        raise ConfigError(
+            f"--results cannot be written to: {results} ({reason_of(error)}): "
+            f"{mend(error, 'this user')}"
+        ) from error
 
 
 def state_folder(state: str | Path | None, results: Path) -> Path:
@@ -100,8 +129,9 @@ class LocalRun:
         sources = open_sources(node_locations(model.plan.data_type, self.data, self.nodes))
         self._check_results()
         extras = self._extras()
-        record = RunRecord(privacy=None if model.privacy is None else model.privacy.about())
-        record.study |= about_plan(model.plan)
+        about = None if model.privacy is None else model.privacy.about()
+        record = RunRecord(privacy=about, shown=model.shown)
+        record.study |= about_plan(model.plan, model.shown)
         settings = RunSettings.from_config(
             {"max-rounds": self.max_rounds, "state-dir": str(self.state)}
         )
@@ -125,7 +155,7 @@ class LocalRun:
             self._save_what_there_is(record, started, error)
             raise
         if not model.outputs.many and model.outputs.types == "str":
-            logger.info("Final result: %s", record.result)
+            logger.info("Final result: %s", printed(record.result))
         for file in files:
             logger.info("Final result written to %s", file)
         return tuple(files), record
@@ -136,27 +166,21 @@ class LocalRun:
             self._write(record, files, started, None)
         except OSError as error:
             raise StoreError(
-                f"the results could not be written to {self.results} ({error.strerror or error}): "
+                f"the results could not be written to {self.results} ({reason_of(error)}): "
                 f"{mend(error, 'this user')}; {keep_elsewhere(record.result)}"
             ) from error
         return files
+
+    def _check_results(self) -> None:
+        check_folder(self.results)
 
     def _add_way(self, error: BaseException) -> None:
         """Name the option of `flame-flwr run` that an error is about."""
         if isinstance(error, NotConvergedError):
             error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
         about_state = ("`state-dir`", "the folder of what is kept")
-        if isinstance(error, FlameError) and error.message.startswith(about_state):
+        if isinstance(error, FlameError) and any(what in error.message for what in about_state):
             error.add_note(f"it is {self.state}; --state names another folder")
-
-    def _check_results(self) -> None:
-        try:
-            probe(self.results)
-        except OSError as error:
-            raise ConfigError(
-                f"--results cannot be written to: {self.results} ({type(error).__name__})",
-                detail=str(error),
-            ) from error
 
     def _write(
         self, record: RunRecord, files: list[Path], started: datetime, error: BaseException | None
@@ -188,9 +212,9 @@ class LocalRun:
         self, record: RunRecord, started: datetime, error: BaseException
     ) -> None:
         """Save the last aggregate, unless the exact one is private, and say how the run ended."""
-        exact = record.privacy is None
+        lost = not isinstance(error, ResultError | StoreError)
         try:
-            if record.history and exact and not isinstance(error, ResultError | StoreError):
+            if record.history and record.public.exact and lost:
                 saved = rescue_somewhere(self.results, record.aggregate)
                 logger.error("the aggregate of round %d is in %s", len(record.history), saved)
             self._write(record, [], started, error)

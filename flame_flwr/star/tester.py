@@ -6,31 +6,43 @@ import logging
 import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.engine.local import run_local
 from flame_flwr.errors import ModelError, ResultError
-from flame_flwr.log import logger, show, shown, silent
+from flame_flwr.log import logger, show, silent
+from flame_flwr.log import shown as logged
 from flame_flwr.progress import bars
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.final import keep_elsewhere
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.text import printed
 from flame_flwr.results.watch import watching
 from flame_flwr.star.alias import declaring, tester_may_run
-from flame_flwr.star.plan import about_plan, plan_node, plan_outputs, plan_privacy, plan_strategy
+from flame_flwr.star.plan import (
+    about_plan,
+    plan_node,
+    plan_outputs,
+    plan_privacy,
+    plan_shown,
+    plan_strategy,
+)
 from flame_flwr.star.tester_files import TesterFiles, keep_free
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from matplotlib.figure import Figure
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
+    from flame_flwr.results.frame import History
     from flame_flwr.results.outputs import Outputs
-    from flame_flwr.results.record import RoundRecord
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
 
@@ -61,7 +73,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters, expects
+    payload, client, convergence, disclosure, filters, expects, shown
         As in ``StarModel``.
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
@@ -75,8 +87,12 @@ analyzer_kwargs, aggregator_kwargs
         How many were run.
     converged : bool
         Whether the analysis ended because it said so.
-    history : list of RoundRecord
-        Seconds and bytes per node, the aggregate's structure, convergence.
+    history : DataFrame
+        A row per round: nodes, failed, seconds, bytes, change of the aggregate, a column per metric
+        (its mean over the nodes), why it stopped. ``history[-1]`` is the last round's
+        record, with seconds, bytes and metrics of each node; ``record.history`` is the list of all.
+    record : RunRecord
+        All there is to know of the run.
     aggregate : Any
         The last aggregate: the result itself where the aggregator has no ``final_method``.
     evaluations : dict of str to dict
@@ -114,7 +130,7 @@ analyzer_kwargs, aggregator_kwargs
     result: Any
     rounds: int
     converged: bool
-    history: list[RoundRecord]
+    record: RunRecord
     aggregate: Any
     evaluations: dict[str, dict[str, float]]
     privacy: dict[str, Any] | None
@@ -146,9 +162,11 @@ analyzer_kwargs, aggregator_kwargs
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        shown: Collection[str] | None = None,
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
+        self.record = RunRecord()
         paths = _one_spelling(result_filepath, filename)
         with declaring():
             check_max_rounds(max_rounds)
@@ -167,11 +185,12 @@ analyzer_kwargs, aggregator_kwargs
             outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
             strategy = planned()
             privacy = plan_privacy(epsilon, sensitivity, outputs)
+            names = plan_shown(shown)
             if privacy is not None or plan.filters:
                 keep_free(outputs)
         if not tester_may_run():
             self.result, self.rounds, self.converged = None, 0, False
-            self.history, self.aggregate, self.evaluations = [], None, {}
+            self.aggregate, self.evaluations = None, {}
             self.privacy, self.filters = None, {}
             return
         asked = quiet is False
@@ -180,11 +199,12 @@ analyzer_kwargs, aggregator_kwargs
         extras = _extras(report, tensorboard, files=paths is not None, quiet=quiet)
         files = None if paths is None else TesterFiles(outputs, filename is None, extras)
         show(logging.DEBUG)
-        with silent() if quiet else shown() if asked else nullcontext():
+        with silent() if quiet else logged() if asked else nullcontext():
             _warn_of_shapes(splits)
             started = datetime.now(UTC)
-            record = RunRecord(privacy=None if privacy is None else privacy.about())
-            record.study |= {**about_plan(plan), "max_rounds": str(max_rounds)}
+            about = None if privacy is None else privacy.about()
+            record = RunRecord(privacy=about, shown=names)
+            record.study |= {**about_plan(plan, names), "max_rounds": str(max_rounds)}
             looking = [*([] if quiet else bars()), *(files.watchers() if files else [])]
             settings = RunSettings.from_config({"max-rounds": max_rounds})
             if files is not None:
@@ -200,7 +220,7 @@ analyzer_kwargs, aggregator_kwargs
             self.result = record.result
             self.rounds = len(record.history)
             self.converged = record.converged
-            self.history = record.history
+            self.record = record
             self.aggregate = record.aggregate
             self.evaluations = record.evaluations
             self.privacy = record.privacy
@@ -209,6 +229,37 @@ analyzer_kwargs, aggregator_kwargs
                 self._print(outputs)
             else:
                 files.write(record, started)
+
+    @cached_property
+    def history(self) -> History:
+        """The rounds, as a DataFrame."""
+        from flame_flwr.results.frame import history_frame
+
+        return history_frame(self.record.to_json(), self.record.history)
+
+    def plot(self) -> Figure:
+        """Return a figure of the run: the aggregate's change and every metric by round.
+
+        A notebook shows it; ``tester.plot().savefig("run.png")`` writes it. ``pyplot`` is left
+        alone. There are at most eight metrics, with a line per node; of many nodes, their mean
+        and range.
+        """
+        from flame_flwr.results.plots import run_figure
+
+        about = self.record.to_json()
+        return run_figure(about["history"], about["nodes"])
+
+    def __repr__(self) -> str:
+        """Return the rounds as a table, with why the run stopped."""
+        from flame_flwr.results.frame import run_text
+
+        return run_text(self.record.to_json())
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook, with the nodes and their scores."""
+        from flame_flwr.results.frame import run_html
+
+        return run_html(self.record.to_json())
 
     def _print(self, outputs: Outputs) -> None:
         """Say what the result is, after a look that it fits.
@@ -219,16 +270,16 @@ analyzer_kwargs, aggregator_kwargs
             It does not; the message says where it is saved.
         """
         try:
-            outputs.render(self.result)
+            outputs.check(self.result)
         except ResultError as error:
             raise ResultError(
                 f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
             ) from error
         if outputs.many:
             for i, value in enumerate(self.result, start=1):
-                logger.info("Final result_%d: %s", i, _shown(value))
+                logger.info("Final result_%d: %s", i, printed(value))
         else:
-            logger.info("Final result: %s", _shown(self.result))
+            logger.info("Final result: %s", printed(self.result))
 
 
 def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
@@ -240,12 +291,6 @@ def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extra
         asked.report and not (quiet and report == "auto"),
         asked.tensorboard and not (quiet and tensorboard == "auto"),
     )
-
-
-def _shown(value: Any, most: int = 5000) -> str:
-    """Return a value as text that a terminal can bear."""
-    text = str(value)
-    return text if len(text) <= most else f"{text[:most]} ... ({len(text)} characters)"
 
 
 def _one_spelling(result_filepath: Any, filename: Any) -> Any:

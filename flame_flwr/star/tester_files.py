@@ -108,7 +108,7 @@ class TesterFiles:
 
     def rescue(self, record: RunRecord, started: datetime, error: BaseException) -> None:
         """Save the last aggregate of a run that failed, unless it is private, and the rounds."""
-        if record.privacy is None and record.history:
+        if record.public.exact and record.history:
             try:
                 saved = rescue_somewhere(self._folder, record.aggregate)
             except OSError as reason:
@@ -136,7 +136,7 @@ class TesterFiles:
         error: BaseException | None = None,
     ) -> None:
         """Write the record of the run beside the result, unless it would replace other files."""
-        private = error is None and (record.privacy is not None or bool(record.filters.budgets()))
+        private = error is None and (not record.public.exact or bool(record.filters.budgets()))
         if self._in_the_way:
             logger.warning(
                 "no record of the run is written to %s: no run wrote the %s that is there%s",

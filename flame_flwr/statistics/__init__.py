@@ -9,12 +9,14 @@ from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.counts import Missingness, RowCount
 from flame_flwr.statistics.description import Description, describe
 from flame_flwr.statistics.histogram import Histogram
+from flame_flwr.statistics.log_rank import LogRank
 from flame_flwr.statistics.meta import MetaAnalysis
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.quantiles import Quantiles
-from flame_flwr.statistics.survival import KaplanMeier, LogRank
-from flame_flwr.statistics.tables import ContingencyTable, ValueCounts
+from flame_flwr.statistics.survival import KaplanMeier
+from flame_flwr.statistics.tables import ContingencyTable
+from flame_flwr.statistics.value_counts import ValueCounts
 
 __all__ = [
     "AUC",

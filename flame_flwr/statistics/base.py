@@ -27,6 +27,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.payload.user_types import register_type
 from flame_flwr.payload.wire import RefusedError
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
+from flame_flwr.statistics.shown import shown_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence, Sized
@@ -73,6 +74,8 @@ class Statistic(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let the values of a new statistic travel."""
         super().__init_subclass__(**kwargs)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = Statistic.__repr__  # type: ignore[method-assign]  # not the dataclass's
         own = cls.__module__.startswith("flame_flwr.")
         cls.wire_name = cls.__name__ if own else f"{cls.__module__}.{cls.__qualname__}"
         _NAMES[cls.wire_name] = cls
@@ -106,6 +109,17 @@ class Statistic(ABC):
         ``suppressed`` is among them: how many nodes' figures are kept back.
         """
 
+    def __repr__(self) -> str:
+        """Return the figures, rounded, such as ``Moments(n=3, sum=183, mean=61, ...)``.
+
+        What is 0 because nothing was withheld or altered is left out.
+        """
+        try:
+            figures = shown_figures(self.result())
+        except Exception as error:  # of a statistic of somebody's own
+            figures = f"no figures: {type(error).__name__}"
+        return f"{type(self).__name__}({figures})"
+
     @property
     @abstractmethod
     def size(self) -> int:
@@ -114,6 +128,11 @@ class Statistic(ABC):
     @property
     def cells(self) -> int:
         """How many bins, labels or cells it has; 0 for one that has none."""
+        return 0
+
+    @property
+    def unfitted(self) -> int | None:
+        """How many values fit none of its labels, missing ones apart; ``None`` if withheld."""
         return 0
 
     def totals(self) -> tuple[int, ...]:

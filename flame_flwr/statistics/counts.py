@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
+from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import (
     Places,
     Statistic,
-    added,
     check_counts,
     check_lengths,
     check_texts,
@@ -122,11 +122,13 @@ class Missingness(Statistic):
 
     def merge(self, other: Self) -> Self:
         """Return that of both together."""
-        self._check_alike(other, "columns")
+        self._check_alike(other)
+        columns = by_name("Missingness", self.columns, other.columns)
         return self._changed(
-            rows=added(self.rows, other.rows),
-            missing=added(self.missing, other.missing),
-            withheld_at=added(self.withheld_at, other.withheld_at),
+            columns=columns.names,
+            rows=columns.added(self.rows, other.rows),
+            missing=columns.added(self.missing, other.missing),
+            withheld_at=columns.added(self.withheld_at, other.withheld_at),
             suppressed=self.suppressed + other.suppressed,
         )
 
@@ -173,7 +175,7 @@ class Missingness(Statistic):
         for name, n, gone, out in rows:
             if not out:
                 places |= {(name, "there"): n - gone, (name, "missing"): gone}
-        return ((("Missingness", self.columns), places),)
+        return ((("Missingness", *sorted(self.columns)), places),)
 
     def withheld(self) -> Self:
         """Return it without any count."""

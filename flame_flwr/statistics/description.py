@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import ModelError
+from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import Statistic, check_counts, check_lengths, check_texts
+from flame_flwr.statistics.columns import (
+    DATE,
+    LABEL,
+    NUMBER,
+    QUARTILES,
+    figures,
+    merged_column,
+    of_column,
+)
 from flame_flwr.statistics.counts import RowCount
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.quantiles import Quantiles
-from flame_flwr.statistics.tables import ValueCounts
-from flame_flwr.statistics.values import columns_of, days, is_numeric
+from flame_flwr.statistics.shown import shown_table, shown_title
+from flame_flwr.statistics.value_counts import ValueCounts
+from flame_flwr.statistics.values import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
 
-    from flame_flwr.statistics.values import Label
+    from flame_flwr.labels import Label
 
 __all__ = ["Description", "describe"]
 
-MOST_LABELS = 50
+_ALTERED = ("other", "suppressed", "range_withheld_at", "coarsened_at", "noisy_at")
+"""Rows of `Description.to_frame` that are there where they tell something."""
 
 
 def describe(frame: Any, labels: Mapping[str, Sequence[Label]] | None = None) -> Description:
@@ -70,7 +81,7 @@ class Description(Statistic):
         check_counts("Description", self.suppressed)
         check_lengths("Description", self.columns, self.parts)
         kinds = {tuple(type(part) for part in parts) for parts in self.parts}
-        if type(self.rows) is not RowCount or not kinds <= {_NUMBER, _DATE, _LABEL}:
+        if type(self.rows) is not RowCount or not kinds <= {NUMBER, DATE, LABEL}:
             raise ModelError("Description: a column has statistics that describe does not make")
 
     @classmethod
@@ -95,7 +106,7 @@ class Description(Statistic):
         given = {str(name): found for name, found in (labels or {}).items()}
         if not set(given) <= set(columns):
             raise ModelError("describe: labels are given for a column that is not in the table")
-        parts = tuple(_of_column(*column, given.get(column[0])) for column in columns.items())
+        parts = tuple(of_column(*column, given.get(column[0])) for column in columns.items())
         lengths = set(map(len, columns.values()))
         if len(lengths) != 1:
             raise ModelError("describe: a table has columns, and all of one length")
@@ -126,15 +137,15 @@ class Description(Statistic):
         ModelError
             Also: a column has numbers, dates or labels in one and something else in the other.
         """
-        self._check_alike(other, "columns")
-        pairs = [
-            _alike(name, (one, self.rows), (two, other.rows))
-            for name, one, two in zip(self.columns, self.parts, other.parts, strict=True)
-        ]
+        self._check_alike(other)
+        columns = by_name("Description", self.columns, other.columns)
+        pairs = zip(columns.names, columns.pairs(self.parts, other.parts), strict=True)
         return self._changed(
+            columns=columns.names,
             rows=self.rows.merge(other.rows),
             parts=tuple(
-                tuple(a.merge(b) for a, b in zip(one, two, strict=True)) for one, two in pairs
+                merged_column(name, (one, self.rows), (two, other.rows))
+                for name, (one, two) in pairs
             ),
             suppressed=self.suppressed + other.suppressed,
         )
@@ -144,36 +155,45 @@ class Description(Statistic):
 
         Of numbers ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``, ``max``; of
         dates ``count``, ``mean``, ``std`` in days, ``min``, ``max``, in the form of ISO 8601; of
-        labels ``count``, ``unique``, ``top`` and ``freq``; of all ``suppressed``: how many nodes
-        are not in these figures, wholly or partly. Of numbers and dates also
-        ``range_withheld_at``: how many are not in ``min`` and ``max``; and what disclosure rules
-        altered: ``coarsened_at``, at how many nodes the quartiles, ``noisy_at``, at how many the
-        smallest and the largest value.
+        labels ``count``, ``unique``, ``top`` and ``freq``, and of declared ones ``other``: how many
+        values fit none of them. Of all ``suppressed``: how many nodes are not in these figures,
+        wholly or partly. Of numbers and dates also ``range_withheld_at``: how many are not in
+        ``min`` and ``max``; and what disclosure rules altered: ``coarsened_at``, at how many nodes
+        the quartiles, ``noisy_at``, at how many the smallest and the largest value.
         """
-        figures = [_figures(parts) for parts in self.parts]
+        found = map(figures, self.parts)
         return {
             "rows": self.rows.rows,
-            "columns": dict(zip(self.columns, figures, strict=True)),
+            "columns": dict(zip(self.columns, found, strict=True)),
             "suppressed": self.suppressed,
         }
 
     def to_frame(self) -> pd.DataFrame:
         """Return the figures as ``DataFrame.describe(include="all")`` lays them out.
 
-        Below are ``suppressed``, ``range_withheld_at``, ``coarsened_at`` and ``noisy_at`` of
-        :meth:`result`, where any node withheld or altered something.
+        Below are ``other``, ``suppressed``, ``range_withheld_at``, ``coarsened_at`` and
+        ``noisy_at`` of :meth:`result`, where values fit no label, or a node withheld or altered
+        something.
         """
         import pandas as pd
 
         columns = self.result()["columns"]
-        order = ("count", "unique", "top", "freq", "mean", "std", "min", *_QUARTILES, "max")
-        index = [name for name in order if any(name in figures for figures in columns.values())]
+        order = ("count", "unique", "top", "freq", "mean", "std", "min", *QUARTILES, "max")
+        index = [name for name in order if any(name in each for each in columns.values())]
         index += [name for name in _ALTERED if any(each.get(name) for each in columns.values())]
         table = {
-            name: [np.nan if (value := figures.get(key)) is None else value for key in index]
-            for name, figures in columns.items()
+            name: [np.nan if (value := each.get(key)) is None else value for key in index]
+            for name, each in columns.items()
         }
         return pd.DataFrame(table, index=pd.Index(index))
+
+    def __repr__(self) -> str:
+        """Return the table of :meth:`to_frame`, its figures rounded."""
+        return f"{shown_title(self)}\n{shown_table(self).to_string(line_width=100)}"
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return f"<p>{shown_title(self)}</p>{shown_table(self).to_html()}"
 
     def column(self, name: str) -> tuple[Statistic, ...]:
         """Return the statistics of one column."""
@@ -188,6 +208,12 @@ class Description(Statistic):
     def cells(self) -> int:
         """The labels of the column that has most."""
         return max((part.cells for parts in self.parts for part in parts), default=0)
+
+    @property
+    def unfitted(self) -> int | None:
+        """The values of all columns that fit none of the labels declared for theirs."""
+        found = [part.unfitted for parts in self.parts for part in parts]
+        return None if None in found else sum(count for count in found if count)
 
     def totals(self) -> tuple[int, ...]:
         """Return the rows, and the values of each column."""
@@ -229,126 +255,3 @@ class Description(Statistic):
         parts = tuple(tuple(change(part) for part in parts) for parts in self.parts)
         hidden = rows.suppressed or any(part.suppressed for one in parts for part in one)
         return self._changed(rows=rows, parts=parts, suppressed=int(bool(hidden)))
-
-
-_NUMBER: tuple[type[Statistic], ...] = (Moments, Quantiles, MinMax)
-_DATE: tuple[type[Statistic], ...] = (Moments, MinMax)
-_LABEL: tuple[type[Statistic], ...] = (ValueCounts,)
-_EPOCH = datetime(1970, 1, 1)
-_QUARTILES = ("25%", "50%", "75%")
-_ALTERED = ("suppressed", "range_withheld_at", "coarsened_at", "noisy_at")
-
-
-def _of_column(name: str, values: Any, labels: Sequence[Label] | None) -> tuple[Statistic, ...]:
-    if labels is None and is_numeric(values):
-        return tuple(kind.from_data(values) for kind in _NUMBER)
-    dates = days(values) if labels is None else None
-    if dates is not None:
-        return tuple(kind.from_data(dates) for kind in _DATE)
-    try:
-        counts = ValueCounts.from_data(values, labels)
-    except DataError as error:
-        raise DataError(f"describe: {error.message}", detail=name) from error
-    if counts.cells > MOST_LABELS and labels is None:
-        raise DataError(
-            f"describe: a column has more than {MOST_LABELS} different labels, as names or free "
-            "text have, and they would leave this node: leave it out, or declare its labels",
-            detail=name,
-        )
-    return (counts,)
-
-
-def _alike(
-    name: str,
-    one: tuple[tuple[Statistic, ...], RowCount],
-    two: tuple[tuple[Statistic, ...], RowCount],
-) -> list[tuple[Statistic, ...]]:
-    """Return a column's statistics at two nodes, an empty one in the other's kind."""
-    kinds = [tuple(map(type, parts)) for parts, _ in (one, two)]
-    if kinds[0] == kinds[1]:
-        return [one[0], two[0]]
-    wanted = [kind for kind, (parts, _) in zip(kinds, (one, two), strict=True) if not _empty(parts)]
-    if len(wanted) > 1:
-        words = {_NUMBER: "numbers", _DATE: "dates", _LABEL: "labels"}
-        found = [words[kind] for kind in sorted(wanted, key=len, reverse=True)]
-        raise ModelError(
-            f"Description: a column has {' at one node and '.join(found)} at another: convert it "
-            "before it is described",
-            detail=f"the column {name}",
-        )
-    kind = wanted[0] if wanted else min(kinds, key=len)  # labels before dates before numbers
-    return [_emptied(*one, kind), _emptied(*two, kind)]
-
-
-def _empty(parts: tuple[Statistic, ...]) -> bool:
-    """Tell whether nothing of a column's values is known."""
-    if isinstance(parts[0], ValueCounts):
-        return parts[0].declared is None and not parts[0].cells
-    return not any(part.size for part in parts)
-
-
-def _emptied(
-    parts: tuple[Statistic, ...], rows: RowCount, kind: tuple[type[Statistic], ...]
-) -> tuple[Statistic, ...]:
-    """Return a column without values in another kind; the missing ones are counted as labels."""
-    if tuple(map(type, parts)) == kind:
-        return parts
-    hidden = max(part.suppressed for part in parts)
-    if kind != _LABEL:
-        return tuple(one.zero()._changed(suppressed=hidden) for one in kind)
-    known = not hidden and not rows.suppressed
-    entries = ((None, rows.rows if known else 0, 0),)
-    return (ValueCounts(None, entries, suppressed=0 if known else max(hidden, 1)),)
-
-
-def _figures(parts: tuple[Statistic, ...]) -> dict[str, Any]:
-    if isinstance(parts[0], ValueCounts):
-        return {**_label_figures(parts[0]), "suppressed": parts[0].suppressed}
-    if len(parts) == len(_DATE):
-        moments, extremes = (part.result() for part in parts)
-        return {
-            "count": moments["n"],
-            "mean": _date(moments["mean"]),
-            "std": moments["std"],
-            "min": _date(extremes["min"]),
-            "max": _date(extremes["max"]),
-            "suppressed": moments["suppressed"],
-            "range_withheld_at": extremes["suppressed"],
-            "noisy_at": extremes["noisy_at"],
-        }
-    moments, quantiles, extremes = (part.result() for part in parts)
-    return {
-        "count": moments["n"],
-        "mean": moments["mean"],
-        "std": moments["std"],
-        "min": extremes["min"],
-        **dict(zip(_QUARTILES, quantiles["values"], strict=True)),
-        "max": extremes["max"],
-        "suppressed": max(moments["suppressed"], quantiles["suppressed"]),
-        "range_withheld_at": extremes["suppressed"],
-        "coarsened_at": quantiles["coarsened_at"],
-        "noisy_at": max(quantiles["noisy_at"], extremes["noisy_at"]),
-    }
-
-
-def _date(since: float | None) -> str | None:
-    """Return days since 1970 as a date, with the time of day where it is not midnight."""
-    try:
-        found = None if since is None else _EPOCH + timedelta(days=since)
-    except OverflowError:  # as where noise was added
-        return None
-    return None if found is None else found.isoformat().removesuffix("T00:00:00")
-
-
-def _label_figures(counts: ValueCounts) -> dict[str, Any]:
-    """Return what of a column of labels is known; ``None`` where a node withheld some."""
-    found = counts.result()
-    pairs = list(zip(found["labels"], found["known"], strict=True))
-    known = not counts.suppressed
-    label, most = max(pairs, key=lambda pair: pair[1], default=(None, None))
-    return {
-        "count": sum(found["known"]) + found["other"] if known else None,
-        "unique": sum(count > 0 for _, count in pairs) if known else None,
-        "top": label if known else None,
-        "freq": most if known else None,
-    }

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from numbers import Rational
 
 import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.errors import ModelError
 
-__all__ = ["as_float", "pack_exact", "sum_about", "unpack_exact"]
+__all__ = ["as_decimal", "as_float", "pack_exact", "sum_about", "unpack_exact"]
 
 _MOST = 2200
 """Products of two floats, and sums of them, are between 2**-2200 and 2**2200."""
@@ -52,6 +53,14 @@ def as_float(value: Fraction) -> float:
         return float(value)
     except OverflowError:
         return math.copysign(math.inf, value)
+
+
+def as_decimal(value: float | Fraction) -> Fraction:
+    """Return a share as the decimal number that it is written as: 0.1 is a tenth.
+
+    As floats are, 0.29 of 100 would be less than 29.
+    """
+    return Fraction(value if isinstance(value, Rational) else str(float(value)))
 
 
 def pack_exact(value: Fraction) -> str:

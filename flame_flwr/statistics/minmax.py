@@ -108,6 +108,9 @@ class MinMax(Statistic):
         if self.low is None or self.high is None or self.noisy_at:
             return self
         low, high = widen(self.low, self.high)
+        # of large values close together a small step is rounded away: then it is the smallest one
+        low = min(low, math.nextafter(self.low, -math.inf))
+        high = max(high, math.nextafter(self.high, math.inf))
         return self._changed(low=low + 0.0, high=high + 0.0, noisy_at=1)
 
 

@@ -8,6 +8,7 @@ taken relative to their mean, so that large values with a small spread keep thei
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
+from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import (
     Places,
     Statistic,
@@ -243,35 +245,54 @@ class Covariance(Statistic):
 
     def merge(self, other: Self) -> Self:
         """Return that of both together."""
-        self._check_alike(other, "columns")
+        self._check_alike(other)
+        columns = by_name("Covariance", self.columns, other.columns)
+        one, two = self._ordered(columns.one), other._ordered(columns.two)
         return self._changed(
+            columns=columns.names,
             n=self.n + other.n,
-            totals_of=added(self.totals_of, other.totals_of),
-            products=added(self.products, other.products),
+            totals_of=added(one.totals_of, two.totals_of),
+            products=added(one.products, two.products),
             suppressed=self.suppressed + other.suppressed,
+        )
+
+    def _ordered(self, places: list[int]) -> Self:
+        """Return it with its columns in another order, given by their places."""
+        if places == sorted(places):
+            return self
+        pairs = list(itertools.combinations_with_replacement(range(len(places)), 2))
+        at = dict(zip(pairs, self.products, strict=True))
+        moved = [tuple(sorted((places[i], places[j]))) for i, j in pairs]
+        return self._changed(
+            columns=tuple(self.columns[place] for place in places),
+            totals_of=tuple(self.totals_of[place] for place in places),
+            products=tuple(at[i, j] for i, j in moved),
         )
 
     def result(self) -> dict[str, Any]:
         """Return ``columns``, ``n``, ``mean``, ``covariance`` (with ``n - 1``), ``correlation``."""
-        n, known = self.n, self.n > 1
-        matrix = self._covariance() if known else None
+        n = self.n
+        spread = self._spread() if n > 1 else None
         return {
             "columns": list(self.columns),
             "n": n,
             "mean": [as_float(total / n) for total in self.totals_of] if n else None,
-            "covariance": matrix,
-            "correlation": _correlation(matrix) if matrix is not None else None,
+            "covariance": None
+            if spread is None
+            else [[as_float(value / (n - 1)) for value in row] for row in spread],
+            "correlation": None if spread is None else _correlation(spread),
             "suppressed": self.suppressed,
         }
 
-    def _covariance(self) -> list[list[float]]:
+    def _spread(self) -> list[list[Fraction]]:
+        """Return the sums of products of deviations from the means."""
         p, n = len(self.columns), self.n
-        matrix = [[0.0] * p for _ in range(p)]
+        matrix = [[Fraction(0)] * p for _ in range(p)]
         products = iter(self.products)
         for i in range(p):
             for j in range(i, p):
                 spread = next(products) - self.totals_of[i] * self.totals_of[j] / n
-                matrix[i][j] = matrix[j][i] = as_float(spread / (n - 1))
+                matrix[i][j] = matrix[j][i] = spread
         return matrix
 
     @property
@@ -285,7 +306,8 @@ class Covariance(Statistic):
 
     def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
         """Return the rows: those of the same columns can be subtracted."""
-        return ((("Covariance", self.columns), {"rows": self.n} if self.n else {}),)
+        columns = tuple(sorted(self.columns))
+        return ((("Covariance", columns), {"rows": self.n} if self.n else {}),)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold it for few rows, and for no more rows than columns: these could be solved."""
@@ -308,14 +330,15 @@ def _products(
     return spread + Fraction(a) * total_b + Fraction(b) * total_a - n * Fraction(a) * Fraction(b)
 
 
-def _correlation(matrix: list[list[float]]) -> list[list[float | None]]:
+def _correlation(spread: list[list[Fraction]]) -> list[list[float | None]]:
     """Divide by both deviations; ``None`` for a column that does not vary."""
-    p = range(len(matrix))
-    deviation = [math.sqrt(max(0.0, matrix[i][i])) for i in p]
+    p = range(len(spread))
 
     def one(i: int, j: int) -> float | None:
-        if not deviation[i] or not deviation[j]:
+        both = spread[i][i] * spread[j][j]
+        if spread[i][i] <= 0 or spread[j][j] <= 0:
             return None
-        return 1.0 if i == j else max(-1.0, min(1.0, matrix[i][j] / deviation[i] / deviation[j]))
+        share = min(Fraction(1), spread[i][j] ** 2 / both)
+        return 1.0 if i == j else math.copysign(math.sqrt(share), spread[i][j])
 
     return [[one(i, j) for j in p] for i in p]

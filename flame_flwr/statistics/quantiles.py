@@ -17,6 +17,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.exact import as_decimal
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
@@ -134,10 +135,10 @@ class Quantiles(Statistic):
         }
 
     def _at(self, sketch: BaseDDSketch, probability: float) -> float:
-        rank = probability * (self.size - 1)
+        rank = as_decimal(probability) * (self.size - 1)
         low = math.floor(rank)
         below, above = self._nth(sketch, low), self._nth(sketch, math.ceil(rank))
-        return below + (above - below) * (rank - low)
+        return below + (above - below) * float(rank - low)
 
     def _nth(self, sketch: BaseDDSketch, rank: int) -> float:
         """Ask for the middle of a rank, from 0: on its border a rounding would take the next."""

@@ -1,4 +1,4 @@
-"""Survival: the Kaplan-Meier curve and the log-rank test, from counts on a grid of times.
+"""Survival: the Kaplan-Meier curve, from counts on a grid of times.
 
 A duration counts at the first time of the grid that is not before it. With every duration on the
 grid the figures are those of the pooled data; no exact duration leaves a node.
@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.exact import as_decimal, as_float
 from flame_flwr.statistics.histogram import check_edges
 from flame_flwr.statistics.suppression import coarsen
-from flame_flwr.statistics.values import check_labels, label_key, labels, numbers
+from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.statistics.values import Label
+    from flame_flwr.statistics.values import Numbers
 
-__all__ = ["KaplanMeier", "LogRank"]
+__all__ = ["KaplanMeier", "followed"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class KaplanMeier(Statistic):
             A duration is negative, or an event is neither 0 nor 1.
         """
         empty = cls.zero(times)
-        length, event = _followed(durations, events)
+        length, event = followed(durations, events)
         known = ~np.isnan(length) & ~np.isnan(event)
         place = np.searchsorted(np.array(empty.times), length[known], side="left")
         ended = event[known] == 1
@@ -102,17 +104,16 @@ class KaplanMeier(Statistic):
         ``survival`` is the product-limit estimate (Kaplan and Meier, 1958), ``error`` its standard
         error (Greenwood, 1926), ``median`` the first time at which survival is at most a half.
         """
-        survival, errors = self._curve()
-        below = [time for time, s in zip(self.times, survival, strict=True) if s <= 0.5]
+        curve = self._curve()
         return {
             "n": self.size,
             "times": list(self.times),
             "at_risk": self.at_risk(),
             "events": list(self.events),
             "censored": list(self.censored[:-1]),
-            "survival": survival if self.size else None,
-            "error": errors if self.size else None,
-            "median": below[0] if self.size and below else None,
+            "survival": [float(survival) for survival, _ in curve] if self.size else None,
+            "error": [_error(*point) for point in curve] if self.size else None,
+            "median": self.quantile(0.5),
             "coarsened_at": self.coarsened_at,
             "suppressed": self.suppressed,
         }
@@ -125,17 +126,50 @@ class KaplanMeier(Statistic):
             left -= ended + lost
         return result
 
-    def _curve(self) -> tuple[list[float], list[float | None]]:
-        survival, sum_ = 1.0, 0.0
-        curve: list[float] = []
-        errors: list[float | None] = []
+    def quantile(self, probability: float | Fraction) -> float | None:
+        """Return the first time at which survival is at most ``1 - probability``.
+
+        Survival is a fraction of counts, and compared as one; a float probability is taken as
+        the decimal number that it is written as.
+
+        Parameters
+        ----------
+        probability : float or Fraction
+            From 0 to 1; 0.5 asks for the median.
+
+        Returns
+        -------
+        float or None
+            ``None`` where survival stays above that, or nobody is observed.
+
+        Raises
+        ------
+        ModelError
+            It is no number from 0 to 1.
+
+        Examples
+        --------
+        >>> KaplanMeier.from_data([1, 2, 3, 4], [1, 1, 1, 1], times=[1, 2, 3, 4]).quantile(0.75)
+        3.0
+        """
+        wanted = 1 - _probability(probability)
+        reached = (
+            time
+            for time, (survival, _) in zip(self.times, self._curve(), strict=True)
+            if survival <= wanted
+        )
+        return next(reached, None) if self.size else None
+
+    def _curve(self) -> list[tuple[Fraction, Fraction | None]]:
+        """Return survival after each time, and Greenwood's sum; none where nobody is left."""
+        survival, total = Fraction(1), Fraction(0)
+        curve: list[tuple[Fraction, Fraction | None]] = []
         for ended, n in zip(self.events, self.at_risk(), strict=True):
             if ended:
-                survival *= (n - ended) / n
-                sum_ += ended / (n * (n - ended)) if n > ended else math.inf
-            curve.append(survival)
-            errors.append(survival * math.sqrt(sum_) if math.isfinite(sum_) else None)
-        return curve, errors
+                survival *= Fraction(n - ended, n)
+                total += Fraction(ended, n * (n - ended)) if n > ended else 0
+            curve.append((survival, total if survival else None))
+        return curve
 
     @property
     def size(self) -> int:
@@ -180,151 +214,14 @@ class KaplanMeier(Statistic):
         return self if changed == self else changed._changed(coarsened_at=1)
 
 
-@dataclass(frozen=True)
-class LogRank(Statistic):
-    """The log-rank test of two or more groups.
+def followed(durations: Any, events: Any) -> tuple[Numbers, Numbers]:
+    """Return durations and events as floats, with NaN for each that is missing.
 
-    Parameters
-    ----------
-    groups : tuple of labels
-        Their names.
-    curves : tuple of KaplanMeier
-        One per group, on one grid of times.
-
-    Examples
-    --------
-    >>> test = LogRank.from_data([5, 3, 9, 8], [1, 1, 1, 0], ["a", "a", "b", "b"],
-    ...                          groups=["a", "b"], times=[3, 5, 8, 9])
-    >>> round(test.result()["statistic"], 4)
-    2.8824
+    Raises
+    ------
+    DataError
+        A duration is negative, or an event is neither 0 nor 1.
     """
-
-    groups: tuple[Label, ...]
-    curves: tuple[KaplanMeier, ...]
-
-    def __post_init__(self) -> None:
-        """Check what may come from another party."""
-        check_labels("LogRank", self.groups)
-        check_counts("LogRank", self.suppressed)
-        if not all(type(curve) is KaplanMeier for curve in self.curves):
-            raise ModelError("LogRank: a group is a KaplanMeier")
-        check_lengths("LogRank", self.groups, self.curves)
-        if len(self.groups) < 2 or len({curve.times for curve in self.curves}) > 1:
-            raise ModelError("LogRank: give two groups or more, on one grid of times")
-
-    @classmethod
-    def from_data(
-        cls,
-        durations: Any,
-        events: Any,
-        members: Any,
-        groups: Sequence[Label],
-        times: Sequence[float],
-    ) -> Self:
-        """Count as :class:`KaplanMeier` does, in each group; `members` are the rows' groups."""
-        empty = cls.zero(groups, times)
-        length, event = _followed(durations, events)
-        check_lengths("LogRank", length, members)
-        keys = [label_key(label) for label in labels(members)]
-        curves = []
-        for group in empty.groups:
-            here = np.array([key == label_key(group) for key in keys], dtype=bool)
-            curves.append(KaplanMeier.from_data(length[here], event[here], times))
-        return empty._changed(curves=tuple(curves))
-
-    @classmethod
-    def zero(cls, groups: Sequence[Label], times: Sequence[float]) -> Self:
-        """Return that of nobody."""
-        own = tuple(label for label in labels(list(groups)) if label is not None)
-        return cls(own, tuple(KaplanMeier.zero(times) for _ in own))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other, "groups")
-        pairs = zip(self.curves, other.curves, strict=True)
-        return self._changed(
-            curves=tuple(one.merge(two) for one, two in pairs),
-            suppressed=self.suppressed + other.suppressed,
-        )
-
-    def result(self) -> dict[str, Any]:
-        """Return ``statistic``, ``df``, ``p``, and by group ``n``, ``observed``, ``expected``.
-
-        The test of Mantel (1966) and Peto and Peto (1972), chi-square with as many degrees of
-        freedom as there are groups with people in them, less one.
-        """
-        observed = [sum(curve.events) for curve in self.curves]
-        expected, variance = self._expected()
-        statistic, df = _quadratic(observed, expected, variance)
-        return {
-            "statistic": statistic,
-            "df": df,
-            "p": None if statistic is None else _chi2_tail(statistic, df),
-            "groups": list(self.groups),
-            "n": [curve.size for curve in self.curves],
-            "observed": observed,
-            "expected": expected,
-            "coarsened_at": max(curve.coarsened_at for curve in self.curves),
-            "suppressed": self.suppressed,
-        }
-
-    def _expected(self) -> tuple[list[float], Any]:
-        """Return the events to be expected, and their covariance, were all groups alike."""
-        count = len(self.groups)
-        risk = np.array([curve.at_risk() for curve in self.curves], dtype=float)
-        deaths = np.array([curve.events for curve in self.curves], dtype=float).sum(axis=0)
-        expected, variance = np.zeros(count), np.zeros((count, count))
-        for at, died in zip(risk.T, deaths, strict=True):
-            n = at.sum()
-            if not died:
-                continue
-            share = at / n
-            expected += died * share
-            if n > 1:
-                spread = died * (n - died) / (n - 1)
-                variance += spread * (np.diag(share) - np.outer(share, share))
-        return expected.tolist(), variance
-
-    @property
-    def size(self) -> int:
-        """The people."""
-        return sum(curve.size for curve in self.curves)
-
-    @property
-    def cells(self) -> int:
-        """The times."""
-        return self.curves[0].cells
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the people of each group, and their events and censored."""
-        return tuple(n for curve in self.curves for n in (curve.size, *curve.part_sizes()))
-
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
-        """Return the people by group, and events and censored by group."""
-        if self.suppressed:
-            return ()
-        keys = [label_key(group) for group in self.groups]
-        people = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
-        ends: Places = {
-            (key, place): n
-            for key, curve in zip(keys, self.curves, strict=True)
-            for place, n in curve.cells_by_form()[0][1].items()
-        }
-        return ("labels", people), (("LogRank", self.groups, self.curves[0].times), ends)
-
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self._changed(curves=tuple(curve.withheld() for curve in self.curves), suppressed=1)
-
-    def with_min_count(self, k: int) -> Self:
-        """Do as :class:`KaplanMeier` does, in each group; all is withheld where one group is."""
-        curves = tuple(curve.with_min_count(k) for curve in self.curves)
-        if any(curve.suppressed for curve in curves):
-            return self.withheld()
-        return self._changed(curves=curves)
-
-
-def _followed(durations: Any, events: Any) -> tuple[Any, Any]:
     length, event = numbers(durations), numbers(events)
     check_lengths("survival data", length, event)
     if np.any(length < 0):
@@ -334,24 +231,27 @@ def _followed(durations: Any, events: Any) -> tuple[Any, Any]:
     return length, event
 
 
+def _probability(value: Any) -> Fraction:
+    """Return a probability, exactly.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
+    try:
+        found = as_decimal(value)
+    except (TypeError, ValueError):
+        found = Fraction(-1)
+    if not 0 <= found <= 1:
+        raise ModelError(f"KaplanMeier: a probability is a number from 0 to 1, not {value!r}")
+    return found
+
+
+def _error(survival: Fraction, total: Fraction | None) -> float | None:
+    return None if total is None else float(survival) * math.sqrt(as_float(total))
+
+
 def _placed(counts: list[tuple[int, int]], length: int) -> tuple[int, ...]:
     found = dict(counts)
     return tuple(found.get(i, 0) for i in range(length))
-
-
-def _quadratic(
-    observed: list[int], expected: list[float], variance: Any
-) -> tuple[float | None, int]:
-    """Return the chi-square of the differences; of groups with a variance, all but the last."""
-    used = [i for i in range(len(observed)) if variance[i, i] > 0][:-1]
-    if not used:
-        return None, 0
-    difference = np.array([observed[i] - expected[i] for i in used])
-    solved = np.linalg.solve(variance[np.ix_(used, used)], difference)
-    return float(difference @ solved), len(used)
-
-
-def _chi2_tail(statistic: float, df: int) -> float:
-    from scipy.special import chdtrc
-
-    return float(chdtrc(df, statistic))

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.labels import DeclaredLabels, Label, as_python, is_missing, label_key
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
-    "Label",
     "Numbers",
     "check_labels",
     "columns_of",
     "days",
+    "declared_labels",
+    "fitted",
     "is_numeric",
-    "label_key",
     "labels",
     "missing",
     "numbers",
 ]
 
-Label = str | int | float | bool
 Numbers = npt.NDArray[np.float64]
 
 _LARGEST = 1e150
@@ -114,7 +118,7 @@ def missing(values: Any) -> npt.NDArray[np.bool_]:
         return np.asarray(values.isna(), dtype=bool)
     array = _array(values)
     if array.dtype.kind == "O":
-        return np.array([_is_missing(value) for value in array], dtype=bool)
+        return np.array([is_missing(value) for value in array], dtype=bool)
     return np.asarray(array != array, dtype=bool)
 
 
@@ -134,13 +138,58 @@ def labels(values: Any) -> list[Label | None]:
     return [_label(value) for value in _array(values).tolist()]
 
 
-def label_key(label: Label | None) -> tuple[int, Label]:
-    """Return what labels are told apart by, and sorted by; ``True`` and ``1`` differ."""
-    if label is None:
-        return 0, 0
-    if isinstance(label, bool):
-        return 1, label
-    return (3, label) if isinstance(label, str) else (2, label)
+def declared_labels(owner: str, found: Any) -> tuple[Label, ...]:
+    """Return the labels that were declared, read as those of a column are: 1.0 is 1.
+
+    Raises
+    ------
+    ModelError
+        They are no list, or one is a missing value.
+    """
+    if isinstance(found, str) or not np.iterable(found):
+        raise ModelError(f"{owner}: labels must be a list of labels, such as ['f', 'm']")
+    read = labels(np.array([*found, None], dtype=object)[:-1])
+    if None in read:
+        raise ModelError(f"{owner}: a missing value is no label: missing values are counted anyway")
+    return tuple(label for label in read if label is not None)
+
+
+def fitted(owner: str, values: Any, declared: Sequence[Label]) -> npt.NDArray[np.int64]:
+    """Return which of the declared labels each value is, by the rule of :mod:`flame_flwr.labels`.
+
+    Where some fit none, the node's log says how many.
+
+    Parameters
+    ----------
+    owner : str
+        What counts them, for the log.
+    values : sequence, array or Series, shape (n,)
+        The column.
+    declared : sequence of labels
+        Those that are counted.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The place of each one's label; ``len(declared)`` where it fits none, and one more where
+        it is missing.
+    """
+    known, other = DeclaredLabels(declared), len(declared)
+    places: dict[tuple[type, Label | None], int] = {(type(None), None): other + 1}
+    found = [(type(label), label) for label in labels(values)]
+    for kind, label in set(found) - places.keys():
+        place = known.find(label)
+        places[kind, label] = other if place is None else place
+    result = np.array([places[each] for each in found], dtype=np.int64)
+    outside = int((result == other).sum())
+    if outside:
+        logger.warning(
+            "%s: %s of %d fit none of the labels: counted as `other`",
+            owner,
+            "1 value" if outside == 1 else f"{outside} values",
+            len(result),
+        )
+    return result
 
 
 def check_labels(owner: str, found: object) -> None:
@@ -205,14 +254,8 @@ def _is_unread(label: Label) -> bool:
     return isinstance(label, float) and (not math.isfinite(label) or label.is_integer())
 
 
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return bool(isinstance(value, float) and value != value)
-
-
 def _number(value: Any) -> float:
-    if _is_missing(value):
+    if is_missing(value):
         return np.nan
     if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
         return float(value)
@@ -220,16 +263,11 @@ def _number(value: Any) -> float:
 
 
 def _label(value: Any) -> Label | None:
-    if _is_missing(value):
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) is float and math.isinf(value):
+    label = as_python(value)
+    if type(label) is float and math.isinf(label):
         raise DataError("a column of labels holds infinite numbers: make them missing (NaN)")
-    if type(value) is float and value.is_integer():
-        return int(value)
-    if type(value) in (str, int, float, bool):
-        return value  # type: ignore[no-any-return]
+    if label is None or type(label) in (str, int, float, bool):
+        return label  # type: ignore[return-value]
     raise DataError(
         "a label must be a string, a number or a bool: convert the column, for example with "
         ".astype(str)"

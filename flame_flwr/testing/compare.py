@@ -1,4 +1,8 @@
-"""Where two values differ: for the results of two runs that should be the same."""
+"""Where two values differ: for the results of two runs that should be the same.
+
+A missing value equals one of its own kind, wherever it stands: NaN as a number, NaT as a time,
+``pandas.NA``. ``None`` and NaN are not of one kind.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import math
 import numbers
 import re
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ __all__ = ["difference"]
 
 _ABSOLUTE = 1e-12
 _LONGEST = 60
+_NAN = object()
 _DECIMAL = re.compile(r"([-+]?\d+\.\d*(?:[eE][-+]?\d+)?)")
 
 
@@ -61,29 +67,36 @@ def _compare(
     if type(first) is not type(second):
         return f"{path}: {type(first).__name__} and {type(second).__name__}"
     if isinstance(first, np.ndarray):
-        return _arrays(first, second, tolerance, path)
+        return _arrays(first, second, tolerance, order, path)
     if isinstance(first, Mapping):
         return _mappings(first, second, tolerance, order, path)
-    if isinstance(first, list | tuple):
+    if isinstance(first, str):
+        return "" if _texts_agree(first, second, tolerance) else _both(path, first, second)
+    if isinstance(first, bytes | bytearray | type(None)):
+        return "" if first == second else _both(path, first, second)
+    if isinstance(first, Set):
+        same = Counter(map(_key, first)) == Counter(map(_key, second))
+        return "" if same else _both(path, first, second)
+    if isinstance(first, Sequence):
         if len(first) != len(second):
             return f"{path}: {len(first)} and {len(second)} elements"
         pairs = enumerate(zip(first, second, strict=True))
         found = (difference(a, b, tolerance, order, f"{path}[{i}]") for i, (a, b) in pairs)
         return next(filter(None, found), "")
-    if isinstance(first, str):
-        return "" if _texts_agree(first, second, tolerance) else _both(path, first, second)
-    if isinstance(first, bytes | Set | type(None)):
-        return "" if first == second else _both(path, first, second)
     return _objects(first, second, tolerance, order, path)
 
 
 def _mappings(
     first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
 ) -> str:
-    for key in [*first, *second]:
-        if (key in first) != (key in second):
-            return f"{path}: only one of them has {_shown(key)}"
-    found = (difference(first[k], second[k], tolerance, order, _step(path, k)) for k in first)
+    ones, others = _by_key(first), _by_key(second)
+    for key, shown in (ones | others).items():
+        if (key in ones) != (key in others):
+            return f"{path}: only one of them has {_shown(shown)}"
+    found = (
+        difference(first[own], second[others[key]], tolerance, order, _step(path, own))
+        for key, own in ones.items()
+    )
     return next(filter(None, found), "")
 
 
@@ -102,22 +115,42 @@ def _objects(
         parts = [(a.shape, b.shape), (a.row, b.row), (a.col, b.col), (a.data, b.data)]
         found = (_compare(x, y, tolerance, order, path) for x, y in parts)
         return next(filter(None, found), "")
+    if hasattr(first, "__array__") and hasattr(first, "shape") and first.shape:
+        return _arrays(np.asarray(first), np.asarray(second), tolerance, order, path)
+    if _is_nan(first) and _is_nan(second):
+        return ""
+    kind: Any = type(first)
+    attributes = _attributes(first)
     try:
         if bool(first == second):
             return ""
     except Exception:
-        return ""
-    kind: Any = type(first)
-    if dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
-        return _compare(_attributes(first), _attributes(second), tolerance, order, path)
+        if not attributes:
+            return ""
+    if attributes or dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
+        return _compare(attributes, _attributes(second), tolerance, order, path)
     return _both(path, first, second)
 
 
-def _arrays(first: Any, second: Any, tolerance: float, path: str) -> str:
+def _arrays(
+    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
+) -> str:
     if first.shape != second.shape:
         return f"{path}: arrays of shape {first.shape} and {second.shape}"
-    if first.dtype.kind not in "fciu" or second.dtype.kind not in "fciu":
-        same = first.tobytes() == second.tobytes() or bool(np.all(first == second))
+    kinds = {first.dtype.kind, second.dtype.kind}
+    if "O" in kinds:
+        places = np.ndindex(first.shape)
+        found = (
+            _compare(first[at], second[at], tolerance, order, _place(path, at)) for at in places
+        )
+        return next(filter(None, found), "")
+    if first.dtype.names and first.dtype.names == second.dtype.names:
+        one, two = ({name: each[name] for name in first.dtype.names} for each in (first, second))
+        return _mappings(one, two, tolerance, order, path)
+    if not kinds <= set("fciu"):
+        same = len(kinds) == 1 and (
+            first.tobytes() == second.tobytes() or bool(np.all(first == second))
+        )
         return "" if same else f"{path}: {_shown(first)} and {_shown(second)}"
     finite = np.abs(first[np.isfinite(first)]) if first.size else first
     largest = float(finite.max()) if finite.size else 0.0
@@ -127,8 +160,7 @@ def _arrays(first: Any, second: Any, tolerance: float, path: str) -> str:
     if bool(np.all(near)):
         return ""
     place = tuple(int(i) for i in np.argwhere(~near)[0])
-    label = f"{path}[{', '.join(map(str, place))}]" if place else path
-    return _both(label, first[place], second[place])
+    return _both(_place(path, place), first[place], second[place])
 
 
 def _agree_by_node(first: Any, second: Any, tolerance: float, order: Sequence[int]) -> bool:
@@ -169,7 +201,39 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_)
+    """Tell whether it is one; NumPy counts its time spans, which have units, among the integers."""
+    not_one = bool | np.bool_ | np.timedelta64
+    return isinstance(value, numbers.Number) and not isinstance(value, not_one)
+
+
+def _is_nan(value: Any) -> bool:
+    """Tell whether it is a value that does not equal itself, as NaN and NaT do."""
+    try:
+        return bool(value != value)
+    except Exception:  # pandas.NA, or an array
+        return False
+
+
+def _by_key(keys: Iterable[Hashable]) -> dict[Hashable, Hashable]:
+    """Return a mapping's keys under what they are compared by; of NaN there may be several."""
+    counts: Counter[Hashable] = Counter()
+    found: dict[Hashable, Hashable] = {}
+    for key in keys:
+        same = _key(key)
+        counts[same] += 1
+        found[same, counts[same]] = key
+    return found
+
+
+def _key(value: Any) -> Hashable:
+    """Return what equals that of an equal value, with NaN equal to NaN."""
+    if isinstance(value, tuple):
+        return tuple(map(_key, value))
+    if isinstance(value, frozenset):
+        return frozenset(Counter(map(_key, value)).items())
+    if _is_nan(value):
+        return _NAN, "number" if _is_number(value) else type(value)
+    return value  # type: ignore[no-any-return]
 
 
 def _close(first: Any, second: Any, tolerance: float) -> bool:
@@ -203,6 +267,10 @@ def _both(path: str, first: Any, second: Any) -> str:
 def _shown(value: Any) -> str:
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _place(path: str, place: tuple[int, ...]) -> str:
+    return f"{path}[{', '.join(map(str, place))}]" if place else path
 
 
 def _step(path: str, key: Any) -> str:

@@ -18,6 +18,7 @@ CHECKS = {
     "declared": "the classes and what is declared of them make a model",
     "runs": "the analysis runs to its end, within the time",
     "travels": "what nodes return, and the aggregate, can travel between processes",
+    "rows": "nothing that leaves a node has an entry per row of its data",
     "state": "the attributes of analyzer and aggregator can be saved between rounds",
     "process": "the results are the same with a new process for every message",
     "repeats": "a second run gives the same results",

@@ -17,7 +17,7 @@ from typing import Any
 
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.engine.failure import is_user_code
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import ModelError, text_of
 from flame_flwr.testing.references import Reference, import_from, pickler
 from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource
 
@@ -67,7 +67,7 @@ class Job:
             raise ModelError(
                 "data_splits, analyzer_kwargs or aggregator_kwargs cannot be handed to the "
                 "processes of the check: give values that can be pickled",
-                detail=f"{type(error).__name__}: {error}",
+                detail=f"{type(error).__name__}: {text_of(error)}",
             ) from error
         path.write_bytes(content)
 

@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.engine.tied import tied
 from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWarning, Finding
 from flame_flwr.testing.job import Job
 from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, source_at
 from flame_flwr.testing.worker import PROGRAM
+from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
@@ -210,6 +212,7 @@ def _check(
     skip: Collection[str],
 ) -> Report:
     """Have a check done by a process of its own, and end whatever it has left."""
+    ran()
     if _INSIDE in os.environ:
         raise ModelError(
             "check_analysis was called while a check imports the module: put the call into a test "
@@ -251,11 +254,11 @@ def _work(folder: Path, seconds: float) -> int | None:
         "TMPDIR": str(folder),
     }
     environment.pop("PYTEST_CURRENT_TEST", None)
-    with (folder / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
         process = subprocess.Popen(  # noqa: S603  (this Python, our own program)
             [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)],
             cwd=folder,
-            env=environment,
+            env={**environment, **mark},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -146,6 +146,7 @@ def run(
     trace.rounds = len(record.history)
     trace.converged = record.converged
     trace.evaluations = record.evaluations
+    watch.look_for_rows()
     trace.findings = watch.findings
     trace.changed = changed(before, snapshot(*classes, among=loaded))
     return trace

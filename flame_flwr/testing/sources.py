@@ -10,7 +10,6 @@ import importlib
 import inspect
 import pickle
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.engine.app import App
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.results.outputs import Outputs
 from flame_flwr.star.plan import plan_node, plan_outputs, plan_strategy
@@ -145,6 +145,7 @@ class ScriptSource:
 
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
+        from flame_flwr.results.record import RunRecord
         from flame_flwr.star.alias import ScriptError, ScriptWorld, listening
         from flame_flwr.star.heard import Heard, execute
         from flame_flwr.star.tester import StarModelTester
@@ -155,8 +156,8 @@ class ScriptSource:
         def keep(tester: StarModelTester, *args: Any, **kwargs: Any) -> None:
             testers.append(signature.bind(tester, *args, **kwargs).arguments)
             tester.result, tester.rounds, tester.converged = None, 0, False
-            tester.history, tester.aggregate, tester.evaluations = [], None, {}
-            tester.privacy = None
+            tester.aggregate, tester.evaluations = None, {}
+            tester.privacy, tester.record = None, RunRecord()
 
         stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
         StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]
@@ -232,15 +233,8 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
         raise ConfigError(f"there is no script and no app {path}")
     if not path.is_dir():
         return ScriptSource(path, list(data), nodes)
-    try:
-        app = tomllib.loads((path / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
-        component = str(app["components"]["clientapp"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is no Flower app: its pyproject.toml names no [tool.flwr.app.components] "
-            f"({type(error).__name__}: {error})"
-        ) from error
-    config = app.get("config", {})
+    app = App.read(path)
+    component, config = str(app.about["app"]["components"]["clientapp"]), app.config or {}
     places = list(data) or [place for place in [config.get("data")] if place]
     if nodes is None and not data:
         said = config.get("nodes")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flame_flwr.testing.findings import CHECKS
@@ -17,7 +17,10 @@ __all__ = ["show_report"]
 
 
 def show_report(report: Report, console: Console | None = None) -> None:
-    """Print the findings as a table, or that there are none.
+    """Print the findings one below the other, or that there are none.
+
+    Lines end between words, however narrow the terminal is: a column of a table would break the
+    names of classes and files, which people copy.
 
     Parameters
     ----------
@@ -30,8 +33,8 @@ def show_report(report: Report, console: Console | None = None) -> None:
     about = report.about
     if about:
         console.print(
-            f"{about['analyzer']} and {about['server']}, {about['nodes']} nodes, "
-            f"{about['rounds']} rounds",
+            f"{about['analyzer']} and {about['server']}, {_count(about['nodes'], 'node')}, "
+            f"{_count(about['rounds'], 'round')}",
             highlight=False,
         )
     if about.get("messages"):
@@ -45,18 +48,27 @@ def show_report(report: Report, console: Console | None = None) -> None:
         console.print(f"nothing found in {len(CHECKS)} checks", style="green", highlight=False)
         return
     errors = sum(finding.severity == "error" for finding in report.findings)
-    title = f"{_count(errors, 'error')}, {_count(len(report.findings) - errors, 'warning')}"
-    table = Table(title=title, title_justify="left", show_lines=True)
-    table.add_column("severity", no_wrap=True)
-    table.add_column("check", no_wrap=True)
-    table.add_column("where", overflow="fold")
-    table.add_column("seen", overflow="fold", ratio=3)
-    table.add_column("mend", overflow="fold", ratio=2)
+    warnings = len(report.findings) - errors
+    console.print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}", highlight=False)
     for finding in sorted(report.findings, key=lambda finding: finding.severity):
-        cells = (finding.check, finding.where or "the analysis", finding.seen, finding.mend)
-        style = "red" if finding.severity == "error" else "yellow"
-        table.add_row(Text(finding.severity, style), *(Text(cell) for cell in cells))
-    console.print(table)
+        head = Text("\n").append(
+            finding.severity, "bold red" if finding.severity == "error" else "bold yellow"
+        )
+        head.append(f"  {finding.check}  ").append(finding.where or "the analysis", "bold")
+        for line in (head, *_lines(finding.seen, console), *_lines(f"> {finding.mend}", console)):
+            console.print(line, soft_wrap=True)
+
+
+def _lines(text: str, console: Console) -> list[Text]:
+    """Return a text in lines that fit, but for a word that is longer than one."""
+    wrapper = textwrap.TextWrapper(
+        max(console.width, 40),
+        initial_indent="  ",
+        subsequent_indent="    " if text.startswith("> ") else "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [Text(part) for line in text.splitlines() for part in wrapper.wrap(line)]
 
 
 def _count(number: int, what: str) -> str:

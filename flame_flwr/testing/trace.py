@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.failure import Hint, place_of
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.engine.failure import Hint, notes_of, place_of
+from flame_flwr.errors import NodeFailedError, text_of
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.testing.compare import difference
 
@@ -47,14 +47,14 @@ class Trouble:
     @classmethod
     def of(cls, error: BaseException, watch: Watch) -> Trouble:
         """Describe an exception."""
-        notes = getattr(error, "__notes__", ())
+        notes, text = notes_of(error), text_of(error)
         if isinstance(error.__cause__, SystemExit):  # the runtime has put its own error around it
             error = error.__cause__
         return cls(
             "raised",
             type(error).__name__,
             # what a node answered has its traceback behind it
-            str(error).partition("\n")[0] if isinstance(error, NodeFailedError) else str(error),
+            text.partition("\n")[0] if isinstance(error, NodeFailedError) else text,
             place_of(error.__traceback__, anywhere=False),
             "; ".join(note for note in notes if isinstance(note, Hint)),
             # a client of the user's own may fail where no method is under way

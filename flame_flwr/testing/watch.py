@@ -17,6 +17,7 @@ import numpy as np
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.testing.compare import difference
 from flame_flwr.testing.findings import Finding, Severity
+from flame_flwr.testing.rows import Rows
 
 __all__ = ["At", "Watch"]
 
@@ -31,6 +32,13 @@ _METHODS = (
 
 _ROUNDS_OF_DATA = 3
 """In how many rounds the data is compared before and after."""
+
+
+_NO_ROWS = (
+    "Return sums, counts, values of flame_flwr.statistics or a model's parameters: nothing per "
+    "row. Where it is as long by chance, as one coefficient per feature may be, give splits of "
+    "other sizes"
+)
 
 
 class At(NamedTuple):
@@ -70,6 +78,7 @@ class Watch:
         self._tell = tell
         self._iterative = iterative
         self._inside: list[At] = []
+        self._rows = Rows()
 
     @property
     def inside(self) -> At | None:
@@ -100,12 +109,29 @@ class Watch:
             at = At(type(instance).__name__, name, node, number)
             with self._within(at):
                 if name == "analysis_method" and args:
+                    self._rows.note_data(at.node, args[0])
                     with self._same_data(at, args[0]):
-                        return method(instance, *args, **kwargs)
+                        value = method(instance, *args, **kwargs)
+                    self._note_leaving(at, value, getattr(instance, "flame", None))
+                    return value
                 value = method(instance, *args, **kwargs)
+                if name == "evaluation_method":
+                    self._note_leaving(at, value)
             return self._answer(at, value) if name == "has_converged" else value
 
         return call
+
+    def look_for_rows(self) -> None:
+        """Report what has left nodes and has an entry per row of their data."""
+        for found in self._rows.found():
+            self.report("rows", found.at, found.text, _NO_ROWS)
+
+    def _note_leaving(self, at: At, value: Any, flame: Any = None) -> None:
+        """Keep the axes of a value that leaves, and of the metrics reported beside it."""
+        self._rows.note_value(at, value)
+        metrics = getattr(flame, "_metrics", None)
+        if metrics:
+            self._rows.note_value(at._replace(method="report_metrics"), metrics)
 
     @contextmanager
     def _within(self, at: At) -> Iterator[None]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.engine.failure import place_of
-from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.errors import FlameError, ModelError, text_of
 from flame_flwr.testing.findings import Finding
 from flame_flwr.testing.guard import RefusedWriteError
 from flame_flwr.testing.judge import Judge
@@ -173,7 +173,7 @@ def _report_load(error: BaseException, report: dict[str, Any]) -> None:
             "runs",
             "",
             "",
-            f"it cannot be imported: {type(error).__name__}: {error}{at}",
+            f"it cannot be imported: {type(error).__name__}: {text_of(error)}{at}",
             "Mend the module; nothing else was checked",
         )
         report["findings"].append(asdict(finding))

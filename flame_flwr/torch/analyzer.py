@@ -11,6 +11,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import DataError
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.chance import seeded
@@ -25,7 +26,14 @@ from flame_flwr.torch.returned import (
 )
 from flame_flwr.torch.samples import as_dataset, explained, length
 from flame_flwr.torch.settings import check_settings
-from flame_flwr.torch.weights import arrays_of, check_state, is_finite, load_into, pytorch
+from flame_flwr.torch.weights import (
+    arrays_of,
+    buffers_of,
+    check_state,
+    is_finite,
+    load_into,
+    pytorch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -91,10 +99,11 @@ class TorchAnalyzer(StarAnalyzer):
     A round returns a dict: ``model``, the weights, an array for every entry of the ``state_dict``;
     ``local_n_samples``; ``loss``, the mean over the samples of the last epoch; what :meth:`score`
     gives for the trained model on the node's samples; and with a :meth:`test_dataset` the same of
-    the model as it was received, on that: ``n_test``, ``test_loss`` and others. That is what
-    ``WeightedFedAvg`` takes. Losses and scores are reported as metrics, too: the round's line,
-    ``history.csv`` and TensorBoard have them per node. In the first round, or where the aggregate
-    has no ``model``, every node starts with the same drawn weights.
+    the model as it was received, on that: ``n_test``, ``test_loss`` and others. Where the model has
+    buffers, as of BatchNorm, ``buffers`` names them. That is what ``WeightedFedAvg`` takes. Losses
+    and scores are reported as metrics, too: the round's line, ``history.csv`` and TensorBoard have
+    them per node. In the first round, or where the aggregate has no ``model``, every node starts
+    with the same drawn weights.
     """
 
     epochs: int = 1
@@ -106,6 +115,18 @@ class TorchAnalyzer(StarAnalyzer):
     threads: int = 1
 
     net: torch.nn.Module
+
+    _framework_calls = StarAnalyzer._framework_calls | {
+        "analysis_method": {
+            "dataset": ("data",),
+            "test_dataset": ("data",),
+            "model": (),
+            "optimizer": ("parameters",),
+            "loader": ("dataset", "generator"),
+            "loss": ("batch",),
+            "score": ("batch",),
+        }
+    }
 
     def __init__(
         self,
@@ -238,16 +259,20 @@ class TorchAnalyzer(StarAnalyzer):
             tested: dict[str, float] = {}
             if held_back is not None:
                 tested = self._scored(as_dataset(held_back, "test_dataset", self.net))
+            elif type(self).test_dataset is not TorchAnalyzer.test_dataset:
+                tested = {"n": 0}  # this node counts for no score of test data
             loss = self._train(samples)
             scores = {**self._scored(samples), "loss": loss}
             numbers = {name: value for name, value in scores.items() if name != "n"}
             numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
             self.flame.report_metrics(numbers)
+            buffers = buffers_of(self.net)
             return {
                 "model": arrays_of(self.net),
                 "local_n_samples": len(samples),  # type: ignore[arg-type]
                 **numbers,
                 **({"n_test": tested["n"]} if tested else {}),
+                **({BUFFERS: buffers} if buffers else {}),
             }
 
     def evaluate(self, weights: Weights, dataset: Any) -> dict[str, float]:

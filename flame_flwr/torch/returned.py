@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.torch.weights import pytorch
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["check_gradient", "check_loader", "check_loss", "check_model", "check_optimizer"]
 __all__ += ["check_parameters", "check_scores"]
 
-_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test"})
+_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:
@@ -149,17 +150,25 @@ def check_scores(analyzer: TorchAnalyzer, said: Any) -> dict[str, float]:
         )
     scores = {}
     for name, value in said.items():
-        called = f"{type(analyzer).__name__}.score: {name!r}"
+        method = f"{type(analyzer).__name__}.score"
+        called = f"{method}: {name!r}"  # may be a name in the data: it stays in the detail
         if name in _RESERVED or str(name).startswith("test_"):
-            raise ModelError(f"{called} is a name that the base uses itself: choose another")
+            raise ModelError(
+                f"{method}: one of the names is one that the base uses itself: choose another",
+                detail=f"{called} is a name that the base uses itself",
+            )
         try:
             scores[name] = float(value)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{called} must be one number", detail=str(error)) from None
+            raise ModelError(
+                f"{method}: each score must be one number",
+                detail=f"{called} must be one number: {error}",
+            ) from None
         if not math.isfinite(scores[name]):
             raise DataError(
-                f"{called} is not finite (NaN or infinite) for a batch: leave it out there, "
-                "such as an AUC where all samples are of one class"
+                f"{method}: a score is not finite (NaN or infinite) for a batch: leave it out "
+                "there, such as an AUC where all samples are of one class",
+                detail=f"{called} is not finite for a batch: leave it out there",
             )
     return scores
 

@@ -13,8 +13,8 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Weights", "arrays_of", "check_state", "is_finite", "load_into", "pytorch"]
-__all__ += ["safetensors_bytes", "state_dict", "state_dict_bytes"]
+__all__ = ["Weights", "arrays_of", "buffers_of", "check_state", "is_finite", "load_into"]
+__all__ += ["pytorch", "safetensors_bytes", "state_dict", "state_dict_bytes"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 """By the names of the ``state_dict``."""
@@ -114,6 +114,12 @@ def arrays_of(net: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
         One is of a type that NumPy has not, such as bfloat16.
     """
     return {name: _array(name, tensor).copy() for name, tensor in net.state_dict().items()}
+
+
+def buffers_of(net: torch.nn.Module) -> list[str]:
+    """Return what of a model's ``state_dict`` are buffers: nothing that an optimiser trains."""
+    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+    return [name for name in net.state_dict() if name not in parameters]
 
 
 def load_into(net: torch.nn.Module, weights: Weights) -> None:

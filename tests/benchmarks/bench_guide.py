@@ -53,7 +53,7 @@ def seconds_per_round(nodes: int) -> float:
             splits, MyAnalyzer, MyAggregator, "s3", simple_analysis=False, quiet=False
         )
     assert tester.rounds == ROUNDS
-    return statistics.median(entry.seconds for entry in tester.history)
+    return statistics.median(entry.seconds for entry in tester.record.history)
 
 
 def main() -> None:

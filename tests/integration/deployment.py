@@ -154,5 +154,5 @@ class Deployment:
                 on_line(line)
 
         config = {key.replace("_", "-"): value for key, value in config.items()}
-        ended = submit(app, self.federation, config, on_line=heard)
+        ended = submit(app, self.federation, config, on_line=heard, wait=2.0)
         return ended, "\n".join(lines)

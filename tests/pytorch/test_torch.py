@@ -11,12 +11,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedYogi
 
 torch = pytest.importorskip("torch")
 
 from flame_flwr.aggregation import MaxRounds, Plateau  # noqa: E402
 from flame_flwr.errors import DataError, ModelError  # noqa: E402
-from flame_flwr.star import StarModel, StarModelTester  # noqa: E402
+from flame_flwr.privacy import GaussianNoise, TopFraction  # noqa: E402
+from flame_flwr.star import StarAggregator, StarModel, StarModelTester  # noqa: E402
 from flame_flwr.strategies import WeightedFedAvg  # noqa: E402
 from flame_flwr.torch import (  # noqa: E402
     TorchAnalyzer,
@@ -86,8 +88,8 @@ def mean(states, weights):
     return found, exact
 
 
-def loop(rounds, momentum=False, epochs=2):
-    """Train without the framework."""
+def loop(rounds, momentum=False, epochs=2, step=None):
+    """Train without the framework; `step` makes parameters of their mean and the last ones."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -119,10 +121,14 @@ def loop(rounds, momentum=False, epochs=2):
             buffers[node] = optimizer.state_dict()
             losses.append(math.fsum(seen) / len(seen))
             states.append(model.state_dict())
+        before = common
         common, exact = mean(states, [len(y) for _, y in SPLITS])
         for name in common:
             if name.endswith("num_batches_tracked"):
                 common[name] = common[name].round().to(torch.int64)
+            elif step is not None and "running" not in name and number > 1:
+                exact[name] = step(number, name, before[name].numpy(), exact[name])
+                common[name] = torch.tensor(exact[name])
     torch.set_num_threads(threads)
     return exact, losses
 
@@ -314,13 +320,42 @@ def test_scores_are_means_over_the_samples():
         first = [(fresh(torch.tensor(x[:5]))[:, 0].numpy(), y[:5]) for x, y in SPLITS]
         last = [(model(torch.tensor(x))[:, 0].numpy(), y) for x, y in SPLITS]
     errors = [np.mean(np.abs(found - y)) for found, y in first]
-    assert tester.result["test_error"] == pytest.approx(np.average(errors, weights=[40, 24]))
+    assert tester.result["test_error"] == pytest.approx(np.mean(errors))  # five rows each
     squares = [np.mean((found - y) ** 2) for found, y in first]
-    assert tester.result["test_loss"] == pytest.approx(np.average(squares, weights=[40, 24]))
+    assert tester.result["test_loss"] == pytest.approx(np.mean(squares))
     for (found, y), scores in zip(last, tester.evaluations.values(), strict=True):
         assert scores["n"] == len(y)
         assert scores["loss"] == pytest.approx(np.mean((found - y) ** 2), rel=1e-5)
         assert scores["error"] == pytest.approx(np.mean(np.abs(found - y)), rel=1e-5)
+
+
+@pytest.mark.parametrize("none", [None, "node-2"])
+def test_scores_of_test_data_are_those_of_the_pooled_rows(none):
+    class Kept(Scored):
+        def dataset(self, data):
+            rows = slice(24) if self.id == "node-0" else slice(2)
+            return data[0][rows], data[1][rows]
+
+        def test_dataset(self, data):
+            if self.id == none:
+                return None
+            rows = slice(24, 26) if self.id == "node-0" else slice(2, 30)
+            return data[0][rows], data[1][rows]
+
+    splits = [data(1, 32), data(2, 30), data(3, 30)]
+    metrics = ["loss", "test_error", "test_loss"]
+    strategy = WeightedFedAvg(metrics=metrics, convergence=MaxRounds(1))
+    tester = run(Kept, splits=splits, strategy=strategy)
+    torch.manual_seed(0)
+    fresh = network().eval()
+    rows = [(split[0][24:26], split[1][24:26]) for split in splits[:1]]
+    rows += [(split[0][2:30], split[1][2:30]) for split in splits[1 : 2 if none else 3]]
+    x, y = (np.concatenate(part) for part in zip(*rows, strict=True))
+    with torch.no_grad():
+        misses = fresh(torch.tensor(x))[:, 0].numpy() - y
+    assert tester.result["test_error"] == pytest.approx(np.mean(np.abs(misses)), rel=1e-5)
+    assert tester.result["test_loss"] == pytest.approx(np.mean(misses**2), rel=1e-5)
+    assert tester.history[0].metrics["test_loss"] == tester.result["test_loss"]
 
 
 def test_a_loader_of_ones_own():
@@ -582,6 +617,125 @@ def test_a_score_left_out_for_a_batch_is_the_mean_over_the_others():
 
     scores = run(Some, rounds=1).evaluations["node-0"]
     assert (scores["n"], scores["rows"]) == (20, 8)
+
+
+class Adam:
+    """Reddi et al., "Adaptive Federated Optimization", ICLR 2021, with Flower's defaults."""
+
+    def __init__(self):
+        self.m, self.v = {}, {}
+
+    def __call__(self, number, name, last, mean):
+        delta = mean - last
+        self.m[name] = 0.9 * self.m.get(name, 0) + 0.1 * delta
+        self.v[name] = 0.99 * self.v.get(name, 0) + 0.01 * delta**2
+        rate = 0.1 * np.sqrt(1 - 0.99 ** (number + 1)) / (1 - 0.9 ** (number + 1))
+        return (last + rate * self.m[name] / (np.sqrt(self.v[name]) + 1e-3)).astype(np.float32)
+
+
+def test_an_optimiser_on_the_server_leaves_the_buffers_of_batchnorm_alone():
+    """With steps on them ten rounds of defaults make a running variance negative."""
+    strategy = WeightedFedAvg(server=FedAdam(), convergence=MaxRounds(10))
+    got = run(strategy=strategy).result["model"]
+    expected, _ = loop(10, step=Adam())
+    assert (got["1.running_var"] >= 0).all()
+    assert got["1.num_batches_tracked"].dtype == np.int64
+    assert got["1.num_batches_tracked"] == round(float(expected.pop("1.num_batches_tracked")))
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
+        assert got[name].dtype == np.float32
+    first = run(strategy=WeightedFedAvg(server=FedAdam(), convergence=MaxRounds(1)))
+    exact = mean([_trained(node) for node in range(2)], [40, 24])[1]
+    for name in ("1.running_mean", "1.running_var"):
+        assert first.result["model"][name].tobytes() == exact[name].tobytes()
+
+
+def _trained(node):
+    """Return what a node of the first round sends, as tensors."""
+    alone = run(splits=[SPLITS[node]], rounds=1).result["model"]
+    return {name: torch.tensor(array) for name, array in alone.items()}
+
+
+@pytest.mark.parametrize("server", [FedAdam(eta=1.0), FedYogi(eta=1.0), FedAdagrad(eta=1.0)])
+def test_no_optimiser_makes_a_variance_negative(server):
+    strategy = WeightedFedAvg(server=server, convergence=MaxRounds(5))
+    assert (run(Buffered, strategy=strategy).result["model"]["1.spread"] >= 0).all()
+
+
+class Spread(torch.nn.Module):
+    """A layer of one's own, with a buffer of another name than BatchNorm's."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("spread", torch.ones(8))
+        self.register_buffer("scratch", torch.ones(8), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.spread = 0.5 * self.spread
+        return x / (1 + self.spread)
+
+
+class Buffered(Net):
+    def model(self):
+        return torch.nn.Sequential(torch.nn.Linear(3, 8), Spread(), torch.nn.Linear(8, 1))
+
+
+def test_what_returns_names_the_buffers_where_there_are_any():
+    returned = {}
+
+    class Keeps(StarAggregator):
+        def aggregation_method(self, analysis_results):
+            returned.update(analysis_results[0])
+
+        def has_converged(self, result, last_result):
+            return True
+
+    class Plain(Net):
+        def model(self):
+            return torch.nn.Linear(3, 1)
+
+        def loss(self, batch):
+            return self.net(batch[0]).mean()
+
+    for analyzer, names in (
+        (Net, ["1.running_mean", "1.running_var", "1.num_batches_tracked"]),
+        (Buffered, ["1.spread"]),
+        (Plain, None),
+    ):
+        returned.clear()
+        StarModelTester(SPLITS, analyzer, Keeps, "s3")
+        assert returned.get("buffers") == names
+
+
+def test_filters_with_noise_refuse_buffers_and_others_leave_them():
+    for noisy in (GaussianNoise(1.0, 1.0), GaussianNoise(1.0, 1.0, keys="model")):
+        with pytest.raises(ModelError, match="GaussianNoise: the model has buffers"):
+            filtered(noisy)
+    names = [f"model.{name}" for name, _ in network().named_parameters()]
+    whole = filtered(TopFraction(1.0))
+    for each in (TopFraction(0.1), GaussianNoise(0.1, 1.0, keys=names, seed=1)):
+        got = filtered(each)
+        for name in ("1.running_mean", "1.running_var"):
+            assert got[name].tobytes() == whole[name].tobytes()
+        assert got["0.weight"].tobytes() != whole["0.weight"].tobytes()
+
+
+def test_layers_that_the_refusal_proposes_have_no_buffers():
+    class Grouped(Net):
+        def model(self):
+            norms = torch.nn.GroupNorm(2, 8), torch.nn.LayerNorm(8)
+            return torch.nn.Sequential(torch.nn.Linear(3, 8), *norms, torch.nn.Linear(8, 1))
+
+    noise = GaussianNoise(norm=1.0, noise_multiplier=1.0)
+    strategy = WeightedFedAvg(server=FedAdam(), convergence=MaxRounds(2))
+    got = StarModelTester(SPLITS, Grouped, strategy, "s3", filters=[noise]).result["model"]
+    assert all(np.isfinite(array).all() for array in got.values())
+
+
+def filtered(each):
+    strategy = WeightedFedAvg(convergence=MaxRounds(1))
+    return StarModelTester(SPLITS, Net, strategy, "s3", filters=[each]).result["model"]
 
 
 def test_counts_of_batches_are_whole_numbers_in_files():

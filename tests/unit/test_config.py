@@ -21,8 +21,10 @@ def misfits():
     for where, (keys, settings) in TABLES.items():
         for key, about in keys.items():
             allowed = about.type if isinstance(about.type, tuple) else (about.type,)
+            names = ("analysis-id", "name", "project-id", "tags")
+            digits = [int] if key in names else []  # their text is taken
             for value in WRONG.values():
-                if type(value) not in allowed:
+                if type(value) not in (*allowed, *digits):
                     yield pytest.param(settings, key, value, where, id=f"{where}: {key}={value!r}")
 
 
@@ -34,6 +36,15 @@ def test_a_value_of_a_wrong_type_is_refused_naming_key_type_and_place(settings, 
     assert f"`{key}` in {where} must be " in message
     assert message.endswith(f"not {type(value).__name__}")
     assert raised.value.detail == repr(value)
+
+
+def test_digits_without_quotes_are_the_text_that_they_look_like():
+    for settings, keys in ((RunSettings, RUN_KEYS), (NodeSettings, NODE_KEYS)):
+        for key in ("project-id", "analysis-id", "tags", "name"):
+            if key in keys:
+                assert getattr(settings.from_config({key: 2024}), attribute(key)) == "2024"
+    with pytest.raises(ConfigError, match="must be str, not int"):
+        RunSettings.from_config({"results": 2024})
 
 
 def test_the_value_itself_is_detail_and_not_message():

@@ -15,14 +15,14 @@ from flame_flwr.data.amount import amount
 from flame_flwr.engine.grid import GridLink
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
-from flame_flwr.metrics import MOST, RESERVED, readable, summary
-from flame_flwr.privacy import Strict
+from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable, summary
+from flame_flwr.privacy import Clip, MinCount, Strict
 from flame_flwr.results.change import Change
 from flame_flwr.results.left import LeftRecord
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.results.run_json import history_csv
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-from flame_flwr.strategies import WeightedFedAvg
+from flame_flwr.strategies import StarStrategy, WeightedFedAvg
 
 
 class Reports(StarAnalyzer):
@@ -51,7 +51,7 @@ def run(analyzer=Reports, splits=(1.0, 2.0), **kwargs):
 def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = run(client=client, quiet=False)
-    for number, entry in enumerate(tester.history):
+    for number, entry in enumerate(tester.record.history):
         assert entry.node_metrics == {
             "node-0": {"loss": 1.0, "rounds_done": number},
             "node-1": {"loss": 2.0, "rounds_done": number},
@@ -63,15 +63,15 @@ def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
 def test_the_change_of_the_aggregate_is_that_of_a_plain_loop():
     tester = run()
     totals = [sum(value + number for value in (1.0, 2.0)) for number in range(3)]
-    changes = [entry.change for entry in tester.history]
+    changes = [entry.change for entry in tester.record.history]
     assert changes == [None, abs(totals[1] - totals[0]), abs(totals[2] - totals[1])]
 
 
-def test_a_change_is_of_all_numbers_together_and_sees_arrays_changed_in_place():
+def test_a_change_is_of_all_float_arrays_together_and_sees_arrays_changed_in_place():
     change, weights = Change(), np.zeros(3)
     assert change.to({"w": weights, "n": 1, "note": "text"}) is None
     weights += 2.0
-    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(4 * 4)
+    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(3 * 4)
     assert change.to({"w": np.zeros(4), "n": 3}) is None  # another form
     assert change.to("text") is None
     assert change.to(object()) is None
@@ -95,15 +95,14 @@ def test_declared_metrics_of_a_strategy_are_shown_per_node():
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ({"seconds": 1}, "'seconds' is a name of the framework's own"),
         ({"": 1}, "a name is a short text"),
         ({"a\nb": 1}, "a name is a short text"),
         ({"a" * 101: 1}, "a name is a short text"),
         ({"=HYPERLINK(1)": 1}, "does not begin with =, ., - or @"),
         ({" @SUM(1)": 1}, "does not begin with"),
         ({"-x": 1}, "does not begin with"),
-        ({"loss": "0.5"}, "takes numbers, and 'loss' is of type str"),
-        ({"loss": np.zeros(2)}, "takes numbers, and 'loss' is of type ndarray"),
+        ({"loss": "0.5"}, "takes numbers, and got one of type str"),
+        ({"loss": np.zeros(2)}, "takes numbers, and got one of type ndarray"),
         ({"n": 2**70}, "an integer of more than 64 bits"),
         ({str(i): i for i in range(MOST + 1)}, "at most 100 numbers"),
     ],
@@ -116,6 +115,61 @@ def test_what_cannot_be_a_metric_is_refused_without_its_value(metrics, message):
     with pytest.raises(ModelError, match=message) as raised:
         run(Wrong)
     assert "0.5" not in raised.value.message
+
+
+@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_of_the_frameworks_own_is_refused_wherever_it_runs(name, client):
+    class Takes(Reports):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics({name: 1.0})
+
+    with pytest.raises((ModelError, NodeFailedError), match="name of the framework's own"):
+        run(Takes, client=client)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [*({name: 1.0} for name in sorted(RESERVED)), {"Maria": "x"}, {"=Maria": 1}, {"Maria\n": 1}],
+)
+def test_no_metrics_name_is_in_a_message_that_leaves(metrics):
+    with pytest.raises(ModelError) as raised:
+        check_metrics(metrics)
+    [name] = metrics
+    assert name not in raised.value.message
+    assert "Maria" not in raised.value.message
+    assert repr(name) in raised.value.detail
+
+
+@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
+def test_what_an_answer_holds_beside_the_metrics_is_never_among_them(client):
+    class Arrays(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics(loss=data, rounds_done=self.num_iterations)
+            return np.full(3, data)
+
+    tester = run(Arrays, client=client, filters=[Clip(1.0)], disclosure=[MinCount(5)])
+    names = {
+        name
+        for entry in tester.record.history
+        for metrics in entry.node_metrics.values()
+        for name in metrics
+    }
+    assert names == {"loss", "rounds_done"}
+    assert tester.filters  # and disclosure and size: they came beside the metrics
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED), "=loss", "a\nb"])
+def test_a_strategy_cannot_declare_such_a_name_either(name):
+    with pytest.raises(ModelError, match="WeightedFedAvg: metrics: "):
+        WeightedFedAvg(metrics=["loss", name])
+
+    class Own(StarStrategy):
+        def metric_keys(self):
+            return ["loss", name]
+
+    with pytest.raises(ModelError, match="Own: metrics: "):
+        StarModelTester([1.0], Reports, Own(Total), "s3")
 
 
 def test_metrics_are_for_analysis_methods():
@@ -312,6 +366,6 @@ def test_names_that_are_new_in_every_round_are_bounded(caplog):
             return self.num_iterations >= 6
 
     tester = StarModelTester([1.0], New, Long, "s3", simple_analysis=False)
-    counts = [len(entry.node_metrics.get("node-0", {})) for entry in tester.history]
+    counts = [len(entry.node_metrics.get("node-0", {})) for entry in tester.record.history]
     assert counts == [100, 100, 100, 100, 100, 0, 0]
     assert caplog.text.count("more than 500 metrics by name") == 1

@@ -1,16 +1,22 @@
 """``flame-flwr new`` and ``flame-flwr check``: apps that run and pass their own tests."""
 
+import importlib
+import io
 import os
 import tomllib
 
+import pandas as pd
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr import cli
 from flame_flwr.config import RUN_KEYS
-from flame_flwr.errors import ConfigError
+from flame_flwr.data.expect import findings
+from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.new import TEMPLATES, complete_config, create
+from flame_flwr.privacy import MinCount
+from flame_flwr.statistics import Statistic
 from flame_flwr.testing import Finding
 from flame_flwr.testing.kit import Report
 from flame_flwr.testing.table import show_report
@@ -50,6 +56,49 @@ def test_the_config_lists_every_key_and_nothing_else(apps, template):
     assert config["project"]["name"] == NAMES[template].replace("_", "-")
     for key, value in flower["config"].items():
         assert isinstance(value, RUN_KEYS[key].type)
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_an_app_says_what_it_expects_hides_small_groups_and_uses_the_statistics(
+    apps, template, monkeypatch
+):
+    monkeypatch.syspath_prepend(apps[template])
+    app = importlib.import_module(f"{NAMES[template]}.app")
+    analysis = importlib.import_module(f"{NAMES[template]}.analysis")
+    plan = app.model.plan
+    assert plan.expects == tuple(app.HOSPITALS["expects"])
+    assert plan.disclosure == (MinCount(5),)
+    [table] = plan.expects
+    assert table.columns
+    assert any(
+        isinstance(value, type) and issubclass(value, Statistic)
+        for value in vars(analysis).values()
+    )
+    # the sample is as it is expected to be, and other labels or units are not
+    sample = importlib.import_module(f"{NAMES[template]}.sample")
+    files = sample.files(0)
+    assert findings(plan.expects, [files]) == []
+    [(name, content)] = files.items()
+    read = pd.read_csv(io.BytesIO(content))
+    for column in table.columns:
+        numbers = pd.api.types.is_numeric_dtype(read[column])
+        other = read.assign(**{column: read[column] * 1000 + 2000 if numbers else "another"})
+        if column != "days_in_hospital":  # which has no upper bound
+            assert findings(plan.expects, [{name: other.to_csv(index=False).encode()}])
+        assert findings(plan.expects, [{name: read.drop(columns=column).to_csv().encode()}])
+
+
+def test_the_training_app_takes_no_other_labels_for_0_and_1(apps, monkeypatch):
+    monkeypatch.syspath_prepend(apps["training"])
+    analysis = importlib.import_module("illness.analysis")
+    files = importlib.import_module("illness.sample").files
+    run = importlib.import_module("illness.local").run
+    read = pd.read_csv(io.BytesIO(files(0)["patients.csv"]))
+    odd = [{"patients.csv": read.assign(ill=read["ill"] + 1).to_csv(index=False).encode()}]
+    with pytest.raises(NodeFailedError, match="column 'ill' holds other texts than 0, 1"):
+        run(splits=[odd, [files(1)]])
+    with pytest.raises(ValueError, match=r"ill must be one of \[0, 1\]"):
+        analysis.read(odd)
 
 
 def test_keys_that_are_given_are_left_alone():
@@ -171,6 +220,26 @@ def test_the_check_command_shows_a_table_and_exits_with_1_on_errors(
         "seconds": 60.0,
         "skip": ["order"],
     }
+
+
+@pytest.mark.parametrize("width", [80, 60, 20])
+def test_lines_of_a_finding_end_between_words(width):
+    seen = (
+        "it writes /a/long/path/of/somebody/to/some/place/far/away/in/a-tree/of_folders.csv\nas 2"
+    )
+    mend = "seed the generators, such as np.random.default_rng([7, self.num_iterations])"
+    finding = Finding(
+        "folder", "FederatedLogisticRegressionAnalyzer", "analysis_method", seen, mend
+    )
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    show_report(Report([finding], {}), console)
+    lines = console.export_text().splitlines()
+    words = [word for line in lines for word in line.split()]
+    assert words == [
+        *("1", "error,", "0", "warnings", "error", "folder", finding.where),
+        *(*seen.split(), ">", *mend.split()),
+    ]
+    assert not [line for line in lines if len(line) > max(width, 40) and len(line.split()) > 3]
 
 
 def test_the_table_has_everything_and_takes_text_as_it_is():

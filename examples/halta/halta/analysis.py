@@ -22,7 +22,8 @@ from halta.describe import describe, merge
 from halta.features import agree, candidates, feature_matrix, held_out, moments, standardize
 from halta.svm import federated_average, score, train
 
-__all__ = ["MAX_ITERATIONS", "RESULT_FILENAMES", "TOLERANCE", "HaltaAggregator", "HaltaAnalyzer"]
+__all__ = ["MAX_ITERATIONS", "RESULT_FILENAMES", "SHOWN", "TOLERANCE"]
+__all__ += ["HaltaAggregator", "HaltaAnalyzer"]
 
 Values = npt.NDArray[np.float64]
 
@@ -37,6 +38,10 @@ RESULT_FILENAMES = [
     "pasc_distribution_federated.png",
     "sex_distribution_federated.png",
 ]
+
+
+SHOWN: list[str] = []
+"""No score: each tells a count of patients, and the study's own report hides the small ones."""
 
 
 class HaltaAnalyzer(StarAnalyzer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.star import StarModel
-from halta.analysis import RESULT_FILENAMES, HaltaAggregator, HaltaAnalyzer
+from halta.analysis import RESULT_FILENAMES, SHOWN, HaltaAggregator, HaltaAnalyzer
 from halta.cohort import LABEL
 from halta.features import OLDEST
 
@@ -30,6 +30,7 @@ model = StarModel(
     output_type=["bytes", "str", "bytes", "bytes"],
     filename=RESULT_FILENAMES,
     expects=[EXPECTED],
+    shown=SHOWN,
 )
 
 client_app = model.client_app

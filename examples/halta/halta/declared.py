@@ -14,7 +14,7 @@ import numpy as np
 from flame_flwr.aggregation import DeltaNorm, MaxRounds, PerNode, WeightedMean
 from flame_flwr.star import StarModel
 from flame_flwr.strategies import ReduceStrategy
-from halta.analysis import MAX_ITERATIONS, RESULT_FILENAMES, TOLERANCE, HaltaAnalyzer
+from halta.analysis import MAX_ITERATIONS, RESULT_FILENAMES, SHOWN, TOLERANCE, HaltaAnalyzer
 from halta.describe import merge
 from halta.features import agree
 from halta.plots import draw_age, draw_label, draw_sex
@@ -52,6 +52,6 @@ class HaltaStrategy(ReduceStrategy):
         return merge(self.sites), agree(self.sites), aggregate, evaluations, TOLERANCE
 
 
-model = StarModel(HaltaAnalyzer, HaltaStrategy, data_type="s3", query=[])
+model = StarModel(HaltaAnalyzer, HaltaStrategy, data_type="s3", query=[], shown=SHOWN)
 client_app = model.client_app
 server_app = model.server_app

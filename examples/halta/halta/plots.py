@@ -31,6 +31,8 @@ _SEX_COLORS = ("#AA4499", "#4477AA", "#44BB99", "#BBBBBB")
 _LABEL_COLORS = ("#CC6677", "#88CCAA", "#BBBBBB")
 _INK, _QUIET, _GRID = "#222222", "#666666", "#E3E3E3"
 _HATCH = "/////"
+_LOWEST = 0.02
+"""How high the bar of a hidden number is at least, as a part of the highest one: to be seen."""
 
 
 def draw_age(merged: Merged) -> bytes:
@@ -41,10 +43,11 @@ def draw_age(merged: Merged) -> bytes:
     figure, axes = _figure("Age of the patients", merged, width=10.5)
     places = np.arange(first, last)
     bottom = np.zeros(last - first)
+    drawn = _heights(protected, float(protected.heights.sum(axis=1)[first:last].max(initial=0)))
     legend = []
     for site, name in enumerate(merged.sites):
         color = _SITE_COLORS[site % len(_SITE_COLORS)]
-        heights = protected.heights[first:last, site]
+        heights = drawn[first:last, site]
         bars = axes.bar(
             places,
             heights,
@@ -101,17 +104,18 @@ def _grouped(
     n_sites = len(merged.sites)
     figure, axes = _figure(title, merged, width=min(max(8.5, 1.6 * n_sites), 24))
     width = 0.8 / len(used)
+    heights = _heights(protected, float(protected.heights.max(initial=0)))
     for slot, k in enumerate(used):
         places = np.arange(n_sites) + (slot - (len(used) - 1) / 2) * width
         bars = axes.bar(
             places,
-            protected.heights[k],
+            heights[k],
             width * 0.94,
             color=colors[k],
         )
         _hatch(bars.patches, protected.hidden[k, :-1])
         for site, place in enumerate(places):
-            _value(axes, float(place), float(protected.heights[k, site]), protected.text[k][site])
+            _value(axes, float(place), float(heights[k, site]), protected.text[k][site])
     axes.set_xticks(
         np.arange(n_sites),
         [
@@ -145,6 +149,13 @@ def _figure(title: str, merged: Merged, width: float) -> tuple[Figure, Axes]:
     axes.set_title(f"{title}\n", loc="left", fontsize=14, fontweight="bold", color=_INK)
     axes.text(0, 1.03, total, transform=axes.transAxes, fontsize=10.5, color=_QUIET)
     return figure, axes
+
+
+def _heights(protected: ProtectedTable, highest: float) -> npt.NDArray[np.float64]:
+    """Return how high bars are drawn: to scale, but for hidden numbers, which have to be seen."""
+    hidden = protected.hidden[:, :-1]
+    seen = np.maximum(protected.heights, _LOWEST * highest)
+    return np.where(hidden, seen, protected.heights)
 
 
 def _hatch(bars: Sequence[object], hidden: npt.NDArray[np.bool_]) -> None:
@@ -196,7 +207,7 @@ def _legend(axes: Axes, entries: Sequence[tuple[str, str]], with_hidden: bool) -
 def _footnote(figure: Figure, protected: ProtectedTable, before: str) -> None:
     notes = [before] if before else []
     if protected.hidden.any():
-        notes.append(f"Hatched bars stand for 1 to {SMALLEST - 1} patients, all at one height.")
+        notes.append(f"Hatched bars stand for 1 to {SMALLEST - 1} patients and are not to scale.")
     if protected.rounded.any():
         notes.append("Numbers marked ~ are rounded to tens to protect small groups.")
     if notes:

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from flame_flwr.star import StarModelTester  # noqa: E402
-from halta.analysis import RESULT_FILENAMES, HaltaAggregator, HaltaAnalyzer  # noqa: E402
+from halta.analysis import RESULT_FILENAMES, SHOWN, HaltaAggregator, HaltaAnalyzer  # noqa: E402
 from halta.synthetic import hospital_files  # noqa: E402
 
 
@@ -47,6 +47,7 @@ def run_study(splits, **arguments):
         simple_analysis=False,
         multiple_results=True,
         output_type=["bytes", "str", "bytes", "bytes"],
+        shown=SHOWN,
         **arguments,
     )
     return Run(tester, **seen)
@@ -72,7 +73,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def study(splits, folder):
     """The whole study, its four files written to ``folder``."""
-    return run_study(splits, filename=[str(folder / name) for name in RESULT_FILENAMES])
+    names = [str(folder / name) for name in RESULT_FILENAMES]
+    return run_study(splits, filename=names, report="on", tensorboard="on")
 
 
 @pytest.fixture(scope="session")

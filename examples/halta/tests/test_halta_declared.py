@@ -28,6 +28,15 @@ def test_the_numbers_are_equal(declared, study):
     assert tester.rounds == study.tester.rounds == 11
 
 
+def test_the_change_of_each_round_is_what_the_study_itself_measures(declared, study):
+    for tester in (declared[0], study.tester):
+        changes = [entry.change for entry in tester.record.history]
+        assert changes[0] is None
+        assert [f"{change:.4f}" for change in changes[1:3]] == ["1.7525", "0.5069"]
+        assert changes[-1] == pytest.approx(study.aggregate["change"], rel=1e-9)
+        assert f"{changes[-1]:.4f}" == "0.0470"
+
+
 def test_the_files_are_equal_byte_by_byte(declared, study, folder):
     _, place = declared
     beside = {"history.csv", "run.json", "report.html", "tensorboard"}

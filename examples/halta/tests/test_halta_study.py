@@ -1,5 +1,6 @@
 """The whole study in this process: coefficients, accuracies, report, plots, stopping."""
 
+import json
 import re
 import struct
 import zlib
@@ -10,6 +11,7 @@ import pytest
 from halta_reference import read, reference_run
 
 from flame_flwr.errors import DataError
+from halta import declared
 from halta.analysis import RESULT_FILENAMES, HaltaAnalyzer
 from halta.app import model
 from halta.patients import LABEL_WEIGHTS
@@ -214,6 +216,23 @@ def test_the_plots_are_pictures_of_a_sane_size(study):
         assert 20_000 < len(picture) < 200_000
         assert len(set(pixels(picture))) > 50  # something was drawn
     assert len(set(pictures)) == 3
+
+
+def test_no_file_of_the_run_tells_a_count_that_the_report_hides(study, folder):
+    answers = study.evaluations
+    assert min(answer["false_negative"] for answer in answers) == 3  # there is one to be hidden
+    assert "all but <5" in study.report
+    written = {path.name: path for path in folder.rglob("*") if path.is_file()}
+    assert {"run.json", "history.csv", "report.html"} < written.keys()
+    for name in written.keys() - set(RESULT_FILENAMES):
+        text = written[name].read_bytes()
+        assert not [key for key in answers[0] if key.encode() in text], name
+        shares = [repr(answer["accuracy"])[:5].encode() for answer in answers]
+        assert not [share for share in shares if share in text], name
+    about = json.loads(written["run.json"].read_text())
+    assert about["evaluations"] == {}
+    assert [entry["node_metrics"] for entry in about["history"]] == [{}] * 11
+    assert model.shown == declared.model.shown == ()
 
 
 # Hospitals that differ

@@ -26,6 +26,10 @@ if [ ! -f "$here/node.key" ]; then
 fi
 mkdir -p -- "$home" "$FLWR_HOME"
 cd -- "$home"
+port=${FLAME_PORT:-$port}
+if [ -x "$venv/bin/python" ]; then
+    "$venv/bin/python" -m flame_flwr.deploy.ready 127.0.0.1 "$port" "$here/node.toml" || [ $? -ne 3 ] || exit 1
+fi
 # Only signed apps, where the hospital says whose signatures it trusts.
 set --
 if [ -f "$here/trusted-entities.yaml" ]; then
@@ -37,5 +41,5 @@ exec flower-supernode \
     --auth-supernode-private-key "$here/node.key" \
     --node-config "$here/node.toml" \
     --host 127.0.0.1 \
-    --port "${FLAME_PORT:-$port}" \
+    --port "$port" \
     "$@"

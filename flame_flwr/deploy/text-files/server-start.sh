@@ -22,9 +22,14 @@ if ! command -v flower-superlink >/dev/null; then
 fi
 mkdir -p -- "$home" "$FLWR_HOME"
 cd -- "$home"
+listen=${FLAME_LISTEN:-$listen}
+port=${FLAME_PORT:-$port}
+if [ -x "$venv/bin/python" ]; then
+    "$venv/bin/python" -m flame_flwr.deploy.ready "$listen" "$port" || [ $? -ne 3 ] || exit 1
+fi
 exec flower-superlink \
-    --host "${FLAME_LISTEN:-$listen}" \
-    --port "${FLAME_PORT:-$port}" \
+    --host "$listen" \
+    --port "$port" \
     --ssl-ca-certfile "$here/ca.pem" \
     --ssl-certfile "$here/server.pem" \
     --ssl-keyfile "$here/server.key" \

@@ -2,20 +2,28 @@
 
 import numpy as np
 import pytest
+from flwr.app import Array, ArrayRecord
+from flwr.serverapp import strategy as strategies
 from flwr.serverapp.strategy import (
+    Bulyan,
     FedAdagrad,
     FedAdam,
     FedAvg,
     FedAvgM,
     FedMedian,
+    FedProx,
     FedTrimmedAvg,
     FedYogi,
     Krum,
     MultiKrum,
+    QFedAvg,
+    Strategy,
 )
 
 from flame_flwr.aggregation import FlowerReduction, MaxRounds
+from flame_flwr.aggregation.flower_tried import TRIED
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.privacy import Clip, GaussianNoise
 from flame_flwr.star import StarAnalyzer, StarModelTester
 from flame_flwr.strategies import WeightedFedAvg
 
@@ -192,6 +200,124 @@ def test_only_flowers_own_strategies_are_taken():
     for wrong in (3, FedAdam, WeightedFedAvg()):
         with pytest.raises(ModelError, match="FlowerReduction takes one of Flower's strategies"):
             FlowerReduction(wrong)
+
+
+EVERY = {
+    "FedProx": {"proximal_mu": 0.0},
+    "QFedAvg": {"client_learning_rate": 0.1},
+    "DifferentialPrivacyClientSideAdaptiveClipping": {
+        "strategy": FedAvg(),
+        "noise_multiplier": 1.0,
+        "num_sampled_clients": 100,
+    },
+    "DifferentialPrivacyClientSideFixedClipping": {
+        "strategy": FedAvg(),
+        "noise_multiplier": 1.0,
+        "clipping_norm": 1.0,
+        "num_sampled_clients": 100,
+    },
+}
+for server_side in ("Adaptive", "Fixed"):
+    EVERY[f"DifferentialPrivacyServerSide{server_side}Clipping"] = EVERY[
+        f"DifferentialPrivacyClientSide{server_side}Clipping"
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(set(strategies.__all__) - {"Result", "Strategy"}))
+def test_each_of_flowers_strategies_is_tried_or_refused_with_its_reason(name):
+    server = getattr(strategies, name)(**EVERY.get(name, {}))
+    if name in TRIED:
+        WeightedFedAvg(server=server)
+        FlowerReduction(server)
+        return
+    for declare in (FlowerReduction, lambda server: WeightedFedAvg(server=server)):
+        with pytest.raises(ModelError, match=f"{name} cannot merge here: ") as caught:
+            declare(server)
+        if "Privacy" in name:
+            assert "filters=[GaussianNoise(norm=1.0, noise_multiplier=2.0)]" in str(caught.value)
+
+
+def test_what_a_refusal_proposes_instead_works():
+    filters = [GaussianNoise(norm=1.0, noise_multiplier=2.0)]
+    for each in (filters, [Clip(1.0)]):
+        strategy = WeightedFedAvg(server=FedAvg())
+        StarModelTester(SITES, Arrays, strategy, "s3", filters=each)
+    StarModelTester(SITES, Arrays, WeightedFedAvg(by="loss"), "s3")
+
+
+class Arrays(Pull):
+    def analysis_method(self, data, aggregator_results):
+        answer = super().analysis_method(data, aggregator_results)
+        return {**answer, "loss": 2.0}
+
+
+def test_subclasses_of_ones_own_are_taken_where_what_they_build_on_was_tried(caplog):
+    class Half(FedAvg):
+        def aggregate_train(self, server_round, replies):
+            arrays, metrics = super().aggregate_train(server_round, replies)
+            halved = {key: Array(np.asarray(each.numpy() / 2)) for key, each in arrays.items()}
+            return ArrayRecord(halved), metrics
+
+    class Again(Half):
+        pass
+
+    expected = loop(lambda number, at, models: mean(models) / 2, 1)
+    np.testing.assert_allclose(run(Again(), 1), expected, rtol=1e-12)
+
+    class Fair(QFedAvg):
+        pass
+
+    class Foreign(Strategy):
+        pass
+
+    Foreign.__abstractmethods__ = frozenset()
+    with pytest.raises(ModelError, match="Fair cannot merge here: it needs every node's loss"):
+        WeightedFedAvg(server=Fair(client_learning_rate=0.1))
+    with pytest.raises(ModelError, match=r"Foreign has not been tried here: .*FedAvg") as caught:
+        WeightedFedAvg(server=Foreign())
+    assert all(name in caught.value.message for name in TRIED)
+
+
+def test_a_new_strategy_of_flowers_own_is_none_that_was_tried():
+    new = type("FedNew", (FedAvg,), {"__module__": "flwr.serverapp.strategy.fednew"})
+    with pytest.raises(ModelError, match="FedNew has not been tried here"):
+        WeightedFedAvg(server=new())
+
+
+def test_fedprox_says_that_its_term_is_the_nodes_work(caplog):
+    WeightedFedAvg(server=FedProx(proximal_mu=0.1))
+    assert "proximal_term" in caplog.text
+    np.testing.assert_allclose(
+        run(FedProx(proximal_mu=0.1), 3), loop(lambda number, at, models: mean(models), 3)
+    )
+
+
+def bulyan(models, malicious):
+    """El Mhamdi et al., ICML 2018: Krum's choice, then the closest to the median, by element."""
+    theta = len(models) - 2 * malicious
+    left = models[krum(models, malicious, theta)]
+    far = np.abs(left - np.median(left, axis=0))
+    closest = np.argsort(far, axis=0, kind="stable")[: theta - 2 * malicious]
+    return np.take_along_axis(left, closest, axis=0).mean(axis=0)
+
+
+def test_bulyan(reduce):
+    rng = np.random.default_rng(5)
+    models = rng.normal(size=(7, 3))
+    models[4] = 1e6
+    got = reduce(FlowerReduction(Bulyan(num_malicious_nodes=1)), list(models))
+    np.testing.assert_allclose(got, bulyan(models, 1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("differing", ["error", "skip"])
+def test_of_models_that_differ_the_fewer_can_be_left_out(reduce, differing):
+    declared = {"m": FlowerReduction(FedMedian(), differing=differing)}
+    values = [{"m": np.zeros(3)}, {"m": np.ones(2)}, {"m": np.full(2, 3.0)}]
+    if differing == "error":
+        with pytest.raises(DataError, match="node-1: it sent an array of shape"):
+            reduce(declared, values)
+    else:
+        assert reduce(declared, values)["m"].tolist() == [2.0, 2.0]
 
 
 def test_flowers_lines_about_replies_are_left_out(caplog):

@@ -172,6 +172,13 @@ def test_no_order_of_arrival_shows_in_the_names_and_types_of_counts_and_extremes
     assert reduce(Max(), [np.array([True]), np.array([False])]).tolist() == [1]
 
 
+def test_counts_of_one_label_in_two_spellings_are_added_up(reduce):
+    values = [{"1": 3, "f": 1}, {1: 4, "F": 2}, {"1.0": 1, "01": 5, True: 1}, {0: 1, "0": 2}]
+    assert reduce(MergeCounts(), values) == {"1": 9, "f": 1, "F": 2, "01": 5, 0: 3}
+    columns = [pd.Series(v).value_counts() for v in ([0, 1, 1], ["0", "1"], [0.0, 1.0])]
+    assert reduce(MergeCounts(), columns) == {1: 4, 0: 3}
+
+
 def test_nan_is_one_name_and_one_label(reduce):
     columns = [pd.Series(v).value_counts(dropna=False) for v in ([1.0, math.nan], [math.nan] * 2)]
     got = reduce(MergeCounts(), columns)

@@ -125,7 +125,8 @@ def test_hello_finds_a_log_that_cannot_be_written(context, tmp_path):
     node = context({"name": "a", "audit-log": str(tmp_path / "file" / "log")})
     reply = ask(node, "get_properties", "getpropertiesins", 0)
     assert not reply.has_content()
-    assert reply.error.reason.startswith("node a: ConfigError: `audit-log` in this node's config")
+    said = "node a: ConfigError: File exists: `audit-log` in this node's config cannot be written"
+    assert reply.error.reason.startswith(said)
 
 
 def test_without_a_log_nothing_is_written(context, tmp_path):

@@ -28,6 +28,7 @@ from flame_flwr.payload import (
     to_record,
 )
 from flame_flwr.star import StarAnalyzer
+from flame_flwr.versions import installed
 
 SECRET = "Maria Muster, born 1961"
 EVERYONE = json.dumps(["node-0", "node-1"])
@@ -111,6 +112,7 @@ def test_hello_tells_who_the_node_is_and_nothing_of_its_data(context, data_folde
         "name": "hospital-a",
         "framework": flame_flwr.__version__,
         "wire": WIRE_VERSION,
+        "versions": json.dumps(installed()),
         "evaluates": False,
         "partitions": 0,
         "keeps-state": False,

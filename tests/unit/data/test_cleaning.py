@@ -73,7 +73,7 @@ def test_the_command_says_what_it_removes(state_dir):
 
     assert (
         run("--dry-run")
-        == f"analyses/{OLD}: 40.0 days old, 0.0 MB\nwould remove 1, older than 30 days\n"
+        == f"analyses/{OLD}: 40.0 days old, 1.0 kB\nwould remove 1, older than 30 days\n"
     )
     assert there(state_dir) == [OLD, NEW, "project"]
     assert "removed 2, older than 30 days" in run("--kept-data")

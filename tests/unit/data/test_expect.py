@@ -1,5 +1,13 @@
 """What an analysis expects of data: what is found, and that no finding holds anything of it."""
 
+import csv
+import io
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +100,14 @@ def test_empty_cells_are_no_values_and_may_be_too_many():
     ]
 
 
+@pytest.mark.parametrize("percent", [0, 7, 14, 28, 29, 55, 56, 57, 58, 100])
+def test_as_many_empty_cells_as_there_may_be_are_not_too_many(percent):
+    rows = ["NA"] * percent + ["1"] * (100 - percent)
+    column = {"a": Column(most_missing=percent / 100)}
+    assert of("a\n" + "\n".join(rows), columns=column) == []
+    assert percent == 100 or of("a\n" + "\n".join(["NA", *rows[:-1]]), columns=column) != []
+
+
 def test_a_column_that_may_be_missing_is_looked_at_where_it_is_there():
     columns = {"age": Column("number", required=False)}
     assert of("sex\nf\n", columns=columns) == []
@@ -129,6 +145,159 @@ def test_no_bytes_break_the_look_and_none_of_them_is_said(content):
     for text in texts(table, [{"p.csv": b"secret-cell," + content}]):
         assert "secret-cell" not in text
         assert text.startswith("p.csv")
+
+
+# ---- read as the analysis reads it: with pandas ---------------------------------------------
+
+CELLS = ["1", "1.5", " 2", "1e3", "-0", "+4", "1_000", "1,000", "\u0661", "0x10", "inf", "nan"]
+CELLS += ["NA", "na", "", "True", "false", "1e400", "12345678901234567890", "9" * 30, "1d5", "7%"]
+
+
+def is_number_for_pandas(column):
+    try:
+        values = [float(value) for value in column.dropna() if not isinstance(value, str | bool)]
+    except OverflowError:
+        return False
+    return len(values) == column.count() and all(map(math.isfinite, values))
+
+
+@given(st.lists(st.sampled_from(CELLS), min_size=1, max_size=4))
+def test_a_number_is_what_pandas_reads_as_one(cells):
+    text = "a,b\n" + "".join(f'"{cell}",x\n' for cell in cells)
+    read = pd.read_csv(io.StringIO(text))["a"]
+    numbers = is_number_for_pandas(read)
+    assert (of(text, columns={"a": Column("number")}) == []) == numbers
+    whole = numbers and all(float(value) % 1 == 0 for value in read.dropna())
+    assert (of(text, columns={"a": Column("whole")}) == []) == whole
+    for most in (0, 0.495):
+        said = f"patients.csv: column 'a' is empty in more than {100 * most:g}% of the rows"
+        found = of(text, columns={"a": Column(most_missing=most)})
+        assert (said in found) == (read.isna().mean() > most)
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661\u0662", "\uff11", "1,5", "True", "0x1", "inf"])
+def test_what_pandas_reads_as_text_is_no_number(cell):
+    for kind in ("number", "whole"):
+        found = of(f'a,b\n1,x\n"{cell}",x\n', columns={"a": Column(kind)})
+        assert len(found) == 1
+        assert "holds other things than" in found[0]
+
+
+def test_the_sign_before_decimals_is_declared():
+    text = "age;sex\n54,5;f\n61;m\n"
+    columns = {"age": AGE}
+    assert of(text, columns=columns, separator=";", decimal=",") == []
+    assert of(text, columns=columns, separator=";") != []
+    high = of(text.replace("54,5", "120,5"), columns=columns, separator=";", decimal=",")
+    assert high == ["patients.csv: column 'age' has values outside 0 to 120 years"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_date"),
+    [
+        ("2026-01-31", True),
+        ("2026-01-31T10:00:00+01:00", True),
+        ("2026-01-31 10:00", True),
+        ("20260131", False),  # pandas reads a number: 20 ms after 1970 began
+        ("2026", False),
+        ("31.1.2026", False),
+        ("now", False),
+        ("2026-02-30", False),
+    ],
+)
+def test_a_date_is_what_pandas_reads_as_one(cell, is_date):
+    assert (of(f"a\n{cell}\n", columns={"a": Column("date")}) == []) == is_date
+
+
+def test_rows_that_are_longer_than_the_header_are_found():
+    """Pandas takes the first cells for an index then, and every column is the next one."""
+    found = of("age,sex\n54,70,\n61,80,\n", columns={"age": AGE})
+    assert found == ["patients.csv has more cells in its rows than names in its first line"]
+    assert of("age,sex\n54,f\n61,m,x\n", columns={"age": AGE}) == [
+        "patients.csv is no table in utf-8-sig"
+    ]
+
+
+def test_names_with_spaces_around_are_found_and_files_with_a_bom_are_read():
+    assert of(" age\n1\n", columns={"age": AGE}) == [
+        "patients.csv: column 'age' has spaces around its name"
+    ]
+    for encoding in ("utf-8", "utf-8-sig"):
+        assert of(b"\xef\xbb\xbfage\n1\n", columns={"age": AGE}, encoding=encoding) == []
+    assert of("age\n1\n".encode("utf-16"), columns={"age": AGE}, encoding="utf-16") == []
+    assert of("age\u00a7sex\n1\u00a7f\n", columns={"age": AGE}, separator="\u00a7") == []
+
+
+@pytest.mark.parametrize("odd", [0, 60_000, 119_999])
+def test_large_files_are_read_in_pieces_and_every_row_counts(odd):
+    cells = ["1"] * 120_000
+    assert of("a\n" + "\n".join(cells), columns={"a": Column("whole", values=[1])}) == []
+    cells[odd] = "x"
+    text = "a\n" + "\n".join(cells)
+    found = of(text, columns={"a": Column("whole", values=[1])}, min_rows=120_001)
+    assert found == [
+        "patients.csv has fewer than 120001 rows",
+        "patients.csv: column 'a' holds other things than whole numbers",
+        "patients.csv: column 'a' holds other texts than 1",
+    ]
+
+
+def test_a_look_leaves_the_process_as_it_was():
+    before = csv.field_size_limit(100)
+    try:
+        assert of("a,b\n" + "x" * 300_000 + ",1\n", columns={"b": Column("whole")}) == []
+        assert csv.field_size_limit() == 100
+    finally:
+        csv.field_size_limit(before)
+    code = (
+        "import sys, flame_flwr.data.expect as e; e.Table('a.csv', {'b': e.Column(values=[1])})\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "keys", "others"),
+    [
+        ("labs[2024].csv", ["labs[2024].csv", "2024/LABS[2024].CSV"], ["labs.csv"]),
+        ("*[a].csv", ["x[a].csv", "xa.csv"], ["xb.csv"]),
+        ("*_[!x].csv", ["p_[!x].csv", "p_y.csv"], ["p_x.csv"]),
+        ("*[-_.]labeled.csv", ["site-labeled.csv", "A_Labeled.CSV"], ["unlabeled.csv"]),
+        ("p?.csv", ["p1.csv", "p?.csv"], ["p12.csv"]),
+        ("a*b.csv", ["a*b.csv", "ab.csv", "axxb.csv"], ["abx.csv"]),
+        ("]odd[.csv", ["]odd[.csv"], ["o.csv"]),
+    ],
+)
+def test_a_file_is_found_by_its_very_name_and_by_a_pattern(pattern, keys, others):
+    table = Table(pattern, {"age": AGE})
+    for key in keys:
+        assert texts(table, [{key: b"age\n1\n"}]) == []
+    for key in others:
+        assert texts(table, [{key: b"age\n1\n"}]) == [f"no file {pattern}"]
+
+
+def test_a_file_with_the_very_name_is_looked_at_alone():
+    table = Table("labs[2024].csv", {"age": AGE})
+    assert texts(table, [{"labs2.csv": b"age\nx\n"}, {"labs[2024].csv": b"age\n1\n"}]) == []
+
+
+def test_bounds_and_shares_are_said_with_all_their_digits():
+    columns = {"a": Column("number", high=1_234_567.5, most_missing=0.001)}
+    found = of("a,b\n2e9,x\n,x\n", columns=columns)
+    assert found == [
+        "patients.csv: column 'a' has values above 1234567.5",
+        "patients.csv: column 'a' is empty in more than 0.1% of the rows",
+    ]
+    assert of("a\n2e9\n", columns={"a": Column("number", high=10_000_000)}) == [
+        "patients.csv: column 'a' has values above 10000000"
+    ]
+
+
+def test_values_may_be_yes_and_no():
+    columns = {"a": Column(values=[True, False])}
+    assert of("a\nTrue\nFALSE\n", columns=columns) == []
+    assert of("a\n1\n", columns=columns) != []
+    assert of("a\nTrue\n", columns={"a": Column(values=np.array(["true", "false"]).tolist())}) == []
 
 
 # ---- FHIR -----------------------------------------------------------------------------------
@@ -300,6 +469,8 @@ def test_a_file_that_is_none_is_found():
         (lambda: Table("a.csv", separator="||"), "Table: separator"),
         (lambda: Table("a.csv", separator=None), "Table: separator"),
         (lambda: Table("a.csv", separator="\n"), "Table: separator"),
+        (lambda: Table("a.csv", decimal=";"), "Table: decimal"),
+        (lambda: Table("a.csv", decimal=","), "Table: decimal"),
         (lambda: Table("a.csv", encoding="utf-99"), "Table: encoding"),
         (lambda: Table("a.csv", encoding="base64"), "Table: encoding"),
         (lambda: Table("a.csv", encoding=None), "Table: encoding"),

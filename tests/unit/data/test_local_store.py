@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(tmp_path, di
     with disk_full_after(1000), pytest.raises(DataError) as raised:
         store.save(np.zeros(5000), "a")
     assert raised.value.message == (
-        "the folder of what is kept on this node cannot be written (OSError)"
+        "File too large: the folder of what is kept on this node cannot be written (OSError)"
     )
     assert len(files(tmp_path)) == 1
     assert store.load_tag("a") == [1]

@@ -202,7 +202,8 @@ def test_an_unreadable_file_is_an_error_that_keeps_its_name_on_the_node(tmp_path
     fill(tmp_path / "d", {"a": b"1"})
     (tmp_path / "d" / "Maria Muster.csv").symlink_to("/proc/self/mem")
     error = refused(open_data(str(tmp_path / "d"), context()), "load", "s3", None)
-    assert error.message == "data source 1: a file cannot be read (OSError)"
+    said = "Input/output error: data source 1: a file cannot be read (OSError)"
+    assert error.message == said
     assert error.detail
 
 

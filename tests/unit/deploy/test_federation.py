@@ -49,6 +49,7 @@ def test_what_is_not_said_has_a_default(tmp_path):
         "data": "/srv/a",
         "state-dir": "/var/lib/flame-flwr/hospital-a/state",
         "audit-log": "/var/lib/flame-flwr/hospital-a/audit.jsonl",
+        "disclosure": "MinCount(5), MaxBins(50), MaxRows(200)",
     }
 
 

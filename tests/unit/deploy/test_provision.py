@@ -3,8 +3,10 @@
 import configparser
 import ipaddress
 import os
+import re
 import shlex
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -17,12 +19,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from ports import free_port
 from typer.testing import CliRunner
 
 from flame_flwr import cli
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.deploy import add_hospital, keys, provision, read_federation, renew
+from flame_flwr.deploy.ready import obstacle
 from flame_flwr.errors import ConfigError
+from flame_flwr.privacy import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
 
 ODD = '/srv/it\'s a "test" 100%/$HOME\\`x`'
 TEXT = f"""
@@ -335,6 +340,26 @@ def test_the_node_config_is_what_a_node_takes(made):
     assert settings.state_dir == f"{ODD}/a var/state"
 
 
+def test_a_node_config_has_rules_on_what_leaves_and_says_what_more_there_are(tmp_path):
+    (tmp_path / "trial.toml").write_text(TEXT)
+    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
+    text = (tmp_path / "trial" / "hospital-a" / "node.toml").read_text()
+    rules = [MinCount(5), MaxBins(50), MaxRows(200)]
+    assert list(NodeSettings.from_config(tomllib.loads(text)).own_rules()) == rules
+    named = re.findall(r"^#   (\w+\(.*?\)) ", text, re.M)
+    both = text.replace('MaxRows(200)"', f'MaxRows(200), {", ".join(named)}"')
+    more = [Strict(), NoisyMinMax(secret="...")]
+    assert list(NodeSettings.from_config(tomllib.loads(both)).own_rules()) == [*rules, *more]
+
+
+@pytest.mark.parametrize("rules", ["", "MinCount(10)", "/etc/flame-flwr/rules"])
+def test_a_federation_that_says_which_rules_a_hospital_has_is_taken_at_its_word(tmp_path, rules):
+    (tmp_path / "trial.toml").write_text(f'{TEXT}disclosure = "{rules}"\n')
+    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
+    text = (tmp_path / "trial" / "hospital-b" / "node.toml").read_text()
+    assert tomllib.loads(text)["disclosure"] == rules
+
+
 @pytest.mark.parametrize("party", ["server", "hospital-a"])
 def test_the_start_scripts_run_flower_with_odd_paths_from_anywhere(made, tmp_path, party):
     """A program of Flower's name stands in and prints what it is given."""
@@ -373,6 +398,70 @@ def test_the_start_scripts_run_flower_with_odd_paths_from_anywhere(made, tmp_pat
         assert "--trusted-entities" not in arguments
     assert "--insecure" not in arguments
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("party", ["server", "hospital-a"])
+def test_what_is_in_the_way_is_one_line_before_flower_starts(made, tmp_path, party):
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    for name in ("flower-superlink", "flower-supernode"):
+        (binaries / name).write_text("#!/bin/sh\necho started\n")
+        (binaries / name).chmod(0o755)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "FLAME_VENV": str(tmp_path)}
+    environment |= {"FLAME_HOME": str(tmp_path / "home"), "FLAME_LISTEN": "127.0.0.1"}
+
+    def start(port):
+        return subprocess.run(
+            [made / party / "start.sh"],
+            env={**environment, "FLAME_PORT": f"{port}"},
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = start(port)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(
+        f"port {port} of 127.0.0.1 cannot be listened on: Address already in use"
+    )
+    assert "FLAME_PORT" in line
+    assert start(port).stdout == "started\n"
+
+
+def test_a_node_config_that_flower_cannot_read_is_in_the_way(tmp_path):
+    config = tmp_path / "node.toml"
+    for content, words in (
+        (b"name = 'a'\r\n", ""),
+        (b"\xef\xbb\xbfname = 'a'\n", "begins with a byte order mark, which Flower does not read"),
+        ("name = 'a'\n".encode("utf-16"), "is no TOML file: it is UTF-16"),
+        (b"x = 1\nname = a\n", "is no TOML file: Invalid value (at line 2"),
+    ):
+        config.write_bytes(content)
+        said = obstacle("127.0.0.1", free_port(), config)
+        assert words in said
+        assert bool(said) == bool(words)
+    config.unlink()
+    assert "node.toml cannot be read: No such file" in obstacle("127.0.0.1", free_port(), config)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("203.0.113.7", 8000, "this host has no such address"),
+        ("127.0.0.1", 70_000, "name another address or port"),
+        ("no.such.host.invalid", 8000, "name another address or port"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on(host, port, words):
+    assert obstacle(host, port).startswith(f"port {port} of {host} cannot be listened on: ")
+    assert words in obstacle(host, port)
 
 
 def test_a_node_passes_on_whose_signatures_the_hospital_trusts(made, tmp_path):

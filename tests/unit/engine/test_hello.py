@@ -1,7 +1,9 @@
 """The ready check: waits within a limit, names and order, who cannot take part and why."""
 
+import json
 import random
 import time
+from importlib.metadata import version
 
 import pytest
 from flwr.app import Error, Message
@@ -270,6 +272,22 @@ def test_a_node_of_another_wire_version_is_refused_with_both_versions():
     assert "old: versions differ: it runs flame-flwr 9.9 (wire 99)" in text
     assert f"the server runs {__version__} (wire {WIRE_VERSION})" in text
     assert "the server must be upgraded to 9.9" in text
+
+
+class Unlike(StarClient):
+    """Runs an old pandas on the node "old", and says nothing of its packages on "silent"."""
+
+    def get_properties(self, config):
+        said = super().get_properties(config)
+        versions = {**json.loads(said.pop("versions")), "pandas": "1.5.3"}
+        return {"old": {**said, "versions": json.dumps(versions)}, "silent": said}[said["name"]]
+
+
+def test_a_node_with_another_pandas_takes_part_and_is_named(caplog):
+    assert names(hello(Hospitals(named("old", "silent"), Unlike), nodes=2)) == ["old", "silent"]
+    [text] = [text for text in caplog.messages if "other versions" in text]
+    assert f"  old: pandas 1.5.3 (the server has {version('pandas')}: " in text
+    assert "silent" not in text
 
 
 def test_all_nodes_that_cannot_take_part_are_listed_with_their_reasons():

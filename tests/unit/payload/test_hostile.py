@@ -20,11 +20,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import skops.io
 from flwr.app import Array, ArrayRecord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgpack import ExtType, Packer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+)
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import Payload, array_from_npy, decode, encode, from_record, npy_bytes, wire
@@ -540,6 +550,46 @@ ZEROS = npy_bytes(np.zeros(50_000))
 )
 def test_forged_skops_files(data, reason):
     assert reason in refused(forged([wire.ESTIMATOR, data])).detail
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        DecisionTreeClassifier().fit([[0], [1]], [0, 1]),
+        GradientBoostingRegressor(n_estimators=1).fit([[0], [1]], [0.5, 1]),
+        HistGradientBoostingRegressor(max_iter=1).fit([[0], [1]], [0.5, 1]),
+        IsolationForest(n_estimators=2).fit([[0], [1]]),
+        KNeighborsClassifier(1, algorithm="kd_tree").fit([[0], [1]], [0, 1]),
+        KNeighborsClassifier(1, algorithm="ball_tree").fit([[0], [1]], [0, 1]),
+        KernelDensity().fit([[0], [1]]),
+        make_pipeline(StandardScaler(), DecisionTreeClassifier()).fit([[0], [1]], [0, 1]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_compiled_code_follows_without_looking_is_refused_even_where_skops_trusts_it(
+    value, monkeypatch
+):
+    """It is our list that decides: skops before 0.15 trusted trees."""
+    data = skops.io.dumps(value)
+    error = refused(forged([wire.ESTIMATOR, data]), "an estimator that may not travel")
+    monkeypatch.setattr(skops.io, "loads", lambda data, trusted: pytest.fail("it was loaded"))
+    assert refused(forged([wire.ESTIMATOR, data])).detail == error.detail
+
+    monkeypatch.setattr(skops.io, "get_untrusted_types", lambda data: [])
+    with pytest.raises(PayloadError, match=r"does not trust: .*sklearn\."):
+        encode(value)
+
+
+@pytest.mark.parametrize("loader", ["TreeNode", "SparseMatrixNode", "OperatorFuncNode", "New"])
+def test_a_loader_that_makes_another_type_than_the_one_that_is_named_is_refused(loader):
+    data = archive({"schema.json": schema().replace(b"ListNode", loader.encode())})
+    assert refused(forged([wire.ESTIMATOR, data])).detail == "Untrusted types: builtins.list"
+
+
+@pytest.mark.parametrize("part", ["__class__", "__module__", "__loader__"])
+def test_a_node_of_a_skops_file_without_a_type_is_refused(part):
+    data = archive({"schema.json": schema().replace(f'"{part}"'.encode(), b'"other"')})
+    assert "a node without a type" in refused(forged([wire.ESTIMATOR, data])).detail
 
 
 def test_two_members_of_one_name():

@@ -21,6 +21,7 @@ from flame_flwr.privacy import (
     Disclosure,
     DisclosureRule,
     MaxBins,
+    MaxRows,
     MinCount,
     NoisyMinMax,
     Strict,
@@ -375,6 +376,61 @@ def test_more_bins_than_allowed_are_refused(value):
     assert through(value, MaxBins(12)) == value
 
 
+PATIENTS = pd.DataFrame({"age": range(300), "name": ["Maria"] * 300})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        PATIENTS,
+        [{"all": PATIENTS.head(3), "more": PATIENTS}],  # the second of its kind in a container
+        PATIENTS.to_dict("records"),
+        {"of Maria": PATIENTS.to_dict("list")},
+        (1, PATIENTS.values.tolist()),
+    ],
+    ids=["table", "second", "records", "columns", "rows"],
+)
+def test_more_rows_than_allowed_are_refused(value):
+    with pytest.raises(PayloadError, match=r"has more than 200 rows.*return sums") as caught:
+        through({"of Maria": value}, MaxRows(200))
+    assert "Maria" not in caught.value.message
+    assert "300" not in caught.value.message
+    assert "300 rows x 2 columns" in caught.value.detail
+    through({"of Maria": value}, MaxRows(300))
+
+
+def test_arrays_and_statistics_of_any_size_pass_where_rows_are_counted():
+    value = {
+        "coef": np.zeros((300, 40)),
+        "numbers": [0.5] * 300,
+        "ages": Histogram.from_data(PATIENTS["age"], range(301)),
+        "few": PATIENTS.head(200),
+    }
+    sent = through(value, MaxRows(200))
+    assert sent["coef"].shape == (300, 40)
+    assert sent["ages"] == value["ages"]
+
+
+def test_the_node_and_the_analysis_may_both_count_rows():
+    class Sends(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            return data
+
+    class Takes(StarAggregator):
+        def aggregation_method(self, analysis_results):
+            return len(analysis_results)
+
+        def has_converged(self, result, last_result):
+            return True
+
+    with pytest.raises(PayloadError, match="has more than 250 rows"):
+        StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(250)])
+    tester = StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(300)])
+    assert tester.result == 1
+    (rule,) = NodeSettings.from_config({"disclosure": "MaxRows(200)"}).own_rules()
+    assert rule == MaxRows(200) == Disclosure.of((rule,), (MaxRows(300),)).rules[0]
+
+
 def test_strict_lets_statistics_leave_and_what_is_around_them():
     value = {"a": [RowCount(9), None], "b": (RowCount(8), {"c": RowCount(7)})}
 
@@ -489,6 +545,7 @@ def test_a_result_that_contains_itself_is_an_error():
         (MinCount(5), MinCount(10), MinCount(10)),
         (MinCount(10, differences=False), MinCount(3), MinCount(10, differences=True)),
         (MaxBins(50), MaxBins(20), MaxBins(20)),
+        (MaxRows(200), MaxRows(30), MaxRows(30)),
         (NoisyMinMax(0.1, 0.2, "own"), NoisyMinMax(0.01, 0.5, "x"), NoisyMinMax(0.1, 0.5, "own")),
         (NoisyMinMax(0.1, 0.2), NoisyMinMax(0.1, 0.2, "known"), NoisyMinMax(0.1, 0.2)),
         (Strict(), Strict(), Strict()),
@@ -564,6 +621,8 @@ def test_a_model_takes_rules():
         lambda: MinCount(5.0),
         lambda: MinCount(5, differences="no"),
         lambda: MaxBins(0),
+        lambda: MaxRows(0),
+        lambda: MaxRows("200"),
         lambda: NoisyMinMax(0, 0.1),
         lambda: NoisyMinMax(0.2, 0.1),
         lambda: NoisyMinMax(0.1, 2),

@@ -7,7 +7,9 @@ import os
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from flame_flwr import cli
 from flame_flwr.errors import StoreError
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
 from flame_flwr.results.fetch import fetch, runs
@@ -86,6 +88,61 @@ def test_no_runs(store):
     assert runs(store[0]) == []
 
 
+@pytest.mark.parametrize("end", ["", "/", "/run.json"])
+@pytest.mark.parametrize("name", [NEW, "results of mine"])
+def test_a_runs_own_folder_is_that_run(store, to, name, end):
+    place, behind = store
+    write(behind, name)
+    write(behind / name, OLD)  # as `flame-flwr run --simulate` has it
+    own = f"{place}/{name}{end}"
+    first, second = runs(own)
+    assert (first.name, first.status, first.rounds, first.files) == (name, "completed", 4, 3)
+    assert first.started == ("2026-01-02 03:04" if name == NEW else "")
+    assert (second.name, second.started) == (OLD, "2025-01-02 03:04")
+    for run in (None, name, name[:6]):
+        folder = fetch(own, run, to / f"{run}")
+        assert folder == to / f"{run}" / name
+        assert {path.name for path in folder.iterdir()} == {"a.txt", "scratch", "run.json"}
+    assert fetch(own, "111", to) == to / OLD
+    (behind / name / "a.txt").write_bytes(b"8.6")
+    with pytest.raises(StoreError, match=f"a.txt of {name} is not the file that the run wrote"):
+        fetch(own, None, to / "damaged")
+
+
+def test_a_runs_own_folder_that_is_not_finished(store, to):
+    place, behind = store
+    (write(behind) / "run.json").unlink()
+    [listed] = runs(f"{place}/{NEW}")
+    assert (listed.name, listed.status, listed.files, listed.size) == (NEW, "unfinished", 2, 8)
+    with pytest.raises(StoreError, match=f"{NEW} is not finished"):
+        fetch(f"{place}/{NEW}", None, to)
+
+
+def test_a_place_with_runs_is_no_run(store, to):
+    write(store[1])
+    with pytest.raises(StoreError, match="is no run's own folder: say which run of it"):
+        fetch(store[0], None, to)
+
+
+def test_the_command_shows_and_fetches_a_runs_own_folder(tmp_path, monkeypatch):
+    folder = write(tmp_path, "results")
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "started": "2026-01-02T03:04:05+00:00"}))
+    monkeypatch.chdir(folder)
+    for place in ("results", ".", str(folder), "run.json"):
+        monkeypatch.chdir(tmp_path if place == "results" else folder)
+        done = CliRunner().invoke(cli._app, ["results", place], catch_exceptions=False)
+        assert done.output.splitlines()[1].split()[:4] == [
+            "results",
+            "2026-01-02",
+            "03:04",
+            "me/ages",
+        ]
+    command = ["results", ".", "--to", str(tmp_path / "to")]
+    done = CliRunner().invoke(cli._app, command, catch_exceptions=False)
+    assert done.output == f"fetched and checked: {tmp_path / 'to' / 'results'}\n"
+
+
 @pytest.mark.parametrize("run", [NEW, "2026", "1234", "12"])
 def test_a_name_an_id_or_its_beginning_is_enough(store, to, run):
     place, behind = store
@@ -125,7 +182,7 @@ def test_a_damaged_file_of_the_same_size_is_named(store, to):
     refused(store[0], to, f"a.txt of {NEW} is not the file that the run wrote (its SHA-256")
 
 
-@pytest.mark.parametrize("content", [b"8.", b"8.51", b"", b"x" * 5_000_000])
+@pytest.mark.parametrize("content", [b"8.", b"8.51", b"", b"x" * 5_000_000], ids=len)
 def test_a_file_of_another_size_is_named(store, to, content):
     write(store[1], content=content)
     refused(store[0], to, f"a.txt of {NEW} is not the file that the run wrote (its size")

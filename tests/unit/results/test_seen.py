@@ -110,7 +110,7 @@ def test_tensorboard_reads_what_the_line_says(tmp_path):
         (number + 1, pytest.approx(3 / (1 + number))) for number in range(3)
     ]
     assert [value for _, value in read["round/nodes"]] == [2.0] * 3
-    changes = [pytest.approx(entry.change) for entry in tester.history[1:]]
+    changes = [pytest.approx(entry.change) for entry in tester.record.history[1:]]
     assert [value for _, value in read["round/change"]] == changes
     assert {"round/seconds", "round/bytes"} <= read.keys()
     assert not [tag for tag in read if "<" in tag]
@@ -535,6 +535,16 @@ def test_a_round_without_a_number_is_a_gap(tmp_path):
     line = re.compile(rb'id="line2d_\d+">\s*<path d="([^"]*)" clip-path[^>]*stroke: #1f77b4')
     assert line.search(gap.svg)[1].count(b"M") == 2
     assert line.search(full.svg)[1].count(b"M") == 1
+
+
+def test_the_ticks_of_a_log_axis_are_text():
+    from flame_flwr.results.plots import convergence_plot
+
+    history = [{"round": i, "change": 100 * 0.1**i} for i in range(1, 7)]
+    svg = convergence_plot(history).svg.decode()
+    ticks = [text.strip() for text in re.findall("<!--(.*?)-->", svg)]
+    assert {"10", "1", "0.1", "0.001"} <= set(ticks)
+    assert not [text for text in ticks if "$" in text or "\\" in text]
 
 
 def test_the_report_of_a_private_run_says_why_it_shows_no_change(tmp_path):

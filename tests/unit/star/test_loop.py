@@ -311,7 +311,7 @@ def test_rounds_count_from_1_outside_user_code(caplog):
 
     with caplog.at_level("INFO", logger="flame_flwr"):
         tester = run([1], Logs, quiet=False)
-    assert [entry.round for entry in tester.history] == [1, 2, 3]
+    assert [entry.round for entry in tester.record.history] == [1, 2, 3]
     lines = [record.getMessage() for record in caplog.records]
     assert "[node-0, round 1] iteration 0" in lines
     assert "[node-0, round 3] iteration 2" in lines

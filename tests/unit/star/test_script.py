@@ -595,7 +595,31 @@ def test_results_that_cannot_be_written_are_an_error_before_anything_runs(capsys
     assert (
         f"error: --results cannot be written to: {Path('a-file/results').absolute()}" in shown.err
     )
+    assert "(Not a directory): name a folder that this user can write to" in shown.err
     assert "Round 1" not in shown.out
+
+
+@pytest.mark.parametrize("simulated", [[], ["--simulate"]])
+@pytest.mark.parametrize("results", ["a-file/results", "a-file", "/proc/x", "s3://bucket/x"])
+def test_results_that_cannot_be_are_said_before_a_simulation_starts(capsys, simulated, results):
+    script("", "a-file")
+    analysis(MODEL)
+    options = ["--nodes", 2, "--results", results, *simulated]
+    assert command("run", "analysis.py", *options) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: --results ")
+    assert ("names a folder here" in shown.err) is results.startswith("s3")
+    assert "SuperLink" not in shown.out
+    assert not Path("s3:").exists()
+
+
+def test_a_mistyped_script_is_told_from_the_one_beside_it(capsys):
+    analysis(MODEL)
+    assert command("run", "anlysis.py") == 1
+    assert "there is no script anlysis.py (looked for " in (said := capsys.readouterr().err)
+    assert said.rstrip().endswith("; did you mean analysis.py?")
+    assert command("run", "xyzzy.py") == 1
+    assert "did you mean" not in capsys.readouterr().err
 
 
 def test_data_is_relative_to_where_the_command_is_given():
@@ -1103,7 +1127,7 @@ def test_loading_runs_nothing_and_skips_testers(log):
     path = analysis(
         """
         tester = StarModelTester([1], Analyzer, Aggregator, "s3", filename="tested.txt")
-        assert (tester.result, tester.rounds, tester.history) == (None, 0, [])
+        assert (tester.result, tester.rounds, len(tester.history)) == (None, 0, 0)
         """
         + textwrap.indent(MODEL, " " * 8)
     )

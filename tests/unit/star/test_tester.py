@@ -287,7 +287,7 @@ def test_a_limit_that_cannot_be_is_named_as_it_is_spelled_here(limit, message):
 def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():
     tester = run([np.zeros(10_000), 3], simple_analysis=False)
     assert (tester.rounds, tester.converged) == (2, True)
-    first, last = tester.history
+    first, last = tester.record.history
     assert list(first.node_seconds) == list(first.node_bytes) == ["node-0", "node-1"]
     assert 80_000 < first.node_bytes["node-0"] < 80_300
     assert first.node_bytes["node-1"] < 40

@@ -18,6 +18,7 @@ from flame_flwr.errors import (
     ResultError,
     StoreError,
 )
+from flame_flwr.results.lines import PLACE
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
 from flame_flwr.store import Patience
 
@@ -226,6 +227,13 @@ def test_ctrl_c_leaves_the_last_aggregate_too(run, tmp_path):
 
 def everything(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_place_of_the_files_is_said_before_the_first_round(run, caplog):
+    folder = run(StarModel(Sum, Total, "s3", simple_analysis=False))
+    said = [line for line in caplog.messages if PLACE.match(line) or line.startswith("round 1")]
+    assert said[0] == f"the run's files go into {folder}"
+    assert said[1].startswith("round 1")
 
 
 def test_a_private_result_is_noised_and_nothing_exact_is_written(run, caplog):

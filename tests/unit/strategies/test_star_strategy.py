@@ -140,7 +140,7 @@ def test_over_messages_and_in_process_the_run_is_the_same(aggregator, simple):
     assert record.result == tester.result
     assert len(record.history) == tester.rounds
     assert record.converged == tester.converged
-    assert without_times(record.history) == without_times(tester.history)
+    assert without_times(record.history) == without_times(tester.record.history)
     assert (tester.rounds == 1) is simple
 
 

@@ -1,6 +1,10 @@
 """Where two values differ: by kind, with a tolerance, and with nodes in another order."""
 
+import collections
 import datetime
+import decimal
+import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -24,6 +28,19 @@ register_type(
     Registered, to=lambda i: (i.low, i.high), restore=lambda p: Registered(*p), name="kit.Interval"
 )
 
+
+class Equal:
+    """Has an ``__eq__`` of its own, to which NaN is no equal of NaN."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __eq__(self, other):
+        return self.values == other.values
+
+    __hash__ = None
+
+
 FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}, index=["r", "s"])
 
 SAME = [
@@ -44,6 +61,7 @@ SAME = [
     (Interval(1, [2.0]), Interval(1, [2.0])),
     (Registered(1, 2), Registered(1, 2)),
     ({1, 2}, {2, 1}),
+    (Equal([1.0]), Equal([1.0 + 1e-16])),
     ("mean 0.30000000000000004", "mean 0.3000000000000001"),
 ]
 
@@ -67,6 +85,88 @@ DIFFERENT = [
     ("mean 0.31", "mean 0.32", "$: 'mean 0.31' and 'mean 0.32'"),
     ("x" * 100, "y", "$: 'xxxx"),
 ]
+
+
+MISSING = {
+    "nan": lambda: float("nan"),
+    "numpy": lambda: np.float32("nan"),
+    "complex": lambda: complex(float("nan"), 1),
+    "decimal": lambda: decimal.Decimal("NaN"),
+    "NA": lambda: pd.NA,
+    "NaT": lambda: pd.NaT,
+    "datetime": lambda: np.datetime64("NaT"),
+    "span": lambda: np.timedelta64("NaT", "D"),
+    "none": lambda: None,
+}
+"""Missing values of every kind; those that can be are new objects with each call."""
+
+
+def _objects(*values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+HOLDERS = {
+    "itself": lambda value: value,
+    "list": lambda value: ["a", [value]],
+    "tuple": lambda value: (1, (value, 2)),
+    "deque": lambda value: collections.deque([value]),
+    "values": lambda value: {"a": {"b": value}},
+    "keys": lambda value: {value: 1.0, "b": 2},
+    "keys of tuples": lambda value: {("a", value): 1.0},
+    "set": lambda value: {value, "a"},
+    "frozenset": lambda value: frozenset([(value, 1)]),
+    "array": lambda value: _objects("a", value, 2),
+    "nested array": lambda value: _objects(["a", value], 2),
+    "column": lambda value: pd.DataFrame({"a": pd.Series(["x", value], dtype=object)}),
+    "index": lambda value: pd.Series([1, 2], index=pd.Index(["x", value], dtype=object)),
+    "names": lambda value: pd.DataFrame([[1, 2]], columns=pd.Index(["x", value], dtype=object)),
+    "object": lambda value: Interval(1, [value]),
+    "own ==": lambda value: Equal([value]),
+    "registered": lambda value: Registered(value, 2),
+}
+TYPED = {
+    "Int64": lambda: pd.Series([1, None], dtype="Int64"),
+    "boolean": lambda: pd.Series([True, None], dtype="boolean"),
+    "string": lambda: pd.Series(["a", None], dtype="string"),
+    "category": lambda: pd.Series(["a", None], dtype="category"),
+    "array": lambda: pd.array([1, None], dtype="Int64"),
+    "dates": lambda: pd.Series(pd.to_datetime(["2026-01-01", None])),
+    "zones": lambda: pd.Series(pd.to_datetime(["2026-01-01", None], utc=True)),
+    "MultiIndex": lambda: pd.MultiIndex.from_tuples([("a", float("nan"))]),
+    "fields": lambda: np.array([(1, float("nan"))], dtype=[("a", "i4"), ("b", "f8")]),
+    "NaT": lambda: np.array(["2026-01-01", "NaT"], dtype="M8[D]"),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("kind", MISSING)
+def test_a_missing_value_equals_one_of_its_kind_in_every_container(kind, holder):
+    first, second = (HOLDERS[holder](MISSING[kind]()) for _ in range(2))
+    assert difference(first, second, 1e-9) == ""
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_missing_values_in_typed_columns_equal_each_other(kind):
+    assert difference(TYPED[kind](), TYPED[kind](), 1e-9) == ""
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize(
+    "pair", list(itertools.permutations([0.0, "text", None, math.nan, pd.NaT, pd.NA], 2))
+)
+def test_missing_values_of_two_kinds_and_others_differ(holder, pair):
+    first, second = map(HOLDERS[holder], pair)
+    assert difference(first, second, 1e-9)
+
+
+def test_each_of_two_missing_keys_is_compared():
+    nan, same = float("nan"), float("nan")
+    assert difference({nan: 1, same: 2}, {float("nan"): 1, float("nan"): 2}, 0.0) == ""
+    assert difference({nan: 1, same: 2}, {float("nan"): 1, float("nan"): 3}, 0.0)
+    assert difference({nan: 1}, {float("nan"): 1, same: 2}, 0.0)
+    assert difference({nan}, {float("nan"), same}, 0.0)
 
 
 @pytest.mark.parametrize("pair", SAME, ids=lambda pair: repr(pair[0])[:20])

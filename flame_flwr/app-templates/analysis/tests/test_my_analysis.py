@@ -3,10 +3,12 @@
 import io
 
 import pandas as pd
+import pytest
 from my_analysis.analysis import GROUP, VALUE, Aggregator, Analyzer
 from my_analysis.local import run
 from my_analysis.sample import files
 
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.testing import check_analysis
 
 
@@ -17,6 +19,20 @@ def test_the_table_is_that_of_all_patients_together():
     for line, (group, values) in zip(lines, pooled.groupby(GROUP)[VALUE], strict=True):
         name, patients, mean = line.split()
         assert (name, int(patients), mean) == (group, len(values), f"{values.mean():.2f}")
+
+
+def test_a_group_of_few_patients_does_not_leave_its_hospital():
+    few = "treatment,days_in_hospital\n" + "new,3\n" * 4 + "standard,8\n" * 30
+    lines = run(splits=[[files(0)], [{"patients.csv": few.encode()}]]).result.splitlines()
+    assert lines[1].endswith("without 1 of them")
+
+
+def test_other_codes_and_other_spellings_are_found_before_round_1():
+    content = files(0)["patients.csv"].replace(b"new", b" NEW ")
+    assert run(splits=[[{"patients.csv": content}], [files(1)]]).result == run(2).result
+    content = content.replace(b"standard", b"usual")
+    with pytest.raises(NodeFailedError, match="column 'treatment' holds other texts than"):
+        run(splits=[[{"patients.csv": content}], [files(1)]])
 
 
 def test_nothing_in_it_would_break_on_flower():

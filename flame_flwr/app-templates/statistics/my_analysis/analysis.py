@@ -1,46 +1,27 @@
 """What runs at every hospital, and what merges it: statistics that add up, and three files."""
 
 import io
-from typing import NamedTuple
 
 import matplotlib
 
 matplotlib.use("Agg")  # nodes and servers have no display
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 from flame_flwr.star import StarAggregator, StarAnalyzer
+from flame_flwr.statistics import Histogram, Moments
 
 COLUMN, UNIT = "haemoglobin", "g/dl"
-EDGES = np.arange(5.0, 21.0, 1.0)
+EDGES = [3, 10, 11, 12, 13, 14, 15, 16, 24]
 """Of the histogram's bins, the same at every hospital; what is outside counts as outside."""
 
 
-class Moments(NamedTuple):
-    """How many values, their mean, and the sum of squared deviations from it."""
-
-    count: int
-    mean: float
-    squares: float
-
-    def merged(self, other):
-        """Return the moments of both sets of values together (Chan, Golub and LeVeque 1979)."""
-        count = self.count + other.count
-        if not count:
-            return self
-        shift = other.mean - self.mean
-        mean = self.mean + shift * other.count / count
-        squares = self.squares + other.squares + shift**2 * self.count * other.count / count
-        return Moments(count, mean, squares)
-
-
 class Analyzer(StarAnalyzer):
-    """Describes a hospital's values by numbers that add up over hospitals."""
+    """Describes a hospital's values by statistics that add up over hospitals."""
 
     def analysis_method(self, data, aggregator_results):
-        """Return moments, bin counts and the number of empty cells."""
+        """Return moments and a histogram, which counts the empty cells, too."""
         tables = [
             pd.read_csv(io.BytesIO(content), usecols=[COLUMN])
             for files in data
@@ -48,53 +29,56 @@ class Analyzer(StarAnalyzer):
             if name.endswith(".csv")
         ]
         column = pd.concat(tables)[COLUMN]
-        values = column.dropna().to_numpy(dtype=float)
-        counts, _ = np.histogram(values, bins=EDGES)
-        mean = float(values.mean()) if len(values) else 0.0
-        squares = float(((values - mean) ** 2).sum())
-        self.flame.flame_log(f"{len(values)} values, {column.isna().sum()} empty cells")
+        self.flame.flame_log(f"{column.count()} values, {column.isna().sum()} empty cells")
         return {
-            "moments": tuple(Moments(len(values), mean, squares)),
-            "counts": counts,
-            "empty": int(column.isna().sum()),
+            "moments": Moments.from_data(column),
+            "histogram": Histogram.from_data(column, EDGES),
         }
 
 
 class Aggregator(StarAggregator):
-    """Merges the hospitals' numbers, and draws and writes what they say."""
+    """Merges the hospitals' statistics, and draws and writes what they say."""
 
     def aggregation_method(self, analysis_results):
-        """Return the merged numbers."""
-        moments = Moments(0, 0.0, 0.0)
-        for result in analysis_results:
-            moments = moments.merged(Moments(*result["moments"]))
-        return {
-            "count": moments.count,
-            "mean": moments.mean,
-            "variance": moments.squares / (moments.count - 1) if moments.count > 1 else 0.0,
-            "counts": sum(result["counts"] for result in analysis_results),
-            "empty": sum(result["empty"] for result in analysis_results),
-        }
+        """Return the merged statistics."""
+        merged = analysis_results[0]
+        for result in analysis_results[1:]:
+            merged = {key: merged[key].merge(result[key]) for key in merged}
+        return merged
 
     def has_converged(self, result, last_result):
         """Say that one round is enough."""
         return True
 
     def final_method(self, result, evaluations):
-        """Return the contents of the three files: text, a picture's bytes, the numbers."""
-        text = (
-            f"{COLUMN}: {result['count']} values, {result['empty']} empty cells\n"
-            f"mean {result['mean']:.2f} {UNIT}, deviation {result['variance'] ** 0.5:.2f} {UNIT}\n"
-        )
-        return [text, histogram(result["counts"]), result]
+        """Return the contents of the three files: text, a picture's bytes, the figures."""
+        figures = {key: statistic.result() for key, statistic in result.items()}
+        return [summary(**figures), picture(figures["histogram"]), figures]
 
 
-def histogram(counts):
+def summary(moments, histogram):
+    """Return a text on the values of all hospitals that gave them."""
+    empty = "few" if histogram["missing"] is None else histogram["missing"]
+    lines = [f"{COLUMN}: {moments['n']} values, {empty} empty cells"]
+    if moments["variance"] is not None:
+        lines.append(f"mean {moments['mean']:.2f} {UNIT}, deviation {moments['std']:.2f} {UNIT}")
+    for name, figures in (("the mean", moments), ("some bins", histogram)):
+        if figures["suppressed"]:
+            lines.append(
+                f"{name}: without {figures['suppressed']} hospitals, being of few patients"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def picture(histogram):
     """Return a PNG picture of the histogram, made in memory."""
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    axes.stairs(counts, EDGES, fill=True)
+    axes.stairs(histogram["known"], EDGES, fill=True)
+    for low, high, gone in zip(EDGES[:-1], EDGES[1:], histogram["withheld_at"], strict=True):
+        if gone:  # at some hospitals, which kept it back
+            axes.axvspan(low, high, facecolor="none", edgecolor="0.8", hatch="///", zorder=0)
     axes.set(xlabel=f"{COLUMN} in {UNIT}", ylabel="patients", title="All hospitals")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
     plt.close(figure)
-    return picture.getvalue()
+    return content.getvalue()

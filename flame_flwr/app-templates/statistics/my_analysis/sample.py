@@ -13,7 +13,7 @@ import pandas as pd
 def files(hospital):
     """Return the files of a hospital, 0, 1, 2, ...: names and contents."""
     random = np.random.default_rng(hospital)
-    patients = 100 + 50 * (hospital % 4)
+    patients = 400 + 200 * (hospital % 4)
     haemoglobin = random.normal(13.5 - 0.4 * (hospital % 3), 1.8, patients).round(1)
     haemoglobin[random.uniform(size=patients) < 0.05] = np.nan
     table = pd.DataFrame({"haemoglobin": haemoglobin})

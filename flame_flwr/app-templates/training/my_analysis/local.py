@@ -3,14 +3,15 @@
 from flame_flwr.star import StarModelTester
 
 from .analysis import Aggregator, Analyzer
-from .app import DECLARED
+from .app import DECLARED, HOSPITALS
 from .sample import files
 
 
-def run(hospitals=3, **arguments):
+def run(hospitals=3, splits=None, **arguments):
     """Run the analysis over the sample's first hospitals; more arguments go to the tester."""
-    splits = [[files(number)] for number in range(hospitals)]
-    return StarModelTester(splits, Analyzer, Aggregator, **{**DECLARED, **arguments})
+    splits = splits or [[files(number)] for number in range(hospitals)]
+    arguments = {**DECLARED, **HOSPITALS, **arguments}
+    return StarModelTester(splits, Analyzer, Aggregator, **arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""Which arrays of a model are buffers: kept by a layer beside what is trained.
+
+BatchNorm's running mean and variance are such. A variance on which an optimiser or noise has
+acted is none any more, so server optimisers, ``TopFraction`` and filters with noise tell buffers
+from parameters: by names that the answer has beside the model, and by those that PyTorch gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["BUFFERS", "is_buffer", "names_in"]
+
+BUFFERS = "buffers"
+"""The key under which an answer names its model's buffers, a list of texts."""
+
+_BATCH_NORM = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+"""What PyTorch calls the buffers of BatchNorm and InstanceNorm, also where nobody names them."""
+
+
+def names_in(answer: Any, key: str = BUFFERS) -> tuple[str, ...]:
+    """Return the names of buffers that an answer has at a key; what is no list of texts is none."""
+    found = answer.get(key) if isinstance(answer, Mapping) else None
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        return ()
+    return tuple(found)
+
+
+def is_buffer(name: str, names: Iterable[str], *, known: bool = True) -> bool:
+    """Tell whether an array is a buffer.
+
+    Parameters
+    ----------
+    name : str
+        The keys that lead to it, with dots between.
+    names : iterable of str
+        What buffers are called.
+    known : bool
+        Whether those are buffers, too, that are called as in PyTorch's BatchNorm.
+    """
+    return name in names or (known and name.rpartition(".")[2] in _BATCH_NORM)

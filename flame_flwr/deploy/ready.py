@@ -1,0 +1,64 @@
+"""What a start script sees to before it starts Flower, whose own words for it are a traceback.
+
+``python -m flame_flwr.deploy.ready HOST PORT [NODE_TOML]`` ends with 3 after one line that says
+what is in the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from pathlib import Path
+
+from flame_flwr.textfiles import has_mark, read_toml
+
+__all__ = ["obstacle"]
+
+_MENDS = {
+    errno.EADDRINUSE: "another program listens there, such as one that was started before "
+    "(`ss -ltnp` names it): stop that one, or set FLAME_PORT to a free port",
+    errno.EADDRNOTAVAIL: "this host has no such address",
+    errno.EACCES: "ports below 1024 are for root: set FLAME_PORT to another one",
+}
+
+
+def obstacle(host: str, port: int, config: Path | None = None) -> str:
+    """Return what would keep Flower from starting; empty where there is nothing.
+
+    Parameters
+    ----------
+    host, port : str, int
+        What the program is to listen on.
+    config : Path, optional
+        The node's ``node.toml``.
+    """
+    if config is not None:
+        try:
+            read_toml(config)
+            if has_mark(config):
+                return (
+                    f"{config} begins with a byte order mark, which Flower does not read: save it "
+                    "as UTF-8 without one"
+                )
+        except OSError as error:
+            return f"{config} cannot be read: {error.strerror}"
+        except ValueError as error:
+            return f"{config} is no TOML file: {error}"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((host, port))
+        except (OSError, OverflowError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            said = error.strerror if isinstance(error, OSError) else error
+            mend = _MENDS.get(number or 0, "name another address or port")
+            return f"port {port} of {host} cannot be listened on: {said}; {mend}"
+    return ""
+
+
+if __name__ == "__main__":
+    said = obstacle(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))
+    if said:
+        sys.stderr.write(f"{said}\n")
+        raise SystemExit(3)

@@ -1,0 +1,71 @@
+"""Means of metrics over the nodes that are weighted, and by what: for lines, report and events."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.metrics import TEST_ROWS, by_test_rows, readable, rows_tested
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["of_a_round", "of_scores", "plain"]
+
+Weighted = dict[str, tuple[float, str]]
+"""Means by name, with the key of what they are weighted by."""
+
+
+def of_a_round(
+    nodes: Mapping[str, Mapping[str, float]],
+    aggregate: Any,
+    declared: Mapping[str, str],
+    rows: Mapping[str, float | None],
+) -> Weighted:
+    """Return a round's weighted means: those that the strategy declares, and scores of test data.
+
+    Parameters
+    ----------
+    nodes : dict of str to dict
+        Each node's metrics.
+    aggregate : Any
+        Has the declared ones, merged as declared.
+    declared : dict of str to str
+        Their keys, and what weighs them; empty where that is not said.
+    rows : dict of str to float or None
+        How many rows each node has tested with.
+    """
+    others = {
+        node: {name: value for name, value in metrics.items() if name not in declared}
+        for node, metrics in nodes.items()
+    }
+    found: Weighted = {name: (mean, TEST_ROWS) for name, mean in by_test_rows(others, rows).items()}
+    if isinstance(aggregate, dict):
+        given = {name for metrics in nodes.values() for name in metrics}
+        shared = given.intersection(declared, aggregate)
+        merged = readable({name: plain(aggregate[name]) for name in shared})
+        found |= {
+            name: (float(value), declared[name])
+            for name, value in merged.items()
+            if declared[name] and math.isfinite(value)
+        }
+    names = dict.fromkeys(name for metrics in nodes.values() for name in metrics)
+    return {name: found[name] for name in names if name in found}
+
+
+def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
+    """Return the evaluation's means that are weighted by ``n_test``, where nodes give it.
+
+    Parameters
+    ----------
+    evaluations : dict of str to dict
+        Each node's scores.
+    """
+    rows = {node: rows_tested(scores) for node, scores in evaluations.items()}
+    means = by_test_rows(evaluations, rows, every=True)
+    return {name: (mean, TEST_ROWS) for name, mean in means.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return an array with one entry as a number, and anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value

@@ -1,0 +1,165 @@
+"""Whether what users write can be called as it will be: found when a model is built.
+
+What works is never refused: a method that may be replaced while it runs, or of which Python does
+not tell what it takes, is taken as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partialmethod
+from types import FunctionType
+from typing import Any
+
+from flame_flwr.errors import ModelError
+
+__all__ = ["check_constructor", "check_function", "check_methods"]
+
+Parameters = tuple[str, ...]
+
+
+def check_methods(
+    cls: type[Any], role: str, methods: Mapping[str, Parameters], caller: str
+) -> None:
+    """Check that a class's methods take what they are called with.
+
+    Parameters
+    ----------
+    cls : type
+        The user's class.
+    role : str
+        What the model calls it, such as ``analyzer``.
+    methods : dict of str to tuple of str
+        By name: the parameters behind ``self``. A method that the class does not have is no error.
+    caller : str
+        The method of the framework's class that calls them, if any does. Where a subclass has one
+        of its own, it may call them as it likes.
+
+    Raises
+    ------
+    ModelError
+        One cannot be called so; the message says how it is called, and what is there.
+    """
+    if caller and not _is_ours(getattr(cls, caller)):
+        return
+    for name, parameters in methods.items():
+        method = inspect.getattr_static(cls, name, None)
+        why = _misfit(method, cls, parameters)
+        if why and not _is_set_by_constructor(cls, name):
+            call = f"{name}({', '.join(parameters)})"
+            raise ModelError(
+                f"{role}: {cls.__name__}.{name}{_shown(method)} cannot be called as {call}: {why}. "
+                f"Write def {name}({', '.join(('self', *parameters))})"
+            )
+
+
+def check_constructor(cls: type[Any], role: str, kwargs: dict[str, Any]) -> None:
+    """Find out whether a constructor takes ``flame`` and these keyword arguments.
+
+    Raises
+    ------
+    ModelError
+        It does not.
+    """
+    try:
+        signature = inspect.signature(cls, follow_wrapped=False)
+    except (TypeError, ValueError):
+        if not _takes_nothing(cls.__init__):
+            return
+        signature = inspect.Signature()
+    if not _takes_flame(signature):
+        raise ModelError(
+            f"{role}: {cls.__name__}{signature} does not take `flame` as its first argument. "
+            "Write def __init__(self, flame), and in it super().__init__(flame)"
+        )
+    try:
+        signature.bind(object(), **kwargs)
+    except TypeError as error:
+        raise ModelError(
+            f"{role}: {cls.__name__}{signature} does not fit {role}_kwargs: {error}"
+        ) from error
+
+
+def check_function(function: Any, what: str, parameters: Parameters) -> None:
+    """Check that a function takes these arguments.
+
+    Raises
+    ------
+    ModelError
+        It does not.
+    """
+    try:
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    if why := _unbound(signature, len(parameters)):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ModelError(
+            f"{what}: {name}{signature} cannot be called with ({', '.join(parameters)}): {why}"
+        )
+
+
+def _misfit(method: Any, cls: type[Any], parameters: Parameters) -> str:
+    """Return why a class's attribute cannot be called so; ``''`` where it can, or none can tell."""
+    if hasattr(method, "__signature__"):  # what a decorator says of it need not be so
+        return ""
+    if isinstance(method, FunctionType | staticmethod | classmethod | partialmethod):
+        bound = method.__get__(object(), cls)  # as of an instance, which there is not yet
+    elif callable(method) and not hasattr(method, "__get__"):
+        bound = method
+    else:
+        return ""
+    try:
+        signature = inspect.signature(bound, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return "it takes no argument, not even self" if _takes_nothing(method) else ""
+    why = _unbound(signature, len(parameters))
+    if why and isinstance(method, FunctionType):
+        written = inspect.signature(method, follow_wrapped=False)
+        fits_without = not _unbound(written, len(parameters))
+        return "self is missing" if fits_without and "self" not in written.parameters else why
+    return why
+
+
+def _unbound(signature: inspect.Signature, count: int) -> str:
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
+def _takes_nothing(function: Any) -> bool:
+    return isinstance(function, FunctionType) and not inspect.signature(function).parameters
+
+
+def _is_ours(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("flame_flwr.")
+
+
+def _shown(method: Any) -> str:
+    """Return a method's parameters, as they are written."""
+    written = method.__func__ if isinstance(method, staticmethod | classmethod) else method
+    try:
+        parameters = inspect.signature(written, follow_wrapped=False).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    return str(inspect.Signature([one.replace(annotation=one.empty) for one in parameters]))
+
+
+def _takes_flame(signature: inspect.Signature) -> bool:
+    """Tell whether one argument by position finds a place."""
+    kinds = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    return any(each.kind in kinds for each in signature.parameters.values())
+
+
+def _is_set_by_constructor(cls: type[Any], name: str) -> bool:
+    """Tell whether a constructor mentions the method: it may put another in its place."""
+    written = (base.__dict__.get("__init__") for base in cls.__mro__ if not _is_ours(base))
+    codes = (getattr(constructor, "__code__", None) for constructor in written)
+    return any(code and name in (*code.co_names, *code.co_consts) for code in codes)

@@ -1,0 +1,217 @@
+"""How often the labels of a column occur."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.labels import label_key, shared_keys
+from flame_flwr.statistics.alignment import by_label, prefer
+from flame_flwr.statistics.base import Places, Statistic, check_counts
+from flame_flwr.statistics.suppression import hide
+from flame_flwr.statistics.values import check_labels, declared_labels, fitted, labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flame_flwr.labels import Label, LabelKey
+
+__all__ = ["ValueCounts"]
+
+Entry = tuple["Label | None", int, int]
+
+
+@dataclass(frozen=True)
+class ValueCounts(Statistic):
+    """How often each label of a column occurs, as ``Series.value_counts`` tells.
+
+    Declare the labels where you know them. Where not, they are found in the data, and a label
+    that is withheld leaves no trace of its name.
+
+    Parameters
+    ----------
+    declared : tuple of labels or None
+        The labels that are counted; ``None`` for those that are found.
+    entries : tuple of (label, count, shown)
+        Sorted by label; the missing values first, with the label ``None``. `shown` is how many of
+        the `suppressed` nodes did not withhold this count.
+    other, other_shown : int
+        The values with a label that is not declared.
+
+    Examples
+    --------
+    >>> counts = ValueCounts.from_data(["f", "m", "f", None])
+    >>> counts.result()["labels"], counts.result()["counts"], counts.result()["missing"]
+    (['f', 'm'], [2, 1], 1)
+    """
+
+    declared: tuple[Label, ...] | None
+    entries: tuple[Entry, ...]
+    other: int = 0
+    other_shown: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what may come from another party."""
+        check_counts("ValueCounts", self.other, self.other_shown, self.suppressed)
+        check_counts("ValueCounts", self.suppressed - self.other_shown)
+        for entry in self.entries:
+            if type(entry) is not tuple or len(entry) != 3:
+                raise ModelError("ValueCounts: an entry is a label, a count and a number of nodes")
+            check_counts("ValueCounts", *entry[1:], self.suppressed - entry[2])
+        found = tuple(label for label, _, _ in self.entries)
+        check_labels("ValueCounts", found[1:])
+        if not found or found[0] is not None or list(found) != sorted(found, key=label_key):
+            raise ModelError("ValueCounts: the entries must be sorted, missing values first")
+        if self.declared is not None:
+            check_labels("ValueCounts", self.declared)
+            if sorted(self.declared, key=label_key) != list(found[1:]):
+                raise ModelError("ValueCounts: the entries must be the declared labels")
+        elif self.other or self.other_shown:
+            raise ModelError("ValueCounts: other labels need declared ones")
+
+    @classmethod
+    def from_data(cls, values: Any, labels: Sequence[Label] | None = None) -> Self:
+        """Count the labels of a column.
+
+        Parameters
+        ----------
+        values : sequence, array or Series
+            Strings, numbers or bools; a float without a fraction counts as an int.
+        labels : sequence of labels, optional
+            Those to count; what fits none of them, by the rule of :mod:`flame_flwr.labels`, is
+            counted as ``other``. Without them, those that are found.
+        """
+        if labels is None:
+            return cls(None, _merged([(None, 0, 0), *_found(values)]))
+        empty = cls.zero(labels)
+        known = [label for label, _, _ in empty.entries if label is not None]
+        places = fitted(cls.__name__, values, known)
+        *counts, other, missing = np.bincount(places, minlength=len(known) + 2).tolist()
+        entries = zip((None, *known), (missing, *counts), strict=True)
+        return empty._changed(
+            entries=tuple((label, count, 0) for label, count in entries), other=other
+        )
+
+    @classmethod
+    def zero(cls, labels: Sequence[Label] | None = None) -> Self:
+        """Return that of no values."""
+        declared = None if labels is None else declared_labels(cls.__name__, labels)
+        known = sorted(declared or (), key=label_key)
+        return cls(declared, ((None, 0, 0), *((label, 0, 0) for label in known)))
+
+    def merge(self, other: Self) -> Self:
+        """Return that of both together."""
+        self._check_alike(other)
+        declared = self.declared
+        if declared is not None and other.declared is not None:
+            declared = by_label("ValueCounts", "labels", declared, other.declared).names
+        elif declared is not other.declared:
+            raise ModelError(
+                "ValueCounts: labels are declared at one node and found in the data at another: "
+                "declare the same at every node"
+            )
+        return self._changed(
+            declared=declared,
+            entries=_merged([*self.entries, *other.entries]),
+            other=self.other + other.other,
+            other_shown=self.other_shown + other.other_shown,
+            suppressed=self.suppressed + other.suppressed,
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return ``labels`` with ``counts``, ``known`` and ``withheld_at``; ``missing``, ``other``.
+
+        A count that a node withheld is ``None``. ``known`` has what the other nodes count, so the
+        true one is as large or larger, and ``withheld_at`` how many nodes withheld it. Of labels
+        that are found in the data, some may be withheld whole: ``suppressed`` nodes did so.
+        """
+        (_, missing, missing_shown), *found = self.entries
+        return {
+            "labels": [label for label, _, _ in found],
+            "counts": [self._shown(count, shown) for _, count, shown in found],
+            "known": [count for _, count, _ in found],
+            "withheld_at": [self.suppressed - shown for _, _, shown in found],
+            "missing": self._shown(missing, missing_shown),
+            "other": self._shown(self.other, self.other_shown) if self.declared is not None else 0,
+            "suppressed": self.suppressed,
+        }
+
+    def _shown(self, count: int, shown: int) -> int | None:
+        return count if shown == self.suppressed else None
+
+    @property
+    def size(self) -> int:
+        """The values, missing ones too."""
+        return sum(count for _, count, _ in self.entries) + self.other
+
+    @property
+    def cells(self) -> int:
+        """The labels."""
+        return len(self.entries) - 1
+
+    @property
+    def unfitted(self) -> int | None:
+        """The values with a label that is not declared."""
+        return 0 if self.declared is None else self._shown(self.other, self.other_shown)
+
+    def totals(self) -> tuple[int, ...]:
+        """Return how many values there are, where that can be had from the counts."""
+        return () if self.suppressed or not self.size else (self.size,)
+
+    def part_sizes(self) -> tuple[int, ...]:
+        """Return the counts that can be seen."""
+        return tuple(self.cells_by_form()[0][1].values())
+
+    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+        """Return the counts by label; those of the same labels can be subtracted."""
+        labels = [label for label, _, _ in self.entries if label is not None]
+        keys = [label_key(None), *shared_keys(labels)]
+        places: Places = {
+            key: n
+            for key, (_, n, shown) in zip(keys, self.entries, strict=True)
+            if shown == self.suppressed
+        }
+        if self.other_shown == self.suppressed and self.declared is not None:
+            places["other"] = self.other
+        return (("labels", places),)
+
+    def withheld(self) -> Self:
+        """Return it without any count, and without the labels that were found in the data."""
+        return self.zero(self.declared)._changed(suppressed=1)
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold small counts, and others so that totals do not give these away."""
+        *hidden, other = hide([*(count for _, count, _ in self.entries), self.other], k)
+        if not any([*hidden, other]):
+            return self
+        kept = zip(self.entries, hidden, strict=True)
+        return self._changed(
+            entries=tuple(
+                (label, 0 if out else count, int(not out))
+                for (label, count, _), out in kept
+                if not out or label is None or self.declared is not None
+            ),
+            other=0 if other else self.other,
+            other_shown=int(not other and self.declared is not None),
+            suppressed=1,
+        )
+
+
+def _found(values: Any) -> Iterable[Entry]:
+    """Return the labels of a column with their counts."""
+    counts = Counter((type(label), label) for label in labels(values))
+    return ((label, count, 0) for (_, label), count in counts.items())
+
+
+def _merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return entries with one for each label, sorted."""
+    merged: dict[LabelKey, Entry] = {}
+    for label, count, shown in entries:
+        key = label_key(label)
+        one, had, had_shown = merged.get(key, (label, 0, 0))
+        merged[key] = prefer(one, label), had + count, had_shown + shown
+    return tuple(merged[key] for key in sorted(merged))

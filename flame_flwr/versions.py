@@ -1,0 +1,112 @@
+"""Which versions of other packages matter: the tried ones of Flower, and those of a node's answers.
+
+What a package's version changes is only looked at by its number; nothing is imported for it.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TRIED", "differing", "installed", "moved", "release", "untried"]
+
+TRIED = ("1.41", "1.42")
+"""The versions of Flower that this one of flame-flwr was tested with, the oldest first."""
+
+
+class _Concern(NamedTuple):
+    parts: int
+    """How many parts of a version must be alike: 1, the major one; 2, the minor one as well."""
+    why: str
+
+
+_CONCERNS = {
+    "numpy": _Concern(
+        1, 'with payload="pickle", what NumPy 2 has written cannot be read by NumPy 1'
+    ),
+    "pandas": _Concern(1, "texts are `str` columns in pandas 3 and `object` columns before it"),
+    "scikit-learn": _Concern(2, "an estimator works with the version that has fitted it"),
+    "skops": _Concern(2, "an estimator that a newer skops has written may be refused"),
+}
+"""The packages whose versions change what a value that travels is, or whether it can be read."""
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of Flower and of the packages that matter, of those that are here."""
+    found = {}
+    for package in ("flwr", *_CONCERNS):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
+    """Say which versions differ between two sides so much that it matters, and why.
+
+    Parameters
+    ----------
+    theirs, ours : mapping of str to str
+        Versions by package, as :func:`installed` returns them. What one side does not have, or
+        does not say, is not compared.
+
+    Returns
+    -------
+    list of str
+        A sentence's part per package: ``"pandas 2.2.3 (the server has 3.1.1: ...)"``.
+
+    Examples
+    --------
+    >>> differing({"pandas": "2.2.3"}, {"pandas": "2.3.0"})
+    []
+    """
+    return [
+        f"{package} {theirs[package]} (the server has {ours[package]}: {concern.why})"
+        for package, concern in _CONCERNS.items()
+        if package in theirs
+        and package in ours
+        and release(theirs[package])[: concern.parts] != release(ours[package])[: concern.parts]
+    ]
+
+
+def release(text: str) -> tuple[int, ...]:
+    """Return the major and minor part of a version.
+
+    Examples
+    --------
+    >>> release("1.42.0rc1")
+    (1, 42)
+    """
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+
+def untried(flower: str) -> str:
+    """Say that a version of Flower was not tried; ``''`` of one that was.
+
+    Parameters
+    ----------
+    flower : str
+        The version that is installed.
+    """
+    if release(flower) in map(release, TRIED):
+        return ""
+    return (
+        f"Flower (flwr) {flower} is installed, which this version of flame-flwr was not tried "
+        f"with: it was with {' and '.join(TRIED)}. If something fails: {_INSTALL}"
+    )
+
+
+def moved(flower: str) -> str:
+    """Say that a version of Flower has no longer what the framework needs of it."""
+    return (
+        f"Flower (flwr) {flower} has moved what flame-flwr needs of it, which was tried with "
+        f"{' and '.join(TRIED)}: {_INSTALL}"
+    )
+
+
+_INSTALL = f"pip install 'flwr=={TRIED[-1]}.*'"

@@ -1,0 +1,107 @@
+"""Where messages give advice in code: every string of the sources that tells somebody to do it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import flame_flwr.clients
+import flame_flwr.strategies
+
+FOLDERS = [
+    Path(module.__file__ or "").parent
+    for module in (flame_flwr, flame_flwr.clients, flame_flwr.strategies)
+]
+
+_VERBS = re.compile(
+    r"\b(declare|say|set|use|return|give|write|call|take|turn|make|convert|begin with|for example|"
+    r"such as|install|raise|run|put|name|choose|is written as|needs|one of)\b",
+    re.IGNORECASE,
+)
+_FORMS = {
+    "pip": r"pip install ['\"][^'\"]*['\"]",
+    "command": r"`?flame-flwr [a-z]+(?: [a-z]+\b)?(?: --[a-z-]+)*",
+    "option": r"(?<![\w-])--[a-z][a-z-]+",
+    "keyword": r"\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|True|False|\[|[A-Z]\w*\()",
+    "setting": r"\b[a-z][a-z-]* = (?:\"[^\"]*\"|true|false|[\d\[])",
+    "call": r"(?<![\w{])\.?[A-Za-z_][\w.]*\([^)]*\)",
+    "name": r"`[a-z_]+(?:-[a-z]+)*`",
+}
+_FILLED_IN = re.compile(r"\{[^{}]*[(\['][^{}]*\}")
+"""An expression in the place of a text, of which nothing is written here."""
+
+_FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A piece of code in a message that tells somebody to write it.
+
+    Attributes
+    ----------
+    where : str
+        File and line.
+    message : str
+        The whole, in one line; what is filled in stands as ``{...}``.
+    kind : str
+        ``keyword``, ``call``, ``setting``, ``pip``, ``command``, ``option`` or ``name``.
+    code : str
+        The code.
+    """
+
+    where: str
+    message: str
+    kind: str
+    code: str
+
+
+def advice() -> Iterator[Advice]:
+    """Give all advice in the messages of the sources, with a form for each."""
+    for where, message in messages():
+        for sentence in re.split(r"(?<=[.;])\s", message):
+            if not _VERBS.search(sentence):
+                continue
+            for found in _FORM.finditer(_FILLED_IN.sub("{}", sentence)):
+                yield Advice(where, message, str(found.lastgroup), found[0])
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Give every string of some words that is no docstring, with its place."""
+    for folder in FOLDERS:
+        for path in sorted(folder.rglob("*.py")):
+            inside = path.relative_to(folder).parts
+            if "app-templates" in inside or (folder.name == "flame_flwr" and inside[0] in _LINKED):
+                continue
+            tree = ast.parse(path.read_text())
+            skipped = _docstrings(tree)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.JoinedStr):
+                    skipped |= {id(part) for part in ast.walk(node)} - {id(node)}
+            for node in ast.walk(tree):
+                text = None if id(node) in skipped else _text(node)
+                if text and len(text.split()) > 2 and not text.startswith(("#", "[")):
+                    yield f"{folder.name}/{'/'.join(inside)}:{node.lineno}", " ".join(text.split())
+
+
+_LINKED = ("clients", "strategies")
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    """Return strings that stand alone: of modules, classes, functions and attributes."""
+    alone = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    return {id(value) for value in alone if isinstance(value, ast.Constant)}
+
+
+def _text(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    parts = (
+        str(part.value) if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}"  # type: ignore[attr-defined]
+        for part in node.values
+    )
+    return "".join(parts)

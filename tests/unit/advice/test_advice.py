@@ -1,0 +1,163 @@
+"""Every piece of advice in a message can be followed: it is executed, and what is not is found."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import re
+from functools import cache
+
+import pytest
+import typer
+
+from flame_flwr import cli
+from flame_flwr.config import NODE_KEYS, RUN_KEYS
+from flame_flwr.data import registry
+from flame_flwr.deploy import federation
+from flame_flwr.errors import NodeFailedError
+
+from .case import NAMES
+from .config import CONFIG, ELSEWHERE, NOT_ADVICE, RECIPES, failing_node
+from .models import MODELS
+from .reductions import REDUCTIONS
+from .scan import advice, messages
+from .training import TRAINING
+
+CASES = [*REDUCTIONS, *MODELS, *CONFIG, *TRAINING]
+ADVICE = list(advice())
+CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_advice_is_right(case):
+    if case in TRAINING:
+        pytest.importorskip("torch")
+    with pytest.raises(Exception) as raised:  # noqa: PT011  (of any kind: hints are notes)
+        case.attempt(None)
+    message = " ".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
+    code = case.found(message)
+    assert code, message
+    case.attempt(code)
+
+
+@pytest.mark.parametrize("pattern", RECIPES)
+def test_what_check_advises_runs(pattern):
+    [message] = {text for _, text in messages() if re.search(pattern, text)}
+    found = re.search(pattern, message)
+    RECIPES[pattern](found[found.lastindex or 0])
+
+
+@pytest.mark.parametrize("one", CODE, ids=lambda one: f"{one.where} {one.code}"[:90])
+def test_every_code_in_a_message_is_followed_by_a_case(one):
+    patterns = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
+    if any(re.search(pattern, one.message) for pattern in patterns):
+        return
+    try:  # such as a rule by its name, which is right if it can be made
+        eval(one.code, dict(NAMES))
+    except Exception as error:
+        pytest.fail(f"no case follows {one.code} of {one.where} ({error!r}): {one.message}")
+
+
+def test_no_case_is_left_of_a_message_that_is_gone():
+    every = [text for _, text in messages()]
+    patterns = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
+    assert not [one for one in patterns if not any(re.search(one, text) for text in every)]
+
+
+def test_every_extra_that_is_to_be_installed_is_one():
+    extras = importlib.metadata.metadata("flame-flwr").get_all("Provides-Extra")
+    named = [re.fullmatch(r".*['\"]flame-flwr\[(.*)\]['\"]", one.code) for one in of_kind("pip")]
+    assert len(named) >= 7
+    for match in named:
+        assert match[1] in {*extras, "{extra}"}
+    from flame_flwr.results.extras import _MODULES
+
+    assert _MODULES.keys() <= set(extras)
+
+
+def test_every_command_is_one_with_its_options():
+    for one in of_kind("command"):
+        words = one.code.strip("`").split()[1:]
+        command = typer.main.get_command(cli._app)
+        while words and hasattr(command, "commands") and not words[0].startswith("-"):
+            assert words[0] in command.commands, one
+            command = command.commands[words.pop(0)]
+        assert {*(word for word in words if word.startswith("-"))} <= options(command), one
+
+
+def test_every_option_is_one_of_a_command():
+    root = typer.main.get_command(cli._app)
+    every = {option for command in leaves(root) for option in options(command)}
+    of_flower = {"--federation-config"}
+    assert {one.code for one in of_kind("option")} <= every | of_flower
+
+
+def leaves(command):
+    """Return all commands below a group."""
+    below = getattr(command, "commands", None)
+    return [command] if below is None else [leaf for one in below.values() for leaf in leaves(one)]
+
+
+def options(command):
+    return {name for parameter in command.params for name in parameter.opts}
+
+
+def test_every_name_in_backticks_is_a_key_or_a_name_of_the_api():
+    odd = {one.code.strip("`") for one in of_kind("name")} - known_names()
+    assert not odd, [one for one in ADVICE if one.code.strip("`") in odd]
+
+
+CONFIGS = {"run": RUN_KEYS, "node": {**NODE_KEYS, **registry._TYPES}}
+
+
+def test_a_key_that_is_said_to_be_of_a_config_is_one_of_its():
+    named = re.compile(r"`([a-z-]+)` (?:in|of) (?:the|this) (run|node)(?:'s)? (?:config|registry)")
+    found = {key for _, text in messages() for key in named.findall(text)}
+    assert len(found) > 10
+    assert not {(key, which) for key, which in found if key not in CONFIGS[which]}
+
+
+def of_kind(kind):
+    found = [one for one in ADVICE if one.kind == kind]
+    assert found
+    return found
+
+
+OTHER = {"return": "Python's", "_": "a sign that a name may have", "files": "must not be declared"}
+
+
+@cache
+def known_names():
+    """Return the keys of every config, and the names and parameters of the public classes."""
+    names = {*OTHER, *RUN_KEYS, *NODE_KEYS, *registry._TYPES}
+    for table in (federation._TOP, federation._SERVER, federation._HOSPITAL):
+        names |= {*table}
+    for module in PUBLIC:
+        home = importlib.import_module(module)
+        for name in home.__all__:
+            found = getattr(home, name)
+            names |= {name, *parameters(found)}
+            if inspect.isclass(found):
+                names |= {*dir(found)}
+                names |= {one for method in vars(found).values() for one in parameters(method)}
+    return names
+
+
+PUBLIC = [
+    f"flame_flwr.{name}"
+    for name in ("star", "strategies", "aggregation", "privacy", "payload", "statistics", "torch")
+]
+
+
+def parameters(function):
+    try:
+        return set(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def test_going_on_is_not_proposed_where_too_few_nodes_would_be_left():
+    with pytest.raises(NodeFailedError, match="there are fewer than `min-nodes`, 2") as raised:
+        failing_node(None, nodes=2)
+    assert "on-failure" not in str(raised.value)

@@ -1,0 +1,236 @@
+"""Buffers of a model: no optimiser steps on them, no noise, and what they are called."""
+
+import numpy as np
+import pytest
+from flwr.serverapp.strategy import (
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedMedian,
+    FedTrimmedAvg,
+    FedYogi,
+    Krum,
+)
+
+from flame_flwr.aggregation import FlowerReduction, MaxRounds
+from flame_flwr.errors import ModelError
+from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction
+from flame_flwr.privacy.filters import FilterChain
+from flame_flwr.star import StarAnalyzer, StarModelTester
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+
+SIZES = [30, 5, 12]
+VARIANCES = [4.0, 0.01, 1e-3]
+COUNTS = [7, 2, 4]
+RNG = np.random.default_rng(3)
+
+
+class Trains(StarAnalyzer):
+    """Pulls `0.weight`; the variance falls from round to round, the counter rises."""
+
+    names: tuple[str, ...] | None = None
+    called = ("1.running_var", "1.num_batches_tracked")
+
+    def analysis_method(self, data, aggregator_results):
+        node, number = data, self.num_iterations
+        last = None if aggregator_results is None else aggregator_results["model"]
+        weight = np.zeros(4) if last is None else last["0.weight"]
+        var, count = self.called
+        model = {
+            "0.weight": weight + 0.5 * (np.arange(4.0) * (node + 1) - weight),
+            var: np.full(2, VARIANCES[node] / 10**number, np.float32),
+            count: np.array(COUNTS[node] * (number + 1)),
+        }
+        answer = {"model": model, "local_n_samples": SIZES[node]}
+        return answer if self.names is None else {**answer, "buffers": list(self.names)}
+
+
+class Named(Trains):
+    called = ("norm.spread", "norm.seen")
+    names = called
+
+
+def run(server, rounds=10, analyzer=Trains, **more):
+    strategy = WeightedFedAvg(server=server, convergence=MaxRounds(rounds), **more)
+    return StarModelTester(range(3), analyzer, strategy, "s3").result["model"]
+
+
+OPTIMIZERS = [
+    FedAdam(),
+    FedYogi(),
+    FedAdagrad(eta=0.5),
+    FedAvgM(server_learning_rate=0.5, server_momentum=0.9),
+]
+
+
+@pytest.mark.parametrize("analyzer", [Trains, Named])
+@pytest.mark.parametrize("server", [*OPTIMIZERS, FedAvg()])
+def test_buffers_are_the_weighted_mean_whatever_the_server_does_to_parameters(server, analyzer):
+    rounds = 10
+    got = run(server, rounds, analyzer)
+    var, count = (got[name] for name in analyzer.called)
+    expected = sum(n * v / 10 ** (rounds - 1) for n, v in zip(SIZES, VARIANCES, strict=True))
+    np.testing.assert_allclose(var, [expected / sum(SIZES)] * 2, rtol=1e-6)
+    assert var.dtype == np.float32
+    assert count.dtype == np.int64
+    mean = sum(n * c * rounds for n, c in zip(SIZES, COUNTS, strict=True)) / sum(SIZES)
+    assert count == round(mean)
+    assert count.shape == ()
+
+
+@pytest.mark.parametrize("server", OPTIMIZERS)
+def test_parameters_go_as_without_buffers(server):
+    class Plain(Trains):
+        def analysis_method(self, data, aggregator_results):
+            answer = super().analysis_method(data, aggregator_results)
+            return {**answer, "model": {"0.weight": answer["model"]["0.weight"]}}
+
+    both = [run(server, 6, analyzer)["0.weight"] for analyzer in (Trains, Plain)]
+    assert both[0].tobytes() == both[1].tobytes()
+
+
+def test_a_strategy_of_ones_own_gets_the_parameters_only():
+    class Doubles(FedAvg):
+        def aggregate_train(self, server_round, replies):
+            from flwr.app import Array, ArrayRecord
+
+            arrays, metrics = super().aggregate_train(server_round, replies)
+            doubled = {key: Array(2 * each.numpy()) for key, each in arrays.items()}
+            return ArrayRecord(doubled), metrics
+
+    got, mean = run(Doubles(), 1), run(None, 1)
+    np.testing.assert_allclose(got["0.weight"], 2 * mean["0.weight"])
+    np.testing.assert_allclose(got["1.running_var"], mean["1.running_var"], rtol=1e-6)
+    assert got["1.num_batches_tracked"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("server", "merge"),
+    [
+        (FedMedian(), np.median),
+        (FedTrimmedAvg(beta=0.34), lambda values: np.sort(values)[1]),
+    ],
+)
+def test_robust_means_withstand_nonsense_in_buffers_too(server, merge):
+    got = run(server, 1)
+    np.testing.assert_allclose(got["1.running_var"], [merge(VARIANCES)] * 2, rtol=1e-6)
+    assert got["1.num_batches_tracked"] == merge(COUNTS)
+    assert got["1.num_batches_tracked"].dtype == np.int64
+
+
+def test_krum_takes_them_from_the_node_it_chooses():
+    got = run(Krum(num_malicious_nodes=0), 1)
+    chosen = [round(float(v), 6) for v in VARIANCES].index(round(float(got["1.running_var"][0]), 6))
+    assert got["1.num_batches_tracked"] == COUNTS[chosen]
+
+
+def test_which_arrays_they_are_can_be_declared():
+    stepped = run(FedAdam(), analyzer=Trains, buffers=())
+    assert stepped["1.running_var"].tolist() != run(FedAdam())["1.running_var"].tolist()
+    declared = run(FedAdam(), analyzer=Named, buffers=["norm.spread", "norm.seen"])
+    named = run(FedAdam(), analyzer=Named)
+    assert declared["norm.spread"].tobytes() == named["norm.spread"].tobytes()
+    elsewhere = run(FedAdam(), analyzer=Named, buffers="others")
+    assert elsewhere["norm.spread"].tobytes() != named["norm.spread"].tobytes()
+    for wrong in (3, [3], None):
+        with pytest.raises(ModelError, match="buffers must be the key"):
+            WeightedFedAvg(server=FedAdam(), buffers=wrong)
+
+
+def test_what_is_no_list_of_names_under_that_key_is_the_users_own():
+    class Own(Trains):
+        def analysis_method(self, data, aggregator_results):
+            answer = super().analysis_method(data, aggregator_results)
+            return {**answer, "buffers": {"size": np.ones(3)}}
+
+    strategy = ReduceStrategy(
+        {
+            "model": FlowerReduction(FedAdam(), by="local_n_samples"),
+            "buffers": {"size": FlowerReduction(FedAvg())},
+        },
+        convergence=MaxRounds(3),
+    )
+    result = StarModelTester(range(3), Own, strategy, "s3").result
+    assert result["buffers"]["size"].tolist() == [1.0] * 3
+    assert (result["model"]["1.running_var"] > 0).all()
+
+
+@pytest.mark.parametrize("model", [lambda var, n: [np.ones(2), {"running_var": var, "n": n}]])
+def test_they_are_found_in_lists_and_python_numbers_are_rounded(reduce, model):
+    values = [{"m": model(v, c), "n": n} for v, c, n in zip(VARIANCES, COUNTS, SIZES, strict=True)]
+    declared = {"m": FlowerReduction(FedAdam(), by="n", buffers=["1.n", "1.running_var"])}
+    got = reduce(declared, values, rounds=3)["m"][1]
+    assert got["running_var"] == pytest.approx(np.average(VARIANCES, weights=SIZES))
+    assert got["n"] == round(np.average(COUNTS, weights=SIZES))
+    assert type(got["n"]) is int
+
+
+# ---- filters ---------------------------------------------------------------------------------
+
+
+def model():
+    return {
+        "0.weight": RNG.normal(size=8),
+        "1.running_var": np.full(4, 50.0),
+        "1.num_batches_tracked": np.array(3),
+    }
+
+
+NOISY = [
+    GaussianNoise(1.0, 1.0, seed=1),
+    SparseVector(0.5, bound=1, threshold=0.1, epsilon_select=1, epsilon_values=1, seed=1),
+]
+
+
+def applied(each, result, aggregate=None):
+    return FilterChain.of([each], [], "node-0").apply(result, aggregate, 2)
+
+
+@pytest.mark.parametrize("keys", [None, "model", ["model"]])
+def test_the_largest_changes_are_those_of_parameters_and_buffers_leave_whole(keys):
+    result = {"model": model(), "local_n_samples": 9}
+    got = applied(TopFraction(0.25, keys=keys), result)["model"]
+    weight = result["model"]["0.weight"]
+    largest = np.argsort(-np.abs(weight))[:2]
+    expected = np.where(np.isin(np.arange(8), largest), weight, 0.0)
+    assert got["0.weight"].tolist() == expected.tolist()
+    assert got["1.running_var"].tolist() == [50.0] * 4
+
+
+@pytest.mark.parametrize("each", NOISY)
+@pytest.mark.parametrize("keys", [None, ["model"]])
+def test_noise_on_a_model_with_buffers_is_refused_with_its_reason(each, keys):
+    noisy = type(each)(**{**vars(each), "keys": keys})
+    named = {"scale": np.ones(3), "0.weight": np.ones(2)}
+    for result in (
+        {"model": model()},
+        {"net": named, "buffers": ["scale"]},
+        model(),
+    ):
+        if keys and "model" not in result:
+            continue
+        with pytest.raises(
+            ModelError, match=r"the model has buffers, .*GroupNorm.*`keys`"
+        ) as error:
+            applied(noisy, result)
+        assert "running_var" not in error.value.message.replace("running variance", "")
+
+
+@pytest.mark.parametrize("each", NOISY)
+def test_arrays_that_are_named_one_by_one_get_noise(each):
+    result = {"model": model()}
+    for name in ("0.weight", "1.running_var"):
+        noisy = type(each)(**{**vars(each), "keys": [f"model.{name}"]})
+        got = applied(noisy, result)["model"]
+        assert got[name].tolist() != result["model"][name].tolist()
+        other = {"0.weight", "1.running_var"} - {name}
+        assert all(got[each].tolist() == result["model"][each].tolist() for each in other)
+
+
+def test_a_shortened_change_is_that_of_the_whole_model():
+    result = {"model": model()}
+    got = applied(Clip(1.0), result)["model"]
+    length = np.sqrt(sum(np.square(got[name]).sum() for name in ("0.weight", "1.running_var")))
+    assert length == pytest.approx(1.0)
+    assert (got["1.running_var"] > 0).all()
