@@ -62,6 +62,7 @@ class Twice(Together):
     def has_converged(self, result, last_result):
         return self.num_iterations >= 1
 """
+TOKEN = "token-of-the-tests"
 APPS = "server_app = model.server_app\nclient_app = model.client_app\n"
 KEYS = {"nodes": 2, "node-timeout": 60, "round-timeout": 200, "results": "", "tags": "pasc"}
 KEYS |= {"project-id": "halta", "on-failure": "abort", "min-nodes": 1}
@@ -192,7 +193,7 @@ def hospitals(deployment, tmp_path, s3_server):
     folder.mkdir()
     (folder / "mine.csv").write_text("n\n5\n6\n")
     bundles = bundle_files(tmp_path / "bundles", 2)
-    with FhirServer(token="t-1", style="blaze") as fhir, Proxy(s3_server.endpoint) as proxy:
+    with FhirServer(token=TOKEN, style="blaze") as fhir, Proxy(s3_server.endpoint) as proxy:
         far = registry(
             tmp_path / "a",
             {
@@ -202,7 +203,7 @@ def hospitals(deployment, tmp_path, s3_server):
                 "key-id": s3_server.key_id,
                 "secret": s3_server.secret,
             },
-            {"type": "fhir", "url": fhir.url, "token": "t-1"},
+            {"type": "fhir", "url": fhir.url, "token": TOKEN},
         )
         near = registry(
             tmp_path / "b",
@@ -214,7 +215,7 @@ def hospitals(deployment, tmp_path, s3_server):
             deployment.nodes("far", datasets=far, cache_dir=cache),
             deployment.nodes("near", datasets=near),
         ):
-            secrets = (s3_server.secret, "t-1")
+            secrets = (s3_server.secret, TOKEN)
             yield SimpleNamespace(objects=objects, proxy=proxy, bundles=bundles, secrets=secrets)
 
 

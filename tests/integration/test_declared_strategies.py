@@ -222,8 +222,13 @@ class Adam:
 
 
 @pytest.mark.deployed
+@pytest.mark.exhaustive
 def test_a_deployment_goes_on_with_what_an_optimiser_remembers(deployment, tmp_path):
-    """Two runs at one hospital, whatever its data is: it is the server that remembers."""
+    """Two runs at one hospital, whatever its data is: it is the server that remembers.
+
+    ``tests/unit/strategies/test_reduce_strategy.py`` resumes from its checkpoint over messages, and
+    ``failures`` resumes on a deployment.
+    """
     app = tmp_path / "app"
     (app / "mine").mkdir(parents=True)
     (app / "mine" / "__init__.py").touch()

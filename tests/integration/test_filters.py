@@ -151,6 +151,6 @@ def test_a_hospitals_own_filters_act_on_a_deployment_and_the_budget_is_recorded(
     about = run["filters"]["far"]
     assert about["epsilon"] > 2 * 1000
     assert about["delta"] == 1e-5
-    assert "privacy budget of the filters, each of 1 node: epsilon " in log
+    assert "privacy budget of the filters, far: epsilon " in log
     everything = log + deployment.log("far")
     assert store.environment["AWS_SECRET_ACCESS_KEY"] not in everything

@@ -218,7 +218,8 @@ def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
 def test_a_script_on_a_deployment(study, deployment):
     """The app's files are all that the processes of a deployment have of the script."""
     pyproject = study / "app" / "pyproject.toml"
-    pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', 'data = ""'))
+    keys = f'nodes = 1\nstate-dir = "{study / "state"}"'
+    pyproject.write_text(pyproject.read_text().replace('data = "helpers:node"', keys))
     (study / "app" / "script" / "lazily.py").write_text(
         "STEP = 0.5\n\ndef one(context):\n    return 1.0\n"
     )

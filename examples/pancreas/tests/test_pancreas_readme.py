@@ -59,6 +59,7 @@ def test_merged_scaling_reaches_the_tutorials_tolerance(run, splits):
     assert tester.rounds == pytest.approx(110, abs=20)
 
 
+@pytest.mark.exhaustive
 def test_one_draw_of_compare_is_as_the_readme_says():
     """The same share of ill patients everywhere: both scalings do well; else only one does."""
     last = {}

@@ -31,11 +31,16 @@ class Endless(StarAggregator):
         return False
 
 
-@pytest.mark.parametrize("strategy", [Declared, WeightedFedAvg(convergence=MaxRounds(3))])
+WRITTEN = pytest.param(WeightedFedAvg(convergence=MaxRounds(3)), marks=pytest.mark.exhaustive)
+"""The template that the README has checked is one of these."""
+
+
+@pytest.mark.parametrize("strategy", [Declared, WRITTEN])
 def test_a_declared_strategy_is_sound(strategy):
     assert check_analysis(Pull, strategy, SPLITS) == []
 
 
+@pytest.mark.exhaustive
 def test_a_models_convergence_ends_an_aggregator_in_the_check_too():
     found = check_analysis(Pull, Endless, SPLITS, convergence=MaxRounds(3), raises=False)
     assert not [finding for finding in found if finding.severity == "error"]

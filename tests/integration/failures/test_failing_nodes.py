@@ -54,8 +54,9 @@ def test_wait_goes_on_where_killed_nodes_were(study):
     assert study.record()["failures"] == []
 
 
+@pytest.mark.exhaustive
 def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
-    """Without a key they come back under other addresses.
+    """Without a key they come back under other addresses; ``test_provision.py`` has one with a key.
 
     The SuperLink refuses the old one of b, and takes that of c, which was killed, for alive for
     another minute.

@@ -1,0 +1,62 @@
+"""Where the tests start a SuperLink: each costs seconds of both cores, so each is known here.
+
+``CONTRIBUTING.md`` has the rule. A new place says in its docstring why no other one can show the
+same, and stands in this list; or it is marked ``exhaustive``, and need not.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STARTERS = {"Deployment", "Provisioned", "simulation"}
+KNOWN = {
+    # shared: by all simulations, by all `deployed` tests, by all failures
+    ("conftest.py", "federation"),
+    ("tests/integration/conftest.py", "deployment"),
+    ("tests/integration/failures/conftest.py", "deployment"),
+    # their SuperLink needs what no other one has: the key of a store, packages with plug-ins
+    ("tests/integration/test_simulation.py", "whole"),
+    ("tests/integration/test_plugins.py", "run"),
+}
+OF_EXHAUSTIVE_TESTS = {
+    ("tests/integration/test_results_store.py", "federation"),
+    ("examples/cross_site/tests/test_cross_site_runtimes.py", "deployed"),
+}
+"""Fixtures that nothing else uses."""
+
+pytestmark = pytest.mark.skipif(not (ROOT / "Makefile").exists(), reason="only in a checkout")
+
+
+def starts(node):
+    """Tell whether a function starts a SuperLink by itself, in `make test`."""
+    if any("mark.exhaustive" in ast.unparse(each) for each in node.decorator_list):
+        return False
+    calls = [each.func for each in ast.walk(node) if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Name) and each.id in STARTERS for each in calls)
+
+
+def places():
+    """Find them in all tests."""
+    files = [ROOT / "conftest.py", *ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/*/tests/*.py")]
+    for file in files:
+        if "benchmarks" in file.parts:
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and starts(node):
+                yield file.relative_to(ROOT).as_posix(), node.name
+
+
+def test_superlinks_are_started_in_known_places_only():
+    assert set(places()) == KNOWN | OF_EXHAUSTIVE_TESTS
+
+
+def test_every_place_says_why():
+    for file, name in KNOWN:
+        [node] = [
+            node
+            for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        ]
+        assert ast.get_docstring(node), f"{file}: {name}"
