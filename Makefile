@@ -46,7 +46,7 @@ test: install
 
 test-all: install
 	$(SIDE_BY_SIDE) lint types every-test
-	$(MAKE) floors
+	$(MAKE) floors pythons
 
 tests: install
 	$(TESTS)
