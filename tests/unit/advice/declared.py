@@ -139,7 +139,9 @@ _PRIVATE = {
     "server side": lambda: DifferentialPrivacyServerSideFixedClipping(FedAvg(), 1.0, 1.0, 2),
 }
 _FILTERS = r"StarModel\(\.\.\., (filters=\[.*?\])\)"
-_CONVERGENCE = r"give it one, such as (convergence=MaxRounds\(10\)(?: \| DeltaNorm\(.*?\)|\{norm\})?)"
+_CONVERGENCE = (
+    r"give it one, such as (convergence=MaxRounds\(10\)(?: \| DeltaNorm\(.*?\)|\{norm\})?)"
+)
 
 DECLARED = [
     *(

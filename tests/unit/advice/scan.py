@@ -28,6 +28,7 @@ _FORMS = {
     "command": (
         r"(?:(?<=`)|^|(?<=\brun ))flame-flwr (?!is |has )[a-z]+(?: [a-z]+\b)?(?: --[a-z-]+)*"
     ),
+    "flwr": r"(?<=`)flwr [^`]*",
     "option": r"(?<![\w-])--[a-z][a-z-]+",
     "keyword": r"\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|True|False|\[|[A-Z]\w*\()",
     "setting": r"\b[a-z][a-z-]* = (?:\"[^\"]*\"|true|false|[\d\[])",
@@ -52,7 +53,7 @@ class Advice:
     message : str
         The whole, in one line; what is filled in stands as ``{...}``.
     kind : str
-        ``keyword``, ``call``, ``setting``, ``pip``, ``command``, ``option`` or ``name``.
+        ``keyword``, ``call``, ``setting``, ``pip``, ``command``, ``flwr``, ``option`` or ``name``.
     code : str
         The code.
     """
