@@ -193,8 +193,11 @@ def plan_shown(shown: object) -> tuple[str, ...] | None:
     """
     if shown is None:
         return None
-    names = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
-    if not names or not all(isinstance(name, str) for name in shown):
+    if (
+        not isinstance(shown, Collection)
+        or isinstance(shown, str | bytes | Mapping)
+        or not all(isinstance(name, str) for name in shown)
+    ):
         raise ModelError(
             "shown must be a list of the names of metrics and scores that may be shown, such as "
             f"['auc'], [] for none, or None for all of them, not {shown!r}"
