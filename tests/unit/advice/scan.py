@@ -32,7 +32,8 @@ _FORMS = {
     "option": r"(?<![\w-])--[a-z][a-z-]+",
     "keyword": r"\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|True|False|\[|[A-Z]\w*\()",
     "setting": r"\b[a-z][a-z-]* = (?:\"[^\"]*\"|true|false|[\d\[])",
-    "call": r"(?<![\w{])\.?[A-Za-z_][\w.]*\([^)]*\)",
+    "call": r"(?:(?<![\w{])\.?[A-Za-z_][\w.]*|\{\}(?!\(\{\}|\(\?))\([^)]*\)",
+    "list": r"(?<=such as )\[[^\]]*\]",
     "name": r"`[a-z_]+(?:-[a-z]+)*`",
 }
 _OPEN, _CLOSE = "\u27e6", "\u27e7"
@@ -53,7 +54,7 @@ class Advice:
     message : str
         The whole, in one line; what is filled in stands as ``{...}``.
     kind : str
-        ``keyword``, ``call``, ``setting``, ``pip``, ``command``, ``flwr``, ``option`` or ``name``.
+        One of ``_FORMS``.
     code : str
         The code.
     """

@@ -30,7 +30,7 @@ from .training import TRAINING
 
 CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *TRAINING]
 ADVICE = list(advice())
-CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call")]
+CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call", "list")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -105,6 +105,7 @@ def test_every_command_of_flowers_is_one_with_its_options():
 def test_every_option_is_one_of_a_command():
     root = typer.main.get_command(cli._app)
     every = {option for command in leaves(root) for option in options(command)}
+    assert not wrong(["flwr", "run", "--federation-config"])
     of_others = {"--federation-config", "--system", "--shell", "--now"}  # Flower's, the system's
     assert {one.code for one in of_kind("option")} <= every | of_others
 
