@@ -22,6 +22,8 @@ _MENDS = {
     errno.EACCES: "ports below 1024 are for root: set FLAME_PORT to another one",
 }
 
+_EVERYWHERE = ", and FLAME_SERVER to HOST:PORT with it for all that connect to this server"
+
 
 def obstacle(host: str, port: int, config: Path | None = None) -> str:
     """Return what would keep Flower from starting; empty where there is nothing.
@@ -31,7 +33,7 @@ def obstacle(host: str, port: int, config: Path | None = None) -> str:
     host, port : str, int
         What the program is to listen on.
     config : Path, optional
-        The node's ``node.toml``.
+        The node's ``node.toml``; the server has none.
     """
     if config is not None:
         try:
@@ -53,6 +55,8 @@ def obstacle(host: str, port: int, config: Path | None = None) -> str:
             number = error.errno if isinstance(error, OSError) else None
             said = error.strerror if isinstance(error, OSError) else error
             mend = _MENDS.get(number or 0, "name another address or port")
+            if config is None and "FLAME_PORT" in mend:
+                mend += _EVERYWHERE
             return f"port {port} of {host} cannot be listened on: {said}; {mend}"
     return ""
 

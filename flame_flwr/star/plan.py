@@ -193,14 +193,16 @@ def plan_shown(shown: object) -> tuple[str, ...] | None:
     """
     if shown is None:
         return None
-    listed = isinstance(shown, Collection) and not isinstance(shown, str | bytes | Mapping)
-    names: list[Any] = list(shown) if listed else []  # type: ignore[call-overload]
-    if not listed or not all(isinstance(name, str) for name in names):
+    if (
+        not isinstance(shown, Collection)
+        or isinstance(shown, str | bytes | Mapping)
+        or not all(isinstance(name, str) for name in shown)
+    ):
         raise ModelError(
             "shown must be a list of the names of metrics and scores that may be shown, such as "
             f"['auc'], [] for none, or None for all of them, not {shown!r}"
         )
-    return tuple(sorted(names) if isinstance(shown, Set) else dict.fromkeys(names))
+    return tuple(sorted(shown) if isinstance(shown, Set) else dict.fromkeys(shown))
 
 
 def ignore(**arguments: object) -> None:

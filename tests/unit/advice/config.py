@@ -17,9 +17,10 @@ import pytest
 from health_server import HealthServer
 
 from flame_flwr.clients import NodePlan
-from flame_flwr.config import RunSettings
+from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import FolderSource, SourceData
 from flame_flwr.data.credentials import check_reference
+from flame_flwr.engine.app import App
 from flame_flwr.engine.checkpoint import Checkpoint, Progress
 from flame_flwr.engine.connection import Connection
 from flame_flwr.engine.local_grid import LocalGrid
@@ -149,6 +150,19 @@ _OBJECTS_MIXED = np.array([1, object()], dtype=object)
 _DATES = pd.Series(pd.to_datetime(["2026-01-01"]))
 _OBJECTS = np.array([1, 2], dtype=object)
 
+
+def _app(code: str | None) -> None:
+    """Set a key that an app does not have; with it in the app's own config, it can be set."""
+    for key, value in {"resume": True, "max-rounds": 3, "results": "s3://a/b"}.items():
+        app = App(Path("app"), {}, {})
+        if code:
+            with pytest.raises(ConfigError) as raised:
+                app.checked({key: value})
+            said = re.search(r"add `(.*)`", str(raised.value))[1]
+            app = App(Path("app"), tomllib.loads(said), {})
+        assert app.checked({key: value}) == {key: value}
+
+
 _NO_CONNECTION = re.compile(
     r'is a table there, (\[superlink\..*\]), with (address = "HOST:PORT") and root-certificates, '
     r"or (insecure = true)"
@@ -159,6 +173,20 @@ CONFIG = [
         "no connection of that name",
         rf"({_NO_CONNECTION.pattern})",
         _connection,
+    ),
+    Case("a key that an app lacks", r"no key that is not there: add `(.*)`", _app),
+    *(
+        Case(
+            f"a mistyped key: {mistyped}",
+            r"did you mean `([^`]+)`",
+            lambda code, read=read, mistyped=mistyped, value=value: read({code or mistyped: value}),
+        )
+        for mistyped, value, read in [
+            ("on-failur", "skip", lambda given: RunSettings.from_config({"nodes": 2, **given})),
+            ("naem", "a", NodeSettings.from_config),
+            ("max-round", 3, App(Path("app"), {"max-rounds": 2}, {}).checked),
+            ("alpha", 3, App(Path("app"), {"mine.alpha": 2}, {}).checked),
+        ]
     ),
     Case("a SuperLink without TLS", r"would have to say (insecure = true)", _without_tls),
     Case("resume, and nothing is kept", r"Leave `(resume)` out to start anew", _no_checkpoint),

@@ -19,7 +19,7 @@ from flame_flwr.star import (
     StarLocalDPModel,
     StarModel,
 )
-from flame_flwr.statistics import Moments
+from flame_flwr.statistics import Histogram, Moments, Quantiles, ValueCounts
 
 from .case import Attempt, Case, Echo, First, arguments, method, run, value_of, with_method
 
@@ -143,6 +143,16 @@ MODELS = [
             **({"output_type": "bytes"} | arguments(code)),
         ),
     ),
+    *(
+        Case(
+            f"an instance of {cls.__name__}",
+            r"not an instance: (?:(\w+)|\{name\}), not ",
+            lambda code, cls=cls: StarModel(
+                *((_given(cls, code), First) if cls is Echo else (Echo, _given(cls, code))), "s3"
+            ),
+        )
+        for cls in (Echo, First)
+    ),
     Case(
         "a list of files",
         r"a list needs (multiple_results=True)",
@@ -157,6 +167,33 @@ MODELS = [
         "no filter in a list",
         r"filters must hold filters of flame_flwr\.privacy, such as (Clip\(1\.0\))",
         lambda code: StarModel(Echo, First, "s3", filters=[value_of(code, 3)]),
+    ),
+    Case(
+        "labels in one text",
+        r"a list of labels, such as (\['f', 'm'\])",
+        lambda code: ValueCounts.from_data(["f"], value_of(code, "fm")),
+    ),
+    Case(
+        "a number of bins",
+        r"a list of numbers, such as (\[0, 10, 20\])",
+        lambda code: Histogram.from_data([1.0], value_of(code, 3)),
+    ),
+    Case(
+        "one probability",
+        r"a list of probabilities, such as (\[0\.5\])",
+        lambda code: Quantiles.from_data([1.0]).result(value_of(code, 0.5)),
+    ),
+    *(
+        Case(
+            f"what is shown, {which}",
+            pattern,
+            lambda code: StarModel(Echo, First, "s3", shown=value_of(code, "auc")),
+        )
+        for which, pattern in {
+            "names": r"may be shown, such as (\['auc'\])",
+            "nothing": r"may be shown, such as \['auc'\], (\[\]) for none",
+            "all": r"for none, or (None) for all of them",
+        }.items()
     ),
     Case(
         "no disclosure rules",
@@ -239,6 +276,10 @@ def _constructed(cls: type[Any], code: str | None) -> None:
         body = code.partition("in it ")[2].replace("super()", "super(type(self), self)")
     changed = type("Changed", (cls,), {"__init__": method("__init__", parameters, body)})
     assert run([1.0], **{"analyzer" if cls is Echo else "server": changed}) == 1.0
+
+
+def _given(cls: type[Any], code: str | None) -> Any:
+    return {cls.__name__: cls}[code] if code else cls.__new__(cls)  # as if made
 
 
 def _own() -> Any:

@@ -28,10 +28,12 @@ _FORMS = {
     "command": (
         r"(?:(?<=`)|^|(?<=\brun ))flame-flwr (?!is |has )[a-z]+(?: [a-z]+\b)?(?: --[a-z-]+)*"
     ),
+    "flwr": r"(?<=`)flwr [^`]*",
     "option": r"(?<![\w-])--[a-z][a-z-]+",
     "keyword": r"\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|True|False|\[|[A-Z]\w*\()",
     "setting": r"\b[a-z][a-z-]* = (?:\"[^\"]*\"|true|false|[\d\[])",
-    "call": r"(?<![\w{])\.?[A-Za-z_][\w.]*\([^)]*\)",
+    "call": r"(?:(?<![\w{])\.?[A-Za-z_][\w.]*|\{\}(?!\(\{\}|\(\?))\([^)]*\)",
+    "list": r"(?<=such as )\[[^\]]*\]",
     "name": r"`[a-z_]+(?:-[a-z]+)*`",
 }
 _OPEN, _CLOSE = "\u27e6", "\u27e7"
@@ -52,7 +54,7 @@ class Advice:
     message : str
         The whole, in one line; what is filled in stands as ``{...}``.
     kind : str
-        ``keyword``, ``call``, ``setting``, ``pip``, ``command``, ``option`` or ``name``.
+        One of ``_FORMS``.
     code : str
         The code.
     """

@@ -20,6 +20,7 @@ from flame_flwr.errors import NodeFailedError
 from flame_flwr.versions import untried
 
 from .case import NAMES
+from .commands import options, wrong
 from .config import CONFIG, ELSEWHERE, NOT_ADVICE, RECIPES, failing_node
 from .declared import DECLARED
 from .models import MODELS
@@ -29,7 +30,7 @@ from .training import TRAINING
 
 CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *TRAINING]
 ADVICE = list(advice())
-CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call")]
+CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call", "list")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -93,17 +94,18 @@ def test_the_version_of_flower_that_is_proposed_can_be_installed_and_was_tried()
 
 def test_every_command_is_one_with_its_options():
     for one in of_kind("command"):
-        words = one.code.strip("`").split()[1:]
-        command = typer.main.get_command(cli._app)
-        while words and hasattr(command, "commands") and not words[0].startswith("-"):
-            assert words[0] in command.commands, one
-            command = command.commands[words.pop(0)]
-        assert {*(word for word in words if word.startswith("-"))} <= options(command), one
+        assert not wrong(one.code.split()), one
+
+
+def test_every_command_of_flowers_is_one_with_its_options():
+    for one in of_kind("flwr"):
+        assert not wrong(one.code.split()), one
 
 
 def test_every_option_is_one_of_a_command():
     root = typer.main.get_command(cli._app)
     every = {option for command in leaves(root) for option in options(command)}
+    assert not wrong(["flwr", "run", "--federation-config"])
     of_others = {"--federation-config", "--system", "--shell", "--now"}  # Flower's, the system's
     assert {one.code for one in of_kind("option")} <= every | of_others
 
@@ -112,10 +114,6 @@ def leaves(command):
     """Return all commands below a group."""
     below = getattr(command, "commands", None)
     return [command] if below is None else [leaf for one in below.values() for leaf in leaves(one)]
-
-
-def options(command):
-    return {name for parameter in command.params for name in parameter.opts}
 
 
 def test_every_name_in_backticks_is_a_key_or_a_name_of_the_api():

@@ -57,7 +57,20 @@ def _torch_loader(code: str | None) -> None:
     run([1.0], WeightedFedAvg(), net)
 
 
+def _torch_model(code: str | None) -> None:
+    made = code.replace("...", "1, 1") if code else "Linear"
+    model = f"from torch.nn import Linear; return {made}"
+    net = with_method(_Net, "model", "self", model)
+    loss = "return (self.net(batch[0]) - batch[1]).abs().mean()"
+    run([1.0], WeightedFedAvg(), with_method(net, "loss", "self, batch", loss))
+
+
 TRAINING = [
+    Case(
+        "a model's class",
+        r"itself: call it, `(?:(\w+\(\.\.\.\))|\{value\.__name__\})",
+        _torch_model,
+    ),
     Case("samples for batches", r"made of them by `(DataLoader\(.*?\))`", _torch_loader),
     Case("a loss per sample", r"the mean over the batch, such as `(\.mean\(\))`", _torch_loss),
     Case("a batch of one", r"or write a `loader` with (drop_last=True)", _torch_batch),

@@ -431,7 +431,8 @@ def test_what_is_in_the_way_is_one_line_before_flower_starts(made, tmp_path, par
     assert line.startswith(
         f"port {port} of 127.0.0.1 cannot be listened on: Address already in use"
     )
-    assert "FLAME_PORT" in line
+    assert "set FLAME_PORT to a free port" in line
+    assert ("FLAME_SERVER to HOST:PORT" in line) == (party == "server")  # whose port others know
     assert start(port).stdout == "started\n"
 
 
