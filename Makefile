@@ -46,7 +46,7 @@ test: install
 
 test-all: install
 	$(SIDE_BY_SIDE) lint types every-test
-	$(MAKE) floors
+	$(MAKE) floors pythons
 
 tests: install
 	$(TESTS)
@@ -89,7 +89,8 @@ EXTRAS := .[simulation,estimators,dp,report,tensorboard]
 
 floors: .venv-floors/.installed
 	.venv-floors/bin/python -m pytest -n 3 --dist loadfile tests/unit
-	.venv-floors/bin/flame-flwr submit examples/quickstart --simulate 2
+	.venv-floors/bin/flame-flwr submit examples/quickstart --simulate 2 \
+		--run-config results=$(CURDIR)/.venv-floors/results
 
 .venv-floors/.installed: pyproject.toml | install
 	$(UV) venv --quiet --seed --clear --python $(PYTHON) .venv-floors

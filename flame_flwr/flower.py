@@ -21,7 +21,6 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import flwr
 import httpx
 from flwr.app import Array, MessageType, Metadata
 from flwr.client import Client, NumPyClient
@@ -122,7 +121,9 @@ Runtime = Literal["process", "simulation", "deployment"]
 _RAY_WORKER = "default_worker.py"
 """The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
 
-_FLWR, _HTTPX = (os.path.dirname(str(package.__file__)) + os.sep for package in (flwr, httpx))
+_FLWR, _HTTPX = (
+    os.path.dirname(str(sys.modules[package].__file__)) + os.sep for package in ("flwr", "httpx")
+)
 """Where the code of Flower is, and of what it asks the SuperLink with."""
 _NODE_APP = "flwr-clientapp"
 """The program in which a deployed node answers one message."""

@@ -6,6 +6,8 @@ Flower's own commands do the talking; this looks before them, and after them whe
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -135,7 +137,7 @@ class Connection:
         else:
             mend = (
                 f"it has {', '.join(known) or 'none'}. A connection is a table there, "
-                f'[superlink.{name}], with address = "HOST:PORT" and root-certificates, or '
+                f'[superlink.{_key(name)}], with address = "HOST:PORT" and root-certificates, or '
                 "insecure = true"
             )
         raise ConfigError(f"there is no connection {name!r} in {path}; {mend}")
@@ -238,6 +240,11 @@ def what_is_left(config: Mapping[str, Any]) -> str:
         f"{results or '~/flame-results'} on the server's host. With `checkpoint` in the run "
         "config, `resume` goes on with a run that was lost"
     )
+
+
+def _key(name: str) -> str:
+    """Return a name as a key of TOML, in quotes where it needs them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _connections(path: Path) -> dict[str, object]:

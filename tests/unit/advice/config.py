@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import tomllib
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from health_server import HealthServer
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.config import RunSettings
 from flame_flwr.data import FolderSource, SourceData
 from flame_flwr.data.credentials import check_reference
 from flame_flwr.engine.checkpoint import Checkpoint, Progress
+from flame_flwr.engine.connection import Connection
 from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.errors import ConfigError
 from flame_flwr.payload import encode
+from flame_flwr.privacy.config_text import read_filters, read_rules
 from flame_flwr.s3 import Access, check_endpoint
 from flame_flwr.star import (
     StarModel,
 )
 from flame_flwr.statistics import ValueCounts
 from flame_flwr.strategies import StarStrategy
+from flame_flwr.testing.sources import _model_of
 
 from .case import Attempt, Case, Echo, First, arguments, method, run, value_of, with_method
 
@@ -76,6 +84,47 @@ def _fhir(code: str | None) -> None:
         SourceData([source]).load("fhir", model.plan.query)
 
 
+def _no_checkpoint(code: str | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(str(Path(folder, "none")), {"app": "a"})
+        checkpoint.open(resume=code is None)  # left out is false
+
+
+def _connection(code: str | None) -> None:
+    """Look for connections that are not there, then for what the message says to write."""
+    for name in ("xyzzy", "my study", 'of "b.c"'):
+        with tempfile.TemporaryDirectory() as home:
+            environment = {"FLWR_HOME": home}
+            if code is None:
+                Connection.read(name, environment)
+            with pytest.raises(ConfigError) as raised:
+                Connection.read(name, environment)
+            said = _NO_CONNECTION.search(str(raised.value))
+            for more in ('root-certificates = "/ca.pem"', said[3]):
+                text = f"{said[1]}\n{said[2].replace('PORT', '8000')}\n{more}\n"
+                Path(home, "config.toml").write_text(text)
+                found = Connection.read(name, environment)
+                assert found.address == "HOST:8000"
+                assert found.insecure or found.certificates == "/ca.pem"
+
+
+def _without_tls(code: str | None) -> None:
+    with HealthServer() as port, tempfile.TemporaryDirectory() as home:
+        text = f'[superlink.here]\naddress = "127.0.0.1:{port}"\n{code or ""}'
+        Path(home, "config.toml").write_text(text)
+        assert Connection.read("here", {"FLWR_HOME": home}).silence() == ""
+
+
+def _named_model(code: str | None) -> None:
+    """Look for the model of an app's module that has none."""
+    module = types.ModuleType("client_app")
+    if code:
+        written = code.replace("` and `", "\n").replace("...", "Echo, First, 's3'")
+        vars(module).update(StarModel=StarModel, Echo=Echo, First=First)
+        exec(written, vars(module))
+    assert _model_of(module, "app") is module.model
+
+
 def _in_analyzer(call: str) -> Attempt:
     """Call the handle in an analyzer as the code says."""
 
@@ -100,7 +149,37 @@ _OBJECTS_MIXED = np.array([1, object()], dtype=object)
 _DATES = pd.Series(pd.to_datetime(["2026-01-01"]))
 _OBJECTS = np.array([1, 2], dtype=object)
 
+_NO_CONNECTION = re.compile(
+    r'is a table there, (\[superlink\..*\]), with (address = "HOST:PORT") and root-certificates, '
+    r"or (insecure = true)"
+)
+
 CONFIG = [
+    Case(
+        "no connection of that name",
+        rf"({_NO_CONNECTION.pattern})",
+        _connection,
+    ),
+    Case("a SuperLink without TLS", r"would have to say (insecure = true)", _without_tls),
+    Case("resume, and nothing is kept", r"Leave `(resume)` out to start anew", _no_checkpoint),
+    Case(
+        "an app without its model",
+        r"build it there, as `(model = StarModel\(\.\.\.\)` and `\{?\w+\}? = model\.client_app)`",
+        _named_model,
+    ),
+    Case(
+        "a message between nodes",
+        r"for later analyses, (save_intermediate_data\(data, 'local', tag=\.\.\.\))",
+        lambda code: _in_analyzer("set_checkpoint(1)")(code and code.replace("...", "'x'")),
+    ),
+    *(
+        Case(
+            f"{kind} in a config",
+            r"reads like (\w.*|\{example\}), or is the absolute path",
+            lambda code, read=read: read(value_of(code and repr(code), "no call"), "`it`"),
+        )
+        for kind, read in {"rules": read_rules, "filters": read_filters}.items()
+    ),
     Case("a node that fails", r'or set (on-failure = "skip") to go on', failing_node),
     Case("a checkpoint that is there", r"Say (resume = true) to go on with that", _checkpoint),
     Case("a credential", r'must be a reference, \{?(\{ env = "NAME" \})', _reference),
@@ -174,6 +253,7 @@ RECIPES: dict[str, Callable[[str], Any]] = {
     r"Make it in the method that needs it: Path\(\.\.\.\)\.mkdir\(exist_ok=True\)": lambda code: (
         Path(tempfile.gettempdir()).mkdir(exist_ok=True)
     ),
+    r"read it beside the code: Path\(__file__\)\.parent": lambda code: Path(__file__).parent,
     r"make paths absolute: Path\(__file__\)\.parent / \.\.\.": lambda code: (
         Path(__file__).parent / "x"
     ),
@@ -187,10 +267,22 @@ ELSEWHERE = {
     r"StarModel\(\.\.\.\) needs data: --data": "tests/unit/star/test_script.py",
     r"such as script = \"analysis\.py\"": "tests/unit/star/test_script_flower.py",
     r"such as flame_log\(f\"\{name\} has arrived\"\)": "a warning; the case of the error beside it",
+    r"^\| DeltaNorm\(": "the end of the message on rounds without an end; its case has it",
+    r"^Clip\(1\.0, keys=coef\), TopFraction\(0\.25\)$": "in the message on filters in a config",
 }
-"""Advice that tests elsewhere follow."""
+"""Advice that tests elsewhere follow, or the case of the message that it is put into."""
 
 NOT_ADVICE = {
+    r"has no (check|collector)\(self, ": "what a class lacks that is to be one's own",
+    r"^with on-failure = \"skip\": go on": "what a key of the config is for",
+    r"^what `flame\.get_(analysis|project)_id\(\)` returns": "what a key of the config is for",
+    r"float\(\.\.\.\) makes a number of an array": "Python's own",
+    r"builds nothing but has a main\(\)": "what is done",
+    r"failed after its StarModel\(\.\.\.\), which does not matter": "what the user wrote",
+    r"^payload='pickle': values may travel as pickles": "what was declared",
+    r"^with payload=\"pickle\", what NumPy 2": "what was declared",
+    r"^import json, sys; sys\.path": "a program",
+    r"Look for detach\(\), item\(\), no_grad\(\)": "what the user may have written",
     r"statistics have merge\(\) and result\(\)": "what a statistic has",
     r"has no save\(\) and load\(\)": "what an aggregation lacks",
     r"multiple_results=True needs a list": "what was declared",

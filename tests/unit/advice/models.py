@@ -14,7 +14,7 @@ import pandas as pd
 
 from flame_flwr import privacy
 from flame_flwr.data.expect import Table
-from flame_flwr.payload import decode, encode
+from flame_flwr.payload import decode, encode, npy_bytes
 from flame_flwr.star import (
     StarLocalDPModel,
     StarModel,
@@ -127,6 +127,11 @@ MODELS = [
         ),
     ),
     Case(
+        "a structured array for Flower",
+        r"send what (encode\(\.\.\.\)) makes of it",
+        lambda code: encode(_STRUCTURED, allow_pickle=False) if code else npy_bytes(_STRUCTURED),
+    ),
+    Case(
         "a private result as bytes",
         r"is written as text: (output_type='str')",
         lambda code: StarLocalDPModel(
@@ -155,7 +160,7 @@ MODELS = [
     ),
     Case(
         "no disclosure rules",
-        r"disclosure must be a list of rules, such as (\[MinCount\(5\), MaxBins\(50\)\])",
+        r"disclosure must be a list of rules, such as (\[MinCount\(5\), [^\]]*\])",
         lambda code: StarModel(Echo, First, "s3", disclosure=value_of(code, 3)),
     ),
     *(
@@ -251,4 +256,5 @@ def _nameless() -> zoneinfo.ZoneInfo:
     return zoneinfo.ZoneInfo.from_file(io.BytesIO(part + part + b"\nUTC0\n"))
 
 
+_STRUCTURED = np.zeros(2, dtype=[("a", int)])
 _SPARSE = pd.Series([0.0, 1.0], dtype="Sparse[float]")

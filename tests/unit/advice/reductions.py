@@ -1,4 +1,4 @@
-"""Advice about reductions and strategies."""
+"""Advice about reductions and convergence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from flwr.serverapp.strategy import FedAvg
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian
 
 from flame_flwr.aggregation import (
     Concat,
@@ -31,7 +31,7 @@ from flame_flwr.star import (
     StarModel,
 )
 from flame_flwr.statistics import Moments
-from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
+from flame_flwr.strategies import ReduceStrategy
 
 from .case import Attempt, Case, Echo, First, arguments, run, value_of
 
@@ -50,6 +50,18 @@ def at_key(make: Callable[..., Any], *values: Any, **given: Any) -> Attempt:
     return attempt
 
 
+def _odd_one(make: Callable[..., Any], odd: Any) -> Attempt:
+    """Merge an odd value after two of 1.0, of which alone the result is to come."""
+
+    def attempt(code: str | None) -> None:
+        given = {"by": "n"} if make is WeightedMean else {}
+        splits = [{"x": x, "n": 3} for x in (1.0, 1.0, odd)]
+        result = run(splits, ReduceStrategy({"x": make(**given, **arguments(code))}))
+        assert result["x"] == (2.0 if make is Sum else 1.0)
+
+    return attempt
+
+
 def _flowers(**given: Any) -> FlowerReduction:
     return FlowerReduction(FedAvg(), **given)
 
@@ -61,6 +73,7 @@ _TEXTS = pd.DataFrame({"a": ["x"]})
 MISSING = r'or declare (missing="skip") to leave the node out of this key'
 DIFFERING = r'or declare (differing="skip") to leave the fewer out'
 ZERO = r'or declare (zero_total="none") to have None'
+NON_FINITE = r'or declare (non_finite="skip") to leave its whole answer out of the round'
 BAD = r'or declare (bad_weight="skip") to leave it out'
 
 REDUCTIONS = [
@@ -69,17 +82,30 @@ REDUCTIONS = [
         for name, kind in _EVERY.items()
         for value in [collections.Counter("a") if name == "MergeCounts" else np.array([1.0])]
     ),
+    *(
+        Case(
+            f"missing, {type(server).__name__}",
+            MISSING,
+            at_key(
+                lambda server=server, **more: FlowerReduction(server, by="n", **more),
+                {"x": 1.0, "n": 1},
+                {"n": 1},
+            ),
+        )
+        for server in (FedAdam(), FedMedian())
+    ),
     Case("missing, Concat", MISSING, at_key(Concat, {"x": [1]}, {})),
     Case("missing, Merge", MISSING, at_key(Merge, {"x": Moments.from_data([1])}, {})),
     Case("missing, WeightedMean", MISSING, at_key(WeightedMean, {"x": 1, "n": 2}, {}, by="n")),
     *(
-        Case(f"differing, {kind.__name__}", DIFFERING, reduced(kind, 1, 1, [2]))
-        for kind in (Sum, Mean, Min, Max)
-    ),
-    Case(
-        "differing, WeightedMean",
-        DIFFERING,
-        at_key(WeightedMean, *({"x": x, "n": 1} for x in (1, 1, [2])), by="n"),
+        Case(f"{about}, {kind.__name__}", pattern, _odd_one(kind, odd))
+        for kind in (Sum, Mean, Min, Max, WeightedMean)
+        for about, pattern, odd in [
+            ("an array", DIFFERING, np.ones(2)),
+            ("a list", DIFFERING, [1.0, 2.0]),
+            ("a dict", DIFFERING, {"a": 1.0}),
+            ("NaN", NON_FINITE, np.array(np.nan)),
+        ]
     ),
     Case("weights of zero", ZERO, at_key(WeightedMean, {"x": 1.0, "n": 0}, by="n")),
     Case(
@@ -91,14 +117,6 @@ REDUCTIONS = [
         at_key(_flowers, *({"x": 1.0, "n": n} for n in (1, -1)), by="n"),
     ),
     Case(
-        "a bad weight, WeightedFedAvg",
-        BAD,
-        lambda code: run(
-            [{"model": 1.0, "local_n_samples": n} for n in (1, -1)],
-            WeightedFedAvg(**arguments(code)),
-        ),
-    ),
-    Case(
         "other columns, in common",
         r'Declare (columns="common") or',
         reduced(Concat, pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1], "b": [1]})),
@@ -108,18 +126,13 @@ REDUCTIONS = [
         r'or (columns="all") to go on',
         reduced(Concat, pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1], "b": [1]})),
     ),
-    Case(
-        "a statistic that is missing",
-        r'it is missing there. Mend it on the node, or declare (missing="skip")',
-        lambda code: run([{"a": Moments.from_data([1])}, {}], MergeStatistics(**arguments(code))),
-    ),
     *(
         Case(
             f"no number, {pattern}",
             pattern,
             lambda code: run([_TEXTS, _TEXTS], ReduceStrategy(value_of(code, Sum()))),
         )
-        for pattern in (r"be [^:]*: use (PerNode\(\))", r"and for lists and tables (Concat\(\))")
+        for pattern in (r"declare (PerNode\(\)),", r"PerNode\(\), (Concat\(\)) or")
     ),
     Case(
         "texts one after another",
@@ -150,15 +163,6 @@ REDUCTIONS = [
         "no reductions",
         r"declare its reductions: \{?\w+(?:\.__name__)?\}?\((\{\{?'coef': Mean\(\)\}\}?)\)",
         lambda code: ReduceStrategy(*([value_of(code, None)] if code else [])),
-    ),
-    Case(
-        "rounds without an end",
-        r"give it one, such as (convergence=MaxRounds\(10\) \| DeltaNorm\('coef', 1e-4\))",
-        lambda code: run(
-            [{"coef": 1.0}],
-            ReduceStrategy({"coef": Mean()}, **arguments(code)),
-            simple_analysis=False,
-        ),
     ),
     Case(
         "no convergence",

@@ -21,16 +21,21 @@ _VERBS = re.compile(
     r"such as|install|raise|run|put|name|choose|is written as|needs|one of)\b",
     re.IGNORECASE,
 )
+"""Which sentences with a name in backticks are advice; code is, whatever stands around it."""
+
 _FORMS = {
     "pip": r"pip install ['\"][^'\"]*['\"]",
-    "command": r"`?flame-flwr [a-z]+(?: [a-z]+\b)?(?: --[a-z-]+)*",
+    "command": (
+        r"(?:(?<=`)|^|(?<=\brun ))flame-flwr (?!is |has )[a-z]+(?: [a-z]+\b)?(?: --[a-z-]+)*"
+    ),
     "option": r"(?<![\w-])--[a-z][a-z-]+",
     "keyword": r"\b[a-z_]+=(?:\"[^\"]*\"|'[^']*'|True|False|\[|[A-Z]\w*\()",
     "setting": r"\b[a-z][a-z-]* = (?:\"[^\"]*\"|true|false|[\d\[])",
     "call": r"(?<![\w{])\.?[A-Za-z_][\w.]*\([^)]*\)",
     "name": r"`[a-z_]+(?:-[a-z]+)*`",
 }
-_FILLED_IN = re.compile(r"\{[^{}]*[(\['][^{}]*\}")
+_OPEN, _CLOSE = "\u27e6", "\u27e7"
+_FILLED_IN = re.compile(f"{_OPEN}[^{_CLOSE}]*{_CLOSE}")
 """An expression in the place of a text, of which nothing is written here."""
 
 _FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
@@ -60,16 +65,27 @@ class Advice:
 
 def advice() -> Iterator[Advice]:
     """Give all advice in the messages of the sources, with a form for each."""
-    for where, message in messages():
-        for sentence in re.split(r"(?<=[.;])\s", message):
-            if not _VERBS.search(sentence):
-                continue
-            for found in _FORM.finditer(_FILLED_IN.sub("{}", sentence)):
-                yield Advice(where, message, str(found.lastgroup), found[0])
+    for where, marked in _marked():
+        message = _plain(marked)
+        for sentence in re.split(r"(?<=[.;])\s", _FILLED_IN.sub("{}", marked)):
+            for found in _FORM.finditer(sentence):
+                kind = str(found.lastgroup)
+                if kind != "name" or _VERBS.search(sentence):
+                    yield Advice(where, message, kind, found[0])
 
 
 def messages() -> Iterator[tuple[str, str]]:
     """Give every string of some words that is no docstring, with its place."""
+    for where, marked in _marked():
+        yield where, _plain(marked)
+
+
+def _plain(marked: str) -> str:
+    return marked.replace(_OPEN, "{").replace(_CLOSE, "}")
+
+
+def _marked() -> Iterator[tuple[str, str]]:
+    """Give the strings, with marks around what is filled in."""
     for folder in FOLDERS:
         for path in sorted(folder.rglob("*.py")):
             inside = path.relative_to(folder).parts
@@ -100,8 +116,9 @@ def _text(node: ast.AST) -> str | None:
         return node.value
     if not isinstance(node, ast.JoinedStr):
         return None
-    parts = (
-        str(part.value) if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}"  # type: ignore[attr-defined]
+    return "".join(
+        f"{_OPEN}{ast.unparse(part.value)}{_CLOSE}"
+        if isinstance(part, ast.FormattedValue)
+        else str(part.value)  # type: ignore[attr-defined]
         for part in node.values
     )
-    return "".join(parts)

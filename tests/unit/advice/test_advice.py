@@ -10,21 +10,24 @@ from functools import cache
 
 import pytest
 import typer
+from packaging.requirements import Requirement
 
 from flame_flwr import cli
 from flame_flwr.config import NODE_KEYS, RUN_KEYS
 from flame_flwr.data import registry
 from flame_flwr.deploy import federation
 from flame_flwr.errors import NodeFailedError
+from flame_flwr.versions import untried
 
 from .case import NAMES
 from .config import CONFIG, ELSEWHERE, NOT_ADVICE, RECIPES, failing_node
+from .declared import DECLARED
 from .models import MODELS
 from .reductions import REDUCTIONS
 from .scan import advice, messages
 from .training import TRAINING
 
-CASES = [*REDUCTIONS, *MODELS, *CONFIG, *TRAINING]
+CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *TRAINING]
 ADVICE = list(advice())
 CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call")]
 
@@ -65,15 +68,27 @@ def test_no_case_is_left_of_a_message_that_is_gone():
     assert not [one for one in patterns if not any(re.search(one, text) for text in every)]
 
 
-def test_every_extra_that_is_to_be_installed_is_one():
-    extras = importlib.metadata.metadata("flame-flwr").get_all("Provides-Extra")
-    named = [re.fullmatch(r".*['\"]flame-flwr\[(.*)\]['\"]", one.code) for one in of_kind("pip")]
-    assert len(named) >= 7
-    for match in named:
-        assert match[1] in {*extras, "{extra}"}
+def test_everything_that_is_to_be_installed_is_there():
+    about = importlib.metadata.metadata("flame-flwr")
+    named = [re.fullmatch(r"pip install (['\"])(.*)\1", one.code)[2] for one in of_kind("pip")]
+    assert len(named) >= 8
+    extras = {one.removeprefix("flame-flwr[").removesuffix("]") for one in named}
+    assert extras - {"{}", "flwr=={}.*"} <= set(about.get_all("Provides-Extra"))
     from flame_flwr.results.extras import _MODULES
 
-    assert _MODULES.keys() <= set(extras)
+    assert _MODULES.keys() <= set(about.get_all("Provides-Extra"))
+
+
+def test_the_version_of_flower_that_is_proposed_can_be_installed_and_was_tried():
+    text = untried("99.9.0")
+    [version] = re.findall(r"pip install 'flwr==([\d.]+)\.\*'$", text)
+    [needed] = [
+        Requirement(one)
+        for one in importlib.metadata.requires("flame-flwr")
+        if re.match(r"flwr\b", one) and "extra" not in one
+    ]
+    assert f"{version}.0" in needed.specifier
+    assert untried(f"{version}.0") == ""
 
 
 def test_every_command_is_one_with_its_options():
@@ -89,8 +104,8 @@ def test_every_command_is_one_with_its_options():
 def test_every_option_is_one_of_a_command():
     root = typer.main.get_command(cli._app)
     every = {option for command in leaves(root) for option in options(command)}
-    of_flower = {"--federation-config"}
-    assert {one.code for one in of_kind("option")} <= every | of_flower
+    of_others = {"--federation-config", "--system", "--shell", "--now"}  # Flower's, the system's
+    assert {one.code for one in of_kind("option")} <= every | of_others
 
 
 def leaves(command):

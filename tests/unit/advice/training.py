@@ -48,7 +48,17 @@ def _torch_batch(code: str | None) -> None:
     run([1.0], WeightedFedAvg(), net, analyzer_kwargs={"batch_size": 2})
 
 
+def _torch_loader(code: str | None) -> None:
+    load = f"from torch.utils.data import DataLoader; return {code or 'dataset'}"
+    net = with_method(_Net, "loader", "self, dataset, generator", load)
+    net = with_method(
+        net, "loss", "self, batch", "return (self.net(batch[0]) - batch[1]).abs().mean()"
+    )
+    run([1.0], WeightedFedAvg(), net)
+
+
 TRAINING = [
+    Case("samples for batches", r"made of them by `(DataLoader\(.*?\))`", _torch_loader),
     Case("a loss per sample", r"the mean over the batch, such as `(\.mean\(\))`", _torch_loss),
     Case("a batch of one", r"or write a `loader` with (drop_last=True)", _torch_batch),
 ]

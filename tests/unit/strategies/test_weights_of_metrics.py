@@ -261,7 +261,7 @@ def test_a_run_that_goes_on_still_says_what_weighed_the_rounds_before():
     first.history.append(RoundRecord(1, metrics={"test_x": 2.5}))
     other = RunRecord(weighted_by={"loss": "n"})
     other.go_on(pickle.loads(pickle.dumps(first.progress())))
-    assert other.weighted(other.history[0]) == {"test_x": (2.5, "n_test")}
+    assert other.public.weighted(other.history[0]) == {"test_x": (2.5, "n_test")}
     assert other.to_json()["weighted_by"] == {"loss": "n", "test_x": "n_test"}
 
 
