@@ -38,8 +38,13 @@ JOURNEYS := examples/patient_journeys
 demo: install
 	$(BIN)/python examples/halta/demo.py
 
-# Side by side, and each to its end: lint and types say all they have to say at once.
+# Side by side, and each to its end.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=3 --keep-going
+
+# Runs a command, and says all that it said when it ends, on lines of its own between those of others.
+define SAY_AT_END
+@said=$$($(1) 2>&1) && failed=0 || failed=$$?; printf '\n%s\n%s\n' '$(1)' "$$said"; exit $$failed
+endef
 
 test: install
 	$(SIDE_BY_SIDE) lint types tests
@@ -73,11 +78,11 @@ unit: install
 	$(BIN)/python -m pytest -n 3 tests/unit
 
 lint: install
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(call SAY_AT_END,$(BIN)/ruff check .)
+	$(call SAY_AT_END,$(BIN)/ruff format --check .)
 
 types: install
-	$(BIN)/mypy
+	$(call SAY_AT_END,$(BIN)/mypy)
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py
