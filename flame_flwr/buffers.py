@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["BUFFERS", "is_buffer", "names_in"]
+__all__ = ["BUFFERS", "is_buffer", "is_counter", "names_in"]
 
 BUFFERS = "buffers"
 """The key under which an answer names its model's buffers, a list of texts."""
 
-_BATCH_NORM = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+_COUNTER = "num_batches_tracked"
+_BATCH_NORM = frozenset({"running_mean", "running_var", _COUNTER})
 """What PyTorch calls the buffers of BatchNorm and InstanceNorm, also where nobody names them."""
 
 
@@ -40,3 +41,8 @@ def is_buffer(name: str, names: Iterable[str], *, known: bool = True) -> bool:
         Whether those are buffers, too, that are called as in PyTorch's BatchNorm.
     """
     return name in names or (known and name.rpartition(".")[2] in _BATCH_NORM)
+
+
+def is_counter(name: str) -> bool:
+    """Tell whether an array is called as what PyTorch's BatchNorm counts: batches, ever more."""
+    return name.rpartition(".")[2] == _COUNTER

@@ -305,10 +305,12 @@ def _shown(text: str) -> str:
 
 def _spread(values: list[float], weighted: float | None = None, by: str = "") -> str:
     odd = sum(not math.isfinite(value) for value in values)
-    if odd:
+    if odd and weighted is None:
         return f"{values[0]:g}" if len(values) == 1 else f"not finite at {odd} of {len(values)}"
     low, high = min(values), max(values)
     spread = "" if low == high else f"{low:.4g} to {high:.4g}"
+    if odd:  # at nodes of weight 0, which do not count
+        spread = f"not finite at {odd} of {len(values)}"
     if weighted is not None:
         return f"{weighted:.4g} ({', '.join(filter(None, (f'weighted by {by}', spread)))})"
     text = f"{mean(values):.4g}"

@@ -253,7 +253,8 @@ class WeightedFedAvg(ReduceStrategy):
         ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum`` and
         others; see :class:`~flame_flwr.aggregation.FlowerReduction`.
     buffers : str or sequence of str
-        Which arrays of the model a `server` that optimises leaves to the mean; see there.
+        Which arrays of the model are buffers, as for ``FlowerReduction``: they are the weighted
+        mean also where a `server` optimises, and those of whole numbers are rounded in their type.
     bad_weight : {'error', 'skip'}
         What to do about a node whose weight is missing, negative or not finite.
     missing : {'error', 'skip'}
@@ -320,7 +321,7 @@ class WeightedFedAvg(ReduceStrategy):
             )
         named = [key for key in self.metrics if isinstance(key, str)]
         check_names(named, f"{type(self).__name__}: metrics")
-        whole = self._mean(self.by)
+        whole = self._mean(self.by, buffers=self.buffers)
         if self.server is not None:
             whole = FlowerReduction(
                 self.server, by=self.by, buffers=self.buffers, **self._treatments()
@@ -346,10 +347,10 @@ class WeightedFedAvg(ReduceStrategy):
             for key in self.metrics
         }
 
-    def _mean(self, by: Any) -> Reduction:
+    def _mean(self, by: Any, **more: Any) -> Reduction:
         if by is None:
-            return Mean(missing=self.missing, differing=self.differing)
-        return WeightedMean(by, **self._treatments())
+            return Mean(missing=self.missing, differing=self.differing, **more)
+        return WeightedMean(by, **self._treatments(), **more)
 
     def _treatments(self) -> dict[str, Any]:
         names = ("bad_weight", "missing", "differing", "zero_total")

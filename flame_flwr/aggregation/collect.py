@@ -241,7 +241,12 @@ class Totals(_Formed):
                 *nodes,
             )
         sums, self._sums = self._sums[form], {}
-        return together(shown, [sums.pop(0).result(divisor) for _ in range(len(sums))])
+        leaves = [sums.pop(0).result(divisor) for _ in range(len(sums))]
+        return together(shown, self._finished(shown, leaves))
+
+    def _finished(self, form: Form, leaves: list[Any]) -> list[Any]:
+        """Return sums or means as they are put together: a subclass may change them."""
+        return leaves
 
     def _of_no_weight(self) -> None:
         if not self._none_of_zero:

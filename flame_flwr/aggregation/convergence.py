@@ -11,18 +11,20 @@ import math
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.aggregation.collect import choice
-from flame_flwr.aggregation.values import Key, apart, key_text, look_up
+from flame_flwr.aggregation.values import Key, apart, key_text, look_up, names_of
+from flame_flwr.buffers import is_counter
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.signatures import check_function, check_methods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
 __all__ += ["as_convergence", "check_unmeasured", "delta_norm", "told"]
@@ -127,7 +129,8 @@ class DeltaNorm(Convergence):
     ----------
     key : str, int, callable or None
         Which part: a key, keys with dots between, or a function of the aggregate; numbers,
-        arrays, and lists and dicts of them. ``None``: all of it.
+        arrays, and lists and dicts of them. ``None``: all of it. Left out in a model is what
+        BatchNorm counts, its ``num_batches_tracked``: that never settles.
     tol : float
         The largest norm of the change.
     ord : float
@@ -385,7 +388,8 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
     Parameters
     ----------
     new, old : Any
-        Numbers, arrays, and lists and dicts of them.
+        Numbers, arrays, and lists and dicts of them; BatchNorm's ``num_batches_tracked`` does not
+        count.
     order : float
         Of the norm, above 0.
 
@@ -401,12 +405,14 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
         raise DataError(f"a part of the aggregate {error}, so it has no norm: name a key") from None
     if form != before:
         return None
-    norms = [float(np.linalg.norm(block, order)) for block in _changes(numbers_now, numbers_before)]
+    counts = [not is_counter(name) for name in names_of(form)]
+    pairs = compress(zip(numbers_now, numbers_before, strict=True), counts)
+    norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
     return float(np.linalg.norm(norms, order)) if norms else 0.0
 
 
-def _changes(new: list[Any], old: list[Any]) -> Iterator[npt.NDArray[Any]]:
-    for now, then in zip(new, old, strict=True):
+def _changes(pairs: Iterable[tuple[Any, Any]]) -> Iterator[npt.NDArray[Any]]:
+    for now, then in pairs:
         a, b = np.ravel(now), np.ravel(then)
         for start in range(0, a.size, _BLOCK):
             at = slice(start, start + _BLOCK)

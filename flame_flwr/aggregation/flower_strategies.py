@@ -11,16 +11,15 @@ import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from flame_flwr.aggregation.collect import Kept, Totals, choice
 from flame_flwr.aggregation.declaring import NON_FINITE, NonFinite, Reduction, Treatment
 from flame_flwr.aggregation.flower_asking import asked, start_from
 from flame_flwr.aggregation.flower_tried import OPTIMIZERS, ROBUST, check_tried, is_one
-from flame_flwr.aggregation.values import Form, Key, apart, names_of, together
-from flame_flwr.buffers import BUFFERS, is_buffer, names_in
+from flame_flwr.aggregation.model_buffers import Buffers, ModelMean, Named, check_buffers, named
+from flame_flwr.aggregation.values import Form, Key, apart, together
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
@@ -102,14 +101,7 @@ class FlowerReduction(Reduction):
                 f"{self.strategy!r}"
             )
         check_tried(self.strategy)
-        listed = isinstance(self.buffers, list | tuple)
-        if not isinstance(self.buffers, str) and not (
-            listed and all(isinstance(name, str) for name in self.buffers)
-        ):
-            raise ModelError(
-                "buffers must be the key under which nodes name them, or a list of names, not "
-                f"{self.buffers!r}"
-            )
+        check_buffers(self.buffers)
 
     def __str__(self) -> str:
         """Return the strategy's name."""
@@ -119,20 +111,9 @@ class FlowerReduction(Reduction):
         """Return one that remembers, as an optimiser does."""
         return _InRun(self)
 
-    def taken(self, values: list[Any]) -> _Named:
+    def taken(self, values: list[Any]) -> Named:
         """Return the value, and what of it are buffers."""
-        names: Sequence[str] = ()
-        if isinstance(self.buffers, str):
-            found = (names_in(around, self.buffers) for around in reversed(values[:-1]))
-            names = next(filter(None, found), ())
-        return _Named(values[-1], names)
-
-
-class _Named(NamedTuple):
-    """A node's value, and the names that it gives to the buffers in it."""
-
-    value: Any
-    buffers: Sequence[str]
+        return named(values, self.buffers)
 
 
 class _InRun(Reduction):
@@ -170,14 +151,11 @@ class _Optimized:
     def __init__(self, strategy: Any, place: Place, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
-        self._mean = _totals(place, declared)
-        self._buffers = _Buffers(declared)
+        self._mean = _mean(place, declared)
 
-    def add(self, node: str, value: _Named, weight: float) -> None:
+    def add(self, node: str, value: Named, weight: float) -> None:
         """Add to the mean."""
-        self._mean.add(node, value.value, weight)
-        if weight:
-            self._buffers.note(*apart(value.value), value.buffers)
+        self._mean.add(node, value, weight)
 
     def result(self) -> Any:
         """Take the step."""
@@ -185,8 +163,7 @@ class _Optimized:
         if mean is None:
             return None
         form, leaves = apart(mean)
-        leaves = self._buffers.rounded(form, leaves)
-        trained = self._buffers.others(form)
+        trained = self._mean.buffers.others(form)
         if self._place.last is not None and trained:
             before, last = apart(self._place.last)
             if before != form:
@@ -211,7 +188,7 @@ class _Gathered:
         self._weightless: list[str] = []
         self._kept = Kept(place, self._merge)
 
-    def add(self, node: str, value: _Named, weight: float) -> None:
+    def add(self, node: str, value: Named, weight: float) -> None:
         """Keep; a value of weight 0 is not looked at."""
         if weight == 0:
             self._weightless.append(node)
@@ -222,19 +199,20 @@ class _Gathered:
     def result(self) -> Any:
         """Ask the strategy."""
         if self._weightless and not self._weights:
-            totals = _totals(self._place, self._declared)
+            mean = _mean(self._place, self._declared)
             for node in self._weightless:
-                totals.add(node, None, 0.0)
-            return totals.result()
+                mean.add(node, Named(None, ()), 0.0)
+            return mean.result()
         return self._kept.result()
 
-    def _merge(self, values: dict[str, _Named]) -> Any:
-        buffers = _Buffers(self._declared)
+    def _merge(self, values: dict[str, Named]) -> Any:
+        buffers = Buffers(self._declared.buffers)
         forms, leaves = self._apart(values)
         form = self._chosen(forms)
         leaves = {node: each for node, each in leaves.items() if forms[node] == form}
         for node, each in leaves.items():
-            buffers.note(form, each, values[node].buffers)
+            buffers.name(values[node].buffers)
+            buffers.note(form, each)
         places = range(len(next(iter(leaves.values()))))
         robust = is_one(self._strategy, ROBUST)
         asks = list(places) if robust else buffers.others(form)
@@ -262,11 +240,11 @@ class _Gathered:
             if before == form:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
-    def _apart(self, values: Mapping[str, _Named]) -> tuple[dict[str, Form], dict[str, list[Any]]]:
+    def _apart(self, values: Mapping[str, Named]) -> tuple[dict[str, Form], dict[str, list[Any]]]:
         forms, leaves = {}, {}
-        for node, named in values.items():
+        for node, each in values.items():
             try:
-                forms[node], leaves[node] = apart(named.value)
+                forms[node], leaves[node] = apart(each.value)
             except TypeError as error:
                 raise self._place.error(f"what it sent {error}", node) from None
         return forms, leaves
@@ -291,48 +269,10 @@ class _Gathered:
         return form
 
 
-class _Buffers:
-    """Which numbers and arrays of a model are buffers, and of which types nodes sent them."""
-
-    def __init__(self, declared: FlowerReduction) -> None:
-        self._by_name = isinstance(declared.buffers, str)
-        self._names: set[str] = set() if self._by_name else set(declared.buffers)
-        self._types: dict[str, set[Any]] = {}
-
-    def note(self, form: Form, leaves: list[Any], names: Sequence[str]) -> None:
-        """Note what a node says."""
-        self._names.update(names)
-        for name, leaf in zip(names_of(form), leaves, strict=True):
-            self._types.setdefault(name, set()).add(getattr(leaf, "dtype", type(leaf)))
-
-    def others(self, form: Form) -> list[int]:
-        """Return the places of what is trained."""
-        return [i for i, name in enumerate(names_of(form)) if not self._is(name)]
-
-    def rounded(self, form: Form, leaves: list[Any]) -> list[Any]:
-        """Return what was merged, with buffers of whole numbers rounded in their type."""
-        return [
-            self._rounded(leaf, self._types.get(name, set())) if self._is(name) else leaf
-            for name, leaf in zip(names_of(form), leaves, strict=True)
-        ]
-
-    def _rounded(self, leaf: Any, types: set[Any]) -> Any:
-        if types == {int}:
-            return round(leaf)
-        if not types or not all(
-            isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
-        ):
-            return leaf
-        return np.asarray(np.rint(leaf)).astype(np.result_type(*types))
-
-    def _is(self, name: str) -> bool:
-        return is_buffer(name, self._names, known=self._by_name)
-
-
-def _totals(place: Place, declared: FlowerReduction) -> Totals:
+def _mean(place: Place, declared: FlowerReduction) -> ModelMean:
     """Return what makes the weighted mean."""
     none = declared.zero_total == "none"
-    return Totals(place, declared.differing, mean=True, weighted=True, none_of_zero=none)
+    return ModelMean(place, declared.differing, declared.buffers, weighted=True, none_of_zero=none)
 
 
 def _same(one: Any, other: Any) -> bool:

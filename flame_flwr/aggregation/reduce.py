@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Reducing", "Tree", "declare"]
 
+_ODD = (
+    '. Mend it on the node, or declare non_finite="skip" to leave its whole answer out of the '
+    'round, or "keep" to merge it as it is'
+)
+
 
 class _Part(NamedTuple):
     """What one reduction gets of an answer; `values` are its value and, before it, those around."""
@@ -232,12 +237,12 @@ class Reducing:
             if where is None:
                 continue
             inner = Tree((*tree.path, where) if where else tree.path)
+            skip = word == "skip"
             odd[word] = self._place(inner).refusal(
-                "it sent NaN or infinity. Mend it on the node, or declare "
-                'non_finite="skip" to leave its whole answer out of the round, or "keep" to merge '
-                "it as it is",
+                "it sent NaN or infinity"
+                + (": its whole answer is left out of the round" if skip else _ODD),
                 node,
-                declared=word == "skip",
+                declared=skip,
             )
         for word in ("error", "skip"):
             if word in odd:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flame_flwr.aggregation.collect import (
@@ -35,7 +35,9 @@ from flame_flwr.aggregation.declaring import (
     Treatment,
 )
 from flame_flwr.aggregation.gather import merged, row_bound
+from flame_flwr.aggregation.model_buffers import ModelMean, Named, check_buffers, named
 from flame_flwr.aggregation.values import Key
+from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import FlameError, ModelError, text_of
 
 __all__ = [
@@ -69,11 +71,31 @@ class Sum(Numeric):
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(Numeric):
-    """The mean over nodes, each counting the same."""
+    """The mean over nodes, each counting the same.
+
+    Parameters
+    ----------
+    buffers : str or sequence of str
+        Which arrays of a model are buffers, as for ``FlowerReduction``: those of whole numbers,
+        such as BatchNorm's ``num_batches_tracked``, are rounded in their type.
+    missing, differing, non_finite
+        As for :class:`Sum`.
+    """
+
+    buffers: str | Sequence[str] = BUFFERS
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        check_buffers(self.buffers)
 
     def collector(self, place: Place) -> Collector:
         """Return what adds up, to divide by the number of nodes."""
-        return Totals(place, self.differing, mean=True)
+        return ModelMean(place, self.differing, self.buffers)
+
+    def taken(self, values: list[Any]) -> Named:
+        """Return the value, and what of it are buffers."""
+        return named(values, self.buffers)
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,8 @@ class WeightedMean(Numeric):
         value is not looked at.
     zero_total : {'error', 'none'}
         Where all weights together are zero: an error, or the value is ``None``.
+    buffers
+        As for :class:`Mean`.
     missing, differing, non_finite
         As for :class:`Sum`.
     """
@@ -101,19 +125,25 @@ class WeightedMean(Numeric):
     by: Key = "local_n_samples"
     bad_weight: Treatment = "error"
     zero_total: Literal["error", "none"] = "error"
+    buffers: str | Sequence[str] = field(default=BUFFERS, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check what was declared."""
         super().__post_init__()
         choice(self, "bad_weight", "error", "skip")
         choice(self, "zero_total", "error", "none")
+        check_buffers(self.buffers)
         if not (isinstance(self.by, str | int) or callable(self.by)):
             raise ModelError(f"WeightedMean: by must be a key or a function, not {self.by!r}")
 
     def collector(self, place: Place) -> Collector:
         """Return what adds up products and weights."""
         none = self.zero_total == "none"
-        return Totals(place, self.differing, mean=True, weighted=True, none_of_zero=none)
+        return ModelMean(place, self.differing, self.buffers, weighted=True, none_of_zero=none)
+
+    def taken(self, values: list[Any]) -> Named:
+        """Return the value, and what of it are buffers."""
+        return named(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)

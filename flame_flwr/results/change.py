@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flame_flwr.buffers import is_counter
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -78,6 +80,8 @@ class _Parts:
             raise _TooLargeError
         if isinstance(value, dict):
             for key, entry in value.items():
+                if isinstance(key, str) and is_counter(key):
+                    continue  # it is a float where it was averaged
                 self.take(entry, (*path, key if isinstance(key, str | int) else type(key)))
         elif isinstance(value, list | tuple):
             for place, entry in enumerate(value):

@@ -23,8 +23,8 @@ Weights = Mapping[str, npt.NDArray[Any]]
 def state_dict(weights: Weights, *, like: torch.nn.Module | None = None) -> dict[str, torch.Tensor]:
     """Return weights as tensors, for ``Module.load_state_dict``; they share no memory.
 
-    The mean over nodes of whole numbers or of bools is float64. BatchNorm's
-    ``num_batches_tracked`` is rounded; other ones only with `like`.
+    Means over nodes round buffers of whole numbers and bools in their type. Where something else
+    made floats of them, BatchNorm's ``num_batches_tracked`` is rounded, and others with `like`.
 
     Parameters
     ----------

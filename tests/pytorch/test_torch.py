@@ -15,11 +15,11 @@ from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedYogi
 
 torch = pytest.importorskip("torch")
 
-from flame_flwr.aggregation import MaxRounds, Plateau  # noqa: E402
+from flame_flwr.aggregation import MaxRounds, Plateau, WeightedMean  # noqa: E402
 from flame_flwr.errors import DataError, ModelError  # noqa: E402
 from flame_flwr.privacy import GaussianNoise, TopFraction  # noqa: E402
 from flame_flwr.star import StarAggregator, StarModel, StarModelTester  # noqa: E402
-from flame_flwr.strategies import WeightedFedAvg  # noqa: E402
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg  # noqa: E402
 from flame_flwr.torch import (  # noqa: E402
     TorchAnalyzer,
     safetensors_bytes,
@@ -126,6 +126,7 @@ def loop(rounds, momentum=False, epochs=2, step=None):
         for name in common:
             if name.endswith("num_batches_tracked"):
                 common[name] = common[name].round().to(torch.int64)
+                exact[name] = common[name].numpy()
             elif step is not None and "running" not in name and number > 1:
                 exact[name] = step(number, name, before[name].numpy(), exact[name])
                 common[name] = torch.tensor(exact[name])
@@ -640,7 +641,7 @@ def test_an_optimiser_on_the_server_leaves_the_buffers_of_batchnorm_alone():
     expected, _ = loop(10, step=Adam())
     assert (got["1.running_var"] >= 0).all()
     assert got["1.num_batches_tracked"].dtype == np.int64
-    assert got["1.num_batches_tracked"] == round(float(expected.pop("1.num_batches_tracked")))
+    assert got["1.num_batches_tracked"] == expected.pop("1.num_batches_tracked")
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
         assert got[name].dtype == np.float32
@@ -738,15 +739,18 @@ def filtered(each):
     return StarModelTester(SPLITS, Net, strategy, "s3", filters=[each]).result["model"]
 
 
-def test_counts_of_batches_are_whole_numbers_in_files():
+def test_counts_of_batches_are_whole_numbers_in_results_and_files():
     result = run(rounds=1).result["model"]
     name = "1.num_batches_tracked"
-    assert result[name] == pytest.approx((40 * 10 + 24 * 6) / 64)
-    saved = state_dict(result)[name]
-    assert (saved.dtype, int(saved)) == (torch.int64, 8)
-    safetensors = pytest.importorskip("safetensors.numpy")
-    again = safetensors.load(safetensors_bytes(result))[name]
-    assert (again.dtype, again.shape, int(again)) == (np.int64, (), 8)
+    assert (result[name].dtype, result[name].shape) == (np.int64, ())
+    assert result[name] == round((40 * 10 + 24 * 6) / 64)
+    averaged = {**result, name: np.array(8.5)}  # as a function of the list of values may make it
+    for given in (result, averaged):
+        saved = state_dict(given)[name]
+        assert (saved.dtype, int(saved)) == (torch.int64, 8)
+        safetensors = pytest.importorskip("safetensors.numpy")
+        again = safetensors.load(safetensors_bytes(given))[name]
+        assert (again.dtype, again.shape, int(again)) == (np.int64, (), 8)
 
 
 class Counting(torch.nn.Linear):
@@ -764,23 +768,46 @@ class Counting(torch.nn.Linear):
         return super().forward(x)
 
 
-def test_other_buffers_get_their_types_from_a_model():
-    class Counted(Net):
-        def model(self):
-            return Counting()
+class Counted(Net):
+    def model(self):
+        return Counting()
 
+
+def count_twice():
+    """Return what two rounds count: the mean of the first, rounded, is where the second begins."""
+    once = round((40 * 40 + 24 * 24) / 64)
+    return round((40 * (once + 40) + 24 * (once + 24)) / 64)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        lambda: WeightedFedAvg(convergence=MaxRounds(2)),
+        lambda: ReduceStrategy({"model": WeightedMean()}, convergence=MaxRounds(2)),
+    ],
+)
+def test_what_was_merged_fits_the_model_as_it_is(strategy):
+    result = run(Counted, strategy=strategy(), epochs=1, batch_size=100).result["model"]
+    own = Counting().state_dict()
+    tensors = state_dict(result)
+    assert {name: each.dtype for name, each in tensors.items()} == {
+        name: each.dtype for name, each in own.items()
+    }
+    net = Counting()
+    net.load_state_dict(tensors)
+    assert int(net.seen) == count_twice()
+    assert net.used.tolist() == [True, True]
+
+
+def test_what_is_no_buffer_of_whole_numbers_gets_its_type_from_a_model():
     result = run(Counted, rounds=2, epochs=1, batch_size=100).result["model"]
-    count = (40 * 40 + 24 * 24) / 64  # rounded where the second round begins
-    assert result["seen"] == pytest.approx(round(count) + count)
-    assert state_dict(result)["seen"].dtype == torch.float64
+    averaged = {**result, "seen": result["seen"] + 0.25, "used": np.array([0.9, 0.6])}
+    assert state_dict(averaged)["seen"].dtype == torch.float64
     safetensors = pytest.importorskip("safetensors.torch")
-    saved = torch.load(io.BytesIO(state_dict_bytes(result, like=Counting())), weights_only=True)
-    again = safetensors.load(safetensors_bytes(result, like=Counting()))
-    for found in (state_dict(result, like=Counting()), saved, again):
-        assert (found["seen"].dtype, int(found["seen"])) == (
-            torch.int64,
-            round(round(count) + count),
-        )
+    saved = torch.load(io.BytesIO(state_dict_bytes(averaged, like=Counting())), weights_only=True)
+    again = safetensors.load(safetensors_bytes(averaged, like=Counting()))
+    for found in (state_dict(averaged, like=Counting()), saved, again):
+        assert (found["seen"].dtype, int(found["seen"])) == (torch.int64, count_twice())
         assert (found["used"].dtype, found["used"].tolist()) == (torch.bool, [True, True])
         np.testing.assert_array_equal(found["weight"].numpy(), result["weight"])
 

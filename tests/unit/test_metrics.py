@@ -205,6 +205,9 @@ def test_what_a_node_sends_is_read_with_care():
 
 def test_a_line_has_the_mean_and_the_range_and_stays_short():
     assert summary([{"loss": math.nan}, {"loss": 1.0}]) == "loss not finite at 1 of 2"
+    assert summary([{"loss": math.nan}, {"loss": 1.0}], {"loss": (1.0, "n")}) == (
+        "loss 1 (weighted by n, not finite at 1 of 2)"  # which has weight 0
+    )
     assert summary([{f"m{i}": i for i in range(9)}]).endswith("m5 5, and 3 more")
     assert summary([{"a\x1b[31m": 1.0}]) == "a?[31m 1"
     assert summary([]) == ""

@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import (
     Krum,
 )
 
-from flame_flwr.aggregation import FlowerReduction, MaxRounds
+from flame_flwr.aggregation import FlowerReduction, MaxRounds, Mean, WeightedMean
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction
 from flame_flwr.privacy.filters import FilterChain
@@ -65,7 +65,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("analyzer", [Trains, Named])
-@pytest.mark.parametrize("server", [*OPTIMIZERS, FedAvg()])
+@pytest.mark.parametrize("server", [*OPTIMIZERS, FedAvg(), None])
 def test_buffers_are_the_weighted_mean_whatever_the_server_does_to_parameters(server, analyzer):
     rounds = 10
     got = run(server, rounds, analyzer)
@@ -77,6 +77,56 @@ def test_buffers_are_the_weighted_mean_whatever_the_server_does_to_parameters(se
     mean = sum(n * c * rounds for n, c in zip(SIZES, COUNTS, strict=True)) / sum(SIZES)
     assert count == round(mean)
     assert count.shape == ()
+
+
+MEANS = {
+    "the strategy's": (lambda **more: WeightedFedAvg(**more), SIZES),
+    "weighted": (lambda **more: ReduceStrategy({"model": WeightedMean(**more)}), SIZES),
+    "all alike": (lambda **more: WeightedFedAvg(by=None, **more), [1, 1, 1]),
+    "plain": (lambda **more: ReduceStrategy({"model": Mean(**more)}), [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("how", MEANS)
+@pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool"])
+def test_a_mean_rounds_buffers_of_whole_numbers_in_their_type_and_nothing_else(how, kind):
+    made, weights = MEANS[how]
+    values = [np.array([c, c > 3], kind) for c in COUNTS]
+
+    class Sends(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            model = {"seen": values[data], "codes": np.array([data, 1]), "n": data}
+            return {"model": [model], "local_n_samples": SIZES[data], "buffers": ["0.seen"]}
+
+    def run(**more):
+        (model,) = StarModelTester(range(3), Sends, made(**more), "s3").result["model"]
+        return model
+
+    exact = [
+        sum(w * int(v) for w, v in zip(weights, each, strict=True)) / sum(weights)
+        for each in np.transpose(values)
+    ]
+    got = run()
+    assert (got["seen"].dtype, got["seen"].tolist()) == (kind, [round(each) for each in exact])
+    code = sum(w * c for w, c in zip(weights, range(3), strict=True)) / sum(weights)
+    assert (got["codes"].dtype, got["codes"].tolist()) == (np.float64, [code, 1.0])
+    assert got["n"] == code
+    left = run(buffers=())
+    assert left["seen"].dtype == np.float64
+    np.testing.assert_allclose(left["seen"], exact)
+    declared = run(buffers=["0.n", "0.codes"])
+    assert (type(declared["n"]), declared["codes"].dtype) == (int, np.int64)
+    assert declared["n"] == round(code)
+    with pytest.raises(ModelError, match="buffers must be the key"):
+        run(buffers=[3])
+
+
+def test_an_answer_that_is_left_out_says_nothing_about_types(reduce):
+    sent = [{"seen": np.array([2])}, {"seen": np.array([5])}, {"seen": np.array([0.5, 0.5])}]
+    values = [{"m": each, "buffers": ["seen"]} for each in sent]
+    for each in (Mean(differing="skip"), FlowerReduction(FedAvg(), differing="skip")):
+        got = reduce({"m": each}, values)["m"]["seen"]
+        assert (got.dtype, got.tolist()) == (np.int64, [round(3.5)])
 
 
 @pytest.mark.parametrize("server", OPTIMIZERS)

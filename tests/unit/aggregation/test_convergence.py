@@ -14,6 +14,7 @@ from flame_flwr.aggregation.base import Finished
 from flame_flwr.aggregation.convergence import as_convergence, delta_norm
 from flame_flwr.aggregation.converging import Converging
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.results.change import Change
 
 
 def told(convergence, aggregates):
@@ -43,6 +44,22 @@ def test_the_norm_is_that_of_one_long_vector(a, b, order):
     new, old = {"w": [a, 2.0], "v": a[0]}, {"v": b[0], "w": [b, 1.0]}
     long = np.concatenate([(a - b).ravel(), [1.0], (a - b)[0]])
     assert delta_norm(new, old, order) == pytest.approx(np.linalg.norm(long, order), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+def test_a_model_with_batchnorm_settles_though_its_batches_are_counted_on(kind):
+    def model(k):
+        return {"0.w": np.array([1.0 + 0.1**k]), "1.num_batches_tracked": np.array(9 * k, kind)}
+
+    steps = [{"model": [model(k)], "rounds": k} for k in range(9)]
+    at, reason = told(DeltaNorm("model", 1e-3), steps)
+    assert (at, reason) == (5, "`model` changed by 0.0009, at most 0.001")
+    assert told(DeltaNorm(lambda found: found["model"][0], 1e-3), steps)[0] == 5
+    counted = DeltaNorm(lambda found: found["model"][0]["1.num_batches_tracked"], 1e-3)
+    assert told(counted, steps) == (None, None)
+    shown = Change()
+    changes = [shown.to(step) for step in steps]
+    assert changes[1:] == pytest.approx([0.1**k - 0.1 ** (k + 1) for k in range(8)])
 
 
 def test_long_arrays_are_compared_in_blocks():

@@ -1,0 +1,154 @@
+"""Buffers among the numbers and arrays of a model that is merged: which, and of which types.
+
+A buffer of whole numbers, such as BatchNorm's ``num_batches_tracked``, stays one when the mean is
+taken, so that what was merged fits the model it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from flame_flwr.aggregation.collect import Totals
+from flame_flwr.aggregation.values import Form, Leaf, names_of
+from flame_flwr.buffers import is_buffer, names_in
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from flame_flwr.aggregation.collect import Place
+
+__all__ = ["Buffers", "ModelMean", "Named", "check_buffers", "named"]
+
+
+class Named(NamedTuple):
+    """A node's value, and the names that it gives to the buffers in it."""
+
+    value: Any
+    buffers: Sequence[str]
+
+
+def named(values: list[Any], declared: str | Sequence[str]) -> Named:
+    """Return a value, the last, and what of it are buffers as those around it say, nearest first.
+
+    Parameters
+    ----------
+    values : list
+        As for :meth:`~flame_flwr.aggregation.Reduction.taken`.
+    declared : str or sequence of str
+        The key under which nodes name buffers, or the names themselves.
+    """
+    names: Sequence[str] = ()
+    if isinstance(declared, str):
+        found = (names_in(around, declared) for around in reversed(values[:-1]))
+        names = next(filter(None, found), ())
+    return Named(values[-1], names)
+
+
+def check_buffers(declared: Any) -> None:
+    """Check a declaration of buffers.
+
+    Raises
+    ------
+    ModelError
+        It is neither a key nor a list of names.
+    """
+    listed = isinstance(declared, list | tuple)
+    if not isinstance(declared, str) and not (
+        listed and all(isinstance(name, str) for name in declared)
+    ):
+        raise ModelError(
+            "buffers must be the key under which nodes name them, or a list of names, not "
+            f"{declared!r}"
+        )
+
+
+class Buffers:
+    """Which numbers and arrays of a model are buffers, and of which types nodes sent them.
+
+    Parameters
+    ----------
+    declared : str or sequence of str
+        As for :func:`named`.
+    """
+
+    def __init__(self, declared: str | Sequence[str]) -> None:
+        self._by_name = isinstance(declared, str)
+        self._names: set[str] = set() if self._by_name else set(declared)
+        self._types: dict[tuple[Form, str], set[Any]] = {}
+
+    def name(self, names: Sequence[str]) -> None:
+        """Take a node's names."""
+        self._names.update(names)
+
+    def note(self, form: Form, leaves: list[Any]) -> None:
+        """Note the types in which a node sent its numbers and arrays."""
+        for name, leaf in zip(names_of(form), leaves, strict=True):
+            kinds = self._types.setdefault((form, name), set())
+            kinds.add(getattr(leaf, "dtype", type(leaf)))
+
+    def others(self, form: Form) -> list[int]:
+        """Return the places of what is trained."""
+        return [i for i, name in enumerate(names_of(form)) if not self._is(name)]
+
+    def rounded(self, form: Form, leaves: list[Any]) -> list[Any]:
+        """Return what was merged, with buffers of whole numbers rounded in their type."""
+        return [
+            self._rounded(leaf, self._types.get((form, name), set())) if self._is(name) else leaf
+            for name, leaf in zip(names_of(form), leaves, strict=True)
+        ]
+
+    def _rounded(self, leaf: Any, types: set[Any]) -> Any:
+        if types == {int}:
+            return round(leaf)
+        if not types or not all(
+            isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
+        ):
+            return leaf
+        return np.asarray(np.rint(leaf)).astype(np.result_type(*types))
+
+    def _is(self, name: str) -> bool:
+        return is_buffer(name, self._names, known=self._by_name)
+
+
+class ModelMean(Totals):
+    """The mean of a model, in which buffers of whole numbers are rounded in their type.
+
+    Parameters
+    ----------
+    place : Place
+        Where.
+    differing : {'error', 'skip'}
+        As for :class:`Totals`.
+    buffers : str or sequence of str
+        As for :func:`named`.
+    weighted, none_of_zero : bool
+        As for :class:`Totals`.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        differing: str,
+        buffers: str | Sequence[str],
+        *,
+        weighted: bool = False,
+        none_of_zero: bool = False,
+    ) -> None:
+        super().__init__(place, differing, mean=True, weighted=weighted, none_of_zero=none_of_zero)
+        self.buffers = Buffers(buffers)
+
+    def add(self, node: str, value: Named, weight: float) -> None:
+        """Add; a value of weight 0 is not looked at."""
+        if weight:
+            self.buffers.name(value.buffers)
+        super().add(node, value.value, weight)
+
+    def _enter(self, node: str, value: Any) -> tuple[Form, list[Leaf]]:
+        form, leaves = super()._enter(node, value)
+        self.buffers.note(form, leaves)
+        return form, leaves
+
+    def _finished(self, form: Form, leaves: list[Any]) -> list[Any]:
+        return self.buffers.rounded(form, leaves)
