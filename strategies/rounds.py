@@ -97,7 +97,7 @@ class Rounds:
         self.aggregate: Payload | None = None
         self.measured: float | None = None
         self._unfitted = Unfitted()
-        self._names: set[str] | None = None
+        record.metric_names.update(self.metric_keys)
         self._rows = 0
         self._tables_known = False
         self._warned = False
@@ -312,13 +312,11 @@ class Rounds:
 
     def _known(self, metrics: dict[str, float]) -> dict[str, float]:
         """Leave out metrics with new names once there are too many: each has a column."""
-        if self._names is None:  # with those of a run that this one goes on with
-            rounds = (entry.node_metrics.values() for entry in self.record.history)
-            self._names = {name for nodes in rounds for found in nodes for name in found}
+        names = self.record.metric_names
         for name in metrics:
-            if len(self._names) < MOST_NAMES:
-                self._names.add(name)
-        known = {name: value for name, value in metrics.items() if name in self._names}
+            if len(names) < MOST_NAMES:
+                names.add(name)
+        known = {name: value for name, value in metrics.items() if name in names}
         if len(known) < len(metrics) and not self._warned:
             self._warned = True
             logger.warning(

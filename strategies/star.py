@@ -467,7 +467,9 @@ class StarStrategy(Strategy):
             aggregation = self.make_aggregation(flame, nodes, simple)
         if self.convergence is not None:
             private = not record.public.exact
-            aggregation = Converging(aggregation, self.convergence, private=private)
+            aggregation = Converging(
+                aggregation, self.convergence, private=private, hides=record.public.hides
+            )
         if initial is not None and isinstance(aggregation, Remembering):
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         record.study |= self._study()

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
-__all__ += ["as_convergence", "check_unmeasured", "delta_norm", "told"]
+__all__ += ["as_convergence", "check_unmeasured", "delta_norm"]
+__all__ += ["measured_by", "told"]
 
 _BLOCK = 1 << 16
 
@@ -271,9 +272,7 @@ class _Group(Convergence):
 
     def measured(self) -> float | None:
         """Return what the first of the parts measured, that measures."""
-        found = [part.measured() for part in self.parts]
-        known = [change for change in found if change is not None]
-        return next((each for each in known if not math.isnan(each)), known[0] if known else None)
+        return _first_known([part.measured() for part in self.parts])
 
     def _limits(self) -> list[int]:
         found = [part.most_rounds() for part in self.parts]
@@ -351,9 +350,13 @@ def as_convergence(declared: Any) -> Convergence | None:
 
 
 def check_unmeasured(
-    convergence: Convergence, number: int, aggregate: Any, last: Any
+    convergence: Convergence,
+    number: int,
+    aggregate: Any,
+    last: Any,
+    closed: Callable[[Convergence], bool] = lambda part: True,
 ) -> str | None:
-    """Check, and give as reason what is declared and nothing measured: for private runs.
+    """Check, and give as reason what is declared and nothing measured: for what may not be shown.
 
     Parameters
     ----------
@@ -361,14 +364,17 @@ def check_unmeasured(
         Of one of a user's own only the class is named: what it says may hold exact figures.
     number, aggregate, last
         As for :meth:`Convergence.check`.
+    closed : callable
+        Tells of which parts nothing measured may be said; by default of all, as in a private run.
     """
     if isinstance(convergence, _Group):
         parts = convergence.parts
         return convergence.joined(
-            [check_unmeasured(part, number, aggregate, last) for part in parts]
+            [check_unmeasured(part, number, aggregate, last, closed) for part in parts]
         )
-    if not told(convergence, number, aggregate, last):
-        return None
+    reason = told(convergence, number, aggregate, last)
+    if not reason or not closed(convergence):
+        return reason
     kind = type(convergence).__name__
     if isinstance(convergence, When):
         return f"{kind}({getattr(convergence.function, '__name__', 'a function')}) said so"
@@ -380,6 +386,22 @@ def check_unmeasured(
         f"{name}={key_text(value) if callable(value) else repr(value)}" for name, value in declared
     )
     return f"{kind}({said}) said so"
+
+
+def measured_by(convergence: Convergence, closed: Callable[[Convergence], bool]) -> float | None:
+    """Return what :meth:`Convergence.measured` does, and NaN for what may not be shown.
+
+    Parameters
+    ----------
+    convergence : Convergence
+        What measures.
+    closed : callable
+        Tells of which parts nothing measured may be shown.
+    """
+    if isinstance(convergence, _Group):
+        return _first_known([measured_by(part, closed) for part in convergence.parts])
+    change = convergence.measured()
+    return math.nan if change is not None and closed(convergence) else change
 
 
 def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
@@ -409,6 +431,12 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
     pairs = compress(zip(numbers_now, numbers_before, strict=True), counts)
     norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
     return float(np.linalg.norm(norms, order)) if norms else 0.0
+
+
+def _first_known(measured: list[float | None]) -> float | None:
+    """Return the first that is a number; NaN where some measure, and none could in this round."""
+    known = [change for change in measured if change is not None]
+    return next((each for each in known if not math.isnan(each)), known[0] if known else None)
 
 
 def _changes(pairs: Iterable[tuple[Any, Any]]) -> Iterator[npt.NDArray[Any]]:

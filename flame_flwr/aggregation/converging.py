@@ -13,11 +13,12 @@ from flame_flwr.aggregation.base import (
     Resumable,
     unmeasured,
 )
-from flame_flwr.aggregation.convergence import check_unmeasured, told
+from flame_flwr.aggregation.convergence import DeltaNorm, check_unmeasured, measured_by
+from flame_flwr.aggregation.values import look_up
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flame_flwr.aggregation.convergence import Convergence
 
@@ -35,14 +36,22 @@ class Converging:
         Is copied.
     private : bool
         Whether only what is declared may be said of why it stopped, and nothing measured.
+    hides : callable, optional
+        Tells of a key of the aggregate whether nothing that is measured there may be shown.
     """
 
     def __init__(
-        self, inner: Aggregation, convergence: Convergence, *, private: bool = False
+        self,
+        inner: Aggregation,
+        convergence: Convergence,
+        *,
+        private: bool = False,
+        hides: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.inner = inner
         self._convergence = copy.deepcopy(convergence)
         self._private = private
+        self._hides = hides
         self._last: Any = None
         self._number = 0
 
@@ -70,15 +79,35 @@ class Converging:
         aggregate, converged, reason, change = Finished(*self.inner.finish())
         if self._private:
             reason = unmeasured(reason)
-            more = check_unmeasured(self._convergence, self._number, aggregate, self._last)
-        else:
-            more = told(self._convergence, self._number, aggregate, self._last)
+
+        def closed(part: Convergence) -> bool:
+            return self._private or self._measures_hidden(part, aggregate)
+
+        more = check_unmeasured(self._convergence, self._number, aggregate, self._last, closed)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
-        measured = self._convergence.measured()
+        measured = measured_by(self._convergence, closed)
         return Finished(
             aggregate, converged or bool(more), reasons, change if measured is None else measured
         )
+
+    def _measures_hidden(self, part: Convergence, aggregate: Any) -> bool:
+        """Tell whether a norm is one of something hidden, or of what has that in it."""
+        if not isinstance(part, DeltaNorm):
+            return False
+        key = None if callable(part.key) else part.key
+        if isinstance(key, str) and any(map(self._hides, (key, *key.split(".")))):
+            return True
+        try:
+            return self._holds_hidden(look_up(aggregate, key))
+        except LookupError:
+            return False
+
+    def _holds_hidden(self, value: Any) -> bool:
+        if isinstance(value, dict):
+            named = any(isinstance(key, str) and self._hides(key) for key in value)
+            return named or any(map(self._holds_hidden, value.values()))
+        return isinstance(value, list | tuple) and any(map(self._holds_hidden, value))
 
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate."""

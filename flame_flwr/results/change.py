@@ -9,6 +9,8 @@ import numpy as np
 from flame_flwr.buffers import is_counter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 __all__ = ["Change"]
@@ -34,7 +36,9 @@ class Change:
         self._last: npt.NDArray[np.float64] | None = None
         self._form: list[Any] = []
 
-    def to(self, aggregate: Any) -> float | None:
+    def to(
+        self, aggregate: Any, without: Callable[[str], bool] = lambda name: False
+    ) -> float | None:
         """Return the Euclidean norm of all the changes since the last call.
 
         Parameters
@@ -42,6 +46,8 @@ class Change:
         aggregate : Any
             Arrays of floats, and lists, tuples and dicts of them; what else is in there is passed
             over. An aggregate that is one float, and nothing else, counts too.
+        without : callable
+            Tells of a key in it whether what is there is passed over too.
 
         Returns
         -------
@@ -55,7 +61,7 @@ class Change:
         if isinstance(aggregate, float | np.floating):
             aggregate = np.asarray(aggregate)
         try:
-            _Parts(parts, self._form).take(aggregate, ())
+            _Parts(parts, self._form, without).take(aggregate, ())
         except (_TooLargeError, RecursionError):
             return None
         if not parts:
@@ -70,8 +76,13 @@ class Change:
 class _Parts:
     """Collects float arrays, as copies, and where they are."""
 
-    def __init__(self, parts: list[npt.NDArray[np.float64]], form: list[Any]) -> None:
-        self._parts, self._form = parts, form
+    def __init__(
+        self,
+        parts: list[npt.NDArray[np.float64]],
+        form: list[Any],
+        without: Callable[[str], bool],
+    ) -> None:
+        self._parts, self._form, self._without = parts, form, without
         self._left, self._looked = _MOST, 0
 
     def take(self, value: Any, path: tuple[Any, ...]) -> None:
@@ -80,8 +91,8 @@ class _Parts:
             raise _TooLargeError
         if isinstance(value, dict):
             for key, entry in value.items():
-                if isinstance(key, str) and is_counter(key):
-                    continue  # it is a float where it was averaged
+                if isinstance(key, str) and (is_counter(key) or self._without(key)):
+                    continue  # a counter is a float where it was averaged
                 self.take(entry, (*path, key if isinstance(key, str | int) else type(key)))
         elif isinstance(value, list | tuple):
             for place, entry in enumerate(value):

@@ -66,6 +66,17 @@ class PublicRecord:
             change=entry.change if self.exact else None,
         )
 
+    def hides(self, name: str) -> bool:
+        """Tell whether this is the name of a metric that the study does not show.
+
+        Parameters
+        ----------
+        name : str
+            A key of the aggregate: of what is no metric, nothing is hidden.
+        """
+        shown = self._record.shown
+        return shown is not None and name not in shown and name in self._record.metric_names
+
     def weighted(self, entry: RoundRecord) -> dict[str, tuple[float, str]]:
         """Return a round's weighted means of metrics, with what they are weighted by."""
         by = self._record.weighted_by

@@ -117,6 +117,8 @@ class RunRecord:
         What is run: analyzer, strategy and what else the model declares.
     weighted_by : dict of str to str
         What the mean of a metric is weighted by: the key that nodes send it under.
+    metric_names : set of str
+        What the strategy declares to be metrics and what nodes have reported in rounds, by name.
     watchers : list of Watcher
         What looks on.
     """
@@ -138,6 +140,7 @@ class RunRecord:
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     weighted_by: dict[str, str] = field(default_factory=dict)
+    metric_names: set[str] = field(default_factory=set)
     watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
     _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
@@ -153,10 +156,12 @@ class RunRecord:
         Parameters
         ----------
         measured : float or None
-            What the strategy or its convergence measured; ``None``: take all arrays of floats. NaN:
-            none is known.
+            What the strategy or its convergence measured; ``None``: take all arrays of floats, but
+            for metrics that the study does not show. NaN: none is known.
         """
-        change = self._change.to(self.aggregate) if measured is None else measured
+        change = (
+            self._change.to(self.aggregate, self.public.hides) if measured is None else measured
+        )
         known = change is not None and math.isfinite(change)
         self.history[-1].change = change if known else None
         odd = change is not None and not known and (measured is None or math.isinf(measured))
@@ -188,7 +193,13 @@ class RunRecord:
         self.filters.go_on(progress["filters"])
         self.left = progress["left"]
         self.sizes = progress["sizes"]
-        self._change.to(self.aggregate)
+        self.metric_names |= {
+            name
+            for entry in self.history
+            for metrics in entry.node_metrics.values()
+            for name in metrics
+        }
+        self._change.to(self.aggregate, self.public.hides)
         self.disclosure = dict(progress.get("disclosure", {}))
         self.weighted_by |= progress.get("weighted_by", {})
         self.resumed_after = len(self.history)
