@@ -166,7 +166,7 @@ def test_a_centre_with_three_of_each_sex_trains_and_is_not_tested_with(run, spli
     assert done.tester.evaluations["node-0"]["n"] == 14
     rows = [row.split(",") for row in done.tester.result[3].splitlines()[1:]]
     assert [row[2] for row in rows if row[1] == "node-1"] == ["6", "6"]
-    assert [row[5:] for row in rows if row[1] == "node-1"] == [["", "", ""]] * 2
+    assert [row[5:] for row in rows if row[1] == "node-1"] == [["0", "", ""]] * 2
 
 
 def test_a_file_with_semicolons_is_told_before_the_first_round(splits):
