@@ -62,7 +62,10 @@ def asked(strategy: Any, place: Place, replies: dict[str, tuple[list[Any], float
             f"({type(error).__name__}: {text_of(error)})"
         ) from error
     if record is None:
-        raise place.error(f"{type(strategy).__name__} gave no aggregate")
+        raise place.error(
+            f"{type(strategy).__name__} gave no aggregate of {len(replies)} answers. It may need "
+            "more, as its own line in the log says: let more nodes take part, or build it for fewer"
+        )
     sent = next(iter(replies.values()))[0]
     return [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from flame_flwr.aggregation.collect import Totals
 from flame_flwr.aggregation.values import Form, Leaf, names_of
@@ -106,10 +107,21 @@ class Buffers:
             isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
         ):
             return leaf
-        return np.asarray(np.rint(leaf)).astype(np.result_type(*types))
+        return _as_whole(np.asarray(np.rint(leaf)), np.result_type(*types))
 
     def _is(self, name: str) -> bool:
         return is_buffer(name, self._names, known=self._by_name)
+
+
+def _as_whole(rounded: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return whole numbers in a type; its largest is no float, and stays the largest."""
+    if kind.kind not in "iu":
+        return rounded.astype(kind)
+    most = np.iinfo(kind).max
+    with np.errstate(invalid="ignore"):
+        whole = rounded.astype(kind)
+    whole[rounded >= most] = most
+    return whole
 
 
 class ModelMean(Totals):

@@ -121,6 +121,19 @@ def test_a_mean_rounds_buffers_of_whole_numbers_in_their_type_and_nothing_else(h
         run(buffers=[3])
 
 
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint64"])
+@pytest.mark.parametrize("each", [Mean(), FlowerReduction(FedAvg())])
+def test_the_ends_of_a_type_stay_what_they_are(reduce, kind, each):
+    ends = np.array([np.iinfo(kind).min, np.iinfo(kind).max], kind)
+    values = [{"m": {"a": ends, "b": np.array(ends[1])}, "buffers": ["a", "b"]}] * 3
+    if isinstance(each, Mean) and kind != "int8":
+        values = [{**value, "n": 1} for value in values]
+        each = WeightedMean("n")  # a sum of such whole numbers is refused
+    got = reduce({"m": each}, values)["m"]
+    assert (got["a"].tolist(), got["b"].dtype) == (ends.tolist(), np.dtype(kind))
+    assert got["b"] == ends[1]
+
+
 def test_an_answer_that_is_left_out_says_nothing_about_types(reduce):
     sent = [{"seen": np.array([2])}, {"seen": np.array([5])}, {"seen": np.array([0.5, 0.5])}]
     values = [{"m": each, "buffers": ["seen"]} for each in sent]

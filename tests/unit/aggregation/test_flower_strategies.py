@@ -309,6 +309,13 @@ def test_bulyan(reduce):
     np.testing.assert_allclose(got, bulyan(models, 1), rtol=1e-12)
 
 
+def test_too_few_answers_for_a_strategy_are_told_as_such(reduce):
+    with pytest.raises(
+        DataError, match=r"Bulyan gave no aggregate of 6 answers\. It may need more"
+    ):
+        reduce(FlowerReduction(Bulyan(num_malicious_nodes=1)), [np.ones(2)] * 6)
+
+
 @pytest.mark.parametrize("differing", ["error", "skip"])
 def test_of_models_that_differ_the_fewer_can_be_left_out(reduce, differing):
     declared = {"m": FlowerReduction(FedMedian(), differing=differing)}
