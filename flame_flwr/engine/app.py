@@ -263,7 +263,7 @@ def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if name in known:
         return f"{said}{question}"
     example = f"{name} = {toml_value(RUN_KEYS[name].default)}"
-    return f"{said}{question}. Flower takes no key that is not there: add `{example}`"
+    return f"{said}{question or '.'} Flower takes no key that is not there: add `{example}`"
 
 
 def _toml(text: str) -> bool:

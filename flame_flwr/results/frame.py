@@ -1,6 +1,6 @@
 """A run as tables: what a tester shows at a prompt and in a notebook.
 
-They are made of what ``run.json`` says of the run, so that what is not shown there is not here.
+They are made of what ``run.json`` says of the run, so that what is not shown there is not in them.
 Importing this module imports pandas.
 """
 
@@ -29,8 +29,9 @@ class History(pd.DataFrame):
     What is selected of it, or computed, is a plain DataFrame or Series.
     """
 
-    _metadata = ["_records"]
+    _metadata = ["_records", "_saved"]
     _records: Sequence[RoundRecord]
+    _saved: Sequence[RoundRecord]
 
     def __getitem__(self, key: Any) -> Any:
         """Return the record of a round by its place, from 0; else what a DataFrame does."""
@@ -38,8 +39,18 @@ class History(pd.DataFrame):
             return self._records[key]
         return super().__getitem__(key)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is saved: records as they may be shown, for a file may go on to others."""
+        state: Any = super().__getstate__()
+        return {**state, "_records": self._saved}
 
-def history_frame(about: Mapping[str, Any], records: Sequence[RoundRecord]) -> History:
+
+def history_frame(
+    about: Mapping[str, Any],
+    records: Sequence[RoundRecord],
+    *,
+    saved: Sequence[RoundRecord] = (),
+) -> History:
     """Return one row per round.
 
     Parameters
@@ -47,7 +58,9 @@ def history_frame(about: Mapping[str, Any], records: Sequence[RoundRecord]) -> H
     about : dict
         What ``run.json`` says.
     records : list of RoundRecord
-        The rounds.
+        The rounds, with all there is to know of them.
+    saved : list of RoundRecord
+        The same as they may be shown.
 
     Returns
     -------
@@ -76,7 +89,7 @@ def history_frame(about: Mapping[str, Any], records: Sequence[RoundRecord]) -> H
     whole = [name for name in (*_COUNTS, "bytes") if name not in names]
     frame = frame.astype({name: "int64" if name in whole else "float64" for name in columns})
     found = History(frame.assign(reason=pd.Series(_reasons(history), index, dtype="object")))
-    found._records = records
+    found._records, found._saved = records, saved
     return found
 
 

@@ -90,7 +90,8 @@ analyzer_kwargs, aggregator_kwargs
     history : DataFrame
         A row per round: nodes, failed, seconds, bytes, change of the aggregate, a column per metric
         (its mean over the nodes), why it stopped. ``history[-1]`` is the last round's
-        record, with seconds, bytes and metrics of each node; ``record.history`` is the list of all.
+        record, with seconds, bytes and metrics of each node, also what is not shown; saved with
+        pickle, it is without that. ``record.history`` is the list of all.
     record : RunRecord
         All there is to know of the run.
     aggregate : Any
@@ -235,7 +236,9 @@ analyzer_kwargs, aggregator_kwargs
         """The rounds, as a DataFrame."""
         from flame_flwr.results.frame import history_frame
 
-        return history_frame(self.record.to_json(), self.record.history)
+        return history_frame(
+            self.record.to_json(), self.record.history, saved=self.record.public.history
+        )
 
     def plot(self) -> Figure:
         """Return a figure of the run: the aggregate's change and every metric by round.

@@ -47,6 +47,16 @@ def test_there_is_a_folder_for_every_template(apps):
 
 
 @pytest.mark.parametrize("template", NAMES)
+def test_a_deployment_is_submitted_with_what_waits_for_its_server(apps, template):
+    page = (apps[template] / "README.md").read_text()
+    deployments = [part for part in page.split("```") if "flower-superlink" in part]
+    assert deployments
+    for block in deployments:
+        assert "flame-flwr submit . hospitals" in block
+        assert "flwr run" not in block  # it does not wait until the SuperLink listens
+
+
+@pytest.mark.parametrize("template", NAMES)
 def test_the_config_lists_every_key_and_nothing_else(apps, template):
     config = tomllib.loads((apps[template] / "pyproject.toml").read_text())
     flower = config["tool"]["flwr"]["app"]

@@ -180,7 +180,7 @@ def test_a_key_of_ours_that_the_app_does_not_list_is_named_with_the_line_to_add(
     with pytest.raises(ConfigError, match="Flower takes no key that is not there: add `resume = "):
         app.overrides(["resume=true"])
     with pytest.raises(
-        ConfigError, match=r"did you mean `max-rounds`\?. .*: add `max-rounds = 1000`"
+        ConfigError, match=r"did you mean `max-rounds`\? Flower .*: add `max-rounds = 1000`"
     ):
         app.overrides(["max-round=3"])
 

@@ -5,6 +5,7 @@ run, are in no file, no event, no line and no bar, whichever way the study is ru
 import base64
 import io
 import json
+import pickle
 import re
 import struct
 
@@ -335,6 +336,30 @@ def test_a_metric_that_nodes_report_is_hidden_in_an_aggregate_of_that_name():
         )
         assert tester.history["change"].isna().all()
         assert tester.record.history[-1].reason.startswith("DeltaNorm(key=")
+
+
+@pytest.mark.parametrize("hiding", [{"shown": ["auc"]}, {"epsilon": 1.0, "sensitivity": 1.0}])
+def test_a_testers_history_is_saved_without_what_is_hidden(hiding):
+    class Reports(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics(loss=7251.125, auc=0.5)
+            return 8311.25 / (self.num_iterations + 1)
+
+    class Halves(StarAggregator):
+        def aggregation_method(self, analysis_results):
+            return float(sum(analysis_results))
+
+        def has_converged(self, result, last_result):
+            return self.num_iterations > 1
+
+    tester = StarModelTester([0, 1], Reports, Halves, "s3", simple_analysis=False, **hiding)
+    secrets = [7251.125] if "shown" in hiding else [7251.125, 8311.25]  # a metric, and the change
+    saved = pickle.dumps(tester.history)
+    assert [number for number in secrets if struct.pack(">d", number) in saved] == []
+    history = pickle.loads(saved)
+    assert history.columns.tolist() == tester.history.columns.tolist()
+    assert history[-1] == tester.record.public.history[-1]
+    assert tester.history[-1].node_metrics["node-1"]["loss"] == 7251.125  # it has everything
 
 
 def test_a_name_that_nobody_reports_is_told_of(tmp_path, caplog):
