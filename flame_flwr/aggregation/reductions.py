@@ -37,6 +37,7 @@ from flame_flwr.aggregation.declaring import (
 from flame_flwr.aggregation.gather import merged, row_bound
 from flame_flwr.aggregation.values import Key
 from flame_flwr.errors import FlameError, ModelError, text_of
+from flame_flwr.signatures import check_function
 
 __all__ = [
     "Concat",
@@ -236,6 +237,7 @@ class Function(Reduction):
         super().__post_init__()
         if not callable(self.function):
             raise ModelError(f"Function: {self.function!r} is no function")
+        check_function(self.function, "Function", ("values",))
 
     def collector(self, place: Place) -> Collector:
         """Return what keeps the values."""
