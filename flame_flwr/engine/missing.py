@@ -90,6 +90,8 @@ def _asked_of(trace: TracebackType) -> str:
     line = linecache.getline(filename, trace.tb_lineno)
     try:
         first, last, start, end = next(islice(code.co_positions(), trace.tb_lasti // 2, None))
+        if first is None:
+            return line
         lines = [each.encode() for each in linecache.getlines(filename)[first - 1 : last]]
         lines[-1] = lines[-1][:end]
         lines[0] = lines[0][start:]
