@@ -23,6 +23,7 @@ from flame_flwr.data.cleaning import expire
 from flame_flwr.data.source import NODE_OPTION
 from flame_flwr.data.store_files import ANALYSES, FolderFiles
 from flame_flwr.engine.failure import Failure, log_error
+from flame_flwr.engine.hints import hint_relative
 from flame_flwr.engine.workdir import scratch_folder
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import (
@@ -403,8 +404,6 @@ class _CheckedClient(Client):
             raise
         except BaseException as error:
             if isinstance(error, FileNotFoundError) and runtime() != "process":
-                from flame_flwr.engine.hints import hint_relative
-
                 hint_relative(error)
             log_error(error, "node %s failed in %s", self.client.called(), what)
             return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()

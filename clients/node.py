@@ -10,6 +10,8 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.data.amount import amount
+from flame_flwr.engine.hints import hint_analyzer, hint_evaluation
 from flame_flwr.errors import ModelError
 from flame_flwr.metrics import check_numbers
 from flame_flwr.payload import Payload, decode, encode
@@ -147,8 +149,6 @@ class Node:
         try:
             result = analyzer.analyze(data)
         except Exception as error:
-            from flame_flwr.engine.hints import hint_analyzer
-
             hint_analyzer(error, self, number)
             raise
         if self.handle._held_back:
@@ -181,8 +181,6 @@ class Node:
         try:
             scores = analyzer.evaluation_method(data, result)  # type: ignore[attr-defined]
         except Exception as error:
-            from flame_flwr.engine.hints import hint_evaluation
-
             hint_evaluation(error, self)
             raise
         self.handle._flush()
@@ -199,8 +197,6 @@ class Node:
 
     def size(self) -> str:
         """Return how much data this node has, in a few words; '' where it has none."""
-        from flame_flwr.data.amount import amount
-
         return amount(self.data(), self.plan.data_type)
 
     def findings(self) -> list[Finding]:

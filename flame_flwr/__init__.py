@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.versions import warn_of_untried
+
 if TYPE_CHECKING:
     from flame_flwr.clients import StarClient
     from flame_flwr.star import (
@@ -43,3 +45,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"flame_flwr.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+warn_of_untried()  # here, as most of what a user imports loads Flower much later, or never

@@ -1,8 +1,7 @@
 """The only module that touches flwr's non-public modules: a new flwr is this file's work.
 
 Everything else in the framework imports flwr's public modules (``flwr.app``, ``flwr.clientapp``,
-``flwr.serverapp``, ``flwr.client``) or this one. With a version of flwr that it was not
-tried with, importing it warns.
+``flwr.serverapp``, ``flwr.client``) or this one.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import importlib
 import json
 import os
 import sys
-import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -26,7 +24,7 @@ from flwr.app import Array, MessageType, Metadata
 from flwr.client import Client, NumPyClient
 
 from flame_flwr.engine.failure import is_user_code
-from flame_flwr.versions import moved, untried
+from flame_flwr.versions import RAY_WORKER, moved, program_is
 
 try:
     from flwr.app.message import make_message
@@ -52,7 +50,6 @@ try:
     from flwr.supercore.run import Run, RunNotRunningException
     from flwr.supercore.task_identity import TaskIdentity
     from flwr.supercore.utils import get_flwr_home
-    from flwr.supercore.version import package_version
 except ImportError as error:
     raise ImportError(moved(version("flwr")), name=error.name, path=error.path) from error
 
@@ -118,15 +115,10 @@ NUMPY = "numpy.ndarray"
 
 Runtime = Literal["process", "simulation", "deployment"]
 
-_RAY_WORKER = "default_worker.py"
-"""The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
-
 _FLWR, _HTTPX = (
     os.path.dirname(str(sys.modules[package].__file__)) + os.sep for package in ("flwr", "httpx")
 )
 """Where the code of Flower is, and of what it asks the SuperLink with."""
-_NODE_APP = "flwr-clientapp"
-"""The program in which a deployed node answers one message."""
 
 _IN_PROCESS: ContextVar[bool] = ContextVar("flame_flwr_in_process", default=False)
 
@@ -138,21 +130,7 @@ def runtime() -> Runtime:
     """
     if _IN_PROCESS.get():
         return "process"
-    return "simulation" if _program_is(_RAY_WORKER) else "deployment"
-
-
-def _program_is(*names: str) -> bool:
-    return any(os.path.basename(argument) in names for argument in sys.orig_argv)
-
-
-def _warn_of_untried(flower: str) -> None:
-    """Warn where this process is not a node's: of each of those the server warns, once per run."""
-    text = untried(flower)
-    if text and not _program_is(_NODE_APP, _RAY_WORKER):
-        warnings.warn(text, stacklevel=2)
-
-
-_warn_of_untried(package_version)
+    return "simulation" if program_is(RAY_WORKER) else "deployment"
 
 
 def await_simulation(grid: Grid) -> None:

@@ -5,17 +5,38 @@ What a package's version changes is only looked at by its number; nothing is imp
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import warnings
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TRIED", "differing", "installed", "moved", "release", "untried"]
+__all__ = [
+    "NODE_APP",
+    "RAY_WORKER",
+    "TRIED",
+    "differing",
+    "installed",
+    "moved",
+    "program_is",
+    "release",
+    "untried",
+    "warn_of_untried",
+]
 
 TRIED = ("1.41", "1.42")
 """The versions of Flower that this one of flame-flwr was tested with, the oldest first."""
+
+RAY_WORKER = "default_worker.py"
+"""The program of a Ray worker, in which a simulation's nodes run. What an app imports says less."""
+
+NODE_APP = "flwr-clientapp"
+"""The program in which a deployed node answers one message."""
 
 
 class _Concern(NamedTuple):
@@ -99,6 +120,25 @@ def untried(flower: str) -> str:
         f"Flower (flwr) {flower} is installed, which this version of flame-flwr was not tried "
         f"with: it was with {' and '.join(TRIED)}. If something fails: {_INSTALL}"
     )
+
+
+def warn_of_untried() -> None:
+    """Warn of a Flower that was not tried, where this process is not a node's.
+
+    A node has a process per message, and of those the server warns, once per run.
+    """
+    if program_is(NODE_APP, RAY_WORKER):
+        return
+    for package in ("flwr", "flwr-nightly"):
+        with suppress(PackageNotFoundError):
+            if text := untried(version(package)):
+                warnings.warn(text, stacklevel=3)  # where the package is imported
+            return
+
+
+def program_is(*names: str) -> bool:
+    """Tell whether this process runs a program of one of these names."""
+    return any(os.path.basename(argument) in names for argument in sys.orig_argv)
 
 
 def moved(flower: str) -> str:

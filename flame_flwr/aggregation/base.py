@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from flame_flwr.engine.hints import hint_aggregator
 from flame_flwr.log import logger
 from flame_flwr.star import saving
 
@@ -132,8 +133,6 @@ class StarAggregation:
         try:
             aggregate, converged = self.aggregator.aggregate(values, self._simple)
         except Exception as error:
-            from flame_flwr.engine.hints import hint_aggregator
-
             hint_aggregator(error, self.aggregator, answered, values)
             raise
         self.aggregator.flame._flush()

@@ -55,7 +55,7 @@ def row_bound(values: dict[str, Any], place: Place, columns: str) -> Any:
 
         return pd.concat(parts, ignore_index=True)
     raise place.error(
-        f"a {type(first).__name__} cannot be put one after another: use PerNode()",
+        f"values of type {type(first).__name__} cannot be put one after another: use PerNode()",
         next(iter(values)),
     )
 

@@ -39,6 +39,7 @@ from flame_flwr.aggregation.model_buffers import ModelMean, Named, check_buffers
 from flame_flwr.aggregation.values import Key
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import FlameError, ModelError, text_of
+from flame_flwr.signatures import check_function
 
 __all__ = [
     "Concat",
@@ -266,6 +267,7 @@ class Function(Reduction):
         super().__post_init__()
         if not callable(self.function):
             raise ModelError(f"Function: {self.function!r} is no function")
+        check_function(self.function, "Function", ("values",))
 
     def collector(self, place: Place) -> Collector:
         """Return what keeps the values."""

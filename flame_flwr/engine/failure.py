@@ -22,8 +22,19 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Failure", "Hint", "add_hint", "is_user_code", "log_error", "notes_of", "place_of"]
-__all__ += ["places_of", "user_traceback"]
+__all__ = [
+    "AtNode",
+    "Failure",
+    "Hint",
+    "Place",
+    "add_hint",
+    "is_user_code",
+    "log_error",
+    "notes_of",
+    "place_of",
+    "places_of",
+    "user_traceback",
+]
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _PATHS = sysconfig.get_paths()
@@ -53,10 +64,18 @@ class Hint(str):
     """A note of the framework's own on an exception: free of data, so it travels in any case."""
 
 
+class Place(Hint):
+    """A hint that says only on which node and in which round it was."""
+
+
+class AtNode(str):
+    """A note that may hold names of the node's data: it stays in this process and its log."""
+
+
 def add_hint(error: BaseException, text: str) -> None:
     """Add a hint to an exception; one that takes no notes stays as it is."""
     with suppress(Exception):
-        error.add_note(Hint(text))
+        error.add_note(text if isinstance(text, Hint) else Hint(text))
 
 
 def notes_of(error: BaseException) -> list[str]:

@@ -14,7 +14,7 @@ from flame_flwr.clients.node import Node
 from flame_flwr.data.local_store import open_store
 from flame_flwr.data.source import SourceData, SplitData
 from flame_flwr.engine.exchange import counted
-from flame_flwr.engine.failure import add_hint, place_of
+from flame_flwr.engine.failure import Place, add_hint, place_of
 from flame_flwr.engine.link import Reply
 from flame_flwr.engine.participation import failure_of, show_table
 from flame_flwr.errors import NodeFailedError, NotConvergedError
@@ -243,5 +243,5 @@ def where(node: str, what: str) -> Iterator[None]:
             "return a value or raise an error instead"
         ) from error
     except (Exception, KeyboardInterrupt) as error:
-        add_hint(error, f"in {node}, {what}")
+        add_hint(error, Place(f"in {node}, {what}"))
         raise

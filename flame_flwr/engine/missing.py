@@ -6,20 +6,22 @@ process and in the node's own log; what leaves says only that they are there.
 
 from __future__ import annotations
 
+import ast
 import linecache
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.there import listed, nearest
-from flame_flwr.engine.failure import Hint, is_user_code
+from flame_flwr.engine.failure import AtNode, Hint, is_user_code
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, TracebackType
 
-__all__ = ["hint_missing"]
+__all__ = ["LISTED", "hint_missing"]
 
 _MOST = 20
-_ALL_THERE = "what is there is listed in the node's own log"
+LISTED = "what is there is listed in the node's own log"
 _LIST = "data is a list with one dict per data source: begin with data[0], such as data[0]['x.csv']"
 
 
@@ -40,11 +42,11 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
         return
     what = "FHIR query" if data_type == "fhir" else "file"
     if isinstance(error, KeyError) and len(error.args) == 1:
-        error.add_note(Hint(f"the data has no {what} of that name: {_ALL_THERE}"))
-        error.add_note(_keys(error.args[0], data))
+        error.add_note(Hint(f"the data has no {what} of that name: {LISTED}"))
+        error.add_note(AtNode(_keys(error.args[0], data)))
     elif isinstance(error, IndexError):
-        error.add_note(Hint(f"the data has no data source of that number: {_ALL_THERE}"))
-        error.add_note(_sources(data))
+        error.add_note(Hint(f"the data has no data source of that number: {LISTED}"))
+        error.add_note(AtNode(_sources(data)))
     elif isinstance(error, TypeError) and "list indices must be integers" in str(error):
         error.add_note(Hint(_LIST))
 
@@ -64,8 +66,8 @@ def _sources(data: list[dict[Any, Any]]) -> str:
 def _asks_data(error: Exception, data: Any) -> bool:
     """Tell whether the operation that failed is one on the data, or on a part of it.
 
-    It is where Python itself raised it, in a line of user code that has a name of them. A
-    ``KeyError`` of pandas, for a column, comes out of a function of pandas.
+    It is where Python itself raised it, in user code, on what has a name of them. A ``KeyError``
+    of pandas, for a column, comes out of a function of pandas.
     """
     if not isinstance(error, KeyError | IndexError | TypeError):
         return False
@@ -74,9 +76,33 @@ def _asks_data(error: Exception, data: Any) -> bool:
         trace = trace.tb_next
     if trace is None or not is_user_code(trace.tb_frame.f_code.co_filename):
         return False
-    source = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    asked = _asked_of(trace)
     names = _names_of(trace.tb_frame, data)
-    return any(re.search(rf"(?<![\w\"']){re.escape(name)}\b", source) for name in names)
+    return any(re.search(rf"(?<![\w\"']){re.escape(name)}\b", asked) for name in names)
+
+
+def _asked_of(trace: TracebackType) -> str:
+    """Return the code of what was asked for a key, as ``data[0]`` of ``data[0]["x.csv"]``.
+
+    The line that failed, where Python does not tell which part of it did.
+    """
+    filename, code = trace.tb_frame.f_code.co_filename, trace.tb_frame.f_code
+    line = linecache.getline(filename, trace.tb_lineno)
+    try:
+        first, last, start, end = next(islice(code.co_positions(), trace.tb_lasti // 2, None))
+        if first is None:
+            return line
+        lines = [each.encode() for each in linecache.getlines(filename)[first - 1 : last]]
+        lines[-1] = lines[-1][:end]
+        lines[0] = lines[0][start:]
+        failed = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+    except (StopIteration, TypeError, IndexError, SyntaxError, ValueError):
+        return line
+    if isinstance(failed, ast.Subscript):
+        return ast.unparse(failed.value)
+    if isinstance(failed, ast.Call) and isinstance(failed.func, ast.Attribute):
+        return ast.unparse(failed.func.value)
+    return line
 
 
 def _names_of(frame: FrameType, data: list[dict[Any, Any]]) -> list[str]:

@@ -114,7 +114,9 @@ def node_frame(about: Mapping[str, Any]) -> pd.DataFrame:
 
 def run_text(about: Mapping[str, Any]) -> str:
     """Return a run for a prompt."""
-    rounds = history_frame(about, ()).to_string(max_rows=_MOST_ROWS, formatters=_formats(about))
+    rounds = history_frame(about, ()).to_string(
+        max_rows=_MOST_ROWS, formatters=_formats(about), na_rep=""
+    )
     return f"{_title(about)}\n{rounds}" if about["history"] else _title(about)
 
 

@@ -32,18 +32,15 @@ class Unfitted:
             count = statistic.unfitted
             if count == 0:
                 continue
-            many = "some values fit" if count is None else f"{count} values fit"
-            text = "1 value fits" if count == 1 else many
+            if count is None:  # withheld; as of a group that is too small as a whole, it may be 0
+                text = "values may fit no label: how many is withheld"
+            else:
+                many = "1 value fits" if count == 1 else f"{count} values fit"
+                text = f"{many} no label: counted as `other`"
             kind = type(statistic).__name__
             if (node, f"{kind}{text}") not in self._said:
                 self._said.add((node, f"{kind}{text}"))
-                logger.warning(
-                    "round %d, %s: in a %s %s no label: counted as `other`",
-                    number,
-                    node,
-                    kind,
-                    text,
-                )
+                logger.warning("round %d, %s: in a %s %s", number, node, kind, text)
 
 
 def _statistics(value: Any, depth: int) -> Iterator[Statistic]:

@@ -51,7 +51,7 @@ def _any(value: Any) -> bool:
 
 def _figure(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return _number(value)
     if isinstance(value, Mapping):
         pairs = [f"{name!r}: {_figure(one)}" for name, one in value.items()]
         return f"{{{', '.join(_first(pairs))}}}"
@@ -67,4 +67,9 @@ def _first(parts: list[str]) -> list[str]:
 def _cell(value: Any) -> str:
     if value != value:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    """Round to six digits, of large numbers to whole ones: a sum or a maximum is read as it is."""
+    return f"{value:.0f}" if 999_999.5 <= abs(value) < 1e15 else f"{value:.6g}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.failure import Hint, notes_of, place_of
+from flame_flwr.engine.failure import AtNode, Hint, Place, notes_of, place_of
+from flame_flwr.engine.missing import LISTED
 from flame_flwr.errors import NodeFailedError, text_of
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.testing.compare import difference
@@ -56,10 +57,19 @@ class Trouble:
             # what a node answered has its traceback behind it
             text.partition("\n")[0] if isinstance(error, NodeFailedError) else text,
             place_of(error.__traceback__, anywhere=False),
-            "; ".join(note for note in notes if isinstance(note, Hint)),
+            "; ".join(_hints(notes)),
             # a client of the user's own may fail where no method is under way
             watch.failed if isinstance(error, NodeFailedError) else watch.failed or watch.last,
         )
+
+
+def _hints(notes: list[str]) -> list[str]:
+    """Return what explains an exception: the data is the user's own, so what it has, too."""
+    return [
+        note.removesuffix(f": {LISTED}")
+        for note in notes
+        if isinstance(note, Hint | AtNode) and not isinstance(note, Place)
+    ]
 
 
 @dataclass(slots=True)

@@ -194,6 +194,8 @@ def test_what_a_node_imports_for_a_message_is_not_the_servers_side():
     )
     assert "flame_flwr.clients.client" in done.stdout.split()
     assert "flame_flwr.strategies.star" not in done.stdout.split()
+    # with no file descriptor left, an import in an `except` would hide the user's own error
+    assert "flame_flwr.engine.hints" in done.stdout.split()
 
 
 FIRST = """

@@ -1,5 +1,6 @@
 """Which versions of Flower and of a node's packages are said to be a concern."""
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flame_flwr import flower
+import flame_flwr
+from flame_flwr import versions
 from flame_flwr.engine.compatibility import read_versions, warn_of_versions
 from flame_flwr.versions import TRIED, differing, installed, untried
 
@@ -47,9 +49,10 @@ def test_flower_has_the_oldest_that_was_tried_as_its_floor_and_no_ceiling():
 
 def warned(monkeypatch, number, *program):
     monkeypatch.setattr(sys, "orig_argv", list(program))
+    monkeypatch.setattr(versions, "version", lambda package: number)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        flower._warn_of_untried(number)
+        importlib.reload(flame_flwr)
     return [str(each.message) for each in caught]
 
 
@@ -64,16 +67,32 @@ def test_a_node_is_not_in_the_process_of_each_message(monkeypatch, program):
     assert warned(monkeypatch, "9.1", sys.executable, program, "--insecure") == []
 
 
-def test_importing_what_uses_flower_warns_once_and_names_the_version():
-    code = """
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import flame_flwr",
+        "from flame_flwr.star import StarAnalyzer, StarModel",
+        "import flame_flwr.star, flame_flwr.strategies, flame_flwr.clients, flame_flwr.flower",
+    ],
+)
+@pytest.mark.parametrize("package", ["flwr", "flwr-nightly"])
+def test_importing_it_warns_once_and_names_the_version(statement, package):
+    code = f"""
 import importlib.metadata as metadata
 version = metadata.version
-metadata.version = lambda name: "1.99.3" if name == "flwr" else version(name)
-import flame_flwr.star, flame_flwr.strategies, flame_flwr.clients, flame_flwr.flower
+def fake(name):
+    if name == {package!r}:
+        return "1.99.3"
+    if name == "flwr":
+        raise metadata.PackageNotFoundError
+    return version(name)
+metadata.version = fake
+{statement}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.count("(flwr) 1.99.3 is installed") == 1
     assert done.stderr.count("Warning:") == 1
+    assert "<string>:11: UserWarning" in done.stderr  # who imports it, not a line of ours
 
 
 # ---- the packages of a node -------------------------------------------------------------------

@@ -10,6 +10,8 @@ from flame_flwr.data import FolderSource
 from flame_flwr.engine.failure import Failure, Hint
 from flame_flwr.errors import DataError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.testing.trace import Trouble
+from flame_flwr.testing.watch import Watch
 
 FILES = [{"nhefs.csv": b"age\n1\n", "notes.txt": b""}, {"labs.csv": b"a\n2\n"}]
 BUNDLE = {"resourceType": "Bundle", "entry": []}
@@ -91,6 +93,39 @@ def test_the_names_do_not_leave_the_node(method):
     for name in (b"nhef", b"notes", b"labs"):
         assert name not in told
     assert b"nhefs.csv" in Failure.of(failed(method), share=True).to_json()
+
+
+def test_check_names_what_there_is_and_no_log_that_it_does_not_write():
+    hint = Trouble.of(failed(ASKED["at once"]), Watch(print, iterative=False)).hint
+    assert hint == (
+        "the data has no file of that name; 'nhef.csv' is not there: did you mean 'nhefs.csv'? "
+        "data[0] has 'nhefs.csv', 'notes.txt'; data[1] has 'labs.csv'"
+    )
+
+
+CODES = {"f": 0}
+OTHERS = {
+    "another dict": lambda self, data, last: CODES["m"] + len(data),
+    "a key made of the data": lambda self, data, last: CODES[next(iter(data[0]))],
+    "pop": lambda self, data, last: dict(CODES).pop(str(data)),
+    "over lines": lambda self, data, last: [
+        len(data),
+        CODES[
+            "labs.csv"
+        ],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", OTHERS.values(), ids=OTHERS)
+def test_a_key_of_another_dict_is_not_looked_for_in_the_data(method):
+    assert failed(method).__notes__ == ["in node-0, round 1"]
+
+
+def test_where_an_error_was_is_no_hint_of_check():
+    error = failed(lambda self, data, last: {}["x"])
+    assert error.__notes__ == ["in node-0, round 1"]
+    assert Trouble.of(error, Watch(print, iterative=False)).hint == ""
 
 
 def test_a_query_that_is_not_there():

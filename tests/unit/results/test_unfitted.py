@@ -54,7 +54,15 @@ def test_what_is_withheld_is_not_said(kind, caplog):
     with caplog.at_level(logging.WARNING, "flame_flwr"):
         run(kind, [GOOD, [*GOOD, "x", "w"]], disclosure=[MinCount(5)])
     said = [line for line in caplog.messages if line.startswith("round")]
-    assert said == [f"round 1, node-1: in a {kind} some values fit no label: counted as `other`"]
+    assert said == [f"round 1, node-1: in a {kind} values may fit no label: how many is withheld"]
+
+
+def test_of_what_is_withheld_as_a_whole_nothing_is_asserted(caplog):
+    with caplog.at_level(logging.WARNING, "flame_flwr"):
+        run("ValueCounts", [GOOD, ["f", "m"]], disclosure=[MinCount(5)])
+    assert [line for line in caplog.messages if line.startswith("round")] == [
+        "round 1, node-1: in a ValueCounts values may fit no label: how many is withheld"
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

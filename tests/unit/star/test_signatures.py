@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 from flame_flwr.aggregation import Convergence, Sum
@@ -286,3 +287,14 @@ def test_a_convergence_that_is_a_function_takes_two_aggregates():
     with pytest.raises(ModelError, match=r"convergence: .* with \(aggregate, last\)"):
         StarModel(Analyzer, Aggregator, "none", convergence=lambda aggregate: True)
     StarModel(Analyzer, Aggregator, "none", convergence=lambda aggregate, last, least=1: True)
+
+
+@pytest.mark.parametrize("function", [lambda: 1, lambda values, more: 1])
+def test_a_function_that_merges_a_key_takes_the_list_of_values(function):
+    with pytest.raises(ModelError, match=r"Function: <lambda>.* cannot be called with \(values\)"):
+        ReduceStrategy({"n": function})
+
+
+@pytest.mark.parametrize("function", [max, np.median, lambda values, more=1: 1])
+def test_a_function_that_may_be_called_with_the_values_is_not_refused(function):
+    ReduceStrategy({"n": function})

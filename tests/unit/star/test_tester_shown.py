@@ -93,6 +93,7 @@ def test_a_prompt_shows_the_rounds_and_why_it_stopped(tester):
     assert lines[1].split()[:5] == ["nodes", "failed", "seconds", "bytes", "change"]
     assert " 10 " in lines[3]
     assert "StarModelTester object at" not in str(tester)
+    assert "NaN" not in str(tester)  # of what there is not, as the change in round 1
 
 
 def test_a_notebook_shows_tables(tester):

@@ -63,6 +63,18 @@ def test_a_statistic_shows_its_figures():
     assert str(RowCount.from_data([1, 2]).withheld()) == "RowCount(rows=0, suppressed=1)"
 
 
+def test_large_figures_are_whole_numbers():
+    assert repr(Moments.from_data([1234567, 7654321])).startswith(
+        "Moments(n=2, sum=8888888, mean=4444444, "
+    )
+    shown = str(describe({"cost": [999999.7, 1234567.25, 7654321.0]})).splitlines()
+    assert [line.split()[1] for line in shown if line.startswith(("min", "max"))] == [
+        "1000000",
+        "7654321",
+    ]
+    assert repr(Moments.from_data([1e20])).startswith("Moments(n=1, sum=1e+20, ")
+
+
 @pytest.mark.parametrize("one", EVERY, ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize("changed", [lambda s: s, lambda s: s.withheld(), lambda s: s.merge(s)])
 def test_no_fraction_is_shown(one, changed):
