@@ -9,9 +9,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-import tempfile
 import tomllib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -210,16 +208,13 @@ def as_toml(config: Mapping[str, Value]) -> str:
     return "".join(f"{toml_key(key)} = {toml_value(value)}\n" for key, value in config.items())
 
 
-@contextmanager
-def as_options(overrides: Mapping[str, Value]) -> Iterator[list[str]]:
-    """Give the options of ``flwr run``: a file, for its ``KEY=VALUE`` cannot say every text."""
+def as_options(overrides: Mapping[str, Value], folder: str) -> list[str]:
+    """Return the options of ``flwr run``: a file, for its ``KEY=VALUE`` cannot say every text."""
     if not overrides:
-        yield []
-        return
-    with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder:
-        file = Path(folder, "run-config.toml")
-        file.write_text(as_toml(overrides), encoding="utf-8")
-        yield ["--run-config", str(file)]
+        return []
+    file = Path(folder, "run-config.toml")
+    file.write_text(as_toml(overrides), encoding="utf-8")
+    return ["--run-config", str(file)]
 
 
 def _table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -105,9 +105,13 @@ def submit(
     run_id, coloured, followed = "", has_colours(), Followed()
     try:
         with (
-            as_options(overrides) as said,
-            tied() as mark,
-            _started([*command, *said], {**environment, **mark}, stdout=subprocess.PIPE) as process,
+            tempfile.TemporaryDirectory(prefix="flame-flwr-") as own,
+            tied(own) as mark,
+            _started(
+                [*command, *as_options(overrides, own)],
+                {**environment, **mark},
+                stdout=subprocess.PIPE,
+            ) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:

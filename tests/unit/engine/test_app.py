@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,8 @@ def test_a_text_of_the_command_line_arrives_as_it_stands(app, key, text, value):
 @given(st.text().filter(lambda text: "\x00" not in text))
 def test_every_text_of_python_code_reaches_flower_as_it_is(text):
     given_config = {"mine.note": text, "project-id": text, "mine.alpha": 0.25, "nodes": 3}
-    with as_options(App(Path("app"), KNOWN, {}).checked(given_config)) as options:
+    with tempfile.TemporaryDirectory() as folder:
+        options = as_options(App(Path("app"), KNOWN, {}).checked(given_config), folder)
         assert options[0] == "--run-config"
         read = parse_config_args(options[1:])
     assert user_config_from_proto(user_config_to_proto(read)) == given_config
