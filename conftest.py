@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_flwr.engine.submit import simulation
+from flame_flwr.cli.submit import simulation
 
 ROOT = Path(__file__).parent
 GROUPS = ("failures", "deployed", "simulation")

@@ -9,10 +9,12 @@ from flwr.app import Error, Message
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.audit import AuditLog
-from flame_flwr.clients.client import StarClient, shares_tracebacks
+from flame_flwr.clients.checked_client import shares_tracebacks
+from flame_flwr.clients.client import StarClient
 from flame_flwr.clients.node import NodePlan
-from flame_flwr.engine.failure import Failure, add_hint, log_error
 from flame_flwr.errors import FlameError
+from flame_flwr.failure.failure import Failure
+from flame_flwr.failure.notes import add_hint, log_error
 from flame_flwr.flower import HELLO, RAISED
 from flame_flwr.log import show
 from flame_flwr.star.nodes import StarAnalyzer

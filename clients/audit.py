@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import ArrayRecord
 
-from flame_flwr.engine.failure import Failure
-from flame_flwr.engine.participation import read_findings
 from flame_flwr.errors import ConfigError, PayloadError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.files import reason_of
 from flame_flwr.flower import app_name
 from flame_flwr.payload import array_from_npy, decode, from_record
 from flame_flwr.payload.outline import outline
+from flame_flwr.transport.participation import read_findings
 
 if TYPE_CHECKING:
     from flwr.app import Context, Message, RecordDict

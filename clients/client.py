@@ -11,45 +11,30 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flame_flwr import __version__
 from flame_flwr.clients.audit import AuditLog
+from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.node import Node, rules_of
 from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import open_data, open_store
 from flame_flwr.data.cleaning import expire
+from flame_flwr.data.kept_files import ANALYSES, FolderFiles
 from flame_flwr.data.source import NODE_OPTION
-from flame_flwr.data.store_files import ANALYSES, FolderFiles
-from flame_flwr.engine.failure import Failure, log_error
-from flame_flwr.engine.hints import hint_relative
-from flame_flwr.engine.workdir import scratch_folder
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import (
-    NUMPY,
     Client,
-    Code,
-    EvaluateIns,
-    EvaluateRes,
-    FitIns,
-    FitRes,
-    GetPropertiesIns,
-    GetPropertiesRes,
     NumPyClient,
-    Parameters,
     Scalar,
-    Status,
     runtime,
 )
 from flame_flwr.identity import Identity
-from flame_flwr.log import logger, show
-from flame_flwr.payload import WIRE_VERSION, array_from_npy, from_arrays, npy_bytes, to_arrays
+from flame_flwr.log import logger
+from flame_flwr.payload import WIRE_VERSION, from_arrays, to_arrays
 from flame_flwr.versions import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    import numpy as np
     from flwr.app import Context
 
     from flame_flwr.clients.node import NodePlan
@@ -58,7 +43,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.privacy import DisclosureRule
 
-__all__ = ["StarClient", "shares_tracebacks"]
+__all__ = ["StarClient"]
 
 _LOADED: dict[tuple[int, int], Any] = {}
 """Data that this process has loaded, by run and node: of one run at a time."""
@@ -222,7 +207,7 @@ class StarClient(NumPyClient):
             )
         cache = _cache(settings)
         if settings.datasets:
-            from flame_flwr.data.opening import open_datasets
+            from flame_flwr.data.open_source import open_datasets
 
             return open_datasets(self._datasets(run), self.context, cache)
         if run.tag_list() and runtime() == "deployment":
@@ -240,7 +225,7 @@ class StarClient(NumPyClient):
 
     def to_client(self) -> Client:
         """Return the Flower client that checks what arrives and answers failures safely."""
-        return _CheckedClient(self)
+        return CheckedClient(self)
 
     def called(self) -> str:
         """Return this node's name, or Flower's node id where its config is wrong."""
@@ -336,7 +321,7 @@ class StarClient(NumPyClient):
         """Look whether the data is what the analysis expects, where it says."""
         if not self.plan.expects:
             return {}
-        from flame_flwr.engine.participation import write_findings
+        from flame_flwr.transport.participation import write_findings
 
         identity = Identity(self._name(), (), "", "")
         node = Node(self.plan, identity, data)
@@ -351,75 +336,6 @@ class StarClient(NumPyClient):
                 del _LOADED[other]
             _LOADED[key] = node.data()
         return _own_containers(_LOADED[key])
-
-
-class _CheckedClient(Client):
-    """Flower's ``Client`` around a :class:`StarClient`.
-
-    Unlike Flower's own wrapper it never hands bytes to ``np.load``, which believes a header's
-    sizes, and never lets an exception's text into a reply.
-    """
-
-    def __init__(self, client: StarClient) -> None:
-        self.client = client
-
-    def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:
-        """Answer hello, or why the node cannot take part."""
-        properties, failure = self._guarded(lambda: self.client.get_properties(ins.config), "hello")
-        if properties is None:
-            partitions = self.client.context.node_config.get("num-partitions", 0)
-            name = self.client.called()
-            properties = {"failure": failure, "name": name, "partitions": partitions}
-        return GetPropertiesRes(_OK, properties)
-
-    def fit(self, ins: FitIns) -> FitRes:
-        """Answer a round, or why it failed."""
-
-        def answer() -> FitRes:
-            arrays, examples, metrics = self.client.fit(_arrays(ins.parameters), ins.config)
-            tensors = [npy_bytes(array) for array in arrays]
-            return FitRes(_OK, Parameters(tensors, NUMPY), examples, metrics)
-
-        result, failure = self._guarded(answer, f"round {ins.config.get('round')!r}")
-        return result or FitRes(_OK, Parameters([], NUMPY), 0, {"failure": failure})
-
-    def evaluate(self, ins: EvaluateIns) -> EvaluateRes:
-        """Answer the evaluation, or why it failed."""
-
-        def answer() -> EvaluateRes:
-            loss, examples, metrics = self.client.evaluate(_arrays(ins.parameters), ins.config)
-            return EvaluateRes(_OK, loss, examples, metrics)
-
-        result, failure = self._guarded(answer, "evaluation")
-        return result or EvaluateRes(_OK, 0.0, 0, {"failure": failure})
-
-    def _guarded(self, answer: Callable[[], Any], what: str) -> tuple[Any, bytes]:
-        show()
-        try:
-            if runtime() == "process":
-                return answer(), b""
-            with scratch_folder(self.client.context.run_id):
-                return answer(), b""
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if isinstance(error, FileNotFoundError) and runtime() != "process":
-                hint_relative(error)
-            log_error(error, "node %s failed in %s", self.client.called(), what)
-            return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
-
-
-def shares_tracebacks(context: Context) -> bool:
-    """Tell whether the text of an error may leave this node; by default in a simulation only."""
-    share = context.node_config.get("share-tracebacks")
-    return share if isinstance(share, bool) else runtime() != "deployment"
-
-
-_OK = Status(Code.OK, "Success")
-
-
-def _arrays(parameters: Parameters) -> list[np.ndarray]:
-    return [array_from_npy(tensor) for tensor in parameters.tensors]
 
 
 def _cache(settings: NodeSettings) -> Cache | None:

@@ -1,7 +1,7 @@
 """One node of an analysis: its data, its analyzer, one round at a time.
 
 The same class runs under Flower (:class:`flame_flwr.clients.StarClient`) and in process
-(:mod:`flame_flwr.engine.local`), so that user code meets the same rules everywhere.
+(:mod:`flame_flwr.transport.in_process`), so that user code meets the same rules everywhere.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.amount import amount
-from flame_flwr.engine.hints import hint_analyzer, hint_evaluation
 from flame_flwr.errors import ModelError
+from flame_flwr.failure.hints import hint_analyzer, hint_evaluation
 from flame_flwr.metrics import check_numbers
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.star.handle import FlameHandle

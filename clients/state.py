@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flwr.app import Context
 
     from flame_flwr.clients.node import Node
-    from flame_flwr.data.store_files import FolderFiles
+    from flame_flwr.data.kept_files import FolderFiles
 
 __all__ = ["NodeState"]
 

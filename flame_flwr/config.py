@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
-from flame_flwr.store import check_url, is_url
+from flame_flwr.object_store import check_url, is_url
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NODE_KEYS",
     "RUN_KEYS",
-    "Key",
+    "ConfigKey",
     "NodeSettings",
     "RunSettings",
     "check_extra",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ConfigKey:
     """One configuration key.
 
     Parameters
@@ -54,145 +54,147 @@ class Key:
     doc: str
 
 
-RUN_KEYS: dict[str, Key] = {
-    "nodes": Key(
+RUN_KEYS: dict[str, ConfigKey] = {
+    "nodes": ConfigKey(
         (int, str),
         0,
         "how many nodes to wait for, or their names with commas between; "
         "a simulation knows it by itself",
     ),
-    "min-nodes": Key(int, 2, 'with on-failure = "skip": go on with at least so many nodes'),
-    "on-failure": Key(
+    "min-nodes": ConfigKey(int, 2, 'with on-failure = "skip": go on with at least so many nodes'),
+    "on-failure": ConfigKey(
         str,
         "abort",
         '"abort" ends the run when a node fails, "skip" goes on without it, "wait" waits until '
         "`round-timeout` for one whose process or SuperNode has died",
     ),
-    "node-timeout": Key(
+    "node-timeout": ConfigKey(
         (int, float),
         600.0,
         "seconds to wait for the expected nodes, and for their hello; where they look at their "
         "data first, `expects`, their hello has `round-timeout`",
     ),
-    "round-timeout": Key((int, float), 3600.0, "seconds to wait for the answers of a round"),
-    "max-rounds": Key(int, 1000, "the run fails when it has not converged after so many rounds"),
-    "results": Key(
+    "round-timeout": ConfigKey((int, float), 3600.0, "seconds to wait for the answers of a round"),
+    "max-rounds": ConfigKey(
+        int, 1000, "the run fails when it has not converged after so many rounds"
+    ),
+    "results": ConfigKey(
         str,
         "",
         "where the results go: a folder on the server's host, an absolute path, or an object "
         "store, `s3://bucket/prefix`; `~/flame-results` where empty",
     ),
-    "checkpoint": Key(
+    "checkpoint": ConfigKey(
         str,
         "",
         "file that holds the analysis after every round, and is removed when it is complete: an "
         "absolute path on the server's host, or `s3://bucket/name`",
     ),
-    "resume": Key(bool, False, "go on with the analysis in `checkpoint`"),
-    "analysis-id": Key(str, "analysis", "what `flame.get_analysis_id()` returns"),
-    "project-id": Key(str, "project", "what `flame.get_project_id()` returns"),
-    "state-dir": Key(
+    "resume": ConfigKey(bool, False, "go on with the analysis in `checkpoint`"),
+    "analysis-id": ConfigKey(str, "analysis", "what `flame.get_analysis_id()` returns"),
+    "project-id": ConfigKey(str, "project", "what `flame.get_project_id()` returns"),
+    "state-dir": ConfigKey(
         str,
         "",
         "folder, an absolute path, for what the aggregator keeps on the server's host with "
         "`save_intermediate_data`; in a simulation also for what the nodes keep",
     ),
-    "data": Key(
+    "data": ConfigKey(
         str,
         "",
         "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
         "`file:///path`, `s3://bucket/prefix`, `fhir+https://server/base` or "
         "`package.module:function`; several with `;` between",
     ),
-    "report": Key(
+    "report": ConfigKey(
         str,
         "auto",
         '"on" writes `report.html` beside the results, "off" does not, "auto" does where the '
         "`report` extra is installed",
     ),
-    "tensorboard": Key(
+    "tensorboard": ConfigKey(
         str,
         "auto",
         '"on" writes events for TensorBoard beside the results, "off" does not, "auto" does where '
         "the `tensorboard` extra is installed",
     ),
-    "tags": Key(
+    "tags": ConfigKey(
         str,
         "",
         "which datasets of the nodes' registries are meant: tags that they all have, with commas "
         "between; a simulation has no registry and passes over them",
     ),
-    "script": Key(
+    "script": ConfigKey(
         str,
         "",
         "the script to run, relative to the app's folder, where the app's components are "
         "`flame_flwr.star.script:server_app` and `:client_app`",
     ),
-    "strategy": Key(
+    "strategy": ConfigKey(
         str,
         "",
         "a strategy of an installed package, in place of the model's own; see docs/plugins.md",
     ),
-    "client": Key(
+    "client": ConfigKey(
         str, "", "a client of a package that is installed on every node; see docs/plugins.md"
     ),
 }
 
-NODE_KEYS: dict[str, Key] = {
-    "name": Key(str, "", "the node's id in the analysis; without it, Flower's node id"),
-    "data": Key(str, "", "what this node reads; forms as in the run config's `data`"),
-    "datasets": Key(
+NODE_KEYS: dict[str, ConfigKey] = {
+    "name": ConfigKey(str, "", "the node's id in the analysis; without it, Flower's node id"),
+    "data": ConfigKey(str, "", "what this node reads; forms as in the run config's `data`"),
+    "datasets": ConfigKey(
         str,
         "",
         "in place of `data`: the node's registry, a file `datasets.toml`, an absolute path",
     ),
-    "cache-dir": Key(
+    "cache-dir": ConfigKey(
         str,
         "",
         "folder, an absolute path, that keeps what was read from an object store for the next "
         "round, by key and ETag; made for this user alone",
     ),
-    "cache-gb": Key((int, float), 10, "how large `cache-dir` may become, in GB"),
-    "state-dir": Key(
+    "cache-gb": ConfigKey((int, float), 10, "how large `cache-dir` may become, in GB"),
+    "state-dir": ConfigKey(
         str,
         "",
         "folder, an absolute path, for what analyses keep on this node: with "
         "`save_intermediate_data`, and their analyzers, so that they outlive the SuperNode; made "
         "for this user alone; set `name` with it",
     ),
-    "state-days": Key(
+    "state-days": ConfigKey(
         (int, float),
         30,
         "days after which the state of an analysis that nobody went on with is removed",
     ),
-    "audit-log": Key(
+    "audit-log": ConfigKey(
         str,
         "",
         "file, an absolute path, that gets a line for every answer that leaves this node",
     ),
-    "disclosure": Key(
+    "disclosure": ConfigKey(
         str,
         "",
         "rules on the statistics and tables that leave, such as `MinCount(5), MaxRows(200)`, or "
         "the absolute path of a file with them; see docs/disclosure.md",
     ),
-    "filters": Key(
+    "filters": ConfigKey(
         str,
         "",
         "filters on results, after those of the analysis, such as `Clip(1.0), TopFraction(0.25)`; "
         "see docs/update-filters.md",
     ),
-    "share-tracebacks": Key(
+    "share-tracebacks": ConfigKey(
         bool, False, "whether the text of an error may leave the node (in a simulation it may)"
     ),
-    "share-size": Key(
+    "share-size": ConfigKey(
         bool,
         False,
         "whether it may leave the node how much data it has, such as `3 files, 1.2 MB`, for the "
         "report (in a simulation it may)",
     ),
-    "partition-id": Key(int, 0, "set by Flower's simulation runtime"),
-    "num-partitions": Key(int, 0, "set by Flower's simulation runtime"),
+    "partition-id": ConfigKey(int, 0, "set by Flower's simulation runtime"),
+    "num-partitions": ConfigKey(int, 0, "set by Flower's simulation runtime"),
 }
 
 
@@ -392,7 +394,9 @@ def check_results(results: str) -> None:
         )
 
 
-def _checked(config: Mapping[str, Any], keys: Mapping[str, Key], where: str) -> dict[str, Any]:
+def _checked(
+    config: Mapping[str, Any], keys: Mapping[str, ConfigKey], where: str
+) -> dict[str, Any]:
     for name, value in config.items():
         if "." in name:
             continue

@@ -23,7 +23,7 @@ import httpx
 from flwr.app import Array, MessageType, Metadata
 from flwr.client import Client, NumPyClient
 
-from flame_flwr.engine.failure import is_user_code
+from flame_flwr.user_code import is_user_code
 from flame_flwr.versions import RAY_WORKER, moved, program_is
 
 try:

@@ -18,7 +18,7 @@ from flame_flwr.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["flat", "has_mark", "read_text", "read_toml", "text_of", "toml_key", "toml_value"]
+__all__ = ["decode_text", "flat", "has_mark", "read_text", "read_toml", "toml_key", "toml_value"]
 
 _MARK = codecs.BOM_UTF8
 _ADVICE = "save it as UTF-8"
@@ -36,10 +36,10 @@ def read_text(path: Path) -> str:
         It is in another encoding than UTF-8. The text says which line and what to do, and has
         neither the path nor anything of the content in it.
     """
-    return text_of(path.read_bytes())
+    return decode_text(path.read_bytes())
 
 
-def text_of(content: bytes) -> str:
+def decode_text(content: bytes) -> str:
     r"""Return the text of a file's bytes, as :func:`read_text` does.
 
     Raises
@@ -49,7 +49,7 @@ def text_of(content: bytes) -> str:
 
     Examples
     --------
-    >>> text_of(b"\xef\xbb\xbfname = 1\r\n")
+    >>> decode_text(b"\xef\xbb\xbfname = 1\r\n")
     'name = 1\n'
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:

@@ -11,13 +11,13 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flame_flwr.aggregation.collect import choice
+from flame_flwr.aggregation.accumulators import choice
 from flame_flwr.aggregation.convergence import as_convergence
-from flame_flwr.aggregation.declaring import NON_FINITE, Numeric
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.reduce import Reducing, Tree, declare
+from flame_flwr.aggregation.pytree import copy_arrays, key_text
+from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation, Tree, declare
+from flame_flwr.aggregation.reduction_base import NON_FINITE, Numeric
 from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
-from flame_flwr.aggregation.values import key_text, own
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
@@ -176,7 +176,7 @@ class ReduceStrategy(StarStrategy):
         if not simple_analysis:
             _need_convergence(self)
         self.flame = flame
-        return Reducing(
+        return ReduceAggregation(
             nodes,
             self._tree,
             self.update,
@@ -203,7 +203,7 @@ class ReduceStrategy(StarStrategy):
     def run(self, *arguments: Any, initial: Any = None, **more: Any) -> StarResult:
         """Run the one loop; nodes begin with the declared ``initial`` aggregate."""
         if initial is None and self.initial is not None:
-            initial = encode(own(self.initial), allow_pickle=self.allow_pickle)
+            initial = encode(copy_arrays(self.initial), allow_pickle=self.allow_pickle)
         return super().run(*arguments, initial=initial, **more)
 
     # ---- helpers -----------------------------------------------------------------------

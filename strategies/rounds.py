@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Remembering
 from flame_flwr.aggregation.base import Finished, unmeasured
-from flame_flwr.aggregation.converging import Converging
-from flame_flwr.aggregation.values import owned
-from flame_flwr.engine.failure import Failure
-from flame_flwr.engine.local import where
+from flame_flwr.aggregation.early_stopping import EarlyStopping
+from flame_flwr.aggregation.pytree import own_arrays
 from flame_flwr.errors import (
     AnswerError,
     ModelError,
@@ -22,23 +20,25 @@ from flame_flwr.errors import (
     NotConvergedError,
     PayloadError,
 )
+from flame_flwr.failure.failure import Failure
+from flame_flwr.failure.where import where
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_NAMES, readable, rows_tested
 from flame_flwr.payload import Payload, decode, describe, encode
-from flame_flwr.payload.tables import table_forms
-from flame_flwr.results.means import of_a_round, plain
+from flame_flwr.privacy.table_forms import table_forms
+from flame_flwr.results.callbacks import notify, shielded
+from flame_flwr.results.metric_means import of_a_round, plain
 from flame_flwr.results.record import RoundRecord
-from flame_flwr.results.unfitted import Unfitted
-from flame_flwr.results.watch import shielded, tell
+from flame_flwr.results.unknown_labels import UnknownLabels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.config import RunSettings
-    from flame_flwr.engine.link import Reply
     from flame_flwr.results.record import RunRecord
+    from flame_flwr.transport.interface import Reply
 
 __all__ = ["Rounds"]
 
@@ -96,7 +96,7 @@ class Rounds:
         self.after: dict[str, int] = {}
         self.aggregate: Payload | None = None
         self.measured: float | None = None
-        self._unfitted = Unfitted()
+        self._unfitted = UnknownLabels()
         record.metric_names.update(self.metric_keys)
         self._rows = 0
         self._tables_known = False
@@ -147,14 +147,14 @@ class Rounds:
             failure = reply.failure or self._add(entry, reply)
             if failure is not None:
                 self._note_failure(entry, reply.node, failure)
-            tell(self.record, "answered", reply.node)
+            notify(self.record, "answered", reply.node)
             del reply  # it may be large, and the next one comes
         self._tables_known = self._tables_known or bool(entry.table)
         self._check_enough(entry)
         with where(AGGREGATOR_ID, f"round {number}"):
             finished = Finished(*self.aggregation.finish())
             aggregate, entry.converged, entry.reason, self.measured = finished
-            if not self.record.public.exact and not isinstance(self.aggregation, Converging):
+            if not self.record.public.exact and not isinstance(self.aggregation, EarlyStopping):
                 entry.reason = unmeasured(entry.reason)
             payload = self._encoded(aggregate, stays=bool(entry.reason) and not self.evaluates)
         self.answered.update(entry.node_seconds)
@@ -228,7 +228,7 @@ class Rounds:
         arrays of the one before into it.
         """
         if self._reads_only:
-            self.record.aggregate = owned(self.record.aggregate)
+            self.record.aggregate = own_arrays(self.record.aggregate)
 
     def replace(self, number: int, payload: Payload) -> None:
         """Take another aggregate than the aggregation's, from a strategy of a user's own."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from flwr.serverapp import ServerApp
 
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.checkpoint import Checkpoint
-from flame_flwr.engine.hints import hint_relative
-from flame_flwr.engine.workdir import clear_scratch, working_in
 from flame_flwr.errors import ConfigError, StoppedError
+from flame_flwr.failure.hints import hint_relative
+from flame_flwr.failure.scratch_folders import clear_scratch, working_in
 from flame_flwr.flower import is_stop, on_exit
 from flame_flwr.log import logger, show
 from flame_flwr.results import RunFolder, RunRecord
+from flame_flwr.results.callbacks import with_callbacks
+from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.results.extras import Extras
-from flame_flwr.results.watch import watching
-from flame_flwr.unrun import ran
+from flame_flwr.run_reminder import ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ def make_server_app(
                 made, files = _selected(settings, strategy(), outputs, context.run_config)
                 made.nodes_read_first = nodes_read_first
                 checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
-                with watching(record, *extras.watchers(folder.path)):
+                with with_callbacks(record, *extras.callbacks(folder.path)):
                     made.start(
                         grid,
                         settings=settings,

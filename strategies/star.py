@@ -19,28 +19,28 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from flame_flwr.aggregation import Aggregation, Remembering, Resumable, StarAggregation
 from flame_flwr.aggregation.convergence import as_convergence
-from flame_flwr.aggregation.converging import Converging
+from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
-from flame_flwr.engine.checkpoint import Progress
-from flame_flwr.engine.exchange import counted, shortened
-from flame_flwr.engine.grid import GridLink
-from flame_flwr.engine.local import where
-from flame_flwr.engine.memory import give_back
 from flame_flwr.errors import ModelError, NodeFailedError
+from flame_flwr.failure.where import where
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.log import logger
+from flame_flwr.memory import return_freed_memory
 from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
-from flame_flwr.results.lines import log_evaluation, log_round, warn_of_unknown
-from flame_flwr.results.means import of_scores
+from flame_flwr.results.callbacks import notify, shielded
+from flame_flwr.results.checkpoint import AnalysisState
+from flame_flwr.results.formatting import shown_arguments, shown_settings
+from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
+from flame_flwr.results.metric_means import of_scores
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.shown import shown_arguments, shown_settings
-from flame_flwr.results.watch import shielded, tell
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
+from flame_flwr.transport.exchange import counted, shortened
+from flame_flwr.transport.grid import GridTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.data.local_store import LocalStore
-    from flame_flwr.engine.checkpoint import Checkpoint
-    from flame_flwr.engine.link import Link, Reply
+    from flame_flwr.results.checkpoint import Checkpoint
     from flame_flwr.star.nodes import StarAggregator
+    from flame_flwr.transport.interface import Reply, Transport
 
 __all__ = ["StarResult", "StarStrategy"]
 
@@ -133,7 +133,7 @@ class StarStrategy(Strategy):
         self.aggregator_kwargs = dict(aggregator_kwargs or {})
         self.simple_analysis = simple_analysis
         self.allow_pickle = allow_pickle
-        self._link: GridLink | None = None
+        self._link: GridTransport | None = None
         self._current: Rounds | None = None
         self._own_arrays: dict[str, bytes] = {}
         self._result = StarResult()
@@ -308,9 +308,9 @@ class StarStrategy(Strategy):
         if timeout is not None:
             settings = settings.with_round_timeout(timeout)
         self.summary()
-        give_back()
+        return_freed_memory()
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
-        self._link = GridLink(
+        self._link = GridTransport(
             self,
             grid,
             settings,
@@ -337,7 +337,7 @@ class StarStrategy(Strategy):
 
     def run(
         self,
-        link: Link,
+        link: Transport,
         settings: RunSettings,
         record: RunRecord,
         *,
@@ -346,7 +346,7 @@ class StarStrategy(Strategy):
         initial: Payload | None = None,
         evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
         checkpoint: Checkpoint | None = None,
-        kept: Progress | None = None,
+        kept: AnalysisState | None = None,
     ) -> StarResult:
         """Run the one loop over a link; :meth:`start` and the in-process runtime call it."""
         nodes, evaluates = link.hello()
@@ -355,7 +355,7 @@ class StarStrategy(Strategy):
         verb = "takes" if len(nodes) == 1 else "take"
         logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
         simple = self.is_simple(simple_analysis)
-        tell(record, "began", record, self._most_rounds(simple, num_rounds))
+        notify(record, "began", record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
         run.aggregate = initial
         if kept is not None:
@@ -366,14 +366,14 @@ class StarStrategy(Strategy):
             while not run.finished(num_rounds):
                 number = len(record.history) + 1
                 self._enter_round(number)
-                tell(record, "entered", number)
+                notify(record, "entered", number)
                 started = time.perf_counter()
                 run.aggregate = link.train(number, run.aggregate)
                 entry = record.history[-1]
                 entry.seconds = time.perf_counter() - started
                 with shielded("the aggregate's change"):
                     record.note_change(run.measured)
-                tell(record, "finished", entry, record)
+                notify(record, "finished", entry, record)
                 with shielded("the round's line"):
                     log_round(entry, record)
                 if evaluate_fn is not None:
@@ -386,7 +386,7 @@ class StarStrategy(Strategy):
             self._enter_round(len(record.history) + 1)
             if evaluates and run.aggregate is not None:
                 link.evaluate(len(record.history), run.aggregate)
-                tell(record, "evaluated", record)
+                notify(record, "evaluated", record)
                 with shielded("the evaluation's line"):
                     log_evaluation(record)
             with shielded("a look at what is shown"):
@@ -441,7 +441,7 @@ class StarStrategy(Strategy):
             raise RuntimeError("no run is under way: call start()")
         return self._current
 
-    def _grid_link(self) -> GridLink:
+    def _grid_link(self) -> GridTransport:
         if self._link is None:
             raise RuntimeError("no run over a Grid is under way: call start()")
         return self._link
@@ -467,7 +467,7 @@ class StarStrategy(Strategy):
             aggregation = self.make_aggregation(flame, nodes, simple)
         if self.convergence is not None:
             private = not record.public.exact
-            aggregation = Converging(
+            aggregation = EarlyStopping(
                 aggregation, self.convergence, private=private, hides=record.public.hides
             )
         if initial is not None and isinstance(aggregation, Remembering):
@@ -498,7 +498,7 @@ class StarStrategy(Strategy):
         if self._kept_data is not None and self._link is not None:
             self._kept_data.enter_round(self._link.session, number, number - 1)
 
-    def _progress(self, run: Rounds) -> Progress:
+    def _progress(self, run: Rounds) -> AnalysisState:
         """Return what another run needs to go on after this round.
 
         Raises
@@ -512,7 +512,7 @@ class StarStrategy(Strategy):
                 "`checkpoint` of this analysis"
             )
         own = {key: value for key, value in vars(self).items() if key not in _OWN | self._DECLARED}
-        return Progress(
+        return AnalysisState(
             session=self._grid_link().session,
             nodes=tuple(run.record.nodes),
             after=dict(run.after),
@@ -522,7 +522,7 @@ class StarStrategy(Strategy):
             strategy=own,
         )
 
-    def _go_on(self, run: Rounds, kept: Progress) -> None:
+    def _go_on(self, run: Rounds, kept: AnalysisState) -> None:
         """Be where the kept analysis was."""
         run.record.go_on(kept.record)
         run.after.update(kept.after)

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from flame_flwr.engine.signals import end_in_order
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.cli.signals import interrupt_on_signals
+from flame_flwr.cli.submit import simulation, submit
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / ".demo"
@@ -42,5 +42,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    end_in_order()
+    interrupt_on_signals()
     sys.exit(main())

@@ -1,12 +1,9 @@
 """What is done with the nodes' values of a round: reductions, convergence, corrections."""
 
-from flame_flwr.aggregation.base import (
-    Aggregation,
-    Finished,
-    Remembering,
-    Resumable,
-    StarAggregation,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
 from flame_flwr.aggregation.convergence import Convergence, DeltaNorm, MaxRounds, Plateau, When
 from flame_flwr.aggregation.corrections import (
     proximal_gradient,
@@ -31,6 +28,9 @@ from flame_flwr.aggregation.reductions import (
     Sum,
     WeightedMean,
 )
+
+if TYPE_CHECKING:
+    from flame_flwr.strategies.star_aggregation import StarAggregation
 
 __all__ = [
     "Aggregation",
@@ -63,3 +63,10 @@ __all__ = [
     "scaffold_update",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import lazily: ``StarAggregation`` stands with the strategies, and was named from here."""
+    if name == "StarAggregation":
+        return getattr(import_module("flame_flwr.strategies.star_aggregation"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.collect import choice
-from flame_flwr.aggregation.values import Key, apart, key_text, look_up, names_of
+from flame_flwr.aggregation.accumulators import choice
+from flame_flwr.aggregation.pytree import Key, flatten, key_text, look_up, names_of
 from flame_flwr.buffers import is_counter
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.signatures import check_function, check_methods
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Convergence", "DeltaNorm", "MaxRounds", "Plateau", "When"]
 __all__ += ["as_convergence", "check_unmeasured", "delta_norm"]
-__all__ += ["measured_by", "told"]
+__all__ += ["measured_by", "stop_reason"]
 
 _BLOCK = 1 << 16
 
@@ -280,7 +280,7 @@ class _Group(Convergence):
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Ask every part, always: some count rounds."""
-        return self.joined([told(part, number, aggregate, last) for part in self.parts])
+        return self.joined([stop_reason(part, number, aggregate, last) for part in self.parts])
 
     def joined(self, answers: list[str | None]) -> str | None:
         """Return what the parts' answers, one each, come to."""
@@ -308,7 +308,7 @@ class _All(_Group):
         return max(limits) if len(limits) == len(self.parts) else None
 
 
-def told(convergence: Convergence, number: int, aggregate: Any, last: Any) -> str | None:
+def stop_reason(convergence: Convergence, number: int, aggregate: Any, last: Any) -> str | None:
     """Return in one line why a convergence stops the run; ``None`` to go on.
 
     Raises
@@ -372,7 +372,7 @@ def check_unmeasured(
         return convergence.joined(
             [check_unmeasured(part, number, aggregate, last, closed) for part in parts]
         )
-    reason = told(convergence, number, aggregate, last)
+    reason = stop_reason(convergence, number, aggregate, last)
     if not reason or not closed(convergence):
         return reason
     kind = type(convergence).__name__
@@ -421,8 +421,8 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
         Something in it is no number.
     """
     try:
-        form, numbers_now = apart(new)
-        before, numbers_before = apart(old)
+        form, numbers_now = flatten(new)
+        before, numbers_before = flatten(old)
     except TypeError as error:
         raise DataError(f"a part of the aggregate {error}, so it has no norm: name a key") from None
     if form != before:

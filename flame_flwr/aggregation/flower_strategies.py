@@ -13,19 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.aggregation.collect import Kept, Totals, choice
-from flame_flwr.aggregation.declaring import NON_FINITE, NonFinite, Reduction, Treatment
-from flame_flwr.aggregation.flower_asking import asked, start_from
-from flame_flwr.aggregation.flower_tried import OPTIMIZERS, ROBUST, check_tried, is_one
+from flame_flwr.aggregation.accumulators import Kept, choice
+from flame_flwr.aggregation.flower_merging import asked, start_from
+from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
 from flame_flwr.aggregation.model_buffers import Buffers, ModelMean, Named, check_buffers, named
-from flame_flwr.aggregation.values import Form, Key, apart, together
+from flame_flwr.aggregation.pytree import Key, TreeSpec, flatten, unflatten
+from flame_flwr.aggregation.reduction_base import NON_FINITE, NonFinite, Reduction, Treatment
+from flame_flwr.aggregation.sums import Totals
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
     from flwr.serverapp.strategy import Strategy
 
-    from flame_flwr.aggregation.collect import Collector, Place
+    from flame_flwr.aggregation.accumulators import Accumulator, Where
 
 __all__ = ["FlowerReduction"]
 
@@ -124,7 +125,7 @@ class _InRun(Reduction):
         object.__setattr__(self, "_strategy", copy.deepcopy(declared.strategy))
         object.__setattr__(self, "missing", declared.missing)
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what merges one round."""
         strategy: Any = vars(self)["_strategy"]
         merging = _Optimized if is_one(strategy, OPTIMIZERS) else _Gathered
@@ -148,7 +149,7 @@ class _InRun(Reduction):
 class _Optimized:
     """The weighted mean, and one step of the strategy from the last aggregate towards it."""
 
-    def __init__(self, strategy: Any, place: Place, declared: FlowerReduction) -> None:
+    def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
         self._mean = _mean(place, declared)
@@ -162,10 +163,10 @@ class _Optimized:
         mean = self._mean.result()
         if mean is None:
             return None
-        form, leaves = apart(mean)
+        form, leaves = flatten(mean)
         trained = self._mean.buffers.others(form)
         if self._place.last is not None and trained:
-            before, last = apart(self._place.last)
+            before, last = flatten(self._place.last)
             if before != form:
                 raise self._place.error(
                     f"the last aggregate is {before}, and the nodes sent {form}"
@@ -174,13 +175,13 @@ class _Optimized:
             replies = {"mean": ([leaves[i] for i in trained], 1.0)}
             for i, leaf in zip(trained, asked(self._strategy, self._place, replies), strict=True):
                 leaves[i] = leaf
-        return together(form, leaves)
+        return unflatten(form, leaves)
 
 
 class _Gathered:
     """All replies, for a strategy that compares them."""
 
-    def __init__(self, strategy: Any, place: Place, declared: FlowerReduction) -> None:
+    def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
         self._declared = declared
@@ -232,24 +233,26 @@ class _Gathered:
             }
             for i, leaf in zip(asks, asked(self._strategy, self._place, replies), strict=True):
                 merged[i] = leaf
-        return together(form, buffers.rounded(form, merged))
+        return unflatten(form, buffers.rounded(form, merged))
 
-    def _start(self, form: Form, asks: list[int]) -> None:
+    def _start(self, form: TreeSpec, asks: list[int]) -> None:
         if self._place.last is not None:
-            before, last = apart(self._place.last)
+            before, last = flatten(self._place.last)
             if before == form:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
-    def _apart(self, values: Mapping[str, Named]) -> tuple[dict[str, Form], dict[str, list[Any]]]:
+    def _apart(
+        self, values: Mapping[str, Named]
+    ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
         forms, leaves = {}, {}
         for node, each in values.items():
             try:
-                forms[node], leaves[node] = apart(each.value)
+                forms[node], leaves[node] = flatten(each.value)
             except TypeError as error:
                 raise self._place.error(f"what it sent {error}", node) from None
         return forms, leaves
 
-    def _chosen(self, forms: dict[str, Form]) -> Form:
+    def _chosen(self, forms: dict[str, TreeSpec]) -> TreeSpec:
         """Return the form that counts: the first node's, or with ``skip`` what most sent."""
         first, form = next(iter(forms.items()))
         others = {node: other for node, other in forms.items() if other != form}
@@ -269,7 +272,7 @@ class _Gathered:
         return form
 
 
-def _mean(place: Place, declared: FlowerReduction) -> ModelMean:
+def _mean(place: Where, declared: FlowerReduction) -> ModelMean:
     """Return what makes the weighted mean."""
     none = declared.zero_total == "none"
     return ModelMean(place, declared.differing, declared.buffers, weighted=True, none_of_zero=none)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.collect import Totals
-from flame_flwr.aggregation.values import Form, Leaf, names_of
+from flame_flwr.aggregation.pytree import Leaf, TreeSpec, names_of
+from flame_flwr.aggregation.sums import Totals
 from flame_flwr.buffers import is_buffer, names_in
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from flame_flwr.aggregation.collect import Place
+    from flame_flwr.aggregation.accumulators import Where
 
 __all__ = ["Buffers", "ModelMean", "Named", "check_buffers", "named"]
 
@@ -77,23 +77,23 @@ class Buffers:
     def __init__(self, declared: str | Sequence[str]) -> None:
         self._by_name = isinstance(declared, str)
         self._names: set[str] = set() if self._by_name else set(declared)
-        self._types: dict[tuple[Form, str], set[Any]] = {}
+        self._types: dict[tuple[TreeSpec, str], set[Any]] = {}
 
     def name(self, names: Sequence[str]) -> None:
         """Take a node's names."""
         self._names.update(names)
 
-    def note(self, form: Form, leaves: list[Any]) -> None:
+    def note(self, form: TreeSpec, leaves: list[Any]) -> None:
         """Note the types in which a node sent its numbers and arrays."""
         for name, leaf in zip(names_of(form), leaves, strict=True):
             kinds = self._types.setdefault((form, name), set())
             kinds.add(getattr(leaf, "dtype", type(leaf)))
 
-    def others(self, form: Form) -> list[int]:
+    def others(self, form: TreeSpec) -> list[int]:
         """Return the places of what is trained."""
         return [i for i, name in enumerate(names_of(form)) if not self._is(name)]
 
-    def rounded(self, form: Form, leaves: list[Any]) -> list[Any]:
+    def rounded(self, form: TreeSpec, leaves: list[Any]) -> list[Any]:
         """Return what was merged, with buffers of whole numbers rounded in their type."""
         return [
             self._rounded(leaf, self._types.get((form, name), set())) if self._is(name) else leaf
@@ -129,7 +129,7 @@ class ModelMean(Totals):
 
     Parameters
     ----------
-    place : Place
+    place : Where
         Where.
     differing : {'error', 'skip'}
         As for :class:`Totals`.
@@ -141,7 +141,7 @@ class ModelMean(Totals):
 
     def __init__(
         self,
-        place: Place,
+        place: Where,
         differing: str,
         buffers: str | Sequence[str],
         *,
@@ -157,10 +157,10 @@ class ModelMean(Totals):
             self.buffers.name(value.buffers)
         super().add(node, value.value, weight)
 
-    def _enter(self, node: str, value: Any) -> tuple[Form, list[Leaf]]:
+    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
         form, leaves = super()._enter(node, value)
         self.buffers.note(form, leaves)
         return form, leaves
 
-    def _finished(self, form: Form, leaves: list[Any]) -> list[Any]:
+    def _finished(self, form: TreeSpec, leaves: list[Any]) -> list[Any]:
         return self.buffers.rounded(form, leaves)

@@ -17,16 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flame_flwr.aggregation.collect import (
-    Collector,
-    Counts,
-    Extremes,
-    Kept,
-    Place,
-    Totals,
-    choice,
-)
-from flame_flwr.aggregation.declaring import (
+from flame_flwr.aggregation.accumulators import Accumulator, Kept, Where, choice
+from flame_flwr.aggregation.counts import Counts
+from flame_flwr.aggregation.extremes import Extremes
+from flame_flwr.aggregation.merging import merged, row_bound
+from flame_flwr.aggregation.model_buffers import ModelMean, Named, check_buffers, named
+from flame_flwr.aggregation.pytree import Key
+from flame_flwr.aggregation.reduction_base import (
     NON_FINITE,
     Mergeable,
     NonFinite,
@@ -34,9 +31,7 @@ from flame_flwr.aggregation.declaring import (
     Reduction,
     Treatment,
 )
-from flame_flwr.aggregation.gather import merged, row_bound
-from flame_flwr.aggregation.model_buffers import ModelMean, Named, check_buffers, named
-from flame_flwr.aggregation.values import Key
+from flame_flwr.aggregation.sums import Totals
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import FlameError, ModelError, text_of
 from flame_flwr.signatures import check_function
@@ -65,7 +60,7 @@ class Sum(Numeric):
     Series and tables are added by their labels, in whatever order nodes have them.
     """
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what adds up."""
         return Totals(place, self.differing, mean=False)
 
@@ -90,7 +85,7 @@ class Mean(Numeric):
         super().__post_init__()
         check_buffers(self.buffers)
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what adds up, to divide by the number of nodes."""
         return ModelMean(place, self.differing, self.buffers)
 
@@ -137,7 +132,7 @@ class WeightedMean(Numeric):
         if not (isinstance(self.by, str | int) or callable(self.by)):
             raise ModelError(f"WeightedMean: by must be a key or a function, not {self.by!r}")
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what adds up products and weights."""
         none = self.zero_total == "none"
         return ModelMean(place, self.differing, self.buffers, weighted=True, none_of_zero=none)
@@ -151,7 +146,7 @@ class WeightedMean(Numeric):
 class Min(Numeric):
     """The smallest, element by element; where NaN is kept, NaN where a node has NaN."""
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the smallest."""
         return Extremes(place, self.differing, smallest=True)
 
@@ -160,7 +155,7 @@ class Min(Numeric):
 class Max(Numeric):
     """The largest, element by element; where NaN is kept, NaN where a node has NaN."""
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the largest."""
         return Extremes(place, self.differing, smallest=False)
 
@@ -188,7 +183,7 @@ class MergeCounts(Reduction):
         super().__post_init__()
         choice(self, "non_finite", None, *NON_FINITE)
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what counts."""
         return Counts(place)
 
@@ -213,7 +208,7 @@ class Concat(Reduction):
         super().__post_init__()
         choice(self, "columns", "error", "common", "all")
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
         return Kept(place, lambda values: row_bound(values, place, self.columns))
 
@@ -222,7 +217,7 @@ class Concat(Reduction):
 class PerNode(Reduction):
     """Every node's value, kept with the node it came from: a dict by node, in order."""
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
         return Kept(place, dict)
 
@@ -241,7 +236,7 @@ class Merge(Reduction):
 
     kind: type[Any] | None = None
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values, to be merged in participant order."""
         wanted = Mergeable if self.kind is None else self.kind
         skip = self.missing == "skip"
@@ -269,11 +264,11 @@ class Function(Reduction):
             raise ModelError(f"Function: {self.function!r} is no function")
         check_function(self.function, "Function", ("values",))
 
-    def collector(self, place: Place) -> Collector:
+    def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
         return Kept(place, lambda values: self._applied(values, place))
 
-    def _applied(self, values: dict[str, Any], place: Place) -> Any:
+    def _applied(self, values: dict[str, Any], place: Where) -> Any:
         """Call the function.
 
         Raises

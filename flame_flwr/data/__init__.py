@@ -2,7 +2,7 @@
 
 from flame_flwr.data.fhir_table import fhir_to_csv
 from flame_flwr.data.local_store import LocalStore, clear_local_storage, open_store
-from flame_flwr.data.opening import open_data
+from flame_flwr.data.open_source import open_data
 from flame_flwr.data.source import (
     FolderSource,
     FunctionSource,

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flame_flwr.data.store_files import ANALYSES, KEPT_VALUE, LOCAL_STORAGE, SESSION
+from flame_flwr.data.kept_files import ANALYSES, KEPT_VALUE, LOCAL_STORAGE, SESSION
 from flame_flwr.errors import ConfigError
 from flame_flwr.log import logger
 

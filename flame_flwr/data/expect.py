@@ -24,8 +24,8 @@ from flame_flwr.data.arguments import (
     wrong,
 )
 from flame_flwr.data.bounds import between, outside
+from flame_flwr.data.expect_tables import look_into
 from flame_flwr.data.finding import Finding
-from flame_flwr.data.tables import look_into
 from flame_flwr.errors import ModelError
 
 __all__ = ["Column", "Expectation", "Finding", "Resources", "Table", "findings"]

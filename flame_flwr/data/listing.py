@@ -69,7 +69,7 @@ def try_datasets(datasets: Sequence[Dataset], console: Console | None = None) ->
 def _try(dataset: Dataset) -> tuple[str, str, str]:
     from flwr.app import Context, RecordDict
 
-    from flame_flwr.data.opening import check_dataset
+    from flame_flwr.data.open_source import check_dataset
 
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     started = time.monotonic()

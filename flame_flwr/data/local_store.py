@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flame_flwr.data.store_files import (
+from flame_flwr.data.kept_files import (
     KEPT_VALUE,
     LOCAL_STORAGE,
     SESSION,

@@ -2,7 +2,7 @@
 
 Every dataset has a name, tags, the type of data that analyses ask for, a URL, its credentials by
 reference, the projects that may use it and the disclosure rules for it. This module reads and
-chooses; :mod:`flame_flwr.data.opening` makes sources of what is chosen.
+chooses; :mod:`flame_flwr.data.open_source` makes sources of what is chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of
-from flame_flwr.textfiles import text_of
+from flame_flwr.textfiles import decode_text
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
 
@@ -124,7 +124,7 @@ def read_registry(path: Path) -> list[Dataset]:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            content = tomllib.loads(text_of(file.read()))
+            content = tomllib.loads(decode_text(file.read()))
     except OSError as error:
         raise ConfigError(
             f"{reason_of(error)}: `datasets`: the registry cannot be read ({type(error).__name__})",

@@ -14,16 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flame_flwr.data.parallel import each
 from flame_flwr.errors import DataError, FlameError
-from flame_flwr.s3 import (
-    BRIEF,
-    Access,
-    Patience,
-    check_url,
-    classify,
-    interruptibly,
-    is_panic,
-    open_s3,
-)
+from flame_flwr.s3 import check_url, open_s3
+from flame_flwr.s3_access import Access
+from flame_flwr.s3_errors import classify, is_panic
+from flame_flwr.s3_waiting import BRIEF, Patience, interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

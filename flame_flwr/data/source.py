@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
-from flame_flwr.data.there import what_there_is
 from flame_flwr.errors import DataError, ModelError, UnavailableError, text_of
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
+from flame_flwr.suggestions import what_there_is
 
 if TYPE_CHECKING:
     from flwr.app import Context

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.textfiles import text_of
+from flame_flwr.textfiles import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +166,7 @@ def check_public_key(content: bytes, where: str) -> bytes:
     """
     make = "make one with: ssh-keygen -t ecdsa -b 384 -N '' -f node.key"
     try:
-        content = text_of(content).encode()
+        content = decode_text(content).encode()
     except ValueError as error:
         raise ConfigError(f"{where} is no public key: {error}") from error
     if b"PRIVATE KEY" in content:

@@ -8,8 +8,6 @@ is not done here but, only once something was refused, in ``paths``.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
-from datetime import tzinfo
 from typing import Any, cast
 
 import numpy as np
@@ -18,13 +16,9 @@ from msgpack import Packer
 
 from flame_flwr.payload import (
     estimators,
-    numpy_types,
-    pandas_types,
-    python_types,
-    scipy_types,
     user_types,
-    zones,
 )
+from flame_flwr.payload.packers import PACKERS, Pack, load_packers
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.wire import (
     INLINE_LIMIT,
@@ -34,9 +28,7 @@ from flame_flwr.payload.wire import (
     RefusedError,
 )
 
-__all__ = ["Encoder", "is_known"]
-
-Pack = Callable[[Any, "Encoder"], list[Any]]
+__all__ = ["Encoder"]
 
 
 class Encoder:
@@ -78,7 +70,7 @@ class Encoder:
     def _default(self, value: object) -> list[Any]:
         """Turn one value that msgpack does not know into a tagged list."""
         try:
-            pack = _PACK.get(type(value)) or _find(value)
+            pack = PACKERS.get(type(value)) or _find(value)
             return pack(value, self)
         except RefusedError:
             if not self.allow_pickle:
@@ -95,39 +87,16 @@ class Encoder:
         return [PICKLE, self.blob(data)]
 
 
-def is_known(cls: type[Any]) -> bool:
-    """Tell whether values of exactly this class travel without being registered."""
-    if cls in _NATIVE or cls in _PACK:
-        return True
-    _load_tables(cls)
-    return cls in _PACK
-
-
 def _find(value: object) -> Pack:
     """Find the packer of a type that is not in the table yet, or has none of its own."""
     cls = type(value)
     if user_types.is_registered(cls):
         return user_types.pack
-    _load_tables(cls)
-    if cls in _PACK:
-        return _PACK[cls]
+    load_packers(cls)
+    if cls in PACKERS:
+        return PACKERS[cls]
     if estimators.is_estimator(value):
         return estimators.pack
     if isinstance(value, np.ndarray):
         raise RefusedError(value, "Turn this subclass into a plain array with numpy.asarray(...)")
     raise RefusedError(value)
-
-
-def _load_tables(cls: type[Any]) -> None:
-    """Fill in a package's packers when one of its types is met, so it is imported already."""
-    package = cls.__module__.partition(".")[0]
-    if package == "pandas":
-        _PACK.update(pandas_types.pack_table())
-    elif package == "scipy":
-        _PACK.update(scipy_types.pack_table())
-    elif package == "pytz" and issubclass(cls, tzinfo):  # a class per zone
-        _PACK[cls] = zones.pack_pytz
-
-
-_PACK: dict[type[Any], Pack] = {**python_types.PACK, **numpy_types.PACK}
-_NATIVE = {type(None), bool, int, float, str, bytes, bytearray, list, dict}

@@ -12,8 +12,9 @@ from collections import Counter, OrderedDict, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.payload import zones
+from flame_flwr.payload import time_zones
 from flame_flwr.payload.screening import screen, typed
+from flame_flwr.payload.time_zones import fold_of, placed
 from flame_flwr.payload.wire import (
     BIG_INT,
     BYTEARRAY,
@@ -34,7 +35,6 @@ from flame_flwr.payload.wire import (
     UUID,
     RefusedError,
 )
-from flame_flwr.payload.zones import fold_of, placed
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
@@ -233,7 +233,7 @@ _FACTORIES: dict[str, type[Any]] = {
 }
 
 PACK: dict[type[Any], Any] = {
-    **zones.PACK,
+    **time_zones.PACK,
     tuple: _pack_tuple,
     set: _pack_set,
     frozenset: _pack_frozenset,
@@ -254,7 +254,7 @@ PACK: dict[type[Any], Any] = {
 """How a value of exactly this type becomes a tagged list."""
 
 RESTORE: dict[Any, Any] = {
-    **zones.RESTORE,
+    **time_zones.RESTORE,
     TUPLE: _restore_tuple,
     SET: _restore_set,
     FROZENSET: _restore_frozenset,

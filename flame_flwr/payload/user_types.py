@@ -64,7 +64,7 @@ def register_type(
     >>> decode(encode([Interval(0.5, 1.5)]))
     [Interval(low=0.5, high=1.5)]
     """
-    from flame_flwr.payload.encoder import is_known
+    from flame_flwr.payload.packers import is_known
 
     if is_known(cls):
         raise ModelError(f"register_type: {type_name(cls)} travels without being registered.")

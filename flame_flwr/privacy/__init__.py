@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.clip import Clip
-    from flame_flwr.privacy.disclosure import Disclosure, DisclosureRule
+    from flame_flwr.privacy.disclosure import Disclosure
+    from flame_flwr.privacy.disclosure_rule import DisclosureRule
     from flame_flwr.privacy.filters import UpdateFilter
     from flame_flwr.privacy.gaussian_noise import GaussianNoise
     from flame_flwr.privacy.laplace import Laplace
@@ -32,7 +33,7 @@ __all__ = [
 _HOMES = {
     "Clip": "clip",
     "Disclosure": "disclosure",
-    "DisclosureRule": "disclosure",
+    "DisclosureRule": "disclosure_rule",
     "GaussianNoise": "gaussian_noise",
     "Laplace": "laplace",
     "MaxBins": "rules",

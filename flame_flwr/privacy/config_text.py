@@ -17,7 +17,7 @@ from flame_flwr.textfiles import read_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.privacy.disclosure import DisclosureRule
+    from flame_flwr.privacy.disclosure_rule import DisclosureRule
     from flame_flwr.privacy.filters import UpdateFilter
 
 __all__ = ["FILTERS", "RULES", "read_filters", "read_rules"]

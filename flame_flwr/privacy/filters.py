@@ -18,8 +18,8 @@ import numpy as np
 from flame_flwr.buffers import is_buffer, names_in
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
+from flame_flwr.privacy.float_arrays import Path, array_at, chosen, dotted, float_arrays, replaced
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.places import Place, array_at, chosen, dotted, float_arrays, replaced
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
@@ -223,10 +223,10 @@ class _Changes:
         self._buffers = {place for place in self._found if _names_buffer(place, names)}
         self._aggregate = aggregate
         self._number = number
-        self._before: dict[Place, np.ndarray] = {}
-        self._first: dict[Place, np.ndarray] = {}
-        self._now: dict[Place, np.ndarray] = {}
-        self._noised: set[Place] = set()
+        self._before: dict[Path, np.ndarray] = {}
+        self._first: dict[Path, np.ndarray] = {}
+        self._now: dict[Path, np.ndarray] = {}
+        self._noised: set[Path] = set()
 
     def filter(self, each: UpdateFilter, noise: Noise) -> bool:
         """Let a filter act on its arrays; return whether it has."""
@@ -246,11 +246,11 @@ class _Changes:
             self._now[place] = part
         return True
 
-    def arrays(self) -> dict[Place, np.ndarray]:
+    def arrays(self) -> dict[Path, np.ndarray]:
         """Return the filtered arrays, with shape and type as they were."""
         return {place: self._filtered(place, now) for place, now in self._now.items()}
 
-    def _filtered(self, place: Place, now: np.ndarray) -> np.ndarray:
+    def _filtered(self, place: Path, now: np.ndarray) -> np.ndarray:
         array, before = self._found[place], self._before[place]
         with np.errstate(over="ignore"):
             new = (before + now).astype(array.dtype)
@@ -262,7 +262,7 @@ class _Changes:
             raise ModelError(f"after the filters a number does not fit into {array.dtype}")
         return filtered
 
-    def _places(self, each: UpdateFilter) -> list[Place]:
+    def _places(self, each: UpdateFilter) -> list[Path]:
         named = {place: chosen(place, each.keys) for place in self._found}
         if each.on_buffers != "filter":
             buffers = {
@@ -282,7 +282,7 @@ class _Changes:
                     )
         return places
 
-    def _change(self, place: Place, each: UpdateFilter) -> np.ndarray:
+    def _change(self, place: Path, each: UpdateFilter) -> np.ndarray:
         """Return an array's change as the filters before have left it."""
         if place not in self._now:
             array = self._found[place]
@@ -297,7 +297,7 @@ class _Changes:
                 )
         return self._now[place]
 
-    def _reference(self, place: Place, array: np.ndarray, each: UpdateFilter) -> np.ndarray:
+    def _reference(self, place: Path, array: np.ndarray, each: UpdateFilter) -> np.ndarray:
         before = array_at(self._aggregate, place)
         if before is None:
             if self._number > 1:
@@ -315,12 +315,12 @@ class _Changes:
         return before.ravel().astype(np.float64)
 
 
-def _names_buffer(place: Place, names: Sequence[str]) -> bool:
+def _names_buffer(place: Path, names: Sequence[str]) -> bool:
     """Tell whether an array is a buffer; names count from the model, which is under one key."""
     return is_buffer(dotted(place[1:]), names) or is_buffer(dotted(place), names)
 
 
-def _on_buffers(each: UpdateFilter, buffers: Iterable[Place]) -> ModelError:
+def _on_buffers(each: UpdateFilter, buffers: Iterable[Path]) -> ModelError:
     return ModelError(
         f"{each.name}: the model has buffers, such as BatchNorm's running variance. With noise on "
         "them it is of no use (a variance can get below zero), and without they would say exact "

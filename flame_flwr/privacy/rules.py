@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from flame_flwr.errors import ModelError, PayloadError
-from flame_flwr.payload.tables import table_forms
-from flame_flwr.privacy.disclosure import DisclosureRule, Found
-from flame_flwr.privacy.overlap import Leaf, without_overlaps
+from flame_flwr.privacy.differencing import Leaf, without_overlaps
+from flame_flwr.privacy.disclosure_rule import DisclosureRule, Found
+from flame_flwr.privacy.table_forms import table_forms
 from flame_flwr.statistics.base import Statistic
 
 __all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]

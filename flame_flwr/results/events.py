@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
 from flame_flwr.metrics import mean
-from flame_flwr.results.watch import Watcher
+from flame_flwr.results.callbacks import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ _STARTS = {
 }
 
 
-class EventWriter(Watcher):
+class EventWriter(Callback):
     """Writes what a round's line says: one tag per metric and node, and one for their mean.
 
     Tags are ``loss/hospital-a``, ``mean/loss`` (the plain mean) and ``weighted/loss_by_n``,

@@ -12,7 +12,7 @@ from flame_flwr.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flame_flwr.results.watch import Watcher
+    from flame_flwr.results.callbacks import Callback
 
 __all__ = ["Extras"]
 
@@ -52,7 +52,7 @@ class Extras:
         """
         return cls(_decided("report", report, where), _decided("tensorboard", tensorboard, where))
 
-    def watchers(self, folder: Path) -> list[Watcher]:
+    def callbacks(self, folder: Path) -> list[Callback]:
         """Return what looks on and writes into a folder of results."""
         if not self.tensorboard:
             return []

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.errors import StoreError
-from flame_flwr.results.delivery import RECORD, plain_name
-from flame_flwr.store import BRIEF, is_url, open_store
+from flame_flwr.object_store import BRIEF, is_url, open_store
+from flame_flwr.results.upload import RECORD, plain_name
 
 if TYPE_CHECKING:
-    from flame_flwr.store import Store
+    from flame_flwr.object_store import ObjectStore
 
 __all__ = ["ListedFile", "ListedRun", "fetch", "runs"]
 
@@ -151,7 +151,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     return target
 
 
-def _open(place: str) -> Store:
+def _open(place: str) -> ObjectStore:
     """Open a store of runs, or a run's own folder, which may be named by its ``run.json``."""
     if not is_url(place):
         place = os.path.abspath(os.path.expanduser(place))
@@ -160,7 +160,7 @@ def _open(place: str) -> Store:
     return open_store(place.removesuffix(f"/{RECORD}") if is_url(place) else place, BRIEF)
 
 
-def _found(store: Store) -> list[_Found]:
+def _found(store: ObjectStore) -> list[_Found]:
     """Return the runs below a place, the newest first, and before them the place's own."""
     names = sorted((name for name in store.folders() if _RUN.fullmatch(name)), reverse=True)
     itself = _Found(store.place.rpartition("/")[2] or "run", "")
@@ -195,7 +195,7 @@ def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
     return found[0]
 
 
-def _record(store: Store, found: _Found) -> bytes | None:
+def _record(store: ObjectStore, found: _Found) -> bytes | None:
     """Return ``run.json``; ``None`` where there is none."""
     try:
         content = b"".join(store.chunks(found.path(RECORD), _LARGEST_RECORD))
@@ -243,7 +243,7 @@ def _file(entry: Any, name: str) -> ListedFile:
     return ListedFile(file, size, digest)
 
 
-def _fetch_file(store: Store, found: _Found, file: ListedFile, target: Path) -> None:
+def _fetch_file(store: ObjectStore, found: _Found, file: ListedFile, target: Path) -> None:
     """Write one file, and see that it is what the record says."""
     run = found.name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,7 +264,7 @@ def _fetch_file(store: Store, found: _Found, file: ListedFile, target: Path) -> 
         )
 
 
-def _listed(store: Store, found: _Found) -> ListedRun:
+def _listed(store: ObjectStore, found: _Found) -> ListedRun:
     """Return what a list shows of a run."""
     name, record = found.name, _record(store, found)
     day, _, clock = name[:16].partition("T") if _RUN.fullmatch(name) else ("", "", "")

@@ -14,17 +14,17 @@ from flame_flwr.config import check_results
 from flame_flwr.errors import ConfigError, ResultError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
-from flame_flwr.results.delivery import Delivery, files_below, mend
-from flame_flwr.results.final import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
+from flame_flwr.object_store import BRIEF, LONG, is_url
+from flame_flwr.results.final_files import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
 from flame_flwr.results.run_json import write_run
-from flame_flwr.store import BRIEF, LONG, is_url
+from flame_flwr.results.upload import Upload, files_below, mend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flame_flwr.object_store import Patience
     from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RunRecord
-    from flame_flwr.store import Patience
 
 __all__ = ["DEFAULT_RESULTS", "UPLOAD", "RunFolder"]
 
@@ -68,7 +68,7 @@ class RunFolder:
         self.report = report
         self.run_id = run_id
         name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
-        self._delivery = Delivery(results, name) if is_url(results) else None
+        self._delivery = Upload(results, name) if is_url(results) else None
         self._root = Path(results or DEFAULT_RESULTS).expanduser()
         try:
             if self._delivery is not None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
-from flame_flwr.results.text import file_text
+from flame_flwr.results.text_form import file_text
 
 __all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs", "files_of"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flame_flwr.engine.failure import Hint, notes_of
 from flame_flwr.errors import FlameError, text_of
-from flame_flwr.results.means import of_scores
+from flame_flwr.failure.notes import Hint, notes_of
+from flame_flwr.results.metric_means import of_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

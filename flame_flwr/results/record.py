@@ -10,16 +10,16 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.values import owned
+from flame_flwr.aggregation.pytree import own_arrays
 from flame_flwr.log import logger
-from flame_flwr.results.change import Change
-from flame_flwr.results.filters import FilterRecord
-from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.aggregate_change import Change
+from flame_flwr.results.egress_log import EgressLog
+from flame_flwr.results.filter_record import FilterRecord
 from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
-    from flame_flwr.results.watch import Watcher
+    from flame_flwr.results.callbacks import Callback
 
 __all__ = ["RoundRecord", "RunRecord"]
 
@@ -107,7 +107,7 @@ class RunRecord:
         Flower's id and version of the app, such as ``me/ages 1.0.0``; empty in process.
     filters : FilterRecord
         What nodes did to their results before they left, and the budget that they have spent.
-    left : LeftRecord
+    left : EgressLog
         What left each node: types, shapes, bytes.
     sizes : dict of str to str
         How much data each node has, of those that let it be known.
@@ -119,7 +119,7 @@ class RunRecord:
         What the mean of a metric is weighted by: the key that nodes send it under.
     metric_names : set of str
         What the strategy declares to be metrics and what nodes have reported in rounds, by name.
-    watchers : list of Watcher
+    callbacks : list of Callback
         What looks on.
     """
 
@@ -135,13 +135,13 @@ class RunRecord:
     resumed_after: int = 0
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
-    left: LeftRecord = field(default_factory=LeftRecord)
+    left: EgressLog = field(default_factory=EgressLog)
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     weighted_by: dict[str, str] = field(default_factory=dict)
     metric_names: set[str] = field(default_factory=set)
-    watchers: list[Watcher] = field(default_factory=list, repr=False, compare=False)
+    callbacks: list[Callback] = field(default_factory=list, repr=False, compare=False)
     _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
@@ -189,7 +189,7 @@ class RunRecord:
         """Take over the record of the run before this one."""
         self.history = progress["history"]
         self.failures = progress["failures"]
-        self.aggregate = owned(progress["aggregate"])
+        self.aggregate = own_arrays(progress["aggregate"])
         self.filters.go_on(progress["filters"])
         self.left = progress["left"]
         self.sizes = progress["sizes"]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.metrics import mean
-from flame_flwr.results.inline import inline
 from flame_flwr.results.plots import convergence_plot, metric_plots
+from flame_flwr.results.report_files import inline
 from flame_flwr.sizes import shown_size
 
 if TYPE_CHECKING:

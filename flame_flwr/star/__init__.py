@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flame_flwr.star.model import StarLocalDPModel, StarModel
+    from flame_flwr.analysis.model import StarLocalDPModel, StarModel
+    from flame_flwr.analysis.tester import StarModelTester
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
-    from flame_flwr.star.tester import StarModelTester
 
 __all__ = [
     "StarAggregator",
@@ -17,18 +17,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "StarAggregator": "nodes",
-    "StarAnalyzer": "nodes",
-    "StarLocalDPModel": "model",
-    "StarModel": "model",
-    "StarModelTester": "tester",
+    "StarAggregator": "star.nodes",
+    "StarAnalyzer": "star.nodes",
+    "StarLocalDPModel": "analysis.model",
+    "StarModel": "analysis.model",
+    "StarModelTester": "analysis.tester",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import lazily: the node's side needs this package's parts, and these need the node's side."""
+    """Import lazily: the model and the tester stand above this package, and are named from it."""
     if name in _HOMES:
-        value = getattr(import_module(f"flame_flwr.star.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"flame_flwr.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

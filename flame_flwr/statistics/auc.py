@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
@@ -136,9 +136,9 @@ class AUC(Statistic):
         """Return the people of each class."""
         return sum(self.positives), sum(self.negatives)
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the people of each class, and those by bin where they were not moved."""
-        places: Places = {}
+        places: CellCounts = {}
         for name, counts in (("positives", self.positives), ("negatives", self.negatives)):
             places[name] = sum(counts)
             if not self.coarsened_at:

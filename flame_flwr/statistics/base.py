@@ -27,13 +27,13 @@ from flame_flwr.errors import ModelError
 from flame_flwr.payload.user_types import register_type
 from flame_flwr.payload.wire import RefusedError
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
-from flame_flwr.statistics.shown import shown_figures
+from flame_flwr.statistics.formatting import shown_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence, Sized
 
 __all__ = [
-    "Places",
+    "CellCounts",
     "Statistic",
     "added",
     "check_counts",
@@ -45,7 +45,7 @@ __all__ = [
 
 T = TypeVar("T", int, Fraction)
 
-Places = dict[Any, int]
+CellCounts = dict[Any, int]
 """Counts, by where in a statistic they are."""
 
 _NAMES: dict[str, type[Statistic]] = {}
@@ -147,7 +147,7 @@ class Statistic(ABC):
         """Return the sizes of groups within it that can be seen, such as bins or labels."""
         return ()
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return counts that can be seen by place, each set with its form.
 
         Those of two statistics with one form can be subtracted, place by place.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import (
-    Places,
+    CellCounts,
     Statistic,
     check_counts,
     check_lengths,
@@ -168,9 +168,9 @@ class Missingness(Statistic):
         """Return how many values are missing in each column."""
         return tuple(n for n in self.missing if n)
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the rows with and without a value, by column."""
-        places: Places = {}
+        places: CellCounts = {}
         rows = zip(self.columns, self.rows, self.missing, self.withheld_at, strict=True)
         for name, n, gone, out in rows:
             if not out:

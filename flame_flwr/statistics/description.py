@@ -20,10 +20,10 @@ from flame_flwr.statistics.columns import (
     of_column,
 )
 from flame_flwr.statistics.counts import RowCount
+from flame_flwr.statistics.formatting import shown_table, shown_title
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.quantiles import Quantiles
-from flame_flwr.statistics.shown import shown_table, shown_title
 from flame_flwr.statistics.value_counts import ValueCounts
 from flame_flwr.statistics.values import columns_of
 

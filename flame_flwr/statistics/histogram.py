@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import numbers
 
@@ -120,7 +120,7 @@ class Histogram(Statistic):
         """Return the counts that can be seen."""
         return tuple(self.cells_by_form()[0][1].values())
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the counts by bin."""
         pairs = enumerate(zip(self.counts, self.withheld_at, strict=True))
         return ((("Histogram", self.edges), {i: n for i, (n, gone) in pairs if not gone}),)

@@ -11,7 +11,7 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label
-from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.exact import as_float
 from flame_flwr.statistics.survival import KaplanMeier, followed
 from flame_flwr.statistics.values import check_labels, declared_labels, fitted
@@ -183,13 +183,13 @@ class LogRank(Statistic):
         inside = tuple(n for curve in self.curves for n in (curve.size, *curve.part_sizes()))
         return inside + tuple(self._outside_seen().values())
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the people by group, and events and censored by group."""
         if any(curve.suppressed for curve in self.curves):
             return ()
         keys = shared_keys(self.groups)
-        people: Places = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
-        ends: Places = {
+        people: CellCounts = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
+        ends: CellCounts = {
             (key, place): n
             for key, curve in zip(keys, self.curves, strict=True)
             for place, n in curve.cells_by_form()[0][1].items()
@@ -197,7 +197,7 @@ class LogRank(Statistic):
         form = ("LogRank", tuple(sorted(keys)), self.curves[0].times)
         return ("labels", people | self._outside_seen()), (form, ends)
 
-    def _outside_seen(self) -> Places:
+    def _outside_seen(self) -> CellCounts:
         """Return the counts of who is in no group that can be seen, by their places."""
         outside = zip(
             ("other", label_key(None)), self.outside, self.outside_withheld_at, strict=True

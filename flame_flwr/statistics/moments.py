@@ -19,7 +19,7 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import (
-    Places,
+    CellCounts,
     Statistic,
     added,
     check_counts,
@@ -304,7 +304,7 @@ class Covariance(Statistic):
         """Return it without any figure."""
         return self.zero(self.columns)._changed(suppressed=1)
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the rows: those of the same columns can be subtracted."""
         columns = tuple(sorted(self.columns))
         return ((("Covariance", columns), {"rows": self.n} if self.n else {}),)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.exact import as_decimal, as_float
 from flame_flwr.statistics.histogram import check_edges
 from flame_flwr.statistics.suppression import coarsen
@@ -185,9 +185,9 @@ class KaplanMeier(Statistic):
         """Return all events, and all censored."""
         return sum(self.events), sum(self.censored)
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return all events and all censored, and those by time where they were not moved."""
-        places: Places = {}
+        places: CellCounts = {}
         for name, counts in (("events", self.events), ("censored", self.censored)):
             places[name] = sum(counts)
             if not self.coarsened_at:

@@ -10,7 +10,7 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import shared_keys
 from flame_flwr.statistics.alignment import by_label
-from flame_flwr.statistics.base import Places, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
 from flame_flwr.statistics.suppression import hide_table
 from flame_flwr.statistics.values import check_labels, declared_labels, fitted
 
@@ -166,13 +166,15 @@ class ContingencyTable(Statistic):
         """Return the counts that can be seen, and the sums of rows and columns where they can."""
         return tuple(n for _, places in self.cells_by_form() for n in places.values())
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the counts by cell, and those of each column by label."""
         counts, out = self._grid(self.counts), self._grid(self.withheld_at) > 0
         own = [shared_keys(self.rows), shared_keys(self.columns)]
         keys = [[*names, "other"] for names in own]
-        cells: Places = {(keys[0][i], keys[1][j]): int(counts[i, j]) for i, j in np.argwhere(~out)}
-        of_lines: list[tuple[object, Places]] = []
+        cells: CellCounts = {
+            (keys[0][i], keys[1][j]): int(counts[i, j]) for i, j in np.argwhere(~out)
+        }
+        of_lines: list[tuple[object, CellCounts]] = []
         for axis, names in ((1, keys[0]), (0, keys[1])):
             sums, hidden = counts.sum(axis=axis).tolist(), out.any(axis=axis).tolist()
             pairs = zip(names, sums, hidden, strict=True)

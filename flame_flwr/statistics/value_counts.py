@@ -11,7 +11,7 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label, prefer
-from flame_flwr.statistics.base import Places, Statistic, check_counts
+from flame_flwr.statistics.base import CellCounts, Statistic, check_counts
 from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import check_labels, declared_labels, fitted, labels
 
@@ -166,11 +166,11 @@ class ValueCounts(Statistic):
         """Return the counts that can be seen."""
         return tuple(self.cells_by_form()[0][1].values())
 
-    def cells_by_form(self) -> tuple[tuple[object, Places], ...]:
+    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the counts by label; those of the same labels can be subtracted."""
         labels = [label for label, _, _ in self.entries if label is not None]
         keys = [label_key(None), *shared_keys(labels)]
-        places: Places = {
+        places: CellCounts = {
             key: n
             for key, (_, n, shown) in zip(keys, self.entries, strict=True)
             if shown == self.suppressed

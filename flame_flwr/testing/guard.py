@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.failure import is_user_code
+from flame_flwr.user_code import is_user_code
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from flame_flwr.testing.findings import Severity
-    from flame_flwr.testing.watch import At, Watch
+    from flame_flwr.testing.observer import At, Watch
 
 __all__ = ["Guard", "RefusedWriteError"]
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.tied import tied
+from flame_flwr.child_processes import tied
 from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.run_reminder import ran
 from flame_flwr.testing.findings import CHECKS, ConformanceError, ConformanceWarning, Finding
-from flame_flwr.testing.job import Job
-from flame_flwr.testing.sources import AppSource, ClassSource, ScriptSource, source_at
+from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource, source_at
 from flame_flwr.testing.worker import PROGRAM
-from flame_flwr.unrun import ran
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
@@ -225,10 +225,10 @@ def _check(
     if max_rounds < 2 or not seconds > 0:
         raise ModelError("max_rounds must be at least 2, and seconds above 0")
     kept = [str(home) for home in dict.fromkeys(homes)]
-    job = Job(source, kept, max_rounds, seconds, tolerance, frozenset(skip))
+    spec = CheckSpec(source, kept, max_rounds, seconds, tolerance, frozenset(skip))
     with tempfile.TemporaryDirectory(prefix="flame-flwr-check-", ignore_cleanup_errors=True) as own:
         folder = Path(own).resolve()
-        job.write(folder / "job")
+        spec.write(folder / "spec")
         code = _work(folder, seconds + _GRACE)
         try:
             said = json.loads((folder / "findings.json").read_text())
@@ -295,7 +295,7 @@ def _unfinished(code: int | None, folder: Path, seconds: float) -> Finding:
 
 def _folders_of(*classes: Any) -> list[Path]:
     """Return the folders in which a user's classes are defined."""
-    from flame_flwr.engine.failure import is_user_code
+    from flame_flwr.user_code import is_user_code
 
     files = (
         getattr(sys.modules.get(getattr(cls, "__module__", "")), "__file__", None)
@@ -310,7 +310,7 @@ def _folders_of(*classes: Any) -> list[Path]:
 
 def _absolute(location: str) -> str:
     """Make the paths in a location absolute: the check works in folders of its own."""
-    from flame_flwr.star.script_data import is_function
+    from flame_flwr.script.locations import is_function
 
     return ";".join(
         part if "://" in part or is_function(part) else os.path.abspath(os.path.expanduser(part))

@@ -22,17 +22,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.testing.guard import Guard
-from flame_flwr.testing.job import Job
-from flame_flwr.testing.sources import ScriptSource
+from flame_flwr.testing.observer import At, Watch
+from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.subjects import ScriptSource
 from flame_flwr.testing.trace import Trace, Trouble
-from flame_flwr.testing.watch import At, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from flame_flwr.testing.runs import Answer, Ask, Settings
-    from flame_flwr.testing.sources import Subject
+    from flame_flwr.testing.subjects import Subject
 
 __all__ = ["Loaded", "Processes"]
 
@@ -41,11 +41,11 @@ _THREADED = {"jax", "polars", "tensorflow"}
 
 
 class Loaded:
-    """What this process has loaded: the job, its subject, and the guard that listens."""
+    """What this process has loaded: the spec, its subject, and the guard that listens."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        homes, self.again = Job.head_of(folder / "job")
+        homes, self.again = CheckSpec.head_of(folder / "spec")
         self.guard = Guard(homes, folder)
         self.stack = ExitStack()
         logging.getLogger("flame_flwr").setLevel(logging.CRITICAL + 1)
@@ -54,8 +54,8 @@ class Loaded:
     def load(self) -> None:
         """Import the user's code, in a folder of this process's own."""
         self.guard.enter(self.folder / f"import-{os.getpid()}", furnish=True)
-        self.job = Job.read(self.folder / "job")
-        self.subject: Subject = self.job.source.load(self.stack)
+        self.spec = CheckSpec.read(self.folder / "spec")
+        self.subject: Subject = self.spec.source.load(self.stack)
         self.made = self.guard.made()
         _LOADED.append(self)
 
@@ -68,7 +68,7 @@ class Loaded:
             The folder's.
         alone : bool
             As on Flower, where nothing of the user's is there; what the import of a script has
-            made is, as :mod:`flame_flwr.star.script` has it.
+            made is, as :mod:`flame_flwr.script.runner` has it.
         """
         folder = self.folder / f"run-{name}"
         self.guard.enter(folder, furnish=not alone)
@@ -82,7 +82,7 @@ class Loaded:
     @property
     def is_script(self) -> bool:
         """Whether a script is checked, or an app around one."""
-        return isinstance(self.job.source, ScriptSource)
+        return isinstance(self.spec.source, ScriptSource)
 
 
 _LOADED: list[Loaded] = []
@@ -99,9 +99,9 @@ class Processes:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        from flame_flwr.engine.local import speaks_messages
+        from flame_flwr.analysis.local_run import speaks_messages
 
-        self.until = time.monotonic() + loaded.job.seconds
+        self.until = time.monotonic() + loaded.spec.seconds
         subject = loaded.subject
         self.speaks_messages = subject.client is not None or speaks_messages(subject.strategy())
         self._loaded = loaded
@@ -143,7 +143,7 @@ class Processes:
         def carry(ask: Ask) -> Answer:
             return self._carry(ask, contexts, state_dir)
 
-        seconds = share * self._loaded.job.seconds
+        seconds = share * self._loaded.spec.seconds
         settings = Settings(order, arrival or order, apart, rounds, seconds, twice)
         done = self._call(_do_run, (settings,), carry)
         return Trace(trouble=done) if isinstance(done, Trouble) else done
@@ -236,9 +236,9 @@ def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Sett
         return answer
 
     if settings.twice:
-        run(loaded.subject, loaded.job, settings, watch, ask)
+        run(loaded.subject, loaded.spec, settings, watch, ask)
         clear_local_storage()  # what is kept on purpose is no leak
-    return run(loaded.subject, loaded.job, settings, watch, ask)
+    return run(loaded.subject, loaded.spec, settings, watch, ask)
 
 
 def _do_answer(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flame_flwr.testing.axes import Axis
-    from flame_flwr.testing.watch import At
+    from flame_flwr.testing.observer import At
 
 __all__ = ["RowLevel", "Rows"]
 

@@ -12,29 +12,30 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation import Resumable
+from flame_flwr.analysis.local_run import speaks_messages
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
-from flame_flwr.engine.link import Reply
-from flame_flwr.engine.local import as_data, speaks_messages
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
-from flame_flwr.testing.outside import changed, snapshot
+from flame_flwr.testing.global_state import changed, snapshot
+from flame_flwr.testing.observer import At
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
-from flame_flwr.testing.watch import At
+from flame_flwr.transport.in_process import as_data
+from flame_flwr.transport.interface import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flwr.app import Context, Message
 
-    from flame_flwr.engine.link import Link
-    from flame_flwr.engine.local_grid import LocalGrid
+    from flame_flwr.clients.local_grid import LocalGrid
     from flame_flwr.payload import Payload
-    from flame_flwr.testing.job import Job
-    from flame_flwr.testing.sources import Subject
-    from flame_flwr.testing.watch import Watch
+    from flame_flwr.testing.observer import Watch
+    from flame_flwr.testing.spec import CheckSpec
+    from flame_flwr.testing.subjects import Subject
+    from flame_flwr.transport.interface import Transport
 
 __all__ = ["Answer", "Ask", "Settings", "answer", "run"]
 
@@ -108,7 +109,11 @@ class _EnoughError(Exception):
 
 
 def run(
-    subject: Subject, job: Job, settings: Settings, watch: Watch, ask: Callable[[Ask], Answer]
+    subject: Subject,
+    spec: CheckSpec,
+    settings: Settings,
+    watch: Watch,
+    ask: Callable[[Ask], Answer],
 ) -> Trace:
     """Do one run in this process and return what came of it; whatever user code raises.
 
@@ -116,7 +121,7 @@ def run(
     ----------
     subject : Subject
         What is checked.
-    job : Job
+    spec : CheckSpec
         Its limit on rounds.
     settings : Settings
         How.
@@ -130,7 +135,7 @@ def run(
     classes, loaded = (subject.plan.analyzer, subject.aggregator), set(sys.modules)
     before = snapshot(*classes, among=loaded)
     try:
-        _run(subject, job, settings, watch, ask, trace, record)
+        _run(subject, spec, settings, watch, ask, trace, record)
     except (NotConvergedError, _EnoughError):
         pass
     except _TroubleError as error:
@@ -154,40 +159,40 @@ def run(
 
 def _run(
     subject: Subject,
-    job: Job,
+    spec: CheckSpec,
     settings: Settings,
     watch: Watch,
     ask: Callable[[Ask], Answer],
     trace: Trace,
     record: RunRecord,
 ) -> None:
-    limits = RunSettings.from_config({"max-rounds": job.limit})
+    limits = RunSettings.from_config({"max-rounds": spec.limit})
     strategy = subject.strategy()
     if subject.client is not None or speaks_messages(strategy):
-        with _grid(subject, job, record) as grid:
+        with _grid(subject, spec, record) as grid:
             simple = subject.simple_analysis
             strategy.start(grid, settings=limits, record=record, simple_analysis=simple)
         return
     ids = tuple(f"node-{number}" for number in settings.order)
-    link: Link
+    link: Transport
     if settings.apart:
-        link = _Apart(strategy, ids, subject, job, settings, watch, ask, trace)
+        link = _NewProcesses(strategy, ids, subject, spec, settings, watch, ask, trace)
     else:
-        link = _Together(strategy, ids, subject, job, settings, watch, trace)
+        link = _OneProcess(strategy, ids, subject, spec, settings, watch, trace)
     strategy.run(link, limits, record, simple_analysis=subject.simple_analysis)
 
 
-def _grid(subject: Subject, job: Job, record: RunRecord) -> LocalGrid:
+def _grid(subject: Subject, spec: CheckSpec, record: RunRecord) -> LocalGrid:
     """Return the nodes behind messages; a run that is long and slow is given up there too."""
     from flame_flwr.clients import StarClient
-    from flame_flwr.engine.local_grid import LocalGrid
+    from flame_flwr.clients.local_grid import LocalGrid
 
-    until = time.monotonic() + _LONG * job.seconds
+    until = time.monotonic() + _LONG * spec.seconds
 
     class Limited(LocalGrid):
         def push_messages(self, messages: Iterable[Message]) -> list[str]:
             done = record.history
-            goes_on = len(done) >= job.max_rounds and not done[-1].reason
+            goes_on = len(done) >= spec.max_rounds and not done[-1].reason
             if goes_on and time.monotonic() > until:
                 raise _EnoughError
             return super().push_messages(messages)
@@ -196,7 +201,7 @@ def _grid(subject: Subject, job: Job, record: RunRecord) -> LocalGrid:
     return Limited(subject.plan, splits, subject.client or StarClient)
 
 
-class _Together:
+class _OneProcess:
     """Calls nodes that live in this process."""
 
     def __init__(
@@ -204,7 +209,7 @@ class _Together:
         strategy: Any,
         ids: tuple[str, ...],
         subject: Subject,
-        job: Job,
+        spec: CheckSpec,
         settings: Settings,
         watch: Watch,
         trace: Trace,
@@ -218,7 +223,7 @@ class _Together:
         self.trace = trace
         self.most = math.inf if settings.rounds is None else settings.rounds
         self.seconds, self.started = settings.seconds, time.monotonic()
-        self.long, self.long_seconds = job.max_rounds, _LONG * job.seconds
+        self.long, self.long_seconds = spec.max_rounds, _LONG * spec.seconds
         if not settings.apart:
             self.nodes = {
                 number: Node(subject.plan, Identity(f"node-{number}", ids), as_data(source()))
@@ -291,7 +296,7 @@ class _Together:
         return self.nodes[node].evaluate(aggregate, number)
 
 
-class _Apart(_Together):
+class _NewProcesses(_OneProcess):
     """Has every message carried to a process of its own."""
 
     def __init__(
@@ -299,14 +304,14 @@ class _Apart(_Together):
         strategy: Any,
         ids: tuple[str, ...],
         subject: Subject,
-        job: Job,
+        spec: CheckSpec,
         settings: Settings,
         watch: Watch,
         ask: Callable[[Ask], Answer],
         trace: Trace,
     ) -> None:
         self.absent: dict[str, str] = {}
-        super().__init__(strategy, ids, subject, job, settings, watch, trace)
+        super().__init__(strategy, ids, subject, spec, settings, watch, trace)
         self.ask = ask
 
     def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.failure import AtNode, Hint, Place, notes_of, place_of
-from flame_flwr.engine.missing import LISTED
 from flame_flwr.errors import NodeFailedError, text_of
+from flame_flwr.failure.failure import AtNode, Place
+from flame_flwr.failure.missing import LISTED
+from flame_flwr.failure.notes import Hint, notes_of
+from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.testing.compare import difference
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flame_flwr.testing.findings import Finding
-    from flame_flwr.testing.watch import At, Watch
+    from flame_flwr.testing.observer import At, Watch
 
 __all__ = ["KEPT", "Spot", "Trace", "Trouble", "first_difference", "packed"]
 

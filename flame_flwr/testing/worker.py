@@ -15,16 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.engine.failure import place_of
 from flame_flwr.errors import FlameError, ModelError, text_of
+from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.testing.findings import Finding
 from flame_flwr.testing.guard import RefusedWriteError
-from flame_flwr.testing.judge import Judge
 from flame_flwr.testing.processes import Loaded, Processes
 from flame_flwr.testing.trace import KEPT, Trace, Trouble
+from flame_flwr.testing.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from flame_flwr.testing.sources import Subject
+    from flame_flwr.testing.subjects import Subject
 
 __all__ = ["PROGRAM", "main"]
 
@@ -39,12 +39,12 @@ _ROUNDS_OF_ORDER = 4
 
 
 def main(folder: str, mode: str = "check") -> None:
-    """Do the check whose job is in a folder, and write ``findings.json`` there.
+    """Do the check whose spec is in a folder, and write ``findings.json`` there.
 
     Parameters
     ----------
     folder : str
-        The check's own, with ``job``.
+        The check's own, with ``spec``.
     mode : {'check', 'again'}
         ``'again'`` does a single run in one process, and writes its trace to ``again``.
     """
@@ -70,11 +70,11 @@ def _work(
         trace = processes.run(_forward(loaded.subject))
         _write(folder / "again", pickle.dumps(trace))
         return
-    judge = Judge(loaded.subject, loaded.job)
+    verdicts = Verdicts(loaded.subject, loaded.spec)
     made = [] if loaded.is_script else [path.name for path in loaded.made]
-    judge.imported(made, loaded.guard.moved)
-    trace = _check(loaded, processes, judge, second)
-    report["findings"] = [asdict(finding) for finding in judge.findings]
+    verdicts.imported(made, loaded.guard.moved)
+    trace = _check(loaded, processes, verdicts, second)
+    report["findings"] = [asdict(finding) for finding in verdicts.findings]
     report["about"] = {
         "analyzer": loaded.subject.plan.analyzer.__name__,
         "server": loaded.subject.server,
@@ -87,36 +87,36 @@ def _work(
 
 
 def _check(
-    loaded: Loaded, processes: Processes, judge: Judge, second: subprocess.Popen[bytes] | None
+    loaded: Loaded, processes: Processes, verdicts: Verdicts, second: subprocess.Popen[bytes] | None
 ) -> Trace:
     """Do the runs, one after another, and judge them."""
-    subject, job = loaded.subject, loaded.job
+    subject, spec = loaded.subject, loaded.spec
     forward = _forward(subject)
     first = processes.run(forward)
-    judge.first_run(first)
+    verdicts.first_run(first)
     if first.trouble is not None or processes.speaks_messages:
         return first
     rounds = first.rounds if not first.converged else None
     rounds = KEPT if first.rounds > KEPT else rounds
-    needed = {"process", "state", "order"} - set(job.skip)
+    needed = {"process", "state", "order"} - set(spec.skip)
     apart = processes.run(forward, apart=bool(needed), rounds=rounds, share=0.25)
     again = _finish_again(second, loaded.folder, processes.until)
     if again is not None:
-        judge.again(first, again)
-    if judge.has("repeats"):
+        verdicts.again(first, again)
+    if verdicts.has("repeats"):
         return first
-    judge.apart(first, apart)
+    verdicts.apart(first, apart)
     numbers = range(len(subject.sources))
     backward = tuple(reversed(numbers))
-    if "arrival" not in job.skip and len(numbers) > 1 and not judge.has("process"):
-        judge.arrival(first, processes.run(forward, arrival=backward, rounds=rounds))
-    if "leaks" not in job.skip and first.changed and not judge.has("process"):
-        judge.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
+    if "arrival" not in spec.skip and len(numbers) > 1 and not verdicts.has("process"):
+        verdicts.arrival(first, processes.run(forward, arrival=backward, rounds=rounds))
+    if "leaks" not in spec.skip and first.changed and not verdicts.has("process"):
+        verdicts.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
     if len(numbers) < 2:
         return first
-    if "order" not in job.skip and apart.trouble is None and not judge.has("arrival"):
+    if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
-        judge.order(apart, processes.run(backward, apart=True, rounds=few, share=0.1), backward)
+        verdicts.order(apart, processes.run(backward, apart=True, rounds=few, share=0.1), backward)
     return first
 
 

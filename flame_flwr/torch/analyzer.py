@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import DataError
 from flame_flwr.star.nodes import StarAnalyzer
-from flame_flwr.torch.chance import seeded
-from flame_flwr.torch.returned import (
+from flame_flwr.torch.checks import (
     check_gradient,
     check_loader,
     check_loss,
@@ -25,6 +24,7 @@ from flame_flwr.torch.returned import (
     check_scores,
 )
 from flame_flwr.torch.samples import as_dataset, explained, length
+from flame_flwr.torch.seeding import seeded
 from flame_flwr.torch.settings import check_settings
 from flame_flwr.torch.weights import (
     arrays_of,

@@ -89,7 +89,7 @@ def make_grid(wire: Any) -> Any:
     from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
     from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
-    from flame_flwr.engine.local_grid import LocalGrid
+    from flame_flwr.clients.local_grid import LocalGrid
 
     class PipeGrid(LocalGrid):
         def __init__(self) -> None:
@@ -140,7 +140,7 @@ def serve(wire: Any, kind: str, dtype: str, scale: float) -> None:
     from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
     from flame_flwr.clients import NodePlan
-    from flame_flwr.engine.local_grid import LocalGrid
+    from flame_flwr.clients.local_grid import LocalGrid
     from flame_flwr.payload import encode, to_record
     from flame_flwr.star import StarAnalyzer
 

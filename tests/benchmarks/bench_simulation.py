@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from flame_flwr.engine.submit import simulation, submit
+from flame_flwr.cli.submit import simulation, submit
 
 ROUNDS = 25
 PYPROJECT = """

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from ports import free_port
 
-from flame_flwr.engine.submit import Federation, submit
+from flame_flwr.cli.submit import Federation, submit
 
 PROGRAMS = Path(sys.executable).parent
 QUIET = {

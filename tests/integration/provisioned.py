@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ports import free_port
 
-from flame_flwr.engine.submit import Federation, submit
+from flame_flwr.cli.submit import Federation, submit
 
 FEDERATION = """
 name = "study"

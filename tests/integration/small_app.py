@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 
 PYPROJECT = """
 [project]

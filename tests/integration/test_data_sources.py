@@ -17,8 +17,8 @@ from deployed_app import PYPROJECT
 from fhir_server import OBSERVATIONS, RESOURCES, FhirServer
 from s3_proxy import Proxy
 
-from flame_flwr.engine.local_grid import LocalGrid
-from flame_flwr.star.script_data import open_sources
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.script.locations import open_sources
 
 pytestmark = pytest.mark.simulation
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 from flame_flwr.privacy import MinCount
 from flame_flwr.star import StarModelTester
 

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 
 pytestmark = pytest.mark.simulation
 

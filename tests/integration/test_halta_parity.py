@@ -13,7 +13,7 @@ from deployment import Deployment
 from halta_study import in_process as run_in_process
 from halta_study import plain_loop, write_app
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 
 DEPLOYED_ROUNDS = 2
 pytestmark = pytest.mark.simulation

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flame_flwr.new import create
+from flame_flwr.cli.new_app import create
 from flame_flwr.testing.kit import check_path
 
 NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}

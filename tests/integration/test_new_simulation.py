@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from flame_flwr.engine.submit import submit
-from flame_flwr.new import create
+from flame_flwr.cli.new_app import create
+from flame_flwr.cli.submit import submit
 from flame_flwr.testing.kit import check_path
 
 pytestmark = [pytest.mark.simulation, pytest.mark.exhaustive]

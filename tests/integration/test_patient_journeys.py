@@ -13,7 +13,7 @@ from deployment import Deployment
 from safetensors.numpy import load_file
 from snippets import block
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 from flame_flwr.star import StarModelTester
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "patient_journeys"

@@ -17,8 +17,8 @@ import pytest
 from snippets import all_named
 
 from flame_flwr import plugins
+from flame_flwr.cli.submit import simulation, submit
 from flame_flwr.config import RUN_KEYS
-from flame_flwr.engine.submit import simulation, submit
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_flwr.engine.submit import simulation
+from flame_flwr.cli.submit import simulation
 
 MODEL = "StarModel(Analyzer, Aggregator, 's3', simple_analysis=False, filename='result.txt')"
 

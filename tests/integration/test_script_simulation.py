@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.script_simulation import write_app
+from flame_flwr.cli.submit import submit
 from flame_flwr.star.script import load_script, run_script
-from flame_flwr.star.script_app import write_app
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 pytestmark = pytest.mark.simulation
@@ -146,7 +146,7 @@ def study(tmp_path, monkeypatch):
 
 def outcome(file, script):
     """Read the result, an object of a class of the script's."""
-    with load_script(script).world.entered():
+    with load_script(script).environment.entered():
         return pickle.loads(file.read_bytes()).values
 
 
@@ -183,7 +183,7 @@ def line_of(text, words):
 
 @pytest.mark.exhaustive
 def test_a_script_that_cannot_be_loaded_ends_the_run_with_its_place(study, federation):
-    """``tests/unit/star/test_script_flower.py`` has the words, and other scripts."""
+    """``tests/unit/script/test_components.py`` has the words, and other scripts."""
     script = study / "app" / "script" / "analysis.py"
     text = script.read_text().replace(
         "assert sys.modules", "def broken(:\n        assert sys.modules"
@@ -234,7 +234,7 @@ import sys, threading
 from pathlib import Path
 from flwr.superlink.grid import InMemoryGrid
 from flame_flwr.flower import await_simulation
-from flame_flwr.star.alias import ScriptWorld
+from flame_flwr.script.environment import ScriptWorld
 
 class Slow:
     # Ray puts a folder on sys.path and imports psutil from there: be in between for a second.

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from small_app import run_app as run_small_app
 
-from flame_flwr.engine.submit import simulation
+from flame_flwr.cli.submit import simulation
 from flame_flwr.privacy import MinCount
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 

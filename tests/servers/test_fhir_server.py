@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from flame_flwr.data import fhir_server as module
 from flame_flwr.data import open_data
 from flame_flwr.data.fhir_server import FhirSource, basic, bearer
-from flame_flwr.data.opening import open_dataset
+from flame_flwr.data.open_source import open_dataset
 from flame_flwr.data.registry import read_registry
 from flame_flwr.errors import ConfigError, DataError, UnavailableError
 from flame_flwr.identity import Identity

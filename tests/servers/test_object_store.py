@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.errors import ConfigError, NodeFailedError, ResultError, StoreError
+from flame_flwr.object_store import Patience
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord, folder
-from flame_flwr.store import Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=1)
 TEXT = Outputs.declare("str", "a.txt", False)
@@ -149,7 +149,7 @@ def test_no_server(object_store, monkeypatch):
 
 
 def test_a_server_that_never_answers(object_store, monkeypatch):
-    monkeypatch.setattr("flame_flwr.results.delivery.BRIEF", QUICK)
+    monkeypatch.setattr("flame_flwr.results.upload.BRIEF", QUICK)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         text = refused(object_store.url)

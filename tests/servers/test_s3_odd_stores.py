@@ -11,7 +11,8 @@ from flame_flwr.data import s3_source
 from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.s3 import Access, Patience
+from flame_flwr.s3_access import Access
+from flame_flwr.s3_waiting import Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=0)
 

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from flame_flwr import errors
-from flame_flwr.engine.submit import SubmitError
+from flame_flwr.cli.submit import SubmitError
 from flame_flwr.errors import FlameError, NodeFailedError, PayloadError
 
 EVERY = [getattr(errors, name) for name in errors.__all__]

@@ -12,17 +12,17 @@ from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import StarClient
 from flame_flwr.data.amount import amount
-from flame_flwr.engine.grid import GridLink
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
 from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable, summary
 from flame_flwr.privacy import Clip, MinCount, Strict
-from flame_flwr.results.change import Change
-from flame_flwr.results.left import LeftRecord
+from flame_flwr.results.aggregate_change import Change
+from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.results.run_json import history_csv
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import StarStrategy, WeightedFedAvg
+from flame_flwr.transport.grid import GridTransport
 
 
 class Reports(StarAnalyzer):
@@ -252,7 +252,7 @@ def history_csv_of(folder: Path) -> str:
 
 
 def test_what_left_is_counted_by_form_without_values_and_keys(tmp_path):
-    left = LeftRecord()
+    left = EgressLog()
     for number in (1, 2):
         left.note("a", number, {"Anna Muster": np.zeros((2, 3)), "n": 5}, 100)
     left.note_numbers("a", 2, 3, "report_metrics")
@@ -322,7 +322,7 @@ def test_scores_have_names_that_can_be_shown(client):
 
 
 def test_scores_that_cannot_be_are_left_out_on_the_server():
-    link = GridLink.__new__(GridLink)
+    link = GridTransport.__new__(GridTransport)
     link._asked = {}
     content = RecordDict(
         {"evaluateres.metrics": ConfigRecord({"=1": 1.0, "a\nb": 2.0, "round": 3.0, "auc": 0.5})}

@@ -13,8 +13,8 @@ from flame_flwr.aggregation import MaxRounds
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.app import make_client_app
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import in_process, set_message_id
 from flame_flwr.results import Outputs
 from flame_flwr.star import StarAggregator, StarAnalyzer

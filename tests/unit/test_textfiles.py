@@ -8,16 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flame_flwr.app_folder import App
+from flame_flwr.cli.connection import Connection
 from flame_flwr.data.credentials import resolve
 from flame_flwr.data.registry import read_registry
 from flame_flwr.deploy import keys
 from flame_flwr.deploy.federation import read_federation
-from flame_flwr.engine.app import App
-from flame_flwr.engine.connection import Connection
 from flame_flwr.errors import ConfigError
 from flame_flwr.privacy.config_text import read_filters, read_rules
-from flame_flwr.s3 import read_certificates
-from flame_flwr.textfiles import flat, has_mark, read_text, read_toml, text_of, toml_key, toml_value
+from flame_flwr.s3_access import read_certificates
+from flame_flwr.textfiles import (
+    decode_text,
+    flat,
+    has_mark,
+    read_text,
+    read_toml,
+    toml_key,
+    toml_value,
+)
 
 FEDERATION = """name = "trial"  # für alle
 [server]
@@ -181,8 +189,8 @@ def test_any_bytes_are_a_text_or_refused_in_words(content):
     except UnicodeDecodeError:
         fine = False
     if fine:
-        assert "\r" not in text_of(content)
+        assert "\r" not in decode_text(content)
         return
     with pytest.raises(ValueError, match=r"save it as UTF-8$") as raised:
-        text_of(content)
+        decode_text(content)
     assert not isinstance(raised.value, UnicodeError)

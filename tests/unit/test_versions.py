@@ -12,7 +12,7 @@ import pytest
 
 import flame_flwr
 from flame_flwr import versions
-from flame_flwr.engine.compatibility import read_versions, warn_of_versions
+from flame_flwr.transport.compatibility import read_versions, warn_of_versions
 from flame_flwr.versions import TRIED, differing, installed, untried
 
 CHECKOUT = next(

@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 import flame_flwr
-from flame_flwr import cli
+from flame_flwr.cli import commands
+from flame_flwr.cli.new_app import create
 from flame_flwr.deploy import EXAMPLE, provision, read_federation
 from flame_flwr.errors import ConfigError
-from flame_flwr.new import create
 from flame_flwr.wheel import installed_wheel, read_wheel
 
 CHECKOUT = next(
@@ -110,7 +110,7 @@ def provisioned(tmp_path, *arguments):
     """Run the command on the example; return the folder."""
     (tmp_path / "study.toml").write_text(EXAMPLE + (MORE if "--add" in arguments else ""))
     command = ["provision", str(tmp_path / "study.toml"), *map(str, arguments)]
-    done = CliRunner().invoke(cli._app, command)
+    done = CliRunner().invoke(commands._app, command)
     assert done.exit_code == 0, done.output
     return tmp_path / "study"
 

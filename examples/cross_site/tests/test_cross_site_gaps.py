@@ -9,8 +9,8 @@ from cross_site.files import OUTPUTS
 from cross_site.hospitals import MEASUREMENTS
 from cross_site.settings import COMPARISON, filters
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.results import RunRecord
 
 ROUNDS = 4

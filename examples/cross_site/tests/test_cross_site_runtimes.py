@@ -12,7 +12,7 @@ from cross_site_reference import assert_weights, reference_run
 from deployment import Deployment
 
 from cross_site.hospitals import main
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 
 EXAMPLE = Path(__file__).parents[1]
 pytestmark = pytest.mark.simulation

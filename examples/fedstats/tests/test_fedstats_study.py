@@ -12,7 +12,7 @@ from fedstats_reference import efron, read, reference_run
 
 from fedstats.hospitals import SIZES, hospital_csv, main, node_files, rossi
 from fedstats.survival import FILE, fit_cox
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError, DataError
 
 EXAMPLE = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ import pytest
 from pancreas_reference import TutorialAggregator, TutorialAnalyzer, halves, reference_run
 from sklearn.exceptions import ConvergenceWarning
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.star import StarModelTester
 from pancreas.analysis import PancreasAnalyzer, coefficients

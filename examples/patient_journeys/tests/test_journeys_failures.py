@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import DataError, FlameError, ModelError, NodeFailedError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.star import StarModel, StarModelTester
 from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy
 from patient_journeys.app import EXPECTED

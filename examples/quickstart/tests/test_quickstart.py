@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from snippets import texts
 
-from flame_flwr.engine.submit import submit
+from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError
 from flame_flwr.star import StarModelTester
 

@@ -3,7 +3,7 @@
 from flame_flwr.privacy import MinCount, NoisyMinMax
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
 from flame_flwr.statistics import MinMax
-from flame_flwr.testing.sources import Subject
+from flame_flwr.testing.subjects import Subject
 
 
 class Analyzer(StarAnalyzer):

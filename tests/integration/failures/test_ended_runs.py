@@ -7,7 +7,7 @@ import time
 
 from deployed_app import ROUNDS, expected
 
-from flame_flwr.engine.submit import SubmitError
+from flame_flwr.cli.submit import SubmitError
 
 
 def test_resume_goes_on_after_the_server_app_and_the_superlink_have_died(study):

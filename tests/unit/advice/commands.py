@@ -7,10 +7,10 @@ from typing import Any
 import typer
 from flwr.cli.app import app as flowers
 
-from flame_flwr import cli
+from flame_flwr.cli import commands
 
 _PROGRAMS = {
-    "flame-flwr": typer.main.get_command(cli._app),
+    "flame-flwr": typer.main.get_command(commands._app),
     "flwr": typer.main.get_command(flowers),
 }
 

@@ -16,24 +16,24 @@ import pandas as pd
 import pytest
 from health_server import HealthServer
 
+from flame_flwr.app_folder import App
+from flame_flwr.cli.connection import Connection
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import FolderSource, SourceData
 from flame_flwr.data.credentials import check_reference
-from flame_flwr.engine.app import App
-from flame_flwr.engine.checkpoint import Checkpoint, Progress
-from flame_flwr.engine.connection import Connection
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.config_text import read_filters, read_rules
-from flame_flwr.s3 import Access, check_endpoint
+from flame_flwr.results.checkpoint import AnalysisState, Checkpoint
+from flame_flwr.s3_access import Access, check_endpoint
 from flame_flwr.star import (
     StarModel,
 )
 from flame_flwr.statistics import ValueCounts
 from flame_flwr.strategies import StarStrategy
-from flame_flwr.testing.sources import _model_of
+from flame_flwr.testing.subjects import _model_of
 
 from .case import Attempt, Case, Echo, First, arguments, method, run, value_of, with_method
 
@@ -62,7 +62,7 @@ def _checkpoint(code: str | None) -> None:
         path = str(Path(folder, "kept"))
         first = Checkpoint(path, {"app": "a"})
         first.open(resume=False)
-        first.save(Progress("abc"), 1)
+        first.save(AnalysisState("abc"), 1)
         Checkpoint(path, {"app": "a"}).open(**{"resume": False} | _config(code))
 
 
@@ -290,10 +290,10 @@ RECIPES: dict[str, Callable[[str], Any]] = {
 
 ELSEWHERE = {
     r"these come from you: plugins\.strategy\(": "docs/plugins.md, by its page's test",
-    r"builds no model: call StarModel\(": "tests/unit/star/test_script.py",
-    r"has a StarModelTester only": "tests/unit/star/test_script.py",
-    r"StarModel\(\.\.\.\) needs data: --data": "tests/unit/star/test_script.py",
-    r"such as script = \"analysis\.py\"": "tests/unit/star/test_script_flower.py",
+    r"builds no model: call StarModel\(": "tests/unit/script/test_runner.py",
+    r"has a StarModelTester only": "tests/unit/script/test_runner.py",
+    r"StarModel\(\.\.\.\) needs data: --data": "tests/unit/script/test_runner.py",
+    r"such as script = \"analysis\.py\"": "tests/unit/script/test_components.py",
     r"such as flame_log\(f\"\{name\} has arrived\"\)": "a warning; the case of the error beside it",
     r"^\| DeltaNorm\(": "the end of the message on rounds without an end; its case has it",
     r"^Clip\(1\.0, keys=coef\), TopFraction\(0\.25\)$": "in the message on filters in a config",

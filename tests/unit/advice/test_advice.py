@@ -12,7 +12,7 @@ import pytest
 import typer
 from packaging.requirements import Requirement
 
-from flame_flwr import cli
+from flame_flwr.cli import commands
 from flame_flwr.config import NODE_KEYS, RUN_KEYS
 from flame_flwr.data import registry
 from flame_flwr.deploy import federation
@@ -103,7 +103,7 @@ def test_every_command_of_flowers_is_one_with_its_options():
 
 
 def test_every_option_is_one_of_a_command():
-    root = typer.main.get_command(cli._app)
+    root = typer.main.get_command(commands._app)
     every = {option for command in leaves(root) for option in options(command)}
     assert not wrong(["flwr", "run", "--federation-config"])
     of_others = {"--federation-config", "--system", "--shell", "--now"}  # Flower's, the system's

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from flame_flwr.aggregation.reduce import Reducing, declare
+from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation, declare
 
 
 class Flame:
@@ -27,7 +27,7 @@ class Flame:
 
 
 def reducing(nodes, tree):
-    return Reducing(
+    return ReduceAggregation(
         nodes, lambda number: tree, lambda m, last: m, lambda a, e: a, Flame(), simple=True
     )
 

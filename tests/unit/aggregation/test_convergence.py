@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, Plateau, When
 from flame_flwr.aggregation.base import Finished
 from flame_flwr.aggregation.convergence import as_convergence, delta_norm
-from flame_flwr.aggregation.converging import Converging
+from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.results.change import Change
+from flame_flwr.results.aggregate_change import Change
 
 
 def told(convergence, aggregates):
@@ -122,7 +122,7 @@ def test_what_a_check_of_ones_own_returns_becomes_one_line(answer, reason):
         Settled(answer) | MaxRounds(9),
         Settled(answer) & Settled(True),
     ):
-        run = Converging(Still(), convergence)
+        run = EarlyStopping(Still(), convergence)
         run.begin(1)
         finished = run.finish()
         assert finished.converged == bool(reason)
@@ -131,7 +131,7 @@ def test_what_a_check_of_ones_own_returns_becomes_one_line(answer, reason):
     with pytest.raises(
         ModelError, match="Settled: check must return in one line why to stop, or N"
     ):
-        Converging(Still(), Settled(3.5)).finish()
+        EarlyStopping(Still(), Settled(3.5)).finish()
 
 
 def test_nan_another_shape_and_a_first_round_of_another_kind_do_not_stop():

@@ -21,7 +21,7 @@ from flwr.serverapp.strategy import (
 )
 
 from flame_flwr.aggregation import FlowerReduction, MaxRounds
-from flame_flwr.aggregation.flower_tried import TRIED
+from flame_flwr.aggregation.flower_supported import TRIED
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.privacy import Clip, GaussianNoise
 from flame_flwr.star import StarAnalyzer, StarModelTester

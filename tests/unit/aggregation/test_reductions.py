@@ -26,7 +26,7 @@ from flame_flwr.aggregation import (
     Sum,
     WeightedMean,
 )
-from flame_flwr.aggregation.reduce import declare
+from flame_flwr.aggregation.reduce_aggregation import declare
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics import describe
 
@@ -65,10 +65,11 @@ def test_a_sum_is_rounded_once(reduce):
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=12))
 def test_numbers_and_arrays_give_the_same(numbers):
-    from flame_flwr.aggregation.collect import Place, Totals
+    from flame_flwr.aggregation.accumulators import Where
+    from flame_flwr.aggregation.sums import Totals
 
     nodes = tuple(map(str, range(len(numbers))))
-    place = Place(1, "x", nodes)
+    place = Where(1, "x", nodes)
     for mean in (False, True):
         one, many = (Totals(place, "error", mean=mean) for _ in range(2))
         for node, number in zip(nodes, numbers, strict=True):
@@ -493,12 +494,14 @@ ANSWERS = st.lists(
 @settings(deadline=None, max_examples=80)
 @given(ANSWERS, st.randoms())
 def test_no_order_of_arrival_shows_also_where_numbers_cancel(answers, shuffler):
-    from flame_flwr.aggregation.collect import Extremes, Place, Totals
+    from flame_flwr.aggregation.accumulators import Where
+    from flame_flwr.aggregation.extremes import Extremes
+    from flame_flwr.aggregation.sums import Totals
 
     nodes = tuple(f"node-{k}" for k in range(len(answers)))
     seen = set()
     for _ in range(3):
-        place = Place(1, "x", nodes)
+        place = Where(1, "x", nodes)
         collectors = [
             Totals(place, "error", mean=False),
             Totals(place, "error", mean=True, weighted=True, none_of_zero=True),

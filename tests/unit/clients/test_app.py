@@ -100,7 +100,7 @@ def test_an_exception_of_a_mod_leaves_without_its_text_and_is_noted(
     def fails(message, context, call_next):
         raise kind("Maria Muster")
 
-    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
     log = tmp_path / "audit.jsonl"
     app = make_client_app(NodePlan(Sums), mods=[fails])
     with in_process(1, 0):
@@ -120,7 +120,7 @@ class Unmade(StarClient):
 
 
 def test_a_client_that_cannot_be_made_is_named_with_its_place(context, monkeypatch):
-    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
     app = make_client_app(NodePlan(Sums), Unmade)
     with in_process(1, 0):
         message = Message(RecordDict({}), 7, "get_properties")

@@ -97,7 +97,7 @@ def test_no_value_is_in_it(node, log):
 
 
 def test_a_failure_is_noted_as_it_leaves(node, log, monkeypatch):
-    monkeypatch.setattr("flame_flwr.clients.client.runtime", lambda: "deployment")
+    monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
     ask(node, "train", "fitins", 2)
     [line] = lines(log)
     assert line["failure"].startswith("ValueError at test_audit.py:")

@@ -13,17 +13,18 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 import flame_flwr
-from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients import NodePlan, StarClient, checked_client
 from flame_flwr.clients import client as client_module
-from flame_flwr.engine.failure import Failure
-from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, DataError, PayloadError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.payload import (
     WIRE_VERSION,
     decode,
     encode,
     from_arrays,
     from_record,
+    npy_bytes,
     to_arrays,
     to_record,
 )
@@ -94,6 +95,7 @@ def train(grid, number, aggregate=None, node=1, **config):
 def deployed(monkeypatch):
     """Make the client believe that it runs on a deployment."""
     monkeypatch.setattr(client_module, "runtime", lambda: "deployment")
+    monkeypatch.setattr(checked_client, "runtime", lambda: "deployment")
 
 
 @pytest.fixture
@@ -361,6 +363,7 @@ def test_another_round_sees_all_files_although_the_first_dropped_one(context, co
 
 def test_the_run_config_may_name_data_in_a_simulation(context, data_folder, monkeypatch):
     monkeypatch.setattr(client_module, "runtime", lambda: "simulation")
+    monkeypatch.setattr(checked_client, "runtime", lambda: "simulation")
     client = StarClient(plan(), context({"partition-id": 0}, {"data": data_folder}))
     assert fit(client, 1)[0]["data"] == [{"a.csv": b"1,2"}]
 
@@ -378,6 +381,7 @@ def test_the_run_config_must_not_name_data_on_a_deployment(context, data_folder,
 
 def test_a_nodes_own_data_comes_before_the_run_configs(context, tmp_path, monkeypatch):
     monkeypatch.setattr(client_module, "runtime", lambda: "simulation")
+    monkeypatch.setattr(checked_client, "runtime", lambda: "simulation")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "mine").write_bytes(b"m")
     client = StarClient(plan(), context({"data": str(tmp_path / "own")}, {"data": "/nowhere"}))
@@ -498,10 +502,11 @@ def test_in_this_process_a_failure_carries_text_and_traceback(method):
 )
 def test_the_node_decides_whether_its_errors_travel(context, monkeypatch, where, share, shared):
     monkeypatch.setattr(client_module, "runtime", lambda: where)
+    monkeypatch.setattr(checked_client, "runtime", lambda: where)
     config = {} if share is None else {"share-tracebacks": share}
     client = StarClient(plan(leaking(raise_text), "none"), context(config)).to_client()
-    properties = client_module.FitIns(
-        client_module.Parameters([], "numpy.ndarray"), {"round": 1, "analyzers": EVERYONE}
+    properties = checked_client.FitIns(
+        checked_client.Parameters([], "numpy.ndarray"), {"round": 1, "analyzers": EVERYONE}
     )
     failure = client.fit(properties).metrics["failure"]
     assert (b"Maria" in failure) is (shared and share != "true")
@@ -522,7 +527,7 @@ def test_evaluation_and_hello_keep_their_errors_too(deployed, tmp_path, context)
     assert b"failure" in wire(reply.content)
 
     client = StarClient(plan(), context({"data": f"{tmp_path}/Maria Muster"})).to_client()
-    said = client.get_properties(client_module.GetPropertiesIns({})).properties
+    said = client.get_properties(checked_client.GetPropertiesIns({})).properties
     assert b"Maria" not in said["failure"]
     assert b"the data folder does not exist" in said["failure"]
 
@@ -607,16 +612,16 @@ def forged(shape, dtype="<f8", body=b""):
 FIFTEEN_GB = forged((15 * 2**30 // 8,))
 HOSTILE = {
     "a header of 15 GB": [FIFTEEN_GB],
-    "15 GB behind a good header": [*map(client_module.npy_bytes, to_arrays(encode(1))), FIFTEEN_GB],
+    "15 GB behind a good header": [*map(npy_bytes, to_arrays(encode(1))), FIFTEEN_GB],
     "a product that overflows": [forged((2**62, 2**62))],
     "negative sizes": [forged((-1,))],
     "a pickle": [forged((1,), "|O", b"cos\nsystem\n(S'true'\ntR.")],
     "a long header": [b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + b"{" * 1000],
     "nothing": [b""],
     "text": [b"not an array at all"],
-    "no header array": [client_module.npy_bytes(np.zeros(3))],
+    "no header array": [npy_bytes(np.zeros(3))],
     "no arrays": [],
-    "a million brackets": [client_module.npy_bytes(np.frombuffer(b"\x91" * 10**6, np.uint8))],
+    "a million brackets": [npy_bytes(np.frombuffer(b"\x91" * 10**6, np.uint8))],
 }
 
 

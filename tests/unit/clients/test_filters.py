@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flame_flwr.clients import Node, NodePlan, StarClient
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.source import SplitData
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, encode, from_arrays, to_arrays
@@ -312,7 +312,7 @@ def test_a_hospital_that_changes_its_filters_has_spent_on_both():
     "text", ["", None, 5, "[", "{}", "[1, null]", '[{"no": 1}]', "[" * 9000, "x" * 30_000, b"[]"]
 )
 def test_what_a_node_says_wrongly_of_its_filters_is_left_out(text):
-    from flame_flwr.results.filters import read_report
+    from flame_flwr.results.filter_record import read_report
 
     assert read_report(text) == []
 

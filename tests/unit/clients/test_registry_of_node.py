@@ -6,14 +6,14 @@ import pytest
 
 from flame_flwr.clients import NodePlan, StarClient, make_client_app
 from flame_flwr.clients import client as client_module
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.node import rules_of
 from flame_flwr.config import RunSettings
 from flame_flwr.data.cache import OBJECTS, Cache
-from flame_flwr.engine.hello import say_hello
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, DataError, NodeFailedError
 from flame_flwr.privacy import MaxBins, MinCount
 from flame_flwr.star import StarAnalyzer
+from flame_flwr.transport.hello import say_hello
 
 
 class Analyzer(StarAnalyzer):

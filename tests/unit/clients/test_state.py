@@ -268,7 +268,7 @@ def test_a_full_state_dir_fails_the_round_and_the_state_before_it_counts(restart
     def full(path, parts):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flame_flwr.data.store_files.write_whole", full)
+    monkeypatch.setattr("flame_flwr.data.kept_files.write_whole", full)
     with pytest.raises(DataError, match="cannot be written"):
         restarted().fit(2, 10)
     monkeypatch.undo()

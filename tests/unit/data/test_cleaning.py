@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flame_flwr import cli
+from flame_flwr.cli import commands
 from flame_flwr.data.cleaning import clean, expire, leftovers
 from flame_flwr.errors import ConfigError
 
@@ -69,7 +69,9 @@ def test_a_folder_that_is_no_state_dir_is_refused(tmp_path):
 
 def test_the_command_says_what_it_removes(state_dir):
     def run(*arguments):
-        return CliRunner().invoke(cli._app, ["node", "clean", str(state_dir), *arguments]).output
+        return (
+            CliRunner().invoke(commands._app, ["node", "clean", str(state_dir), *arguments]).output
+        )
 
     assert (
         run("--dry-run")
@@ -82,7 +84,9 @@ def test_the_command_says_what_it_removes(state_dir):
 
 
 def test_the_days_are_a_number(state_dir):
-    result = CliRunner().invoke(cli._app, ["node", "clean", str(state_dir), "--older-than", "nan"])
+    result = CliRunner().invoke(
+        commands._app, ["node", "clean", str(state_dir), "--older-than", "nan"]
+    )
     assert result.exit_code == 2
     assert there(state_dir) == [OLD, NEW, "project"]
 

@@ -14,8 +14,8 @@ from flame_flwr.clients.audit import AuditLog
 from flame_flwr.data import open_data, open_store
 from flame_flwr.data.cache import Cache
 from flame_flwr.data.registry import read_registry
-from flame_flwr.engine.failure import Failure
 from flame_flwr.errors import FlameError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.files import reason_of
 from flame_flwr.flower import in_process, set_message_id
 from flame_flwr.privacy.config_text import read_rules

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ports import free_port
 from typer.testing import CliRunner
 
-from flame_flwr import cli
+from flame_flwr.cli import commands
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.deploy import add_hospital, keys, provision, read_federation, renew
 from flame_flwr.deploy.ready import obstacle
@@ -584,22 +584,22 @@ def test_no_blank_is_left_in_any_text(made):
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
-    shown = runner.invoke(cli._app, ["provision", "--example"])
+    shown = runner.invoke(commands._app, ["provision", "--example"])
     (tmp_path / "study.toml").write_text(shown.stdout)
-    done = runner.invoke(cli._app, ["provision", "study.toml"])
+    done = runner.invoke(commands._app, ["provision", "study.toml"])
     assert f"{tmp_path}/study/README.md says who gets what" in done.stdout
-    again = runner.invoke(cli._app, ["provision", "study.toml"])
+    again = runner.invoke(commands._app, ["provision", "study.toml"])
     assert isinstance(again.exception, ConfigError)
     (tmp_path / "study.toml").write_text(shown.stdout + FOURTH)
-    added = runner.invoke(cli._app, ["provision", "study.toml", "--add", "hospital-d"])
+    added = runner.invoke(commands._app, ["provision", "study.toml", "--add", "hospital-d"])
     assert "study/hospital-d is written, and its key is in" in added.stdout
-    renewed = runner.invoke(cli._app, ["provision", "study.toml", "--renew"])
+    renewed = runner.invoke(commands._app, ["provision", "study.toml", "--renew"])
     assert "study/server/renewed-" in renewed.stdout
-    elsewhere = runner.invoke(cli._app, ["provision", "study.toml", "--to", "other"])
+    elsewhere = runner.invoke(commands._app, ["provision", "study.toml", "--to", "other"])
     assert elsewhere.exit_code == 0
     assert (tmp_path / "other" / "hospital-d" / "node.key").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["x.toml", "--add", "a", "--renew"]])
 def test_the_command_asks_for_what_it_needs(arguments):
-    assert CliRunner().invoke(cli._app, ["provision", *arguments]).exit_code == 2
+    assert CliRunner().invoke(commands._app, ["provision", *arguments]).exit_code == 2

@@ -247,7 +247,7 @@ def test_an_unexpected_failure_says_where(monkeypatch):
     def fail(value, encoder):
         raise RuntimeError(PATIENT)
 
-    monkeypatch.setitem(encoder._PACK, Odd, fail)
+    monkeypatch.setitem(encoder.PACKERS, Odd, fail)
     error = refused({"a": [Odd()]})
 
     assert "at $.*[0] cannot travel between nodes: packing it raised RuntimeError" in error.message

@@ -12,7 +12,7 @@ import pytest
 from msgpack import Packer
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.payload import Payload, decode, encode, wire, zones
+from flame_flwr.payload import Payload, decode, encode, time_zones, wire
 
 WRITTEN = Path(__file__).with_name("written")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -112,7 +112,7 @@ def zones_of_pytz():
 
 def test_a_moment_in_a_zone_of_pytz_arrives_in_that_of_zoneinfo_where_pandas_uses_none(monkeypatch):
     moments = zones_of_pytz()
-    monkeypatch.setattr(zones, "_pytz", lambda: None)
+    monkeypatch.setattr(time_zones, "_pytz", lambda: None)
     for name, moment in decode(encode(moments)).items():
         assert moment.timestamp() == moments[name].timestamp(), name
         assert moment.utcoffset() == moments[name].utcoffset(), name
@@ -122,7 +122,7 @@ def test_a_moment_in_a_zone_of_pytz_arrives_in_that_of_zoneinfo_where_pandas_use
 def test_a_moment_in_a_zone_of_pytz_comes_back_as_it_was_where_pandas_uses_it(monkeypatch):
     pytz = pytest.importorskip("pytz")
     moments = zones_of_pytz()
-    monkeypatch.setattr(zones, "_pytz", lambda: pytz)
+    monkeypatch.setattr(time_zones, "_pytz", lambda: pytz)
     for name, moment in decode(encode(moments)).items():
         assert moment == moments[name], name
         assert repr(moment) == repr(moments[name]), name
@@ -133,7 +133,7 @@ def test_a_moment_in_a_zone_of_pytz_comes_back_as_it_was_where_pandas_uses_it(mo
 )
 def test_no_other_zone_of_pytz_is_made_of_what_arrives(name, monkeypatch):
     pytz = pytest.importorskip("pytz")
-    monkeypatch.setattr(zones, "_pytz", lambda: pytz)
+    monkeypatch.setattr(time_zones, "_pytz", lambda: pytz)
     packer = Packer(strict_types=True, default=list)
     with pytest.raises(PayloadError):
         decode(Payload(packer.pack([wire.MAGIC, wire.WIRE_VERSION, [wire.PYTZ, name]]), ()))

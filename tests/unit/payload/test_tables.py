@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from flame_flwr.payload import register_type
-from flame_flwr.payload.tables import table_forms
+from flame_flwr.privacy.table_forms import table_forms
 from flame_flwr.statistics import Histogram, Moments, ValueCounts, describe
 
 FRAME = pd.DataFrame({"age": range(300), "sex": ["f", "m"] * 150})

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from flame_flwr.clients import Node, NodePlan, StarClient
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, ModelError, PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, from_arrays, register_type
@@ -27,7 +27,7 @@ from flame_flwr.privacy import (
     Strict,
 )
 from flame_flwr.privacy.config_text import RULES, read_rules
-from flame_flwr.results.filters import read_names
+from flame_flwr.results.filter_record import read_names
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import (

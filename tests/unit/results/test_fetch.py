@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from flame_flwr import cli
+from flame_flwr.cli import commands
+from flame_flwr.cli.results_table import show_runs
 from flame_flwr.errors import StoreError
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
 from flame_flwr.results.fetch import fetch, runs
-from flame_flwr.results.table import show_runs
 
 OLD, NEW = "2025-01-02T03-04-05Z-111", "2026-01-02T03-04-05Z-1234"
 
@@ -131,7 +131,7 @@ def test_the_command_shows_and_fetches_a_runs_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     for place in ("results", ".", str(folder), "run.json"):
         monkeypatch.chdir(tmp_path if place == "results" else folder)
-        done = CliRunner().invoke(cli._app, ["results", place], catch_exceptions=False)
+        done = CliRunner().invoke(commands._app, ["results", place], catch_exceptions=False)
         assert done.output.splitlines()[1].split()[:4] == [
             "results",
             "2026-01-02",
@@ -139,7 +139,7 @@ def test_the_command_shows_and_fetches_a_runs_own_folder(tmp_path, monkeypatch):
             "me/ages",
         ]
     command = ["results", ".", "--to", str(tmp_path / "to")]
-    done = CliRunner().invoke(cli._app, command, catch_exceptions=False)
+    done = CliRunner().invoke(commands._app, command, catch_exceptions=False)
     assert done.output == f"fetched and checked: {tmp_path / 'to' / 'results'}\n"
 
 

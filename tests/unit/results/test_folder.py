@@ -18,7 +18,7 @@ from flame_flwr.errors import ConfigError, NodeFailedError, ResultError
 from flame_flwr.files import write_file
 from flame_flwr.privacy import Laplace
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
-from flame_flwr.results.final import rescue, write_outputs
+from flame_flwr.results.final_files import rescue, write_outputs
 
 MEBIBYTE = 2**20
 

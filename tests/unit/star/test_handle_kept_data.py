@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.data import clear_local_storage, open_store
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, DataError, FlameError, ModelError, UnavailableError
 from flame_flwr.identity import Identity
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester

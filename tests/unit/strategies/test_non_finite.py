@@ -32,10 +32,10 @@ from flame_flwr.aggregation import (
     Sum,
     WeightedMean,
 )
-from flame_flwr.aggregation.finite import non_finite
+from flame_flwr.aggregation.non_finite import non_finite
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NodeFailedError, NodesMissingError
 from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester

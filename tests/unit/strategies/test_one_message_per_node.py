@@ -5,8 +5,8 @@ from flwr.app import Message
 
 from flame_flwr.aggregation import MaxRounds, Sum
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy

@@ -18,11 +18,11 @@ from flame_flwr.aggregation import (
     WeightedMean,
 )
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.checkpoint import Checkpoint
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import NodeFailedError, NotConvergedError
 from flame_flwr.results import RunRecord
+from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy
 

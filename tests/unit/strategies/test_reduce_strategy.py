@@ -18,10 +18,8 @@ from flame_flwr.aggregation import (
     WeightedMean,
 )
 from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.grid import GridLink
-from flame_flwr.engine.link import Reply
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NotConvergedError, ResultError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import encode
@@ -29,6 +27,8 @@ from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, StarStrategy, WeightedFedAvg
+from flame_flwr.transport.grid import GridTransport
+from flame_flwr.transport.interface import Reply
 
 RNG = np.random.default_rng(11)
 SPLITS = [
@@ -371,7 +371,9 @@ class Momentum(Rate):
 def rounds_of(strategy, numbers, kept=None):
     """Run some rounds of an analysis as a run over a Grid does; return what a checkpoint keeps."""
     names = ("node-0", "node-1", "node-2")
-    strategy._link = GridLink(strategy, None, RunSettings.from_config({}), None, None, "session")
+    strategy._link = GridTransport(
+        strategy, None, RunSettings.from_config({}), None, None, "session"
+    )
     record, settings = RunRecord(nodes=list(names)), RunSettings.from_config({})
     run = strategy._begin(names, False, settings, record, False, encode(strategy.initial))
     if kept is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.clients import NodePlan
-from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import (
     ConfigError,
     ModelError,
@@ -18,9 +18,9 @@ from flame_flwr.errors import (
     ResultError,
     StoreError,
 )
-from flame_flwr.results.lines import PLACE
+from flame_flwr.object_store import Patience
+from flame_flwr.results.log_lines import PLACE
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
-from flame_flwr.store import Patience
 
 SPLITS = [[1.0, 2.0], [3.0]]
 ROUNDS = []

@@ -10,9 +10,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRec
 from flwr.serverapp.strategy import Result, Strategy
 
 from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
-from flame_flwr.engine.local_grid import LocalGrid
 from flame_flwr.errors import (
     ConfigError,
     NodeFailedError,
@@ -407,7 +407,7 @@ class Asked(LocalGrid):
 
 
 def test_large_results_are_taken_in_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr("flame_flwr.engine.exchange._PULLED_AT_ONCE", 100_000)
+    monkeypatch.setattr("flame_flwr.transport.exchange._PULLED_AT_ONCE", 100_000)
 
     class Large(Mean):
         def analysis_method(self, data, aggregator_results):

@@ -10,7 +10,7 @@ import pytest
 from flwr.supercore.run import RunNotRunningException
 
 from flame_flwr.clients import NodePlan
-from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.flower import is_stop
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel

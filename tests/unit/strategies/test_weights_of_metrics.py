@@ -10,10 +10,10 @@ import pytest
 
 from flame_flwr.aggregation import MaxRounds, Plateau, Sum
 from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.engine.local_grid import LocalGrid
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NodeFailedError
 from flame_flwr.metrics import by_test_rows, rows_tested, weighted_mean
-from flame_flwr.results.lines import ROUND
+from flame_flwr.results.log_lines import ROUND
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg

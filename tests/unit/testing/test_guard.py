@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.testing.guard import Guard, RefusedWriteError
-from flame_flwr.testing.watch import At, Watch
+from flame_flwr.testing.observer import At, Watch
 
 
 class Inside(Watch):

@@ -15,8 +15,8 @@ from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.statistics import Moments, Quantiles, ValueCounts, describe
 from flame_flwr.testing import ConformanceError, check_analysis
 from flame_flwr.testing.axes import row_counts
+from flame_flwr.testing.observer import At
 from flame_flwr.testing.rows import Rows
-from flame_flwr.testing.watch import At
 
 
 def table(rows):

@@ -1,0 +1,97 @@
+"""Asking one of Flower's strategies to merge arrays, as if they were replies to its messages."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import FlameError, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flame_flwr.aggregation.accumulators import Where
+
+__all__ = ["asked", "start_from"]
+
+
+def start_from(strategy: Any, place: Where, last: list[Any]) -> None:
+    """Tell the strategy the model that the nodes started from, through its own method.
+
+    With a share of 0 it samples no node and makes no message, and needs no Grid.
+    """
+    from flwr.app import ConfigRecord
+
+    if not hasattr(strategy, "fraction_train"):
+        return
+    strategy.fraction_train = 0.0
+    strategy.configure_train(place.round, _record(last), ConfigRecord(), None)
+
+
+def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]]) -> list[Any]:
+    """Return what the strategy makes of the nodes' numbers and arrays, and their weights.
+
+    Raises
+    ------
+    DataError
+        It raises an error of its own.
+    """
+    from flwr.app import MetricRecord, RecordDict
+
+    from flame_flwr.flower import reply_of
+
+    key = getattr(strategy, "weighted_by_key", "num-examples")
+    messages = [
+        reply_of(
+            RecordDict({"arrays": _record(arrays), "metrics": MetricRecord({key: float(weight)})}),
+            number,
+        )
+        for number, (arrays, weight) in enumerate(replies.values(), start=1)
+    ]
+    try:
+        with _quiet():
+            record, _ = strategy.aggregate_train(place.round, messages)
+    except FlameError:
+        raise
+    except Exception as error:
+        raise place.error(
+            f"{type(strategy).__name__} cannot merge the replies "
+            f"({type(error).__name__}: {text_of(error)})"
+        ) from error
+    if record is None:
+        raise place.error(
+            f"{type(strategy).__name__} gave no aggregate of {len(replies)} answers. It may need "
+            "more, as its own line in the log says: let more nodes take part, or build it for fewer"
+        )
+    sent = next(iter(replies.values()))[0]
+    return [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out Flower's lines on how many replies it got: here these need not be the nodes'."""
+    log = logging.getLogger("flwr")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _record(leaves: list[Any]) -> Any:
+    from flwr.app import Array, ArrayRecord
+
+    return ArrayRecord(
+        {str(i): Array(np.asarray(leaf, order="C")) for i, leaf in enumerate(leaves)}
+    )
+
+
+def _like(array: Any, leaf: Any) -> Any:
+    """Return merged numbers in the precision in which nodes sent them; of whole ones as floats."""
+    if not isinstance(leaf, np.ndarray):
+        return array.item()
+    return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array

@@ -1,0 +1,103 @@
+"""What every reduction has in common: the base class, and the words for what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+from flame_flwr.aggregation.accumulators import Accumulator, Where, choice
+
+__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Numeric", "Reduction", "Treatment"]
+
+Treatment = Literal["error", "skip"]
+NonFinite = Literal["error", "skip", "keep"]
+NON_FINITE = get_args(NonFinite)
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """A statistic that merges, as those of :mod:`flame_flwr.statistics` do."""
+
+    def merge(self, other: Any) -> Any:
+        """Return the statistic of both data together."""
+
+    def result(self) -> Any:
+        """Return the number, or numbers, it stands for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduction:
+    """Base of all reductions; one of your own overrides :meth:`collector`.
+
+    Parameters
+    ----------
+    missing : {'error', 'skip'}
+        What to do about a node whose value has not the key: end the run with an error that names
+        node and key, or leave the node out of this key. Where no node has it, it is ``None``.
+    """
+
+    missing: Treatment = "error"
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        choice(self, "missing", "error", "skip")
+
+    def __str__(self) -> str:
+        """Return it as it was written, without what is as by default."""
+        given = [
+            f"{item.name}={getattr(self, item.name)!r}"
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def collector(self, place: Where) -> Accumulator:
+        """Return what takes one round's values.
+
+        Parameters
+        ----------
+        place : Where
+            The round, the key, the nodes in order, and the last aggregate's value there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no collector(self, place)")
+
+    def taken(self, values: list[Any]) -> Any:
+        """Return what the collector takes of an answer; by default the value under the key.
+
+        Parameters
+        ----------
+        values : list
+            The value last, and before it those around it, the whole answer first.
+        """
+        return values[-1]
+
+    def for_run(self) -> Reduction:
+        """Return what to use in one run; where there is something to remember, a new object."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numeric(Reduction):
+    """Of numbers and arrays.
+
+    Parameters
+    ----------
+    missing : {'error', 'skip'}
+        As for :class:`Reduction`.
+    differing : {'error', 'skip'}
+        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
+        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
+    non_finite : {'error', 'skip', 'keep'}, optional
+        What to do about a node whose value holds NaN or infinity: take it for a failure of that
+        node, so that ``on-failure`` decides; leave its whole answer out of the round, with all
+        keys; or merge it as it is. ``None``: what the strategy says, by default an error.
+    """
+
+    differing: Treatment = "error"
+    non_finite: NonFinite | None = None
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        super().__post_init__()
+        choice(self, "differing", "error", "skip")
+        choice(self, "non_finite", None, *NON_FINITE)

@@ -1,0 +1,204 @@
+"""``StarModel``: declare an analysis; get the apps that run it on Flower.
+
+Everything that can be checked is checked here, when the model is built, and not in round 7.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.analysis.declaration import (
+    about_plan,
+    ignore,
+    plan_node,
+    plan_outputs,
+    plan_privacy,
+    plan_shown,
+    plan_strategy,
+)
+from flame_flwr.analysis.listeners import announce, declaring
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import ServerApp
+
+    from flame_flwr.aggregation import Convergence
+    from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
+    from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["StarLocalDPModel", "StarModel"]
+
+
+class StarModel:
+    """An analysis: an analyzer, an aggregator, its data and its files.
+
+    Building a model runs nothing: its apps are what a Flower app's ``pyproject.toml`` names. Only
+    in a script that is run as it is (:mod:`flame_flwr.script.runner`) it is run when it is built.
+
+    Parameters
+    ----------
+    analyzer : type of StarAnalyzer
+        Runs on every node.
+    aggregator : type of StarAggregator, or StarStrategy
+        Runs on the server; a strategy in its place, built or its class, merges values its own
+        way, such as :class:`~flame_flwr.strategies.ReduceStrategy`.
+    data_type : {'s3', 'fhir', 'none'}
+        What an analyzer gets: files, FHIR bundles, or ``None``.
+    query : str or list of str, optional
+        Which files (none: all), or which FHIR searches.
+    simple_analysis : bool
+        One round and no more; otherwise at least two, until ``has_converged`` says so.
+    output_type : {'str', 'bytes', 'pickle'} or a list of them
+        How the result is written; a list with one per file.
+    multiple_results : bool
+        The result is a list or tuple, and every element is a file of its own.
+    analyzer_kwargs, aggregator_kwargs : dict, optional
+        For the constructors, behind ``flame``.
+    filename : str or list of str, optional
+        Names, without folders. A single one is numbered where there are many results.
+    test_mode, test_kwargs, stream_log_level
+        Of the reference; accepted and ignored.
+    payload : {'safe', 'pickle'}
+        ``'pickle'`` also lets values travel that need pickle: whoever can send the server such
+        a value can run code there.
+    client : type of StarClient, optional
+        A subclass of your own.
+    convergence : Convergence or callable, optional
+        Ends the analysis too, beside ``has_converged`` or what the strategy says; see
+        :mod:`flame_flwr.aggregation.convergence`. With one, `simple_analysis` has no effect.
+    disclosure : sequence of DisclosureRule, optional
+        What may leave a node: :class:`~flame_flwr.privacy.MinCount`,
+        :class:`~flame_flwr.privacy.NoisyMinMax`, :class:`~flame_flwr.privacy.MaxBins`,
+        :class:`~flame_flwr.privacy.MaxRows`, :class:`~flame_flwr.privacy.Strict`. A node has rules
+        of its own in its config; of two of a kind the stricter holds.
+    filters : sequence of UpdateFilter, optional
+        What every node does to its result before it leaves, one after another:
+        :class:`~flame_flwr.privacy.Clip`, :class:`~flame_flwr.privacy.TopFraction`,
+        :class:`~flame_flwr.privacy.SparseVector`, :class:`~flame_flwr.privacy.GaussianNoise`, or
+        your own. Those of a node's config come after them.
+    expects : list of Table or Resources, optional
+        What the data must be (:mod:`flame_flwr.data.expect`): every node looks before round 1.
+    shown : collection of str, optional
+        Names of the metrics and scores (``report_metrics``, ``evaluation_method``) that log, files
+        and report may show; ``[]``: none. The others are for the aggregator alone. ``None``: all.
+
+    Raises
+    ------
+    ModelError
+        Anything of the above is not what it must be; the message says what and how to mend it.
+    """
+
+    _budget: tuple[float | None, float | None] = (None, None)
+
+    def __init__(
+        self,
+        analyzer: type[StarAnalyzer],
+        aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
+        data_type: str,
+        query: str | Sequence[str] | None = None,
+        simple_analysis: bool = True,
+        output_type: str | Sequence[str] = "str",
+        multiple_results: bool = False,
+        analyzer_kwargs: Mapping[str, Any] | None = None,
+        aggregator_kwargs: Mapping[str, Any] | None = None,
+        filename: str | Sequence[str] | None = None,
+        *,
+        test_mode: bool | None = None,
+        test_kwargs: object = None,
+        stream_log_level: object = None,
+        payload: str = "safe",
+        client: type[StarClient] | None = None,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
+        disclosure: Sequence[DisclosureRule] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
+        expects: Sequence[Expectation] = (),
+        shown: Collection[str] | None = None,
+    ) -> None:
+        ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
+        self.simple_analysis = bool(simple_analysis)
+        self.client = client
+        with declaring():
+            self.plan = plan_node(
+                analyzer,
+                analyzer_kwargs,
+                data_type,
+                query,
+                payload,
+                filters=filters,
+                disclosure=disclosure,
+                expects=expects,
+            )
+            self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
+            self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
+            self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
+            self.shown = plan_shown(shown)
+        announce(self)
+
+    @cached_property
+    def client_app(self) -> ClientApp:
+        """The app that runs the analyzer on a node, for ``[tool.flwr.app.components]``."""
+        from flame_flwr.clients import StarClient, make_client_app
+
+        return make_client_app(self.plan, self.client or StarClient)
+
+    @cached_property
+    def server_app(self) -> ServerApp:
+        """The app that runs the aggregator on the server, for ``[tool.flwr.app.components]``."""
+        from flame_flwr.strategies import make_server_app
+
+        return make_server_app(
+            self.strategy,
+            self.outputs,
+            simple_analysis=self.simple_analysis,
+            privacy=self.privacy,
+            filters=self.plan.filters,
+            shown=self.shown,
+            study=about_plan(self.plan, self.shown),
+            nodes_read_first=bool(self.plan.expects),
+        )
+
+
+class StarLocalDPModel(StarModel):
+    """A ``StarModel`` whose final result gets Laplace noise before it is written, as text.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for :class:`StarModel`; ``output_type`` is ``'str'``.
+    epsilon : float, optional
+        The privacy budget, above 0.
+    sensitivity : float, optional
+        The L1 sensitivity of the whole result, above 0.
+
+    Raises
+    ------
+    ModelError
+        Also: only one of the two numbers, or OpenDP is not installed.
+
+    Notes
+    -----
+    With neither number it is a plain ``StarModel``, as in the reference. What nodes send to the
+    aggregator is not noised.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        epsilon: float | None = None,
+        sensitivity: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._budget = (epsilon, sensitivity)
+        if epsilon is None and sensitivity is None:
+            logger.warning(
+                "StarLocalDPModel without epsilon and sensitivity adds no noise: the exact result "
+                "is released"
+            )
+        super().__init__(*args, **kwargs)

@@ -1,0 +1,351 @@
+"""``StarModelTester``: run an analysis in this process, on data one has at hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.analysis.declaration import (
+    about_plan,
+    plan_node,
+    plan_outputs,
+    plan_privacy,
+    plan_shown,
+    plan_strategy,
+)
+from flame_flwr.analysis.listeners import declaring, tester_may_run
+from flame_flwr.analysis.local_run import run_local
+from flame_flwr.analysis.tester_files import TesterFiles, keep_free
+from flame_flwr.config import RunSettings, check_max_rounds
+from flame_flwr.errors import ModelError, ResultError
+from flame_flwr.log import logger, show, silent
+from flame_flwr.log import shown as logged
+from flame_flwr.results.callbacks import with_callbacks
+from flame_flwr.results.extras import Extras
+from flame_flwr.results.final_files import keep_elsewhere
+from flame_flwr.results.progress_bar import bars
+from flame_flwr.results.record import RunRecord
+from flame_flwr.results.text_form import printed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from flame_flwr.aggregation import Convergence
+    from flame_flwr.clients import StarClient
+    from flame_flwr.data.expect import Expectation
+    from flame_flwr.privacy import DisclosureRule, UpdateFilter
+    from flame_flwr.results.outputs import Outputs
+    from flame_flwr.results.run_tables import History
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["StarModelTester"]
+
+
+class StarModelTester:
+    """Runs when constructed: one node per split, and an aggregator.
+
+    An exception of user code comes through as itself, with node and round added.
+
+    Parameters
+    ----------
+    data_splits : sequence
+        One entry per node, any object; it reaches the analyzer as it is.
+    analyzer, aggregator, data_type, query, simple_analysis, output_type, multiple_results, \
+analyzer_kwargs, aggregator_kwargs
+        As in ``StarModel``; `query` is only a placeholder here.
+    node_roles : list of str, optional
+        Of the reference: ``'default'`` for every split.
+    epsilon, sensitivity : float, optional
+        Laplace noise on the final result, as in ``StarLocalDPModel``.
+    result_filepath, filename : path or list of paths, optional
+        Where the result goes, relative to the working directory; two spellings of one thing.
+        Without one nothing is written, only printed. The folder, where a strategy names its files.
+    max_rounds : int
+        Give up after so many rounds.
+    quiet : bool, optional
+        Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
+        prints also where logging is configured and would not show it.
+    payload, client, convergence, disclosure, filters, expects, shown
+        As in ``StarModel``.
+    report, tensorboard : {'auto', 'on', 'off'}
+        ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
+        where the extra is installed and it is not quiet.
+
+    Attributes
+    ----------
+    result : Any
+        The final result.
+    rounds : int
+        How many were run.
+    converged : bool
+        Whether the analysis ended because it said so.
+    history : DataFrame
+        A row per round: nodes, failed, seconds, bytes, change of the aggregate, a column per metric
+        (its mean over the nodes), why it stopped. ``history[-1]`` is the last round's
+        record, with seconds, bytes and metrics of each node, also what is not shown; saved with
+        pickle, it is without that. ``record.history`` is the list of all.
+    record : RunRecord
+        All there is to know of the run.
+    aggregate : Any
+        The last aggregate: the result itself where the aggregator has no ``final_method``.
+    evaluations : dict of str to dict
+        What ``evaluation_method`` gave, per node.
+    privacy : dict or None
+        Mechanism and budget, where the result is private.
+    filters : dict of str to dict
+        Per node: the filters that its results went through, and the budget that they have spent.
+
+    Raises
+    ------
+    ModelError
+        Anything of the above is not what it must be.
+    ConfigError
+        `max_rounds` is no ``int`` above 0.
+    NotConvergedError
+        `max_rounds` were not enough. After this and any other failure the last aggregate is saved
+        beside the result's file, as ``rescue.pkl``.
+    ResultError
+        The result does not fit what was declared; it is saved as ``rescue.pkl``.
+    StoreError
+        The result's file cannot be written: found before the run where its folder does not take
+        files. After it, the result is saved in a folder for temporary files, which the error names.
+
+    Notes
+    -----
+    Without a file's name nothing is written, so that tests and notebooks stay clean: the record of
+    the run is in the attributes. Beside the first file stand ``history.csv`` and ``run.json``, of
+    the last run into this folder, also after a failure or Ctrl-C: what an earlier run wrote beside
+    its result is removed when a run begins. Where a file of such a name is there that no run wrote,
+    it is left alone, and a warning says so. Only
+    ``run.json`` of a private result is written all the same: its budget has to be found with it.
+    """
+
+    result: Any
+    rounds: int
+    converged: bool
+    record: RunRecord
+    aggregate: Any
+    evaluations: dict[str, dict[str, float]]
+    privacy: dict[str, Any] | None
+    filters: dict[str, dict[str, Any]]
+
+    def __init__(
+        self,
+        data_splits: Sequence[Any],
+        analyzer: type[StarAnalyzer],
+        aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
+        data_type: str,
+        node_roles: Sequence[str] | None = None,
+        query: str | Sequence[str] | None = None,
+        simple_analysis: bool = True,
+        output_type: str | Sequence[str] = "str",
+        multiple_results: bool = False,
+        analyzer_kwargs: Mapping[str, Any] | None = None,
+        aggregator_kwargs: Mapping[str, Any] | None = None,
+        epsilon: float | None = None,
+        sensitivity: float | None = None,
+        result_filepath: str | Path | Sequence[str | Path] | None = None,
+        filename: str | Path | Sequence[str | Path] | None = None,
+        *,
+        max_rounds: int = 1000,
+        quiet: bool | None = None,
+        payload: str = "safe",
+        client: type[StarClient] | None = None,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
+        disclosure: Sequence[DisclosureRule] | None = None,
+        filters: Sequence[UpdateFilter] | None = None,
+        expects: Sequence[Expectation] = (),
+        shown: Collection[str] | None = None,
+        report: str = "auto",
+        tensorboard: str = "auto",
+    ) -> None:
+        self.record = RunRecord()
+        paths = _one_spelling(result_filepath, filename)
+        with declaring():
+            check_max_rounds(max_rounds)
+            splits = _check_splits(data_splits, node_roles)
+            plan = plan_node(
+                analyzer,
+                analyzer_kwargs,
+                data_type,
+                None,
+                payload,
+                filters=filters,
+                disclosure=disclosure,
+                expects=expects,
+            )
+            planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
+            outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
+            strategy = planned()
+            privacy = plan_privacy(epsilon, sensitivity, outputs)
+            names = plan_shown(shown)
+            if privacy is not None or plan.filters:
+                keep_free(outputs)
+        if not tester_may_run():
+            self.result, self.rounds, self.converged = None, 0, False
+            self.aggregate, self.evaluations = None, {}
+            self.privacy, self.filters = None, {}
+            return
+        asked = quiet is False
+        if quiet is None:
+            quiet = "PYTEST_CURRENT_TEST" in os.environ
+        extras = _extras(report, tensorboard, files=paths is not None, quiet=quiet)
+        files = None if paths is None else TesterFiles(outputs, filename is None, extras)
+        show(logging.DEBUG)
+        with silent() if quiet else logged() if asked else nullcontext():
+            _warn_of_shapes(splits)
+            started = datetime.now(UTC)
+            about = None if privacy is None else privacy.about()
+            record = RunRecord(privacy=about, shown=names)
+            record.study |= {**about_plan(plan, names), "max_rounds": str(max_rounds)}
+            looking = [*([] if quiet else bars()), *(files.callbacks() if files else [])]
+            settings = RunSettings.from_config({"max-rounds": max_rounds})
+            if files is not None:
+                files.begin()
+            try:
+                with with_callbacks(record, *looking):
+                    run_local(strategy, plan, splits, settings, record, simple_analysis, client)
+                record.release(privacy)
+            except BaseException as error:
+                if files is not None:
+                    files.rescue(record, started, error)
+                raise
+            self.result = record.result
+            self.rounds = len(record.history)
+            self.converged = record.converged
+            self.record = record
+            self.aggregate = record.aggregate
+            self.evaluations = record.evaluations
+            self.privacy = record.privacy
+            self.filters = record.filters.to_json()
+            if files is None:
+                self._print(outputs)
+            else:
+                files.write(record, started)
+
+    @cached_property
+    def history(self) -> History:
+        """The rounds, as a DataFrame."""
+        from flame_flwr.results.run_tables import history_frame
+
+        return history_frame(
+            self.record.to_json(), self.record.history, saved=self.record.public.history
+        )
+
+    def plot(self) -> Figure:
+        """Return a figure of the run: the aggregate's change and every metric by round.
+
+        A notebook shows it; ``tester.plot().savefig("run.png")`` writes it. ``pyplot`` is left
+        alone. There are at most eight metrics, with a line per node; of many nodes, their mean
+        and range.
+        """
+        from flame_flwr.results.plots import run_figure
+
+        about = self.record.to_json()
+        return run_figure(about["history"], about["nodes"])
+
+    def __repr__(self) -> str:
+        """Return the rounds as a table, with why the run stopped."""
+        from flame_flwr.results.run_tables import run_text
+
+        return run_text(self.record.to_json())
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook, with the nodes and their scores."""
+        from flame_flwr.results.run_tables import run_html
+
+        return run_html(self.record.to_json())
+
+    def _print(self, outputs: Outputs) -> None:
+        """Say what the result is, after a look that it fits.
+
+        Raises
+        ------
+        ResultError
+            It does not; the message says where it is saved.
+        """
+        try:
+            outputs.check(self.result)
+        except ResultError as error:
+            raise ResultError(
+                f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
+            ) from error
+        if outputs.many:
+            for i, value in enumerate(self.result, start=1):
+                logger.info("Final result_%d: %s", i, printed(value))
+        else:
+            logger.info("Final result: %s", printed(self.result))
+
+
+def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
+    """Return what is written beside the result: of itself only where it is not quiet."""
+    asked = Extras.of(report, tensorboard, "{}")
+    if not files:
+        return Extras()
+    return Extras(
+        asked.report and not (quiet and report == "auto"),
+        asked.tensorboard and not (quiet and tensorboard == "auto"),
+    )
+
+
+def _one_spelling(result_filepath: Any, filename: Any) -> Any:
+    if result_filepath is not None and filename is not None:
+        raise ModelError("result_filepath and filename are one thing: give one of them")
+    paths = filename if result_filepath is None else result_filepath
+    if isinstance(paths, list | tuple):
+        return [_at_home(path) for path in paths]
+    return _at_home(paths)
+
+
+def _at_home(path: Any) -> Any:
+    """Let ``~`` stand for the home folder, as it does at a terminal."""
+    return os.path.expanduser(path) if isinstance(path, str | Path) else path
+
+
+def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
+    if isinstance(data_splits, str | bytes | dict | set) or not hasattr(data_splits, "__len__"):
+        raise ModelError(
+            f"data_splits must be a list with one entry per node, not {type(data_splits).__name__}"
+        )
+    if hasattr(data_splits, "columns"):
+        raise ModelError(
+            "data_splits is a table, and would be one node per column: pass a list of DataFrames, "
+            "one per node"
+        )
+    splits = list(data_splits)
+    if not splits:
+        raise ModelError("data_splits is empty: give at least one entry, one per node")
+    expected = [["default"] * len(splits), ["default"] * len(splits) + ["aggregator"]]
+    if node_roles is not None and list(node_roles) not in expected:
+        raise ModelError(
+            f"node_roles must be 'default' for every one of the {len(splits)} splits, "
+            f"not {list(node_roles)!r}"
+        )
+    return splits
+
+
+_WARNED_OF: set[str] = set()
+"""Types of splits that this process has warned of: one warning for each is enough."""
+
+
+def _warn_of_shapes(splits: list[Any]) -> None:
+    """Say, as the reference does, that a split has not the shape of a node's data."""
+    for i, split in enumerate(splits):
+        usual = isinstance(split, list) and all(isinstance(files, dict) for files in split)
+        if not usual and type(split).__name__ not in _WARNED_OF:
+            _WARNED_OF.add(type(split).__name__)
+            logger.warning(
+                "data_splits[%d] is of type %s. That works here; on a deployment an analyzer gets "
+                "[{key: bytes, ...}, ...], one dict per data source.",
+                i,
+                type(split).__name__,
+            )
+            return

@@ -1,0 +1,349 @@
+"""The ``flame-flwr`` command."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flame_flwr.cli.signals import interrupt_on_signals
+from flame_flwr.cli.typer_group import VERSION, Commands
+from flame_flwr.errors import FlameError
+
+__all__ = ["main"]
+
+_app = typer.Typer(
+    cls=Commands,
+    help="Federated analyses on Flower.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@_app.callback()
+def _commands(version: Annotated[bool, VERSION] = False) -> None:
+    """Federated analyses on Flower."""
+
+
+@_app.command()
+def submit(
+    app: Annotated[Path, typer.Argument(help="folder of the Flower app")],
+    federation: Annotated[
+        str | None, typer.Argument(help="a connection in Flower's config.toml")
+    ] = None,
+    simulate: Annotated[
+        int | None, typer.Option(min=1, help="simulate so many nodes, without a federation")
+    ] = None,
+    run_config: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
+    ] = 60.0,
+) -> None:
+    """Run an app, follow its log, and exit non-zero when the run failed."""
+    from flame_flwr.app_folder import App
+    from flame_flwr.cli.submit import Federation, simulation
+    from flame_flwr.cli.submit import submit as run_app
+    from flame_flwr.results.progress_bar import following
+
+    if (federation is None) == (simulate is None):
+        raise typer.BadParameter("name a federation, or say --simulate N")
+    config = App.read(app).overrides(run_config or [])
+    wait = 0 if simulate else wait
+    where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
+    with where as place, following() as follow:
+        run = run_app(app, place, config, on_line=follow, wait=wait)
+    if not run.succeeded:
+        raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+    typer.echo(f"run {run.run_id} completed")
+
+
+@_app.command()
+def run(
+    script: Annotated[Path, typer.Argument(help="a FLAME script, as it is")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="what a node reads: a folder, module:function, s3://bucket/prefix or "
+            "fhir+https://server/base; once per node, in order"
+        ),
+    ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="how many nodes, where one --data has {partition-id} in it"),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for the result files; those of an earlier run are replaced, run.json too",
+            show_default="results",
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for what nodes keep across runs (save_intermediate_data)",
+            show_default=".flame-flwr beside the results",
+        ),
+    ] = None,
+    max_rounds: Annotated[int, typer.Option(min=1, help="to wait for has_converged")] = 1000,
+    report: Annotated[
+        str, typer.Option(help="report.html beside the results: on, off, or auto, if installed")
+    ] = "auto",
+    tensorboard: Annotated[
+        str, typer.Option(help="TensorBoard events beside the results: on, off, or auto")
+    ] = "auto",
+    simulate: Annotated[
+        bool,
+        typer.Option("--simulate", help="in Flower's simulation runtime, in a folder of its own"),
+    ] = False,
+) -> None:
+    """Run a FLAME script on the nodes' data: in this process, or in Flower's simulation."""
+    from flame_flwr.cli.script_simulation import simulate_script
+    from flame_flwr.failure.tracebacks import user_traceback
+    from flame_flwr.script.runner import run_script, script_path
+
+    path = script_path(script)
+    run_it = simulate_script if simulate else run_script
+    try:
+        run_it(
+            path,
+            data or [],
+            nodes=nodes,
+            results=results,
+            state=state,
+            max_rounds=max_rounds,
+            report=report,
+            tensorboard=tensorboard,
+        )
+    except FlameError:
+        raise
+    except Exception as error:
+        typer.echo(user_traceback(error, str(path)), nl=False, err=True)
+        raise typer.Exit(1) from None
+
+
+@_app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(help="of the folder; the Python package in it has _ for -")
+    ],
+    template: Annotated[str, typer.Option(help="analysis, training or statistics")] = "analysis",
+) -> None:
+    """Write a Flower app that runs at once: in this process, in a simulation, on a deployment."""
+    from flame_flwr.cli.new_app import create, package_name
+
+    folder = create(name, template)
+    typer.echo(f"{folder} is ready; its README.md says how to run it. First of all:")
+    for command in (f"cd {name}", f"python -m {package_name(name)}.local", "python -m pytest"):
+        typer.echo(f"  {command}")
+
+
+@_app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="a FLAME script, or the folder of a Flower app")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="what a node reads, once per node; an app may say it itself"),
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="how many nodes")] = None,
+    max_rounds: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="has_converged is to end it within so many rounds: more are a warning, and no "
+            "end in 1000, where a run fails by default, is an error",
+        ),
+    ] = 100,
+    seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
+    skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
+) -> None:
+    """Find what would break later; exit with 1 where there are errors, not only warnings."""
+    from flame_flwr.cli.check_table import show_report
+    from flame_flwr.testing.kit import check_path
+
+    report = check_path(
+        path, data or [], nodes, max_rounds=max_rounds, seconds=seconds, skip=skip or []
+    )
+    show_report(report)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+_node = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
+_app.add_typer(_node, name="node")
+
+
+@_node.callback()
+def _on_a_node() -> None:
+    """Look after a node."""
+
+
+@_node.command()
+def clean(
+    state_dir: Annotated[Path, typer.Argument(help="`state-dir` of the node's config")],
+    older_than: Annotated[
+        float, typer.Option(min=0, help="days since an analysis has written anything")
+    ] = 30.0,
+    kept_data: Annotated[
+        bool, typer.Option("--kept-data", help="also what analyses keep for later ones")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would be")] = False,
+) -> None:
+    """Remove what old analyses have left on a node."""
+    from flame_flwr.data.cleaning import clean as clean_state
+    from flame_flwr.sizes import shown_size
+
+    if not math.isfinite(older_than):
+        raise typer.BadParameter("--older-than is a number of days")
+    found = clean_state(state_dir, older_than, kept_data=kept_data, dry_run=dry_run)
+    for leftover in found:
+        typer.echo(
+            f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
+            f"{shown_size(leftover.bytes)}"
+        )
+    done = "would remove" if dry_run else "removed"
+    typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
+
+
+_data = typer.Typer(
+    cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
+)
+_app.add_typer(_data, name="data")
+
+
+@_data.callback()
+def _on_data() -> None:
+    """Look at a node's registry of datasets."""
+
+
+@_data.command("list")
+def list_data(
+    registry: Annotated[
+        Path | None, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+) -> None:
+    """Show what a node may read, and for which projects."""
+    from flame_flwr.data.listing import show_datasets
+    from flame_flwr.data.registry import EXAMPLE, read_registry
+
+    if example:
+        typer.echo(EXAMPLE, nl=False)
+        return
+    if registry is None:
+        raise typer.BadParameter("name a registry, or say --example")
+    show_datasets(read_registry(registry))
+
+
+@_data.command("check")
+def check_data(
+    registry: Annotated[
+        Path, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
+    ],
+) -> None:
+    """Try every dataset's source; exit with 1 where one does not answer."""
+    from flame_flwr.data.listing import try_datasets
+    from flame_flwr.data.registry import read_registry
+
+    if not try_datasets(read_registry(registry)):
+        raise typer.Exit(1)
+
+
+@_app.command("results")
+def show_results(
+    place: Annotated[
+        str, typer.Argument(help="s3://bucket/prefix, or a folder; also that of one run")
+    ],
+    run: Annotated[
+        str | None, typer.Argument(help="which run: its name or its id, or how one begins")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="folder to fetch the run into")] = None,
+) -> None:
+    """List the runs in a store of results, or fetch one of them, checked."""
+    from flame_flwr.cli.results_table import show_runs
+    from flame_flwr.results.fetch import fetch, runs
+
+    if run is not None and to is None:
+        raise typer.BadParameter("to fetch a run, name it and say --to DIR")
+    if to is None:
+        show_runs(runs(place))
+    else:
+        typer.echo(f"fetched and checked: {fetch(place, run, to)}")
+
+
+@_app.command("plugins")
+def show_plugins() -> None:
+    """List the strategies and clients that installed packages offer, also broken ones."""
+    from flame_flwr import plugins
+
+    offered = plugins.found()
+    if not offered:
+        typer.echo("no package that is installed here offers a strategy or a client")
+    for plugin in offered:
+        line = f"{plugin.kind} {plugin.name}: {plugin.value}, of {plugin.package}"
+        typer.echo(f"{line}; BROKEN: {plugin.problem}" if plugin.problem else line)
+
+
+@_app.command()
+def provision(
+    federation: Annotated[
+        Path | None, typer.Argument(help="a TOML file that says who takes part")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="the folder; beside the file and called as it otherwise")
+    ] = None,
+    add: Annotated[str | None, typer.Option(help="add one hospital to the folder")] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="make the server a new certificate")
+    ] = False,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
+    ] = None,
+    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+) -> None:
+    """Write keys, certificates, start scripts and instructions, a folder for every party."""
+    from flame_flwr import deploy
+
+    if example:
+        typer.echo(deploy.EXAMPLE, nl=False)
+        return
+    if federation is None or (add and renew):
+        raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
+    parties = deploy.read_federation(federation)
+    if wheel or not (add or renew):
+        parties = deploy.with_wheel(parties, wheel)
+    folder = to or federation.absolute().with_suffix("")
+    if add:
+        deploy.add_hospital(parties, folder, add)
+        typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
+    elif renew:
+        typer.echo(f"{deploy.renew(parties, folder)} is written")
+    else:
+        deploy.provision(parties, folder)
+        typer.echo(f"{folder} is written; {folder / 'README.md'} says who gets what")
+
+
+def main() -> None:
+    """Run the command; an error of the framework is one readable message and exit code 1."""
+    interrupt_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An emoji in a log ends no run, and who follows a log in a file sees it line by line.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        _app()
+    except FlameError as error:
+        notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
+        colour = None if os.environ.get("NO_COLOR") else "red"
+        typer.secho(f"error: {error}{''.join(notes)}", fg=colour, err=True)
+        raise SystemExit(1) from None

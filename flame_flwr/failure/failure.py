@@ -1,0 +1,91 @@
+"""What a node says when it failed: enough to mend it, nothing of its data.
+
+The exception's type and its place in user code travel. Its text and traceback stay in the
+node's own log, unless the node shares them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flame_flwr.errors import FlameError, text_of
+from flame_flwr.failure.notes import Hint, notes_of
+from flame_flwr.failure.tracebacks import place_of, traceback_text
+
+__all__ = ["AtNode", "Failure", "Place"]
+
+
+class Place(Hint):
+    """A hint that says only on which node and in which round it was."""
+
+
+class AtNode(str):
+    """A note that may hold names of the node's data: it stays in this process and its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a node did not give a result.
+
+    Parameters
+    ----------
+    type : str
+        The exception's class name, or ``timeout`` or ``crash``.
+    place : str
+        ``file.py:42 in analysis_method``, or empty.
+    text : str
+        What the framework itself says of it; the exception's own text where it is shared.
+    traceback : str
+        Where it is shared; else empty.
+    """
+
+    type: str
+    place: str = ""
+    text: str = ""
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException, *, share: bool) -> Failure:
+        """Describe an exception, with its text and traceback only where they are shared."""
+        text = ""
+        if isinstance(error, FlameError):
+            text = text_of(error) if share else error.message
+        elif isinstance(error, SystemExit):
+            text = "user code called sys.exit; return a value or raise an error instead"
+        elif share:
+            text = text_of(error)
+        hints = [note for note in notes_of(error) if isinstance(note, Hint)]
+        text = "; ".join(part for part in (text, *hints) if part)
+        return cls(
+            type=type(error).__name__,
+            place=place_of(error.__traceback__, anywhere=not isinstance(error, FlameError)),
+            text=text,
+            traceback=traceback_text(error) if share else "",
+        )
+
+    def to_json(self) -> bytes:
+        """Return the failure as the bytes that travel."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def of_flower(cls, kind: str, reason: str) -> Failure:
+        """Describe an error that Flower reports for a node, whose last line says what it was."""
+        lines = [line.strip() for line in reason.splitlines() if line.strip()]
+        return cls(kind, text=lines[-1][:300] if lines else "no reason given")
+
+    @classmethod
+    def from_json(cls, data: object) -> Failure:
+        """Read a failure that arrived; one that cannot be read is a failure of its own."""
+        try:
+            fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
+            return cls(**{key: str(fields.get(key, "")) for key in cls.__slots__})
+        except (TypeError, ValueError, AttributeError, RecursionError):
+            return cls("unreadable", text="the node answered with an unreadable failure")
+
+    def __str__(self) -> str:
+        """Return type, place and text in one line."""
+        place = f" at {self.place}" if self.place else ""
+        text = f": {self.text}" if self.text else ""
+        return f"{self.type}{place}{text}"

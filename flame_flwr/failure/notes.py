@@ -1,0 +1,34 @@
+"""Notes on exceptions: hints of the framework's own, which may travel, and others."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from flame_flwr.log import logger
+
+__all__ = ["Hint", "add_hint", "log_error", "notes_of"]
+
+
+class Hint(str):
+    """A note of the framework's own on an exception: free of data, so it travels in any case."""
+
+
+def add_hint(error: BaseException, text: str) -> None:
+    """Add a hint to an exception; one that takes no notes stays as it is."""
+    with suppress(Exception):
+        error.add_note(text if isinstance(text, Hint) else Hint(text))
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """Return an exception's notes, whatever user code has put in their place."""
+    with suppress(Exception):
+        return [note for note in error.__notes__ if isinstance(note, str)]
+    return []
+
+
+def log_error(error: BaseException, what: str, *values: object) -> None:
+    """Log an exception with its traceback; in short where Python cannot print that."""
+    try:
+        logger.error(what, *values, exc_info=error)
+    except Exception:
+        logger.error(f"{what}: %s", *values, type(error).__name__)

@@ -1,0 +1,212 @@
+"""Object stores, ``s3://bucket/prefix``: checked URLs, bounded waits, errors in words.
+
+Credentials and the server's address come from the environment (``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_CA_BUNDLE``), never from a
+URL; a node's data sources bring an :class:`Access` of their own. A folder can be read the same
+way. Not for writing into a folder: that is ``results.folder``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import FlameError, StoreError
+from flame_flwr.s3 import check_url, is_url, open_s3
+from flame_flwr.s3_access import Access, check_credentials
+from flame_flwr.s3_errors import classify, is_panic
+from flame_flwr.s3_waiting import BRIEF, LONG, Patience, interruptibly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obstore.store import LocalStore, S3Store
+
+__all__ = ["BRIEF", "LONG", "ObjectStore", "Patience", "check_url", "is_url", "open_store"]
+
+
+_OF_THE_SUPERLINK = (
+    "of the SuperLink, where a run writes there; a running SuperLink must be started again"
+)
+
+
+def open_store(place: str, patience: Patience, *, what: str = "the URL") -> ObjectStore:
+    """Open an object store, or a folder for reading; nothing is asked of a store yet.
+
+    Parameters
+    ----------
+    place : str
+        ``s3://bucket/prefix`` or a folder's path.
+    patience : Patience
+        How long to wait for it.
+    what : str
+        What `place` is, for messages.
+
+    Raises
+    ------
+    ConfigError
+        The URL or the environment cannot be.
+    StoreError
+        There is no such folder.
+    """
+    if not is_url(place):
+        from obstore.store import LocalStore
+
+        folder = Path(place).expanduser().absolute()
+        if not folder.is_dir():
+            raise StoreError(f"there is no folder {folder}")
+        return ObjectStore(LocalStore(folder), str(folder), "", Access())
+    bucket, prefix = check_url(place, what)
+    check_credentials(os.environ, what, _OF_THE_SUPERLINK)
+    access = Access.from_environment(os.environ)
+    return ObjectStore(open_s3(bucket, prefix, access, patience), place.rstrip("/"), bucket, access)
+
+
+class ObjectStore:
+    """An object store or a folder, below one prefix: made by :func:`open_store`.
+
+    Attributes
+    ----------
+    place : str
+        Its URL or path, without a slash at the end.
+    """
+
+    def __init__(
+        self, store: S3Store | LocalStore, place: str, bucket: str, access: Access
+    ) -> None:
+        self.place = place
+        self._store = store
+        self._bucket = bucket
+        self._endpoint = access.endpoint or "Amazon S3 (AWS_ENDPOINT_URL is not set)"
+
+    def put(self, name: str, content: Path | bytes) -> None:
+        """Write an object: a file's content, or bytes. It is complete or absent.
+
+        Raises
+        ------
+        StoreError
+            It could not be written; the message has cause and mend.
+        """
+        import obstore
+
+        with self._asking(f"{self.place}/{name} could not be written"):
+            interruptibly(lambda: obstore.put(self._store, name, content))
+
+    def delete(self, name: str) -> None:
+        """Remove an object."""
+        import obstore
+
+        with self._asking(f"{self.place}/{name} could not be removed"):
+            interruptibly(lambda: obstore.delete(self._store, name))
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders right below."""
+        import obstore
+
+        with self._asking(f"{self.place} could not be listed"):
+            found = interruptibly(lambda: obstore.list_with_delimiter(self._store))
+        return [str(prefix).rstrip("/") for prefix in found["common_prefixes"]]
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the objects below a folder, with their sizes in bytes."""
+        import obstore
+
+        with self._asking(f"{self.place}/{folder} could not be listed"):
+            entries = interruptibly(lambda: obstore.list(self._store, folder).collect())
+        return {entry["path"]: entry["size"] for entry in entries}
+
+    def chunks(self, name: str, limit: int) -> Iterator[bytes]:
+        """Yield an object's content in pieces, no more than `limit` bytes of it and one piece.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object.
+        StoreError
+            It could not be read.
+        """
+        import obstore
+
+        seen = 0
+        with self._asking(f"{self.place}/{name} could not be read", missing=True):
+            stream = interruptibly(lambda: obstore.get(self._store, name).stream(2**20))
+            while (chunk := interruptibly(lambda: next(stream, None))) is not None:
+                piece = bytes(chunk)
+                seen += len(piece)
+                yield piece
+                if seen > limit:
+                    return
+
+    @contextmanager
+    def _asking(self, what: str, *, missing: bool = False) -> Iterator[None]:
+        """Say in words what a store's error means; let a missing object through if `missing`."""
+        from obstore.exceptions import BaseError
+
+        started = time.monotonic()
+        try:
+            yield
+        except FlameError:
+            raise
+        except FileNotFoundError as error:
+            if missing and "NoSuchBucket" not in str(error):
+                raise FileNotFoundError(what) from None
+            raise StoreError(f"{what}: {self._why(error, started)}") from None
+        except BaseException as error:
+            if not isinstance(error, BaseError | OSError | ValueError) and not is_panic(error):
+                raise
+            raise StoreError(f"{what}: {self._why(error, started)}") from None
+
+    def _why(self, error: BaseException, started: float) -> str:
+        """Return cause and mend."""
+        if not self._bucket:
+            return "the file is not there or cannot be read"
+        answer = classify(error)
+        match answer.cause:
+            case "name":
+                return "the name cannot be an object's"
+            case "secret" | "key" | "denied" | "clock":
+                return (
+                    f"access denied ({answer.words}): AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY "
+                    "in the environment is wrong, or this key may not do it"
+                )
+            case "bucket" | "missing":
+                return (
+                    f"not there ({answer.words}): is there a bucket {self._bucket} on "
+                    f"{self._endpoint}? Have it made, or mend the URL"
+                )
+            case "region":
+                return "the bucket is in another region: set AWS_REGION"
+            case "elsewhere":
+                return (
+                    f"{self._endpoint} sends to another host, which is not followed: set "
+                    "AWS_ENDPOINT_URL and AWS_REGION"
+                )
+            case "answer":
+                return (
+                    f"the store answered {answer.words}; its own log says why (is its disk full "
+                    "or read-only?)"
+                )
+            case "odd":
+                return (
+                    "a key there has an empty part (`//`), `.` or `..` as a part, or a control "
+                    "character: rename that object"
+                )
+            case "garbled" | "broken":
+                return (
+                    f"what {self._endpoint} answered is not of an S3 store: is AWS_ENDPOINT_URL "
+                    "right?"
+                )
+            case "cut":
+                return f"{self._endpoint} has cut the connection again and again"
+            case "tls":
+                return (
+                    f"no trusted TLS connection to {self._endpoint}: is it https://, and does "
+                    "AWS_CA_BUNDLE name the certificate of its CA?"
+                )
+        return (
+            f"no answer from {self._endpoint} within {time.monotonic() - started:.0f} s: is it "
+            "running, and is AWS_ENDPOINT_URL right?"
+        )

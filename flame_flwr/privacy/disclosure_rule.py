@@ -1,0 +1,92 @@
+"""``DisclosureRule``, the base of every rule, and what a rule gets to see."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flame_flwr.statistics.base import Statistic
+
+__all__ = ["DisclosureRule", "Found", "check_rules"]
+
+
+class Found(NamedTuple):
+    """A value of a result, and where it is.
+
+    Attributes
+    ----------
+    value : Any
+        A statistic, or what is no container.
+    path : str
+        Where, with keys; it stays on the node.
+    masked : str
+        Where, without keys, which may name a patient.
+    """
+
+    value: Any
+    path: str
+    masked: str
+
+
+@dataclass(frozen=True)
+class DisclosureRule(ABC):
+    """Base of the rules. A subclass is a frozen dataclass, and picklable."""
+
+    @abstractmethod
+    def stricter(self, other: Self) -> Self:
+        """Return the rule that forbids what either of the two forbids.
+
+        Parameters
+        ----------
+        other : DisclosureRule
+            Of the same kind; a secret of its own does not count beside this one's.
+        """
+
+    def look(self, found: Iterable[Found]) -> None:  # noqa: B027  (there to be overridden)
+        """Look at everything in a result before the statistics are changed; may refuse it.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
+        """
+
+    def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
+        """Look at a whole result, with its containers; may refuse it.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
+        """
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Return the statistics of one result as they may leave, in the same order."""
+        return list(statistics)
+
+
+def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
+    """Return the rules that a model declares, after a check.
+
+    Raises
+    ------
+    ModelError
+        It is no list of rules.
+    """
+    if rules is None:
+        return ()
+    if isinstance(rules, DisclosureRule):
+        return (rules,)
+    if not isinstance(rules, list | tuple) or not all(isinstance(r, DisclosureRule) for r in rules):
+        raise ModelError(
+            "disclosure must be a list of rules, such as [MinCount(5), MaxBins(50), "
+            "MaxRows(200)], from "
+            "flame_flwr.privacy"
+        )
+    return tuple(rules)

@@ -1,0 +1,68 @@
+"""What left each node, as the server saw it arrive: types, shapes and bytes, no values or keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flame_flwr.payload.outline import outline
+
+__all__ = ["EgressLog"]
+
+_KINDS = 20
+_OTHER = "results of other forms"
+_LONGEST = 300
+
+
+@dataclass(slots=True)
+class EgressLog:
+    """What left the nodes of a run.
+
+    Attributes
+    ----------
+    nodes : dict of str to dict
+        Per node and form of an answer: how many there were, their bytes, the first and the last
+        round. A node whose answers change their form all the time has a last entry for the rest.
+    """
+
+    nodes: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+
+    def note(self, node: str, number: int, value: object, size: int) -> None:
+        """Count a result.
+
+        Parameters
+        ----------
+        node : str
+            Whose.
+        number : int
+            The round.
+        value : object
+            The result.
+        size : int
+            Bytes of its payload.
+        """
+        text = outline(value, keys=False)
+        self._count(node, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...", number, size)
+
+    def note_numbers(self, node: str, number: int, count: int, method: str) -> None:
+        """Count numbers that travelled beside a result, or are the answer to an evaluation."""
+        if count:
+            what = "1 number" if count == 1 else f"{count} numbers"
+            self._count(node, f"{what} of {method}", number, 8 * count)
+
+    def to_json(self) -> dict[str, list[dict[str, Any]]]:
+        """Return it for ``run.json``."""
+        names = ("answers", "bytes", "first_round", "last_round")
+        return {
+            node: [{"what": what, **dict(zip(names, n, strict=True))} for what, n in kinds.items()]
+            for node, kinds in self.nodes.items()
+        }
+
+    def _count(self, node: str, what: str, number: int, size: int) -> None:
+        kinds = self.nodes.setdefault(node, {})
+        if what not in kinds and len(kinds) >= _KINDS:
+            what = _OTHER
+        entry = kinds.setdefault(what, [0, 0, number, number])
+        entry[0] += 1
+        entry[1] += size
+        entry[3] = number

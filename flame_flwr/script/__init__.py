@@ -1,0 +1,3 @@
+"""Running FLAME scripts as they are."""
+
+__all__: list[str] = []

@@ -1,0 +1,194 @@
+"""The Flower components that run a FLAME script: its ServerApp and its ClientApp.
+
+The app's folder is on ``sys.path`` in all of Flower's processes, which is how the script is found
+there. Loading it runs nothing; its analysis runs in the script's environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from flwr.clientapp import ClientApp
+
+from flame_flwr.clients import StarClient
+from flame_flwr.clients.app import UnableClient, noted
+from flame_flwr.config import RunSettings
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.failure.scratch_folders import temporary_folder, working_in
+from flame_flwr.flower import await_simulation
+from flame_flwr.log import show
+from flame_flwr.script.runner import LoadedScript, load_script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flwr.app import Context, Message
+    from flwr.serverapp import Grid, ServerApp
+
+    from flame_flwr.flower import Client
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["ScriptClientApp", "make_server"]
+
+_LOADED: dict[tuple[int, str, str], LoadedScript] = {}
+"""The script of this process's run, by run, path and content: one at a time."""
+
+
+class ScriptClientApp(ClientApp):
+    """The ClientApp of whatever script the run config names."""
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Answer a message with the script's model; a script that cannot be loaded, too."""
+        try:
+            script = _loaded(context)
+        except (Exception, SystemExit) as error:
+            return noted(ClientApp(partial(_unloaded, error)), message, context)
+        with script.environment.entered():
+            return script.model.client_app(message, context)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by name: a simulation sends the app with every message."""
+        return (_client_app, ())
+
+
+def make_server() -> ServerApp:
+    """Return the ServerApp of whatever script the run config names."""
+    from flwr.serverapp import ServerApp
+
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        show()
+        await_simulation(grid)
+        # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
+        # this process, and Ray cannot do without its working directory.
+        with temporary_folder() as folder:
+            script = _load(_find(context.run_config), folder)
+            with script.environment.entered():
+                script.model.server_app(grid=grid, context=context)
+
+    return app
+
+
+def _unloaded(error: BaseException, context: Context) -> Client:
+    """Answer every message with why the script could not be loaded on this node."""
+    if isinstance(error, SystemExit):
+        left = NodeFailedError("the script called sys.exit while it was loaded")
+        left.__cause__ = error
+        return UnableClient(left, context).to_client()
+    return UnableClient(error, context).to_client()
+
+
+def _client_app() -> ClientApp:
+    from flame_flwr.script import runner
+
+    app: ClientApp = runner.client_app
+    return app
+
+
+def _loaded(context: Context) -> LoadedScript:
+    path = _find(context.run_config)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    key = (context.run_id, str(path), digest)
+    if key not in _LOADED:
+        show()
+        with temporary_folder() as folder:
+            script = _load(path, folder)
+        _LOADED.clear()
+        _LOADED[key] = script
+    return _LOADED[key]
+
+
+def _load(path: Path, folder: str) -> LoadedScript:
+    """Load a script in an empty folder, and let what it makes there go along.
+
+    Scripts make their folders for plots at the top, and user code runs in scratch folders that
+    are empty at first.
+    """
+    with working_in(folder):
+        script = load_script(path)
+    made = _Made.below(Path(folder))
+    if made.folders or made.files:
+        model = script.model
+        model.strategy = partial(_strategy_with, made, model.strategy)
+        model.client = _client_with(made, model.client or StarClient)
+        for name in ("server_app", "client_app"):  # native code has asked for them already
+            vars(model).pop(name, None)
+    return script
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The folders and files that a script made when it was loaded."""
+
+    folders: list[str]
+    files: dict[str, bytes]
+
+    @classmethod
+    def below(cls, folder: Path) -> _Made:
+        paths = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*")]
+        return cls(
+            [name for name, path in paths if path.is_dir()],
+            {name: path.read_bytes() for name, path in paths if path.is_file()},
+        )
+
+    def make(self) -> None:
+        """Make them in the working directory, but for files that are there."""
+        for folder in self.folders:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            if not Path(name).exists():
+                Path(name).write_bytes(content)
+
+
+def _strategy_with(made: _Made, strategy: Callable[[], StarStrategy]) -> StarStrategy:
+    made.make()
+    return strategy()
+
+
+def _client_with(made: _Made, base: type[StarClient]) -> type[StarClient]:
+    class ClientWithFiles(base):  # type: ignore[misc, valid-type]
+        def fit(self, *message: Any) -> Any:
+            made.make()
+            return super().fit(*message)
+
+        def evaluate(self, *message: Any) -> Any:
+            made.make()
+            return super().evaluate(*message)
+
+    return ClientWithFiles
+
+
+def _find(run_config: Mapping[str, Any]) -> Path:
+    """Return the script that the run config names, from the app's folder.
+
+    Raises
+    ------
+    ConfigError
+        It is not named, not a path within the app, or not there.
+    """
+    name = RunSettings.from_config(run_config).script
+    if not name:
+        raise ConfigError(
+            'the run config has no `script`: name the script there, such as script = "analysis.py"'
+        )
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise ConfigError(
+            "`script` in the run config must be relative to the app's folder and within it",
+            detail=name,
+        )
+    for folder in (Path(entry or os.curdir).absolute() for entry in sys.path):
+        if (folder / name).is_file() and (folder / "pyproject.toml").is_file():
+            return folder / name
+    raise ConfigError(
+        "the app has no file of the name in `script`. Flower takes no test_*.py and no *_test.py "
+        "into an app",
+        detail=name,
+    )

@@ -1,0 +1,301 @@
+"""What can be checked, and how it becomes a model with data: classes, a script, a Flower app.
+
+The sources here are loaded in the check's own processes, never in the one that asks for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.analysis.declaration import plan_node, plan_outputs, plan_strategy
+from flame_flwr.app_folder import App
+from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.results.outputs import Outputs
+from flame_flwr.testing.references import Reference, pickler
+
+if TYPE_CHECKING:
+    from flame_flwr.analysis.model import StarModel
+    from flame_flwr.clients import StarClient
+    from flame_flwr.clients.node import NodePlan
+    from flame_flwr.data.source import SourceData
+    from flame_flwr.strategies import StarStrategy
+
+__all__ = ["AppSource", "ClassSource", "ScriptSource", "Subject", "source_at"]
+
+_NODES = 3
+"""How many nodes are made where neither the data nor the app says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked, loaded: a model and its data.
+
+    Attributes
+    ----------
+    plan : NodePlan
+        The model's part for nodes.
+    strategy : callable
+        Gives the strategy for a run.
+    simple_analysis : bool
+        One round and no more.
+    outputs : Outputs
+        The final files.
+    sources : list of callables
+        One per node; gives its split, or the source of its data, new at every call.
+    client : type of StarClient or None
+        A client of the user's own.
+    """
+
+    plan: NodePlan
+    strategy: Callable[[], StarStrategy]
+    simple_analysis: bool
+    outputs: Outputs
+    sources: list[Callable[[], Any]]
+    client: type[StarClient] | None = None
+
+    @classmethod
+    def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
+        """Take what a built model says; what rules and filters do by chance is always the same."""
+        simple, plan = model.simple_analysis, model.plan
+        if plan.disclosure:
+            from flame_flwr.privacy.rules import without_chance
+
+            plan = dataclasses.replace(plan, disclosure=without_chance(plan.disclosure))
+        if plan.filters:
+            from flame_flwr.privacy.filters import with_seed
+
+            plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
+        return cls(plan, model.strategy, simple, model.outputs, sources, model.client)
+
+    @property
+    def aggregator(self) -> type[Any] | None:
+        """The user's aggregator class, where the strategy has one."""
+        aggregator = getattr(self.strategy(), "aggregator", None)
+        return aggregator if isinstance(aggregator, type) else None
+
+    @property
+    def server(self) -> str:
+        """What merges on the server: the aggregator's name, or that of a strategy of one's own."""
+        from flame_flwr.strategies import StarStrategy
+
+        strategy = type(self.strategy())
+        merges_itself = strategy.make_aggregation is not StarStrategy.make_aggregation
+        aggregator = None if merges_itself else self.aggregator
+        return (aggregator or strategy).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSource:
+    """Two classes and splits, as ``StarModelTester`` takes them.
+
+    Parameters
+    ----------
+    analyzer, aggregator : Reference, type or StarStrategy
+        The user's.
+    splits : sequence
+        One per node.
+    arguments : dict
+        Of ``StarModelTester``: ``data_type`` and all the others.
+    """
+
+    analyzer: Any
+    aggregator: Any
+    splits: Sequence[Any]
+    arguments: dict[str, Any]
+
+    def load(self, stack: ExitStack) -> Subject:
+        """Check what is declared, as ``StarModel`` does."""
+        analyzer, aggregator = (
+            part.resolve() if isinstance(part, Reference) else part
+            for part in (self.analyzer, self.aggregator)
+        )
+        client = self.arguments.get("client")
+        if isinstance(client, Reference):
+            client = client.resolve()
+        return _declared(analyzer, aggregator, self.splits, {**self.arguments, "client": client})
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSource:
+    """A FLAME script: its ``StarModel`` with data, or its ``StarModelTester`` with its own splits.
+
+    Parameters
+    ----------
+    path : Path
+        The script, absolute.
+    data : list of str
+        A location per node, as for ``flame-flwr run``.
+    nodes : int or None
+        How many nodes.
+    """
+
+    path: Path
+    data: list[str]
+    nodes: int | None
+
+    def load(self, stack: ExitStack) -> Subject:
+        """Execute the script without running its analysis."""
+        from flame_flwr.analysis.listeners import listening
+        from flame_flwr.analysis.tester import StarModelTester
+        from flame_flwr.results.record import RunRecord
+        from flame_flwr.script.environment import ScriptEnvironment, ScriptError
+        from flame_flwr.script.loader import BuiltModels, execute
+
+        testers: list[dict[str, Any]] = []
+        signature = inspect.signature(StarModelTester.__init__)
+
+        def keep(tester: StarModelTester, *args: Any, **kwargs: Any) -> None:
+            testers.append(signature.bind(tester, *args, **kwargs).arguments)
+            tester.result, tester.rounds, tester.converged = None, 0, False
+            tester.aggregate, tester.evaluations = None, {}
+            tester.privacy, tester.record = None, RunRecord()
+
+        stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
+        StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]
+        built = BuiltModels(self.path.name)
+        environment = ScriptEnvironment(self.path)
+        stack.enter_context(environment.entered())
+        stack.enter_context(listening(built))
+        try:
+            execute(environment, built)
+        except (Exception, SystemExit):
+            if not (built.models or testers):
+                raise
+        if testers and not (self.data or built.models or built.imported):
+            arguments = {key: value for key, value in testers[0].items() if key != "self"}
+            analyzer, aggregator = arguments.pop("analyzer"), arguments.pop("aggregator")
+            return _declared(analyzer, aggregator, arguments.pop("data_splits"), arguments)
+        if testers and not self.data:
+            raise ScriptError(
+                f"{self.path.name} has a StarModel and a StarModelTester: say with --data what the "
+                "nodes of the StarModel read"
+            )
+        model = built.only()
+        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class AppSource:
+    """A Flower app: the ``StarModel`` whose apps its ``pyproject.toml`` names.
+
+    Parameters
+    ----------
+    folder : Path
+        The app's, absolute.
+    component : str
+        Its ClientApp, ``module:attribute``.
+    data : list of str
+        A location per node, or one for all.
+    nodes : int or None
+        How many nodes.
+    """
+
+    folder: Path
+    component: str
+    data: list[str]
+    nodes: int | None
+
+    def load(self, stack: ExitStack) -> Subject:
+        """Import the app's component and find its model."""
+        module, _, attribute = self.component.partition(":")
+        sys.path.insert(0, str(self.folder))
+        model = _model_of(importlib.import_module(module), attribute)
+        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+
+
+def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource | ScriptSource:
+    """Return what is to be checked at a path.
+
+    Parameters
+    ----------
+    path : Path
+        A script, or the folder of a Flower app; absolute.
+    data : sequence of str
+        A location per node; for an app without one, what its run config names.
+    nodes : int or None
+        How many nodes; for an app, otherwise what its run config says, or three.
+
+    Raises
+    ------
+    ConfigError
+        There is nothing, or no app in the folder.
+    """
+    if not path.exists():
+        raise ConfigError(f"there is no script and no app {path}")
+    if not path.is_dir():
+        return ScriptSource(path, list(data), nodes)
+    app = App.read(path)
+    component, config = str(app.about["app"]["components"]["clientapp"]), app.config or {}
+    places = list(data) or [place for place in [config.get("data")] if place]
+    if nodes is None and not data:
+        said = config.get("nodes")
+        nodes = said if isinstance(said, int) and said > 0 else _NODES
+    if component.startswith("flame_flwr.star.script:"):
+        return ScriptSource(path / str(config.get("script", "")), places, nodes)
+    return AppSource(path, component, places, nodes)
+
+
+def _declared(
+    analyzer: Any, aggregator: Any, splits: Sequence[Any], arguments: dict[str, Any]
+) -> Subject:
+    """Check what was declared to a tester; data is pickled, to be new for every process."""
+    given = {"data_type": "s3", "output_type": "str", **arguments}
+    payload = given.get("payload", "safe")
+    kwargs = given.get("analyzer_kwargs"), given.get("aggregator_kwargs")
+    expects = given.get("expects", ())
+    plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload, expects=expects)
+    strategy = plan_strategy(aggregator, kwargs[1], payload, given.get("convergence"))
+    many = bool(given.get("multiple_results"))
+    names = given.get("filename") or given.get("result_filepath")
+    outputs = plan_outputs(strategy, given["output_type"], names, many, paths=True)
+    if not len(splits):
+        raise ModelError("data_splits is empty: give at least one entry, one per node")
+    copies = [pickler().dumps(split) for split in splits]
+    simple = bool(given.get("simple_analysis", True))
+    sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
+    return Subject(plan, strategy, simple, outputs, sources, given.get("client"))
+
+
+def _split(content: bytes) -> Any:
+    return pickle.loads(content)  # noqa: S301  (pickled by this process)
+
+
+def _located(data_type: str, data: Sequence[str], nodes: int | None) -> list[Callable[[], Any]]:
+    """Return what gives every node its data, opened anew at every call."""
+    from flame_flwr.script.locations import node_locations, open_sources
+
+    if data_type == "none" and not nodes:
+        nodes = len(data) or _NODES
+    locations = node_locations(data_type, data, nodes)
+    open_sources(locations)
+    return [partial(_located_one, locations, i) for i in range(len(locations))]
+
+
+def _located_one(locations: list[str], number: int) -> SourceData | None:
+    from flame_flwr.script.locations import open_sources
+
+    return open_sources(locations)[number]
+
+
+def _model_of(module: Any, attribute: str) -> StarModel:
+    from flame_flwr.analysis.model import StarModel
+
+    app = getattr(module, attribute, None)
+    models = [value for value in vars(module).values() if isinstance(value, StarModel)]
+    named = [model for model in models if vars(model).get("client_app") is app]
+    if app is None or not (named or len(models) == 1):
+        raise ConfigError(
+            f"{module.__name__} has no StarModel whose client_app is `{attribute}`: build it "
+            f"there, as `model = StarModel(...)` and `{attribute} = model.client_app`"
+        )
+    return (named or models)[0]

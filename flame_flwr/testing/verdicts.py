@@ -1,0 +1,292 @@
+"""From traces to findings: what the runs of a check say of the analysis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flame_flwr.testing.findings import Finding, Severity
+from flame_flwr.testing.trace import first_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flame_flwr.testing.spec import CheckSpec
+    from flame_flwr.testing.subjects import Subject
+    from flame_flwr.testing.trace import Spot, Trace, Trouble
+
+__all__ = ["Verdicts"]
+
+
+class Verdicts:
+    """Keeps the findings of a check.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is checked.
+    spec : CheckSpec
+        Its tolerance and limits.
+    """
+
+    def __init__(self, subject: Subject, spec: CheckSpec) -> None:
+        self.findings: list[Finding] = []
+        self._spec = spec
+        self._analyzer = subject.plan.analyzer.__name__
+        self._server = subject.server
+        ends = hasattr(subject.aggregator, "final_method")
+        self._last_method = "final_method" if ends else "aggregation_method"
+
+    def has(self, check: str) -> bool:
+        """Tell whether a check has found something."""
+        return any(finding.check == check for finding in self.findings)
+
+    def imported(self, made: Sequence[str], moved: str = "") -> None:
+        """Judge the import of the user's modules by what it has made where it happened to be.
+
+        Parameters
+        ----------
+        made : sequence of str
+            Files and folders, relative to the working directory.
+        moved : str
+            Where in the code it changes the working directory, if it does.
+        """
+        if moved:
+            self._add(
+                "folder",
+                "",
+                "",
+                f"its import changes the working directory ({moved}). On Flower the methods run "
+                "in another folder all the same",
+                _MOVED,
+                "warning",
+            )
+        if made:
+            self._add(
+                "folder",
+                "",
+                "",
+                f"its import makes {', '.join(map(repr, made))} relative to the working "
+                "directory. On Flower it is imported in one folder and run in another",
+                "Make it in the method that needs it: Path(...).mkdir(exist_ok=True)",
+                "warning",
+            )
+
+    def first_run(self, trace: Trace) -> None:
+        """Judge the run in one process by itself."""
+        self.findings += trace.findings
+        trouble = trace.trouble
+        if trouble is not None:
+            if not (trouble.type == "RefusedWriteError" and self.has("folder")):
+                self._trouble(trouble, "runs")
+            return
+        if not trace.converged or trace.rounds > self._spec.max_rounds:
+            said = "it said True only after" if trace.converged else "it did not say True in"
+            never = not trace.converged and trace.rounds >= self._spec.limit
+            limit = "a run fails then" if never else f"max_rounds is {self._spec.max_rounds}"
+            self._add(
+                "converges",
+                self._server,
+                "has_converged",
+                f"{said} {trace.rounds} rounds; {limit}",
+                "Look at its condition; a limit ends it in any case: "
+                "`or self.num_iterations >= 50`. Where so many are wanted, say so with max_rounds "
+                "(--max-rounds)",
+                "error" if never else "warning",
+            )
+        if trace.unwritable:
+            self._add(
+                "result",
+                self._server,
+                self._last_method,
+                trace.unwritable,
+                "Return what output_type says, or declare another output_type",
+            )
+
+    def again(self, first: Trace, second: Trace) -> None:
+        """Compare with a second run in a process that was started apart."""
+        if second.trouble is not None:
+            self._trouble(second.trouble, "repeats", "the second of two runs")
+            return
+        spot = first_difference(first, second, self._spec.tolerance)
+        if spot is not None:
+            self._spot(
+                "repeats",
+                spot,
+                "differs between two runs",
+                "Seed every generator (random_state=..., numpy.random.default_rng(seed)), keep it "
+                "on self, and let nothing depend on the clock or on the order of a set",
+            )
+
+    def apart(self, first: Trace, apart: Trace) -> None:
+        """Compare with the run that had a new process for every message to a node."""
+        mend = (
+            "Keep it as an attribute of self: the analyzer's attributes are saved between rounds, "
+            "nothing else is, and nodes share nothing. Where a method asks for a relative path, it "
+            "is the working directory: on Flower that is a folder of its own"
+        )
+        changed = [*dict.fromkeys([*first.changed, *apart.changed])][:5]
+        cause = f". Changed while it ran: {', '.join(changed)}" if changed else ""
+        if apart.trouble is not None:
+            files = apart.trouble.type in ("FileNotFoundError", "RefusedWriteError")
+            if files and self.has("folder"):
+                self._worsen("folder", *(apart.trouble.at or ("", ""))[:2])
+            else:
+                text = "the run with a new process for every message"
+                self._trouble(apart.trouble, "process", text, cause, mend)
+            return
+        spot = first_difference(first, apart, self._spec.tolerance)
+        if spot is not None:
+            text = "differs with a new process for every message"
+            self._spot("process", spot, text, mend, cause)
+
+    def arrival(self, first: Trace, reverse: Trace) -> None:
+        """Compare with the run whose last node was called first."""
+        text = "depends on which node answers first"
+        mend = (
+            "Let nodes share nothing (class attributes, globals, files), and merge their values "
+            "in a way that has no order"
+        )
+        if reverse.trouble is not None:
+            self._trouble(reverse.trouble, "arrival", "the run with the last node first")
+            return
+        spot = first_difference(first, reverse, self._spec.tolerance)
+        if spot is not None:
+            self._spot("arrival", spot, text, mend)
+
+    def leaks(self, first: Trace, later: Trace) -> None:
+        """Compare with a run after another one in the same process, if there was time for it."""
+        trouble = later.trouble
+        if trouble is not None and trouble.kind == "hung":
+            return
+        if trouble is not None and trouble.kind == "died":
+            differs = f"ended the process with code {trouble.text}"
+        elif trouble is not None:
+            differs = f"failed: {trouble.type}: {trouble.text}"
+        else:
+            spot = first_difference(first, later, self._spec.tolerance)
+            if spot is None:
+                return
+            differs = f"differs: {spot.what} ({spot.text})"
+        self._add(
+            "leaks",
+            "",
+            "",
+            f"a second run in the same process {differs}. The first one has changed "
+            f"{', '.join(first.changed[:5])}",
+            "Keep it as an attribute of self: on Flower every run has a process of its own, in a "
+            "test or a notebook it has not. A run that goes on from its checkpoint after the "
+            "server's death loses what the aggregator keeps elsewhere",
+            "warning",
+        )
+
+    def order(self, apart: Trace, reverse: Trace, order: Sequence[int]) -> None:
+        """Compare with the run that had the nodes in another order."""
+        if reverse.trouble is not None:
+            self._trouble(reverse.trouble, "order", "the run with the nodes in another order")
+            return
+        spot = first_difference(apart, reverse, self._spec.tolerance, order)
+        if spot is not None:
+            self._spot(
+                "order",
+                spot,
+                "is another one with the nodes in another order",
+                "Give no place in analysis_results a meaning: names are sorted, and another "
+                "hospital may come first. self.answered_node_ids says whose result is whose",
+            )
+
+    def _spot(self, check: str, spot: Spot, what: str, mend: str, after: str = "") -> None:
+        of_node = spot.method in ("analysis_method", "evaluation_method")
+        owner = self._analyzer if of_node else self._server
+        explains = [
+            f.check
+            for f in self.findings
+            if (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+        ]
+        for cause in explains:
+            self._worsen(cause, owner, spot.method)
+        if explains:
+            return
+        self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
+
+    def _trouble(
+        self, trouble: Trouble, check: str, run: str = "", after: str = "", mend: str = ""
+    ) -> None:
+        """Report why a run did not come to its end, under the check that it belongs to."""
+        at = trouble.at
+        owner, method = (at.class_name, at.method) if at is not None else ("", "")
+        where = f" ({at})" if at is not None else ""
+        failed = f"{run} failed: " if run else ""
+        if trouble.kind == "unsaved":
+            attribute, _, advice = trouble.text.partition("; ")
+            self._add(
+                "state", owner, method, attribute, _sentence(advice.partition(" [")[0]) or _STATE
+            )
+        elif trouble.kind == "hung":
+            limit = f"after {self._spec.seconds:g} s{' in all' if run else ''}"
+            seen = f"{run or 'it'} had not come to its end {limit}{where}"
+            self._add("runs", owner, method, seen, _SLOW)
+        elif trouble.kind == "died":
+            seen = f"{failed}its process ended with code {trouble.text}{where}"
+            self._add("runs", owner, method, seen, _DIED)
+        elif trouble.type == "PayloadError":
+            if method == "has_converged":
+                method = "aggregation_method"
+            seen, _, advice = trouble.text.partition(" cannot travel between nodes")
+            path = trouble.text.rpartition(" [")[2].removesuffix("]")
+            advice = _sentence(advice.rpartition(" [")[0].lstrip(".: "))
+            seen = f"{seen[:1].lower()}{seen[1:]} (at {path}) cannot travel between nodes{where}"
+            self._add("travels", owner, method, seen, advice)
+        elif trouble.type == "SystemExit":
+            self._add(check, owner, method, f"{failed}it called sys.exit{where}", _EXIT)
+        else:
+            place = f" at {trouble.place}" if trouble.place else ""
+            seen = f"{failed}{trouble.type}: {trouble.text}{place}{where}{after}"
+            self._add(check, owner, method, seen, _sentence(trouble.hint) or mend or _DEBUG)
+
+    def _worsen(self, check: str, owner: str, method: str) -> None:
+        """Make a check's warnings of a method errors: they have been seen to break the analysis.
+
+        So are those of an import, and all of them where none is the method's.
+        """
+        near = [f for f in self.findings if f.check == check and f.class_name in ("", owner)]
+        near = [f for f in near if f.method in ("", method)]
+        guilty = near or [f for f in self.findings if f.check == check]
+        self.findings = [
+            replace(finding, severity="error") if finding in guilty else finding
+            for finding in self.findings
+        ]
+
+    def _add(
+        self,
+        check: str,
+        owner: str,
+        method: str,
+        seen: str,
+        mend: str,
+        severity: Severity = "error",
+    ) -> None:
+        finding = Finding(check, owner, method, seen, mend, severity)
+        if check not in self._spec.skip and finding not in self.findings:
+            self.findings.append(finding)
+
+
+_STATE = "Make it anew in analysis_method, or leave it out in __getstate__"
+_SLOW = (
+    "Look for a loop there. If the analysis is only slow, give smaller splits or more time: "
+    "seconds=..., --seconds"
+)
+_MOVED = "Leave it as it is, and make paths absolute: Path(__file__).parent / ..."
+_DIED = "Nothing in an analysis may end its process: look for os._exit, or a crash in a library"
+_EXIT = "Return a value, or raise an error that says what is wrong"
+_DEBUG = (
+    "Mend it there; flame_flwr.star.StarModelTester runs the same in one process, open to a "
+    "debugger"
+)
+
+
+def _sentence(text: str) -> str:
+    """Return text with a capital at its beginning, unless that is code, and no full stop."""
+    word = text.partition(" ")[0]
+    start = f"{text[:1].upper()}{text[1:]}" if word.isalpha() else text
+    return start.rstrip(". ")

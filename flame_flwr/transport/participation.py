@@ -1,0 +1,65 @@
+"""Who takes part: the table that the analyst sees before round 1, made of what nodes said."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from flame_flwr.data.expect import Finding
+from flame_flwr.failure.failure import Failure
+from flame_flwr.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Line", "failure_of", "read_findings", "show_table", "write_findings"]
+
+_MOST = 50
+_LONGEST = 300
+
+Line = tuple[str, bool, "Sequence[str]"]
+"""A node's name, whether it takes part, and what there is to say."""
+
+
+def write_findings(found: Iterable[Finding]) -> str:
+    """Return findings as the text that travels with hello."""
+    return json.dumps([[finding.text, finding.stops] for finding in found][:_MOST])
+
+
+def read_findings(text: object) -> tuple[Finding, ...] | None:
+    """Read findings that arrived; ``None`` where the node was asked for none.
+
+    What is no finding is dropped: a node can only speak ill of its own data.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError):
+        listed = []
+    found = []
+    for each in (listed if isinstance(listed, list) else [])[:_MOST]:
+        if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str):
+            shown = "".join(letter if letter.isprintable() else "?" for letter in each[0])
+            found.append(Finding(shown[:_LONGEST], bool(each[1])))
+    return tuple(found)
+
+
+def failure_of(found: Iterable[Finding]) -> Failure | None:
+    """Return why a node with these findings cannot take part; ``None`` where it can."""
+    stopping = [finding.text for finding in found if finding.stops]
+    if not stopping:
+        return None
+    return Failure("its data is not as the analysis expects", text="; ".join(stopping))
+
+
+def show_table(lines: Iterable[Line]) -> None:
+    """Log who takes part, a line per node and finding."""
+    rows = [("node", "takes part", "finding")]
+    for name, takes_part, said in lines:
+        first, *others = said or [""]
+        rows.append((name, "yes" if takes_part else "no", first))
+        rows += [("", "", other) for other in others]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    shown = (f"  {a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows)
+    logger.info("before round 1:\n%s", "\n".join(shown))

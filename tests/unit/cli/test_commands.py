@@ -1,0 +1,81 @@
+"""The command's own texts: help of everything, what is near a mistyped name, the version."""
+
+import re
+from importlib.metadata import version
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import flame_flwr
+from flame_flwr.cli import commands
+
+
+def tree(group, context, path=()):
+    """Every command of a group by the words that call it, the group itself included."""
+    found = {path: group}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            found |= tree(command, context, (*path, name))
+        else:
+            found[*path, name] = command
+    return found
+
+
+ROOT = typer.main.get_command(commands._app)
+COMMANDS = tree(ROOT, ROOT.make_context("flame-flwr", [], resilient_parsing=True))
+
+
+def said(*arguments):
+    """What the command prints, on a terminal so wide that nothing is broken."""
+    done = CliRunner().invoke(commands._app, [*arguments], env={"COLUMNS": "400", "TERM": "dumb"})
+    return done.exit_code, re.sub(r"[\s│]+", " ", done.output)
+
+
+def test_there_are_the_commands():
+    assert {" ".join(path) for path in COMMANDS} >= {"submit", "run", "check", "data list"}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_of_every_command_says_what_each_argument_and_option_is(path):
+    command = COMMANDS[path]
+    code, text = said(*path, "--help")
+    assert code == 0
+    assert command.help.splitlines()[0].split("\n")[0] in text
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        assert re.sub(r"\s+", " ", parameter.help) in text, parameter.name
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    assert bool(arguments) == ("Arguments" in text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        (("rum",), ["run"]),
+        (("sumbit",), ["submit"]),
+        (("data", "lst"), ["list"]),
+        (("node", "clena"), ["clean"]),
+        (("xyzzy",), []),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_near_one_once(typed, near):
+    code, text = said(*typed)
+    assert code == 2
+    assert f"No such command '{typed[-1]}'" in text
+    assert re.findall(r"mean '(\w+)'\?", text) == near
+    assert text.count("Did you mean") == len(near)
+
+
+def test_a_mistyped_option_is_answered_with_the_near_one_once():
+    code, text = said("submit", "app", "--run-confg", "nodes=2")
+    assert code == 2
+    assert text.count("--run-config") == 1
+
+
+def test_version_says_which_flame_flwr_and_which_flower():
+    assert said("--version") == (
+        0,
+        f"flame-flwr {flame_flwr.__version__}, Flower (flwr) {version('flwr')} ",
+    )

@@ -1,0 +1,19 @@
+"""Fixtures of the tests of results."""
+
+import pytest
+
+from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
+
+
+@pytest.fixture
+def serve(tmp_path, context):
+    """Run a model's ServerApp; return the folder with its runs, as `results` names it."""
+
+    def start(model, results, **config):
+        node = context(run_config={"results": results, **config})
+        plan = NodePlan(model.plan.analyzer, data_type="s3")
+        with LocalGrid(plan, [2.0, 4.0]) as grid:
+            model.server_app(grid, node)
+
+    return start

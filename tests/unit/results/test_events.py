@@ -1,0 +1,138 @@
+"""Events for TensorBoard: as the lines say, with tags of their own, at once."""
+
+import json
+
+import pytest
+
+from flame_flwr.results.events import Tags
+from flame_flwr.star import StarModel, StarModelTester
+
+from .small_runs import Average, Fits, constant, events
+
+
+def test_tensorboard_reads_what_the_line_says(tmp_path):
+    tester = StarModelTester(
+        [2.0, 4.0],
+        Fits,
+        Average,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        tensorboard="on",
+    )
+    read = events(tmp_path)
+    for node, data in (("node-0", 2.0), ("node-1", 4.0)):
+        expected = [(number + 1, pytest.approx(data / (1 + number))) for number in range(3)]
+        assert read[f"loss/{node}"] == expected
+        assert read[f"evaluation/auc/{node}"] == [(3, pytest.approx(data / 8))]
+    assert read["mean/loss"] == [
+        (number + 1, pytest.approx(3 / (1 + number))) for number in range(3)
+    ]
+    assert [value for _, value in read["round/nodes"]] == [2.0] * 3
+    changes = [pytest.approx(entry.change) for entry in tester.record.history[1:]]
+    assert [value for _, value in read["round/change"]] == changes
+    assert {"round/seconds", "round/bytes"} <= read.keys()
+    assert not [tag for tag in read if "<" in tag]
+
+
+def test_a_second_run_into_a_folder_replaces_the_events_of_the_first(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events.out.tfevents.1.mine").write_bytes(b"")
+    for _ in range(2):
+        StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on")
+    assert len(events(tmp_path)["loss/node-0"]) == 1
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+
+
+def test_a_run_whose_events_cannot_be_written_goes_on(tmp_path, caplog):
+    (tmp_path / "tensorboard").write_text("a file in the way")
+    tester = StarModelTester(
+        [2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    assert tester.rounds == 1
+    assert caplog.text.count("the events for TensorBoard cannot be written") == 1
+
+
+def test_events_and_report_go_to_an_object_store_with_the_results(serve, object_store):
+    model = StarModel(Fits, Average, "s3", simple_analysis=False)
+    serve(model, object_store.url, report="on", tensorboard="on")
+    [folder] = (object_store.bucket / "results").iterdir()
+    assert [step for step, _ in events(folder)["loss/node-0"]] == [1, 2, 3]
+    about = json.loads((folder / "run.json").read_text())
+    names = {file["name"] for file in about["other_files"]}
+    assert {"history.csv", "report.html"} <= names
+    assert any(name.startswith("tensorboard/events.out.tfevents.") for name in names)
+
+
+def test_no_two_numbers_share_a_tag(tmp_path):
+    class Collides(Fits):
+        def analysis_method(self, data, aggregator_results):
+            self.flame.report_metrics({"a b": 1, "a_b": 2, "mean": 3, "evaluation/auc": 4})
+            return data
+
+        def evaluation_method(self, data, result):
+            return {"auc": 5, "mean": 6}
+
+    StarModelTester(
+        [2.0, 4.0], Collides, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    found = {tag: value for tag, [(_, value)] in events(tmp_path).items()}
+    assert {tag: value for tag, value in found.items() if "/node-0" in tag} == {
+        "a_b/node-0": 1,
+        "a_b_2/node-0": 2,
+        "metric/mean/node-0": 3,
+        "metric/evaluation/auc/node-0": 4,
+        "evaluation/auc/node-0": 5,
+        "evaluation/mean/node-0": 6,
+    }
+    assert {tag: value for tag, value in found.items() if "mean/" in tag and "node" not in tag} == {
+        "mean/a_b": 1,
+        "mean/a_b_2": 2,
+        "mean/mean": 3,
+        "mean/evaluation/auc": 4,
+        "evaluation/mean/auc": 5,
+        "evaluation/mean/mean": 6,
+    }
+
+
+def test_names_made_to_share_a_tag_do_not():
+    tags = Tags()
+    given = [
+        tags.of("metric", name, node)
+        for name, node in [("a", "b/c"), ("a/b", "c"), ("/a", "b/c"), ("a", "b c"), ("a", "b_c")]
+    ]
+    assert given == ["a/b/c", "a/b/c_2", "a_2/b/c", "a/b_c", "a/b_c_2"]
+    assert tags.of("metric", "a/b", "c") == "a/b/c_2"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.5e308])
+def test_what_is_no_number_is_written_without_a_word_to_the_log(tmp_path, number, caplog, capfd):
+    StarModelTester(
+        [2.0], constant(number), Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
+    )
+    assert "loss/node-0" in events(tmp_path)
+    assert not [record for record in caplog.records if "tensorboardX" in record.name]
+    assert "cannot be written" not in caplog.text
+    assert "NaN" not in "".join(capfd.readouterr())
+
+
+def test_events_are_there_as_soon_as_a_round_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr("flame_flwr.results.events._FLUSH_EVERY", -1.0)
+    seen = []
+
+    class Looks(Average):
+        def aggregation_method(self, analysis_results):
+            if (tmp_path / "tensorboard").exists():
+                seen.append(len(events(tmp_path)["loss/node-0"]))
+            return super().aggregation_method(analysis_results)
+
+    StarModelTester(
+        [2.0],
+        Fits,
+        Looks,
+        "s3",
+        simple_analysis=False,
+        filename=tmp_path / "r.txt",
+        tensorboard="on",
+    )
+    assert seen == [1, 2]

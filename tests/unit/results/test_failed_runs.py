@@ -1,0 +1,143 @@
+"""The record and the report of a run that failed: where, and what had left."""
+
+import hashlib
+import json
+import os
+import re
+
+import pytest
+
+from flame_flwr.clients import StarClient
+from flame_flwr.errors import NodeFailedError
+from flame_flwr.privacy import TopFraction
+from flame_flwr.results.export import export_files
+from flame_flwr.sizes import shown_size
+from flame_flwr.star import StarModel
+
+from .small_runs import Average, Fits, Never, Page, below, full_run, listed, reported
+
+
+class FailsLate(Fits):
+    error: type[BaseException] = ValueError
+
+    def analysis_method(self, data, aggregator_results):
+        if self.num_iterations == 2 and data == 4.0:
+            raise self.error("it is 3.4")
+        return super().analysis_method(data, aggregator_results)
+
+
+class InterruptedLate(FailsLate):
+    error = KeyboardInterrupt
+
+
+def failed(tmp_path, analyzer, **kwargs):
+    with pytest.raises(BaseException, match="it is") as raised:
+        reported(tmp_path, analyzer, [2.0, 4.0], **kwargs)
+    assert raised.type is analyzer.error
+    page = Page((tmp_path / "report.html").read_text())
+    return json.loads((tmp_path / "run.json").read_text()), page.text
+
+
+def test_record_and_report_say_where_a_run_in_this_process_failed(tmp_path):
+    about, page = failed(tmp_path, FailsLate)
+    error = "ValueError: it is 3.4 (in node-1, round 3)"
+    assert about["error"] == error
+    [failure] = about["failures"]
+    assert (failure["round"], failure["node"]) == (3, "node-1")
+    assert re.fullmatch(
+        r"ValueError at test_failed_runs.py:\d+ in analysis_method: it is 3.4", failure["why"]
+    )
+    assert error in page
+    assert f"round 3: {failure['why']}" in page
+
+
+def test_what_left_in_a_round_that_failed_is_counted_as_sent(tmp_path):
+    about, page = failed(tmp_path, FailsLate)
+    assert len(about["history"]) == 2
+    left = about["left"]["node-0"]
+    assert [kind["answers"] for kind in left] == [3, 3]
+    assert shown_size(sum(kind["bytes"] for kind in left)) in page
+
+
+def test_the_result_of_an_earlier_run_beside_a_failed_one_is_told_of(tmp_path, caplog):
+    reported(tmp_path, Fits, [2.0, 4.0])
+    os.utime(tmp_path / "r.txt", (0, 0))
+    failed(tmp_path, FailsLate)
+    assert f"of an earlier run, and not of this one: {tmp_path / 'r.txt'}" in caplog.text
+    (tmp_path / "r.txt").unlink()
+    caplog.clear()
+    failed(tmp_path, FailsLate)
+    assert "of an earlier run" not in caplog.text
+
+
+def test_two_filters_of_one_kind_are_told_apart(tmp_path):
+    filters = [TopFraction(0.25), TopFraction(0.5)]
+    page = reported(tmp_path, Fits, [2.0, 4.0], filters=filters)
+    for node in ("node-0", "node-1"):
+        for fraction in ("0.25", "0.5"):
+            assert f"{node}TopFraction(fraction={fraction})analysis3\n" in page.text
+
+
+def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
+    private = {"aggregator": Never, "epsilon": 1.0, "sensitivity": 1.0}
+    about, page = failed(tmp_path, FailsLate, **private)
+    assert about["error"] == "ValueError (in node-1, round 3)"
+    assert about["failures"][0]["why"].startswith("ValueError at test_failed_runs.py:")
+    assert "3.4" not in json.dumps(about["failures"]) + page
+
+
+def test_of_a_private_run_no_text_that_a_node_shares_is_written(tmp_path):
+    with pytest.raises(NodeFailedError, match="node node-1 failed in round 3: ValueError at"):
+        reported(
+            tmp_path,
+            FailsLate,
+            [2.0, 4.0],
+            Never,
+            epsilon=1.0,
+            sensitivity=1.0,
+            client=StarClient,
+        )
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["failures"][0]["why"].startswith("ValueError at test_failed_runs.py:")
+    assert "it is" not in about["error"] + json.dumps(about["failures"])
+
+
+def test_ctrl_c_is_said_in_words(tmp_path):
+    about, page = failed(tmp_path, InterruptedLate)
+    error = "KeyboardInterrupt: stopped by Ctrl-C (in node-1, round 3)"
+    assert about["error"] == error
+    assert error in page
+    assert about["failures"] == []
+
+
+def test_a_node_that_fails_the_evaluation_is_in_the_record(tmp_path):
+    class FailsScores(Fits):
+        error = ValueError
+
+        def evaluation_method(self, data, result):
+            raise ValueError("it is lost")
+
+    about, page = failed(tmp_path, FailsScores)
+    assert about["error"] == "ValueError: it is lost (in node-0, evaluation)"
+    assert about["failures"][0]["why"].startswith("evaluation: ValueError at test_failed_runs.py:")
+    assert "round 3: evaluation: ValueError" in page
+
+
+def test_what_is_handed_over_names_what_the_user_asked_for(serve, tmp_path):
+    model = StarModel(Fits, Average, "s3", simple_analysis=False, filename="mean.txt")
+    serve(model, str(tmp_path / "runs"), report="on", tensorboard="on")
+    [folder] = (tmp_path / "runs").iterdir()
+    target = tmp_path / "results"
+    full_run(target)
+    asked = {"results": "what/the user asked for", "data": ["patients"]}
+    assert export_files(folder, target, asked) == [target / "mean.txt"]
+    about = json.loads((target / "run.json").read_text())
+    assert about["parameters"]["results"] == asked["results"]
+    page = Page((target / "report.html").read_text())
+    assert asked["results"] in page.text
+    assert str(tmp_path) not in page.text
+    assert "mean.txt" in page.text
+    assert below(target) == listed(target) | {"mean.txt", "r.txt", "run.json"}
+    for file in about["other_files"]:
+        content = (target / file["name"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,87 @@
+"""Private runs: no exact figure is said, whatever stopped them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, StarAggregation
+from flame_flwr.star import StarModelTester
+from flame_flwr.strategies import StarStrategy
+
+from .small_runs import Never, Scalar, Shrinks, reported
+
+
+class Means(Scalar):
+    has_converged = Never.has_converged
+
+
+class Own(Convergence):
+    def check(self, number, aggregate, last):
+        return f"it is {aggregate!r}" if number > 2 else None
+
+
+def told(aggregate, last):
+    return f"it is {aggregate!r}"
+
+
+@pytest.mark.parametrize(
+    ("convergence", "reason"),
+    [
+        (DeltaNorm(None, tol=0.9), "DeltaNorm(key=None, tol=0.9, ord=2.0) said so"),
+        (
+            DeltaNorm(None, tol=0.9) & MaxRounds(3) | MaxRounds(9),
+            "DeltaNorm(key=None, tol=0.9, ord=2.0) said so and MaxRounds(rounds=3) said so",
+        ),
+        (Own(), "Own said so"),
+        (told, "When(told) said so"),
+    ],
+)
+def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
+    tmp_path, convergence, reason, caplog
+):
+    caplog.set_level("INFO", "flame_flwr")
+    exact = [float(np.mean([16.1717 / (3 + i), 4.3131 / (3 + i)])) for i in range(3)]
+    page = reported(
+        tmp_path,
+        Shrinks,
+        [16.1717, 4.3131],
+        Means,
+        convergence=convergence,
+        epsilon=1.0,
+        sensitivity=1.0,
+        quiet=False,
+    )
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["reason"] == about["history"][-1]["reason"] == reason
+    history = (tmp_path / "history.csv").read_text()
+    assert reason.split(",")[0] in history
+    assert f": {reason}" in caplog.text
+    measured = [*exact, *map(abs, np.diff(exact))]
+    for text in (history, page.text, caplog.text, json.dumps(about)):
+        assert not [number for number in measured if repr(float(number))[:8] in text]
+        assert "changed by" not in text
+        assert not re.search(r"it is \d", text)
+
+
+def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path):
+    class Says(StarAggregation):
+        def finish(self):
+            return super().finish()._replace(converged=True, reason="the mean is 3.4")
+
+    class Made(StarStrategy):
+        def make_aggregation(self, flame, nodes, simple_analysis):
+            return Says(Scalar(flame), nodes, simple_analysis)
+
+    StarModelTester(
+        [2.0, 4.0],
+        Shrinks,
+        Made(Scalar),
+        "s3",
+        filename=tmp_path / "r.txt",
+        epsilon=1.0,
+        sensitivity=1.0,
+    )
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["reason"] == "the aggregation said so"

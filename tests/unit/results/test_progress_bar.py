@@ -1,0 +1,353 @@
+"""The progress bar: on a terminal only, with the log's lines whole above it, gone at the end."""
+
+import io
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from flame_flwr.metrics import summary
+from flame_flwr.results import RoundRecord, RunRecord, progress_bar
+from flame_flwr.results.log_lines import log_round
+from flame_flwr.results.progress_bar import Bar, LineBar
+
+SCRIPT = """
+import logging, sys
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+
+class A(StarAnalyzer):
+    def analysis_method(self, data, results):
+        self.flame.report_metrics(loss=data)
+        print("printed " + "x" * 150)
+        return data
+class G(StarAggregator):
+    def aggregation_method(self, results): return sum(results)
+    def has_converged(self, result, last): return self.num_iterations >= 1
+StarModelTester([1, 2], A, G, "s3", simple_analysis=False)
+"""
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_a_terminal(*command):
+    """Run a command on a terminal of 60 columns, and return what it showed."""
+    main, its = pty.openpty()
+    shown = []
+
+    def read():
+        while True:
+            try:
+                data = os.read(main, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            shown.append(data)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    environment |= {"TERM": "xterm", "COLUMNS": "60"}
+    try:
+        subprocess.run(command, stdout=its, stderr=its, env=environment, timeout=100, check=True)
+    finally:
+        os.close(its)
+        reader.join(20)
+        os.close(main)
+    return b"".join(shown).decode()
+
+
+def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
+    (tmp_path / "analysis.py").write_text(SCRIPT)
+    text = on_a_terminal(sys.executable, str(tmp_path / "analysis.py"))
+    assert "━" in text
+    lines = ESCAPES.sub("", text).replace("\r", "\n").split("\n")
+    assert lines.count("printed " + "x" * 150) == 4
+    assert any(re.fullmatch(r"round 1: 2 of 2 nodes, .* loss 1.5 \(1 to 2\)", x) for x in lines)
+    assert "Final result: 3" in lines
+    assert text.rindex("━") < text.rindex("Final result")
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_long_metrics_leave_the_round_and_the_bar_on_the_terminal(width):
+    metrics = {f"metric_{i}": 0.123456 for i in range(6)}
+    entry = RoundRecord(1, node_metrics={"a": metrics, "b": metrics})
+    file = Terminal()
+    bar = Bar(Console(file=file, force_terminal=True, width=width))
+    bar.draw(2, 100)
+    for number in range(1, 4):
+        bar.entered(number)
+        bar.finished(entry, RunRecord())
+        file.truncate(file.seek(0))
+        bar._progress.refresh()
+        [line] = [x for x in ESCAPES.sub("", file.getvalue()).split("\r") if x.strip()]
+        assert f"round {number} of 100" in line
+        assert line.count("━") >= (20 if width > 60 else 15)
+        assert ("metric_0 0.12" in line) == (width > 60)
+        assert len(line.rstrip("\n")) <= width
+    bar.close()
+
+
+def test_without_a_terminal_there_is_nothing_of_it(tmp_path):
+    (tmp_path / "analysis.py").write_text(SCRIPT)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "analysis.py")],
+        capture_output=True,
+        text=True,
+        env=environment | {"FORCE_COLOR": "1", "TERM": "xterm"},
+        timeout=100,
+        check=True,
+    )
+    assert "\x1b" not in done.stdout
+    assert "━" not in done.stdout
+    assert "round 1: 2 of 2 nodes" in done.stdout
+
+
+class Terminal(io.StringIO):
+    """A text that says that it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def a_terminal(monkeypatch):
+    """Put it in place of this test's streams: pytest has others while it sets a test up."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    return stream
+
+
+def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    handler = logging.StreamHandler(terminal)
+    logging.getLogger("flame_flwr").addHandler(handler)
+    hook, error = sys.breakpointhook, sys.stderr
+    bar = Bar(Console(file=terminal, force_terminal=True, width=60))
+    try:
+        bar.began(RunRecord(nodes=["a"]), most=10)
+        bar.entered(1)
+        assert sys.stdout is not terminal
+        assert handler.stream is sys.stdout
+        assert sys.stderr is error  # no terminal
+        print("begun", end="")
+        bar.answered("a")
+        bar.finished(RoundRecord(1, node_metrics={"a": {"loss": 0.5}}), RunRecord())
+    finally:
+        bar.close()
+        bar.close()
+        logging.getLogger("flame_flwr").removeHandler(handler)
+    assert sys.stdout is terminal
+    assert handler.stream is terminal
+    assert sys.breakpointhook is hook
+    assert "begun" in terminal.getvalue()
+    assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
+
+
+def test_what_is_shown_without_a_line_end_is_not_broken_up(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    bar = Bar(Console(file=terminal, force_terminal=True, width=60))
+    bar.began(RunRecord(nodes=["a", "b"]), None)
+    monkeypatch.setattr(progress_bar, "_REDRAW", -1.0)
+    shown = len(terminal.getvalue())
+    for _ in range(4):
+        print(".", end="", flush=True)
+        bar.answered("a")
+    for i in range(4):
+        print(f"\r{i} of 3", end="", flush=True)
+    assert terminal.getvalue()[shown:].endswith("....\r0 of 3\r1 of 3\r2 of 3\r3 of 3")
+    print(" done")
+    assert "3 of 3 done\n" in terminal.getvalue()
+    assert "round 1" in terminal.getvalue().partition("done\n")[2]  # it is back
+    print("whole")
+    assert "whole" in terminal.getvalue()
+    print("begun", end="")
+    bar.close()
+    assert terminal.getvalue().endswith("begun")  # the bar was gone before
+    print(" and ended")
+    assert terminal.getvalue().endswith("begun and ended\n")
+    assert sys.stdout is terminal
+
+
+def test_a_debugger_gets_the_terminal(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    seen = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: seen.append(sys.stdout))
+    bar = Bar(Console(file=terminal, force_terminal=True))
+    bar.began(RunRecord(nodes=["a"]), None)
+    breakpoint()
+    assert seen == [terminal]
+    bar.close()
+
+
+def test_a_private_runs_metrics_are_not_shown(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    bar = Bar(Console(file=terminal, force_terminal=True))
+    record = RunRecord(nodes=["a"], privacy={"epsilon": 1.0})
+    bar.began(record, None)
+    bar.finished(RoundRecord(1, node_metrics={"a": {"loss": 0.515}}), record)
+    bar.close()
+    assert "0.515" not in terminal.getvalue()
+
+
+def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(monkeypatch):
+    terminal = a_terminal(monkeypatch)
+    lines = []
+    bar = LineBar(lines.append, Console(file=terminal, force_terminal=True, width=100))
+    said = [
+        "INFO :      2 nodes take part: a, b",
+        "INFO :      round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5",
+        "INFO :      results in /tmp/results/x",
+    ]
+    for line in said:
+        bar(line)
+        if line is said[1]:
+            assert bar._progress is not None
+    bar.close()
+    assert lines == said
+    shown = ESCAPES.sub("", terminal.getvalue())
+    assert re.search(r"after round 1 ━+ \d:\d\d:\d\d loss 0.5", shown)
+    assert "received" not in shown
+    assert sys.stdout is terminal
+
+
+LEVELS = {
+    "nothing": "",
+    "Flower": "INFO :      ",
+    "the end of a colour": "\x1b[0m",
+    "Flower in colour": "\x1b[92mINFO \x1b[0m:      ",
+    "Python": "INFO:flame_flwr:",
+}
+
+
+@pytest.mark.parametrize("before", LEVELS.values(), ids=LEVELS)
+@pytest.mark.parametrize("nodes", ["1 node takes part: a", "3 nodes take part: a, b, c"])
+@pytest.mark.parametrize("place", ["/tmp/results/x", "s3://results/x", "https://s3/results/x"])
+def test_the_frameworks_own_lines_begin_and_end_the_bar(monkeypatch, before, nodes, place):
+    a_terminal(monkeypatch)
+    bar = LineBar(print, Console(file=Terminal(), force_terminal=True, width=100))
+    bar(f"{before}{nodes}")
+    bar(f"{before}round 1: 1 of 1 nodes, 0.10 s, 68 B received")
+    assert bar._progress.tasks[0].description == "after round 1"
+    bar(f"{before}results in {place}")
+    assert bar._progress is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dropping empty rows results in 38 patients",
+        "results in 38 patients",
+        "[node-0, round 1] dropping empty rows results in /tmp/38 patients",
+        "[aggregator, round 2] results in /tmp/x",
+        "(ClientAppActor pid=94) results in /tmp/x",
+        "[aggregator, round 2] 5 nodes take part: a, b",
+        "INFO :      [node-0, round 1] 5 nodes take part: a, b",
+        "of these, 5 nodes take part: a, b",
+        "[node-0, round 1] round 9: 3 of 3 nodes, 0.10 s, 68 B received",
+        "WARNING: round 9: 3 of 3 nodes, 0.10 s, 68 B received",
+        "WARNING: round 2: going on without node b: timeout",
+    ],
+)
+def test_what_user_code_says_changes_no_bar(monkeypatch, line):
+    a_terminal(monkeypatch)
+    lines = []
+    bar = LineBar(lines.append, Console(file=Terminal(), force_terminal=True, width=100))
+    bar(line)
+    assert bar._progress is None
+    bar("2 nodes take part: a, b")
+    bar("round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5")
+    before, drawn = bar._progress, dict(bar._progress.tasks[0].fields)
+    bar(line)
+    assert bar._progress is before
+    assert bar._progress.tasks[0].description == "after round 1"
+    assert bar._progress.tasks[0].fields == drawn
+    assert lines.count(line) == 2
+    bar.close()
+
+
+@pytest.mark.parametrize("reason", ["", "4 rounds are done", "AnyOf(x: 3) said so"])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"a": {"err": 3.178, "loss": 11.99}, "b": {"err": 3.5, "loss": 16.11}},
+        {"a": {"f1: macro, of 2": 1e-9}},
+        {"a": {"loss": float("nan")}},
+        {"a": {"loss": float("-inf")}},
+        {"a": {"loss": float("inf")}, "b": {"loss": 0.5}},
+        {"a": {f"metric {i}": i / 7 for i in range(9)}},
+    ],
+)
+def test_both_bars_show_the_same_of_a_round(monkeypatch, caplog, metrics, reason):
+    a_terminal(monkeypatch)
+    caplog.set_level("INFO", "flame_flwr")
+    size = {"a": 1_234_567}
+    entry = RoundRecord(3, node_metrics=metrics, node_bytes=size, reason=reason)
+    record = RunRecord(nodes=["a", "b"])
+    log_round(entry, record)
+    [line] = caplog.messages
+    assert line.endswith(reason)
+    shown = []
+    for bar in (Bar(), LineBar(print)):
+        bar._console = Console(file=Terminal(), force_terminal=True, width=100)
+        bar.draw(2, None)
+        if isinstance(bar, LineBar):
+            bar(line)
+            assert bar._progress.tasks[0].description == "after round 3"
+        else:
+            bar.finished(entry, record)
+        shown.append(bar._progress.tasks[0].fields["last"])
+        bar.close()
+    assert shown == [summary(metrics.values())] * 2
+
+
+@pytest.mark.parametrize(("width", "text"), [(40, ""), (51, ""), (52, "err 3.1…"), (80, "loss")])
+def test_what_is_shown_of_metrics_says_something_or_is_not_there(monkeypatch, width, text):
+    a_terminal(monkeypatch)
+    file = Terminal()
+    bar = LineBar(print, Console(file=file, force_terminal=True, width=width))
+    bar("3 nodes take part: a, b, c")
+    file.truncate(file.seek(0))
+    bar(
+        "round 3: 3 of 3 nodes, 0.10 s, 1.7 kB received, err 3.178 (2.973 to 3.373), "
+        "loss 13.56 (11.99 to 16.11)"
+    )
+    bar._progress.refresh()
+    line = ESCAPES.sub("", file.getvalue()).split("\r")[-1]
+    bar.close()
+    assert line.startswith("after round 3 ━")
+    shown = re.split(r"\d:\d\d:\d\d", line)[1]
+    assert text in shown
+    assert bool(shown.strip()) == bool(text)
+    assert len(line) <= width
+
+
+def test_short_metrics_are_there_where_they_fit(monkeypatch):
+    a_terminal(monkeypatch)
+    file = Terminal()
+    bar = LineBar(print, Console(file=file, force_terminal=True, width=48))
+    bar("1 node takes part: a")
+    bar("round 1: 1 of 1 nodes, 0.10 s, 7 B received, n 1")
+    bar.close()
+    assert re.search(r"\d:\d\d n 1", ESCAPES.sub("", file.getvalue()))
+
+
+@pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])
+def test_where_there_is_no_bar(reason, monkeypatch):
+    a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "dumb" if reason == "dumb" else "xterm")
+    if reason == "pipe":
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+    if reason == "debugger":
+        monkeypatch.setattr(sys, "gettrace", lambda: print)
+    assert not progress_bar.on_terminal()
+    assert progress_bar.bars() == []
+    with progress_bar.following(print) as follow:
+        assert follow is print

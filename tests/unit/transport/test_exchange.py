@@ -1,0 +1,207 @@
+"""Sending and taking replies: late, in any order, a few at a time where they are large."""
+
+import itertools
+import time
+
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+
+from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.errors import NodesMissingError
+from flame_flwr.flower import HELLO
+from flame_flwr.star import StarAnalyzer
+from flame_flwr.transport.exchange import NO_ANSWER, Backoff, pull, push
+
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return data
+
+
+class HesitantGrid(LocalGrid):
+    """Holds back the replies of some nodes for so many polls, and notes what it is asked for."""
+
+    def __init__(self, nodes, hold=None):
+        super().__init__(NodePlan(Analyzer, data_type="none"), [None] * nodes)
+        self.hold = dict(hold or {})
+        self.asked = []
+
+    def pull_messages(self, message_ids):
+        ids = list(message_ids)
+        self.asked.append(len(ids))
+        ready = []
+        for key in ids:
+            node = self._messages[key].metadata.dst_node_id if key in self._messages else None
+            if self.hold.get(node, 0) > 0:
+                self.hold[node] -= 1
+            else:
+                ready.append(key)
+        return super().pull_messages(ready)
+
+
+def hellos(grid):
+    content = {"getpropertiesins.config": ConfigRecord({})}
+    return [Message(RecordDict(content), address, HELLO) for address in grid.get_node_ids()]
+
+
+def said(reply):
+    return reply.content["getpropertiesres.properties"]["name"]
+
+
+def names(replies):
+    return [said(reply) for reply in replies]
+
+
+def exchange(grid, timeout=5.0, largest=lambda: 1):
+    sent, _ = push(grid, hellos(grid), "hello")
+    return pull(grid, sent, timeout=timeout, largest=largest, what="x")
+
+
+def test_every_message_gets_its_reply():
+    with HesitantGrid(3) as grid:
+        assert names(exchange(grid)) == ["node-0", "node-1", "node-2"]
+    assert grid.asked == [3]
+
+
+def test_replies_are_yielded_as_they_come():
+    with HesitantGrid(3, hold={1: 4, 2: 2}) as grid:
+        assert names(exchange(grid)) == ["node-2", "node-1", "node-0"]
+    assert grid.asked == [3, 2, 2, 1, 1]
+
+
+def test_only_what_is_still_missing_is_asked_for():
+    with HesitantGrid(4, hold={4: 2}) as grid:
+        assert len(list(exchange(grid))) == 4
+    assert grid.asked == [4, 1, 1]
+
+
+def test_replies_know_which_message_they_answer():
+    with HesitantGrid(3, hold={1: 1}) as grid:
+        sent, _ = push(grid, hellos(grid), "hello")
+        for reply in pull(grid, sent, timeout=5.0, largest=lambda: 1, what="x"):
+            asked = sent[reply.metadata.reply_to_message_id].metadata.dst_node_id
+            assert said(reply) == f"node-{asked - 1}"
+
+
+def test_a_node_that_does_not_answer_in_time_is_an_error_reply_of_its_own():
+    with HesitantGrid(2, hold={2: 10**9}) as grid:
+        started = time.monotonic()
+        first, second = exchange(grid, timeout=0.1)
+        took = time.monotonic() - started
+    assert said(first) == "node-0"
+    assert second.has_error()
+    assert second.error.code == NO_ANSWER
+    assert second.error.reason == "no answer within 0 s"
+    assert second.metadata.reply_to_message_id == "message-2"
+    assert 0.1 <= took < 2
+
+
+def test_the_time_a_caller_takes_between_replies_is_no_reason_to_forget_those_that_are_there():
+    with HesitantGrid(3) as grid:
+        replies = []
+        for reply in exchange(grid, timeout=0.05):
+            time.sleep(0.04)
+            replies.append(reply)
+    assert names(replies) == ["node-0", "node-1", "node-2"]
+
+
+def test_a_reply_that_is_there_after_the_limit_is_taken_before_it_is_given_up():
+    with HesitantGrid(1, hold={1: 1}) as grid:
+        [reply] = exchange(grid, timeout=0.02)
+    assert not reply.has_error()
+
+
+def test_large_replies_are_asked_for_a_few_at_a_time():
+    with HesitantGrid(7) as grid:
+        assert len(list(exchange(grid, largest=lambda: 30 * 2**20))) == 7
+    assert grid.asked == [2, 2, 2, 1]
+
+
+def test_replies_larger_than_the_limit_are_asked_for_one_by_one():
+    with HesitantGrid(3, hold={2: 1}) as grid:
+        assert names(exchange(grid, largest=lambda: 2**40)) == ["node-0", "node-2", "node-1"]
+    assert grid.asked == [1, 1, 1, 1]
+
+
+def test_the_size_of_the_replies_so_far_counts():
+    sizes = itertools.chain([1], itertools.repeat(2**30))  # of one poll, and of those after it
+    with HesitantGrid(3, hold={1: 1, 2: 1, 3: 1}) as grid:
+        assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 3
+    assert grid.asked == [3, 1, 1, 1]
+
+
+def test_one_by_one_is_asked_for_while_no_size_is_known():
+    sizes = itertools.chain([0, 0], itertools.repeat(1))
+    with HesitantGrid(5, hold={1: 1}) as grid:
+        assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 5
+    assert grid.asked == [1, 1, 3, 1]
+
+
+def test_no_message_has_no_reply():
+    with HesitantGrid(0) as grid:
+        assert list(exchange(grid)) == []
+    assert grid.asked == []
+
+
+def test_a_reply_that_comes_twice_is_taken_once():
+    class Twice(HesitantGrid):
+        def pull_messages(self, message_ids):
+            replies = super().pull_messages(message_ids)
+            return [*replies, *replies]
+
+    with Twice(2) as grid:
+        assert names(exchange(grid)) == ["node-0", "node-1"]
+
+
+class RefusingGrid(HesitantGrid):
+    """Takes no message for its second node, as a SuperLink does for one that has gone."""
+
+    def push_messages(self, messages):
+        ids = super().push_messages(messages)
+        return [ids[0], None, *ids[2:]]
+
+
+def test_a_message_that_is_not_taken_is_told_from_those_that_are():
+    with RefusingGrid(3) as grid:
+        messages = hellos(grid)
+        sent, refused = push(grid, messages, "round 4")
+    assert list(sent.values()) == [messages[0], messages[2]]
+    assert refused == [messages[1]]
+
+
+def test_messages_too_large_for_the_superlink_are_an_error(monkeypatch):
+    with HesitantGrid(3) as grid:
+        monkeypatch.setattr(grid, "push_messages", lambda messages: [])
+        with pytest.raises(NodesMissingError) as raised:
+            push(grid, hellos(grid), "round 4")
+    text = "round 4: the SuperLink took none of 3 messages: they are too large"
+    assert str(raised.value) == text
+
+
+def test_after_a_reply_the_next_is_soon_asked_for_again(monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with HesitantGrid(3, hold={1: 6, 2: 3}) as grid:
+        assert names(exchange(grid)) == ["node-2", "node-1", "node-0"]
+    first = waited[0]
+    expected = [first, first * 1.4, first * 1.4**2] * 2
+    assert waited == pytest.approx(expected)
+
+
+def test_waits_grow_and_start_over(monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    backoff = Backoff(0.01, 0.05)
+    for _ in range(8):
+        backoff.sleep(10)
+    assert waited[0] == 0.01
+    assert waited == sorted(waited)
+    assert waited[-1] == 0.05
+    backoff.reset()
+    backoff.sleep(10)
+    assert waited[-1] == 0.01
+    backoff.sleep(0.001)
+    assert waited[-1] == 0.001
+    backoff.sleep(-5)
+    assert waited[-1] == 0
