@@ -73,9 +73,9 @@ class _ClientFn:
         """Return the model's client, or that of the plug-in that the run config selects."""
         if not plugin or not isinstance(plugin, str):
             return self.client
-        from flame_flwr import plugins
+        from flame_flwr.clients.plugin import client
 
-        return plugins.client(plugin)
+        return client(plugin)
 
 
 class StarClientApp(ClientApp):

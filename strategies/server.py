@@ -126,10 +126,10 @@ def _selected(
     """Return the run's strategy and its files: the model's, or those of a plug-in it selects."""
     if not settings.strategy:
         return own, outputs
-    from flame_flwr import plugins
     from flame_flwr.results.outputs import files_of
+    from flame_flwr.strategies.plugin import strategy
 
-    made = plugins.strategy(settings.strategy, own, run_config)
+    made = strategy(settings.strategy, own, run_config)
     return made, files_of(made) or outputs
 
 
