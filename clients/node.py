@@ -199,6 +199,13 @@ class Node:
         """Return how much data this node has, in a few words; '' where it has none."""
         return amount(self.data(), self.plan.data_type)
 
+    @property
+    def is_split(self) -> bool:
+        """Whether the data was handed over as it is, and not read from a source."""
+        from flame_flwr.data.source import SplitData
+
+        return isinstance(self.source, SplitData)
+
     def findings(self) -> list[Finding]:
         """Return what is not as the analysis expects of this node's data."""
         from flame_flwr.data.expect import findings

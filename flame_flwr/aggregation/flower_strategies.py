@@ -89,14 +89,13 @@ class FlowerReduction(Reduction):
         """Check what was declared."""
         from flwr.serverapp.strategy import Strategy
 
-        from flame_flwr.strategies import StarStrategy
-
         super().__post_init__()
         choice(self, "bad_weight", "error", "skip")
         choice(self, "differing", "error", "skip")
         choice(self, "zero_total", "error", "none")
         choice(self, "non_finite", None, *NON_FINITE)
-        if not isinstance(self.strategy, Strategy) or isinstance(self.strategy, StarStrategy):
+        star = hasattr(self.strategy, "make_aggregation")  # a StarStrategy has a loop of its own
+        if not isinstance(self.strategy, Strategy) or star:
             raise ModelError(
                 "FlowerReduction takes one of Flower's strategies, such as FedAdam(eta=0.1), not "
                 f"{self.strategy!r}"

@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from flame_flwr.data.source import SplitData
 from flame_flwr.errors import text_of
 from flame_flwr.failure.missing import hint_missing
 from flame_flwr.failure.notes import add_hint
@@ -95,7 +94,7 @@ def hint_analyzer(error: Exception, node: Node, number: int) -> None:
     elif isinstance(error, _OF_SHAPE) and data is not None:
         shape = _content_hint(data, data_type)
         if not is_file_dicts(data) and _fails_at_data(error, node.plan.analyzer.analysis_method):
-            shape = _shape_hint(data, is_split=isinstance(node.source, SplitData))
+            shape = _shape_hint(data, is_split=node.is_split)
         if shape:
             add_hint(error, shape)
         elif is_file_dicts(data):

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from flame_flwr.flower import Client
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["ScriptClientApp", "make_server"]
+    server_app: ServerApp
+
+__all__ = ["ScriptClientApp", "client_app", "make_server", "server_app"]
 
 _LOADED: dict[tuple[int, str, str], LoadedScript] = {}
 """The script of this process's run, by run, path and content: one at a time."""
@@ -86,11 +88,18 @@ def _unloaded(error: BaseException, context: Context) -> Client:
     return UnableClient(error, context).to_client()
 
 
-def _client_app() -> ClientApp:
-    from flame_flwr.script import runner
+client_app = ScriptClientApp()
 
-    app: ClientApp = runner.client_app
-    return app
+
+def _client_app() -> ClientApp:
+    return client_app
+
+
+def __getattr__(name: str) -> Any:
+    """Make the ServerApp when it is asked for: a node's process has no use for it."""
+    if name != "server_app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, make_server())
 
 
 def _loaded(context: Context) -> LoadedScript:

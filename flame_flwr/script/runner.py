@@ -13,7 +13,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flame_flwr.analysis.listeners import listening
 from flame_flwr.config import check_max_rounds
@@ -32,23 +32,15 @@ from flame_flwr.script.model_run import MAX_ROUNDS, LocalRun, results_folder, st
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flwr.clientapp import ClientApp
-    from flwr.serverapp import ServerApp
-
     from flame_flwr.analysis.model import StarModel
-
-    client_app: ClientApp
-    server_app: ServerApp
 
 __all__ = [
     "LoadedScript",
     "ScriptError",
     "ScriptRun",
-    "client_app",
     "load_script",
     "run_script",
     "script_path",
-    "server_app",
 ]
 
 
@@ -316,13 +308,3 @@ def _say_where(error: BaseException) -> None:
         from flame_flwr import star
 
         add_hint(error, f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
-
-
-def __getattr__(name: str) -> Any:
-    """Make the Flower components when they are asked for: only Flower's processes need them."""
-    if name not in ("client_app", "server_app"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from flame_flwr.script import components
-
-    app: Any = components.ScriptClientApp() if name == "client_app" else components.make_server()
-    return globals().setdefault(name, app)

@@ -9,15 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flame_flwr.script.components import client_app, server_app
     from flame_flwr.script.runner import (
         LoadedScript,
         ScriptError,
         ScriptRun,
-        client_app,
         load_script,
         run_script,
         script_path,
-        server_app,
     )
 
 __all__ = [
@@ -31,9 +30,20 @@ __all__ = [
     "server_app",
 ]
 
+_HOMES = {
+    "LoadedScript": "runner",
+    "ScriptError": "runner",
+    "ScriptRun": "runner",
+    "client_app": "components",
+    "load_script": "runner",
+    "run_script": "runner",
+    "script_path": "runner",
+    "server_app": "components",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import lazily: this package runs nothing, and what runs scripts stands above it."""
-    if name in __all__:
-        return getattr(import_module("flame_flwr.script.runner"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"flame_flwr.script.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
-from flame_flwr.script import runner
+from flame_flwr.script import components
 from flame_flwr.script.runner import ScriptError, load_script, run_script
 from flame_flwr.star import StarAnalyzer
 
@@ -94,9 +94,9 @@ def run(nodes=3, **config):
     """Run the components over a Grid in this process and return the run's folder."""
     config = {"script": "analysis.py", "results": os.path.abspath("results"), **config}
     with LocalGrid(NodePlan(StarAnalyzer), [None] * nodes, run_config=config) as grid:
-        grid._apps = dict.fromkeys(grid._apps, runner.client_app)
+        grid._apps = dict.fromkeys(grid._apps, components.client_app)
         context = Context(next(RUN_IDS), 0, {}, RecordDict(), config)
-        runner.server_app(grid=grid, context=context)
+        components.server_app(grid=grid, context=context)
     [folder] = Path("results").glob(f"*-{context.run_id}")
     return folder
 
@@ -105,7 +105,7 @@ def hello(**config):
     """Ask a node for its properties and return why it cannot take part."""
     with LocalGrid(NodePlan(StarAnalyzer), [None], run_config=config) as grid:
         grid._contexts[1].node_config["share-tracebacks"] = False
-        grid._apps = {1: runner.client_app}
+        grid._apps = {1: components.client_app}
         content = RecordDict({"getpropertiesins.config": ConfigRecord({})})
         [reply] = grid.send_and_receive([Message(content, 1, HELLO)])
     return json.loads(reply.content["getpropertiesres.properties"]["failure"])
@@ -119,14 +119,17 @@ def test_flower_finds_the_components_without_importing_them():
         assert validate(f"flame_flwr.star.script:{name}") == (True, None)
     assert not validate("flame_flwr.star.script:other")[0]
     with pytest.raises(AttributeError, match="has no attribute 'other'"):
-        runner.other  # noqa: B018
+        components.other  # noqa: B018
 
 
 def test_the_client_app_travels_by_name():
     cloudpickle = pytest.importorskip("cloudpickle")
-    assert pickle.loads(pickle.dumps(runner.client_app)) is runner.client_app
-    assert cloudpickle.loads(cloudpickle.dumps(lambda: runner.client_app))() is runner.client_app
-    assert len(pickle.dumps(runner.client_app)) < 100
+    assert pickle.loads(pickle.dumps(components.client_app)) is components.client_app
+    assert (
+        cloudpickle.loads(cloudpickle.dumps(lambda: components.client_app))()
+        is components.client_app
+    )
+    assert len(pickle.dumps(components.client_app)) < 100
 
 
 def test_the_components_run_the_script_with_the_numbers_of_the_run_in_process(app):
@@ -183,7 +186,7 @@ def test_a_script_that_fails_on_a_node_is_a_failure_without_its_text(app, code):
     failure = hello(script="analysis.py")
     assert "a value of a patient" not in json.dumps(failure)
     with LocalGrid(NodePlan(StarAnalyzer), [None], run_config={"script": "analysis.py"}) as grid:
-        grid._apps = {1: runner.client_app}
+        grid._apps = {1: components.client_app}
         content = {"fitins.parameters": ArrayRecord(), "fitins.config": ConfigRecord({"round": 2})}
         [reply] = grid.send_and_receive([Message(RecordDict(content), 1, "train")])
     assert failure["type"].encode() in reply.content["fitres.metrics"]["failure"]
