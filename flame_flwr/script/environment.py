@@ -1,7 +1,7 @@
 """What a FLAME script sees while it runs, and what it builds there.
 
-Within :meth:`ScriptWorld.entered` the script is ``__main__``, ``flame`` and ``flame.star`` are
-this framework's API, and the modules beside the script can be imported. Afterwards Python's own
+Within :meth:`ScriptEnvironment.entered` the script is ``__main__``, ``flame`` and ``flame.star``
+are this framework's API, and the modules beside the script can be imported. Afterwards Python's own
 state is as before. This module runs no analysis: that is :mod:`flame_flwr.script.runner`.
 """
 

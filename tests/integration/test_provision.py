@@ -124,10 +124,14 @@ def test_a_deployment_shows_its_rounds_and_leaves_a_report(undisturbed):
         assert shown in page, shown
 
 
+@pytest.mark.exhaustive
 def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(
     hospitals, study, undisturbed
 ):
-    """Flower takes a minute to let it in again; the run waits, and has the same result."""
+    """Flower takes a minute to let it in again; the run waits, and has the same result.
+
+    ``failures/test_failing_nodes.py`` has one that comes back without a key in ``make test``.
+    """
     audit = hospitals.folder / "var" / "hospital-b" / "audit.jsonl"
     before = len(audit.read_text().splitlines())
 

@@ -176,7 +176,10 @@ def test_the_days_of_the_examples_are_those_that_are_replaced():
 def test_every_error_in_the_table_is_one_of_the_code():
     code = "".join(
         (ROOT / "flame_flwr" / name).read_text()
-        for name in ("s3.py", "store.py", "results/delivery.py", "results/fetch.py")
+        for name in (
+            *("s3.py", "s3_access.py", "s3_errors.py", "s3_waiting.py"),
+            *("object_store.py", "results/upload.py", "results/fetch.py"),
+        )
     )
     code = re.sub(r'"\s*\n\s*f?"', "", code)
     page = (ROOT / "docs/results-store.md").read_text()

@@ -234,7 +234,7 @@ import sys, threading
 from pathlib import Path
 from flwr.superlink.grid import InMemoryGrid
 from flame_flwr.flower import await_simulation
-from flame_flwr.script.environment import ScriptWorld
+from flame_flwr.script.environment import ScriptEnvironment
 
 class Slow:
     # Ray puts a folder on sys.path and imports psutil from there: be in between for a second.
@@ -254,7 +254,7 @@ if awaits:
     ray_thread.start()
     under_way.wait()
     await_simulation(InMemoryGrid(lambda: None))
-with ScriptWorld(script).entered():
+with ScriptEnvironment(script).entered():
     if not awaits:
         ray_thread.start()
         under_way.wait()

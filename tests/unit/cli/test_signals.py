@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -19,3 +21,24 @@ def test_a_kill_and_a_closed_terminal_are_ctrl_c(name):
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+FORKS = """
+import os, signal, time
+from flame_flwr.cli.signals import interrupt_on_signals
+
+interrupt_on_signals()
+for _ in range(300):
+    child = os.fork()
+    if child == 0:
+        time.sleep(30)
+        os._exit(7)
+    os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM, status
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_that_is_ended_at_once_ends():
+    subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=25)

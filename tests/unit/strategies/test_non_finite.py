@@ -1,5 +1,6 @@
 """NaN and infinity from a node: its failure, before anything of its answer is merged."""
 
+import gc
 import math
 from collections import Counter
 
@@ -198,6 +199,12 @@ def test_an_error_counts_more_than_a_declared_skip():
     both = ReduceStrategy({"loss": Mean(non_finite="skip"), "model": Mean()})
     with pytest.raises(DataError, match=r"key `model`, node-1"):
         in_process(answers(3, {"loss": NAN, "model": NAN}), both)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Flower's Bulyan collects garbage at every step: seconds with all test modules imported."""
+    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
 
 
 SERVERS = [
