@@ -240,10 +240,11 @@ def test_a_private_result_is_noised_and_nothing_exact_is_written(run, caplog):
     pytest.importorskip("opendp")
     model = StarLocalDPModel(Sum, Total, "s3", simple_analysis=False, epsilon=0.5, sensitivity=2.0)
     folder = run(model)
-    released = float((folder / "result").read_text())
-    assert released != 1006.25
-    assert abs(released - 1006.25) < 4 * 40  # e^-40 of a false alarm
-    assert b"1006.25" not in everything(folder)
+    text = (folder / "result").read_text()
+    assert float(text) != 1006.25
+    assert abs(float(text) - 1006.25) < 4 * 40  # e^-40 of a false alarm
+    # What is released may begin with the same digits: one draw in a thousand does.
+    assert b"1006.25" not in everything(folder).replace(text.encode(), b"")
     assert "1006.25" not in caplog.text
     assert about(folder)["privacy"] == {
         "mechanism": "Laplace (OpenDP), on the final result",
