@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.hints import hint_relative
@@ -26,7 +27,7 @@ from flame_flwr.log import show
 from flame_flwr.payload import array_from_npy, npy_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     import numpy as np
     from flwr.app import Context
@@ -49,48 +50,44 @@ class CheckedClient(Client):
 
     def get_properties(self, ins: GetPropertiesIns) -> GetPropertiesRes:
         """Answer hello, or why the node cannot take part."""
-        properties, failure = self._guarded(lambda: self.client.get_properties(ins.config), "hello")
-        if properties is None:
-            partitions = self.client.context.node_config.get("num-partitions", 0)
-            name = self.client.called()
-            properties = {"failure": failure, "name": name, "partitions": partitions}
-        return GetPropertiesRes(_OK, properties)
+        with self._guarded("hello") as failed:
+            return GetPropertiesRes(_OK, self.client.get_properties(ins.config))
+        said = {"name": self.client.called(), "failure": failed[0]}
+        partitions = self.client.context.node_config.get("num-partitions", 0)
+        return GetPropertiesRes(_OK, {**said, "partitions": partitions})
 
     def fit(self, ins: FitIns) -> FitRes:
         """Answer a round, or why it failed."""
-
-        def answer() -> FitRes:
+        with self._guarded(f"round {ins.config.get('round')!r}") as failed:
             arrays, examples, metrics = self.client.fit(_arrays(ins.parameters), ins.config)
-            tensors = [npy_bytes(array) for array in arrays]
+            tensors = list(map(npy_bytes, arrays))
             return FitRes(_OK, Parameters(tensors, NUMPY), examples, metrics)
-
-        result, failure = self._guarded(answer, f"round {ins.config.get('round')!r}")
-        return result or FitRes(_OK, Parameters([], NUMPY), 0, {"failure": failure})
+        return FitRes(_OK, Parameters([], NUMPY), 0, {"failure": failed[0]})
 
     def evaluate(self, ins: EvaluateIns) -> EvaluateRes:
         """Answer the evaluation, or why it failed."""
-
-        def answer() -> EvaluateRes:
+        with self._guarded("evaluation") as failed:
             loss, examples, metrics = self.client.evaluate(_arrays(ins.parameters), ins.config)
             return EvaluateRes(_OK, loss, examples, metrics)
+        return EvaluateRes(_OK, 0.0, 0, {"failure": failed[0]})
 
-        result, failure = self._guarded(answer, "evaluation")
-        return result or EvaluateRes(_OK, 0.0, 0, {"failure": failure})
-
-    def _guarded(self, answer: Callable[[], Any], what: str) -> tuple[Any, bytes]:
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[list[bytes]]:
+        """Run a block; where it fails, it ends there, and the list has the failure to answer."""
         show()
+        failed: list[bytes] = []
+        local = runtime() == "process"
         try:
-            if runtime() == "process":
-                return answer(), b""
-            with scratch_folder(self.client.context.run_id):
-                return answer(), b""
+            with nullcontext() if local else scratch_folder(self.client.context.run_id):
+                yield failed
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if isinstance(error, FileNotFoundError) and runtime() != "process":
+            if isinstance(error, FileNotFoundError) and not local:
                 hint_relative(error)
             log_error(error, "node %s failed in %s", self.client.called(), what)
-            return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
+            share = shares_tracebacks(self.client.context)
+            failed.append(Failure.of(error, share=share).to_json())
 
 
 def shares_tracebacks(context: Context) -> bool:

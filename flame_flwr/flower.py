@@ -121,6 +121,9 @@ _FLWR, _HTTPX = (
 """Where the code of Flower is, and of what it asks the SuperLink with."""
 
 _IN_PROCESS: ContextVar[bool] = ContextVar("flame_flwr_in_process", default=False)
+_ENTERED: list[int] = []
+_BEFORE: list[Any] = [None, None, None]
+"""Runs in this process that are under way, and the identity that Flower knew before the first."""
 
 
 def runtime() -> Runtime:
@@ -146,13 +149,19 @@ def await_simulation(grid: Grid) -> None:
 @contextmanager
 def in_process(run_id: int, node_id: int) -> Iterator[None]:
     """Give messages made within the block an identity, as Flower's runtimes do."""
-    before = (TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id)
     token = _IN_PROCESS.set(True)
+    if not _ENTERED:
+        _BEFORE[:] = [TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id]
+    _ENTERED.append(run_id)
     TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = 0, run_id, node_id
     try:
         yield
     finally:
-        TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = before
+        _ENTERED.remove(run_id)
+        if _ENTERED:  # one around this run, or in another thread, goes on
+            TaskIdentity._run_id = _ENTERED[-1]
+        else:
+            TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id = _BEFORE
         _IN_PROCESS.reset(token)
 
 

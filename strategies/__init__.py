@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flame_flwr.strategies.merge import MergeStatistics
     from flame_flwr.strategies.reduce import ReduceStrategy, WeightedFedAvg
+    from flame_flwr.strategies.result import StarResult
     from flame_flwr.strategies.server import make_server_app
-    from flame_flwr.strategies.star import StarResult, StarStrategy
+    from flame_flwr.strategies.star import StarStrategy
 
 __all__ = [
     "MergeStatistics",
@@ -20,7 +21,7 @@ __all__ = [
 _HOMES = {
     "MergeStatistics": "merge",
     "ReduceStrategy": "reduce",
-    "StarResult": "star",
+    "StarResult": "result",
     "StarStrategy": "star",
     "WeightedFedAvg": "reduce",
     "make_server_app": "server",

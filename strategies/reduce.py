@@ -22,7 +22,7 @@ from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
-from flame_flwr.payload import encode
+from flame_flwr.payload import encode, to_record
 from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
@@ -30,6 +30,8 @@ from flame_flwr.strategies.star import StarStrategy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from flwr.app import ArrayRecord
+    from flwr.serverapp import Grid
     from flwr.serverapp.strategy import Strategy
 
     from flame_flwr.aggregation import Aggregation, Convergence
@@ -200,11 +202,14 @@ class ReduceStrategy(StarStrategy):
         ]
         return {"strategy": type(self).__qualname__, "reductions": ", ".join(dict.fromkeys(keys))}
 
-    def run(self, *arguments: Any, initial: Any = None, **more: Any) -> StarResult:
-        """Run the one loop; nodes begin with the declared ``initial`` aggregate."""
-        if initial is None and self.initial is not None:
+    def start(
+        self, grid: Grid, initial_arrays: ArrayRecord | None = None, *arguments: Any, **more: Any
+    ) -> StarResult:
+        """Run the analysis; nodes begin with the declared ``initial`` aggregate."""
+        if initial_arrays is None and self.initial is not None:
             initial = encode(copy_arrays(self.initial), allow_pickle=self.allow_pickle)
-        return super().run(*arguments, initial=initial, **more)
+            initial_arrays = to_record(initial)
+        return super().start(grid, initial_arrays, *arguments, **more)
 
     # ---- helpers -----------------------------------------------------------------------
 

@@ -1,92 +1,42 @@
 """``StarStrategy``: a Flower strategy that runs a STAR analysis, with the one loop.
 
 Flower's own ``Strategy.start`` has a fixed number of rounds and no way to stop; this one goes on
-until its aggregation says that it is finished. Flower's Message methods are thin adapters, there
-to be overridden and to be composed with other strategies.
+until its aggregation says that it is finished.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.serverapp.strategy import Result, Strategy
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp.strategy import Strategy
 
-from flame_flwr.aggregation import Aggregation, Remembering, Resumable, StarAggregation
 from flame_flwr.aggregation.convergence import as_convergence
-from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
-from flame_flwr.data.local_store import open_store
-from flame_flwr.errors import ModelError, NodeFailedError
-from flame_flwr.failure.where import where
-from flame_flwr.flower import runtime
-from flame_flwr.identity import AGGREGATOR_ID, Identity
+from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
-from flame_flwr.memory import return_freed_memory
-from flame_flwr.metrics import check_names
-from flame_flwr.payload import Payload, decode, from_record, to_record
-from flame_flwr.results.callbacks import notify, shielded
-from flame_flwr.results.checkpoint import AnalysisState
-from flame_flwr.results.formatting import shown_arguments, shown_settings
-from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
 from flame_flwr.results.metric_means import of_scores
 from flame_flwr.results.record import RunRecord
-from flame_flwr.star.handle import FlameHandle
-from flame_flwr.strategies.rounds import Rounds
-from flame_flwr.transport.exchange import counted, shortened
-from flame_flwr.transport.grid import GridTransport
+from flame_flwr.strategies.answers import keep_scores, merge_round
+from flame_flwr.strategies.beginning import begin
+from flame_flwr.strategies.messages import messages_for
+from flame_flwr.strategies.result import StarResult
+from flame_flwr.strategies.run import Run
+from flame_flwr.strategies.star_aggregation import StarAggregation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flwr.serverapp import Grid
 
-    from flame_flwr.aggregation import Convergence
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.aggregation import Aggregation, Convergence
     from flame_flwr.results.checkpoint import Checkpoint
+    from flame_flwr.star.handle import FlameHandle
     from flame_flwr.star.nodes import StarAggregator
-    from flame_flwr.transport.interface import Reply, Transport
 
 __all__ = ["StarResult", "StarStrategy"]
-
-_OWN = frozenset(
-    {
-        "aggregator",
-        "aggregator_kwargs",
-        "simple_analysis",
-        "allow_pickle",
-        "convergence",
-        "nodes_read_first",
-        "_link",
-        "_current",
-        "_own_arrays",
-        "_result",
-        "_kept_data",
-    }
-)
-"""This class's own attributes; a checkpoint holds those that a user's strategy adds."""
-
-_MARGIN = 60.0
-"""Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
-
-
-@dataclass
-class StarResult(Result):
-    """Flower's ``Result``, with the values.
-
-    Attributes
-    ----------
-    record : RunRecord
-        Nodes, history, last aggregate, evaluations and the final result.
-    """
-
-    record: RunRecord = field(default_factory=RunRecord)
 
 
 class StarStrategy(Strategy):
@@ -109,8 +59,68 @@ class StarStrategy(Strategy):
 
     Notes
     -----
-    Subclasses override :meth:`make_aggregation` to merge values their own way, or Flower's
-    Message methods to choose nodes, add to configs and change what arrives.
+    A subclass overrides what it needs, and calls the base class's for the rest. Flower's own
+    methods choose nodes, add to messages and change what arrives; a run in this process obeys
+    them too:
+
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+    >>> from flame_flwr.strategies import StarStrategy
+    >>> class Rows(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> class FirstTwo(StarStrategy):
+    ...     def configure_train(self, server_round, arrays, config, grid):
+    ...         config["top"] = 3
+    ...         return list(super().configure_train(server_round, arrays, config, grid))[:2]
+    ...     def aggregate_train(self, server_round, replies):
+    ...         arrays, metrics = super().aggregate_train(server_round, replies)
+    ...         metrics["asked"] = 2
+    ...         return arrays, metrics
+    >>> hospitals = [[1, 2, 3], [4], [5, 6]]
+    >>> StarModelTester(hospitals, Rows, FirstTwo(Total), "s3", quiet=True).result
+    4
+
+    :meth:`make_aggregation` merges values its own way, :meth:`metric_keys` says what of them are
+    metrics, and :meth:`about` what must be the same in a run that goes on with a checkpoint:
+
+    >>> from flame_flwr.aggregation import Finished
+    >>> class Longest:
+    ...     def begin(self, number):
+    ...         self.found = 0
+    ...     def add(self, node, value):
+    ...         self.found = max(self.found, value["rows"])
+    ...     def finish(self):
+    ...         return Finished(self.found, converged=True, reason="one round is enough")
+    ...     def final(self, aggregate, evaluations):
+    ...         return f"{aggregate} rows"
+    >>> class Named(Rows):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return {"rows": len(data)}
+    >>> class Largest(StarStrategy):
+    ...     def make_aggregation(self, flame, nodes, simple_analysis):
+    ...         return Longest()
+    ...     def metric_keys(self):
+    ...         return ["rows"]
+    ...     def about(self):
+    ...         return {**super().about(), "of": "rows"}
+    >>> tester = StarModelTester(hospitals, Named, Largest(None), "s3", quiet=True)
+    >>> tester.result, tester.record.history[0].node_metrics["node-2"]
+    ('3 rows', {'rows': 2})
+
+    A convergence may be added, which also makes it an analysis of more than one round:
+
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> strategy = StarStrategy(Total)
+    >>> strategy.is_simple(True)
+    True
+    >>> strategy.stop_also(MaxRounds(10))
+    >>> strategy.is_simple(True)
+    False
     """
 
     _DECLARED: ClassVar[frozenset[str]] = frozenset()
@@ -118,6 +128,9 @@ class StarStrategy(Strategy):
 
     nodes_read_first: bool = False
     """Whether nodes read their data before they answer hello; the app of a model sets it."""
+
+    _current: Run | None = None
+    """The run under way."""
 
     def __init__(
         self,
@@ -133,11 +146,6 @@ class StarStrategy(Strategy):
         self.aggregator_kwargs = dict(aggregator_kwargs or {})
         self.simple_analysis = simple_analysis
         self.allow_pickle = allow_pickle
-        self._link: GridTransport | None = None
-        self._current: Rounds | None = None
-        self._own_arrays: dict[str, bytes] = {}
-        self._result = StarResult()
-        self._kept_data: LocalStore | None = None
 
     # ---- to override -------------------------------------------------------------------
 
@@ -164,7 +172,7 @@ class StarStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return one message per node: the aggregate, the round, at first all nodes' ids."""
-        return self._messages(MessageType.TRAIN, "fitins", server_round, arrays, config)
+        return messages_for(self._run, MessageType.TRAIN, server_round, arrays, config)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -178,20 +186,15 @@ class StarStrategy(Strategy):
         metrics : MetricRecord
             ``nodes`` that answered and ``seconds`` of the slowest.
         """
-        link = self._grid_link()
-        aggregate = self.collect(server_round, map(link.read_result, replies))
-        seconds = self._rounds.record.history[-1].node_seconds
-        metrics = MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
-        arrays = to_record(aggregate)
-        self._rounds.lighten(from_record(arrays))
-        self._own_arrays = {key: array.data for key, array in arrays.items()}
-        return arrays, metrics
+        arrays = merge_round(self._run, server_round, replies)
+        seconds = self._run.record.history[-1].node_seconds
+        return arrays, MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return one message per node: the last aggregate. Called after the last round only."""
-        return self._messages(MessageType.EVALUATE, "evaluateins", server_round, arrays, config)
+        return messages_for(self._run, MessageType.EVALUATE, server_round, arrays, config)
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
@@ -201,14 +204,14 @@ class StarStrategy(Strategy):
         They are weighted by ``n_test`` where the nodes give that, but for whole numbers, which are
         counts; of others it is the plain mean.
         """
-        link = self._grid_link()
-        self.collect_evaluations(link.read_scores(reply) for reply in replies)
-        scores = list(self._rounds.record.evaluations.values())
+        keep_scores(self._run, replies)
+        evaluations = self._run.record.evaluations
+        scores = list(evaluations.values())
         common = [key for key in scores[0] if all(key in score for score in scores)]
         means: dict[str, Any] = {
             key: float(sum(score[key] for score in scores) / len(scores)) for key in common
         }
-        weighted = of_scores(self._rounds.record.evaluations)
+        weighted = of_scores(evaluations)
         return MetricRecord(means | {key: weighted[key][0] for key in common if key in weighted})
 
     def summary(self) -> None:
@@ -250,7 +253,7 @@ class StarStrategy(Strategy):
             "aggregator": getattr(self.aggregator, "__qualname__", ""),
         }
 
-    # ---- the way of a run --------------------------------------------------------------
+    # ---- the loop ----------------------------------------------------------------------
 
     def start(
         self,
@@ -267,12 +270,12 @@ class StarStrategy(Strategy):
         simple_analysis: bool = True,
         checkpoint: Checkpoint | None = None,
     ) -> StarResult:
-        """Run the analysis over a Flower Grid.
+        """Run the analysis.
 
         Parameters
         ----------
         grid : Grid
-            Flower's.
+            Flower's, or the nodes in this process.
         initial_arrays : ArrayRecord, optional
             A payload (:func:`flame_flwr.payload.to_record`) that nodes get as the aggregate in
             the first round; without it they get ``None``.
@@ -307,272 +310,57 @@ class StarStrategy(Strategy):
         settings = settings or RunSettings.from_config({})
         if timeout is not None:
             settings = settings.with_round_timeout(timeout)
-        self.summary()
-        return_freed_memory()
+        result = StarResult(record=record if record is not None else RunRecord())
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
-        self._link = GridTransport(
-            self,
-            grid,
-            settings,
-            train_config or ConfigRecord(),
-            evaluate_config or ConfigRecord(),
-            session=secrets.token_hex(16) if kept is None else kept.session,
-            after=None if kept is None else {node: kept.after.get(node, 0) for node in kept.nodes},
-        )
-        first = None if initial_arrays is None else from_record(initial_arrays)
+        run = begin(self, grid, settings, result, self.is_simple(simple_analysis), num_rounds, kept)
+        self._current = run
         try:
-            return self.run(
-                self._link,
-                settings,
-                record if record is not None else RunRecord(),
-                simple_analysis=simple_analysis,
-                num_rounds=num_rounds,
-                initial=first,
-                evaluate_fn=evaluate_fn,
-                checkpoint=checkpoint,
-                kept=kept,
-            )
-        finally:
-            self._link = None
-
-    def run(
-        self,
-        link: Transport,
-        settings: RunSettings,
-        record: RunRecord,
-        *,
-        simple_analysis: bool,
-        num_rounds: int | None = None,
-        initial: Payload | None = None,
-        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
-        checkpoint: Checkpoint | None = None,
-        kept: AnalysisState | None = None,
-    ) -> StarResult:
-        """Run the one loop over a link; :meth:`start` and the in-process runtime call it."""
-        nodes, evaluates = link.hello()
-        record.nodes = list(nodes)
-        record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
-        verb = "takes" if len(nodes) == 1 else "take"
-        logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
-        simple = self.is_simple(simple_analysis)
-        notify(record, "began", record, self._most_rounds(simple, num_rounds))
-        self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
-        run.aggregate = initial
-        if kept is not None:
-            self._go_on(run, kept)
-        if checkpoint is not None:
-            checkpoint.check(self._progress(run))
-        try:
+            run.take_up(initial_arrays, kept)
+            vars(self).update(kept.strategy if kept is not None else {})
+            if checkpoint is not None:
+                checkpoint.check(run.state(self._added()))
             while not run.finished(num_rounds):
-                number = len(record.history) + 1
-                self._enter_round(number)
-                notify(record, "entered", number)
-                started = time.perf_counter()
-                run.aggregate = link.train(number, run.aggregate)
-                entry = record.history[-1]
-                entry.seconds = time.perf_counter() - started
-                with shielded("the aggregate's change"):
-                    record.note_change(run.measured)
-                notify(record, "finished", entry, record)
-                with shielded("the round's line"):
-                    log_round(entry, record)
-                if evaluate_fn is not None:
-                    scores = evaluate_fn(number, to_record(run.aggregate))
-                    if scores is not None:
-                        self._result.evaluate_metrics_serverapp[number] = scores
+                number = run.enter()
+                config = _copy(train_config)
+                messages = self.configure_train(number, run.sent(), config, run.transport.grid)
+                replies = run.exchange(messages, f"{type(self).__name__}.configure_train")
+                arrays, metrics = self.aggregate_train(number, replies)
+                run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
+                run.close_round(evaluate_fn)
                 if checkpoint is not None:
-                    checkpoint.save(self._progress(run), number)
-            run.settle()
-            self._enter_round(len(record.history) + 1)
-            if evaluates and run.aggregate is not None:
-                link.evaluate(len(record.history), run.aggregate)
-                notify(record, "evaluated", record)
-                with shielded("the evaluation's line"):
-                    log_evaluation(record)
-            with shielded("a look at what is shown"):
-                warn_of_unknown(record)
-            with where(AGGREGATOR_ID, "final_method"):
-                record.result = run.aggregation.final(record.aggregate, record.evaluations)
-            return self._result
+                    checkpoint.save(run.state(self._added()), number)
+            run.leave_rounds()
+            if run.evaluates and run.arrays is not None:
+                config = _copy(evaluate_config)
+                messages = self.configure_evaluate(
+                    run.number, run.sent(), config, run.transport.grid
+                )
+                replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
+                run.accept_scores(self.aggregate_evaluate(run.number, replies))
+            run.finish()
+            return result
         finally:
             self._current = None
-            run.settle()
-            record.filters.log_budgets()
+            run.close()
 
-    def collect(self, number: int, replies: Iterable[Reply]) -> Payload:
-        """Take a round's replies and return the new aggregate; see :meth:`Rounds.collect`."""
-        return self._rounds.collect(number, replies)
-
-    def note_error(self, number: int, node: str, what: str, error: Exception) -> None:
-        """Record that a node in this process raised; see :meth:`Rounds.note_error`."""
-        self._rounds.note_error(number, node, what, error)
-
-    def collect_evaluations(self, replies: Iterable[Reply]) -> None:
-        """Keep an evaluation's numbers; see :meth:`Rounds.collect_evaluations`."""
-        self._rounds.collect_evaluations(replies)
-
-    def accept(
-        self, number: int, arrays: ArrayRecord | None, metrics: MetricRecord | None
-    ) -> Payload:
-        """Take what :meth:`aggregate_train` returned, also a subclass's, as the aggregate."""
-        if arrays is None:
-            raise NodeFailedError(
-                f"{type(self).__name__}.aggregate_train returned no arrays: there is no aggregate"
-            )
-        payload = from_record(arrays)
-        if not _same(arrays, self._own_arrays):
-            self._rounds.replace(number, payload)
-        self._result.arrays = arrays
-        if metrics is not None:
-            self._result.train_metrics_clientapp[number] = metrics
-        return payload
-
-    def accept_evaluation(self, metrics: MetricRecord | None) -> None:
-        """Take what :meth:`aggregate_evaluate` returned."""
-        if metrics is not None:
-            number = len(self._rounds.record.history)
-            self._result.evaluate_metrics_clientapp[number] = metrics
-
-    # ---- helpers -----------------------------------------------------------------------
+    def _added(self) -> dict[str, Any]:
+        """Return what a user's subclass keeps in itself, for a checkpoint."""
+        known = _PARAMETERS | self._DECLARED
+        return {key: value for key, value in vars(self).items() if key not in known}
 
     @property
-    def _rounds(self) -> Rounds:
+    def _run(self) -> Run:
         if self._current is None:
             raise RuntimeError("no run is under way: call start()")
         return self._current
 
-    def _grid_link(self) -> GridTransport:
-        if self._link is None:
-            raise RuntimeError("no run over a Grid is under way: call start()")
-        return self._link
 
-    def _begin(
-        self,
-        nodes: tuple[str, ...],
-        evaluates: bool,
-        settings: RunSettings,
-        record: RunRecord,
-        simple: bool,
-        initial: Payload | None,
-    ) -> Rounds:
-        self._own_arrays = {}
-        self._result = StarResult(record=record)
-        keys = self.metric_keys()
-        metrics = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, "")
-        check_names(metrics, f"{type(self).__name__}: metrics")
-        identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
-        with where(AGGREGATOR_ID, "its constructor"):
-            self._kept_data = self._store(settings)
-            flame = FlameHandle(identity, store=self._kept_data)
-            aggregation = self.make_aggregation(flame, nodes, simple)
-        if self.convergence is not None:
-            private = not record.public.exact
-            aggregation = EarlyStopping(
-                aggregation, self.convergence, private=private, hides=record.public.hides
-            )
-        if initial is not None and isinstance(aggregation, Remembering):
-            aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
-        record.study |= self._study()
-        record.weighted_by |= {name: by for name, by in metrics.items() if by}
-        return Rounds(record, settings, aggregation, self.allow_pickle, evaluates, metrics)
-
-    def _study(self) -> dict[str, str]:
-        """Return what there is to know of the server's side: for ``run.json`` and the report."""
-        about = {"strategy": type(self).__name__}
-        if self.aggregator is not None:
-            about["aggregator"] = self.aggregator.__name__
-        if self.aggregator_kwargs:
-            about["aggregator arguments"] = shown_arguments(self.aggregator_kwargs)
-        if self.convergence is not None:
-            about["convergence"] = shown_settings(self.convergence)
-        return about
-
-    def _most_rounds(self, simple: bool, num_rounds: int | None) -> int | None:
-        """Return how many rounds there are at most, where that is declared."""
-        declared = None if self.convergence is None else self.convergence.most_rounds()
-        known = [most for most in (1 if simple else None, num_rounds, declared) if most is not None]
-        return min(known, default=None)
-
-    def _enter_round(self, number: int) -> None:
-        """Tell the aggregator's kept data which round it is in; what follows replaces its own."""
-        if self._kept_data is not None and self._link is not None:
-            self._kept_data.enter_round(self._link.session, number, number - 1)
-
-    def _progress(self, run: Rounds) -> AnalysisState:
-        """Return what another run needs to go on after this round.
-
-        Raises
-        ------
-        ModelError
-            The aggregation, or an attribute of it or of a user's own strategy, cannot be saved.
-        """
-        if not isinstance(run.aggregation, Resumable):
-            raise ModelError(
-                f"{type(run.aggregation).__name__} has no save() and load(), so there can be no "
-                "`checkpoint` of this analysis"
-            )
-        own = {key: value for key, value in vars(self).items() if key not in _OWN | self._DECLARED}
-        return AnalysisState(
-            session=self._grid_link().session,
-            nodes=tuple(run.record.nodes),
-            after=dict(run.after),
-            record=run.record.progress(),
-            aggregate=run.aggregate,
-            aggregation=run.aggregation.save(),
-            strategy=own,
-        )
-
-    def _go_on(self, run: Rounds, kept: AnalysisState) -> None:
-        """Be where the kept analysis was."""
-        run.record.go_on(kept.record)
-        run.after.update(kept.after)
-        run.aggregate = kept.aggregate
-        if isinstance(run.aggregation, Resumable):
-            run.aggregation.load(kept.aggregation)
-        if isinstance(run.aggregation, Remembering):
-            run.aggregation.replace(run.record.aggregate)
-        vars(self).update(kept.strategy)
-        logger.info("going on after round %d", len(run.record.history))
-
-    def _store(self, settings: RunSettings) -> LocalStore | None:
-        """Return where the aggregator keeps data; ``None`` for in this process."""
-        if not settings.state_dir and (self._link is None or runtime() == "process"):
-            return None
-        return open_store(
-            settings.state_dir, settings.project_id, AGGREGATOR_ID, where="the run config"
-        )
-
-    def _messages(
-        self, kind: str, prefix: str, number: int, arrays: ArrayRecord, config: ConfigRecord
-    ) -> list[Message]:
-        rounds, link = self._rounds, self._grid_link()
-        everyone = json.dumps(list(link.addresses))
-        configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
-
-        def config_for(node: str) -> ConfigRecord:
-            key = knows, after = node in rounds.answered, rounds.after.get(node, 0)
-            if key not in configs:
-                own = ConfigRecord({**config, "round": number, "after": after})
-                own["session"] = link.session
-                if not knows:
-                    own["analyzers"] = everyone
-                configs[key] = own
-            return configs[key]
-
-        return [
-            Message(
-                RecordDict({f"{prefix}.parameters": arrays, f"{prefix}.config": config_for(node)}),
-                address,
-                kind,
-                ttl=rounds.settings.round_timeout + _MARGIN,
-                group_id=str(number),
-            )
-            for node, address in link.addresses.items()
-        ]
+_PARAMETERS = frozenset(
+    {*inspect.signature(StarStrategy).parameters, "nodes_read_first", "_current"}
+)
+"""This class's own attributes."""
 
 
-def _same(arrays: ArrayRecord, own: dict[str, bytes]) -> bool:
-    """Tell whether a subclass left the aggregate as it was, by identity: it may be large."""
-    return arrays.keys() == own.keys() and all(
-        array.data is own[key] for key, array in arrays.items()
-    )
+def _copy(config: ConfigRecord | None) -> ConfigRecord:
+    """Return a caller's config as a record of this round's own: strategies may add to it."""
+    return ConfigRecord(dict(config or {}))

@@ -50,7 +50,7 @@ class StarAggregation:
     def finish(self) -> Finished:
         """Run ``aggregate`` on the values in participant order."""
         answered = [node for node in self._nodes if node in self._values]
-        values = [self._values.pop(node) for node in answered]
+        values = list(map(self._values.pop, answered))
         self.aggregator.answered_node_ids = answered
         try:
             aggregate, converged = self.aggregator.aggregate(values, self._simple)

@@ -9,7 +9,7 @@ from flame_flwr.data.local_store import open_store
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.run_reminder import ran
-from flame_flwr.transport.in_process import LocalTransport, as_data
+from flame_flwr.transport.in_process import InProcess, as_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +19,9 @@ if TYPE_CHECKING:
     from flame_flwr.config import RunSettings
     from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.transport.process_grid import ProcessGrid
 
-__all__ = ["run_local", "speaks_messages"]
-
-_MESSAGE_METHODS = (
-    "configure_train",
-    "aggregate_train",
-    "configure_evaluate",
-    "aggregate_evaluate",
-    "start",
-)
+__all__ = ["run_local"]
 
 
 def run_local(
@@ -42,8 +35,8 @@ def run_local(
 ) -> None:
     """Run an analysis in this process, with one node per split, ``node-0``, ``node-1``, ....
 
-    A strategy that overrides Flower's Message methods, and a client of a user's own, get real
-    messages, over a Grid in this process; every other run is spared them.
+    The nodes are called directly; only a client of a user's own gets Flower's client layer, over a
+    Grid in this process.
 
     Parameters
     ----------
@@ -74,25 +67,22 @@ def run_local(
 
         can_account(plan.filters)
     try:
-        if client is not None or speaks_messages(strategy):
-            _run_messages(strategy, plan, splits, settings, record, simple_analysis, client)
-            return
-        link = LocalTransport(strategy, _nodes(plan, splits, settings))
-        strategy.run(link, settings, record, simple_analysis=simple_analysis)
+        with _grid(plan, splits, settings, record, client) as grid:
+            strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
     except NotConvergedError:
         raise NotConvergedError.after(len(record.history), "max_rounds") from None
 
 
-def _run_messages(
-    strategy: StarStrategy,
+def _grid(
     plan: NodePlan,
     splits: Sequence[Any],
     settings: RunSettings,
     record: RunRecord,
-    simple_analysis: bool,
     client: type[StarClient] | None,
-) -> None:
-    from flame_flwr.clients import StarClient
+) -> ProcessGrid:
+    """Return the nodes of this process, behind clients where there are any of a user's own."""
+    if client is None:
+        return InProcess(_nodes(plan, splits, settings), record)
     from flame_flwr.clients.local_grid import LocalGrid
 
     config = {
@@ -100,8 +90,7 @@ def _run_messages(
         "project-id": settings.project_id,
         "state-dir": settings.state_dir,
     }
-    with LocalGrid(plan, splits, client or StarClient, config) as grid:
-        strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
+    return LocalGrid(plan, splits, client, config)
 
 
 def _nodes(plan: NodePlan, splits: Sequence[Any], settings: RunSettings) -> list[Node]:
@@ -113,11 +102,3 @@ def _nodes(plan: NodePlan, splits: Sequence[Any], settings: RunSettings) -> list
         identity = Identity(name, ids, settings.analysis_id, project)
         nodes.append(Node(plan, identity, as_data(split), store))
     return nodes
-
-
-def speaks_messages(strategy: StarStrategy) -> bool:
-    """Tell whether a strategy overrides Flower's Message methods, and so needs real messages."""
-    from flame_flwr.strategies import StarStrategy
-
-    own = type(strategy)
-    return any(getattr(own, m) is not getattr(StarStrategy, m) for m in _MESSAGE_METHODS)

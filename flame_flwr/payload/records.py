@@ -83,17 +83,15 @@ def to_record(payload: Payload) -> ArrayRecord:
     """
     from flwr.app import Array, ArrayRecord
 
-    return ArrayRecord(
-        {
-            str(place): Array(
-                dtype=str(array.dtype),
-                shape=array.shape,
-                stype="numpy.ndarray",
-                data=npy_bytes(array),
-            )
-            for place, array in enumerate(to_arrays(payload))
-        }
-    )
+    record = ArrayRecord()  # of a dict it would make every Array once more
+    for place, array in enumerate(to_arrays(payload)):
+        record[str(place)] = Array(
+            dtype=str(array.dtype),
+            shape=array.shape,
+            stype="numpy.ndarray",
+            data=npy_bytes(array),
+        )
+    return record
 
 
 def from_record(record: Mapping[str, Any]) -> Payload:

@@ -99,11 +99,8 @@ class Processes:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        from flame_flwr.analysis.local_run import speaks_messages
-
         self.until = time.monotonic() + loaded.spec.seconds
-        subject = loaded.subject
-        self.speaks_messages = subject.client is not None or speaks_messages(subject.strategy())
+        self.speaks_messages = loaded.subject.speaks_messages
         self._loaded = loaded
         self._numbers = count(1)
         # A forked process has only the thread that forked, and locks of the others stay locked.

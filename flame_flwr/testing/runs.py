@@ -9,33 +9,35 @@ import math
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flame_flwr.aggregation import Resumable
-from flame_flwr.analysis.local_run import speaks_messages
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.local_store import open_store
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
+from flame_flwr.payload import from_record
 from flame_flwr.results.record import RunRecord
 from flame_flwr.testing.global_state import changed, snapshot
 from flame_flwr.testing.observer import At
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
-from flame_flwr.transport.in_process import as_data
-from flame_flwr.transport.interface import Reply
+from flame_flwr.transport.greeting import Greeting
+from flame_flwr.transport.in_process import InProcess, as_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from flwr.app import Context, Message
+    from flwr.app import ArrayRecord, Context, Message
 
     from flame_flwr.clients.local_grid import LocalGrid
+    from flame_flwr.data.expect import Finding
     from flame_flwr.payload import Payload
+    from flame_flwr.strategies import StarStrategy
     from flame_flwr.testing.observer import Watch
     from flame_flwr.testing.spec import CheckSpec
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.transport.interface import Transport
+    from flame_flwr.transport.process_grid import ProcessGrid
 
 __all__ = ["Answer", "Ask", "Settings", "answer", "run"]
 
@@ -167,22 +169,30 @@ def _run(
     record: RunRecord,
 ) -> None:
     limits = RunSettings.from_config({"max-rounds": spec.limit})
-    strategy = subject.strategy()
-    if subject.client is not None or speaks_messages(strategy):
-        with _grid(subject, spec, record) as grid:
-            simple = subject.simple_analysis
-            strategy.start(grid, settings=limits, record=record, simple_analysis=simple)
-        return
-    ids = tuple(f"node-{number}" for number in settings.order)
-    link: Transport
-    if settings.apart:
-        link = _NewProcesses(strategy, ids, subject, spec, settings, watch, ask, trace)
+    strategy, look = subject.strategy(), None
+    grid: ProcessGrid
+    if subject.speaks_messages:
+        grid = _messages(subject, spec, record)
     else:
-        link = _OneProcess(strategy, ids, subject, spec, settings, watch, trace)
-    strategy.run(link, limits, record, simple_analysis=subject.simple_analysis)
+        grid = _Watched(_nodes(subject, settings, watch, ask, trace), record, spec, settings, watch)
+
+        def look(number: int, arrays: ArrayRecord) -> None:
+            if number <= KEPT:
+                trace.aggregates[number] = from_record(arrays)
+            if number <= _LEAST:
+                _look_at_state(strategy, watch, number)
+
+    with grid:
+        strategy.start(
+            grid,
+            evaluate_fn=look,
+            settings=limits,
+            record=record,
+            simple_analysis=subject.simple_analysis,
+        )
 
 
-def _grid(subject: Subject, spec: CheckSpec, record: RunRecord) -> LocalGrid:
+def _messages(subject: Subject, spec: CheckSpec, record: RunRecord) -> LocalGrid:
     """Return the nodes behind messages; a run that is long and slow is given up there too."""
     from flame_flwr.clients import StarClient
     from flame_flwr.clients.local_grid import LocalGrid
@@ -201,132 +211,159 @@ def _grid(subject: Subject, spec: CheckSpec, record: RunRecord) -> LocalGrid:
     return Limited(subject.plan, splits, subject.client or StarClient)
 
 
-class _OneProcess:
-    """Calls nodes that live in this process."""
+class _Watched(InProcess):
+    """The nodes of one run, called in the order that it wants, and given up when it has enough."""
 
     def __init__(
         self,
-        strategy: Any,
-        ids: tuple[str, ...],
-        subject: Subject,
+        nodes: Sequence[_WatchedNode],
+        record: RunRecord,
         spec: CheckSpec,
         settings: Settings,
         watch: Watch,
-        trace: Trace,
     ) -> None:
-        self.absent: dict[str, str] = {}
-        self.strategy = strategy
-        self.ids = ids
-        self.evaluates = subject.plan.evaluates
-        self.numbers: Sequence[int] = settings.arrival
-        self.watch = watch
-        self.trace = trace
-        self.most = math.inf if settings.rounds is None else settings.rounds
-        self.seconds, self.started = settings.seconds, time.monotonic()
-        self.long, self.long_seconds = spec.max_rounds, _LONG * spec.seconds
-        if not settings.apart:
-            self.nodes = {
-                number: Node(subject.plan, Identity(f"node-{number}", ids), as_data(source()))
-                for number, source in enumerate(subject.sources)
-            }
+        super().__init__(nodes, record)
+        self._record = record
+        self._watch = watch
+        names = [f"node-{number}" for number in settings.arrival]
+        self._arrival = {name: place for place, name in enumerate(names)}
+        self._most = math.inf if settings.rounds is None else settings.rounds
+        self._seconds, self._started = settings.seconds, time.monotonic()
+        self._long, self._long_seconds = spec.max_rounds, _LONG * spec.seconds
 
-    def hello(self) -> tuple[tuple[str, ...], bool]:
-        """Return the nodes in the order of this run."""
-        return self.ids, self.evaluates
+    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
+        """Return the nodes in the order of this run; their data is not looked at before it."""
+        greetings = [
+            Greeting(address, node.identity.id, bool(node.plan.evaluates))
+            for address, node in self.nodes.items()
+        ]
+        self.take_part(greetings)
+        return greetings
 
-    def train(self, number: int, aggregate: Payload | None) -> Payload:
-        """Run one round; keep what comes of it."""
-        spent = time.monotonic() - self.started
-        if number > self.most or (number > _LEAST and spent > self.seconds):
+    def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
+        """Ask the nodes in the order of arrival, unless the run has had enough."""
+        number = len(self._record.history) + 1
+        spent = time.monotonic() - self._started
+        if what != "evaluation" and (
+            number > self._most
+            or (number > _LEAST and spent > self._seconds)
+            or (number > self._long and spent > self._long_seconds)
+        ):
             raise _EnoughError
-        if number > self.long and spent > self.long_seconds:
-            raise _EnoughError
-        payload: Payload = self.strategy.collect(number, self._replies(number, aggregate))
+        names = self.names()
+        arrival = {address: self._arrival[name] for address, name in names.items()}
+        ordered = sorted(messages, key=lambda m: arrival[m.metadata.dst_node_id])
+        yield from super().exchange(ordered, what)
+        self._watch.node = AGGREGATOR_ID
+
+
+class _WatchedNode:
+    """One node of a run: what it returns is kept.
+
+    Parameters
+    ----------
+    node : Node
+        It, in this process; not asked for rounds where there is `ask`.
+    watch : Watch
+        Installed in this process.
+    trace : Trace
+        Gets the results.
+    ask : callable, optional
+        Carries what is asked of the node to a process of its own.
+    """
+
+    filters = disclosure = None
+
+    def __init__(
+        self, node: Node, watch: Watch, trace: Trace, ask: Callable[[Ask], Answer] | None
+    ) -> None:
+        self.identity = node.identity
+        self.plan = node.plan
+        self.metrics: dict[str, float] = {}
+        self._node = node
+        self._watch = watch
+        self._trace = trace
+        self._ask = ask
+
+    def round(self, number: int, aggregate: Payload | None) -> Payload:
+        """Run one round on the node."""
+        self._watch.node, self._watch.round = self.identity.id, number
+        if self._ask is None:
+            payload = self._node.round(number, aggregate)
+        else:
+            carried = self._carried(self._ask, "round", number, aggregate).payload
+            assert carried is not None
+            payload = carried
         if number <= KEPT:
-            self.trace.aggregates[number] = payload
-        if number <= _LEAST:
-            self._look_at_state(number)
+            self._trace.results[number, self.identity.id] = payload
         return payload
 
-    def _look_at_state(self, number: int) -> None:
-        """Warn where what the server holds after a round cannot be saved for a checkpoint."""
-        aggregation = self.strategy._rounds.aggregation
-        if not isinstance(aggregation, Resumable):
-            return
-        try:
-            aggregation.save()
-        except Exception as error:
-            message = error.message if isinstance(error, FlameError) else str(error)
-            keeper = type(getattr(aggregation, "aggregator", aggregation)).__name__
-            at = At(keeper, "aggregation_method", AGGREGATOR_ID, number)
-            seen = message.partition(" cannot be saved")[0]
-            self.watch.report(
-                "state",
-                at,
-                f"{seen} cannot be saved ({at}): a run with `checkpoint` would fail",
-                "Make it anew in aggregation_method, or leave it out in __getstate__; without "
-                "`checkpoint` it does no harm",
-                "warning",
-            )
+    def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
+        """Have the node score the last aggregate."""
+        self._watch.node = self.identity.id
+        if self._ask is None:
+            return self._node.evaluate(aggregate, rounds)
+        return self._carried(self._ask, "evaluation", rounds, aggregate).scores
 
-    def evaluate(self, number: int, aggregate: Payload) -> None:
-        """Have the last aggregate scored."""
-        self.strategy.collect_evaluations(self._scores(number, aggregate))
-        self.watch.node = AGGREGATOR_ID
+    def findings(self) -> list[Finding]:
+        """Return nothing: a run of a check does not look at data before it."""
+        return []
 
-    def _replies(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
-        for node in self.numbers:
-            self.watch.node, self.watch.round = f"node-{node}", number
-            payload = self._round(node, number, aggregate)
-            if number <= KEPT:
-                self.trace.results[number, f"node-{node}"] = payload
-            yield Reply(f"node-{node}", payload)
-        self.watch.node = AGGREGATOR_ID
+    def size(self) -> str:
+        """Return nothing: no trace needs it."""
+        return ""
 
-    def _scores(self, number: int, aggregate: Payload) -> Iterable[Reply]:
-        for node in self.numbers:
-            self.watch.node = f"node-{node}"
-            scores = self._evaluation(node, number, aggregate)
-            yield Reply(f"node-{node}", metrics=scores)
-
-    def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:
-        return self.nodes[node].round(number, aggregate)
-
-    def _evaluation(self, node: int, number: int, aggregate: Payload) -> dict[str, float]:
-        return self.nodes[node].evaluate(aggregate, number)
-
-
-class _NewProcesses(_OneProcess):
-    """Has every message carried to a process of its own."""
-
-    def __init__(
+    def _carried(
         self,
-        strategy: Any,
-        ids: tuple[str, ...],
-        subject: Subject,
-        spec: CheckSpec,
-        settings: Settings,
-        watch: Watch,
         ask: Callable[[Ask], Answer],
-        trace: Trace,
-    ) -> None:
-        self.absent: dict[str, str] = {}
-        super().__init__(strategy, ids, subject, spec, settings, watch, trace)
-        self.ask = ask
-
-    def _round(self, node: int, number: int, aggregate: Payload | None) -> Payload:
-        answer = self._answer(Ask("round", node, self.ids, number, aggregate))
-        assert answer.payload is not None
-        return answer.payload
-
-    def _evaluation(self, node: int, number: int, aggregate: Payload) -> dict[str, float]:
-        return self._answer(Ask("evaluation", node, self.ids, number, aggregate)).scores
-
-    def _answer(self, ask: Ask) -> Answer:
-        answer = self.ask(ask)
+        kind: str,
+        number: int,
+        aggregate: Payload | None,
+    ) -> Answer:
+        place = int(self.identity.id.removeprefix("node-"))
+        answer = ask(Ask(kind, place, self.identity.analyzers, number, aggregate))
         if answer.trouble is not None:
             raise _TroubleError(answer.trouble)
         return answer
+
+
+def _nodes(
+    subject: Subject,
+    settings: Settings,
+    watch: Watch,
+    ask: Callable[[Ask], Answer],
+    trace: Trace,
+) -> list[_WatchedNode]:
+    """Return a run's nodes, in its order."""
+    ids = tuple(f"node-{number}" for number in settings.order)
+    nodes = []
+    for number in settings.order:
+        data = None if settings.apart else as_data(subject.sources[number]())
+        node = Node(subject.plan, Identity(f"node-{number}", ids), data)
+        nodes.append(_WatchedNode(node, watch, trace, ask if settings.apart else None))
+    return nodes
+
+
+def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:
+    """Warn where what the server holds after a round cannot be saved for a checkpoint."""
+    aggregation = strategy._run.aggregation
+    if not isinstance(aggregation, Resumable):
+        return
+    try:
+        aggregation.save()
+    except Exception as error:
+        message = error.message if isinstance(error, FlameError) else str(error)
+        keeper = type(getattr(aggregation, "aggregator", aggregation)).__name__
+        at = At(keeper, "aggregation_method", AGGREGATOR_ID, number)
+        seen = message.partition(" cannot be saved")[0]
+        watch.report(
+            "state",
+            at,
+            f"{seen} cannot be saved ({at}): a run with `checkpoint` would fail",
+            "Make it anew in aggregation_method, or leave it out in __getstate__; without "
+            "`checkpoint` it does no harm",
+            "warning",
+        )
 
 
 def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir: str) -> Answer:

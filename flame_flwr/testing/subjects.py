@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AppSource", "ClassSource", "ScriptSource", "Subject", "source_at"]
 
+_MESSAGE_METHODS = (
+    *("configure_train", "aggregate_train"),
+    *("configure_evaluate", "aggregate_evaluate", "start"),
+)
+"""A strategy's methods that make or read Flower's messages."""
+
 _NODES = 3
 """How many nodes are made where neither the data nor the app says."""
 
@@ -82,6 +88,19 @@ class Subject:
         """The user's aggregator class, where the strategy has one."""
         aggregator = getattr(self.strategy(), "aggregator", None)
         return aggregator if isinstance(aggregator, type) else None
+
+    @property
+    def speaks_messages(self) -> bool:
+        """Whether a client of the user's own, or the strategy, reads or writes Flower's messages.
+
+        Such an analysis may choose its nodes by chance, so its runs are not compared.
+        """
+        from flame_flwr.strategies import StarStrategy
+
+        order = type(self.strategy()).__mro__
+        above = order[: order.index(StarStrategy)]
+        own = [c for c in above if not c.__module__.startswith("flame_flwr.strategies.")]
+        return self.client is not None or any(m in vars(c) for c in own for m in _MESSAGE_METHODS)
 
     @property
     def server(self) -> str:

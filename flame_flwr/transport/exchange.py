@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from flwr.app import Error, Message
+from flwr.app import ArrayRecord, Error, Message
 
 from flame_flwr.errors import NodesMissingError
 from flame_flwr.flower import lean_arrays
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Sent = dict[str, Message]
 
-__all__ = ["NO_ANSWER", "Backoff", "counted", "pull", "push", "shortened"]
+__all__ = ["NO_ANSWER", "Backoff", "Sizes", "counted", "pull", "push", "shortened"]
 
 NO_ANSWER = 9001
 """Error code of the reply that stands for a node that did not answer in time."""
@@ -76,19 +76,48 @@ def push(grid: Grid, messages: Sequence[Message], what: str) -> tuple[Sent, list
     return {key: message for key, message in pairs if key}, refused
 
 
+class Sizes:
+    """How many replies are pulled at once: where they are large, a few.
+
+    So the server does not hold all of them, and one at a time while no size is known.
+
+    Parameters
+    ----------
+    largest : int
+        Bytes of the largest reply so far; 0 while none is known.
+    """
+
+    def __init__(self, largest: int = 0) -> None:
+        self.largest = largest
+
+    def note(self, reply: Message) -> None:
+        """Look how large a reply is."""
+        for record in reply.content.values() if reply.has_content() else ():
+            if isinstance(record, ArrayRecord):
+                size = sum(len(array.data) for array in record.values())
+                self.largest = max(self.largest, size)
+
+    def batches(self, ids: list[str]) -> Iterator[list[str]]:
+        """Yield ids by as many as are to be pulled at once."""
+        while ids:
+            size = max(1, _PULLED_AT_ONCE // self.largest) if self.largest else 1
+            yield ids[:size]
+            ids = ids[size:]
+
+
 def pull(
     grid: Grid,
     sent: Sent,
     *,
     timeout: float,
-    largest: Callable[[], int],
     what: str,
+    sizes: Sizes,
     names: dict[str, str] | None = None,
     reconnecting: Reconnecting | None = None,
-    gone: Iterable[Message] = (),
+    refused: Iterable[Message] = (),
     missing: Callable[[], Sequence[str]] = list,
 ) -> Iterator[Message]:
-    """Yield one reply for every node that a message was sent to.
+    """Yield one reply to every message that was sent.
 
     Parameters
     ----------
@@ -98,37 +127,41 @@ def pull(
         What :func:`push` returned.
     timeout : float
         Seconds, for all of them together.
-    largest : callable
-        Gives the largest reply's bytes so far, 0 while none is known: then one is pulled at a
-        time. Where replies are large, few are, so that the server does not hold all of them.
     what : str
         What is waited for, such as ``round 3``, for the log.
+    sizes : Sizes
+        Says how many are pulled at once.
     names : dict of str to str, optional
         The nodes' names by message id; gets those of messages that are sent again.
     reconnecting : Reconnecting, optional
         Finds the nodes that were gone and are back: they are asked again.
-    gone : iterable of Message
-        What could not be sent; with `reconnecting`, their nodes are waited for.
+    refused : iterable of Message
+        What the SuperLink did not take; with `reconnecting`, their nodes are waited for.
     missing : callable
         Gives the names for the log where `names` has none yet.
 
     Yields
     ------
     Message
-        In order of arrival. For a node that did not answer in time, an error message with the
-        code :data:`NO_ANSWER`.
+        In order of arrival. For a node that did not answer in time, or whose message was refused,
+        an error message with the code :data:`NO_ANSWER`.
     """
     names = names if names is not None else {}
     for key, message in sent.items():
         names.setdefault(key, str(message.metadata.dst_node_id))
     waiting, unanswered = dict(sent), {names[key]: message for key, message in sent.items()}
-    for message in gone:
-        unanswered[names[message.metadata.message_id]] = message
+    for message in refused:
+        if reconnecting is None:
+            yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
+            continue
+        name = names[message.metadata.message_id]
+        reconnecting.lose(name)
+        unanswered[name] = message
     report = _Report(what, timeout, len(unanswered))
     backoff = Backoff()
     while unanswered:
         fresh = False
-        for ids in _batches(list(waiting), largest):
+        for ids in sizes.batches(list(waiting)):
             with lean_arrays():
                 replies = list(grid.pull_messages(ids))
             while replies:
@@ -140,6 +173,7 @@ def pull(
                     continue
                 del unanswered[names[key]]
                 fresh = True
+                sizes.note(reply)
                 yield reply
                 del reply  # it may be large, and the next one comes
         if reconnecting is not None:
@@ -195,11 +229,3 @@ def shortened(names: Sequence[str], most: int = 20) -> str:
     """Return names with commas between, of many only the first."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _batches(ids: list[str], largest: Callable[[], int]) -> Iterator[list[str]]:
-    while ids:
-        known = largest()
-        size = max(1, _PULLED_AT_ONCE // known) if known else 1
-        yield ids[:size]
-        ids = ids[size:]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.log import logger
 from flame_flwr.transport.compatibility import warn_of_versions
-from flame_flwr.transport.exchange import Backoff, counted, pull, shortened
+from flame_flwr.transport.exchange import Backoff, Sizes, counted, pull, shortened
 from flame_flwr.transport.greeting import Greeting, parse_hello, send_hello
-from flame_flwr.transport.participation import show_table
+from flame_flwr.transport.participation import listed, refusal, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
-    from flame_flwr.transport.participation import Line
 
 __all__ = ["check_states", "natural_order", "say_hello"]
 
@@ -74,8 +73,8 @@ def say_hello(
                 grid,
                 sent,
                 timeout=max(left, within),
-                largest=lambda: 1,
                 what="hello",
+                sizes=Sizes(largest=1),  # they are small, so all at once
                 missing=lambda: _expected(greeted.values(), settings),
             ):
                 asked = sent[reply.metadata.reply_to_message_id]
@@ -210,26 +209,15 @@ def _participants(greeted: Collection[Greeting], settings: RunSettings) -> list[
         )
     failed = [greeting for greeting in chosen if greeting.failure]
     if settings.tag_list() or failed or any(g.findings is not None for g in chosen):
-        show_table(map(_line, chosen))
+        show_table(chosen)
     if failed:
-        lines = "\n".join(f"  {greeting.name}: {greeting.failure}" for greeting in failed)
         left = len(chosen) - len(failed)
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
             silent = _expected(greeted, settings) if any(map(_unnamed, failed)) else []
-            absent = f"\nnot heard of: {shortened(silent)}" if silent else ""
-            raise NodeFailedError(
-                f"before round 1, {counted(len(failed))} cannot take part:\n{lines}{absent}"
-            )
-        logger.warning("going on without:\n%s", lines)
+            raise refusal(chosen, f"\nnot heard of: {shortened(silent)}" if silent else "")
+        logger.warning("going on without:\n%s", listed(failed))
     warn_of_versions({greeting.name: greeting.versions for greeting in chosen})
     return chosen
-
-
-def _line(greeting: Greeting) -> Line:
-    said = [finding.text for finding in greeting.findings or ()]
-    if greeting.failure is not None and not said:
-        said = [str(greeting.failure)]
-    return greeting.name, greeting.failure is None, said
 
 
 def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeting]:

@@ -1,4 +1,4 @@
-"""The in-process runtime: nodes are called one after another, without Flower's messages.
+"""Asking nodes that live in this process, one after another, without Flower's runtimes.
 
 It is for writing, debugging and testing: a debugger works, an exception reaches the caller as
 itself. Values pass through the payload codec, so nodes share no objects.
@@ -6,27 +6,68 @@ itself. Values pass through the payload codec, so nodes share no objects.
 
 from __future__ import annotations
 
+import json
+import secrets
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flwr.app import (
+    ConfigRecord,
+    Error,
+    Message,
+    MessageType,
+    MetricRecord,
+    RecordDict,
+)
 
 from flame_flwr.data.source import SourceData, SplitData
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.where import where
 from flame_flwr.log import logger
-from flame_flwr.transport.exchange import counted
-from flame_flwr.transport.interface import Reply
-from flame_flwr.transport.participation import failure_of, show_table
+from flame_flwr.payload import from_record
+from flame_flwr.transport.greeting import Greeting
+from flame_flwr.transport.interface import Transport
+from flame_flwr.transport.local_reply import LocalReply
+from flame_flwr.transport.participation import failure_of, refusal, show_table
+from flame_flwr.transport.process_grid import ProcessGrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flame_flwr.clients.node import Node
-    from flame_flwr.data.source import NodeData
-    from flame_flwr.payload import Payload
-    from flame_flwr.strategies import StarStrategy
+    from flwr.serverapp import Grid
 
-__all__ = ["LocalTransport", "as_data"]
+    from flame_flwr.data.expect import Finding
+    from flame_flwr.data.source import NodeData
+    from flame_flwr.identity import Identity
+    from flame_flwr.payload import Payload
+    from flame_flwr.privacy import Disclosure
+    from flame_flwr.privacy.filters import FilterChain
+    from flame_flwr.results.record import RunRecord
+
+__all__ = ["InProcess", "LocalNode", "as_data"]
+
+
+class LocalNode(Protocol):
+    """What is asked of a node; :class:`flame_flwr.clients.node.Node` has it."""
+
+    identity: Identity
+    plan: Any
+    metrics: dict[str, float]
+    filters: FilterChain | None
+    disclosure: Disclosure | None
+
+    def round(self, number: int, aggregate: Payload | None) -> Payload:
+        """Analyze its data once."""
+
+    def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
+        """Score the last aggregate."""
+
+    def findings(self) -> list[Finding]:
+        """Return what is not as expected of its data."""
+
+    def size(self) -> str:
+        """Return how much data it has."""
 
 
 def as_data(split: Any) -> NodeData:
@@ -34,85 +75,140 @@ def as_data(split: Any) -> NodeData:
     return split if isinstance(split, SourceData) else SplitData(split)
 
 
-class LocalTransport:
-    """Carries rounds to nodes that live in this process.
+class InProcess(ProcessGrid, Transport):
+    """Nodes in this process: their own functions are called, with no client in between.
 
     Parameters
     ----------
-    strategy : StarStrategy
-        Collects the answers.
-    nodes : sequence of Node
+    nodes : sequence of LocalNode
         In participant order.
+    record : RunRecord
+        Is told which node has raised an exception, before that goes on to the caller.
+
+    Attributes
+    ----------
+    nodes : dict of int to LocalNode
+        By their addresses.
     """
 
-    def __init__(self, strategy: StarStrategy, nodes: Sequence[Node]) -> None:
-        self._strategy = strategy
-        self._nodes = nodes
-        self.absent: dict[str, str] = {}
+    in_process = True
 
-    def hello(self) -> tuple[tuple[str, ...], bool]:
-        """Return the nodes' ids, and whether their analyzer evaluates, after a look at their data.
+    def __init__(self, nodes: Sequence[LocalNode], record: RunRecord) -> None:
+        ProcessGrid.__init__(self, len(nodes))
+        Transport.__init__(self, secrets.token_hex(16))
+        self.nodes = dict(enumerate(nodes, start=1))
+        self._record = record
+        self._last: tuple[Any, Payload] | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The Grid that this is itself."""
+        return self
+
+    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
+        """Return who the nodes are, after a look at their data where the analysis expects some.
 
         Raises
         ------
         NodeFailedError
             A node's data is not what the analysis expects.
         """
-        if self._nodes[0].plan.expects:
-            self._look()
-        return tuple(node.identity.id for node in self._nodes), self._nodes[0].plan.evaluates
+        greetings = [_greeting(address, node) for address, node in self.nodes.items()]
+        if any(greeting.findings is not None for greeting in greetings):
+            show_table(greetings)
+        if any(greeting.failure for greeting in greetings):
+            raise refusal(greetings)
+        self.take_part(greetings)
+        return greetings
 
-    def train(self, number: int, aggregate: Payload | None) -> Payload:
-        """Run one round on every node."""
-        logger.info("--- Round %d ---", number)
-        return self._strategy.collect(number, self._answers(number, aggregate))
+    def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
+        """Yield the nodes' replies; each node is called when its reply is asked for.
 
-    def evaluate(self, number: int, aggregate: Payload) -> None:
-        """Evaluate on every node."""
-        self._strategy.collect_evaluations(self._scores(number, aggregate))
+        Raises
+        ------
+        Exception
+            What user code raises on a node.
+        """
+        if what != "evaluation":
+            logger.info("--- %s ---", what.capitalize())
+        names = self.names()
+        self.asked = {
+            self.number(message): names[message.metadata.dst_node_id] for message in messages
+        }
+        self._last = None
+        return map(self.answer, messages)
 
-    def _look(self) -> None:
-        found = {node.identity.id: node.findings() for node in self._nodes}
-        failures = {node: failure_of(said) for node, said in found.items()}
-        show_table(
-            (node, failures[node] is None, [finding.text for finding in said])
-            for node, said in found.items()
-        )
-        lines = [f"  {node}: {why}" for node, why in failures.items() if why is not None]
-        if lines:
-            raise NodeFailedError(
-                f"before round 1, {counted(len(lines))} cannot take part:\n" + "\n".join(lines)
-            )
+    def answer(self, message: Message) -> Message:
+        """Call the node that a message goes to, and put what it returns into a reply."""
+        node = self.nodes.get(message.metadata.dst_node_id)
+        if node is None:
+            return Message(Error(1, f"no node {message.metadata.dst_node_id}"), reply_to=message)
+        if message.metadata.message_type == MessageType.EVALUATE:
+            return self._evaluation(node, message)
+        config = message.content["fitins.config"]
+        number = _round(config)
+        aggregate = self._aggregate(message.content.get("fitins.parameters"))
+        started = perf_counter()
+        with where(node.identity.id, f"round {number}"), self._noted(number, node, ""):
+            payload = node.round(number, aggregate)
+        said = {**node.metrics, **_treatment(node), "seconds": perf_counter() - started}
+        if "analyzers" in config and (size := node.size()):
+            said["size"] = size
+        return LocalReply(payload, said, message)
 
-    def _answers(self, number: int, aggregate: Payload | None) -> Iterator[Reply]:
-        for node in self._nodes:
-            started = perf_counter()
-            with where(node.identity.id, f"round {number}"), self._noted(number, node, ""):
-                payload = node.round(number, aggregate)
-            report = node.filters.report() if node.filters is not None else []
-            rules = node.disclosure.names if node.disclosure is not None else []
-            seconds = perf_counter() - started
-            yield Reply(
-                node.identity.id,
-                payload,
-                seconds=seconds,
-                metrics=node.metrics,
-                filters=report,
-                size=node.size() if number == 1 else "",
-                disclosure=rules,
-            )
+    def _evaluation(self, node: LocalNode, message: Message) -> Message:
+        number = _round(message.content["evaluateins.config"])
+        aggregate = self._aggregate(message.content["evaluateins.parameters"])
+        with where(node.identity.id, "evaluation"), self._noted(number, node, "evaluation"):
+            scores = node.evaluate(aggregate, number)
+        records: dict[str, Any] = {
+            "evaluateres.metrics": ConfigRecord(dict(scores)),
+            "evaluateres.loss": MetricRecord({"loss": 0.0}),
+            "evaluateres.num_examples": MetricRecord({"num_examples": 1}),
+        }
+        return Message(RecordDict(records), reply_to=message)
 
-    def _scores(self, number: int, aggregate: Payload) -> Iterator[Reply]:
-        for node in self._nodes:
-            with where(node.identity.id, "evaluation"), self._noted(number, node, "evaluation"):
-                scores = node.evaluate(aggregate, number)
-            yield Reply(node.identity.id, metrics=scores)
+    def _aggregate(self, arrays: Any) -> Payload:
+        """Return what a message carries; messages of a round share it, so it is read once."""
+        if self._last is None or arrays is not self._last[0]:
+            self._last = arrays, from_record(arrays or {})
+        return self._last[1]
 
     @contextmanager
-    def _noted(self, number: int, node: Node, what: str) -> Iterator[None]:
+    def _noted(self, number: int, node: LocalNode, what: str) -> Iterator[None]:
         """Have the record say which node failed, and why."""
         try:
             yield
         except Exception as error:
-            self._strategy.note_error(number, node.identity.id, what, error)
+            # In a private run an error's text may hold exact figures.
+            failure = Failure.of(error, share=self._record.public.exact)
+            why = f"{what}: {failure}" if what else str(failure)
+            self._record.failures.append({"round": number, "node": node.identity.id, "why": why})
             raise
+
+
+def _greeting(address: int, node: LocalNode) -> Greeting:
+    """Return what a node says; its data is read where the analysis expects something of it."""
+    found = tuple(node.findings()) if node.plan.expects else None
+    return Greeting(
+        address,
+        node.identity.id,
+        bool(node.plan.evaluates),
+        failure=failure_of(found or ()),
+        findings=found,
+    )
+
+
+def _round(config: Any) -> int:
+    """Return the number of the round that a message asks for."""
+    return int(config["round"])
+
+
+def _treatment(node: LocalNode) -> dict[str, str]:
+    """Return what was done to a node's last result before it left."""
+    said = {}
+    if node.filters is not None:
+        said["filters"] = json.dumps(node.filters.report())
+    if node.disclosure is not None:
+        said["disclosure"] = json.dumps(node.disclosure.names)
+    return said

@@ -1,72 +1,93 @@
-"""What the loop sees of the nodes: hello, a round, an evaluation.
+"""The seam between the loop and the nodes: who takes part, and asking them.
 
-There are two links: :class:`flame_flwr.transport.grid.GridTransport` over a Flower ``Grid``, and
-:class:`flame_flwr.transport.in_process.LocalTransport` which calls the nodes in this process.
+Two things implement it: :class:`flame_flwr.transport.grid.GridTransport` over a Flower ``Grid``,
+and :class:`flame_flwr.transport.in_process.InProcess`, which calls the nodes in this process.
+Neither knows the strategy: messages go in, replies come out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from flame_flwr.failure.failure import Failure
-    from flame_flwr.payload import Payload
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Reply", "Transport"]
+    from flwr.app import Message
+    from flwr.serverapp import Grid
+
+    from flame_flwr.transport.greeting import Greeting
+
+__all__ = ["Transport"]
 
 
-@dataclass(slots=True)
-class Reply:
-    """One node's answer to one message: a payload, or a failure, or an evaluation's numbers.
+class Transport(ABC):
+    """Asks nodes, and yields what they answer.
+
+    Parameters
+    ----------
+    session : str
+        The analysis's own id.
 
     Attributes
     ----------
-    node : str
-        The node's id.
-    payload : Payload or None
-        Its result, of a round.
-    failure : Failure or None
-        Why there is none.
-    seconds : float
-        Of analysis, on the node.
-    metrics : dict
-        The numbers of an evaluation, or those that the analyzer reported of a round.
-    filters : list of dict
-        What was done to the result before it left the node, as
-        :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
-    size : str
-        How much data the node has, where it lets it be known, in its first answer.
-    disclosure : list of str
-        The disclosure rules that it went through.
+    addresses : dict of str to int
+        Flower's node ids by the nodes' names, in participant order; empty before :meth:`hello`.
+    asked : dict of str to str
+        Of the exchange under way: the nodes' names by the ids of the messages they were sent.
     """
 
-    node: str
-    payload: Payload | None = None
-    failure: Failure | None = None
-    seconds: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    filters: list[dict[str, Any]] = field(default_factory=list)
-    size: str = ""
-    disclosure: list[str] = field(default_factory=list)
+    in_process: ClassVar[bool] = False
+    """Whether the nodes are called in this process, one after another."""
 
+    def __init__(self, session: str) -> None:
+        self.session = session
+        self.addresses: dict[str, int] = {}
+        self.asked: dict[str, str] = {}
 
-class Transport(Protocol):
-    """Carries rounds to the nodes and back into the strategy.
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """What a strategy's own methods are given to look at the nodes."""
 
-    Attributes
-    ----------
-    absent : dict of str to str
-        After :meth:`hello`: nodes that the analysis goes on without, and why.
-    """
+    @abstractmethod
+    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
+        """Wait for the nodes and ask each who it is.
 
-    absent: dict[str, str]
+        Parameters
+        ----------
+        reads_first : bool
+            Whether nodes read their data before they answer.
 
-    def hello(self) -> tuple[tuple[str, ...], bool]:
-        """Wait for the nodes. Return their ids in participant order, and if they can evaluate."""
+        Returns
+        -------
+        list of Greeting
+            In participant order; with ``on-failure = "skip"`` also of nodes that cannot take part.
+        """
 
-    def train(self, number: int, aggregate: Payload | None) -> Payload:
-        """Run one round. The strategy collects the answers; return the new aggregate."""
+    @abstractmethod
+    def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
+        """Send messages and yield one reply to each, as they arrive.
 
-    def evaluate(self, number: int, aggregate: Payload) -> None:
-        """Have the last aggregate evaluated. The strategy collects the answers."""
+        Parameters
+        ----------
+        messages : sequence of Message
+            At most one for a node.
+        what : str
+            What is asked, such as ``round 3``, for log and errors.
+        """
+
+    def sender(self, reply: Message) -> str:
+        """Return the name of the node that a reply comes from.
+
+        Flower answers itself for a node that is gone, so only the message that was asked tells.
+        """
+        return self.asked.get(reply.metadata.reply_to_message_id, "an unknown node")
+
+    def take_part(self, greetings: Iterable[Greeting]) -> None:
+        """Enter the addresses of those that can take part."""
+        self.addresses = {g.name: g.address for g in greetings if g.failure is None}
+
+    def names(self) -> dict[int, str]:
+        """Return the nodes' names by their addresses."""
+        return {address: name for name, address in self.addresses.items()}

@@ -6,19 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 from flame_flwr.data.expect import Finding
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.log import logger
+from flame_flwr.transport.exchange import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
-__all__ = ["Line", "failure_of", "read_findings", "show_table", "write_findings"]
+    from flame_flwr.transport.greeting import Greeting
+
+__all__ = ["failure_of", "listed", "read_findings", "refusal", "show_table", "write_findings"]
 
 _MOST = 50
 _LONGEST = 300
-
-Line = tuple[str, bool, "Sequence[str]"]
-"""A node's name, whether it takes part, and what there is to say."""
 
 
 def write_findings(found: Iterable[Finding]) -> str:
@@ -53,13 +54,37 @@ def failure_of(found: Iterable[Finding]) -> Failure | None:
     return Failure("its data is not as the analysis expects", text="; ".join(stopping))
 
 
-def show_table(lines: Iterable[Line]) -> None:
+def show_table(greetings: Iterable[Greeting]) -> None:
     """Log who takes part, a line per node and finding."""
     rows = [("node", "takes part", "finding")]
-    for name, takes_part, said in lines:
+    for greeting in greetings:
+        said = [finding.text for finding in greeting.findings or ()]
+        if greeting.failure is not None and not said:
+            said = [str(greeting.failure)]
         first, *others = said or [""]
-        rows.append((name, "yes" if takes_part else "no", first))
+        rows.append((greeting.name, "no" if greeting.failure else "yes", first))
         rows += [("", "", other) for other in others]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     shown = (f"  {a:{widths[0]}}  {b:{widths[1]}}  {c}".rstrip() for a, b, c in rows)
     logger.info("before round 1:\n%s", "\n".join(shown))
+
+
+def listed(greetings: Iterable[Greeting]) -> str:
+    """Return the nodes that cannot take part, and why, a line each."""
+    return "\n".join(f"  {g.name}: {g.failure}" for g in greetings if g.failure)
+
+
+def refusal(greetings: Collection[Greeting], more: str = "") -> NodeFailedError:
+    """Return the error of a run in which nodes cannot take part.
+
+    Parameters
+    ----------
+    greetings : collection of Greeting
+        Of all nodes.
+    more : str
+        What else there is to say.
+    """
+    failed = sum(greeting.failure is not None for greeting in greetings)
+    return NodeFailedError(
+        f"before round 1, {counted(failed)} cannot take part:\n{listed(greetings)}{more}"
+    )

@@ -168,7 +168,7 @@ def serve(wire: Any, kind: str, dtype: str, scale: float) -> None:
     asked: dict[str, Any] = {}
     with LocalGrid(NodePlan(Analyzer, data_type="s3"), list(range(NODES))) as grid:
         if kind == "theirs":
-            grid._apps = dict.fromkeys(grid._apps, theirs)
+            grid.apps = dict.fromkeys(grid.apps, theirs)
         while (request := wire.recv()) is not None:
             if request == "ready":
                 wire.send(None)

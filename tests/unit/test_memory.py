@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import (
     inflatable_class_registry,
@@ -14,13 +14,10 @@ from flwr.supercore.inflatable.inflatable_utils import (
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
-from flame_flwr.config import RunSettings
 from flame_flwr.flower import in_process, lean_arrays, message_like
 from flame_flwr.memory import return_freed_memory
-from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import WeightedFedAvg
-from flame_flwr.transport.grid import GridTransport
 
 RNG = np.random.default_rng(5)
 ARRAYS = [
@@ -71,34 +68,28 @@ class Watching(LocalGrid):
     held: list = []
 
     def pull_messages(self, message_ids):
+        ids = list(message_ids)
+        if self.messages[ids[0]].metadata.message_type != "train":
+            return super().pull_messages(ids)
         self.held.append(sum(reply() is not None for reply in self.seen))
         replies = [  # apart from what the nodes, in this process, may still hold
             message_like(reply, RecordDict(dict(reply.content)))
-            for reply in super().pull_messages(message_ids)
+            for reply in super().pull_messages(ids)
         ]
         self.seen += [weakref.ref(reply.content) for reply in replies]
         return replies
 
 
-def test_one_reply_is_held_at_a_time():
+def test_one_reply_is_held_at_a_time(monkeypatch):
+    monkeypatch.setattr(
+        "flame_flwr.transport.exchange._PULLED_AT_ONCE", 1
+    )  # so that every reply is large
     grid_class = type("Own", (Watching,), {"seen": [], "held": []})
     gc.collect()
     gc.disable()
     try:
         with grid_class(NodePlan(Pull, data_type="s3"), [1.0, 2.0, 3.0, 4.0]) as grid:
-            strategy = WeightedFedAvg()
-            settings = RunSettings.from_config({})
-            link = GridTransport(
-                strategy, grid, settings, ConfigRecord(), ConfigRecord(), "session"
-            )
-            strategy._link = link
-            nodes, _ = link.hello()
-            run = strategy._begin(nodes, False, settings, RunRecord(nodes=list(nodes)), True, None)
-            strategy._current = run
-            grid.seen.clear()
-            grid.held.clear()
-            link._largest = 2**40  # as where the first reply was large
-            link.train(1, None)
+            WeightedFedAvg().start(grid)
     finally:
         gc.enable()
     assert grid.held == [0, 0, 0, 0]

@@ -101,7 +101,7 @@ def test_messages_may_share_a_record_and_no_node_sees_what_another_did_to_it():
 def test_nodes_get_the_run_config_as_a_copy():
     config = {"analysis-id": "A"}
     grid = grid_of(2, run_config=config)
-    contexts = list(grid._contexts.values())
+    contexts = list(grid.contexts.values())
     contexts[0].run_config["analysis-id"] = "B"
     assert contexts[1].run_config == {"analysis-id": "A"}
     assert config == {"analysis-id": "A"}

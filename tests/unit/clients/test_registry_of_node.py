@@ -46,8 +46,8 @@ class Hospitals(LocalGrid):
         plan = NodePlan(Analyzer, data_type="s3")
         super().__init__(plan, [None] * len(configs), run_config=run_config)
         for node, (name, config) in enumerate(configs.items(), start=1):
-            self._contexts[node].node_config = {"name": name, **config}
-            self._apps[node] = make_client_app(plan, StarClient)
+            self.contexts[node].node_config = {"name": name, **config}
+            self.apps[node] = make_client_app(plan, StarClient)
 
 
 def hello(configs, **run_config):

@@ -269,7 +269,7 @@ def test_on_flower_the_hint_travels_also_where_the_text_of_the_error_does_not():
 
     plan = NodePlan(Analyzer, {}, "s3")
     with LocalGrid(plan, [[1]]) as grid:
-        grid._contexts[1].node_config["share-tracebacks"] = False
+        grid.contexts[1].node_config["share-tracebacks"] = False
         config = ConfigRecord({"round": 1, "analyzers": json.dumps(["node-0"])})
         content = RecordDict({"fitins.parameters": ArrayRecord(), "fitins.config": config})
         [reply] = grid.send_and_receive([Message(content, 1, "train")])

@@ -94,7 +94,7 @@ def run(nodes=3, **config):
     """Run the components over a Grid in this process and return the run's folder."""
     config = {"script": "analysis.py", "results": os.path.abspath("results"), **config}
     with LocalGrid(NodePlan(StarAnalyzer), [None] * nodes, run_config=config) as grid:
-        grid._apps = dict.fromkeys(grid._apps, components.client_app)
+        grid.apps = dict.fromkeys(grid.apps, components.client_app)
         context = Context(next(RUN_IDS), 0, {}, RecordDict(), config)
         components.server_app(grid=grid, context=context)
     [folder] = Path("results").glob(f"*-{context.run_id}")
@@ -104,8 +104,8 @@ def run(nodes=3, **config):
 def hello(**config):
     """Ask a node for its properties and return why it cannot take part."""
     with LocalGrid(NodePlan(StarAnalyzer), [None], run_config=config) as grid:
-        grid._contexts[1].node_config["share-tracebacks"] = False
-        grid._apps = {1: components.client_app}
+        grid.contexts[1].node_config["share-tracebacks"] = False
+        grid.apps = {1: components.client_app}
         content = RecordDict({"getpropertiesins.config": ConfigRecord({})})
         [reply] = grid.send_and_receive([Message(content, 1, HELLO)])
     return json.loads(reply.content["getpropertiesres.properties"]["failure"])
@@ -186,7 +186,7 @@ def test_a_script_that_fails_on_a_node_is_a_failure_without_its_text(app, code):
     failure = hello(script="analysis.py")
     assert "a value of a patient" not in json.dumps(failure)
     with LocalGrid(NodePlan(StarAnalyzer), [None], run_config={"script": "analysis.py"}) as grid:
-        grid._apps = {1: components.client_app}
+        grid.apps = {1: components.client_app}
         content = {"fitins.parameters": ArrayRecord(), "fitins.config": ConfigRecord({"round": 2})}
         [reply] = grid.send_and_receive([Message(RecordDict(content), 1, "train")])
     assert failure["type"].encode() in reply.content["fitres.metrics"]["failure"]

@@ -386,7 +386,6 @@ def test_a_method_called_outside_a_run_says_what_to_call(after_a_run):
         lambda: strategy.configure_train(1, ArrayRecord(), ConfigRecord(), None),
         lambda: strategy.aggregate_train(1, []),
         lambda: strategy.aggregate_evaluate(1, []),
-        lambda: strategy.collect(1, []),
     ):
         with pytest.raises(RuntimeError, match=r"call start\(\)"):
             call()
@@ -401,7 +400,7 @@ class Asked(LocalGrid):
 
     def pull_messages(self, message_ids):
         ids = list(message_ids)
-        if self._messages[ids[0]].metadata.message_type == "train":
+        if self.messages[ids[0]].metadata.message_type == "train":
             self.at_once.append(len(ids))
         return super().pull_messages(ids)
 
@@ -599,7 +598,7 @@ class Deaf(LocalGrid):
         return super().pull_messages([i for i in ids if not self._is_deaf(i)])
 
     def _is_deaf(self, key):
-        metadata = self._messages[key].metadata
+        metadata = self.messages[key].metadata
         return metadata.dst_node_id == 3 and metadata.message_type != "get_properties"
 
 
@@ -635,13 +634,13 @@ def test_skip_goes_on_without_a_node_that_does_not_answer_in_time():
 class Crashing(LocalGrid):
     """Flower itself answers for the first node in round 2, under another source, as it does."""
 
-    def _answer(self, message):
+    def answer(self, message):
         config = message.content.config_records.get("fitins.config", {})
         if message.metadata.dst_node_id == 1 and config.get("round") == 2:
             reply = Message(Error(5, "node unavailable"), reply_to=message)
             reply.metadata.__dict__["_src_node_id"] = 1234
             return reply
-        return super()._answer(message)
+        return super().answer(message)
 
 
 def test_a_node_that_flower_answers_for_is_known_by_its_message():
@@ -652,8 +651,8 @@ def test_a_node_that_flower_answers_for_is_known_by_its_message():
 class Forging(LocalGrid):
     """The second node answers with bytes that claim 15 GB."""
 
-    def _answer(self, message):
-        reply = super()._answer(message)
+    def answer(self, message):
+        reply = super().answer(message)
         if message.metadata.message_type == "train" and message.metadata.dst_node_id == 2:
             header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2013265920,), }"
             data = b"\x93NUMPY\x01\x00" + bytes([118, 0]) + header.ljust(117) + b"\n"
@@ -676,8 +675,8 @@ def test_a_forged_answer_is_a_failure_of_that_node(on_failure):
 class Empty(LocalGrid):
     """The second node answers with nothing that belongs to an answer."""
 
-    def _answer(self, message):
-        reply = super()._answer(message)
+    def answer(self, message):
+        reply = super().answer(message)
         if message.metadata.message_type != "get_properties" and message.metadata.dst_node_id == 2:
             return Message(RecordDict(), reply_to=message)
         return reply

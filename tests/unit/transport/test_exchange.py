@@ -1,17 +1,16 @@
 """Sending and taking replies: late, in any order, a few at a time where they are large."""
 
-import itertools
 import time
 
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import NodesMissingError
 from flame_flwr.flower import HELLO
 from flame_flwr.star import StarAnalyzer
-from flame_flwr.transport.exchange import NO_ANSWER, Backoff, pull, push
+from flame_flwr.transport.exchange import NO_ANSWER, Backoff, Sizes, pull, push
 
 
 class Analyzer(StarAnalyzer):
@@ -32,7 +31,7 @@ class HesitantGrid(LocalGrid):
         self.asked.append(len(ids))
         ready = []
         for key in ids:
-            node = self._messages[key].metadata.dst_node_id if key in self._messages else None
+            node = self.messages[key].metadata.dst_node_id if key in self.messages else None
             if self.hold.get(node, 0) > 0:
                 self.hold[node] -= 1
             else:
@@ -53,9 +52,9 @@ def names(replies):
     return [said(reply) for reply in replies]
 
 
-def exchange(grid, timeout=5.0, largest=lambda: 1):
+def exchange(grid, timeout=5.0, largest=1):
     sent, _ = push(grid, hellos(grid), "hello")
-    return pull(grid, sent, timeout=timeout, largest=largest, what="x")
+    return pull(grid, sent, timeout=timeout, sizes=Sizes(largest), what="x")
 
 
 def test_every_message_gets_its_reply():
@@ -79,7 +78,7 @@ def test_only_what_is_still_missing_is_asked_for():
 def test_replies_know_which_message_they_answer():
     with HesitantGrid(3, hold={1: 1}) as grid:
         sent, _ = push(grid, hellos(grid), "hello")
-        for reply in pull(grid, sent, timeout=5.0, largest=lambda: 1, what="x"):
+        for reply in pull(grid, sent, timeout=5.0, sizes=Sizes(1), what="x"):
             asked = sent[reply.metadata.reply_to_message_id].metadata.dst_node_id
             assert said(reply) == f"node-{asked - 1}"
 
@@ -114,28 +113,43 @@ def test_a_reply_that_is_there_after_the_limit_is_taken_before_it_is_given_up():
 
 def test_large_replies_are_asked_for_a_few_at_a_time():
     with HesitantGrid(7) as grid:
-        assert len(list(exchange(grid, largest=lambda: 30 * 2**20))) == 7
+        assert len(list(exchange(grid, largest=30 * 2**20))) == 7
     assert grid.asked == [2, 2, 2, 1]
 
 
 def test_replies_larger_than_the_limit_are_asked_for_one_by_one():
     with HesitantGrid(3, hold={2: 1}) as grid:
-        assert names(exchange(grid, largest=lambda: 2**40)) == ["node-0", "node-2", "node-1"]
+        assert names(exchange(grid, largest=2**40)) == ["node-0", "node-2", "node-1"]
     assert grid.asked == [1, 1, 1, 1]
 
 
-def test_the_size_of_the_replies_so_far_counts():
-    sizes = itertools.chain([1], itertools.repeat(2**30))  # of one poll, and of those after it
-    with HesitantGrid(3, hold={1: 1, 2: 1, 3: 1}) as grid:
-        assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 3
-    assert grid.asked == [3, 1, 1, 1]
+class LargeGrid(HesitantGrid):
+    """Its nodes answer with so many bytes each."""
+
+    def __init__(self, sizes, hold=None):
+        super().__init__(len(sizes), hold)
+        self.sizes = dict(enumerate(sizes, start=1))
+
+    def answer(self, message):
+        reply = super().answer(message)
+        data = bytes(self.sizes[message.metadata.dst_node_id])
+        array = Array("uint8", (len(data),), "numpy.ndarray", data)
+        reply.content["arrays"] = ArrayRecord({"0": array})
+        return reply
 
 
-def test_one_by_one_is_asked_for_while_no_size_is_known():
-    sizes = itertools.chain([0, 0], itertools.repeat(1))
-    with HesitantGrid(5, hold={1: 1}) as grid:
-        assert len(list(exchange(grid, largest=lambda: next(sizes)))) == 5
-    assert grid.asked == [1, 1, 3, 1]
+def test_the_largest_reply_so_far_counts(monkeypatch):
+    monkeypatch.setattr("flame_flwr.transport.exchange._PULLED_AT_ONCE", 100)
+    with LargeGrid([10, 60, 10, 10], hold={3: 1, 4: 1}) as grid:
+        assert len(list(exchange(grid, largest=0))) == 4
+    assert grid.asked == [1, 3, 1, 1]
+
+
+def test_small_replies_are_asked_for_together_once_one_is_known(monkeypatch):
+    monkeypatch.setattr("flame_flwr.transport.exchange._PULLED_AT_ONCE", 100)
+    with LargeGrid([10, 10, 10, 10, 10]) as grid:
+        assert len(list(exchange(grid, largest=0))) == 5
+    assert grid.asked == [1, 4]
 
 
 def test_no_message_has_no_reply():

@@ -36,8 +36,8 @@ class Hospitals(LocalGrid):
         plan = NodePlan(Analyzer, data_type="s3")
         super().__init__(plan, [None] * len(configs))
         for node, config in enumerate(configs, start=1):
-            self._contexts[node].node_config = {"data": "builtins:dict", **config}
-            self._apps[node] = make_client_app(plan, client)
+            self.contexts[node].node_config = {"data": "builtins:dict", **config}
+            self.apps[node] = make_client_app(plan, client)
         self.at_once = len(configs) if at_once is None else at_once
         self.polls = 0
         self.greeted = []
@@ -58,10 +58,10 @@ class Leaving(Hospitals):
     def get_node_ids(self):
         return super().get_node_ids()[1 if self.greeted else 0 :]
 
-    def _answer(self, message):
+    def answer(self, message):
         if message.metadata.dst_node_id == 1:
             return Message(Error(OFFLINE, "Destination node is unavailable."), reply_to=message)
-        return super()._answer(message)
+        return super().answer(message)
 
 
 def named(*names):
@@ -356,15 +356,15 @@ def foreign_node(context):
 class Answers(Hospitals):
     """Answers for its second node with an error, as Flower does for a client that crashed."""
 
-    def _answer(self, message):
+    def answer(self, message):
         if message.metadata.dst_node_id == 2:
             return Message(Error(8, "client app crashed"), reply_to=message)
-        return super()._answer(message)
+        return super().answer(message)
 
 
 def test_a_node_that_runs_another_app_is_refused():
     grid = Hospitals(named("a", "b"))
-    grid._apps[2] = ClientApp(foreign_node)
+    grid.apps[2] = ClientApp(foreign_node)
     with pytest.raises(NodeFailedError) as raised:
         hello(grid, nodes=2)
     assert "2: versions differ: it runs flame-flwr of an unknown version" in str(raised.value)
@@ -379,7 +379,7 @@ class Silent(Hospitals):
     """Never answers for its second node."""
 
     def pull_messages(self, message_ids):
-        here = [i for i in message_ids if self._messages[i].metadata.dst_node_id != 2]
+        here = [i for i in message_ids if self.messages[i].metadata.dst_node_id != 2]
         return super().pull_messages(here)
 
 

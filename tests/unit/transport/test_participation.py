@@ -131,7 +131,7 @@ class Reading(LocalGrid):
 
     def pull_messages(self, message_ids):
         late = time.monotonic() - self.began < self.seconds
-        ready = [i for i in message_ids if not late or self._messages[i].metadata.dst_node_id != 2]
+        ready = [i for i in message_ids if not late or self.messages[i].metadata.dst_node_id != 2]
         return super().pull_messages(ready)
 
 

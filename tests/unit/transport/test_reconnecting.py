@@ -25,18 +25,18 @@ class Hospitals(LocalGrid):
         plan = NodePlan(Analyzer, data_type=data_type)
         super().__init__(plan, [None] * len(names))
         for address, name in enumerate(names, start=1):
-            self._contexts[address].node_config = {"name": name}
-            self._apps[address] = make_client_app(plan)
+            self.contexts[address].node_config = {"name": name}
+            self.apps[address] = make_client_app(plan)
         self.online = {}
         self.dead = set()
 
     def get_nodes(self):
         return [SimpleNamespace(node_id=n, last_activated_at=t) for n, t in self.online.items()]
 
-    def _answer(self, message):
+    def answer(self, message):
         if message.metadata.dst_node_id in self.dead:
             return Message(Error(OFFLINE, "gone"), reply_to=message)
-        return super()._answer(message)
+        return super().answer(message)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_node_whose_data_is_not_yet_there_is_asked_again(at_once, monkeypatch,
     monkeypatch.setattr(reconnecting, "_ASK_AGAIN", 0.0)
     data = tmp_path / "mounted"
     with Hospitals("a", "a", data_type="s3") as grid:
-        grid._contexts[2].node_config["data"] = str(data)
+        grid.contexts[2].node_config["data"] = str(data)
         grid.online = {1: "10:00"}
         minder = minds(grid, {"a": 1})
         grid.online = {2: "10:05"}

@@ -1,0 +1,107 @@
+"""The messages of a round: made for every node, and checked where a user's strategy made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from flame_flwr.errors import ModelError
+from flame_flwr.transport.exchange import shortened
+
+if TYPE_CHECKING:
+    from flwr.app import ArrayRecord
+
+    from flame_flwr.strategies.run import Run
+
+__all__ = ["checked", "messages_for"]
+
+_MARGIN = 60.0
+"""Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
+
+_PREFIX = {MessageType.TRAIN: "fitins", MessageType.EVALUATE: "evaluateins"}
+
+
+def messages_for(
+    run: Run, kind: str, number: int, arrays: ArrayRecord, config: ConfigRecord
+) -> list[Message]:
+    """Return one message for every node that takes part.
+
+    Parameters
+    ----------
+    run : Run
+        The run under way.
+    kind : str
+        Flower's message type: a round, or an evaluation.
+    number : int
+        The round, from 1.
+    arrays : ArrayRecord
+        The aggregate, which all messages share.
+    config : ConfigRecord
+        What the caller wants in every message's config.
+    """
+    everyone = json.dumps(list(run.transport.addresses))
+    configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
+
+    def config_for(node: str) -> ConfigRecord:
+        key = knows, after = node in run.answered, run.after.get(node, 0)
+        if key not in configs:
+            own = {**config, "round": number, "after": after, "session": run.transport.session}
+            configs[key] = ConfigRecord(own if knows else {**own, "analyzers": everyone})
+        return configs[key]
+
+    prefix, ttl = _PREFIX[kind], run.settings.round_timeout + _MARGIN
+    return [
+        Message(
+            RecordDict({f"{prefix}.parameters": arrays, f"{prefix}.config": config_for(node)}),
+            address,
+            kind,
+            ttl=ttl,
+            group_id=str(number),
+        )
+        for node, address in run.transport.addresses.items()
+    ]
+
+
+def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
+    """Return a strategy's messages, of which each goes to a node of its own.
+
+    Parameters
+    ----------
+    messages : iterable of Message
+        What a strategy has returned: anything, where a user wrote it.
+    nodes : dict of int to str
+        The names of those that take part, by address.
+    owner : str
+        The method and the round, for the error.
+
+    Raises
+    ------
+    ModelError
+        There are two for a node, of whose answers only one could count, or one for a node that
+        takes no part.
+    """
+    if not isinstance(messages, Iterable):
+        raise ModelError(
+            f"{owner}: it must return messages, not {type(messages).__name__}; has it a `return`?"
+        )
+    found, seen = list(messages), set()
+    for message in found:
+        if not isinstance(message, Message):
+            raise ModelError(f"{owner}: it must return messages, not {type(message).__name__}")
+        address = message.metadata.dst_node_id
+        if address not in nodes:
+            raise ModelError(
+                f"{owner}: a message goes to node {address}, which takes no part in this run; "
+                f"its nodes are {shortened([f'{name} ({n})' for n, name in nodes.items()])}"
+            )
+        if address in seen:
+            raise ModelError(
+                f"{owner}: there are two messages for node {nodes[address]}, and only one "
+                "answer of a node can count: return one message per node, with all that it "
+                "needs"
+            )
+        seen.add(address)
+    return found
