@@ -67,10 +67,10 @@ class StarStrategy(Strategy):
     >>> from flame_flwr.strategies import StarStrategy
     >>> class Rows(StarAnalyzer):
     ...     def analysis_method(self, data, aggregator_results):
-    ...         return len(data)
+    ...         return {"rows": len(data)}
     >>> class Total(StarAggregator):
     ...     def aggregation_method(self, analysis_results):
-    ...         return sum(analysis_results)
+    ...         return sum(result["rows"] for result in analysis_results)
     ...     def has_converged(self, result, last_result):
     ...         return True
     >>> class FirstTwo(StarStrategy):
@@ -98,9 +98,6 @@ class StarStrategy(Strategy):
     ...         return Finished(self.found, converged=True, reason="one round is enough")
     ...     def final(self, aggregate, evaluations):
     ...         return f"{aggregate} rows"
-    >>> class Named(Rows):
-    ...     def analysis_method(self, data, aggregator_results):
-    ...         return {"rows": len(data)}
     >>> class Largest(StarStrategy):
     ...     def make_aggregation(self, flame, nodes, simple_analysis):
     ...         return Longest()
@@ -108,7 +105,7 @@ class StarStrategy(Strategy):
     ...         return ["rows"]
     ...     def about(self):
     ...         return {**super().about(), "of": "rows"}
-    >>> tester = StarModelTester(hospitals, Named, Largest(None), "s3", quiet=True)
+    >>> tester = StarModelTester(hospitals, Rows, Largest(None), "s3", quiet=True)
     >>> tester.result, tester.record.history[0].node_metrics["node-2"]
     ('3 rows', {'rows': 2})
 
@@ -116,10 +113,8 @@ class StarStrategy(Strategy):
 
     >>> from flame_flwr.aggregation import MaxRounds
     >>> strategy = StarStrategy(Total)
-    >>> strategy.is_simple(True)
-    True
     >>> strategy.stop_also(MaxRounds(10))
-    >>> strategy.is_simple(True)
+    >>> strategy.is_simple(simple_analysis=True)
     False
     """
 
@@ -146,8 +141,6 @@ class StarStrategy(Strategy):
         self.aggregator_kwargs = dict(aggregator_kwargs or {})
         self.simple_analysis = simple_analysis
         self.allow_pickle = allow_pickle
-
-    # ---- to override -------------------------------------------------------------------
 
     def make_aggregation(
         self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool
@@ -253,8 +246,6 @@ class StarStrategy(Strategy):
             "aggregator": getattr(self.aggregator, "__qualname__", ""),
         }
 
-    # ---- the loop ----------------------------------------------------------------------
-
     def start(
         self,
         grid: Grid,
@@ -320,8 +311,7 @@ class StarStrategy(Strategy):
             if checkpoint is not None:
                 checkpoint.check(run.state(self._added()))
             while not run.finished(num_rounds):
-                number = run.enter()
-                config = _copy(train_config)
+                number, config = run.enter(), ConfigRecord(dict(train_config or {}))
                 messages = self.configure_train(number, run.sent(), config, run.transport.grid)
                 replies = run.exchange(messages, f"{type(self).__name__}.configure_train")
                 arrays, metrics = self.aggregate_train(number, replies)
@@ -331,12 +321,10 @@ class StarStrategy(Strategy):
                     checkpoint.save(run.state(self._added()), number)
             run.leave_rounds()
             if run.evaluates and run.arrays is not None:
-                config = _copy(evaluate_config)
-                messages = self.configure_evaluate(
-                    run.number, run.sent(), config, run.transport.grid
-                )
+                last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
+                messages = self.configure_evaluate(last, run.sent(), config, run.transport.grid)
                 replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
-                run.accept_scores(self.aggregate_evaluate(run.number, replies))
+                run.accept_scores(self.aggregate_evaluate(last, replies))
             run.finish()
             return result
         finally:
@@ -345,22 +333,11 @@ class StarStrategy(Strategy):
 
     def _added(self) -> dict[str, Any]:
         """Return what a user's subclass keeps in itself, for a checkpoint."""
-        known = _PARAMETERS | self._DECLARED
-        return {key: value for key, value in vars(self).items() if key not in known}
+        own = {*inspect.signature(StarStrategy).parameters, "nodes_read_first", "_current"}
+        return {k: value for k, value in vars(self).items() if k not in own | self._DECLARED}
 
     @property
     def _run(self) -> Run:
         if self._current is None:
             raise RuntimeError("no run is under way: call start()")
         return self._current
-
-
-_PARAMETERS = frozenset(
-    {*inspect.signature(StarStrategy).parameters, "nodes_read_first", "_current"}
-)
-"""This class's own attributes."""
-
-
-def _copy(config: ConfigRecord | None) -> ConfigRecord:
-    """Return a caller's config as a record of this round's own: strategies may add to it."""
-    return ConfigRecord(dict(config or {}))

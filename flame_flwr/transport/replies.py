@@ -23,8 +23,6 @@ from flame_flwr.transport.local_reply import LocalReply
 if TYPE_CHECKING:
     from flwr.app import Message
 
-    from flame_flwr.payload import Payload
-
 __all__ = ["Reply", "read_result", "read_scores"]
 
 _LONGEST_SIZE = 200
@@ -85,8 +83,13 @@ def read_result(
     said = _said(message, "fitres.metrics")
     if isinstance(said, Failure):
         return Reply(node, failure=said)
+    unread = message.unread if isinstance(message, LocalReply) else None
+    arrays = message.content.get("fitres.parameters") if unread is None else None
     try:
-        payload = _payload(message)
+        if unread is not None:
+            payload = unread[0]
+        else:
+            payload = from_record(arrays if isinstance(arrays, ArrayRecord) else {})
         value = decode(payload, allow_pickle=allow_pickle, copies=copies)
     except PayloadError as error:
         return Reply(node, failure=Failure.of(error, share=True))
@@ -134,13 +137,6 @@ def _said(message: Message, key: str) -> dict[str, Any] | Failure:
     if isinstance(said.get("failure"), bytes):  # a number is a score of that name
         return Failure.from_json(said["failure"])
     return said
-
-
-def _payload(message: Message) -> Payload:
-    if isinstance(message, LocalReply) and message.unread is not None:
-        return message.unread[0]
-    arrays = message.content.get("fitres.parameters")
-    return from_record(arrays if isinstance(arrays, ArrayRecord) else {})
 
 
 def _is_short(text: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bench_data
 import bench_deployment
+import bench_frames
 import bench_guide
 import bench_import
 import bench_local
@@ -15,6 +16,7 @@ import bench_simulation
 def main() -> None:
     """Run them all."""
     for benchmark in (
+        bench_frames,
         bench_local,
         bench_guide,
         bench_import,

@@ -214,7 +214,7 @@ def test_it_is_the_same_with_real_messages_in_one_process():
 
 def served(tmp_path, monkeypatch, **config):
     """Run over a Grid as a ServerApp does; nodes answer in this process."""
-    import flame_flwr.strategies.star as server
+    import flame_flwr.strategies.beginning as server
 
     monkeypatch.setattr(server, "runtime", lambda: "deployment")
     settings = RunSettings.from_config({"project-id": "cohort", **config})
