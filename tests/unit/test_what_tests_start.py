@@ -5,6 +5,7 @@ same, and stands in this list; or it is marked ``exhaustive``, and need not.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,12 @@ def test_every_place_says_why():
             if isinstance(node, ast.FunctionDef) and node.name == name
         ]
         assert ast.get_docstring(node), f"{file}: {name}"
+
+
+def test_the_long_groups_are_where_make_looks_for_them():
+    """`make tests-simulation` imports nothing else, and `make tests-others` leaves them out."""
+    long = re.compile(r"mark\.(failures|deployed|simulation)\b")
+    files = {file for file in ROOT.glob("tests/**/*.py") if long.search(file.read_text())}
+    inside = {file for file in files if ROOT / "tests" / "integration" in file.parents}
+    assert inside
+    assert files == inside

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from deployed_app import ROUNDS, expected
 
+pytestmark = pytest.mark.failures
+
 
 def test_skip_goes_on_without_a_failing_node_and_counts_a_late_answer_in_no_round(study):
     study.hold("c", "round-2")
