@@ -90,7 +90,7 @@ chromium:
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 unit: install
-	$(BIN)/python -m pytest -n 3 tests/unit
+	$(PYTEST) -n 3 --dist loadfile tests/unit
 
 lint: install
 	$(call SAY_AT_END,$(BIN)/ruff check .)
