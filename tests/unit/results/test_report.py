@@ -10,6 +10,7 @@ import pytest
 from flame_flwr.clients import StarClient
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.results import report
+from flame_flwr.results.report_tables import settings_table
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -89,7 +90,7 @@ def test_a_long_name_is_broken_wherever_it_stands(tag):
 def test_no_two_settings_have_one_name():
     study = {"analyzer": "A", "data": "s3", "strategy": "FirstNodes"}
     asked = {"strategy": "first-nodes", "data": ["d/{partition-id}"], "nodes": 3, "resume": ""}
-    rows = report._settings({"study": study, "parameters": asked}).rows
+    rows = settings_table({"study": study, "parameters": asked}).rows
     assert rows == [
         ["analyzer", "A"],
         ["data type", "s3"],
