@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snippets import block, blocks
 
-from flame_flwr.deploy.federation import EXAMPLE, read_federation
+from flame_flwr.deploy.federation_file import EXAMPLE, read_federation
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from flame_flwr.deploy import federation
-from flame_flwr.deploy.federation import EXAMPLE, read_federation
+from flame_flwr.deploy import federation_file
+from flame_flwr.deploy.federation_file import EXAMPLE, read_federation
 from flame_flwr.errors import ConfigError
 
 SMALL = """
@@ -35,7 +35,7 @@ def test_the_example_is_a_good_file_and_its_comments_are_the_defaults(tmp_path):
 
 
 def test_the_example_has_every_key():
-    tables = (federation._TOP, federation._SERVER, federation._HOSPITAL)
+    tables = (federation_file._TOP, federation_file._SERVER, federation_file._HOSPITAL)
     for key in (key for table in tables for key in table):
         assert re.search(rf"^(# )?{key} = |^\[+{key}\]", EXAMPLE, re.M), key
 
