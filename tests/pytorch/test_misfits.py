@@ -147,7 +147,7 @@ def test_a_batch_of_one_before_batchnorm_is_told():
     assert "in node-1, round 1" in caught.value.__notes__[0]
 
 
-def test_a_layer_of_another_size_than_its_neighbour_is_told_at_scoring():
+def test_misfits_are_told_at_scoring():
     class Only(Net):
         def analysis_method(self, data, aggregator_results):
             return self.evaluate(network().state_dict(), (data[0][:, :2], data[1]))

@@ -20,7 +20,7 @@ from .small_runs import Average, Fits, Page, constant
 
 
 @pytest.mark.parametrize("number", [1.5e308, -1.7e308, 2**62])
-def test_numbers_whose_sum_is_too_large_end_no_run(tmp_path, number, monkeypatch):
+def test_huge_numbers_end_no_run(tmp_path, number, monkeypatch):
     bar = Bar(Console(file=io.StringIO(), force_terminal=True))
     monkeypatch.setattr("flame_flwr.analysis.tester.bars", lambda: [bar])
     tester = StarModelTester(
@@ -41,7 +41,7 @@ def test_numbers_whose_sum_is_too_large_end_no_run(tmp_path, number, monkeypatch
     assert mean([1.7e308, -1.7e308, 1.7e308]) == pytest.approx(1.7e308 / 3)
 
 
-def test_a_watcher_that_fails_is_left_out_and_the_run_goes_on(caplog):
+def test_a_callback_that_fails_is_left_out(caplog):
     class Breaks(Callback):
         def __init__(self):
             self.told = []

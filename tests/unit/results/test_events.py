@@ -35,7 +35,7 @@ def test_tensorboard_reads_what_the_line_says(tmp_path):
     assert not [tag for tag in read if "<" in tag]
 
 
-def test_a_second_run_into_a_folder_replaces_the_events_of_the_first(tmp_path):
+def test_a_second_run_replaces_the_events(tmp_path):
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events.out.tfevents.1.mine").write_bytes(b"")
     for _ in range(2):
@@ -44,7 +44,7 @@ def test_a_second_run_into_a_folder_replaces_the_events_of_the_first(tmp_path):
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
 
 
-def test_a_run_whose_events_cannot_be_written_goes_on(tmp_path, caplog):
+def test_events_that_cannot_be_written_end_no_run(tmp_path, caplog):
     (tmp_path / "tensorboard").write_text("a file in the way")
     tester = StarModelTester(
         [2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
@@ -53,7 +53,7 @@ def test_a_run_whose_events_cannot_be_written_goes_on(tmp_path, caplog):
     assert caplog.text.count("the events for TensorBoard cannot be written") == 1
 
 
-def test_events_and_report_go_to_an_object_store_with_the_results(serve, object_store):
+def test_events_and_report_go_with_the_results(serve, object_store):
     model = StarModel(Fits, Average, "s3", simple_analysis=False)
     serve(model, object_store.url, report="on", tensorboard="on")
     [folder] = (object_store.bucket / "results").iterdir()
@@ -106,7 +106,7 @@ def test_names_made_to_share_a_tag_do_not():
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.5e308])
-def test_what_is_no_number_is_written_without_a_word_to_the_log(tmp_path, number, caplog, capfd):
+def test_numbers_not_finite_are_written_silently(tmp_path, number, caplog, capfd):
     StarModelTester(
         [2.0], constant(number), Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
     )
@@ -116,7 +116,7 @@ def test_what_is_no_number_is_written_without_a_word_to_the_log(tmp_path, number
     assert "NaN" not in "".join(capfd.readouterr())
 
 
-def test_events_are_there_as_soon_as_a_round_is_over(tmp_path, monkeypatch):
+def test_a_rounds_events_are_there_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("flame_flwr.results.events._FLUSH_EVERY", -1.0)
     seen = []
 

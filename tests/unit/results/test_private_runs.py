@@ -38,9 +38,7 @@ def told(aggregate, last):
         (told, "When(told) said so"),
     ],
 )
-def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
-    tmp_path, convergence, reason, caplog
-):
+def test_a_private_run_gives_inexact_reasons(tmp_path, convergence, reason, caplog):
     caplog.set_level("INFO", "flame_flwr")
     exact = [float(np.mean([16.1717 / (3 + i), 4.3131 / (3 + i)])) for i in range(3)]
     page = reported(
@@ -65,7 +63,7 @@ def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
         assert not re.search(r"it is \d", text)
 
 
-def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path):
+def test_an_own_aggregations_reason_stays_private(tmp_path):
     class Says(StarAggregation):
         def finish(self):
             return super().finish()._replace(converged=True, reason="the mean is 3.4")

@@ -42,7 +42,7 @@ def inside(page, pattern):
     return html.unescape(found)
 
 
-def test_a_traceback_is_not_in_the_way_of_what_an_error_says(tmp_path):
+def test_a_traceback_stands_below_its_error(tmp_path):
     about, page = failed(tmp_path)
     said, _, trace = about["error"].partition("\nTraceback (most recent call last):\n")
     assert said.startswith("NodeFailedError: node node-0 failed in round 1: ValueError at ")
@@ -74,11 +74,6 @@ def test_a_traceback_is_not_in_the_way_of_what_an_error_says(tmp_path):
 )
 def test_where_a_traceback_begins(text, expected):
     assert report._error(text) == ((text, "") if expected is None else expected)
-
-
-def test_lines_of_an_error_stay_lines():
-    style = (Path(report.__file__).parent / "report.css").read_text()
-    assert re.search(r"^\.error \{[^}]*white-space: pre-wrap", style, re.MULTILINE)
 
 
 @pytest.mark.parametrize("tag", ["h3", "p", "figcaption", "pre", "summary"])

@@ -98,7 +98,7 @@ def test_tables_and_texts_are_cut(tmp_path):
 
 @pytest.mark.parametrize("note", ["x" * 1767, '"' + "x\n" * 883 + 'x"'], ids=["plain", "quoted"])
 @pytest.mark.parametrize("shift", [0, 4, 9, 900])
-def test_no_half_read_line_is_a_row_of_a_table(tmp_path, note, shift):
+def test_no_half_read_line_becomes_a_row(tmp_path, note, shift):
     header = "n" * (shift + 1)
     content = f"{header},value\n" + f"{note},123456789\n" * 100
     file = shown(tmp_path, table__csv=content.encode())["table.csv"]
