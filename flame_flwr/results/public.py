@@ -31,6 +31,14 @@ class PublicRecord:
     ----------
     record : RunRecord
         The run. The view follows it as the run goes on.
+
+    Examples
+    --------
+    >>> from flame_flwr.results.record import RoundRecord, RunRecord
+    >>> record = RunRecord(nodes=["hospital-a"], shown=("auc",))
+    >>> record.history.append(RoundRecord(1, metrics={"auc": 0.7, "cost": 412.0}))
+    >>> record.public.history[0].metrics
+    {'auc': 0.7}
     """
 
     def __init__(self, record: RunRecord) -> None:

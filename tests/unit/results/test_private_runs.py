@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, StarAggregation
-from flame_flwr.star import StarModelTester
 from flame_flwr.strategies import StarStrategy
 
-from .small_runs import Never, Scalar, Shrinks, reported
+from .small_runs import Never, Scalar, Shrinks, full_run, reported
 
 
 class Means(Scalar):
@@ -20,6 +19,9 @@ class Means(Scalar):
 class Own(Convergence):
     def check(self, number, aggregate, last):
         return f"it is {aggregate!r}" if number > 2 else None
+
+
+PRIVATE = {"epsilon": 1.0, "sensitivity": 1.0}
 
 
 def told(aggregate, last):
@@ -47,9 +49,8 @@ def test_a_private_run_gives_inexact_reasons(tmp_path, convergence, reason, capl
         [16.1717, 4.3131],
         Means,
         convergence=convergence,
-        epsilon=1.0,
-        sensitivity=1.0,
         quiet=False,
+        **PRIVATE,
     )
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["reason"] == about["history"][-1]["reason"] == reason
@@ -72,14 +73,6 @@ def test_an_own_aggregations_reason_stays_private(tmp_path):
         def make_aggregation(self, flame, nodes, simple_analysis):
             return Says(Scalar(flame), nodes, simple_analysis)
 
-    StarModelTester(
-        [2.0, 4.0],
-        Shrinks,
-        Made(Scalar),
-        "s3",
-        filename=tmp_path / "r.txt",
-        epsilon=1.0,
-        sensitivity=1.0,
-    )
+    full_run(tmp_path, analyzer=Shrinks, aggregator=Made(Scalar), **PRIVATE)
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["reason"] == "the aggregation said so"

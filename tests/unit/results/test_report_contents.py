@@ -3,15 +3,13 @@
 import json
 import re
 
-from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star import StarAnalyzer, StarModel
 
-from .small_runs import HARM, Average, Fits, Page, Scalar, reported
+from .small_runs import HARM, Average, Fits, Page, Scalar, full_run, reported
 
 
 def test_the_report_is_one_file_without_scripts(serve, tmp_path):
-    model = StarModel(
-        Fits, Average, "s3", simple_analysis=False, analyzer_kwargs=None, filename="mean.txt"
-    )
+    model = StarModel(Fits, Average, "s3", simple_analysis=False, filename="mean.txt")
     serve(model, str(tmp_path / "results"), report="on")
     [folder] = (tmp_path / "results").iterdir()
     page = Page((folder / "report.html").read_text())
@@ -36,7 +34,7 @@ def test_a_report_that_fails_ends_no_run(tmp_path, monkeypatch, caplog):
         raise RuntimeError("no such font")
 
     monkeypatch.setattr("flame_flwr.results.report.render", fails)
-    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", report="on")
+    full_run(tmp_path)
     assert "report.html could not be written (RuntimeError: no such font)" in caplog.text
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "completed"
 
@@ -45,15 +43,7 @@ def test_plots_leave_matplotlibs_settings_alone(tmp_path):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    StarModelTester(
-        [2.0] * 12,
-        Fits,
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        report="on",
-    )
+    full_run(tmp_path, [2.0] * 12)
     assert dict(mpl.rcParams) == before
     assert (tmp_path / "report.html").read_text().count("data:image/svg+xml") == 3
 
