@@ -18,7 +18,8 @@ from flame_flwr.errors import FlameError, StoreError
 from flame_flwr.s3 import check_url, is_url, open_s3
 from flame_flwr.s3_access import Access, check_credentials
 from flame_flwr.s3_errors import classify, is_panic
-from flame_flwr.s3_waiting import BRIEF, LONG, Patience, interruptibly
+from flame_flwr.s3_waiting import BRIEF, LONG, Patience
+from flame_flwr.threads import interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
