@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.cache import Cache
     from flame_flwr.data.registry import Dataset
-    from flame_flwr.s3_access import Access
+    from flame_flwr.s3.access import Access
 
 __all__ = ["check_dataset", "open_data", "open_dataset", "open_datasets"]
 
@@ -158,13 +158,13 @@ def _source(
 def _access(options: Mapping[str, Any], name: str) -> Access:
     """Return how to reach a store: as a registry says, or as the environment does."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.s3_access import (
+    from flame_flwr.s3.access import (
         ENVIRONMENT,
         Access,
         check_credentials,
-        check_endpoint,
         read_certificates,
     )
+    from flame_flwr.s3.location import check_endpoint
 
     said = {name for key in options for name in ENVIRONMENT.get(key, ())}
     access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})

@@ -173,7 +173,7 @@ def test_no_key_in_the_environment_is_said_at_once(object_store, monkeypatch, na
 def test_a_store_that_cannot_write_says_so(object_store):
     """A file stands where a folder is needed: rclone's server answers with an error."""
     (object_store.bucket / "results").write_text("in the way")
-    assert "the store answered 5" in refused(object_store.url)
+    assert "a trouble of its own (5" in refused(object_store.url)
 
 
 # ---- after the last round -------------------------------------------------------------------

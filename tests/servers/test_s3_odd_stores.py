@@ -11,8 +11,8 @@ from flame_flwr.data import s3_source
 from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_waiting import Patience
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.patience import Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=0)
 
@@ -57,7 +57,7 @@ def test_a_redirect_to_another_host_is_not_followed(status, scheme):
                 lambda: source(url).read("s3", []),
                 lambda: source(url).read("s3", ["a"]),
             ):
-                with pytest.raises(DataError, match="sends this node to another host"):
+                with pytest.raises(DataError, match="a redirect to another host"):
                     call()
     assert asked == []
 
@@ -69,7 +69,7 @@ def test_a_redirect_of_an_object_alone_is_not_followed():
         def answer(request):
             return listing(("a", 1, "e")) if is_listing(request) else (302, {"location": to}, b"")
 
-        with odd_s3(answer) as url, pytest.raises(DataError, match="to another host"):
+        with odd_s3(answer) as url, pytest.raises(DataError, match="a redirect to another host"):
             source(url).read("s3", [])
 
 
@@ -151,7 +151,7 @@ def test_a_key_that_cannot_be_read_is_named_in_the_nodes_log_only(key, prefix):
 def test_what_is_no_listing_is_not_taken_for_a_silent_store(body):
     with odd_s3(lambda request: (200, {}, body)) as url:
         for call in (source(url).check, lambda: source(url).read("s3", [])):
-            with pytest.raises(DataError, match="what answers is no S3 store"):
+            with pytest.raises(DataError, match="no answer of an S3 store"):
                 call()
 
 
@@ -176,7 +176,7 @@ def test_a_listing_of_empty_pages_ends(monkeypatch):
     monkeypatch.setattr(s3_source, "ENDLESS", 0.2)
     with (
         odd_s3(lambda request: listing(token="again")) as url,
-        pytest.raises(DataError, match="listing does not come to an end within 0 s"),
+        pytest.raises(DataError, match="does not come to an end within 0 s"),
     ):
         source(url).read("s3", [])
 
@@ -252,7 +252,7 @@ def test_an_object_without_a_length_is_no_silent_store():
     def answer(request):
         return listing(("a", 1, "e")) if is_listing(request) else (200, {"etag": "\xe4"}, b"1")
 
-    with odd_s3(answer) as url, pytest.raises(DataError, match="what answers is no S3 store"):
+    with odd_s3(answer) as url, pytest.raises(DataError, match="no answer of an S3 store"):
         source(url).read("s3", [])
 
 

@@ -19,8 +19,8 @@ from flame_flwr.data import open_data, s3_source
 from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_waiting import Patience
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.patience import Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=1)
 ODD = [
@@ -196,8 +196,8 @@ def test_what_is_wrong_has_five_messages_and_none_shows_the_secret(source, s3_se
         [said[name]] = messages
     assert len(set(said.values())) == 5
     assert "has no 'nothing', which the query names" in said["missing"]
-    assert "refuses the secret key" in said["secret"]
-    assert "does not know the key id" in said["key"]
+    assert "SignatureDoesNotMatch" in said["secret"]
+    assert "InvalidAccessKeyId" in said["key"]
     assert "no such bucket" in said["bucket"]
     assert "no answer from the store" in said["network"]
 
@@ -284,7 +284,7 @@ def test_what_is_cached_is_asked_of_the_store_all_the_same(s3_server, source, tm
     cache.check()
     bucket = s3_server.bucket({"a": b"1"})
     assert source(bucket=bucket, cache=cache).read("s3", ["a"]) == {"a": b"1"}
-    with pytest.raises(DataError, match="refuses the secret key"):
+    with pytest.raises(DataError, match="SignatureDoesNotMatch"):
         source(bucket=bucket, cache=cache, secret="another").read("s3", ["a"])
 
 

@@ -176,9 +176,9 @@ def test_what_cannot_stand_in_a_request_is_refused_and_not_repeated(environment,
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((302, {"location": "http://localhost:9/"}, b""), "sends to another host"),
+        ((302, {"location": "http://localhost:9/"}, b""), "a redirect to another host"),
         ((301, {}, b""), "the bucket is in another region"),
-        ((200, {}, b"hello"), "is not of an S3 store: is AWS_ENDPOINT_URL right"),
+        ((200, {}, b"hello"), r"no answer of an S3 store\): are AWS_ENDPOINT_URL and"),
         (listing(("results/a//b", 1, "e")), r"a key there has an empty part \(`//`\)"),
     ],
 )
