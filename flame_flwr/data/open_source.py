@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from flame_flwr.data.credentials import refuse_in_url
-from flame_flwr.data.source import NODE_OPTION, FolderSource, FunctionSource, Source, SourceData
+from flame_flwr.data.folder_source import FolderSource
+from flame_flwr.data.function_source import FunctionSource
+from flame_flwr.data.source import NODE_OPTION, Source, SourceData
 from flame_flwr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -211,7 +213,7 @@ def _fhir(location: str, name: str, options: Mapping[str, Any], *, registered: b
 def _authorization(options: Mapping[str, Any], name: str) -> str:
     """Return the header that a FHIR server wants: a registry's, else the environment's, if any."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.data.fhir_server import basic, bearer
+    from flame_flwr.data.fhir_http import basic, bearer
 
     names = {"token": "FHIR_TOKEN", "user": "FHIR_USER", "password": "FHIR_PASSWORD"}
     given = {key: options[key] for key in names if key in options}

@@ -13,9 +13,10 @@ import pytest
 from fhir_server import OBSERVATIONS, PATIENTS, RESOURCES, FhirServer, outcome, resource
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from flame_flwr.data import fhir_server as module
+from flame_flwr.data import fhir_http as module
 from flame_flwr.data import open_data
-from flame_flwr.data.fhir_server import FhirSource, basic, bearer
+from flame_flwr.data.fhir_http import basic, bearer
+from flame_flwr.data.fhir_server import FhirSource
 from flame_flwr.data.open_source import open_dataset
 from flame_flwr.data.registry import read_registry
 from flame_flwr.errors import ConfigError, DataError, UnavailableError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flame_flwr.data.expect import Column, Finding, Resources, Table, findings
+from flame_flwr.data.expect import Column, Mismatch, Resources, Table, mismatches
 from flame_flwr.errors import ModelError
 
 AGE = Column("number", low=0, high=120, unit="years")
@@ -26,7 +26,7 @@ COLUMNS = {
 
 
 def texts(expectation, data):
-    return [finding.text for finding in findings([expectation], data)]
+    return [finding.text for finding in mismatches([expectation], data)]
 
 
 def of(text, *, columns=None, **more):
@@ -132,10 +132,10 @@ def test_a_file_is_found_by_how_it_ends_in_any_source():
 
 def test_what_only_tells_does_not_stop():
     columns = {"age": Column("number", high=100, stops=False), "sex": Column()}
-    found = findings([Table("p.csv", columns)], [{"p.csv": b"age\n101\n"}])
+    found = mismatches([Table("p.csv", columns)], [{"p.csv": b"age\n101\n"}])
     assert found == [
-        Finding("p.csv has no column 'sex'"),
-        Finding("p.csv: column 'age' has values above 100", stops=False),
+        Mismatch("p.csv has no column 'sex'"),
+        Mismatch("p.csv: column 'age' has values above 100", stops=False),
     ]
 
 
@@ -413,7 +413,7 @@ def test_a_code_that_is_odd_is_another_code(codings):
 def test_resources_that_only_tell_do_not_stop():
     tells = Resources("Observation", low=1, stops=False)
     data = [{"Observation": bundle(weight(value=0), {**weight(), "valueQuantity": None})}]
-    assert [found.stops for found in findings([tells], data)] == [False, False]
+    assert [found.stops for found in mismatches([tells], data)] == [False, False]
 
 
 def test_without_a_unit_and_bounds_no_value_is_needed():

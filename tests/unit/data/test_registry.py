@@ -10,9 +10,9 @@ from rich.console import Console
 
 from flame_flwr.data import open_data
 from flame_flwr.data.credentials import refuse_in_url, resolve
-from flame_flwr.data.listing import show_datasets, try_datasets
 from flame_flwr.data.open_source import open_dataset, open_datasets
 from flame_flwr.data.registry import EXAMPLE, choose, read_registry
+from flame_flwr.data.registry_table import show_datasets, try_datasets
 from flame_flwr.errors import ConfigError, DataError
 
 

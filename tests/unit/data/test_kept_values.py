@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.data import clear_local_storage, open_store
-from flame_flwr.data.local_store import local_storage
+from flame_flwr.data import clear_local_storage, open_kept_values
+from flame_flwr.data.kept_values import kept_in_memory
 from flame_flwr.errors import ConfigError, DataError, PayloadError
 
 
@@ -29,12 +29,14 @@ class Mine:
 
 
 def folder_store(root, project="cohort", node="node-0", **more):
-    return open_store(str(root), project, node, where="this node's config", **more)
+    return open_kept_values(str(root), project, node, where="this node's config", **more)
 
 
 @pytest.fixture(params=["folder", "memory"])
 def store(request, tmp_path):
-    yield folder_store(tmp_path / "state") if request.param == "folder" else local_storage("p", "n")
+    yield (
+        folder_store(tmp_path / "state") if request.param == "folder" else kept_in_memory("p", "n")
+    )
     clear_local_storage()
 
 
@@ -123,11 +125,11 @@ def test_an_unknown_id_is_an_error(store, key):
 
 
 def test_memory_is_one_per_project_and_node_and_can_be_cleared():
-    local_storage("p", "n").save(1, "a")
-    assert local_storage("p", "n").load_tag("a") == [1]
-    assert local_storage("p", "m").tags() == local_storage("q", "n").tags() == []
+    kept_in_memory("p", "n").save(1, "a")
+    assert kept_in_memory("p", "n").load_tag("a") == [1]
+    assert kept_in_memory("p", "m").tags() == kept_in_memory("q", "n").tags() == []
     clear_local_storage()
-    assert local_storage("p", "n").tags() == []
+    assert kept_in_memory("p", "n").tags() == []
 
 
 # ---- the folder -----------------------------------------------------------------------------
@@ -137,8 +139,8 @@ def test_another_process_finds_what_this_one_kept_and_the_other_way_round(tmp_pa
     folder_store(tmp_path).save({"by": "this"}, "a")
     code = (
         "import sys\n"
-        "from flame_flwr.data import open_store\n"
-        "store = open_store(sys.argv[1], 'cohort', 'node-0', where='')\n"
+        "from flame_flwr.data import open_kept_values\n"
+        "store = open_kept_values(sys.argv[1], 'cohort', 'node-0', where='')\n"
         "print(store.load_tag('a', 'last'))\n"
         "store.save({'by': 'the other'}, 'a')\n"
     )
@@ -153,8 +155,8 @@ def test_two_processes_at_once_lose_nothing_and_read_nothing_half_written(tmp_pa
     code = (
         "import sys\n"
         "import numpy as np\n"
-        "from flame_flwr.data import open_store\n"
-        "store = open_store(sys.argv[1], 'cohort', 'node-0', where='')\n"
+        "from flame_flwr.data import open_kept_values\n"
+        "store = open_kept_values(sys.argv[1], 'cohort', 'node-0', where='')\n"
         "for i in range(40):\n"
         "    store.save((sys.argv[2], i, np.full(5000, i)), 'a')\n"
         "    for who, number, values in store.load_tag('a'):\n"

@@ -27,7 +27,7 @@ from flame_flwr.data.kept_files import (
 from flame_flwr.errors import DataError, PayloadError
 from flame_flwr.payload import Payload, array_from_npy, decode, encode, npy_bytes
 
-__all__ = ["LocalStore", "clear_local_storage", "local_storage", "open_store"]
+__all__ = ["KeptValues", "clear_local_storage", "kept_in_memory", "open_kept_values"]
 
 
 class _Entry(NamedTuple):
@@ -44,7 +44,7 @@ class _Entry(NamedTuple):
         return f"{self.order:020d}_{self.id}_{self.tag}{made_in}.value"
 
 
-class LocalStore:
+class KeptValues:
     """Values of one node and one project, with or without a tag.
 
     Parameters
@@ -173,9 +173,9 @@ class LocalStore:
             ) from error
 
 
-def open_store(
+def open_kept_values(
     state_dir: str, project: str, node: str, *, where: str, lasting: bool = True
-) -> LocalStore:
+) -> KeptValues:
     """Return the store of a node and project in a folder, without making anything.
 
     Parameters
@@ -190,16 +190,16 @@ def open_store(
         Whether `node` stays the node's name; a save warns where it may not.
     """
     if not state_dir:
-        return LocalStore(NoFiles(where))
-    return LocalStore(FolderFiles(Path(state_dir), LOCAL_STORAGE, project, node, lasting=lasting))
+        return KeptValues(NoFiles(where))
+    return KeptValues(FolderFiles(Path(state_dir), LOCAL_STORAGE, project, node, lasting=lasting))
 
 
-_IN_PROCESS: dict[tuple[str, str], LocalStore] = {}
+_IN_PROCESS: dict[tuple[str, str], KeptValues] = {}
 
 
-def local_storage(project: str, node: str) -> LocalStore:
+def kept_in_memory(project: str, node: str) -> KeptValues:
     """Return the store of a node and project in this process; the same one at every call."""
-    return _IN_PROCESS.setdefault((project, node), LocalStore(MemoryFiles()))
+    return _IN_PROCESS.setdefault((project, node), KeptValues(MemoryFiles()))
 
 
 def clear_local_storage() -> None:
