@@ -74,7 +74,7 @@ EXPECTED = {
     "careless": [
         ("folder", "Careless.analysis_method", "it reads 'settings.ini' relative to the working"),
         ("folder", "Vague.aggregation_method", "it reads codes.csv in "),
-        ("folder", "Careless.evaluation_method", "it writes 'scores.txt' relative to the working"),
+        ("folder", "Careless.evaluation_method", "! it writes 'scores.txt' relative to the workin"),
         ("folder", "Careless.evaluation_method", "it lists the working directory (analyses.py:"),
         ("data", "Careless.analysis_method", "! it changes its data, before and after: data[0]: o"),
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),

@@ -224,7 +224,9 @@ def test_an_attribute_that_cannot_be_saved_comes_with_the_mend():
         "make it anew in analysis_method [TypeError: cannot pickle '_io.TextIOWrapper' object]"
     )
     verdicts = judged()
-    verdicts.apart(Trace(), Trace(trouble=Trouble("unsaved", "ModelError", text, at=AT)))
+    verdicts.compare(
+        "process", Trace(), Trace(trouble=Trouble("unsaved", "ModelError", text, at=AT))
+    )
     [finding] = verdicts.findings
     assert finding.check == "state"
     assert finding.seen.startswith("the attribute 'file' of Analyzer (TextIOWrapper) cannot be sav")
@@ -245,7 +247,9 @@ def test_a_missing_file_is_reported_once_and_not_as_a_lost_global_too():
     verdicts = judged()
     first = Trace(findings=[Finding("folder", *AT[:2], "it reads 'a.csv'", "mend")])
     verdicts.first_run(replace(first, converged=True))
-    verdicts.apart(first, Trace(trouble=Trouble("raised", "FileNotFoundError", "a.csv", at=AT)))
+    verdicts.compare(
+        "process", first, Trace(trouble=Trouble("raised", "FileNotFoundError", "a.csv", at=AT))
+    )
     assert [finding.check for finding in verdicts.findings] == ["folder"]
 
 
