@@ -87,7 +87,7 @@ def test_a_search_is_followed_to_its_last_page(server, source, style):
 
 
 @pytest.mark.parametrize("count", [7, 100, 1000])
-def test_the_bundle_does_not_depend_on_the_size_of_pages(source, count):
+def test_a_bundle_ignores_the_size_of_pages(source, count):
     query = f"Observation?_include=Observation:subject&_count={count}"
     bundle = source.read("fhir", [query])[query]
     of = {"match": [], "include": []}
@@ -116,7 +116,7 @@ def test_a_page_that_loops_is_an_error(server, source):
     assert len(server.requests) == 3
 
 
-def test_a_next_on_another_host_is_refused_and_sees_no_credentials(server):
+def test_no_credentials_follow_a_link_elsewhere(server):
     with FhirServer() as other:
         server.token = other.token = "hunter2"
         for link in (f"{other.base}/Patient?_page=2", f"//127.0.0.1:{other.port}/fhir/Patient"):
@@ -140,7 +140,7 @@ def test_pages_have_a_limit(server):
     assert len(server.requests) == 5
 
 
-def test_bytes_have_a_limit_over_all_pages_of_a_search(server):
+def test_a_search_has_a_limit_of_bytes(server):
     size = len(json.dumps(RESOURCES["Patient"]))
     assert (
         "larger than 0.05 MB"
@@ -162,7 +162,7 @@ def test_bytes_have_a_limit_over_all_pages_of_a_search(server):
         "Patient?_page=3",
     ],
 )
-def test_a_next_page_that_is_not_said_is_an_error_and_not_the_end(server, source, links):
+def test_a_vague_next_link_is_no_end(server, source, links):
     server.trouble = {2: resource({"resourceType": "Bundle", "entry": [], "link": links})}
     assert "search 1, page 2: what came is a Bundle" in refused(source).message
 
@@ -170,7 +170,7 @@ def test_a_next_page_that_is_not_said_is_an_error_and_not_the_end(server, source
 @pytest.mark.parametrize(
     "link", ["http://[::1", "Patient?x=" + "y" * 70_000, "http://\u0300.example/", "x\ud800"]
 )
-def test_a_next_link_that_is_no_url_is_an_error(server, source, link):
+def test_a_next_link_must_be_a_url(server, source, link):
     page = {"resourceType": "Bundle", "link": [{"relation": "next", "url": link}]}
     server.trouble = {1: Response(json.dumps(page))}
     error = refused(source)
@@ -180,7 +180,7 @@ def test_a_next_link_that_is_no_url_is_an_error(server, source, link):
 
 @pytest.mark.parametrize("entry", [{"a": 1}, "Muster", 5, 0, "", {}, True, ["Muster"], [None]])
 @pytest.mark.parametrize("number", [1, 2])
-def test_entries_that_are_no_list_of_objects_are_an_error(server, source, entry, number):
+def test_entries_must_be_a_list_of_objects(server, source, entry, number):
     server.trouble = {number: resource({"resourceType": "Bundle", "entry": entry})}
     message = refused(source).message
     assert f"search 1, page {number}: what came is " in message
@@ -194,14 +194,14 @@ def test_a_bundle_may_have_no_entries(server, source):
 
 
 @pytest.mark.parametrize("odd", [["x"], {"x": 1}, 5, None])
-def test_an_outcome_that_is_odd_itself_is_an_error_all_the_same(server, source, odd):
+def test_an_odd_outcome_is_an_error_too(server, source, odd):
     issue = {"severity": odd, "code": odd, "diagnostics": odd, "details": odd}
     content = {"resourceType": "OperationOutcome", "issue": [issue, odd]}
     server.trouble = {1: resource(content, 400)}
     assert "does not take this search (400)" in refused(source).message
 
 
-def test_a_search_that_is_too_long_is_an_error(server, source):
+def test_too_long_a_search_is_an_error(server, source):
     error = refused(source, "Patient?_id=" + "1," * 35_000)
     assert "search 1: it makes no URL that can be asked for" in error.message
     assert len(str(error)) < 2000
@@ -273,7 +273,7 @@ def test_wrong_and_missing_credentials_are_told_apart(server, authorization):
         assert expected in raised.value.message
 
 
-def test_the_client_for_other_requests_keeps_credentials_at_home(server):
+def test_the_open_client_keeps_credentials_at_home(server):
     server.token = "hunter2"
 
     async def ask(client):
@@ -310,7 +310,7 @@ def test_the_client_for_other_requests_keeps_credentials_at_home(server):
         (RedirectResponse("http://127.0.0.1:9/Muster"), "sends elsewhere (307)"),
     ],
 )
-def test_an_answer_that_is_no_page_is_an_error_without_its_texts(server, source, answer, expected):
+def test_errors_show_no_text_of_the_server(server, source, answer, expected):
     server.trouble = {2: answer}
     error = refused(source)
     assert expected in error.message
@@ -324,7 +324,7 @@ def test_an_unknown_type_is_an_error(source):
     assert "(OperationOutcome: error not-supported)" in error.message
 
 
-def test_a_busy_server_is_asked_again_but_not_for_ever(server, source, impatient):
+def test_a_busy_server_is_asked_again(server, source, impatient):
     server.busy = 3
     assert len(source.read("fhir", ["Patient"])["Patient"]["entry"]) == PATIENTS
     server.busy = 1000
@@ -332,7 +332,7 @@ def test_a_busy_server_is_asked_again_but_not_for_ever(server, source, impatient
     assert server.busy == 996
 
 
-def test_no_server_and_a_silent_one_are_waited_for_within_the_limits(server, impatient):
+def test_silent_servers_are_waited_for_with_limits(server, impatient):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for port in (9, listener.getsockname()[1]):
             source = FhirSource(f"fhir+http://127.0.0.1:{port}/fhir", "data source 1")
@@ -343,7 +343,7 @@ def test_no_server_and_a_silent_one_are_waited_for_within_the_limits(server, imp
             assert time.monotonic() - started < 15
 
 
-def test_an_encrypted_server_is_believed_by_its_ca_only(certificates, impatient):
+def test_only_its_ca_vouches_for_a_server(certificates, impatient):
     with FhirServer(certificates=certificates) as server:
         trusting = FhirSource(server.url, "s", ca_file=certificates / "ca.crt")
         trusting.check()
@@ -385,7 +385,7 @@ def test_a_server_that_drips_is_given_up(impatient, monkeypatch):
         thread.join(timeout=20)
 
 
-def test_what_will_be_searched_is_tried_and_nothing_else(server):
+def test_check_tries_only_what_will_be_searched(server):
     server.token = "t-1"
     source = FhirSource(server.url, "data source 1", bearer("t-1"))
     source.check(
@@ -398,7 +398,7 @@ def test_what_will_be_searched_is_tried_and_nothing_else(server):
     ]
 
 
-def test_a_server_that_forbids_to_count_is_asked_for_one(server, source):
+def test_where_counting_is_forbidden_one_is_asked_for(server, source):
     class TooCostly(Response):
         async def __call__(self, scope, receive, send):
             forbidden = outcome(403, "too-costly", "Maria Muster")
@@ -414,18 +414,18 @@ def test_a_server_that_forbids_to_count_is_asked_for_one(server, source):
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 429, 500, 501, 503])
-def test_a_server_that_does_not_count_is_left_to_the_search(server, source, status):
+def test_a_server_need_not_count(server, source, status):
     server.trouble = {1: outcome(status, "not-supported", "Maria Muster")}
     source.check()
 
 
-def test_a_server_that_sends_to_a_login_page_is_refused_by_check(server, source):
+def test_check_refuses_a_login_page(server, source):
     server.trouble = {1: RedirectResponse("http://127.0.0.1:9/login")}
     with pytest.raises(DataError, match=r"sends elsewhere \(307\)"):
         source.check()
 
 
-def test_a_server_that_counts_for_long_is_left_to_the_search(server, source, monkeypatch):
+def test_a_server_may_count_for_long(server, source, monkeypatch):
     class Slow(Response):
         async def __call__(self, *scope):
             await asyncio.sleep(1.5)
@@ -438,7 +438,7 @@ def test_a_server_that_counts_for_long_is_left_to_the_search(server, source, mon
     assert time.monotonic() - started < 1.5
 
 
-def test_a_server_without_patients_takes_credentials_all_the_same(server):
+def test_a_server_may_have_no_patients(server):
     server.token = "t-1"
     source = FhirSource(server.url, "data source 1", bearer("t-1"))
     server.trouble = {1: outcome(404, "not-supported", "no patients here")}
@@ -448,7 +448,7 @@ def test_a_server_without_patients_takes_credentials_all_the_same(server):
         source.check()
 
 
-def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
+def test_check_finds_what_is_no_fhir_server(server):
     source = FhirSource(f"{server.url}/Patient", "data source 1")
     with pytest.raises(DataError, match=r"has nothing there \(404\)"):
         source.check()
@@ -462,14 +462,14 @@ def test_what_is_there_and_no_fhir_server_is_found_by_check(server):
         "fhir+https://host:port/",
     ],
 )
-def test_a_url_that_cannot_be_is_refused_and_not_repeated(url, context):
+def test_a_wrong_url_is_not_repeated(url, context):
     with pytest.raises(ConfigError) as raised:
         open_data(url, context())
     assert "must be like fhir+https://fhir.example.org/fhir" in raised.value.message
     assert "hunter2" not in str(raised.value)
 
 
-def test_http_to_another_machine_is_for_those_who_say_so(context, monkeypatch):
+def test_http_elsewhere_must_be_allowed(context, monkeypatch):
     for host in ("127.0.0.1:9", "localhost", "[::1]:9"):
         open_data(f"fhir+http://{host}/fhir", context())
     with pytest.raises(ConfigError, match="set FHIR_ALLOW_HTTP=true in its environment where"):
@@ -479,7 +479,7 @@ def test_http_to_another_machine_is_for_those_who_say_so(context, monkeypatch):
 
 
 @pytest.mark.parametrize("token", ["hunter2\nX: y", "hunter2 hunter2", "hünter2", "hunter2\x00"])
-def test_a_token_that_no_header_takes_is_refused_and_not_repeated(context, monkeypatch, token):
+def test_a_token_for_no_header_is_not_repeated(context, monkeypatch, token):
     monkeypatch.setattr(module.httpx, "Client", None)  # nobody is asked
     monkeypatch.setattr("os.environ", {**os.environ, "FHIR_TOKEN": token})
     with pytest.raises(ConfigError) as raised:
@@ -488,7 +488,7 @@ def test_a_token_that_no_header_takes_is_refused_and_not_repeated(context, monke
     assert "nter2" not in str(raised.value)
 
 
-def test_a_line_end_after_a_token_is_no_part_of_it(server, context, monkeypatch):
+def test_a_tokens_line_end_is_cut_off(server, context, monkeypatch):
     server.token = "t-1"
     monkeypatch.setenv("FHIR_TOKEN", "t-1\n")
     open_data(server.url, context()).check("fhir", "Patient")

@@ -35,7 +35,7 @@ def of(text, *, columns=None, **more):
     return texts(table, [{"patients.csv": content}])
 
 
-def test_data_as_expected_has_no_finding():
+def test_data_as_expected_has_no_mismatch():
     assert of(GOOD, min_rows=2) == []
     assert of("\ufeff" + GOOD.replace("\n", "\r\n")) == []
     assert of(GOOD.replace(",", ";"), separator=";") == []
@@ -88,7 +88,7 @@ def test_rows_are_counted_without_empty_lines():
     assert of("age\n", columns={}, min_rows=0) == []
 
 
-def test_empty_cells_are_no_values_and_may_be_too_many():
+def test_empty_cells_may_be_too_many():
     text = 'age\n54\nNA\n\n""\n'
     assert of(text, columns={"age": AGE}) == []
     column = Column("number", most_missing=0.5)
@@ -101,14 +101,14 @@ def test_empty_cells_are_no_values_and_may_be_too_many():
 
 
 @pytest.mark.parametrize("percent", [0, 7, 14, 28, 29, 55, 56, 57, 58, 100])
-def test_as_many_empty_cells_as_there_may_be_are_not_too_many(percent):
+def test_the_share_of_empty_cells_is_exact(percent):
     rows = ["NA"] * percent + ["1"] * (100 - percent)
     column = {"a": Column(most_missing=percent / 100)}
     assert of("a\n" + "\n".join(rows), columns=column) == []
     assert percent == 100 or of("a\n" + "\n".join(["NA", *rows[:-1]]), columns=column) != []
 
 
-def test_a_column_that_may_be_missing_is_looked_at_where_it_is_there():
+def test_an_optional_column_is_looked_at_where_present():
     columns = {"age": Column("number", required=False)}
     assert of("sex\nf\n", columns=columns) == []
     assert of("age\nold\n", columns=columns) != []
@@ -119,7 +119,7 @@ def test_values_are_compared_as_numbers_or_without_case(cell):
     assert of(f"pasc\n{cell}\n", columns={"pasc": Column(values=["1", "yes"])}) == []
 
 
-def test_a_file_is_found_by_how_it_ends_in_any_source():
+def test_files_are_found_by_their_ends():
     table = Table(("labeled.csv", "*_labeled.csv"), {"age": AGE})
     assert texts(table, [{}, {"2026/Site_Labeled.csv": b"age\n1\n"}]) == []
     assert texts(table, [{"unlabeled.csv": b"age\n1\n"}]) == [
@@ -140,7 +140,7 @@ def test_what_only_tells_does_not_stop():
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_break_the_look_and_none_of_them_is_said(content):
+def test_no_bytes_break_the_look_or_are_said(content):
     table = Table("p.csv", COLUMNS)
     for text in texts(table, [{"p.csv": b"secret-cell," + content}]):
         assert "secret-cell" not in text
@@ -209,7 +209,7 @@ def test_a_date_is_what_pandas_reads_as_one(cell, is_date):
     assert (of(f"a\n{cell}\n", columns={"a": Column("date")}) == []) == is_date
 
 
-def test_rows_that_are_longer_than_the_header_are_found():
+def test_rows_longer_than_the_header_are_found():
     """Pandas takes the first cells for an index then, and every column is the next one."""
     found = of("age,sex\n54,70,\n61,80,\n", columns={"age": AGE})
     assert found == ["patients.csv has more cells in its rows than names in its first line"]
@@ -218,7 +218,7 @@ def test_rows_that_are_longer_than_the_header_are_found():
     ]
 
 
-def test_names_with_spaces_around_are_found_and_files_with_a_bom_are_read():
+def test_spaces_are_found_and_byte_order_marks_read():
     assert of(" age\n1\n", columns={"age": AGE}) == [
         "patients.csv: column 'age' has spaces around its name"
     ]
@@ -229,7 +229,7 @@ def test_names_with_spaces_around_are_found_and_files_with_a_bom_are_read():
 
 
 @pytest.mark.parametrize("odd", [0, 60_000, 119_999])
-def test_large_files_are_read_in_pieces_and_every_row_counts(odd):
+def test_every_row_of_a_large_file_counts(odd):
     cells = ["1"] * 120_000
     assert of("a\n" + "\n".join(cells), columns={"a": Column("whole", values=[1])}) == []
     cells[odd] = "x"
@@ -268,7 +268,7 @@ def test_a_look_leaves_the_process_as_it_was():
         ("]odd[.csv", ["]odd[.csv"], ["o.csv"]),
     ],
 )
-def test_a_file_is_found_by_its_very_name_and_by_a_pattern(pattern, keys, others):
+def test_files_are_found_by_name_and_by_pattern(pattern, keys, others):
     table = Table(pattern, {"age": AGE})
     for key in keys:
         assert texts(table, [{key: b"age\n1\n"}]) == []
@@ -276,12 +276,12 @@ def test_a_file_is_found_by_its_very_name_and_by_a_pattern(pattern, keys, others
         assert texts(table, [{key: b"age\n1\n"}]) == [f"no file {pattern}"]
 
 
-def test_a_file_with_the_very_name_is_looked_at_alone():
+def test_the_very_name_comes_before_a_pattern():
     table = Table("labs[2024].csv", {"age": AGE})
     assert texts(table, [{"labs2.csv": b"age\nx\n"}, {"labs[2024].csv": b"age\n1\n"}]) == []
 
 
-def test_bounds_and_shares_are_said_with_all_their_digits():
+def test_bounds_and_shares_keep_all_their_digits():
     columns = {"a": Column("number", high=1_234_567.5, most_missing=0.001)}
     found = of("a,b\n2e9,x\n,x\n", columns=columns)
     assert found == [
@@ -345,7 +345,7 @@ def test_resources_are_counted_and_looked_at(resources, expected):
     assert texts(WEIGHT, [{"Observation?code=29463-7": bundle(*resources)}]) == expected
 
 
-def test_a_count_is_the_total_of_a_search_for_this_type():
+def test_a_search_for_a_count_has_a_total():
     counted = {"resourceType": "Bundle", "total": 30}
     patients = Resources("Patient", at_least=30)
     assert texts(patients, [{"Patient?_summary=count": counted}]) == []
@@ -396,7 +396,7 @@ OTHER_UNIT = "Observation with the code 29463-7: values in another unit than kg"
         ({**weight(), "component": [component("a", **kg(500))]}, []),
     ],
 )
-def test_values_that_are_odd_missing_or_in_components_are_looked_at(odd, expected):
+def test_odd_and_missing_values_are_found(odd, expected):
     assert texts(WEIGHT, [{"Observation": bundle(weight(), odd)}]) == expected
 
 
@@ -416,7 +416,7 @@ def test_resources_that_only_tell_do_not_stop():
     assert [found.stops for found in mismatches([tells], data)] == [False, False]
 
 
-def test_without_a_unit_and_bounds_no_value_is_needed():
+def test_no_value_is_needed_without_unit_and_bounds():
     assert texts(Resources("Patient"), [{"Patient": bundle({"resourceType": "Patient"})}]) == []
 
 
@@ -486,7 +486,7 @@ def test_a_file_that_is_none_is_found():
         (lambda: Resources("Patient", stops=1), "Resources: stops"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_when_it_is_declared(make, named):
+def test_what_cannot_be_meant_is_refused_when_declared(make, named):
     with pytest.raises(ModelError) as raised:
         make()
     assert raised.value.message.startswith(named)

@@ -42,20 +42,20 @@ def without_privileges() -> Iterator[None]:
 # ---- a folder -------------------------------------------------------------------------------
 
 
-def test_a_folder_gives_every_file_below_it_by_its_relative_path_in_order(folder, context):
+def test_a_folder_gives_files_by_relative_path(folder, context):
     [files] = open_data(str(folder), context()).load("s3", None)
     assert list(files) == ["a.csv", "b.csv", "visits/10/y.csv", "visits/2/x.csv"]
     assert files == FILES
 
 
-def test_a_file_url_means_the_same_folder_with_its_escapes_undone(folder, context):
+def test_a_file_url_means_the_same_folder(folder, context):
     for url in (folder.as_uri(), f"file://localhost{folder.as_uri()[7:]}"):
         assert "%20" in url
         assert open_data(url, context()).load("s3", None) == [FILES]
 
 
 @pytest.mark.parametrize("end", ["#x", "?x", "#", "?"])
-def test_a_file_url_with_a_sign_that_ends_the_path_is_refused(folder, context, end):
+def test_signs_that_end_a_path_are_refused(folder, context, end):
     with pytest.raises(ConfigError, match="`#` must be written as %23") as raised:
         open_data(folder.as_uri() + end, context())
     assert str(folder) not in raised.value.message
@@ -63,7 +63,7 @@ def test_a_file_url_with_a_sign_that_ends_the_path_is_refused(folder, context, e
     assert open_data(odd.as_uri(), context()).load("s3", None) == [FILES]
 
 
-def test_what_is_not_read_in_a_folder_is_named_in_the_log_once(folder, tmp_path, context, caplog):
+def test_what_is_not_read_is_logged_once(folder, tmp_path, context, caplog):
     fill(tmp_path / "elsewhere", {"c.csv": b"c"})
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
     (folder / "dangling.csv").symlink_to(tmp_path / "nothing")
@@ -103,7 +103,7 @@ def test_odd_names_are_keys_like_any_other(tmp_path, context, name):
     assert data.load("s3", ["z/" + name]) == [{"z/" + name: b"2"}]
 
 
-def test_a_name_that_is_no_utf_8_is_read_too(tmp_path, context):
+def test_names_that_are_no_utf8_are_read(tmp_path, context):
     raw = os.fsencode(tmp_path) + b"/d"
     os.mkdir(raw)
     with open(raw + b"/caf\xe9.csv", "wb") as file:
@@ -112,7 +112,7 @@ def test_a_name_that_is_no_utf_8_is_read_too(tmp_path, context):
     assert files == {os.fsdecode(b"caf\xe9.csv"): b"1"}
 
 
-def test_empty_folders_are_no_files_and_empty_files_are(tmp_path, context):
+def test_empty_folders_are_no_files(tmp_path, context):
     fill(tmp_path / "d", {"a": b""})
     (tmp_path / "d" / "empty").mkdir()
     assert open_data(str(tmp_path / "d"), context()).load("s3", None) == [{"a": b""}]
@@ -140,7 +140,7 @@ def test_no_query_means_all_files(folder, context, query):
         (("a.csv", "b.csv"), ["a.csv", "b.csv"]),
     ],
 )
-def test_a_query_means_exactly_these_keys_in_its_order(folder, context, query, keys):
+def test_a_query_means_its_keys_in_order(folder, context, query, keys):
     [files] = open_data(str(folder), context()).load("s3", query)
     assert list(files) == keys
     assert all(files[key] == FILES[key] for key in keys)
@@ -152,7 +152,7 @@ def test_only_what_the_query_names_is_read(tmp_path, context):
     assert open_data(str(tmp_path / "d"), context()).load("s3", ["a"]) == [{"a": b"1"}]
 
 
-def test_a_missing_key_is_an_error_that_names_key_and_source_but_not_the_folder(folder, context):
+def test_a_missing_key_names_key_and_source(folder, context):
     data = open_data(f"{folder};{folder}", context())
     with pytest.raises(DataError) as raised:
         data.load("s3", ["a.csv", "labels.csv", "c.csv"])
@@ -176,7 +176,7 @@ def refused(data, *call):
 
 
 @pytest.mark.parametrize("call", [("check",), ("load", "s3", None)])
-def test_a_missing_folder_is_an_error_that_keeps_the_path_on_the_node(tmp_path, context, call):
+def test_a_missing_folder_keeps_its_path_here(tmp_path, context, call):
     error = refused(open_data(str(tmp_path / "secret-place"), context()), *call)
     assert "data source 1: the data folder does not exist" in error.message
     assert "`data` in the node's config" in error.message
@@ -185,7 +185,7 @@ def test_a_missing_folder_is_an_error_that_keeps_the_path_on_the_node(tmp_path, 
 
 
 @pytest.mark.parametrize("call", [("check",), ("load", "s3", None)])
-def test_an_empty_folder_is_an_error_that_keeps_the_path_on_the_node(tmp_path, context, call):
+def test_an_empty_folder_keeps_its_path_here(tmp_path, context, call):
     (tmp_path / "secret-place" / "sub").mkdir(parents=True)
     error = refused(open_data(str(tmp_path / "secret-place"), context()), *call)
     assert "data source 1: the data folder is empty" in error.message
@@ -198,7 +198,7 @@ def test_a_file_is_no_folder(folder, context):
     assert "is a file; name the folder" in error.message
 
 
-def test_an_unreadable_file_is_an_error_that_keeps_its_name_on_the_node(tmp_path, context):
+def test_an_unreadable_file_keeps_its_name_here(tmp_path, context):
     fill(tmp_path / "d", {"a": b"1"})
     (tmp_path / "d" / "Maria Muster.csv").symlink_to("/proc/self/mem")
     error = refused(open_data(str(tmp_path / "d"), context()), "load", "s3", None)
@@ -222,7 +222,7 @@ def barred():
     shutil.rmtree(root)
 
 
-def test_a_folder_below_that_cannot_be_listed_is_an_error_and_not_fewer_files(barred, context):
+def test_a_closed_folder_means_no_fewer_files(barred, context):
     data = open_data(str(barred), context())
     with without_privileges():
         error = refused(data, "load", "s3", None)
@@ -231,7 +231,7 @@ def test_a_folder_below_that_cannot_be_listed_is_an_error_and_not_fewer_files(ba
     assert str(barred) not in error.message
 
 
-def test_a_folder_behind_a_closed_door_is_a_data_error(barred, context):
+def test_a_folder_behind_a_closed_door_fails(barred, context):
     data = open_data(str(barred / "closed" / "deeper"), context())
     with without_privileges():
         error = refused(data, "check")
@@ -239,19 +239,19 @@ def test_a_folder_behind_a_closed_door_is_a_data_error(barred, context):
     assert str(barred) not in error.message
 
 
-def test_a_path_that_no_file_system_takes_is_a_data_error(tmp_path, context):
+def test_a_path_that_cannot_be_fails(tmp_path, context):
     error = refused(open_data(str(tmp_path / ("x" * 300)), context()), "check")
     assert "data source 1" in error.message
 
 
-def test_a_folder_without_json_has_no_answer_to_a_fhir_search(folder, context):
+def test_a_folder_without_json_answers_no_search(folder, context):
     error = refused(open_data(str(folder), context()), "load", "fhir", ["Patient"])
     assert error.message.startswith("data source 1 has no file for the query 'Patient'")
     assert str(folder) not in error.message
 
 
 @pytest.mark.parametrize("query", [None, []])
-def test_fhir_without_a_query_is_an_error_with_an_example(folder, context, query):
+def test_fhir_without_a_query_shows_an_example(folder, context, query):
     error = refused(open_data(str(folder), context()), "load", "fhir", query)
     assert "FHIR data needs a query, such as query='Patient?_count=100'" in error.message
 
@@ -259,7 +259,7 @@ def test_fhir_without_a_query_is_an_error_with_an_example(folder, context, query
 @pytest.mark.parametrize(
     ("kind", "query"), [("s3", None), ("s3", "b.csv"), ("fhir", "Patient"), ("fhir", None)]
 )
-def test_a_file_that_may_not_be_read_is_found_by_checking(barred, context, kind, query):
+def test_check_finds_files_closed_to_the_node(barred, context, kind, query):
     fill(barred, {"b.csv": b"b", "Patient.json": b'{"resourceType": "Bundle"}'})
     (barred / "closed").chmod(0o755)
     data = open_data(str(barred), context())
@@ -273,7 +273,7 @@ def test_a_file_that_may_not_be_read_is_found_by_checking(barred, context, kind,
     assert str(barred) not in error.message
 
 
-def test_a_folder_without_a_bundle_is_found_by_checking(folder, context):
+def test_check_finds_that_there_is_no_bundle(folder, context):
     data = open_data(str(folder), context())
     data.check()
     (folder / "other.json").write_text('{"resourceType": "Patient"}')
@@ -287,7 +287,7 @@ def test_a_folder_without_a_bundle_is_found_by_checking(folder, context):
     assert "has no file for the query 'Observation'" in error.message
 
 
-def test_keys_that_are_not_there_are_found_by_checking(folder, context):
+def test_check_finds_missing_keys(folder, context):
     data = open_data(str(folder), context())
     data.check("s3", ["a.csv", "visits/2/x.csv"])
     assert "has no 'c.csv', which" in refused(data, "check", "s3", ["a.csv", "c.csv"]).message
@@ -353,11 +353,11 @@ def test_checking_a_function_does_not_call_it(module, context):
     assert made_up_hospital.calls == []
 
 
-def test_a_single_function_that_returns_no_mapping_gives_the_data_itself(module, context):
+def test_a_function_may_return_the_data_itself(module, context):
     assert open_data(f"{module}:table", context(node_id=3)).load("s3", None) == [1, 2, 3]
 
 
-def test_a_missing_key_of_a_function_is_an_error_too(module, context):
+def test_a_functions_missing_key_is_named(module, context):
     error = refused(
         open_data(f"{module}:files", context({"partition-id": 0})), "load", "s3", ["x.csv"]
     )
@@ -366,9 +366,7 @@ def test_a_missing_key_of_a_function_is_an_error_too(module, context):
 
 @pytest.mark.parametrize("call", [("check",), ("load", "s3", None)])
 @pytest.mark.parametrize("reference", ["made_up_hospital:nothing", "no_such_package.at_all:f"])
-def test_a_function_that_cannot_be_imported_is_an_error_naming_it_in_the_detail(
-    module, context, reference, call
-):
+def test_what_cannot_be_imported_is_in_the_detail(module, context, reference, call):
     error = refused(open_data(reference, context()), *call)
     assert error.message == (
         "data source 1: the function that `data` in the node's config names cannot be imported"
@@ -376,7 +374,7 @@ def test_a_function_that_cannot_be_imported_is_an_error_naming_it_in_the_detail(
     assert reference in error.detail
 
 
-def test_what_is_no_function_is_found_before_the_first_round(module, context):
+def test_check_finds_what_is_no_function(module, context):
     error = refused(open_data(f"{module}:not_a_function", context()), "check")
     assert "data source 1" in error.message
 
@@ -384,7 +382,7 @@ def test_what_is_no_function_is_found_before_the_first_round(module, context):
 # ---- locations ------------------------------------------------------------------------------
 
 
-def test_several_sources_give_a_dict_each_in_the_order_of_the_config(folder, module, context):
+def test_sources_give_a_dict_each_in_order(folder, module, context):
     node = context({"partition-id": 0})
     data = open_data(f" {module}:files ; {folder} ;; {folder.as_uri()}", node)
     assert data.load("s3", None) == [{"n.csv": b"0", "m.csv": b"m"}, FILES, FILES]
@@ -395,7 +393,7 @@ def test_several_sources_give_a_dict_each_in_the_order_of_the_config(folder, mod
     ]
 
 
-def test_a_key_that_one_of_several_sources_lacks_names_that_source(folder, tmp_path, context):
+def test_a_missing_key_names_its_source(folder, tmp_path, context):
     fill(tmp_path / "other", {"a.csv": b"1"})
     data = open_data(f"{folder};{tmp_path / 'other'}", context())
     assert data.load("s3", ["a.csv"]) == [{"a.csv": b"a"}, {"a.csv": b"1"}]
@@ -407,7 +405,7 @@ def test_every_source_is_checked(folder, tmp_path, context):
     assert "data source 2: the data folder does not exist" in refused(data, "check").message
 
 
-def test_functions_that_return_no_mapping_stand_beside_other_sources(folder, module, context):
+def test_any_value_stands_beside_other_sources(folder, module, context):
     data = open_data(f"{folder};{module}:table", context(node_id=3))
     assert data.load("s3", None) == [FILES, [1, 2, 3]]
 
@@ -421,7 +419,7 @@ def test_the_partition_is_filled_in_wherever_it_stands(tmp_path, context):
 
 
 @pytest.mark.parametrize("location", ["data", "./data", "../data", "~/data", "data/{partition-id}"])
-def test_a_relative_path_is_refused_and_the_error_says_why(context, location):
+def test_a_relative_path_is_refused(context, location):
     with pytest.raises(ConfigError) as raised:
         open_data(location, context({"partition-id": 0}))
     message = raised.value.message
@@ -436,7 +434,7 @@ def test_a_relative_path_is_refused_and_the_error_says_why(context, location):
 @pytest.mark.parametrize(
     "location", ["s3a://bucket/x", "https://host/x", "file://server/share", "ftp://x/y"]
 )
-def test_an_unknown_kind_of_location_is_refused_with_the_known_ones(context, location):
+def test_an_unknown_location_shows_the_known_ones(context, location):
     with pytest.raises(ConfigError) as raised:
         open_data(f"/srv;{location}", context())
     message = raised.value.message
@@ -472,7 +470,7 @@ def test_a_split_reaches_the_analyzer_as_it_is(split, query):
     assert data.load("fhir", query) is split
 
 
-def test_of_file_dicts_a_query_selects_as_it_does_on_a_node():
+def test_a_query_selects_from_splits_of_files():
     data = SplitData([{"a": b"1", "b": b"2"}, {"a": b"3"}])
     assert data.load("s3", None) == [{"a": b"1", "b": b"2"}, {"a": b"3"}]
     assert data.load("s3", ["a"]) == [{"a": b"1"}, {"a": b"3"}]

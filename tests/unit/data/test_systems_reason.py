@@ -107,7 +107,7 @@ def test_user_code_that_leaves_files_open_reads_that(tmp_path, context, monkeypa
     assert reply.error.reason.index("Too many") < reply.error.reason.index("`audit-log`")
 
 
-def test_an_error_without_a_number_is_named_by_its_type():
+def test_errors_without_a_number_show_their_type():
     assert reason_of(OSError("odd")) == "OSError"
     assert reason_of(UnicodeDecodeError("utf-8", b"x", 0, 1, "odd")) == "UnicodeDecodeError"
     assert "secret" not in reason_of(OSError(errno.EIO, "a secret", "/secret"))
