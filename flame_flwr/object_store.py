@@ -19,7 +19,8 @@ from flame_flwr.s3.access import Access, check_credentials
 from flame_flwr.s3.connect import open_s3
 from flame_flwr.s3.error_messages import RESULTS, is_store_error, problem_of
 from flame_flwr.s3.location import check_url, is_url
-from flame_flwr.s3.patience import BRIEF, LONG, Patience, interruptibly
+from flame_flwr.s3.patience import BRIEF, LONG, Patience
+from flame_flwr.threads import interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

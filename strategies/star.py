@@ -33,13 +33,14 @@ from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
 from flame_flwr.results.callbacks import notify, shielded
 from flame_flwr.results.checkpoint import AnalysisState
+from flame_flwr.results.followed_lines import ParticipantsLine
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
 from flame_flwr.results.metric_means import of_scores
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
-from flame_flwr.transport.exchange import counted, shortened
+from flame_flwr.transport.exchange import shortened
 from flame_flwr.transport.grid import GridTransport
 
 if TYPE_CHECKING:
@@ -352,8 +353,7 @@ class StarStrategy(Strategy):
         nodes, evaluates = link.hello()
         record.nodes = list(nodes)
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
-        verb = "takes" if len(nodes) == 1 else "take"
-        logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
+        logger.info("%s", ParticipantsLine(len(nodes), shortened(nodes)))
         simple = self.is_simple(simple_analysis)
         notify(record, "began", record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from flame_flwr.data.parallel import each
 from flame_flwr.errors import DataError, FlameError
 from flame_flwr.s3.access import Access
 from flame_flwr.s3.connect import open_s3
 from flame_flwr.s3.error_messages import NODE_DATA, is_store_error, problem_of
 from flame_flwr.s3.location import check_url
-from flame_flwr.s3.patience import BRIEF, Patience, interruptibly
+from flame_flwr.s3.patience import BRIEF, Patience
+from flame_flwr.threads import call_each, interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,7 +117,7 @@ class S3Source:
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
         asked = bool(keys)
-        contents = each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
+        contents = call_each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
         found = zip(objects, contents, strict=True)
         return {item.key: content for item, content in found if content is not None}
 
@@ -175,7 +175,7 @@ class S3Source:
 
         wanted = list(dict.fromkeys(keys))
         try:
-            found = each(look, wanted, WORKERS)
+            found = call_each(look, wanted, WORKERS)
             missing = [key for key, item in zip(wanted, found, strict=True) if item is None]
             if missing:
                 raise DataError(

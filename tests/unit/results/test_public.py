@@ -19,7 +19,7 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NotConvergedError
 from flame_flwr.results.callbacks import notify, with_callbacks
-from flame_flwr.results.log_lines import ROUND
+from flame_flwr.results.followed_lines import parse_line
 from flame_flwr.results.progress_bar import Bar
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import (
@@ -422,7 +422,7 @@ def test_the_first_table_that_leaves_is_told_of_in_the_rounds_line(strategy, cap
     assert re.search(r"B received, loss 0.5$", lines[0])
     assert re.search(r"kB received \(with a table of 300 rows x 13 columns\), loss 0.5$", lines[1])
     assert re.search(r"kB received, loss 0.5: has_converged returned True$", lines[2])
-    assert [ROUND.match(line)["metrics"] for line in lines] == ["loss 0.5"] * 3
+    assert [parse_line(line).metrics for line in lines] == ["loss 0.5"] * 3
     assert [entry.table for entry in tester.record.history] == ["", "300 rows x 13 columns", ""]
 
 
