@@ -1,9 +1,9 @@
 """What an analysis keeps on a node for later analyses of the same project.
 
-A store belongs to one node and one project. Under Flower it is a folder below the node's
-``state-dir``; in this process it is memory, and ends with the process. It is for the node's own
-use: nothing in it travels. The values are pickled where the payload format has no place for them,
-so a folder that others may write to is refused.
+Kept values belong to one node and one project. Under Flower they are files below the node's
+``state-dir``; in this process they are in memory, and end with it. They are for the node's own use
+and do not travel. They are pickled where the payload format has no place for them, so a folder that
+others may write to is refused.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ class KeptValues:
     ----------
     files : Files
         Where they are.
+
+    Examples
+    --------
+    >>> kept = KeptValues(MemoryFiles())
+    >>> for dose in (0.5, 1.5):
+    ...     _ = kept.save({"dose": dose}, tag="doses")
+    >>> kept.load_tag("doses", "last")
+    {'dose': 1.5}
     """
 
     def __init__(self, files: Files) -> None:
@@ -176,12 +184,12 @@ class KeptValues:
 def open_kept_values(
     state_dir: str, project: str, node: str, *, where: str, lasting: bool = True
 ) -> KeptValues:
-    """Return the store of a node and project in a folder, without making anything.
+    """Return the kept values of a node and project in a folder, without making anything.
 
     Parameters
     ----------
     state_dir : str
-        An absolute path; empty for none: then every use of the store is an error.
+        An absolute path; empty for none: then every use of them is an error.
     project, node : str
         Any text; it is made a safe name.
     where : str
@@ -198,7 +206,7 @@ _IN_PROCESS: dict[tuple[str, str], KeptValues] = {}
 
 
 def kept_in_memory(project: str, node: str) -> KeptValues:
-    """Return the store of a node and project in this process; the same one at every call."""
+    """Return the kept values of a node and project in this process; the same at every call."""
     return _IN_PROCESS.setdefault((project, node), KeptValues(MemoryFiles()))
 
 
@@ -219,7 +227,7 @@ def _pack(payload: Payload) -> list[bytes]:
 
 def _unpack(content: bytes) -> Payload:
     if not content.startswith(_MAGIC):
-        raise ValueError("not a file of this store")
+        raise ValueError("not a kept value")
     start = len(_MAGIC) + 8
     (count,) = struct.unpack_from("<Q", content, len(_MAGIC))
     sizes = struct.unpack_from(f"<{count}Q", content, start)

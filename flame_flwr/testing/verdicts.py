@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.testing.spec import CheckSpec
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.trace import Spot, Trace, Trouble
+    from flame_flwr.testing.trace import Difference, Trace, Trouble
 
 __all__ = ["Verdicts"]
 
@@ -131,9 +131,9 @@ class Verdicts:
             else:
                 self._trouble(trouble, check, run, after, mend if check == "process" else "")
             return
-        spot = first_difference(first, other, self._spec.tolerance, order)
-        if spot is not None:
-            self._spot(check, spot, differs, mend, after)
+        found = first_difference(first, other, self._spec.tolerance, order)
+        if found is not None:
+            self._difference(check, found, differs, mend, after)
 
     def leaks(self, first: Trace, later: Trace) -> None:
         """Compare with a run after another one in the same process, if there was time for it."""
@@ -145,10 +145,10 @@ class Verdicts:
         elif trouble is not None:
             differs = f"failed: {trouble.type}: {trouble.text}"
         else:
-            spot = first_difference(first, later, self._spec.tolerance)
-            if spot is None:
+            found = first_difference(first, later, self._spec.tolerance)
+            if found is None:
                 return
-            differs = f"differs: {spot.what} ({spot.text})"
+            differs = f"differs: {found.what} ({found.text})"
         self._add(
             "leaks",
             "",
@@ -161,20 +161,20 @@ class Verdicts:
             "warning",
         )
 
-    def _spot(self, check: str, spot: Spot, what: str, mend: str, after: str) -> None:
+    def _difference(self, check: str, found: Difference, what: str, mend: str, after: str) -> None:
         """Report where two runs differ, unless what is known of the method explains it."""
-        of_node = spot.method in ("analysis_method", "evaluation_method")
+        of_node = found.method in ("analysis_method", "evaluation_method")
         owner = self._analyzer if of_node else self._server
         explains = [
             f.check
             for f in self.findings
-            if (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+            if (f.class_name, f.method) == (owner, found.method) and f.check in ("folder", "data")
         ]
         for cause in explains:
-            self._worsen(cause, owner, spot.method)
+            self._worsen(cause, owner, found.method)
         if explains:
             return
-        self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
+        self._add(check, owner, found.method, f"{found.what} {what} ({found.text}){after}", mend)
 
     def _trouble(
         self, trouble: Trouble, check: str, run: str = "", after: str = "", mend: str = ""
