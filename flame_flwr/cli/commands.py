@@ -249,8 +249,8 @@ def list_data(
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Show what a node may read, and for which projects."""
-    from flame_flwr.data.listing import show_datasets
     from flame_flwr.data.registry import EXAMPLE, read_registry
+    from flame_flwr.data.registry_table import show_datasets
 
     if example:
         typer.echo(EXAMPLE, nl=False)
@@ -267,8 +267,8 @@ def check_data(
     ],
 ) -> None:
     """Try every dataset's source; exit with 1 where one does not answer."""
-    from flame_flwr.data.listing import try_datasets
     from flame_flwr.data.registry import read_registry
+    from flame_flwr.data.registry_table import try_datasets
 
     if not try_datasets(read_registry(registry)):
         raise typer.Exit(1)

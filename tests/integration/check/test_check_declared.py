@@ -39,6 +39,6 @@ def test_a_declared_strategy_is_sound(strategy):
 
 
 @pytest.mark.exhaustive
-def test_a_models_convergence_ends_an_aggregator_in_the_check_too():
+def test_a_models_convergence_counts_in_a_check():
     found = check_analysis(Pull, Endless, SPLITS, convergence=MaxRounds(3), raises=False)
     assert not [finding for finding in found if finding.severity == "error"]
