@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flame_flwr.aggregation.early_stopping import EarlyStopping
-from flame_flwr.data.local_store import open_store
+from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.failure.where import where
 from flame_flwr.flower import runtime
 from flame_flwr.identity import AGGREGATOR_ID, Identity
@@ -15,11 +15,12 @@ from flame_flwr.log import logger
 from flame_flwr.memory import return_freed_memory
 from flame_flwr.metrics import check_names
 from flame_flwr.results.callbacks import notify
+from flame_flwr.results.followed_lines import ParticipantsLine
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.bookkeeping import Bookkeeping
 from flame_flwr.strategies.run import Run
-from flame_flwr.transport.exchange import counted, shortened
+from flame_flwr.transport.exchange import shortened
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Transport
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.config import RunSettings
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.checkpoint import AnalysisState
     from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies.result import StarResult
@@ -124,8 +125,7 @@ def _note_nodes(record: RunRecord, greetings: list[Greeting]) -> None:
         for greeting in greetings
         if greeting.failure is not None
     ]
-    verb = "takes" if len(nodes) == 1 else "take"
-    logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
+    logger.info("%s", ParticipantsLine(len(nodes), shortened(nodes)))
 
 
 def _most_rounds(strategy: StarStrategy, simple: bool, num_rounds: int | None) -> int | None:
@@ -135,11 +135,11 @@ def _most_rounds(strategy: StarStrategy, simple: bool, num_rounds: int | None) -
     return min(known, default=None)
 
 
-def _kept_data(settings: RunSettings) -> LocalStore | None:
+def _kept_data(settings: RunSettings) -> KeptValues | None:
     """Return where the aggregator keeps data; ``None`` for in this process."""
     if not settings.state_dir and runtime() == "process":
         return None
-    return open_store(
+    return open_kept_values(
         settings.state_dir, settings.project_id, AGGREGATOR_ID, where="the run config"
     )
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.aggregation.base import Finished
     from flame_flwr.config import RunSettings
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies.bookkeeping import Bookkeeping
     from flame_flwr.strategies.result import StarResult
@@ -56,7 +56,7 @@ class Run:
         Whether the last aggregate goes back to the nodes, to be scored.
     allow_pickle : bool
         Whether values may be pickles.
-    kept_data : LocalStore or None
+    kept_data : KeptValues or None
         Where the aggregator keeps data.
     arrays : ArrayRecord or None
         The last aggregate, as it travels.
@@ -73,7 +73,7 @@ class Run:
     bookkeeping: Bookkeeping
     evaluates: bool
     allow_pickle: bool
-    kept_data: LocalStore | None = None
+    kept_data: KeptValues | None = None
     arrays: ArrayRecord | None = None
     answered: set[str] = field(default_factory=set)
     after: dict[str, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.aggregation import Resumable
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
-from flame_flwr.data.local_store import open_store
+from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.payload import from_record
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flwr.app import ArrayRecord, Context, Message
 
     from flame_flwr.clients.local_grid import LocalGrid
-    from flame_flwr.data.expect import Finding
+    from flame_flwr.data.expect import Mismatch
     from flame_flwr.payload import Payload
     from flame_flwr.strategies import StarStrategy
     from flame_flwr.testing.observer import Watch
@@ -305,7 +305,7 @@ class _WatchedNode:
             return self._node.evaluate(aggregate, rounds)
         return self._carried(self._ask, "evaluation", rounds, aggregate).scores
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Mismatch]:
         """Return nothing: a run of a check does not look at data before it."""
         return []
 
@@ -387,7 +387,7 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
     name, state = f"node-{ask.node}", NodeState(context)
     watch.node, watch.round = name, ask.round
     try:
-        store = open_store(state_dir, "project", name, where="this node's config")
+        store = open_kept_values(state_dir, "project", name, where="this node's config")
         data = as_data(subject.sources[ask.node]())
         node = Node(subject.plan, Identity(name, ask.analyzers), data, store)
         if ask.kind == "evaluation":

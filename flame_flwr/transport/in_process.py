@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from flwr.serverapp import Grid
 
-    from flame_flwr.data.expect import Finding
+    from flame_flwr.data.expect import Mismatch
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.payload import Payload
@@ -63,7 +63,7 @@ class LocalNode(Protocol):
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
         """Score the last aggregate."""
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Mismatch]:
         """Return what is not as expected of its data."""
 
     def size(self) -> str:
