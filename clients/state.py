@@ -12,6 +12,7 @@ has a ``state-dir``, in a folder of the analysis in it. It never leaves the node
 
 from __future__ import annotations
 
+import functools
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ class NodeState:
         """
         self._check_mine()
         record = self._context.state.get(_RUN) or self._owner() or {}
-        analyzers = tuple(json.loads(str(record.get("analyzers", "[]"))))
+        analyzers = _names(str(record.get("analyzers", "[]")))
         if not analyzers:
             raise NodeFailedError(_lost("what it knew of the run", self._files))
         return analyzers
@@ -202,6 +203,12 @@ class NodeState:
                 detail=str(error),
             ) from error
         return owner
+
+
+@functools.lru_cache(maxsize=4)
+def _names(text: str) -> tuple[str, ...]:
+    """Return listed names: a process of a simulation reads the same thousand at every message."""
+    return tuple(json.loads(text))
 
 
 def _name(after: int) -> str:

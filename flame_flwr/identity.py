@@ -38,7 +38,9 @@ class Identity:
 
     def partners(self) -> list[str]:
         """Return the ids of every other participant, analyzers first, in a new list."""
-        partners = [node for node in self.analyzers if node != self.id]
+        partners = list(self.analyzers)
+        if self.id in partners:  # by a search and not node by node: there may be a thousand
+            partners.remove(self.id)
         if self.role == "default":
             partners.append(AGGREGATOR_ID)
         return partners

@@ -5,6 +5,7 @@ What a package's version changes is only looked at by its number; nothing is imp
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -56,8 +57,12 @@ _CONCERNS = {
 """The packages whose versions change what a value that travels is, or whether it can be read."""
 
 
-def installed() -> dict[str, str]:
-    """Return the versions of Flower and of the packages that matter, of those that are here."""
+@functools.cache
+def installed() -> Mapping[str, str]:
+    """Return the versions of Flower and of the packages that matter, of those that are here.
+
+    In a simulation every node of a process says them, and to read them takes milliseconds.
+    """
     found = {}
     for package in ("flwr", *_CONCERNS):
         try:

@@ -63,6 +63,9 @@ class _Pickler(pickle.Pickler):
     ) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._known = {id(flame): "flame", id(type(instance)): "class"}
+        others = getattr(instance, "partner_node_ids", None)
+        if others and others == flame.get_participant_ids():
+            self._known[id(others)] = "others"  # there may be a thousand, and the handle has them
         if parts:
             self._known[id(instance)] = "itself"
 
@@ -75,9 +78,10 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(file)
         self._cls = cls
         self._flame = flame
+        self._others = flame.get_participant_ids()
 
     def persistent_load(self, pid: str) -> Any:
-        return self._flame if pid == "flame" else self._cls
+        return {"flame": self._flame, "class": self._cls, "others": self._others}[pid]
 
 
 def _pickled(value: Any, instance: StarNode, flame: FlameHandle, *, parts: bool = False) -> bytes:
