@@ -56,7 +56,7 @@ def again(messages, place):
 
 
 @LINKS
-def test_two_messages_for_a_node_are_refused_with_its_name_and_the_round(link):
+def test_two_messages_for_a_node_are_refused(link):
     class Twice(StarStrategy):
         def configure_train(self, server_round, arrays, config, grid):
             messages = super().configure_train(server_round, arrays, config, grid)
@@ -77,7 +77,7 @@ def test_the_same_message_twice_is_refused_too(link):
 
 
 @LINKS
-def test_two_messages_for_a_node_in_the_evaluation_are_refused(link):
+def test_the_evaluation_refuses_two_messages_for_a_node(link):
     class Twice(StarStrategy):
         def configure_evaluate(self, server_round, arrays, config, grid):
             return again(super().configure_evaluate(server_round, arrays, config, grid), 2)
@@ -90,7 +90,7 @@ def test_two_messages_for_a_node_in_the_evaluation_are_refused(link):
 
 @LINKS
 @pytest.mark.parametrize("method", ["configure_train", "configure_evaluate"])
-def test_a_message_to_a_node_that_takes_no_part_is_refused(link, method):
+def test_a_message_to_a_stranger_is_refused(link, method):
     def stray(self, server_round, arrays, config, grid):
         messages = list(getattr(super(kind, self), method)(server_round, arrays, config, grid))
         return [*messages, Message(messages[0].content, 77, messages[0].metadata.message_type)]
@@ -114,7 +114,7 @@ def test_what_is_no_message_is_refused(link, answer, named):
 
 @LINKS
 @pytest.mark.parametrize("method", ["aggregate_train", "aggregate_evaluate"])
-def test_an_answer_that_is_handed_over_twice_is_refused(link, method):
+def test_an_answer_handed_over_twice_is_refused(link, method):
     def twice(self, server_round, replies):
         replies = list(replies)
         return getattr(super(kind, self), method)(server_round, [*replies, replies[1]])
@@ -126,7 +126,7 @@ def test_an_answer_that_is_handed_over_twice_is_refused(link, method):
 
 
 @LINKS
-def test_an_answer_of_an_earlier_round_is_refused_where_it_would_count_for_nobody(link):
+def test_an_answer_of_an_earlier_round_is_refused(link):
     class Old(StarStrategy):
         def aggregate_train(self, server_round, replies):
             replies = list(replies)
@@ -153,7 +153,7 @@ def test_a_declared_strategy_counts_no_answer_twice():
         StarModelTester([1, 2, 4], One, Twice, "s3")
 
 
-def test_nodes_may_still_be_left_out_and_come_in_any_order():
+def test_nodes_may_be_left_out_in_any_order():
     class Some(StarStrategy):
         def configure_train(self, server_round, arrays, config, grid):
             messages = list(super().configure_train(server_round, arrays, config, grid))

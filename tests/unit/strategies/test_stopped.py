@@ -51,7 +51,7 @@ def written(tmp_path, context, model, kind):
 @pytest.mark.parametrize(
     ("fail", "kind"), [(refused, LookalikeError), (asks, httpx.HTTPStatusError)]
 )
-def test_a_users_refusal_by_some_server_is_no_stop(tmp_path, context, fail, kind):
+def test_a_users_own_refusal_is_no_stop(tmp_path, context, fail, kind):
     class Asking(StarAggregator):
         def aggregation_method(self, analysis_results):
             fail()

@@ -83,7 +83,7 @@ def test_replies_know_which_message_they_answer():
             assert said(reply) == f"node-{asked - 1}"
 
 
-def test_a_node_that_does_not_answer_in_time_is_an_error_reply_of_its_own():
+def test_a_silent_node_has_an_error_reply():
     with HesitantGrid(2, hold={2: 10**9}) as grid:
         started = time.monotonic()
         first, second = exchange(grid, timeout=0.1)
@@ -96,7 +96,7 @@ def test_a_node_that_does_not_answer_in_time_is_an_error_reply_of_its_own():
     assert 0.1 <= took < 2
 
 
-def test_the_time_a_caller_takes_between_replies_is_no_reason_to_forget_those_that_are_there():
+def test_a_slow_caller_loses_no_reply():
     with HesitantGrid(3) as grid:
         replies = []
         for reply in exchange(grid, timeout=0.05):
@@ -105,19 +105,19 @@ def test_the_time_a_caller_takes_between_replies_is_no_reason_to_forget_those_th
     assert names(replies) == ["node-0", "node-1", "node-2"]
 
 
-def test_a_reply_that_is_there_after_the_limit_is_taken_before_it_is_given_up():
+def test_a_reply_at_the_limit_is_taken():
     with HesitantGrid(1, hold={1: 1}) as grid:
         [reply] = exchange(grid, timeout=0.02)
     assert not reply.has_error()
 
 
-def test_large_replies_are_asked_for_a_few_at_a_time():
+def test_large_replies_are_pulled_few_at_once():
     with HesitantGrid(7) as grid:
         assert len(list(exchange(grid, largest=30 * 2**20))) == 7
     assert grid.asked == [2, 2, 2, 1]
 
 
-def test_replies_larger_than_the_limit_are_asked_for_one_by_one():
+def test_replies_above_the_limit_are_pulled_singly():
     with HesitantGrid(3, hold={2: 1}) as grid:
         assert names(exchange(grid, largest=2**40)) == ["node-0", "node-2", "node-1"]
     assert grid.asked == [1, 1, 1, 1]
@@ -145,7 +145,7 @@ def test_the_largest_reply_so_far_counts(monkeypatch):
     assert grid.asked == [1, 3, 1, 1]
 
 
-def test_small_replies_are_asked_for_together_once_one_is_known(monkeypatch):
+def test_small_replies_are_pulled_together(monkeypatch):
     monkeypatch.setattr("flame_flwr.transport.exchange._PULLED_AT_ONCE", 100)
     with LargeGrid([10, 10, 10, 10, 10]) as grid:
         assert len(list(exchange(grid, largest=0))) == 5
@@ -176,7 +176,7 @@ class RefusingGrid(HesitantGrid):
         return [ids[0], None, *ids[2:]]
 
 
-def test_a_message_that_is_not_taken_is_told_from_those_that_are():
+def test_refused_messages_are_told_from_sent_ones():
     with RefusingGrid(3) as grid:
         messages = hellos(grid)
         sent, refused = push(grid, messages, "round 4")
@@ -184,7 +184,7 @@ def test_a_message_that_is_not_taken_is_told_from_those_that_are():
     assert refused == [messages[1]]
 
 
-def test_messages_too_large_for_the_superlink_are_an_error(monkeypatch):
+def test_too_large_messages_are_an_error(monkeypatch):
     with HesitantGrid(3) as grid:
         monkeypatch.setattr(grid, "push_messages", lambda messages: [])
         with pytest.raises(NodesMissingError) as raised:
@@ -193,7 +193,7 @@ def test_messages_too_large_for_the_superlink_are_an_error(monkeypatch):
     assert str(raised.value) == text
 
 
-def test_after_a_reply_the_next_is_soon_asked_for_again(monkeypatch):
+def test_after_a_reply_waits_are_short_again(monkeypatch):
     waited = []
     monkeypatch.setattr(time, "sleep", waited.append)
     with HesitantGrid(3, hold={1: 6, 2: 3}) as grid:

@@ -128,7 +128,7 @@ def test_any_names_have_one_order(texts):
     assert sorted(once, key=natural_order) == sorted(turned, key=natural_order)
 
 
-def test_a_name_that_two_nodes_have_is_refused_with_the_mend():
+def test_a_name_of_two_nodes_is_refused():
     with pytest.raises(ConfigError) as raised:
         hello(Hospitals(named("a", "b", "a")), nodes=3)
     assert str(raised.value) == (
@@ -163,7 +163,7 @@ def test_nodes_that_register_late_are_waited_for():
     assert grid.polls == 3
 
 
-def test_fewer_nodes_than_expected_are_an_error_within_the_limit():
+def test_too_few_nodes_are_an_error_in_time():
     started = time.monotonic()
     with pytest.raises(NodesMissingError) as raised:
         hello(Hospitals(named("b", "a")), nodes=5, node_timeout=0.1)
@@ -173,7 +173,7 @@ def test_fewer_nodes_than_expected_are_an_error_within_the_limit():
     assert "start the missing nodes, or set `nodes` in the run config" in text
 
 
-def test_no_node_at_all_is_an_error_within_the_limit():
+def test_no_node_is_an_error_in_time():
     with pytest.raises(NodesMissingError, match=r"1 of 1 nodes \(there: none\)"):
         hello(Hospitals([]), node_timeout=0.05)
 
@@ -185,7 +185,7 @@ def test_missing_names_are_named():
 
 
 @pytest.mark.parametrize("nodes", [3, "a,b,c"])
-def test_a_node_that_went_and_came_back_under_another_address_counts_once(nodes):
+def test_a_node_under_a_new_address_counts_once(nodes):
     greetings = hello(Leaving(named("a", "b", "c", "a"), at_once=3), nodes=nodes)
     assert [(greeting.name, greeting.address) for greeting in greetings] == [
         ("a", 4),
@@ -203,7 +203,7 @@ class Restarting(Hospitals):
 
 
 @pytest.mark.parametrize("nodes", [3, "a,b,c"])
-def test_a_node_that_was_started_again_while_others_are_waited_for_counts_once(nodes):
+def test_a_node_started_again_meanwhile_counts_once(nodes):
     grid = Restarting(named("a", "b", "c", "a"), at_once=1)
     greetings = hello(grid, nodes=nodes)
     assert [(greeting.name, greeting.address) for greeting in greetings] == [
@@ -214,17 +214,17 @@ def test_a_node_that_was_started_again_while_others_are_waited_for_counts_once(n
     assert grid.greeted[0] == 1
 
 
-def test_a_node_that_went_is_not_asked_for_again():
+def test_a_node_that_went_is_not_asked():
     with pytest.raises(NodesMissingError, match=r"1 of 3 nodes \(there: b, c\)"):
         hello(Leaving(named("a", "b", "c")), nodes=3, node_timeout=0.2)
 
 
-def test_names_choose_the_nodes_and_others_are_left_out():
+def test_names_choose_the_nodes():
     grid = Hospitals(named("a", "x", "b", "y"))
     assert names(hello(grid, nodes="b,a")) == ["a", "b"]
 
 
-def test_a_simulation_with_fewer_nodes_than_the_run_config_asks_for_is_refused_with_the_mend():
+def test_a_simulation_with_too_few_nodes_is_refused():
     with pytest.raises(NodesMissingError) as raised:
         hello(Hospitals(simulated(2)), nodes=5)
     text = str(raised.value)
@@ -232,12 +232,12 @@ def test_a_simulation_with_fewer_nodes_than_the_run_config_asks_for_is_refused_w
     assert "num-supernodes=5" in text
 
 
-def test_a_simulation_with_more_nodes_than_the_run_config_asks_for_waits_for_all_of_its():
+def test_a_simulation_waits_for_all_its_nodes():
     grid = Hospitals(simulated(5), at_once=1)
     assert names(hello(grid, nodes=2)) == [f"node-{i}" for i in range(5)]
 
 
-def test_more_nodes_than_the_number_take_part_if_they_are_there():
+def test_more_nodes_than_asked_for_take_part():
     assert names(hello(Hospitals(named("a", "b", "c")), nodes=2)) == ["a", "b", "c"]
 
 
@@ -265,7 +265,7 @@ class Older(StarClient):
         return {**said, "wire": 99, "framework": "9.9"} if said["name"] == "old" else said
 
 
-def test_a_node_of_another_wire_version_is_refused_with_both_versions():
+def test_another_wire_version_is_refused_with_both_versions():
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals(named("a", "old"), Older), nodes=2)
     text = str(raised.value)
@@ -284,14 +284,14 @@ class Unlike(StarClient):
         return {"old": {**said, "versions": json.dumps(versions)}, "silent": said}[said["name"]]
 
 
-def test_a_node_with_another_pandas_takes_part_and_is_named(caplog):
+def test_a_node_with_another_pandas_is_named(caplog):
     assert names(hello(Hospitals(named("old", "silent"), Unlike), nodes=2)) == ["old", "silent"]
     [text] = [text for text in caplog.messages if "other versions" in text]
     assert f"  old: pandas 1.5.3 (the server has {version('pandas')}: " in text
     assert "silent" not in text
 
 
-def test_all_nodes_that_cannot_take_part_are_listed_with_their_reasons():
+def test_all_unable_nodes_are_listed_with_reasons():
     grid = Hospitals([*named("a"), bad("b"), bad("c"), {"nme": "x"}])
     with pytest.raises(NodeFailedError) as raised:
         hello(grid, nodes=4)
@@ -302,25 +302,25 @@ def test_all_nodes_that_cannot_take_part_are_listed_with_their_reasons():
     assert sum("unknown key `nme`" in line for line in lines) == 1
 
 
-def test_a_node_that_cannot_take_part_is_listed_by_its_name():
+def test_an_unable_node_is_listed_by_its_name():
     with pytest.raises(NodeFailedError, match="  b: DataError"):
         hello(Hospitals([*named("a"), bad("b")]), nodes=2)
 
 
-def test_a_simulated_node_that_cannot_take_part_does_not_hide_those_that_register_later():
+def test_an_unable_simulated_node_hides_no_later_one():
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals(some_bad(4, 0, 2), at_once=1))
     assert "before round 1, 2 nodes cannot take part" in str(raised.value)
 
 
-def test_the_path_of_the_data_is_not_in_the_error_of_a_deployment(monkeypatch):
+def test_a_deployments_error_has_no_data_path(monkeypatch):
     monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals([*named("a"), bad("b")]), nodes=2)
     assert "/nowhere" not in str(raised.value)
 
 
-def test_a_node_that_is_not_among_the_names_does_not_end_the_run_when_it_cannot_take_part():
+def test_an_unable_stranger_does_not_end_the_run():
     grid = Hospitals([*named("a"), bad("x"), *named("b")])
     assert names(hello(grid, nodes="a,b")) == ["a", "b"]
 
@@ -339,7 +339,7 @@ def test_with_skip_too_few_others_are_an_error():
         hello(grid, nodes=3, on_failure="skip", min_nodes=3)
 
 
-def test_with_skip_a_named_node_that_registers_late_is_waited_for_though_another_failed():
+def test_skip_waits_for_a_late_named_node():
     grid = Hospitals([bad("d"), *named("a", "b", "c")], at_once=1)
     greetings = hello(grid, nodes="a,b,c,d", on_failure="skip", min_nodes=2)
     assert names(greeting for greeting in greetings if not greeting.failure) == ["a", "b", "c"]
@@ -370,7 +370,7 @@ def test_a_node_that_runs_another_app_is_refused():
     assert "2: versions differ: it runs flame-flwr of an unknown version" in str(raised.value)
 
 
-def test_a_node_that_flower_answers_for_is_refused_with_flowers_reason():
+def test_an_error_of_flowers_says_its_reason():
     with pytest.raises(NodeFailedError, match="2: no hello: client app crashed"):
         hello(Answers(named("a", "b")), nodes=2)
 
@@ -383,20 +383,20 @@ class Silent(Hospitals):
         return super().pull_messages(here)
 
 
-def test_a_node_that_does_not_answer_hello_is_an_error_within_the_limit():
+def test_no_answer_to_hello_is_an_error():
     started = time.monotonic()
     with pytest.raises(NodeFailedError, match="2: no hello: no answer within"):
         hello(Silent(named("a", "b")), nodes=2, node_timeout=0.1)
     assert time.monotonic() - started < 5
 
 
-def test_who_was_not_heard_of_is_named_beside_a_node_that_has_not_said_its_name():
+def test_the_missing_are_named_beside_an_unnamed_node():
     with pytest.raises(NodeFailedError) as raised:
         hello(Silent(named("a", "b")), nodes="a,b", node_timeout=0.1)
     assert str(raised.value).endswith("\nnot heard of: b")
 
 
-def test_properties_of_wrong_types_do_not_end_the_run():
+def test_properties_of_wrong_types_end_no_run():
     class Odd(StarClient):
         def get_properties(self, config):
             return {**super().get_properties(config), "partitions": "many", "name": 5}
@@ -407,7 +407,7 @@ def test_properties_of_wrong_types_do_not_end_the_run():
 # ---- an analysis that goes on -----------------------------------------------------------------
 
 
-def test_a_node_without_the_analyzer_that_goes_on_is_named_with_the_reason():
+def test_a_node_that_lost_its_analyzer_is_named():
     greetings = [
         Greeting(1, "a", keeps_state=True, states=(3, 4)),
         Greeting(2, "b", keeps_state=True, states=(6, 7)),

@@ -79,7 +79,7 @@ def test_a_strategy_reads_and_changes_what_arrives():
     assert StarModelTester([[1], [2, 3]], Rows, Doubled(Total), "s3").result == 6
 
 
-def test_a_strategy_may_ask_the_grid_who_is_there():
+def test_a_strategy_may_ask_who_is_there():
     class Half(StarStrategy):
         def configure_train(self, server_round, arrays, config, grid):
             chosen = list(grid.get_node_ids())[::2]

@@ -58,7 +58,7 @@ def table(caplog):
     return record.getMessage().splitlines()[1:]
 
 
-def test_what_is_as_expected_runs_and_the_table_says_so(tester, caplog):
+def test_the_table_says_what_is_as_expected(tester, caplog):
     caplog.set_level(logging.INFO, "flame_flwr")
     assert tester([GOOD, OLD], [AGE, TELLS]).result == 21
     assert table(caplog) == [
@@ -68,7 +68,7 @@ def test_what_is_as_expected_runs_and_the_table_says_so(tester, caplog):
     ]
 
 
-def test_the_run_stops_before_round_1_where_a_node_cannot_take_part(tester, caplog):
+def test_an_unable_node_stops_the_run_before(tester, caplog):
     caplog.set_level(logging.INFO, "flame_flwr")
     with pytest.raises(NodeFailedError) as raised:
         tester([GOOD, SMALL], [AGE])
@@ -112,7 +112,7 @@ def test_findings_travel_and_what_is_none_is_dropped():
     ("data_type", "expects"),
     [("none", [AGE]), ("fhir", [AGE]), ("s3", "p.csv"), ("s3", ["p.csv"]), ("s3", 3)],
 )
-def test_what_cannot_be_expected_is_found_when_the_model_is_built(data_type, expects):
+def test_an_impossible_expectation_is_found_at_once(data_type, expects):
     with pytest.raises(ModelError, match="expects"):
         StarModel(Analyzer, Aggregator, data_type, expects=expects)
 
@@ -151,13 +151,13 @@ def run(tmp_path, context):
     return run
 
 
-def test_nodes_that_read_before_they_say_hello_have_the_time_of_a_round(run, caplog):
+def test_nodes_that_read_first_have_a_rounds_time(run, caplog):
     caplog.set_level(logging.INFO, "flame_flwr")
     run([AGE])
     assert table(caplog)[1:] == ["  node-0  yes", "  node-1  yes"]
 
 
-def test_a_node_that_does_not_say_hello_in_time_is_said_with_what_to_do(run, monkeypatch):
+def test_a_silent_node_is_said_with_the_mend(run, monkeypatch):
     monkeypatch.setattr(Reading, "seconds", 30)
     with pytest.raises(NodeFailedError) as raised:
         run([])
@@ -165,7 +165,7 @@ def test_a_node_that_does_not_say_hello_in_time_is_said_with_what_to_do(run, mon
     assert "raise `node-timeout` in the run config" in str(raised.value)
 
 
-def test_a_node_that_reads_for_too_long_is_said_with_what_to_do(run):
+def test_a_slow_reader_is_said_with_the_mend(run):
     with pytest.raises(NodesMissingError) as raised:
         run([AGE], round_timeout=0.2, nodes="node-0,node-1")
     assert "waited for 1 of 2 nodes: missing node-1" in str(raised.value)

@@ -68,7 +68,7 @@ def test_a_node_that_stays_is_not_asked_again(at_once):
         assert asked_again(minder, "a", "b") == []
 
 
-def test_a_node_that_was_activated_again_is_asked_once_more(at_once):
+def test_a_node_activated_again_is_asked_again(at_once):
     with Hospitals("a", "b") as grid:
         grid.online = {1: "10:00", 2: "10:00"}
         minder = minds(grid, {"a": 1, "b": 2})
@@ -77,7 +77,7 @@ def test_a_node_that_was_activated_again_is_asked_once_more(at_once):
         assert asked_again(minder, "a", "b") == []
 
 
-def test_a_node_that_comes_back_under_another_address_is_found(at_once):
+def test_a_node_under_another_address_is_found(at_once):
     with Hospitals("a", "b", "b") as grid:
         grid.online = {1: "10:00", 2: "10:00"}
         addresses = {"a": 1, "b": 2}
@@ -87,7 +87,7 @@ def test_a_node_that_comes_back_under_another_address_is_found(at_once):
         assert addresses == {"a": 1, "b": 3}
 
 
-def test_one_that_was_back_before_the_round_began_is_found_when_its_old_address_is_lost(at_once):
+def test_a_node_back_before_the_round_is_found(at_once):
     """The SuperLink takes a minute to notice that the old address, 2, is nobody's."""
     with Hospitals("a", "b", "b", "stranger", "dead") as grid:
         grid.dead = {5}
@@ -100,7 +100,7 @@ def test_one_that_was_back_before_the_round_began_is_found_when_its_old_address_
         assert asked_again(minder, "a", "b") == []
 
 
-def test_another_node_of_the_same_name_does_not_take_a_place(at_once):
+def test_another_node_of_that_name_stays_out(at_once):
     with Hospitals("a", "b", "a") as grid:
         grid.online = {1: "10:00", 2: "10:00"}
         addresses = {"a": 1, "b": 2}
@@ -111,7 +111,7 @@ def test_another_node_of_the_same_name_does_not_take_a_place(at_once):
         assert addresses == {"a": 1, "b": 2}
 
 
-def test_a_killed_node_is_asked_under_its_new_address_when_the_old_one_is_given_up(at_once):
+def test_a_killed_node_is_asked_under_another_address(at_once):
     with Hospitals("a", "a") as grid:
         grid.online = {1: "10:00"}
         minder = minds(grid, {"a": 1})
@@ -121,7 +121,7 @@ def test_a_killed_node_is_asked_under_its_new_address_when_the_old_one_is_given_
         assert asked_again(minder, "a") == [("a", 2)]
 
 
-def test_a_node_whose_data_is_not_yet_there_is_asked_again(at_once, monkeypatch, tmp_path, caplog):
+def test_a_node_without_its_data_is_asked_again(at_once, monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(reconnecting, "_ASK_AGAIN", 0.0)
     data = tmp_path / "mounted"
     with Hospitals("a", "a", data_type="s3") as grid:
@@ -136,7 +136,7 @@ def test_a_node_whose_data_is_not_yet_there_is_asked_again(at_once, monkeypatch,
         assert asked_again(minder, "a") == [("a", 2)]
 
 
-def test_a_node_that_kills_its_process_each_time_is_not_asked_for_ever(at_once):
+def test_a_node_that_always_dies_is_given_up(at_once):
     with Hospitals("a") as grid:
         grid.online = {1: "10:00"}
         minder = minds(grid, {"a": 1})
