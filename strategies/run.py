@@ -128,7 +128,7 @@ class Run:
         """Return the aggregate for this round's messages, in a record that may be changed."""
         return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
 
-    def exchange(self, messages: Any, method: str) -> Iterator[Message]:
+    def exchange(self, messages: Any, method: str, number: int | None = None) -> Iterator[Message]:
         """Ask the nodes, and return their replies as they arrive.
 
         Parameters
@@ -137,15 +137,16 @@ class Run:
             What a strategy has returned.
         method : str
             The class and method that it comes from, for the error.
+        number : int, optional
+            The round; without one it is the evaluation.
 
         Raises
         ------
         ModelError
             They are no messages, or not one for a node each.
         """
-        trains = method.endswith("configure_train")
-        what = f"round {self.number + 1}" if trains else "evaluation"
-        owner = f"{method}, {what if trains else 'the evaluation'}"
+        what = "evaluation" if number is None else f"round {number}"
+        owner = f"{method}, {'the ' if number is None else ''}{what}"
         return self.transport.exchange(checked(messages, self.transport.names(), owner), what)
 
     def count(self, node: str, number: int) -> None:

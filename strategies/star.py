@@ -313,7 +313,7 @@ class StarStrategy(Strategy):
             while not run.finished(num_rounds):
                 number, config = run.enter(), ConfigRecord(dict(train_config or {}))
                 messages = self.configure_train(number, run.sent(), config, run.transport.grid)
-                replies = run.exchange(messages, f"{type(self).__name__}.configure_train")
+                replies = run.exchange(messages, f"{type(self).__name__}.configure_train", number)
                 arrays, metrics = self.aggregate_train(number, replies)
                 run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
                 run.close_round(evaluate_fn)

@@ -91,8 +91,6 @@ class InProcess(ProcessGrid, Transport):
         By their addresses.
     """
 
-    in_process = True
-
     def __init__(self, nodes: Sequence[LocalNode], record: RunRecord) -> None:
         ProcessGrid.__init__(self, len(nodes))
         Transport.__init__(self, secrets.token_hex(16))

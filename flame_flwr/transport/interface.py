@@ -8,7 +8,7 @@ Neither knows the strategy: messages go in, replies come out.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,9 +36,6 @@ class Transport(ABC):
     asked : dict of str to str
         Of the exchange under way: the nodes' names by the ids of the messages they were sent.
     """
-
-    in_process: ClassVar[bool] = False
-    """Whether the nodes are called in this process, one after another."""
 
     def __init__(self, session: str) -> None:
         self.session = session

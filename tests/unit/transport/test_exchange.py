@@ -57,22 +57,22 @@ def exchange(grid, timeout=5.0, largest=1):
     return pull(grid, sent, timeout=timeout, sizes=Sizes(largest), what="x")
 
 
-def test_every_message_gets_its_reply():
-    with HesitantGrid(3) as grid:
-        assert names(exchange(grid)) == ["node-0", "node-1", "node-2"]
-    assert grid.asked == [3]
-
-
-def test_replies_are_yielded_as_they_come():
-    with HesitantGrid(3, hold={1: 4, 2: 2}) as grid:
-        assert names(exchange(grid)) == ["node-2", "node-1", "node-0"]
-    assert grid.asked == [3, 2, 2, 1, 1]
-
-
-def test_only_what_is_still_missing_is_asked_for():
-    with HesitantGrid(4, hold={4: 2}) as grid:
-        assert len(list(exchange(grid))) == 4
-    assert grid.asked == [4, 1, 1]
+@pytest.mark.parametrize(
+    ("nodes", "hold", "largest", "expected", "asked"),
+    [
+        (0, {}, 1, [], []),
+        (3, {}, 1, [0, 1, 2], [3]),
+        (3, {1: 4, 2: 2}, 1, [2, 1, 0], [3, 2, 2, 1, 1]),
+        (4, {4: 2}, 1, [0, 1, 2, 3], [4, 1, 1]),
+        (7, {}, 30 * 2**20, [0, 1, 2, 3, 4, 5, 6], [2, 2, 2, 1]),
+        (3, {2: 1}, 2**40, [0, 2, 1], [1, 1, 1, 1]),
+    ],
+)
+def test_replies_are_yielded_as_they_come(nodes, hold, largest, expected, asked):
+    """What is still missing is asked for again, and large replies a few at a time."""
+    with HesitantGrid(nodes, hold) as grid:
+        assert names(exchange(grid, largest=largest)) == [f"node-{i}" for i in expected]
+    assert grid.asked == asked
 
 
 def test_replies_know_which_message_they_answer():
@@ -111,18 +111,6 @@ def test_a_reply_at_the_limit_is_taken():
     assert not reply.has_error()
 
 
-def test_large_replies_are_pulled_few_at_once():
-    with HesitantGrid(7) as grid:
-        assert len(list(exchange(grid, largest=30 * 2**20))) == 7
-    assert grid.asked == [2, 2, 2, 1]
-
-
-def test_replies_above_the_limit_are_pulled_singly():
-    with HesitantGrid(3, hold={2: 1}) as grid:
-        assert names(exchange(grid, largest=2**40)) == ["node-0", "node-2", "node-1"]
-    assert grid.asked == [1, 1, 1, 1]
-
-
 class LargeGrid(HesitantGrid):
     """Its nodes answer with so many bytes each."""
 
@@ -150,12 +138,6 @@ def test_small_replies_are_pulled_together(monkeypatch):
     with LargeGrid([10, 10, 10, 10, 10]) as grid:
         assert len(list(exchange(grid, largest=0))) == 5
     assert grid.asked == [1, 4]
-
-
-def test_no_message_has_no_reply():
-    with HesitantGrid(0) as grid:
-        assert list(exchange(grid)) == []
-    assert grid.asked == []
 
 
 def test_a_reply_that_comes_twice_is_taken_once():

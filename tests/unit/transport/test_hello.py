@@ -1,7 +1,6 @@
 """The ready check: waits within a limit, names and order, who cannot take part and why."""
 
 import json
-import random
 import time
 from importlib.metadata import version
 
@@ -9,8 +8,6 @@ import pytest
 from flwr.app import Error, Message
 from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flame_flwr import __version__
 from flame_flwr.clients import NodePlan, StarClient, make_client_app
@@ -21,7 +18,7 @@ from flame_flwr.flower import OFFLINE
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.transport.greeting import Greeting
-from flame_flwr.transport.hello import check_states, natural_order, say_hello
+from flame_flwr.transport.hello import check_states, say_hello
 
 
 class Analyzer(StarAnalyzer):
@@ -87,6 +84,19 @@ def names(greetings):
     return [greeting.name for greeting in greetings]
 
 
+def bad(name):
+    """A node whose data folder is missing."""
+    return {"name": name, "data": "/nowhere/at/all"}
+
+
+def some_bad(number, *which):
+    """Simulated nodes, these of them without their data folder."""
+    return [
+        {**config, "data": "/nowhere/at/all"} if i in which else config
+        for i, config in enumerate(simulated(number))
+    ]
+
+
 # ---- names and order ------------------------------------------------------------------------
 
 
@@ -97,70 +107,28 @@ def test_nodes_are_greeted_once_and_said_by_name():
     assert grid.greeted == [1, 2]
 
 
-def test_node_2_comes_before_node_10():
-    configs = simulated(12)
-    random.Random(0).shuffle(configs)
-    assert names(hello(Hospitals(configs))) == [f"node-{i}" for i in range(12)]
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        ["node-2", "node-10"],
-        ["2", "10", "a"],
-        ["a1b2", "a1b10", "a2b1"],
-        ["Site 9", "Site 10", "site 1"],
-        ["7", "node-0"],
-        ["a", "a0", "a1", "aa"],
-        ["x-007", "x-8"],
-    ],
-)
-def test_the_order_is_the_natural_one(order):
-    for seed in range(3):
-        shuffled = random.Random(seed).sample(order, len(order))
-        assert sorted(shuffled, key=natural_order) == order
-
-
-@given(st.lists(st.text(max_size=6), max_size=6))
-def test_any_names_have_one_order(texts):
-    once = sorted(set(texts))
-    turned = once[::-1]
-    assert sorted(once, key=natural_order) == sorted(turned, key=natural_order)
-
-
-def test_a_name_of_two_nodes_is_refused():
-    with pytest.raises(ConfigError) as raised:
-        hello(Hospitals(named("a", "b", "a")), nodes=3)
-    assert str(raised.value) == (
-        "two nodes have the name 'a': give each its own `name` in its node config; "
-        "if one was just killed and started again, try again in a minute"
-    )
-
-
-def test_a_node_without_a_name_has_flowers_id():
-    assert names(hello(Hospitals([{}, {"name": "a"}]), nodes=2)) == ["1", "a"]
-
-
 # ---- how many -------------------------------------------------------------------------------
 
 
-def test_a_simulation_knows_its_number_of_nodes():
-    grid = Hospitals(simulated(5), at_once=2)
-    assert names(hello(grid)) == [f"node-{i}" for i in range(5)]
-    assert grid.greeted == [1, 2, 3, 4, 5]
+NODES = [f"node-{i}" for i in range(5)]
 
 
-def test_a_deployment_must_say_how_many():
-    with pytest.raises(ConfigError) as raised:
-        hello(Hospitals(named("a", "b")))
-    assert "set `nodes` in the run config" in str(raised.value)
-    assert "how many nodes to wait for, or names" in str(raised.value)
-
-
-def test_nodes_that_register_late_are_waited_for():
-    grid = Hospitals(named("a", "b", "c"), at_once=1)
-    assert names(hello(grid, nodes=3)) == ["a", "b", "c"]
-    assert grid.polls == 3
+@pytest.mark.parametrize(
+    ("grid", "config", "expected"),
+    [
+        (Hospitals(simulated(12)[::-1]), {}, [f"node-{i}" for i in range(12)]),
+        (Hospitals(simulated(5), at_once=2), {}, NODES),
+        (Hospitals(simulated(5), at_once=1), {"nodes": 2}, NODES),
+        (Hospitals([{}, {"name": "a"}]), {"nodes": 2}, ["1", "a"]),
+        (Hospitals(named("a", "b", "c"), at_once=1), {"nodes": 3}, ["a", "b", "c"]),
+        (Hospitals(named("a", "b", "c")), {"nodes": 2}, ["a", "b", "c"]),
+        (Hospitals(named("a", "x", "b", "y")), {"nodes": "b,a"}, ["a", "b"]),
+        (Hospitals([*named("a"), bad("x"), *named("b")]), {"nodes": "a,b"}, ["a", "b"]),
+    ],
+)
+def test_who_takes_part(grid, config, expected):
+    assert names(hello(grid, **config)) == expected
+    assert len(set(grid.greeted)) == len(grid.greeted)
 
 
 def test_too_few_nodes_are_an_error_in_time():
@@ -173,88 +141,7 @@ def test_too_few_nodes_are_an_error_in_time():
     assert "start the missing nodes, or set `nodes` in the run config" in text
 
 
-def test_no_node_is_an_error_in_time():
-    with pytest.raises(NodesMissingError, match=r"1 of 1 nodes \(there: none\)"):
-        hello(Hospitals([]), node_timeout=0.05)
-
-
-def test_missing_names_are_named():
-    with pytest.raises(NodesMissingError) as raised:
-        hello(Hospitals(named("a", "b")), nodes="a,c,b,d", node_timeout=0.05)
-    assert "waited for 2 of 4 nodes: missing c, d" in str(raised.value)
-
-
-@pytest.mark.parametrize("nodes", [3, "a,b,c"])
-def test_a_node_under_a_new_address_counts_once(nodes):
-    greetings = hello(Leaving(named("a", "b", "c", "a"), at_once=3), nodes=nodes)
-    assert [(greeting.name, greeting.address) for greeting in greetings] == [
-        ("a", 4),
-        ("b", 2),
-        ("c", 3),
-    ]
-
-
-class Restarting(Hospitals):
-    """The first SuperNode is ended after its hello, and comes back as the last."""
-
-    def get_node_ids(self):
-        first = 1 if self.polls else 0
-        return super().get_node_ids()[first:]
-
-
-@pytest.mark.parametrize("nodes", [3, "a,b,c"])
-def test_a_node_started_again_meanwhile_counts_once(nodes):
-    grid = Restarting(named("a", "b", "c", "a"), at_once=1)
-    greetings = hello(grid, nodes=nodes)
-    assert [(greeting.name, greeting.address) for greeting in greetings] == [
-        ("a", 4),
-        ("b", 2),
-        ("c", 3),
-    ]
-    assert grid.greeted[0] == 1
-
-
-def test_a_node_that_went_is_not_asked():
-    with pytest.raises(NodesMissingError, match=r"1 of 3 nodes \(there: b, c\)"):
-        hello(Leaving(named("a", "b", "c")), nodes=3, node_timeout=0.2)
-
-
-def test_names_choose_the_nodes():
-    grid = Hospitals(named("a", "x", "b", "y"))
-    assert names(hello(grid, nodes="b,a")) == ["a", "b"]
-
-
-def test_a_simulation_with_too_few_nodes_is_refused():
-    with pytest.raises(NodesMissingError) as raised:
-        hello(Hospitals(simulated(2)), nodes=5)
-    text = str(raised.value)
-    assert "waits for 5 nodes and the simulation has 2" in text
-    assert "num-supernodes=5" in text
-
-
-def test_a_simulation_waits_for_all_its_nodes():
-    grid = Hospitals(simulated(5), at_once=1)
-    assert names(hello(grid, nodes=2)) == [f"node-{i}" for i in range(5)]
-
-
-def test_more_nodes_than_asked_for_take_part():
-    assert names(hello(Hospitals(named("a", "b", "c")), nodes=2)) == ["a", "b", "c"]
-
-
 # ---- who cannot take part -------------------------------------------------------------------
-
-
-def bad(name):
-    """A node whose data folder is missing."""
-    return {"name": name, "data": "/nowhere/at/all"}
-
-
-def some_bad(number, *which):
-    """Simulated nodes, these of them without their data folder."""
-    return [
-        {**config, "data": "/nowhere/at/all"} if i in which else config
-        for i, config in enumerate(simulated(number))
-    ]
 
 
 class Older(StarClient):
@@ -302,27 +189,11 @@ def test_all_unable_nodes_are_listed_with_reasons():
     assert sum("unknown key `nme`" in line for line in lines) == 1
 
 
-def test_an_unable_node_is_listed_by_its_name():
-    with pytest.raises(NodeFailedError, match="  b: DataError"):
-        hello(Hospitals([*named("a"), bad("b")]), nodes=2)
-
-
-def test_an_unable_simulated_node_hides_no_later_one():
-    with pytest.raises(NodeFailedError) as raised:
-        hello(Hospitals(some_bad(4, 0, 2), at_once=1))
-    assert "before round 1, 2 nodes cannot take part" in str(raised.value)
-
-
 def test_a_deployments_error_has_no_data_path(monkeypatch):
     monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals([*named("a"), bad("b")]), nodes=2)
     assert "/nowhere" not in str(raised.value)
-
-
-def test_an_unable_stranger_does_not_end_the_run():
-    grid = Hospitals([*named("a"), bad("x"), *named("b")])
-    assert names(hello(grid, nodes="a,b")) == ["a", "b"]
 
 
 def test_with_skip_the_others_go_on():
@@ -331,12 +202,6 @@ def test_with_skip_the_others_go_on():
     assert names(greeting for greeting in chosen if not greeting.failure) == ["a", "b"]
     [absent] = [greeting for greeting in chosen if greeting.failure]
     assert absent.name == "c"
-
-
-def test_with_skip_too_few_others_are_an_error():
-    grid = Hospitals([*named("a"), bad("c"), *named("b")])
-    with pytest.raises(NodeFailedError, match="1 node cannot take part"):
-        hello(grid, nodes=3, on_failure="skip", min_nodes=3)
 
 
 def test_skip_waits_for_a_late_named_node():
@@ -370,11 +235,6 @@ def test_a_node_that_runs_another_app_is_refused():
     assert "2: versions differ: it runs flame-flwr of an unknown version" in str(raised.value)
 
 
-def test_an_error_of_flowers_says_its_reason():
-    with pytest.raises(NodeFailedError, match="2: no hello: client app crashed"):
-        hello(Answers(named("a", "b")), nodes=2)
-
-
 class Silent(Hospitals):
     """Never answers for its second node."""
 
@@ -383,17 +243,57 @@ class Silent(Hospitals):
         return super().pull_messages(here)
 
 
+@pytest.mark.parametrize(
+    ("grid", "config", "said"),
+    [
+        (
+            Hospitals(named("a", "b", "a")),
+            {"nodes": 3},
+            "two nodes have the name 'a': give each its own `name` in its node config; "
+            "if one was just killed and started again, try again in a minute",
+        ),
+        (
+            Hospitals(named("a", "b")),
+            {},
+            "set `nodes` in the run config: how many nodes to wait for, or names",
+        ),
+        (Hospitals([]), {"node_timeout": 0.05}, "1 of 1 nodes (there: none)"),
+        (
+            Hospitals(named("a", "b")),
+            {"nodes": "a,c,b,d", "node_timeout": 0.05},
+            "waited for 2 of 4 nodes: missing c, d",
+        ),
+        (
+            Hospitals(simulated(2)),
+            {"nodes": 5},
+            "waits for 5 nodes and the simulation has 2: say --simulate 5",
+        ),
+        (Hospitals([*named("a"), bad("b")]), {"nodes": 2}, "\n  b: DataError"),
+        (Hospitals(some_bad(4, 0, 2), at_once=1), {}, "2 nodes cannot take part"),
+        (
+            Hospitals([*named("a"), bad("c"), *named("b")]),
+            {"nodes": 3, "on_failure": "skip", "min_nodes": 3},
+            "1 node cannot take part",
+        ),
+        (Answers(named("a", "b")), {"nodes": 2}, "2: no hello: client app crashed"),
+        (
+            Silent(named("a", "b")),
+            {"nodes": "a,b", "node_timeout": 0.1},
+            "\nnot heard of: b",
+        ),
+    ],
+)
+def test_who_cannot_begin_is_told_why(grid, config, said):
+    with pytest.raises((ConfigError, NodesMissingError, NodeFailedError)) as raised:
+        hello(grid, **config)
+    assert said in str(raised.value)
+
+
 def test_no_answer_to_hello_is_an_error():
     started = time.monotonic()
     with pytest.raises(NodeFailedError, match="2: no hello: no answer within"):
         hello(Silent(named("a", "b")), nodes=2, node_timeout=0.1)
     assert time.monotonic() - started < 5
-
-
-def test_the_missing_are_named_beside_an_unnamed_node():
-    with pytest.raises(NodeFailedError) as raised:
-        hello(Silent(named("a", "b")), nodes="a,b", node_timeout=0.1)
-    assert str(raised.value).endswith("\nnot heard of: b")
 
 
 def test_properties_of_wrong_types_end_no_run():
