@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flame_flwr.strategies.merge import MergeStatistics
     from flame_flwr.strategies.reduce import ReduceStrategy, WeightedFedAvg
-    from flame_flwr.strategies.result import StarResult
+    from flame_flwr.strategies.run import StarResult
     from flame_flwr.strategies.server import make_server_app
     from flame_flwr.strategies.star import StarStrategy
 
@@ -21,7 +21,7 @@ __all__ = [
 _HOMES = {
     "MergeStatistics": "merge",
     "ReduceStrategy": "reduce",
-    "StarResult": "result",
+    "StarResult": "run",
     "StarStrategy": "star",
     "WeightedFedAvg": "reduce",
     "make_server_app": "server",

@@ -33,16 +33,7 @@ __all__ = ["keep_scores", "merge_round"]
 
 
 def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecord:
-    """Merge the replies to a round; return the new aggregate as it travels.
-
-    Parameters
-    ----------
-    run : Run
-        The run under way; its record gets the round.
-    number : int
-        The round, from 1.
-    replies : iterable of Message
-        In any order.
+    """Merge the replies to a round, in any order; return the new aggregate as it travels.
 
     Raises
     ------
@@ -89,15 +80,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
 
 
 def keep_scores(run: Run, replies: Iterable[Message]) -> None:
-    """Keep the numbers of an evaluation, in participant order; failures as in a round.
-
-    Parameters
-    ----------
-    run : Run
-        The run under way; its record gets the numbers.
-    replies : iterable of Message
-        In any order.
-    """
+    """Keep the numbers of an evaluation, in participant order; failures as in a round."""
     scores: dict[str, dict[str, float]] = {}
     failed: dict[str, str] = {}
     number = len(run.record.history)

@@ -19,7 +19,7 @@ from flame_flwr.results.followed_lines import ParticipantsLine
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.bookkeeping import Bookkeeping
-from flame_flwr.strategies.run import Run
+from flame_flwr.strategies.run import Run, StarResult
 from flame_flwr.transport.exchange import shortened
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Transport
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.checkpoint import AnalysisState
     from flame_flwr.results.record import RunRecord
-    from flame_flwr.strategies.result import StarResult
     from flame_flwr.strategies.star import StarStrategy
     from flame_flwr.transport.greeting import Greeting
 
@@ -48,23 +47,6 @@ def begin(
     kept: AnalysisState | None,
 ) -> Run:
     """Greet the nodes and make the run.
-
-    Parameters
-    ----------
-    strategy : StarStrategy
-        What is run.
-    grid : Grid
-        Flower's, or the nodes in this process.
-    settings : RunSettings
-        The run config.
-    result : StarResult
-        Filled as the run goes on.
-    simple : bool
-        One round and no more.
-    num_rounds : int or None
-        How many rounds the caller wants at most.
-    kept : AnalysisState or None
-        What a checkpoint has of the run that this one goes on with.
 
     Raises
     ------

@@ -23,17 +23,6 @@ __all__ = ["check_enough", "check_sender", "fail_evaluation", "fail_round", "ref
 def check_sender(run: Run, reply: Reply, when: str, *before: Container[str]) -> None:
     """Refuse what a strategy of a user's own hands over twice, or of no node of the run.
 
-    Parameters
-    ----------
-    run : Run
-        The run under way.
-    reply : Reply
-        What was handed over.
-    when : str
-        The round, for the error.
-    *before : containers of str
-        The nodes whose replies were taken already.
-
     Raises
     ------
     ModelError

@@ -27,21 +27,7 @@ _PREFIX = {MessageType.TRAIN: "fitins", MessageType.EVALUATE: "evaluateins"}
 def messages_for(
     run: Run, kind: str, number: int, arrays: ArrayRecord, config: ConfigRecord
 ) -> list[Message]:
-    """Return one message for every node that takes part.
-
-    Parameters
-    ----------
-    run : Run
-        The run under way.
-    kind : str
-        Flower's message type: a round, or an evaluation.
-    number : int
-        The round, from 1.
-    arrays : ArrayRecord
-        The aggregate, which all messages share.
-    config : ConfigRecord
-        What the caller wants in every message's config.
-    """
+    """Return a message of that kind for every node that takes part; all share the aggregate."""
     everyone = json.dumps(list(run.transport.addresses))
     configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
 
@@ -66,16 +52,7 @@ def messages_for(
 
 
 def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
-    """Return a strategy's messages, of which each goes to a node of its own.
-
-    Parameters
-    ----------
-    messages : iterable of Message
-        What a strategy has returned: anything, where a user wrote it.
-    nodes : dict of int to str
-        The names of those that take part, by address.
-    owner : str
-        The method and the round, for the error.
+    """Return what a strategy has returned, once it is messages to nodes, one each.
 
     Raises
     ------

@@ -1,10 +1,12 @@
-"""``Run``: what is known of the run under way; gone when it ends."""
+"""What is known of the run under way, and what its caller gets."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from flwr.serverapp.strategy import Result
 
 from flame_flwr.aggregation import Remembering, Resumable
 from flame_flwr.aggregation.pytree import own_arrays
@@ -16,7 +18,7 @@ from flame_flwr.payload import Payload, decode, describe, encode, from_record, t
 from flame_flwr.results.callbacks import notify, shielded
 from flame_flwr.results.checkpoint import AnalysisState
 from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
-from flame_flwr.results.record import RoundRecord
+from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.strategies.messages import checked
 
 if TYPE_CHECKING:
@@ -28,12 +30,23 @@ if TYPE_CHECKING:
     from flame_flwr.aggregation.base import Finished
     from flame_flwr.config import RunSettings
     from flame_flwr.data.kept_values import KeptValues
-    from flame_flwr.results.record import RunRecord
     from flame_flwr.strategies.bookkeeping import Bookkeeping
-    from flame_flwr.strategies.result import StarResult
     from flame_flwr.transport.interface import Transport
 
-__all__ = ["Run"]
+__all__ = ["Run", "StarResult"]
+
+
+@dataclass
+class StarResult(Result):
+    """Flower's ``Result``, with the values.
+
+    Attributes
+    ----------
+    record : RunRecord
+        Nodes, history, last aggregate, evaluations and the final result.
+    """
+
+    record: RunRecord = field(default_factory=RunRecord)
 
 
 @dataclass(slots=True)
@@ -91,8 +104,6 @@ class Run:
         """Whether the aggregation changes and keeps nothing of the values it is given."""
         return bool(getattr(self.aggregation, "reads_only", False))
 
-    # ---- the rounds --------------------------------------------------------------------
-
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
 
@@ -129,16 +140,7 @@ class Run:
         return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
 
     def exchange(self, messages: Any, method: str, number: int | None = None) -> Iterator[Message]:
-        """Ask the nodes, and return their replies as they arrive.
-
-        Parameters
-        ----------
-        messages : iterable of Message
-            What a strategy has returned.
-        method : str
-            The class and method that it comes from, for the error.
-        number : int, optional
-            The round; without one it is the evaluation.
+        """Ask the nodes what a strategy's method has returned; yield their replies as they arrive.
 
         Raises
         ------
@@ -171,16 +173,7 @@ class Run:
         self._merged = arrays.copy()
 
     def accept(self, arrays: ArrayRecord | None, metrics: MetricRecord | None, method: str) -> None:
-        """Take what a strategy's ``aggregate_train`` has returned.
-
-        Parameters
-        ----------
-        arrays : ArrayRecord or None
-            The aggregate: what was merged, or what a user's own strategy has put in its place.
-        metrics : MetricRecord or None
-            For the result.
-        method : str
-            Its class and method, for the error.
+        """Take as the aggregate what was merged, or what a user's strategy has put in its place.
 
         Raises
         ------
@@ -205,13 +198,7 @@ class Run:
     def close_round(
         self, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
     ) -> None:
-        """Complete a round's entry, tell everybody who looks on, and score on the server.
-
-        Parameters
-        ----------
-        evaluate_fn : callable, optional
-            The caller's.
-        """
+        """Complete a round's entry, tell everybody who looks on, and score on the server."""
         record, entry = self.record, self.record.history[-1]
         entry.seconds = time.perf_counter() - self._started
         with shielded("the aggregate's change"):
@@ -231,8 +218,6 @@ class Run:
         return (
             goes_on and is_large and self.reads_only and isinstance(self.aggregation, Remembering)
         )
-
-    # ---- its end -----------------------------------------------------------------------
 
     def leave_rounds(self) -> None:
         """End the rounds: what the aggregator keeps from now on is of none of them."""
@@ -260,18 +245,8 @@ class Run:
         self._own_memory()
         self.record.filters.log_budgets()
 
-    # ---- kept, and gone on with --------------------------------------------------------
-
     def take_up(self, initial: ArrayRecord | None, kept: AnalysisState | None) -> None:
-        """Begin with an aggregate of the caller's, or where another run has stopped.
-
-        Parameters
-        ----------
-        initial : ArrayRecord, optional
-            The aggregate before the first round.
-        kept : AnalysisState, optional
-            What a checkpoint has of the run that this one goes on with.
-        """
+        """Begin with an aggregate of the caller's, or where another run has stopped."""
         if initial is not None:
             payload = from_record(initial)
             if isinstance(self.aggregation, Remembering):
@@ -288,12 +263,7 @@ class Run:
         logger.info("going on after round %d", self.number)
 
     def state(self, strategy: dict[str, Any]) -> AnalysisState:
-        """Return what another run needs to go on after this round.
-
-        Parameters
-        ----------
-        strategy : dict
-            What a user's own strategy keeps in itself.
+        """Return what another run needs to go on after this round, the strategy's own part too.
 
         Raises
         ------

@@ -22,8 +22,7 @@ from flame_flwr.results.record import RunRecord
 from flame_flwr.strategies.answers import keep_scores, merge_round
 from flame_flwr.strategies.beginning import begin
 from flame_flwr.strategies.messages import messages_for
-from flame_flwr.strategies.result import StarResult
-from flame_flwr.strategies.run import Run
+from flame_flwr.strategies.run import Run, StarResult
 from flame_flwr.strategies.star_aggregation import StarAggregation
 
 if TYPE_CHECKING:
