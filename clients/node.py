@@ -85,9 +85,9 @@ class Node:
         Where its data comes from; ``None`` for ``data_type='none'``.
     store : LocalStore, optional
         Where it keeps data across analyses; without one, in this process.
-    own_rules : sequence of DisclosureRule
+    node_rules : sequence of DisclosureRule
         The node's own; of two of a kind, in the plan and here, the stricter holds.
-    own_filters : sequence of UpdateFilter
+    node_filters : sequence of UpdateFilter
         The node's own, which act after the plan's.
 
     Attributes
@@ -107,8 +107,8 @@ class Node:
         identity: Identity,
         data: NodeData | None,
         store: LocalStore | None = None,
-        own_rules: Sequence[DisclosureRule] = (),
-        own_filters: Sequence[UpdateFilter] = (),
+        node_rules: Sequence[DisclosureRule] = (),
+        node_filters: Sequence[UpdateFilter] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -118,12 +118,12 @@ class Node:
         self._data: Any = None
         self._loaded = False
         self.metrics: dict[str, float] = {}
-        self.disclosure = rules_of(plan, own_rules)
+        self.disclosure = rules_of(plan, node_rules)
         self.filters: FilterChain | None = None
-        if plan.filters or own_filters:
+        if plan.filters or node_filters:
             from flame_flwr.privacy.filters import FilterChain
 
-            self.filters = FilterChain.of(plan.filters, own_filters, identity.id)
+            self.filters = FilterChain.of(plan.filters, node_filters, identity.id)
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -222,7 +222,7 @@ class Node:
         return self.analyzer
 
 
-def rules_of(plan: NodePlan, own_rules: Sequence[DisclosureRule]) -> Disclosure | None:
+def rules_of(plan: NodePlan, node_rules: Sequence[DisclosureRule]) -> Disclosure | None:
     """Return the disclosure rules that hold at a node; ``None`` where there are none.
 
     Raises
@@ -230,11 +230,11 @@ def rules_of(plan: NodePlan, own_rules: Sequence[DisclosureRule]) -> Disclosure 
     ConfigError
         They do not go with the analyzer.
     """
-    if not plan.disclosure and not own_rules:
+    if not plan.disclosure and not node_rules:
         return None
     from flame_flwr.privacy import Disclosure
 
-    rules = Disclosure.of(own_rules, plan.disclosure)
+    rules = Disclosure.of(node_rules, plan.disclosure)
     rules.check_evaluation(plan.evaluates)
     return rules
 

@@ -116,11 +116,12 @@ class NodeState:
         if data is None:
             raise NodeFailedError(_lost(f"the analyzer's state after round {after}", self._files))
         try:
-            node.analyzer, _ = saving.load(data, node.plan.analyzer, node.handle)
+            node.analyzer = saving.load(data, node.plan.analyzer, node.handle)
         except Exception as error:
             raise NodeFailedError(
                 f"the analyzer's state after round {after} cannot be read: it was damaged, or "
-                "saved by another version of the analysis; start the analysis again",
+                "saved by another version of the analysis, of Python or of flame-flwr; start the "
+                "analysis again",
                 detail=f"{type(error).__name__}: {text_of(error)}",
             ) from error
 
@@ -130,7 +131,7 @@ class NodeState:
         Raises
         ------
         ModelError
-            An attribute cannot be pickled; the message names it.
+            An attribute cannot be saved; the message names it.
         DataError
             It cannot be written to the ``state-dir``.
         """

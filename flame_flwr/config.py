@@ -322,7 +322,7 @@ class NodeSettings:
             num_partitions=values["num-partitions"],
         )
 
-    def own_rules(self) -> tuple[DisclosureRule, ...]:
+    def disclosure_rules(self) -> tuple[DisclosureRule, ...]:
         """Return the node's own disclosure rules.
 
         Raises
@@ -336,7 +336,7 @@ class NodeSettings:
 
         return read_rules(self.disclosure, "`disclosure` in the node config")
 
-    def own_filters(self) -> tuple[UpdateFilter, ...]:
+    def update_filters(self) -> tuple[UpdateFilter, ...]:
         """Return the node's own filters on results.
 
         Raises

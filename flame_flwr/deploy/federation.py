@@ -261,9 +261,9 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     config = {"data": "", **own, "disclosure": _RULES, **config}
     try:
         settings = NodeSettings.from_config({"name": name, **config})
-        settings.own_filters()
+        settings.update_filters()
         if not settings.disclosure.startswith("/"):  # a file of rules is the hospital's
-            settings.own_rules()
+            settings.disclosure_rules()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", detail=error.detail) from error
     for key, value in config.items():

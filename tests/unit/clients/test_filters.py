@@ -246,7 +246,7 @@ def test_a_nodes_log_names_its_filters_at_hello(context, caplog):
     ],
 )
 def test_filters_are_read_from_a_nodes_config(text, filters):
-    assert NodeSettings.from_config({"filters": text}).own_filters() == filters
+    assert NodeSettings.from_config({"filters": text}).update_filters() == filters
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_filters_are_read_from_a_nodes_config(text, filters):
 )
 def test_what_is_no_text_of_filters_is_refused_and_nothing_in_it_is_run(text):
     with pytest.raises(ConfigError, match=r"`filters` in the node config reads like Clip\(1.0"):
-        NodeSettings.from_config({"filters": text}).own_filters()
+        NodeSettings.from_config({"filters": text}).update_filters()
 
 
 # ---- the record ------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.clients import client as client_module
 from flame_flwr.errors import ConfigError
 from flame_flwr.payload import decode, from_arrays
 from flame_flwr.star import StarAnalyzer
@@ -47,7 +46,7 @@ def test_nodes_and_projects_have_their_own(run, tmp_path):
     assert run({"name": "a", **state}, {"analysis-id": "another"}) == 2
 
 
-def test_without_a_folder_only_an_analysis_that_keeps_something_fails(context, run):
+def test_only_an_analysis_that_keeps_needs_a_folder(context, run):
     StarClient(NodePlan(Count), context({"name": "a"})).get_properties({})
     with pytest.raises(ConfigError) as raised:
         run({"name": "a"}, {"state-dir": "/srv/of-the-analyst"})
@@ -73,8 +72,8 @@ def test_a_node_without_a_name_is_warned(run, tmp_path, caplog):
     assert "no `name` in its config" in caplog.text
 
 
-def test_a_simulations_nodes_keep_theirs_where_the_run_config_says(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(client_module, "runtime", lambda: "simulation")
+def test_a_simulations_folder_is_the_run_configs(run, tmp_path, runs_in):
+    runs_in("simulation")
     nodes = [{"partition-id": i, "num-partitions": 2} for i in range(2)]
     config = {"state-dir": str(tmp_path)}
     assert [run(node, config) for node in (*nodes, nodes[0])] == [1, 1, 2]

@@ -345,11 +345,11 @@ def test_a_node_config_has_rules_on_what_leaves_and_says_what_more_there_are(tmp
     provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
     text = (tmp_path / "trial" / "hospital-a" / "node.toml").read_text()
     rules = [MinCount(5), MaxBins(50), MaxRows(200)]
-    assert list(NodeSettings.from_config(tomllib.loads(text)).own_rules()) == rules
+    assert list(NodeSettings.from_config(tomllib.loads(text)).disclosure_rules()) == rules
     named = re.findall(r"^#   (\w+\(.*?\)) ", text, re.M)
     both = text.replace('MaxRows(200)"', f'MaxRows(200), {", ".join(named)}"')
     more = [Strict(), NoisyMinMax(secret="...")]
-    assert list(NodeSettings.from_config(tomllib.loads(both)).own_rules()) == [*rules, *more]
+    assert list(NodeSettings.from_config(tomllib.loads(both)).disclosure_rules()) == [*rules, *more]
 
 
 @pytest.mark.parametrize("rules", ["", "MinCount(10)", "/etc/flame-flwr/rules"])

@@ -875,7 +875,7 @@ def test_a_strategy_and_a_client_of_ones_own_get_real_messages():
 
         class Client(StarClient):
             def fit(self, parameters, config):
-                print("client of", self.called(), config["round"])
+                print("client of", self.node_name(), config["round"])
                 return super().fit(parameters, config)
 
         class Strategy(StarStrategy):
