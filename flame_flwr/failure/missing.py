@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.failure.failure import AtNode
 from flame_flwr.failure.notes import Hint
-from flame_flwr.suggestions import listed, nearest
+from flame_flwr.suggestions import did_you_mean, listed
 from flame_flwr.user_code import is_user_code
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
 def _keys(asked: Any, data: list[dict[Any, Any]]) -> str:
     """Say which keys there are, the nearest one first."""
     every = dict.fromkeys(key for files in data for key in files)
-    return f"{asked!r} is not there: {nearest([asked], every)}{_sources(data)}"
+    said = filter(None, (did_you_mean(every, asked), _sources(data)))
+    return f"{asked!r} is not there: {' '.join(said)}"
 
 
 def _sources(data: list[dict[Any, Any]]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-_HEADER = f"flame-flwr state 2, Python {sys.version_info.major}.{sys.version_info.minor}\n".encode()
+_HEADER = f"FLAME state 2, Python {sys.version_info.major}.{sys.version_info.minor}\n".encode()
 """What the bytes begin with: another Python must not run the code in them."""
 
 
