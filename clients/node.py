@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.amount import amount
+from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
 from flame_flwr.failure.hints import hint_analyzer, hint_evaluation
 from flame_flwr.metrics import check_numbers
@@ -149,7 +150,8 @@ class Node:
         try:
             result = analyzer.analyze(data)
         except Exception as error:
-            hint_analyzer(error, self, number)
+            kind, is_split = self.plan.data_type, isinstance(self.source, SplitData)
+            hint_analyzer(error, analyzer, data, kind, is_split=is_split)
             raise
         if self.handle._held_back:
             self.handle._flush()
@@ -181,7 +183,7 @@ class Node:
         try:
             scores = analyzer.evaluation_method(data, result)  # type: ignore[attr-defined]
         except Exception as error:
-            hint_evaluation(error, self)
+            hint_evaluation(error, data, self.plan.data_type)
             raise
         self.handle._flush()
         return check_numbers(scores, f"{type(analyzer).__name__}.evaluation_method")
@@ -198,13 +200,6 @@ class Node:
     def size(self) -> str:
         """Return how much data this node has, in a few words; '' where it has none."""
         return amount(self.data(), self.plan.data_type)
-
-    @property
-    def is_split(self) -> bool:
-        """Whether the data was handed over as it is, and not read from a source."""
-        from flame_flwr.data.source import SplitData
-
-        return isinstance(self.source, SplitData)
 
     def findings(self) -> list[Finding]:
         """Return what is not as the analysis expects of this node's data."""

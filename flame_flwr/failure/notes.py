@@ -6,11 +6,19 @@ from contextlib import suppress
 
 from flame_flwr.log import logger
 
-__all__ = ["Hint", "add_hint", "log_error", "notes_of"]
+__all__ = ["Hint", "LocationNote", "NodeOnlyNote", "add_hint", "log_error", "notes_of"]
 
 
 class Hint(str):
     """A note of the framework's own on an exception: free of data, so it travels in any case."""
+
+
+class LocationNote(Hint):
+    """A hint that says only on which node and in which round it was."""
+
+
+class NodeOnlyNote(str):
+    """A note that may hold names of the node's data: it stays in this process and its log."""
 
 
 def add_hint(error: BaseException, text: str) -> None:

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import NodeFailedError
-from flame_flwr.failure.failure import Place
-from flame_flwr.failure.notes import add_hint
+from flame_flwr.failure.notes import LocationNote, add_hint
 from flame_flwr.failure.tracebacks import place_of
 
 if TYPE_CHECKING:
@@ -35,5 +34,5 @@ def where(node: str, what: str) -> Iterator[None]:
             "return a value or raise an error instead"
         ) from error
     except (Exception, KeyboardInterrupt) as error:
-        add_hint(error, Place(f"in {node}, {what}"))
+        add_hint(error, LocationNote(f"in {node}, {what}"))
         raise

@@ -157,15 +157,6 @@ def test_what_a_node_receives_is_its_own():
     assert kwargs == {"names": ["start"]}
 
 
-def test_an_analyzer_that_forgets_super_is_told(context):
-    class Forgets(Report):
-        def __init__(self, flame):
-            self.mine = 1
-
-    with pytest.raises(ModelError, match=r"Forgets.__init__ must call super\(\).__init__\(flame"):
-        fit(StarClient(plan(Forgets, "none"), context()), 1)
-
-
 # ---- evaluation -----------------------------------------------------------------------------
 
 
