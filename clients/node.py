@@ -56,6 +56,15 @@ class NodePlan:
         What is done to a result before it leaves.
     expects : tuple of Table or Resources
         What the analysis expects of a node's data.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> NodePlan(Count).evaluates
+    False
     """
 
     analyzer: type[StarAnalyzer]
@@ -100,6 +109,17 @@ class Node:
     ------
     ConfigError
         The rules do not go with the analyzer.
+
+    Examples
+    --------
+    >>> from flame_flwr.identity import Identity
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> node = Node(NodePlan(Count), Identity("node-0", ("node-0",)), data=None)
+    >>> decode(node.round(1, aggregate=None))
+    3
     """
 
     def __init__(

@@ -136,8 +136,8 @@ class NodeState:
             It cannot be written to the ``state-dir``.
         """
         data = _dump(node)
-        kept = self._context.state.get(_STATES)
-        states = dict(kept.items()) if isinstance(kept, ArrayRecord) else {}
+        saved = self._context.state.get(_STATES)
+        states = dict(saved.items()) if isinstance(saved, ArrayRecord) else {}
         array = Array(dtype="uint8", shape=(len(data),), stype="flame_flwr.pickle", data=data)
         came_from = {key: value for key, value in states.items() if key == str(after)}
         self._context.state[_STATES] = ArrayRecord({**came_from, str(number): array})
@@ -157,17 +157,17 @@ class NodeState:
         report : list of dict
             As :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
         """
-        kept = self._context.state.get(_FILTERED)
-        before = json.loads(str(kept["answers"])) if isinstance(kept, ConfigRecord) else []
+        saved = self._context.state.get(_FILTERED)
+        before = json.loads(str(saved["answers"])) if isinstance(saved, ConfigRecord) else []
         counts = before if len(before) == len(report) else [0] * len(report)
         counts = [n + entry["applied"] for n, entry in zip(counts, report, strict=True)]
         self._context.state[_FILTERED] = ConfigRecord({"answers": json.dumps(counts)})
         return [{**entry, "answers": n} for entry, n in zip(report, counts, strict=True)]
 
     def _find(self, after: int) -> bytes | None:
-        kept = self._context.state.get(_STATES)
-        if isinstance(kept, ArrayRecord) and str(after) in kept:
-            return kept[str(after)].data
+        saved = self._context.state.get(_STATES)
+        if isinstance(saved, ArrayRecord) and str(after) in saved:
+            return saved[str(after)].data
         if self._files is not None and after in self._kept_on_disk():
             return self._files.read(_name(after))
         return None

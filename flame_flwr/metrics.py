@@ -17,9 +17,26 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["COLUMNS", "FORMULA", "MOST", "MOST_NAMES", "MOST_SCORES", "OF_AN_ANSWER", "RESERVED"]
-__all__ += ["TEST_ROWS", "by_test_rows", "check_metrics", "check_names", "check_numbers"]
-__all__ += ["is_of_tests", "mean", "readable", "rows_tested", "summary", "weighted_mean"]
+__all__ = [
+    "COLUMNS",
+    "FORMULA",
+    "MOST",
+    "MOST_NAMES",
+    "MOST_SCORES",
+    "OF_AN_ANSWER",
+    "RESERVED",
+    "TEST_ROWS",
+    "by_test_rows",
+    "check_metrics",
+    "check_names",
+    "check_numbers",
+    "is_of_tests",
+    "mean",
+    "readable",
+    "rows_tested",
+    "summary",
+    "weighted_mean",
+]
 
 OF_AN_ANSWER = ("seconds", "size", "filters", "disclosure", "failure")
 """What an answer to a round holds beside the metrics: nodes write these, the server reads them."""

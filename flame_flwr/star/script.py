@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from flame_flwr.script.runner import run_script as run_script
     from flame_flwr.script.runner import script_path as script_path
 
-__all__, __dir__, __getattr__ = lazy_exports(
+# Flower looks for the two apps in this list, in the text of this file, before it imports anything.
+__all__ = [
+    "LoadedScript",
+    "ScriptError",
+    "ScriptRun",
+    "client_app",
+    "load_script",
+    "run_script",
+    "script_path",
+    "server_app",
+]
+
+_, __dir__, __getattr__ = lazy_exports(
     __name__,
     {
         "flame_flwr.script.components": ["client_app", "server_app"],

@@ -68,7 +68,7 @@ def test_digits_without_quotes_are_their_text():
             assert getattr(settings.from_config({key: 2024}), attribute(key)) == "2024"
 
 
-def test_a_key_that_is_not_given_has_its_default():
+def test_a_missing_key_has_its_default():
     settings = RunSettings.from_config({})
     assert {key: getattr(settings, attribute(key)) for key in RUN_KEYS} == {
         key: about.default for key, about in RUN_KEYS.items()

@@ -60,7 +60,7 @@ def test_findings_are_noted_in_their_words(node, log, tmp_path):
     assert "1961" not in log.read_text()
 
 
-def test_a_round_is_noted_with_structure_size_and_hash(node, log):
+def test_a_round_is_noted_with_its_structure(node, log):
     reply = ask(node, "train", "fitins", 1)
     [line] = lines(log)
     assert line["run"] == "42"
@@ -109,7 +109,7 @@ def test_the_file_grows_and_is_this_users_alone(node, log):
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_answer_that_cannot_be_noted_does_not_leave(node, log):
+def test_an_answer_that_cannot_be_noted_stays(node, log):
     log.parent.mkdir()
     log.mkdir()
     reply = ask(node, "train", "fitins", 1)

@@ -33,7 +33,7 @@ def run(context):
     return once
 
 
-def test_a_later_run_finds_what_an_earlier_one_kept(run, tmp_path):
+def test_a_later_run_finds_what_is_kept(run, tmp_path):
     node = {"name": "a", "state-dir": str(tmp_path / "state")}
     assert [run(node), run(node), run(node, node_id=8)] == [1, 2, 3]
 
@@ -53,7 +53,7 @@ def test_only_an_analysis_that_keeps_needs_a_folder(context, run):
     assert "set `state-dir` in this node's config" in raised.value.message
 
 
-def test_a_folder_that_cannot_be_made_is_found_at_hello(context, tmp_path):
+def test_an_impossible_folder_is_found_at_hello(context, tmp_path):
     (tmp_path / "file").write_text("")
     client = StarClient(NodePlan(Count), context({"state-dir": str(tmp_path / "file")}))
     with pytest.raises(ConfigError, match="`state-dir`") as raised:

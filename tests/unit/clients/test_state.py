@@ -80,7 +80,7 @@ def test_nodes_that_never_answered_start_new(context):
     assert node.fit(3, 10, greeted=False) == [10, (2, 10)]
 
 
-def test_a_node_goes_on_from_its_last_counted_round(context):
+def test_a_node_continues_its_last_counted_round(context):
     node = Process(Counter, context())
     node.fit(1)
     assert node.fit(4, 5, after=1) == [6, (0, None), (3, 5)]
@@ -148,7 +148,7 @@ def restarted(context, tmp_path):
     return restart
 
 
-def test_a_restarted_node_goes_on_from_its_state_dir(restarted):
+def test_a_restarted_node_continues_from_its_state_dir(restarted):
     assert json.loads(restarted().hello()["states"]) == []
     assert restarted().fit(1) == [1, (0, None)]
     restarted().hello()  # greeted again in the same run, it forgets nothing
@@ -211,7 +211,7 @@ def test_nodes_and_analyses_have_states_of_their_own(restarted):
     assert restarted(name="b").fit(1) == [1, (0, None)]
 
 
-def test_a_run_takes_an_analysis_from_the_one_before(restarted):
+def test_a_run_takes_over_an_analysis(restarted):
     restarted(run_id=1).hello()
     restarted(run_id=1).fit(1)
     assert json.loads(restarted(run_id=2).hello()["states"]) == [1]

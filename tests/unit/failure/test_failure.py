@@ -76,14 +76,14 @@ def test_the_frameworks_frames_do_not_count():
     assert place_of(caught(user).__traceback__).endswith("in user")
 
 
-def test_compiled_code_of_a_package_is_not_user_code():
+def test_a_packages_compiled_code_is_not_user_code():
     def user():
         return pd.to_numeric(pd.Series(["text"]))
 
     assert place_of(caught(user).__traceback__).endswith("in user")
 
 
-def test_without_user_code_the_innermost_frame_of_all_is_named():
+def test_without_user_code_the_innermost_frame_counts():
     reduced = compiled(
         "import json\ndef run():\n    return json.loads('{')",
         str(Path(flame_flwr.__file__).with_name("somewhere.py")),
