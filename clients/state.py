@@ -62,7 +62,7 @@ class NodeState:
         if self._files is None:
             return []
         self._files.make()
-        if self._owner() is None or not self._is_mine():
+        if self._owner() is None or not self._is_owner():
             self._write_owner(())
         return sorted(self._kept_on_disk())
 
@@ -74,7 +74,7 @@ class NodeState:
         NodeFailedError
             Another run has gone on with this analysis.
         """
-        self._check_mine()
+        self._check_owner()
         self._context.state[_RUN] = ConfigRecord({"analyzers": json.dumps(analyzers)})
         if self._files is not None:
             self._files.make()
@@ -88,7 +88,7 @@ class NodeState:
         NodeFailedError
             They are lost, or another run has gone on with this analysis.
         """
-        self._check_mine()
+        self._check_owner()
         record = self._context.state.get(_RUN) or self._owner() or {}
         analyzers = tuple(json.loads(str(record.get("analyzers", "[]"))))
         if not analyzers:
@@ -177,13 +177,13 @@ class NodeState:
         parts = [name.removeprefix("after-").removesuffix(".state") for name in names]
         return {int(part) for part in parts if part.isdecimal()}
 
-    def _check_mine(self) -> None:
-        if not self._is_mine():
+    def _check_owner(self) -> None:
+        if not self._is_owner():
             raise NodeFailedError(
                 "another run has gone on with this analysis on this node, so this one cannot"
             )
 
-    def _is_mine(self) -> bool:
+    def _is_owner(self) -> bool:
         owner = self._owner()
         return owner is None or owner["run"] == str(self._context.run_id)
 

@@ -159,8 +159,7 @@ class App:
         default = type(self.config[key])
         if key not in RUN_KEYS:
             return (int, float) if default is int else (default,)  # alpha = 1 may become 0.5
-        kind = RUN_KEYS[key].type
-        kinds = kind if isinstance(kind, tuple) else (kind,)
+        kinds = RUN_KEYS[key].kinds
         return kinds if default in kinds else (*kinds, default)
 
     def _typed(self, key: str, text: str) -> Value:

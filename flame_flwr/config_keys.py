@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 import os
 from dataclasses import dataclass, field, fields
@@ -68,6 +69,11 @@ class ConfigKey:
     is_positive: bool = False
     may_be_digits: bool = False
 
+    @property
+    def kinds(self) -> tuple[builtins.type, ...]:
+        """The types that a value may have."""
+        return self.type if isinstance(self.type, tuple) else (self.type,)
+
     def read(self, value: Any, what: str) -> Any:
         """Return a value as its attribute holds it; `what` names the key in messages.
 
@@ -80,8 +86,7 @@ class ConfigKey:
         if self.may_be_digits and type(value) is int:
             return str(value)
         if not fits:
-            types = self.type if isinstance(self.type, tuple) else (self.type,)
-            expected = " or ".join(kind.__name__ for kind in types)
+            expected = " or ".join(kind.__name__ for kind in self.kinds)
             raise ConfigError(
                 f"{what} must be {expected}, not {type(value).__name__}", detail=repr(value)
             )

@@ -45,11 +45,22 @@ _NO_RETURN = "aggregation_method returned None: has it a `return`?"
 _Arguments = ParamSpec("_Arguments")
 
 
-class Participant(Protocol):
-    """What a hint looks at of an analyzer or aggregator."""
+class _Analyzer(Protocol):
+    """What a hint looks at of a ``StarAnalyzer``."""
 
     latest_result: Any
     num_iterations: int
+
+    def analysis_method(self, data: Any, aggregator_results: Any) -> Any: ...
+
+
+class _Aggregator(Protocol):
+    """What a hint looks at of a ``StarAggregator``."""
+
+    latest_result: Any
+    num_iterations: int
+
+    def has_converged(self, result: Any, last_result: Any) -> bool: ...
 
 
 def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
@@ -65,7 +76,7 @@ def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
 
 @_harmless
 def hint_analyzer(
-    error: Exception, analyzer: Participant, data: Any, data_type: str, *, is_split: bool
+    error: Exception, analyzer: _Analyzer, data: Any, data_type: str, *, is_split: bool
 ) -> None:
     """Add to an exception of ``analysis_method`` what explains it, if anything does.
 
@@ -82,7 +93,7 @@ def hint_analyzer(
     is_split : bool
         Whether the data was handed over as it is, and not read from a source.
     """
-    method = type(analyzer).analysis_method  # type: ignore[attr-defined]
+    method = type(analyzer).analysis_method
     if _is_about_none(error):
         if analyzer.latest_result is None and _uses_none(error, method, 2):
             add_hint(error, _NO_RETURN if analyzer.num_iterations else _NO_AGGREGATE)
@@ -109,7 +120,7 @@ def hint_evaluation(error: Exception, data: Any, data_type: str) -> None:
 
 @_harmless
 def hint_aggregator(
-    error: Exception, aggregator: Participant, names: Sequence[str], values: Sequence[Any]
+    error: Exception, aggregator: _Aggregator, names: Sequence[str], values: Sequence[Any]
 ) -> None:
     """Add to an exception of an aggregator's round what explains it, if anything does.
 
@@ -127,7 +138,7 @@ def hint_aggregator(
     if not _is_about_none(error):
         return
     empty = [name for name, value in zip(names, values, strict=True) if value is None]
-    method = type(aggregator).has_converged  # type: ignore[attr-defined]
+    method = type(aggregator).has_converged
     if empty:
         add_hint(
             error, f"analysis_method returned None on {', '.join(empty[:5])}: has it a `return`?"

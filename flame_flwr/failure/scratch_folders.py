@@ -39,7 +39,7 @@ def temporary_folder(prefix: str = "flame-flwr-") -> tempfile.TemporaryDirectory
     return tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
 
 
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+_REUSED: list[tempfile.TemporaryDirectory[str]] = []
 """This process's scratch folder, as long as user code leaves it empty: making one is a cost."""
 
 
@@ -52,16 +52,16 @@ def scratch_folder(run_id: int = 0) -> Iterator[None]:
     run_id : int
         Part of the folder's name, so that :func:`clear_scratch` finds it.
     """
-    if not _KEPT or not os.path.isdir(_KEPT[0].name):
+    if not _REUSED or not os.path.isdir(_REUSED[0].name):
         prefix = f"{_PREFIX}{run_id}-{os.getpid()}-"
         _clear_those_of_ended_processes()
-        _KEPT[:] = [temporary_folder(prefix)]
+        _REUSED[:] = [temporary_folder(prefix)]
     try:
-        with working_in(_KEPT[0].name):
+        with working_in(_REUSED[0].name):
             yield
     finally:
-        if not os.path.isdir(_KEPT[0].name) or os.listdir(_KEPT[0].name):
-            _KEPT.pop().cleanup()
+        if not os.path.isdir(_REUSED[0].name) or os.listdir(_REUSED[0].name):
+            _REUSED.pop().cleanup()
 
 
 def clear_scratch(run_id: int) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import text_of
-from flame_flwr.user_code import OWN_CODE, is_user_code
+from flame_flwr.user_code import FRAMEWORK_CODE, is_user_code
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["place_of", "traceback_text", "user_traceback"]
+
+_OURS = (*FRAMEWORK_CODE, "<frozen importlib")
 
 _ALL = sys.maxsize
 """How many frames of a traceback are read: a user's ``sys.tracebacklimit`` is for printing."""
@@ -90,5 +92,8 @@ def _of_user(frames: list[traceback.FrameSummary], script: str) -> list[tracebac
         frame
         for i, frame in enumerate(frames, start=1)
         if i > min(of_script, default=0)
-        and (i == len(frames) or not frame.filename.startswith((*OWN_CODE, "<frozen importlib")))
+        and (
+            i == len(frames)
+            or not frame.filename.startswith((*FRAMEWORK_CODE, "<frozen importlib"))
+        )
     ]

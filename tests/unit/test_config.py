@@ -26,14 +26,10 @@ def every_key():
             yield where, settings, key, about
 
 
-def kinds(about):
-    return about.type if isinstance(about.type, tuple) else (about.type,)
-
-
 def misfits():
     """Every key with every value of a type that it must not have; True is no number."""
     for where, settings, key, about in every_key():
-        allowed = (*kinds(about), *((int,) if key in DIGITS else ()))
+        allowed = (*about.kinds, *((int,) if key in DIGITS else ()))
         for value in WRONG.values():
             if type(value) not in allowed:
                 yield pytest.param(settings, key, value, where, id=f"{where}: {key}={value!r}")
@@ -54,7 +50,7 @@ def test_every_key_is_documented_and_arrives(where, settings, key, about):
     assert "\n" not in about.doc
     assert isinstance(about.default, about.type)
     values = {bool: True, int: 3, float: 2.5, str: "/a"}
-    for kind in kinds(about):
+    for kind in about.kinds:
         value = about.choices[-1] if about.choices else values[kind]
         more = {"checkpoint": "/c"} if key == "resume" else {}
         expected = ("/a",) if (key, kind) == ("nodes", str) else value

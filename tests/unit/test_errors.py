@@ -39,16 +39,10 @@ def test_python_programmers_catch_what_they_expect(name, builtin):
 
 @pytest.mark.parametrize("cls", EVERY)
 def test_an_errors_text_is_message_and_detail(cls):
-    assert str(cls("what and mend")) == "what and mend"
-    assert str(cls("what and mend", detail="/srv/secret")) == "what and mend [/srv/secret]"
-
-
-@pytest.mark.parametrize("cls", EVERY)
-def test_an_errors_detail_is_in_no_argument(cls):
     error = cls("what and mend", detail="/srv/secret")
-    assert error.message == "what and mend"
-    assert error.detail == "/srv/secret"
+    assert (error.message, error.detail) == ("what and mend", "/srv/secret")
     assert error.args == ("what and mend",)
+    assert (str(error), str(cls("what"))) == ("what and mend [/srv/secret]", "what")
 
 
 @pytest.mark.parametrize("cls", [*EVERY, SubmitError])

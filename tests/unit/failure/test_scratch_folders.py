@@ -11,7 +11,7 @@ from flame_flwr.failure.scratch_folders import SCRATCH, scratch_folder, temporar
 
 @pytest.fixture(autouse=True)
 def anew(monkeypatch, tmp_path):
-    monkeypatch.setattr(scratch_folders, "_KEPT", [])
+    monkeypatch.setattr(scratch_folders, "_REUSED", [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
 
