@@ -19,7 +19,7 @@ from flame_flwr.clients.node import Node, rules_of
 from flame_flwr.clients.node_data import load_once, node_rules, open_node_data
 from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.data import open_store
+from flame_flwr.data import open_kept_values
 from flame_flwr.data.cleaning import expire
 from flame_flwr.data.kept_files import ANALYSES, FolderFiles
 from flame_flwr.errors import ConfigError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from flwr.app import Context
 
     from flame_flwr.clients.node import NodePlan
-    from flame_flwr.data import LocalStore, NodeData
+    from flame_flwr.data import KeptValues, NodeData
 
 __all__ = ["StarClient"]
 
@@ -215,9 +215,9 @@ class StarClient(NumPyClient):
 
     def _check_folders(self, config: dict[str, Scalar]) -> FolderFiles | None:
         """See that what this node keeps can be written; return where its analyzer's state goes."""
-        store = self._local_store()
-        if store is not None:
-            store.check()
+        kept_values = self._kept_values()
+        if kept_values is not None:
+            kept_values.check()
         files, settings = self._state_files(config), self._settings
         if files is not None:
             if not settings.name:
@@ -256,14 +256,14 @@ class StarClient(NumPyClient):
             state.save_partners(tuple(json.loads(str(analyzers))))
         run = self._run
         identity = Identity(self._name(), state.load_partners(), run.analysis_id, run.project_id)
-        store = self._local_store()
-        if store is not None:
-            store.enter_round(str(config.get("session", "")), number, after)
+        kept_values = self._kept_values()
+        if kept_values is not None:
+            kept_values.enter_round(str(config.get("session", "")), number, after)
         node = Node(
             self.plan,
             identity,
             self.open_data(),
-            store,
+            kept_values,
             node_rules=node_rules(self.plan, self._settings, run),
             node_filters=self._settings.update_filters(),
         )
@@ -277,13 +277,13 @@ class StarClient(NumPyClient):
             return None
         return FolderFiles(Path(folder), ANALYSES, str(session), self._name())
 
-    def _local_store(self) -> LocalStore | None:
+    def _kept_values(self) -> KeptValues | None:
         """Return where this node keeps data across analyses; ``None`` for in this process."""
         where, run, settings = runtime(), self._run, self._settings
         if where == "process" and not run.state_dir:
             return None
         simulated = where != "deployment"
-        return open_store(
+        return open_kept_values(
             run.state_dir if simulated else settings.state_dir,
             run.project_id,
             self._name(),
