@@ -14,7 +14,8 @@ from flame_flwr.clients import StarClient
 from flame_flwr.data.amount import amount
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
-from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable, summary
+from flame_flwr.means import summary
+from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable
 from flame_flwr.privacy import Clip, MinCount, Strict
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.record import RoundRecord, RunRecord
