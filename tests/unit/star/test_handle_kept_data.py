@@ -54,6 +54,9 @@ def test_an_id_gets_its_value_in_all_spellings(flame):
 
 
 def test_a_tag_gets_a_list_or_one(flame):
+    for tag in ("7", "a--b", "x" * 32, "0123456789-abcdefghij-0123456789"):  # may be
+        flame.save_intermediate_data(1, "local", tag=tag)
+        assert flame.get_intermediate_data("local", tag=tag) == [1]
     for value in (1, None, 3):
         flame.save_intermediate_data(value, "local", None, "a-1")
     assert flame.get_intermediate_data("local", tag="a-1") == [1, None, 3]
@@ -62,6 +65,8 @@ def test_a_tag_gets_a_list_or_one(flame):
     assert flame.get_intermediate_data("local", tag="a-1", tag_option="last") == 3
     assert flame.get_intermediate_data("local", None, None, "a-1", "last", None) == 3
     assert flame.get_intermediate_data("local", tag="unknown") == []
+    with pytest.raises(DataError, match="keeps nothing under this id"):
+        flame.get_intermediate_data("local", "0000")
     with pytest.raises(DataError, match="get_local_tags"):
         flame.get_intermediate_data("local", tag="unknown", tag_option="last")
 
@@ -76,23 +81,9 @@ def test_tags_are_listed_once_and_filtered(flame):
     for tag in ("model-1", "features", "model-2", "model-1"):
         flame.save_intermediate_data(0, "local", tag=tag)
     assert flame.get_local_tags() == ["model-1", "features", "model-2"]
-    assert (
-        flame.get_local_tags("model")
-        == flame.get_local_tags(filter="odel-")
-        == [
-            "model-1",
-            "model-2",
-        ]
-    )
+    assert flame.get_local_tags("model") == ["model-1", "model-2"]
+    assert flame.get_local_tags(filter="odel-") == ["model-1", "model-2"]
     assert flame.get_local_tags("zzz") == []
-
-
-@pytest.mark.parametrize(
-    "tag", ["a", "7", "a-b", "a--b", "x" * 32, "0123456789-abcdefghij-0123456789"]
-)
-def test_tags_that_may_be(flame, tag):
-    flame.save_intermediate_data(1, "local", tag=tag)
-    assert flame.get_intermediate_data("local", tag=tag) == [1]
 
 
 @pytest.mark.parametrize(
@@ -143,11 +134,6 @@ def test_a_wrong_argument_is_refused(flame, call, message):
     assert message in raised.value.message
 
 
-def test_an_unknown_id_is_an_error(flame):
-    with pytest.raises(DataError, match="keeps nothing under this id"):
-        flame.get_intermediate_data("local", "0000")
-
-
 # ---- in one process -------------------------------------------------------------------------
 
 
@@ -173,23 +159,16 @@ class Collect(StarAggregator):
         return True
 
 
-def test_nodes_keep_data_apart_across_analyses():
+def test_nodes_keep_data_apart_across_analyses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     first = StarModelTester([1, 2], Remember, Collect, "s3").result
     second = StarModelTester([3, 4], Remember, Collect, "s3").result
     assert first == [[[1], [2]], [], ["of-aggregator"]]
     assert second == [[[1, 3], [2, 4]], ["of-aggregator"], ["of-aggregator"]]
     clear_local_storage()
-    assert StarModelTester([5, 6], Remember, Collect, "s3").result == [
-        [[5], [6]],
-        [],
-        ["of-aggregator"],
-    ]
-
-
-def test_nothing_is_written_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    StarModelTester([1, 2], Remember, Collect, "s3")
-    assert not any(tmp_path.iterdir())
+    third = StarModelTester([5, 6], Remember, Collect, "s3").result
+    assert third == [[[5], [6]], [], ["of-aggregator"]]
+    assert not any(tmp_path.iterdir())  # all of it was in memory
 
 
 class WithMessages(StarStrategy):
