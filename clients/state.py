@@ -2,9 +2,9 @@
 
 A deployment starts a new process for every message, and a simulation runs a node's rounds in
 different processes, so the analyzer is saved after a round and restored before the next. The
-server says after which round of this node's its analysis goes on: the last whose answer it has
-counted. That state and the one the round leaves are kept, so a round that is sent twice, or whose
-answer came too late, is applied once or not at all.
+server names the round to continue from: the node's last whose answer it has counted. That state
+and the state after the new round are kept, so a round that is sent twice, or whose answer came too
+late, is applied once or not at all.
 
 The state lives in Flower's ``Context.state``, which ends with the SuperNode, and, where the node
 has a ``state-dir``, in a folder of the analysis in it. It never leaves the node.
@@ -52,7 +52,7 @@ class NodeState:
         self._files = files
 
     def take_over(self) -> list[int]:
-        """Make this run the one that the analysis belongs to; return the rounds kept on disk.
+        """Make this run the owner of the analysis; return the rounds whose states are on disk.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class NodeState:
         return sorted(self._kept_on_disk())
 
     def save_partners(self, analyzers: tuple[str, ...]) -> None:
-        """Keep the ids of all nodes: the server sends them once.
+        """Save the ids of all nodes, which the server sends only once.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class NodeState:
             ) from error
 
     def save(self, node: Node, number: int, after: int) -> None:
-        """Keep the analyzer's state after round `number`, and the one it came from.
+        """Save the analyzer's state after round `number`, beside the one it came from.
 
         Raises
         ------
@@ -139,6 +139,7 @@ class NodeState:
         saved = self._context.state.get(_STATES)
         states = dict(saved.items()) if isinstance(saved, ArrayRecord) else {}
         array = Array(dtype="uint8", shape=(len(data),), stype="flame_flwr.pickle", data=data)
+        # Two states are enough: a round that is sent again continues from the one it came from.
         came_from = {key: value for key, value in states.items() if key == str(after)}
         self._context.state[_STATES] = ArrayRecord({**came_from, str(number): array})
         if self._files is not None:

@@ -1,7 +1,7 @@
 """A Flower app's folder: what its ``pyproject.toml`` says, and overrides of its run config.
 
-Looked at before anything is submitted: a wrong key or value is refused by its name here, where
-Flower says no more than that the run configuration is invalid. Runs nothing.
+It is checked before anything is submitted: a wrong key or value is named here, while Flower only
+says that the run configuration is invalid. Nothing is run.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ class App:
             raise ConfigError(_unknown(key, self.config))
         default = type(self.config[key])
         if key not in RUN_KEYS:
-            return (int, float) if default is int else (default,)  # alpha = 1 may become 0.5
+            # An app writes alpha = 1 and means any number: it may become 0.5.
+            return (int, float) if default is int else (default,)
         kinds = RUN_KEYS[key].kinds
         return kinds if default in kinds else (*kinds, default)
 

@@ -1,7 +1,7 @@
 """Metrics: the numbers by name that nodes report of a round or of the evaluation.
 
-They are there to be looked at: no aggregate is made of them. A node's own are checked before they
-leave; on the server a node's names are text of somebody else's.
+They are only shown: no aggregate is made of them. A node checks its own before they leave, and the
+server checks them again, as it cannot trust a node's text.
 """
 
 from __future__ import annotations

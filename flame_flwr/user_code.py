@@ -1,4 +1,4 @@
-"""Which code is the user's: no file of this framework, of Python or of a package."""
+"""Tell user code from files of this framework, of Python and of packages."""
 
 from __future__ import annotations
 

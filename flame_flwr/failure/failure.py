@@ -1,4 +1,4 @@
-"""What a node says when it failed: enough to mend it, nothing of its data.
+"""What a node reports when it failed: enough to mend it, nothing of its data.
 
 The exception's type and its place in user code travel. Its text and traceback stay in the
 node's own log, unless the node shares them.
@@ -74,7 +74,7 @@ class Failure:
 
     @classmethod
     def from_json(cls, data: object) -> Failure:
-        """Read a failure that arrived; one that cannot be read is a failure of its own."""
+        """Read a failure that arrived; if it cannot be read, return one that says so."""
         try:
             fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
             return cls(**{key: str(fields.get(key, "")) for key in cls.__slots__})

@@ -1,8 +1,8 @@
-"""What commonly goes wrong in user code, told from an exception: the mistake and the mend.
+"""Hints on exceptions of user code: common mistakes, and how to mend them.
 
 A hint states facts that the framework knows and the exception's text does not: what was ``None``,
-what shape the data had. It is added to the exception as a note, and holds nothing of a node's
-data, so it may leave the node. Where no fact explains the exception there is no hint.
+what shape the data had. It is added to the exception as a note and holds nothing of a node's data,
+so it may leave the node. If no fact explains the exception, there is no hint.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _Arguments = ParamSpec("_Arguments")
 
 
 class _Analyzer(Protocol):
-    """What a hint looks at of a ``StarAnalyzer``."""
+    """The part of a ``StarAnalyzer`` that hints look at."""
 
     latest_result: Any
     num_iterations: int
@@ -55,7 +55,7 @@ class _Analyzer(Protocol):
 
 
 class _Aggregator(Protocol):
-    """What a hint looks at of a ``StarAggregator``."""
+    """The part of a ``StarAggregator`` that hints look at."""
 
     latest_result: Any
     num_iterations: int
@@ -64,7 +64,7 @@ class _Aggregator(Protocol):
 
 
 def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-    """Have a function that looks for a hint find none where it fails: the user's error counts."""
+    """Ignore errors of a function that looks for a hint: the user's own error counts."""
 
     @wraps(hint)
     def looks(*arguments: _Arguments.args, **more: _Arguments.kwargs) -> None:
@@ -78,7 +78,7 @@ def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
 def hint_analyzer(
     error: Exception, analyzer: _Analyzer, data: Any, data_type: str, *, is_split: bool
 ) -> None:
-    """Add to an exception of ``analysis_method`` what explains it, if anything does.
+    """Explain an exception of ``analysis_method``, if a known fact does.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def hint_analyzer(
 
 @_harmless
 def hint_evaluation(error: Exception, data: Any, data_type: str) -> None:
-    """Add to an exception of ``evaluation_method`` what the data has, where it lacks something."""
+    """Explain an exception of ``evaluation_method`` that asked for data that is not there."""
     if is_file_dicts(data):
         hint_missing(error, data, data_type)
 
@@ -122,7 +122,7 @@ def hint_evaluation(error: Exception, data: Any, data_type: str) -> None:
 def hint_aggregator(
     error: Exception, aggregator: _Aggregator, names: Sequence[str], values: Sequence[Any]
 ) -> None:
-    """Add to an exception of an aggregator's round what explains it, if anything does.
+    """Explain an exception of an aggregator's round, if a known fact does.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def hint_aggregator(
 
 @_harmless
 def hint_relative(error: BaseException) -> None:
-    """Add to an exception under Flower what a relative path is relative to; the path stays."""
+    """Explain why a relative path was not found under Flower, without naming the path."""
     name = error.filename if isinstance(error, FileNotFoundError) else None
     if isinstance(name, str) and not os.path.isabs(name):
         add_hint(error, _RELATIVE)
@@ -198,6 +198,7 @@ def _uses_none(
         return False
     if frame.f_locals.get(parameter, ...) is not None:
         return False  # it was given, or the method has put something in its place
+    # The method's parameter is None: so is, most likely, what it has handed on as a parameter.
     here = step.tb_frame
     names = {parameter} if here is frame else _parameters(here.f_code)
     return any(
@@ -217,7 +218,7 @@ def _name(code: CodeType, number: int) -> str:
 
 
 def _parameters(code: CodeType) -> set[str]:
-    """Return what a function was given: its parameters, and what it has from around it."""
+    """Return the names of a function's parameters and of the variables around it that it uses."""
     return {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *code.co_freevars}
 
 
@@ -225,7 +226,7 @@ def _parameters(code: CodeType) -> set[str]:
 
 
 def _takes_for_files(error: Exception, analysis_method: Callable[..., Any]) -> bool:
-    """Tell whether what failed takes ``data[0]`` for a dict of files, as a node's data has it."""
+    """Tell whether the failed operation uses ``data[0]`` as a dict of files."""
     step, frame = user_step(error), _frame_of(error, analysis_method)
     if step is None or frame is None:
         return False
@@ -274,7 +275,7 @@ def _is_bundle(content: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """Name a value's type, and of a list what its elements are; never a value."""
+    """Describe a value's type, and the type of a list's elements; never a value."""
     name = type(value).__name__
     if isinstance(value, list | tuple) and value:
         return f"a {name} of {type(value[0]).__name__}"

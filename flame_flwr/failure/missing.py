@@ -1,7 +1,7 @@
-"""A key or a data source that the node's data does not have: what there is, said at the node.
+"""Hints for user code that asks for a file, query or data source that the node does not have.
 
-Names of files and searches are the node's own, so they stand in a plain note, which stays in this
-process and in the node's own log; what leaves says only that they are there.
+The names of files and queries are the node's own. They go into a note that stays in this process
+and in the node's own log; the hint that may leave only says that they are listed there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIST = "data is a list with one dict per data source: begin with data[0], such 
 
 
 def hint_missing(error: Exception, data: Any, data_type: str) -> None:
-    """Add to an exception of user code what the node's data has, where it asked for something else.
+    """Explain an exception of user code that asked the node's data for something it does not have.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
 
 
 def _keys(asked: Any, data: list[dict[Any, Any]]) -> str:
-    """Say which keys there are, the nearest one first."""
+    """Describe the keys there are, after the nearest one."""
     every = dict.fromkeys(key for files in data for key in files)
     said = filter(None, (did_you_mean(every, asked), _sources(data)))
     return f"{asked!r} is not there: {' '.join(said)}"
@@ -63,7 +63,7 @@ def _sources(data: list[dict[Any, Any]]) -> str:
 
 
 def _asks_data(error: Exception, data: Any) -> bool:
-    """Tell whether the operation that failed is one on the data, or on a part of it.
+    """Tell whether the failed operation was on the data, or on a part of it.
 
     It is where Python itself raised it, in user code, on what has a name of them. A ``KeyError``
     of pandas, for a column, comes out of a function of pandas.
@@ -78,7 +78,7 @@ def _asks_data(error: Exception, data: Any) -> bool:
 
 
 def _asked(step: TracebackType) -> ast.AST:
-    """Return what was asked for a key, as ``data[0]`` of ``data[0]["x.csv"]``."""
+    """Return the object that was asked for a key: ``data[0]`` in ``data[0]["x.csv"]``."""
     failed: ast.AST = ast.Tuple([], ast.Load())
     with suppress(SyntaxError):
         failed = operation(step)
@@ -88,7 +88,7 @@ def _asked(step: TracebackType) -> ast.AST:
 
 
 def _names_of(frame: FrameType, data: list[dict[Any, Any]]) -> set[str]:
-    """Return what a frame calls the data, a source's dict, or a dict made of their entries."""
+    """Return the names a frame has for the data, a source's dict, or a dict of their entries."""
     keys = {key for files in data for key in files}
     named = dict(frame.f_locals)
     attributes = vars(named["self"]) if hasattr(named.get("self"), "__dict__") else {}

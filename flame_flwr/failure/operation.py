@@ -17,7 +17,7 @@ __all__ = ["operation", "steps", "user_step"]
 
 
 def steps(error: BaseException) -> Iterator[TracebackType]:
-    """Give the entries of an exception's traceback, the outermost first."""
+    """Yield the entries of an exception's traceback, the outermost first."""
     trace = error.__traceback__
     while trace is not None:
         yield trace
@@ -31,20 +31,19 @@ def user_step(error: BaseException) -> TracebackType | None:
 
 
 def operation(step: TracebackType, *, whole_line: bool = False) -> ast.AST:
-    """Return what failed there, such as ``data[0]["x.csv"]``; of a ``for`` its line.
+    """Return the failed operation, such as ``data[0]["x.csv"]``; for a loop its first line.
 
     Parameters
     ----------
     step : traceback
         An entry of a traceback.
     whole_line : bool
-        Take the line anyhow: of ``a, b = c`` the place is that of ``a, b``.
+        Return the whole line: for ``a, b = c`` Python only marks ``a, b``.
 
     Raises
     ------
     SyntaxError
-        Python does not tell which part of the line it was, and the line alone is no statement; or
-        the source is gone.
+        The source is not there, or the operation spans lines and Python does not mark it.
     """
     code = step.tb_frame.f_code
     line = linecache.getline(code.co_filename, step.tb_lineno).strip()

@@ -1,4 +1,4 @@
-"""A working directory of the run's own for user code: Flower's processes have arbitrary ones."""
+"""Working directories for user code: those of Flower's processes are arbitrary."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def working_in(folder: str | Path) -> Iterator[None]:
 
 
 def temporary_folder(prefix: str = "flame-flwr-") -> tempfile.TemporaryDirectory[str]:
-    """Return a new folder for temporary files of a run's, mode 0700, for a ``with`` block."""
+    """Return a new folder (mode 0700) for temporary files, to be used in a ``with`` block."""
     root = os.environ.get(SCRATCH)
     return tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
 
@@ -65,14 +65,14 @@ def scratch_folder(run_id: int = 0) -> Iterator[None]:
 
 
 def clear_scratch(run_id: int) -> None:
-    """Remove this user's empty scratch folders of a run: Ray's workers end without doing it."""
+    """Remove this user's empty scratch folders of a run, which Ray's workers leave behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run_id}-*"):
         with suppress(OSError):
             folder.rmdir()
 
 
 def _clear_those_of_ended_processes() -> None:
-    """Remove this user's empty scratch folders whose process was killed, of whatever run."""
+    """Remove this user's empty scratch folders of processes that no longer exist."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*"):
         with suppress(OSError, ValueError):
             pid = int(folder.name.removeprefix(_PREFIX).split("-")[1])

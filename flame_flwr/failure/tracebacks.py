@@ -1,4 +1,4 @@
-"""Where in user code an exception came up, and its traceback without our frames."""
+"""Find where in user code an exception was raised; print tracebacks without our frames."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def user_traceback(error: BaseException, script: str) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback as Python prints it; in short where Python itself cannot."""
+    """Return the traceback as Python prints it, or briefly if Python cannot."""
     try:
         return "".join(traceback.format_exception(error))
     except Exception:

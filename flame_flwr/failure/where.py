@@ -1,4 +1,4 @@
-"""Saying on which node and in which round an exception of user code came up."""
+"""Note on exceptions of user code on which node and in which round they were raised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["where"]
 
 @contextmanager
 def where(node: str, what: str) -> Iterator[None]:
-    """Say on which node and in which round an exception of user code came up.
+    """Add node and round to exceptions that are raised in the block.
 
     Raises
     ------

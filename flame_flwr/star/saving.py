@@ -78,6 +78,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         self, file: io.BytesIO, instance: StarNode, flame: FlameHandle, *, parts: bool
     ) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        # What the new process has already is named, not copied.
         self._known = {id(flame): "flame", id(type(instance)): "class"}
         if parts:
             self._known[id(instance)] = "itself"
@@ -121,7 +122,7 @@ def _pickled(value: Any, instance: StarNode, flame: FlameHandle, *, parts: bool 
 def _unsaved(instance: StarNode, flame: FlameHandle, error: Exception) -> ModelError:
     method = "analysis_method" if hasattr(instance, "analysis_method") else "aggregation_method"
     for name, value in _attributes(instance).items():
-        try:
+        try:  # pickle itself does not say which attribute it failed on
             _pickled(value, instance, flame, parts=True)
         except Exception as cause:
             return ModelError(
