@@ -52,7 +52,7 @@ class CheckedClient(Client):
         """Answer hello, or why the node cannot take part."""
         with self._guarded("hello") as failed:
             return GetPropertiesRes(_OK, self.client.get_properties(ins.config))
-        said = {"name": self.client.called(), "failure": failed[0]}
+        said = {"name": self.client.node_name(), "failure": failed[0]}
         partitions = self.client.context.node_config.get("num-partitions", 0)
         return GetPropertiesRes(_OK, {**said, "partitions": partitions})
 
@@ -85,7 +85,7 @@ class CheckedClient(Client):
         except BaseException as error:
             if isinstance(error, FileNotFoundError) and not local:
                 hint_relative(error)
-            log_error(error, "node %s failed in %s", self.client.called(), what)
+            log_error(error, "node %s failed in %s", self.client.node_name(), what)
             share = shares_tracebacks(self.client.context)
             failed.append(Failure.of(error, share=share).to_json())
 

@@ -38,7 +38,7 @@ def test_only_the_block_is_in_process():
     assert runtime() == before != "process"
 
 
-def test_an_error_leaves_the_process_as_it_was():
+def test_an_error_leaves_the_process_as_before():
     def fails():
         with grid_of(1) as grid:
             grid.push_messages([hello(1)])
@@ -76,14 +76,14 @@ def test_messages_wait_until_their_replies_are_pulled():
     assert first.metadata.src_node_id == 1
 
 
-def test_a_message_to_nobody_has_an_error_reply():
+def test_a_message_to_no_node_is_an_error():
     with grid_of(1) as grid:
         [reply] = grid.send_and_receive([hello(9)])
     assert reply.has_error()
     assert "no node 9" in reply.error.reason
 
 
-def test_nodes_get_copies_of_shared_records():
+def test_nodes_do_not_share_a_messages_records():
     class Greedy(StarClient):
         def get_properties(self, config):
             seen = dict(config)
