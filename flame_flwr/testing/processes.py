@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
-    from flame_flwr.testing.runs import Answer, Ask, Settings
     from flame_flwr.testing.subjects import Subject
+    from flame_flwr.testing.watched import Answer, Ask, Settings
 
 __all__ = ["Loaded", "Processes"]
 
@@ -121,7 +121,7 @@ class Processes:
         """Do one run in a process of its own, with more for its nodes where they are apart."""
         from flwr.app import Context, RecordDict
 
-        from flame_flwr.testing.runs import Settings
+        from flame_flwr.testing.watched import Settings
 
         number = next(self._numbers)
         nodes = len(order)
@@ -146,7 +146,7 @@ class Processes:
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 
     def _carry(self, ask: Ask, contexts: dict[int, Any], state_dir: str) -> Answer:
-        from flame_flwr.testing.runs import Answer
+        from flame_flwr.testing.watched import Answer
 
         done = self._call(_do_answer, (ask, contexts[ask.node], state_dir))
         if isinstance(done, Trouble):

@@ -17,11 +17,12 @@ from flame_flwr.testing import CHECKS, ConformanceError, Finding
 from flame_flwr.testing.global_state import changed, snapshot
 from flame_flwr.testing.kit import check_analysis
 from flame_flwr.testing.observer import At, Watch
-from flame_flwr.testing.runs import Settings, run
+from flame_flwr.testing.runs import run
 from flame_flwr.testing.spec import CheckSpec
 from flame_flwr.testing.subjects import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.verdicts import Verdicts
+from flame_flwr.testing.watched import Settings
 
 MANY = {"simple_analysis": False}
 
