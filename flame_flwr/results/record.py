@@ -15,7 +15,7 @@ from flame_flwr.log import logger
 from flame_flwr.results.aggregate_change import Change
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.filter_record import FilterRecord
-from flame_flwr.results.metric_means import names_of
+from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class RunRecord:
         self.weighted_by = weighted_by
         self.aggregate = own_arrays(self.aggregate)
         self.filters.go_on()
-        self.metric_names.update(names_of(entry.node_metrics for entry in self.history))
+        self.metric_names.update(metric_names(entry.node_metrics for entry in self.history))
         self._change.to(self.aggregate, self.public.hides)
         self.resumed_after = len(self.history)
 
