@@ -352,12 +352,10 @@ def test_a_federation_may_choose_the_rules(tmp_path, rules):
 
 @pytest.mark.parametrize("party", ["server", "hospital-a"])
 def test_start_scripts_bear_odd_paths(made, tmp_path, party):
-    """A program of Flower's name stands in and prints what it is given."""
+    """A program of that name stands in and prints what it is given."""
     folder = tmp_path / 'it\'s "here" $x `y` \\ 100%'
     shutil.copytree(made / party, folder / party)
-    program = (
-        folder / "venv" / "bin" / ("flower-superlink" if party == "server" else "flower-supernode")
-    )
+    program = folder / "venv" / "bin" / ("flower-superlink" if party == "server" else "flame-flwr")
     program.parent.mkdir(parents=True)
     program.write_text(
         '#!/bin/sh\nprintf "%s\\n" "$@" "$FLWR_HOME" "$FLWR_TELEMETRY_ENABLED"\npwd\n'
@@ -383,6 +381,7 @@ def test_start_scripts_bear_odd_paths(made, tmp_path, party):
             *arguments
         }
     else:
+        assert arguments[:2] == ["node", "start"]
         assert arguments[arguments.index("--superlink") + 1] == "flower.example.org:8000"
         assert arguments[arguments.index("--node-config") + 1] == f"{folder}/hospital-a/node.toml"
         assert "--trusted-entities" not in arguments
@@ -394,7 +393,7 @@ def test_start_scripts_bear_odd_paths(made, tmp_path, party):
 def test_an_obstacle_is_told_in_one_line(made, tmp_path, party):
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    for name in ("flower-superlink", "flower-supernode"):
+    for name in ("flower-superlink", "flame-flwr"):
         (binaries / name).write_text("#!/bin/sh\necho started\n")
         (binaries / name).chmod(0o755)
     (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -456,7 +455,7 @@ def test_an_address_that_cannot_be_listened_on(host, port, words):
 
 
 def test_a_node_passes_on_trusted_signatures(made, tmp_path):
-    program = tmp_path / "bin" / "flower-supernode"
+    program = tmp_path / "bin" / "flame-flwr"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     program.chmod(0o755)
