@@ -49,6 +49,7 @@ class Tags:
         key = (kind, name, node)
         if key not in self._given:
             shown = self._unique(("name", name), _clean(name))
+            # A metric called "mean" would else share tags with the framework's means.
             own = kind == "metric" and shown.split("/")[0] in _FRAMEWORKS
             start = "metric" if own else _STARTS[kind]
             parts = (start, shown, self._unique(("node", node), _clean(node)) if node else "")

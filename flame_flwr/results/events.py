@@ -81,6 +81,7 @@ class EventWriter(Callback):
             if self._writer is None:
                 self._writer = self._open()
             self._writer.write_event(_event(numbers, step))
+            # Quick rounds are not flushed one by one: a flush costs more than such a round.
             if time.monotonic() - self._flushed > _FLUSH_EVERY:
                 self._flushed = time.monotonic()
                 self._writer.flush()

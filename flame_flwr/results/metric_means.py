@@ -42,6 +42,7 @@ def of_a_round(
     found: Weighted = {name: (mean, TEST_ROWS) for name, mean in by_test_rows(others, rows).items()}
     if isinstance(aggregate, dict):
         shared = set(metric_names([nodes])).intersection(declared, aggregate)
+        # The aggregate's own value counts: the strategy has weighted it exactly.
         merged = readable({name: plain(aggregate[name]) for name in shared})
         found |= {
             name: (float(value), declared[name])

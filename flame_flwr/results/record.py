@@ -172,7 +172,11 @@ class RunRecord:
             What the strategy or its convergence measured; ``None``: take all arrays of floats, but
             for metrics that the study does not show. NaN: none is known.
         """
-        found = self._change.to(self.aggregate, self.public.hides) if measured is None else measured
+        found = (
+            self._change.measure(self.aggregate, self.public.hides)
+            if measured is None
+            else measured
+        )
         self.history[-1].change = found if found is not None and math.isfinite(found) else None
         if found is None or math.isfinite(found) or not self.public.exact:
             return
@@ -192,7 +196,7 @@ class RunRecord:
         self.aggregate = own_arrays(self.aggregate)
         self.filters.go_on()
         self.metric_names.update(metric_names(entry.node_metrics for entry in self.history))
-        self._change.to(self.aggregate, self.public.hides)
+        self._change.measure(self.aggregate, self.public.hides)
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:
