@@ -93,6 +93,10 @@ aggregator_kwargs, payload, client, convergence
     processes work in empty folders, import the classes from their files, and may not write into
     the working directory or beside the code. What libraries open in C is not seen.
 
+    Row-level data is known by its length, that of the node's data: in tables, arrays, lists, CSV,
+    JSON, NumPy's files and pickles. Parquet and Excel files are not read, and rows that an analyzer
+    has filtered are of another length.
+
     Examples
     --------
     >>> from flame_flwr.star import StarAggregator, StarAnalyzer
