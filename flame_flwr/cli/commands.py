@@ -214,6 +214,22 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
+@_node.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def start(
+    context: typer.Context,
+    preload: Annotated[
+        str, typer.Option(help="modules that analyses need, to be imported once: pandas,sklearn")
+    ] = "",
+    stock: Annotated[
+        bool, typer.Option("--stock", help="run Flower's own SuperNode, a process per message")
+    ] = False,
+) -> None:
+    """Run a hospital's node: give it the options of `flower-supernode`."""
+    from flame_flwr.node.start import start as start_node
+
+    start_node(context.args, [name for name in preload.split(",") if name], stock=stock)
+
+
 _data = typer.Typer(
     cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
 )

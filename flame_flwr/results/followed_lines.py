@@ -20,6 +20,10 @@ _LEVEL = re.compile(rf"{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?")
 its node and round there, so that it is never taken for one of these lines."""
 
 _PLACE = r"(?P<place>(?:/|\w+://).*)"
+_TABLE = r"(?: \(with a table of (?P<table>[^)]*)\))?"
+_METRICS = r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?"
+"""They end with a number, a range or ``and 2 more``: a name may hold ``": "``, as a reason may."""
+_REASON = r"(?:: (?P<reason>.*))?"
 
 
 class _Line:
@@ -86,12 +90,10 @@ class RoundLine(_Line):
         Why the run stopped here; empty where it went on.
     """
 
-    # Metrics end with a number, a range or "and 2 more": a name may hold ": ", a reason too.
     PATTERN = re.compile(
         r"round (?P<round>\d+): (?P<answered>\d+) of (?P<nodes>\d+) nodes, "
         r"(?P<seconds>[0-9.]+) s, (?P<received>[\w .]+) received"
-        r"(?: \(with a table of (?P<table>[^)]*)\))?"
-        r"(?:, (?P<metrics>.*?(?: [-+.e\d]+|\)|nan|inf|more)))?(?:: (?P<reason>.*))?"
+        rf"{_TABLE}{_METRICS}{_REASON}"
     )
     round: int
     answered: int

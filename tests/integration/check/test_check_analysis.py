@@ -108,8 +108,8 @@ def home(tmp_path_factory):
     tempfile.tempdir = temporary
 
 
-REPEATED = {"long", "long, as is wanted", "never", "a client"}
-"""What ``test_judge.py`` sees of a run in one process, here by the whole of a check."""
+REPEATED = {"long", "long, as is wanted", "never", "a client", "expects", "grows"}
+"""What ``test_verdicts.py`` sees of a run in one process, or the careless one has, too."""
 
 
 @pytest.fixture(scope="module")

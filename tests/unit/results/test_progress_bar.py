@@ -60,7 +60,7 @@ def on_a_terminal(*command):
     return b"".join(shown).decode()
 
 
-def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
+def test_a_terminal_shows_whole_lines_above_a_bar(tmp_path):
     (tmp_path / "analysis.py").write_text(SCRIPT)
     text = on_a_terminal(sys.executable, str(tmp_path / "analysis.py"))
     assert "━" in text
@@ -72,7 +72,7 @@ def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])
-def test_long_metrics_leave_the_round_and_the_bar_on_the_terminal(width):
+def test_long_metrics_leave_room_for_the_bar(width):
     metrics = {f"metric_{i}": 0.123456 for i in range(6)}
     entry = RoundRecord(1, node_metrics={"a": metrics, "b": metrics})
     file = Terminal()
@@ -122,7 +122,7 @@ def a_terminal(monkeypatch):
     return stream
 
 
-def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
+def test_closing_restores_the_terminal(monkeypatch):
     terminal = a_terminal(monkeypatch)
     handler = logging.StreamHandler(terminal)
     logging.getLogger("flame_flwr").addHandler(handler)
@@ -148,7 +148,7 @@ def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
     assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
 
 
-def test_what_is_shown_without_a_line_end_is_not_broken_up(monkeypatch):
+def test_a_line_without_an_end_stays_whole(monkeypatch):
     terminal = a_terminal(monkeypatch)
     bar = Bar(Console(file=terminal, force_terminal=True, width=60))
     bar.began(RunRecord(nodes=["a", "b"]), None)
@@ -204,7 +204,7 @@ def test_a_run_elsewhere_is_followed_by_its_log(monkeypatch):
 
 
 @pytest.mark.parametrize(("width", "text"), [(40, ""), (51, ""), (52, "err 3.1…"), (80, "loss")])
-def test_what_is_shown_of_metrics_says_something_or_is_not_there(monkeypatch, width, text):
+def test_metrics_with_too_little_room_are_left_out(monkeypatch, width, text):
     a_terminal(monkeypatch)
     file = Terminal()
     bar = LineBar(print, Console(file=file, force_terminal=True, width=width))
