@@ -200,27 +200,13 @@ class NoFiles:
     def make(self) -> None:
         """Do nothing: a node that keeps nothing needs no place."""
 
-    def names(self) -> list[str]:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def read(self, name: str) -> bytes:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def write(self, name: str, parts: Iterable[bytes]) -> None:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def remove(self, name: str) -> None:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, *_: object) -> NoReturn:
         raise ConfigError(
             f"keeping data on a node needs a folder: set `state-dir` in {self._where}, to an "
             "absolute path"
         )
+
+    names = read = write = remove = _refuse
 
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

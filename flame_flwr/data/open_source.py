@@ -132,6 +132,11 @@ def _source(
         return S3Source(location, name, _access(options, name), cache)
     if scheme in ("fhir+http", "fhir+https"):
         return _fhir(location, name, options, registered=option == _REGISTRY)
+    return FolderSource(_folder(location, name, option), name, option)
+
+
+def _folder(location: str, name: str, option: str) -> Path:
+    """Return the folder of a path or a ``file://`` URL."""
     if "://" in location:
         parts = urlsplit(location)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
@@ -154,7 +159,7 @@ def _source(
             "working directories of their own",
             detail=location,
         )
-    return FolderSource(path, name, option)
+    return path
 
 
 def _access(options: Mapping[str, Any], name: str) -> Access:

@@ -129,6 +129,23 @@ def read_registry(path: Path) -> list[Dataset]:
         The file is missing, is no TOML, others may write to it, or a key is wrong. The message
         has numbers of datasets; names and values stand in the detail.
     """
+    content = _content(path)
+    tables = content.pop("dataset", None)
+    if content or not isinstance(tables, list) or not tables:
+        raise ConfigError(
+            "`datasets`: the registry must hold [[dataset]] tables and nothing else",
+            detail=str(path),
+        )
+    datasets = [_dataset(table, number) for number, table in enumerate(tables, start=1)]
+    names = [dataset.name for dataset in datasets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError("`datasets`: two datasets have the same name", detail=twice)
+    return datasets
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a registry's file holds; only its owner and group may have written it."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -149,18 +166,7 @@ def read_registry(path: Path) -> list[Dataset]:
             "`datasets`: every user of the machine may write to the registry: chmod o-w",
             detail=str(path),
         )
-    tables = content.pop("dataset", None)
-    if content or not isinstance(tables, list) or not tables:
-        raise ConfigError(
-            "`datasets`: the registry must hold [[dataset]] tables and nothing else",
-            detail=str(path),
-        )
-    datasets = [_dataset(table, number) for number, table in enumerate(tables, start=1)]
-    names = [dataset.name for dataset in datasets]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError("`datasets`: two datasets have the same name", detail=twice)
-    return datasets
+    return content
 
 
 def choose(
