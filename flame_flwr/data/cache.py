@@ -108,7 +108,7 @@ class Cache:
                 content, digest = file.read(size), file.read()
             if hashlib.sha256(content).digest() != digest:
                 return None
-            os.utime(path)
+            os.utime(path)  # what is used is the last to go
         except OSError:
             return None
         return content
@@ -155,6 +155,7 @@ class Cache:
         """Return the bytes in use, after so many more have room."""
         if used is not None and used + size <= self._limit:
             return used
+        # whatever the count says, what is really there decides what goes
         files = sorted(self._own_files())
         used = sum(each for _, each, _ in files)
         if used + size <= self._limit:

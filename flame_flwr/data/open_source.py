@@ -173,8 +173,9 @@ def _access(options: Mapping[str, Any], name: str) -> Access:
     )
     from flame_flwr.s3.location import check_endpoint
 
-    said = {name for key in options for name in ENVIRONMENT.get(key, ())}
-    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
+    # the library reads the environment itself, so what a registry says must not stand there
+    overridden = {name for key in options for name in ENVIRONMENT.get(key, ())}
+    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in overridden})
     if "key-id" in options:
         key_id = resolve(options["key-id"], f"{name}: key-id")
         access = replace(

@@ -51,6 +51,7 @@ def difference(
         Such as ``$.coef[2]: 1.5 and 2.5``.
     """
     found = _compare(first, second, tolerance, order, path)
+    # one entry per node has moved with its node: that is no difference
     if found and order is not None and _agree_by_node(first, second, tolerance, order):
         return ""
     return found

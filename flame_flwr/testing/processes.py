@@ -184,7 +184,7 @@ class Processes:
                     return inner or Trouble("hung", at=last)
                 kind, value = ours.recv()
                 if kind == "at":
-                    last = value
+                    last = value  # where it hangs or dies, should nothing come any more
                 elif kind == "ask" and carry is not None:
                     answer = carry(value)
                     inner = answer.trouble

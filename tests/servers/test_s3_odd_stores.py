@@ -123,7 +123,10 @@ def test_an_etag_for_no_header_is_none(etag, tmp_path):
 def test_a_panic_of_the_library_has_words(capfd):
     """A text that no header can hold, past what the source checks."""
     made = source("http://127.0.0.1:9")
-    with pytest.raises(DataError, match="the library for object stores failed"), made._asking():
+    with (
+        pytest.raises(DataError, match="the library for object stores failed"),
+        made._errors_in_words(),
+    ):
         obstore.get(made._open(QUICK), "a", options={"if_match": "\n"})
     capfd.readouterr()
 
@@ -173,7 +176,7 @@ def test_a_listing_that_repeats_itself_ends(objects):
 
 
 def test_a_listing_of_empty_pages_ends(monkeypatch):
-    monkeypatch.setattr(s3_source, "ENDLESS", 0.2)
+    monkeypatch.setattr(s3_source, "LISTING_SECONDS", 0.2)
     with (
         odd_s3(lambda request: listing(token="again")) as url,
         pytest.raises(DataError, match="does not come to an end within 0 s"),

@@ -121,7 +121,7 @@ def test_every_name_in_backticks_is_a_key_or_a_name_of_the_api():
     assert not odd, [one for one in ADVICE if one.code.strip("`") in odd]
 
 
-CONFIGS = {"run": RUN_KEYS, "node": {**NODE_KEYS, **registry._TYPES}}
+CONFIGS = {"run": RUN_KEYS, "node": {**NODE_KEYS, **registry._KEYS}}
 
 
 def test_a_key_that_is_said_to_be_of_a_config_is_one_of_its():
@@ -143,7 +143,7 @@ OTHER = {"return": "Python's", "_": "a sign that a name may have", "files": "mus
 @cache
 def known_names():
     """Return the keys of every config, and the names and parameters of the public classes."""
-    names = {*OTHER, *RUN_KEYS, *NODE_KEYS, *registry._TYPES}
+    names = {*OTHER, *RUN_KEYS, *NODE_KEYS, *registry._KEYS}
     for table in (federation_file._TOP, federation_file._SERVER, federation_file._HOSPITAL):
         names |= {*table}
     for module in PUBLIC:
