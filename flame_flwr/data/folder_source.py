@@ -130,7 +130,7 @@ class FolderSource:
 def read_folder(
     folder: str | Path, data_type: str = "s3", query: Query = None
 ) -> list[dict[str, Any]]:
-    """Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
+    r"""Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
 
     Parameters
     ----------
@@ -153,6 +153,14 @@ def read_folder(
         The folder is missing or empty, has no file for the query, or no query for FHIR is given.
     ModelError
         Another data type.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "patients.csv").write_text("age\n54\n")
+    ...     read_folder(folder)
+    [{'patients.csv': b'age\n54\n'}]
     """
     if data_type not in ("s3", "fhir"):
         raise ModelError(f"data_type must be 's3' or 'fhir' to read a folder, not {data_type!r}")

@@ -128,6 +128,15 @@ def read_registry(path: Path) -> list[Dataset]:
     ConfigError
         The file is missing, is no TOML, others may write to it, or a key is wrong. The message
         has numbers of datasets; names and values stand in the detail.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "datasets.toml")
+    ...     _ = path.write_text(EXAMPLE)
+    ...     [(dataset.name, dataset.type) for dataset in read_registry(path)]
+    [('long-covid-files', 's3'), ('long-covid-fhir', 'fhir')]
     """
     content = _content(path)
     tables = content.pop("dataset", None)
