@@ -88,7 +88,7 @@ def merge_pages(pages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def check_page(page: Any) -> None:
-    """See that something is a bundle whose entries are objects.
+    """Refuse anything but a bundle whose entries are objects.
 
     Raises
     ------

@@ -64,7 +64,7 @@ def read_queries(folder: Path, queries: list[str], name: str) -> dict[str, Mappi
 
 
 def check_queries(folder: Path, queries: list[str], name: str) -> None:
-    """See that there are files for the queries, or any bundle where no query is known.
+    """Refuse a folder without files for the queries; where none is known, without any bundle.
 
     Parameters
     ----------

@@ -213,7 +213,7 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def _safe(name: str) -> str:
-    """Return a file name for any text: the text itself where it is one everywhere."""
+    """Return a file name for any text: the text itself where every system takes it."""
     if _PLAIN.fullmatch(name):
         return name
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")

@@ -227,7 +227,7 @@ class S3Source:
         return content
 
     def _transferred(self, store: S3Store, item: _Object) -> bytes:
-        """Read an object; where the library gives up, see whether another state of it is why."""
+        """Read an object; where the connection was cut, see whether the object has changed."""
         import obstore
         from obstore.exceptions import BaseError
 
@@ -273,7 +273,7 @@ class _MissingError(Exception):
 
 
 def _object(key: str, entry: ObjectMeta) -> _Object:
-    """Return an object as a listing and a single answer both name it: without the ETag's quotes.
+    """Return what a listing, or a single answer, says of an object; its ETag without quotes.
 
     An ETag that cannot stand in a request is none.
     """

@@ -63,7 +63,7 @@ def check_in_a_process(
     tolerance: float,
     skip: Collection[str],
 ) -> Report:
-    """Have a check done by a process of its own, and end whatever it has left."""
+    """Do a check in a process of its own, and end whatever that has left."""
     ran()
     skip = [skip] if isinstance(skip, str) else skip
     _check_asked(max_rounds, seconds, skip)

@@ -165,7 +165,7 @@ class Processes:
         args: tuple[Any, ...],
         carry: Callable[[Ask], Answer] | None = None,
     ) -> Any:
-        """Have something done in a new process; return what came of it, or the trouble."""
+        """Do something in a new process; return what came of it, or the trouble."""
         ours, theirs = self._context.Pipe()
         name = f"{os.getpid()}-{next(self._numbers)}"
         with warnings.catch_warnings(), nullcontext() if self._forks else _no_main():

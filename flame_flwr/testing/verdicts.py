@@ -42,7 +42,7 @@ class Verdicts:
         return any(finding.check == check for finding in self.findings)
 
     def imported(self, made: Sequence[str], moved: str = "") -> None:
-        """Judge the import of the user's modules by what it has made where it happened to be.
+        """Judge the import of the user's modules by the files it made, and by where it went.
 
         Parameters
         ----------

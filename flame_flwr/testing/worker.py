@@ -153,7 +153,7 @@ def _finish_again(
 
 
 def _report_load(error: BaseException, report: dict[str, Any]) -> None:
-    """Say why the user's code cannot be loaded: a finding, or an error of who asks."""
+    """Report why the user's code cannot be loaded: as a finding, or as a mistake in the call."""
     place = place_of(error.__traceback__, anywhere=False)
     at = f" at {place}" if place else ""
     if isinstance(error, ModelError):
