@@ -6,8 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from flame_flwr.data import open_data, read_folder
-from flame_flwr.errors import DataError, FlameError, ModelError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.errors import DataError, ModelError
 
 SECRET = "Maria Muster"
 
@@ -238,32 +237,3 @@ def test_the_log_says_that_folders_do_not_filter(folder, caplog):
     assert "'Patient?gender=female' is answered by the files of Patient as they are" in (
         record.getMessage()
     )
-
-
-# ---- where user code meets it ---------------------------------------------------------------
-
-
-class Count(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        query = "Patient?_count=100"
-        assert self.flame.get_fhir_data([query]) == self.flame.get_fhir_data(query) == data
-        with pytest.raises(FlameError, match="get_fhir_data needs a query"):
-            self.flame.get_fhir_data()
-        return len(data[0][query]["entry"])
-
-
-class Sum(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return sum(analysis_results)
-
-    def has_converged(self, result, last_result):
-        return True
-
-
-def test_a_local_test_on_folders(tmp_path):
-    splits = []
-    for i in range(2):
-        (tmp_path / str(i)).mkdir()
-        put(tmp_path / str(i), **{"Patient.json": bundle(*"abc"[: i + 1])})
-        splits.append(read_folder(tmp_path / str(i), "fhir", "Patient?_count=100"))
-    assert StarModelTester(splits, Count, Sum, "fhir").result == 3
