@@ -16,13 +16,18 @@ import pytest
 from msgpack import ExtType
 from sklearn.base import BaseEstimator
 from sklearn.cluster import Birch
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, TweedieRegressor
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.payload import decode, encode, from_record, register_type, to_record
+from flame_flwr.payload import decode, encode, from_record, register_type, table, to_record
+from flame_flwr.payload.kinds import Kind
 
 PATIENT = "Mrs Jones"
+TINY = [[0], [1]], [0, 1]
 Point = namedtuple("Point", "x y")
 
 
@@ -111,9 +116,14 @@ def test_the_message_names_the_type_and_the_ways_out():
         (defaultdict(Colour), "Return dict(...)"),
         (pd.arrays.SparseArray([0, 1]), ".sparse.to_dense()"),
         (pd.bdate_range("2020", periods=3, freq="C", holidays=["2020-01-02"]), ".freq = None"),
-        (DecisionTreeClassifier().fit([[0], [1]], [0, 1]), "sklearn.tree._tree.Tree"),
-        (Custom(), f"does not trust: {__name__}.Custom"),
+        (DecisionTreeClassifier().fit(*TINY), "made of trees (sklearn.tree._tree.Tree)"),
+        (HistGradientBoostingClassifier().fit(*TINY), "or train a model of coefficients"),
+        (KNeighborsClassifier(1, algorithm="kd_tree").fit(*TINY), "searches for neighbours"),
+        (LogisticRegression().fit(*TINY).sparsify(), ".densify()"),
+        (TweedieRegressor().fit(*TINY), "those that end in an underscore"),
         (Birch(), "skops cannot store it"),
+        (FunctionTransformer(lambda x: x), "Use a function of NumPy's"),
+        (Custom(), f"does not trust: {__name__}.Custom"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -242,12 +252,10 @@ def test_an_unexpected_failure_says_where(monkeypatch):
     class Odd(dict):
         pass
 
-    from flame_flwr.payload import encoder
-
-    def fail(value, encoder):
+    def fail(value):
         raise RuntimeError(PATIENT)
 
-    monkeypatch.setitem(encoder.PACKERS, Odd, fail)
+    monkeypatch.setitem(table.BY_TYPE, Odd, Kind(127, (Odd,), fail, Odd))
     error = refused({"a": [Odd()]})
 
     assert "at $.*[0] cannot travel between nodes: packing it raised RuntimeError" in error.message
