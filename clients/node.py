@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.privacy import Disclosure, DisclosureRule
-    from flame_flwr.privacy.filters import FilterChain, UpdateFilter
+    from flame_flwr.privacy.filter_chain import FilterChain
+    from flame_flwr.privacy.update_filter import UpdateFilter
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build", "rules_of"]
@@ -121,7 +122,7 @@ class Node:
         self.disclosure = rules_of(plan, own_rules)
         self.filters: FilterChain | None = None
         if plan.filters or own_filters:
-            from flame_flwr.privacy.filters import FilterChain
+            from flame_flwr.privacy.filter_chain import FilterChain
 
             self.filters = FilterChain.of(plan.filters, own_filters, identity.id)
 

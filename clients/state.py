@@ -154,7 +154,7 @@ class NodeState:
         Parameters
         ----------
         report : list of dict
-            As :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+            As :meth:`flame_flwr.privacy.filter_chain.FilterChain.report` gives it.
         """
         kept = self._context.state.get(_FILTERED)
         before = json.loads(str(kept["answers"])) if isinstance(kept, ConfigRecord) else []

@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.clip import Clip
     from flame_flwr.privacy.disclosure import Disclosure
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
-    from flame_flwr.privacy.filters import UpdateFilter
     from flame_flwr.privacy.gaussian_noise import GaussianNoise
     from flame_flwr.privacy.laplace import Laplace
     from flame_flwr.privacy.rules import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
     from flame_flwr.privacy.sparse_vector import SparseVector
     from flame_flwr.privacy.top_fraction import TopFraction
+    from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = [
     "Clip",
@@ -43,7 +43,7 @@ _HOMES = {
     "SparseVector": "sparse_vector",
     "Strict": "rules",
     "TopFraction": "top_fraction",
-    "UpdateFilter": "filters",
+    "UpdateFilter": "update_filter",
 }
 
 

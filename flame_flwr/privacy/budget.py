@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy.filters import UpdateFilter
+    from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["Budget", "Mechanism", "can_account", "spent"]
 

@@ -12,8 +12,9 @@ import pytest
 
 from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction, UpdateFilter
-from flame_flwr.privacy.filters import FilterChain, check_filters
+from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.update_filter import check_filters
 
 EVERY = [
     Clip(0.5),
