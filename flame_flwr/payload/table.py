@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
     from flame_flwr.payload.encoder import Encoder
 
-__all__ = ["BY_CODE", "BY_TYPE", "NATIVE", "PICKLE", "ROWS", "Row", "find", "is_known"]
+__all__ = [
+    "BY_CODE",
+    "BY_TYPE",
+    "NATIVE",
+    "PICKLE",
+    "ROWS",
+    "Row",
+    "as_markdown",
+    "find",
+    "is_known",
+]
 
 Row = Kind | Choice | Refusal
 
@@ -80,6 +90,28 @@ def _meet(cls: type[Any]) -> None:
                 module, _, attribute = name.partition(":")
                 if module in sys.modules:
                     BY_TYPE[attrgetter(attribute)(sys.modules[module])] = row
+
+
+def as_markdown() -> str:
+    """Return the table for the documentation: what travels, a line per module."""
+    modules: dict[str, dict[str, None]] = {}
+    for cls in (
+        *NATIVE,
+        *(cls for row in ROWS if not isinstance(row, Refusal) for cls in row.types),
+    ):
+        module, name = _shown(cls)
+        modules.setdefault(module, {})[name] = None
+    lines = [f"| {module} | {', '.join(names)} |" for module, names in modules.items()]
+    return "\n".join(["| from | types |", "| --- | --- |", *lines])
+
+
+def _shown(cls: type[Any] | str) -> tuple[str, str]:
+    if isinstance(cls, str):
+        module, _, name = cls.partition(":")
+        return module, name
+    if issubclass(cls, np.generic):
+        return "numpy", "every scalar but those of objects"  # they differ between versions
+    return cls.__module__.replace("builtins", "Python"), cls.__qualname__
 
 
 def _pack_pickle(value: object, encoder: Encoder) -> list[Any]:
