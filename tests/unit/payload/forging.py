@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from msgpack import ExtType, Packer
 
-from flame_flwr.payload import Payload
+from flame_flwr.errors import PayloadError
+from flame_flwr.payload import Payload, decode
 from flame_flwr.payload.wire import MAGIC, WIRE_VERSION
 
 _NAMES = {
@@ -40,3 +45,31 @@ START = b"\x93\xa5flame\x01"
 def forged(value: object, arrays: tuple[np.ndarray, ...] = ()) -> Payload:
     packer = Packer(strict_types=True, default=list)
     return Payload(packer.pack([MAGIC, WIRE_VERSION, value]), arrays)
+
+
+@contextmanager
+def little_memory(limit: int = 20 * 2**20):
+    """Fail if more than ``limit`` bytes are ever taken at once within."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < limit
+
+
+def refused(payload: Payload, message: str | None = None) -> PayloadError:
+    with little_memory(), pytest.raises(PayloadError, match=message) as caught:
+        decode(payload)
+    return caught.value
+
+
+def npy(header: str, body: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    text = header.encode("latin-1")
+    width = "<H" if version == b"\x01\x00" else "<I"
+    return b"\x93NUMPY" + version + struct.pack(width, len(text)) + text + body
+
+
+GOOD = "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }\n"
+"""The header of an array of one number."""

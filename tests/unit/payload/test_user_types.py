@@ -61,7 +61,7 @@ def test_registered_types_may_hold_each_other(travel):
     assert type(result.value.value) is bytearray
 
 
-def test_it_is_called_by_its_full_name_or_as_told():
+def test_its_name_on_the_wire():
     register()
     assert f"{__name__}.Estimate".encode() in encode(Estimate(1.0, np.zeros(1))).header
 

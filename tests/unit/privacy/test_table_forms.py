@@ -86,6 +86,6 @@ def test_other_values_are_no_tables(name):
     assert list(table_forms({"a": OTHERS[name]})) == []
 
 
-def test_a_place_is_said_with_keys_for_the_node_and_without_for_others():
+def test_only_the_nodes_path_has_keys():
     (found,) = table_forms({"Anna Muster": [0, FRAME]})
     assert (found.path, found.masked) == ("$['Anna Muster'][1]", "$.*[1]")
