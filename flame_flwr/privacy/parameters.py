@@ -109,6 +109,13 @@ def at_least(least: int) -> Domain:
     return Domain(words, lambda value: type(value) is int and value >= least)
 
 
+def _is_above_zero(value: object) -> bool:
+    try:
+        return _is_real(value) and 0 < float(value) < math.inf  # type: ignore[arg-type]
+    except OverflowError:  # an int too large for a float
+        return False
+
+
 def _is_real(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
@@ -117,9 +124,7 @@ def _is_seed(value: object) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
-ABOVE_ZERO = Domain(
-    "must be a number above 0", lambda value: _is_real(value) and 0 < float(value) < math.inf, float
-)
+ABOVE_ZERO = Domain("must be a number above 0", _is_above_zero, float)
 FRACTION = Domain(
     "must be above 0 and at most 1", lambda value: _is_real(value) and 0 < value <= 1, float
 )

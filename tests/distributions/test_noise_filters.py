@@ -29,7 +29,7 @@ def more(*values):
 # ---- the noise itself ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("noise", [Noise(), Noise(5, "a|1|0")], ids=["system", "seeded"])
+@pytest.mark.parametrize("noise", [Noise(), more(Noise(5, "a|1|0"))], ids=["system", "seeded"])
 def test_random_numbers_have_the_distributions_they_name(noise):
     count = 200_001
     uniform, laplace = noise.uniform(count), noise.laplace(3.0, count)
@@ -113,7 +113,7 @@ def scales(filter_, n):
     )
 
 
-@pytest.mark.parametrize("change", [0.4, -1.0, more(0.0), more(7.0)])
+@pytest.mark.parametrize("change", [0.4, more(-1.0), more(0.0), more(7.0)])
 def test_a_value_is_chosen_as_the_formula_says(change):
     filter_ = sparse()
     rho, nu, _ = scales(filter_, 1)
@@ -132,6 +132,7 @@ def test_a_value_is_chosen_as_the_formula_says(change):
     assert stats.binomtest(found, CALLS, chosen).pvalue > FALSE_ALARM
 
 
+@pytest.mark.exhaustive
 def test_one_of_several_is_chosen_by_the_formula():
     update = np.array([1.0, -0.8, 0.0])
     filter_ = sparse(fraction=1 / 3, epsilon_select=20.0)
@@ -178,7 +179,7 @@ def test_a_chosen_value_has_bounded_laplace_noise(change):
     )
 
 
-@pytest.mark.parametrize("fraction", [0.1, 1.0, more(0.01), more(0.5)])
+@pytest.mark.parametrize("fraction", [0.1, more(1.0), more(0.01), more(0.5)])
 def test_as_many_leave_as_paid_for_none_exact(fraction):
     rng = np.random.default_rng(2)
     update = rng.uniform(0.5, 0.9, size=300) * rng.choice([-1, 1], size=300)
@@ -263,7 +264,7 @@ def balle_wang(multiplier, releases, delta):
     return high
 
 
-EVERYDAY = [(1.0, 12, 1e-5), (0.1, 500, 1e-9), (100.0, 1, 1e-5)]
+EVERYDAY = [(1.0, 12, 1e-5), (100.0, 1, 1e-5)]
 ALL = itertools.product((0.1, 1.0, 4.0, 100.0), (1, 12, 500), (1e-5, 1e-9))
 
 

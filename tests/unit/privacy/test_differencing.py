@@ -72,6 +72,7 @@ def test_everyone_less_the_others_gives_no_withheld_group(kind):
 
 
 def test_nor_a_group_outside_the_answer():
+    assert sizes(sent([RowCount(97), RowCount(100)])) == [0, 100]
     assert sizes(sent([RowCount(47), RowCount(31), RowCount(13)])) == [47, 31, 0]
     assert sizes(sent([RowCount(23), RowCount(10), RowCount(10)])) == [23, 0, 0]  # of one size
 

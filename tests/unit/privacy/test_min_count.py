@@ -146,13 +146,6 @@ def test_two_counts_do_not_give_who_is_missing():
     assert sent["mean"].n == 98
 
 
-def test_two_means_do_not_give_the_rest():
-    answer = [Moments.from_data([50.0] * 97), Moments.from_data([50.0] * 97 + [90.0] * 3)]
-    women, everyone = through(answer, MinCount(5))
-
-    assert (women.suppressed, everyone.suppressed) == (1, 0)
-
-
 def test_quantiles_are_coarsened_and_say_so():
     values = np.arange(1.0, 101.0)
     exact = Quantiles.from_data(values)
