@@ -73,7 +73,7 @@ class Decoder:
         array = self._arrays[place]
         if array is None:
             raise PayloadError(f"{_INVALID}: its header mentions an array twice.")
-        self._arrays[place] = None
+        self._arrays[place] = None  # a second mention would let two values share memory
         if type(array) is not np.ndarray or array.dtype.hasobject:
             raise PayloadError(f"{_INVALID}: one of its arrays is no plain array.")
         return array
@@ -95,6 +95,7 @@ class Decoder:
         return tag
 
     def _build(self, items: list[Any]) -> object:
+        # msgpack finishes inner lists first, so the parts are values already
         if items and type(items[0]) is _Tag:
             self._open_tags -= 1
             return items.pop(0).restore(items, self)

@@ -49,6 +49,7 @@ def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> No
         raise ValueError("not the shape of an array")
     if dtype.hasobject:
         raise ValueError("arrays of objects do not travel")
+    # Python's integers do not overflow, unlike numpy's
     if math.prod(shape) * dtype.itemsize != nbytes:
         raise ValueError("an array's shape does not fit its bytes")
     if not nbytes and math.prod(n or 1 for n in shape) > MAX_EMPTY:

@@ -18,7 +18,12 @@ from flame_flwr.payload.kinds import Kind, Refusal
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.wire import MAX_EMPTY
 
-__all__ = ["KINDS", "checked_labels", "checked_zone", "column", "restored_column"]
+__all__ = ["KINDS", "checked_labels", "checked_zone", "column", "pandas", "restored_column"]
+
+
+def pandas() -> Any:
+    """Return pandas, imported once a value of it arrives."""
+    return importlib.import_module("pandas")
 
 
 def column(values: Any) -> Any:
@@ -33,8 +38,10 @@ def column(values: Any) -> Any:
 
 def restored_column(values: Any, length: int | None = None) -> Any:
     """Return what arrived if it is a column, of this length, else raise TypeError."""
-    pd = importlib.import_module("pandas")
-    if not isinstance(values, np.ndarray | pd.api.extensions.ExtensionArray) or values.ndim != 1:
+    if (
+        not isinstance(values, np.ndarray | pandas().api.extensions.ExtensionArray)
+        or values.ndim != 1
+    ):
         raise TypeError("not a column")
     if length is not None and len(values) != length:
         raise TypeError("a column of another length than its index")
@@ -43,10 +50,9 @@ def restored_column(values: Any, length: int | None = None) -> Any:
 
 def checked_labels(labels: Any) -> Any:
     """Return what arrived if it can be categories or a level, else raise."""
-    pd = importlib.import_module("pandas")
-    if not isinstance(labels, pd.Index):
+    if not isinstance(labels, pandas().Index):
         raise TypeError("labels that are no index")
-    if isinstance(labels, pd.RangeIndex) and len(labels) > MAX_EMPTY:
+    if isinstance(labels, pandas().RangeIndex) and len(labels) > MAX_EMPTY:
         # it takes no bytes here, but pandas writes it out when it looks a label up
         raise ValueError("labels without bytes claim to be many")
     return labels
@@ -76,7 +82,7 @@ def _pack_nullable(value: Any) -> list[Any]:
 
 
 def _restore_nullable(values: Any, mask: Any) -> Any:
-    arrays = importlib.import_module("pandas").arrays
+    arrays = pandas().arrays
     cls = {
         "b": arrays.BooleanArray,
         "f": arrays.FloatingArray,
@@ -94,8 +100,7 @@ def _pack_extension(value: Any) -> list[Any]:
 
 
 def _restore_extension(values: Any) -> Any:
-    pd = importlib.import_module("pandas")
-    return pd.arrays.NumpyExtensionArray(restored_column(values))
+    return pandas().arrays.NumpyExtensionArray(restored_column(values))
 
 
 def _pack_strings(value: Any) -> list[Any]:
@@ -105,19 +110,18 @@ def _pack_strings(value: Any) -> list[Any]:
 
 
 def _restore_strings(storage: Any, missing: Any, texts: list[Any]) -> Any:
-    pd = importlib.import_module("pandas")
     if not {*map(type, texts)} <= {str, type(None)}:
         raise TypeError("a text column with other things in it")
-    if missing == "nan" and "na_value" not in signature(pd.StringDtype).parameters:
+    if missing == "nan" and "na_value" not in signature(pandas().StringDtype).parameters:
         # before pandas 2.3 columns of texts are those of Python's objects
         return np.array([np.nan if text is None else text for text in texts], dtype=object)
     kinds = {"nan": {"na_value": np.nan}, "NA": {}}
     try:
-        dtype = pd.StringDtype(storage, **kinds[missing])
+        dtype = pandas().StringDtype(storage, **kinds[missing])
     except ImportError:
         # pyarrow is missing here: the same texts, stored by Python
-        dtype = pd.StringDtype("python", **kinds[missing])
-    return pd.array(texts, dtype=dtype)
+        dtype = pandas().StringDtype("python", **kinds[missing])
+    return pandas().array(texts, dtype=dtype)
 
 
 def _pack_categorical(value: Any) -> list[Any]:
@@ -125,9 +129,8 @@ def _pack_categorical(value: Any) -> list[Any]:
 
 
 def _restore_categorical(codes: Any, categories: Any, ordered: bool) -> Any:
-    pd = importlib.import_module("pandas")
     labels = checked_labels(categories)
-    return pd.Categorical.from_codes(codes, categories=labels, ordered=ordered)
+    return pandas().Categorical.from_codes(codes, categories=labels, ordered=ordered)
 
 
 def _pack_moments(value: Any) -> list[Any]:
@@ -136,10 +139,9 @@ def _pack_moments(value: Any) -> list[Any]:
 
 
 def _restore_moments(naive: Any, zone: Any) -> Any:
-    pd = importlib.import_module("pandas")
     if naive.dtype.kind == "m":
-        return pd.TimedeltaIndex(naive).array
-    index = pd.DatetimeIndex(naive)
+        return pandas().TimedeltaIndex(naive).array
+    index = pandas().DatetimeIndex(naive)
     if zone is not None:
         index = index.tz_localize("UTC").tz_convert(checked_zone(zone))
     return index.array
@@ -150,8 +152,7 @@ def _pack_periods(value: Any) -> list[Any]:
 
 
 def _restore_periods(ordinals: Any, frequency: str) -> Any:
-    pd = importlib.import_module("pandas")
-    return pd.PeriodIndex.from_ordinals(ordinals, freq=frequency).array
+    return pandas().PeriodIndex.from_ordinals(ordinals, freq=frequency).array
 
 
 def _pack_intervals(value: Any) -> list[Any]:
@@ -159,7 +160,7 @@ def _pack_intervals(value: Any) -> list[Any]:
 
 
 def _restore_intervals(left: Any, right: Any, closed: str) -> Any:
-    arrays = importlib.import_module("pandas").arrays
+    arrays = pandas().arrays
     ends = restored_column(left), restored_column(right, len(left))
     return arrays.IntervalArray.from_arrays(*ends, closed=closed)
 

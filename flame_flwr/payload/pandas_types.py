@@ -7,14 +7,19 @@ uses; subclasses are refused. The arrays inside columns are in ``pandas_arrays``
 
 from __future__ import annotations
 
-import importlib
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from flame_flwr.payload.kinds import Choice, Kind
-from flame_flwr.payload.pandas_arrays import checked_labels, checked_zone, column, restored_column
+from flame_flwr.payload.pandas_arrays import (
+    checked_labels,
+    checked_zone,
+    column,
+    pandas,
+    restored_column,
+)
 from flame_flwr.payload.screening import typed
 from flame_flwr.payload.wire import RefusedError
 
@@ -27,17 +32,16 @@ def _pack_frame(frame: Any) -> list[Any]:
 
 
 def _restore_frame(items: list[Any]) -> Any:
-    pd = _pandas()
     columns, index, *arrays = items
     if len(_index(columns)) != len(arrays):
         raise ValueError("a frame with another number of columns than names")
     content = {
-        place: pd.Series(
+        place: pandas().Series(
             restored_column(array, len(_index(index))), index=index, dtype=array.dtype, copy=False
         )
         for place, array in enumerate(arrays)
     }
-    frame = pd.DataFrame(content, index=index, copy=False)
+    frame = pandas().DataFrame(content, index=index, copy=False)
     frame.columns = columns
     return frame
 
@@ -59,7 +63,7 @@ def _restore_block(columns: Any, index: Any, block: Any) -> Any:
         raise ValueError("a frame's values do not fit its index and columns")
     if not block.size or block.dtype.kind not in _PLAIN_COLUMNS:
         raise ValueError("values that travel by columns, or that no frame holds")
-    return _pandas().DataFrame(block, index=index, columns=columns, copy=False)
+    return pandas().DataFrame(block, index=index, columns=columns, copy=False)
 
 
 def _pack_series(series: Any) -> list[Any]:
@@ -68,7 +72,7 @@ def _pack_series(series: Any) -> list[Any]:
 
 def _restore_series(values: Any, index: Any, name: Any) -> Any:
     values = restored_column(values, len(_index(index)))
-    return _pandas().Series(values, index=index, dtype=values.dtype, name=name, copy=False)
+    return pandas().Series(values, index=index, dtype=values.dtype, name=name, copy=False)
 
 
 def _pack_index(index: Any) -> list[Any]:
@@ -76,7 +80,7 @@ def _pack_index(index: Any) -> list[Any]:
 
 
 def _restore_index(values: Any, name: Any, frequency: Any) -> Any:
-    index = _pandas().Index(
+    index = pandas().Index(
         restored_column(values), dtype=values.dtype, name=name, copy=False, tupleize_cols=False
     )
     if frequency is not None:
@@ -87,10 +91,10 @@ def _restore_index(values: Any, name: Any, frequency: Any) -> Any:
 def _frequency(index: Any) -> str | None:
     """Return the name of a regular index's step, if the name says all about it."""
     freq = getattr(index, "freq", None)
-    if freq is None or isinstance(index, _pandas().PeriodIndex):
+    if freq is None or isinstance(index, pandas().PeriodIndex):
         return None
     try:
-        known = _pandas().tseries.frequencies.to_offset(freq.freqstr) == freq
+        known = pandas().tseries.frequencies.to_offset(freq.freqstr) == freq
     except ValueError:
         known = False
     if not known:
@@ -103,7 +107,7 @@ def _pack_range_index(index: Any) -> list[Any]:
 
 
 def _restore_range_index(places: range, name: Any) -> Any:
-    return _pandas().RangeIndex(places, name=name)
+    return pandas().RangeIndex(places, name=name)
 
 
 def _pack_multi_index(index: Any) -> list[Any]:
@@ -114,7 +118,7 @@ def _pack_multi_index(index: Any) -> list[Any]:
 
 
 def _restore_multi_index(levels: list[Any], codes: list[Any], names: list[Any]) -> Any:
-    return _pandas().MultiIndex(
+    return pandas().MultiIndex(
         levels=[checked_labels(level) for level in levels],
         codes=[restored_column(code) for code in codes],
         names=names,
@@ -126,40 +130,36 @@ def _pack_timestamp(value: Any) -> list[Any]:
 
 
 def _restore_timestamp(moment: np.datetime64, zone: Any, fold: int) -> Any:
-    value = _pandas().Timestamp(moment)
+    value = pandas().Timestamp(moment)
     if zone is not None:
         value = value.tz_localize("UTC").tz_convert(checked_zone(zone))
     return value if fold == value.fold else value.replace(fold=fold)
 
 
 def _restore_timedelta(span: np.timedelta64) -> Any:
-    return _pandas().Timedelta(span)
+    return pandas().Timedelta(span)
 
 
 def _restore_period(ordinal: int, frequency: str) -> Any:
-    return _pandas().Period(ordinal=ordinal, freq=frequency)
+    return pandas().Period(ordinal=ordinal, freq=frequency)
 
 
 def _restore_interval(left: Any, right: Any, closed: str) -> Any:
-    return _pandas().Interval(left, right, closed=closed)
+    return pandas().Interval(left, right, closed=closed)
 
 
 def _pack_missing(value: Any) -> list[Any]:
-    return ["NA" if type(value) is type(_pandas().NA) else "NaT"]
+    return ["NA" if type(value) is type(pandas().NA) else "NaT"]
 
 
 def _restore_missing(name: Any) -> Any:
-    return {"NA": _pandas().NA, "NaT": _pandas().NaT}[name]
+    return {"NA": pandas().NA, "NaT": pandas().NaT}[name]
 
 
 def _index(value: Any) -> Any:
-    if not isinstance(value, _pandas().Index):
+    if not isinstance(value, pandas().Index):
         raise TypeError(f"expected an index, got {type(value).__name__}")
     return value
-
-
-def _pandas() -> Any:
-    return importlib.import_module("pandas")
 
 
 _PLAIN_COLUMNS = "biufcmM"

@@ -82,6 +82,7 @@ def is_known(cls: type[Any]) -> bool:
 def _meet(cls: type[Any]) -> None:
     """Look up the classes of a package once one of them is met."""
     package = cls.__module__.partition(".")[0]
+    # A package may be imported in part: what is not there yet is looked for again.
     if package == "pytz" and issubclass(cls, tzinfo):  # it has a class per zone
         BY_TYPE[cls] = time_zones.PYTZ
     for row in ROWS:

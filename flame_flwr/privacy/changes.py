@@ -47,7 +47,9 @@ class Changes:
                 f"{each.name}.change must return an array of the same shape, of finite numbers"
             )
         if noise.drawn:
+            # from here on an equal number is chance, and the node's own may not come back
             self._noised.update(places)
+        # the filter saw one vector: give every array its part of it
         ends = np.cumsum([self._now[place].size for place in places])
         for place, part in zip(places, np.split(changed, ends[:-1]), strict=True):
             self._now[place] = part

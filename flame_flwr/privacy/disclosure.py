@@ -49,6 +49,7 @@ def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
     PayloadError
         A rule refuses it.
     """
+    # All may refuse the result as it is before any of them changes it.
     for rule in rules:
         rule.look(_walk(result))
     statistics = _statistics(result)
