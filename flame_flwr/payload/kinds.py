@@ -42,8 +42,8 @@ class Kind:
     expects : tuple of type, optional
         The exact type of each part that must arrive; ``object`` for any. Without it any
         number of parts may, and `restore` gets them as one list.
-    open : bool
-        Whether its parts are values of the user's, which are screened.
+    screened : bool
+        Whether its parts are values of the user's, to be looked through for disguised bytes.
     """
 
     code: int
@@ -51,7 +51,7 @@ class Kind:
     pack: Callable[..., Iterable[Any]]
     restore: Callable[..., Any]
     expects: tuple[type[Any], ...] | None = None
-    open: bool = False
+    screened: bool = False
 
     @cached_property
     def marker(self) -> ExtType:
@@ -61,7 +61,7 @@ class Kind:
     def tagged(self, value: Any, encoder: Encoder) -> list[Any]:
         """Turn a value into its tagged list."""
         parts = self.pack(value)
-        return [self.marker, *(screen(list(parts)) if self.open else parts)]
+        return [self.marker, *(screen(list(parts)) if self.screened else parts)]
 
     def restored(self, parts: list[Any], decoder: Decoder) -> Any:
         """Turn what followed a marker into a value again."""

@@ -101,12 +101,12 @@ _CLOCK = (int, int, int, int, int, object)
 _PARTS_OF_SPAN = attrgetter("days", "seconds", "microseconds")
 
 KINDS = (
-    Kind(1, (tuple,), list, tuple, open=True),
-    Kind(2, (set,), list, set, open=True),
-    Kind(3, (frozenset,), list, frozenset, open=True),
-    Kind(4, (OrderedDict,), _as_dict, OrderedDict, (dict,), open=True),
-    Kind(5, (Counter,), _as_dict, Counter, (dict,), open=True),
-    Kind(6, (defaultdict,), _pack_defaultdict, _restore_defaultdict, (object, dict), open=True),
+    Kind(1, (tuple,), list, tuple, screened=True),
+    Kind(2, (set,), list, set, screened=True),
+    Kind(3, (frozenset,), list, frozenset, screened=True),
+    Kind(4, (OrderedDict,), _as_dict, OrderedDict, (dict,), screened=True),
+    Kind(5, (Counter,), _as_dict, Counter, (dict,), screened=True),
+    Kind(6, (defaultdict,), _pack_defaultdict, _restore_defaultdict, (object, dict), screened=True),
     Kind(7, (int,), _pack_int, _restore_int, (bytes,)),  # those of 64 bits msgpack packs itself
     Kind(8, (complex,), attrgetter("real", "imag"), complex, (float, float)),
     Kind(BYTEARRAY, (), _alone, bytearray, (bytes,)),  # tagged where values are screened

@@ -78,7 +78,7 @@ BY_CLASS: dict[type[Any], Entry] = {}
 BY_NAME: dict[str, Entry] = {}
 _MODULES = ("flame_flwr.statistics",)
 
-USER_TYPE = Kind(100, (), _pack, _restore, (str, object), open=True)
+USER_TYPE = Kind(100, (), _pack, _restore, (str, object), screened=True)
 """Classes come and go with `register_type`: ``table`` finds this row for them."""
 
 KINDS = (USER_TYPE,)

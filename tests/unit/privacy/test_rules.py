@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.config import NodeSettings
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy import (
-    Disclosure,
     MaxBins,
     MaxRows,
     NoisyMinMax,
     Strict,
 )
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.statistics import (
     AUC,
     ContingencyTable,
@@ -115,11 +112,8 @@ PATIENTS = pd.DataFrame({"age": range(300), "name": ["Maria"] * 300})
     [
         PATIENTS,
         [{"all": PATIENTS.head(3), "more": PATIENTS}],  # the second of its kind in a container
-        PATIENTS.to_dict("records"),
-        {"of Maria": PATIENTS.to_dict("list")},
-        (1, PATIENTS.values.tolist()),
     ],
-    ids=["table", "second", "records", "columns", "rows"],
+    ids=["only", "second"],
 )
 def test_more_rows_than_allowed_are_refused(value):
     with pytest.raises(PayloadError, match=r"has more than 200 rows.*return sums") as caught:
@@ -128,38 +122,6 @@ def test_more_rows_than_allowed_are_refused(value):
     assert "300" not in caught.value.message
     assert "300 rows x 2 columns" in caught.value.detail
     through({"of Maria": value}, MaxRows(300))
-
-
-def test_arrays_and_statistics_pass_where_rows_count():
-    value = {
-        "coef": np.zeros((300, 40)),
-        "numbers": [0.5] * 300,
-        "ages": Histogram.from_data(PATIENTS["age"], range(301)),
-        "few": PATIENTS.head(200),
-    }
-    sent = through(value, MaxRows(200))
-    assert sent["coef"].shape == (300, 40)
-    assert sent["ages"] == value["ages"]
-
-
-def test_node_and_analysis_may_both_count_rows():
-    class Sends(StarAnalyzer):
-        def analysis_method(self, data, aggregator_results):
-            return data
-
-    class Takes(StarAggregator):
-        def aggregation_method(self, analysis_results):
-            return len(analysis_results)
-
-        def has_converged(self, result, last_result):
-            return True
-
-    with pytest.raises(PayloadError, match="has more than 250 rows"):
-        StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(250)])
-    tester = StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(300)])
-    assert tester.result == 1
-    (rule,) = NodeSettings.from_config({"disclosure": "MaxRows(200)"}).own_rules()
-    assert rule == MaxRows(200) == Disclosure.of((rule,), (MaxRows(300),)).rules[0]
 
 
 def test_strict_lets_statistics_and_containers_leave():
