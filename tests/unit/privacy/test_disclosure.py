@@ -131,7 +131,7 @@ def test_the_node_has_the_last_word():
 
 
 def node(analyzer=Ages, own=(), **plan):
-    made = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, own_rules=own)
+    made = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, node_rules=own)
     made.use_data(AGES[1])
     return made
 
@@ -182,8 +182,8 @@ def test_rules_are_read_from_text_and_file(tmp_path):
 
     assert read_rules(text, "it") == rules
     assert read_rules(str(path), "it") == rules
-    assert NodeSettings.from_config({"disclosure": text}).own_rules() == rules
-    assert NodeSettings.from_config({}).own_rules() == ()
+    assert NodeSettings.from_config({"disclosure": text}).disclosure_rules() == rules
+    assert NodeSettings.from_config({}).disclosure_rules() == ()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_the_error_shows_how_rules_read(text):
     with pytest.raises(
         ConfigError, match=r"node config reads like MinCount\(5\), MaxBins"
     ) as error:
-        NodeSettings.from_config({"disclosure": text}).own_rules()
+        NodeSettings.from_config({"disclosure": text}).disclosure_rules()
     assert all(name in error.value.message for name in RULES)
 
 
