@@ -51,7 +51,7 @@ class FilterRecord:
         node : str
             Its id.
         report : list of dict
-            What its filters say, see :meth:`flame_flwr.privacy.filters.FilterChain.report`;
+            What its filters say, see :meth:`flame_flwr.privacy.filter_chain.FilterChain.report`;
             ``answers`` counts those that left, also where the server has not got them.
         """
         for position, entry in enumerate(report):
