@@ -71,14 +71,14 @@ class Subject:
 
     @classmethod
     def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what a built model says; what rules and filters do by chance is always the same."""
+        """Take what a built model declares, with the chance taken out of its rules and filters."""
         simple, plan = model.simple_analysis, model.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
 
             plan = dataclasses.replace(plan, disclosure=without_chance(plan.disclosure))
         if plan.filters:
-            from flame_flwr.privacy.filters import with_seed
+            from flame_flwr.privacy.update_filter import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
         return cls(plan, model.strategy, simple, model.outputs, sources, model.client)

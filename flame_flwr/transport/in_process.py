@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from flame_flwr.identity import Identity
     from flame_flwr.payload import Payload
     from flame_flwr.privacy import Disclosure
-    from flame_flwr.privacy.filters import FilterChain
+    from flame_flwr.privacy.filter_chain import FilterChain
     from flame_flwr.results.record import RunRecord
 
 __all__ = ["InProcess", "LocalNode", "as_data"]
