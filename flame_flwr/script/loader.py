@@ -1,26 +1,86 @@
-"""Execute a FLAME script and hear what it builds.
+"""Execute a FLAME script, and keep what it builds without running it.
 
-This module runs no analysis: who does, :mod:`flame_flwr.script.runner`, is told of every model.
+Who runs the analysis, :mod:`flame_flwr.script.runner`, is told of every model as it is built.
 """
 
 from __future__ import annotations
 
-import ast
+import inspect
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.analysis.listeners import listening
+from flame_flwr.errors import FlameError
+from flame_flwr.failure.notes import add_hint
+from flame_flwr.failure.scratch_folders import working_in
+from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.log import logger
-from flame_flwr.script.environment import ScriptError
-from flame_flwr.script.second_model import second_model
+from flame_flwr.script.environment import ScriptEnvironment, ScriptError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flame_flwr.analysis.model import StarModel
-    from flame_flwr.script.environment import ScriptEnvironment
 
-__all__ = ["BuiltModels", "execute", "two_models"]
+__all__ = ["BuiltModels", "LoadedScript", "execute", "load_script", "say_where", "two_models"]
 
 _GUARD = 'if __name__ == "__main__":'
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScript:
+    """A script that was executed without running its analysis.
+
+    Parameters
+    ----------
+    environment : ScriptEnvironment
+        To be entered whenever code of the script runs.
+    model : StarModel
+        What the script built.
+    """
+
+    environment: ScriptEnvironment
+    model: StarModel
+
+
+def load_script(path: Path) -> LoadedScript:
+    """Execute a script without running its analysis: ``StarModel(...)`` is only kept.
+
+    What fails after the model was built, such as reading results that are not there yet, does
+    not matter.
+
+    Parameters
+    ----------
+    path : Path
+        The script, absolute.
+
+    Raises
+    ------
+    ScriptError
+        It cannot be read, builds no model, or builds two.
+    Exception
+        What the script's code raises comes through as itself.
+    """
+    built = BuiltModels(path.name)
+    environment = ScriptEnvironment(path)
+    with working_in(os.curdir), environment.entered(), listening(built):
+        try:
+            execute(environment, built)
+        except (Exception, SystemExit) as error:
+            if not built.models:
+                say_where(error)
+                raise
+            logger.warning(
+                "%s failed after its StarModel(...), which does not matter here: %s: %s",
+                path.name,
+                type(error).__name__,
+                error,
+            )
+    model = built.only()
+    if built.testers:
+        logger.info("%s: StarModelTester is skipped here, StarModel is what is run", path.name)
+    return LoadedScript(environment, model)
 
 
 class BuiltModels:
@@ -100,7 +160,7 @@ def execute(environment: ScriptEnvironment, built: BuiltModels) -> None:
     Raises
     ------
     ScriptError
-        It cannot be read, or is bound to build two models: then none of it is executed.
+        It cannot be read.
     Exception
         What the script's code raises comes through as itself.
     """
@@ -119,25 +179,16 @@ def execute(environment: ScriptEnvironment, built: BuiltModels) -> None:
 
 def _compiled(path: Path) -> Any:
     try:
-        source = path.read_bytes()
+        return compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except OSError as error:
         raise ScriptError(f"the script cannot be read: {error}") from error
-    try:
-        tree = ast.parse(source, str(path))
-        code = compile(tree, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         if isinstance(error, SyntaxError) and error.filename:
             raise
         raise ScriptError(f"{path} is no Python source: {error}") from error
-    line = second_model(tree)
-    if line:
-        raise ScriptError(f"{two_models(path.name, line)}. Nothing was run")
-    return code
 
 
 def _takes_nothing(main: object) -> bool:
-    import inspect
-
     if not inspect.isfunction(main) or inspect.iscoroutinefunction(main):
         return False
     return all(
@@ -147,10 +198,21 @@ def _takes_nothing(main: object) -> bool:
     )
 
 
-def two_models(name: str, line: int = 0) -> str:
-    """Return the text of the error for a second model, at the line where it is known."""
-    at = f" (line {line})" if line else ""
+def two_models(name: str) -> str:
+    """Return the text of the error for a second model."""
     return (
-        f"{name} builds a second StarModel{at}: a script is one analysis. Put the second into a "
+        f"{name} builds a second StarModel: a script is one analysis. Put the second into a "
         "script of its own, or try things out with StarModelTester, of which there may be several"
     )
+
+
+def say_where(error: BaseException) -> None:
+    """Add the place in user code to an error of the framework, which is shown without traceback."""
+    place = place_of(error.__traceback__, anywhere=False)
+    if isinstance(error, FlameError) and place:
+        add_hint(error, f"at {place}")
+    missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
+    if isinstance(missing, str) and missing.partition(".")[0] == "flame":
+        from flame_flwr import star
+
+        add_hint(error, f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")

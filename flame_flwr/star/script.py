@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flame_flwr.script.components import client_app, server_app
-    from flame_flwr.script.runner import (
-        LoadedScript,
-        ScriptError,
-        ScriptRun,
-        load_script,
-        run_script,
-        script_path,
-    )
+    from flame_flwr.script.environment import ScriptError
+    from flame_flwr.script.loader import LoadedScript, load_script
+    from flame_flwr.script.options import script_path
+    from flame_flwr.script.runner import ScriptRun, run_script
 
 __all__ = [
     "LoadedScript",
@@ -31,13 +27,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LoadedScript": "runner",
-    "ScriptError": "runner",
+    "LoadedScript": "loader",
+    "ScriptError": "environment",
     "ScriptRun": "runner",
     "client_app": "components",
-    "load_script": "runner",
+    "load_script": "loader",
     "run_script": "runner",
-    "script_path": "runner",
+    "script_path": "options",
     "server_app": "components",
 }
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declaration import plan_node, plan_outputs, plan_strategy
+from flame_flwr.analysis.declare import Arguments, declare
 from flame_flwr.app_folder import App
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.results.outputs import Outputs
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from flame_flwr.strategies import StarStrategy
 
 __all__ = ["AppSource", "ClassSource", "ScriptSource", "Subject", "source_at"]
+
+_DECLARED = (
+    *("data_type", "simple_analysis", "output_type", "multiple_results", "analyzer_kwargs"),
+    *("aggregator_kwargs", "payload", "client", "convergence", "expects"),
+)
+"""What a check takes of a tester's arguments."""
 
 _NODES = 3
 """How many nodes are made where neither the data nor the app says."""
@@ -66,7 +72,7 @@ class Subject:
     @classmethod
     def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
         """Take what a built model says; what rules and filters do by chance is always the same."""
-        simple, plan = model.simple_analysis, model.plan
+        plan, declaration = model.plan, model.declaration
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
 
@@ -75,7 +81,14 @@ class Subject:
             from flame_flwr.privacy.filters import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
-        return cls(plan, model.strategy, simple, model.outputs, sources, model.client)
+        return cls(
+            plan,
+            declaration.strategy,
+            declaration.simple_analysis,
+            declaration.outputs,
+            sources,
+            declaration.client,
+        )
 
     @property
     def aggregator(self) -> type[Any] | None:
@@ -249,21 +262,23 @@ def _declared(
     analyzer: Any, aggregator: Any, splits: Sequence[Any], arguments: dict[str, Any]
 ) -> Subject:
     """Check what was declared to a tester; data is pickled, to be new for every process."""
-    given = {"data_type": "s3", "output_type": "str", **arguments}
-    payload = given.get("payload", "safe")
-    kwargs = given.get("analyzer_kwargs"), given.get("aggregator_kwargs")
-    expects = given.get("expects", ())
-    plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload, expects=expects)
-    strategy = plan_strategy(aggregator, kwargs[1], payload, given.get("convergence"))
-    many = bool(given.get("multiple_results"))
-    names = given.get("filename") or given.get("result_filepath")
-    outputs = plan_outputs(strategy, given["output_type"], names, many, paths=True)
+    # Noise, filters and rules are not what is checked here; a file's name is, in both spellings.
+    names = arguments.get("filename") or arguments.get("result_filepath")
+    known = {key: arguments[key] for key in _DECLARED if key in arguments}
+    given = {"data_type": "s3", **known, "filename": names}
+    declared = declare(Arguments(analyzer=analyzer, aggregator=aggregator, **given), paths=True)
     if not len(splits):
         raise ModelError("data_splits is empty: give at least one entry, one per node")
     copies = [pickler().dumps(split) for split in splits]
-    simple = bool(given.get("simple_analysis", True))
     sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
-    return Subject(plan, strategy, simple, outputs, sources, given.get("client"))
+    return Subject(
+        declared.plan,
+        declared.strategy,
+        declared.simple_analysis,
+        declared.outputs,
+        sources,
+        declared.client,
+    )
 
 
 def _split(content: bytes) -> Any:

@@ -214,7 +214,7 @@ def test_any_module_may_be_the_first_one_that_a_process_imports():
     names = """
         aggregation.base clients.app clients.client clients.node clients.state config data.source
         transport.grid transport.in_process clients.local_grid results.folder star.handle
-        analysis.model analysis.declaration analysis.tester script.runner strategies.rounds
+        analysis.model analysis.declare analysis.tester script.runner strategies.rounds
         strategies.server strategies.star
     """
     modules = [f"flame_flwr.{name}" for name in names.split()]

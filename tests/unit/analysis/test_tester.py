@@ -331,7 +331,7 @@ def test_data_type_none_gives_none():
 
 
 def test_a_split_of_an_unusual_shape_is_warned_of_once_in_a_process(caplog, monkeypatch):
-    monkeypatch.setattr("flame_flwr.analysis.tester._WARNED_OF", set())
+    monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
     with caplog.at_level(logging.WARNING, logger="flame_flwr"):
         run([[{"a": b""}], [1, 2], 3])
         run([[{"a": b""}], [1, 2]])
@@ -515,12 +515,12 @@ def test_a_failure_in_the_first_round_leaves_its_record_and_no_result(here):
 def test_a_table_as_splits_and_a_file_as_data_are_refused_with_the_mend(tmp_path):
     import pandas as pd
 
-    from flame_flwr.analysis.tester import _check_splits
+    from flame_flwr.analysis.splits import check_splits
     from flame_flwr.data import read_folder
     from flame_flwr.errors import DataError
 
     with pytest.raises(ModelError, match="pass a list of DataFrames"):
-        _check_splits(pd.DataFrame({"a": [1], "b": [2]}), None)
+        check_splits(pd.DataFrame({"a": [1], "b": [2]}), None)
     (tmp_path / "x.csv").write_text("a")
     with pytest.raises(DataError, match="is a file; name the folder that it is in"):
         read_folder(tmp_path / "x.csv")

@@ -105,13 +105,13 @@ def superlink():
 
 @pytest.fixture
 def fake(tmp_path, superlink, monkeypatch):
-    before = module._environment
+    before = module.program_environment
 
     def environment(more):
         found = before(more)
         return {**found, "PATH": os.pathsep.join([str(tmp_path), found["PATH"]])}
 
-    monkeypatch.setattr(module, "_environment", environment)
+    monkeypatch.setattr(module, "program_environment", environment)
     return Fake(tmp_path, superlink.port)
 
 
@@ -266,8 +266,8 @@ PROGRAM = """
 import sys
 from flame_flwr.cli import commands as cli
 from flame_flwr.cli import submit
-before, path = submit._environment, sys.argv[1] + ":/usr/bin:/bin"
-submit._environment = lambda more: {**before(more), "PATH": path}
+before, path = submit.program_environment, sys.argv[1] + ":/usr/bin:/bin"
+submit.program_environment = lambda more: {**before(more), "PATH": path}
 sys.argv = sys.argv[2:]
 cli.main()
 """

@@ -16,14 +16,15 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.object_ref import validate
 
-from flame_flwr.cli.script_simulation import _hand_over, _template, simulate_script, write_app
+from flame_flwr.cli.script_app import write_app
+from flame_flwr.cli.script_simulation import _hand_over, _template, simulate_script
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
 from flame_flwr.script import components
-from flame_flwr.script.runner import ScriptError, load_script, run_script
 from flame_flwr.star import StarAnalyzer
+from flame_flwr.star.script import ScriptError, load_script, run_script
 
 RUN_IDS = count(4 * 10**9)
 

@@ -24,7 +24,7 @@ import pytest
 from flame_flwr.cli import commands
 from flame_flwr.cli.script_simulation import simulate_script
 from flame_flwr.errors import ConfigError, DataError, ModelError
-from flame_flwr.script.runner import ScriptError, load_script, run_script
+from flame_flwr.star.script import ScriptError, load_script, run_script
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -479,33 +479,8 @@ def test_a_model_built_by_a_function_of_a_helper_is_the_scripts_own():
     assert [file.name for file in done.files] == ["result"]
 
 
-TWO = """
-    model = StarModel(Analyzer, Aggregator, "none", filename="first.txt")
-    StarModel(Analyzer, Aggregator, "none", filename="second.txt")
-"""
-CERTAIN = {
-    "at the top": "if True: pass\n" + textwrap.dedent(TWO),
-    "under the guard": 'if __name__ == "__main__":' + TWO,
-    "in main": "def main():" + TWO + "main()\n",
-    "in main, which nobody calls": "def main():" + TWO,
-    "by a function twice": "def one():\n    StarModel(Analyzer, Aggregator, 'none')\n"
-    "one()\none()\n",
-    "of two classes": "StarModel(Analyzer, Aggregator, 'none')\n"
-    "StarLocalDPModel(Analyzer, Aggregator, 'none')\n",
-}
-
-
 @pytest.mark.parametrize("run", [lambda path: run_script(path, nodes=1), load_script])
-@pytest.mark.parametrize("where", CERTAIN)
-def test_two_models_are_an_error_before_anything_is_run(run, where):
-    path = analysis("open('touched', 'w')\n" + CERTAIN[where])
-    with pytest.raises(ScriptError, match=r"analysis\.py builds a second StarModel \(line \d+\)"):
-        run(path.absolute())
-    assert sorted(path.name for path in Path().iterdir()) == ["analysis.py"]
-
-
-@pytest.mark.parametrize("run", [lambda path: run_script(path, nodes=1), load_script])
-def test_a_second_model_that_only_the_run_shows_is_an_error_that_says_where_the_first_is(run):
+def test_a_second_model_is_an_error_and_not_run(run):
     path = analysis("for name in 'ab':\n    StarModel(Analyzer, Aggregator, 'none', filename=name)")
     with pytest.raises(ScriptError, match=r"analysis\.py builds a second StarModel: a ") as raised:
         run(path.absolute())
@@ -513,21 +488,6 @@ def test_a_second_model_that_only_the_run_shows_is_an_error_that_says_where_the_
     assert (first in str(raised.value)) == (run is not load_script)
     assert Path("results/a").exists() == (run is not load_script)
     assert not Path("results/b").exists()
-
-
-ONE = {
-    "branches": "if len(Path().name):\n    {}\nelse:\n    {}\n",
-    "an early end": "{}\nimport sys\nsys.exit()\n{}\n",
-    "a return": "def main():\n    {}\n    return\n    {}\nmain()\n",
-    "a fallback": "try:\n    {}\nexcept ImportError:\n    {}\n",
-}
-
-
-@pytest.mark.parametrize("how", ONE)
-def test_two_calls_of_which_one_is_executed_are_one_model(how):
-    call = "StarModel(Analyzer, Aggregator, 'none')"
-    done = run_script(analysis("from pathlib import Path\n" + ONE[how].format(call, call)), nodes=1)
-    assert done.record.result == [None]
 
 
 def test_a_declaration_that_is_refused_and_caught_is_told_as_the_reason():
