@@ -87,6 +87,22 @@ class StarModel:
     ------
     ModelError
         Anything of the above is not what it must be; the message says what and how to mend it.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> model = StarModel(Patients, Total, "s3", filename="patients.txt")
+    >>> client_app, server_app = model.client_app, model.server_app  # for pyproject.toml
+    >>> model.outputs.names
+    'patients.txt'
     """
 
     _budget: tuple[float | None, float | None] = (None, None)
@@ -199,6 +215,21 @@ class StarLocalDPModel(StarModel):
     -----
     With neither number it is a plain ``StarModel``, as in the reference. What nodes send to the
     aggregator is not noised.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> model = StarLocalDPModel(Patients, Total, "s3", epsilon=0.5, sensitivity=1.0)
+    >>> model.declaration.privacy.about()["epsilon"]
+    0.5
     """
 
     def __init__(

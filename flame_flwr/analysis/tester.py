@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,16 @@ from flame_flwr.analysis.listeners import declaring, tester_may_run
 from flame_flwr.analysis.local_run import run_local
 from flame_flwr.analysis.splits import check_splits, warn_of_shapes
 from flame_flwr.config import RunSettings, check_max_rounds
-from flame_flwr.errors import ModelError, ResultError
+from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, silent
 from flame_flwr.log import shown as logged
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.extras import Extras
-from flame_flwr.results.final_files import keep_elsewhere
 from flame_flwr.results.named_files import NamedFiles, refuse_run_json
+from flame_flwr.results.printed_result import PrintedResult
 from flame_flwr.results.progress_bar import bars
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.text_form import printed
+from flame_flwr.results.run_files import RunFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from flame_flwr.clients import StarClient
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
-    from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.run_tables import History
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["StarModelTester"]
 
@@ -119,6 +119,21 @@ analyzer_kwargs, aggregator_kwargs
     its result is removed when a run begins. Where a file of such a name is there that no run wrote,
     it is left alone, and a warning says so. Only
     ``run.json`` of a private result is written all the same: its budget has to be found with it.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> tester = StarModelTester([["a", "b"], ["c"]], Patients, Total, "s3", quiet=True)
+    >>> tester.result, tester.rounds, tester.converged
+    (3, 1, True)
     """
 
     result: Any
@@ -193,42 +208,26 @@ analyzer_kwargs, aggregator_kwargs
                 refuse_run_json(declaration.outputs)
         if not tester_may_run():
             return
-        named = names is not None
-        if quiet is None:
-            quiet, printing = _is_pytest(), silent() if _is_pytest() else nullcontext()
-        else:
-            printing = silent() if quiet else logged()
-        extras = _extras(report, tensorboard, files=named, quiet=quiet)
-        files = NamedFiles(declaration.outputs, option, report=extras.report) if named else None
-        callbacks = [] if quiet else list(bars())
-        if files is not None and files.record_is_kept:
-            callbacks += extras.callbacks(files.path)
+        quiet, printing = _printing(quiet)
+        extras = _extras(report, tensorboard, files=names is not None, quiet=quiet)
+        files: RunFiles = PrintedResult()
+        if names is not None:
+            files = NamedFiles(declaration.outputs, option, report=extras.report)
         show(logging.DEBUG)
         with printing:
             warn_of_shapes(splits)
             record = declaration.new_record()
             record.study["max_rounds"] = str(max_rounds)
-            settings = RunSettings.from_config({"max-rounds": max_rounds})
-            if files is not None:
-                files.begin()
-            with nullcontext() if files is None else files.rescuing(record, {}):
-                with with_callbacks(record, *callbacks):
-                    run_local(
-                        declaration.strategy(),
-                        declaration.plan,
-                        splits,
-                        settings,
-                        record,
-                        declaration.simple_analysis,
-                        declaration.client,
-                    )
+            looking = [] if quiet else list(bars())
+            if files.record_is_kept:
+                looking += extras.callbacks(files.path)
+            files.begin()
+            with files.rescuing(record, {}):
+                with with_callbacks(record, *looking):
+                    _run(declaration, splits, max_rounds, record)
                 record.release(declaration.privacy)
-                written = (
-                    [] if files is None else files.write_success(declaration.outputs, record, {})
-                )
+                written = files.write_success(declaration.outputs, record, {})
             self._take(record)
-            if files is None:
-                self._print(declaration.outputs)
             for path in written:
                 logger.info("Final result written to %s", path)
 
@@ -276,25 +275,27 @@ analyzer_kwargs, aggregator_kwargs
 
         return run_html(self.record.to_json())
 
-    def _print(self, outputs: Outputs) -> None:
-        """Say what the result is, after a look that it fits.
 
-        Raises
-        ------
-        ResultError
-            It does not; the message says where it is saved.
-        """
-        try:
-            outputs.check(self.result)
-        except ResultError as error:
-            raise ResultError(
-                f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
-            ) from error
-        if outputs.many:
-            for i, value in enumerate(self.result, start=1):
-                logger.info("Final result_%d: %s", i, printed(value))
-        else:
-            logger.info("Final result: %s", printed(self.result))
+def _run(
+    declaration: Declaration, splits: Sequence[Any], max_rounds: int, record: RunRecord
+) -> None:
+    run_local(
+        declaration.strategy(),
+        declaration.plan,
+        splits,
+        RunSettings.from_config({"max-rounds": max_rounds}),
+        record,
+        declaration.simple_analysis,
+        declaration.client,
+    )
+
+
+def _printing(quiet: bool | None) -> tuple[bool, AbstractContextManager[None]]:
+    """Return whether it is quiet, and the block in which the log says so much and no more."""
+    if quiet is None:
+        under_pytest = "PYTEST_CURRENT_TEST" in os.environ
+        return under_pytest, silent() if under_pytest else nullcontext()
+    return quiet, silent() if quiet else logged()
 
 
 def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
@@ -320,7 +321,3 @@ def _one_spelling(result_filepath: Any, filename: Any) -> Any:
 def _at_home(path: Any) -> Any:
     """Let ``~`` stand for the home folder, as it does at a terminal."""
     return os.path.expanduser(path) if isinstance(path, str | Path) else path
-
-
-def _is_pytest() -> bool:
-    return "PYTEST_CURRENT_TEST" in os.environ

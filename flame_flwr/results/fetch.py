@@ -95,6 +95,12 @@ def runs(place: str) -> list[ListedRun]:
         The URL or the environment cannot be.
     StoreError
         The store cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> runs(tempfile.mkdtemp())
+    []
     """
     store = _open(place)
     with ThreadPoolExecutor(8) as pool:
@@ -119,6 +125,20 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     StoreError
         No such run, more than one, or not finished; a file is missing, or is not what
         ``run.json`` says; the folder is there already or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from flame_flwr.results import Outputs, RunRecord
+    >>> from flame_flwr.results.run_files import RunFiles
+    >>> place, to = tempfile.mkdtemp(suffix="-ages"), tempfile.mkdtemp()
+    >>> outputs = Outputs.declare("str", "mean.txt", False)
+    >>> written = RunFiles(Path(place)).write_success(outputs, RunRecord(result=41.5), {})
+    >>> [(run.status, run.rounds) for run in runs(place)]
+    [('completed', 0)]
+    >>> folder = fetch(place, None, to)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['history.csv', 'mean.txt', 'run.json']
     """
     store = _open(place)
     found = _chosen(_found(store), run, store.place)

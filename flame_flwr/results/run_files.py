@@ -61,6 +61,7 @@ class RunFiles:
     what = "the results"
 
     history = True  # whether there is a history.csv
+    record_is_kept = True  # whether there is a record at all
 
     def __init__(self, folder: Path, *, report: bool = False, run_id: str | None = None) -> None:
         self.path = folder

@@ -131,7 +131,7 @@ def test_a_forgotten_super_init_is_named():
         StarModelTester([1], Forgets, Aggregator, "s3")
 
 
-def test_arguments_of_the_reference_are_ignored_in_one_log_line(caplog):
+def test_arguments_of_the_reference_are_ignored(caplog):
     with caplog.at_level(logging.INFO, logger="flame_flwr"):
         StarModel(
             Analyzer, Aggregator, "s3", test_mode=True, test_kwargs={}, stream_log_level="debug"
@@ -148,7 +148,7 @@ def test_pickled_payloads_come_with_a_warning(caplog):
     assert "can run any code where it is read" in caplog.text
 
 
-def test_the_first_three_arguments_may_be_positional_and_building_runs_nothing():
+def test_building_a_model_runs_nothing():
     built = []
 
     class Loud(Analyzer):
@@ -181,13 +181,13 @@ def test_a_wrong_private_model_is_refused(given, text):
     assert text in str(caught.value)
 
 
-def test_a_private_model_without_opendp_names_what_to_install(monkeypatch):
+def test_privacy_without_opendp_names_what_to_install(monkeypatch):
     monkeypatch.setattr("flame_flwr.privacy.laplace.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'flame-flwr\[dp\]'"):
         StarLocalDPModel(Analyzer, Aggregator, "s3", epsilon=1.0, sensitivity=1.0)
 
 
-def test_a_private_model_without_a_budget_says_that_it_is_not_private(caplog):
+def test_a_private_model_without_budget_warns(caplog):
     with caplog.at_level(logging.WARNING, logger="flame_flwr"):
         StarLocalDPModel(Analyzer, Aggregator, "s3")
     assert "adds no noise: the exact result is released" in caplog.text

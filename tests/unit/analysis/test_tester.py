@@ -39,7 +39,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("spelling", ["result_filepath", "filename"])
-def test_a_result_file_is_relative_to_the_working_directory(here, spelling):
+def test_result_files_are_relative_to_the_working_directory(here, spelling):
     run([1, 2], **{spelling: "results/model.txt"})
     assert (here / "results" / "model.txt").read_text() == "[1, 2]"
 
@@ -73,9 +73,7 @@ class NeverRuns(Analyzer):
         (["a.txt", "a-file/b"], StoreError, "'a-file/b' cannot be written to (File exists)"),
     ],
 )
-def test_a_result_file_that_cannot_be_is_an_error_before_the_run(
-    here, names, kind, message, spelling
-):
+def test_an_impossible_result_file_is_refused_first(here, names, kind, message, spelling):
     (here / "out").mkdir()
     (here / "a-file").write_text("mine")
     os.mkfifo(here / "pipe")
@@ -104,9 +102,7 @@ def test_a_home_folder_is_written_with_its_sign(here, monkeypatch):
         ),
     ],
 )
-def test_a_result_that_does_not_fit_is_saved_also_where_no_file_is_named(
-    here, temporary, declared, message
-):
+def test_a_misfit_is_saved_without_a_filename(here, temporary, declared, message):
     with pytest.raises(ResultError, match=message):
         StarModelTester([1, 2], Analyzer, Aggregator, "s3", **declared)
     [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
@@ -133,7 +129,7 @@ def test_a_full_disk_is_found_before_the_run(here, disk_full_after):
     assert list(here.iterdir()) == []
 
 
-def test_a_single_name_of_many_results_may_be_called_as_a_folder_is(here):
+def test_a_numbered_name_may_be_a_folders(here):
     (here / "out").mkdir()
     run([1, 2], multiple_results=True, filename="out")
     assert sorted(path.name for path in here.glob("out*")) == ["out", "out_1", "out_2"]
@@ -155,7 +151,7 @@ class Blocks(Aggregator):
         return analysis_results
 
 
-def test_a_result_that_cannot_be_written_after_the_run_is_saved_elsewhere(here, temporary):
+def test_an_unwritable_result_is_saved_elsewhere(here, temporary):
     with pytest.raises(StoreError) as caught:
         StarModelTester([1, 2], Analyzer, Blocks, "s3", filename="out/a.txt")
     [saved] = temporary.glob("flame-flwr-rescue-*/rescue.pkl")
@@ -166,7 +162,7 @@ def test_a_result_that_cannot_be_written_after_the_run_is_saved_elsewhere(here, 
     assert pickle.loads(saved.read_bytes()) == [1, 2]
 
 
-def test_all_results_are_saved_where_a_later_file_cannot_be_written(here, temporary):
+def test_one_unwritable_file_saves_all_results_elsewhere(here, temporary):
     with pytest.raises(StoreError, match="the result is saved whole in"):
         StarModelTester(
             [1, 2], Analyzer, Blocks, "s3", multiple_results=True, filename=["a.txt", "out/b.txt"]
@@ -176,7 +172,7 @@ def test_all_results_are_saved_where_a_later_file_cannot_be_written(here, tempor
     assert (here / "a.txt").read_text() == "1"
 
 
-def test_a_result_that_cannot_be_saved_anywhere_is_said_to_be_lost(here, temporary):
+def test_a_result_saved_nowhere_is_reported_lost(here, temporary):
     class Nowhere(Blocks):
         def aggregation_method(self, analysis_results):
             temporary.rmdir()
@@ -186,9 +182,7 @@ def test_a_result_that_cannot_be_saved_anywhere_is_said_to_be_lost(here, tempora
         StarModelTester([1, 2], Analyzer, Nowhere, "s3", filename="out/a.txt")
 
 
-def test_the_aggregate_of_a_failed_run_is_saved_elsewhere_where_its_folder_cannot_be_made(
-    temporary, caplog
-):
+def test_an_unwritable_rescue_file_is_saved_elsewhere(temporary, caplog):
     class Fails(Blocks):
         def final_method(self, result, evaluations):
             raise KeyError("plot")
@@ -200,7 +194,7 @@ def test_the_aggregate_of_a_failed_run_is_saved_elsewhere_where_its_folder_canno
     assert f"the last aggregate was saved in {saved}" in caplog.text
 
 
-def test_an_aggregate_that_cannot_be_saved_anywhere_does_not_hide_the_error(temporary, caplog):
+def test_a_failed_rescue_does_not_hide_the_error(temporary, caplog):
     class Fails(Blocks):
         def final_method(self, result, evaluations):
             temporary.rmdir()
@@ -211,7 +205,7 @@ def test_an_aggregate_that_cannot_be_saved_anywhere_does_not_hide_the_error(temp
     assert "the last aggregate could not be saved" in caplog.text
 
 
-def test_a_result_goes_where_it_was_to_go_when_the_run_began(here):
+def test_files_go_where_the_run_began(here):
     (here / "elsewhere").mkdir()
 
     class Moves(Aggregator):
@@ -241,14 +235,14 @@ def test_a_single_name_is_numbered(here):
     assert sorted(path.name for path in (here / "out").glob("p*")) == ["part_1.txt", "part_2.txt"]
 
 
-def test_a_result_that_does_not_fit_is_rescued_beside_the_files(here):
+def test_a_misfit_is_rescued_beside_the_files(here):
     with pytest.raises(ResultError, match="2 elements, output_type 2 and filename 3") as caught:
         run([1, 2], multiple_results=True, filename=["out/a", "out/b", "out/c"])
     assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
     assert "rescue.pkl" in str(caught.value)
 
 
-def test_text_for_bytes_is_an_error_that_names_output_type(here):
+def test_text_for_bytes_is_an_error(here):
     with pytest.raises(ResultError, match="output_type 'bytes' needs bytes or an ndarray"):
         run(["text"], output_type="bytes", filename="out.bin")
     assert pickle.loads((here / "rescue.pkl").read_bytes()) == ["text"]
@@ -256,7 +250,7 @@ def test_text_for_bytes_is_an_error_that_names_output_type(here):
     assert json.loads((here / "run.json").read_text())["error"].startswith("ResultError")
 
 
-def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
+def test_never_converging_rescues_the_aggregate(here):
     class Never(Aggregator):
         def has_converged(self, result, last_result):
             return False
@@ -278,13 +272,13 @@ def test_never_converging_is_an_error_with_the_aggregate_rescued(here):
         (5.0, "max_rounds must be int, not float"),
     ],
 )
-def test_a_limit_that_cannot_be_is_named_as_it_is_spelled_here(limit, message):
+def test_an_impossible_max_rounds_is_refused(limit, message):
     with pytest.raises(ConfigError) as caught:
         run([1], max_rounds=limit)
     assert str(caught.value) == message
 
 
-def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():
+def test_history_has_seconds_and_bytes_per_node():
     tester = run([np.zeros(10_000), 3], simple_analysis=False)
     assert (tester.rounds, tester.converged) == (2, True)
     first, last = tester.record.history
@@ -297,7 +291,7 @@ def test_history_has_seconds_and_bytes_per_node_structure_and_convergence():
     assert (last.converged, last.reason) == (True, "has_converged returned True")
 
 
-def test_the_aggregate_and_the_evaluations_can_be_had_beside_the_result():
+def test_aggregate_and_evaluations_are_attributes_too():
     class Scores(Analyzer):
         def evaluation_method(self, data, result):
             return {"n": len(result)}
@@ -313,7 +307,7 @@ def test_the_aggregate_and_the_evaluations_can_be_had_beside_the_result():
 
 
 @pytest.mark.parametrize("data_type", ["s3", "fhir"])
-def test_a_split_of_any_kind_reaches_the_analyzer_untouched(data_type):
+def test_any_split_reaches_the_analyzer_untouched(data_type):
     marker = object()
     seen = []
 
@@ -330,7 +324,7 @@ def test_data_type_none_gives_none():
     assert run([1, 2], data_type="none").result == [None, None]
 
 
-def test_a_split_of_an_unusual_shape_is_warned_of_once_in_a_process(caplog, monkeypatch):
+def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
     monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
     with caplog.at_level(logging.WARNING, logger="flame_flwr"):
         run([[{"a": b""}], [1, 2], 3])
@@ -373,7 +367,7 @@ def test_differential_privacy_noises_the_result(here):
     assert all(abs(value - 3) < 50 for value in draws)  # wrong once in 1e21
 
 
-def test_a_private_result_that_is_written_has_its_budget_beside_it(here):
+def test_a_private_result_has_its_budget_beside_it(here):
     pytest.importorskip("opendp")
 
     class Counts(Aggregator):
@@ -409,7 +403,7 @@ def test_a_private_result_that_is_written_has_its_budget_beside_it(here):
         "import logging; logging.getLogger('flame_flwr').setLevel('ERROR')",
     ],
 )
-def test_output_that_is_asked_for_is_printed_once_however_logging_is_configured(here, setup):
+def test_quiet_false_prints_once_whatever_logging_does(here, setup):
     code = f"""
 import sys
 {setup}
@@ -428,7 +422,7 @@ for quiet in (False, True, False):
     assert done.stdout.count("Final result: 4321") == 2
 
 
-def test_output_that_is_asked_for_is_printed_under_pytest_too(capsys):
+def test_quiet_false_prints_under_pytest(capsys):
     run([1, 2], quiet=False)
     assert capsys.readouterr().out.count("Final result: [1, 2]") == 1
     run([1, 2])
@@ -474,7 +468,7 @@ StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
     assert lines.count("--- Round 1 ---") == 2
 
 
-def test_payloads_and_clients_of_ones_own_work_in_a_local_test():
+def test_payload_and_client_work_in_process():
     from flame_flwr.clients import StarClient
 
     class Twice(StarClient):
@@ -492,7 +486,7 @@ def test_payloads_and_clients_of_ones_own_work_in_a_local_test():
     assert type(value) is Odd
 
 
-def test_the_aggregate_is_rescued_when_the_final_method_fails(here):
+def test_a_failing_final_method_rescues_the_aggregate(here):
     class Fails(Aggregator):
         def final_method(self, result, evaluations):
             raise KeyError("plot")
@@ -502,7 +496,7 @@ def test_the_aggregate_is_rescued_when_the_final_method_fails(here):
     assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
 
 
-def test_a_failure_in_the_first_round_leaves_its_record_and_no_result(here):
+def test_a_failure_in_round_1_leaves_a_record(here):
     class Fails(Analyzer):
         def analysis_method(self, data, aggregator_results):
             raise KeyError("pasc")
@@ -512,7 +506,7 @@ def test_a_failure_in_the_first_round_leaves_its_record_and_no_result(here):
     assert sorted(path.name for path in here.iterdir()) == ["history.csv", "run.json"]
 
 
-def test_a_table_as_splits_and_a_file_as_data_are_refused_with_the_mend(tmp_path):
+def test_a_table_as_splits_is_refused(tmp_path):
     import pandas as pd
 
     from flame_flwr.analysis.splits import check_splits

@@ -17,7 +17,7 @@ def followed(place, *rounds):
     return run
 
 
-def test_the_file_of_the_aggregate_is_named_with_its_round(tmp_path):
+def test_the_rescue_file_is_named_with_round(tmp_path):
     (tmp_path / "rescue.pkl").touch()
     (tmp_path / "run.json").write_text(json.dumps({"rounds": 3}))
     said = followed(tmp_path, 1, 2).kept(0.1)
@@ -33,7 +33,7 @@ def test_files_that_are_not_there_yet_are_announced(tmp_path):
     assert followed(tmp_path).kept(0.1) == f"what there is of the run goes into {tmp_path}"
 
 
-def test_of_a_run_on_another_host_the_place_is_named():
+def test_a_run_elsewhere_has_its_place_named():
     for place in ("/srv/results/x", "s3://results/x"):
         said = followed(place, 1, 2).kept(0.1)
         assert said == (

@@ -4,7 +4,6 @@ Flower's real runtimes are in ``tests/integration/test_script_simulation.py``.
 """
 
 import json
-import logging
 import os
 import pickle
 import textwrap
@@ -68,13 +67,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.INFO, "flame_flwr")
-    return caplog
-
-
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     """An app's folder, on ``sys.path`` as in Flower's processes."""
@@ -133,7 +125,7 @@ def test_the_client_app_travels_by_name():
     assert len(pickle.dumps(components.client_app)) < 100
 
 
-def test_the_components_run_the_script_with_the_numbers_of_the_run_in_process(app):
+def test_components_give_the_numbers_of_run_script(app):
     folder = run(data="helper:node")
     there = pickle.loads((folder / "result").read_bytes())
     here = run_script(app / "analysis.py", "helper:node", nodes=3, results="here")
@@ -144,7 +136,7 @@ def test_the_components_run_the_script_with_the_numbers_of_the_run_in_process(ap
     assert json.loads((folder / "run.json").read_text())["rounds"] == 3
 
 
-def test_a_script_is_loaded_once_per_run_and_nothing_leaks_into_the_next(app):
+def test_a_script_is_loaded_once_per_run(app):
     Path("loads.txt").touch()
     with (app / "analysis.py").open("a") as file:
         file.write(f"    open({str(Path('loads.txt').absolute())!r}, 'a').write('x')\n")
@@ -163,7 +155,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_a_script_that_cannot_be_found_is_an_error_on_both_sides(app, case):
+def test_a_missing_script_fails_on_both_sides(app, case):
     config, message = CONFIGS[case]
     failure = hello(**config)
     assert failure["type"] == "ConfigError"
@@ -173,7 +165,7 @@ def test_a_script_that_cannot_be_found_is_an_error_on_both_sides(app, case):
     assert message in raised.value.message
 
 
-def test_a_file_outside_an_app_is_not_taken_for_the_script(app, monkeypatch):
+def test_a_file_outside_the_app_is_no_script(app, monkeypatch):
     other = app.parent / "other"
     other.mkdir()
     (other / "analysis.py").write_text("raise RuntimeError('not the app')\n")
@@ -182,7 +174,7 @@ def test_a_file_outside_an_app_is_not_taken_for_the_script(app, monkeypatch):
 
 
 @pytest.mark.parametrize("code", ["raise LookupError('a value of a patient')", "sys.exit(4)"])
-def test_a_script_that_fails_on_a_node_is_a_failure_without_its_text(app, code):
+def test_a_script_failing_on_a_node(app, code):
     (app / "analysis.py").write_text("import sys\n\n\n" + code)
     failure = hello(script="analysis.py")
     assert "a value of a patient" not in json.dumps(failure)
@@ -231,7 +223,7 @@ StarModel(Analyzer, Aggregator, "none")
 """
 
 
-def test_an_app_has_the_script_the_modules_that_it_needs_and_nothing_else():
+def test_an_app_has_what_the_script_needs():
     write("study/analysis.py", MODEL + "import direct, json\ndef f():\n    import lazily.part\n")
     write("study/direct.py", "from package import inner\nimport importlib\n")
     write("study/package/__init__.py")
@@ -263,7 +255,7 @@ def test_an_app_has_the_script_the_modules_that_it_needs_and_nothing_else():
     assert config["components"]["clientapp"] == "flame_flwr.star.script:client_app"
 
 
-def test_an_app_has_modules_that_were_imported_by_name_or_from_a_folder_put_on_the_path():
+def test_an_app_has_modules_from_added_folders():
     write(
         "study/analysis.py",
         """
@@ -284,7 +276,7 @@ def test_an_app_has_modules_that_were_imported_by_name_or_from_a_folder_put_on_t
     ]
 
 
-def test_a_script_without_an_ending_gets_one_and_names_that_flower_leaves_out_are_refused():
+def test_names_that_flower_leaves_out_are_refused():
     write("study/entrypoint", MODEL)
     assert written("study/entrypoint") == ["pyproject.toml", "script/entrypoint.py"]
     for name in ("test_analysis.py", "analysis_test.py"):
@@ -319,7 +311,7 @@ def test_one_data_for_all_nodes_of_a_simulation(tmp_path):
             _template(wrong, tmp_path / "wrong")
 
 
-def test_what_is_wrong_is_found_before_flower_is_started():
+def test_errors_are_found_before_flower_starts():
     write("analysis.py", MODEL)
     with pytest.raises(ConfigError, match="say how many nodes with --nodes N"):
         simulate_script("analysis.py")
@@ -333,7 +325,7 @@ def test_what_is_wrong_is_found_before_flower_is_started():
     assert not Path("results").exists()
 
 
-def test_a_script_that_reads_relative_paths_is_told_so_at_once(caplog):
+def test_a_script_reading_relative_paths_is_refused(caplog):
     write("cfg.txt", "3")
     write("analysis.py", "TIMES = int(open('cfg.txt').read())\n" + MODEL)
     with pytest.raises(ScriptError, match="runs in a folder of its own") as raised:
@@ -343,7 +335,7 @@ def test_a_script_that_reads_relative_paths_is_told_so_at_once(caplog):
     assert not Path("results").exists()
 
 
-def test_a_tester_alone_is_not_said_to_be_skipped(caplog):
+def test_a_tester_alone_is_an_error(caplog):
     caplog.set_level("INFO", "flame_flwr")
     write("analysis.py", MODEL.replace("StarModel(", "StarModelTester([1], "))
     with pytest.raises(ScriptError, match="run it without --simulate"):
@@ -351,7 +343,7 @@ def test_a_tester_alone_is_not_said_to_be_skipped(caplog):
     assert "is skipped here" not in caplog.text
 
 
-def test_the_record_of_a_simulation_names_the_users_own_folders(tmp_path):
+def test_a_simulations_record_names_the_users_folders(tmp_path):
     own = tmp_path / "results" / "1-7"
     own.mkdir(parents=True)
     said = {"files": [], "parameters": {"data": "/tmp/gone/{partition-id}/0", "max-rounds": 5}}

@@ -133,7 +133,7 @@ def test_many_results_become_many_files(run):
     assert [file["name"] for file in about(folder)["files"]] == ["a.txt", "b.bin", "c.pkl"]
 
 
-def test_what_the_aggregator_writes_beside_itself_is_kept_with_the_results(run, tmp_path):
+def test_files_of_user_code_are_kept(run, tmp_path):
     class Plots(Total):
         def aggregation_method(self, analysis_results):
             Path("results").mkdir(exist_ok=True)
@@ -148,20 +148,20 @@ def test_what_the_aggregator_writes_beside_itself_is_kept_with_the_results(run, 
 @pytest.mark.parametrize(
     "results", ["relative/results", "s3://bucket/results", "/proc/flame-results"]
 )
-def test_results_that_cannot_be_are_refused_before_the_first_round(run, results):
+def test_impossible_results_are_refused_first(run, results):
     with pytest.raises(ConfigError, match="`results` in the run config"):
         run(StarModel(Sum, Total, "s3"), results=results)
     assert ROUNDS == []
 
 
-def test_a_wrong_run_config_is_refused_before_the_first_round(run, tmp_path):
+def test_a_wrong_run_config_is_refused_first(run, tmp_path):
     with pytest.raises(ConfigError, match="did you mean `max-rounds`"):
         run(StarModel(Sum, Total, "s3"), max_round=3)
     assert ROUNDS == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_does_not_converge_leaves_its_last_aggregate(run, tmp_path):
+def test_not_converging_leaves_the_last_aggregate(run, tmp_path):
     model = StarModel(Sum, Never, "s3", simple_analysis=False)
     with pytest.raises(NotConvergedError):
         run(model, max_rounds=3)
@@ -176,7 +176,7 @@ def test_a_run_that_does_not_converge_leaves_its_last_aggregate(run, tmp_path):
     assert said["files"] == []
 
 
-def test_a_result_that_does_not_fit_is_rescued_once(run, tmp_path):
+def test_a_misfit_is_rescued_once(run, tmp_path):
     with pytest.raises(ResultError, match=r"output_type 'bytes'.*rescue\.pkl"):
         run(StarModel(Sum, Total, "s3", output_type="bytes"))
     folder = only_folder(tmp_path)
@@ -192,7 +192,7 @@ class Fails(Sum):
         return super().analysis_method(data, aggregator_results)
 
 
-def test_a_failing_node_ends_the_run_with_what_there_is(run, tmp_path, caplog):
+def test_a_failing_node_leaves_the_last_aggregate(run, tmp_path, caplog):
     with pytest.raises(NodeFailedError, match="node node-0 failed in round 2: ValueError"):
         run(StarModel(Fails, Total, "s3", simple_analysis=False))
     folder = only_folder(tmp_path)
@@ -201,7 +201,7 @@ def test_a_failing_node_ends_the_run_with_what_there_is(run, tmp_path, caplog):
     assert f"the run failed; what there is of it is in {folder}" in caplog.text
 
 
-def test_sys_exit_in_the_aggregator_is_a_failed_run(run, tmp_path):
+def test_sys_exit_fails_the_run(run, tmp_path):
     class Exits(Total):
         def aggregation_method(self, analysis_results):
             raise SystemExit(0)
@@ -229,14 +229,14 @@ def everything(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_place_of_the_files_is_said_before_the_first_round(run, caplog):
+def test_the_folder_is_logged_first(run, caplog):
     folder = run(StarModel(Sum, Total, "s3", simple_analysis=False))
     said = [line for line in caplog.messages if PLACE.match(line) or line.startswith("round 1")]
     assert said[0] == f"the run's files go into {folder}"
     assert said[1].startswith("round 1")
 
 
-def test_a_private_result_is_noised_and_nothing_exact_is_written(run, caplog):
+def test_a_private_run_writes_nothing_exact(run, caplog):
     pytest.importorskip("opendp")
     model = StarLocalDPModel(Sum, Total, "s3", simple_analysis=False, epsilon=0.5, sensitivity=2.0)
     folder = run(model)
@@ -263,7 +263,7 @@ class Refused(Total):
 @pytest.mark.parametrize(
     ("aggregator", "error"), [(Never, NotConvergedError), (Refused, ResultError)]
 )
-def test_a_private_run_that_fails_leaves_nothing_exact(run, tmp_path, aggregator, error, caplog):
+def test_a_failed_private_run_writes_nothing_exact(run, tmp_path, aggregator, error, caplog):
     pytest.importorskip("opendp")
     model = StarLocalDPModel(
         Sum, aggregator, "s3", simple_analysis=False, epsilon=0.5, sensitivity=2.0
@@ -276,7 +276,7 @@ def test_a_private_run_that_fails_leaves_nothing_exact(run, tmp_path, aggregator
     assert "1006.25" not in caplog.text
 
 
-def test_a_model_that_is_run_twice_keeps_nothing_of_the_first_run(run):
+def test_a_second_run_starts_fresh(run):
     class Counts(Total):
         def __init__(self, flame, seen):
             super().__init__(flame)
@@ -291,7 +291,7 @@ def test_a_model_that_is_run_twice_keeps_nothing_of_the_first_run(run):
         assert (run(model) / "result").read_text() == "1.0"
 
 
-def test_a_working_directory_that_is_gone_does_not_stop_a_run(tmp_path, context):
+def test_the_working_directory_may_be_gone(tmp_path, context):
     gone = tmp_path / "gone"
     gone.mkdir()
     before = Path.cwd()
@@ -307,9 +307,7 @@ def test_a_working_directory_that_is_gone_does_not_stop_a_run(tmp_path, context)
     assert (only_folder(tmp_path) / "result").read_text() == "6.0"
 
 
-def test_a_store_that_goes_away_in_the_last_round_fails_the_run_and_keeps_the_result(
-    object_store, tmp_path, context, monkeypatch
-):
+def test_a_lost_store_fails_the_run(object_store, tmp_path, context, monkeypatch):
     class LastRound(Total):
         def final_method(self, result, evaluations):
             object_store.process.kill()
@@ -332,9 +330,7 @@ def test_a_store_that_goes_away_in_the_last_round_fails_the_run_and_keeps_the_re
     assert about(folder)["status"] == "completed"
 
 
-def test_noise_without_dp_accounting_ends_the_run_before_its_first_round(
-    run, monkeypatch, tmp_path
-):
+def test_noise_without_dp_accounting_is_refused_first(run, monkeypatch, tmp_path):
     from flame_flwr.privacy import GaussianNoise, budget
 
     model = StarModel(Sum, Total, "s3", filters=[GaussianNoise(1.0, 1.0)])
@@ -344,7 +340,7 @@ def test_noise_without_dp_accounting_ends_the_run_before_its_first_round(
     assert about(only_folder(tmp_path))["rounds"] == 0
 
 
-def test_a_strategy_plug_in_that_is_not_installed_ends_the_run_before_round_1(run, tmp_path):
+def test_an_unknown_strategy_plugin_is_refused_first(run, tmp_path):
     with pytest.raises(ConfigError, match="offers the strategy `none` that the run config selects"):
         run(StarModel(Sum, Total, "s3"), strategy="none")
     assert about(only_folder(tmp_path))["rounds"] == 0
