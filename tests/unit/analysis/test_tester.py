@@ -129,12 +129,6 @@ def test_a_full_disk_is_found_before_the_run(here, disk_full_after):
     assert list(here.iterdir()) == []
 
 
-def test_a_numbered_name_may_be_a_folders(here):
-    (here / "out").mkdir()
-    run([1, 2], multiple_results=True, filename="out")
-    assert sorted(path.name for path in here.glob("out*")) == ["out", "out_1", "out_2"]
-
-
 @pytest.fixture
 def temporary(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("temporary")
@@ -230,24 +224,13 @@ def test_many_results_of_mixed_types(here):
     assert pickle.loads((here / "c.pkl").read_bytes()) == {"a": 1}
 
 
-def test_a_single_name_is_numbered(here):
-    run([1, 2], multiple_results=True, filename="out/part.txt")
-    assert sorted(path.name for path in (here / "out").glob("p*")) == ["part_1.txt", "part_2.txt"]
-
-
 def test_a_misfit_is_rescued_beside_the_files(here):
     with pytest.raises(ResultError, match="2 elements, output_type 2 and filename 3") as caught:
         run([1, 2], multiple_results=True, filename=["out/a", "out/b", "out/c"])
     assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
     assert "rescue.pkl" in str(caught.value)
-
-
-def test_text_for_bytes_is_an_error(here):
-    with pytest.raises(ResultError, match="output_type 'bytes' needs bytes or an ndarray"):
-        run(["text"], output_type="bytes", filename="out.bin")
-    assert pickle.loads((here / "rescue.pkl").read_bytes()) == ["text"]
-    assert len((here / "history.csv").read_text().splitlines()) == 2
-    assert json.loads((here / "run.json").read_text())["error"].startswith("ResultError")
+    assert len((here / "out" / "history.csv").read_text().splitlines()) == 3
+    assert json.loads((here / "out" / "run.json").read_text())["error"].startswith("ResultError")
 
 
 def test_never_converging_rescues_the_aggregate(here):
@@ -306,7 +289,7 @@ def test_aggregate_and_evaluations_are_attributes_too():
     assert tester.evaluations == {"node-0": {"n": 2}, "node-1": {"n": 2}}
 
 
-@pytest.mark.parametrize("data_type", ["s3", "fhir"])
+@pytest.mark.parametrize("data_type", ["s3", "fhir", "none"])
 def test_any_split_reaches_the_analyzer_untouched(data_type):
     marker = object()
     seen = []
@@ -317,11 +300,7 @@ def test_any_split_reaches_the_analyzer_untouched(data_type):
             return 1
 
     StarModelTester([marker], Looks, Aggregator, data_type, query="Patient?_count=100")
-    assert seen == [marker]
-
-
-def test_data_type_none_gives_none():
-    assert run([1, 2], data_type="none").result == [None, None]
+    assert seen == [None if data_type == "none" else marker]
 
 
 def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
@@ -335,15 +314,11 @@ def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
     assert "data_splits[0] is of type int" in caplog.text
 
 
-@pytest.mark.parametrize("splits", [3, None, "ab", b"ab", {"a": 1}, {1, 2}])
+@pytest.mark.parametrize("splits", [3, None, "ab", b"ab", {"a": 1}, {1, 2}, []])
 def test_data_splits_that_are_no_list_are_refused(splits):
-    with pytest.raises(ModelError, match="data_splits must be a list with one entry per node"):
+    said = "data_splits is empty" if splits == [] else "must be a list with one entry per node"
+    with pytest.raises(ModelError, match=said):
         run(splits)
-
-
-def test_no_splits_are_refused():
-    with pytest.raises(ModelError, match="data_splits is empty"):
-        run([])
 
 
 def test_node_roles_may_say_what_is_so():
@@ -351,20 +326,6 @@ def test_node_roles_may_say_what_is_so():
     assert run([1], node_roles=["default", "aggregator"]).result == [1]
     with pytest.raises(ModelError, match="node_roles must be 'default' for every one of the 2"):
         run([1, 2], node_roles=["default", "proxy"])
-
-
-def test_differential_privacy_noises_the_result(here):
-    class Counts(Aggregator):
-        def aggregation_method(self, analysis_results):
-            return sum(analysis_results)
-
-    def draw():
-        return StarModelTester([1, 2], Analyzer, Counts, "s3", epsilon=1.0, sensitivity=1.0).result
-
-    draws = {draw() for _ in range(5)}
-    assert len(draws) == 5
-    assert all(isinstance(value, float) for value in draws)
-    assert all(abs(value - 3) < 50 for value in draws)  # wrong once in 1e21
 
 
 def test_a_private_result_has_its_budget_beside_it(here):
@@ -397,9 +358,7 @@ def test_a_private_result_has_its_budget_beside_it(here):
     "setup",
     [
         "",
-        "import logging; logging.basicConfig(level='INFO', stream=sys.stdout)",
         "import logging; logging.basicConfig(level='WARNING', stream=sys.stdout)",
-        "import logging; logging.basicConfig(level='INFO', filename='log.txt')",
         "import logging; logging.getLogger('flame_flwr').setLevel('ERROR')",
     ],
 )
@@ -420,13 +379,6 @@ for quiet in (False, True, False):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.count("Final result: 4321") == 2
-
-
-def test_quiet_false_prints_under_pytest(capsys):
-    run([1, 2], quiet=False)
-    assert capsys.readouterr().out.count("Final result: [1, 2]") == 1
-    run([1, 2])
-    assert "Final result" not in capsys.readouterr().out
 
 
 def test_what_it_prints_outside_pytest(tmp_path):
@@ -484,16 +436,6 @@ def test_payload_and_client_work_in_process():
     assert run([1, 2], client=Twice).result == [1, 2]
     [value] = run([Odd()], payload="pickle").result
     assert type(value) is Odd
-
-
-def test_a_failing_final_method_rescues_the_aggregate(here):
-    class Fails(Aggregator):
-        def final_method(self, result, evaluations):
-            raise KeyError("plot")
-
-    with pytest.raises(KeyError, match="plot"):
-        StarModelTester([1, 2], Analyzer, Fails, "s3", filename="out/a.txt")
-    assert pickle.loads((here / "out" / "rescue.pkl").read_bytes()) == [1, 2]
 
 
 def test_a_failure_in_round_1_leaves_a_record(here):

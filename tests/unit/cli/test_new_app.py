@@ -148,6 +148,8 @@ def test_a_folders_hyphens_are_the_packages_underscores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(commands._app, ["new", "my-ward-study"])
     assert done.exit_code == 0, done.output
+    folder = tmp_path / "my-ward-study"
+    assert f"{folder} is ready; its README.md says how to run it." in done.output
     assert "cd my-ward-study" in done.output
     assert "python -m my_ward_study.local" in done.output
     assert (tmp_path / "my-ward-study" / "my_ward_study" / "app.py").is_file()
@@ -185,14 +187,6 @@ def test_unknown_template_and_missing_folder_are_refused(tmp_path):
 
 
 # ---- the commands ---------------------------------------------------------------------------
-
-
-def test_the_command_says_what_to_do_first(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(commands._app, ["new", "mine", "--template", "statistics"])
-    assert done.exit_code == 0, done.output
-    assert f"{tmp_path / 'mine'} is ready; its README.md says how to run it." in done.output
-    assert "python -m mine.local" in done.output
 
 
 FINDING = Finding("data", "Analyzer", "analysis_method", "it changes [its] data", "Copy it")

@@ -18,7 +18,7 @@ from flame_flwr.errors import ConfigError, NodeFailedError, ResultError
 from flame_flwr.files import write_file
 from flame_flwr.privacy import Laplace
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
-from flame_flwr.results.final_files import rescue, write_outputs
+from flame_flwr.results.final_files import write_outputs
 
 MEBIBYTE = 2**20
 
@@ -174,12 +174,6 @@ def test_an_unsavable_result_does_not_hide_the_error(tmp_path):
         write_outputs(tmp_path, Outputs.declare("bytes", None, False), NoPickleNoRepr())
 
 
-def test_rescue_returns_the_file(tmp_path):
-    path = rescue(tmp_path / "new", {"a": 1})
-    assert path == tmp_path / "new" / "rescue.pkl"
-    assert pickle.loads(path.read_bytes()) == {"a": 1}
-
-
 # ---- the run's folder -----------------------------------------------------------------------
 
 
@@ -192,17 +186,13 @@ def test_a_run_has_a_folder_below_results(tmp_path):
     assert files_below(folder.path) == []
 
 
-def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("results", "below"), [("~/mine", "mine"), ("", "flame-results")])
+def test_results_may_be_in_the_home_folder(tmp_path, monkeypatch, results, below):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert RunFolder("~/mine", 1).path.parent == tmp_path / "mine"
+    assert RunFolder(results, 1).path.parent == tmp_path / below
 
 
-def test_the_default_is_in_the_home_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert RunFolder("", 1).path.parent == tmp_path / "flame-results"
-
-
-@pytest.mark.parametrize("results", ["results", "./results", "../results", "a/b", " "])
+@pytest.mark.parametrize("results", ["results", "../a", " ", "file:///tmp/x", "gs://bucket/x"])
 def test_relative_results_are_refused(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as raised:
@@ -210,16 +200,8 @@ def test_relative_results_are_refused(results, tmp_path, monkeypatch):
     text = str(raised.value)
     assert "`results` in the run config must be an absolute path" in text
     assert results in text
-    assert "working directories" in text
+    assert ("working directories" in text) is ("://" not in results)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("results", ["file:///tmp/x", "https://host/x", "gs://bucket/x"])
-def test_a_url_of_another_kind_is_refused(results):
-    with pytest.raises(ConfigError) as raised:
-        RunFolder(results, 1)
-    assert "`results` in the run config must be an absolute path" in str(raised.value)
-    assert results in str(raised.value)
 
 
 def test_results_below_a_file_are_refused(tmp_path):
@@ -229,11 +211,6 @@ def test_results_below_a_file_are_refused(tmp_path):
     text = str(raised.value)
     assert "`results` in the run config cannot be written to" in text
     assert str(tmp_path / "file") in text
-
-
-def test_results_where_nobody_can_write_are_refused():
-    with pytest.raises(ConfigError, match="cannot be written to: /proc/flame-results"):
-        RunFolder("/proc/flame-results", 1)
 
 
 def test_a_full_disk_is_found_first(tmp_path, disk_full_after):

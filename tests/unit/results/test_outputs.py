@@ -82,10 +82,6 @@ def test_each_result_has_its_name_and_type():
     assert pickle.loads(files[2][1]) == {"c": 1}
 
 
-def test_one_output_type_serves_every_result():
-    assert many("str", [1, 2], ["a", "b"]) == [("a", b"1"), ("b", b"2")]
-
-
 @pytest.mark.parametrize(
     ("filename", "names"),
     [
@@ -95,24 +91,17 @@ def test_one_output_type_serves_every_result():
         (".hidden", [".hidden_1", ".hidden_2"]),
         (None, ["result_1", "result_2"]),
         (Path("p.txt"), ["p_1.txt", "p_2.txt"]),
+        ("out/a.txt", ["out/a_1.txt", "out/a_2.txt"]),
     ],
 )
 def test_a_single_name_is_numbered_from_one(filename, names):
-    assert [name for name, _ in many("str", ["x", "y"], filename)] == names
+    outputs = Outputs.declare("str", filename, True, paths=True)
+    assert [name for name, _ in outputs.render(["x", "y"])] == names
 
 
 def test_a_single_name_with_many_types_is_numbered():
     files = many(["str", "bytes"], ["x", b"y"], "out.txt")
     assert files == [("out_1.txt", b"x"), ("out_2.txt", b"y")]
-
-
-def test_an_unnamed_file_is_called_result():
-    assert one("str", 1)[0][0] == "result"
-
-
-def test_numbers_past_nine_keep_the_order():
-    names = [name for name, _ in many("str", list(range(11)), "r.txt")]
-    assert names == [f"r_{i}.txt" for i in range(1, 12)]
 
 
 @pytest.mark.parametrize("result", [{"a": 1}, "ab", b"ab", np.arange(2), {1, 2}, None, 3])
@@ -142,20 +131,14 @@ def test_a_result_of_another_length_is_an_error(types, names, lengths):
     assert f"filename {lengths[2]}" in text
 
 
-@pytest.mark.parametrize("output_type", ["text", "", "STR", ["str", "json"], ["str", 3]])
+@pytest.mark.parametrize("output_type", ["text", "", "STR", ["str", "json"], ["str", 3], None, 5])
 def test_an_unknown_output_type_is_refused(output_type):
     with pytest.raises(ModelError) as raised:
         Outputs.declare(output_type, None, True)
     text = str(raised.value)
     assert "output_type must be one of str, bytes, pickle" in text
-    wrong = output_type if isinstance(output_type, str) else output_type[1]
+    wrong = output_type[1] if isinstance(output_type, list) else output_type
     assert repr(wrong) in text
-
-
-@pytest.mark.parametrize("output_type", [None, 5])
-def test_an_output_type_of_another_kind_is_refused(output_type):
-    with pytest.raises(ModelError, match="output_type"):
-        Outputs.declare(output_type, None, False)
 
 
 @pytest.mark.parametrize("filename", [5, 1.5, ["a", None], [b"a", b"b"], b"ab"])
@@ -206,7 +189,7 @@ ESCAPES = [
     "/",
     Path("a/b"),
 ]
-NO_NAMES = ["", " ", "\t", ".", "a\0b", "\0"]
+NO_NAMES = ["", " ", "\t", ".", "a\0b", "\0", "x" * 256]
 
 
 @pytest.mark.parametrize("filename", [*ESCAPES, *NO_NAMES], ids=repr)
@@ -219,11 +202,6 @@ def test_a_name_leaving_the_folder_is_refused(filename, listed):
     assert repr(str(filename)) in str(raised.value)
 
 
-def test_the_error_says_where_the_file_goes():
-    with pytest.raises(ModelError, match=r"without folders.*run's folder under `results`"):
-        Outputs.declare("str", "plots/a.png", False)
-
-
 @pytest.mark.parametrize("name", ["run.json", "history.csv", "rescue.pkl", "rescue.txt", "scratch"])
 def test_names_of_run_files_are_refused(name):
     with pytest.raises(ModelError) as raised:
@@ -233,24 +211,15 @@ def test_names_of_run_files_are_refused(name):
     assert Outputs.declare("str", name, False, paths=True).names == name
 
 
-def test_a_name_given_twice_is_refused():
+@pytest.mark.parametrize("again", ["a.txt", "./a.txt"])
+def test_a_file_named_twice_is_refused(again):
     with pytest.raises(ModelError, match=r"filename has 'a\.txt' twice"):
-        Outputs.declare("str", ["a.txt", "b.txt", "a.txt"], True)
-
-
-def test_two_spellings_of_a_path_are_refused():
-    with pytest.raises(ModelError, match="twice"):
-        Outputs.declare("str", ["a.txt", "./a.txt"], True, paths=True)
+        Outputs.declare("str", ["a.txt", "b.txt", again], True, paths=True)
 
 
 @pytest.mark.parametrize("name", ["...", "a b.txt", "ä.txt", "-rf", "a'b", "x" * 200, "résumé"])
 def test_odd_but_harmless_names_are_fine(name):
     assert Outputs.declare("str", name, False).render(1) == [(name, b"1")]
-
-
-def test_a_name_too_long_is_refused():
-    with pytest.raises(ModelError, match="filename"):
-        Outputs.declare("str", "x" * 256, False)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +229,3 @@ def test_a_name_too_long_is_refused():
 def test_a_local_test_may_name_paths(filename, folder):
     outputs = Outputs.declare("str", filename, True, paths=True)
     assert outputs.folder() == Path(folder)
-
-
-def test_numbered_names_keep_their_folder():
-    outputs = Outputs.declare("str", "out/a.txt", True, paths=True)
-    assert [name for name, _ in outputs.render([1, 2])] == ["out/a_1.txt", "out/a_2.txt"]

@@ -185,37 +185,6 @@ def test_a_script_may_have_a_pool_of_processes(method, tmp_path):
     assert (tmp_path / "out" / "result").read_text() == "12"
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_an_unwritable_result_is_saved_elsewhere(
-    fails, tmp_path_factory, monkeypatch, capsys, caplog
-):
-    elsewhere = tmp_path_factory.mktemp("temporary")
-    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
-    analysis(
-        f"""
-        import os
-
-        class Aggregator(Aggregator):
-            def aggregation_method(self, analysis_results):
-                if os.path.isdir("out"):
-                    os.rmdir("out")
-                    open("out", "w").close()
-                return 17.5
-
-            def final_method(self, result, evaluations):
-                if {fails}:
-                    raise ValueError("no")
-                return result
-
-        StarModel(Analyzer, Aggregator, "none")
-        """
-    )
-    assert command("run", "analysis.py", "--nodes", 2, "--results", "out") == 1
-    [saved] = elsewhere.glob("flame-flwr-rescue-*/rescue.pkl")
-    assert pickle.loads(saved.read_bytes()) == 17.5
-    assert str(saved) in capsys.readouterr().err + caplog.text
-
-
 def test_a_failed_run_says_so_in_run_json(capsys):
     analysis(
         """
