@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from flame_flwr.run_reminder import built
 
@@ -19,8 +19,8 @@ __all__ = ["Listener", "announce", "declaring", "listening", "tester_may_run"]
 _FROZEN_IMPORT = "<frozen importlib._bootstrap>"
 
 
-class Listener(Protocol):
-    """Whoever runs a script is told here what the script builds."""
+class Listener:
+    """Whoever runs a script is told here what the script builds. The hooks do nothing."""
 
     def model_built(self, model: StarModel, *, importing: bool) -> None:
         """Take a ``StarModel`` whose construction is complete.
@@ -35,6 +35,7 @@ class Listener(Protocol):
 
     def tester_built(self) -> bool:
         """Say whether a ``StarModelTester`` may run."""
+        return True
 
     def declared_wrongly(self, error: Exception) -> None:
         """Take why a model or tester is none."""
@@ -81,6 +82,7 @@ def _importing() -> bool:
     """Tell whether an import under way calls into the framework, and not the script's own code."""
     main = sys.modules.get("__main__")
     frame: FrameType | None = sys._getframe(1)
+    # From here outwards: either the script's own code calls, or Python's import machinery does.
     while frame is not None and frame.f_globals is not vars(main):
         if frame.f_code.co_filename == _FROZEN_IMPORT:
             return True

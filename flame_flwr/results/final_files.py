@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.outputs import Outputs
 
-__all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "rescue_somewhere", "write_outputs"]
+__all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "write_outputs"]
 
 
 def write_outputs(
@@ -78,14 +78,6 @@ def rescue_elsewhere(value: Any) -> Path:
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def rescue_somewhere(folder: Path, value: Any) -> Path:
-    """Save a value in a folder, or elsewhere where that cannot be."""
-    try:
-        return rescue(folder, value)
-    except OSError:
-        return rescue_elsewhere(value)
 
 
 def keep_elsewhere(result: Any) -> str:

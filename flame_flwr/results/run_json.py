@@ -77,12 +77,7 @@ def about_run(
 
 def is_run(path: Path) -> bool:
     """Tell whether a file is a ``run.json`` that a run has written."""
-    try:
-        about = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    versions = about.get("versions") if isinstance(about, dict) else None
-    return isinstance(versions, dict) and "flame-flwr" in versions
+    return bool(_read(path))
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -90,12 +85,20 @@ def record_files(folder: Path) -> list[Path]:
 
     These are ``history.csv``, ``report.html`` and events, as far as ``run.json`` names them.
     """
-    events = event_files(folder)
-    if not is_run(folder / "run.json"):
-        return events
-    listed = json.loads((folder / "run.json").read_bytes()).get("other_files")
+    listed = _read(folder / "run.json").get("other_files")
     named = [file.get("name") for file in listed or () if isinstance(file, dict)]
-    return [folder / name for name in _OWN if name in named and (folder / name).is_file()] + events
+    own = [folder / name for name in _OWN if name in named and (folder / name).is_file()]
+    return own + event_files(folder)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a ``run.json`` says; of a file that no run wrote, nothing."""
+    try:
+        about = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    versions = about.get("versions") if isinstance(about, dict) else None
+    return about if isinstance(versions, dict) and "flame-flwr" in versions else {}
 
 
 def begin_record(folder: Path) -> None:
@@ -109,8 +112,10 @@ def begin_record(folder: Path) -> None:
         Something of it cannot be removed.
     """
     old = record_files(folder)
+    if is_run(folder / "run.json"):
+        old.append(folder / "run.json")
     try:
-        for path in [*old, *([folder / "run.json"] if is_run(folder / "run.json") else [])]:
+        for path in old:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(

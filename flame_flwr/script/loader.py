@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.listeners import listening
+from flame_flwr.analysis.listeners import Listener, listening
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.notes import add_hint
 from flame_flwr.failure.scratch_folders import working_in
@@ -83,7 +83,7 @@ def load_script(path: Path) -> LoadedScript:
     return LoadedScript(environment, model)
 
 
-class BuiltModels:
+class BuiltModels(Listener):
     """Keeps what a script builds, and runs none of it.
 
     Parameters

@@ -9,7 +9,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS, check_max_rounds
 from flame_flwr.errors import ConfigError
@@ -93,6 +93,17 @@ class ScriptOptions:
     def extras(self) -> Extras:
         """Return what is written beside the results, where the extra is installed."""
         return Extras.of(self.report, self.tensorboard, "--{}")
+
+    def parameters(self, nodes: int) -> dict[str, Any]:
+        """Return what the run was asked for, as ``run.json`` has it."""
+        return {
+            "script": str(self.script),
+            "data": self.data,
+            "nodes": nodes,
+            "results": str(self.results),
+            "state-dir": str(self.state),
+            "max-rounds": self.max_rounds,
+        }
 
     def check_results(self) -> None:
         """See before a run that its files can be written.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flame_flwr.analysis.model import StarModel
+    from flame_flwr.data.source import SourceData
     from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["ScriptRun", "run_script"]
@@ -212,39 +213,38 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
     """
     sources = open_sources(node_locations(declaration.plan.data_type, options.data, options.nodes))
     options.check_results()
-    extras = options.extras()
-    record = declaration.new_record()
-    settings = RunSettings.from_config(
-        {"max-rounds": options.max_rounds, "state-dir": str(options.state)}
-    )
-    asked = {
-        "script": str(options.script),
-        "data": options.data,
-        "nodes": len(sources),
-        "results": str(options.results),
-        "state-dir": str(options.state),
-        "max-rounds": options.max_rounds,
-    }
+    extras, record = options.extras(), declaration.new_record()
+    parameters = options.parameters(len(sources))
     files = RunFiles(options.results, report=extras.report)
     files.begin()
-    with files.rescuing(record, asked), _naming_options(options):
+    with files.rescuing(record, parameters), _naming_options(options):
         with with_callbacks(record, *bars(), *extras.callbacks(files.path)):
-            run_local(
-                declaration.strategy(),
-                declaration.plan,
-                sources,
-                settings,
-                record,
-                declaration.simple_analysis,
-                client=declaration.client,
-            )
+            _run_rounds(declaration, options, sources, record)
         record.release(declaration.privacy)
-        written = files.write_success(declaration.outputs, record, asked)
+        written = files.write_success(declaration.outputs, record, parameters)
     if not declaration.outputs.many and declaration.outputs.types == "str":
         logger.info("Final result: %s", printed(record.result))
     for path in written:
         logger.info("Final result written to %s", path)
     return ScriptRun(tuple(written), record)
+
+
+def _run_rounds(
+    declaration: Declaration,
+    options: ScriptOptions,
+    sources: Sequence[SourceData | None],
+    record: RunRecord,
+) -> None:
+    settings = {"max-rounds": options.max_rounds, "state-dir": str(options.state)}
+    run_local(
+        declaration.strategy(),
+        declaration.plan,
+        sources,
+        RunSettings.from_config(settings),
+        record,
+        declaration.simple_analysis,
+        declaration.client,
+    )
 
 
 @contextmanager

@@ -438,16 +438,6 @@ def test_payload_and_client_work_in_process():
     assert type(value) is Odd
 
 
-def test_a_failure_in_round_1_leaves_a_record(here):
-    class Fails(Analyzer):
-        def analysis_method(self, data, aggregator_results):
-            raise KeyError("pasc")
-
-    with pytest.raises(KeyError, match="pasc"):
-        StarModelTester([1], Fails, Aggregator, "s3", filename="a.txt")
-    assert sorted(path.name for path in here.iterdir()) == ["history.csv", "run.json"]
-
-
 def test_a_table_as_splits_is_refused(tmp_path):
     import pandas as pd
 

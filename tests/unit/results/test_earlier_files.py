@@ -5,7 +5,6 @@ import json
 import pytest
 
 from flame_flwr.star import StarModelTester
-from flame_flwr.star.script import run_script
 
 from .small_runs import Average, Fits, Scalar, Shrinks, below, full_run, listed
 
@@ -49,27 +48,6 @@ def test_a_failed_run_replaces_the_earlier_record(tmp_path, analyzer, error):
     assert (about["status"], about["rounds"]) == ("failed", 0)
     assert below(tmp_path) == {"r.txt", "history.csv", "run.json"}
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1
-
-
-def test_a_failed_private_script_removes_earlier_files(tmp_path):
-    script = tmp_path / "study.py"
-    script.write_text(
-        "from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel\n"
-        "class A(StarAnalyzer):\n"
-        "    def analysis_method(self, data, aggregator_results):\n"
-        "        raise ValueError('boom')\n"
-        "class B(StarAggregator):\n"
-        "    def aggregation_method(self, analysis_results):\n"
-        "        return 1.0\n"
-        "    def has_converged(self, result, last_result):\n"
-        "        return True\n"
-        "StarLocalDPModel(A, B, 'none', epsilon=1.0, sensitivity=1.0)\n"
-    )
-    results = tmp_path / "results"
-    full_run(results)
-    with pytest.raises(ValueError, match="boom"):
-        run_script(script, nodes=2, results=results)
-    assert below(results) == {"r.txt", "history.csv", "run.json"}
 
 
 def test_files_not_in_run_json_stay(tmp_path, caplog):

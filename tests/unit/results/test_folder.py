@@ -83,13 +83,6 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, disk_full_after):
     assert path.read_bytes() == b"old"
 
 
-def test_a_rename_that_fails_leaves_nothing_beside(tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_file(tmp_path / "taken", b"x")
-    assert files_below(tmp_path) == []
-
-
 def test_a_parent_may_not_be_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises((NotADirectoryError, FileExistsError)):
@@ -347,18 +340,6 @@ def test_a_rescued_result_is_not_overwritten(tmp_path, record):
     assert json.loads((folder.path / "run.json").read_bytes())["status"] == "failed"
 
 
-def test_a_failed_private_run_saves_nothing_exact(tmp_path, record):
-    record.aggregate, record.evaluations = 123.4567, {"a": {"auc": 0.7654}}
-    record.privacy = Laplace(1.0, 2.0).about()
-    folder = RunFolder(str(tmp_path), 1)
-    folder.write_failure(record, {}, NodeFailedError("x"))
-    assert files_below(folder.path) == ["history.csv", "run.json"]
-    everything = b"".join(path.read_bytes() for path in folder.path.rglob("*.*"))
-    assert b"123.4567" not in everything
-    assert b"0.7654" not in everything
-    assert json.loads((folder.path / "run.json").read_bytes())["privacy"]["epsilon"] == 1.0
-
-
 def test_a_failed_rescue_still_leaves_run_json(tmp_path, record):
     record.aggregate = NoPickleNoRepr()
     folder = RunFolder(str(tmp_path), 1)
@@ -378,13 +359,6 @@ def test_release_noises_the_result():
         "epsilon": 0.5,
         "sensitivity": 1.0,
     }
-
-
-def test_release_without_a_mechanism_leaves_the_result():
-    record = RunRecord(result=[10.0])
-    record.release(None)
-    assert record.result == [10.0]
-    assert record.privacy is None
 
 
 def test_a_records_json_holds_no_result():
