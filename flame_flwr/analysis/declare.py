@@ -170,9 +170,10 @@ def _strategy(given: Arguments, pickled: bool) -> Callable[[], StarStrategy]:
     strategy = _as_strategy(given.aggregator, given.aggregator_kwargs)
     if strategy is not None:
         if stops is not None:
+            # The user may give the same strategy to another model, without this convergence.
             strategy = copy.copy(strategy)
             strategy.stop_also(stops)
-        return partial(copy.copy, strategy)
+        return partial(copy.copy, strategy)  # a run changes its strategy's attributes
     kwargs = given.aggregator_kwargs
     aggregator = check_class(given.aggregator, StarAggregator, "aggregator", kwargs)
     kwargs = check_kwargs(kwargs, "aggregator_kwargs")
@@ -227,6 +228,7 @@ def _outputs(given: Arguments, strategy: Callable[[], StarStrategy], paths: bool
     from flame_flwr.results.outputs import Outputs, files_of
 
     output_type, filename, many = given.output_type, given.filename, given.multiple_results
+    # Of an aggregator's class, args[0] is the class: it declares no files.
     made = strategy.args[0] if isinstance(strategy, partial) else None
     files = files_of(made)
     if files is None:

@@ -313,6 +313,7 @@ def _one_spelling(result_filepath: Any, filename: Any) -> Any:
     if result_filepath is not None and filename is not None:
         raise ModelError("result_filepath and filename are one thing: give one of them")
     paths = filename if result_filepath is None else result_filepath
+    # A home folder is written `~`, as at a terminal; Python itself takes it for a name.
     if isinstance(paths, list | tuple):
         return [_at_home(path) for path in paths]
     return _at_home(paths)

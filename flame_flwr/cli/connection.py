@@ -122,6 +122,7 @@ class Connection:
         known = _connections(path)
         about = known.get(name)
         if isinstance(about, dict):
+            # `:local:` and the like stand for a SuperLink that Flower starts itself.
             address = str(about.get("address") or "")
             return cls(
                 name,

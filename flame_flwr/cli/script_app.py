@@ -99,6 +99,7 @@ def _needed(script: Path, roots: Sequence[str], tops: set[str]) -> dict[str, Pat
     files: dict[str, Path] = {}
     waiting, seen = sorted(tops | _imports(script)), set[str]()
     while waiting:
+        # Modules import each other in circles: each is looked at once.
         top = waiting.pop()
         if top in seen:
             continue

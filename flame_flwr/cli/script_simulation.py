@@ -60,6 +60,7 @@ def simulate_script(
     if importlib.util.find_spec("ray") is None:
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()
+    # All that can be known is looked at here, before a SuperLink and Ray start, which is slow.
     loaded = _load_elsewhere(asked.script)
     locations = node_locations(loaded.model.plan.data_type, asked.data, asked.nodes)
     with loaded.environment.entered():
@@ -131,6 +132,7 @@ def _template(locations: Sequence[str], links: Path) -> str:
             f"{PARTITION} in it, or a module:function that asks for its partition-id"
         )
     for i, parts in enumerate(nodes):
+        # The run config has one `data` for all nodes, with a place for the node's number.
         (links / str(i)).mkdir(parents=True)
         for k, part in enumerate(parts):
             (links / str(i) / str(k)).symlink_to(part, target_is_directory=True)

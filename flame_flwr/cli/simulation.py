@@ -98,6 +98,7 @@ def _see_runs_ended(superlink: int) -> None:
     while (runs := _grandchildren(superlink)) and time.monotonic() < deadline:
         time.sleep(0.2)
     for pid in runs:
+        # Ray's workers among them may be in the middle of user code that does not end.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
@@ -108,7 +109,7 @@ def _grandchildren(pid: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if fields[0] != "Z":
+            if fields[0] != "Z":  # a zombie has ended already
                 parents[int(stat.parent.name)] = int(fields[1])
     generation, found = [pid], list[int]()
     for depth in range(len(parents)):

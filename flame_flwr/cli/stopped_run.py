@@ -47,6 +47,7 @@ class Followed:
             return f"what there is of the run goes into {self._place}{last * bool(self._rounds)}"
         about = folder / "run.json"
         until = time.monotonic() + patience
+        # `run.json` is written last: with it, everything else is there.
         while not about.is_file() and time.monotonic() < until:
             time.sleep(0.1)
         if not about.is_file():

@@ -87,6 +87,7 @@ def submit(
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
     left = what_is_left(program.merged(overrides))
+    # `flwr run --stream` ends alike where the run ends and where the SuperLink is lost.
     try:
         connection.wait(min(wait, _LOST_LIMIT), on_line)
     except SubmitError as error:
@@ -170,6 +171,7 @@ def _ended(
     while time.monotonic() < deadline:
         text = output(command, environment)
         try:
+            # Flower may print lines of its own before the JSON.
             answer = json.loads(text[text.find("{") :])
             if "runs" not in answer:
                 text = answer["error-message"]

@@ -136,6 +136,7 @@ class Checkpoint:
                     f"run has {self.about.get(key)!r}. Run what it was made with, or start anew "
                     "with another file"
                 )
+        # Only now that the hash is checked: a pickle runs code as it is read.
         try:
             progress = pickle.loads(body)  # noqa: S301  (this user's own file)
         except Exception as error:
@@ -221,6 +222,7 @@ def _pickled(progress: AnalysisState) -> bytes:
     except Exception as error:
         what = "the aggregate or the history"
         for name, value in progress.strategy.items():
+            # One by one, to name the attribute: pickle's own message names a type at best.
             try:
                 pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
             except Exception:

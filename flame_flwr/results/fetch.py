@@ -155,6 +155,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     files = _files(record, name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that the last step is a rename: complete or not at all.
         with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
             folder = Path(temporary, name)
             folder.mkdir()
@@ -198,6 +199,7 @@ def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
         raise StoreError(f"{place} is no run's own folder: say which run of it")
     ids = {found.name: found.name.rpartition("-")[2] for found in runs}
     names = [(found.name, ids[found.name]) for found in runs]
+    # A whole name wins over one that begins with it.
     exact = [found for found, known in zip(runs, names, strict=True) if run in known]
     begun = [
         found
@@ -243,6 +245,7 @@ def _files(record: bytes, name: str) -> list[ListedFile]:
     if not all(isinstance(entry, list) for entry in entries):
         raise StoreError(f"{RECORD} of {name} is damaged: its files are no list")
     files = [_file(entry, name) for entry in [*entries[0], *entries[1]]]
+    # A name that stands twice, or that of the record itself, would be written over unchecked.
     if len({file.name for file in files} | {RECORD}) <= len(files):
         raise StoreError(f"{RECORD} of {name} lists a file twice: nothing was fetched")
     return files

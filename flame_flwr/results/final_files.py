@@ -41,11 +41,13 @@ def write_outputs(
     ResultError
         The result does not fit; it was saved whole as ``rescue.pkl``, which the message names.
     """
+    # All contents are made before the first is written: no file of a result that does not fit.
     try:
         files = outputs.render(result)
     except Exception as error:
         saved = rescue(folder / outputs.folder(), result)
         text = error.message if isinstance(error, ResultError) else f"{type(error).__name__}"
+        # What `str(result)` raised may quote the data: that is for this host's own log.
         detail = None if isinstance(error, ResultError) else str(error)
         raise ResultError(
             f"{text}. The result was saved whole in {show(saved)}", detail=detail

@@ -68,6 +68,7 @@ class RunFolder(RunFiles):
         name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
         self._delivery = Upload(results, name) if is_url(results) else None
         try:
+            # Written here first: half a run in a store would look like a damaged one.
             if self._delivery is not None:
                 self._root = Path(tempfile.mkdtemp(prefix="flame-flwr-results-"))
             self.path = self._root / name
@@ -108,6 +109,7 @@ class RunFolder(RunFiles):
         try:
             left = self._delivery.upload(self.path, patience)
         except BaseException as error:
+            # From now on the files are here: every later line has to say so.
             self.place = str(self.path)
             if not isinstance(error, StoreError):
                 logger.error("the upload was interrupted: %s", self._kept())
@@ -133,6 +135,7 @@ class RunFolder(RunFiles):
         """Write what there is, and bring it to the object store, if that answers soon."""
         super().write_failure(record, parameters, error)
         if self._delivery is not None:
+            # A run that is stopped has little time, and its error matters more than the upload.
             try:
                 self._upload(BRIEF)
             except StoreError as reason:

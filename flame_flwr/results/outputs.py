@@ -129,6 +129,7 @@ class Outputs:
             As for :meth:`render`.
         """
         for name, kind, value in self._parts(result):
+            # Anything has a text, and a large table's is expensive to make.
             if kind != "str":
                 _content(value, kind, name)
 
@@ -213,6 +214,7 @@ def _check_name(name: str, paths: bool) -> None:
         raise ModelError(f"filename {name!r} is longer than file systems take")
     if paths:
         return
+    # Also what is a path on Windows only: results are fetched there, too.
     outside = "/" in name or "\\" in name or name == ".." or PureWindowsPath(name).drive
     if outside:
         raise ModelError(

@@ -86,6 +86,7 @@ def record_files(folder: Path) -> list[Path]:
     These are ``history.csv``, ``report.html`` and events, as far as ``run.json`` names them.
     """
     listed = _read(folder / "run.json").get("other_files")
+    # A file of such a name that `run.json` does not list is somebody's own.
     named = [file.get("name") for file in listed or () if isinstance(file, dict)]
     own = [folder / name for name in _OWN if name in named and (folder / name).is_file()]
     return own + event_files(folder)

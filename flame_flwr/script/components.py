@@ -109,6 +109,7 @@ def __getattr__(name: str) -> Any:
 def _loaded(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
     path = _find(context.run_config)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    # A simulation's workers outlive a run, and an edited script keeps its path.
     key = (context.run_id, str(path), digest)
     if key not in _LOADED:
         show()
@@ -158,6 +159,7 @@ class _Made:
         for folder in self.folders:
             Path(folder).mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
+            # User code may have written to it since, in an earlier round of the same process.
             if not Path(name).exists():
                 Path(name).write_bytes(content)
 

@@ -90,6 +90,7 @@ class ScriptEnvironment:
         ScriptError
             Another thread has entered a script's environment.
         """
+        # Waiting would deadlock a script that waits for a thread of its own which runs another.
         if not _ENTERED.acquire(blocking=False):
             raise ScriptError(
                 "another thread of this process runs a script: run scripts one after another, or "
@@ -104,6 +105,7 @@ class ScriptEnvironment:
             finally:
                 self._leave(around, path)
         finally:
+            # What was hidden comes back; what was imported meanwhile from elsewhere stays.
             sys.modules.update(modules)
             sys.path, sys.argv = path, argv
             _ENTERED.release()
@@ -114,6 +116,7 @@ class ScriptEnvironment:
             if _top(name) in hidden:
                 del sys.modules[name]
         sys.modules.update(self._modules)
+        # As with `python`, the script's folder comes first, unless a `flame` there would win.
         ahead = [_SPAWNED, *self.roots] if "flame" in self._beside else [*self.roots, _SPAWNED]
         sys.path = [*ahead, *sys.path]
         sys.argv = [str(self.path)]
@@ -126,6 +129,7 @@ class ScriptEnvironment:
         roots = {os.path.realpath(root) for root in self.roots}
         mine = self._tops()
         for name in set(sys.modules) - around:
+            # Installed packages are not the script's: compiled ones cannot be imported twice.
             top = _top(name)
             if top in mine or (top not in around and _homes(sys.modules.get(top)) & roots):
                 self._modules[name] = sys.modules[name]
@@ -151,6 +155,7 @@ def _flame() -> dict[str, ModuleType]:
     flame = ModuleType("flame", "FLAME's package, as far as a STAR analysis has it.")
     star = ModuleType("flame.star", api.__doc__)
     for module in (flame, star):
+        # A package without a path: importing another part of it says that there is none.
         module.__spec__ = ModuleSpec(module.__name__, None, is_package=True)
         module.__path__ = []
 

@@ -68,6 +68,7 @@ def load_script(path: Path) -> LoadedScript:
         try:
             execute(environment, built)
         except (Exception, SystemExit) as error:
+            # Code behind the model reads results, which are not there before the run.
             if not built.models:
                 say_where(error)
                 raise
@@ -133,6 +134,7 @@ class BuiltModels(Listener):
         ScriptError
             There is none, or more than one.
         """
+        # Native code builds its model on import; a script that has one of its own means that.
         models = self.models or self.imported
         if len(models) > 1:
             raise ScriptError(two_models(self.name))
@@ -169,6 +171,7 @@ def execute(environment: ScriptEnvironment, built: BuiltModels) -> None:
     try:
         exec(code, space)  # noqa: S102  (the user's own script, as `python` would)
         main = space.get("main")
+        # FLAME's own tutorials define a main() and leave the call to the platform.
         if main is not None and built.nothing() and _takes_nothing(main):
             logger.info("%s builds nothing but has a main(): calling it", built.name)
             main()

@@ -69,6 +69,7 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
 
     sources: list[SourceData | None] = []
     for i, location in enumerate(locations):
+        # A function of the user's is called as on a node, and may ask which one it is.
         context = Context(
             run_id=0,
             node_id=i + 1,

@@ -202,6 +202,7 @@ class _Runner(BuiltModels):
                 )
             self.outcome = _run_model(model.declaration, self.options)
         except BaseException as error:
+            # The script may catch it and go on, which must not look like a success.
             self.failure = error
             raise
 
