@@ -92,17 +92,6 @@ def test_has_converged_is_called_once_per_round(simple):
     assert len(converged) == tester.rounds == (1 if simple else 3)
 
 
-def test_has_converged_may_flip_state():
-    class Flips(Aggregator):
-        flag = False
-
-        def has_converged(self, result, last_result):
-            self.flag = not self.flag
-            return not self.flag
-
-    assert run([1], aggregator=Flips).rounds == 2
-
-
 def test_users_may_call_has_converged_themselves():
     class Halta(Aggregator):
         def aggregation_method(self, analysis_results):
@@ -130,13 +119,6 @@ def test_simple_mode_has_one_round():
 
 
 # 4. last_result and latest_result on the aggregator
-
-
-def test_last_result_is_the_previous_aggregate():
-    keep = Keep()
-    run([1, 2], aggregator=keep.of(Aggregator))
-    lasts = [call[2] for call in keep.made[0].calls if call[0] == "converged"]
-    assert lasts == [None, 3, 9]
 
 
 def test_latest_result_is_updated_after_has_converged():
@@ -325,7 +307,7 @@ def test_has_converged_may_return_anything_truthy(yes, no):
     assert tester.converged is True
 
 
-# latest_result on the analyzer, and the two optional methods
+# latest_result on the analyzer
 
 
 def test_an_analyzers_latest_result_becomes_the_aggregate():
@@ -343,84 +325,3 @@ def test_an_analyzers_latest_result_becomes_the_aggregate():
 
     run([1, 2], Looks)
     assert seen == [(None, None)] * 2 + [(3, 3)] * 4
-
-
-def test_evaluation_and_final_method_are_called_once():
-    calls = []
-
-    class Scores(Analyzer):
-        def evaluation_method(self, data, result):
-            calls.append((self.id, data, result, self.num_iterations))
-            return {"score": np.float64(result - data), "n": 3}
-
-    class Finishes(Aggregator):
-        def final_method(self, result, evaluations):
-            calls.append(("final", result))
-            return {"last": result, "scores": evaluations, "nodes": self.answered_node_ids}
-
-    tester = run([1, 2], Scores, Finishes)
-    last = 21
-    assert calls == [("node-0", 1, last, 3), ("node-1", 2, last, 3), ("final", last)]
-    assert tester.result == {
-        "last": last,
-        "scores": [{"score": 20.0, "n": 3}, {"score": 19.0, "n": 3}],
-        "nodes": ["node-0", "node-1"],
-    }
-    assert tester.rounds == 3
-
-
-def test_final_method_without_evaluation_gets_an_empty_list():
-    class Finishes(Aggregator):
-        def final_method(self, result, evaluations):
-            return evaluations
-
-    assert run([1], aggregator=Finishes, simple_analysis=True).result == []
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        *(
-            (bad, "must return a dict of num")
-            for bad in (None, 3, {"a": "x"}, {1: 2.0}, {"a": [1]})
-        ),
-        ({"n": 2**63}, "returned an integer of more than 64 bits"),
-    ],
-)
-def test_an_evaluation_must_be_a_dict_of_numbers(bad, said):
-    class Scores(Analyzer):
-        def evaluation_method(self, data, result):
-            return bad
-
-    with pytest.raises(TypeError, match=rf"Scores\.evaluation_method.* {said}"):
-        run([1], Scores, simple_analysis=True)
-
-
-class Anything:
-    """A result that cannot travel."""
-
-
-@pytest.mark.parametrize("simple", [True, False])
-def test_the_last_aggregate_may_be_anything(simple):
-    class Builds(Aggregator):
-        def aggregation_method(self, analysis_results):
-            return Anything() if simple or self.num_iterations == 2 else 0
-
-    assert isinstance(run([1], aggregator=Builds, simple_analysis=simple).result, Anything)
-
-
-def test_an_aggregate_that_cannot_travel_is_an_error():
-    class Builds(Aggregator):
-        def aggregation_method(self, analysis_results):
-            return Anything()
-
-    with pytest.raises(TypeError, match="cannot travel between nodes") as caught:
-        run([1], aggregator=Builds)
-    assert caught.value.__notes__ == ["in aggregator, round 1"]
-
-    class Scores(Analyzer):
-        def evaluation_method(self, data, result):
-            return {}
-
-    with pytest.raises(TypeError, match="cannot travel between nodes"):
-        run([1], Scores, Builds, simple_analysis=True)
