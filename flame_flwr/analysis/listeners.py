@@ -1,4 +1,4 @@
-"""Who is told what models and testers are built: whoever runs a script is."""
+"""Tells whoever runs a script which models and testers the script builds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FROZEN_IMPORT = "<frozen importlib._bootstrap>"
 
 
 class Listener:
-    """Whoever runs a script is told here what the script builds. The hooks do nothing."""
+    """Learns what a script builds; subclasses override what they need. Here nothing is done."""
 
     def model_built(self, model: StarModel, *, importing: bool) -> None:
-        """Take a ``StarModel`` whose construction is complete.
+        """Learn of a ``StarModel`` that is complete.
 
         Parameters
         ----------
@@ -38,7 +38,7 @@ class Listener:
         return True
 
     def declared_wrongly(self, error: Exception) -> None:
-        """Take why a model or tester is none."""
+        """Learn that a declaration was refused, and why."""
 
 
 _LISTENERS: list[Listener] = []
@@ -46,7 +46,7 @@ _LISTENERS: list[Listener] = []
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let `listener` know of what is built within the block; others do not hear of it."""
+    """Tell this listener, and no other, of what is built within the block."""
     _LISTENERS.append(listener)
     try:
         yield
@@ -55,7 +55,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def announce(model: StarModel) -> None:
-    """Tell who is listening that a model is complete; where nobody is, it is only noted."""
+    """Tell the listener that a model is complete; without one, note it for the reminder at exit."""
     if _LISTENERS:
         _LISTENERS[-1].model_built(model, importing=_importing())
     else:
@@ -64,7 +64,7 @@ def announce(model: StarModel) -> None:
 
 @contextmanager
 def declaring() -> Iterator[None]:
-    """Tell who is listening of an error in the block, where a declaration is checked."""
+    """Tell the listener of an error in the block, in which a declaration is checked."""
     try:
         yield
     except Exception as error:
@@ -74,12 +74,12 @@ def declaring() -> Iterator[None]:
 
 
 def tester_may_run() -> bool:
-    """Ask who is listening whether a tester may run. Outside a script it always may."""
+    """Ask the listener whether a tester may run. Outside a script it always may."""
     return not _LISTENERS or _LISTENERS[-1].tester_built()
 
 
 def _importing() -> bool:
-    """Tell whether an import under way calls into the framework, and not the script's own code."""
+    """Tell whether a module that is being imported builds the model, and not the script itself."""
     main = sys.modules.get("__main__")
     frame: FrameType | None = sys._getframe(1)
     # From here outwards: either the script's own code calls, or Python's import machinery does.

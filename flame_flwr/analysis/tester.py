@@ -176,7 +176,7 @@ analyzer_kwargs, aggregator_kwargs
         tensorboard: str = "auto",
     ) -> None:
         self._take(RunRecord())
-        names = _one_spelling(result_filepath, filename)
+        names = _given_paths(result_filepath, filename)
         option = "result_filepath" if filename is None else "filename"
         with declaring():
             check_max_rounds(max_rounds)
@@ -309,16 +309,16 @@ def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extra
     )
 
 
-def _one_spelling(result_filepath: Any, filename: Any) -> Any:
+def _given_paths(result_filepath: Any, filename: Any) -> Any:
     if result_filepath is not None and filename is not None:
         raise ModelError("result_filepath and filename are one thing: give one of them")
     paths = filename if result_filepath is None else result_filepath
     # A home folder is written `~`, as at a terminal; Python itself takes it for a name.
     if isinstance(paths, list | tuple):
-        return [_at_home(path) for path in paths]
-    return _at_home(paths)
+        return [_expand_home(path) for path in paths]
+    return _expand_home(paths)
 
 
-def _at_home(path: Any) -> Any:
+def _expand_home(path: Any) -> Any:
     """Let ``~`` stand for the home folder, as it does at a terminal."""
     return os.path.expanduser(path) if isinstance(path, str | Path) else path

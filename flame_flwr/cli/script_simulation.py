@@ -61,14 +61,14 @@ def simulate_script(
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()
     # All that can be known is looked at here, before a SuperLink and Ray start, which is slow.
-    loaded = _load_elsewhere(asked.script)
+    loaded = _load_in_empty_folder(asked.script)
     locations = node_locations(loaded.model.plan.data_type, asked.data, asked.nodes)
     with loaded.environment.entered():
         open_sources(locations)
     asked.check_results()
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
-            "data": _template(locations, Path(own, "nodes")),
+            "data": _data_pattern(locations, Path(own, "nodes")),
             "results": str(asked.results),
             "state-dir": str(asked.state),
             "max-rounds": asked.max_rounds,
@@ -80,7 +80,7 @@ def simulate_script(
         with simulation(len(locations), own) as place, following() as follow:
             run = submit(app, place, on_line=follow, wait=0)
     told = {"script": str(asked.script), "data": asked.data, "nodes": len(locations)}
-    files = tuple(_hand_over(asked.results, run.run_id, told))
+    files = tuple(_export(asked.results, run.run_id, told))
     if not run.succeeded:
         failed = FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
         if "run config" in run.details or "on-failure" in run.details:
@@ -95,7 +95,7 @@ _NO_CONFIG = (
 )
 
 
-def _load_elsewhere(path: Path) -> LoadedScript:
+def _load_in_empty_folder(path: Path) -> LoadedScript:
     """Load a script in an empty folder, as Flower's processes do, and name what that breaks."""
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder, working_in(folder):
         try:
@@ -120,7 +120,7 @@ def _modules_of(locations: Iterable[str]) -> set[str]:
     return {part.partition(":")[0].partition(".")[0] for part in parts if is_function(part)}
 
 
-def _template(locations: Sequence[str], links: Path) -> str:
+def _data_pattern(locations: Sequence[str], links: Path) -> str:
     """Return one ``data`` for all nodes: folders of different names become links of one pattern."""
     if len(set(locations)) == 1:
         return locations[0]
@@ -139,7 +139,7 @@ def _template(locations: Sequence[str], links: Path) -> str:
     return ";".join(f"{links}/{PARTITION}/{k}" for k in range(len(nodes[0])))
 
 
-def _hand_over(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[Path]:
+def _export(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[Path]:
     """Copy what a run in process writes to where it does so, and say where the files are.
 
     What the user asked for takes the place of what the app was told, which is gone with the app's

@@ -67,7 +67,7 @@ def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
                     error.add_note(f"the last words of its SuperLink:\n{_tail(log_file)}")
                 raise
             finally:
-                _see_runs_ended(process.pid)
+                _end_runs(process.pid)
 
 
 def _wait_for(process: subprocess.Popen[str], port: int, log_file: Path) -> None:
@@ -88,7 +88,7 @@ def _tail(log_file: Path) -> str:
     return "\n".join(text.splitlines()[-20:])
 
 
-def _see_runs_ended(superlink: int) -> None:
+def _end_runs(superlink: int) -> None:
     """Wait until the processes of a SuperLink's runs have ended, and end those that do not.
 
     A run that was stopped takes some seconds to learn of it, and only while its SuperLink lives.

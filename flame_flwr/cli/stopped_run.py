@@ -32,8 +32,8 @@ class Followed:
         elif isinstance(said, RoundLine):
             self._rounds = said.round
 
-    def kept(self, patience: float = _PATIENCE) -> str:
-        """Return where the run's files are.
+    def where_files_are(self, patience: float = _PATIENCE) -> str:
+        """Return a line that says where the run's files are.
 
         Parameters
         ----------

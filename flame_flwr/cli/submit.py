@@ -22,7 +22,7 @@ from flame_flwr.cli.connection import (
     Federation,
     SubmitError,
     SubmittedRun,
-    what_is_left,
+    how_to_go_on,
 )
 from flame_flwr.cli.flower_programs import START_LIMIT, output, program_environment, started
 from flame_flwr.cli.simulation import simulation
@@ -86,19 +86,19 @@ def submit(
     run_id, returncode = _followed(app, overrides, federation, environment, on_line)
     if not run_id:
         raise SubmitError(f"flwr run did not start a run of {app}; its last words are above")
-    left = what_is_left(program.merged(overrides))
+    advice = how_to_go_on(program.merged(overrides))
     # `flwr run --stream` ends alike where the run ends and where the SuperLink is lost.
     try:
         connection.wait(min(wait, _LOST_LIMIT), on_line)
     except SubmitError as error:
         raise SubmitError(
             f"run {run_id}: the SuperLink {connection.address} is gone: it has ended, or the way "
-            f"to it is cut. If it has ended, so has the run: {left}. If not, the run goes on: "
+            f"to it is cut. If it has ended, so has the run: {advice}. If not, the run goes on: "
             f"`flwr log {run_id} {federation.name}` follows it"
         ) from error
-    run = _ended(run_id, federation, environment, left)
+    run = _status_of(run_id, federation, environment, advice)
     cut_short = returncode != 0 and not run.succeeded
-    return replace(run, details=f"{run.details}; {left}") if cut_short else run
+    return replace(run, details=f"{run.details}; {advice}") if cut_short else run
 
 
 def _followed(
@@ -156,14 +156,14 @@ def _stop(
         with started(command, environment, stdout=subprocess.PIPE) as process:
             said = process.stdout.read() if process.stdout else ""
         stopped = process.returncode == 0
-        say(followed.kept() if stopped else without_colours(said).rstrip())
+        say(followed.where_files_are() if stopped else without_colours(said).rstrip())
     finally:
         if not stopped:
             say(f"run {run_id} may go on: `{' '.join(command)}` stops it")
 
 
-def _ended(
-    run_id: str, federation: Federation, environment: Mapping[str, str], left: str
+def _status_of(
+    run_id: str, federation: Federation, environment: Mapping[str, str], advice: str
 ) -> SubmittedRun:
     command = ["flwr", "list", federation.name, "--run-id", run_id, "--format", "json"]
     deadline = time.monotonic() + START_LIMIT
@@ -181,7 +181,7 @@ def _ended(
             raise SubmitError(
                 f"run {run_id}: the SuperLink does not say how it ended "
                 f"({said[-1].strip() if said else 'no answer'}). Where it was started again "
-                f"without its database, it knows nothing of the run: {left}"
+                f"without its database, it knows nothing of the run: {advice}"
             ) from error
         if str(run["status"]).startswith("finished"):
             return SubmittedRun(run_id, str(run["status"]), str(run["status-details"]))

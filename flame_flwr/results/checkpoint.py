@@ -138,17 +138,17 @@ class Checkpoint:
                 )
         # Only now that the hash is checked: a pickle runs code as it is read.
         try:
-            progress = pickle.loads(body)  # noqa: S301  (this user's own file)
+            state = pickle.loads(body)  # noqa: S301  (this user's own file)
         except Exception as error:
             raise ConfigError(
                 f"`checkpoint`: {self.place} cannot be read ({type(error).__name__}: {error}): the "
                 "app's classes have changed since"
             ) from error
-        if not isinstance(progress, AnalysisState):
+        if not isinstance(state, AnalysisState):
             raise ConfigError(f"`checkpoint`: {self.place} holds no analysis")
-        return progress
+        return state
 
-    def check(self, progress: AnalysisState) -> None:
+    def check(self, state: AnalysisState) -> None:
         """See before the first round that the analysis can be kept.
 
         Raises
@@ -156,9 +156,9 @@ class Checkpoint:
         ModelError
             An attribute of the strategy cannot be pickled; the message names it.
         """
-        _pickled(progress)
+        _pickled(state)
 
-    def save(self, progress: AnalysisState, number: int) -> None:
+    def save(self, state: AnalysisState, number: int) -> None:
         """Write the file, whole; where the disk is full, log it: the analysis can go on.
 
         Raises
@@ -166,7 +166,7 @@ class Checkpoint:
         ModelError
             Something in it cannot be pickled; of the strategy, the message names it.
         """
-        body = _pickled(progress)
+        body = _pickled(state)
         header = {
             "round": number,
             "bytes": len(body),
@@ -216,12 +216,12 @@ class Checkpoint:
         return header, body
 
 
-def _pickled(progress: AnalysisState) -> bytes:
+def _pickled(state: AnalysisState) -> bytes:
     try:
-        return pickle.dumps(progress, protocol=pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         what = "the aggregate or the history"
-        for name, value in progress.strategy.items():
+        for name, value in state.strategy.items():
             # One by one, to name the attribute: pickle's own message names a type at best.
             try:
                 pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)

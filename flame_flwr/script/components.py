@@ -50,9 +50,9 @@ class ScriptClientApp(ClientApp):
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer a message with the script's model; a script that cannot be loaded, too."""
         try:
-            environment, app = _loaded(context)
+            environment, app = _loaded_app(context)
         except (Exception, SystemExit) as error:
-            return noted(ClientApp(partial(_unloaded, error)), message, context)
+            return noted(ClientApp(partial(_client_of_failed_load, error)), message, context)
         with environment.entered():
             return app(message, context)
 
@@ -76,14 +76,14 @@ def make_server() -> ServerApp:
         # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
         # this process, and Ray cannot do without its working directory.
         with temporary_folder() as folder:
-            environment, declaration = _load(_find(context.run_config), folder)
+            environment, declaration = _load(_script_in_app(context.run_config), folder)
             with environment.entered():
                 make_server_app(declaration)(grid=grid, context=context)
 
     return app
 
 
-def _unloaded(error: BaseException, context: Context) -> Client:
+def _client_of_failed_load(error: BaseException, context: Context) -> Client:
     """Answer every message with why the script could not be loaded on this node."""
     if isinstance(error, SystemExit):
         left = NodeFailedError("the script called sys.exit while it was loaded")
@@ -106,8 +106,8 @@ def __getattr__(name: str) -> Any:
     return globals().setdefault(name, make_server())
 
 
-def _loaded(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
-    path = _find(context.run_config)
+def _loaded_app(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
+    path = _script_in_app(context.run_config)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     # A simulation's workers outlive a run, and an edited script keeps its path.
     key = (context.run_id, str(path), digest)
@@ -182,7 +182,7 @@ def _client_with(made: _Made, base: type[StarClient]) -> type[StarClient]:
     return ClientWithFiles
 
 
-def _find(run_config: Mapping[str, Any]) -> Path:
+def _script_in_app(run_config: Mapping[str, Any]) -> Path:
     """Return the script that the run config names, from the app's folder.
 
     Raises

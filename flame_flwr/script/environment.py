@@ -79,7 +79,7 @@ class ScriptEnvironment:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Be in the script's environment within the block, and where one was before afterwards.
+        """Enter the script's environment for the block, and restore Python's own state afterwards.
 
         Modules that the script imported from its folder stay with it, for the next time; those
         of installed packages stay in ``sys.modules``. Within the block the same thread may enter

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     from flame_flwr.analysis.model import StarModel
 
-__all__ = ["BuiltModels", "LoadedScript", "execute", "load_script", "say_where", "two_models"]
+__all__ = [
+    "BuiltModels",
+    "LoadedScript",
+    "execute",
+    "load_script",
+    "note_place",
+    "second_model_text",
+]
 
 _GUARD = 'if __name__ == "__main__":'
 
@@ -70,7 +77,7 @@ def load_script(path: Path) -> LoadedScript:
         except (Exception, SystemExit) as error:
             # Code behind the model reads results, which are not there before the run.
             if not built.models:
-                say_where(error)
+                note_place(error)
                 raise
             logger.warning(
                 "%s failed after its StarModel(...), which does not matter here: %s: %s",
@@ -137,7 +144,7 @@ class BuiltModels(Listener):
         # Native code builds its model on import; a script that has one of its own means that.
         models = self.models or self.imported
         if len(models) > 1:
-            raise ScriptError(two_models(self.name))
+            raise ScriptError(second_model_text(self.name))
         if models:
             return models[0]
         if self.refused is not None:
@@ -201,7 +208,7 @@ def _takes_nothing(main: object) -> bool:
     )
 
 
-def two_models(name: str) -> str:
+def second_model_text(name: str) -> str:
     """Return the text of the error for a second model."""
     return (
         f"{name} builds a second StarModel: a script is one analysis. Put the second into a "
@@ -209,7 +216,7 @@ def two_models(name: str) -> str:
     )
 
 
-def say_where(error: BaseException) -> None:
+def note_place(error: BaseException) -> None:
     """Add the place in user code to an error of the framework, which is shown without traceback."""
     place = place_of(error.__traceback__, anywhere=False)
     if isinstance(error, FlameError) and place:

@@ -17,7 +17,7 @@ from flame_flwr.files import probe, reason_of
 from flame_flwr.results.extras import Extras
 from flame_flwr.results.upload import mend
 from flame_flwr.script.environment import ScriptError
-from flame_flwr.script.locations import as_given
+from flame_flwr.script.locations import absolute_locations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ class ScriptOptions:
         """
         path = script_path(script)
         check_max_rounds(max_rounds)
-        locations, target = as_given(data), _results_folder(results)
+        locations, target = absolute_locations(data), _results_folder(results)
         Extras.of(report, tensorboard, "--{}")
         kept = target.parent / ".flame-flwr" if state is None else _absolute(state)
         named = {"--data": data, "--nodes": nodes, "--results": results, "--state": state}

@@ -26,7 +26,7 @@ from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.text_form import printed
 from flame_flwr.script.environment import ScriptEnvironment, ScriptError
-from flame_flwr.script.loader import BuiltModels, execute, say_where, two_models
+from flame_flwr.script.loader import BuiltModels, execute, note_place, second_model_text
 from flame_flwr.script.locations import node_locations, open_sources
 from flame_flwr.script.options import MAX_ROUNDS, ScriptOptions
 
@@ -133,7 +133,7 @@ def run_script(
             execute(environment, runner)
             runner.finish()
         except Exception as error:
-            say_where(error)
+            note_place(error)
             raise
     return runner.outcome
 
@@ -197,7 +197,7 @@ class _Runner(BuiltModels):
         try:
             if len(self.models) > 1:
                 raise ScriptError(
-                    f"{two_models(self.name)}. The first one has run: its files are in "
+                    f"{second_model_text(self.name)}. The first one has run: its files are in "
                     f"{self.options.results}"
                 )
             self.outcome = _run_model(model.declaration, self.options)

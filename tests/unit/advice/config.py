@@ -114,7 +114,7 @@ def _without_tls(code: str | None) -> None:
     with HealthServer() as port, tempfile.TemporaryDirectory() as home:
         text = f'[superlink.here]\naddress = "127.0.0.1:{port}"\n{code or ""}'
         Path(home, "config.toml").write_text(text)
-        assert Connection.read("here", {"FLWR_HOME": home}).silence() == ""
+        assert Connection.read("here", {"FLWR_HOME": home}).unreachable_because() == ""
 
 
 def _named_model(code: str | None) -> None:

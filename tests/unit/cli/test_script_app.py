@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.cli.script_app import write_app
-from flame_flwr.cli.script_simulation import _hand_over, _template, simulate_script
+from flame_flwr.cli.script_simulation import _data_pattern, _export, simulate_script
 from flame_flwr.errors import ConfigError
 from flame_flwr.star.script import ScriptError, load_script
 
@@ -116,26 +116,26 @@ def test_one_data_for_all_nodes_of_a_simulation(tmp_path):
     for name in ("b", "a", "c"):
         write(f"{name}/{name}.txt", name)
     here = [str(tmp_path / name) for name in "bac"]
-    assert _template([f"{tmp_path}/x-{{partition-id}}"] * 2, tmp_path) == (
+    assert _data_pattern([f"{tmp_path}/x-{{partition-id}}"] * 2, tmp_path) == (
         f"{tmp_path}/x-{{partition-id}}"
     )
-    assert _template(["tools:node"] * 2, tmp_path) == "tools:node"
-    assert _template([""] * 2, tmp_path) == ""
-    pattern = _template(here, tmp_path / "links")
+    assert _data_pattern(["tools:node"] * 2, tmp_path) == "tools:node"
+    assert _data_pattern([""] * 2, tmp_path) == ""
+    pattern = _data_pattern(here, tmp_path / "links")
     places = [Path(pattern.replace("{partition-id}", str(i))) for i in range(3)]
     assert [[file.name for file in place.iterdir()] for place in places] == [
         ["b.txt"],
         ["a.txt"],
         ["c.txt"],
     ]
-    pattern = _template([f"{here[0]};{here[1]}", f"{here[2]};{here[0]}"], tmp_path / "two")
+    pattern = _data_pattern([f"{here[0]};{here[1]}", f"{here[2]};{here[0]}"], tmp_path / "two")
     assert [Path(p.replace("{partition-id}", "1")).resolve().name for p in pattern.split(";")] == [
         "c",
         "b",
     ]
     for wrong in (["tools:a", "tools:b"], [here[0], f"{here[1]};{here[2]}"], ["s3://a", here[0]]):
         with pytest.raises(ConfigError, match="--simulate takes folders, as many for every node"):
-            _template(wrong, tmp_path / "wrong")
+            _data_pattern(wrong, tmp_path / "wrong")
 
 
 def test_errors_are_found_before_flower_starts():
@@ -176,6 +176,6 @@ def test_a_simulations_record_names_the_users_folders(tmp_path):
     said = {"files": [], "parameters": {"data": "/tmp/gone/{partition-id}/0", "max-rounds": 5}}
     (own / "run.json").write_text(json.dumps(said))
     (own / "history.csv").write_text("")
-    assert list(_hand_over(own.parent, "7", {"data": ["/a", "/b"], "nodes": 2})) == []
+    assert list(_export(own.parent, "7", {"data": ["/a", "/b"], "nodes": 2})) == []
     handed = json.loads((own.parent / "run.json").read_text())
     assert handed["parameters"] == {"data": ["/a", "/b"], "nodes": 2, "max-rounds": 5}
