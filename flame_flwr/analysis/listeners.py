@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.run_reminder import built
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from flame_flwr.analysis.model import StarModel
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["Listener", "announce", "declaring", "listening", "tester_may_run"]
 
@@ -33,8 +34,8 @@ class Listener:
             A module builds it while it is being imported, and not the script itself.
         """
 
-    def tester_built(self) -> bool:
-        """Say whether a ``StarModelTester`` may run."""
+    def tester_built(self, declaration: Declaration, splits: Sequence[Any]) -> bool:
+        """Learn of a ``StarModelTester`` that is declared, and say whether it may run."""
         return True
 
     def declared_wrongly(self, error: Exception) -> None:
@@ -73,9 +74,9 @@ def declaring() -> Iterator[None]:
         raise
 
 
-def tester_may_run() -> bool:
+def tester_may_run(declaration: Declaration, splits: Sequence[Any]) -> bool:
     """Ask the listener whether a tester may run. Outside a script it always may."""
-    return not _LISTENERS or _LISTENERS[-1].tester_built()
+    return not _LISTENERS or _LISTENERS[-1].tester_built(declaration, splits)
 
 
 def _importing() -> bool:

@@ -206,7 +206,7 @@ analyzer_kwargs, aggregator_kwargs
             )
             if declaration.privacy is not None or declaration.plan.filters:
                 refuse_run_json(declaration.outputs)
-        if not tester_may_run():
+        if not tester_may_run(declaration, splits):
             return
         quiet, printing = _printing(quiet)
         extras = _extras(report, tensorboard, files=names is not None, quiet=quiet)

@@ -19,9 +19,11 @@ from flame_flwr.log import logger
 from flame_flwr.script.environment import ScriptEnvironment, ScriptError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from flame_flwr.analysis.model import StarModel
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = [
     "BuiltModels",
@@ -103,8 +105,8 @@ class BuiltModels(Listener):
     ----------
     models, imported : list of StarModel
         What the script itself builds, and what modules build when they are imported.
-    testers : int
-        How many ``StarModelTester`` there were.
+    testers : list
+        Every ``StarModelTester``, as its declaration and its splits.
     refused : Exception or None
         Why the last model or tester that was declared wrongly is none.
     """
@@ -113,16 +115,16 @@ class BuiltModels(Listener):
         self.name = name
         self.models: list[StarModel] = []
         self.imported: list[StarModel] = []
-        self.testers = 0
+        self.testers: list[tuple[Declaration, Sequence[Any]]] = []
         self.refused: Exception | None = None
 
     def model_built(self, model: StarModel, *, importing: bool) -> None:
         """Keep the model."""
         (self.imported if importing else self.models).append(model)
 
-    def tester_built(self) -> bool:
+    def tester_built(self, declaration: Declaration, splits: Sequence[Any]) -> bool:
         """Skip the tester: it has no place outside the process of its author."""
-        self.testers += 1
+        self.testers.append((declaration, splits))
         return False
 
     def declared_wrongly(self, error: Exception) -> None:

@@ -12,7 +12,7 @@ import logging
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.analysis.listeners import listening
 from flame_flwr.analysis.local_run import run_local
@@ -153,9 +153,9 @@ class _Runner(BuiltModels):
         if not importing:
             self._run(model)
 
-    def tester_built(self) -> bool:
+    def tester_built(self, declaration: Declaration, splits: Sequence[Any]) -> bool:
         """Let the tester run."""
-        self.testers += 1
+        self.testers.append((declaration, ()))  # its data is not kept longer than it keeps it
         return True
 
     def finish(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 import pickle
 import sys
 from collections.abc import Callable, Sequence
@@ -29,14 +28,9 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data.source import SourceData
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["AppSource", "ClassSource", "ScriptSource", "Subject", "source_at"]
-
-_DECLARED = (
-    *("data_type", "simple_analysis", "output_type", "multiple_results", "analyzer_kwargs"),
-    *("aggregator_kwargs", "payload", "client", "convergence", "expects"),
-)
-"""What a check takes of a tester's arguments."""
 
 _NODES = 3
 """How many nodes are made where neither the data nor the app says."""
@@ -70,9 +64,9 @@ class Subject:
     client: type[StarClient] | None = None
 
     @classmethod
-    def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what a built model says; what rules and filters do by chance is always the same."""
-        plan, declaration = model.plan, model.declaration
+    def of(cls, declaration: Declaration, sources: list[Callable[[], Any]]) -> Subject:
+        """Take what is declared; what rules and filters do by chance is always the same."""
+        plan = declaration.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
 
@@ -159,22 +153,9 @@ class ScriptSource:
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
         from flame_flwr.analysis.listeners import listening
-        from flame_flwr.analysis.tester import StarModelTester
-        from flame_flwr.results.record import RunRecord
         from flame_flwr.script.environment import ScriptEnvironment, ScriptError
         from flame_flwr.script.loader import BuiltModels, execute
 
-        testers: list[dict[str, Any]] = []
-        signature = inspect.signature(StarModelTester.__init__)
-
-        def keep(tester: StarModelTester, *args: Any, **kwargs: Any) -> None:
-            testers.append(signature.bind(tester, *args, **kwargs).arguments)
-            tester.result, tester.rounds, tester.converged = None, 0, False
-            tester.aggregate, tester.evaluations = None, {}
-            tester.privacy, tester.record = None, RunRecord()
-
-        stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
-        StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]
         built = BuiltModels(self.path.name)
         environment = ScriptEnvironment(self.path)
         stack.enter_context(environment.entered())
@@ -182,19 +163,16 @@ class ScriptSource:
         try:
             execute(environment, built)
         except (Exception, SystemExit):
-            if not (built.models or testers):
+            if not (built.models or built.testers):
                 raise
-        if testers and not (self.data or built.models or built.imported):
-            arguments = {key: value for key, value in testers[0].items() if key != "self"}
-            analyzer, aggregator = arguments.pop("analyzer"), arguments.pop("aggregator")
-            return _declared(analyzer, aggregator, arguments.pop("data_splits"), arguments)
-        if testers and not self.data:
+        if built.testers and not (self.data or built.models or built.imported):
+            return _with_splits(*built.testers[0])
+        if built.testers and not self.data:
             raise ScriptError(
                 f"{self.path.name} has a StarModel and a StarModelTester: say with --data what the "
                 "nodes of the StarModel read"
             )
-        model = built.only()
-        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+        return _with_data(built.only(), self.data, self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +201,7 @@ class AppSource:
         module, _, attribute = self.component.partition(":")
         sys.path.insert(0, str(self.folder))
         model = _model_of(importlib.import_module(module), attribute)
-        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+        return _with_data(model, self.data, self.nodes)
 
 
 def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource | ScriptSource:
@@ -261,24 +239,22 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
 def _declared(
     analyzer: Any, aggregator: Any, splits: Sequence[Any], arguments: dict[str, Any]
 ) -> Subject:
-    """Check what was declared to a tester; data is pickled, to be new for every process."""
-    # Noise, filters and rules are not what is checked here; a file's name is, in both spellings.
-    names = arguments.get("filename") or arguments.get("result_filepath")
-    known = {key: arguments[key] for key in _DECLARED if key in arguments}
-    given = {"data_type": "s3", **known, "filename": names}
-    declared = declare(Arguments(analyzer=analyzer, aggregator=aggregator, **given), paths=True)
+    """Check what was declared to ``check_analysis``."""
+    given = {"data_type": "s3", **arguments, "analyzer": analyzer, "aggregator": aggregator}
     if not len(splits):
         raise ModelError("data_splits is empty: give at least one entry, one per node")
+    return _with_splits(declare(Arguments(**given), paths=True), splits)
+
+
+def _with_data(model: StarModel, data: Sequence[str], nodes: int | None) -> Subject:
+    return Subject.of(model.declaration, _located(model.plan.data_type, data, nodes))
+
+
+def _with_splits(declaration: Declaration, splits: Sequence[Any]) -> Subject:
+    """Take a tester's data, pickled: it is new for every process and every run."""
     copies = [pickler().dumps(split) for split in splits]
     sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
-    return Subject(
-        declared.plan,
-        declared.strategy,
-        declared.simple_analysis,
-        declared.outputs,
-        sources,
-        declared.client,
-    )
+    return Subject.of(declaration, sources)
 
 
 def _split(content: bytes) -> Any:
