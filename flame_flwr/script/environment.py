@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import sys
 import threading
 from contextlib import contextmanager
@@ -175,15 +176,9 @@ def _top(name: str) -> str:
 
 def _names_in(folder: Path) -> dict[str, bool]:
     """Return what can be imported from a folder, and whether it is more than a plain folder."""
-    names: dict[str, bool] = {}
-    for entry in os.scandir(folder):
-        name, _, kind = entry.name.partition(".")
-        if kind == "py" or kind.endswith("so"):
-            names[name] = True
-        elif not kind and name.isidentifier() and entry.is_dir():
-            regular = os.path.exists(os.path.join(entry.path, "__init__.py"))
-            names[name] = regular or names.get(name, False)
-    return names
+    folders = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    plain = dict.fromkeys(filter(str.isidentifier, folders), False)
+    return plain | {module.name: True for module in pkgutil.iter_modules([str(folder)])}
 
 
 def _homes(module: ModuleType | None) -> set[str]:
