@@ -97,7 +97,8 @@ def _run(
         from flame_flwr.privacy.budget import can_account
 
         can_account(filters)
-    strategy, outputs = _selected(declaration, settings, run_config)
+    own = declaration.strategy()
+    strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
     strategy.nodes_read_first = bool(declaration.plan.expects)
     private = declaration.privacy is not None
     checkpoint = _checkpoint(settings, strategy, grid, private=private)
@@ -113,17 +114,16 @@ def _run(
 
 
 def _selected(
-    declaration: Declaration, settings: RunSettings, run_config: Mapping[str, Any]
+    settings: RunSettings, own: StarStrategy, outputs: Outputs, run_config: Mapping[str, Any]
 ) -> tuple[StarStrategy, Outputs]:
     """Return the run's strategy and its files: the model's, or those of a plug-in it selects."""
-    own = declaration.strategy()
     if not settings.strategy:
-        return own, declaration.outputs
+        return own, outputs
     from flame_flwr.results.outputs import files_of
     from flame_flwr.strategies.plugin import strategy
 
     made = strategy(settings.strategy, own, run_config)
-    return made, files_of(made) or declaration.outputs
+    return made, files_of(made) or outputs
 
 
 def _stopped() -> StoppedError:
