@@ -198,22 +198,26 @@ class Checkpoint:
                 f"resume = true, and there is no checkpoint {self.place}: a completed analysis "
                 "leaves none. Leave `resume` out to start anew"
             )
-        damaged = ConfigError(
-            f"`checkpoint`: {self.place} is damaged, or no checkpoint: start anew with another file"
-        )
-        magic, _, rest = content.partition(b"\n")
-        text, _, body = rest.partition(b"\n")
-        if magic != _MAGIC:
-            raise damaged
-        try:
-            header: dict[str, Any] = json.loads(text)
-            whole = header["bytes"] == len(body)
-            whole = whole and header["sha256"] == hashlib.sha256(body).hexdigest()
-        except (ValueError, KeyError, TypeError):
-            raise damaged from None
-        if not whole:
-            raise damaged
-        return header, body
+        parts = _whole(content)
+        if parts is None:
+            raise ConfigError(
+                f"`checkpoint`: {self.place} is damaged, or no checkpoint: start anew with "
+                "another file"
+            )
+        return parts
+
+
+def _whole(content: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """Return header and body of a checkpoint; ``None`` of what is damaged, or none."""
+    magic, _, rest = content.partition(b"\n")
+    text, _, body = rest.partition(b"\n")
+    try:
+        header: dict[str, Any] = json.loads(text)
+        whole = header["bytes"] == len(body)
+        whole = whole and header["sha256"] == hashlib.sha256(body).hexdigest()
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (header, body) if whole and magic == _MAGIC else None
 
 
 def _pickled(state: AnalysisState) -> bytes:

@@ -153,22 +153,28 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
         )
     files = _files(record, name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, so that the last step is a rename: complete or not at all.
-        with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
-            folder = Path(temporary, name)
-            folder.mkdir()
-            for file in files:
-                _fetch_file(store, found, file, folder / file.name)
-            (folder / RECORD).write_bytes(record)
-            if os.path.lexists(target):
-                raise StoreError(f"{target} is there already")
-            os.rename(folder, target)
+        _fetch_files(store, found, files, record, target)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{target} could not be written ({error})") from error
     return target
+
+
+def _fetch_files(
+    store: ObjectStore, found: _Found, files: list[ListedFile], record: bytes, target: Path
+) -> None:
+    """Fetch beside the target, so that the last step is a rename: complete or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
+        folder = Path(temporary, target.name)
+        folder.mkdir()
+        for file in files:
+            _fetch_file(store, found, file, folder / file.name)
+        (folder / RECORD).write_bytes(record)
+        if os.path.lexists(target):
+            raise StoreError(f"{target} is there already")
+        os.rename(folder, target)
 
 
 def _open(place: str) -> ObjectStore:

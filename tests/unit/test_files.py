@@ -64,3 +64,10 @@ def test_a_parent_may_not_be_a_file(tmp_path):
 def test_the_longest_names_can_be_written(tmp_path, length):
     write_file(tmp_path / ("x" * length), b"1")
     assert files_below(tmp_path) == ["x" * length]
+
+
+def test_a_rename_that_fails_leaves_nothing_beside(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_file(tmp_path / "taken", b"x")
+    assert files_below(tmp_path) == []

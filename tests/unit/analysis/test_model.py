@@ -77,7 +77,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_model_is_refused_when_it_is_built(case):
+def test_a_wrong_model_is_refused(case):
     given, text = WRONG[case]
     arguments = {"analyzer": Analyzer, "aggregator": Aggregator, "data_type": "s3", **given}
     with pytest.raises(ModelError) as caught:

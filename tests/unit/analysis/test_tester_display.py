@@ -43,7 +43,7 @@ def run(data=(2.0, 4.0), analyzer=Analyzer, **more):
     return StarModelTester(list(data), analyzer, Aggregator, "s3", simple_analysis=False, **more)
 
 
-def test_the_history_is_a_table_with_a_column_per_metric(tester):
+def test_the_history_has_a_column_per_metric(tester):
     history = tester.history
     assert isinstance(history, pd.DataFrame)
     assert list(history.index) == [1, 2, 3]

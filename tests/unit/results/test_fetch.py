@@ -266,6 +266,13 @@ def test_what_is_there_is_not_overwritten(store, to):
     assert (to / NEW / "mine").read_text() == "mine"
 
 
+def test_a_folder_that_cannot_be_written(tmp_path):
+    write(tmp_path / "results")
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="could not be written"):
+        fetch(str(tmp_path / "results"), "1234", tmp_path / "file")
+
+
 def test_fetched_files_have_the_users_own_rights(tmp_path, to):
     write(tmp_path / "results")
     mask = os.umask(0o027)

@@ -206,7 +206,7 @@ def test_run_json_says_what_happened(tmp_path, record):
     assert about["history"][1]["failed"] == record.history[1].failed
 
 
-def test_history_csv_has_a_line_per_round_and_node(tmp_path, record):
+def test_history_csv_has_lines_per_round_and_node(tmp_path, record):
     folder = RunFolder(str(tmp_path), 1)
     folder.write_success(Outputs.declare("str", None, False), record, {})
     with (folder.path / "history.csv").open(newline="") as file:

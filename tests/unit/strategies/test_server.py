@@ -80,7 +80,7 @@ def about(folder):
     return json.loads((folder / "run.json").read_bytes())
 
 
-def test_a_run_leaves_its_result_its_record_and_its_history(run, tmp_path, caplog):
+def test_a_run_leaves_result_record_and_history(run, tmp_path, caplog):
     folder = run(
         StarModel(Sum, Total, "s3", simple_analysis=False, filename="total.txt"), max_rounds=7
     )
