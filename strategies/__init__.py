@@ -1,36 +1,23 @@
 """The server's side: Flower strategies that run STAR analyses."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.strategies.merge import MergeStatistics
-    from flame_flwr.strategies.reduce import ReduceStrategy, WeightedFedAvg
-    from flame_flwr.strategies.server import make_server_app
-    from flame_flwr.strategies.star import StarResult, StarStrategy
+    from flame_flwr.strategies.merge import MergeStatistics as MergeStatistics
+    from flame_flwr.strategies.reduce import ReduceStrategy as ReduceStrategy
+    from flame_flwr.strategies.reduce import WeightedFedAvg as WeightedFedAvg
+    from flame_flwr.strategies.server import make_server_app as make_server_app
+    from flame_flwr.strategies.star import StarResult as StarResult
+    from flame_flwr.strategies.star import StarStrategy as StarStrategy
 
-__all__ = [
-    "MergeStatistics",
-    "ReduceStrategy",
-    "StarResult",
-    "StarStrategy",
-    "WeightedFedAvg",
-    "make_server_app",
-]
-
-_HOMES = {
-    "MergeStatistics": "merge",
-    "ReduceStrategy": "reduce",
-    "StarResult": "star",
-    "StarStrategy": "star",
-    "WeightedFedAvg": "reduce",
-    "make_server_app": "server",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: a node's process has no use for the server's side."""
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"flame_flwr.strategies.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".merge": ["MergeStatistics"],
+        ".reduce": ["ReduceStrategy", "WeightedFedAvg"],
+        ".server": ["make_server_app"],
+        ".star": ["StarResult", "StarStrategy"],
+    },
+)

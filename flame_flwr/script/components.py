@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients import StarClient, make_client_app
-from flame_flwr.clients.app import UnableClient, noted
+from flame_flwr.clients.app import UnableClient, audited
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.failure.scratch_folders import temporary_folder, working_in
@@ -52,7 +52,7 @@ class ScriptClientApp(ClientApp):
         try:
             environment, app = _loaded_app(context)
         except (Exception, SystemExit) as error:
-            return noted(ClientApp(partial(_client_of_failed_load, error)), message, context)
+            return audited(ClientApp(partial(_client_of_failed_load, error)), message, context)
         with environment.entered():
             return app(message, context)
 

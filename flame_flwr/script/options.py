@@ -5,7 +5,6 @@ A script may leave the working directory, so nothing relative goes any further t
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from flame_flwr.results.extras import Extras
 from flame_flwr.results.upload import mend
 from flame_flwr.script.environment import ScriptError
 from flame_flwr.script.locations import absolute_locations
+from flame_flwr.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,9 +138,9 @@ def script_path(script: str | Path) -> Path:
         )
     if not path.is_file():
         beside = [each.name for each in path.parent.glob("*.py")]
-        near = difflib.get_close_matches(path.name, beside, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise ScriptError(f"there is no script {script} (looked for {path}){meant}")
+        question = did_you_mean(beside, path.name)
+        missing = f"there is no script {script} (looked for {path})"
+        raise ScriptError(f"{missing}; {question}" if question else missing)
     return path
 
 

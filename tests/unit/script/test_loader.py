@@ -175,7 +175,7 @@ def test_a_mistyped_script_suggests_the_nearest(capsys):
     analysis(MODEL)
     assert command("run", "anlysis.py") == 1
     assert "there is no script anlysis.py (looked for " in (said := capsys.readouterr().err)
-    assert said.rstrip().endswith("; did you mean analysis.py?")
+    assert said.rstrip().endswith("; did you mean 'analysis.py'?")
     assert command("run", "xyzzy.py") == 1
     assert "did you mean" not in capsys.readouterr().err
 

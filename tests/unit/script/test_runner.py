@@ -283,7 +283,7 @@ def test_own_strategy_and_client_get_messages():
 
         class Client(StarClient):
             def fit(self, parameters, config):
-                print("client of", self.called(), config["round"])
+                print("client of", self.node_name(), config["round"])
                 return super().fit(parameters, config)
 
         class Strategy(StarStrategy):
