@@ -65,7 +65,7 @@ class Subject:
 
     @classmethod
     def of(cls, declaration: Declaration, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what is declared; what rules and filters do by chance is always the same."""
+        """Take what is declared, with the chance taken out of its rules and filters."""
         plan = declaration.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
