@@ -134,7 +134,7 @@ def _disclosure(rules: Any) -> tuple[Any, ...]:
 def _filters(filters: Any) -> tuple[Any, ...]:
     if filters is None:
         return ()
-    from flame_flwr.privacy.filters import check_filters
+    from flame_flwr.privacy.update_filter import check_filters
 
     return check_filters(filters)
 

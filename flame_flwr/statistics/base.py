@@ -24,7 +24,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from flame_flwr.errors import ModelError
-from flame_flwr.payload.user_types import register_type
+from flame_flwr.payload.registration import register_type
 from flame_flwr.payload.wire import RefusedError
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 from flame_flwr.statistics.formatting import shown_figures
