@@ -111,7 +111,7 @@ def test_a_suppressed_value_says_so_in_the_merged_result(kind, one, two, k):
     assert make(one).withheld().size == 0
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "own"])
+@every
 def test_hostile_forms_are_refused(kind):
     _, zero = KINDS[kind]
     good = zero().to_json()
@@ -145,7 +145,7 @@ JUNK = (
 )
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "own"])
+@every
 def test_a_forged_field_is_refused_or_harmless(kind, patients):
     form = KINDS[kind][0](patients).to_json()
 

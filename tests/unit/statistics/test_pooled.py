@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 from lifelines.statistics import logrank_test, multivariate_logrank_test
 from sklearn.metrics import roc_auc_score
 
@@ -303,6 +305,13 @@ def test_describe_of_numbers_is_pandas_describe(sites, patients):
     exact = ["count", "mean", "std", "min", "max"]
     pd.testing.assert_frame_equal(found.loc[exact], true.loc[exact], rtol=1e-12)
     pd.testing.assert_frame_equal(found, true, rtol=0.0101, check_exact=False)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.sampled_from([1, 2]))
+def test_quartiles_lie_between_smallest_and_largest(values, parts):
+    found = over(np.array_split(np.array(values), parts), lambda x: describe({"x": x})).result()
+    figures = found["columns"]["x"]
+    assert all(min(values) <= figures[name] <= max(values) for name in ("25%", "50%", "75%"))
 
 
 def test_describe_of_all_is_pandas_describe_of_all(sites, patients):
