@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flame_flwr.strategies.merge import MergeStatistics
-    from flame_flwr.strategies.reduce import ReduceStrategy, WeightedFedAvg
+    from flame_flwr.strategies.merge_statistics import MergeStatistics
+    from flame_flwr.strategies.reduce_strategy import ReduceStrategy
     from flame_flwr.strategies.server import make_server_app
     from flame_flwr.strategies.star import StarResult, StarStrategy
+    from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
 
 __all__ = [
     "MergeStatistics",
@@ -18,11 +19,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MergeStatistics": "merge",
-    "ReduceStrategy": "reduce",
+    "MergeStatistics": "merge_statistics",
+    "ReduceStrategy": "reduce_strategy",
     "StarResult": "star",
     "StarStrategy": "star",
-    "WeightedFedAvg": "reduce",
+    "WeightedFedAvg": "weighted_fedavg",
     "make_server_app": "server",
 }
 

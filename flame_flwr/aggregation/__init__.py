@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
-from flame_flwr.aggregation.convergence import Convergence, DeltaNorm, MaxRounds, Plateau, When
+from flame_flwr.aggregation.base import Aggregation, Finished
+from flame_flwr.aggregation.convergence import Convergence, MaxRounds, When
 from flame_flwr.aggregation.corrections import (
     proximal_gradient,
     proximal_term,
@@ -13,7 +13,9 @@ from flame_flwr.aggregation.corrections import (
     scaffold_update,
     zeros_like,
 )
+from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.plateau import Plateau
 from flame_flwr.aggregation.reductions import (
     Concat,
     Function,
@@ -50,8 +52,6 @@ __all__ = [
     "PerNode",
     "Plateau",
     "Reduction",
-    "Remembering",
-    "Resumable",
     "StarAggregation",
     "Sum",
     "WeightedMean",

@@ -67,7 +67,15 @@ def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float
             "more, as its own line in the log says: let more nodes take part, or build it for fewer"
         )
     sent = next(iter(replies.values()))[0]
-    return [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
+    merged = [record[str(i)].numpy() for i in range(len(sent))]
+    found = [_like(array, leaf) for array, leaf in zip(merged, sent, strict=True)]
+    for array, value in zip(merged, found, strict=True):
+        if np.isfinite(array).all() and not np.isfinite(value).all():
+            raise place.error(
+                f"what {type(strategy).__name__} made is too large for {value.dtype}, as the nodes "
+                "sent it: send float64, or take smaller steps"
+            )
+    return found
 
 
 @contextmanager
@@ -94,4 +102,5 @@ def _like(array: Any, leaf: Any) -> Any:
     """Return merged numbers in the precision in which nodes sent them; of whole ones as floats."""
     if not isinstance(leaf, np.ndarray):
         return array.item()
-    return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array
+    with np.errstate(over="ignore"):
+        return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array

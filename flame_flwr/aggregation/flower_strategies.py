@@ -109,40 +109,38 @@ class FlowerReduction(Reduction):
 
     def for_run(self) -> Reduction:
         """Return one that remembers, as an optimiser does."""
-        return _InRun(self)
+        return _InRun(declared=self, strategy=copy.deepcopy(self.strategy), missing=self.missing)
 
     def taken(self, values: list[Any]) -> Named:
         """Return the value, and what of it are buffers."""
         return named(values, self.buffers)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _InRun(Reduction):
     """A Flower strategy in one run, with what it remembers from round to round."""
 
-    def __init__(self, declared: FlowerReduction) -> None:
-        object.__setattr__(self, "_declared", declared)
-        object.__setattr__(self, "_strategy", copy.deepcopy(declared.strategy))
-        object.__setattr__(self, "missing", declared.missing)
+    declared: FlowerReduction
+    strategy: Any
 
     def collector(self, place: Where) -> Accumulator:
         """Return what merges one round."""
-        strategy: Any = vars(self)["_strategy"]
-        merging = _Optimized if is_one(strategy, OPTIMIZERS) else _Gathered
-        return merging(strategy, place, vars(self)["_declared"])
+        merging = _Optimized if is_one(self.strategy, OPTIMIZERS) else _Compared
+        return merging(self.strategy, place, self.declared)
 
     def save(self) -> bytes:
         """Return what the strategy remembers: what is not as it was declared."""
-        strategy, declared = vars(self)["_strategy"], vars(vars(self)["_declared"].strategy)
+        declared = vars(self.declared.strategy)
         changed = {
             key: value
-            for key, value in vars(strategy).items()
+            for key, value in vars(self.strategy).items()
             if not callable(value) and not _same(value, declared.get(key))
         }
         return pickle.dumps(changed)
 
     def load(self, data: bytes) -> None:
         """Remember what was saved."""
-        vars(vars(self)["_strategy"]).update(pickle.loads(data))  # noqa: S301  (own checkpoint)
+        vars(self.strategy).update(pickle.loads(data))  # noqa: S301  (own checkpoint)
 
 
 class _Optimized:
@@ -177,7 +175,7 @@ class _Optimized:
         return unflatten(form, leaves)
 
 
-class _Gathered:
+class _Compared:
     """All replies, for a strategy that compares them."""
 
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:

@@ -34,6 +34,24 @@ class Reduction:
     missing : {'error', 'skip'}
         What to do about a node whose value has not the key: end the run with an error that names
         node and key, or leave the node out of this key. Where no node has it, it is ``None``.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> class Spread(Reduction):
+    ...     def collector(self, place):
+    ...         return Extremes()
+    >>> class Extremes:
+    ...     def __init__(self):
+    ...         self.values = []
+    ...
+    ...     def add(self, node, value, weight):
+    ...         self.values.append(value)
+    ...
+    ...     def result(self):
+    ...         return max(self.values) - min(self.values)
+    >>> merge_values({"age": Spread()}, [{"age": 61}, {"age": 83}, {"age": 70}])
+    {'age': 22}
     """
 
     missing: Treatment = "error"
@@ -75,23 +93,17 @@ class Reduction:
         """Return what to use in one run; where there is something to remember, a new object."""
         return self
 
+    def save(self) -> bytes | None:
+        """Return what it remembers from round to round; ``None``, as by default, for nothing."""
+        return None
+
+    def load(self, data: bytes) -> None:
+        """Remember what :meth:`save` returned in another process."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Numeric(Reduction):
-    """Of numbers and arrays.
-
-    Parameters
-    ----------
-    missing : {'error', 'skip'}
-        As for :class:`Reduction`.
-    differing : {'error', 'skip'}
-        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
-        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
-    non_finite : {'error', 'skip', 'keep'}, optional
-        What to do about a node whose value holds NaN or infinity: take it for a failure of that
-        node, so that ``on-failure`` decides; leave its whole answer out of the round, with all
-        keys; or merge it as it is. ``None``: what the strategy says, by default an error.
-    """
+    """Of numbers and arrays; parameters as of :class:`~flame_flwr.aggregation.Sum`."""
 
     differing: Treatment = "error"
     non_finite: NonFinite | None = None

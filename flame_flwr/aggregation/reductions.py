@@ -57,7 +57,26 @@ __all__ += ["as_reduction", "checked_weight"]
 class Sum(Numeric):
     """The sum; of whole numbers exact, of others rounded once.
 
-    Series and tables are added by their labels, in whatever order nodes have them.
+    Series and tables are added by their labels, in whatever order nodes have them. A sum that is
+    too large for the type in which it was sent is an error that names the key.
+
+    Parameters
+    ----------
+    missing : {'error', 'skip'}
+        As for :class:`Reduction`.
+    differing : {'error', 'skip'}
+        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
+        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
+    non_finite : {'error', 'skip', 'keep'}, optional
+        What to do about a node whose value holds NaN or infinity: take it for a failure of that
+        node, so that ``on-failure`` decides; leave its whole answer out of the round, with all
+        keys; or merge it as it is. ``None``: what the strategy says, by default an error.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values(Sum(), [{"cases": 3, "loss": 0.5}, {"cases": 4, "loss": 1.5}])
+    {'cases': 7, 'loss': 2.0}
     """
 
     def collector(self, place: Where) -> Accumulator:
@@ -76,6 +95,12 @@ class Mean(Numeric):
         such as BatchNorm's ``num_batches_tracked``, are rounded in their type.
     missing, differing, non_finite
         As for :class:`Sum`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values({"loss": Mean()}, [{"loss": 1.0}, {"loss": 4.0}])
+    {'loss': 2.5}
     """
 
     buffers: str | Sequence[str] = BUFFERS
@@ -116,6 +141,13 @@ class WeightedMean(Numeric):
         As for :class:`Mean`.
     missing, differing, non_finite
         As for :class:`Sum`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> answers = [{"loss": 1.0, "n": 30}, {"loss": 4.0, "n": 10}]
+    >>> merge_values({"loss": WeightedMean(by="n")}, answers)
+    {'loss': 1.75}
     """
 
     by: Key = "local_n_samples"
@@ -144,7 +176,19 @@ class WeightedMean(Numeric):
 
 @dataclass(frozen=True, kw_only=True)
 class Min(Numeric):
-    """The smallest, element by element; where NaN is kept, NaN where a node has NaN."""
+    """The smallest, element by element; where NaN is kept, NaN where a node has NaN.
+
+    Parameters
+    ----------
+    missing, differing, non_finite
+        As for :class:`Sum`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values(Min(), [[3, 0.5], [1, 2.5]])
+    [1, 0.5]
+    """
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the smallest."""
@@ -153,7 +197,19 @@ class Min(Numeric):
 
 @dataclass(frozen=True, kw_only=True)
 class Max(Numeric):
-    """The largest, element by element; where NaN is kept, NaN where a node has NaN."""
+    """The largest, element by element; where NaN is kept, NaN where a node has NaN.
+
+    Parameters
+    ----------
+    missing, differing, non_finite
+        As for :class:`Sum`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values(Max(), [[3, 0.5], [1, 2.5]])
+    [3, 2.5]
+    """
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the largest."""
@@ -174,6 +230,12 @@ class MergeCounts(Reduction):
         As for :class:`Reduction`.
     non_finite
         As for :class:`Sum`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values(MergeCounts(), [{"f": 3, "m": 1}, {"f": 2, "x": 1}])
+    {'f': 5, 'm': 1, 'x': 1}
     """
 
     non_finite: NonFinite | None = None
@@ -199,6 +261,12 @@ class Concat(Reduction):
         have, or all of them with NaN where a node has none.
     missing
         As for :class:`Reduction`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values(Concat(), [["a", "b"], ["c"]])
+    ['a', 'b', 'c']
     """
 
     columns: Literal["error", "common", "all"] = "error"
@@ -215,7 +283,19 @@ class Concat(Reduction):
 
 @dataclass(frozen=True, kw_only=True)
 class PerNode(Reduction):
-    """Every node's value, kept with the node it came from: a dict by node, in order."""
+    """Every node's value, kept with the node it came from: a dict by node, in order.
+
+    Parameters
+    ----------
+    missing
+        As for :class:`Reduction`.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values({"auc": PerNode()}, [{"auc": 0.8}, {"auc": 0.7}])
+    {'auc': {'node-0': 0.8, 'node-1': 0.7}}
+    """
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
@@ -232,6 +312,14 @@ class Merge(Reduction):
         The statistic's class. ``None``: any object that has ``merge`` and ``result``.
     missing
         As for :class:`Reduction`; it also holds within dicts of statistics.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> from flame_flwr.statistics import Total
+    >>> answers = [{"age": Total.from_data([61, 70])}, {"age": Total.from_data([83])}]
+    >>> merge_values(Merge(), answers)
+    {'age': Total(n=3, sum=214, mean=71.3333)}
     """
 
     kind: type[Any] | None = None
@@ -253,6 +341,13 @@ class Function(Reduction):
         Its result is the aggregate's value.
     missing
         As for :class:`Reduction`.
+
+    Examples
+    --------
+    >>> from statistics import median
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> merge_values({"auc": Function(median)}, [{"auc": 0.8}, {"auc": 0.7}, {"auc": 0.9}])
+    {'auc': 0.8}
     """
 
     function: Callable[[list[Any]], Any] = list

@@ -20,6 +20,11 @@ __all__ = ["Totals"]
 
 _INT64 = 2**63
 
+_TOO_LARGE_A_SUM = (
+    "the sum of what the nodes sent is too large for {}: send float64, or numbers in a larger "
+    "unit, or declare Mean()"
+)
+
 
 class Totals(OfOneForm):
     """Sums, means and weighted means.
@@ -139,7 +144,10 @@ class _NumberSum:
             value if isinstance(value, Fraction) else self._float(node, value)
             for node, value in self._values.items()
         ]
-        return exact_mean(floats, divisor)
+        total = exact_mean(floats, divisor)
+        if math.isinf(total) and all(map(_is_finite, floats)):
+            raise self._place.error(_TOO_LARGE_A_SUM.format("a float"))
+        return total
 
     def _float(self, node: str, value: int | float) -> float:
         try:
@@ -202,9 +210,19 @@ class _ArraySum:
             self._real.add(self._whole & 0xFFFFFFFF)
             self._whole = None
         total = self._real.total(divisor)
-        self._real = None
+        overflowed, self._real = self._real.overflowed, None
+        wide: npt.NDArray[Any]
         if self._complex:
-            return total.view(np.complex128).astype(common_type(self._types), copy=False)
-        floats = [dtype if dtype.kind == "f" else np.dtype(float) for dtype in self._types]
+            wide, kind = total.view(np.complex128), common_type(self._types)
+        else:
+            floats = [dtype if dtype.kind == "f" else np.dtype(float) for dtype in self._types]
+            wide, kind = total, common_type(floats)
         with np.errstate(over="ignore"):
-            return total.astype(common_type(floats), copy=False)
+            narrow = wide.astype(kind, copy=False)
+        if overflowed or np.any(np.isinf(narrow) & np.isfinite(wide)):
+            raise self._place.error(_TOO_LARGE_A_SUM.format(kind))
+        return narrow
+
+
+def _is_finite(value: float | Fraction) -> bool:
+    return isinstance(value, Fraction) or math.isfinite(value)

@@ -204,8 +204,9 @@ def each(
     def check(owner: str, value: Any) -> None:
         if type(value) is not tuple:
             raise ModelError(f"{owner}: what has several places must be a tuple")
-        for item in value if check_one is not None else ():
-            check_one(owner, item)
+        if check_one is not None:
+            for item in value:
+                check_one(owner, item)
 
     names = (by,) if isinstance(by, str) else by
     return {

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, Plateau, When
 from flame_flwr.aggregation.base import Finished
-from flame_flwr.aggregation.convergence import as_convergence, delta_norm
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.delta_norm import delta_norm
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.results.aggregate_change import Change

@@ -26,7 +26,7 @@ from flame_flwr.aggregation import (
     Sum,
     WeightedMean,
 )
-from flame_flwr.aggregation.reduce_aggregation import declare
+from flame_flwr.aggregation.reduction_tree import declare
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics import describe
 
@@ -75,7 +75,24 @@ def test_numbers_and_arrays_give_the_same(numbers):
         for node, number in zip(nodes, numbers, strict=True):
             one.add(node, number, 1.0)
             many.add(node, np.array([number]), 1.0)
-        assert one.result() + 0.0 == many.result()[0]
+        assert summed(one) == summed(many)
+
+
+def bits_of(collector):
+    """Return what was merged as bytes, or what is wrong with it."""
+    try:
+        array, number = collector.result() or (np.zeros(0), 0)
+    except DataError as error:
+        return error.message
+    return array.tobytes(), repr(number)
+
+
+def summed(totals):
+    """Return the sum as a list of one number, or what is wrong with it."""
+    try:
+        return (np.ravel(totals.result()) + 0.0).tolist()
+    except DataError as error:
+        return error.message.replace("float64:", "a float:")
 
 
 def test_models_of_many_layers_keep_their_form_and_precision(reduce):
@@ -245,7 +262,6 @@ def test_a_mean_does_not_overflow_where_its_sum_does(reduce):
     for shape in (float, lambda value: np.array([value, 1.0])):
         first = (lambda got: got) if shape is float else (lambda got: got[0])
         assert first(reduce(Mean(), [shape(1e308)] * 2)) == 1e308
-        assert first(reduce(Sum(), [shape(1e308)] * 2)) == math.inf
         values = [{"x": shape(1e307), "n": 120}, {"x": shape(-1e307), "n": 40}]
         assert first(reduce({"x": WeightedMean("n")}, values)["x"]) == pytest.approx(5e306)
         values = [{"x": shape(math.inf), "n": 120}, {"x": shape(1e307), "n": 40}]
@@ -513,6 +529,27 @@ def test_no_order_of_arrival_shows_also_where_numbers_cancel(answers, shuffler):
             for node, (values, weight, dtype) in order:
                 for collector in collectors:
                     collector.add(node, [np.array(values, dtype), values[0]], weight)
-        results = [collector.result() or (np.zeros(0), 0) for collector in collectors]
-        seen.add(tuple((array.tobytes(), repr(number)) for array, number in results))
+        seen.add(tuple(map(bits_of, collectors)))
     assert len(seen) == 1
+
+
+LARGE = {
+    "float32": np.full(2, 3e38, np.float32),
+    "float16": np.array(60000, np.float16),
+    "complex64": np.array([3e38j], np.complex64),
+    "float64": np.array([1e308]),
+    "a float": 1e308,
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_sum_that_overflows_names_its_key(reduce, kind):
+    values = [{"x": LARGE[kind]}] * 2
+    with pytest.raises(DataError, match=rf"key `x`: the sum .* too large for {kind}: send float64"):
+        reduce({"x": Sum()}, values)
+    assert np.array_equal(reduce({"x": Mean()}, values)["x"], LARGE[kind])
+
+
+def test_an_infinity_that_was_sent_is_no_overflow(reduce):
+    for value in (math.inf, np.array([math.inf, 1.0], np.float32)):
+        assert np.isinf(np.max(reduce({"x": Sum(non_finite="keep")}, [{"x": value}] * 2)["x"]))

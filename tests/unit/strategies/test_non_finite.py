@@ -41,7 +41,7 @@ from flame_flwr.errors import DataError, ModelError, NodeFailedError, NodesMissi
 from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.statistics import Moments
-from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
 
 NAN = math.nan
 ODD = [math.nan, math.inf, -math.inf]
@@ -338,6 +338,15 @@ def test_so_is_a_missing_key_and_no_other_part_of_the_answer_is_merged():
     )
     expected = np.average([1, 3], weights=[11, 13])
     assert record.result["model"]["coef"][0] == record.result["loss"] == pytest.approx(expected)
+
+
+def test_statistics_have_no_use_for_non_finite():
+    class Declared(MergeStatistics):
+        non_finite = "skip"
+
+    for declare in (Declared, lambda: MergeStatistics(non_finite="skip")):
+        with pytest.raises(ModelError, match=r"non_finite has no effect: .* Leave it out"):
+            declare()
 
 
 def test_the_word_is_checked_when_it_is_declared():
