@@ -95,7 +95,7 @@ def summed(totals):
         return error.message.replace("float64:", "a float:")
 
 
-def test_models_of_many_layers_keep_their_form_and_precision(reduce):
+def test_models_of_many_layers_keep_their_form(reduce):
     def model(k):
         rng = np.random.default_rng(k)
         return {
@@ -154,7 +154,7 @@ def test_tables_and_series_are_merged_by_their_labels(reduce):
     assert "node-2 sent a table of 2 rows with the columns a, c" in str(caught.value)
 
 
-def test_minimum_and_maximum_keep_types_nan_and_no_negative_zero(reduce):
+def test_extremes_keep_types_and_no_negative_zero(reduce):
     got = reduce(
         Max(),
         [{"n": 3, "x": -0.0, "a": np.array([1, 5])}, {"n": 7, "x": 0.0, "a": np.array([4, 2])}],
@@ -175,7 +175,7 @@ def test_counts_add_up_by_name(reduce):
             reduce({"c": MergeCounts()}, [{"c": {"f": 1}}, {"c": bad}])
 
 
-def test_no_order_of_arrival_shows_in_the_names_and_types_of_counts_and_extremes(reduce):
+def test_names_and_types_show_no_order_of_arrival(reduce):
     for values in ([{1: 3}, {1.0: 4}, {True: 1}], [{1.0: 4}, {1: 3}, {True: 1}]):
         (name,) = got = reduce(MergeCounts(), values)
         assert (got, type(name)) == ({1: 8}, type(next(iter(values[0]))))
@@ -190,7 +190,7 @@ def test_no_order_of_arrival_shows_in_the_names_and_types_of_counts_and_extremes
     assert reduce(Max(), [np.array([True]), np.array([False])]).tolist() == [1]
 
 
-def test_counts_of_one_label_in_two_spellings_are_added_up(reduce):
+def test_counts_of_one_label_are_added_up(reduce):
     values = [{"1": 3, "f": 1}, {1: 4, "F": 2}, {"1.0": 1, "01": 5, True: 1}, {0: 1, "0": 2}]
     assert reduce(MergeCounts(), values) == {"1": 9, "f": 1, "F": 2, "01": 5, 0: 3}
     columns = [pd.Series(v).value_counts() for v in ([0, 1, 1], ["0", "1"], [0.0, 1.0])]
@@ -208,7 +208,7 @@ def test_nan_is_one_name_and_one_label(reduce):
     pd.testing.assert_series_equal(got, pd.Series([2.0, 4], index=["a", math.nan]))
 
 
-def test_tables_are_aligned_by_label_and_keep_the_types_and_names_of_their_columns(reduce):
+def test_tables_are_aligned_by_their_labels(reduce):
     index = pd.Index(["u", "v", "w"], name="site")
     one = pd.DataFrame({"n": [1, 2, 3], "x": [0.5, 1, 2]}, index=index)
     two = one.loc[["w", "u", "v"], ["x", "n"]] * 10
@@ -236,7 +236,7 @@ def test_other_labels_are_said_to_be_what_differs(reduce):
         reduce(Sum(), [pd.DataFrame({"a": [1], "b": [None]}, dtype=object).astype({"a": int})])
 
 
-def test_whole_numbers_too_large_for_a_float_are_named_and_exact_alone(reduce):
+def test_whole_numbers_beyond_floats_are_exact_or_named(reduce):
     huge = 10**400
     assert reduce(Sum(), [huge, 1]) == huge + 1
     assert reduce(Min(), [10**30, 10**31]) == 10**30
@@ -258,7 +258,7 @@ def test_whole_numbers_too_large_for_a_float_are_named_and_exact_alone(reduce):
         reduce({"x": WeightedMean("n")}, [{"x": 1.0, "n": 1e308}] * 2)
 
 
-def test_a_mean_does_not_overflow_where_its_sum_does(reduce):
+def test_a_mean_does_not_overflow(reduce):
     for shape in (float, lambda value: np.array([value, 1.0])):
         first = (lambda got: got) if shape is float else (lambda got: got[0])
         assert first(reduce(Mean(), [shape(1e308)] * 2)) == 1e308
@@ -268,7 +268,7 @@ def test_a_mean_does_not_overflow_where_its_sum_does(reduce):
         assert first(reduce({"x": WeightedMean("n")}, values)["x"]) == math.inf
 
 
-def test_a_node_of_weight_zero_does_not_count_whatever_it_sent(reduce):
+def test_a_node_of_weight_zero_does_not_count(reduce):
     for empty in (math.nan, math.inf, None, np.zeros(7)):
         values = [{"x": 3.0, "n": 2}, {"x": empty, "n": 0}, {"x": 5.0, "n": 6}]
         assert reduce({"x": WeightedMean("n")}, values) == {"x": 4.5}
@@ -299,7 +299,7 @@ def test_values_follow_one_another_in_participant_order(reduce):
         reduce(Concat(), [[1], (2,)])
 
 
-def test_per_node_and_functions_see_the_participants_order_and_own_their_values(reduce):
+def test_per_node_and_functions_see_the_participants_order(reduce):
     values = {"b": np.arange(2), "a": np.arange(3)}
     got = reduce(PerNode(), values)
     assert list(got) == ["b", "a"]
@@ -324,7 +324,7 @@ class Tally:
         return self.total / self.n
 
 
-def test_a_function_that_raises_is_named_with_its_key_and_nodes(reduce):
+def test_a_function_that_raises_is_named(reduce):
     def ratio(values):
         return values[0] / 0
 
@@ -364,7 +364,7 @@ def test_statistics_merge_within_dicts_and_lists(reduce):
     assert reduce({"age": Tally}, values)["age"].result() == 3.5
 
 
-def test_statistics_of_other_kinds_are_refused_by_node_and_key(reduce):
+def test_statistics_of_other_kinds_are_refused(reduce):
     with pytest.raises(DataError, match="key `s`, node-1: it sent a float where a Tally"):
         reduce({"s": Tally}, [{"s": Tally(1, 1.0)}, {"s": 2.0}])
     with pytest.raises(DataError, match="node-0: it sent a float where a Mergeable is expected"):
@@ -378,7 +378,7 @@ def test_statistics_of_other_kinds_are_refused_by_node_and_key(reduce):
 # ---- what goes wrong, and what may be declared about it --------------------------------------
 
 
-def test_a_missing_key_is_an_error_that_names_node_and_key_or_is_skipped(reduce):
+def test_a_missing_key_is_an_error_or_skipped(reduce):
     values = [{"m": {"coef": 1.0}}, {"m": {}}, {"m": {"coef": 4.0}}]
     with pytest.raises(DataError, match=r"round 1, key `m\.coef`, node-1: .*not this key"):
         reduce({"m": {"coef": Mean()}}, values)
@@ -388,7 +388,7 @@ def test_a_missing_key_is_an_error_that_names_node_and_key_or_is_skipped(reduce)
         reduce({"m": {"coef": Mean()}}, [None, None])
 
 
-def test_positions_of_tuples_are_reduced_each_its_own_way(reduce):
+def test_positions_of_tuples_have_their_own_reductions(reduce):
     values = [(np.ones(2) * k, n) for k, n in enumerate(SIZES)]
     got = reduce((WeightedMean(by=1), Sum()), values)
     assert type(got) is tuple
@@ -398,7 +398,7 @@ def test_positions_of_tuples_are_reduced_each_its_own_way(reduce):
         reduce((Sum(), Sum()), [(1, 2, 3)])
 
 
-def test_differing_shapes_are_an_error_or_the_fewer_are_left_out(reduce):
+def test_differing_shapes_are_an_error_or_left_out(reduce):
     values = [{"x": np.ones(2)}, {"x": np.ones(3)}, {"x": 2 * np.ones(3)}]
     with pytest.raises(DataError) as caught:
         reduce({"x": Mean()}, values)
@@ -421,14 +421,14 @@ def test_differing_shapes_are_an_error_or_the_fewer_are_left_out(reduce):
         (True, "is of type bool"),
     ],
 )
-def test_a_bad_weight_is_an_error_that_names_the_node_or_is_skipped(reduce, weight, what):
+def test_a_bad_weight_is_an_error_or_skipped(reduce, weight, what):
     values = [{"x": 1.0, "n": 1}, {"x": 7.0, "n": weight}, {"x": 3.0, "n": 3}]
     with pytest.raises(DataError, match=f"key `x`, node-1: its weight `n` {what}"):
         reduce({"x": WeightedMean("n")}, values)
     assert reduce({"x": WeightedMean("n", bad_weight="skip")}, values) == {"x": 2.5}
 
 
-def test_no_value_of_a_node_is_in_an_error(reduce):
+def test_no_value_is_in_an_error(reduce):
     with pytest.raises(DataError) as caught:
         reduce({"x": WeightedMean("n")}, [{"x": 1.0, "n": -98765}])
     assert "98765" not in str(caught.value)
@@ -438,7 +438,7 @@ def test_no_value_of_a_node_is_in_an_error(reduce):
     assert "`x`, node-0: what it sent is of type str" in str(caught.value)
 
 
-def test_weights_of_zero_together_are_an_error_or_none(reduce):
+def test_weights_of_zero_are_an_error_or_none(reduce):
     values = [{"x": 1.0, "n": 0}, {"x": 2.0, "n": 0.0}]
     with pytest.raises(DataError, match="`x`, node-0, node-1: the weights of all nodes"):
         reduce({"x": WeightedMean("n")}, values)
@@ -447,7 +447,7 @@ def test_weights_of_zero_together_are_an_error_or_none(reduce):
     assert got == {"x": 5.0}
 
 
-def test_weights_are_found_beside_the_value_further_out_or_by_a_function(reduce):
+def test_weights_stand_beside_the_value_or_further_out(reduce):
     values = [{"m": {"c": k, "n": 1}, "n": n, "q": {"s": n}} for k, n in enumerate(SIZES)]
     assert reduce({"m": {"c": WeightedMean("n")}}, values)["m"]["c"] == 1.5
     outer = [{**v, "m": {"c": v["m"]["c"]}} for v in values]
@@ -470,7 +470,7 @@ def test_weights_are_found_beside_the_value_further_out_or_by_a_function(reduce)
         (lambda: Function(3), "is no function"),
     ],
 )
-def test_what_is_declared_wrongly_is_found_when_it_is_declared(declared, what):
+def test_a_wrong_declaration_is_found_at_once(declared, what):
     with pytest.raises(ModelError, match=what):
         declared()
 
@@ -509,7 +509,7 @@ ANSWERS = st.lists(
 
 @settings(deadline=None, max_examples=80)
 @given(ANSWERS, st.randoms())
-def test_no_order_of_arrival_shows_also_where_numbers_cancel(answers, shuffler):
+def test_no_order_shows_where_numbers_cancel(answers, shuffler):
     from flame_flwr.aggregation.accumulators import Where
     from flame_flwr.aggregation.extremes import Extremes
     from flame_flwr.aggregation.sums import Totals

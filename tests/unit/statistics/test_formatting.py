@@ -103,7 +103,7 @@ def test_a_description_is_a_table():
     assert str(hidden).startswith("Description of 0 rows, withheld in part or wholly at 1 node\n")
 
 
-def test_a_description_in_a_notebook_shows_names_as_text():
+def test_a_notebook_shows_names_as_text():
     page = describe({"<b>age": [1.0, 2.0]})._repr_html_()
     assert "<td>1.5</td>" in page
     assert "&lt;b&gt;age" in page

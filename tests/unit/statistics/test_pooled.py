@@ -70,7 +70,7 @@ def test_sum_mean_variance(sites, patients):
     assert over(sites, lambda site: Total.from_data(site["age"])).result()["mean"] == found["mean"]
 
 
-def test_no_cancellation_where_values_are_large_and_close_together():
+def test_large_close_values_do_not_cancel():
     values = 1e12 + np.random.default_rng(1).normal(0, 1e-2, 600)
     found = over(np.array_split(values, 5), Moments.from_data).result()
     true = [Fraction(value) for value in values]
@@ -116,7 +116,7 @@ def test_covariance_and_correlation(sites, patients):
     assert np.allclose(found["correlation"], np.corrcoef(complete.T), rtol=1e-12)
 
 
-def test_a_column_that_does_not_vary_has_no_correlation():
+def test_a_constant_column_has_no_correlation():
     found = Covariance.from_data({"a": [1.0, 2.0], "b": [3.0, 3.0]}).result()
 
     assert found["correlation"] == [[1.0, None], [None, None]]
@@ -232,7 +232,7 @@ def test_kaplan_meier_error_is_greenwoods():
     assert found["error"] == close((np.array(found["survival"]) * np.sqrt(sums)).tolist())
 
 
-def test_durations_count_at_the_next_time_of_the_grid():
+def test_durations_count_at_the_next_time():
     curve = KaplanMeier.from_data([0.0, 0.4, 1.0, 1.1, 9.0, 9.5], [1, 1, 1, 0, 1, 0], [1, 5])
 
     assert (curve.events, curve.censored) == ((3, 0), (0, 1, 2))
@@ -331,7 +331,7 @@ def test_describe_refuses_what_looks_like_names():
     assert caught.value.detail == "name"
 
 
-def test_describe_of_a_column_that_differs_in_kind_names_it():
+def test_describe_names_a_column_of_two_kinds():
     with pytest.raises(ModelError, match="numbers at one node and labels at another") as caught:
         describe({"a": [1.5]}).merge(describe({"a": ["x"]}))
     assert caught.value.detail == "the column a"
@@ -341,7 +341,7 @@ def dates(*days):
     return pd.to_datetime(pd.Series(days, dtype=object), format="ISO8601")
 
 
-def test_describe_of_dates_is_pandas_describe_but_for_the_quartiles():
+def test_describe_of_dates_is_pandas_describe():
     sites = [dates("2024-02-29", None, "2020-01-01T06:00"), dates("1969-12-31"), dates(None)]
     forms = [list(sites[0].dt.tz_localize("UTC")), sites[1].dt.date, sites[2].to_numpy()]
     true = pd.concat(sites).describe()
@@ -353,7 +353,7 @@ def test_describe_of_dates_is_pandas_describe_but_for_the_quartiles():
     assert (nothing["count"], nothing[1:].isna().all()) == (0, True)
 
 
-def test_describe_names_columns_of_whole_numbers_by_their_digits():
+def test_describe_names_numbered_columns_by_their_digits():
     table = pd.DataFrame(np.arange(6.0).reshape(3, 2))
     found = describe(table, labels={1: [1, 3, 5]}).result()["columns"]
     assert (found["0"]["mean"], found["1"]["count"]) == (2.0, 3)
@@ -380,7 +380,7 @@ def test_a_column_without_values_merges_with_any_other(over_orders):
     assert over_orders([describe(blank), nothing, describe({"s": [None]})]).result()["rows"] == 3
 
 
-def test_a_withheld_column_without_values_is_said_to_be_withheld(over_orders):
+def test_an_empty_column_is_withheld_too(over_orders):
     blank = describe({"s": [None, None]}).with_min_count(5)
     found = over_orders([blank, describe({"s": [float(i) for i in range(9)]})]).result()
     assert found["columns"]["s"]["mean"] == 4.0
@@ -427,7 +427,7 @@ def test_numbers_come_in_many_forms(values):
 
 
 @pytest.mark.parametrize("values", [["1", "2"], [1, "x"], [1j], pd.to_datetime(["2026-01-01"])])
-def test_what_is_no_number_is_refused_without_the_value(values):
+def test_no_value_is_told_of_a_wrong_column(values):
     with pytest.raises(DataError, match="must hold numbers holds something else") as caught:
         Moments.from_data(values)
     assert "x" not in str(caught.value).split("holds")[0]
@@ -448,7 +448,7 @@ def test_masked_values_are_missing():
     assert table["columns"]["s"]["count"] == 0
 
 
-def test_what_is_no_list_is_said_to_be_none():
+def test_what_must_be_a_list_is_checked():
     with pytest.raises(ModelError, match="edges must be a list of numbers, such as"):
         Histogram.from_data([1.0], 10)
     with pytest.raises(ModelError, match=r"AUC: bins must be a whole number from 1, not 10\.0"):

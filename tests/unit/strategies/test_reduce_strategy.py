@@ -117,7 +117,7 @@ def test_weights_may_be_equal_or_a_score():
     np.testing.assert_allclose(scored.result["model"]["coef"], plain(1, losses)[-1], rtol=1e-12)
 
 
-def test_the_same_bits_in_process_and_over_messages_in_any_order():
+def test_the_bits_are_alike_in_every_runtime():
     def strategy():
         return WeightedFedAvg(convergence=MaxRounds(5))
 
@@ -145,7 +145,7 @@ class Failing(Regression):
         return super().analysis_method(data, aggregator_results)
 
 
-def test_a_node_missing_in_one_round_is_missing_in_its_mean_only():
+def test_a_node_is_missing_in_its_rounds_only():
     record = over_messages(
         WeightedFedAvg(convergence=MaxRounds(3)),
         analyzer=Failing,
@@ -169,7 +169,7 @@ def test_a_node_missing_in_one_round_is_missing_in_its_mean_only():
 # ---- convergence -----------------------------------------------------------------------------
 
 
-def test_it_stops_in_the_round_that_the_loop_says_and_logs_why(caplog):
+def test_a_run_stops_when_converged_and_says_why(caplog):
     path = [np.zeros(3), *plain(60)]
     changes = [np.linalg.norm(path[k] - path[k - 1]) for k in range(2, 61)]
     expected = 2 + next(k for k, change in enumerate(changes) if change <= 1e-3)
@@ -233,7 +233,7 @@ def test_two_runs_of_one_strategy_share_no_patience():
     assert rounds == {3}
 
 
-def test_without_convergence_there_is_one_round_and_more_are_an_error():
+def test_without_convergence_there_is_one_round():
     assert StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3").rounds == 1
     with pytest.raises(ModelError, match="WeightedFedAvg has more than one round and no conv"):
         StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3", simple_analysis=False)
@@ -255,7 +255,7 @@ class Files(ReduceStrategy):
     )
 
 
-def test_outputs_of_mixed_types_are_written_to_a_folder(tmp_path):
+def test_outputs_of_mixed_types_are_written(tmp_path):
     tester = StarModelTester([4, 5], Nothing, Files, "s3", filename=tmp_path / "out")
     assert tester.result == ["9 in all", np.array([9]), {"n": 9}]
     assert (tmp_path / "out" / "total.txt").read_text() == "9 in all"
@@ -265,7 +265,7 @@ def test_outputs_of_mixed_types_are_written_to_a_folder(tmp_path):
     assert model.outputs.names == ("total.txt", "total.bin", "total.pkl")
 
 
-def test_a_result_that_does_not_fit_is_rescued_whole(tmp_path):
+def test_a_result_that_does_not_fit_is_rescued(tmp_path):
     class Bad(Files):
         outputs = (("a.bin", "bytes", lambda final: final["n"]),)
 
@@ -301,7 +301,7 @@ def test_files_are_declared_once():
 # ---- declaring and subclassing ---------------------------------------------------------------
 
 
-def test_what_is_declared_wrongly_is_found_when_the_strategy_is_built():
+def test_a_wrong_declaration_is_found_when_built():
     with pytest.raises(ModelError, match="ReduceStrategy: declare its reductions"):
         ReduceStrategy()
     with pytest.raises(ModelError, match=r"first\['a'\]: 4 is no reduction"):
@@ -350,7 +350,7 @@ def half_way(rounds):
     return coef, losses
 
 
-def test_a_subclass_declares_by_attributes_and_overrides_update_and_finalize():
+def test_a_subclass_declares_by_attributes():
     coef, losses, evaluations = StarModelTester(SPLITS, Regression, Rate, "s3").result
     expected = half_way(3)
     np.testing.assert_allclose(coef, expected[0], rtol=1e-12)
@@ -391,7 +391,7 @@ def rounds_of(strategy, numbers, kept=None):
 
 
 @pytest.mark.parametrize("kind", [Rate, Momentum])
-def test_a_run_goes_on_from_a_checkpoint_with_the_same_bits(kind):
+def test_a_resumed_run_gives_the_same_bits(kind):
     one = kind()
     _, whole = rounds_of(one, range(1, 6))
     kept, _ = rounds_of(kind(), (1, 2))
@@ -407,7 +407,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_the_same_bits(kind):
     assert len(one.losses) == 5
 
 
-def test_the_first_round_may_be_reduced_its_own_way():
+def test_the_first_round_may_be_reduced_differently():
     class TwoKinds(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             if aggregator_results is None:
@@ -456,7 +456,7 @@ def test_keys_that_no_reduction_takes_are_said_once(caplog):
     assert said == ["no reduction is declared for loss: not merged"]
 
 
-def test_an_error_names_round_key_and_node_in_the_run():
+def test_an_error_names_round_key_and_node():
     class NoWeight(Regression):
         def analysis_method(self, data, aggregator_results):
             answer = super().analysis_method(data, aggregator_results)
