@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flame_flwr.aggregation.accumulators import choice
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.numeric_reductions import Numeric
 from flame_flwr.aggregation.pytree import copy_arrays
 from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation
-from flame_flwr.aggregation.reduction_base import NON_FINITE, Numeric
+from flame_flwr.aggregation.reduction_base import NON_FINITE
 from flame_flwr.aggregation.reduction_tree import Tree, declare
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger

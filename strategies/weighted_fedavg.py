@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.accumulators import choice
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.numeric_reductions import Mean, WeightedMean
 from flame_flwr.aggregation.pytree import key_text
-from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
+from flame_flwr.aggregation.reduction_base import Reduction
 from flame_flwr.buffers import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests

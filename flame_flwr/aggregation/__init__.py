@@ -15,21 +15,10 @@ from flame_flwr.aggregation.corrections import (
 )
 from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.numeric_reductions import Max, Mean, Min, Sum, WeightedMean
 from flame_flwr.aggregation.plateau import Plateau
-from flame_flwr.aggregation.reductions import (
-    Concat,
-    Function,
-    Max,
-    Mean,
-    Merge,
-    Mergeable,
-    MergeCounts,
-    Min,
-    PerNode,
-    Reduction,
-    Sum,
-    WeightedMean,
-)
+from flame_flwr.aggregation.reduction_base import Mergeable, Reduction
+from flame_flwr.aggregation.reductions import Concat, Function, Merge, MergeCounts, PerNode
 
 if TYPE_CHECKING:
     from flame_flwr.strategies.star_aggregation import StarAggregation

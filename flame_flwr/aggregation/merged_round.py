@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.accumulators import Accumulator, Where
 from flame_flwr.aggregation.non_finite import non_finite
 from flame_flwr.aggregation.pytree import Key, key_text, look_up
 from flame_flwr.aggregation.reduction_tree import Tree, declare
-from flame_flwr.aggregation.reductions import Reduction, checked_weight
 from flame_flwr.errors import AnswerError, text_of
 from flame_flwr.metrics import TEST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from flame_flwr.aggregation.reduction_base import Reduction
 
 __all__ = ["MergedRound", "merge_values"]
 
@@ -175,7 +178,7 @@ class MergedRound:
         """Tell whether a key may be missing because its node has weight 0, and does not count."""
         by = getattr(leaf.reduction, "by", None)
         try:
-            return by is not None and checked_weight(_nearest([*values, None], by)) == 0.0
+            return by is not None and _checked_weight(_nearest([*values, None], by)) == 0.0
         except Exception:  # of a function, which may want the key itself
             return False
 
@@ -207,7 +210,7 @@ class MergedRound:
             return 1.0
         raised: Exception | None = None
         try:
-            weight = checked_weight(_nearest(values, by))
+            weight = _checked_weight(_nearest(values, by))
         except Exception as error:  # of a function
             raised, weight = error, f"cannot be had: the function raised a {type(error).__name__}"
         if not isinstance(weight, str):
@@ -246,3 +249,20 @@ def _nearest(values: list[Any], by: Key) -> Any:
         except (LookupError, TypeError):
             continue
     return None
+
+
+def _checked_weight(weight: Any) -> float | str:
+    """Return a weight as a number, or what is wrong with it."""
+    if weight is None:
+        return "is missing"
+    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
+        return f"is of type {type(weight).__name__}, not a number"
+    try:
+        number = float(weight)
+    except OverflowError:
+        return "is too large"
+    if math.isnan(number):
+        return "is NaN"
+    if number < 0:
+        return "is negative"
+    return "is infinite" if math.isinf(number) else number

@@ -15,7 +15,7 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.aggregation.reductions import Reduction
+    from flame_flwr.aggregation.reduction_base import Reduction
     from flame_flwr.star.handle import FlameHandle
 
 __all__ = ["ReduceAggregation"]

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from flame_flwr.aggregation.accumulators import Accumulator, Where, choice
 
-__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Numeric", "Reduction", "Treatment"]
+__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Reduction", "Treatment"]
 
 Treatment = Literal["error", "skip"]
 NonFinite = Literal["error", "skip", "keep"]
@@ -99,17 +99,3 @@ class Reduction:
 
     def load(self, data: bytes) -> None:
         """Remember what :meth:`save` returned in another process."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Numeric(Reduction):
-    """Of numbers and arrays; parameters as of :class:`~flame_flwr.aggregation.Sum`."""
-
-    differing: Treatment = "error"
-    non_finite: NonFinite | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        choice(self, "differing", "error", "skip")
-        choice(self, "non_finite", None, *NON_FINITE)

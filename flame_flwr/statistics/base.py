@@ -16,9 +16,7 @@ The laws, for any `a`, `b`, `c` with the same parameters (edges, labels, columns
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from inspect import get_annotations
@@ -26,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.user_types import register_type
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.statistics.clearance import check_cleared
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 from flame_flwr.statistics.fields import (
     COUNT,
@@ -41,7 +39,7 @@ from flame_flwr.statistics.formatting import shown_figures
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-__all__ = ["CellCounts", "Statistic", "only_cleared"]
+__all__ = ["CellCounts", "Statistic"]
 
 CellCounts = dict[Any, int]
 """Counts, by where in a statistic they are."""
@@ -278,7 +276,7 @@ class Statistic(ABC):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Be pickled, unless it would leave a node past its disclosure rules."""
-        _check_cleared(self)
+        check_cleared(self)
         return super().__reduce_ex__(protocol)
 
     def _check_alike(self, other: object) -> None:
@@ -293,19 +291,6 @@ class Statistic(ABC):
     def _without_places(self, hidden: Sequence[bool], *names: str) -> Self:
         """Return it with some places of these fields withheld, and said to be suppressed."""
         return self._changed(suppressed=1, **without_places(self, hidden, *names))
-
-
-@contextmanager
-def only_cleared(cleared: Iterable[Statistic]) -> Iterator[None]:
-    """Let no other statistic be packed than these: the node's rules have looked at them."""
-    token = _CLEARED.set(frozenset(map(id, cleared)))
-    try:
-        yield
-    finally:
-        _CLEARED.reset(token)
-
-
-_CLEARED: ContextVar[frozenset[int] | None] = ContextVar("cleared statistics", default=None)
 
 
 def _check_declared(kind: type[Statistic]) -> None:
@@ -325,18 +310,8 @@ def _check_declared(kind: type[Statistic]) -> None:
             )
 
 
-def _check_cleared(value: Statistic) -> None:
-    cleared = _CLEARED.get()
-    if cleared is not None and id(value) not in cleared:
-        raise RefusedError(
-            value,
-            "The disclosure rules of this node do not see it where it is: return it in a dict, a "
-            "list or a tuple",
-        )
-
-
 def _to_json(value: Statistic) -> dict[str, Any]:
-    _check_cleared(value)
+    check_cleared(value)
     return value.to_json()
 
 
