@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from fractions import Fraction
 from itertools import product
 
@@ -56,13 +55,6 @@ def check_curve(patients):
 @given(PATIENTS)
 def test_survival_is_that_of_a_plain_loop(patients):
     check_curve(patients)
-
-
-def test_no_median_of_four_thousand_curves_is_off():
-    source = random.Random(1)
-    for _ in range(4000):
-        n = source.randint(2, 14)
-        check_curve([(source.randint(1, 6), source.randint(0, 1)) for _ in range(n)])
 
 
 @pytest.mark.parametrize(

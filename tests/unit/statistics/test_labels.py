@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import io
 import logging
 from functools import reduce
@@ -228,7 +227,3 @@ def test_every_statistic_refuses_labels_that_are_none():
             make(["b", 0, "0"])
         with pytest.raises(ModelError, match="a missing value is no label"):
             make(["a", None])
-
-
-def test_the_examples_are_right():
-    assert doctest.testmod(rule).failed == 0

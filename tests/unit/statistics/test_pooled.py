@@ -94,17 +94,6 @@ def test_sums_of_integers_are_exact():
     assert over(parts, Total.from_data).total == sum(map(sum, parts))
 
 
-def test_merging_is_chans_update():
-    rng = np.random.default_rng(2)
-    one, two = rng.normal(3, 2, 50), rng.normal(5, 1, 31)
-    shift = two.mean() - one.mean()
-    squares = one.var() * 50 + two.var() * 31 + shift**2 * 50 * 31 / 81
-
-    merged = Moments.from_data(one).merge(Moments.from_data(two)).result()
-    assert merged["mean"] == close(one.mean() + shift * 31 / 81, rel=1e-14)
-    assert merged["variance"] == close(squares / 80, rel=1e-13)
-
-
 def test_covariance_and_correlation(sites, patients):
     columns = ["age", "score", "time"]
     found = over(sites, lambda site: Covariance.from_data(site[columns])).result()
