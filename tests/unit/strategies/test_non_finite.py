@@ -1,6 +1,5 @@
 """NaN and infinity from a node: its failure, before anything of its answer is merged."""
 
-import gc
 import math
 from collections import Counter
 
@@ -8,16 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from flwr.serverapp.strategy import (
-    Bulyan,
-    FedAdagrad,
     FedAdam,
     FedAvg,
-    FedAvgM,
     FedMedian,
-    FedTrimmedAvg,
-    FedYogi,
     Krum,
-    MultiKrum,
 )
 
 from flame_flwr.aggregation import (
@@ -26,7 +19,6 @@ from flame_flwr.aggregation import (
     Max,
     MaxRounds,
     Mean,
-    Merge,
     MergeCounts,
     Min,
     PerNode,
@@ -40,7 +32,6 @@ from flame_flwr.config import RunSettings
 from flame_flwr.errors import DataError, ModelError, NodeFailedError, NodesMissingError
 from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-from flame_flwr.statistics import Moments
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
 
 NAN = math.nan
@@ -120,16 +111,6 @@ def test_on_failure_decides_about_non_finite_answers():
         run(**{"on-failure": "skip", "min-nodes": 3})
 
 
-def test_a_rounds_mean_is_that_of_the_others():
-    splits = [[each] for each in answers(4, {"loss": math.inf})]
-    strategy = WeightedFedAvg(metrics=["loss"])
-    record = over_messages(splits, strategy, **{"on-failure": "skip", "min-nodes": 2})
-    weights, coefs = [11, 13, 14], [1.0, 3.0, 4.0]
-    expected = np.average(coefs, weights=weights)
-    np.testing.assert_allclose(record.result["model"]["coef"], [expected, 2 * expected], rtol=1e-14)
-    assert record.result["loss"] == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(
     "declared",
     [
@@ -201,23 +182,10 @@ def test_an_error_counts_more_than_a_declared_skip():
         in_process(answers(3, {"loss": NAN, "model": NAN}), both)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Flower's Bulyan collects garbage at every step: seconds with all test modules imported."""
-    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
-
-
-SERVERS = [
-    (FedAvg(), lambda models, weights: np.average(models, axis=0, weights=weights)),
+SERVERS = [  # one of each way in which they merge
     (FedAdam(), lambda models, weights: np.average(models, axis=0, weights=weights)),
-    (FedYogi(), lambda models, weights: np.average(models, axis=0, weights=weights)),
-    (FedAdagrad(), lambda models, weights: np.average(models, axis=0, weights=weights)),
-    (FedAvgM(), lambda models, weights: np.average(models, axis=0, weights=weights)),
     (FedMedian(), lambda models, weights: np.median(models, axis=0)),
-    (FedTrimmedAvg(beta=0.2), lambda models, weights: np.sort(models, axis=0)[1:-1].mean(axis=0)),
     (Krum(num_malicious_nodes=1), None),
-    (MultiKrum(num_malicious_nodes=1, num_nodes_to_select=3), None),
-    (Bulyan(num_malicious_nodes=0), None),
     (None, lambda models, weights: np.average(models, axis=0, weights=weights)),
 ]
 
@@ -302,12 +270,6 @@ def test_what_only_passes_values_on_passes_these_too():
     assert list(got["n"].values()) == [4]
 
 
-def test_statistics_merge_whatever_is_in_them():
-    empty, some = Moments.from_data([]), Moments.from_data([1.0, 3.0])
-    got = in_process([{"m": empty}, {"m": some}], ReduceStrategy({"m": Merge()})).result["m"]
-    assert got.result()["mean"] == 2.0
-
-
 def test_an_own_aggregator_gets_what_nodes_sent():
     class Own(StarAggregator):
         def aggregation_method(self, analysis_results):
@@ -319,7 +281,7 @@ def test_an_own_aggregator_gets_what_nodes_sent():
     assert str(StarModelTester([[NAN], [math.inf]], Says, Own, "s3").result) == "[nan, inf]"
 
 
-@pytest.mark.parametrize("weight", [*ODD, -1, None, "12"])
+@pytest.mark.parametrize("weight", [math.nan, -1, None])
 def test_a_bad_weight_fails_its_node(weight):
     splits = [[each] for each in answers(3)]
     splits[1][0]["local_n_samples"] = weight

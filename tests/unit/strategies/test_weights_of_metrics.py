@@ -102,14 +102,6 @@ def test_a_dict_says_of_each_what_weighs_it():
     assert tester.result["loss"] == pytest.approx((10 * losses[0] + 90 * losses[1]) / 100)
 
 
-def test_the_weights_may_be_a_class_attribute():
-    class Named(WeightedFedAvg):
-        metrics = {"test_loss": "n_test"}
-        convergence = MaxRounds(1)
-
-    assert run(Named()).result["test_loss"] == pytest.approx(pooled(TEST), rel=1e-12)
-
-
 @CLIENTS
 @pytest.mark.parametrize("sends", [{}, {"test_loss": math.nan}, {"test_loss": None}])
 def test_a_node_without_test_rows_does_not_count(client, sends):
