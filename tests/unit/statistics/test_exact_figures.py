@@ -52,6 +52,7 @@ def check_curve(patients):
         assert found.quantile(float(share)) == first_time(curve, 1 - share)
 
 
+@settings(deadline=None)
 @given(PATIENTS)
 def test_survival_is_that_of_a_plain_loop(patients):
     check_curve(patients)
@@ -79,6 +80,7 @@ def test_quantiles_of_a_curve_take_probabilities_only():
             curve.quantile(bad)
 
 
+@settings(deadline=None)
 @given(PATIENTS)
 def test_the_log_rank_test_is_a_plain_loop(patients):
     observed, expected, variance = [0] * 3, [Fraction(0)] * 3, {}
@@ -119,7 +121,7 @@ def test_groups_that_fare_alike_differ_in_nothing():
     assert (found["statistic"], found["p"]) == (0.0, 1.0)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40)), min_size=2, max_size=30),
     st.integers(1, 41),

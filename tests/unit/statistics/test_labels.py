@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flame_flwr import labels as rule
@@ -94,6 +94,7 @@ def test_labels_that_are_found_keep_their_letters():
     assert found["counts"] == [1] * 6
 
 
+@settings(deadline=None)
 @given(st.lists(st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans()))
 def test_every_label_read_is_found_again(values):
     for value in values:
@@ -168,6 +169,7 @@ def test_nothing_is_said_where_all_fit(count, caplog):
 CELLS = ["0", "1", "1.0", "0.0", "f", "F", " f", "x", "true", "TRUE", "2", "01", "yes", "YES "]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(CELLS), min_size=1, max_size=6),
     st.lists(st.sampled_from(["f", "m", 0, 1, "true", "yes", 0.5, "F"]), min_size=1, unique=True),

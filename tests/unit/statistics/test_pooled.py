@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-import json
-import math
 from fractions import Fraction
 from functools import reduce
 
@@ -14,12 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given
-from hypothesis import strategies as st
 from lifelines.statistics import logrank_test, multivariate_logrank_test
 from sklearn.metrics import roc_auc_score
 
-from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics import (
     AUC,
     ContingencyTable,
@@ -33,10 +26,8 @@ from flame_flwr.statistics import (
     Moments,
     Quantiles,
     RowCount,
-    Statistic,
     Total,
     ValueCounts,
-    describe,
 )
 
 close = pytest.approx
@@ -280,203 +271,3 @@ def test_meta_analysis_by_the_formulas():
     assert found["random"]["estimate"] == close(np.average(estimates, weights=random))
     low, high = scipy.stats.norm.interval(0.95, found["random"]["estimate"], random.sum() ** -0.5)
     assert (found["random"]["low"], found["random"]["high"]) == close((low, high))
-
-
-# ---- describe -------------------------------------------------------------------------------
-
-
-def test_describe_of_numbers_is_pandas_describe(sites, patients):
-    columns = ["age", "score", "time", "ill"]
-    found = over(sites, lambda site: describe(site[columns])).to_frame()
-    true = patients[columns].describe()
-
-    assert list(found.index) == list(true.index)
-    exact = ["count", "mean", "std", "min", "max"]
-    pd.testing.assert_frame_equal(found.loc[exact], true.loc[exact], rtol=1e-12)
-    pd.testing.assert_frame_equal(found, true, rtol=0.0101, check_exact=False)
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.sampled_from([1, 2]))
-def test_quartiles_lie_between_smallest_and_largest(values, parts):
-    found = over(np.array_split(np.array(values), parts), lambda x: describe({"x": x})).result()
-    figures = found["columns"]["x"]
-    assert all(min(values) <= figures[name] <= max(values) for name in ("25%", "50%", "75%"))
-
-
-def test_describe_of_all_is_pandas_describe_of_all(sites, patients):
-    made = over(sites, lambda site: describe(site[["sex", "age"]], {"sex": ["f", "m", "x"]}))
-    found, true = made.to_frame(), patients[["sex", "age"]].describe(include="all")
-
-    assert list(found.index) == list(true.index)
-    assert found["sex"][:4].tolist() == true["sex"][:4].tolist()
-    assert made.result()["rows"] == len(patients)
-    assert made.column("sex")[0].result()["missing"] == patients["sex"].isna().sum()
-
-
-def test_describe_refuses_what_looks_like_names():
-    with pytest.raises(DataError, match="more than 50 different labels") as caught:
-        describe({"name": [f"patient {i}" for i in range(51)]})
-    assert "patient" not in caught.value.message
-    assert caught.value.detail == "name"
-
-
-def test_describe_names_a_column_of_two_kinds():
-    with pytest.raises(ModelError, match="numbers at one node and labels at another") as caught:
-        describe({"a": [1.5]}).merge(describe({"a": ["x"]}))
-    assert caught.value.detail == "the column a"
-
-
-def dates(*days):
-    return pd.to_datetime(pd.Series(days, dtype=object), format="ISO8601")
-
-
-def test_describe_of_dates_is_pandas_describe():
-    sites = [dates("2024-02-29", None, "2020-01-01T06:00"), dates("1969-12-31"), dates(None)]
-    forms = [list(sites[0].dt.tz_localize("UTC")), sites[1].dt.date, sites[2].to_numpy()]
-    true = pd.concat(sites).describe()
-    for columns in (sites, forms):
-        found = over(columns, lambda site: describe({"seen": site})).result()["columns"]["seen"]
-        assert (found["count"], found["min"], found["max"]) == (3, "1969-12-31", "2024-02-29")
-        assert abs(pd.Timestamp(found["mean"]) - true["mean"]) < pd.Timedelta("1ms")
-    nothing = describe({"seen": dates(None)}).to_frame()["seen"]
-    assert (nothing["count"], nothing[1:].isna().all()) == (0, True)
-
-
-def test_describe_names_numbered_columns_by_their_digits():
-    table = pd.DataFrame(np.arange(6.0).reshape(3, 2))
-    found = describe(table, labels={1: [1, 3, 5]}).result()["columns"]
-    assert (found["0"]["mean"], found["1"]["count"]) == (2.0, 3)
-    assert Missingness.from_data(table).columns == ("0", "1")
-    with pytest.raises(ModelError, match="no two of them alike"):
-        describe({"1": [2.0], 1: [2.0]})
-
-
-def test_a_column_without_values_merges_with_any_other(over_orders):
-    blank = pd.DataFrame({"s": [np.nan, np.nan]})
-    nothing = describe({"s": []})
-    for values, figures in (
-        (["x", "x"], {"count": 2, "unique": 1, "top": "x", "freq": 2}),
-        ([3.0, 5.0], {"count": 2, "mean": 4.0, "min": 3.0}),
-        (dates("2024-02-29", "2024-02-29"), {"count": 2, "mean": "2024-02-29"}),
-    ):
-        parts = [describe(blank), nothing, describe({"s": values}), describe({"s": [None]})]
-        merged = over_orders([*parts, describe({"s": dates(None)})])
-        found = merged.result()["columns"]["s"]
-        assert {key: found[key] for key in figures} == figures
-        assert (found["suppressed"], merged.size) == (0, 6)
-    labels = describe({"s": ["x"]}).merge(describe(blank)).column("s")[0]
-    assert labels.result()["missing"] == 2
-    assert over_orders([describe(blank), nothing, describe({"s": [None]})]).result()["rows"] == 3
-
-
-def test_an_empty_column_is_withheld_too(over_orders):
-    blank = describe({"s": [None, None]}).with_min_count(5)
-    found = over_orders([blank, describe({"s": [float(i) for i in range(9)]})]).result()
-    assert found["columns"]["s"]["mean"] == 4.0
-    assert found["columns"]["s"]["suppressed"] == 1
-
-
-@pytest.fixture
-def over_orders():
-    """Merge in every order and grouping, which must not show."""
-
-    def merge(parts):
-        orders = [
-            functools.reduce(lambda a, b: a.merge(b), o) for o in itertools.permutations(parts)
-        ]
-        middle = len(parts) // 2
-        orders.append(
-            over(parts[:middle], lambda part: part).merge(over(parts[middle:], lambda part: part))
-        )
-        assert all(one == orders[0] for one in orders)
-        assert Statistic.from_json(json.loads(json.dumps(orders[0].to_json()))) == orders[0]
-        return orders[0]
-
-    return merge
-
-
-# ---- what columns may hold ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [1, 2.0, None],
-        (True, 2, float("nan")),
-        np.array([1, 2, np.nan]),
-        pd.Series([1, 2, None]),
-        pd.Series([1, 2, None], dtype="Int64"),
-        pd.Series([1, 2, None], dtype=object),
-        pd.Series([1, 2, pd.NA], dtype=object),
-    ],
-)
-def test_numbers_come_in_many_forms(values):
-    assert Moments.from_data(values).result()["sum"] == 3.0
-    assert Missingness.from_data({"a": values}).missing == (1,)
-
-
-@pytest.mark.parametrize("values", [["1", "2"], [1, "x"], [1j], pd.to_datetime(["2026-01-01"])])
-def test_no_value_is_told_of_a_wrong_column(values):
-    with pytest.raises(DataError, match="must hold numbers holds something else") as caught:
-        Moments.from_data(values)
-    assert "x" not in str(caught.value).split("holds")[0]
-
-
-def test_masked_values_are_missing():
-    numbers = np.ma.array([1.0, 99.0, 3.0], mask=[0, 1, 0])
-    assert Total.from_data(numbers).result()["sum"] == 4.0
-    assert MinMax.from_data(np.ma.array([1, 99], mask=[0, 1])).result()["max"] == 1.0
-    assert Missingness.from_data({"a": numbers}).missing == (1,)
-    found = ValueCounts.from_data(np.ma.array(["a", "b"], mask=[0, 1])).result()
-    assert (found["labels"], found["missing"]) == (["a"], 1)
-    assert ValueCounts.from_data(np.ma.array([2**60 + 1], mask=[0])).result()["labels"] == [
-        2**60 + 1
-    ]
-    table = describe({"a": numbers, "s": np.ma.array(["x", "y", "z"], mask=[1, 1, 1])}).result()
-    assert table["columns"]["a"]["mean"] == 2.0
-    assert table["columns"]["s"]["count"] == 0
-
-
-def test_what_must_be_a_list_is_checked():
-    with pytest.raises(ModelError, match="edges must be a list of numbers, such as"):
-        Histogram.from_data([1.0], 10)
-    with pytest.raises(ModelError, match=r"AUC: bins must be a whole number from 1, not 10\.0"):
-        AUC.from_data([0, 1], [0.2, 0.4], bins=10.0)
-    with pytest.raises(ModelError, match="give a list of probabilities"):
-        Quantiles.from_data([1.0]).result(0.5)
-
-
-def test_infinite_values_are_refused():
-    with pytest.raises(DataError, match="a column of labels holds infinite numbers"):
-        ValueCounts.from_data([1.0, math.inf])
-    with pytest.raises(DataError, match="infinite"):
-        Moments.from_data([1.0, math.inf])
-
-
-@pytest.mark.parametrize("values", [["a", None], ["a", float("nan")], pd.Series(["a", None])])
-def test_missing_labels_come_in_many_forms(values):
-    found = ValueCounts.from_data(values).result()
-
-    assert (found["labels"], found["counts"], found["missing"]) == (["a"], [1], 1)
-
-
-def test_a_label_is_plain():
-    with pytest.raises(DataError, match="a label must be"):
-        ValueCounts.from_data([object()])
-
-
-def test_events_and_outcomes_are_0_or_1():
-    with pytest.raises(DataError, match="an event must be 1, or 0"):
-        KaplanMeier.from_data([1], [2], [1, 2])
-    with pytest.raises(DataError, match="a duration is negative"):
-        KaplanMeier.from_data([-1], [1], [1, 2])
-    with pytest.raises(DataError, match="an outcome must be 1 or 0"):
-        AUC.from_data([2], [0.5])
-    with pytest.raises(ModelError, match="different lengths"):
-        AUC.from_data([1, 0], [0.5])
-
-
-@pytest.mark.parametrize("edges", [[1], [1, 1], [2, 1], [0, math.inf], [0, math.nan]])
-def test_edges_rise(edges):
-    with pytest.raises(ModelError, match="numbers"):
-        Histogram.zero(edges)

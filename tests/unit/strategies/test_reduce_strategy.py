@@ -9,88 +9,32 @@ from flwr.serverapp.strategy import FedAdam
 
 from flame_flwr.aggregation import (
     Concat,
-    DeltaNorm,
     MaxRounds,
     PerNode,
     Plateau,
     Sum,
 )
-from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import ModelError, NotConvergedError, ResultError
+from flame_flwr.errors import ModelError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import encode
 from flame_flwr.results import RunRecord
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star import StarAnalyzer, StarModelTester
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.statistics import RowCount
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, StarStrategy, WeightedFedAvg
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Reply
 
-RNG = np.random.default_rng(11)
-SPLITS = [
-    (x, x @ np.array([1.0, -2.0, 0.5]) + RNG.normal(size=len(x)))
-    for x in (RNG.normal(size=(n, 3)) for n in (7, 150, 31))
-]
-RATE = 0.1
-
-
-class Regression(StarAnalyzer):
-    """Three gradient steps from the common model."""
-
-    def analysis_method(self, data, aggregator_results):
-        x, y = data
-        coef = np.zeros(3) if aggregator_results is None else aggregator_results["model"]["coef"]
-        loss = float(np.mean((y - x @ coef) ** 2))
-        for _ in range(3):
-            coef = coef - RATE * x.T @ (x @ coef - y) / len(y)
-        return {"model": {"coef": coef}, "local_n_samples": len(y), "loss": loss}
-
-    def evaluation_method(self, data, result):
-        x, y = data
-        return {"mse": float(np.mean((y - x @ result["model"]["coef"]) ** 2))}
-
-
-def plain_round(coef, splits=SPLITS, weights=None):
-    """The same, as a loop in NumPy: the mean of the nodes' models after one round."""
-    models = []
-    for x, y in splits:
-        own = coef
-        for _ in range(3):
-            own = own - RATE * x.T @ (x @ own - y) / len(y)
-        models.append(own)
-    return np.average(models, axis=0, weights=weights or [len(y) for _, y in splits])
-
-
-def plain(rounds, weights=None, splits=SPLITS):
-    """Return the coefficients after every round."""
-    coef, path = np.zeros(3), []
-    for _ in range(rounds):
-        coef = plain_round(coef, splits, weights)
-        path.append(coef)
-    return path
-
-
-class Shuffled(LocalGrid):
-    """Replies come in another order, one at a time."""
-
-    def pull_messages(self, message_ids):
-        ids = list(message_ids)
-        return super().pull_messages(ids[-1:])
-
-
-def start(strategy, grid, settings, **more):
-    record = RunRecord()
-    strategy.start(grid, settings=RunSettings.from_config(settings), record=record, **more)
-    return record
-
-
-def over_messages(strategy, splits=SPLITS, analyzer=Regression, grid_class=LocalGrid, **more):
-    settings = more.pop("settings", {})
-    with grid_class(NodePlan(analyzer, data_type="s3"), splits) as grid:
-        return start(strategy, grid, settings, **more)
+from .regression import (
+    SPLITS,
+    Regression,
+    Shuffled,
+    over_messages,
+    plain,
+    plain_round,
+)
 
 
 def test_weighted_fedavg_is_the_formula():
@@ -160,138 +104,6 @@ def test_a_node_is_missing_in_its_rounds_only():
     assert list(record.history[1].failed) == ["node-1"]
 
 
-# ---- convergence -----------------------------------------------------------------------------
-
-
-def test_a_run_stops_when_converged_and_says_why(caplog):
-    path = [np.zeros(3), *plain(60)]
-    changes = [np.linalg.norm(path[k] - path[k - 1]) for k in range(2, 61)]
-    expected = 2 + next(k for k, change in enumerate(changes) if change <= 1e-3)
-    with caplog.at_level(logging.INFO, "flame_flwr"):
-        tester = StarModelTester(
-            SPLITS,
-            Regression,
-            WeightedFedAvg(convergence=MaxRounds(60) | DeltaNorm("model.coef", 1e-3)),
-            "s3",
-            quiet=False,
-        )
-    assert tester.rounds == expected
-    assert tester.history[-1].reason.startswith("`model.coef` changed by 0.000")
-    lines = [r.getMessage() for r in caplog.records if "`model.coef` changed" in r.getMessage()]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"round {expected}: ")
-
-
-class Total(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return self.num_iterations
-
-    def has_converged(self, result, last_result):
-        return result >= 5
-
-
-class Nothing(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return {"n": data}
-
-
-@pytest.mark.parametrize(
-    ("convergence", "rounds", "reason"),
-    [
-        (MaxRounds(3), 3, "3 rounds are done"),
-        (MaxRounds(1), 1, "1 rounds are done"),
-        (MaxRounds(9), 6, "has_converged returned True"),
-        (lambda new, old: new == 5, 6, "has_converged returned True; <lambda> returned True"),
-    ],
-)
-def test_a_models_convergence_is_ored_with_has_converged(convergence, rounds, reason):
-    tester = StarModelTester([1, 2], Nothing, Total, "s3", convergence=convergence)
-    assert (tester.rounds, tester.history[-1].reason) == (rounds, reason)
-    model = StarModel(Nothing, Total, "s3", convergence=convergence)
-    record = over_messages(model.strategy(), [1, 2], Nothing, simple_analysis=True)
-    assert (len(record.history), record.history[-1].reason) == (rounds, reason)
-    assert record.to_json()["reason"] == reason
-
-
-def test_a_models_convergence_is_ored_with_the_strategys():
-    strategy = WeightedFedAvg(convergence=MaxRounds(9))
-    tester = StarModelTester(SPLITS, Regression, strategy, "s3", convergence=MaxRounds(2))
-    assert tester.rounds == 2
-    again = StarModelTester(SPLITS, Regression, strategy, "s3")
-    assert again.rounds == 9
-
-
-def test_two_runs_of_one_strategy_share_no_patience():
-    strategy = WeightedFedAvg(metrics=["loss"], convergence=Plateau("loss", 2, min_delta=9.0))
-    rounds = {StarModelTester(SPLITS, Regression, strategy, "s3").rounds for _ in range(2)}
-    assert rounds == {3}
-
-
-def test_without_convergence_there_is_one_round():
-    assert StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3").rounds == 1
-    with pytest.raises(ModelError, match="WeightedFedAvg has more than one round and no conv"):
-        StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3", simple_analysis=False)
-    with pytest.raises(NotConvergedError):
-        StarModelTester(
-            SPLITS, Regression, WeightedFedAvg(convergence=MaxRounds(9)), "s3", max_rounds=4
-        )
-
-
-# ---- files -----------------------------------------------------------------------------------
-
-
-class Files(ReduceStrategy):
-    reductions = {"n": Sum()}
-    outputs = (
-        ("total.txt", "str", lambda final: f"{final['n']} in all"),
-        ("total.bin", "bytes", lambda final: np.array([final["n"]], np.int64)),
-        ("total.pkl", "pickle", lambda final: final),
-    )
-
-
-def test_outputs_of_mixed_types_are_written(tmp_path):
-    tester = StarModelTester([4, 5], Nothing, Files, "s3", filename=tmp_path / "out")
-    assert tester.result == ["9 in all", np.array([9]), {"n": 9}]
-    assert (tmp_path / "out" / "total.txt").read_text() == "9 in all"
-    assert np.frombuffer((tmp_path / "out" / "total.bin").read_bytes(), np.int64) == 9
-    assert len(list((tmp_path / "out").glob("total.*"))) == 3
-    model = StarModel(Nothing, Files, "s3")
-    assert model.outputs.names == ("total.txt", "total.bin", "total.pkl")
-
-
-def test_a_result_that_does_not_fit_is_rescued(tmp_path):
-    class Bad(Files):
-        outputs = (("a.bin", "bytes", lambda final: final["n"]),)
-
-    with pytest.raises(ResultError, match=r"a\.bin: output_type 'bytes' needs bytes"):
-        StarModelTester([1, 2], Nothing, Bad, "s3", filename=tmp_path)
-    assert (tmp_path / "rescue.pkl").exists()
-
-
-@pytest.mark.parametrize(
-    ("outputs", "what"),
-    [
-        ([("a.txt", "text", str)], "output_type must be one of"),
-        ([("../a.txt", "str", str)], "without folders"),
-        ([("run.json", "str", str)], "taken by the run's own files"),
-        ([("a", "str", str), ("a", "str", str)], "twice"),
-        ([("a", "str", lambda: 1)], "must take one argument"),
-        ([("a", "str")], "is not \\(filename, type, function\\)"),
-        ([("a", "str", "b")], "is not \\(filename, type, function\\)"),
-        ("a.txt", "must be a list of"),
-    ],
-)
-def test_outputs_are_checked_when_the_strategy_is_built(outputs, what):
-    with pytest.raises(ModelError, match=what):
-        ReduceStrategy({"n": Sum()}, outputs=outputs)
-
-
-def test_files_are_declared_once():
-    for more in ({"filename": "x"}, {"output_type": "pickle"}, {"multiple_results": True}):
-        with pytest.raises(ModelError, match="Files declares its files itself"):
-            StarModel(Nothing, Files, "s3", **more)
-
-
 # ---- declaring and subclassing ---------------------------------------------------------------
 
 
@@ -306,10 +118,6 @@ def test_a_wrong_declaration_is_found_when_built():
         WeightedFedAvg(metrics="loss")
     with pytest.raises(ModelError, match="bad_weight must be one of"):
         WeightedFedAvg(bad_weight="zero")
-    with pytest.raises(ModelError, match="Files does not fit aggregator_kwargs"):
-        StarModel(Nothing, Files, "s3", aggregator_kwargs={"reduction": 1})
-    with pytest.raises(ModelError, match="belong to a class"):
-        StarModel(Nothing, Files(), "s3", aggregator_kwargs={"outputs": ()})
 
 
 class Rate(WeightedFedAvg):
