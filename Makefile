@@ -2,12 +2,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-# Three long groups of tests (conftest.py), which mostly wait, and a worker for all the others: with
-# more, processes start so late on a slow machine that Flower starts them again.
-TESTS = $(BIN)/python -m pytest -n 4 --no-loadscope-reorder
+# Side by side, and each to its end. With more at once, processes start so late on a slow machine that
+# Flower starts them again.
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=5 --keep-going
+
+# Each of these imports the tests that it runs, and no others. The first three mostly wait.
+TESTS := tests-failures tests-deployed tests-simulation tests-others tests-unit
 
 .PHONY: help install demo test test-all test-ceph test-browser chromium unit lint types tests \
-	every-test bench floors pythons clean
+	$(TESTS) bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
@@ -38,26 +41,38 @@ JOURNEYS := examples/patient_journeys
 demo: install
 	$(BIN)/python examples/halta/demo.py
 
-# Side by side, and each to its end.
-SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=3 --keep-going
-
 # Runs a command, and says all that it said when it ends, on lines of its own between those of others.
 define SAY_AT_END
 @said=$$($(1) 2>&1) && failed=0 || failed=$$?; printf '\n%s\n%s\n' '$(1)' "$$said"; exit $$failed
 endef
 
 test: install
-	$(SIDE_BY_SIDE) lint types tests
+	$(SIDE_BY_SIDE) $(TESTS) lint types
 
 test-all: install
-	$(SIDE_BY_SIDE) lint types every-test
+	$(SIDE_BY_SIDE) $(TESTS) lint types EVERY=yes
 	$(MAKE) floors pythons
 
 tests: install
-	$(TESTS)
+	$(SIDE_BY_SIDE) $(TESTS)
 
-every-test: install
-	$(TESTS) -m ""
+# With EVERY=yes none is left out.
+WHICH = $(if $(EVERY),,not exhaustive and )
+PYTEST := $(BIN)/python -m pytest
+
+# Those that share what is slow to start (tests/unit/test_what_tests_start.py holds where they are).
+tests-failures tests-deployed: install
+	$(call SAY_AT_END,$(PYTEST) tests/integration -m "$(WHICH)$(subst tests-,,$@)")
+
+tests-simulation: install
+	$(call SAY_AT_END,$(PYTEST) tests/integration examples -m "$(WHICH)simulation and not deployed")
+
+tests-others: install
+	$(call SAY_AT_END,$(PYTEST) --ignore tests/unit \
+		-m "$(WHICH)not failures and not deployed and not simulation")
+
+tests-unit: install
+	$(call SAY_AT_END,$(PYTEST) tests/unit $(if $(EVERY),-m ""))
 
 test-ceph: install
 	command -v radosgw ceph-osd ceph-mon > /dev/null || \
@@ -75,7 +90,7 @@ chromium:
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 unit: install
-	$(BIN)/python -m pytest -n 3 tests/unit
+	$(PYTEST) -n 3 --dist loadfile tests/unit
 
 lint: install
 	$(call SAY_AT_END,$(BIN)/ruff check .)

@@ -17,7 +17,7 @@ from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.node import Node, rules_of
 from flame_flwr.clients.state import NodeState
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.data import open_data, open_store
+from flame_flwr.data import open_data, open_kept_values
 from flame_flwr.data.cleaning import expire
 from flame_flwr.data.kept_files import ANALYSES, FolderFiles
 from flame_flwr.data.source import NODE_OPTION
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flwr.app import Context
 
     from flame_flwr.clients.node import NodePlan
-    from flame_flwr.data import LocalStore, NodeData
+    from flame_flwr.data import KeptValues, NodeData
     from flame_flwr.data.cache import Cache
     from flame_flwr.data.registry import Dataset
     from flame_flwr.privacy import DisclosureRule
@@ -303,13 +303,13 @@ class StarClient(NumPyClient):
         node.use_data(self._loaded(node))
         return node
 
-    def _store(self, run: RunSettings) -> LocalStore | None:
+    def _store(self, run: RunSettings) -> KeptValues | None:
         """Return where this node keeps data across analyses; ``None`` for in this process."""
         where, settings = runtime(), self._settings()
         if where == "process" and not run.state_dir:
             return None
         simulated = where != "deployment"
-        return open_store(
+        return open_kept_values(
             run.state_dir if simulated else settings.state_dir,
             run.project_id,
             self._name(),

@@ -20,8 +20,8 @@ from flame_flwr.star.handle import FlameHandle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.data.expect import Expectation, Finding
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.expect import Expectation, Mismatch
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.privacy import Disclosure, DisclosureRule
@@ -83,7 +83,7 @@ class Node:
         Who this node is, and who else takes part.
     data : NodeData, optional
         Where its data comes from; ``None`` for ``data_type='none'``.
-    store : LocalStore, optional
+    store : KeptValues, optional
         Where it keeps data across analyses; without one, in this process.
     own_rules : sequence of DisclosureRule
         The node's own; of two of a kind, in the plan and here, the stricter holds.
@@ -106,7 +106,7 @@ class Node:
         plan: NodePlan,
         identity: Identity,
         data: NodeData | None,
-        store: LocalStore | None = None,
+        store: KeptValues | None = None,
         own_rules: Sequence[DisclosureRule] = (),
         own_filters: Sequence[UpdateFilter] = (),
     ) -> None:
@@ -206,11 +206,11 @@ class Node:
 
         return isinstance(self.source, SplitData)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Mismatch]:
         """Return what is not as the analysis expects of this node's data."""
-        from flame_flwr.data.expect import findings
+        from flame_flwr.data.expect import mismatches
 
-        return findings(self.plan.expects, self.data())
+        return mismatches(self.plan.expects, self.data())
 
     def use_data(self, data: Any) -> None:
         """Take data that this process has loaded before, instead of loading it."""

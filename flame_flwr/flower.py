@@ -46,7 +46,10 @@ try:
         get_object_body,
         get_object_children_ids_from_object_content,
     )
-    from flwr.supercore.inflatable.inflatable_utils import inflatable_class_registry
+    from flwr.supercore.inflatable.inflatable_utils import (
+        inflatable_class_registry,
+        pull_objects,
+    )
     from flwr.supercore.run import Run, RunNotRunningException
     from flwr.supercore.task_identity import TaskIdentity
     from flwr.supercore.utils import get_flwr_home
@@ -86,6 +89,7 @@ __all__ = [
     "lean_arrays",
     "message_like",
     "on_exit",
+    "prompt_objects",
     "reply_of",
     "runtime",
     "set_message_id",
@@ -109,6 +113,8 @@ GONE = frozenset(
     }
 )
 """Flower's error codes for a node whose process or SuperNode has died, or whose answer is lost."""
+
+_SOON = 0.02
 
 NUMPY = "numpy.ndarray"
 """How Flower marks an array's bytes as those of ``np.save``."""
@@ -194,6 +200,22 @@ def lean_arrays() -> Iterator[None]:
         yield
     finally:
         registry[Array.__name__] = flowers
+
+
+@contextmanager
+def prompt_objects() -> Iterator[None]:
+    """Ask soon again, within the block, for what a message consists of.
+
+    A message is seen before its sender has pushed all of it. Flower then waits a second, which is
+    longer than a round takes.
+    """
+    options = cast(dict[str, Any], pull_objects.__kwdefaults__)
+    flowers = options["initial_backoff"]
+    options["initial_backoff"] = _SOON
+    try:
+        yield
+    finally:
+        options["initial_backoff"] = flowers
 
 
 class _LeanArray:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import FlameError, StoreError
-from flame_flwr.s3 import check_url, is_url, open_s3
-from flame_flwr.s3_access import Access, check_credentials
-from flame_flwr.s3_errors import classify, is_panic
-from flame_flwr.s3_waiting import BRIEF, LONG, Patience, interruptibly
+from flame_flwr.s3.access import Access, check_credentials
+from flame_flwr.s3.connect import open_s3
+from flame_flwr.s3.error_messages import RESULTS, is_store_error, problem_of
+from flame_flwr.s3.location import check_url, is_url
+from flame_flwr.s3.patience import BRIEF, LONG, Patience
+from flame_flwr.threads import interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,8 +145,6 @@ class ObjectStore:
     @contextmanager
     def _asking(self, what: str, *, missing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; let a missing object through if `missing`."""
-        from obstore.exceptions import BaseError
-
         started = time.monotonic()
         try:
             yield
@@ -155,7 +155,7 @@ class ObjectStore:
                 raise FileNotFoundError(what) from None
             raise StoreError(f"{what}: {self._why(error, started)}") from None
         except BaseException as error:
-            if not isinstance(error, BaseError | OSError | ValueError) and not is_panic(error):
+            if not (is_store_error(error) or isinstance(error, ValueError)):
                 raise
             raise StoreError(f"{what}: {self._why(error, started)}") from None
 
@@ -163,50 +163,8 @@ class ObjectStore:
         """Return cause and mend."""
         if not self._bucket:
             return "the file is not there or cannot be read"
-        answer = classify(error)
-        match answer.cause:
-            case "name":
-                return "the name cannot be an object's"
-            case "secret" | "key" | "denied" | "clock":
-                return (
-                    f"access denied ({answer.words}): AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY "
-                    "in the environment is wrong, or this key may not do it"
-                )
-            case "bucket" | "missing":
-                return (
-                    f"not there ({answer.words}): is there a bucket {self._bucket} on "
-                    f"{self._endpoint}? Have it made, or mend the URL"
-                )
-            case "region":
-                return "the bucket is in another region: set AWS_REGION"
-            case "elsewhere":
-                return (
-                    f"{self._endpoint} sends to another host, which is not followed: set "
-                    "AWS_ENDPOINT_URL and AWS_REGION"
-                )
-            case "answer":
-                return (
-                    f"the store answered {answer.words}; its own log says why (is its disk full "
-                    "or read-only?)"
-                )
-            case "odd":
-                return (
-                    "a key there has an empty part (`//`), `.` or `..` as a part, or a control "
-                    "character: rename that object"
-                )
-            case "garbled" | "broken":
-                return (
-                    f"what {self._endpoint} answered is not of an S3 store: is AWS_ENDPOINT_URL "
-                    "right?"
-                )
-            case "cut":
-                return f"{self._endpoint} has cut the connection again and again"
-            case "tls":
-                return (
-                    f"no trusted TLS connection to {self._endpoint}: is it https://, and does "
-                    "AWS_CA_BUNDLE name the certificate of its CA?"
-                )
-        return (
-            f"no answer from {self._endpoint} within {time.monotonic() - started:.0f} s: is it "
-            "running, and is AWS_ENDPOINT_URL right?"
+        seconds = time.monotonic() - started
+        problem = problem_of(error)
+        return problem.message(
+            RESULTS, seconds=seconds, bucket=self._bucket, endpoint=self._endpoint
         )

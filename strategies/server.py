@@ -17,6 +17,7 @@ from flame_flwr.results import RunFolder, RunRecord
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.results.extras import Extras
+from flame_flwr.results.followed_lines import FolderLine, ResultsLine
 from flame_flwr.run_reminder import ran
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def make_server_app(
         settings = RunSettings.from_config(context.run_config)
         extras = Extras.of(settings.report, settings.tensorboard)
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
-        logger.info("the run's files go into %s", folder.place)
+        logger.info("%s", FolderLine(folder.place))
         about = None if privacy is None else privacy.about()
         app_name = f"{grid.run.fab_id} {grid.run.fab_version}".strip()
         record = RunRecord(privacy=about, shown=shown, app=app_name)
@@ -113,7 +114,7 @@ def make_server_app(
         finally:
             clear_scratch(context.run_id)
         folder.deliver()
-        logger.info("results in %s", folder.place)
+        logger.info("%s", ResultsLine(folder.place))
         for path in paths:
             logger.info("  %s", folder.where(path))
 

@@ -23,7 +23,7 @@ from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.clients.node import build
 from flame_flwr.config import RunSettings
-from flame_flwr.data.local_store import open_store
+from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import ModelError, NodeFailedError
 from flame_flwr.failure.where import where
 from flame_flwr.flower import runtime
@@ -34,13 +34,14 @@ from flame_flwr.metrics import check_names
 from flame_flwr.payload import Payload, decode, from_record, to_record
 from flame_flwr.results.callbacks import notify, shielded
 from flame_flwr.results.checkpoint import AnalysisState
+from flame_flwr.results.followed_lines import ParticipantsLine
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
 from flame_flwr.results.metric_means import of_scores
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.rounds import Rounds
-from flame_flwr.transport.exchange import counted, shortened
+from flame_flwr.transport.exchange import shortened
 from flame_flwr.transport.grid import GridTransport
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.aggregation import Convergence
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.checkpoint import Checkpoint
     from flame_flwr.star.nodes import StarAggregator
     from flame_flwr.transport.interface import Reply, Transport
@@ -138,7 +139,7 @@ class StarStrategy(Strategy):
         self._current: Rounds | None = None
         self._own_arrays: dict[str, bytes] = {}
         self._result = StarResult()
-        self._kept_data: LocalStore | None = None
+        self._kept_data: KeptValues | None = None
 
     # ---- to override -------------------------------------------------------------------
 
@@ -353,8 +354,7 @@ class StarStrategy(Strategy):
         nodes, evaluates = link.hello()
         record.nodes = list(nodes)
         record.failures += [{"round": 0, "node": n, "why": why} for n, why in link.absent.items()]
-        verb = "takes" if len(nodes) == 1 else "take"
-        logger.info("%s %s part: %s", counted(len(nodes)), verb, shortened(nodes))
+        logger.info("%s", ParticipantsLine(len(nodes), shortened(nodes)))
         simple = self.is_simple(simple_analysis)
         notify(record, "began", record, self._most_rounds(simple, num_rounds))
         self._current = run = self._begin(nodes, evaluates, settings, record, simple, initial)
@@ -534,11 +534,11 @@ class StarStrategy(Strategy):
         vars(self).update(kept.strategy)
         logger.info("going on after round %d", len(run.record.history))
 
-    def _store(self, settings: RunSettings) -> LocalStore | None:
+    def _store(self, settings: RunSettings) -> KeptValues | None:
         """Return where the aggregator keeps data; ``None`` for in this process."""
         if not settings.state_dir and (self._link is None or runtime() == "process"):
             return None
-        return open_store(
+        return open_kept_values(
             settings.state_dir, settings.project_id, AGGREGATOR_ID, where="the run config"
         )
 

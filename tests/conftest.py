@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from flwr.app import Context, RecordDict
 from s3_server import KEY, SECRET, S3Server, rclone
@@ -18,6 +19,10 @@ from s3_server import KEY, SECRET, S3Server, rclone
 from flame_flwr.deploy.keys import authority, load_authority, server_pair
 
 _RUN_IDS = count(10**9)
+
+# An example takes as long as a busy machine needs for it.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job in the background of a shell: all that the tests start would ignore Ctrl-C, too.

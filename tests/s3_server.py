@@ -19,9 +19,9 @@ import httpx
 import obstore
 from ports import free_port
 
-from flame_flwr.s3 import open_s3
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_waiting import LONG
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.connect import open_s3
+from flame_flwr.s3.patience import LONG
 
 KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
 

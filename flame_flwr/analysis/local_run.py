@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.clients.node import Node
-from flame_flwr.data.local_store import open_store
+from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import Identity
 from flame_flwr.run_reminder import ran
@@ -109,7 +109,11 @@ def _nodes(plan: NodePlan, splits: Sequence[Any], settings: RunSettings) -> list
     project, state_dir = settings.project_id, settings.state_dir
     nodes = []
     for name, split in zip(ids, splits, strict=True):
-        store = open_store(state_dir, project, name, where="the run config") if state_dir else None
+        store = (
+            open_kept_values(state_dir, project, name, where="the run config")
+            if state_dir
+            else None
+        )
         identity = Identity(name, ids, settings.analysis_id, project)
         nodes.append(Node(plan, identity, as_data(split), store))
     return nodes

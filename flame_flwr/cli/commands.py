@@ -214,6 +214,22 @@ def clean(
     typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
 
 
+@_node.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def start(
+    context: typer.Context,
+    preload: Annotated[
+        str, typer.Option(help="modules that analyses need, to be imported once: pandas,sklearn")
+    ] = "",
+    stock: Annotated[
+        bool, typer.Option("--stock", help="run Flower's own SuperNode, a process per message")
+    ] = False,
+) -> None:
+    """Run a hospital's node: give it the options of `flower-supernode`."""
+    from flame_flwr.node.start import start as start_node
+
+    start_node(context.args, [name for name in preload.split(",") if name], stock=stock)
+
+
 _data = typer.Typer(
     cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
 )
@@ -233,8 +249,8 @@ def list_data(
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Show what a node may read, and for which projects."""
-    from flame_flwr.data.listing import show_datasets
     from flame_flwr.data.registry import EXAMPLE, read_registry
+    from flame_flwr.data.registry_table import show_datasets
 
     if example:
         typer.echo(EXAMPLE, nl=False)
@@ -251,8 +267,8 @@ def check_data(
     ],
 ) -> None:
     """Try every dataset's source; exit with 1 where one does not answer."""
-    from flame_flwr.data.listing import try_datasets
     from flame_flwr.data.registry import read_registry
+    from flame_flwr.data.registry_table import try_datasets
 
     if not try_datasets(read_registry(registry)):
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ import json
 import time
 from pathlib import Path
 
-from flame_flwr.results.log_lines import PLACE, ROUND
+from flame_flwr.results.followed_lines import FolderLine, RoundLine, parse_line
 
 __all__ = ["Followed"]
 
@@ -26,10 +26,11 @@ class Followed:
 
     def note(self, line: str) -> None:
         """Read a line."""
-        if not self._place and (found := PLACE.match(line)):
-            self._place = found["place"].rstrip()
-        elif found := ROUND.match(line):
-            self._rounds = int(found["round"])
+        said = parse_line(line)
+        if isinstance(said, FolderLine) and not self._place:
+            self._place = said.place
+        elif isinstance(said, RoundLine):
+            self._rounds = said.round
 
     def kept(self, patience: float = _PATIENCE) -> str:
         """Return where the run's files are.

@@ -1,8 +1,8 @@
-"""What an analysis expects of a node's data, and how far a node's own data is from it.
+"""What an analysis expects of a node's data, as ``StarModel(..., expects=[...])`` declares it.
 
-A model declares it (``StarModel(..., expects=[...])``); every node looks at its data before round
-1 and answers with findings. A finding is made of what the analysis itself has declared: it holds
-no value, no count and no name out of the data.
+Every node looks at its data before round 1 and answers with what is not as expected. How it looks
+is in :mod:`flame_flwr.data.table_check` and :mod:`flame_flwr.data.resource_check`, what it may say
+in :mod:`flame_flwr.data.mismatch`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from flame_flwr.data.arguments import (
@@ -23,12 +22,12 @@ from flame_flwr.data.arguments import (
     check_values,
     wrong,
 )
-from flame_flwr.data.bounds import between, outside
-from flame_flwr.data.expect_tables import look_into
-from flame_flwr.data.finding import Finding
+from flame_flwr.data.mismatch import Mismatch
+from flame_flwr.data.resource_check import look_at_bundles
+from flame_flwr.data.table_check import look_at_files
 from flame_flwr.errors import ModelError
 
-__all__ = ["Column", "Expectation", "Finding", "Resources", "Table", "findings"]
+__all__ = ["Column", "Expectation", "Mismatch", "Resources", "Table", "mismatches"]
 
 Kind = Literal["number", "whole", "date", "text"]
 _KINDS = ("number", "whole", "date", "text")
@@ -57,6 +56,11 @@ class Column:
         The share of cells that may be empty, from 0 to 1.
     stops : bool
         Whether values out of bounds, or too many empty cells, stop the run; ``False`` only tells.
+
+    Examples
+    --------
+    >>> age = Column("number", low=0, high=120, unit="years")
+    >>> sex = Column(values=["m", "f"], most_missing=0.1)
     """
 
     kind: Kind = "text"
@@ -87,7 +91,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV file that the data must have.
+    r"""A CSV file that the data must have.
 
     It is read with pandas, as ``pandas.read_csv(file, sep=separator, encoding=encoding,
     decimal=decimal)`` reads it in the analysis.
@@ -106,6 +110,12 @@ class Table:
         Of the file.
     decimal : {'.', ','}
         The sign before the decimals of its numbers.
+
+    Examples
+    --------
+    >>> table = Table("patients.csv", {"age": Column("number"), "sex": Column()})
+    >>> [mismatch.text for mismatch in table.look([{"patients.csv": b"age\n54\n"}])]
+    ["patients.csv has no column 'sex'"]
     """
 
     file: str | Sequence[str]
@@ -119,7 +129,7 @@ class Table:
         """Refuse what cannot be meant."""
         if not isinstance(self.file, str | Sequence) or not self.file:
             raise wrong("Table: file", "a text or a list of texts", self.file)
-        for pattern in self._patterns():
+        for pattern in self.patterns:
             check_text("Table: file", pattern)
         if not isinstance(self.columns, Mapping):
             raise wrong("Table: columns", "a dict of Column by name", self.columns)
@@ -141,27 +151,16 @@ class Table:
 
     @property
     def called(self) -> str:
-        """How findings call it: as it was declared."""
-        return " or ".join(self._patterns())
+        """What messages call it: as it was declared."""
+        return " or ".join(self.patterns)
 
-    def look(self, data: Any) -> Iterator[Finding]:
+    def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield what is not as expected of a node's files, ``[{key: bytes, ...}, ...]``."""
-        if not _is_dicts(data):
-            yield Finding("the data is no list of files")
-            return
-        files = [(str(key).lower(), content) for each in data for key, content in each.items()]
-        meant = {
-            place
-            for pattern in self._patterns()
-            for place in _places([key for key, _ in files], pattern.lower())
-        }
-        found = [content for place, (_, content) in enumerate(files) if place in meant]
-        if not found:
-            yield Finding(f"no file {self.called}")
-        for content in found:
-            yield from look_into(self, content)
+        yield from look_at_files(self, data)
 
-    def _patterns(self) -> list[str]:
+    @property
+    def patterns(self) -> list[str]:
+        """The names or endings of its file, any of which will do."""
         return [self.file] if isinstance(self.file, str) else list(self.file)
 
 
@@ -184,6 +183,13 @@ class Resources:
         has none (``dataAbsentReason``).
     stops : bool
         Whether values that are missing or out of bounds stop the run; ``False`` only tells.
+
+    Examples
+    --------
+    >>> patients = Resources("Patient", at_least=2)
+    >>> one = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Patient"}}]}
+    >>> [mismatch.text for mismatch in patients.look([{"Patient": one}])]
+    ['fewer than 2 resources of the type Patient']
     """
 
     type: str
@@ -206,69 +212,19 @@ class Resources:
 
     @property
     def called(self) -> str:
-        """How findings call them."""
+        """What messages call them."""
         return f"{self.type} with the code {self.code}" if self.code else self.type
 
-    def look(self, data: Any) -> Iterator[Finding]:
+    def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield what is not as expected of a node's bundles, ``[{query: bundle, ...}, ...]``."""
-        from flame_flwr.data.bundles import read_entries
-        from flame_flwr.errors import DataError
-
-        if not _is_dicts(data):
-            yield Finding("the data is no list of bundles")
-            return
-        number, odd = 0, set[Finding]()
-        for bundles in data:
-            for query, bundle in bundles.items():
-                try:
-                    entries = read_entries([bundle]).entries
-                except DataError:
-                    yield Finding("an answer to a search is no Bundle")
-                    return
-                found = [mine for entry in entries if (mine := self._mine(entry))]
-                number += len(found) if entries or self.code else self._total(str(query), bundle)
-                odd.update(oddity for mine in found for each in mine for oddity in self._odd(each))
-        if number < self.at_least:
-            yield Finding(f"fewer than {self.at_least} resources of the type {self.called}")
-        yield from sorted(odd, key=lambda finding: finding.text)
-
-    def _mine(self, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Return the parts of an entry's resource that are meant; none of another resource."""
-        from flame_flwr.data.quantities import parts
-
-        resource = entry.get("resource")
-        if not isinstance(resource, Mapping) or resource.get("resourceType") != self.type:
-            return []
-        return parts(resource, self.code)
-
-    def _total(self, query: str, bundle: Mapping[str, Any]) -> int:
-        total = bundle.get("total")
-        return total if type(total) is int and query.partition("?")[0] == self.type else 0
-
-    def _odd(self, part: Mapping[str, Any]) -> Iterator[Finding]:
-        from flame_flwr.data.quantities import quantity_of, says_why_absent, value_of
-
-        if not self.unit and self.low is None and self.high is None:
-            return
-        quantity = quantity_of(part)
-        if quantity is None:
-            if not says_why_absent(part):
-                yield Finding(f"{self.called}: no valueQuantity in some of them", self.stops)
-            return
-        value = value_of(quantity)
-        if value is None:
-            yield Finding(f"{self.called}: values that are no numbers")
-        elif not between(value, self.low, self.high):
-            yield Finding(f"{self.called}: values {outside(self)}", self.stops)
-        if self.unit and self.unit not in (quantity.get("code"), quantity.get("unit")):
-            yield Finding(f"{self.called}: values in another unit than {self.unit}")
+        yield from look_at_bundles(self, data)
 
 
 Expectation = Table | Resources
 
 
-def findings(expectations: Iterable[Expectation], data: Any) -> list[Finding]:
-    """Return what is not as expected, each finding once.
+def mismatches(expectations: Iterable[Expectation], data: Any) -> list[Mismatch]:
+    r"""Return what is not as expected, each mismatch once.
 
     Parameters
     ----------
@@ -276,19 +232,11 @@ def findings(expectations: Iterable[Expectation], data: Any) -> list[Finding]:
         What the analysis declares.
     data : Any
         What its analyzer will get.
+
+    Examples
+    --------
+    >>> table = Table("patients.csv", {"age": Column("number", low=0, high=120)})
+    >>> [found.text for found in mismatches([table], [{"patients.csv": b"age\n54\n610\n"}])]
+    ["patients.csv: column 'age' has values outside 0 to 120"]
     """
     return list(dict.fromkeys(found for each in expectations for found in each.look(data)))
-
-
-def _places(keys: Sequence[str], pattern: str) -> list[int]:
-    """Return which files are meant: those with the brackets of the pattern, or what these mean."""
-    names = [(key, key.rsplit("/", 1)[-1]) for key in keys]
-    for own in (pattern.replace("[", "[[]"), pattern):
-        found = [i for i, both in enumerate(names) if any(fnmatchcase(name, own) for name in both)]
-        if found:
-            return found
-    return []
-
-
-def _is_dicts(data: Any) -> bool:
-    return isinstance(data, list) and all(isinstance(files, Mapping) for files in data)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from flame_flwr.data.credentials import refuse_in_url
-from flame_flwr.data.source import NODE_OPTION, FolderSource, FunctionSource, Source, SourceData
+from flame_flwr.data.folder_source import FolderSource
+from flame_flwr.data.function_source import FunctionSource
+from flame_flwr.data.source import NODE_OPTION, Source, SourceData
 from flame_flwr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.cache import Cache
     from flame_flwr.data.registry import Dataset
-    from flame_flwr.s3_access import Access
+    from flame_flwr.s3.access import Access
 
 __all__ = ["check_dataset", "open_data", "open_dataset", "open_datasets"]
 
@@ -158,13 +160,13 @@ def _source(
 def _access(options: Mapping[str, Any], name: str) -> Access:
     """Return how to reach a store: as a registry says, or as the environment does."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.s3_access import (
+    from flame_flwr.s3.access import (
         ENVIRONMENT,
         Access,
         check_credentials,
-        check_endpoint,
         read_certificates,
     )
+    from flame_flwr.s3.location import check_endpoint
 
     said = {name for key in options for name in ENVIRONMENT.get(key, ())}
     access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
@@ -211,7 +213,7 @@ def _fhir(location: str, name: str, options: Mapping[str, Any], *, registered: b
 def _authorization(options: Mapping[str, Any], name: str) -> str:
     """Return the header that a FHIR server wants: a registry's, else the environment's, if any."""
     from flame_flwr.data.credentials import resolve
-    from flame_flwr.data.fhir_server import basic, bearer
+    from flame_flwr.data.fhir_http import basic, bearer
 
     names = {"token": "FHIR_TOKEN", "user": "FHIR_USER", "password": "FHIR_PASSWORD"}
     given = {key: options[key] for key in names if key in options}

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
@@ -51,30 +51,38 @@ token = { file = "/etc/flame-flwr/fhir.token" }
 
 EVERY_PROJECT = "*"
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "tags": list,
-    "type": str,
-    "url": str,
-    "projects": list,
-    "disclosure": str,
-    "endpoint": str,
-    "region": str,
-    "addressing": str,
-    "allow-http": bool,
-    "ca-file": str,
-    "key-id": dict,
-    "secret": dict,
-    "token": dict,
-    "user": dict,
-    "password": dict,
-    "max-pages": int,
-    "max-mb": (int, float),
+
+class _Key(NamedTuple):
+    """What a dataset's key holds, and for which URLs it is."""
+
+    types: type | tuple[type, ...]
+    only: str = ""
+    required: bool = False
+
+
+_S3, _FHIR = "s3://", "fhir+https://"
+_KEYS = {
+    "name": _Key(str, required=True),
+    "tags": _Key(list),
+    "type": _Key(str, required=True),
+    "url": _Key(str, required=True),
+    "projects": _Key(list, required=True),
+    "disclosure": _Key(str),
+    "endpoint": _Key(str, _S3),
+    "region": _Key(str, _S3),
+    "addressing": _Key(str, _S3),
+    "allow-http": _Key(bool),
+    "ca-file": _Key(str),
+    "key-id": _Key(dict, _S3),
+    "secret": _Key(dict, _S3),
+    "token": _Key(dict, _FHIR),
+    "user": _Key(dict, _FHIR),
+    "password": _Key(dict, _FHIR),
+    "max-pages": _Key(int, _FHIR),
+    "max-mb": _Key((int, float), _FHIR),
 }
-_REQUIRED = ("name", "type", "url", "projects")
-_S3_ONLY = ("endpoint", "region", "addressing", "key-id", "secret")
-_FHIR_ONLY = ("token", "user", "password", "max-pages", "max-mb")
 _PAIRS = (("key-id", "secret"), ("user", "password"))
+_OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,12 @@ def choose(
     ------
     DataError
         There is none; the message says whether the tags or the project are the reason.
+
+    Examples
+    --------
+    >>> ward = Dataset("ward", "s3", "/srv/ward", ("halta",), ("pasc", "adults"), "", {})
+    >>> [dataset.name for dataset in choose([ward], "s3", ["pasc"], "halta")]
+    ['ward']
     """
     asked = f"the tags {', '.join(tags)}" if tags else "any tags"
     fitting = [each for each in datasets if each.type == kind and set(tags) <= set(each.tags)]
@@ -184,9 +198,42 @@ def _dataset(table: Any, number: int) -> Dataset:
         raise ConfigError(f"{what} must be a [[dataset]] table")
     for key, value in table.items():
         _check(key, value, what)
-    missing = [key for key in _REQUIRED if not table.get(key)]
+    missing = [key for key, about in _KEYS.items() if about.required and not table.get(key)]
     if missing:
         raise ConfigError(f"{what} has no {', '.join(missing)}", detail=str(table.get("name", "")))
+    _check_urls(table, what)
+    _check_together(table, what)
+    return Dataset(
+        name=table["name"],
+        type=table["type"],
+        url=table["url"],
+        projects=tuple(table["projects"]),
+        tags=tuple(table.get("tags", ())),
+        disclosure=table.get("disclosure", ""),
+        options={key: value for key, value in table.items() if key not in _OF_DATASET},
+    )
+
+
+def _check(key: str, value: object, what: str) -> None:
+    """Check one key by itself."""
+    if key not in _KEYS:
+        near = difflib.get_close_matches(key, _KEYS, n=1)
+        mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_KEYS)}"
+        raise ConfigError(f"{what} has an unknown key; {mend}", detail=key)
+    types = _KEYS[key].types
+    if types is dict:
+        check_reference(value, f"{what}: `{key}`")
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        each = types if isinstance(types, tuple) else (types,)
+        raise ConfigError(f"{what}: `{key}` must be {' or '.join(_WORDS[one] for one in each)}")
+    if isinstance(value, list) and not all(map(_is_word, value)):
+        raise ConfigError(f"{what}: `{key}` must be a list of texts without commas")
+    if isinstance(value, int | float) and types is not bool and not 0 < value < math.inf:
+        raise ConfigError(f"{what}: `{key}` must be a finite number above 0")
+
+
+def _check_urls(table: Mapping[str, Any], what: str) -> None:
+    """Refuse URLs with credentials in them, and those that do not fit the type."""
     url, kind = table["url"], table["type"]
     for key in ("url", "endpoint"):
         refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
@@ -194,53 +241,23 @@ def _dataset(table: Any, number: int) -> Dataset:
             raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
     if kind not in get_args(DataKind):
         raise ConfigError(f'{what}: `type` is "s3" or "fhir"', detail=kind)
-    is_s3, is_fhir = url.startswith("s3://"), url.startswith("fhir+")
-    if (is_s3 and kind != "s3") or (is_fhir and kind != "fhir"):
+    if (url.startswith("s3://") and kind != "s3") or (url.startswith("fhir+") and kind != "fhir"):
         raise ConfigError(f"{what}: `type` and `url` do not fit together", detail=f"{kind}, {url}")
+    if url.startswith("fhir+") and {"?", "#"} & set(url):
+        raise ConfigError(f"{what}: `url` ends with the server's base, without ? and what follows")
+
+
+def _check_together(table: Mapping[str, Any], what: str) -> None:
+    """Refuse keys that do not go with the URL, or not without each other."""
     if table.get("addressing", "path") not in ("path", "virtual-host"):
         raise ConfigError(f'{what}: `addressing` is "path" or "virtual-host"')
-    for keys, here, where in ((_S3_ONLY, is_s3, "s3://"), (_FHIR_ONLY, is_fhir, "fhir+https://")):
-        wrong = [key for key in keys if key in table and not here]
-        if wrong:
-            raise ConfigError(f"{what}: `{wrong[0]}` is for a URL that begins with {where}")
-    if is_fhir and ("?" in url or "#" in url):
-        raise ConfigError(f"{what}: `url` ends with the server's base, without ? and what follows")
+    for key in table:
+        only = _KEYS[key].only
+        if only and not table["url"].startswith(only.removesuffix("https://")):
+            raise ConfigError(f"{what}: `{key}` is for a URL that begins with {only}")
     for pair in _PAIRS:
-        given = [key for key in pair if key in table]
-        if len(given) == 1:
+        if len(table.keys() & set(pair)) == 1:
             raise ConfigError(f"{what}: `{pair[0]}` and `{pair[1]}` belong together")
-    own = {"name", "type", "url", "projects", "tags", "disclosure"}
-    return Dataset(
-        name=table["name"],
-        type=kind,
-        url=url,
-        projects=tuple(table["projects"]),
-        tags=tuple(table.get("tags", ())),
-        disclosure=table.get("disclosure", ""),
-        options={key: value for key, value in table.items() if key not in own},
-    )
-
-
-def _check(key: str, value: object, what: str) -> None:
-    if key not in _TYPES:
-        near = difflib.get_close_matches(key, _TYPES, n=1)
-        mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_TYPES)}"
-        raise ConfigError(f"{what} has an unknown key; {mend}", detail=key)
-    expected = _TYPES[key]
-    if expected is dict:
-        check_reference(value, f"{what}: `{key}`")
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        types = expected if isinstance(expected, tuple) else (expected,)
-        names = " or ".join(_WORDS[each] for each in types)
-        raise ConfigError(f"{what}: `{key}` must be {names}")
-    if isinstance(value, list) and not all(map(_is_word, value)):
-        raise ConfigError(f"{what}: `{key}` must be a list of texts without commas")
-    if expected in (int, (int, float)) and not _is_above_0(value):
-        raise ConfigError(f"{what}: `{key}` must be a finite number above 0")
-
-
-def _is_above_0(number: Any) -> bool:
-    return bool(0 < number < math.inf)
 
 
 def _is_word(text: Any) -> bool:

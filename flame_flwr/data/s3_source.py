@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from flame_flwr.data.parallel import each
 from flame_flwr.errors import DataError, FlameError
-from flame_flwr.s3 import check_url, open_s3
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_errors import classify, is_panic
-from flame_flwr.s3_waiting import BRIEF, Patience, interruptibly
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.connect import open_s3
+from flame_flwr.s3.error_messages import NODE_DATA, is_store_error, problem_of
+from flame_flwr.s3.location import check_url
+from flame_flwr.s3.patience import BRIEF, Patience
+from flame_flwr.threads import call_each, interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ class S3Source:
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
         asked = bool(keys)
-        contents = each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
+        contents = call_each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
         found = zip(objects, contents, strict=True)
         return {item.key: content for item, content in found if content is not None}
 
@@ -174,7 +175,7 @@ class S3Source:
 
         wanted = list(dict.fromkeys(keys))
         try:
-            found = each(look, wanted, WORKERS)
+            found = call_each(look, wanted, WORKERS)
             missing = [key for key, item in zip(wanted, found, strict=True) if item is None]
             if missing:
                 raise DataError(
@@ -232,7 +233,7 @@ class S3Source:
             return _transfer(store, item)
         except BaseError as error:
             if (
-                classify(error).cause == "cut"
+                problem_of(error).kind == "slow"
                 and _object(item.key, obstore.head(store, item.key)) != item
             ):
                 raise self._changed() from None
@@ -244,63 +245,29 @@ class S3Source:
     @contextmanager
     def _asking(self, *, listing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; its own words may hold anything."""
-        from obstore.exceptions import BaseError
+        from obstore.exceptions import PreconditionError
 
         started = time.monotonic()
         try:
             yield
         except FlameError:
             raise
+        except PreconditionError:
+            raise self._changed() from None
         except BaseException as error:
-            if not isinstance(error, BaseError | OSError) and not is_panic(error):
+            if not is_store_error(error):
                 raise
-            answer = classify(error)
-            if answer.cause == "changed":
-                raise self._changed() from None
-            if answer.cause in ("missing", "name") and not listing:
+            problem = problem_of(error)
+            if problem.kind == "missing" and not listing:
                 raise _MissingError from None
-            said = f" ({answer.words})" if answer.words else ""
-            why = _WHY[answer.cause].format(seconds=time.monotonic() - started)
-            key = str(error).partition("\n\n")[0] if answer.cause == "odd" else ""
+            why = problem.message(NODE_DATA, seconds=time.monotonic() - started)
+            key = str(error).partition("\n\n")[0] if problem.kind == "key" else ""
             where = f"{self._where}: {key}" if key else self._where
-            raise DataError(f"{self.name}: {why}{said}", detail=where) from None
+            raise DataError(f"{self.name}: {why}", detail=where) from None
 
 
 class _MissingError(Exception):
     """There is no such object; or, of a store that does not say which, no such bucket."""
-
-
-_NO_BUCKET = "the store has no such bucket: check the URL in this node's config"
-_WHY = {
-    **dict.fromkeys(("bucket", "missing", "name"), _NO_BUCKET),
-    "secret": "the store refuses the secret key: check the secret that this node was given",
-    "key": "the store does not know the key id: check the key id that this node was given",
-    "clock": "the store refuses this node's clock: set the time of this machine",
-    "denied": "the store does not let this node's key list and read there",
-    "region": "the bucket is in another region: check the region that this node was given",
-    "elsewhere": (
-        "the store sends this node to another host, which is not followed: check the endpoint and "
-        "the region in this node's config"
-    ),
-    "answer": "the store has a trouble of its own; its log says which",
-    "odd": (
-        "a key that the store lists cannot be read: it has an empty part (`//`), `.` or `..` as a "
-        "part, or a control character; rename that object, or put a folder without such keys into "
-        "the URL in this node's config (its log has the key)"
-    ),
-    "garbled": (
-        "what answers is no S3 store, or something before it: check the endpoint in this node's "
-        "config"
-    ),
-    "broken": "the library for object stores failed at what the store answered",
-    "cut": "the connection to the store was cut again and again",
-    "endless": "the store's listing does not come to an end within {seconds:.0f} s",
-    "tls": "no trusted TLS connection to the store: check its address and the CA's certificate",
-    "silent": (
-        "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
-        "and does the network let this node through?"
-    ),
-}
 
 
 def _object(key: str, entry: ObjectMeta) -> _Object:

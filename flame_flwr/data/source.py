@@ -1,41 +1,32 @@
-"""Data sources of a node, and the view of them that analyzers and the handle get.
+"""What a data source is, and a node's data as the client and the handle ask for it.
 
-Here are the simple ones: a folder, a function (called with Flower's ``Context``), a local split.
-This module reads; it does not decide which node may use what, nor what a location means.
+It does not decide which node may use what (:mod:`flame_flwr.data.registry`), nor what a location
+means (:mod:`flame_flwr.data.open_source`).
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar
 
-from flame_flwr.errors import DataError, ModelError, UnavailableError, text_of
-from flame_flwr.files import reason_of
-from flame_flwr.log import logger
+from flame_flwr.errors import DataError, UnavailableError
 from flame_flwr.suggestions import what_there_is
 
 if TYPE_CHECKING:
-    from flwr.app import Context
+    pass
 
 __all__ = [
     "DataKind",
-    "FolderSource",
-    "FunctionSource",
     "NodeData",
     "Source",
     "SourceData",
     "SplitData",
-    "read_folder",
+    "select",
 ]
 
 DataKind = Literal["s3", "fhir"]
 _T = TypeVar("_T")
 Query = str | Sequence[str] | None
-
-_SHOWN = 10
 
 NODE_OPTION = "`data` in the node's config"
 """What names a node's data on a deployment."""
@@ -106,7 +97,7 @@ class SplitData:
         keys = _keys(query)
         if not keys or not _is_dicts(self._split):
             return self._split
-        return [_select(files, keys, f"source {i}") for i, files in enumerate(self._split, start=1)]
+        return [select(files, keys, f"source {i}") for i, files in enumerate(self._split, start=1)]
 
     def describe(self) -> list[dict[str, str]]:
         """Return one source, the split."""
@@ -115,166 +106,6 @@ class SplitData:
     def client(self, data_id: str) -> NoReturn:
         """Raise: a split has no client."""
         raise _no_client(data_id)
-
-
-class FolderSource:
-    """Every file below a folder; its key is its path relative to the folder, with ``/``.
-
-    Links to files are read, links to folders are not: the node's log names them.
-
-    For FHIR it is the folder's own JSON files, by the rule in :mod:`flame_flwr.data.fhir_folder`.
-
-    Parameters
-    ----------
-    folder : path
-        An absolute path.
-    name : str
-        How messages call the source.
-    option : str
-        What the user names it with, for messages.
-    """
-
-    type = "folder"
-
-    def __init__(self, folder: Path, name: str, option: str = NODE_OPTION) -> None:
-        self.folder = folder
-        self.name = name
-        self.option = option
-        self._told: set[Path] = set()
-
-    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
-        """Raise :class:`DataError` if the folder has no file, or one that may not be read.
-
-        For FHIR, if it has no file for a search, or no bundle at all where none is named.
-        """
-        paths = self._paths()
-        if kind == "fhir":
-            from flame_flwr.data.fhir_folder import check_queries
-
-            check_queries(self.folder, list(keys), self.name)
-            return
-        try:
-            for path in _select(paths, list(keys), self.name).values():
-                path.open("rb").close()
-        except OSError as error:
-            raise self._unreadable(error) from error
-
-    def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
-        """Read the files, in the order of their keys; no keys means every file.
-
-        Returns
-        -------
-        dict
-            Bytes by key, or for FHIR, where the keys are queries, a bundle by query.
-
-        Raises
-        ------
-        DataError
-            Missing or empty folder, missing key, an unreadable file, or one that is no bundle.
-        """
-        paths = self._paths()
-        if kind == "fhir":
-            from flame_flwr.data.fhir_folder import read_queries
-
-            return read_queries(self.folder, keys, self.name)
-        try:
-            return {key: path.read_bytes() for key, path in _select(paths, keys, self.name).items()}
-        except OSError as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: OSError) -> DataError:
-        text = f"{reason_of(error)}: {self.name}: a file cannot be read ({type(error).__name__})"
-        return DataError(text, detail=str(error))
-
-    def _paths(self) -> dict[str, Path]:
-        if os.path.isfile(self.folder):
-            raise DataError(
-                f"{self.name}: the data location is a file; name the folder that it is in",
-                detail=str(self.folder),
-            )
-        if not os.path.isdir(self.folder):
-            raise DataError(
-                f"{self.name}: the data folder does not exist, or this node may not look into it; "
-                f"check {self.option}",
-                detail=str(self.folder),
-            )
-        try:
-            files, skipped = _files_below(self.folder)
-        except OSError as error:
-            raise DataError(
-                f"{reason_of(error)}: "
-                f"{self.name}: a folder cannot be read ({type(error).__name__})",
-                detail=str(error),
-            ) from error
-        self._tell(skipped)
-        if not files:
-            raise DataError(
-                f"{self.name}: the data folder is empty; check {self.option}",
-                detail=str(self.folder),
-            )
-        return dict(sorted((path.relative_to(self.folder).as_posix(), path) for path in files))
-
-    def _tell(self, skipped: list[Path]) -> None:
-        """Say once, in the node's own log, what is in the folder and is not read."""
-        new = [path for path in skipped if path not in self._told]
-        self._told.update(new)
-        if new:
-            logger.warning(
-                "%s: not read, for they are links to folders, links to nothing, or no files: %s%s",
-                self.name,
-                ", ".join(repr(str(path)) for path in new[:_SHOWN]),
-                f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else "",
-            )
-
-
-class FunctionSource:
-    """What a function returns, called with Flower's ``Context``: for synthetic data.
-
-    Parameters
-    ----------
-    reference : str
-        ``package.module:function``.
-    context : Context
-        The node's; ``context.node_config["partition-id"]`` tells simulated nodes apart.
-    name : str
-        How messages call the source.
-    option : str
-        What the user names it with, for messages.
-    """
-
-    type = "function"
-
-    def __init__(
-        self, reference: str, context: Context, name: str, option: str = NODE_OPTION
-    ) -> None:
-        self.reference = reference
-        self.name = name
-        self.option = option
-        self._context = context
-
-    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
-        """Raise :class:`DataError` if there is no such function."""
-        self._function()
-
-    def read(self, kind: DataKind, keys: list[str]) -> Any:
-        """Call the function. Of a mapping, only `keys` are kept; no keys means every one."""
-        value = self._function()(self._context)
-        return _select(value, keys, self.name) if isinstance(value, Mapping) else value
-
-    def _function(self) -> Callable[[Context], Any]:
-        module, _, attribute = self.reference.partition(":")
-        try:
-            function: Callable[[Context], Any] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise DataError(
-                f"{self.name}: the function that {self.option} names cannot be imported",
-                detail=f"{self.reference}: {text_of(error)}",
-            ) from error
-        if not callable(function):
-            raise DataError(
-                f"{self.name}: what {self.option} names is no function", detail=self.reference
-            )
-        return function
 
 
 class SourceData:
@@ -326,58 +157,6 @@ class SourceData:
         return make()
 
 
-def read_folder(
-    folder: str | Path, data_type: str = "s3", query: Query = None
-) -> list[dict[str, Any]]:
-    """Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
-
-    Parameters
-    ----------
-    folder : str or path
-        Absolute, or relative to the working directory.
-    data_type : {'s3', 'fhir'}
-        Files as bytes, or FHIR bundles from JSON files, which are found by the rule in
-        :mod:`flame_flwr.data.fhir_folder`.
-    query : str or list of str, optional
-        Which files (none: all), or which FHIR searches.
-
-    Returns
-    -------
-    list of dict
-        One dict: the files below the folder by their relative paths, or the bundles by query.
-
-    Raises
-    ------
-    DataError
-        The folder is missing or empty, has no file for the query, or no query for FHIR is given.
-    ModelError
-        Another data type.
-    """
-    if data_type not in ("s3", "fhir"):
-        raise ModelError(f"data_type must be 's3' or 'fhir' to read a folder, not {data_type!r}")
-    source = FolderSource(Path(folder).absolute(), "data source 1", "`folder`")
-    return list(SourceData([source]).load(cast(DataKind, data_type), query))
-
-
-def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return every file below a folder, and what is there and is none, as links to folders.
-
-    A folder that cannot be listed is an error, not skipped.
-    """
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    files: list[Path] = []
-    others: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        others += [path for name in folders if (path := Path(parent, name)).is_symlink()]
-        for name in names:
-            path = Path(parent, name)
-            (files if path.is_file() else others).append(path)
-    return files, sorted(others)
-
-
 def _no_client(data_id: object) -> UnavailableError:
     return UnavailableError(
         "get_data_client works for a FHIR server only, and this node has none of this id: "
@@ -396,7 +175,28 @@ def _is_dicts(split: Any) -> bool:
     return isinstance(split, list) and all(isinstance(files, dict) for files in split)
 
 
-def _select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
+def select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
+    """Return the files of these keys, in this order; no keys means all.
+
+    Parameters
+    ----------
+    files : dict
+        Anything by key.
+    keys : list of str
+        What a query names.
+    name : str
+        How messages call the source.
+
+    Raises
+    ------
+    DataError
+        A key is missing; the message names it and the source.
+
+    Examples
+    --------
+    >>> select({"a.csv": b"1", "b.csv": b"2"}, ["b.csv"], "data source 1")
+    {'b.csv': b'2'}
+    """
     missing = [key for key in keys if key not in files]
     if missing:
         raise DataError(

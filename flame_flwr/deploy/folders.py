@@ -65,6 +65,16 @@ def provision(federation: Federation, target: Path, now: datetime | None = None)
     ------
     ConfigError
         The folder exists or cannot be made, or a hospital's own public key is no good.
+
+    Examples
+    --------
+    >>> from flame_flwr.deploy import EXAMPLE, read_federation
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file, made = Path(folder, "federation.toml"), Path(folder, "long-covid")
+    ...     _ = file.write_text(EXAMPLE)
+    ...     provision(read_federation(file), made)
+    ...     sorted(path.name for path in made.iterdir())
+    ['README.md', 'analyst', 'ca', 'hospital-a', 'hospital-b', 'server']
     """
     now = now or datetime.now(UTC)
     authority = keys.authority(federation.name, now)

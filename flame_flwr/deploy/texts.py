@@ -1,4 +1,4 @@
-"""The scripts, units and pages of a federation: the files of ``texts/``, their blanks filled in.
+"""The scripts, units and pages of a federation: ``text-files/`` with their blanks filled in.
 
 Every value is quoted for the language it is put into. The same federation gives the same texts.
 """
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["analyst_texts", "front_page", "hospital_texts", "server_texts", "systemd_quote"]
 
-_MORE = {
-    "disclosure": [
-        "# MinCount(5) lets no figure about fewer than 5 people leave, MaxBins(50) no statistic",
-        "# with more than 50 bins or labels, MaxRows(200) no table of more than 200 rows. These",
-        "# may be added, with a comma between:",
-        "#   Strict() lets nothing but statistics leave: no plain numbers, arrays or tables, so",
-        "#     that no model is trained here",
-        "#   NoisyMinMax(secret='...') lets smallest and largest values, which MinCount",
-        "#     withholds, leave moved outwards; the secret is a long text of your own",
-    ]
-}
-"""What `node.toml` says of a key beside its meaning."""
+_MORE = {"disclosure": "disclosure.txt"}
+"""Files with what `node.toml` says of a key beside its meaning."""
 
 _BLANK = re.compile(r"@([A-Z_]+)@")
 
@@ -140,7 +130,8 @@ def node_toml(hospital: Hospital) -> str:
         "# What this node reads and keeps. The hospital may change it; restart the node afterwards."
     ]
     for key, value in {"name": hospital.name, **hospital.node_config}.items():
-        lines += ["", f"# {NODE_KEYS[key].doc}", *_MORE.get(key, ()), f"{key} = {_toml(value)}"]
+        more = [_text_file(_MORE[key]).rstrip()] if key in _MORE else []
+        lines += ["", f"# {NODE_KEYS[key].doc}", *more, f"{key} = {_toml(value)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -179,18 +170,17 @@ def _outermost(folders: list[str]) -> list[str]:
 
 def _install(federation: Federation, name: str, folder: str, writable: list[str], unit: str) -> str:
     """Return the commands that put a party's folder where its unit looks for it."""
-    user, quoted = federation.user, shlex.quote(folder)
-    return "\n".join(
-        [
-            f"id {user} || useradd --system --shell /usr/sbin/nologin {user}",
-            *(f"install -d -o {user} -m 0700 {shlex.quote(path)}" for path in writable),
-            f"mkdir -p {shlex.quote(str(PurePosixPath(folder).parent))}",
-            f"cp -R {name} {quoted}",
-            f"chown -R {user} {quoted}",
-            f"cp {shlex.quote(f'{folder}/{unit}')} /etc/systemd/system/",
-            f"systemctl daemon-reload && systemctl enable --now {unit}",
-        ]
-    )
+    user = federation.user
+    return _fill(
+        "install.sh",
+        USER=user,
+        MAKE="\n".join(f"install -d -o {user} -m 0700 {shlex.quote(path)}" for path in writable),
+        PARENT=shlex.quote(str(PurePosixPath(folder).parent)),
+        NAME=name,
+        FOLDER=shlex.quote(folder),
+        UNIT_FILE=shlex.quote(f"{folder}/{unit}"),
+        UNIT=unit,
+    ).rstrip()
 
 
 def _get(federation: Federation) -> str:
@@ -208,8 +198,11 @@ def _script(name: str, **values: str) -> str:
 
 
 def _fill(name: str, **values: str) -> str:
-    text = (files("flame_flwr.deploy") / "text-files" / name).read_text("utf-8")
-    return _BLANK.sub(lambda found: values[found.group(1)], text)
+    return _BLANK.sub(lambda found: values[found.group(1)], _text_file(name))
+
+
+def _text_file(name: str) -> str:
+    return (files("flame_flwr.deploy") / "text-files" / name).read_text("utf-8")
 
 
 def _toml(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.buffers import is_counter
+from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,16 @@ class Change:
     def __init__(self) -> None:
         self._last: npt.NDArray[np.float64] | None = None
         self._form: list[Any] = []
+        self._warned = False
+
+    def warn(self, number: int) -> None:
+        """Say, once in a run, that a round's change is not known."""
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "round %d: the aggregate holds NaN or infinity, so that its change is not known",
+                number,
+            )
 
     def to(
         self, aggregate: Any, without: Callable[[str], bool] = lambda name: False

@@ -1,4 +1,7 @@
-"""What may look on while a run goes: a progress bar, a writer of events. Hooks do nothing here."""
+"""What looks on while a run goes: a progress bar, a writer of events.
+
+They only look: nothing that they do, or fail to do, changes the run.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,26 @@ __all__ = ["Callback", "notify", "shielded", "with_callbacks"]
 
 
 class Callback:
-    """Is told by the one loop how a run goes; what it is told of has happened already.
+    """The base of what looks on; the one loop calls its methods, which do nothing here.
 
-    Subclasses override what they need. They are part of no checkpoint, and of no result.
+    Subclasses override those that they need. They are part of no checkpoint, and of no result.
+    Whatever they print or write is made of :attr:`RunRecord.public`: the record itself also holds
+    what the study hides.
+
+    Examples
+    --------
+    >>> from flame_flwr.results.record import RoundRecord, RunRecord
+    >>> class Losses(Callback):
+    ...     def finished(self, entry, record):
+    ...         print(entry.round, record.public.round(entry).metrics["loss"])
+    >>> record = RunRecord(nodes=["hospital-a"])
+    >>> with with_callbacks(record, Losses()):
+    ...     notify(record, "finished", RoundRecord(1, metrics={"loss": 0.5}), record)
+    1 0.5
     """
 
     def began(self, record: RunRecord, most: int | None) -> None:
-        """Learn which nodes there are.
+        """Note that the first round is about to begin.
 
         Parameters
         ----------
@@ -33,19 +49,19 @@ class Callback:
         """
 
     def entered(self, number: int) -> None:
-        """Learn that a round begins."""
+        """Note that a round begins."""
 
     def answered(self, node: str) -> None:
-        """Learn that a node's answer to the round was taken, or that it failed."""
+        """Note that a node's answer to the round was taken, or that the node failed."""
 
     def finished(self, entry: RoundRecord, record: RunRecord) -> None:
-        """Learn that a round is over."""
+        """Note that a round is over."""
 
     def evaluated(self, record: RunRecord) -> None:
-        """Learn that the last aggregate was scored on the nodes."""
+        """Note that the nodes have scored the last aggregate."""
 
     def close(self) -> None:
-        """Learn that the rounds are over, or that one failed. May be called twice."""
+        """Let go of what is held: the rounds are over, or one failed. May be called twice."""
 
 
 @contextmanager
@@ -56,23 +72,20 @@ def with_callbacks(record: RunRecord, *callbacks: Callback) -> Iterator[None]:
         yield
     finally:
         for callback in callbacks:
-            with shielded(type(callback).__name__):
-                callback.close()
-            if callback in record.callbacks:
-                record.callbacks.remove(callback)
+            _remove(record, callback)
 
 
 def notify(record: RunRecord, hook: str, *said: Any) -> None:
-    """Call a hook of everything that looks on; what cannot look on is left out from then on.
+    """Call a method of every callback; one that raises is left out from then on.
 
     Parameters
     ----------
     record : RunRecord
         With the callbacks.
     hook : str
-        Which method of theirs.
+        The method's name.
     *said
-        What it is told.
+        Its arguments.
     """
     for callback in list(record.callbacks):
         went_well = False
@@ -80,9 +93,14 @@ def notify(record: RunRecord, hook: str, *said: Any) -> None:
             getattr(callback, hook)(*said)
             went_well = True
         if not went_well:
-            record.callbacks.remove(callback)
-            with shielded(type(callback).__name__):
-                callback.close()
+            _remove(record, callback)
+
+
+def _remove(record: RunRecord, callback: Callback) -> None:
+    with shielded(type(callback).__name__):
+        callback.close()
+    if callback in record.callbacks:  # one that failed has been removed before
+        record.callbacks.remove(callback)
 
 
 @contextmanager

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +100,7 @@ class EventWriter(Callback):
             self._guarded(write)
 
     def _open(self) -> Any:
-        with _without_torch():
-            from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.event_file_writer import EventsWriter
 
         self.folder.mkdir(parents=True, exist_ok=True)
         return EventsWriter(str(self.folder / "events"), _SUFFIX)
@@ -202,16 +199,3 @@ def _event(numbers: Mapping[str, float], step: int) -> Any:
 def event_files(folder: Path) -> list[Path]:
     """Return the files of events that runs have written beside results."""
     return sorted((folder / EVENTS).glob(f"events.out.tfevents.*{_SUFFIX}"))
-
-
-@contextmanager
-def _without_torch() -> Iterator[None]:
-    """Keep tensorboardX from importing torch, which takes seconds and is of no use here."""
-    loaded = "torch" in sys.modules
-    if not loaded:
-        sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if not loaded:
-            del sys.modules["torch"]

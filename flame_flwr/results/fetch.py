@@ -11,7 +11,6 @@ import json
 import os
 import re
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flame_flwr.errors import StoreError
 from flame_flwr.object_store import BRIEF, is_url, open_store
 from flame_flwr.results.upload import RECORD, plain_name
+from flame_flwr.threads import call_each
 
 if TYPE_CHECKING:
     from flame_flwr.object_store import ObjectStore
@@ -97,8 +97,7 @@ def runs(place: str) -> list[ListedRun]:
         The store cannot be read.
     """
     store = _open(place)
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(lambda found: _listed(store, found), _found(store)))
+    return call_each(lambda found: _listed(store, found), list(_found(store)), workers=8)
 
 
 def fetch(place: str, run: str | None, to: str | Path) -> Path:

@@ -118,19 +118,10 @@ class FilterRecord:
                 about[node] |= {"epsilon": spent.epsilon, "delta": spent.delta, "holds": _NOTE}
         return about
 
-    def progress(self) -> dict[str, list[tuple[int, dict[str, Any], int]]]:
-        """Return what a checkpoint keeps."""
-        return {
-            node: [(one.position, one.about, one.answers) for one in filters]
-            for node, filters in self.nodes.items()
-        }
-
-    def go_on(self, progress: dict[str, list[tuple[int, dict[str, Any], int]]]) -> None:
-        """Take over what nodes have spent in the runs before this one."""
-        self.nodes = {
-            node: [_Filter(position, about, before=answers) for position, about, answers in filters]
-            for node, filters in progress.items()
-        }
+    def go_on(self) -> None:
+        """Count from what nodes have spent in the runs before this one."""
+        for one in (one for filters in self.nodes.values() for one in filters):
+            one.before, one.counted, one.reported = one.answers, 0, 0
 
 
 def read_report(text: object) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.metrics import TEST_ROWS, by_test_rows, readable, rows_tested
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["of_a_round", "of_scores", "plain"]
+__all__ = ["names_of", "of_a_round", "of_scores", "plain", "reported_names"]
 
 Weighted = dict[str, tuple[float, str]]
 """Means by name, with the key of what they are weighted by."""
@@ -41,16 +41,14 @@ def of_a_round(
     }
     found: Weighted = {name: (mean, TEST_ROWS) for name, mean in by_test_rows(others, rows).items()}
     if isinstance(aggregate, dict):
-        given = {name for metrics in nodes.values() for name in metrics}
-        shared = given.intersection(declared, aggregate)
+        shared = set(names_of([nodes])).intersection(declared, aggregate)
         merged = readable({name: plain(aggregate[name]) for name in shared})
         found |= {
             name: (float(value), declared[name])
             for name, value in merged.items()
             if declared[name] and math.isfinite(value)
         }
-    names = dict.fromkeys(name for metrics in nodes.values() for name in metrics)
-    return {name: found[name] for name in names if name in found}
+    return {name: found[name] for name in names_of([nodes]) if name in found}
 
 
 def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
@@ -64,6 +62,24 @@ def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
     rows = {node: rows_tested(scores) for node, scores in evaluations.items()}
     means = by_test_rows(evaluations, rows, every=True)
     return {name: (mean, TEST_ROWS) for name, mean in means.items()}
+
+
+def names_of(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return the names of all metrics, in the order in which they come up.
+
+    Parameters
+    ----------
+    rounds : iterable of dict
+        The metrics of each node, by its name.
+    """
+    return list(
+        dict.fromkeys(name for nodes in rounds for found in nodes.values() for name in found)
+    )
+
+
+def reported_names(history: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of all metrics of the rounds, as ``run.json`` has these."""
+    return names_of(entry["node_metrics"] for entry in history)
 
 
 def plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.metrics import mean
+from flame_flwr.results.metric_means import reported_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -120,10 +121,7 @@ def _change(history: list[dict[str, Any]]) -> _Drawing | None:
 
 
 def _metrics(history: list[dict[str, Any]], nodes: list[str]) -> list[_Drawing]:
-    names = dict.fromkeys(
-        name for entry in history for found in entry["node_metrics"].values() for name in found
-    )
-    return [_metric(history, nodes, name) for name in list(names)[:_MOST_PLOTS]]
+    return [_metric(history, nodes, name) for name in reported_names(history)[:_MOST_PLOTS]]
 
 
 def _metric(history: list[dict[str, Any]], nodes: list[str], name: str) -> _Drawing:

@@ -18,11 +18,17 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.log import handlers
 from flame_flwr.metrics import summary
 from flame_flwr.results.callbacks import Callback
-from flame_flwr.results.log_lines import RESULTS, ROUND, TAKE_PART
+from flame_flwr.results.followed_lines import (
+    ParticipantsLine,
+    ResultsLine,
+    RoundLine,
+    parse_line,
+)
+from flame_flwr.results.print_above import PrintAbove
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
     from rich.progress import Progress
@@ -208,11 +214,11 @@ class Bar(Callback):
 
     def _stand_in(self) -> None:
         """Have what is printed go above the bar, also by handlers that hold a stream."""
-        above: dict[int, _Above] = {}
+        above: dict[int, PrintAbove] = {}
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and stream.isatty():
-                above[id(stream)] = stand_in = _Above(stream, self)
+                above[id(stream)] = stand_in = PrintAbove(stream, self)
                 self._streams.append((sys, name, stream))
                 setattr(sys, name, stand_in)
         handler: logging.Handler
@@ -251,56 +257,10 @@ class LineBar(Bar):
     def __call__(self, line: str) -> None:
         """Pass a line on, and look what it says of the rounds."""
         self._on_line(line)
-        if TAKE_PART.match(line):
-            self.draw(None, None)
-        elif found := ROUND.match(line):
-            self._update(description=f"after round {found['round']}", last=found["metrics"] or "")
-        elif RESULTS.match(line):
-            self.close()
-
-
-class _Above:
-    """A stream whose lines are printed above the bar; a forked process has the stream itself.
-
-    What is flushed before its line has ended is shown as it is, by the stream, in place of the bar,
-    until a line ends.
-    """
-
-    def __init__(self, stream: Any, bar: Bar) -> None:
-        self._stream = stream
-        self._bar = bar
-        self._process = os.getpid()
-        self._begun = ""
-
-    def write(self, text: str) -> int:
-        """Print the lines that are complete, and keep the rest."""
-        if os.getpid() != self._process:
-            return int(self._stream.write(text))
-        if self._bar.away:
-            begun, self._begun = self._begun, ""
-            self._stream.write(begun + text)
-            if text.endswith("\n"):
-                self._stream.flush()
-                self._bar.come_back()
-            return len(text)
-        *lines, self._begun = (self._begun + text).split("\n")
-        for line in lines:
-            self._bar.print_above(line)
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write several texts."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Show what is there of a line."""
-        if self._begun and os.getpid() == self._process:
-            if not self._bar.away:
-                self._bar.give_way()
-            begun, self._begun = self._begun, ""
-            self._stream.write(begun)
-        self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        match parse_line(line):
+            case ParticipantsLine():
+                self.draw(None, None)
+            case RoundLine(round=number, metrics=metrics):
+                self._update(description=f"after round {number}", last=metrics)
+            case ResultsLine():
+                self.close()

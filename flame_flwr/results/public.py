@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
-from flame_flwr.results.metric_means import of_scores
+from flame_flwr.results.metric_means import names_of, of_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,14 @@ class PublicRecord:
     ----------
     record : RunRecord
         The run. The view follows it as the run goes on.
+
+    Examples
+    --------
+    >>> from flame_flwr.results.record import RoundRecord, RunRecord
+    >>> record = RunRecord(nodes=["hospital-a"], shown=("auc",))
+    >>> record.history.append(RoundRecord(1, metrics={"auc": 0.7, "cost": 412.0}))
+    >>> record.public.history[0].metrics
+    {'auc': 0.7}
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -127,8 +135,7 @@ class PublicRecord:
     def unknown(self) -> list[str]:
         """Return the names that the study shows and no node has reported: perhaps mistyped."""
         record = self._record
-        scores = [record.evaluations, *(entry.node_metrics for entry in record.history)]
-        known = {name for nodes in scores for found in nodes.values() for name in found}
+        known = names_of([record.evaluations, *(entry.node_metrics for entry in record.history)])
         return [name for name in record.shown or () if name not in known]
 
     def _shown(self, nodes: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

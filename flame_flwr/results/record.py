@@ -15,6 +15,7 @@ from flame_flwr.log import logger
 from flame_flwr.results.aggregate_change import Change
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.filter_record import FilterRecord
+from flame_flwr.results.metric_means import names_of
 from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
     from flame_flwr.results.callbacks import Callback
 
 __all__ = ["RoundRecord", "RunRecord"]
+
+
+_KEPT = (
+    "history",
+    "failures",
+    "aggregate",
+    "filters",
+    "left",
+    "sizes",
+    "disclosure",
+    "weighted_by",
+)
+"""What a run that goes on takes over of the one before."""
 
 
 @dataclass(slots=True)
@@ -142,7 +156,6 @@ class RunRecord:
     weighted_by: dict[str, str] = field(default_factory=dict)
     metric_names: set[str] = field(default_factory=set)
     callbacks: list[Callback] = field(default_factory=list, repr=False, compare=False)
-    _odd_told: bool = field(default=False, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
     @property
@@ -159,49 +172,27 @@ class RunRecord:
             What the strategy or its convergence measured; ``None``: take all arrays of floats, but
             for metrics that the study does not show. NaN: none is known.
         """
-        change = (
-            self._change.to(self.aggregate, self.public.hides) if measured is None else measured
-        )
-        known = change is not None and math.isfinite(change)
-        self.history[-1].change = change if known else None
-        odd = change is not None and not known and (measured is None or math.isinf(measured))
-        if odd and self.public.exact and not self._odd_told:
-            self._odd_told = True
-            logger.warning(
-                "round %d: the aggregate holds NaN or infinity, so that its change is not known",
-                self.history[-1].round,
-            )
+        found = self._change.to(self.aggregate, self.public.hides) if measured is None else measured
+        self.history[-1].change = found if found is not None and math.isfinite(found) else None
+        if found is None or math.isfinite(found) or not self.public.exact:
+            return
+        if measured is None or math.isinf(measured):
+            self._change.warn(self.history[-1].round)
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the record."""
-        return {
-            "history": self.history,
-            "failures": self.failures,
-            "aggregate": self.aggregate,
-            "filters": self.filters.progress(),
-            "left": self.left,
-            "sizes": self.sizes,
-            "disclosure": self.disclosure,
-            "weighted_by": self.weighted_by,
-        }
+        return {name: getattr(self, name) for name in _KEPT}
 
     def go_on(self, progress: dict[str, Any]) -> None:
         """Take over the record of the run before this one."""
-        self.history = progress["history"]
-        self.failures = progress["failures"]
-        self.aggregate = own_arrays(progress["aggregate"])
-        self.filters.go_on(progress["filters"])
-        self.left = progress["left"]
-        self.sizes = progress["sizes"]
-        self.metric_names |= {
-            name
-            for entry in self.history
-            for metrics in entry.node_metrics.values()
-            for name in metrics
-        }
+        weighted_by = self.weighted_by | progress["weighted_by"]
+        for name, value in progress.items():
+            setattr(self, name, value)
+        self.weighted_by = weighted_by
+        self.aggregate = own_arrays(self.aggregate)
+        self.filters.go_on()
+        self.metric_names.update(names_of(entry.node_metrics for entry in self.history))
         self._change.to(self.aggregate, self.public.hides)
-        self.disclosure = dict(progress.get("disclosure", {}))
-        self.weighted_by |= progress.get("weighted_by", {})
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:

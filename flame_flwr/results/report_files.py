@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from xml.parsers import expat
 
+from flame_flwr.results.report_images import NotShownError, image_uri
+from flame_flwr.results.report_tables import Table
 from flame_flwr.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -20,22 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["ShownFile", "inline"]
 
 _MOST_FILES = 40
-_LARGEST_IMAGE = 3_000_000
 _ALL_IMAGES = 12_000_000
 _MOST_TEXT = 20_000
 _MOST_ROWS, _MOST_COLUMNS, _LONGEST_CELL = 50, 20, 200
 _LISTED_ONLY = ("history.csv", "run.json", "rescue.pkl", "report.html")
 
-_IMAGES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-}
-
 
 @dataclass(slots=True)
 class ShownFile:
-    """A file of a report.
+    """A file of a report: an image, a table or a text; none of them where it cannot be shown.
 
     Attributes
     ----------
@@ -43,12 +35,10 @@ class ShownFile:
         Relative to the run's folder.
     size : int
         Bytes.
-    kind : {'image', 'table', 'text', 'none'}
-        How it is shown.
     image : str
-        A data URI.
-    rows : list of list of str
-        Of a table, the header first.
+        A ``data:`` URI.
+    table : Table or None
+        Of a CSV or TSV file.
     text : str
         Of a text.
     note : str
@@ -57,9 +47,8 @@ class ShownFile:
 
     name: str
     size: int
-    kind: str = "none"
     image: str = ""
-    rows: list[list[str]] = field(default_factory=list)
+    table: Table | None = None
     text: str = ""
     note: str = ""
 
@@ -91,78 +80,18 @@ def _is_result(folder: Path, path: Path) -> bool:
     return name[0] not in (*_LISTED_ONLY, "tensorboard") and path.is_file()
 
 
-def _shown(folder: Path, path: Path, images_left: int) -> ShownFile:
+def _shown(folder: Path, path: Path, room: int) -> ShownFile:
     name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     file = ShownFile(name, path.stat().st_size)
-    with path.open("rb") as opened:
-        start = opened.read(16)
-        kind = _image_type(path, start)
-        if kind:
-            if file.size > min(_LARGEST_IMAGE, images_left):
-                file.note = "This image is too large to be shown here."
-                return file
-            content = start + opened.read(_LARGEST_IMAGE)
-            if not _is_whole(kind, content):
-                file.note = "This image is broken, or not complete: it cannot be shown."
-                return file
-            file.kind = "image"
-            file.image = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-            return file
-        content = start + opened.read(4 * _MOST_TEXT)
-    _show_text(file, path.suffix.lower(), content)
-    return file
-
-
-def _image_type(path: Path, start: bytes) -> str:
-    for magic, kind in _IMAGES.items():
-        if start.startswith(magic):
-            return kind
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "image/webp"
-    return "image/svg+xml" if path.suffix.lower() == ".svg" else ""
-
-
-def _is_whole(kind: str, content: bytes) -> bool:
-    """Tell whether an image is one that a browser shows, as far as its outer form tells."""
-    if kind == "image/png":
-        return _is_whole_png(content)
-    if kind == "image/svg+xml":
-        return _is_svg(content)
-    if kind == "image/jpeg":
-        return b"\xff\xd9" in content[-1000:]
-    if kind == "image/gif":
-        return content.rstrip(b"\0").endswith(b"\x3b")
-    return len(content) >= 8 + int.from_bytes(content[4:8], "little")  # WebP
-
-
-def _is_whole_png(content: bytes) -> bool:
-    """Tell whether all chunks are there, up to the last, with their checksums."""
-    at = 8
-    while at + 12 <= len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
-        if zlib.crc32(content[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big"):
-            return False
-        if content[at + 4 : at + 8] == b"IEND":
-            return end <= len(content)
-        at = end
-    return False
-
-
-def _is_svg(content: bytes) -> bool:
-    """Tell whether it is well-formed XML whose first element is SVG's; entities are refused."""
-    parser = expat.ParserCreate(namespace_separator=" ")
-    names: list[str] = []
-
-    def refuse(*declared: object) -> None:
-        raise ValueError("an entity is declared")
-
-    parser.StartElementHandler = lambda name, attributes: names.append(name) if not names else None
-    parser.EntityDeclHandler = refuse
     try:
-        parser.Parse(content, True)
-    except (expat.ExpatError, ValueError):
-        return False
-    return names[:1] == ["http://www.w3.org/2000/svg svg"]
+        file.image = image_uri(path, room)
+    except NotShownError as error:
+        file.note = str(error)
+        return file
+    if not file.image:
+        with path.open("rb") as opened:
+            _show_text(file, path.suffix.lower(), opened.read(4 * _MOST_TEXT))
+    return file
 
 
 def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
@@ -178,7 +107,7 @@ def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
         return
     if suffix == ".json" and whole:
         text = _pretty(text)
-    file.kind, file.text = "text", text[:_MOST_TEXT]
+    file.text = text[:_MOST_TEXT]
     if len(text) > _MOST_TEXT or not whole:
         file.note = "This is its beginning; the file has the rest."
 
@@ -207,16 +136,14 @@ def _show_table(file: ShownFile, suffix: str, text: str, whole: bool) -> bool:
     lines = [row for row in (lines if whole else lines[:-1]) if row]
     if len(lines) < 2 or len(lines[0]) < 2:
         return False
-    file.kind = "table"
-    wide = max(map(len, lines)) > _MOST_COLUMNS
-    long = len(lines) > _MOST_ROWS + 1 or not whole
-    file.rows = [
+    header, *rows = [
         [cell if len(cell) <= _LONGEST_CELL else f"{cell[:_LONGEST_CELL]}..." for cell in row]
         for row in (line[:_MOST_COLUMNS] for line in lines[: _MOST_ROWS + 1])
     ]
-    if wide or long:
+    file.table = Table(header, rows)
+    if max(map(len, lines)) > _MOST_COLUMNS or len(lines) > _MOST_ROWS + 1 or not whole:
         file.note = (
-            f"These are {len(file.rows) - 1} rows and at most {_MOST_COLUMNS} columns; the file "
+            f"These are {len(rows)} rows and at most {_MOST_COLUMNS} columns; the file "
             "has the rest."
         )
     return True

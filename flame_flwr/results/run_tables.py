@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flame_flwr.metrics import mean
+from flame_flwr.results.metric_means import names_of, reported_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ def history_frame(
         the run ended there. A metric that is called like one of these has its place.
     """
     history = about["history"]
-    names = _names(entry["node_metrics"] for entry in history)
+    names = reported_names(history)
     rows = [
         {
             "nodes": len(entry["node_seconds"]),
@@ -88,7 +89,11 @@ def history_frame(
     frame = pd.DataFrame(rows, index=index, columns=list(columns))
     whole = [name for name in (*_COUNTS, "bytes") if name not in names]
     frame = frame.astype({name: "int64" if name in whole else "float64" for name in columns})
-    found = History(frame.assign(reason=pd.Series(_reasons(history), index, dtype="object")))
+    found = History(
+        frame.assign(
+            reason=pd.Series([entry["reason"] for entry in history], index, dtype="object")
+        )
+    )
     found._records, found._saved = records, saved
     return found
 
@@ -97,7 +102,7 @@ def node_frame(about: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row per node: rounds answered, seconds, bytes, metrics of the last round."""
     history = about["history"]
     last = history[-1]["node_metrics"] if history else {}
-    names = _names([last])
+    names = names_of([last])
     rows = []
     for node in about["nodes"]:
         answered = [entry for entry in history if node in entry["node_seconds"]]
@@ -138,12 +143,6 @@ def run_html(about: Mapping[str, Any]) -> str:
 _COUNTS = ("nodes", "failed")
 
 
-def _names(rounds: Any) -> list[str]:
-    return list(
-        dict.fromkeys(name for nodes in rounds for found in nodes.values() for name in found)
-    )
-
-
 def _mean(entry: Mapping[str, Any], name: str) -> float | None:
     """Return a metric's mean in a round, weighted where the round's line has it weighted."""
     if name in entry["metrics"]:
@@ -152,14 +151,10 @@ def _mean(entry: Mapping[str, Any], name: str) -> float | None:
     return mean(values) if values else None
 
 
-def _reasons(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [entry["reason"] for entry in history]
-
-
 def _formats(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return how columns are written: seconds to the hundredth, others to five digits."""
-    names = _names(entry["node_metrics"] for entry in about["history"])
-    names += _names([about["evaluations"]])
+    names = reported_names(about["history"])
+    names += names_of([about["evaluations"]])
     shown = dict.fromkeys(["change", *names], _figure)
     return {"seconds": "{:.2f}".format, **shown}
 

@@ -20,7 +20,7 @@ from flame_flwr.star.unavailable import unavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.data.source import NodeData
 
 __all__ = ["FlameHandle"]
@@ -35,12 +35,12 @@ class FlameHandle(KeptData):
         Who this participant is.
     data : NodeData, optional
         The node's data; the aggregator has none.
-    store : LocalStore, optional
+    store : KeptValues, optional
         Where the participant keeps data across analyses; without one, in this process.
     """
 
     def __init__(
-        self, identity: Identity, data: NodeData | None = None, store: LocalStore | None = None
+        self, identity: Identity, data: NodeData | None = None, store: KeptValues | None = None
     ) -> None:
         super().__init__(identity, store)
         self._data = data

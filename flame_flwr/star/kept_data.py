@@ -14,7 +14,7 @@ from flame_flwr.errors import ModelError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.data.local_store import LocalStore
+    from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.identity import Identity
 
 __all__ = ["KeptData"]
@@ -29,11 +29,11 @@ class KeptData:
     ----------
     identity : Identity
         Who the participant is.
-    store : LocalStore, optional
+    store : KeptValues, optional
         Where it keeps data; without one, in this process.
     """
 
-    def __init__(self, identity: Identity, store: LocalStore | None = None) -> None:
+    def __init__(self, identity: Identity, store: KeptValues | None = None) -> None:
         self._identity = identity
         self._store = store
 
@@ -135,11 +135,11 @@ class KeptData:
         """Return the tags of what this node has kept; with `filter`, those that contain it."""
         return [tag for tag in self._storage().tags() if filter is None or filter in tag]
 
-    def _storage(self) -> LocalStore:
+    def _storage(self) -> KeptValues:
         if self._store is None:
-            from flame_flwr.data.local_store import local_storage
+            from flame_flwr.data.kept_values import kept_in_memory
 
-            self._store = local_storage(self._identity.project_id, self._identity.id)
+            self._store = kept_in_memory(self._identity.project_id, self._identity.id)
         return self._store
 
 

@@ -1,19 +1,19 @@
-"""Keeps a check's processes out of the user's folders, and hears which files user code opens.
+"""Keeps a check's processes out of the user's folders, and sees which files user code opens.
 
-It listens to Python's audit events, so what a library opens in C is not heard. The working
-directory of every process is an empty folder of the check's own; files of the user's that are
-read relative to it are copied there when they are asked for.
+It listens to Python's audit events, so what a library opens in C is not seen. The working
+directory of every process is a folder of the check's own: what a run misses in an empty one is told
+by comparing the runs.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flame_flwr.testing.furnish import furnish
 from flame_flwr.user_code import is_user_code
 
 if TYPE_CHECKING:
@@ -25,26 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "RefusedWriteError"]
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_PLACES = {
+_LISTS = {"os.listdir", "os.scandir"}
+_PATHS = {
     "os.mkdir": 0,
     "os.remove": 0,
     "os.rmdir": 0,
     "os.rename": 1,
     "os.link": 1,
     "os.symlink": 1,
-    "os.listdir": 0,
-    "os.scandir": 0,
+    "os.chdir": 0,
     "sqlite3.connect": 0,
+    **dict.fromkeys(_LISTS, 0),
 }
 """Which argument of an event is the path that counts."""
 
-_LISTS = {"os.listdir", "os.scandir"}
-
 _TRAVELS = {".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl", ".pyc", ".so", ".pyd"}
 """Files beside the code that are on other machines too: in Flower's bundle, or compiled there."""
-
-_MOST_FILES, _MOST_BYTES, _LARGE = 500, 20_000_000, 5_000_000
-"""What is copied of a folder at most, and what is left out as too large."""
 
 _IMPORTS = (os.path.dirname(importlib.__file__) + os.sep, "<frozen importlib")
 _FRAMEWORK = str(Path(__file__).resolve().parents[1]) + os.sep
@@ -54,14 +50,23 @@ class RefusedWriteError(PermissionError):
     """User code was about to write into the user's own folders; a check leaves them alone."""
 
 
+class _Opened(NamedTuple):
+    """What an event does to a path."""
+
+    path: str
+    writes: bool = False
+    lists: bool = False
+    moves: bool = False
+
+
 class Guard:
-    """Hears of every file that this process opens.
+    """Sees every file that this process opens.
 
     Parameters
     ----------
     homes : list of Path
-        The user's folders. Nothing is written there; the first is the one whose files user code
-        finds relative to its working directory.
+        The user's folders. Nothing is written there; their files are what user code finds
+        relative to its working directory, those of the first before the others'.
     own : Path
         The check's folder, where everything may be written.
 
@@ -85,24 +90,24 @@ class Guard:
 
     def install(self) -> None:
         """Begin to listen, in this process and in those forked from it."""
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._on_event)
 
-    def enter(self, folder: Path, *, furnish: bool) -> None:
-        """Make an empty folder the working directory.
+    def enter(self, folder: Path, *, furnished: bool) -> None:
+        """Make a new folder the working directory.
 
         Parameters
         ----------
         folder : Path
             The folder; made here.
-        furnish : bool
-            Whether copies of the user's small files stand there from the beginning.
+        furnished : bool
+            Whether copies of the user's small files stand there; otherwise it is empty.
         """
         folder.mkdir(parents=True)
         self._here = folder.resolve()
         self._written = set()
         os.chdir(folder)
-        if furnish and self._homes:
-            _furnish(self._homes[0], self._here, self._own)
+        for home in self._homes if furnished else ():
+            furnish(self._here, home, self._own)
 
     def made(self) -> list[Path]:
         """Return what was written below the working directory and is still there.
@@ -115,33 +120,23 @@ class Guard:
         names = sorted({Path(path).parts[0] for path in self._written} - {os.pardir})
         return [self._here / name for name in names if (self._here / name).exists()]
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """Take an audit event."""
-        if event == "open":
-            path, mode, flags = args
-            writes = bool(set(mode) & set("wax+")) if mode else bool(flags & _WRITING)
-        elif event == "os.chdir":
-            path, writes = args[0], False
-        elif event in _PLACES:
-            path, writes = args[_PLACES[event]], event not in _LISTS
-        else:
+    def _on_event(self, event: str, args: tuple[Any, ...]) -> None:
+        """Take an audit event; what the guard itself opens meanwhile is none of its business."""
+        if self._busy or (event != "open" and event not in _PATHS):
             return
-        if self._busy:
-            return
-        if isinstance(path, bytes | os.PathLike):
-            path = os.fsdecode(path)
-        if not isinstance(path, str) or not path or path == ":memory:":
+        opened = _opened(event, args)
+        if opened is None:
             return
         self._busy = True
         try:
             at = self.watch.inside if self.watch is not None else None
-            path = self._from_here(path)
-            if event == "os.chdir":
-                self._moves(at, self._here / path)
-            elif os.path.isabs(path):
-                self._absolute(at, Path(path), writes=writes)
+            opened = opened._replace(path=self._from_here(opened.path))
+            if opened.moves:
+                self._check_move(at, self._here / opened.path)
+            elif os.path.isabs(opened.path):
+                self._check_absolute(at, Path(opened.path), writes=opened.writes)
             else:
-                self._relative(at, os.path.normpath(path), writes=writes, lists=event in _LISTS)
+                self._check_relative(at, opened)
         finally:
             self._busy = False
 
@@ -152,15 +147,13 @@ class Guard:
         try:
             now = os.getcwd()
         except FileNotFoundError:
-            return path
-        if now == str(self._here):
-            return path
-        path = os.path.join(now, path)
-        inside = Path(os.path.normpath(path)).is_relative_to(self._here)
-        return os.path.relpath(path, self._here) if inside else path
+            return os.path.normpath(path)
+        whole = os.path.normpath(os.path.join(now, path))
+        inside = now == str(self._here) or Path(whole).is_relative_to(self._here)
+        return os.path.relpath(whole, self._here) if inside else whole
 
-    def _moves(self, at: At | None, target: Path) -> None:
-        """Take a change of the working directory."""
+    def _check_move(self, at: At | None, target: Path) -> None:
+        """Report a change of the working directory."""
         place = _place()
         if not place:
             return
@@ -177,31 +170,30 @@ class Guard:
             "error" if away else "warning",
         )
 
-    def _relative(self, at: At | None, path: str, *, writes: bool, lists: bool) -> None:
-        place = _place() if at is not None else ""
-        if writes:
+    def _check_relative(self, at: At | None, opened: _Opened) -> None:
+        """Report what is opened relative to the working directory, which is another on Flower."""
+        path, place = opened.path, _place() if at is not None else ""
+        if opened.writes:
             self._written.add(path)
-            if at is not None and at.analyzes and place:
-                self._report(
-                    at,
-                    f"it writes {path!r} relative to the working directory ({place}). On Flower "
-                    "this file is gone when the round ends",
-                    "Keep the content as an attribute of self, or return it",
-                    "warning",
-                )
-            return
-        if path in self._written:
-            return
-        self._fetch(path)
         if at is None or not place:
             return
-        if lists and path == "." and at.analyzes:
+        if opened.writes and at.analyzes:
+            self._report(
+                at,
+                f"it writes {path!r} relative to the working directory ({place}). On Flower "
+                "this file is gone when the round ends",
+                "Keep the content as an attribute of self, or return it",
+                "warning",
+            )
+        if path in self._written:
+            return
+        if opened.lists and path == "." and at.analyzes:
             self._report(
                 at,
                 f"it lists the working directory ({place}). On Flower this is an empty folder",
                 "Take the files from `data`, which the framework reads",
             )
-        elif any((home / path).exists() for home in self._homes) and path != ".":
+        elif path != "." and any((home / path).exists() for home in self._homes):
             self._report(
                 at,
                 f"it reads {path!r} relative to the working directory ({place}). On Flower there "
@@ -210,23 +202,8 @@ class Guard:
                 "(.json, .yaml, .toml, ...), read it beside the code: Path(__file__).parent",
             )
 
-    def _fetch(self, path: str) -> None:
-        """Copy what is read relative to the working directory from the user's folder."""
-        target = self._here / path
-        if target.exists() or not target.resolve().is_relative_to(self._here):
-            return
-        for home in self._homes:
-            original = home / path
-            if original.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(original, target)
-                return
-            if original.is_dir():
-                target.mkdir(parents=True)
-                _furnish(original, target, self._own)
-                return
-
-    def _absolute(self, at: At | None, path: Path, *, writes: bool) -> None:
+    def _check_absolute(self, at: At | None, path: Path, *, writes: bool) -> None:
+        """Refuse writes into the user's folders; report reads that other machines cannot do."""
         path = path.resolve()
         home = next((home for home in self._homes if path.is_relative_to(home)), None)
         if home is None or path.is_relative_to(self._own) or not is_user_code(str(path)):
@@ -244,7 +221,7 @@ class Guard:
                     "Return the content as a result: the framework writes it",
                 )
             raise RefusedWriteError(f"a check lets nothing be written into {home}: {inner}")
-        if place and path.suffix not in _TRAVELS and path.is_file() and at is not None:
+        if at is not None and place and path.suffix not in _TRAVELS and path.is_file():
             self._report(
                 at,
                 f"it reads {inner} in {home} ({place}). Flower takes no such file into an app's "
@@ -255,6 +232,20 @@ class Guard:
     def _report(self, at: At, seen: str, mend: str, severity: Severity = "error") -> None:
         if self.watch is not None:
             self.watch.report("folder", at, seen, mend, severity)
+
+
+def _opened(event: str, args: tuple[Any, ...]) -> _Opened | None:
+    """Return what an event opens; ``None`` for a file descriptor, or a database in memory."""
+    path = args[0 if event == "open" else _PATHS[event]]
+    if isinstance(path, bytes | os.PathLike):
+        path = os.fsdecode(path)
+    if not isinstance(path, str) or not path or path == ":memory:":
+        return None
+    if event == "open":
+        _, mode, flags = args
+        return _Opened(path, bool(set(mode) & set("wax+")) if mode else bool(flags & _WRITING))
+    lists, moves = event in _LISTS, event == "os.chdir"
+    return _Opened(path, not (lists or moves), lists, moves)
 
 
 def _place() -> str:
@@ -271,27 +262,3 @@ def _place() -> str:
             return ""
         frame = frame.f_back
     return "in a library"
-
-
-def _furnish(home: Path, folder: Path, own: Path) -> None:
-    """Copy the files below a folder, so long as they are few and small, and not hidden."""
-    entries, size = 0, 0
-    for parent, folders, names in os.walk(home):
-        if own.is_relative_to(parent) and Path(parent) != home:
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__pycache__")
-        entries += 1
-        for path in (Path(parent, name) for name in sorted(names) if name[0] != "."):
-            try:
-                length = path.stat().st_size
-                if length > _LARGE:
-                    continue
-                entries, size = entries + 1, size + length
-                if entries > _MOST_FILES or size > _MOST_BYTES:
-                    return
-                target = folder / path.relative_to(home)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-            except OSError:
-                continue

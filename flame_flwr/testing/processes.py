@@ -53,7 +53,7 @@ class Loaded:
 
     def load(self) -> None:
         """Import the user's code, in a folder of this process's own."""
-        self.guard.enter(self.folder / f"import-{os.getpid()}", furnish=True)
+        self.guard.enter(self.folder / f"import-{os.getpid()}", furnished=True)
         self.spec = CheckSpec.read(self.folder / "spec")
         self.subject: Subject = self.spec.source.load(self.stack)
         self.made = self.guard.made()
@@ -71,7 +71,7 @@ class Loaded:
             made is, as :mod:`flame_flwr.script.runner` has it.
         """
         folder = self.folder / f"run-{name}"
-        self.guard.enter(folder, furnish=not alone)
+        self.guard.enter(folder, furnished=not alone)
         if not alone or self.is_script:
             for path in self.made:
                 if path.is_dir():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.analysis.local_run import speaks_messages
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
-from flame_flwr.data.local_store import open_store
+from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.results.record import RunRecord
@@ -347,7 +347,7 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
     name, state = f"node-{ask.node}", NodeState(context)
     watch.node, watch.round = name, ask.round
     try:
-        store = open_store(state_dir, "project", name, where="this node's config")
+        store = open_kept_values(state_dir, "project", name, where="this node's config")
         data = as_data(subject.sources[ask.node]())
         node = Node(subject.plan, Identity(name, ask.analyzers), data, store)
         if ask.kind == "evaluation":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flame_flwr.testing.findings import Finding
     from flame_flwr.testing.observer import At, Watch
 
-__all__ = ["KEPT", "Spot", "Trace", "Trouble", "first_difference", "packed"]
+__all__ = ["KEPT", "Difference", "Trace", "Trouble", "first_difference", "packed"]
 
 KEPT = 10
 """Rounds whose values are kept for comparison."""
@@ -115,7 +115,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Difference:
     """Where two runs differ first.
 
     Attributes
@@ -143,7 +143,7 @@ def packed(value: Any) -> Payload | None:
 
 def first_difference(
     first: Trace, second: Trace, tolerance: float, order: Sequence[int] | None = None
-) -> Spot | None:
+) -> Difference | None:
     """Return where two runs differ first, in the order in which things happen.
 
     Parameters
@@ -156,13 +156,13 @@ def first_difference(
         In which order `second` had the nodes.
     """
 
-    def compare(a: Payload, b: Payload, method: str, what: str) -> Spot | None:
+    def compare(a: Payload, b: Payload, method: str, what: str) -> Difference | None:
         one, other = (decode(payload, allow_pickle=True) for payload in (a, b))
         try:
             text = difference(one, other, tolerance, order)
         except RecursionError:  # the value contains itself
             text = ""
-        return Spot(method, what, text) if text else None
+        return Difference(method, what, text) if text else None
 
     for number in sorted(first.aggregates.keys() & second.aggregates.keys()):
         for (round_, node), payload in first.results.items():
@@ -180,10 +180,10 @@ def first_difference(
         return None
     if first.rounds != second.rounds:
         text = f"{first.rounds} and {second.rounds}"
-        return Spot("has_converged", "the number of rounds", text)
+        return Difference("has_converged", "the number of rounds", text)
     text = difference(first.evaluations, second.evaluations, tolerance, order)
     if text:
-        return Spot("evaluation_method", "the evaluation", text)
+        return Difference("evaluation_method", "the evaluation", text)
     if first.final is None or second.final is None:
         return None
     return compare(first.final, second.final, "final_method", "the final result")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.testing.spec import CheckSpec
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.trace import Spot, Trace, Trouble
+    from flame_flwr.testing.trace import Difference, Trace, Trouble
 
 __all__ = ["Verdicts"]
 
@@ -103,56 +103,37 @@ class Verdicts:
                 "Return what output_type says, or declare another output_type",
             )
 
-    def again(self, first: Trace, second: Trace) -> None:
-        """Compare with a second run in a process that was started apart."""
-        if second.trouble is not None:
-            self._trouble(second.trouble, "repeats", "the second of two runs")
-            return
-        spot = first_difference(first, second, self._spec.tolerance)
-        if spot is not None:
-            self._spot(
-                "repeats",
-                spot,
-                "differs between two runs",
-                "Seed every generator (random_state=..., numpy.random.default_rng(seed)), keep it "
-                "on self, and let nothing depend on the clock or on the order of a set",
-            )
+    def compare(
+        self, check: str, first: Trace, other: Trace, order: Sequence[int] | None = None
+    ) -> None:
+        """Compare two runs that should be the same.
 
-    def apart(self, first: Trace, apart: Trace) -> None:
-        """Compare with the run that had a new process for every message to a node."""
-        mend = (
-            "Keep it as an attribute of self: the analyzer's attributes are saved between rounds, "
-            "nothing else is, and nodes share nothing. Where a method asks for a relative path, it "
-            "is the working directory: on Flower that is a folder of its own"
-        )
-        changed = [*dict.fromkeys([*first.changed, *apart.changed])][:5]
-        cause = f". Changed while it ran: {', '.join(changed)}" if changed else ""
-        if apart.trouble is not None:
-            files = apart.trouble.type in ("FileNotFoundError", "RefusedWriteError")
-            if files and self.has("folder"):
-                self._worsen("folder", *(apart.trouble.at or ("", ""))[:2])
+        Parameters
+        ----------
+        check : str
+            What the other run was done for: ``repeats``, ``process``, ``arrival`` or ``order``.
+        first, other : Trace
+            The runs.
+        order : sequence of int, optional
+            In which order the other one had the nodes.
+        """
+        run, differs, mend = _COMPARED[check]
+        after = ""
+        if check == "process":
+            changed = [*dict.fromkeys([*first.changed, *other.changed])][:5]
+            after = f". Changed while it ran: {', '.join(changed)}" if changed else ""
+        trouble = other.trouble
+        if trouble is not None:
+            # on Flower there is no such file, which the first run has said already
+            missing = trouble.type in ("FileNotFoundError", "RefusedWriteError")
+            if check == "process" and missing and self.has("folder"):
+                self._worsen("folder", *(trouble.at or ("", ""))[:2])
             else:
-                text = "the run with a new process for every message"
-                self._trouble(apart.trouble, "process", text, cause, mend)
+                self._trouble(trouble, check, run, after, mend if check == "process" else "")
             return
-        spot = first_difference(first, apart, self._spec.tolerance)
-        if spot is not None:
-            text = "differs with a new process for every message"
-            self._spot("process", spot, text, mend, cause)
-
-    def arrival(self, first: Trace, reverse: Trace) -> None:
-        """Compare with the run whose last node was called first."""
-        text = "depends on which node answers first"
-        mend = (
-            "Let nodes share nothing (class attributes, globals, files), and merge their values "
-            "in a way that has no order"
-        )
-        if reverse.trouble is not None:
-            self._trouble(reverse.trouble, "arrival", "the run with the last node first")
-            return
-        spot = first_difference(first, reverse, self._spec.tolerance)
-        if spot is not None:
-            self._spot("arrival", spot, text, mend)
+        found = first_difference(first, other, self._spec.tolerance, order)
+        if found is not None:
+            self._difference(check, found, differs, mend, after)
 
     def leaks(self, first: Trace, later: Trace) -> None:
         """Compare with a run after another one in the same process, if there was time for it."""
@@ -164,10 +145,10 @@ class Verdicts:
         elif trouble is not None:
             differs = f"failed: {trouble.type}: {trouble.text}"
         else:
-            spot = first_difference(first, later, self._spec.tolerance)
-            if spot is None:
+            found = first_difference(first, later, self._spec.tolerance)
+            if found is None:
                 return
-            differs = f"differs: {spot.what} ({spot.text})"
+            differs = f"differs: {found.what} ({found.text})"
         self._add(
             "leaks",
             "",
@@ -180,34 +161,20 @@ class Verdicts:
             "warning",
         )
 
-    def order(self, apart: Trace, reverse: Trace, order: Sequence[int]) -> None:
-        """Compare with the run that had the nodes in another order."""
-        if reverse.trouble is not None:
-            self._trouble(reverse.trouble, "order", "the run with the nodes in another order")
-            return
-        spot = first_difference(apart, reverse, self._spec.tolerance, order)
-        if spot is not None:
-            self._spot(
-                "order",
-                spot,
-                "is another one with the nodes in another order",
-                "Give no place in analysis_results a meaning: names are sorted, and another "
-                "hospital may come first. self.answered_node_ids says whose result is whose",
-            )
-
-    def _spot(self, check: str, spot: Spot, what: str, mend: str, after: str = "") -> None:
-        of_node = spot.method in ("analysis_method", "evaluation_method")
+    def _difference(self, check: str, found: Difference, what: str, mend: str, after: str) -> None:
+        """Report where two runs differ, unless what is known of the method explains it."""
+        of_node = found.method in ("analysis_method", "evaluation_method")
         owner = self._analyzer if of_node else self._server
         explains = [
             f.check
             for f in self.findings
-            if (f.class_name, f.method) == (owner, spot.method) and f.check in ("folder", "data")
+            if (f.class_name, f.method) == (owner, found.method) and f.check in ("folder", "data")
         ]
         for cause in explains:
-            self._worsen(cause, owner, spot.method)
+            self._worsen(cause, owner, found.method)
         if explains:
             return
-        self._add(check, owner, spot.method, f"{spot.what} {what} ({spot.text}){after}", mend)
+        self._add(check, owner, found.method, f"{found.what} {what} ({found.text}){after}", mend)
 
     def _trouble(
         self, trouble: Trouble, check: str, run: str = "", after: str = "", mend: str = ""
@@ -270,6 +237,35 @@ class Verdicts:
         if check not in self._spec.skip and finding not in self.findings:
             self.findings.append(finding)
 
+
+_COMPARED = {
+    "repeats": (
+        "the second of two runs",
+        "differs between two runs",
+        "Seed every generator (random_state=..., numpy.random.default_rng(seed)), keep it on self, "
+        "and let nothing depend on the clock or on the order of a set",
+    ),
+    "process": (
+        "the run with a new process for every message",
+        "differs with a new process for every message",
+        "Keep it as an attribute of self: the analyzer's attributes are saved between rounds, "
+        "nothing else is, and nodes share nothing. Where a method asks for a relative path, it is "
+        "the working directory: on Flower that is a folder of its own",
+    ),
+    "arrival": (
+        "the run with the last node first",
+        "depends on which node answers first",
+        "Let nodes share nothing (class attributes, globals, files), and merge their values in a "
+        "way that has no order",
+    ),
+    "order": (
+        "the run with the nodes in another order",
+        "is another one with the nodes in another order",
+        "Give no place in analysis_results a meaning: names are sorted, and another hospital may "
+        "come first. self.answered_node_ids says whose result is whose",
+    ),
+}
+"""What the other run is called, how a value differs in it, and what to do."""
 
 _STATE = "Make it anew in analysis_method, or leave it out in __getstate__"
 _SLOW = (

@@ -102,21 +102,23 @@ def _check(
     apart = processes.run(forward, apart=bool(needed), rounds=rounds, share=0.25)
     again = _finish_again(second, loaded.folder, processes.until)
     if again is not None:
-        verdicts.again(first, again)
+        verdicts.compare("repeats", first, again)
     if verdicts.has("repeats"):
         return first
-    verdicts.apart(first, apart)
+    verdicts.compare("process", first, apart)
     numbers = range(len(subject.sources))
     backward = tuple(reversed(numbers))
     if "arrival" not in spec.skip and len(numbers) > 1 and not verdicts.has("process"):
-        verdicts.arrival(first, processes.run(forward, arrival=backward, rounds=rounds))
+        other = processes.run(forward, arrival=backward, rounds=rounds)
+        verdicts.compare("arrival", first, other)
     if "leaks" not in spec.skip and first.changed and not verdicts.has("process"):
         verdicts.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
     if len(numbers) < 2:
         return first
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
-        verdicts.order(apart, processes.run(backward, apart=True, rounds=few, share=0.1), backward)
+        other = processes.run(backward, apart=True, rounds=few, share=0.1)
+        verdicts.compare("order", apart, other, backward)
     return first
 
 

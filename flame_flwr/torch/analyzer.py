@@ -12,28 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.buffers import BUFFERS
-from flame_flwr.errors import DataError
 from flame_flwr.star.nodes import StarAnalyzer
-from flame_flwr.torch.checks import (
-    check_gradient,
-    check_loader,
-    check_loss,
-    check_model,
-    check_optimizer,
-    check_parameters,
-    check_scores,
-)
-from flame_flwr.torch.samples import as_dataset, explained, length
+from flame_flwr.torch.checks import check_model
+from flame_flwr.torch.samples import as_dataset
 from flame_flwr.torch.seeding import seeded
 from flame_flwr.torch.settings import check_settings
-from flame_flwr.torch.weights import (
-    arrays_of,
-    buffers_of,
-    check_state,
-    is_finite,
-    load_into,
-    pytorch,
-)
+from flame_flwr.torch.training import mean_scores, train
+from flame_flwr.torch.weights import arrays_of, buffers_of, check_state, load_into, pytorch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,6 +89,33 @@ class TorchAnalyzer(StarAnalyzer):
     and scores are reported as metrics, too: the round's line, ``history.csv`` and TensorBoard have
     them per node. In the first round, or where the aggregate has no ``model``, every node starts
     with the same drawn weights.
+
+    Examples
+    --------
+    A line through the points of two nodes:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> from flame_flwr.star import StarModelTester
+    >>> from flame_flwr.strategies import WeightedFedAvg
+    >>> class Line(TorchAnalyzer):
+    ...     epochs, learning_rate = 20, 0.1
+    ...
+    ...     def model(self):
+    ...         return torch.nn.Linear(1, 1)
+    ...
+    ...     def dataset(self, data):
+    ...         return data, 2 * data
+    ...
+    ...     def loss(self, batch):
+    ...         x, y = batch
+    ...         return torch.nn.functional.mse_loss(self.net(x), y)
+    >>> points = np.linspace(0, 1, 32)[:, None]
+    >>> strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(5))
+    >>> tester = StarModelTester([points, -points], Line, strategy, "s3", quiet=True)
+    >>> tester.result["model"]["weight"].round(1)
+    array([[2.]], dtype=float32)
     """
 
     epochs: int = 1
@@ -258,11 +270,11 @@ class TorchAnalyzer(StarAnalyzer):
             samples = as_dataset(given, "dataset", self.net)
             tested: dict[str, float] = {}
             if held_back is not None:
-                tested = self._scored(as_dataset(held_back, "test_dataset", self.net))
+                tested = mean_scores(self, as_dataset(held_back, "test_dataset", self.net))
             elif type(self).test_dataset is not TorchAnalyzer.test_dataset:
                 tested = {"n": 0}  # this node counts for no score of test data
-            loss = self._train(samples)
-            scores = {**self._scored(samples), "loss": loss}
+            loss, self._kept = train(self, samples, self._kept)
+            scores = {**mean_scores(self, samples), "loss": loss}
             numbers = {name: value for name, value in scores.items() if name != "n"}
             numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
             self.flame.report_metrics(numbers)
@@ -291,7 +303,7 @@ class TorchAnalyzer(StarAnalyzer):
             ``n``, how many samples; ``loss``; what :meth:`score` gives; means over the samples.
         """
         with self._net(weights):
-            return self._scored(as_dataset(dataset, "evaluate", self.net))
+            return mean_scores(self, as_dataset(dataset, "evaluate", self.net))
 
     # ---- helpers -----------------------------------------------------------------------
 
@@ -312,94 +324,3 @@ class TorchAnalyzer(StarAnalyzer):
         finally:
             torch.set_num_threads(before)
             self.__dict__.pop("net", None)  # it is made anew: nothing of it is kept between rounds
-
-    def _train(self, samples: Dataset[Any]) -> float:
-        """Train, and return the mean loss over the samples of the last epoch."""
-        torch = pytorch()
-        check_parameters(self)
-        generator = torch.Generator().manual_seed(self.seed + self.num_iterations + 1)
-        loader = self.loader(samples, generator)
-        check_loader(self, loader, samples)
-        optimizer = self.optimizer(self.net.parameters())
-        check_optimizer(self, optimizer)
-        if self.keep_optimizer and self._kept is not None:
-            optimizer.load_state_dict(self._kept)
-        mean = 0.0
-        for epoch in range(1, self.epochs + 1):
-            self.net.train()
-            total, seen = 0.0, 0
-            for batch in loader:
-                number = length(batch)
-                optimizer.zero_grad()
-                with explained():
-                    loss = self._loss(batch, f"epoch {epoch}")
-                    check_gradient(self, loss)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                total += float(loss.detach()) * number
-                seen += number
-            if not seen:
-                raise _no_batch(epoch)
-            mean = total / seen
-        if not is_finite(self.net):
-            raise _not_finite(f"epoch {self.epochs}", "the weights are")
-        self._kept = optimizer.state_dict() if self.keep_optimizer else None
-        return mean
-
-    def _loss(self, batch: Any, when: str) -> torch.Tensor:
-        """Return the loss of a batch.
-
-        Raises
-        ------
-        DataError
-            It is NaN or infinite.
-        ModelError
-            It is no number.
-        """
-        try:
-            loss: torch.Tensor = self.loss(batch)
-        except RuntimeError as error:  # cross-entropy refuses a NaN instead of returning one
-            if "of input should be between 0 and 1" not in str(error):
-                raise
-            doubt = "the model's outputs are not from 0 to 1 (is its last layer a Sigmoid?)"
-            raise _not_finite(when, f"{doubt}, or the loss is") from error
-        check_loss(self, loss)
-        if not bool(loss.detach().isfinite()):
-            raise _not_finite(when, "the loss is")
-        return loss
-
-    def _scored(self, samples: Dataset[Any]) -> dict[str, float]:
-        """Return the number of samples, and means of loss and scores over them."""
-        from torch.utils.data import DataLoader
-
-        torch = pytorch()
-        self.net.eval()
-        totals: dict[str, float] = {}
-        seen: dict[str, int] = {"n": 0}
-        with torch.no_grad():
-            for batch in DataLoader(samples, batch_size=self.batch_size):
-                number = length(batch)
-                seen["n"] += number
-                with explained():
-                    loss = float(self._loss(batch, "scoring"))
-                    scores = check_scores(self, self.score(batch))
-                for name, value in {**scores, "loss": loss}.items():
-                    totals[name] = totals.get(name, 0.0) + value * number
-                    seen[name] = seen.get(name, 0) + number
-        return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
-
-
-def _no_batch(epoch: int) -> DataError:
-    if epoch == 1:
-        return DataError("the loader gives no batch: are there fewer samples than in one?")
-    return DataError(
-        f"the loader gives no batch in epoch {epoch}: one such as a generator is used up after an "
-        "epoch. Return a DataLoader from `loader`, which begins anew"
-    )
-
-
-def _not_finite(when: str, what: str) -> DataError:
-    return DataError(
-        f"{what} not finite (NaN or infinite) in {when}. Look for missing or huge values in the "
-        "data, or make learning_rate smaller; nothing of this round has left the node"
-    )

@@ -18,34 +18,26 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.data import Dataset
 
-__all__ = ["as_dataset", "explained", "length"]
+__all__ = ["as_dataset", "explained", "is_finite_batch", "length"]
 
 _MISFITS = {
-    "more than 1 value per channel": (
-        "a batch has one sample only, and a layer such as BatchNorm needs two: choose another "
-        "batch_size, or write a `loader` with drop_last=True"
-    ),
-    r"of target should be between|Target -?\d+ is out of bounds": (
-        "a target is none that the loss takes: from 0 to 1 for a binary one, and for classes whole "
-        "numbers from 0 to one less than the model's outputs. Number them so in `dataset`"
-    ),
-    "same dtype|Found dtype|target dtype|weight dtype|mixed dtype|(expected|following) scalar type"
-    r"|Input type \(": (
-        "the samples are numbers of another type than the model's weights, or than its loss "
-        "takes: return float32 from `dataset`, and whole numbers only where the loss wants classes"
-    ),
-    "mat1 and mat2 shapes|[Ss]izes? of tensors? (a|must)|[Tt]arget size|batch_size .* to match"
-    "|size mismatch, got|[Ii]nconsistent tensor size|is invalid for input of size"
-    r"|input\.size\(|to have \d+ channels|Given normalized_shape|running_mean should contain"
-    r"|Expected (size for|\d+D|input to be \d+D)|expected \d+D|input\d size does not match"
-    "|Provided sizes|greater than actual input size|tensor to be equal size|not broadcastable"
-    "|feature number of": (
+    r"shapes cannot be multiplied|[Ss]izes? of tensors?|[Tt]arget size|batch_size .* to match"
+    r"|channels, but got|input\.size\(|normalized_shape|running_mean should contain": (
         "the samples do not fit the model: it, or the loss, takes another number of values than "
         "they have. Give every node the same columns, or make `model` as wide as what the nodes "
         "have agreed on"
     ),
+    r"(same|mixed|target|Found) dtype|scalar type|Input type \(": (
+        "the samples are numbers of another type than the model's weights, or than its loss "
+        "takes: return float32 from `dataset`, and whole numbers only where the loss wants classes"
+    ),
+    "more than 1 value per channel": (
+        "a batch has one sample only, and a layer such as BatchNorm needs two: choose another "
+        "batch_size, or write a `loader` with drop_last=True"
+    ),
 }
-"""What PyTorch says where samples and model do not fit, and what to do."""
+"""What PyTorch says where one node's data does not fit, and what to do. Of other errors, their type
+and place tell the analyst enough."""
 
 
 def as_dataset(samples: Any, method: str, net: torch.nn.Module) -> Dataset[Any]:
@@ -99,6 +91,13 @@ def length(batch: Any) -> int:
         "which a DataLoader makes tensors of; texts may be beside them. A `loader` of your own "
         "gives batches of tensors, too"
     )
+
+
+def is_finite_batch(batch: Any) -> bool:
+    """Tell whether no number of a batch is NaN or infinite."""
+    torch = pytorch()
+    numbers = (each for each in _tensors(batch) if isinstance(each, torch.Tensor))
+    return all(bool(each.isfinite().all()) for each in numbers)
 
 
 @contextmanager

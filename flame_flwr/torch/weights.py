@@ -37,6 +37,12 @@ def state_dict(weights: Weights, *, like: torch.nn.Module | None = None) -> dict
     ------
     ModelError
         One is of a type that NumPy has not, such as bfloat16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state_dict({"weight": np.float32([[0.5, 2]])})
+    {'weight': tensor([[0.5000, 2.0000]])}
     """
     torch = pytorch()
     return {name: torch.tensor(array) for name, array in _saved(weights, like).items()}
@@ -46,6 +52,14 @@ def state_dict_bytes(weights: Weights, *, like: torch.nn.Module | None = None) -
     """Return weights as the content of a file that ``torch.load(..., weights_only=True)`` reads.
 
     `like` is as for :func:`state_dict`.
+
+    Examples
+    --------
+    >>> import io
+    >>> import torch
+    >>> content = state_dict_bytes({"weight": np.float32([[0.5, 2]])})
+    >>> torch.load(io.BytesIO(content), weights_only=True)
+    {'weight': tensor([[0.5000, 2.0000]])}
     """
     import io
 
@@ -75,6 +89,12 @@ def safetensors_bytes(
     ------
     ModelError
         safetensors is not installed, or a weight is of a type that NumPy has not.
+
+    Examples
+    --------
+    >>> from safetensors.numpy import load
+    >>> load(safetensors_bytes({"weight": np.float32([[0.5, 2]])}))
+    {'weight': array([[0.5, 2. ]], dtype=float32)}
     """
     try:
         from safetensors.numpy import save

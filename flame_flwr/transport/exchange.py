@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flwr.app import Error, Message
 
 from flame_flwr.errors import NodesMissingError
-from flame_flwr.flower import lean_arrays
+from flame_flwr.flower import lean_arrays, prompt_objects
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def pull(
     while unanswered:
         fresh = False
         for ids in _batches(list(waiting), largest):
-            with lean_arrays():
+            with lean_arrays(), prompt_objects():
                 replies = list(grid.pull_messages(ids))
             while replies:
                 reply = replies.pop(0)

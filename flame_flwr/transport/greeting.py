@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flwr.serverapp import Grid
 
-    from flame_flwr.data.expect import Finding
+    from flame_flwr.data.expect import Mismatch
 
 __all__ = ["Greeting", "parse_hello", "send_hello"]
 
@@ -59,7 +59,7 @@ class Greeting:
         Whether its analyzer outlives its SuperNode.
     states : tuple of int
         The rounds after which it has kept this analysis's analyzer on disk.
-    findings : tuple of Finding or None
+    findings : tuple of Mismatch or None
         What is not as expected of its data; ``None`` where the analysis expects nothing.
     versions : mapping of str to str
         What it runs, by package; empty of a node that does not say.
@@ -72,7 +72,7 @@ class Greeting:
     failure: Failure | None = None
     keeps_state: bool = False
     states: tuple[int, ...] = ()
-    findings: tuple[Finding, ...] | None = None
+    findings: tuple[Mismatch, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from flame_flwr.data.expect import Finding
+from flame_flwr.data.expect import Mismatch
 from flame_flwr.failure.failure import Failure
 from flame_flwr.log import logger
 
@@ -21,12 +21,12 @@ Line = tuple[str, bool, "Sequence[str]"]
 """A node's name, whether it takes part, and what there is to say."""
 
 
-def write_findings(found: Iterable[Finding]) -> str:
+def write_findings(found: Iterable[Mismatch]) -> str:
     """Return findings as the text that travels with hello."""
     return json.dumps([[finding.text, finding.stops] for finding in found][:_MOST])
 
 
-def read_findings(text: object) -> tuple[Finding, ...] | None:
+def read_findings(text: object) -> tuple[Mismatch, ...] | None:
     """Read findings that arrived; ``None`` where the node was asked for none.
 
     What is no finding is dropped: a node can only speak ill of its own data.
@@ -41,11 +41,11 @@ def read_findings(text: object) -> tuple[Finding, ...] | None:
     for each in (listed if isinstance(listed, list) else [])[:_MOST]:
         if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str):
             shown = "".join(letter if letter.isprintable() else "?" for letter in each[0])
-            found.append(Finding(shown[:_LONGEST], bool(each[1])))
+            found.append(Mismatch(shown[:_LONGEST], bool(each[1])))
     return tuple(found)
 
 
-def failure_of(found: Iterable[Finding]) -> Failure | None:
+def failure_of(found: Iterable[Mismatch]) -> Failure | None:
     """Return why a node with these findings cannot take part; ``None`` where it can."""
     stopping = [finding.text for finding in found if finding.stops]
     if not stopping:

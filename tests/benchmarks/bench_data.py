@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from s3_server import KEY, SECRET, rclone
 
 from flame_flwr.data.s3_source import WORKERS, S3Source
-from flame_flwr.s3 import open_s3
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_waiting import LONG
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.connect import open_s3
+from flame_flwr.s3.patience import LONG
 
 OBJECTS, SIZE = 500, 10**6
 

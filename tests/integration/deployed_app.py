@@ -125,14 +125,15 @@ def write_app(folder, package, version="1.0.0"):
     return folder
 
 
-def expected(missing=()):
+def expected(nodes, missing=()):
     """Compute the means in a plain loop; `missing` are (node, round) that are not counted."""
-    generators = {node: np.random.default_rng(7) for node in VALUES}
-    last = dict.fromkeys(VALUES, 0.0)
+    generators = {node: np.random.default_rng(7) for node in nodes}
+    last = dict.fromkeys(nodes, 0.0)
     noise, means = np.random.default_rng(8), []
     for number in range(1, ROUNDS + 1):
         answers = []
-        for node, value in VALUES.items():
+        for node in nodes:
+            value = VALUES[node]
             if (node, number) in missing:
                 continue
             mean = means[-1] if means else 0.0

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import obstore
@@ -145,8 +144,9 @@ class Keeper(Together):
 """
 
 
+@pytest.mark.exhaustive
 def test_fhir_from_a_server_and_from_a_nodes_folder_in_a_simulation(run_app, tmp_path):
-    """And what nodes keep; the only run with FHIR data, and ``state-dir``, in a simulation."""
+    """And what nodes keep; the deployment below has FHIR, ``test_script_simulation.py`` keeps."""
     folders = [bundle_files(tmp_path / f"node-{i}", i + 1) for i in range(3)]
     with FhirServer() as server:
         source = CLASSES + KEEPING.replace("QUERY", repr(QUERY))
@@ -221,10 +221,10 @@ def hospitals(deployment, tmp_path, s3_server):
 
 @pytest.mark.deployed
 def test_one_analysis_reads_a_store_here_and_a_folder_there(deployment, hospitals, tmp_path):
-    """Three runs at two hospitals of their own: files, FHIR, and a project that may not."""
+    """Two runs at two hospitals of their own: files, and FHIR."""
 
-    def run(app, results, **config):
-        ended, log = deployment.run(app, "far,near", results=str(tmp_path / results), **config)
+    def run(app, results):
+        ended, log = deployment.run(app, "far,near", results=str(tmp_path / results))
         return ended, log, deployment.logs()
 
     cells = [int(c) for content in hospitals.objects.values() for c in content.split()[1:]]
@@ -245,13 +245,24 @@ def test_one_analysis_reads_a_store_here_and_a_folder_there(deployment, hospital
     assert ended.succeeded, log + logs
     [result] = (tmp_path / "fhir").glob("*/r.txt")
     assert result.read_text() == str([weights(), hospitals.bundles])
+    assert_no_secret_in(log, deployment, hospitals)
 
-    started = time.monotonic()
-    ended, log, _ = run(app, "none", project_id="another")
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+def test_another_project_ends_before_round_1(deployment, hospitals, tmp_path):
+    """``tests/unit/data/test_registry.py`` refuses it."""
+    app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
+    ended, log = deployment.run(
+        app, "far,near", results=str(tmp_path / "none"), project_id="another"
+    )
     assert not ended.succeeded
     assert "does not let the project 'another' use its data" in log
     assert "round 1:" not in log.replace("before round 1:", "")
-    assert time.monotonic() - started < 100
+    assert_no_secret_in(log, deployment, hospitals)
+
+
+def assert_no_secret_in(log, deployment, hospitals):
     everything = log + "".join(deployment.log(name) for name in ("server", "far", "near"))
     assert not [secret for secret in hospitals.secrets if secret in everything]
 

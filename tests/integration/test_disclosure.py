@@ -118,28 +118,40 @@ def test_a_simulation_keeps_the_rules_as_this_process_does(federation, tmp_path)
     assert (found["age"]["n"], found["age"]["suppressed"]) == (13, 1)
 
 
-@pytest.mark.deployed
-def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, tmp_path):
-    """One hospital, two runs: rules of its own leave its nodes no way to run another analysis."""
+@pytest.fixture
+def near(deployment, tmp_path):
+    """A hospital with rules of its own, online."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "ages.json").write_text(json.dumps(world()["AGES"][0]))
     rules = tmp_path / "rules.txt"
     rules.write_text("MinCount(5),  # stricter than the analyst's\nMaxBins(50), Strict()\n")
     with deployment.nodes("near", data=str(data), disclosure=str(rules)):
-        app = write_app(tmp_path / "app", 2)
-        ended, log = deployment.run(app, "near", results=str(tmp_path / "first"))
-        assert ended.succeeded, f"{log}\n{deployment.logs()}"
-        assert outcome(tmp_path / "first") == in_process(5, nodes=1)
-        assert "disclosure rule at this node: MinCount(k=5" in deployment.log("near")
-        about = outcome(tmp_path / "first", "run.json")["disclosure"]
-        assert list(about) == ["near"]
-        assert set(about["near"]) == {"MinCount", "MaxBins", "Strict"}
+        yield
 
-        plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
-        app = write_app(tmp_path / "plain", 2, plain)
-        ended, log = deployment.run(app, "near", results=str(tmp_path / "second"))
-        assert not ended.succeeded
-        assert "Maria" not in log
-        assert "PayloadError" in log
-        assert "$['Maria']['sum']" in deployment.log("near")
+
+@pytest.mark.deployed
+@pytest.mark.usefixtures("near")
+def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, tmp_path):
+    app = write_app(tmp_path / "app", 2)
+    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
+    assert ended.succeeded, f"{log}\n{deployment.logs()}"
+    assert outcome(tmp_path / "results") == in_process(5, nodes=1)
+    assert "disclosure rule at this node: MinCount(k=5" in deployment.log("near")
+    about = outcome(tmp_path / "results", "run.json")["disclosure"]
+    assert list(about) == ["near"]
+    assert set(about["near"]) == {"MinCount", "MaxBins", "Strict"}
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("near")
+def test_what_rules_refuse_is_in_no_log_of_the_run(deployment, tmp_path):
+    """``tests/unit/privacy/test_disclosure.py`` has the error; ``failures`` reads such a log."""
+    plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
+    app = write_app(tmp_path / "plain", 2, plain)
+    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
+    assert not ended.succeeded
+    assert "Maria" not in log
+    assert "PayloadError" in log
+    assert "$['Maria']['sum']" in deployment.log("near")

@@ -116,41 +116,55 @@ def test_a_simulation_filters_as_this_process_does(federation, tmp_path):
     assert [each["answers"] for each in run["filters"]["node-2"]["filters"]] == [2, 2, 2]
 
 
-@pytest.mark.deployed
-def test_a_hospitals_own_filters_act_on_a_deployment_and_the_budget_is_recorded(
-    deployment, store, tmp_path
-):
-    """The second run's noise has no seed; its results go to the store, whose key no node has."""
-    from flame_flwr.privacy import Clip
-
+@pytest.fixture
+def far(deployment, tmp_path):
+    """A hospital with a filter of its own, online."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "value").write_text("1")
     with deployment.nodes("far", data=str(data), filters="Clip(0.5)"):
-        seeded = write_app(tmp_path / "seeded", 7)
-        ended, log = deployment.run(seeded, "far", results=str(tmp_path / "first"))
-        assert ended.succeeded, f"{log}\n{deployment.logs()}"
-        value, run = outcome(tmp_path / "first")
-        assert value.tolist() == in_process(["far"], own=[Clip(0.5)]).tolist()
-        chain = run["filters"]["far"]["filters"]
-        assert [(each["filter"], each["by"], each["answers"]) for each in chain] == [
-            ("TopFraction", "analysis", 2),
-            ("SparseVector", "analysis", 2),
-            ("GaussianNoise", "analysis", 2),
-            ("Clip", "node", 2),
-        ]
-        assert "epsilon" not in run["filters"]["far"]
-        assert "this node's own filter: Clip(" in deployment.log("far")
+        yield
 
-        noised = write_app(tmp_path / "noised", None)
-        ended, log = deployment.run(noised, "far", results="s3://bucket/noised")
-        assert ended.succeeded, f"{log}\n{deployment.logs()}"
-    again, run = outcome(store.bucket / "noised")
+
+def run_in_store(deployment, store, app, name):
+    """Run an app at the hospital far; its results go to the store, whose key no node has."""
+    ended, log = deployment.run(app, "far", results=f"s3://bucket/{name}")
+    assert ended.succeeded, f"{log}\n{deployment.logs()}"
+    assert store.environment["AWS_SECRET_ACCESS_KEY"] not in log + deployment.log("far")
+    return *outcome(store.bucket / name), log
+
+
+@pytest.mark.deployed
+@pytest.mark.usefixtures("far")
+def test_a_hospitals_own_filters_act_on_a_deployment(deployment, store, tmp_path):
+    from flame_flwr.privacy import Clip
+
+    app = write_app(tmp_path / "app", 7)
+    value, run, _ = run_in_store(deployment, store, app, "seeded")
     assert run["nodes"] == ["far"]
-    assert not np.isin(again, value).any()
+    assert value.tolist() == in_process(["far"], own=[Clip(0.5)]).tolist()
+    chain = run["filters"]["far"]["filters"]
+    assert [(each["filter"], each["by"], each["answers"]) for each in chain] == [
+        ("TopFraction", "analysis", 2),
+        ("SparseVector", "analysis", 2),
+        ("GaussianNoise", "analysis", 2),
+        ("Clip", "node", 2),
+    ]
+    assert "epsilon" not in run["filters"]["far"]
+    assert "this node's own filter: Clip(" in deployment.log("far")
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("far")
+def test_a_deployment_records_the_budget_of_noise(deployment, store, tmp_path):
+    """``tests/unit/clients/test_filters.py`` has the budget over messages."""
+    from flame_flwr.privacy import Clip
+
+    app = write_app(tmp_path / "app", None)
+    value, run, log = run_in_store(deployment, store, app, "noised")
+    assert not np.isin(value, in_process(["far"], own=[Clip(0.5)])).any()
     about = run["filters"]["far"]
     assert about["epsilon"] > 2 * 1000
     assert about["delta"] == 1e-5
     assert "privacy budget of the filters, far: epsilon " in log
-    everything = log + deployment.log("far")
-    assert store.environment["AWS_SECRET_ACCESS_KEY"] not in everything

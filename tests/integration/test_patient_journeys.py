@@ -86,8 +86,9 @@ def commands(name):
     return block(EXAMPLE / "README.md", name)
 
 
+@pytest.mark.exhaustive
 def test_the_simulation_gives_the_same(place, in_process, federation):
-    """With what the README's command says, on the SuperLink that these tests share."""
+    """With what the README's command says; the demo has a study's files in a simulation."""
     command = shlex.split(commands("simulation"))
     assert command[:6] == ["flame-flwr", "submit", ".", "--simulate", "3", "--run-config"]
     key, _, value = command[6].partition("=")

@@ -162,10 +162,12 @@ def run(installed, tmp_path):
 
 
 @pytest.mark.simulation
+@pytest.mark.exhaustive
 def test_a_run_selects_a_strategy_and_a_client_by_name(run):
     """The first two of three nodes have the quickstart's numbers, and its lines.
 
-    A simulation of its own, as its SuperLink must be started where the packages are installed.
+    A simulation of its own, as its SuperLink must be started where the packages are installed. The
+    same packages are used in one process below; ``tests/unit/test_plugins.py`` has the run config.
     """
     chosen = {"strategy": "first-nodes", "client": "untimed", "quiet.nodes": 2}
     ended, folder, about, log = run(**chosen)

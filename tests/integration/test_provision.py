@@ -168,11 +168,7 @@ def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(hospitals, st
     with hospitals.nodes("hospital-c"):  # with the key that an intruder was refused with
         three = (*NODES, "hospital-c")
         hospitals.wait_for_log("hospital-c", "SuperNode ID")
-        hospitals.wait_for(
-            "all online",
-            lambda: {hospitals.states()[name] for name in three} == {"online"},
-            every=3.0,
-        )
+        hospitals.wait_for("all online", lambda: all_online(hospitals, three), every=3.0)
         said = hospitals.submit(study, "hospital-c", expect=1)
         assert "no hello: The FAB could not be verified" in said
         hospitals.wait_for_log("hospital-c", "The FAB could not be verified")
@@ -184,6 +180,11 @@ def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(hospitals, st
         assert hospitals.processes["hospital-b"].wait(timeout=40) == 0
         states = hospitals.states()
         assert [states[name] for name in three] == ["online", "unregistered", "online"]
+
+
+def all_online(deployment, names):
+    states = deployment.states()  # a process each time
+    return {states[name] for name in names} == {"online"}
 
 
 def ed25519_key():

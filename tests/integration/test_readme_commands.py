@@ -79,7 +79,9 @@ def test_flwr_run(app, federation):
     assert result(app) == EXPECTED
 
 
+@pytest.mark.exhaustive
 def test_submit_to_a_simulation_of_its_own(app):
+    """``test_submit.py`` has the command, and the README's app runs by ``flwr run`` above."""
     done = shell(app, block("simulation")[1])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "completed" in done.stdout

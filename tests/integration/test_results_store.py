@@ -45,6 +45,8 @@ def test_a_bucket_that_is_not_there_ends_the_run_before_round_1(run_app):
     assert "round 1" not in missing.log
 
 
+@pytest.mark.exhaustive
 def test_a_folder_is_listed_and_fetched_the_same_way(tmp_path):
+    """``tests/unit/results/test_fetch.py`` has this without the command's process."""
     assert "there is no folder" in command(tmp_path / "none").stderr
     assert command(tmp_path).stdout == "no runs here\n"

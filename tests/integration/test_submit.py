@@ -75,9 +75,13 @@ def temporary():
         yield folder
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+KILLED = pytest.param(signal.SIGKILL, marks=pytest.mark.exhaustive)
+"""``tests/unit/test_child_processes.py`` kills what starts processes in the same way."""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, KILLED])
 def test_an_interruption_ends_the_run_and_every_process_of_it(tmp_path, kind, temporary):
-    """Ctrl-C and what cannot be caught; SIGTERM is Ctrl-C to it (tests/unit/engine)."""
+    """Ctrl-C and what cannot be caught; SIGTERM is Ctrl-C to it (``tests/unit/cli``)."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "slow_app.py").write_text(SLOW)
     (tmp_path / "app" / "pyproject.toml").write_text(PYPROJECT)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from snippets import block, blocks
 
-from flame_flwr.deploy.federation import EXAMPLE, read_federation
+from flame_flwr.deploy.federation_file import EXAMPLE, read_federation
 
 PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 
-def test_its_federation_is_the_example_without_what_may_be_left_out(tmp_path):
+def test_its_federation_is_the_shortened_example(tmp_path):
     read = []
     for text in (block(PAGE, "federation.toml"), EXAMPLE):
         (tmp_path / "federation.toml").write_text(text)
@@ -30,7 +30,7 @@ def test_its_ports_and_folders_are_the_defaults(tmp_path):
     assert f"python -m venv {federation.venv}" in text
 
 
-def test_every_block_that_is_named_is_run_or_read():
+def test_every_named_block_is_used():
     assert [(each.language, each.name) for each in blocks(PAGE) if each.name] == [
         ("toml", "federation.toml"),
         ("bash", "provision"),

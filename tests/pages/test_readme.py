@@ -25,7 +25,7 @@ def test_the_thirty_lines_run_as_they_stand(tmp_path):
     run_python(tmp_path, "check_ages.py")
 
 
-def test_the_tables_of_keys_are_those_of_the_code():
+def test_the_tables_have_all_keys():
     text = README.read_text()
     set_by_flower = {"partition-id", "num-partitions"}
     for keys in (RUN_KEYS, NODE_KEYS):
@@ -35,7 +35,7 @@ def test_the_tables_of_keys_are_those_of_the_code():
             assert (line in text) != (name in set_by_flower), line
 
 
-def test_every_block_has_a_name_that_a_test_runs():
+def test_every_block_is_run():
     known = {"ages.py", "try_ages.py", "pyproject.toml", "config.toml", "simulation", "deployment"}
     known |= {"quickstart", "run", "new", "check_ages.py", "results"}
     unnamed = [each.language for each in blocks(README) if each.name not in known]

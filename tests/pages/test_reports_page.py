@@ -17,7 +17,7 @@ def without_time(line):
     return re.sub(r"[0-9.]+ s, ", "", line)
 
 
-def test_its_study_runs_prints_the_lines_and_leaves_the_files(tmp_path):
+def test_its_study_runs_as_quoted(tmp_path):
     (tmp_path / "study.py").write_text(all_named(PAGE)["study.py"])
     printed = [without_time(line) for line in run_python(tmp_path, "study.py").splitlines()]
     for line in all_named(PAGE)["lines"].splitlines():

@@ -17,14 +17,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize(
     ("page", "main"), [("statistics.md", "try_cohort.py"), ("disclosure.md", "try_ages.py")]
 )
-def test_a_pages_python_runs_and_prints_what_is_quoted(page, main, tmp_path):
+def test_a_pages_python_prints_its_quotes(page, main, tmp_path):
     shown = all_named(DOCS / page)
     for name, code in shown.items():
         (tmp_path / name).write_text(code)
     assert shown.get("printed", "") in run_python(tmp_path, main)
 
 
-def test_the_node_config_gives_the_rules_that_it_names():
+def test_the_node_config_gives_its_rules():
     config = tomllib.loads(block(DOCS / "disclosure.md", "node.toml"))
     count, noise, bins, strict = NodeSettings.from_config(config).own_rules()
     assert (count, bins, strict) == (MinCount(5), MaxBins(50), Strict())

@@ -42,7 +42,7 @@ def test_the_tables_name_what_there_is():
     assert all(callable(getattr(TorchAnalyzer, name)) for name in methods)
 
 
-def test_the_pages_split_is_one_split_in_every_round_and_in_the_evaluation():
+def test_the_split_is_the_same_everywhere():
     import numpy as np
     import torch
 
@@ -92,7 +92,7 @@ def test_everything_of_a_training_plan_has_a_row():
     assert not set(FEDBIOMED.split()) - named
 
 
-def test_the_trained_model_is_scored_on_the_split_as_the_page_says():
+def test_the_trained_model_is_scored_too():
     import numpy as np
     import torch
 

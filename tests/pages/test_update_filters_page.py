@@ -14,7 +14,7 @@ from flame_flwr.privacy.config_text import FILTERS
 PAGE = Path(__file__).parents[2] / "docs" / "update-filters.md"
 
 
-def test_its_python_runs_as_it_stands_and_prints_what_is_quoted(tmp_path):
+def test_its_python_prints_its_quotes(tmp_path):
     for name, code in all_named(PAGE).items():
         (tmp_path / name).write_text(code)
     assert all_named(PAGE)["budget"] in run_python(tmp_path, "try_filters.py")
@@ -22,7 +22,7 @@ def test_its_python_runs_as_it_stands_and_prints_what_is_quoted(tmp_path):
     run_python(tmp_path, "plan_budget.py")
 
 
-def test_its_node_config_gives_the_filters_that_it_names():
+def test_its_node_config_gives_its_filters():
     settings = NodeSettings.from_config(tomllib.loads(all_named(PAGE)["node.toml"]))
     assert settings.own_filters() == (
         Clip(1.0, missing="skip"),
@@ -41,7 +41,7 @@ def test_every_block_is_run_or_read():
     }
 
 
-def test_it_lists_every_filter_and_every_filter_says_what_it_does_not_do():
+def test_every_filter_is_listed_with_its_limits():
     for name in FILTERS:
         assert f"| `{name}(" in PAGE.read_text()
         about = getattr(privacy, name).__doc__

@@ -11,8 +11,8 @@ from flame_flwr.data import s3_source
 from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.data.s3_source import S3Source
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.s3_access import Access
-from flame_flwr.s3_waiting import Patience
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.patience import Patience
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=0)
 
@@ -57,19 +57,19 @@ def test_a_redirect_to_another_host_is_not_followed(status, scheme):
                 lambda: source(url).read("s3", []),
                 lambda: source(url).read("s3", ["a"]),
             ):
-                with pytest.raises(DataError, match="sends this node to another host"):
+                with pytest.raises(DataError, match="a redirect to another host"):
                     call()
     assert asked == []
 
 
-def test_a_redirect_of_an_object_alone_is_not_followed():
+def test_an_objects_redirect_is_not_followed():
     with odd_s3(lambda request: content(b"2")) as other:
         to = other.replace("127.0.0.1", "localhost")
 
         def answer(request):
             return listing(("a", 1, "e")) if is_listing(request) else (302, {"location": to}, b"")
 
-        with odd_s3(answer) as url, pytest.raises(DataError, match="to another host"):
+        with odd_s3(answer) as url, pytest.raises(DataError, match="a redirect to another host"):
             source(url).read("s3", [])
 
 
@@ -101,13 +101,13 @@ def test_amazons_answer_for_another_region_names_the_region(status):
         ({"endpoint": "http://[::1]:9", "virtual_host": True}, "endpoint is an IP address"),
     ],
 )
-def test_an_access_that_cannot_be_is_an_error_before_any_request(access, change, said):
+def test_a_wrong_access_is_refused_at_once(access, change, said):
     with pytest.raises(ConfigError, match=said):
         replace(access, **change)
 
 
 @pytest.mark.parametrize("etag", ["x&#10;y", "x&#13;y", "x\ty", ""])
-def test_an_etag_that_no_request_can_hold_is_none(etag, tmp_path):
+def test_an_etag_for_no_header_is_none(etag, tmp_path):
     cache = Cache(tmp_path, 1e6)
     cache.check()
 
@@ -120,7 +120,7 @@ def test_an_etag_that_no_request_can_hold_is_none(etag, tmp_path):
     assert not list((tmp_path / OBJECTS).iterdir())
 
 
-def test_a_failure_of_the_library_itself_is_an_error_in_words(capfd):
+def test_a_panic_of_the_library_has_words(capfd):
     """A text that no header can hold, past what the source checks."""
     made = source("http://127.0.0.1:9")
     with pytest.raises(DataError, match="the library for object stores failed"), made._asking():
@@ -135,7 +135,7 @@ ODD = ["p/a//b", "p/../x", "p/./x", "p/a&#9;b", "p/a&#10;b", "p/\x01", "p//"]
 
 @pytest.mark.parametrize("key", ODD)
 @pytest.mark.parametrize("prefix", ["", "p"])
-def test_a_key_that_cannot_be_read_is_named_in_the_nodes_log_only(key, prefix):
+def test_unreadable_keys_are_named_in_the_log_only(key, prefix):
     with odd_s3(lambda request: listing(("p/ok", 1, "e"), (key, 1, "e"))) as url:
         for call in (source(url, prefix).check, lambda: source(url, prefix).read("s3", [])):
             with pytest.raises(DataError, match="lists cannot be read: it has an empty") as raised:
@@ -148,14 +148,14 @@ def test_a_key_that_cannot_be_read_is_named_in_the_nodes_log_only(key, prefix):
     "body",
     [b"", b"{}", b"hello", b"\xff\xfe\x00", b"<html><br>login</html>", listing(("a", -5, "e"))[2]],
 )
-def test_what_is_no_listing_is_not_taken_for_a_silent_store(body):
+def test_what_is_no_listing_is_no_silence(body):
     with odd_s3(lambda request: (200, {}, body)) as url:
         for call in (source(url).check, lambda: source(url).read("s3", [])):
-            with pytest.raises(DataError, match="what answers is no S3 store"):
+            with pytest.raises(DataError, match="no answer of an S3 store"):
                 call()
 
 
-def test_a_web_page_that_is_xml_may_be_one():
+def test_a_web_page_may_look_empty():
     with (
         odd_s3(lambda request: (200, {}, b"<html><body>Please log in</body></html>")) as url,
         pytest.raises(DataError, match="no object there, or what answers is a web page"),
@@ -176,12 +176,12 @@ def test_a_listing_of_empty_pages_ends(monkeypatch):
     monkeypatch.setattr(s3_source, "ENDLESS", 0.2)
     with (
         odd_s3(lambda request: listing(token="again")) as url,
-        pytest.raises(DataError, match="listing does not come to an end within 0 s"),
+        pytest.raises(DataError, match="does not come to an end within 0 s"),
     ):
         source(url).read("s3", [])
 
 
-def test_an_object_and_a_folder_of_its_name_are_one_object():
+def test_an_object_may_share_a_folders_name():
     objects = {"/bucket/a": b"1"}
 
     def answer(request):
@@ -193,7 +193,7 @@ def test_an_object_and_a_folder_of_its_name_are_one_object():
         assert source(url).read("s3", []) == {"a": b"1"}
 
 
-def test_keys_that_differ_in_slashes_only_are_not_mistaken_for_each_other():
+def test_keys_differing_in_slashes_are_refused():
     with (
         odd_s3(lambda request: listing(("/a", 1, "e"), ("a", 1, "f"))) as url,
         pytest.raises(DataError, match="differ in slashes at their ends only") as raised,
@@ -202,7 +202,7 @@ def test_keys_that_differ_in_slashes_only_are_not_mistaken_for_each_other():
     assert raised.value.detail.startswith("a in s3://bucket")
 
 
-def test_a_listed_object_that_is_not_there_is_an_error():
+def test_a_listed_object_must_be_there():
     def answer(request):
         return listing(("/a", 1, "e")) if is_listing(request) else (404, {}, b"")
 
@@ -210,7 +210,7 @@ def test_a_listed_object_that_is_not_there_is_an_error():
         source(url).read("s3", [])
 
 
-def test_an_object_that_is_larger_than_memory_is_an_error():
+def test_an_object_larger_than_memory_is_refused():
     def answer(request):
         return listing(("a", 2**62, "e")) if is_listing(request) else content(b"1")
 
@@ -222,7 +222,7 @@ def test_an_object_that_is_larger_than_memory_is_an_error():
 
 
 @pytest.mark.parametrize("then", ["another", "precondition"])
-def test_a_cut_object_that_has_changed_when_it_is_resumed_says_so(then):
+def test_a_cut_object_may_have_changed(then):
     """Neither the old nor the new state is whole, and both would have the right size."""
 
     def answer(request):
@@ -238,7 +238,7 @@ def test_a_cut_object_that_has_changed_when_it_is_resumed_says_so(then):
         source(url).read("s3", [])
 
 
-def test_an_object_that_is_cut_again_and_again_is_no_silent_store():
+def test_repeated_cuts_are_no_silence():
     def answer(request):
         if is_listing(request):
             return listing(("a", 1000, "e"))
@@ -248,11 +248,11 @@ def test_an_object_that_is_cut_again_and_again_is_no_silent_store():
         source(url).read("s3", [])
 
 
-def test_an_object_without_a_length_is_no_silent_store():
+def test_an_object_must_have_a_length():
     def answer(request):
         return listing(("a", 1, "e")) if is_listing(request) else (200, {"etag": "\xe4"}, b"1")
 
-    with odd_s3(answer) as url, pytest.raises(DataError, match="what answers is no S3 store"):
+    with odd_s3(answer) as url, pytest.raises(DataError, match="no answer of an S3 store"):
         source(url).read("s3", [])
 
 
@@ -267,7 +267,7 @@ def test_an_object_without_a_length_is_no_silent_store():
         (content(b"2", "f"), "an object changed while it was read"),
     ],
 )
-def test_what_is_cached_is_handed_out_where_the_store_would(tmp_path, answer_of_an_object, said):
+def test_the_store_allows_what_is_cached(tmp_path, answer_of_an_object, said):
     cache = Cache(tmp_path, 1e6)
     cache.check()
     answers = {"object": content(b"1")}

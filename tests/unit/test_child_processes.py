@@ -54,7 +54,7 @@ def start(folder, how):
     )
 
 
-def test_a_process_that_is_killed_leaves_none_of_what_it_started_and_no_folder(tmp_path):
+def test_a_killed_process_leaves_nothing(tmp_path):
     process = start(tmp_path, "wait")
     assert {process.stdout.readline(), process.stdout.readline()} == {"ready\n", "begun\n"}
     assert len(of_mine(tmp_path)) >= 6
@@ -69,14 +69,14 @@ def test_a_process_that_is_killed_leaves_none_of_what_it_started_and_no_folder(t
 
 
 @pytest.mark.parametrize("how", ["end", "raise"])
-def test_where_the_block_ends_nothing_is_left_either_and_folders_are_the_callers(tmp_path, how):
+def test_after_the_block_only_folders_are_left(tmp_path, how):
     process = start(tmp_path, how)
     assert process.wait(timeout=60) == (1 if how == "raise" else 0)
     assert of_mine(tmp_path) == []
     assert list(tmp_path.iterdir())
 
 
-def test_programs_that_were_not_started_within_it_live_on():
+def test_other_programs_live_on():
     with subprocess.Popen(["sleep", "100"]) as other:
         with tied() as mark:
             inside = subprocess.Popen(["sleep", "100"], env={**os.environ, **mark})

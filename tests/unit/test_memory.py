@@ -40,7 +40,7 @@ def deflated(array):
 
 
 @pytest.mark.parametrize("number", range(len(ARRAYS)))
-def test_an_array_arrives_as_flowers_own_code_has_it(number):
+def test_an_array_arrives_as_flower_has_it(number):
     top, contents = deflated(ARRAYS[number])
     theirs = inflate_object_from_contents(top, dict(contents))["a"]
     with lean_arrays():
@@ -52,7 +52,7 @@ def test_an_array_arrives_as_flowers_own_code_has_it(number):
     assert inflatable_class_registry["Array"] is Array
 
 
-def test_an_array_whose_chunks_are_not_those_it_names_is_refused():
+def test_an_array_of_other_chunks_is_refused():
     _, contents = deflated(ARRAYS[0])
     array_id = next(key for key in contents if contents[key].startswith(b"Array "))
     with lean_arrays(), pytest.raises(ValueError, match="not the chunks"):
@@ -104,7 +104,7 @@ def test_one_reply_is_held_at_a_time():
     assert grid.held == [0, 0, 0, 0]
 
 
-def test_the_c_library_is_told_where_it_is_glibc():
+def test_glibc_is_told():
     assert return_freed_memory() in (True, False)
     assert return_freed_memory() is return_freed_memory()
 

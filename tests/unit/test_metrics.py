@@ -230,19 +230,19 @@ def test_a_private_run_keeps_no_exact_numbers(tmp_path, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = run(
         filename=tmp_path / "r.txt",
-        splits=(1234.5, 2.0),
+        splits=(1234.5625, 2.0),
         epsilon=1.0,
         sensitivity=1.0,
         report="on",
         tensorboard="on",
         quiet=False,
     )
-    assert tester.history[0].node_metrics["node-0"]["loss"] == 1234.5
+    assert tester.history[0].node_metrics["node-0"]["loss"] == 1234.5625
     for path in tmp_path.rglob("*"):
         if path.is_file():
-            assert b"1234.5" not in path.read_bytes(), path
+            assert b"1234.5625" not in path.read_bytes(), path
             assert path.name == "r.txt" or b"rounds_done" not in path.read_bytes(), path
-    assert "1234.5" not in caplog.text
+    assert "1234.5625" not in caplog.text
     rows = list(csv.DictReader(io.StringIO(history_csv_of(tmp_path))))
     assert {row["change"] for row in rows} == {""}
 

@@ -56,7 +56,7 @@ def test_bucket_and_prefix(url, parts):
         "https://host/bucket?X-Amz-Signature=hunter2",
     ],
 )
-def test_a_url_with_a_password_is_refused_and_not_repeated(url):
+def test_a_password_in_a_url_is_not_repeated(url):
     with pytest.raises(ConfigError) as raised:
         RunSettings.from_config({"results": url})
     text = repr(raised.value) + str(raised.value)
@@ -91,7 +91,7 @@ def test_results_that_may_be(results):
     assert RunSettings.from_config({"results": results}).results == results
 
 
-def test_a_relative_path_is_refused_by_the_run_config_already():
+def test_the_run_config_refuses_relative_paths():
     with pytest.raises(ConfigError, match="must be an absolute path or an s3:// URL, not a/b"):
         RunSettings.from_config({"results": "a/b"})
 
@@ -123,7 +123,7 @@ def test_an_address_that_cannot_be(environment, address):
     assert "hunter2" not in str(raised.value)
 
 
-def test_http_is_for_this_machine_or_where_somebody_says_so(environment):
+def test_http_stays_here_unless_allowed(environment):
     environment.setenv("AWS_ENDPOINT_URL", "http://store.example.org:9000")
     with pytest.raises(ConfigError, match="everybody on the way could read along"):
         open_store("s3://bucket", BRIEF)
@@ -149,7 +149,7 @@ def test_a_bundle_without_certificates(environment, tmp_path, content):
         open_store("s3://bucket", BRIEF)
 
 
-def test_a_bundle_may_have_any_text_between_its_certificates(environment, tmp_path, certificates):
+def test_text_may_stand_between_certificates(environment, tmp_path, certificates):
     text = "# Universität\n".encode() + (certificates / "ca.crt").read_bytes()
     (tmp_path / "ca.pem").write_bytes(text)
     environment.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
@@ -166,7 +166,7 @@ def test_no_bucket_stands_before_an_ip_address(environment, address):
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"])
 @pytest.mark.parametrize("text", ["KEY\nhunter3", "KEY ", "schlüssel"])
-def test_what_cannot_stand_in_a_request_is_refused_and_not_repeated(environment, name, text):
+def test_what_no_header_takes_is_not_repeated(environment, name, text):
     environment.setenv(name, text)
     with pytest.raises(ConfigError, match="must be one word, without spaces") as raised:
         open_store("s3://bucket", BRIEF)
@@ -176,13 +176,13 @@ def test_what_cannot_stand_in_a_request_is_refused_and_not_repeated(environment,
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((302, {"location": "http://localhost:9/"}, b""), "sends to another host"),
+        ((302, {"location": "http://localhost:9/"}, b""), "a redirect to another host"),
         ((301, {}, b""), "the bucket is in another region"),
-        ((200, {}, b"hello"), "is not of an S3 store: is AWS_ENDPOINT_URL right"),
+        ((200, {}, b"hello"), r"no answer of an S3 store\): are AWS_ENDPOINT_URL and"),
         (listing(("results/a//b", 1, "e")), r"a key there has an empty part \(`//`\)"),
     ],
 )
-def test_a_store_of_results_that_is_none_says_so(environment, answer, said):
+def test_what_is_no_store_says_so(environment, answer, said):
     with odd_s3(lambda request: answer) as url:
         environment.setenv("AWS_ENDPOINT_URL", url)
         store = open_store("s3://bucket/results", Patience(1, 2, 1, 0))

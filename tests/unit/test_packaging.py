@@ -108,14 +108,14 @@ def imports(path):
             yield node.module
 
 
-def test_only_one_module_touches_flwrs_non_public_modules():
+def test_two_modules_touch_flwrs_non_public_ones():
     private = {
         (path.name, module)
         for path in files()
         for module in imports(path)
         if module.partition(".")[0] == "flwr" and module not in PUBLIC_FLWR
     }
-    assert {name for name, _ in private} == {"flower.py"}
+    assert {name for name, _ in private} == {"flower.py", "flower_node.py"}
 
 
 def test_no_module_imports_the_two_folders_by_the_names_they_are_not_installed_under():

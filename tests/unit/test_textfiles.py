@@ -13,10 +13,10 @@ from flame_flwr.cli.connection import Connection
 from flame_flwr.data.credentials import resolve
 from flame_flwr.data.registry import read_registry
 from flame_flwr.deploy import keys
-from flame_flwr.deploy.federation import read_federation
+from flame_flwr.deploy.federation_file import read_federation
 from flame_flwr.errors import ConfigError
 from flame_flwr.privacy.config_text import read_filters, read_rules
-from flame_flwr.s3_access import read_certificates
+from flame_flwr.s3.access import read_certificates
 from flame_flwr.textfiles import (
     decode_text,
     flat,

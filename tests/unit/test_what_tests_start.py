@@ -5,6 +5,7 @@ same, and stands in this list; or it is marked ``exhaustive``, and need not.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ KNOWN = {
     ("conftest.py", "federation"),
     ("tests/integration/conftest.py", "deployment"),
     ("tests/integration/failures/conftest.py", "deployment"),
-    # their SuperLink needs what no other one has: the key of a store, packages with plug-ins
+    # its SuperLink needs what no other one has: the key of a store
     ("tests/integration/test_simulation.py", "whole"),
-    ("tests/integration/test_plugins.py", "run"),
 }
 OF_EXHAUSTIVE_TESTS = {
+    ("tests/integration/test_plugins.py", "run"),
     ("tests/integration/test_results_store.py", "federation"),
     ("examples/cross_site/tests/test_cross_site_runtimes.py", "deployed"),
 }
@@ -60,3 +61,13 @@ def test_every_place_says_why():
             if isinstance(node, ast.FunctionDef) and node.name == name
         ]
         assert ast.get_docstring(node), f"{file}: {name}"
+
+
+def test_the_long_groups_are_where_make_looks_for_them():
+    """`make tests-simulation` imports nothing else, and `make tests-others` leaves them out."""
+    long = re.compile(r"mark\.(failures|deployed|simulation)\b")
+    files = {file for file in ROOT.glob("tests/**/*.py") if long.search(file.read_text())}
+    assert files
+    assert {file for file in files if ROOT / "tests" / "integration" not in file.parents} == set()
+    examples = "".join(file.read_text() for file in ROOT.glob("examples/*/tests/*.py"))
+    assert set(long.findall(examples)) == {"simulation"}

@@ -47,7 +47,7 @@ def test_it_is_the_same_each_time(wheel):
 
 
 @pytest.mark.skipif(CHECKOUT is None, reason="runs without the checkout")
-def test_it_has_the_files_of_the_project_and_no_other(wheel):
+def test_it_has_the_projects_files_only(wheel):
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
     wanted = set()
     for package in project["packages"]:
@@ -127,7 +127,7 @@ def says(page, wheel):
     )
 
 
-def test_every_page_of_a_federation_names_the_wheel_beside_it(tmp_path):
+def test_every_page_names_the_wheel(tmp_path):
     folder = provisioned(tmp_path)
     [wheel] = folder.glob("*.whl")
     pages = sorted(folder.rglob("README.md"))
@@ -146,7 +146,7 @@ def test_the_commands_that_check_it_are_right(tmp_path):
     assert subprocess.run(["bash", "-c", check], cwd=folder, capture_output=True).returncode == 1
 
 
-def test_another_wheel_may_be_named_and_a_hospital_that_comes_later_gets_the_same(tmp_path, wheel):
+def test_an_added_hospital_gets_the_same_wheel(tmp_path, wheel):
     older = wheel.with_name("flame_flwr-0.0.9-py3-none-any.whl")
     wheel.rename(older)
     folder = provisioned(tmp_path, "--wheel", older)
@@ -156,7 +156,7 @@ def test_another_wheel_may_be_named_and_a_hospital_that_comes_later_gets_the_sam
     assert says(folder / "hospital-c" / "README.md", older)
 
 
-def test_from_python_no_wheel_is_written_and_the_pages_name_it_all_the_same(tmp_path, wheel):
+def test_from_python_no_wheel_is_written(tmp_path, wheel):
     (tmp_path / "study.toml").write_text(EXAMPLE)
     provision(read_federation(tmp_path / "study.toml"), tmp_path / "study")
     assert list((tmp_path / "study").rglob("*.whl")) == []
@@ -164,5 +164,5 @@ def test_from_python_no_wheel_is_written_and_the_pages_name_it_all_the_same(tmp_
 
 
 @pytest.mark.parametrize("template", ["analysis", "training", "statistics"])
-def test_the_page_of_a_new_app_names_it_too(tmp_path, wheel, template):
+def test_a_new_apps_page_names_it(tmp_path, wheel, template):
     assert says(create("ward_stays", template, tmp_path) / "README.md", wheel)

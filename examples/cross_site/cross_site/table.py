@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from flame_flwr.data.expect import Column, Finding, Table
+from flame_flwr.data.expect import Column, Mismatch, Table
 from flame_flwr.errors import DataError
 
 __all__ = ["LABEL", "TEST", "TRAIN", "HospitalTables", "Patients", "expected", "read"]
@@ -63,24 +63,24 @@ class HospitalTables(Table):
     A :class:`~flame_flwr.data.expect.Table` whose columns are the measurements.
     """
 
-    def look(self, data: Any) -> Iterator[Finding]:
+    def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield the first thing that is not as expected of each of a node's files, or of both."""
         tables: dict[str, _Named] = {}
         for file in (TRAIN, TEST):
             try:
                 tables[file] = _named(data, file, list(self.columns) or None)
             except DataError as error:
-                yield Finding(error.message)
+                yield Mismatch(error.message)
         try:
             _compare(tables)
         except DataError as error:
-            yield Finding(error.message)
+            yield Mismatch(error.message)
             return
         for file, table in tables.items():
             try:
                 _patients(table, file)
             except DataError as error:
-                yield Finding(error.message)
+                yield Mismatch(error.message)
 
 
 def expected(columns: Sequence[str] | None) -> list[HospitalTables]:

@@ -49,7 +49,15 @@ def drawn(monkeypatch):
     return draw
 
 
-@pytest.mark.parametrize("names", [LONG, SHORT, SHORT[:5], [*LONG, *SHORT]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        LONG,
+        SHORT[:5],
+        pytest.param(SHORT, marks=pytest.mark.exhaustive),
+        pytest.param([*LONG, *SHORT], marks=pytest.mark.exhaustive),
+    ],
+)
 @pytest.mark.parametrize("drawing", DRAWINGS)
 def test_legends_and_labels_are_within_the_picture(drawn, drawing, names):
     figure, renderer = drawn(drawing, names)

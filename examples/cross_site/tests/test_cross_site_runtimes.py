@@ -18,7 +18,9 @@ EXAMPLE = Path(__file__).parents[1]
 pytestmark = pytest.mark.simulation
 
 
+@pytest.mark.exhaustive
 def test_in_simulation_it_is_the_plain_loop_too(files, table, contents, federation, tmp_path):
+    """``tests/integration/test_halta_parity.py`` has a study's files in a simulation."""
     log = []
     four = replace(federation, nodes=4)
     ended = submit(EXAMPLE, four, {"results": str(tmp_path)}, on_line=log.append)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flame_flwr.data.expect import Finding, Table
+from flame_flwr.data.expect import Mismatch, Table
 from flame_flwr.errors import DataError
 from flame_flwr.star import StarModel
 from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy, both_sexes
@@ -20,12 +20,12 @@ class CentreTables(Table):
     Each finding says what to do, and a centre whose files do not belong together is told, too.
     """
 
-    def look(self, data: Any) -> Iterator[Finding]:
+    def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield the first thing that is not as expected of a node's files."""
         try:
             both_sexes(read_journeys(data).male)
         except DataError as error:
-            yield Finding(error.message)
+            yield Mismatch(error.message)
 
 
 EXPECTED = [CentreTables((PATIENTS, OBSERVATIONS))]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the SuperNode; node.toml says what it reads. What may be set in the environment:
+# Starts the node, Flower's SuperNode; node.toml says what it reads. What may be set in the environment:
 #   FLAME_VENV    the Python environment with flame-flwr in it
 #   FLAME_HOME    where the SuperNode keeps what it needs while it runs
 #   FLAME_SERVER  the SuperLink, HOST:PORT
@@ -16,8 +16,8 @@ venv=${FLAME_VENV:-$venv}
 home=${FLAME_HOME:-$home}
 PATH=$venv/bin:$PATH
 export PATH FLWR_HOME="$home/flower" FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
-if ! command -v flower-supernode >/dev/null; then
-    echo "$0: there is no flower-supernode in $venv/bin: install flame-flwr there, or set FLAME_VENV" >&2
+if ! command -v flame-flwr >/dev/null; then
+    echo "$0: there is no flame-flwr in $venv/bin: install flame-flwr there, or set FLAME_VENV" >&2
     exit 1
 fi
 if [ ! -f "$here/node.key" ]; then
@@ -35,7 +35,7 @@ set --
 if [ -f "$here/trusted-entities.yaml" ]; then
     set -- --trusted-entities "$here/trusted-entities.yaml"
 fi
-exec flower-supernode \
+exec flame-flwr node start \
     --superlink "${FLAME_SERVER:-$server}" \
     --root-certificates "$here/ca.pem" \
     --auth-supernode-private-key "$here/node.key" \

@@ -74,7 +74,7 @@ EXPECTED = {
     "careless": [
         ("folder", "Careless.analysis_method", "it reads 'settings.ini' relative to the working"),
         ("folder", "Vague.aggregation_method", "it reads codes.csv in "),
-        ("folder", "Careless.evaluation_method", "it writes 'scores.txt' relative to the working"),
+        ("folder", "Careless.evaluation_method", "! it writes 'scores.txt' relative to the workin"),
         ("folder", "Careless.evaluation_method", "it lists the working directory (analyses.py:"),
         ("data", "Careless.analysis_method", "! it changes its data, before and after: data[0]: o"),
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),
@@ -108,8 +108,8 @@ def home(tmp_path_factory):
     tempfile.tempdir = temporary
 
 
-REPEATED = {"long", "long, as is wanted", "never", "a client"}
-"""What ``test_judge.py`` sees of a run in one process, here by the whole of a check."""
+REPEATED = {"long", "long, as is wanted", "never", "a client", "expects", "grows"}
+"""What ``test_verdicts.py`` sees of a run in one process, or the careless one has, too."""
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_good_code_has_no_findings(found):
 
 
 def _test_of(name):
-    return f"test_a_mistake_is_found_named_and_nothing_else_is[{name}]"
+    return f"test_one_mistake_is_found_and_nothing_else[{name}]"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def _test_of(name):
         for name in EXPECTED
     ],
 )
-def test_a_mistake_is_found_named_and_nothing_else_is(found, name):
+def test_one_mistake_is_found_and_nothing_else(found, name):
     findings = found[name]
     assert [(f.check, f.where) for f in findings] == [(c, w) for c, w, _ in EXPECTED[name]]
     for finding, (_, _, seen) in zip(findings, EXPECTED[name], strict=True):
@@ -286,7 +286,7 @@ def test_no_folder_and_no_process_is_left(found):
     assert not [link for link in links if tempfile.gettempdir() in _target(link)]
 
 
-def test_classes_of_a_function_are_checked_and_findings_are_raised(found):
+def test_local_classes_are_checked(found):
     error = found["local classes"]
     assert isinstance(error, AssertionError)
     assert [finding.where for finding in error.findings] == ["Local.analysis_method"]
@@ -297,7 +297,7 @@ def test_the_example_in_the_docstring_is_right(found):
     assert found["docstring"] == []
 
 
-def test_a_script_with_a_tester_is_checked_on_its_own_splits(found):
+def test_a_tester_is_checked_on_its_splits(found):
     report = found["script"]
     assert report.about == {
         "analyzer": "MyAnalyzer",
@@ -313,7 +313,7 @@ def test_a_script_with_a_tester_is_checked_on_its_own_splits(found):
     )
 
 
-def test_a_script_that_cannot_be_imported_is_a_finding(found):
+def test_a_failing_import_is_a_finding(found):
     [finding] = found["broken script"].findings
     assert finding.where == ""
     assert finding.seen == (
@@ -322,18 +322,16 @@ def test_a_script_that_cannot_be_imported_is_a_finding(found):
     )
 
 
-def test_a_module_whose_import_ends_the_process_or_does_not_end_is_a_finding(
-    found, tmp_path, monkeypatch
-):
+def test_an_import_that_ends_the_process_is_found(found, tmp_path, monkeypatch):
     [finding] = found["dying script"].findings
     assert finding.seen == "its import ended the process with code 5: so long"
-    monkeypatch.setattr("flame_flwr.testing.kit._GRACE", 0.5)
+    monkeypatch.setattr("flame_flwr.testing.check_process._GRACE", 0.5)
     (tmp_path / "hanging.py").write_text("import time\ntime.sleep(60)\n")
     [finding] = check_path(tmp_path / "hanging.py", seconds=0.5).findings
     assert finding.seen == "its import had not come to its end after 1 s"
 
 
-def test_a_path_without_a_script_or_an_app_is_an_error(tmp_path):
+def test_a_path_without_an_analysis_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="there is no script and no app"):
         check_path(tmp_path / "analysis.py")
     with pytest.raises(FlameError, match="is no Flower app: its pyproject"):

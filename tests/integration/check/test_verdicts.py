@@ -159,7 +159,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("client", [None, StarClient])
-def test_a_slow_run_is_given_up_beyond_max_rounds_and_not_hung(client):
+def test_slow_runs_end_beyond_max_rounds(client):
     def slow(self, *args):
         time.sleep(0.01)
         return 1
@@ -209,7 +209,7 @@ def _classes():
 AT = At("Analyzer", "analysis_method", "node-1", 3)
 
 
-def test_a_run_without_an_end_says_where_it_was():
+def test_a_hung_run_says_where():
     verdicts = judged()
     verdicts.first_run(Trace(trouble=Trouble("hung", at=AT)))
     [finding] = verdicts.findings
@@ -218,20 +218,22 @@ def test_a_run_without_an_end_says_where_it_was():
     assert "more time" in finding.mend
 
 
-def test_an_attribute_that_cannot_be_saved_comes_with_the_mend():
+def test_an_unsaved_attribute_comes_with_the_mend():
     text = (
         "the attribute 'file' of Analyzer (TextIOWrapper) cannot be saved for the next round; "
         "make it anew in analysis_method [TypeError: cannot pickle '_io.TextIOWrapper' object]"
     )
     verdicts = judged()
-    verdicts.apart(Trace(), Trace(trouble=Trouble("unsaved", "ModelError", text, at=AT)))
+    verdicts.compare(
+        "process", Trace(), Trace(trouble=Trouble("unsaved", "ModelError", text, at=AT))
+    )
     [finding] = verdicts.findings
     assert finding.check == "state"
     assert finding.seen.startswith("the attribute 'file' of Analyzer (TextIOWrapper) cannot be sav")
     assert finding.mend == "Make it anew in analysis_method"
 
 
-def test_a_module_that_makes_folders_when_it_is_imported():
+def test_imports_that_make_folders_are_warned_of():
     verdicts = judged()
     verdicts.imported([])
     assert verdicts.findings == []
@@ -241,11 +243,13 @@ def test_a_module_that_makes_folders_when_it_is_imported():
     assert finding.seen.startswith("its import makes 'plots' relative to the working directory")
 
 
-def test_a_missing_file_is_reported_once_and_not_as_a_lost_global_too():
+def test_a_missing_file_is_reported_once():
     verdicts = judged()
     first = Trace(findings=[Finding("folder", *AT[:2], "it reads 'a.csv'", "mend")])
     verdicts.first_run(replace(first, converged=True))
-    verdicts.apart(first, Trace(trouble=Trouble("raised", "FileNotFoundError", "a.csv", at=AT)))
+    verdicts.compare(
+        "process", first, Trace(trouble=Trouble("raised", "FileNotFoundError", "a.csv", at=AT))
+    )
     assert [finding.check for finding in verdicts.findings] == ["folder"]
 
 
@@ -256,7 +260,7 @@ def test_a_check_that_is_left_out_reports_nothing():
     assert verdicts.findings == []
 
 
-def test_a_second_run_without_time_to_end_is_no_leak():
+def test_a_second_run_without_time_leaks_nothing():
     verdicts = judged(CheckSpec(ClassSource(*_classes(), [1, 2], {}), [], 5, 1.5, 1e-6))
     verdicts.leaks(Trace(changed=["x"]), Trace(trouble=Trouble("hung", at=AT)))
     assert verdicts.findings == []
@@ -282,7 +286,7 @@ def test_what_a_run_imports_first_has_not_changed(tmp_path, monkeypatch):
         del sys.modules["late_helper"]
 
 
-def test_an_aggregator_that_cannot_be_saved_is_warned_of():
+def test_an_unsaved_aggregator_is_warned_of():
     def locks(self):
         self.lock = threading.Lock()
         return 1
@@ -316,7 +320,7 @@ def test_findings_are_an_assertion_error_that_lists_them():
         ({"analyzer_kwargs": {"lock": threading.Lock()}}, "cannot be handed to the processes"),
     ],
 )
-def test_a_check_that_is_asked_for_wrongly_is_refused(arguments, text):
+def test_a_wrong_call_is_refused(arguments, text):
     with pytest.raises(ModelError, match=text):
         check_analysis(*_classes(), [1, 2], **arguments)
 

@@ -1,4 +1,4 @@
-"""A deployment of three SuperNodes for all failures, each caused for real.
+"""A deployment for all failures, each caused for real: two SuperNodes, and a third for some.
 
 It is another one than that of ``deployed`` tests, whose programs stay alive. One serves all tests
 here, as Flower takes a minute to notice that a process has died.
@@ -12,27 +12,37 @@ import threading
 import time
 
 import pytest
-from deployed_app import VALUES, write_app
+from deployed_app import ROUNDS, VALUES, expected, write_app
 from deployment import Deployment
 
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory):
-    """A SuperLink and three SuperNodes that are killed and started again."""
-    folder = tmp_path_factory.mktemp("deployment")
-    with Deployment(folder) as made:
-        for name, value in VALUES.items():
-            data = folder / name
-            data.mkdir()
-            (data / "folder").write_text(str(data))
-            (data / "value").write_text(str(value))
-            made.start_node(
-                name,
-                data=str(data),
-                state_dir=str(folder / f"state-{name}"),
-                audit_log=str(folder / f"audit-{name}.jsonl"),
-            )
+    """A SuperLink and two SuperNodes that are killed and started again."""
+    with Deployment(tmp_path_factory.mktemp("deployment")) as made:
+        for name in ("a", "b"):
+            start_hospital(made, name)
         yield made
+
+
+@pytest.fixture(scope="session")
+def third(deployment):
+    """The node c, for exhaustive tests: every node that is online costs a process a round."""
+    start_hospital(deployment, "c")
+
+
+def start_hospital(deployment, name):
+    folder = deployment.folder
+    data = folder / name
+    data.mkdir()
+    (data / "folder").write_text(str(data))
+    (data / "value").write_text(str(VALUES[name]))
+    deployment.start_node(
+        name,
+        data=str(data),
+        state_dir=str(folder / f"state-{name}"),
+        audit_log=str(folder / f"audit-{name}.jsonl"),
+    )
 
 
 @pytest.fixture
@@ -40,7 +50,7 @@ def study(deployment, tmp_path):
     """The app, and what a test does with the nodes of its deployment."""
     made = Study(deployment, tmp_path)
     yield made
-    for name in VALUES:
+    for name in made.nodes:
         for file in made.files(name):
             file.unlink(missing_ok=True)
         if name not in deployment.processes:
@@ -53,9 +63,10 @@ class Study:
         self.folder = folder
         self.app = write_app(folder / "app", "study")
         self.results = folder / "results"
+        self.nodes = sorted(deployment.configs)
 
     def run(self, on_line=None, **config):
-        config = {"results": str(self.results), **config}
+        config = {"nodes": len(self.nodes), "results": str(self.results), **config}
         return self.deployment.run(self.app, on_line, **config)
 
     def begin(self, **config):
@@ -131,9 +142,13 @@ class Study:
         [pid] = self.deployment.children("superlink", "flwr-serverapp")
         os.kill(pid, signal.SIGKILL)
 
-    def outcome(self):
-        [folder] = [path.parent for path in self.results.glob("*/means.pkl")]
-        return pickle.loads((folder / "means.pkl").read_bytes())
+    def outcome(self, results=None):
+        [file] = (results or self.results).glob("*/means.pkl")
+        return pickle.loads(file.read_bytes())
+
+    def undisturbed(self):
+        """Return what comes of a run of which no round lacks a node."""
+        return {"means": expected(self.nodes), "seen": [self.nodes] * ROUNDS}
 
     def record(self):
         [folder] = self.results.iterdir()

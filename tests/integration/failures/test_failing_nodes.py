@@ -2,32 +2,33 @@
 
 import json
 import os
-import pickle
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from deployed_app import ROUNDS, expected
+from deployed_app import expected
+
+pytestmark = pytest.mark.failures
 
 
-def test_skip_goes_on_without_a_failing_node_and_counts_a_late_answer_in_no_round(study):
-    study.hold("c", "round-2")
+def test_skip_goes_on_and_counts_no_late_answer(study):
+    """In round 1 one node is late, in round 2 the other fails; both are back afterwards."""
+    study.hold("a", "round-1")
     (study.deployment.folder / "b" / "fail-2").touch()
     end = study.begin(on_failure="skip", round_timeout=45, min_nodes=1)
-    study.reached("c", "round-2")
-    study.reached("a", "round-3")
-    study.release("c", "round-2")
+    study.reached("a", "round-1")
+    study.reached("b", "round-2")
+    study.release("a", "round-1")
     ended, log = end()
     assert ended.succeeded, log + study.deployment.logs()
-    everyone = ["a", "b", "c"]
     assert study.outcome() == {
-        "means": expected(missing={("b", 2), ("c", 2)}),
-        "seen": [everyone, ["a"], everyone],
+        "means": expected(study.nodes, missing={("a", 1), ("b", 2)}),
+        "seen": [["b"], ["a"], ["a", "b"]],
     }
     failures = {each["node"]: each for each in study.record()["failures"]}
-    assert {node: each["round"] for node, each in failures.items()} == {"b": 2, "c": 2}
+    assert {node: each["round"] for node, each in failures.items()} == {"a": 1, "b": 2}
     assert "ValueError at app.py:" in failures["b"]["why"]
-    assert "timeout: no answer within 45 s" in failures["c"]["why"]
+    assert "timeout: no answer within 45 s" in failures["a"]["why"]
     for text in (log, json.dumps(study.record())):
         assert "Maria" not in text
     assert "Maria Muster, born 1961" in study.deployment.log("b")
@@ -35,26 +36,39 @@ def test_skip_goes_on_without_a_failing_node_and_counts_a_late_answer_in_no_roun
 
 
 def test_wait_goes_on_where_killed_nodes_were(study):
+    """One client is killed before its state is saved, one after, with its SuperNode."""
+    killed_and_back(study, {"a": "round-2", "b": "saved-2"}, restarted="b")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("third")
+def test_wait_goes_on_where_three_nodes_were(study):
     """One client is killed before its state is saved, one after, and one with its SuperNode."""
-    deployment = study.deployment
-    study.hold("a", "round-2")
-    study.hold("b", "saved-2")
-    study.hold("c", "round-2")
+    killed_and_back(study, {"a": "round-2", "b": "saved-2", "c": "round-2"}, restarted="c")
+
+
+def killed_and_back(study, places, restarted):
+    """Kill every node at its place, and have the same numbers as if none had been."""
+    for name, place in places.items():
+        study.hold(name, place)
     end = study.begin(on_failure="wait")
-    os.kill(study.reached("a", "round-2"), signal.SIGKILL)
-    os.kill(study.reached("b", "saved-2"), signal.SIGKILL)
-    study.reached("c", "round-2")
-    deployment.kill("c")
-    for name, place in (("a", "round-2"), ("b", "saved-2"), ("c", "round-2")):
+    for name, place in places.items():
+        process = study.reached(name, place)
+        if name == restarted:
+            study.deployment.kill(name)
+        else:
+            os.kill(process, signal.SIGKILL)
+    for name, place in places.items():
         study.release(name, place)
-    deployment.start_node("c")
+    study.deployment.start_node(restarted)
     ended, log = end()
-    assert ended.succeeded, log + deployment.logs()
-    assert study.outcome() == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
+    assert ended.succeeded, log + study.deployment.logs()
+    assert study.outcome() == study.undisturbed()
     assert study.record()["failures"] == []
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("third")
 def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
     """Without a key they come back under other addresses; ``test_provision.py`` has one with a key.
 
@@ -77,20 +91,20 @@ def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
     ended, log = end()
     assert ended.succeeded, log + deployment.logs()
     assert "node b is back; asking it again" in log
-    assert study.outcome() == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
+    assert study.outcome() == study.undisturbed()
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("third")
 def test_two_undisturbed_runs_at_once_are_the_plain_loop(study):
     """``test_ended_runs.py`` has two of which one is stopped, and the audit log."""
 
     def run(number):
         results = study.folder / f"results-{number}"
-        ended, log = study.deployment.run(study.app, results=str(results))
+        ended, log = study.run(results=str(results))
         assert ended.succeeded, log + study.deployment.logs()
+        assert study.outcome(results) == study.undisturbed()
         [folder] = results.iterdir()
-        means = pickle.loads((folder / "means.pkl").read_bytes())
-        assert means == {"means": expected(), "seen": [["a", "b", "c"]] * ROUNDS}
         return json.loads((folder / "run.json").read_text())["run_id"]
 
     with ThreadPoolExecutor() as pool:

@@ -27,7 +27,8 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.config_text import read_filters, read_rules
 from flame_flwr.results.checkpoint import AnalysisState, Checkpoint
-from flame_flwr.s3_access import Access, check_endpoint
+from flame_flwr.s3.access import Access
+from flame_flwr.s3.location import check_endpoint
 from flame_flwr.star import (
     StarModel,
 )

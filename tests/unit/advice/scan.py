@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import flame_flwr.clients
@@ -86,8 +87,13 @@ def _plain(marked: str) -> str:
     return marked.replace(_OPEN, "{").replace(_CLOSE, "}")
 
 
-def _marked() -> Iterator[tuple[str, str]]:
-    """Give the strings, with marks around what is filled in."""
+@cache
+def _marked() -> list[tuple[str, str]]:
+    """Give the strings, with marks around what is filled in; the sources are parsed once."""
+    return list(_strings())
+
+
+def _strings() -> Iterator[tuple[str, str]]:
     for folder in FOLDERS:
         for path in sorted(folder.rglob("*.py")):
             inside = path.relative_to(folder).parts

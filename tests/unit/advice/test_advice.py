@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from flame_flwr.cli import commands
 from flame_flwr.config import NODE_KEYS, RUN_KEYS
 from flame_flwr.data import registry
-from flame_flwr.deploy import federation
+from flame_flwr.deploy import federation_file
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.versions import untried
 
@@ -144,7 +144,7 @@ OTHER = {"return": "Python's", "_": "a sign that a name may have", "files": "mus
 def known_names():
     """Return the keys of every config, and the names and parameters of the public classes."""
     names = {*OTHER, *RUN_KEYS, *NODE_KEYS, *registry._TYPES}
-    for table in (federation._TOP, federation._SERVER, federation._HOSPITAL):
+    for table in (federation_file._TOP, federation_file._SERVER, federation_file._HOSPITAL):
         names |= {*table}
     for module in PUBLIC:
         home = importlib.import_module(module)

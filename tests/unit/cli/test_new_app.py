@@ -14,7 +14,7 @@ from flame_flwr.cli import commands
 from flame_flwr.cli.check_table import show_report
 from flame_flwr.cli.new_app import TEMPLATES, complete_config, create
 from flame_flwr.config import RUN_KEYS
-from flame_flwr.data.expect import findings
+from flame_flwr.data.expect import mismatches
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.privacy import MinCount
 from flame_flwr.statistics import Statistic
@@ -87,15 +87,15 @@ def test_an_app_says_what_it_expects_hides_small_groups_and_uses_the_statistics(
     # the sample is as it is expected to be, and other labels or units are not
     sample = importlib.import_module(f"{NAMES[template]}.sample")
     files = sample.files(0)
-    assert findings(plan.expects, [files]) == []
+    assert mismatches(plan.expects, [files]) == []
     [(name, content)] = files.items()
     read = pd.read_csv(io.BytesIO(content))
     for column in table.columns:
         numbers = pd.api.types.is_numeric_dtype(read[column])
         other = read.assign(**{column: read[column] * 1000 + 2000 if numbers else "another"})
         if column != "days_in_hospital":  # which has no upper bound
-            assert findings(plan.expects, [{name: other.to_csv(index=False).encode()}])
-        assert findings(plan.expects, [{name: read.drop(columns=column).to_csv().encode()}])
+            assert mismatches(plan.expects, [{name: other.to_csv(index=False).encode()}])
+        assert mismatches(plan.expects, [{name: read.drop(columns=column).to_csv().encode()}])
 
 
 def test_the_training_app_takes_no_other_labels_for_0_and_1(apps, monkeypatch):

@@ -3,7 +3,6 @@
 import json
 
 from flame_flwr.cli.stopped_run import Followed
-from flame_flwr.results.log_lines import PLACE
 
 
 def followed(place, *rounds):
@@ -45,10 +44,3 @@ def test_of_a_run_on_another_host_the_place_is_named():
 
 def test_a_run_that_had_not_begun():
     assert Followed().kept(0.1) == "the run had not begun: there are no files of it"
-
-
-def test_the_line_is_the_servers_own():
-    assert (
-        PLACE.match("INFO:flame_flwr:the run's files go into /tmp/a b/x")["place"] == "/tmp/a b/x"
-    )
-    assert not PLACE.match("node-0: the run's files go into /tmp/x")

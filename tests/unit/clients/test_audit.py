@@ -59,7 +59,7 @@ def test_what_was_said_of_the_data_is_noted_in_its_words(node, log, tmp_path):
     ask(node, HELLO, "getpropertiesins", 0, data_type="s3", expects=(expected,))
     [line] = lines(log)
     assert line["findings"] == ["p.csv: column 'age' has values above 120"]
-    assert "1961" not in log.read_text()
+    assert "1961" not in json.dumps({**line, "sha256": "", "time": ""})  # digits of any kind
 
 
 def test_a_round_is_noted_with_structure_size_and_hash(node, log):

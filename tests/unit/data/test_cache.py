@@ -27,7 +27,7 @@ def kept(folder):
     return list((folder / OBJECTS).glob("*.data"))
 
 
-def test_what_is_put_is_there_for_the_next_process(cache, folder):
+def test_the_next_process_finds_what_was_put(cache, folder):
     cache.put(("store", "a", "1"), b"content")
     again = Cache(folder, 10_000)
     assert again.get(("store", "a", "1"), 7) == b"content"
@@ -36,7 +36,7 @@ def test_what_is_put_is_there_for_the_next_process(cache, folder):
     assert again.get(("store", "a", "1"), 8) is None
 
 
-def test_a_name_that_runs_into_the_next_is_another_object(cache):
+def test_names_that_run_together_are_two_objects(cache):
     cache.put(("ab", "c"), b"1")
     assert cache.get(("a", "bc"), 1) is None
 
@@ -50,7 +50,7 @@ def test_a_file_that_is_not_whole_is_missing(cache, folder, damage):
     assert cache.get(("a",), 7) is None
 
 
-def test_what_was_not_used_for_longest_goes_first_and_the_bound_holds(cache, folder):
+def test_what_was_not_used_for_longest_goes(cache, folder):
     for name in "abc":
         cache.put((name,), bytes(3000))
     past = time.time() - 100
@@ -64,7 +64,7 @@ def test_what_was_not_used_for_longest_goes_first_and_the_bound_holds(cache, fol
     assert there == {"a", "d", "e"}
 
 
-def test_what_is_larger_than_the_cache_is_not_kept_and_pushes_nothing_out(cache):
+def test_too_large_an_object_pushes_nothing_out(cache):
     cache.put(("a",), bytes(3000))
     cache.put(("large",), bytes(10_001))
     assert cache.get(("large",), 10_001) is None
@@ -84,7 +84,7 @@ def test_the_folder_is_for_this_user_alone(cache, folder):
     assert mode(folder / OBJECTS) == 0o700
 
 
-def test_a_folder_that_is_there_keeps_its_mode_and_its_files(tmp_path):
+def test_a_folder_of_others_files_keeps_them(tmp_path):
     tmp_path.chmod(0o755)
     others = [tmp_path / "results.csv", tmp_path / ("0" * 64 + ".data"), tmp_path / OBJECTS / "b"]
     cache = Cache(tmp_path, 10_000)
@@ -99,7 +99,7 @@ def test_a_folder_that_is_there_keeps_its_mode_and_its_files(tmp_path):
     assert mode(tmp_path) == 0o755
 
 
-def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(cache, folder):
+def test_only_old_unfinished_files_are_removed(cache, folder):
     left, written = (folder / OBJECTS / f".part-{name}" for name in ("old", "new"))
     for path in (left, written):
         path.write_bytes(b"1")
@@ -108,7 +108,7 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(ca
     assert (left.exists(), written.exists()) == (False, True)
 
 
-def test_the_bound_holds_for_all_who_share_a_folder(folder):
+def test_all_who_share_a_folder_share_its_bound(folder):
     sharing = [Cache(folder, 10_000) for _ in range(3)]
     for cache in sharing:
         cache.check()
@@ -118,7 +118,7 @@ def test_the_bound_holds_for_all_who_share_a_folder(folder):
     assert sharing[0].get(("11",), 2000) is not None
 
 
-def test_a_wrong_number_of_bytes_in_use_is_counted_anew(cache, folder):
+def test_a_wrong_count_of_bytes_is_made_anew(cache, folder):
     cache.put(("a",), bytes(3000))
     for text in ("", "no number", "99999999"):
         (folder / OBJECTS / ".size").write_text(text)
@@ -127,9 +127,7 @@ def test_a_wrong_number_of_bytes_in_use_is_counted_anew(cache, folder):
         assert cache.get(("a",), 3000) is not None
 
 
-def test_what_another_process_keeps_locked_is_waited_for_within_a_bound(
-    cache, folder, monkeypatch, caplog
-):
+def test_a_lock_is_waited_for_within_a_bound(cache, folder, monkeypatch, caplog):
     monkeypatch.setattr("flame_flwr.data.cache._WAIT", 0.05)
     with Cache(folder, 10_000)._counting():
         for key in "abc":  # once, and not for every object
@@ -141,7 +139,7 @@ def test_what_another_process_keeps_locked_is_waited_for_within_a_bound(
     assert later.get(("a",), 1) == b"1"
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_that_keeps_the_path(tmp_path):
+def test_an_error_of_the_folder_keeps_its_path(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError) as raised:
         Cache(tmp_path / "file" / "cache", 10).check()
@@ -157,7 +155,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
         Cache(tmp_path / "theirs", 10).check()
 
 
-def test_a_link_in_place_of_the_caches_own_folder_is_refused(tmp_path):
+def test_a_link_as_the_caches_folder_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir(mode=0o755)
     (tmp_path / OBJECTS).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="`cache-dir`: the folder objects in it must be"):

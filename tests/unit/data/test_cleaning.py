@@ -39,7 +39,7 @@ def there(state_dir):
     return sorted(path.parent.parent.name for path in files)
 
 
-def test_old_analyses_are_removed_and_kept_data_is_not(state_dir):
+def test_old_analyses_are_removed_but_kept_data(state_dir):
     [removed] = clean(state_dir, 30)
     assert (removed.path.name, removed.bytes) == (OLD, 1000)
     assert removed.days == pytest.approx(40, abs=0.1)
@@ -62,7 +62,7 @@ def test_oldest_come_first(state_dir):
     assert [leftover.path.name for leftover in found] == ["project", OLD, NEW]
 
 
-def test_a_folder_that_is_no_state_dir_is_refused(tmp_path):
+def test_what_is_no_state_dir_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is no `state-dir`"):
         clean(tmp_path, 30)
 
@@ -103,7 +103,7 @@ def test_the_days_are_a_number(state_dir):
         "local-storage/project/a/mine.value",
     ],
 )
-def test_what_the_framework_has_not_made_is_left_alone(state_dir, stray, caplog):
+def test_what_others_have_made_is_left_alone(state_dir, stray, caplog):
     file = state_dir / stray
     age(file, 100)
     above = state_dir / Path(stray).parts[0] / Path(stray).parts[1]
@@ -127,7 +127,7 @@ def test_nothing_is_removed_through_a_link(state_dir, tmp_path_factory):
     assert (elsewhere / OLD / "a" / "run.json").exists()
 
 
-def test_a_folder_that_another_node_removes_meanwhile_is_no_error(state_dir, monkeypatch):
+def test_two_nodes_may_remove_the_same_folder(state_dir, monkeypatch):
     walk = os.walk
 
     def slow(path):

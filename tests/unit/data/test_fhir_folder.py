@@ -51,7 +51,7 @@ def refused(folder, query):
 # ---- which file -----------------------------------------------------------------------------
 
 
-def test_the_resource_type_names_the_file_whatever_else_the_query_says(folder):
+def test_the_resource_type_names_the_file(folder):
     put(folder, **{"Patient.json": bundle("a", "b", total=2)})
     query = "Patient?_count=100"
     assert load(folder, query) == [{query: bundle("a", "b", total=2)}]
@@ -78,7 +78,7 @@ def test_the_query_percent_encoded_comes_first(folder, query, name):
     assert ids(found[query]) == ["exact"]
 
 
-def test_each_query_has_its_file_and_each_source_its_dict_in_the_order_asked(tmp_path, context):
+def test_queries_and_sources_keep_their_order(tmp_path, context):
     for name in "ab":
         (tmp_path / name).mkdir()
         put(
@@ -94,7 +94,7 @@ def test_each_query_has_its_file_and_each_source_its_dict_in_the_order_asked(tmp
     ]
 
 
-def test_pages_are_one_bundle_in_the_order_of_their_numbers(folder):
+def test_pages_become_one_bundle_by_their_numbers(folder):
     for number in range(1, 12):
         put(folder, **{f"Patient-{number}.json": bundle(f"p{number}", total=11, link=to_next())})
     [found] = load(folder, "Patient?_count=1")
@@ -105,7 +105,7 @@ def test_pages_are_one_bundle_in_the_order_of_their_numbers(folder):
     assert whole["type"] == "searchset"
 
 
-def test_pages_may_start_at_0_and_have_leading_zeros(folder):
+def test_pages_may_begin_at_zero(folder):
     put(folder, **{"Patient-00.json": bundle("a"), "Patient-01.json": bundle("b")})
     assert ids(load(folder, "Patient")[0]["Patient"]) == ["a", "b"]
 
@@ -115,7 +115,7 @@ def test_the_total_is_the_first_pages_or_none(folder):
     assert "total" not in load(folder, "Patient")[0]["Patient"]
 
 
-def test_pages_of_an_exact_name_have_a_comma_as_a_query_may_end_in_hyphen_and_number(folder):
+def test_pages_of_a_query_have_a_comma(folder):
     put(
         folder,
         **{
@@ -129,7 +129,7 @@ def test_pages_of_an_exact_name_have_a_comma_as_a_query_may_end_in_hyphen_and_nu
     assert ids(found["Observation?date=2024-1"]) == ["january"]
 
 
-def test_only_what_is_asked_for_is_read_and_nothing_below_the_folder(folder):
+def test_only_what_is_asked_for_is_read(folder):
     put(folder, **{"Patient.json": bundle("a")})
     (folder / "Encounter.json").symlink_to("/proc/self/mem")
     (folder / "deeper").mkdir()
@@ -151,7 +151,7 @@ def test_a_byte_order_mark_does_no_harm(folder):
 # ---- refused --------------------------------------------------------------------------------
 
 
-def test_a_missing_file_is_an_error_that_names_the_query_and_the_names_looked_for(folder):
+def test_a_missing_file_names_what_was_looked_for(folder):
     put(folder, **{"Encounter.json": bundle(), "patient.json": bundle()})
     assert refused(folder, "Patient?_count=100").message == (
         "data source 1 has no file for the query 'Patient?_count=100'. Looked for, first match "
@@ -161,7 +161,7 @@ def test_a_missing_file_is_an_error_that_names_the_query_and_the_names_looked_fo
     assert refused(folder, "Patient").message.endswith("wins: Patient.json, Patient-1.json")
 
 
-def test_a_read_of_one_resource_is_not_answered_by_all_of_them(folder):
+def test_all_resources_do_not_answer_for_one(folder):
     put(folder, **{"Patient.json": bundle("a")})
     assert "Patient.json" not in refused(folder, "Patient/17").message
 
@@ -182,26 +182,26 @@ def test_a_whole_file_beside_pages_is_refused(folder):
 
 
 @pytest.mark.parametrize("numbers", [["2", "3"], ["1", "3"], ["0", "2"], ["1", "01", "2"]])
-def test_a_missing_page_or_one_that_is_there_twice_is_refused(folder, numbers):
+def test_missing_and_repeated_pages_are_refused(folder, numbers):
     for number in numbers:
         put(folder, **{f"Patient-{number}.json": bundle("a")})
     assert "are not numbered from 0 or 1 without gaps" in refused(folder, "Patient").message
 
 
-def test_a_last_page_that_links_to_another_is_refused(folder):
+def test_a_last_page_with_a_next_is_refused(folder):
     put(folder, **{"Patient.json": bundle("a", total=2, link=to_next())})
     error = refused(folder, "Patient")
     assert "links to a next one that is not there" in error.message
     assert error.detail == "Patient.json"
 
 
-def test_a_link_to_a_next_page_does_no_harm_where_the_total_is_reached(folder):
+def test_a_stale_next_link_is_ignored(folder):
     put(folder, **{"Patient.json": bundle("a", "b", total=2, link=to_next())})
     assert ids(load(folder, "Patient")[0]["Patient"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("content", ["", "{", f"{{'name': '{SECRET}'}}", "[" * 100_000, "\xff"])
-def test_what_is_no_json_is_an_error_without_content(folder, content):
+def test_no_content_is_said_of_bad_json(folder, content):
     (folder / "Patient.json").write_bytes(content.encode("latin-1"))
     error = refused(folder, "Patient")
     assert error.message == "data source 1: a file for the query 'Patient' is not valid JSON"
@@ -221,7 +221,7 @@ def test_what_is_no_json_is_an_error_without_content(folder, content):
         {"resourceType": "Bundle", "entry": [SECRET]},
     ],
 )
-def test_what_is_no_bundle_is_an_error_without_content(folder, content):
+def test_no_content_is_said_of_other_resources(folder, content):
     put(folder, **{"Patient.json": content})
     error = refused(folder, "Patient")
     assert error.message.startswith("data source 1: a file for the query 'Patient' is")
@@ -229,7 +229,7 @@ def test_what_is_no_bundle_is_an_error_without_content(folder, content):
     assert SECRET not in str(error)
 
 
-def test_an_unreadable_file_keeps_its_path_on_the_node(folder):
+def test_an_unreadable_bundle_keeps_its_path_here(folder):
     (folder / "Patient.json").symlink_to("/proc/self/mem")
     assert "cannot be read (OSError)" in refused(folder, "Patient").message
 
@@ -243,7 +243,7 @@ def test_no_query_is_an_error(folder, query):
         assert "FHIR data needs a query" in refused(folder, query).message
 
 
-def test_an_empty_folder_is_the_same_error_as_for_files(folder):
+def test_an_empty_folder_is_an_error_for_fhir(folder):
     assert "the data folder is empty" in refused(folder, "Patient").message
 
 
@@ -252,7 +252,7 @@ def test_read_folder_knows_two_kinds_of_data(folder):
         read_folder(folder, "none")
 
 
-def test_a_folder_says_in_the_log_that_it_does_not_filter(folder, caplog):
+def test_the_log_says_that_folders_do_not_filter(folder, caplog):
     caplog.set_level("INFO", logger="flame_flwr")
     put(folder, **{"Patient.json": bundle("a"), "Encounter%3Fx%3D1.json": bundle("b")})
     load(folder, ["Patient?gender=female", "Encounter?x=1"])

@@ -78,11 +78,11 @@ FOUR_AS_CSV = (
 # ---- observations ---------------------------------------------------------------------------
 
 
-def test_rows_and_columns_stand_in_the_order_of_the_entries():
+def test_rows_and_columns_keep_the_entries_order():
     assert table(bundle(*FOUR)).getvalue() == FOUR_AS_CSV
 
 
-def test_the_file_is_at_its_beginning_and_pandas_reads_it():
+def test_pandas_reads_the_table():
     frame = pd.read_csv(table(bundle(*FOUR)), index_col="patient")
     assert list(frame.columns) == ["weight", "height"]
     assert frame.loc["Patient/1"].tolist() == [70.5, 175.0]
@@ -96,7 +96,7 @@ def test_the_same_as_nested_dicts():
     }
 
 
-def test_arguments_stand_in_the_order_of_the_reference():
+def test_arguments_keep_the_order_of_the_reference():
     text = fhir_to_csv(
         bundle(*FOUR),
         "resource.subject.reference",
@@ -126,7 +126,7 @@ def components(patient, gene, count):
     }
 
 
-def test_lists_are_searched_for_the_first_element_that_has_the_rest():
+def test_in_lists_the_first_fitting_element_counts():
     found = fhir_to_csv(
         bundle(components("P1", "ENSG3", 1192), components("P2", "ENSG5", 0)),
         col_key_seq="resource.subject.reference",
@@ -155,13 +155,13 @@ def test_filters_keep_what_contains_one_of_them(more, expected):
     assert {line.partition(",")[0] for line in lines} == expected
 
 
-def test_of_several_values_for_a_cell_the_last_one_is_kept_and_that_is_said(warnings):
+def test_of_several_values_the_last_counts(warnings):
     entries = [observation("1", "weight", value) for value in (70, 71, None)]
     assert table(bundle(*entries), output_type="dict") == {"weight": {"Patient/1": 71}}
     assert warnings() == ["fhir_to_csv: 2 values had a cell that was taken; the last one counts"]
 
 
-def test_a_missing_value_is_an_empty_cell_and_nothing_else_is(warnings):
+def test_only_a_missing_value_is_an_empty_cell(warnings):
     entries = [observation("1", "a", None), observation("2", "b", 0), observation("2", "a", False)]
     del entries[0]["resource"]["valueQuantity"]
     assert table(bundle(*entries)).getvalue() == "patient,a,b\nPatient/1,,\nPatient/2,False,0"
@@ -172,7 +172,7 @@ def test_a_missing_value_is_an_empty_cell_and_nothing_else_is(warnings):
     assert warnings() == []
 
 
-def test_what_has_no_row_or_no_column_is_left_out_and_that_is_said(warnings):
+def test_values_without_place_are_left_out_and_said(warnings):
     entries = [observation(str(i), "a", i) for i in range(4)]
     del entries[1]["resource"]["subject"]
     entries[2]["resource"]["code"] = {"text": "no coding"}
@@ -189,13 +189,13 @@ def test_resources_of_other_types_are_passed_over():
     assert table(bundle(*others[:2], *FOUR, *others[:2])).getvalue() == FOUR_AS_CSV
 
 
-def test_resources_without_a_type_count_as_what_was_asked_for():
+def test_resources_without_a_type_count():
     entries = [observation("1", "weight", 70)]
     del entries[0]["resource"]["resourceType"]
     assert table({"entry": entries}).getvalue() == "patient,weight\nPatient/1,70"
 
 
-def test_the_last_key_finds_a_choice_type_and_no_other_longer_name():
+def test_the_last_key_finds_choice_types_only():
     def found(resource):
         entry = {"resource": {"r": "r", "c": "c", **resource}}
         return fhir_to_csv(
@@ -213,7 +213,7 @@ def test_the_last_key_finds_a_choice_type_and_no_other_longer_name():
         assert found(other) is None
 
 
-def test_objects_and_lists_are_json_in_the_csv_and_themselves_in_the_dict():
+def test_objects_are_json_in_the_csv_only():
     data = bundle(observation("1", "weight", 70))
     quantity = {"value": 70, "unit": "kg"}
     assert table(data, value_key_seq="resource.valueQuantity", output_type="dict") == {
@@ -230,7 +230,7 @@ def test_objects_and_lists_are_json_in_the_csv_and_themselves_in_the_dict():
 # ---- quoting --------------------------------------------------------------------------------
 
 
-def test_quotes_separators_and_line_breaks_are_quoted_as_csv_has_it():
+def test_quotes_and_line_breaks_are_quoted():
     entries = [
         observation('Ann "A", 1', "weight, kg", "a\nb"),
         observation("2", "x", "Größe ≥ 2 🙂"),
@@ -251,7 +251,7 @@ def test_another_separator(separator):
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1))
-def test_any_text_comes_out_of_a_csv_reader_as_it_went_in(cells):
+def test_any_text_survives_a_csv_reader(cells):
     data = bundle(*(observation(row, column, value) for row, column, value in cells))
     expected = {}
     for row, column, value in cells:
@@ -329,13 +329,13 @@ def test_every_paging_style_gives_the_same_table(data):
         ),
     ],
 )
-def test_a_page_that_is_missing_is_an_error_and_not_a_shorter_table(data):
+def test_a_missing_page_makes_no_shorter_table(data):
     with pytest.raises(DataError, match="links to a next one"):
         table(data)
 
 
 @pytest.mark.parametrize("data", [None, 3, "text", {}, {"Patient": bundle()}, [bundle(), None]])
-def test_what_is_no_bundle_is_an_error_that_says_where_the_bundle_is(data):
+def test_an_error_says_where_the_bundle_is(data):
     with pytest.raises(DataError, match=r"data\[0\]\[query\]"):
         table(data)
 
@@ -387,7 +387,7 @@ def test_questionnaires_as_nested_dicts():
     }
 
 
-def test_a_response_without_items_has_a_number_and_no_row():
+def test_a_response_without_items_has_no_row():
     empty = {"resource": {"resourceType": "QuestionnaireResponse"}}
     data = bundle(empty, answers(("age", {"valueInteger": 1})))
     assert questions(data).getvalue() == ",age\n1,1"
@@ -423,7 +423,7 @@ def test_questions_in_groups_have_a_key_more():
     }
 
 
-def test_what_has_no_effect_on_a_questionnaire_is_said(warnings):
+def test_arguments_without_effect_are_said(warnings):
     text = questions(
         bundle(*RESPONSES),
         row_key_seq="resource.subject.reference",
@@ -454,7 +454,7 @@ def test_what_has_no_effect_on_a_questionnaire_is_said(warnings):
         ({"output_type": "csv"}, "output_type is 'file' or 'dict'"),
     ],
 )
-def test_a_wrong_argument_is_an_error_that_says_what_is_right(more, message):
+def test_an_error_says_what_is_right(more, message):
     with pytest.raises(ModelError) as raised:
         table(bundle(*FOUR), **more)
     assert message in raised.value.message

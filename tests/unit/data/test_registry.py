@@ -10,9 +10,9 @@ from rich.console import Console
 
 from flame_flwr.data import open_data
 from flame_flwr.data.credentials import refuse_in_url, resolve
-from flame_flwr.data.listing import show_datasets, try_datasets
 from flame_flwr.data.open_source import open_dataset, open_datasets
 from flame_flwr.data.registry import EXAMPLE, choose, read_registry
+from flame_flwr.data.registry_table import show_datasets, try_datasets
 from flame_flwr.errors import ConfigError, DataError
 
 
@@ -61,7 +61,7 @@ def test_who_gets_what(datasets, kind, tags, project, expected):
     assert names(choose(datasets, kind, tags, project)) == expected
 
 
-def test_tags_without_a_match_and_a_project_that_may_not_are_told_apart(datasets):
+def test_wrong_tags_and_projects_are_told_apart(datasets):
     with pytest.raises(DataError) as raised:
         choose(datasets, "s3", ["pasc", "seniors"], "halta")
     assert raised.value.message == (
@@ -134,7 +134,7 @@ def test_what_a_registry_must_not_hold(write, text, message):
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_registry_that_is_not_there_or_that_anybody_may_write_to(write, tmp_path):
+def test_a_missing_or_open_registry_is_refused(write, tmp_path):
     with pytest.raises(ConfigError, match="the registry cannot be read") as raised:
         read_registry(tmp_path / "none.toml")
     assert str(tmp_path) not in raised.value.message
@@ -177,7 +177,7 @@ def test_credentials_are_read_where_the_reference_leads(tmp_path, monkeypatch, c
         {"env": "A", "file": "/b"},
     ],
 )
-def test_what_is_no_reference_is_refused_and_not_repeated(reference):
+def test_what_is_no_reference_is_not_repeated(reference):
     with pytest.raises(ConfigError) as raised:
         resolve(reference, "dataset 'n': secret")
     assert "dataset 'n': secret" in raised.value.message
@@ -199,7 +199,7 @@ def test_what_is_no_reference_is_refused_and_not_repeated(reference):
         ("AWS_SESSION_TOKEN", "token"),
     ],
 )
-def test_a_store_of_a_registry_is_reached_as_it_says(
+def test_a_registered_store_ignores_the_environment(
     s3_server, write, context, monkeypatch, certificates, variable, value
 ):
     bucket = s3_server.bucket({"p/a": b"1"})
@@ -228,7 +228,7 @@ def test_a_store_of_a_registry_is_reached_as_it_says(
     assert s3_server.secret not in repr(vars(source))
 
 
-def test_http_to_another_machine_is_for_those_who_say_so(write, context, monkeypatch):
+def test_http_elsewhere_must_be_allowed(write, context, monkeypatch):
     monkeypatch.setenv("A", "a")
     keys = 'key-id = { env = "A" }\nsecret = { env = "A" }\nendpoint = "http://store:9000"\n'
     [dataset] = read_registry(write(S3 + keys))
@@ -238,7 +238,7 @@ def test_http_to_another_machine_is_for_those_who_say_so(write, context, monkeyp
     open_dataset(dataset, "data source 1", context())
 
 
-def test_a_fhir_server_of_a_registry_may_be_http_for_those_who_say_so(write, context, monkeypatch):
+def test_http_to_a_registered_server_must_be_allowed(write, context, monkeypatch):
     monkeypatch.setenv("FHIR_ALLOW_HTTP", "true")  # is for `data`, not for a registry
     text = FHIR.replace("https", "http")
     [dataset] = read_registry(write(text))
@@ -249,7 +249,7 @@ def test_a_fhir_server_of_a_registry_may_be_http_for_those_who_say_so(write, con
 
 
 @pytest.mark.parametrize("url", ["https://ada:hunter2@host/x", "s3://AK:hunter2@bucket"])
-def test_a_password_in_the_nodes_own_config_is_refused_and_not_repeated(url, context):
+def test_a_password_in_a_location_is_not_repeated(url, context):
     with pytest.raises(ConfigError, match="must have no user, key or password") as raised:
         open_data(url, context())
     assert "hunter2" not in str(raised.value)
@@ -261,7 +261,7 @@ def test_other_signs_in_a_url_are_no_password(url):
 
 
 @pytest.mark.parametrize("name", ["TOPSECRET", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI"])
-def test_a_variable_that_may_be_the_secret_itself_is_not_shown(name, write, context):
+def test_what_may_be_the_secret_is_not_shown(name, write, context):
     text = S3 + f'key-id = {{ env = "{name}" }}\nsecret = {{ env = "OUR_SECRET" }}'
     datasets = read_registry(write(text))
     console = Console(file=io.StringIO(), width=200)

@@ -11,7 +11,7 @@ from flwr.app import Message, RecordDict
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.app import make_client_app
 from flame_flwr.clients.audit import AuditLog
-from flame_flwr.data import open_data, open_store
+from flame_flwr.data import open_data, open_kept_values
 from flame_flwr.data.cache import Cache
 from flame_flwr.data.registry import read_registry
 from flame_flwr.errors import FlameError
@@ -36,7 +36,7 @@ def audit_log(folder, context):
 
 
 def kept(folder, context):
-    open_store(str(folder), "p", "node-0", where="this node's config").save(1, "tag")
+    open_kept_values(str(folder), "p", "node-0", where="this node's config").save(1, "tag")
 
 
 def cache(folder, context):
@@ -107,7 +107,7 @@ def test_user_code_that_leaves_files_open_reads_that(tmp_path, context, monkeypa
     assert reply.error.reason.index("Too many") < reply.error.reason.index("`audit-log`")
 
 
-def test_an_error_without_a_number_is_named_by_its_type():
+def test_errors_without_a_number_show_their_type():
     assert reason_of(OSError("odd")) == "OSError"
     assert reason_of(UnicodeDecodeError("utf-8", b"x", 0, 1, "odd")) == "UnicodeDecodeError"
     assert "secret" not in reason_of(OSError(errno.EIO, "a secret", "/secret"))

@@ -52,16 +52,24 @@ FOURTH = '[[hospitals]]\nname = "hospital-d"\ndata = "/srv/d"\n'
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def federation(tmp_path):
-    (tmp_path / "trial.toml").write_text(TEXT)
+def read(tmp_path, more=""):
+    (tmp_path / "trial.toml").write_text(TEXT + more)
     return read_federation(tmp_path / "trial.toml")
 
 
-@pytest.fixture
-def made(federation, tmp_path):
-    provision(federation, tmp_path / "trial", NOW)
+def provisioned(tmp_path, more=""):
+    provision(read(tmp_path, more), tmp_path / "trial", NOW)
     return tmp_path / "trial"
+
+
+@pytest.fixture
+def federation(tmp_path):
+    return read(tmp_path)
+
+
+@pytest.fixture
+def made(tmp_path):
+    return provisioned(tmp_path)
 
 
 def contents(folder):
@@ -70,11 +78,6 @@ def contents(folder):
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def with_fourth(tmp_path):
-    (tmp_path / "trial.toml").write_text(TEXT + FOURTH)
-    return read_federation(tmp_path / "trial.toml")
 
 
 # ---- certificates and keys -------------------------------------------------------------------
@@ -90,22 +93,16 @@ def verify(ca, certificate, name, when):
     return verifier.verify(x509.load_pem_x509_certificate(certificate), [])
 
 
-@pytest.mark.parametrize(
-    "name", ["flower.example.org", "10.1.2.3", "localhost", "127.0.0.1", "::1"]
-)
-def test_the_servers_certificate_is_good_for_each_of_its_names(made, name):
+def test_the_certificate_is_good_for_its_names(made):
     files = contents(made)
-    assert len(verify(files["ca/ca.pem"], files["server/server.pem"], name, NOW)) == 2
+    for name in ("flower.example.org", "10.1.2.3", "localhost", "127.0.0.1", "::1"):
+        assert len(verify(files["ca/ca.pem"], files["server/server.pem"], name, NOW)) == 2
+    for name in ("evil.example.org", "10.1.2.4", "example.org"):
+        with pytest.raises(verification.VerificationError):
+            verify(files["ca/ca.pem"], files["server/server.pem"], name, NOW)
 
 
-@pytest.mark.parametrize("name", ["evil.example.org", "10.1.2.4", "example.org"])
-def test_and_for_no_other(made, name):
-    files = contents(made)
-    with pytest.raises(verification.VerificationError):
-        verify(files["ca/ca.pem"], files["server/server.pem"], name, NOW)
-
-
-def test_it_is_good_for_the_days_that_were_asked_for(made):
+def test_the_certificate_lasts_as_long_as_asked(made):
     files = contents(made)
     name = "flower.example.org"
     verify(files["ca/ca.pem"], files["server/server.pem"], name, NOW - timedelta(minutes=50))
@@ -156,7 +153,7 @@ def test_every_private_key_belongs_to_what_is_public(made):
         assert files[f"{name}/node.pub"].endswith(f" {name}\n".encode())
 
 
-def test_no_two_keys_are_alike_and_each_secret_is_in_one_place(made):
+def test_every_secret_is_in_one_place(made):
     found = contents(made)
     secrets = [text for text in found.values() if b"PRIVATE KEY" in text]
     assert len(secrets) == len(set(secrets)) == 4
@@ -214,10 +211,8 @@ def test_nothing_is_overwritten(federation, tmp_path, kind):
 
 
 def test_after_a_failure_nothing_is_left(tmp_path):
-    text = TEXT + 'public-key = "no.pub"\n'
-    (tmp_path / "trial.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"no\.pub cannot be read: No such file"):
-        provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
+        provisioned(tmp_path, 'public-key = "no.pub"\n')
     assert [path.name for path in tmp_path.iterdir()] == ["trial.toml"]
 
 
@@ -240,9 +235,7 @@ def test_the_texts_are_the_same_every_time(made, federation, tmp_path):
 def test_a_hospital_may_make_its_key_itself(tmp_path):
     private, public = keys.node_pair("anna")
     (tmp_path / "b.pub").write_bytes(public)
-    (tmp_path / "trial.toml").write_text(TEXT + 'public-key = "b.pub"\n')
-    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
-    files = contents(tmp_path / "trial")
+    files = contents(provisioned(tmp_path, 'public-key = "b.pub"\n'))
     assert files["server/keys/hospital-b.pub"] == files["hospital-b/node.pub"] == public
     assert "hospital-b/node.key" not in files
     assert b"you made it yourself" in files["hospital-b/README.md"]
@@ -269,15 +262,15 @@ def ed25519():
     ],
     ids=["private", "no key", "ed25519"],
 )
-def test_a_key_that_flower_would_not_take_is_refused(content, message):
+def test_a_key_flower_refuses_is_refused(content, message):
     with pytest.raises(ConfigError, match=message):
         keys.check_public_key(content, "b.pub")
 
 
-def test_adding_a_hospital_touches_nobody_else_and_needs_no_ca(made, tmp_path):
+def test_adding_a_hospital_needs_no_ca(made, tmp_path):
     shutil.rmtree(made / "ca")
     before = contents(made)
-    add_hospital(with_fourth(tmp_path), made, "hospital-d")
+    add_hospital(read(tmp_path, FOURTH), made, "hospital-d")
     after = contents(made)
     new = set(after) - set(before)
     assert {name: after[name] for name in before} == before
@@ -286,16 +279,16 @@ def test_adding_a_hospital_touches_nobody_else_and_needs_no_ca(made, tmp_path):
     assert after["hospital-d/ca.pem"] == before["server/ca.pem"]
     assert stat.S_IMODE((made / "hospital-d").stat().st_mode) == 0o700
     with pytest.raises(ConfigError, match="the hospital has been added before"):
-        add_hospital(with_fourth(tmp_path), made, "hospital-d")
+        add_hospital(read(tmp_path, FOURTH), made, "hospital-d")
     assert contents(made) == after
 
 
-def test_a_hospital_that_is_not_in_the_file_cannot_be_added(made, federation):
+def test_an_added_hospital_must_be_listed(made, federation):
     with pytest.raises(ConfigError, match=r"no hospital 'hospital-d'.*add a \[\[hospitals\]\]"):
         add_hospital(federation, made, "hospital-d")
 
 
-def test_a_hospital_is_not_added_to_another_federations_folder(made, tmp_path):
+def test_a_hospital_joins_its_own_federation_only(made, tmp_path):
     (tmp_path / "trial.toml").write_text(TEXT.replace("trial", "other") + FOURTH)
     with pytest.raises(ConfigError, match="that of another federation: its CA is CN=trial CA"):
         add_hospital(read_federation(tmp_path / "trial.toml"), made, "hospital-d")
@@ -340,10 +333,8 @@ def test_the_node_config_is_what_a_node_takes(made):
     assert settings.state_dir == f"{ODD}/a var/state"
 
 
-def test_a_node_config_has_rules_on_what_leaves_and_says_what_more_there_are(tmp_path):
-    (tmp_path / "trial.toml").write_text(TEXT)
-    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
-    text = (tmp_path / "trial" / "hospital-a" / "node.toml").read_text()
+def test_a_node_config_explains_its_rules(made):
+    text = (made / "hospital-a" / "node.toml").read_text()
     rules = [MinCount(5), MaxBins(50), MaxRows(200)]
     assert list(NodeSettings.from_config(tomllib.loads(text)).own_rules()) == rules
     named = re.findall(r"^#   (\w+\(.*?\)) ", text, re.M)
@@ -353,21 +344,18 @@ def test_a_node_config_has_rules_on_what_leaves_and_says_what_more_there_are(tmp
 
 
 @pytest.mark.parametrize("rules", ["", "MinCount(10)", "/etc/flame-flwr/rules"])
-def test_a_federation_that_says_which_rules_a_hospital_has_is_taken_at_its_word(tmp_path, rules):
-    (tmp_path / "trial.toml").write_text(f'{TEXT}disclosure = "{rules}"\n')
-    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
-    text = (tmp_path / "trial" / "hospital-b" / "node.toml").read_text()
+def test_a_federation_may_choose_the_rules(tmp_path, rules):
+    made = provisioned(tmp_path, f'disclosure = "{rules}"\n')
+    text = (made / "hospital-b" / "node.toml").read_text()
     assert tomllib.loads(text)["disclosure"] == rules
 
 
 @pytest.mark.parametrize("party", ["server", "hospital-a"])
-def test_the_start_scripts_run_flower_with_odd_paths_from_anywhere(made, tmp_path, party):
-    """A program of Flower's name stands in and prints what it is given."""
+def test_start_scripts_bear_odd_paths(made, tmp_path, party):
+    """A program of that name stands in and prints what it is given."""
     folder = tmp_path / 'it\'s "here" $x `y` \\ 100%'
     shutil.copytree(made / party, folder / party)
-    program = (
-        folder / "venv" / "bin" / ("flower-superlink" if party == "server" else "flower-supernode")
-    )
+    program = folder / "venv" / "bin" / ("flower-superlink" if party == "server" else "flame-flwr")
     program.parent.mkdir(parents=True)
     program.write_text(
         '#!/bin/sh\nprintf "%s\\n" "$@" "$FLWR_HOME" "$FLWR_TELEMETRY_ENABLED"\npwd\n'
@@ -393,6 +381,7 @@ def test_the_start_scripts_run_flower_with_odd_paths_from_anywhere(made, tmp_pat
             *arguments
         }
     else:
+        assert arguments[:2] == ["node", "start"]
         assert arguments[arguments.index("--superlink") + 1] == "flower.example.org:8000"
         assert arguments[arguments.index("--node-config") + 1] == f"{folder}/hospital-a/node.toml"
         assert "--trusted-entities" not in arguments
@@ -401,10 +390,10 @@ def test_the_start_scripts_run_flower_with_odd_paths_from_anywhere(made, tmp_pat
 
 
 @pytest.mark.parametrize("party", ["server", "hospital-a"])
-def test_what_is_in_the_way_is_one_line_before_flower_starts(made, tmp_path, party):
+def test_an_obstacle_is_told_in_one_line(made, tmp_path, party):
     binaries = tmp_path / "bin"
     binaries.mkdir()
-    for name in ("flower-superlink", "flower-supernode"):
+    for name in ("flower-superlink", "flame-flwr"):
         (binaries / name).write_text("#!/bin/sh\necho started\n")
         (binaries / name).chmod(0o755)
     (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -436,7 +425,7 @@ def test_what_is_in_the_way_is_one_line_before_flower_starts(made, tmp_path, par
     assert start(port).stdout == "started\n"
 
 
-def test_a_node_config_that_flower_cannot_read_is_in_the_way(tmp_path):
+def test_an_unreadable_node_config_is_an_obstacle(tmp_path):
     config = tmp_path / "node.toml"
     for content, words in (
         (b"name = 'a'\r\n", ""),
@@ -465,8 +454,8 @@ def test_an_address_that_cannot_be_listened_on(host, port, words):
     assert words in obstacle(host, port)
 
 
-def test_a_node_passes_on_whose_signatures_the_hospital_trusts(made, tmp_path):
-    program = tmp_path / "bin" / "flower-supernode"
+def test_a_node_passes_on_trusted_signatures(made, tmp_path):
+    program = tmp_path / "bin" / "flame-flwr"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     program.chmod(0o755)
@@ -486,7 +475,7 @@ def test_a_node_passes_on_whose_signatures_the_hospital_trusts(made, tmp_path):
     assert "put this hospital's private key there" in done.stderr
 
 
-def test_the_connection_is_written_for_the_place_it_is_in(made, tmp_path):
+def test_the_connection_is_written_for_its_place(made, tmp_path):
     folder = tmp_path / 'it\'s "here" $x `y` \\ 100%'
     shutil.copytree(made / "analyst", folder)
     done = subprocess.run(
@@ -507,7 +496,7 @@ def test_the_connection_is_written_for_the_place_it_is_in(made, tmp_path):
     }
 
 
-def test_the_units_name_the_right_files_and_are_hardened(made):
+def test_units_are_hardened(made):
     parser = configparser.RawConfigParser(strict=True)
     parser.optionxform = str
     parser.read(made / "hospital-a" / "flame-flwr-hospital-a.service")
@@ -522,17 +511,15 @@ def test_the_units_name_the_right_files_and_are_hardened(made):
     assert parser["Install"]["WantedBy"] == "multi-user.target"
 
 
-def test_folders_that_are_written_to_elsewhere_are_writable_too(tmp_path):
-    (tmp_path / "trial.toml").write_text(TEXT + 'state-dir = "/data/kept"\n')
-    provision(read_federation(tmp_path / "trial.toml"), tmp_path / "trial")
-    unit = tmp_path / "trial" / "hospital-b" / "flame-flwr-hospital-b.service"
+def test_units_may_write_into_folders_elsewhere(tmp_path):
+    folder = provisioned(tmp_path, 'state-dir = "/data/kept"\n') / "hospital-b"
     line = 'ReadWritePaths="/var/lib/flame-flwr/hospital-b" "/data/kept"\n'
-    assert line in unit.read_text()
-    page = (tmp_path / "trial" / "hospital-b" / "README.md").read_text()
+    assert line in (folder / "flame-flwr-hospital-b.service").read_text()
+    page = (folder / "README.md").read_text()
     assert "install -d -o flame-flwr -m 0700 /data/kept\n" in page
 
 
-def test_which_keys_of_the_node_config_are_places_to_write_to_is_known():
+def test_every_writable_place_is_known():
     """A new text key fails here: if it names such a place, ``texts._writable`` must know it."""
     assert {k for k, about in NODE_KEYS.items() if about.type is str} == {
         "name",

@@ -91,16 +91,7 @@ def constant(number):
 
 def reported(tmp_path, analyzer, splits, aggregator=Average, **kwargs):
     """Run, and return the page."""
-    StarModelTester(
-        splits,
-        analyzer,
-        aggregator,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        report="on",
-        **kwargs,
-    )
+    full_run(tmp_path, splits, analyzer, aggregator, tensorboard="off", **kwargs)
     return Page((tmp_path / "report.html").read_text())
 
 
@@ -113,18 +104,11 @@ def listed(folder):
     return {file["name"] for file in json.loads((folder / "run.json").read_text())["other_files"]}
 
 
-def full_run(folder, **kwargs):
-    return StarModelTester(
-        [2.0, 4.0],
-        Fits,
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=folder / "r.txt",
-        report="on",
-        tensorboard="on",
-        **kwargs,
-    )
+def full_run(folder, splits=(2.0, 4.0), analyzer=Fits, aggregator=Average, **kwargs):
+    """Run several rounds, with everything that shows a run."""
+    settings = {"filename": folder / "r.txt", "report": "on", "tensorboard": "on", **kwargs}
+    settings.setdefault("simple_analysis", False)
+    return StarModelTester(list(splits), analyzer, aggregator, "s3", **settings)
 
 
 def below(folder):

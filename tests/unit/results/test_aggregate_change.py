@@ -17,11 +17,10 @@ from flame_flwr.aggregation import (
     Sum,
     WeightedMean,
 )
-from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.clients import StarClient
 from flame_flwr.results.aggregate_change import Change
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg
+from flame_flwr.strategies import ReduceStrategy, StarStrategy
 
 SPLITS = [1.0, 5.0]
 CLIENTS = pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
@@ -86,7 +85,7 @@ class Study(StarAggregator):
 
 
 @CLIENTS
-def test_without_a_measure_the_arrays_of_floats_count_and_no_bookkeeping(client):
+def test_without_a_measure_float_arrays_count(client):
     assert changes(Study, client) == pytest.approx(norms(coefs(5)))
 
 
@@ -105,24 +104,22 @@ def test_what_a_declared_convergence_measures_is_shown(client, order):
     assert changes(strategy, client) == pytest.approx(norms(coefs(4), order))
 
 
-def test_it_is_that_of_its_key_also_where_that_is_one_number():
-    strategy = Declared(convergence=DeltaNorm("intercept", 1e-9) & MaxRounds(9) | MaxRounds(4))
-    means = [sum(data / number for data in SPLITS) / 2 for number in range(1, 5)]
-    expected = [None, *(abs(b - a) for a, b in pairwise(means))]
-    assert changes(strategy) == pytest.approx(expected)
+@pytest.mark.parametrize(
+    ("kwargs", "over"),
+    [
+        ({"aggregator": Declared(convergence=DeltaNorm("intercept", 1e-9) | MaxRounds(3))}, 2),
+        ({"aggregator": Study, "convergence": DeltaNorm("intercept", 1e-12) | MaxRounds(3)}, 1),
+    ],
+)
+def test_a_key_may_be_one_number(kwargs, over):
+    values = [sum(data / number for data in SPLITS) / over for number in range(1, 4)]
+    expected = [None, *(abs(b - a) for a, b in pairwise(values))]
+    assert changes(**kwargs)[:3] == pytest.approx(expected)
 
 
-def test_a_models_convergence_beside_an_aggregator_measures_too():
-    found = changes(Study, convergence=DeltaNorm("intercept", 1e-12) | MaxRounds(3))
-    sums = [sum(data / number for data in SPLITS) for number in range(1, 4)]
-    assert found == pytest.approx([None, *(abs(b - a) for a, b in pairwise(sums))])
-
-
-def test_a_convergence_that_measures_no_change_leaves_it_to_the_arrays():
-    strategy = Declared(convergence=Plateau("loss", 9) | MaxRounds(4))
-
+def test_a_convergence_may_measure_no_change():
     class Plain(Declared):
-        convergence = strategy.convergence
+        convergence = Plateau("loss", 9) | MaxRounds(4)
 
         def update(self, merged, last):
             return merged
@@ -130,7 +127,7 @@ def test_a_convergence_that_measures_no_change_leaves_it_to_the_arrays():
     assert changes(Plain) == pytest.approx(norms(coefs(4)))
 
 
-def test_nothing_is_shown_in_a_round_that_has_nothing_to_compare():
+def test_a_round_with_nothing_to_compare_has_none():
     class TwoKinds(ReduceStrategy):
         first = {"n": Sum()}
         reductions = {"coef": WeightedMean("n")}
@@ -141,26 +138,8 @@ def test_nothing_is_shown_in_a_round_that_has_nothing_to_compare():
 
     assert changes(TwoKinds) == pytest.approx(norms([np.zeros(3), *coefs(3)]))
 
-    class Later(TwoKinds):
-        def update(self, merged, last):
-            return merged if last is None else {**merged, "n": 20}
 
-        first = {"n": Sum()}
-
-    class Fresh(Weights):
-        def analysis_method(self, data, aggregator_results):
-            known = (
-                aggregator_results if aggregator_results and "coef" in aggregator_results else None
-            )
-            return super().analysis_method(data, known)
-
-    tester = StarModelTester(
-        SPLITS, Fresh, Later(convergence=DeltaNorm("coef", 1e-9) | MaxRounds(4)), "s3"
-    )
-    assert [entry.change for entry in tester.record.history][:2] == [None, None]
-
-
-def test_a_convergence_of_ones_own_says_what_it_measured():
+def test_an_own_convergence_says_what_it_measured():
     class Angle(Convergence):
         def check(self, number, aggregate, last):
             self.angle = math.nan if last is None else float(aggregate["coef"] @ last["coef"])
@@ -173,11 +152,12 @@ def test_a_convergence_of_ones_own_says_what_it_measured():
     assert found == pytest.approx([None, *(float(b @ a) for a, b in pairwise(expected))])
 
 
-def test_an_aggregation_of_ones_own_says_what_it_measured():
+@pytest.mark.parametrize(
+    ("measures", "expected"),
+    [(True, [0.1, 0.2, 0.3]), (False, [None, math.sqrt(3), math.sqrt(3)])],
+)
+def test_an_own_aggregation_says_what_it_measured(measures, expected):
     class Counting:
-        def __init__(self, with_change):
-            self.with_change, self.number = with_change, 0
-
         def begin(self, number):
             self.number = number
 
@@ -185,34 +165,22 @@ def test_an_aggregation_of_ones_own_says_what_it_measured():
             pass
 
         def finish(self):
-            aggregate = {"coef": np.full(3, float(self.number))}
             done = self.number == 3
-            said = (aggregate, done, "three" if done else "")
-            return Finished(*said, change=self.number / 10) if self.with_change else said
+            said = ({"coef": np.full(3, float(self.number))}, done, "three" if done else "")
+            return Finished(*said, change=self.number / 10) if measures else said
 
         def final(self, aggregate, evaluations):
             return aggregate
 
     class Own(StarStrategy):
-        with_change = True
-
         def make_aggregation(self, flame, nodes, simple_analysis):
-            return Counting(self.with_change)
+            return Counting()
 
-    class Plain(Own):
-        with_change = False
-
-    assert changes(Own(None)) == [0.1, 0.2, 0.3]
-    assert changes(Plain(None)) == pytest.approx([None, math.sqrt(3), math.sqrt(3)])
-
-
-def test_an_averaged_models_change_is_the_models():
-    strategy = WeightedFedAvg("coef", by="n", metrics=["loss"], convergence=MaxRounds(4))
-    assert changes(strategy) == pytest.approx(norms(coefs(4)))
+    assert changes(Own(None)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_nan_and_infinity_are_never_shown_and_that_is_said_once(bad, caplog, tmp_path):
+def test_a_change_not_finite_is_told_once(bad, caplog, tmp_path):
     class Odd(Study):
         def aggregation_method(self, analysis_results):
             result = super().aggregation_method(analysis_results)
@@ -222,12 +190,6 @@ def test_nan_and_infinity_are_never_shown_and_that_is_said_once(bad, caplog, tmp
     assert caplog.text.count("holds NaN or infinity, so that its change is not known") == 1
     with (tmp_path / "history.csv").open(newline="") as file:
         assert {row["change"] for row in csv.DictReader(file)} == {""}
-
-
-def test_over_a_grid_that_goes_on_with_a_record_it_is_the_same():
-    with LocalGrid(NodePlan(Weights, data_type="s3"), SPLITS) as grid:
-        record = Declared().start(grid, simple_analysis=False).record
-    assert [entry.change for entry in record.history] == pytest.approx(norms(coefs(4)))
 
 
 def test_arrays_are_told_apart_by_where_they_are():

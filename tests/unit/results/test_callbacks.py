@@ -13,35 +13,23 @@ from flame_flwr.metrics import mean
 from flame_flwr.results.callbacks import Callback, with_callbacks
 from flame_flwr.results.progress_bar import Bar
 from flame_flwr.results.record import RunRecord
-from flame_flwr.star import StarModelTester
 from flame_flwr.strategies import StarStrategy
 
-from .small_runs import Average, Fits, Page, constant
+from .small_runs import Average, Fits, constant, full_run, reported
 
 
 @pytest.mark.parametrize("number", [1.5e308, -1.7e308, 2**62])
-def test_numbers_whose_sum_is_too_large_end_no_run(tmp_path, number, monkeypatch):
+def test_huge_numbers_end_no_run(tmp_path, number, monkeypatch):
     bar = Bar(Console(file=io.StringIO(), force_terminal=True))
     monkeypatch.setattr("flame_flwr.analysis.tester.bars", lambda: [bar])
-    tester = StarModelTester(
-        [2.0, 4.0],
-        constant(number),
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        report="on",
-        tensorboard="on",
-        quiet=False,
-    )
-    assert tester.converged
+    assert full_run(tmp_path, analyzer=constant(number), quiet=False).converged
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "completed"
     assert {path.name for path in tmp_path.iterdir()} >= {"report.html", "tensorboard"}
     assert mean([number] * 3) == number
     assert mean([1.7e308, -1.7e308, 1.7e308]) == pytest.approx(1.7e308 / 3)
 
 
-def test_a_watcher_that_fails_is_left_out_and_the_run_goes_on(caplog):
+def test_a_callback_that_fails_is_left_out(caplog):
     class Breaks(Callback):
         def __init__(self):
             self.told = []
@@ -71,16 +59,7 @@ def test_extreme_metrics_cost_their_plot_and_no_more(tmp_path):
             self.flame.report_metrics(wild=sign * 1.7e308, loss=data / (1 + self.num_iterations))
             return data
 
-    StarModelTester(
-        [2.0, 4.0],
-        Swings,
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        report="on",
-    )
-    page = Page((tmp_path / "report.html").read_text())
+    page = reported(tmp_path, Swings, [2.0, 4.0])
     plots = [attrs.get("alt") for tag, attrs in page.tags if tag == "img"]
     assert "loss per round and node" in plots
     assert "wild per round and node" not in plots

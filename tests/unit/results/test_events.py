@@ -5,21 +5,13 @@ import json
 import pytest
 
 from flame_flwr.results.events import Tags
-from flame_flwr.star import StarModel, StarModelTester
+from flame_flwr.star import StarModel
 
-from .small_runs import Average, Fits, constant, events
+from .small_runs import Average, Fits, constant, events, full_run
 
 
 def test_tensorboard_reads_what_the_line_says(tmp_path):
-    tester = StarModelTester(
-        [2.0, 4.0],
-        Fits,
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        tensorboard="on",
-    )
+    tester = full_run(tmp_path, report="off")
     read = events(tmp_path)
     for node, data in (("node-0", 2.0), ("node-1", 4.0)):
         expected = [(number + 1, pytest.approx(data / (1 + number))) for number in range(3)]
@@ -35,25 +27,22 @@ def test_tensorboard_reads_what_the_line_says(tmp_path):
     assert not [tag for tag in read if "<" in tag]
 
 
-def test_a_second_run_into_a_folder_replaces_the_events_of_the_first(tmp_path):
+def test_a_second_run_replaces_the_events(tmp_path):
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events.out.tfevents.1.mine").write_bytes(b"")
     for _ in range(2):
-        StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on")
-    assert len(events(tmp_path)["loss/node-0"]) == 1
+        full_run(tmp_path, report="off")
+    assert len(events(tmp_path)["loss/node-0"]) == 3
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
 
 
-def test_a_run_whose_events_cannot_be_written_goes_on(tmp_path, caplog):
+def test_events_that_cannot_be_written_end_no_run(tmp_path, caplog):
     (tmp_path / "tensorboard").write_text("a file in the way")
-    tester = StarModelTester(
-        [2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
-    )
-    assert tester.rounds == 1
+    assert full_run(tmp_path, report="off").rounds == 3
     assert caplog.text.count("the events for TensorBoard cannot be written") == 1
 
 
-def test_events_and_report_go_to_an_object_store_with_the_results(serve, object_store):
+def test_events_and_report_go_with_the_results(serve, object_store):
     model = StarModel(Fits, Average, "s3", simple_analysis=False)
     serve(model, object_store.url, report="on", tensorboard="on")
     [folder] = (object_store.bucket / "results").iterdir()
@@ -73,9 +62,7 @@ def test_no_two_numbers_share_a_tag(tmp_path):
         def evaluation_method(self, data, result):
             return {"auc": 5, "mean": 6}
 
-    StarModelTester(
-        [2.0, 4.0], Collides, Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
-    )
+    full_run(tmp_path, analyzer=Collides, simple_analysis=True, report="off")
     found = {tag: value for tag, [(_, value)] in events(tmp_path).items()}
     assert {tag: value for tag, value in found.items() if "/node-0" in tag} == {
         "a_b/node-0": 1,
@@ -106,17 +93,15 @@ def test_names_made_to_share_a_tag_do_not():
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.5e308])
-def test_what_is_no_number_is_written_without_a_word_to_the_log(tmp_path, number, caplog, capfd):
-    StarModelTester(
-        [2.0], constant(number), Average, "s3", filename=tmp_path / "r.txt", tensorboard="on"
-    )
+def test_numbers_not_finite_are_written_silently(tmp_path, number, caplog, capfd):
+    full_run(tmp_path, analyzer=constant(number), report="off")
     assert "loss/node-0" in events(tmp_path)
     assert not [record for record in caplog.records if "tensorboardX" in record.name]
     assert "cannot be written" not in caplog.text
     assert "NaN" not in "".join(capfd.readouterr())
 
 
-def test_events_are_there_as_soon_as_a_round_is_over(tmp_path, monkeypatch):
+def test_a_rounds_events_are_there_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("flame_flwr.results.events._FLUSH_EVERY", -1.0)
     seen = []
 
@@ -126,13 +111,5 @@ def test_events_are_there_as_soon_as_a_round_is_over(tmp_path, monkeypatch):
                 seen.append(len(events(tmp_path)["loss/node-0"]))
             return super().aggregation_method(analysis_results)
 
-    StarModelTester(
-        [2.0],
-        Fits,
-        Looks,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        tensorboard="on",
-    )
+    full_run(tmp_path, aggregator=Looks, report="off")
     assert seen == [1, 2]

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, StarAggregation
-from flame_flwr.star import StarModelTester
 from flame_flwr.strategies import StarStrategy
 
-from .small_runs import Never, Scalar, Shrinks, reported
+from .small_runs import Never, Scalar, Shrinks, full_run, reported
 
 
 class Means(Scalar):
@@ -20,6 +19,9 @@ class Means(Scalar):
 class Own(Convergence):
     def check(self, number, aggregate, last):
         return f"it is {aggregate!r}" if number > 2 else None
+
+
+PRIVATE = {"epsilon": 1.0, "sensitivity": 1.0}
 
 
 def told(aggregate, last):
@@ -38,9 +40,7 @@ def told(aggregate, last):
         (told, "When(told) said so"),
     ],
 )
-def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
-    tmp_path, convergence, reason, caplog
-):
+def test_a_private_run_gives_inexact_reasons(tmp_path, convergence, reason, caplog):
     caplog.set_level("INFO", "flame_flwr")
     exact = [float(np.mean([16.1717 / (3 + i), 4.3131 / (3 + i)])) for i in range(3)]
     page = reported(
@@ -49,9 +49,8 @@ def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
         [16.1717, 4.3131],
         Means,
         convergence=convergence,
-        epsilon=1.0,
-        sensitivity=1.0,
         quiet=False,
+        **PRIVATE,
     )
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["reason"] == about["history"][-1]["reason"] == reason
@@ -65,7 +64,7 @@ def test_a_private_run_says_what_stopped_it_and_no_exact_figure(
         assert not re.search(r"it is \d", text)
 
 
-def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path):
+def test_an_own_aggregations_reason_stays_private(tmp_path):
     class Says(StarAggregation):
         def finish(self):
             return super().finish()._replace(converged=True, reason="the mean is 3.4")
@@ -74,14 +73,6 @@ def test_an_aggregation_of_ones_own_says_nothing_exact_of_a_private_run(tmp_path
         def make_aggregation(self, flame, nodes, simple_analysis):
             return Says(Scalar(flame), nodes, simple_analysis)
 
-    StarModelTester(
-        [2.0, 4.0],
-        Shrinks,
-        Made(Scalar),
-        "s3",
-        filename=tmp_path / "r.txt",
-        epsilon=1.0,
-        sensitivity=1.0,
-    )
+    full_run(tmp_path, analyzer=Shrinks, aggregator=Made(Scalar), **PRIVATE)
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["reason"] == "the aggregation said so"

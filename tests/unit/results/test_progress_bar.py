@@ -12,9 +12,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from flame_flwr.metrics import summary
 from flame_flwr.results import RoundRecord, RunRecord, progress_bar
-from flame_flwr.results.log_lines import log_round
 from flame_flwr.results.progress_bar import Bar, LineBar
 
 SCRIPT = """
@@ -62,7 +60,7 @@ def on_a_terminal(*command):
     return b"".join(shown).decode()
 
 
-def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
+def test_a_terminal_shows_whole_lines_above_a_bar(tmp_path):
     (tmp_path / "analysis.py").write_text(SCRIPT)
     text = on_a_terminal(sys.executable, str(tmp_path / "analysis.py"))
     assert "━" in text
@@ -74,7 +72,7 @@ def test_a_terminal_shows_a_bar_and_the_lines_whole_above_it(tmp_path):
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])
-def test_long_metrics_leave_the_round_and_the_bar_on_the_terminal(width):
+def test_long_metrics_leave_room_for_the_bar(width):
     metrics = {f"metric_{i}": 0.123456 for i in range(6)}
     entry = RoundRecord(1, node_metrics={"a": metrics, "b": metrics})
     file = Terminal()
@@ -124,7 +122,7 @@ def a_terminal(monkeypatch):
     return stream
 
 
-def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
+def test_closing_restores_the_terminal(monkeypatch):
     terminal = a_terminal(monkeypatch)
     handler = logging.StreamHandler(terminal)
     logging.getLogger("flame_flwr").addHandler(handler)
@@ -150,7 +148,7 @@ def test_everything_is_as_it_was_when_it_is_closed(monkeypatch):
     assert "round 1 of 10" in ESCAPES.sub("", terminal.getvalue())
 
 
-def test_what_is_shown_without_a_line_end_is_not_broken_up(monkeypatch):
+def test_a_line_without_an_end_stays_whole(monkeypatch):
     terminal = a_terminal(monkeypatch)
     bar = Bar(Console(file=terminal, force_terminal=True, width=60))
     bar.began(RunRecord(nodes=["a", "b"]), None)
@@ -186,130 +184,27 @@ def test_a_debugger_gets_the_terminal(monkeypatch):
     bar.close()
 
 
-def test_a_private_runs_metrics_are_not_shown(monkeypatch):
-    terminal = a_terminal(monkeypatch)
-    bar = Bar(Console(file=terminal, force_terminal=True))
-    record = RunRecord(nodes=["a"], privacy={"epsilon": 1.0})
-    bar.began(record, None)
-    bar.finished(RoundRecord(1, node_metrics={"a": {"loss": 0.515}}), record)
-    bar.close()
-    assert "0.515" not in terminal.getvalue()
-
-
-def test_a_run_elsewhere_is_followed_by_the_lines_of_its_log(monkeypatch):
+def test_a_run_elsewhere_is_followed_by_its_log(monkeypatch):
     terminal = a_terminal(monkeypatch)
     lines = []
     bar = LineBar(lines.append, Console(file=terminal, force_terminal=True, width=100))
-    said = [
-        "INFO :      2 nodes take part: a, b",
-        "INFO :      round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5",
-        "INFO :      results in /tmp/results/x",
-    ]
+    users = "[node-0, round 1] results in /tmp/x"
+    said = [users, "INFO :      2 nodes take part: a, b", users]
+    said += ["INFO :      round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5", users]
     for line in said:
         bar(line)
-        if line is said[1]:
-            assert bar._progress is not None
-    bar.close()
-    assert lines == said
+        assert (bar._progress is None) == (lines == [users])
+    bar("INFO :      results in /tmp/results/x")
+    assert bar._progress is None
+    assert lines[:-1] == said
     shown = ESCAPES.sub("", terminal.getvalue())
     assert re.search(r"after round 1 ━+ \d:\d\d:\d\d loss 0.5", shown)
     assert "received" not in shown
     assert sys.stdout is terminal
 
 
-LEVELS = {
-    "nothing": "",
-    "Flower": "INFO :      ",
-    "the end of a colour": "\x1b[0m",
-    "Flower in colour": "\x1b[92mINFO \x1b[0m:      ",
-    "Python": "INFO:flame_flwr:",
-}
-
-
-@pytest.mark.parametrize("before", LEVELS.values(), ids=LEVELS)
-@pytest.mark.parametrize("nodes", ["1 node takes part: a", "3 nodes take part: a, b, c"])
-@pytest.mark.parametrize("place", ["/tmp/results/x", "s3://results/x", "https://s3/results/x"])
-def test_the_frameworks_own_lines_begin_and_end_the_bar(monkeypatch, before, nodes, place):
-    a_terminal(monkeypatch)
-    bar = LineBar(print, Console(file=Terminal(), force_terminal=True, width=100))
-    bar(f"{before}{nodes}")
-    bar(f"{before}round 1: 1 of 1 nodes, 0.10 s, 68 B received")
-    assert bar._progress.tasks[0].description == "after round 1"
-    bar(f"{before}results in {place}")
-    assert bar._progress is None
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "dropping empty rows results in 38 patients",
-        "results in 38 patients",
-        "[node-0, round 1] dropping empty rows results in /tmp/38 patients",
-        "[aggregator, round 2] results in /tmp/x",
-        "(ClientAppActor pid=94) results in /tmp/x",
-        "[aggregator, round 2] 5 nodes take part: a, b",
-        "INFO :      [node-0, round 1] 5 nodes take part: a, b",
-        "of these, 5 nodes take part: a, b",
-        "[node-0, round 1] round 9: 3 of 3 nodes, 0.10 s, 68 B received",
-        "WARNING: round 9: 3 of 3 nodes, 0.10 s, 68 B received",
-        "WARNING: round 2: going on without node b: timeout",
-    ],
-)
-def test_what_user_code_says_changes_no_bar(monkeypatch, line):
-    a_terminal(monkeypatch)
-    lines = []
-    bar = LineBar(lines.append, Console(file=Terminal(), force_terminal=True, width=100))
-    bar(line)
-    assert bar._progress is None
-    bar("2 nodes take part: a, b")
-    bar("round 1: 2 of 2 nodes, 0.10 s, 68 B received, loss 0.5")
-    before, drawn = bar._progress, dict(bar._progress.tasks[0].fields)
-    bar(line)
-    assert bar._progress is before
-    assert bar._progress.tasks[0].description == "after round 1"
-    assert bar._progress.tasks[0].fields == drawn
-    assert lines.count(line) == 2
-    bar.close()
-
-
-@pytest.mark.parametrize("reason", ["", "4 rounds are done", "AnyOf(x: 3) said so"])
-@pytest.mark.parametrize(
-    "metrics",
-    [
-        {},
-        {"a": {"err": 3.178, "loss": 11.99}, "b": {"err": 3.5, "loss": 16.11}},
-        {"a": {"f1: macro, of 2": 1e-9}},
-        {"a": {"loss": float("nan")}},
-        {"a": {"loss": float("-inf")}},
-        {"a": {"loss": float("inf")}, "b": {"loss": 0.5}},
-        {"a": {f"metric {i}": i / 7 for i in range(9)}},
-    ],
-)
-def test_both_bars_show_the_same_of_a_round(monkeypatch, caplog, metrics, reason):
-    a_terminal(monkeypatch)
-    caplog.set_level("INFO", "flame_flwr")
-    size = {"a": 1_234_567}
-    entry = RoundRecord(3, node_metrics=metrics, node_bytes=size, reason=reason)
-    record = RunRecord(nodes=["a", "b"])
-    log_round(entry, record)
-    [line] = caplog.messages
-    assert line.endswith(reason)
-    shown = []
-    for bar in (Bar(), LineBar(print)):
-        bar._console = Console(file=Terminal(), force_terminal=True, width=100)
-        bar.draw(2, None)
-        if isinstance(bar, LineBar):
-            bar(line)
-            assert bar._progress.tasks[0].description == "after round 3"
-        else:
-            bar.finished(entry, record)
-        shown.append(bar._progress.tasks[0].fields["last"])
-        bar.close()
-    assert shown == [summary(metrics.values())] * 2
-
-
 @pytest.mark.parametrize(("width", "text"), [(40, ""), (51, ""), (52, "err 3.1…"), (80, "loss")])
-def test_what_is_shown_of_metrics_says_something_or_is_not_there(monkeypatch, width, text):
+def test_metrics_with_too_little_room_are_left_out(monkeypatch, width, text):
     a_terminal(monkeypatch)
     file = Terminal()
     bar = LineBar(print, Console(file=file, force_terminal=True, width=width))
@@ -327,16 +222,6 @@ def test_what_is_shown_of_metrics_says_something_or_is_not_there(monkeypatch, wi
     assert text in shown
     assert bool(shown.strip()) == bool(text)
     assert len(line) <= width
-
-
-def test_short_metrics_are_there_where_they_fit(monkeypatch):
-    a_terminal(monkeypatch)
-    file = Terminal()
-    bar = LineBar(print, Console(file=file, force_terminal=True, width=48))
-    bar("1 node takes part: a")
-    bar("round 1: 1 of 1 nodes, 0.10 s, 7 B received, n 1")
-    bar.close()
-    assert re.search(r"\d:\d\d n 1", ESCAPES.sub("", file.getvalue()))
 
 
 @pytest.mark.parametrize("reason", ["dumb", "pipe", "debugger"])

@@ -19,7 +19,7 @@ from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NotConvergedError
 from flame_flwr.results.callbacks import notify, with_callbacks
-from flame_flwr.results.log_lines import ROUND
+from flame_flwr.results.followed_lines import parse_line
 from flame_flwr.results.progress_bar import Bar
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import (
@@ -31,6 +31,8 @@ from flame_flwr.star import (
 )
 from flame_flwr.star.script import run_script
 from flame_flwr.strategies import StarStrategy, WeightedFedAvg
+
+from .small_runs import full_run
 
 SECRETS = (7251.0, 7252.0, 6143.0, 6144.0)  # a metric and a score of two nodes
 SHOWN = (8311.0, 8312.0, 9111.0, 9112.0)
@@ -88,21 +90,13 @@ def everything(folder):
     return found
 
 
-def in_process(folder, aggregator=Sum, **declared):
-    private = {key: declared.pop(key) for key in ("epsilon", "sensitivity") if key in declared}
-    StarModelTester(
-        [0.0, 1.0],
-        Scores,
+def in_process(folder, aggregator=Sum, analyzer=Scores, splits=(0.0, 1.0), **declared):
+    full_run(
+        folder,
+        splits,
+        analyzer,
         aggregator,
-        "s3",
-        simple_analysis=False,
-        filename=folder / "result.txt",
-        report="on",
-        tensorboard="on",
-        quiet=False,
-        max_rounds=5,
-        **declared,
-        **private,
+        **{"filename": folder / "result.txt", "quiet": False, "max_rounds": 5, **declared},
     )
 
 
@@ -174,30 +168,29 @@ def left_by(tmp_path, caplog, capsys):
     return read
 
 
-def test_only_what_the_study_shows_is_written_and_said(run, tmp_path, left_by):
+PRIVATE = {"epsilon": 1.0, "sensitivity": 1.0}
+DECLARED = [
+    ({}, [*SECRETS, *SHOWN]),
+    ({"shown": ["open_loss", "open_auc"]}, SHOWN),
+    ({"shown": []}, []),
+    (PRIVATE, []),
+    ({**PRIVATE, "shown": ["open_loss", "open_auc", "secret_auc"]}, []),
+]
+
+
+@pytest.mark.parametrize(("declared", "seen"), DECLARED)
+def test_only_what_the_study_shows_is_written(run, tmp_path, left_by, declared, seen):
+    if "epsilon" in declared:
+        pytest.importorskip("opendp")
     Sum.seen = []
-    run(tmp_path / "run", shown=["open_loss", "open_auc"])
+    run(tmp_path / "run", **declared)
     text = left_by()
-    assert [number for number in SECRETS if is_in(number, text)] == []
-    assert b"secret" not in text
-    assert [number for number in SHOWN if not is_in(number, text)] == []
+    assert [number for number in SECRETS + SHOWN if is_in(number, text)] == list(seen)
     assert [scores["secret_auc"] for scores in Sum.seen] == [6143.0, 6144.0]  # it gets them all
     (about,) = (json.loads(path.read_text()) for path in tmp_path.rglob("run.json"))
-    assert about["shown"] == ["open_loss", "open_auc"]
-    assert about["evaluations"]["node-1"] == {"open_auc": 9112.0}
-
-
-def test_a_study_that_shows_nothing(run, tmp_path, left_by):
-    run(tmp_path / "run", shown=[])
-    text = left_by()
-    assert [number for number in SECRETS + SHOWN if is_in(number, text)] == []
-    assert b"none: what the nodes report is for its aggregator alone" in text
-
-
-def test_without_a_word_everything_is_shown(run, tmp_path, left_by):
-    run(tmp_path / "run")
-    text = left_by()
-    assert [number for number in SECRETS + SHOWN if not is_in(number, text)] == []
+    assert about["shown"] == declared.get("shown")
+    if declared == {"shown": []}:
+        assert b"none: what the nodes report is for its aggregator alone" in text
 
 
 def test_a_run_that_fails_hides_the_same(run, tmp_path, left_by):
@@ -209,23 +202,17 @@ def test_a_run_that_fails_hides_the_same(run, tmp_path, left_by):
     assert [number for number in SHOWN[:2] if not is_in(number, text)] == []
 
 
-@pytest.mark.parametrize("shown", [None, ["open_loss", "open_auc", "secret_auc"]])
-def test_a_private_run_shows_none_of_them_whatever_is_declared(run, tmp_path, left_by, shown):
-    pytest.importorskip("opendp")
-    run(tmp_path / "run", epsilon=1.0, sensitivity=1.0, shown=shown)
-    text = left_by()
-    assert [number for number in SECRETS + SHOWN if is_in(number, text)] == []
-
-
-def test_the_bar_shows_what_may_be_shown():
+@pytest.mark.parametrize(
+    ("record", "seen"),
+    [(RunRecord(shown=("open_loss",)), ["8311"]), (RunRecord(privacy={"epsilon": 1.0}), [])],
+)
+def test_the_bar_shows_what_may_be_shown(record, seen):
     terminal = io.StringIO()
-    record = RunRecord(shown=("open_loss",))
+    metrics = {"a": {"secret_loss": 7251.0, "open_loss": 8311.0}}
     with with_callbacks(record, Bar(Console(file=terminal, force_terminal=True, width=200))):
-        metrics = {"a": {"secret_loss": 7251.0, "open_loss": 8311.0}}
         notify(record, "began", record, None)
         notify(record, "finished", RoundRecord(1, node_metrics=metrics), record)
-    assert "8311" in terminal.getvalue()
-    assert "7251" not in terminal.getvalue()
+    assert [number for number in ("7251", "8311") if number in terminal.getvalue()] == seen
 
 
 def test_metrics_that_a_strategy_averages_are_hidden_too(tmp_path, left_by):
@@ -233,20 +220,9 @@ def test_metrics_that_a_strategy_averages_are_hidden_too(tmp_path, left_by):
         def analysis_method(self, data, aggregator_results):
             return {"model": 1.0, "local_n_samples": 3, "loss": 7251.0 + data}
 
-    strategy = WeightedFedAvg(
-        metrics=["loss"], outputs=[("model.txt", "str", lambda final: final["model"])]
-    )
-    StarModelTester(
-        [0.0, 1.0],
-        Fits,
-        strategy,
-        "s3",
-        filename=tmp_path / "run",
-        shown=[],
-        report="on",
-        tensorboard="on",
-        quiet=False,
-    )
+    final = [("model.txt", "str", lambda final: final["model"])]
+    strategy = WeightedFedAvg(metrics=["loss"], outputs=final)
+    in_process(tmp_path, strategy, Fits, simple_analysis=True, shown=[])
     text = left_by()
     assert [number for number in (7251.0, 7252.0, 7251.5) if is_in(number, text)] == []
 
@@ -276,11 +252,11 @@ MEASURES = {
 
 @pytest.mark.parametrize("analyzer", [Declines, DeclinesInArrays])
 @pytest.mark.parametrize("measures", MEASURES)
-def test_how_much_a_hidden_metric_changed_is_not_shown(tmp_path, left_by, measures, analyzer):
+def test_a_hidden_metrics_change_is_hidden(tmp_path, left_by, measures, analyzer):
     final = [("model.txt", "str", lambda final: final["model"])]
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MEASURES[measures], outputs=final)
-    more = {"filename": tmp_path / "run", "report": "on", "tensorboard": "on", "quiet": False}
-    tester = StarModelTester([0, 1], analyzer, strategy, "s3", shown=["auc"], **more)
+    arguments = {"filename": tmp_path / "run", "quiet": False, "shown": ["auc"]}
+    tester = full_run(tmp_path, [0, 1], analyzer, strategy, **arguments)
     text = left_by() + f"{tester!r} {tester.history.to_string()}".encode()
     # 7236, 1809, 804: so it changes by 5427 and by 1005
     assert tester.rounds == 3
@@ -289,7 +265,7 @@ def test_how_much_a_hidden_metric_changed_is_not_shown(tmp_path, left_by, measur
     assert "tol=1100.0, ord=2.0) said so" in tester.record.history[-1].reason
 
 
-def test_how_much_a_metric_changed_is_shown_where_the_metric_is():
+def test_a_shown_metrics_change_is_shown():
     strategy = WeightedFedAvg(metrics=["loss"], convergence=DeltaNorm("loss", 1100.0))
     for shown in (None, ["loss"]):
         tester = StarModelTester([0, 1], Declines, strategy, "s3", shown=shown)
@@ -297,7 +273,7 @@ def test_how_much_a_metric_changed_is_shown_where_the_metric_is():
         assert tester.record.history[-1].reason == "`loss` changed by 1e+03, at most 1100"
 
 
-def test_the_models_change_is_shown_beside_a_hidden_metric():
+def test_the_models_change_is_shown_all_the_same():
     class Moves(Declines):
         def analysis_method(self, data, aggregator_results):
             value = super().analysis_method(data, aggregator_results)
@@ -314,7 +290,7 @@ def test_the_models_change_is_shown_beside_a_hidden_metric():
             assert tester.record.history[-1].reason == reason
 
 
-def test_a_metric_that_nodes_report_is_hidden_in_an_aggregate_of_that_name():
+def test_a_hidden_metric_is_hidden_in_aggregates_too():
     class Reports(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             loss = 7236.0 / (self.num_iterations + 1) ** 2
@@ -339,7 +315,7 @@ def test_a_metric_that_nodes_report_is_hidden_in_an_aggregate_of_that_name():
 
 
 @pytest.mark.parametrize("hiding", [{"shown": ["auc"]}, {"epsilon": 1.0, "sensitivity": 1.0}])
-def test_a_testers_history_is_saved_without_what_is_hidden(hiding):
+def test_a_saved_history_holds_nothing_hidden(hiding):
     class Reports(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics(loss=7251.125, auc=0.5)
@@ -373,14 +349,13 @@ def test_a_name_that_nobody_reports_is_told_of(tmp_path, caplog):
 @pytest.mark.parametrize(
     "shown", ["open_auc", b"auc", {"open_auc": True}, [1], 3, [None], ["auc", 2]]
 )
-def test_what_is_no_list_of_names_is_refused_when_the_model_is_built(shown):
-    for build in (
-        lambda: StarModel(Scores, Sum, "s3", shown=shown),
-        lambda: StarLocalDPModel(Scores, Sum, "s3", shown=shown, epsilon=1.0, sensitivity=1.0),
-        lambda: StarModelTester([0.0], Scores, Sum, "s3", shown=shown),
-    ):
+def test_shown_must_be_a_list_of_names(shown):
+    private = {"epsilon": 1.0, "sensitivity": 1.0}
+    for kind, more in ((StarModel, {}), (StarLocalDPModel, private)):
         with pytest.raises(ModelError, match="shown must be a list of the names of metrics"):
-            build()
+            kind(Scores, Sum, "s3", shown=shown, **more)
+    with pytest.raises(ModelError, match="shown must be a list of the names of metrics"):
+        StarModelTester([0.0], Scores, Sum, "s3", shown=shown)
 
 
 @pytest.mark.parametrize(
@@ -402,31 +377,28 @@ class Rows(StarAnalyzer):
         return table if self.num_iterations else {"coef": np.zeros((300, 30))}
 
 
-class Pairs(Rows):
-    """Returns two lists of coefficients: no table."""
-
-    def analysis_method(self, data, aggregator_results):
-        return [[0.5] * 30, [0.25] * 30]
-
-
 class Last(Sum):
     def aggregation_method(self, analysis_results):
         return 0.0
 
 
 @pytest.mark.parametrize("strategy", [Last, ByMessages(Last)], ids=["in process", "by messages"])
-def test_the_first_table_that_leaves_is_told_of_in_the_rounds_line(strategy, caplog):
+def test_the_first_table_to_leave_is_told(strategy, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = StarModelTester([0.0, 50.0], Rows, strategy, "s3", simple_analysis=False, quiet=False)
     lines = [line for line in caplog.messages if line.startswith("round")]
     assert re.search(r"B received, loss 0.5$", lines[0])
     assert re.search(r"kB received \(with a table of 300 rows x 13 columns\), loss 0.5$", lines[1])
     assert re.search(r"kB received, loss 0.5: has_converged returned True$", lines[2])
-    assert [ROUND.match(line)["metrics"] for line in lines] == ["loss 0.5"] * 3
+    assert [parse_line(line).metrics for line in lines] == ["loss 0.5"] * 3
     assert [entry.table for entry in tester.record.history] == ["", "300 rows x 13 columns", ""]
 
 
-def test_two_lists_of_coefficients_are_no_table_to_tell_of(caplog):
+def test_lists_of_coefficients_are_no_table(caplog):
+    class Pairs(Rows):
+        def analysis_method(self, data, aggregator_results):
+            return [[0.5] * 30, [0.25] * 30]
+
     caplog.set_level("INFO", "flame_flwr")
-    StarModelTester([0.0, 50.0], Pairs, Last, "s3", simple_analysis=False, quiet=False)
+    StarModelTester([0.0, 50.0], Pairs, Last, "s3", quiet=False)
     assert "table" not in caplog.text

@@ -10,6 +10,7 @@ import pytest
 from flame_flwr.clients import StarClient
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.results import report
+from flame_flwr.results.report_tables import settings_table
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -41,7 +42,7 @@ def inside(page, pattern):
     return html.unescape(found)
 
 
-def test_a_traceback_is_not_in_the_way_of_what_an_error_says(tmp_path):
+def test_a_traceback_stands_below_its_error(tmp_path):
     about, page = failed(tmp_path)
     said, _, trace = about["error"].partition("\nTraceback (most recent call last):\n")
     assert said.startswith("NodeFailedError: node node-0 failed in round 1: ValueError at ")
@@ -75,11 +76,6 @@ def test_where_a_traceback_begins(text, expected):
     assert report._error(text) == ((text, "") if expected is None else expected)
 
 
-def test_lines_of_an_error_stay_lines():
-    style = (Path(report.__file__).parent / "report.css").read_text()
-    assert re.search(r"^\.error \{[^}]*white-space: pre-wrap", style, re.MULTILINE)
-
-
 @pytest.mark.parametrize("tag", ["h3", "p", "figcaption", "pre", "summary"])
 def test_a_long_name_is_broken_wherever_it_stands(tag):
     style = (Path(report.__file__).parent / "report.css").read_text()
@@ -89,7 +85,7 @@ def test_a_long_name_is_broken_wherever_it_stands(tag):
 def test_no_two_settings_have_one_name():
     study = {"analyzer": "A", "data": "s3", "strategy": "FirstNodes"}
     asked = {"strategy": "first-nodes", "data": ["d/{partition-id}"], "nodes": 3, "resume": ""}
-    rows = report._settings({"study": study, "parameters": asked}).rows
+    rows = settings_table({"study": study, "parameters": asked}).rows
     assert rows == [
         ["analyzer", "A"],
         ["data type", "s3"],

@@ -3,15 +3,13 @@
 import json
 import re
 
-from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star import StarAnalyzer, StarModel
 
-from .small_runs import HARM, Average, Fits, Page, Scalar, reported
+from .small_runs import HARM, Average, Fits, Page, Scalar, full_run, reported
 
 
-def test_the_report_is_one_file_without_scripts_that_shows_the_run(serve, tmp_path):
-    model = StarModel(
-        Fits, Average, "s3", simple_analysis=False, analyzer_kwargs=None, filename="mean.txt"
-    )
+def test_the_report_is_one_file_without_scripts(serve, tmp_path):
+    model = StarModel(Fits, Average, "s3", simple_analysis=False, filename="mean.txt")
     serve(model, str(tmp_path / "results"), report="on")
     [folder] = (tmp_path / "results").iterdir()
     page = Page((folder / "report.html").read_text())
@@ -31,29 +29,21 @@ def test_the_report_is_one_file_without_scripts_that_shows_the_run(serve, tmp_pa
     assert "report.html" in [file["name"] for file in about["other_files"]]
 
 
-def test_a_report_that_cannot_be_made_fails_no_run(tmp_path, monkeypatch, caplog):
+def test_a_report_that_fails_ends_no_run(tmp_path, monkeypatch, caplog):
     def fails(*args):
         raise RuntimeError("no such font")
 
     monkeypatch.setattr("flame_flwr.results.report.render", fails)
-    StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", report="on")
+    full_run(tmp_path)
     assert "report.html could not be written (RuntimeError: no such font)" in caplog.text
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "completed"
 
 
-def test_plots_are_those_of_matplotlibs_defaults_and_leave_its_settings_alone(tmp_path):
+def test_plots_leave_matplotlibs_settings_alone(tmp_path):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    StarModelTester(
-        [2.0] * 12,
-        Fits,
-        Average,
-        "s3",
-        simple_analysis=False,
-        filename=tmp_path / "r.txt",
-        report="on",
-    )
+    full_run(tmp_path, [2.0] * 12)
     assert dict(mpl.rcParams) == before
     assert (tmp_path / "report.html").read_text().count("data:image/svg+xml") == 3
 
@@ -71,7 +61,7 @@ def test_metrics_of_the_first_round_only_are_there(tmp_path):
     assert "loss, every round" in page.text
 
 
-def test_many_metrics_and_a_node_without_a_number_are_told_of(tmp_path):
+def test_metrics_that_are_not_shown_are_told(tmp_path):
     class Many(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             numbers = {f"m{i}": float(i + data) for i in range(99)}
@@ -109,7 +99,7 @@ def test_the_ticks_of_a_log_axis_are_text():
     assert not [text for text in ticks if "$" in text or "\\" in text]
 
 
-def test_the_report_of_a_private_run_says_why_it_shows_no_change(tmp_path):
+def test_a_private_report_says_why_no_change(tmp_path):
     page = reported(tmp_path, Fits, [2.0, 4.0], Scalar, epsilon=1.0, sensitivity=1.0)
     assert "not shown of a private run" in page.text
     assert "one round only" not in page.text

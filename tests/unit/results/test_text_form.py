@@ -1,7 +1,6 @@
 """A result as text is whole: nothing of it is left out by pandas, NumPy or SciPy."""
 
 import ast
-import doctest
 import io
 import re
 
@@ -94,7 +93,7 @@ def test_what_is_short_is_as_it_always_was(value):
     assert written(value) == str(value)
 
 
-def test_users_own_options_do_not_cut_and_stay_as_they_are():
+def test_the_users_options_do_not_cut():
     with pd.option_context("display.max_rows", 5, "display.max_colwidth", 10):
         with np.printoptions(threshold=5):
             assert len(written(WIDE).splitlines()) == 301
@@ -103,7 +102,7 @@ def test_users_own_options_do_not_cut_and_stay_as_they_are():
         assert pd.get_option("display.max_rows") == 5
 
 
-def test_the_text_of_a_large_array_holds_its_numbers_in_order():
+def test_a_large_arrays_numbers_are_in_order():
     array = RNG.normal(size=(3, 7000))
     found = ast.literal_eval(
         re.sub(r"(?<=[\d.])\s+(?=[-\d])|(?<=\])\s+(?=\[)", ",", as_text(array))
@@ -114,7 +113,7 @@ def test_the_text_of_a_large_array_holds_its_numbers_in_order():
 # ---- CSV ------------------------------------------------------------------------------------
 
 
-def test_a_table_in_csv_is_read_back_as_it_was():
+def test_a_csv_is_read_back_the_same():
     table = pd.DataFrame(
         {"group": ["a, b", 'c "d"', "e\nf"] * 100, "mean": RNG.normal(size=300), "n": range(300)}
     )
@@ -124,7 +123,7 @@ def test_a_table_in_csv_is_read_back_as_it_was():
     pd.testing.assert_frame_equal(found, table)
 
 
-def test_an_index_that_says_something_is_a_column_of_the_csv():
+def test_an_index_with_meaning_becomes_a_column():
     table = WIDE.describe()
     found = pd.read_csv(io.StringIO(written(table, "table.csv")), index_col=0)
     pd.testing.assert_frame_equal(found, table)
@@ -140,15 +139,9 @@ def test_a_series_and_an_index_in_csv():
     assert written(pd.Index([1, 2], name="n"), "n.csv") == "n\n1\n2\n"
 
 
-def test_what_is_no_pandas_object_is_text_in_a_csv_too():
+def test_other_values_are_text_in_a_csv():
     assert written("a,b\n1,2\n", "t.csv") == "a,b\n1,2\n"
     assert written({"a": 1}, "t.csv") == "{'a': 1}"
-
-
-def test_every_result_is_written_by_its_own_name():
-    files = Outputs.declare("str", ["a.csv", "b.txt"], True).render([WIDE, WIDE])
-    assert files[0][1].decode().splitlines()[0] == ",".join(WIDE.columns)
-    assert len(files[1][1].decode().splitlines()) == 301
 
 
 # ---- printed --------------------------------------------------------------------------------
@@ -178,12 +171,8 @@ def test_the_printed_result_is_whole_too(capsys, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(path), SHOWN)
 
 
-def test_what_a_terminal_cannot_bear_is_cut_and_that_is_said():
+def test_a_very_long_text_is_cut():
     shown = text_form.printed("x" * 300_000)
     assert shown.endswith("xxx ... (300000 characters)")
     assert len(shown) < 101_000
     assert "[20000 rows x 1 columns]" in as_text(pd.DataFrame({"a": range(20_000)}), most=100)
-
-
-def test_the_examples_are_right():
-    assert doctest.testmod(text_form).failed == 0

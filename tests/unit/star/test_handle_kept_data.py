@@ -8,7 +8,7 @@ import pytest
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.data import clear_local_storage, open_store
+from flame_flwr.data import clear_local_storage, open_kept_values
 from flame_flwr.errors import ConfigError, DataError, FlameError, ModelError, UnavailableError
 from flame_flwr.identity import Identity
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
@@ -29,7 +29,7 @@ def nothing_kept():
 def flame(request, tmp_path):
     store = None
     if request.param == "folder":
-        store = open_store(str(tmp_path), "cohort", "node-1", where="")
+        store = open_kept_values(str(tmp_path), "cohort", "node-1", where="")
     return FlameHandle(Identity("node-1", NODES, "study", "cohort"), store=store)
 
 
@@ -227,7 +227,7 @@ def test_the_aggregator_keeps_its_data_in_the_run_configs_state_dir(tmp_path, mo
     after = served(tmp_path, monkeypatch, **{"state-dir": str(tmp_path / "s")})
     assert (before[1], after[1]) == ([], ["of-aggregator"])
     assert (tmp_path / "s" / "local-storage" / "cohort" / "aggregator").is_dir()
-    of_node = open_store(str(tmp_path / "s"), "cohort", "node-0", where="")
+    of_node = open_kept_values(str(tmp_path / "s"), "cohort", "node-0", where="")
     assert of_node.tags() == []
 
 
@@ -237,7 +237,7 @@ def test_without_it_the_error_names_the_key(tmp_path, monkeypatch):
 
 
 def test_a_handle_that_keeps_nothing_needs_no_folder(tmp_path):
-    store = open_store("", "p", "n", where="this node's config")
+    store = open_kept_values("", "p", "n", where="this node's config")
     flame = FlameHandle(Identity("node-1", NODES), store=store)
     flame.flame_log("fine")
     with pytest.raises(FlameError, match="set `state-dir` in this node's config"):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flame_flwr import labels as rule
-from flame_flwr.data.expect import Column, Table, findings
+from flame_flwr.data.expect import Column, Table, mismatches
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import DeclaredLabels, label_key
 from flame_flwr.statistics import ContingencyTable, LogRank, ValueCounts, describe
@@ -177,7 +177,7 @@ CELLS = ["0", "1", "1.0", "0.0", "f", "F", " f", "x", "true", "TRUE", "2", "01",
 def test_what_expects_accepts_every_statistic_counts(cells, labels):
     content = ("a,b\n" + "".join(f'"{cell}",x\n' for cell in cells)).encode()
     table = Table("t.csv", {"a": Column(values=labels)})
-    accepted = findings([table], [{"t.csv": content}]) == []
+    accepted = mismatches([table], [{"t.csv": content}]) == []
     column = pd.read_csv(io.BytesIO(content))["a"]
     assert accepted == (ValueCounts.from_data(column, labels).result()["other"] == 0)
     test = LogRank.from_data([1] * len(cells), [1] * len(cells), column, [*labels, "?"], TIMES)

@@ -13,7 +13,7 @@ from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NodeFailedError
 from flame_flwr.metrics import by_test_rows, rows_tested, weighted_mean
-from flame_flwr.results.log_lines import ROUND
+from flame_flwr.results.followed_lines import parse_line
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg
@@ -161,7 +161,7 @@ def test_every_shown_mean_says_what_weighs_it(client, tmp_path, caplog):
     [line] = [text for text in caplog.messages if text.startswith("round 1: ")]
     assert f"test_loss {tested:.4g} (weighted by n_test, {each[0]:.4g} to {each[1]:.4g})" in line
     assert f"loss {loss:.4g} (weighted by local_n_samples, " in line
-    assert ROUND.search(line)["metrics"].startswith("loss ")
+    assert parse_line(line).metrics.startswith("loss ")
     about = json.loads((tmp_path / "run.json").read_text())
     assert about["weighted_by"] == {
         "loss": "local_n_samples",

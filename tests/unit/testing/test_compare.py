@@ -142,7 +142,7 @@ TYPED = {
 
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("kind", MISSING)
-def test_a_missing_value_equals_one_of_its_kind_in_every_container(kind, holder):
+def test_missing_values_of_one_kind_are_equal(kind, holder):
     first, second = (HOLDERS[holder](MISSING[kind]()) for _ in range(2))
     assert difference(first, second, 1e-9) == ""
 
@@ -195,7 +195,7 @@ def test_the_tolerance_is_relative():
         (b"a: 1\nb: 2\nc: 3", b"c: 3\na: 1\nb: 2"),
     ],
 )
-def test_one_entry_per_node_may_come_in_the_nodes_order(first, second):
+def test_entries_per_node_may_change_places(first, second):
     assert difference(first, second, 1e-9) != ""
     assert difference(first, second, 1e-9, order=(2, 0, 1)) == ""
 

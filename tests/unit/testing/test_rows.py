@@ -90,7 +90,7 @@ def test_rows_are_found_in_any_form(name):
 
 
 @pytest.mark.parametrize("name", [name for name in ROW_LEVEL if name not in FLAT])
-def test_rows_are_found_where_all_nodes_have_as_many(name):
+def test_equally_long_nodes_hide_no_rows(name):
     (text, *_) = found(ROW_LEVEL[name], sizes=(40, 40, 40))
     assert text.startswith("row-level data: 40 rows, as many as the input (node-0, round 1; ")
 
@@ -192,7 +192,7 @@ def test_the_columns_of_a_table_are_no_rows():
     assert 13 not in row_counts({f"column {i}": [0.5] * 40 for i in range(13)})
 
 
-def test_data_that_cannot_be_looked_at_is_passed_over():
+def test_odd_data_is_passed_over():
     class Odd:
         def __len__(self):
             raise RuntimeError("not yet")
@@ -204,7 +204,7 @@ def test_data_that_cannot_be_looked_at_is_passed_over():
     assert found(lambda t: [Odd(), t["age"].tolist()], data_of=lambda n: Odd()) == []
 
 
-def test_what_leaves_in_a_later_round_or_at_one_node_is_found_too():
+def test_rows_of_later_rounds_are_found_too():
     rows = Rows()
     for number in (1, 2):
         for node, size in (("node-0", 30), ("node-1", 20)):
@@ -238,7 +238,7 @@ class Sees(StarAggregator):
         return True
 
 
-def test_check_analysis_names_it_as_an_error_for_all_that_leaves():
+def test_all_that_leaves_is_looked_at():
     splits = [files(90), files(60)]
     one_run = ("repeats", "process", "state", "arrival", "order", "leaks")
     with pytest.raises(ConformanceError) as error:

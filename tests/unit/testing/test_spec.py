@@ -53,7 +53,7 @@ def script(tmp_path):
     return load
 
 
-def test_a_script_with_a_model_gets_the_data_that_is_named(script):
+def test_a_scripts_model_gets_the_named_data(script):
     subject, loaded = script(MODEL, ["hospital-0", "hospital-1"])
     assert [source.load("s3", None) for source in loaded] == [
         [{"x.csv": b"a\n0\n"}],
@@ -65,14 +65,14 @@ def test_a_script_with_a_model_gets_the_data_that_is_named(script):
     assert subject.outputs.names == "sum.txt"
 
 
-def test_a_script_with_a_tester_has_its_own_splits_and_what_follows_it_does_not_matter(script):
+def test_a_tester_has_its_own_splits(script):
     subject, loaded = script(TESTER)
     assert loaded == [1, 2, 3]
     assert subject.simple_analysis
     assert subject.outputs.types == "pickle"
 
 
-def test_a_script_with_both_is_checked_as_its_model(script):
+def test_a_model_comes_before_a_tester(script):
     subject, loaded = script(MODEL + TESTER, ["hospital-{partition-id}"], 2)
     assert not subject.simple_analysis
     assert all(isinstance(source, SourceData) for source in loaded)
@@ -80,7 +80,7 @@ def test_a_script_with_both_is_checked_as_its_model(script):
         script(MODEL + TESTER)
 
 
-def test_scripts_without_a_model_or_without_data_say_so(script):
+def test_scripts_say_that_model_or_data_miss(script):
     with pytest.raises(ScriptError, match="builds no model"):
         script("")
     with pytest.raises(ScriptError, match="builds a second StarModel"):
@@ -100,7 +100,7 @@ def app(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_an_app_is_its_model_with_its_own_data(app):
+def test_an_app_has_its_own_data(app):
     subject = source_at(app, [], None).load(ExitStack())
     assert len(subject.sources) == 3
     [files] = subject.sources[2]().load("s3", None)
@@ -110,14 +110,14 @@ def test_an_app_is_its_model_with_its_own_data(app):
     assert source_at(app, ["/a", "/b"], None).nodes is None
 
 
-def test_an_app_whose_component_is_no_model_says_what_to_write(app):
+def test_an_app_without_a_model_says_so(app):
     app_file = app / "ward_stays" / "app.py"
     app_file.write_text("client_app = server_app = None\n")
     with pytest.raises(ConfigError, match=r"ward_stays\.app has no StarModel whose client_app is"):
         source_at(app, [], None).load(ExitStack())
 
 
-def test_an_app_around_a_script_is_the_scripts_model(script, tmp_path):
+def test_an_app_may_be_a_script(script, tmp_path):
     (tmp_path / "analysis.py").write_text(CLASSES + MODEL)
     (tmp_path / "pyproject.toml").write_text(
         "[tool.flwr.app.components]\nclientapp = 'flame_flwr.star.script:client_app'\n"
@@ -149,7 +149,7 @@ class Aggregator(StarAggregator):
         pass
 
 
-def test_a_class_of_a_file_travels_by_its_name_and_any_other_by_value():
+def test_classes_of_files_travel_by_name():
     assert Reference.to(Aggregator.Inner) == Reference(__name__, "Aggregator.Inner")
     assert Reference(__name__, "Aggregator.Inner").resolve() is Aggregator.Inner
     local = type("Local", (Analyzer,), {})
@@ -160,7 +160,7 @@ def test_a_class_of_a_file_travels_by_its_name_and_any_other_by_value():
     assert Reference.to(3) == 3
 
 
-def test_a_job_is_written_and_read_with_its_classes_and_new_splits(tmp_path):
+def test_a_spec_is_read_with_new_splits(tmp_path):
     splits = [[1, 2], [3]]
     spec = CheckSpec(
         ClassSource(Analyzer, Aggregator, splits, {}), ["/home"], 5, 60, 1e-6, {"repeats"}
@@ -177,7 +177,7 @@ def test_a_job_is_written_and_read_with_its_classes_and_new_splits(tmp_path):
     assert first is not second
 
 
-def test_a_module_is_imported_from_the_file_that_it_had(tmp_path):
+def test_a_module_is_imported_from_its_file(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(CLASSES.replace("flame.star", "flame_flwr.star"))
     spec = importlib.util.spec_from_file_location("kit_job_mine", file)

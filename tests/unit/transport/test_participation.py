@@ -9,7 +9,7 @@ import pytest
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.data.expect import Column, Finding, Table
+from flame_flwr.data.expect import Column, Mismatch, Table
 from flame_flwr.errors import ModelError, NodeFailedError, NodesMissingError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.transport.hello import say_hello
@@ -97,7 +97,7 @@ def test_with_skip_the_run_goes_on_without(caplog):
 
 
 def test_findings_travel_and_what_is_none_is_dropped():
-    found = [Finding("a"), Finding("b", stops=False)]
+    found = [Mismatch("a"), Mismatch("b", stops=False)]
     assert read_findings(write_findings(found)) == tuple(found)
     assert read_findings(None) is None
     for hostile in ("", "{}", "[" * 100_000, '[3, ["a"], [1, true], {"a": 1}]'):

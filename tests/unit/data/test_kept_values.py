@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.data import clear_local_storage, open_store
-from flame_flwr.data.local_store import local_storage
+from flame_flwr.data import clear_local_storage, open_kept_values
+from flame_flwr.data.kept_values import kept_in_memory
 from flame_flwr.errors import ConfigError, DataError, PayloadError
 
 
@@ -29,12 +29,14 @@ class Mine:
 
 
 def folder_store(root, project="cohort", node="node-0", **more):
-    return open_store(str(root), project, node, where="this node's config", **more)
+    return open_kept_values(str(root), project, node, where="this node's config", **more)
 
 
 @pytest.fixture(params=["folder", "memory"])
 def store(request, tmp_path):
-    yield folder_store(tmp_path / "state") if request.param == "folder" else local_storage("p", "n")
+    yield (
+        folder_store(tmp_path / "state") if request.param == "folder" else kept_in_memory("p", "n")
+    )
     clear_local_storage()
 
 
@@ -55,7 +57,7 @@ def test_a_value_comes_back_as_it_was(store, value):
     assert type(found) is type(value)
 
 
-def test_arrays_and_frames_come_back_as_they_were_and_are_copies(store):
+def test_arrays_and_frames_come_back_as_copies(store):
     big = np.asfortranarray(np.arange(60_000.0).reshape(200, 300))
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
     key = store.save({"big": big, "frame": frame, "plain": Mine(big[:2])})
@@ -69,7 +71,7 @@ def test_arrays_and_frames_come_back_as_they_were_and_are_copies(store):
         found["big"][:] = -2
 
 
-def test_what_not_even_pickle_takes_is_an_error_and_nothing_is_kept(store):
+def test_what_not_even_pickle_takes_is_refused(store):
     with pytest.raises(PayloadError, match="cannot be kept on the node") as raised:
         store.save({"file": threading.Lock()}, "a")
     assert raised.value.detail.startswith("$.file")
@@ -85,7 +87,7 @@ def test_ids_are_unique_and_name_one_value_each(store):
     assert [store.load(key) for key in keys] == [*range(20)]
 
 
-def test_a_tag_has_its_values_from_the_oldest_to_the_newest(store):
+def test_a_tag_has_its_values_in_order(store):
     for i in range(5):
         store.save(i, "a")
         store.save(-i, "b")
@@ -104,7 +106,7 @@ def test_the_order_does_not_depend_on_the_clock(store, monkeypatch):
     assert store.load_tag("a") == [10**18, 5, 10**18, 7]
 
 
-def test_an_unknown_tag_has_no_values_and_no_first_one(store):
+def test_an_unknown_tag_has_no_values(store):
     assert store.load_tag("a") == []
     for option in ("first", "last"):
         with pytest.raises(DataError, match="ask get_local_tags first") as raised:
@@ -122,23 +124,23 @@ def test_an_unknown_id_is_an_error(store, key):
 # ---- memory ---------------------------------------------------------------------------------
 
 
-def test_memory_is_one_per_project_and_node_and_can_be_cleared():
-    local_storage("p", "n").save(1, "a")
-    assert local_storage("p", "n").load_tag("a") == [1]
-    assert local_storage("p", "m").tags() == local_storage("q", "n").tags() == []
+def test_memory_is_per_project_and_node():
+    kept_in_memory("p", "n").save(1, "a")
+    assert kept_in_memory("p", "n").load_tag("a") == [1]
+    assert kept_in_memory("p", "m").tags() == kept_in_memory("q", "n").tags() == []
     clear_local_storage()
-    assert local_storage("p", "n").tags() == []
+    assert kept_in_memory("p", "n").tags() == []
 
 
 # ---- the folder -----------------------------------------------------------------------------
 
 
-def test_another_process_finds_what_this_one_kept_and_the_other_way_round(tmp_path):
+def test_processes_find_what_the_other_kept(tmp_path):
     folder_store(tmp_path).save({"by": "this"}, "a")
     code = (
         "import sys\n"
-        "from flame_flwr.data import open_store\n"
-        "store = open_store(sys.argv[1], 'cohort', 'node-0', where='')\n"
+        "from flame_flwr.data import open_kept_values\n"
+        "store = open_kept_values(sys.argv[1], 'cohort', 'node-0', where='')\n"
         "print(store.load_tag('a', 'last'))\n"
         "store.save({'by': 'the other'}, 'a')\n"
     )
@@ -149,12 +151,12 @@ def test_another_process_finds_what_this_one_kept_and_the_other_way_round(tmp_pa
     assert folder_store(tmp_path).load_tag("a") == [{"by": "this"}, {"by": "the other"}]
 
 
-def test_two_processes_at_once_lose_nothing_and_read_nothing_half_written(tmp_path):
+def test_two_processes_at_once_lose_nothing(tmp_path):
     code = (
         "import sys\n"
         "import numpy as np\n"
-        "from flame_flwr.data import open_store\n"
-        "store = open_store(sys.argv[1], 'cohort', 'node-0', where='')\n"
+        "from flame_flwr.data import open_kept_values\n"
+        "store = open_kept_values(sys.argv[1], 'cohort', 'node-0', where='')\n"
         "for i in range(40):\n"
         "    store.save((sys.argv[2], i, np.full(5000, i)), 'a')\n"
         "    for who, number, values in store.load_tag('a'):\n"
@@ -183,7 +185,7 @@ def test_two_processes_at_once_lose_nothing_and_read_nothing_half_written(tmp_pa
         (("p", "nul\x00"), ("p", "nul")),
     ],
 )
-def test_projects_and_nodes_never_meet_whatever_they_are_called(tmp_path, one, other):
+def test_projects_and_nodes_never_meet(tmp_path, one, other):
     root = tmp_path / "state"
     folder_store(root, *one).save("mine", "a")
     assert folder_store(root, *other).tags() == []
@@ -210,7 +212,7 @@ def test_looking_makes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("use", [lambda s: s.save(1), lambda s: s.tags(), lambda s: s.check()])
-def test_a_folder_that_others_may_write_to_is_refused_as_it_holds_pickles(tmp_path, use):
+def test_a_folder_open_to_others_is_refused(tmp_path, use):
     store = folder_store(tmp_path)
     store.save(1, "a")
     (tmp_path / "local-storage").chmod(0o777)
@@ -228,7 +230,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path):
         store.tags()
 
 
-def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(tmp_path, disk_full_after):
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, disk_full_after):
     store = folder_store(tmp_path / "state")
     store.save(1, "a")
     with disk_full_after(1000), pytest.raises(DataError) as raised:
@@ -240,7 +242,7 @@ def test_a_disk_that_is_full_leaves_what_was_there_and_nothing_half(tmp_path, di
     assert store.load_tag("a") == [1]
 
 
-def test_what_a_killed_process_left_half_written_is_not_seen(tmp_path):
+def test_what_is_half_written_is_not_seen(tmp_path):
     store = folder_store(tmp_path)
     store.save(1, "a")
     folder = files(tmp_path)[0].parent
@@ -253,7 +255,7 @@ def test_what_a_killed_process_left_half_written_is_not_seen(tmp_path):
 @pytest.mark.parametrize(
     "change", [lambda b: b[:-1], lambda b: b"", lambda b: b[:40] + b"\xff" * 40]
 )
-def test_a_damaged_file_is_an_error_that_keeps_its_content_to_itself(tmp_path, change):
+def test_an_error_of_a_file_hides_its_content(tmp_path, change):
     store = folder_store(tmp_path)
     key = store.save(["Maria Muster"] * 10, "a")
     [file] = files(tmp_path)
@@ -264,7 +266,7 @@ def test_a_damaged_file_is_an_error_that_keeps_its_content_to_itself(tmp_path, c
     assert "Maria" not in raised.value.message
 
 
-def test_what_cannot_be_read_is_an_error_that_keeps_the_path_on_the_node(tmp_path):
+def test_an_error_of_reading_keeps_the_path_here(tmp_path):
     store = folder_store(tmp_path)
     store.save(1, "a")
     [file] = files(tmp_path)
@@ -278,7 +280,7 @@ def test_what_cannot_be_read_is_an_error_that_keeps_the_path_on_the_node(tmp_pat
         assert str(tmp_path) in raised.value.detail
 
 
-def test_a_folder_that_cannot_be_made_is_found_before_it_is_needed(tmp_path):
+def test_check_finds_that_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     store = folder_store(tmp_path / "file" / "state")
     for use in (store.check, lambda: store.save(1)):
@@ -288,7 +290,7 @@ def test_a_folder_that_cannot_be_made_is_found_before_it_is_needed(tmp_path):
         assert str(tmp_path) in raised.value.detail
 
 
-def test_without_a_folder_every_use_says_which_key_to_set():
+def test_without_a_folder_errors_name_the_key():
     store = folder_store("")
     store.check()
     for use in (
@@ -305,7 +307,7 @@ def test_without_a_folder_every_use_says_which_key_to_set():
         )
 
 
-def test_a_name_that_may_change_is_said_when_something_is_kept_under_it(tmp_path, caplog):
+def test_keeping_under_a_changing_name_is_warned_of(tmp_path, caplog):
     caplog.set_level("WARNING", logger="flame_flwr")
     store = folder_store(tmp_path, lasting=False)
     assert store.tags() == []
@@ -317,7 +319,7 @@ def test_a_name_that_may_change_is_said_when_something_is_kept_under_it(tmp_path
 SESSION = "ab" * 16
 
 
-def test_a_round_that_is_run_again_keeps_nothing_twice(store):
+def test_a_repeated_round_keeps_nothing_twice(store):
     store.save("of an earlier analysis", tag="t")
     store.enter_round(SESSION, 1, after=0)
     store.save("round 1", tag="t")

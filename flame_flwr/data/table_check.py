@@ -1,18 +1,18 @@
-"""Looking into a CSV file for what an analysis expects of it: read with pandas, as it will be.
+"""Looking at CSV files for the table that an analysis expects: read with pandas, as it will be.
 
-Findings hold nothing of the file. It is read in pieces, so that a large one takes little memory.
+A file is read in pieces, so that a large one takes little memory.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.bounds import outside
-from flame_flwr.data.finding import Finding
+from flame_flwr.data.mismatch import Mismatch, outside
 from flame_flwr.labels import DeclaredLabels
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.expect import Column, Table
 
-__all__ = ["look_into"]
+__all__ = ["look_at_files"]
 
 _ROWS = 50_000
 """So many are looked at together."""
@@ -32,45 +32,64 @@ _CALLED = {
 }
 
 
-def look_into(table: Table, content: Any) -> Iterator[Finding]:
-    """Yield what is not as expected of a file.
-
-    Parameters
-    ----------
-    table : Table
-        What is expected.
-    content : Any
-        The file: bytes, or what is in its place.
-    """
-    if not isinstance(content, bytes | bytearray | memoryview):
-        yield Finding(f"{table.called} is no file")
+def look_at_files(table: Table, data: Any) -> Iterator[Mismatch]:
+    """Yield what is not as expected of a node's files, ``[{key: bytes, ...}, ...]``."""
+    if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
+        yield Mismatch("the data is no list of files")
         return
-    watched: dict[str, _Watch] = {}
+    files = [(str(key).lower(), content) for each in data for key, content in each.items()]
+    meant = {
+        place
+        for pattern in table.patterns
+        for place in _places([key for key, _ in files], pattern.lower())
+    }
+    if not meant:
+        yield Mismatch(f"no file {table.called}")
+    for place in sorted(meant):
+        yield from _look_at(table, files[place][1])
+
+
+def _places(keys: Sequence[str], pattern: str) -> list[int]:
+    """Return which files are meant: those with the brackets of the pattern, or what these mean."""
+    names = [(key, key.rsplit("/", 1)[-1]) for key in keys]
+    for each in (pattern.replace("[", "[[]"), pattern):
+        found = [i for i, both in enumerate(names) if any(fnmatchcase(name, each) for name in both)]
+        if found:
+            return found
+    return []
+
+
+def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
+    """Look at a file; of another form than bytes, it is none."""
+    if not isinstance(content, bytes | bytearray | memoryview):
+        yield Mismatch(f"{table.called} is no file")
+        return
+    checks: dict[str, _ColumnCheck] = {}
     rows, shifted = 0, False
     try:
         header = _header(table, content)
         if _otherwise_separated(table, header):
-            yield Finding(f"{table.called} is not separated by {table.separator!r}: save it so")
+            yield Mismatch(f"{table.called} is not separated by {table.separator!r}: save it so")
             return
         for name, column in table.columns.items():
             if name in header:
-                watched[name] = _Watch(column, f"{table.called}: column {name!r}")
+                checks[name] = _ColumnCheck(column, f"{table.called}: column {name!r}")
             else:
                 yield from _absent(table, name, column, header)
         for piece in _pieces(table, content) if header else ():
             shifted = shifted or list(piece.index) != list(range(rows, rows + len(piece)))
             rows += len(piece)
-            for name, watch in watched.items():
-                watch.see(piece[name])
+            for name, check in checks.items():
+                check.see(piece[name])
     except (ValueError, OverflowError):  # also pandas' own errors, and wrong encodings
-        yield Finding(f"{table.called} is no table in {table.encoding}")
+        yield Mismatch(f"{table.called} is no table in {table.encoding}")
         return
     if shifted:  # pandas takes the first cells of all rows for an index then
-        yield Finding(f"{table.called} has more cells in its rows than names in its first line")
+        yield Mismatch(f"{table.called} has more cells in its rows than names in its first line")
     if rows < table.min_rows:
-        yield Finding(f"{table.called} has fewer than {table.min_rows} rows")
-    for watch in watched.values():
-        yield from watch.findings(rows)
+        yield Mismatch(f"{table.called} has fewer than {table.min_rows} rows")
+    for check in checks.values():
+        yield from check.mismatches(rows)
 
 
 def _header(table: Table, content: Any) -> list[str]:
@@ -111,22 +130,22 @@ def _otherwise_separated(table: Table, header: Sequence[str]) -> bool:
     return len(names) > 1 and bool(names & required)
 
 
-def _absent(table: Table, name: str, column: Column, header: Sequence[str]) -> Iterator[Finding]:
+def _absent(table: Table, name: str, column: Column, header: Sequence[str]) -> Iterator[Mismatch]:
     for other in header:
         if other.strip() == name:
-            yield Finding(f"{table.called}: column {name!r} has spaces around its name")
+            yield Mismatch(f"{table.called}: column {name!r} has spaces around its name")
             return
         match = _IN_BRACKETS.fullmatch(other)
         if match and match[1] == name:
             same = match[2].lower() == column.unit.lower() != ""
             why = "has its unit in its name" if same else f"is not in {column.unit or 'that unit'}"
-            yield Finding(f"{table.called}: column {name!r} {why}")
+            yield Mismatch(f"{table.called}: column {name!r} {why}")
             return
     if column.required:
-        yield Finding(f"{table.called} has no column {name!r}")
+        yield Mismatch(f"{table.called} has no column {name!r}")
 
 
-class _Watch:
+class _ColumnCheck:
     """Looks at the cells of one column, piece by piece."""
 
     def __init__(self, column: Column, called: str) -> None:
@@ -163,20 +182,21 @@ class _Watch:
         if high is not None:
             self._in_bounds = self._in_bounds and not (values[finite] > high).any()
 
-    def findings(self, rows: int) -> Iterator[Finding]:
+    def mismatches(self, rows: int) -> Iterator[Mismatch]:
         """Yield what was found in so many rows."""
-        column = self._column
+        column, called = self._column, self._called
         if not self._of_kind:
-            yield Finding(f"{self._called} holds other things than {_CALLED[column.kind]}")
+            yield Mismatch(f"{called} holds other things than {_CALLED[column.kind]}")
         if not self._known:
             allowed = ", ".join(map(str, column.values or ()))
-            yield Finding(f"{self._called} holds other texts than {allowed}", column.stops)
+            yield Mismatch(f"{called} holds other texts than {allowed}", column.stops)
         if not self._in_bounds:
-            yield Finding(f"{self._called} has values {outside(column)}", column.stops)
+            where = outside(column.low, column.high, column.unit)
+            yield Mismatch(f"{called} has values {where}", column.stops)
         # as the decimal number that it is written as: 29 of 100 are not more than 0.29
         if self._missing > Fraction(str(float(column.most_missing))) * rows:
             share = f"{100 * float(column.most_missing):g}%"
-            yield Finding(f"{self._called} is empty in more than {share} of the rows", column.stops)
+            yield Mismatch(f"{called} is empty in more than {share} of the rows", column.stops)
 
 
 def _are_numbers(present: pd.Series[Any]) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.s3.location import check_endpoint, is_ip_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,16 +22,10 @@ __all__ = [
     "REGION",
     "Access",
     "check_credentials",
-    "check_endpoint",
     "read_certificates",
 ]
 
-_ENDPOINT = re.compile(
-    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
-)
-_LIKE_AN_ADDRESS = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)")
 _IN_A_HEADER = re.compile(r"[!-~]*")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ENVIRONMENT = {
     "endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -88,7 +82,7 @@ class Access:
                     f"the {what} of an object store must be one word, without spaces, line ends "
                     "and umlauts: look where it comes from"
                 )
-        if self.virtual_host and _is_address(urlsplit(self.endpoint).hostname or ""):
+        if self.virtual_host and is_ip_address(urlsplit(self.endpoint).hostname or ""):
             raise ConfigError(
                 "an object store's endpoint is an IP address, and the bucket is to stand before "
                 'it: name a host, or set addressing = "path" (in the environment, '
@@ -131,54 +125,6 @@ def _endpoint(environment: Mapping[str, str]) -> str:
     return check_endpoint(
         endpoint, f"{name} in the environment", allowed, "set AWS_ALLOW_HTTP=true"
     )
-
-
-def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str:
-    """Return a store's address without a slash at its end; empty stays empty.
-
-    Parameters
-    ----------
-    endpoint : str
-        Whatever was given.
-    what : str
-        What it is, for messages.
-    allow_http : bool
-        Whether it may be http:// to another machine.
-    mend : str
-        How to allow it.
-
-    Raises
-    ------
-    ConfigError
-        It is no URL, has a password in it, or everybody could read along.
-    """
-    endpoint = endpoint.rstrip("/")
-    if not endpoint:
-        return ""
-    try:
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname or "", parts.port
-        odd = not _ENDPOINT.fullmatch(endpoint) or port == 0
-        if _is_address(host):
-            ip_address(host)
-    except ValueError:
-        odd = True
-    if odd:
-        raise ConfigError(
-            f"{what} must be a URL such as https://store.example.org:9000, without user and "
-            "password"
-        )
-    if parts.scheme == "http" and host not in _LOOPBACK and not allow_http:
-        raise ConfigError(
-            f"{what} is http://, so everybody on the way could read along: use https://, or "
-            f"{mend} where the network is trusted"
-        )
-    return endpoint
-
-
-def _is_address(host: str) -> bool:
-    """Tell whether a host would be read as an IP address, also as one that cannot be."""
-    return ":" in host or bool(_LIKE_AN_ADDRESS.fullmatch(host))
 
 
 def _is_true(text: str | None) -> bool:

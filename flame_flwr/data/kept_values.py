@@ -1,9 +1,9 @@
 """What an analysis keeps on a node for later analyses of the same project.
 
-A store belongs to one node and one project. Under Flower it is a folder below the node's
-``state-dir``; in this process it is memory, and ends with the process. It is for the node's own
-use: nothing in it travels. The values are pickled where the payload format has no place for them,
-so a folder that others may write to is refused.
+Kept values belong to one node and one project. Under Flower they are files below the node's
+``state-dir``; in this process they are in memory, and end with it. They are for the node's own use
+and do not travel. They are pickled where the payload format has no place for them, so a folder that
+others may write to is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flame_flwr.data.kept_files import (
 from flame_flwr.errors import DataError, PayloadError
 from flame_flwr.payload import Payload, array_from_npy, decode, encode, npy_bytes
 
-__all__ = ["LocalStore", "clear_local_storage", "local_storage", "open_store"]
+__all__ = ["KeptValues", "clear_local_storage", "kept_in_memory", "open_kept_values"]
 
 
 class _Entry(NamedTuple):
@@ -44,13 +44,21 @@ class _Entry(NamedTuple):
         return f"{self.order:020d}_{self.id}_{self.tag}{made_in}.value"
 
 
-class LocalStore:
+class KeptValues:
     """Values of one node and one project, with or without a tag.
 
     Parameters
     ----------
     files : Files
         Where they are.
+
+    Examples
+    --------
+    >>> kept = KeptValues(MemoryFiles())
+    >>> for dose in (0.5, 1.5):
+    ...     _ = kept.save({"dose": dose}, tag="doses")
+    >>> kept.load_tag("doses", "last")
+    {'dose': 1.5}
     """
 
     def __init__(self, files: Files) -> None:
@@ -173,15 +181,15 @@ class LocalStore:
             ) from error
 
 
-def open_store(
+def open_kept_values(
     state_dir: str, project: str, node: str, *, where: str, lasting: bool = True
-) -> LocalStore:
-    """Return the store of a node and project in a folder, without making anything.
+) -> KeptValues:
+    """Return the kept values of a node and project in a folder, without making anything.
 
     Parameters
     ----------
     state_dir : str
-        An absolute path; empty for none: then every use of the store is an error.
+        An absolute path; empty for none: then every use of them is an error.
     project, node : str
         Any text; it is made a safe name.
     where : str
@@ -190,16 +198,16 @@ def open_store(
         Whether `node` stays the node's name; a save warns where it may not.
     """
     if not state_dir:
-        return LocalStore(NoFiles(where))
-    return LocalStore(FolderFiles(Path(state_dir), LOCAL_STORAGE, project, node, lasting=lasting))
+        return KeptValues(NoFiles(where))
+    return KeptValues(FolderFiles(Path(state_dir), LOCAL_STORAGE, project, node, lasting=lasting))
 
 
-_IN_PROCESS: dict[tuple[str, str], LocalStore] = {}
+_IN_PROCESS: dict[tuple[str, str], KeptValues] = {}
 
 
-def local_storage(project: str, node: str) -> LocalStore:
-    """Return the store of a node and project in this process; the same one at every call."""
-    return _IN_PROCESS.setdefault((project, node), LocalStore(MemoryFiles()))
+def kept_in_memory(project: str, node: str) -> KeptValues:
+    """Return the kept values of a node and project in this process; the same at every call."""
+    return _IN_PROCESS.setdefault((project, node), KeptValues(MemoryFiles()))
 
 
 def clear_local_storage() -> None:
@@ -219,7 +227,7 @@ def _pack(payload: Payload) -> list[bytes]:
 
 def _unpack(content: bytes) -> Payload:
     if not content.startswith(_MAGIC):
-        raise ValueError("not a file of this store")
+        raise ValueError("not a kept value")
     start = len(_MAGIC) + 8
     (count,) = struct.unpack_from("<Q", content, len(_MAGIC))
     sizes = struct.unpack_from(f"<{count}Q", content, start)

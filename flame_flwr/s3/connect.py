@@ -1,73 +1,22 @@
-"""S3-compatible stores: where one is, the key to it, how long to wait, what its errors mean.
-
-Used by :mod:`flame_flwr.object_store` for results and by :mod:`flame_flwr.data` for a node's data;
-it reads and writes nothing itself.
-"""
+"""Opening an S3-compatible store with obstore: only as told, and without leaving its host."""
 
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.s3_access import NOWHERE, REGION, Access
+from flame_flwr.s3.access import NOWHERE, REGION, Access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from obstore.store import ClientConfig, S3Config, S3Credential, S3Store
 
-    from flame_flwr.s3_waiting import Patience
+    from flame_flwr.s3.patience import Patience
 
-__all__ = ["check_url", "is_url", "open_s3"]
-
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
-
-
-def is_url(place: str) -> bool:
-    """Tell whether a place is a URL and not a path."""
-    return "://" in place
-
-
-def check_url(url: str, what: str) -> tuple[str, str]:
-    """Check the URL of an object store and return its bucket and prefix.
-
-    Parameters
-    ----------
-    url : str
-        Whatever was given.
-    what : str
-        What it is, for the message, such as ```results` in the run config``.
-
-    Raises
-    ------
-    ConfigError
-        It is not ``s3://bucket/prefix``. What may hold a password is not in the message.
-    """
-    scheme, _, rest = url.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if set("@?#") & set(rest) or ":" in bucket or (scheme != "s3" and ":" in rest):
-        raise ConfigError(
-            f"{what} must hold no user, password, port or keys: credentials come from "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, the server's address "
-            "from AWS_ENDPOINT_URL"
-        )
-    if scheme != "s3":
-        raise ConfigError(
-            f"{what} must be an absolute path or a URL such as s3://bucket/prefix, not {url}"
-        )
-    if not _BUCKET.fullmatch(bucket):
-        raise ConfigError(f"{what} names no bucket: it must be a URL such as s3://bucket/prefix")
-    parts = prefix.rstrip("/").split("/") if prefix.strip("/") else []
-    if any(part in ("", ".", "..") or _FORBIDDEN.search(part) for part in parts):
-        raise ConfigError(
-            f"{what} must be a URL such as s3://bucket/prefix, without empty parts, `.`, `..`, "
-            "`%` or `\\`"
-        )
-    return bucket, "/".join(parts)
+__all__ = ["open_s3"]
 
 
 def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3Store:
@@ -76,7 +25,7 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
     Parameters
     ----------
     bucket, prefix : str
-        As :func:`check_url` returns them.
+        As :func:`flame_flwr.s3.location.check_url` returns them.
     access : Access
         Where it is, and the key.
     patience : Patience

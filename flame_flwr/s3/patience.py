@@ -1,21 +1,15 @@
-"""How long to wait for an S3-compatible store, and how Ctrl-C ends the waiting."""
+"""How long to wait for an S3-compatible store."""
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from obstore.store import ClientConfig, RetryConfig
 
-__all__ = ["BRIEF", "LONG", "Patience", "interruptibly"]
-
-_T = TypeVar("_T")
+__all__ = ["BRIEF", "LONG", "Patience"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +64,3 @@ BRIEF = Patience(connect=5, request=20, retry=15, retries=3)
 
 LONG = Patience(connect=10, request=120, retry=120, retries=1000)
 """Where a result would be lost: a store may restart within the two minutes."""
-
-
-def interruptibly(call: Callable[[], _T], seconds: float | None = None) -> _T:
-    """Wait for a call so that Ctrl-C ends the wait: the library's own does not notice it.
-
-    Parameters
-    ----------
-    call : callable
-        Its own waits should be bounded.
-    seconds : float, optional
-        How long to wait where they are not.
-
-    Raises
-    ------
-    TimeoutError
-        It has not ended.
-    """
-    answer: Future[_T] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(call())
-        except BaseException as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return answer.result(seconds)

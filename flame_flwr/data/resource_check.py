@@ -1,0 +1,71 @@
+"""Looking at the answers to FHIR searches for the resources that an analysis expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.data.bundles import read_entries
+from flame_flwr.data.mismatch import Mismatch, outside
+from flame_flwr.data.quantities import parts, quantity_of, says_why_absent, value_of
+from flame_flwr.errors import DataError
+
+if TYPE_CHECKING:
+    from flame_flwr.data.expect import Resources
+
+__all__ = ["look_at_bundles"]
+
+
+def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
+    """Yield what is not as expected of a node's bundles, ``[{query: bundle, ...}, ...]``."""
+    if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
+        yield Mismatch("the data is no list of bundles")
+        return
+    number, odd = 0, set[Mismatch]()
+    for query, bundle in (pair for bundles in data for pair in bundles.items()):
+        try:
+            entries = read_entries([bundle]).entries
+        except DataError:
+            yield Mismatch("an answer to a search is no Bundle")
+            return
+        found = [meant for entry in entries if (meant := _meant(expected, entry))]
+        # a search with _summary=count has no entries, but a total
+        counted = len(found) if entries or expected.code else _total(expected, str(query), bundle)
+        number += counted
+        odd.update(each for meant in found for part in meant for each in _look_at(expected, part))
+    if number < expected.at_least:
+        wanted = f"{expected.at_least} resources of the type {expected.called}"
+        yield Mismatch(f"fewer than {wanted}")
+    yield from sorted(odd, key=lambda mismatch: mismatch.text)
+
+
+def _meant(expected: Resources, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the parts of an entry's resource that are meant; none of another resource."""
+    resource = entry.get("resource")
+    if not isinstance(resource, Mapping) or resource.get("resourceType") != expected.type:
+        return []
+    return parts(resource, expected.code)
+
+
+def _total(expected: Resources, query: str, bundle: Mapping[str, Any]) -> int:
+    total = bundle.get("total")
+    return total if type(total) is int and query.partition("?")[0] == expected.type else 0
+
+
+def _look_at(expected: Resources, part: Mapping[str, Any]) -> Iterator[Mismatch]:
+    """Look at the value of a resource, or of a component."""
+    called, low, high, unit = expected.called, expected.low, expected.high, expected.unit
+    if not unit and low is None and high is None:
+        return
+    quantity = quantity_of(part)
+    if quantity is None:
+        if not says_why_absent(part):
+            yield Mismatch(f"{called}: no valueQuantity in some of them", expected.stops)
+        return
+    value = value_of(quantity)
+    if value is None:
+        yield Mismatch(f"{called}: values that are no numbers")
+    elif (low is not None and value < low) or (high is not None and value > high):
+        yield Mismatch(f"{called}: values {outside(low, high, unit)}", expected.stops)
+    if unit and unit not in (quantity.get("code"), quantity.get("unit")):
+        yield Mismatch(f"{called}: values in another unit than {unit}")

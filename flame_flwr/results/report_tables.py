@@ -1,0 +1,196 @@
+"""The tables of a report: what ``run.json`` says, as rows of bounded number.
+
+The page's one macro writes them. pandas' ``to_html`` does not do: it sets a ``style`` on the row of
+the header, which the page's Content-Security-Policy forbids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.metrics import mean
+from flame_flwr.results.metric_means import names_of, reported_names
+from flame_flwr.sizes import shown_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Table", "egress_table", "filters_table", "metrics_per_round", "metrics_table"]
+__all__ += ["nodes_table", "rounds_table", "scores_table", "settings_table"]
+
+_MOST_ROUNDS = 200
+_MOST_NODES = 30
+_MOST_METRICS = 20
+_MOST_ROWS = 100
+"""Of a table with a row per node."""
+_ABOUT_FILTERS = frozenset({"filter", "by", "answers", "mechanism"})
+"""What `run.json` says of a filter beside its parameters."""
+_SHOWN_AS = {"data": "data type"}
+"""What `run.json` calls otherwise: there `data` is also where the data is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; `cut` says what of it is not shown."""
+
+    header: list[str]
+    rows: list[list[str]]
+    cut: str = ""
+
+    def with_note(self, hidden: int, what: str) -> Table:
+        """Return it with a note on what is not shown, where there is any."""
+        return replace(self, cut=f"{self.cut} {hidden} {what}.".strip()) if hidden > 0 else self
+
+
+def settings_table(about: dict[str, Any]) -> Table:
+    """Return what the model declares, then what the run was asked for; no two have one name."""
+    study = {_SHOWN_AS.get(name, name): text for name, text in about["study"].items()}
+    asked = {
+        f"{name} (asked for)" if name in study else name: text
+        for name, value in sorted(about["parameters"].items())
+        if (text := _text(value))
+    }
+    return Table(["setting", "value"], [[*row] for row in (study | asked).items()])
+
+
+def nodes_table(about: dict[str, Any]) -> Table:
+    """Return every node: how much data, how many rounds it answered, its seconds and bytes.
+
+    The bytes are of all that has left it, also in a round that then failed.
+    """
+    rows = []
+    for node in about["nodes"]:
+        answers = [entry for entry in about["history"] if node in entry["node_seconds"]]
+        failed = [failure for failure in about["failures"] if failure["node"] == node]
+        rows.append(
+            [
+                node,
+                about["sizes"].get(node, "not said"),
+                str(len(answers)),
+                f"{sum(entry['node_seconds'][node] for entry in answers):.2f}",
+                shown_size(sum(kind["bytes"] for kind in about["left"].get(node, []))),
+                "; ".join(f"round {each['round']}: {each['why']}" for each in failed[:5]),
+            ]
+        )
+    absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
+    rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
+    header = ["node", "data", "rounds counted", "seconds of analysis", "sent", "failed"]
+    return _without_end(header, rows)
+
+
+def rounds_table(history: list[dict[str, Any]], weighted_by: Mapping[str, str]) -> Table:
+    """Return one row per round, as the log has a line."""
+    names = reported_names(history)[:_MOST_METRICS]
+    means = [
+        f"{name}, weighted by {weighted_by[name]}" if name in weighted_by else f"mean of {name}"
+        for name in names
+    ]
+    rows = [
+        [
+            str(entry["round"]),
+            str(len(entry["node_seconds"])),
+            f"{entry['seconds']:.2f}",
+            shown_size(sum(entry["node_bytes"].values())),
+            _text(entry["change"]),
+            *(_mean(entry, name, weighted=name in weighted_by) for name in names),
+            entry["reason"],
+        ]
+        for entry in history
+    ]
+    header = ["round", "nodes", "seconds", "received", "change", *means, "why it stopped"]
+    return _without_middle(header, rows)
+
+
+def _mean(entry: Mapping[str, Any], name: str, *, weighted: bool) -> str:
+    """Return a metric's mean in a round; where it should be weighted and is not, nothing."""
+    if weighted:
+        return _text(entry["metrics"].get(name))
+    values = [found[name] for found in entry["node_metrics"].values() if name in found]
+    return _text(mean(values)) if values else ""
+
+
+def metrics_table(about: dict[str, Any]) -> Table:
+    """Return the metrics of the last round, per node."""
+    history = about["history"]
+    return scores_table(about["nodes"], history[-1]["node_metrics"] if history else {})
+
+
+def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return numbers by name, a row per node."""
+    names = names_of([scores])
+    shown = names[:_MOST_METRICS]
+    rows = [
+        [node, *(_text(scores[node].get(name)) for name in shown)]
+        for node in nodes
+        if node in scores
+    ]
+    table = _without_end(["node", *shown], rows if names else [])
+    return table.with_note(len(names) - len(shown), "more metrics are in run.json")
+
+
+def metrics_per_round(about: dict[str, Any]) -> list[tuple[str, Table]]:
+    """Return a table per metric: rounds by nodes."""
+    history, nodes = about["history"], about["nodes"][:_MOST_NODES]
+    if len(history) < 2:
+        return []
+    tables = []
+    for name in reported_names(history)[:_MOST_METRICS]:
+        given = [(entry["round"], entry["node_metrics"]) for entry in history]
+        rows = [
+            [str(number), *(_text(found.get(node, {}).get(name)) for node in nodes)]
+            for number, found in given
+        ]
+        table = _without_middle(["round", *nodes], rows)
+        hidden = len(about["nodes"]) - len(nodes)
+        tables.append((name, table.with_note(hidden, "more nodes are in history.csv")))
+    return tables
+
+
+def egress_table(about: dict[str, Any]) -> Table:
+    """Return what left each node: what of, how often, in which rounds, bytes."""
+    rows = []
+    # Of a run that goes on with a checkpoint, there may be nodes that are no longer there.
+    gone = [node for node in about["left"] if node not in about["nodes"]]
+    for node in [*(node for node in about["nodes"] if node in about["left"]), *gone]:
+        for kind in about["left"][node]:
+            first, last = kind["first_round"], kind["last_round"]
+            rounds = str(first) if first == last else f"{first} to {last}"
+            size = shown_size(kind["bytes"])
+            rows.append([node, kind["what"], str(kind["answers"]), rounds, size])
+    return _without_end(["node", "what", "times", "rounds", "bytes"], rows)
+
+
+def filters_table(about: dict[str, Any]) -> Table:
+    """Return what each node says that it did to its results, and the budget that it has spent."""
+    rows = []
+    for node, said in about["filters"].items():
+        for one in said["filters"]:
+            given = [f"{key}={value}" for key, value in one.items() if key not in _ABOUT_FILTERS]
+            name = f"{one.get('filter', '')}({', '.join(given)})"
+            rows.append([node, name, str(one.get("by", "")), str(one.get("answers", "")), ""])
+        if "epsilon" in said:
+            budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"
+            rows[-1][-1] = f"{budget}, {said['holds']}"
+    return _without_end(
+        ["node", "filter", "set by", "answers", "budget spent by all of them"], rows
+    )
+
+
+def _without_end(header: list[str], rows: list[list[str]]) -> Table:
+    """Return a table with a row per node, as far as it is not too long."""
+    hidden = len(rows) - _MOST_ROWS
+    return Table(header, rows[:_MOST_ROWS]).with_note(hidden, "more rows are in run.json")
+
+
+def _without_middle(header: list[str], rows: list[list[str]]) -> Table:
+    """Return a table with a row per round; of a long one its beginning and its end."""
+    hidden, half = len(rows) - _MOST_ROUNDS, _MOST_ROUNDS // 2
+    kept = rows if hidden <= 0 else rows[:half] + rows[-half:]
+    return Table(header, kept).with_note(hidden, "rounds in the middle are in history.csv")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "" if value is None else str(value)

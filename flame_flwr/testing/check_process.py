@@ -1,0 +1,145 @@
+"""The process in which a check is done, started and ended from the one that asks for it.
+
+The check has processes and a folder of its own; both are gone when it returns, whatever user code
+does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flame_flwr.child_processes import tied
+from flame_flwr.errors import FlameError, ModelError
+from flame_flwr.run_reminder import ran
+from flame_flwr.testing.findings import CHECKS, Finding
+from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
+from flame_flwr.testing.worker import PROGRAM
+
+__all__ = ["Report", "check_in_a_process"]
+
+_INSIDE = "FLAME_FLWR_CHECKING"
+_GRACE = 15.0
+"""Seconds for imports and for the end, beyond what a check has for its runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found, and on what.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        Empty where all is well.
+    about : dict
+        ``analyzer``, ``server``, ``nodes``, ``rounds``, and ``messages`` where there was a single
+        run, for Message methods or a client of the user's own; empty where nothing could be loaded.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that are not only warnings."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+
+def check_in_a_process(
+    source: ClassSource | ScriptSource | AppSource,
+    homes: list[Path],
+    max_rounds: int,
+    seconds: float,
+    tolerance: float,
+    skip: Collection[str],
+) -> Report:
+    """Have a check done by a process of its own, and end whatever it has left."""
+    ran()
+    if _INSIDE in os.environ:
+        raise ModelError(
+            "check_analysis was called while a check imports the module: put the call into a test "
+            'function, or under `if __name__ == "__main__":`'
+        )
+    skip = [skip] if isinstance(skip, str) else skip
+    unknown = sorted(set(skip) - CHECKS.keys())
+    if unknown:
+        raise ModelError(f"skip: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
+    if max_rounds < 2 or not seconds > 0:
+        raise ModelError("max_rounds must be at least 2, and seconds above 0")
+    kept = [str(home) for home in dict.fromkeys(homes)]
+    spec = CheckSpec(source, kept, max_rounds, seconds, tolerance, frozenset(skip))
+    with tempfile.TemporaryDirectory(prefix="flame-flwr-check-", ignore_cleanup_errors=True) as own:
+        folder = Path(own).resolve()
+        spec.write(folder / "spec")
+        code = _work(folder, seconds + _GRACE)
+        try:
+            said = json.loads((folder / "findings.json").read_text())
+        except FileNotFoundError:
+            return Report([_unfinished(code, folder, seconds)])
+    if said["error"]:
+        raise FlameError(said["error"])
+    findings = [Finding(**finding) for finding in said["findings"]]
+    ranks = list(CHECKS)
+    findings = [finding for finding in findings if finding.check not in skip]
+    return Report(sorted(findings, key=lambda f: ranks.index(f.check)), said["about"])
+
+
+def _work(folder: Path, seconds: float) -> int | None:
+    """Run the check's process until it ends or its time is over; return its exit code."""
+    path = [os.path.abspath(entry) for entry in sys.path]
+    environment = {
+        **os.environ,
+        _INSIDE: "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "1",
+        "MPLBACKEND": "Agg",
+        "TMPDIR": str(folder),
+    }
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
+        process = subprocess.Popen(  # noqa: S603  (this Python, our own program)
+            [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)],
+            cwd=folder,
+            env={**environment, **mark},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and everything that it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _unfinished(code: int | None, folder: Path, seconds: float) -> Finding:
+    """Say why there are no findings: the import hangs, or it ended the process."""
+    lines = (folder / "log").read_text(errors="replace").strip().splitlines()
+    last = f": {lines[-1][:300]}" if lines else ""
+    if code is None:
+        seen = f"its import had not come to its end after {seconds + _GRACE:g} s"
+    else:
+        seen = f"its import ended the process with code {code}{last}"
+    mend = "Put what the module does when it is imported into the classes"
+    return Finding("runs", "", "", seen, mend)

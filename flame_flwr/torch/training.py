@@ -1,0 +1,149 @@
+"""One round of training, and scoring without it: the loops over batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import DataError
+from flame_flwr.torch.checks import (
+    check_gradient,
+    check_loader,
+    check_loss,
+    check_optimizer,
+    check_parameters,
+    check_scores,
+)
+from flame_flwr.torch.samples import explained, is_finite_batch, length
+from flame_flwr.torch.weights import is_finite, pytorch
+
+if TYPE_CHECKING:
+    import torch
+    from torch.utils.data import Dataset
+
+    from flame_flwr.torch.analyzer import TorchAnalyzer
+
+__all__ = ["mean_scores", "train"]
+
+
+def train(
+    analyzer: TorchAnalyzer, samples: Dataset[Any], kept: dict[str, Any] | None
+) -> tuple[float, dict[str, Any] | None]:
+    """Train the analyzer's model on the samples, as many epochs as it says.
+
+    Parameters
+    ----------
+    analyzer : TorchAnalyzer
+        With its :attr:`net`.
+    samples : Dataset
+        The node's.
+    kept : dict or None
+        The optimiser's state after this node's last round.
+
+    Returns
+    -------
+    float, dict or None
+        The mean loss over the samples of the last epoch, and the optimiser's state to keep.
+
+    Raises
+    ------
+    DataError
+        The loader gives no batch, the samples do not fit the model, or the loss or the weights
+        are not finite.
+    ModelError
+        A method of the analyzer returned what it must not.
+    """
+    check_parameters(analyzer)
+    seed = analyzer.seed + analyzer.num_iterations + 1
+    loader = analyzer.loader(samples, pytorch().Generator().manual_seed(seed))
+    check_loader(analyzer, loader, samples)
+    optimizer = analyzer.optimizer(analyzer.net.parameters())
+    check_optimizer(analyzer, optimizer)
+    if analyzer.keep_optimizer and kept is not None:
+        optimizer.load_state_dict(kept)
+    mean = 0.0
+    for epoch in range(1, analyzer.epochs + 1):
+        mean = _epoch(analyzer, loader, optimizer, epoch)
+    if not is_finite(analyzer.net):  # the last step's gradient may have been
+        raise _not_finite(f"epoch {analyzer.epochs}", "the weights are")
+    return mean, optimizer.state_dict() if analyzer.keep_optimizer else None
+
+
+def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, float]:
+    """Return the number of samples as ``n``, and means of loss and scores over them."""
+    from torch.utils.data import DataLoader
+
+    analyzer.net.eval()
+    totals: dict[str, float] = {}
+    seen: dict[str, int] = {"n": 0}
+    with pytorch().no_grad():
+        for batch in DataLoader(samples, batch_size=analyzer.batch_size):
+            number = length(batch)
+            seen["n"] += number
+            with explained():
+                loss = float(_loss(analyzer, batch, "scoring"))
+                scores = check_scores(analyzer, analyzer.score(batch))
+            # Each has its own count: a score may be left out for a batch.
+            for name, value in {**scores, "loss": loss}.items():
+                totals[name] = totals.get(name, 0.0) + value * number
+                seen[name] = seen.get(name, 0) + number
+    return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
+
+
+def _epoch(
+    analyzer: TorchAnalyzer, loader: Any, optimizer: torch.optim.Optimizer, epoch: int
+) -> float:
+    """Go through the batches once, and return the mean loss over their samples."""
+    analyzer.net.train()
+    total, seen = 0.0, 0
+    for batch in loader:
+        number = length(batch)
+        optimizer.zero_grad()
+        with explained():
+            loss = _loss(analyzer, batch, f"epoch {epoch}")
+            check_gradient(analyzer, loss)
+            loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += float(loss.detach()) * number
+        seen += number
+    if not seen:
+        raise _no_batch(epoch)
+    return total / seen
+
+
+def _loss(analyzer: TorchAnalyzer, batch: Any, when: str) -> torch.Tensor:
+    """Return the loss of a batch.
+
+    Raises
+    ------
+    DataError
+        It is NaN or infinite, or cannot be computed as the samples or weights are.
+    ModelError
+        It is no number.
+    """
+    try:
+        loss: torch.Tensor = analyzer.loss(batch)
+    except RuntimeError as error:
+        # Some losses, such as binary_cross_entropy, refuse a NaN instead of returning one.
+        if is_finite_batch(batch) and is_finite(analyzer.net):
+            raise
+        raise _not_finite(when, "the samples or the weights are") from error
+    check_loss(analyzer, loss)
+    if not bool(loss.detach().isfinite()):
+        raise _not_finite(when, "the loss is")
+    return loss
+
+
+def _no_batch(epoch: int) -> DataError:
+    if epoch == 1:
+        return DataError("the loader gives no batch: are there fewer samples than in one?")
+    return DataError(
+        f"the loader gives no batch in epoch {epoch}: one such as a generator is used up after an "
+        "epoch. Return a DataLoader from `loader`, which begins anew"
+    )
+
+
+def _not_finite(when: str, what: str) -> DataError:
+    return DataError(
+        f"{what} not finite (NaN or infinite) in {when}. Look for missing or huge values in the "
+        "data, or make learning_rate smaller; nothing of this round has left the node"
+    )
