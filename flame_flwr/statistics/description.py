@@ -71,6 +71,12 @@ class Description(Statistic):
     parts : tuple of tuples of statistics
         Per column: ``Moments``, ``Quantiles`` and ``MinMax``; of dates ``Moments`` and
         ``MinMax``; or ``ValueCounts``.
+
+    Examples
+    --------
+    >>> here, there = Description.from_data({"age": [50, 61]}), Description.from_data({"age": [72]})
+    >>> here.merge(there).result()["columns"]["age"]["mean"]
+    61.0
     """
 
     columns: tuple[str, ...] = field(metadata=COLUMNS)

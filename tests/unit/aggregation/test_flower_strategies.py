@@ -330,3 +330,9 @@ def test_the_fewer_of_differing_models_are_left_out(reduce, differing):
 def test_flowers_lines_about_replies_are_left_out(caplog):
     run(FedMedian(), 2)
     assert "Received" not in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_step_that_overflows_names_its_key():
+    with pytest.raises(DataError, match="round 2, key `model`: what FedAvgM made of finite numb"):
+        run(FedAvgM(server_learning_rate=1e308, server_momentum=0.0), 2)
