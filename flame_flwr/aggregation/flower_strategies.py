@@ -204,33 +204,39 @@ class _Compared:
         return self._kept.result()
 
     def _merge(self, values: dict[str, Named]) -> Any:
-        buffers = Buffers(self._declared.buffers)
-        forms, leaves = self._apart(values)
+        forms, leaves = self._flattened(values)
         form = self._chosen(forms)
         leaves = {node: each for node, each in leaves.items() if forms[node] == form}
+        buffers = Buffers(self._declared.buffers)
         for node, each in leaves.items():
             buffers.name(values[node].buffers)
             buffers.note(form, each)
         places = range(len(next(iter(leaves.values()))))
+        # a robust mean chooses among whole answers; any other strategy steps on parameters only
         robust = is_one(self._strategy, ROBUST)
         asks = list(places) if robust else buffers.others(form)
-        merged: list[Any] = [None] * len(places)
-        mean = [i for i in places if i not in set(asks)]
-        if mean:
-            totals = Totals(self._place, "error", mean=True, weighted=True)
-            for node, each in leaves.items():
-                totals.add(node, [each[i] for i in mean], self._weights[node])
-            for i, leaf in zip(mean, totals.result(), strict=True):
-                merged[i] = leaf
-        if asks:
-            self._start(form, asks)
-            replies = {
-                node: ([each[i] for i in asks], self._weights[node])
-                for node, each in leaves.items()
-            }
-            for i, leaf in zip(asks, asked(self._strategy, self._place, replies), strict=True):
-                merged[i] = leaf
-        return unflatten(form, buffers.rounded(form, merged))
+        merged = self._means(leaves, sorted(set(places) - set(asks)))
+        merged |= self._asked(form, leaves, asks)
+        return unflatten(form, buffers.rounded(form, [merged[i] for i in places]))
+
+    def _means(self, leaves: dict[str, list[Any]], places: list[int]) -> dict[int, Any]:
+        """Return the weighted means of some places, by place."""
+        totals = Totals(self._place, "error", mean=True, weighted=True)
+        for node, each in leaves.items():
+            totals.add(node, [each[i] for i in places], self._weights[node])
+        return dict(zip(places, totals.result(), strict=True))
+
+    def _asked(
+        self, form: TreeSpec, leaves: dict[str, list[Any]], places: list[int]
+    ) -> dict[int, Any]:
+        """Return what the strategy makes of some places, by place."""
+        if not places:
+            return {}
+        self._start(form, places)
+        replies = {
+            node: ([each[i] for i in places], self._weights[node]) for node, each in leaves.items()
+        }
+        return dict(zip(places, asked(self._strategy, self._place, replies), strict=True))
 
     def _start(self, form: TreeSpec, asks: list[int]) -> None:
         if self._place.last is not None:
@@ -238,7 +244,7 @@ class _Compared:
             if before == form:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
-    def _apart(
+    def _flattened(
         self, values: Mapping[str, Named]
     ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
         forms, leaves = {}, {}

@@ -118,7 +118,7 @@ class MergedRound:
         """
         parts: list[_Part] = []
         absent: list[Tree] = []
-        self._take_apart(self._tree, node, [value], parts, absent)
+        self._find_parts(self._tree, node, [value], parts, absent)
         self._check_finite(node, parts)
         for leaf in absent:
             self._absent.setdefault(leaf.path, []).append(node)
@@ -139,7 +139,7 @@ class MergedRound:
     def _place(self, leaf: Tree) -> Where:
         return Where(self._number, leaf.name, self._nodes)
 
-    def _take_apart(
+    def _find_parts(
         self, tree: Tree, node: str, values: list[Any], parts: list[_Part], absent: list[Tree]
     ) -> None:
         """Find what every reduction gets of an answer, and which keys it has not."""
@@ -161,7 +161,7 @@ class MergedRound:
                     else:
                         absent.append(self._optional(leaf, node))
                 continue
-            self._take_apart(child, node, [*values, inner], parts, absent)
+            self._find_parts(child, node, [*values, inner], parts, absent)
 
     def _optional(self, leaf: Tree, node: str) -> Tree:
         """Return a leaf whose key an answer has not, unless the answer must have it."""
