@@ -130,6 +130,7 @@ class OfOneForm:
             ) from None
         self._forms.setdefault(form, []).append(node)
         order = self._place.nodes.index(node)
+        # of forms that differ in the order of keys only, the first node's is given back
         first = self._shown.get(form)
         if first is None or order < first[0]:
             self._shown[form] = order, form

@@ -106,6 +106,7 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
         return None
     counts = [not is_counter(name) for name in names_of(form)]
     pairs = compress(zip(numbers_now, numbers_before, strict=True), counts)
+    # the norm of the blocks' norms is that of one long vector
     norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
     return float(np.linalg.norm(norms, order)) if norms else 0.0
 

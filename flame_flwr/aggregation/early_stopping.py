@@ -73,6 +73,7 @@ class EarlyStopping(Aggregation):
         def closed(part: Convergence) -> bool:
             return self._private or self._measures_hidden(part, aggregate)
 
+        # asked also where the run ends anyway, so that both reasons are said
         more = check_unmeasured(self._convergence, self._number, aggregate, self._last, closed)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))

@@ -152,7 +152,7 @@ class ExactSum:
                     part.high[np.isnan(part.high)] = np.nan
         total, self._parts = self._high, []
         del self._low
-        total += 0.0  # no negative zeros
+        total += 0.0  # no negative zeros: -0.0 + 0.0 is 0.0
         return total
 
     def _keep_huge(
@@ -243,7 +243,7 @@ class _Part:
         self.keep(rest)
         if self.count <= len(rest) // _FEW:
             return
-        self.units = True
+        self.units = True  # too many to be kept one by one
         for waiting in self._taken_from_aside():
             self.add(waiting)
 

@@ -108,6 +108,7 @@ class _ArrayExtreme:
     def result(self) -> npt.NDArray[Any]:
         common = common_type(self._found)
         best: Any = None
+        # a common type only now: int64 and float64 meet in float64, which would round on the way
         for kind in sorted(self._found, key=str):
             one = self._found[kind].astype(common, copy=False)
             best = one if best is None else self._better(best, one)

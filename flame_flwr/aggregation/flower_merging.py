@@ -61,14 +61,21 @@ def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float
             f"{type(strategy).__name__} cannot merge the replies "
             f"({type(error).__name__}: {text_of(error)})"
         ) from error
-    if record is None:
+    if record is None:  # as of Bulyan, which wants four answers for each that may be malicious
         raise place.error(
             f"{type(strategy).__name__} gave no aggregate of {len(replies)} answers. It may need "
             "more, as its own line in the log says: let more nodes take part, or build it for fewer"
         )
     sent = next(iter(replies.values()))[0]
-    found = [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
-    for i, value in enumerate(found):
+    merged = [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
+    _check_finite(strategy, place, replies, merged)
+    return merged
+
+
+def _check_finite(
+    strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]], merged: list[Any]
+) -> None:
+    for i, value in enumerate(merged):
         # what a node sent that is not finite was declared to be kept: it is no overflow
         if not np.isfinite(value).all() and all(
             np.isfinite(arrays[i]).all() for arrays, _ in replies.values()
@@ -77,7 +84,6 @@ def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float
                 f"what {type(strategy).__name__} made of finite numbers is not finite: take "
                 "smaller steps, or send float64"
             )
-    return found
 
 
 @contextmanager

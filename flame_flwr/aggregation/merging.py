@@ -35,18 +35,7 @@ def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
         return rows if isinstance(first, list) else tuple(rows)
     if isinstance(first, np.ndarray):
         for node, part in values.items():
-            if part.ndim == 0 or part.shape[1:] != first.shape[1:]:
-                raise place.error(
-                    f"an array of shape {part.shape} cannot follow one of {first.shape}", node
-                )
-            try:
-                np.result_type(first, part)
-            except TypeError:
-                raise place.error(
-                    f"an array of {part.dtype} cannot follow one of {first.dtype}: send one type "
-                    "from all nodes",
-                    node,
-                ) from None
+            _check_follows(node, part, first, place)
         return np.concatenate(parts)
     if hasattr(first, "columns"):
         return _bound_tables(values, place, columns)
@@ -58,6 +47,22 @@ def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
         f"values of type {type(first).__name__} cannot be put one after another: use PerNode()",
         next(iter(values)),
     )
+
+
+def _check_follows(node: str, part: Any, first: Any, place: Where) -> None:
+    """See that an array can stand below the first node's."""
+    if part.ndim == 0 or part.shape[1:] != first.shape[1:]:
+        raise place.error(
+            f"an array of shape {part.shape} cannot follow one of {first.shape}", node
+        )
+    try:
+        np.result_type(first, part)
+    except TypeError:  # as of dates and numbers
+        raise place.error(
+            f"an array of {part.dtype} cannot follow one of {first.dtype}: send one type "
+            "from all nodes",
+            node,
+        ) from None
 
 
 def _bound_tables(values: dict[str, Any], place: Where, columns: str) -> Any:
@@ -102,7 +107,11 @@ def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any
             for i in range(len(first))
         ]
         return rows if isinstance(first, list) else tuple(rows)
-    total = None
+    return _merged_statistics(values, place, wanted)
+
+
+def _merged_statistics(values: dict[str, Any], place: Where, wanted: Any) -> Any:
+    first, total = next(iter(values.values())), None
     for node, value in values.items():
         if not isinstance(value, wanted) or type(value) is not type(first):
             name = wanted.__name__ if type(first) is type(value) else type(first).__name__
@@ -113,7 +122,7 @@ def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any
             )
         try:
             total = value if total is None else total.merge(value)
-        except Exception as error:
+        except Exception as error:  # of a class of a user's own, it may be any
             why = error.message if isinstance(error, FlameError) else type(error).__name__
             raise place.error(
                 f"its {type(value).__name__} does not merge with those before it ({why})",

@@ -99,7 +99,7 @@ class Totals(OfOneForm):
                 "the weights of all nodes together are too large for a float: send smaller ones",
                 *nodes,
             )
-        sums, self._sums = self._sums[form], {}
+        sums, self._sums = self._sums[form], {}  # each is let go as soon as it is read
         leaves = [sums.pop(0).result(divisor) for _ in range(len(sums))]
         return unflatten(shown, self._finished(shown, leaves))
 
@@ -189,6 +189,7 @@ class _ArraySum:
         self._real.add(leaf, weight)
 
     def _add_whole(self, node: str, leaf: npt.NDArray[Any]) -> None:
+        # what all nodes together could give at most: a sum that has wrapped could not be told
         if leaf.size:
             self._bound += max(abs(int(leaf.max())), abs(int(leaf.min())))
         if self._bound >= _INT64:

@@ -93,7 +93,7 @@ class AUC(Statistic):
         """Return ``auc`` with ``lower`` and ``upper``, ``positives`` and ``negatives``."""
         right = ties = below = 0
         for ill, healthy in zip(self.positives, self.negatives, strict=True):
-            right += ill * below
+            right += ill * below  # every healthy one in a lower bin is below
             ties += ill * healthy
             below += healthy
         positives, negatives = sum(self.positives), sum(self.negatives)

@@ -107,7 +107,7 @@ def _emptied(parts: Parts, rows: RowCount, kind: tuple[type[Statistic], ...]) ->
     """Return a column without values in another kind; the missing ones are counted as labels."""
     if tuple(map(type, parts)) == kind:
         return parts
-    hidden = max(part.suppressed for part in parts)
+    hidden = max(part.suppressed for part in parts)  # what was withheld stays known as such
     if kind != LABEL:
         return tuple(one.zero()._changed(suppressed=hidden) for one in kind)
     known = not hidden and not rows.suppressed

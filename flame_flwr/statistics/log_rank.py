@@ -141,7 +141,7 @@ class LogRank(Statistic):
         events = zip(*(curve.events for curve in self.curves), strict=True)
         for at, ended in zip(risk, events, strict=True):
             n, died = sum(at), sum(ended)
-            if not died:
+            if not died:  # such a time tells nothing
                 continue
             for i in groups:
                 expected[i] += Fraction(died * at[i], n)
@@ -208,6 +208,7 @@ def _quadratic(
     observed: list[int], expected: list[Fraction], variance: list[list[Fraction]]
 ) -> tuple[float | None, int]:
     """Return the chi-square of the differences; of groups with a variance, all but the last."""
+    # the differences sum to zero, so with the last group the matrix would have no inverse
     used = [i for i in range(len(observed)) if variance[i][i] > 0][:-1]
     if not used:
         return None, 0

@@ -52,6 +52,7 @@ class MetaAnalysis(Statistic):
     @classmethod
     def from_data(cls, estimate: float, error: float, n: int) -> Self:
         """Take this node's estimate, its standard error, and the number of people behind it."""
+        # + 0.0: studies are sorted, and -0.0 would be placed by the order of merging
         return cls(((float(estimate) + 0.0, float(error), int(n)),))
 
     def result(self) -> dict[str, Any]:

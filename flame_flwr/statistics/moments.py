@@ -106,6 +106,7 @@ class Moments(Statistic):
         if not len(present):
             return cls.zero()
         centre, total = sum_about(present)
+        # about the mean: of large values close together, squares would lose the differences
         spread = Fraction(math.fsum(((present - centre) ** 2).tolist()))
         return cls(len(present), total, _products(spread, len(present), (centre, total)))
 
@@ -181,6 +182,7 @@ class Covariance(Statistic):
         if not n:
             return cls.zero(names)
         sums = [sum_about(column) for column in table.T]
+        # about the means, as in Moments
         centred = table - np.array([centre for centre, _ in sums])
         spread = (centred.T @ centred).tolist()
         products = [

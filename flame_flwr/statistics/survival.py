@@ -77,7 +77,7 @@ class KaplanMeier(Statistic):
         last = len(empty.times)
         counts = np.bincount(place[ended], minlength=last + 1)
         beyond = np.bincount(place[~ended], minlength=last + 1)
-        beyond[last] += counts[last]
+        beyond[last] += counts[last]  # an event after the last time is not seen: censored there
         return empty._changed(events=tuple(counts[:last].tolist()), censored=tuple(beyond.tolist()))
 
     @classmethod

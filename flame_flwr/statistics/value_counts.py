@@ -200,6 +200,7 @@ class ValueCounts(Statistic):
                 # what was withheld before stays so: its count here is not all there is
                 (label, 0 if out else count, int(not out and shown == self.suppressed))
                 for (label, count, shown), out in kept
+                # the name of a label that was found would tell that somebody has it
                 if not out or label is None or self.declared is not None
             ),
             other=0 if other else self.other,
