@@ -76,13 +76,17 @@ class Deployment:
         raise TimeoutError(f"the SuperLink did not start:\n{self.log('superlink')}")
 
     def start_node(self, name, **config):
-        """Start a SuperNode; without a config, with the one it had before."""
+        """Start a node; without a config, with the one it had before.
+
+        The node a is Flower's own SuperNode, which starts a Python for each message.
+        """
         config = {key.replace("_", "-"): value for key, value in config.items()}
         config = self.configs.setdefault(name, {"name": name, **config})
         pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
+        program = ("flower-supernode",) if name == "a" else ("flame-flwr", "node", "start")
         self._start(
             name,
-            *("flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{self.port}"),
+            *(*program, "--insecure", "--superlink", f"127.0.0.1:{self.port}"),
             *("--port", str(free_port()), "--node-config", pairs),
         )
 

@@ -36,8 +36,12 @@ def test_skip_goes_on_and_counts_no_late_answer(study):
 
 
 def test_wait_goes_on_where_killed_nodes_were(study):
-    """One client is killed before its state is saved, one after, with its SuperNode."""
-    killed_and_back(study, {"a": "round-2", "b": "saved-2"}, restarted="b")
+    """One client is killed before its state is saved, one after, with its SuperNode.
+
+    The latter is Flower's own. That a client of such a node has died is known after a minute, so it
+    is shown below.
+    """
+    killed_and_back(study, {"a": "saved-2", "b": "round-2"}, restarted="a")
 
 
 @pytest.mark.exhaustive
