@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flame_flwr.aggregation.accumulators import choice
+from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.numeric_reductions import Numeric
@@ -133,7 +133,7 @@ class ReduceStrategy(StarStrategy):
             initial=initial,
             non_finite=non_finite,
         )
-        choice(self, "non_finite", *NON_FINITE)
+        check_choice(self, "non_finite", *NON_FINITE)
         name = type(self).__name__
         check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.accumulators import choice
+from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.numeric_reductions import Mean, WeightedMean
 from flame_flwr.aggregation.pytree import key_text
@@ -111,8 +111,8 @@ class WeightedFedAvg(ReduceStrategy):
         self._declare(bad_weight=bad_weight, missing=missing, differing=differing)
         self._declare(zero_total=zero_total)
         for name in ("bad_weight", "missing", "differing"):
-            choice(self, name, "error", "skip")
-        choice(self, "zero_total", "error", "none")
+            check_choice(self, name, "error", "skip")
+        check_choice(self, "zero_total", "error", "none")
         if isinstance(self.metrics, str):
             raise ModelError(
                 f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, OfOneForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
 from flame_flwr.aggregation.pytree import (
     TreeSpec,
     unflatten,
@@ -17,7 +17,7 @@ from flame_flwr.aggregation.pytree import (
 __all__ = ["Extremes"]
 
 
-class Extremes(OfOneForm):
+class Extremes(SameForm):
     """The smallest or the largest of every number.
 
     Parameters

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["asked", "start_from"]
+__all__ = ["merged_by", "start_from"]
 
 
 def start_from(strategy: Any, place: Where, last: list[Any]) -> None:
@@ -31,7 +31,9 @@ def start_from(strategy: Any, place: Where, last: list[Any]) -> None:
     strategy.configure_train(place.round, _record(last), ConfigRecord(), None)
 
 
-def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]]) -> list[Any]:
+def merged_by(
+    strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]]
+) -> list[Any]:
     """Return what the strategy makes of the nodes' numbers and arrays, and their weights.
 
     Raises

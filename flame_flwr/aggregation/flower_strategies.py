@@ -13,10 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.aggregation.accumulators import Kept, choice
-from flame_flwr.aggregation.flower_merging import asked, start_from
+from flame_flwr.aggregation.accumulators import AllValues, check_choice
+from flame_flwr.aggregation.flower_merging import merged_by, start_from
 from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
-from flame_flwr.aggregation.model_buffers import Buffers, ModelMean, Named, check_buffers, named
+from flame_flwr.aggregation.model_buffers import (
+    Buffers,
+    ModelMean,
+    ModelValue,
+    check_buffers,
+    with_buffer_names,
+)
 from flame_flwr.aggregation.pytree import Key, TreeSpec, flatten, unflatten
 from flame_flwr.aggregation.reduction_base import NON_FINITE, NonFinite, Reduction, Treatment
 from flame_flwr.aggregation.sums import Totals
@@ -90,10 +96,10 @@ class FlowerReduction(Reduction):
         from flwr.serverapp.strategy import Strategy
 
         super().__post_init__()
-        choice(self, "bad_weight", "error", "skip")
-        choice(self, "differing", "error", "skip")
-        choice(self, "zero_total", "error", "none")
-        choice(self, "non_finite", None, *NON_FINITE)
+        check_choice(self, "bad_weight", "error", "skip")
+        check_choice(self, "differing", "error", "skip")
+        check_choice(self, "zero_total", "error", "none")
+        check_choice(self, "non_finite", None, *NON_FINITE)
         star = hasattr(self.strategy, "make_aggregation")  # a StarStrategy has a loop of its own
         if not isinstance(self.strategy, Strategy) or star:
             raise ModelError(
@@ -111,9 +117,9 @@ class FlowerReduction(Reduction):
         """Return one that remembers, as an optimiser does."""
         return _InRun(declared=self, strategy=copy.deepcopy(self.strategy), missing=self.missing)
 
-    def taken(self, values: list[Any]) -> Named:
+    def taken(self, values: list[Any]) -> ModelValue:
         """Return the value, and what of it are buffers."""
-        return named(values, self.buffers)
+        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +157,7 @@ class _Optimized:
         self._place = place
         self._mean = _mean(place, declared)
 
-    def add(self, node: str, value: Named, weight: float) -> None:
+    def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add to the mean."""
         self._mean.add(node, value, weight)
 
@@ -170,7 +176,9 @@ class _Optimized:
                 )
             start_from(self._strategy, self._place, [last[i] for i in trained])
             replies = {"mean": ([leaves[i] for i in trained], 1.0)}
-            for i, leaf in zip(trained, asked(self._strategy, self._place, replies), strict=True):
+            for i, leaf in zip(
+                trained, merged_by(self._strategy, self._place, replies), strict=True
+            ):
                 leaves[i] = leaf
         return unflatten(form, leaves)
 
@@ -184,9 +192,9 @@ class _Compared:
         self._declared = declared
         self._weights: dict[str, float] = {}
         self._weightless: list[str] = []
-        self._kept = Kept(place, self._merge)
+        self._kept = AllValues(place, self._merge)
 
-    def add(self, node: str, value: Named, weight: float) -> None:
+    def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Keep; a value of weight 0 is not looked at."""
         if weight == 0:
             self._weightless.append(node)
@@ -199,11 +207,11 @@ class _Compared:
         if self._weightless and not self._weights:
             mean = _mean(self._place, self._declared)
             for node in self._weightless:
-                mean.add(node, Named(None, ()), 0.0)
+                mean.add(node, ModelValue(None, ()), 0.0)
             return mean.result()
         return self._kept.result()
 
-    def _merge(self, values: dict[str, Named]) -> Any:
+    def _merge(self, values: dict[str, ModelValue]) -> Any:
         forms, leaves = self._flattened(values)
         form = self._chosen(forms)
         leaves = {node: each for node, each in leaves.items() if forms[node] == form}
@@ -236,7 +244,7 @@ class _Compared:
         replies = {
             node: ([each[i] for i in places], self._weights[node]) for node, each in leaves.items()
         }
-        return dict(zip(places, asked(self._strategy, self._place, replies), strict=True))
+        return dict(zip(places, merged_by(self._strategy, self._place, replies), strict=True))
 
     def _start(self, form: TreeSpec, asks: list[int]) -> None:
         if self._place.last is not None:
@@ -245,7 +253,7 @@ class _Compared:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
     def _flattened(
-        self, values: Mapping[str, Named]
+        self, values: Mapping[str, ModelValue]
     ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
         forms, leaves = {}, {}
         for node, each in values.items():

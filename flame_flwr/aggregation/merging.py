@@ -10,10 +10,10 @@ import numpy as np
 from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.errors import FlameError
 
-__all__ = ["merged", "row_bound"]
+__all__ = ["concatenated", "merged_statistics"]
 
 
-def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
+def concatenated(values: dict[str, Any], place: Where, columns: str) -> Any:
     """Return arrays, lists or tables one after another.
 
     Raises
@@ -87,7 +87,7 @@ def _bound_tables(values: dict[str, Any], place: Where, columns: str) -> Any:
     return pd.concat(list(values.values()), ignore_index=True, join=join)
 
 
-def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any:
+def merged_statistics(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any:
     """Return statistics merged in participant order, within dicts and lists too.
 
     Raises
@@ -103,14 +103,16 @@ def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any
             if type(value) is not type(first) or len(value) != len(first):
                 raise place.error(f"its list is not as long as that of {first_node}", node)
         rows = [
-            merged({node: value[i] for node, value in values.items()}, place, wanted, skip)
+            merged_statistics(
+                {node: value[i] for node, value in values.items()}, place, wanted, skip
+            )
             for i in range(len(first))
         ]
         return rows if isinstance(first, list) else tuple(rows)
-    return _merged_statistics(values, place, wanted)
+    return _merged_each(values, place, wanted)
 
 
-def _merged_statistics(values: dict[str, Any], place: Where, wanted: Any) -> Any:
+def _merged_each(values: dict[str, Any], place: Where, wanted: Any) -> Any:
     first, total = next(iter(values.values())), None
     for node, value in values.items():
         if not isinstance(value, wanted) or type(value) is not type(first):
@@ -148,5 +150,5 @@ def _merged_dict(values: dict[str, Any], place: Where, wanted: Any, skip: bool) 
         if absent:
             inner.leave_out("it is missing there", absent)
         having = {node: value[name] for node, value in values.items() if name in value}
-        result[name] = merged(having, inner, wanted, skip)
+        result[name] = merged_statistics(having, inner, wanted, skip)
     return result

@@ -11,9 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where, choice
+from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
 from flame_flwr.aggregation.extremes import Extremes
-from flame_flwr.aggregation.model_buffers import ModelMean, Named, check_buffers, named
+from flame_flwr.aggregation.model_buffers import (
+    ModelMean,
+    ModelValue,
+    check_buffers,
+    with_buffer_names,
+)
 from flame_flwr.aggregation.pytree import Key
 from flame_flwr.aggregation.reduction_base import NON_FINITE, NonFinite, Reduction, Treatment
 from flame_flwr.aggregation.sums import Totals
@@ -33,8 +38,8 @@ class Numeric(Reduction):
     def __post_init__(self) -> None:
         """Check what was declared."""
         super().__post_init__()
-        choice(self, "differing", "error", "skip")
-        choice(self, "non_finite", None, *NON_FINITE)
+        check_choice(self, "differing", "error", "skip")
+        check_choice(self, "non_finite", None, *NON_FINITE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +103,9 @@ class Mean(Numeric):
         """Return what adds up, to divide by the number of nodes."""
         return ModelMean(place, self.differing, self.buffers)
 
-    def taken(self, values: list[Any]) -> Named:
+    def taken(self, values: list[Any]) -> ModelValue:
         """Return the value, and what of it are buffers."""
-        return named(values, self.buffers)
+        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,8 @@ class WeightedMean(Numeric):
     def __post_init__(self) -> None:
         """Check what was declared."""
         super().__post_init__()
-        choice(self, "bad_weight", "error", "skip")
-        choice(self, "zero_total", "error", "none")
+        check_choice(self, "bad_weight", "error", "skip")
+        check_choice(self, "zero_total", "error", "none")
         check_buffers(self.buffers)
         if not (isinstance(self.by, str | int) or callable(self.by)):
             raise ModelError(f"WeightedMean: by must be a key or a function, not {self.by!r}")
@@ -153,9 +158,9 @@ class WeightedMean(Numeric):
         none = self.zero_total == "none"
         return ModelMean(place, self.differing, self.buffers, weighted=True, none_of_zero=none)
 
-    def taken(self, values: list[Any]) -> Named:
+    def taken(self, values: list[Any]) -> ModelValue:
         """Return the value, and what of it are buffers."""
-        return named(values, self.buffers)
+        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)

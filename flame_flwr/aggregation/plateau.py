@@ -7,7 +7,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import choice
+from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import Convergence, value_at
 from flame_flwr.aggregation.pytree import Key, key_text
 from flame_flwr.errors import DataError, ModelError
@@ -44,7 +44,7 @@ class Plateau(Convergence):
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        choice(self, "mode", "min", "max")
+        check_choice(self, "mode", "min", "max")
         if type(self.patience) is not int or self.patience < 1:
             raise ModelError(
                 f"Plateau: patience must be a whole number from 1, not {self.patience!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where, choice
+from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
 
 __all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Reduction", "Treatment"]
 
@@ -58,7 +58,7 @@ class Reduction:
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        choice(self, "missing", "error", "skip")
+        check_choice(self, "missing", "error", "skip")
 
     def __str__(self) -> str:
         """Return it as it was written, without what is as by default."""

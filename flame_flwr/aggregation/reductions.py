@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import Accumulator, Kept, Where, choice
+from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where, check_choice
 from flame_flwr.aggregation.counts import Counts
-from flame_flwr.aggregation.merging import merged, row_bound
+from flame_flwr.aggregation.merging import concatenated, merged_statistics
 from flame_flwr.aggregation.reduction_base import NON_FINITE, Mergeable, NonFinite, Reduction
 from flame_flwr.errors import FlameError, ModelError, text_of
 from flame_flwr.signatures import check_function
@@ -47,7 +47,7 @@ class MergeCounts(Reduction):
     def __post_init__(self) -> None:
         """Check what was declared."""
         super().__post_init__()
-        choice(self, "non_finite", None, *NON_FINITE)
+        check_choice(self, "non_finite", None, *NON_FINITE)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what counts."""
@@ -78,11 +78,11 @@ class Concat(Reduction):
     def __post_init__(self) -> None:
         """Check what was declared."""
         super().__post_init__()
-        choice(self, "columns", "error", "common", "all")
+        check_choice(self, "columns", "error", "common", "all")
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
-        return Kept(place, lambda values: row_bound(values, place, self.columns))
+        return AllValues(place, lambda values: concatenated(values, place, self.columns))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class PerNode(Reduction):
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
-        return Kept(place, dict)
+        return AllValues(place, dict)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Merge(Reduction):
         """Return what keeps the values, to be merged in participant order."""
         wanted = Mergeable if self.kind is None else self.kind
         skip = self.missing == "skip"
-        return Kept(place, lambda values: merged(values, place, wanted, skip))
+        return AllValues(place, lambda values: merged_statistics(values, place, wanted, skip))
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Function(Reduction):
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
-        return Kept(place, lambda values: self._applied(values, place))
+        return AllValues(place, lambda values: self._applied(values, place))
 
     def _applied(self, values: dict[str, Any], place: Where) -> Any:
         """Call the function.

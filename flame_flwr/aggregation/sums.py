@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, OfOneForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
 from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.pytree import (
     TreeSpec,
@@ -26,7 +26,7 @@ _TOO_LARGE_A_SUM = (
 )
 
 
-class Totals(OfOneForm):
+class Totals(SameForm):
     """Sums, means and weighted means.
 
     Parameters

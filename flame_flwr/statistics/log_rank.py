@@ -15,7 +15,7 @@ from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.exact import as_float
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, child, each, labels_of
 from flame_flwr.statistics.survival import KaplanMeier, followed
-from flame_flwr.statistics.values import declared_labels, fitted
+from flame_flwr.statistics.values import declared_labels, label_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class LogRank(Statistic):
         empty = cls.zero(groups, times)
         length, event = followed(durations, events)
         check_lengths("LogRank", length, members)
-        group = fitted("LogRank", members, empty.groups)
+        group = label_places("LogRank", members, empty.groups)
         curves = tuple(
             KaplanMeier.from_data(length[group == place], event[group == place], times)
             for place in range(len(empty.groups))

@@ -13,7 +13,7 @@ from flame_flwr.statistics.base import CellCounts, Statistic
 from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
 from flame_flwr.statistics.suppression import hide_table
-from flame_flwr.statistics.values import declared_labels, fitted
+from flame_flwr.statistics.values import declared_labels, label_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +88,8 @@ class ContingencyTable(Statistic):
             The lengths differ.
         """
         empty = cls.zero(row_labels, column_labels)
-        down = fitted(f"{cls.__name__}, rows", rows, empty.rows)
-        across = fitted(f"{cls.__name__}, columns", columns, empty.columns)
+        down = label_places(f"{cls.__name__}, rows", rows, empty.rows)
+        across = label_places(f"{cls.__name__}, columns", columns, empty.columns)
         check_lengths("ContingencyTable", down, across)
         counts = np.zeros((len(empty.rows) + 1, len(empty.columns) + 1), dtype=np.int64)
         # what fits no label and what is missing are together in the last row and column

@@ -15,7 +15,7 @@ from flame_flwr.statistics.base import CellCounts, Statistic
 from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.fields import COUNT, combined
 from flame_flwr.statistics.suppression import hide
-from flame_flwr.statistics.values import check_labels, declared_labels, fitted, labels
+from flame_flwr.statistics.values import check_labels, declared_labels, label_places, labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -114,7 +114,7 @@ class ValueCounts(Statistic):
             return cls(None, _added_by_label([(None, 0, 0)], _found(values)))
         empty = cls.zero(labels)
         known = [label for label, _, _ in empty.entries if label is not None]
-        places = fitted(cls.__name__, values, known)
+        places = label_places(cls.__name__, values, known)
         *counts, other, missing = np.bincount(places, minlength=len(known) + 2).tolist()
         entries = zip((None, *known), (missing, *counts), strict=True)
         return empty._changed(
