@@ -1,21 +1,16 @@
 """The node's side: an analyzer as a Flower client, its state across rounds, its ClientApp."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.clients.app import make_client_app
-    from flame_flwr.clients.client import StarClient
-    from flame_flwr.clients.node import Node, NodePlan
+    from flame_flwr.clients.app import make_client_app as make_client_app
+    from flame_flwr.clients.client import StarClient as StarClient
+    from flame_flwr.clients.node import Node as Node
+    from flame_flwr.clients.node import NodePlan as NodePlan
 
-__all__ = ["Node", "NodePlan", "StarClient", "make_client_app"]
-
-_HOMES = {"Node": "node", "NodePlan": "node", "StarClient": "client", "make_client_app": "app"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: a local test needs no flwr, and every import is a cost per message."""
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"flame_flwr.clients.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {".app": ["make_client_app"], ".client": ["StarClient"], ".node": ["Node", "NodePlan"]},
+)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.flower import Client
 
-__all__ = ["UnableClient", "make_client_app", "noted"]
+__all__ = ["UnableClient", "audited", "make_client_app"]
 
 
 class UnableClient(StarClient):
@@ -87,13 +87,13 @@ class StarClientApp(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer a message, and note the answer in the node's audit log where it has one."""
-        return noted(super().__call__, message, context)
+        return audited(super().__call__, message, context)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (StarClientApp, self._made_from)
 
 
-def noted(
+def audited(
     answer: Callable[[Message, Context], Message], message: Message, context: Context
 ) -> Message:
     """Answer a message; the answer leaves only when it stands in the ``audit-log``, if any.
@@ -139,5 +139,13 @@ def make_client_app(
         A subclass of a user's own, where there is one.
     mods : list of callables, optional
         Flower's message mods.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> client_app = make_client_app(NodePlan(Count))
     """
     return StarClientApp(plan, client, mods)

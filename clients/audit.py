@@ -132,6 +132,7 @@ def _about(content: RecordDict) -> dict[str, Any]:
                 about["findings"] = [finding.text for finding in found]
             text = json.dumps({key: _plain(value) for key, value in values.items()})
             leaving = [text.encode()]
+        # The hash is of exactly what Flower sends, so that a hospital can compare it.
         for data in leaving:
             digest.update(data)
             size += len(data)

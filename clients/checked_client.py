@@ -52,7 +52,7 @@ class CheckedClient(Client):
         properties, failure = self._guarded(lambda: self.client.get_properties(ins.config), "hello")
         if properties is None:
             partitions = self.client.context.node_config.get("num-partitions", 0)
-            name = self.client.called()
+            name = self.client.node_name()
             properties = {"failure": failure, "name": name, "partitions": partitions}
         return GetPropertiesRes(_OK, properties)
 
@@ -89,7 +89,7 @@ class CheckedClient(Client):
         except BaseException as error:
             if isinstance(error, FileNotFoundError) and runtime() != "process":
                 hint_relative(error)
-            log_error(error, "node %s failed in %s", self.client.called(), what)
+            log_error(error, "node %s failed in %s", self.client.node_name(), what)
             return None, Failure.of(error, share=shares_tracebacks(self.client.context)).to_json()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.amount import amount
+from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
 from flame_flwr.failure.hints import hint_analyzer, hint_evaluation
 from flame_flwr.metrics import check_numbers
@@ -55,6 +56,15 @@ class NodePlan:
         What is done to a result before it leaves.
     expects : tuple of Table or Resources
         What the analysis expects of a node's data.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> NodePlan(Count).evaluates
+    False
     """
 
     analyzer: type[StarAnalyzer]
@@ -85,9 +95,9 @@ class Node:
         Where its data comes from; ``None`` for ``data_type='none'``.
     store : KeptValues, optional
         Where it keeps data across analyses; without one, in this process.
-    own_rules : sequence of DisclosureRule
+    node_rules : sequence of DisclosureRule
         The node's own; of two of a kind, in the plan and here, the stricter holds.
-    own_filters : sequence of UpdateFilter
+    node_filters : sequence of UpdateFilter
         The node's own, which act after the plan's.
 
     Attributes
@@ -99,6 +109,17 @@ class Node:
     ------
     ConfigError
         The rules do not go with the analyzer.
+
+    Examples
+    --------
+    >>> from flame_flwr.identity import Identity
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> node = Node(NodePlan(Count), Identity("node-0", ("node-0",)), data=None)
+    >>> decode(node.round(1, aggregate=None))
+    3
     """
 
     def __init__(
@@ -107,8 +128,8 @@ class Node:
         identity: Identity,
         data: NodeData | None,
         store: KeptValues | None = None,
-        own_rules: Sequence[DisclosureRule] = (),
-        own_filters: Sequence[UpdateFilter] = (),
+        node_rules: Sequence[DisclosureRule] = (),
+        node_filters: Sequence[UpdateFilter] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -118,12 +139,12 @@ class Node:
         self._data: Any = None
         self._loaded = False
         self.metrics: dict[str, float] = {}
-        self.disclosure = rules_of(plan, own_rules)
+        self.disclosure = rules_of(plan, node_rules)
         self.filters: FilterChain | None = None
-        if plan.filters or own_filters:
+        if plan.filters or node_filters:
             from flame_flwr.privacy.filters import FilterChain
 
-            self.filters = FilterChain.of(plan.filters, own_filters, identity.id)
+            self.filters = FilterChain.of(plan.filters, node_filters, identity.id)
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -149,7 +170,8 @@ class Node:
         try:
             result = analyzer.analyze(data)
         except Exception as error:
-            hint_analyzer(error, self, number)
+            kind, is_split = self.plan.data_type, isinstance(self.source, SplitData)
+            hint_analyzer(error, analyzer, data, kind, is_split=is_split)
             raise
         if self.handle._held_back:
             self.handle._flush()
@@ -181,7 +203,7 @@ class Node:
         try:
             scores = analyzer.evaluation_method(data, result)  # type: ignore[attr-defined]
         except Exception as error:
-            hint_evaluation(error, self)
+            hint_evaluation(error, data, self.plan.data_type)
             raise
         self.handle._flush()
         return check_numbers(scores, f"{type(analyzer).__name__}.evaluation_method")
@@ -199,13 +221,6 @@ class Node:
         """Return how much data this node has, in a few words; '' where it has none."""
         return amount(self.data(), self.plan.data_type)
 
-    @property
-    def is_split(self) -> bool:
-        """Whether the data was handed over as it is, and not read from a source."""
-        from flame_flwr.data.source import SplitData
-
-        return isinstance(self.source, SplitData)
-
     def findings(self) -> list[Mismatch]:
         """Return what is not as the analysis expects of this node's data."""
         from flame_flwr.data.expect import mismatches
@@ -222,7 +237,7 @@ class Node:
         return self.analyzer
 
 
-def rules_of(plan: NodePlan, own_rules: Sequence[DisclosureRule]) -> Disclosure | None:
+def rules_of(plan: NodePlan, node_rules: Sequence[DisclosureRule]) -> Disclosure | None:
     """Return the disclosure rules that hold at a node; ``None`` where there are none.
 
     Raises
@@ -230,11 +245,11 @@ def rules_of(plan: NodePlan, own_rules: Sequence[DisclosureRule]) -> Disclosure 
     ConfigError
         They do not go with the analyzer.
     """
-    if not plan.disclosure and not own_rules:
+    if not plan.disclosure and not node_rules:
         return None
     from flame_flwr.privacy import Disclosure
 
-    rules = Disclosure.of(own_rules, plan.disclosure)
+    rules = Disclosure.of(node_rules, plan.disclosure)
     rules.check_evaluation(plan.evaluates)
     return rules
 

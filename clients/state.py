@@ -2,9 +2,9 @@
 
 A deployment starts a new process for every message, and a simulation runs a node's rounds in
 different processes, so the analyzer is saved after a round and restored before the next. The
-server says after which round of this node's its analysis goes on: the last whose answer it has
-counted. That state and the one the round leaves are kept, so a round that is sent twice, or whose
-answer came too late, is applied once or not at all.
+server names the round to continue from: the node's last whose answer it has counted. That state
+and the state after the new round are kept, so a round that is sent twice, or whose answer came too
+late, is applied once or not at all.
 
 The state lives in Flower's ``Context.state``, which ends with the SuperNode, and, where the node
 has a ``state-dir``, in a folder of the analysis in it. It never leaves the node.
@@ -52,7 +52,7 @@ class NodeState:
         self._files = files
 
     def take_over(self) -> list[int]:
-        """Make this run the one that the analysis belongs to; return the rounds kept on disk.
+        """Make this run the owner of the analysis; return the rounds whose states are on disk.
 
         Raises
         ------
@@ -62,19 +62,19 @@ class NodeState:
         if self._files is None:
             return []
         self._files.make()
-        if self._owner() is None or not self._is_mine():
+        if self._owner() is None or not self._is_owner():
             self._write_owner(())
         return sorted(self._kept_on_disk())
 
     def save_partners(self, analyzers: tuple[str, ...]) -> None:
-        """Keep the ids of all nodes: the server sends them once.
+        """Save the ids of all nodes, which the server sends only once.
 
         Raises
         ------
         NodeFailedError
             Another run has gone on with this analysis.
         """
-        self._check_mine()
+        self._check_owner()
         self._context.state[_RUN] = ConfigRecord({"analyzers": json.dumps(analyzers)})
         if self._files is not None:
             self._files.make()
@@ -88,7 +88,7 @@ class NodeState:
         NodeFailedError
             They are lost, or another run has gone on with this analysis.
         """
-        self._check_mine()
+        self._check_owner()
         record = self._context.state.get(_RUN) or self._owner() or {}
         analyzers = tuple(json.loads(str(record.get("analyzers", "[]"))))
         if not analyzers:
@@ -116,28 +116,30 @@ class NodeState:
         if data is None:
             raise NodeFailedError(_lost(f"the analyzer's state after round {after}", self._files))
         try:
-            node.analyzer, _ = saving.load(data, node.plan.analyzer, node.handle)
+            node.analyzer = saving.load(data, node.plan.analyzer, node.handle)
         except Exception as error:
             raise NodeFailedError(
                 f"the analyzer's state after round {after} cannot be read: it was damaged, or "
-                "saved by another version of the analysis; start the analysis again",
+                "saved by another version of the analysis, of Python or of flame-flwr; start the "
+                "analysis again",
                 detail=f"{type(error).__name__}: {text_of(error)}",
             ) from error
 
     def save(self, node: Node, number: int, after: int) -> None:
-        """Keep the analyzer's state after round `number`, and the one it came from.
+        """Save the analyzer's state after round `number`, beside the one it came from.
 
         Raises
         ------
         ModelError
-            An attribute cannot be pickled; the message names it.
+            An attribute cannot be saved; the message names it.
         DataError
             It cannot be written to the ``state-dir``.
         """
         data = _dump(node)
-        kept = self._context.state.get(_STATES)
-        states = dict(kept.items()) if isinstance(kept, ArrayRecord) else {}
+        saved = self._context.state.get(_STATES)
+        states = dict(saved.items()) if isinstance(saved, ArrayRecord) else {}
         array = Array(dtype="uint8", shape=(len(data),), stype="flame_flwr.pickle", data=data)
+        # Two states are enough: a round that is sent again continues from the one it came from.
         came_from = {key: value for key, value in states.items() if key == str(after)}
         self._context.state[_STATES] = ArrayRecord({**came_from, str(number): array})
         if self._files is not None:
@@ -156,17 +158,17 @@ class NodeState:
         report : list of dict
             As :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
         """
-        kept = self._context.state.get(_FILTERED)
-        before = json.loads(str(kept["answers"])) if isinstance(kept, ConfigRecord) else []
+        saved = self._context.state.get(_FILTERED)
+        before = json.loads(str(saved["answers"])) if isinstance(saved, ConfigRecord) else []
         counts = before if len(before) == len(report) else [0] * len(report)
         counts = [n + entry["applied"] for n, entry in zip(counts, report, strict=True)]
         self._context.state[_FILTERED] = ConfigRecord({"answers": json.dumps(counts)})
         return [{**entry, "answers": n} for entry, n in zip(report, counts, strict=True)]
 
     def _find(self, after: int) -> bytes | None:
-        kept = self._context.state.get(_STATES)
-        if isinstance(kept, ArrayRecord) and str(after) in kept:
-            return kept[str(after)].data
+        saved = self._context.state.get(_STATES)
+        if isinstance(saved, ArrayRecord) and str(after) in saved:
+            return saved[str(after)].data
         if self._files is not None and after in self._kept_on_disk():
             return self._files.read(_name(after))
         return None
@@ -176,13 +178,13 @@ class NodeState:
         parts = [name.removeprefix("after-").removesuffix(".state") for name in names]
         return {int(part) for part in parts if part.isdecimal()}
 
-    def _check_mine(self) -> None:
-        if not self._is_mine():
+    def _check_owner(self) -> None:
+        if not self._is_owner():
             raise NodeFailedError(
                 "another run has gone on with this analysis on this node, so this one cannot"
             )
 
-    def _is_mine(self) -> bool:
+    def _is_owner(self) -> bool:
         owner = self._owner()
         return owner is None or owner["run"] == str(self._context.run_id)
 

@@ -1,50 +1,35 @@
 """flame-flwr: federated analyses as two small classes, on Flower."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flame_flwr.lazy import lazy_exports
 from flame_flwr.versions import warn_of_untried
 
 if TYPE_CHECKING:
-    from flame_flwr.clients import StarClient
-    from flame_flwr.star import (
-        StarAggregator,
-        StarAnalyzer,
-        StarLocalDPModel,
-        StarModel,
-        StarModelTester,
-    )
-    from flame_flwr.strategies import StarStrategy
-
-__all__ = [
-    "StarAggregator",
-    "StarAnalyzer",
-    "StarClient",
-    "StarLocalDPModel",
-    "StarModel",
-    "StarModelTester",
-    "StarStrategy",
-    "__version__",
-]
+    from flame_flwr.clients import StarClient as StarClient
+    from flame_flwr.star import StarAggregator as StarAggregator
+    from flame_flwr.star import StarAnalyzer as StarAnalyzer
+    from flame_flwr.star import StarLocalDPModel as StarLocalDPModel
+    from flame_flwr.star import StarModel as StarModel
+    from flame_flwr.star import StarModelTester as StarModelTester
+    from flame_flwr.strategies import StarStrategy as StarStrategy
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "StarAggregator": "star",
-    "StarAnalyzer": "star",
-    "StarClient": "clients",
-    "StarLocalDPModel": "star",
-    "StarModel": "star",
-    "StarModelTester": "star",
-    "StarStrategy": "strategies",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: on a deployment every message is a new process, and imports are its cost."""
-    if name in _HOMES:
-        return getattr(import_module(f"flame_flwr.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".clients": ["StarClient"],
+        ".star": [
+            "StarAggregator",
+            "StarAnalyzer",
+            "StarLocalDPModel",
+            "StarModel",
+            "StarModelTester",
+        ],
+        ".strategies": ["StarStrategy"],
+    },
+)
+__all__ += ["__version__"]
 
 warn_of_untried()  # here, as most of what a user imports loads Flower much later, or never

@@ -1,13 +1,12 @@
 """A Flower app's folder: what its ``pyproject.toml`` says, and overrides of its run config.
 
-Looked at before anything is submitted: a wrong key or value is refused by its name here, where
-Flower says no more than that the run configuration is invalid. Runs nothing.
+It is checked before anything is submitted: a wrong key or value is named here, while Flower only
+says that the run configuration is invalid. Nothing is run.
 """
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
+from flame_flwr.suggestions import nearest
 from flame_flwr.textfiles import flat, has_mark, read_toml, toml_key, toml_value
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ class App:
             raise ConfigError(_unknown(key, self.config))
         default = type(self.config[key])
         if key not in RUN_KEYS:
-            return (int, float) if default is int else (default,)  # alpha = 1 may become 0.5
-        kind = RUN_KEYS[key].type
-        kinds = kind if isinstance(kind, tuple) else (kind,)
+            # An app writes alpha = 1 and means any number: it may become 0.5.
+            return (int, float) if default is int else (default,)
+        kinds = RUN_KEYS[key].kinds
         return kinds if default in kinds else (*kinds, default)
 
     def _typed(self, key: str, text: str) -> Value:
@@ -249,11 +249,11 @@ def _file(path: Path) -> dict[str, Any]:
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
     last = {name.rpartition(".")[2]: name for name in known}  # without its table's name
     meant = {**{name: name for name in RUN_KEYS}, **last, **{name: name for name in known}}
-    near = difflib.get_close_matches(key, meant, n=1)
+    near = nearest(key, meant)
     said = f"there is no `{key}` in the app's run config, [tool.flwr.app.config] of pyproject.toml"
     if not near:
         return f"{said}, which has {', '.join(known) or 'nothing'}"
-    name = meant[near[0]]
+    name = meant[near]
     question = "" if name == key else f"; did you mean `{name}`?"
     if name in known:
         return f"{said}{question}"

@@ -119,9 +119,9 @@ class NotConvergedError(FlameError, RuntimeError):
     @classmethod
     def after(cls, rounds: int, limit: str) -> NotConvergedError:
         """Return the error after so many rounds; `limit` is what the limit is called there."""
-        told = f"{rounds} round" if rounds == 1 else f"{rounds} rounds"
+        count = f"{rounds} round" if rounds == 1 else f"{rounds} rounds"
         return cls(
-            f"not converged after {told} ({limit}): does has_converged ever return True? "
+            f"not converged after {count} ({limit}): does has_converged ever return True? "
             f"Otherwise raise `{limit}`"
         )
 

@@ -1,8 +1,8 @@
 """Plug-ins: strategies and clients of installed packages, found by their entry points.
 
 A package offers them under ``flame_flwr.strategies`` and ``flame_flwr.clients``; a run selects one
-by its name, with `strategy` and `client` in the run config. A package that is broken is said to
-be, and stops no other.
+by its name, with `strategy` and `client` in the run config. A broken package
+is reported, and does not affect others.
 """
 
 from __future__ import annotations

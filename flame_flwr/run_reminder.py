@@ -1,8 +1,8 @@
-"""What a script says at its end that has built a ``StarModel`` and run nothing: how to run it.
+"""Tell whoever runs a script that only builds a ``StarModel`` how to run its analysis.
 
-Only where the script is the program itself, as in ``python study.py``: not where an app or a test
-imports it, not in a notebook, and not after an error or a program that it has started. Whatever
-runs an analysis calls :func:`ran`.
+A line is printed when the script ends, and only if the script is the program itself, as in
+``python study.py``: not if an app or a test imports it, not in a notebook, and not after an error
+or if the script has started other programs. Whatever runs an analysis calls :func:`ran`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["built", "ran"]
 
 @dataclass(slots=True)
 class _Seen:
-    """The script that has built a model, in which process, and for what kind of data."""
+    """A script that has built a model: its process, and the kind of data it needs."""
 
     main: ModuleType
     path: Path
@@ -38,7 +38,7 @@ _ran: list[bool] = []
 
 
 def built(data_type: str) -> None:
-    """Note that a model is complete, which nobody runs while it is built.
+    """Note that a script has built a model. It may still run it later.
 
     Parameters
     ----------

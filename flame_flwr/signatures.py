@@ -1,7 +1,7 @@
-"""Whether what users write can be called as it will be: found when a model is built.
+"""Check, when a model is built, that users' methods can be called the way they will be.
 
-What works is never refused: a method that may be replaced while it runs, or of which Python does
-not tell what it takes, is taken as it is.
+What works is never refused: a method that may be replaced at run time, or whose parameters Python
+cannot tell, is accepted.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check_methods(
 
 
 def check_constructor(cls: type[Any], role: str, kwargs: dict[str, Any]) -> None:
-    """Find out whether a constructor takes ``flame`` and these keyword arguments.
+    """Check that a constructor takes ``flame`` and these keyword arguments.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def check_function(function: Any, what: str, parameters: Parameters) -> None:
 
 
 def _misfit(method: Any, cls: type[Any], parameters: Parameters) -> str:
-    """Return why a class's attribute cannot be called so; ``''`` where it can, or none can tell."""
+    """Return why a class's attribute cannot be called with these; ``''`` if it may."""
     if hasattr(method, "__signature__"):  # what a decorator says of it need not be so
         return ""
     if isinstance(method, FunctionType | staticmethod | classmethod | partialmethod):
@@ -139,7 +139,7 @@ def _is_ours(function: Any) -> bool:
 
 
 def _shown(method: Any) -> str:
-    """Return a method's parameters, as they are written."""
+    """Return a method's parameters as its author wrote them."""
     written = method.__func__ if isinstance(method, staticmethod | classmethod) else method
     try:
         parameters = inspect.signature(written, follow_wrapped=False).parameters.values()
@@ -149,7 +149,7 @@ def _shown(method: Any) -> str:
 
 
 def _takes_flame(signature: inspect.Signature) -> bool:
-    """Tell whether one argument by position finds a place."""
+    """Tell whether a signature takes at least one positional argument."""
     kinds = (
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -1,4 +1,4 @@
-"""What there is in place of what was asked for: for a node's own log, as names are its own."""
+"""What was meant by a name that there is none of: the nearest of those that there are."""
 
 from __future__ import annotations
 
@@ -8,31 +8,56 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["listed", "nearest", "what_there_is"]
+__all__ = ["did_you_mean", "listed", "nearest", "nearest_or_known", "what_there_is"]
 
 _MOST = 20
 
 
-def what_there_is(asked: Iterable[Any], keys: Collection[Any]) -> str:
-    """Return the keys that there are, after the nearest to each that was asked for.
+def nearest(asked: Any, known: Iterable[Any]) -> str:
+    """Return the name that is nearest to one that is not there; ``''`` where none is near."""
+    return next(iter(difflib.get_close_matches(str(asked), list(map(str, known)), n=1)), "")
+
+
+def did_you_mean(known: Iterable[Any], *asked: Any) -> str:
+    """Return the question after the nearest names, ``''`` where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean(["hospitals", "local"], "hospitls")
+    "did you mean 'hospitals'?"
+    """
+    names = list(known)
+    near = dict.fromkeys(filter(None, (nearest(name, names) for name in asked)))
+    return f"did you mean {', '.join(map(repr, near))}?" if near else ""
+
+
+def nearest_or_known(key: str, known: Iterable[str]) -> str:
+    """Return the question after the nearest key; where none is near, all that are known.
+
+    Examples
+    --------
+    >>> nearest_or_known("max-round", ["nodes", "max-rounds"])
+    'did you mean `max-rounds`?'
+    >>> nearest_or_known("xyzzy", ["nodes", "max-rounds"])
+    'known: nodes, max-rounds'
+    """
+    near = nearest(key, known)
+    return f"did you mean `{near}`?" if near else f"known: {', '.join(known)}"
+
+
+def what_there_is(asked: Iterable[Any], known: Collection[Any]) -> str:
+    """Return all names that there are after the nearest: for a node's own log, as they are its own.
 
     Examples
     --------
     >>> what_there_is(["nhef.csv"], ["nhefs.csv", "notes.txt"])
     "did you mean 'nhefs.csv'? There: 'nhefs.csv', 'notes.txt'"
     """
-    return f"{nearest(asked, keys)}There: {listed(keys)}"
+    return f"{did_you_mean(known, *asked)} There: {listed(known)}".lstrip()
 
 
-def nearest(asked: Iterable[Any], keys: Collection[Any]) -> str:
-    """Return ``did you mean ...? ``, or nothing where no key is near."""
-    every = list(map(str, keys))
-    near = [key for one in asked for key in difflib.get_close_matches(str(one), every, n=1)]
-    return f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}? " if near else ""
-
-
-def listed(keys: Collection[Any]) -> str:
-    """Return keys with commas between; of many, their beginning and how many more."""
-    first = list(keys)[:_MOST]
-    more = f" and {len(keys) - _MOST} more" if len(keys) > _MOST else ""
+def listed(names: Collection[Any]) -> str:
+    """Return names with commas between; of many, their beginning and how many more."""
+    first = list(names)[:_MOST]
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(map(repr, first)) + more if first else "nothing"

@@ -1,4 +1,4 @@
-"""Text and TOML files that people write, on whatever system: read, or refused in words.
+"""Read text and TOML files that people write on any system, or refuse them with a reason.
 
 A byte order mark and any line ends are fine, as Windows' editors write them; UTF-16 and other
 encodings are refused by name. Not for tables and bundles, which are a node's data.

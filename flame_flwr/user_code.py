@@ -1,4 +1,4 @@
-"""Which code is the user's: no file of this framework, of Python or of a package."""
+"""Tell user code from files of this framework, of Python and of packages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import sysconfig
 from pathlib import Path
 
-__all__ = ["OWN_CODE", "is_user_code"]
+__all__ = ["FRAMEWORK_CODE", "is_user_code"]
 
 _PACKAGE = str(Path(__file__).resolve().parent)
 _PATHS = sysconfig.get_paths()
-OWN_CODE = tuple(
+FRAMEWORK_CODE = tuple(
     path + os.sep
     for path in (
         _PACKAGE,
@@ -19,7 +19,7 @@ OWN_CODE = tuple(
     )
 )
 _NOT_USER_CODE = (
-    *OWN_CODE,
+    *FRAMEWORK_CODE,
     *(_PATHS[kind] + os.sep for kind in ("stdlib", "purelib", "platlib")),
     "<frozen ",  # modules of the standard library that Python has built in
 )

@@ -1,6 +1,6 @@
-"""Which versions of other packages matter: the tried ones of Flower, and those of a node's answers.
+"""Versions of other packages: which of Flower's were tried, and which change a node's answers.
 
-What a package's version changes is only looked at by its number; nothing is imported for it.
+Only version numbers are compared; nothing is imported to find them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _CONCERNS = {
 
 
 def installed() -> dict[str, str]:
-    """Return the versions of Flower and of the packages that matter, of those that are here."""
+    """Return the installed versions of Flower and of the packages that change answers."""
     found = {}
     for package in ("flwr", *_CONCERNS):
         try:
@@ -68,7 +68,7 @@ def installed() -> dict[str, str]:
 
 
 def differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[str]:
-    """Say which versions differ between two sides so much that it matters, and why.
+    """Describe the versions that differ enough between two sides to matter, and why they do.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def release(text: str) -> tuple[int, ...]:
 
 
 def untried(flower: str) -> str:
-    """Say that a version of Flower was not tried; ``''`` of one that was.
+    """Return a warning about a version of Flower that was not tried; ``''`` for one that was.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def untried(flower: str) -> str:
 
 
 def warn_of_untried() -> None:
-    """Warn of a Flower that was not tried, where this process is not a node's.
+    """Warn about a Flower that was not tried, unless this process is a node's.
 
     A node has a process per message, and of those the server warns, once per run.
     """
@@ -142,7 +142,7 @@ def program_is(*names: str) -> bool:
 
 
 def moved(flower: str) -> str:
-    """Say that a version of Flower has no longer what the framework needs of it."""
+    """Return an error text: this version of Flower lacks what the framework needs."""
     return (
         f"Flower (flwr) {flower} has moved what flame-flwr needs of it, which was tried with "
         f"{' and '.join(TRIED)}: {_INSTALL}"

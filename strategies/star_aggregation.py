@@ -68,19 +68,19 @@ class StarAggregation(Aggregation):
         return Finished(aggregate, bool(reason), reason)
 
     def save(self) -> bytes:
-        """Return the aggregator's attributes, pickled.
+        """Return the aggregator's attributes, with code in them: bytes for this host alone.
 
         Raises
         ------
         ModelError
-            An attribute cannot be pickled; the message names it.
+            An attribute cannot be saved; the message names it.
         """
         return saving.save(self.aggregator, self.aggregator.flame)
 
     def load(self, data: bytes) -> None:
         """Take these attributes in place of the aggregator's own."""
         flame = self.aggregator.flame
-        self.aggregator, _ = saving.load(data, type(self.aggregator), flame)
+        self.aggregator = saving.load(data, type(self.aggregator), flame)
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Call the aggregator's ``final_method`` where it has one.

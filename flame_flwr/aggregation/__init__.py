@@ -1,7 +1,6 @@
 """What is done with the nodes' values of a round: reductions, convergence, corrections."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flame_flwr.aggregation.base import Aggregation, Finished
 from flame_flwr.aggregation.convergence import Convergence, MaxRounds, When
@@ -19,6 +18,7 @@ from flame_flwr.aggregation.numeric_reductions import Max, Mean, Min, Sum, Weigh
 from flame_flwr.aggregation.plateau import Plateau
 from flame_flwr.aggregation.reduction_base import Mergeable, Reduction
 from flame_flwr.aggregation.reductions import Concat, Function, Merge, MergeCounts, PerNode
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.strategies.star_aggregation import StarAggregation
@@ -53,9 +53,7 @@ __all__ = [
     "zeros_like",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: ``StarAggregation`` stands with the strategies, and was named from here."""
-    if name == "StarAggregation":
-        return getattr(import_module("flame_flwr.strategies.star_aggregation"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# StarAggregation stands with the strategies, and was named from here.
+_, __dir__, __getattr__ = lazy_exports(
+    __name__, {"flame_flwr.strategies.star_aggregation": ["StarAggregation"]}
+)

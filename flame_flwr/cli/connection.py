@@ -5,7 +5,6 @@ Flower's own commands do the talking; this looks before them, and after them whe
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import ssl
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from flame_flwr.errors import ConfigError, FlameError
+from flame_flwr.suggestions import did_you_mean
 from flame_flwr.textfiles import has_mark, read_toml
 
 if TYPE_CHECKING:
@@ -131,15 +131,11 @@ class Connection:
             )
         if name in _FLOWERS_OWN or (isinstance(also, dict) and name in also):
             return cls(name)
-        near = difflib.get_close_matches(name, known, n=1)
-        if near:
-            mend = f"did you mean {near[0]!r}?"
-        else:
-            mend = (
-                f"it has {', '.join(known) or 'none'}. A connection is a table there, "
-                f'[superlink.{_key(name)}], with address = "HOST:PORT" and root-certificates, or '
-                "insecure = true"
-            )
+        mend = did_you_mean(known, name) or (
+            f"it has {', '.join(known) or 'none'}. A connection is a table there, "
+            f'[superlink.{_key(name)}], with address = "HOST:PORT" and root-certificates, or '
+            "insecure = true"
+        )
         raise ConfigError(f"there is no connection {name!r} in {path}; {mend}")
 
     def wait(self, seconds: float, say: Callable[[str], object]) -> None:

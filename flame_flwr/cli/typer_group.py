@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from flame_flwr import __version__
+from flame_flwr.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,9 +47,8 @@ class Commands(TyperGroup):
         """
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-            ctx.fail(f"No such command {name!r}.{hint}")
+            question = did_you_mean(self.list_commands(ctx), name)
+            ctx.fail(f"No such command {name!r}" + (f"; {question}" if question else "."))
         return super().resolve_command(ctx, args)
 
 

@@ -7,7 +7,6 @@ chooses; :mod:`flame_flwr.data.open_source` makes sources of what is chosen.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import stat
@@ -21,6 +20,7 @@ from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of
+from flame_flwr.suggestions import nearest_or_known
 from flame_flwr.textfiles import decode_text
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
@@ -217,9 +217,7 @@ def _dataset(table: Any, number: int) -> Dataset:
 def _check(key: str, value: object, what: str) -> None:
     """Check one key by itself."""
     if key not in _KEYS:
-        near = difflib.get_close_matches(key, _KEYS, n=1)
-        mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_KEYS)}"
-        raise ConfigError(f"{what} has an unknown key; {mend}", detail=key)
+        raise ConfigError(f"{what} has an unknown key; {nearest_or_known(key, _KEYS)}", detail=key)
     types = _KEYS[key].types
     if types is dict:
         check_reference(value, f"{what}: `{key}`")

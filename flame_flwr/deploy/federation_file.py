@@ -5,7 +5,6 @@ What is in the file is no secret.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.deploy.federation import Federation, Hospital, Server
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.suggestions import nearest_or_known
 from flame_flwr.textfiles import read_toml
 
 __all__ = ["EXAMPLE", "read_federation"]
@@ -155,9 +155,9 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
     config = {"data": "", **own, "disclosure": _RULES, **config}
     try:
         settings = NodeSettings.from_config({"name": name, **config})
-        settings.own_filters()
+        settings.update_filters()
         if not settings.disclosure.startswith("/"):  # a file of rules is the hospital's
-            settings.own_rules()
+            settings.disclosure_rules()
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", detail=error.detail) from error
     for key, value in config.items():
@@ -175,9 +175,7 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
 def _checked(given: Mapping[str, Any], keys: _Keys, where: str) -> dict[str, Any]:
     for key, value in given.items():
         if key not in keys:
-            near = difflib.get_close_matches(key, keys, n=1)
-            mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(keys)}"
-            raise ConfigError(f"unknown key `{key}` {where}; {mend}")
+            raise ConfigError(f"unknown key `{key}` {where}; {nearest_or_known(key, keys)}")
         kind = keys[key][0]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             words = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}

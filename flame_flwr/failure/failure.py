@@ -1,4 +1,4 @@
-"""What a node says when it failed: enough to mend it, nothing of its data.
+"""What a node reports when it failed: enough to mend it, nothing of its data.
 
 The exception's type and its place in user code travel. Its text and traceback stay in the
 node's own log, unless the node shares them.
@@ -14,15 +14,7 @@ from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
 from flame_flwr.failure.tracebacks import place_of, traceback_text
 
-__all__ = ["AtNode", "Failure", "Place"]
-
-
-class Place(Hint):
-    """A hint that says only on which node and in which round it was."""
-
-
-class AtNode(str):
-    """A note that may hold names of the node's data: it stays in this process and its log."""
+__all__ = ["Failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,11 @@ class Failure:
         What the framework itself says of it; the exception's own text where it is shared.
     traceback : str
         Where it is shared; else empty.
+
+    Examples
+    --------
+    >>> print(Failure("ValueError", "study.py:42 in analysis_method"))
+    ValueError at study.py:42 in analysis_method
     """
 
     type: str
@@ -77,7 +74,7 @@ class Failure:
 
     @classmethod
     def from_json(cls, data: object) -> Failure:
-        """Read a failure that arrived; one that cannot be read is a failure of its own."""
+        """Read a failure that arrived; if it cannot be read, return one that says so."""
         try:
             fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
             return cls(**{key: str(fields.get(key, "")) for key in cls.__slots__})

@@ -1,21 +1,18 @@
-"""A key or a data source that the node's data does not have: what there is, said at the node.
+"""Hints for user code that asks for a file, query or data source that the node does not have.
 
-Names of files and searches are the node's own, so they stand in a plain note, which stays in this
-process and in the node's own log; what leaves says only that they are there.
+The names of files and queries are the node's own. They go into a note that stays in this process
+and in the node's own log; the hint that may leave only says that they are listed there.
 """
 
 from __future__ import annotations
 
 import ast
-import linecache
-import re
-from itertools import islice
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.failure.failure import AtNode
-from flame_flwr.failure.notes import Hint
-from flame_flwr.suggestions import listed, nearest
-from flame_flwr.user_code import is_user_code
+from flame_flwr.failure.notes import Hint, NodeOnlyNote
+from flame_flwr.failure.operation import operation, steps, user_step
+from flame_flwr.suggestions import did_you_mean, listed
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -28,7 +25,7 @@ _LIST = "data is a list with one dict per data source: begin with data[0], such 
 
 
 def hint_missing(error: Exception, data: Any, data_type: str) -> None:
-    """Add to an exception of user code what the node's data has, where it asked for something else.
+    """Explain an exception of user code that asked the node's data for something it does not have.
 
     Parameters
     ----------
@@ -39,24 +36,24 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
     data_type : str
         The model's.
     """
-    asked = _asks_data(error, data)
-    if not asked:
+    if not _asks_data(error, data):
         return
     what = "FHIR query" if data_type == "fhir" else "file"
     if isinstance(error, KeyError) and len(error.args) == 1:
         error.add_note(Hint(f"the data has no {what} of that name: {LISTED}"))
-        error.add_note(AtNode(_keys(error.args[0], data)))
+        error.add_note(NodeOnlyNote(_keys(error.args[0], data)))
     elif isinstance(error, IndexError):
         error.add_note(Hint(f"the data has no data source of that number: {LISTED}"))
-        error.add_note(AtNode(_sources(data)))
+        error.add_note(NodeOnlyNote(_sources(data)))
     elif isinstance(error, TypeError) and "list indices must be integers" in str(error):
         error.add_note(Hint(_LIST))
 
 
 def _keys(asked: Any, data: list[dict[Any, Any]]) -> str:
-    """Say which keys there are, the nearest one first."""
+    """Describe the keys there are, after the nearest one."""
     every = dict.fromkeys(key for files in data for key in files)
-    return f"{asked!r} is not there: {nearest([asked], every)}{_sources(data)}"
+    said = filter(None, (did_you_mean(every, asked), _sources(data)))
+    return f"{asked!r} is not there: {' '.join(said)}"
 
 
 def _sources(data: list[dict[Any, Any]]) -> str:
@@ -66,57 +63,40 @@ def _sources(data: list[dict[Any, Any]]) -> str:
 
 
 def _asks_data(error: Exception, data: Any) -> bool:
-    """Tell whether the operation that failed is one on the data, or on a part of it.
+    """Tell whether the failed operation was on the data, or on a part of it.
 
     It is where Python itself raised it, in user code, on what has a name of them. A ``KeyError``
     of pandas, for a column, comes out of a function of pandas.
     """
-    if not isinstance(error, KeyError | IndexError | TypeError):
+    step = user_step(error)
+    if not isinstance(error, KeyError | IndexError | TypeError) or step is None:
         return False
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not is_user_code(trace.tb_frame.f_code.co_filename):
+    if step is not [*steps(error)][-1]:
         return False
-    asked = _asked_of(trace)
-    names = _names_of(trace.tb_frame, data)
-    return any(re.search(rf"(?<![\w\"']){re.escape(name)}\b", asked) for name in names)
+    names = _names_of(step.tb_frame, data)
+    return any(ast.unparse(node) in names for node in ast.walk(_asked(step)))
 
 
-def _asked_of(trace: TracebackType) -> str:
-    """Return the code of what was asked for a key, as ``data[0]`` of ``data[0]["x.csv"]``.
-
-    The line that failed, where Python does not tell which part of it did.
-    """
-    filename, code = trace.tb_frame.f_code.co_filename, trace.tb_frame.f_code
-    line = linecache.getline(filename, trace.tb_lineno)
-    try:
-        first, last, start, end = next(islice(code.co_positions(), trace.tb_lasti // 2, None))
-        if first is None:
-            return line
-        lines = [each.encode() for each in linecache.getlines(filename)[first - 1 : last]]
-        lines[-1] = lines[-1][:end]
-        lines[0] = lines[0][start:]
-        failed = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
-    except (StopIteration, TypeError, IndexError, SyntaxError, ValueError):
-        return line
-    if isinstance(failed, ast.Subscript):
-        return ast.unparse(failed.value)
+def _asked(step: TracebackType) -> ast.AST:
+    """Return the object that was asked for a key: ``data[0]`` in ``data[0]["x.csv"]``."""
+    failed: ast.AST = ast.Tuple([], ast.Load())
+    with suppress(SyntaxError):
+        failed = operation(step)
     if isinstance(failed, ast.Call) and isinstance(failed.func, ast.Attribute):
-        return ast.unparse(failed.func.value)
-    return line
+        return failed.func.value  # of data[0].pop("x.csv")
+    return failed.value if isinstance(failed, ast.Subscript) else failed
 
 
-def _names_of(frame: FrameType, data: list[dict[Any, Any]]) -> list[str]:
-    """Return what a frame calls the data, a source's dict, or a dict made of their entries."""
+def _names_of(frame: FrameType, data: list[dict[Any, Any]]) -> set[str]:
+    """Return the names a frame has for the data, a source's dict, or a dict of their entries."""
     keys = {key for files in data for key in files}
     named = dict(frame.f_locals)
-    own = vars(named["self"]) if hasattr(named.get("self"), "__dict__") else {}
-    named |= {f"self.{name}": value for name, value in own.items()}
-    return [
+    attributes = vars(named["self"]) if hasattr(named.get("self"), "__dict__") else {}
+    named |= {f"self.{name}": value for name, value in attributes.items()}
+    return {
         name
         for name, value in named.items()
         if value is data
         or any(value is files for files in data)
         or (isinstance(value, dict) and value and value.keys() <= keys)
-    ]
+    }

@@ -1,4 +1,4 @@
-"""A working directory of the run's own for user code: Flower's processes have arbitrary ones."""
+"""Working directories for user code: those of Flower's processes are arbitrary."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def working_in(folder: str | Path) -> Iterator[None]:
 
 
 def temporary_folder(prefix: str = "flame-flwr-") -> tempfile.TemporaryDirectory[str]:
-    """Return a new folder for temporary files of a run's, mode 0700, for a ``with`` block."""
+    """Return a new folder (mode 0700) for temporary files, to be used in a ``with`` block."""
     root = os.environ.get(SCRATCH)
     return tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
 
 
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+_REUSED: list[tempfile.TemporaryDirectory[str]] = []
 """This process's scratch folder, as long as user code leaves it empty: making one is a cost."""
 
 
@@ -52,27 +52,27 @@ def scratch_folder(run_id: int = 0) -> Iterator[None]:
     run_id : int
         Part of the folder's name, so that :func:`clear_scratch` finds it.
     """
-    if not _KEPT or not os.path.isdir(_KEPT[0].name):
+    if not _REUSED or not os.path.isdir(_REUSED[0].name):
         prefix = f"{_PREFIX}{run_id}-{os.getpid()}-"
         _clear_those_of_ended_processes()
-        _KEPT[:] = [temporary_folder(prefix)]
+        _REUSED[:] = [temporary_folder(prefix)]
     try:
-        with working_in(_KEPT[0].name):
+        with working_in(_REUSED[0].name):
             yield
     finally:
-        if not os.path.isdir(_KEPT[0].name) or os.listdir(_KEPT[0].name):
-            _KEPT.pop().cleanup()
+        if not os.path.isdir(_REUSED[0].name) or os.listdir(_REUSED[0].name):
+            _REUSED.pop().cleanup()
 
 
 def clear_scratch(run_id: int) -> None:
-    """Remove this user's empty scratch folders of a run: Ray's workers end without doing it."""
+    """Remove this user's empty scratch folders of a run, which Ray's workers leave behind."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}{run_id}-*"):
         with suppress(OSError):
             folder.rmdir()
 
 
 def _clear_those_of_ended_processes() -> None:
-    """Remove this user's empty scratch folders whose process was killed, of whatever run."""
+    """Remove this user's empty scratch folders of processes that no longer exist."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*"):
         with suppress(OSError, ValueError):
             pid = int(folder.name.removeprefix(_PREFIX).split("-")[1])

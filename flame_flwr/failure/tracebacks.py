@@ -1,4 +1,4 @@
-"""Where in user code an exception came up, and its traceback without our frames."""
+"""Find where in user code an exception was raised; print tracebacks without our frames."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import text_of
-from flame_flwr.user_code import OWN_CODE, is_user_code
+from flame_flwr.user_code import FRAMEWORK_CODE, is_user_code
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["place_of", "places_of", "traceback_text", "user_traceback"]
+__all__ = ["place_of", "traceback_text", "user_traceback"]
+
+_OURS = (*FRAMEWORK_CODE, "<frozen importlib")
 
 _ALL = sys.maxsize
 """How many frames of a traceback are read: a user's ``sys.tracebacklimit`` is for printing."""
@@ -30,15 +32,15 @@ def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
         Name the innermost frame of all where none is user code: not one of this framework, the
         standard library or an installed package.
     """
-    frames = places_of(trace)
-    own = [frame for frame in frames if is_user_code(frame.filename)]
-    if not own and not (anywhere and frames):
+    frames = _frames(trace)
+    of_user = [frame for frame in frames if is_user_code(frame.filename)]
+    if not of_user and not (anywhere and frames):
         return ""
-    frame = (own or frames)[-1]
+    frame = (of_user or frames)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
 
 
-def places_of(trace: TracebackType | None) -> list[traceback.FrameSummary]:
+def _frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
     """Return the place of every frame of a traceback, outermost first."""
     try:
         return list(traceback.extract_tb(trace, limit=_ALL))
@@ -75,7 +77,7 @@ def user_traceback(error: BaseException, script: str) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback as Python prints it; in short where Python itself cannot."""
+    """Return the traceback as Python prints it, or briefly if Python cannot."""
     try:
         return "".join(traceback.format_exception(error))
     except Exception:
@@ -83,12 +85,15 @@ def traceback_text(error: BaseException) -> str:
 
 
 def _of_user(frames: list[traceback.FrameSummary], script: str) -> list[traceback.FrameSummary]:
-    mine = [i for i, frame in enumerate(frames) if frame.filename == script]
-    if not mine and frames and frames[-1].name == "_compiled":
+    of_script = [i for i, frame in enumerate(frames) if frame.filename == script]
+    if not of_script and frames and frames[-1].name == "_compiled":
         return []  # the script itself is no Python
     return [
         frame
         for i, frame in enumerate(frames, start=1)
-        if i > min(mine, default=0)
-        and (i == len(frames) or not frame.filename.startswith((*OWN_CODE, "<frozen importlib")))
+        if i > min(of_script, default=0)
+        and (
+            i == len(frames)
+            or not frame.filename.startswith((*FRAMEWORK_CODE, "<frozen importlib"))
+        )
     ]

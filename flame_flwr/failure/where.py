@@ -1,4 +1,4 @@
-"""Saying on which node and in which round an exception of user code came up."""
+"""Note on exceptions of user code on which node and in which round they were raised."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import NodeFailedError
-from flame_flwr.failure.failure import Place
-from flame_flwr.failure.notes import add_hint
+from flame_flwr.failure.notes import LocationNote, add_hint
 from flame_flwr.failure.tracebacks import place_of
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ __all__ = ["where"]
 
 @contextmanager
 def where(node: str, what: str) -> Iterator[None]:
-    """Say on which node and in which round an exception of user code came up.
+    """Add node and round to exceptions that are raised in the block.
 
     Raises
     ------
@@ -35,5 +34,5 @@ def where(node: str, what: str) -> Iterator[None]:
             "return a value or raise an error instead"
         ) from error
     except (Exception, KeyboardInterrupt) as error:
-        add_hint(error, Place(f"in {node}, {what}"))
+        add_hint(error, LocationNote(f"in {node}, {what}"))
         raise

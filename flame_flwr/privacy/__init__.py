@@ -1,54 +1,35 @@
 """Protection of what is released."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy.clip import Clip
-    from flame_flwr.privacy.disclosure import Disclosure
-    from flame_flwr.privacy.disclosure_rule import DisclosureRule
-    from flame_flwr.privacy.filters import UpdateFilter
-    from flame_flwr.privacy.gaussian_noise import GaussianNoise
-    from flame_flwr.privacy.laplace import Laplace
-    from flame_flwr.privacy.rules import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
-    from flame_flwr.privacy.sparse_vector import SparseVector
-    from flame_flwr.privacy.top_fraction import TopFraction
+    from flame_flwr.privacy.clip import Clip as Clip
+    from flame_flwr.privacy.disclosure import Disclosure as Disclosure
+    from flame_flwr.privacy.disclosure_rule import DisclosureRule as DisclosureRule
+    from flame_flwr.privacy.filters import UpdateFilter as UpdateFilter
+    from flame_flwr.privacy.gaussian_noise import GaussianNoise as GaussianNoise
+    from flame_flwr.privacy.laplace import Laplace as Laplace
+    from flame_flwr.privacy.rules import MaxBins as MaxBins
+    from flame_flwr.privacy.rules import MaxRows as MaxRows
+    from flame_flwr.privacy.rules import MinCount as MinCount
+    from flame_flwr.privacy.rules import NoisyMinMax as NoisyMinMax
+    from flame_flwr.privacy.rules import Strict as Strict
+    from flame_flwr.privacy.sparse_vector import SparseVector as SparseVector
+    from flame_flwr.privacy.top_fraction import TopFraction as TopFraction
 
-__all__ = [
-    "Clip",
-    "Disclosure",
-    "DisclosureRule",
-    "GaussianNoise",
-    "Laplace",
-    "MaxBins",
-    "MaxRows",
-    "MinCount",
-    "NoisyMinMax",
-    "SparseVector",
-    "Strict",
-    "TopFraction",
-    "UpdateFilter",
-]
-
-_HOMES = {
-    "Clip": "clip",
-    "Disclosure": "disclosure",
-    "DisclosureRule": "disclosure_rule",
-    "GaussianNoise": "gaussian_noise",
-    "Laplace": "laplace",
-    "MaxBins": "rules",
-    "MaxRows": "rules",
-    "MinCount": "rules",
-    "NoisyMinMax": "rules",
-    "SparseVector": "sparse_vector",
-    "Strict": "rules",
-    "TopFraction": "top_fraction",
-    "UpdateFilter": "filters",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: a node's process takes only what it applies."""
-    if name in _HOMES:
-        return getattr(import_module(f"flame_flwr.privacy.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".clip": ["Clip"],
+        ".disclosure": ["Disclosure"],
+        ".disclosure_rule": ["DisclosureRule"],
+        ".filters": ["UpdateFilter"],
+        ".gaussian_noise": ["GaussianNoise"],
+        ".laplace": ["Laplace"],
+        ".rules": ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict"],
+        ".sparse_vector": ["SparseVector"],
+        ".top_fraction": ["TopFraction"],
+    },
+)

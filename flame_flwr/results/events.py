@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
-from flame_flwr.metrics import mean
+from flame_flwr.means import mean
 from flame_flwr.results.callbacks import Callback
 
 if TYPE_CHECKING:

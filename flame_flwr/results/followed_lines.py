@@ -85,7 +85,7 @@ class RoundLine(_Line):
     table : str
         The size of a table that left a node; empty without one.
     metrics : str
-        What :func:`~flame_flwr.metrics.summary` says; empty without any.
+        What :func:`~flame_flwr.means.summary` says; empty without any.
     reason : str
         Why the run stopped here; empty where it went on.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flame_flwr.log import logger
-from flame_flwr.metrics import summary
+from flame_flwr.means import summary
 from flame_flwr.results.followed_lines import RoundLine
 from flame_flwr.sizes import shown_size
 

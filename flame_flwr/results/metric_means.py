@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.metrics import TEST_ROWS, by_test_rows, readable, rows_tested
+from flame_flwr.means import by_test_rows
+from flame_flwr.metrics import TEST_ROWS, readable, rows_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

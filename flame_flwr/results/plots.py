@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.metrics import mean
+from flame_flwr.means import mean
 from flame_flwr.results.metric_means import reported_names
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import handlers
-from flame_flwr.metrics import summary
+from flame_flwr.means import summary
 from flame_flwr.results.callbacks import Callback
 from flame_flwr.results.followed_lines import (
     ParticipantsLine,

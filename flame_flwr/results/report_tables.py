@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.metrics import mean
+from flame_flwr.means import mean
 from flame_flwr.results.metric_means import names_of, reported_names
 from flame_flwr.sizes import shown_size
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flame_flwr.metrics import mean
+from flame_flwr.means import mean
 from flame_flwr.results.metric_means import names_of, reported_names
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients import StarClient
-from flame_flwr.clients.app import UnableClient, noted
+from flame_flwr.clients.app import UnableClient, audited
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.failure.scratch_folders import temporary_folder, working_in
@@ -50,7 +50,7 @@ class ScriptClientApp(ClientApp):
         try:
             script = _loaded(context)
         except (Exception, SystemExit) as error:
-            return noted(ClientApp(partial(_unloaded, error)), message, context)
+            return audited(ClientApp(partial(_unloaded, error)), message, context)
         with script.environment.entered():
             return script.model.client_app(message, context)
 

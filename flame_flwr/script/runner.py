@@ -8,7 +8,6 @@ for native code, whose models have apps of their own.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from flame_flwr.script.environment import ScriptEnvironment, ScriptError
 from flame_flwr.script.loader import BuiltModels, execute, two_models
 from flame_flwr.script.locations import as_given
 from flame_flwr.script.model_run import MAX_ROUNDS, LocalRun, results_folder, state_folder
+from flame_flwr.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,9 +211,9 @@ def script_path(script: str | Path) -> Path:
         )
     if not path.is_file():
         beside = [each.name for each in path.parent.glob("*.py")]
-        near = difflib.get_close_matches(path.name, beside, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise ScriptError(f"there is no script {script} (looked for {path}){meant}")
+        question = did_you_mean(beside, path.name)
+        missing = f"there is no script {script} (looked for {path})"
+        raise ScriptError(f"{missing}; {question}" if question else missing)
     return path
 
 

@@ -1,34 +1,24 @@
-"""The STAR API: what ``flame.star`` exports, under this framework."""
+"""The STAR API: what ``flame.star`` exports, under this framework.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+The model and the tester stand above this package, and are named from it.
+"""
+
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.analysis.model import StarLocalDPModel, StarModel
-    from flame_flwr.analysis.tester import StarModelTester
-    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
+    from flame_flwr.analysis.model import StarLocalDPModel as StarLocalDPModel
+    from flame_flwr.analysis.model import StarModel as StarModel
+    from flame_flwr.analysis.tester import StarModelTester as StarModelTester
+    from flame_flwr.star.nodes import StarAggregator as StarAggregator
+    from flame_flwr.star.nodes import StarAnalyzer as StarAnalyzer
 
-__all__ = [
-    "StarAggregator",
-    "StarAnalyzer",
-    "StarLocalDPModel",
-    "StarModel",
-    "StarModelTester",
-]
-
-_HOMES = {
-    "StarAggregator": "star.nodes",
-    "StarAnalyzer": "star.nodes",
-    "StarLocalDPModel": "analysis.model",
-    "StarModel": "analysis.model",
-    "StarModelTester": "analysis.tester",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: the model and the tester stand above this package, and are named from it."""
-    if name in _HOMES:
-        value = getattr(import_module(f"flame_flwr.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".nodes": ["StarAggregator", "StarAnalyzer"],
+        "flame_flwr.analysis.model": ["StarLocalDPModel", "StarModel"],
+        "flame_flwr.analysis.tester": ["StarModelTester"],
+    },
+)

@@ -76,6 +76,12 @@ class StarAnalyzer(StarNode):
     A subclass may also have ``evaluation_method(self, data, result) -> dict[str, number]``.
     It scores the last aggregate, ``result``, on the node's data; it is called once, after the
     last round, and never where it is absent.
+
+    Examples
+    --------
+    >>> class MeanAge(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return {"sum": sum(data), "n": len(data)}
     """
 
     _framework_calls: ClassVar[dict[str, dict[str, tuple[str, ...]]]] = {
@@ -118,6 +124,16 @@ class StarAggregator(StarNode):
         The nodes whose results ``aggregation_method`` was given, in the same order.
     delta_criteria : bool
         What ``has_converged`` said last.
+
+    Examples
+    --------
+    >>> class Mean(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         people = sum(result["n"] for result in analysis_results)
+    ...         return sum(result["sum"] for result in analysis_results) / people
+    ...
+    ...     def has_converged(self, result, last_result):
+    ...         return True
     """
 
     delta_criteria: bool = False

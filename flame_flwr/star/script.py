@@ -5,20 +5,21 @@
 names, ``script = "analysis.py"``, on any runtime of Flower's.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.script.components import client_app, server_app
-    from flame_flwr.script.runner import (
-        LoadedScript,
-        ScriptError,
-        ScriptRun,
-        load_script,
-        run_script,
-        script_path,
-    )
+    from flame_flwr.script.components import client_app as client_app
+    from flame_flwr.script.components import server_app as server_app
+    from flame_flwr.script.runner import LoadedScript as LoadedScript
+    from flame_flwr.script.runner import ScriptError as ScriptError
+    from flame_flwr.script.runner import ScriptRun as ScriptRun
+    from flame_flwr.script.runner import load_script as load_script
+    from flame_flwr.script.runner import run_script as run_script
+    from flame_flwr.script.runner import script_path as script_path
 
+# Flower looks for the two apps in this list, in the text of this file, before it imports anything.
 __all__ = [
     "LoadedScript",
     "ScriptError",
@@ -30,20 +31,17 @@ __all__ = [
     "server_app",
 ]
 
-_HOMES = {
-    "LoadedScript": "runner",
-    "ScriptError": "runner",
-    "ScriptRun": "runner",
-    "client_app": "components",
-    "load_script": "runner",
-    "run_script": "runner",
-    "script_path": "runner",
-    "server_app": "components",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import lazily: this package runs nothing, and what runs scripts stands above it."""
-    if name in _HOMES:
-        return getattr(import_module(f"flame_flwr.script.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        "flame_flwr.script.components": ["client_app", "server_app"],
+        "flame_flwr.script.runner": [
+            "LoadedScript",
+            "ScriptError",
+            "ScriptRun",
+            "load_script",
+            "run_script",
+            "script_path",
+        ],
+    },
+)

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import NodeFailedError, text_of
-from flame_flwr.failure.failure import AtNode, Place
 from flame_flwr.failure.missing import LISTED
-from flame_flwr.failure.notes import Hint, notes_of
+from flame_flwr.failure.notes import Hint, LocationNote, NodeOnlyNote, notes_of
 from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.payload import Payload, decode, encode
 from flame_flwr.testing.compare import difference
@@ -70,7 +69,7 @@ def _hints(notes: list[str]) -> list[str]:
     return [
         note.removesuffix(f": {LISTED}")
         for note in notes
-        if isinstance(note, Hint | AtNode) and not isinstance(note, Place)
+        if isinstance(note, Hint | NodeOnlyNote) and not isinstance(note, LocationNote)
     ]
 
 

@@ -87,7 +87,7 @@ def in_process(names, own=()):
     world = {"__name__": "filtered_here"}
     exec(textwrap.dedent(CODE.replace("SEED", "7")), world)
     plan = world["model"].plan
-    nodes = [Node(plan, Identity(n, tuple(names)), None, own_filters=own) for n in names]
+    nodes = [Node(plan, Identity(n, tuple(names)), None, node_filters=own) for n in names]
     for i, node in enumerate(nodes):
         node.use_data([{"value": str(i + 1).encode()}])
     aggregate = None

@@ -26,7 +26,7 @@ def test_a_pages_python_prints_its_quotes(page, main, tmp_path):
 
 def test_the_node_config_gives_its_rules():
     config = tomllib.loads(block(DOCS / "disclosure.md", "node.toml"))
-    count, noise, bins, strict = NodeSettings.from_config(config).own_rules()
+    count, noise, bins, strict = NodeSettings.from_config(config).disclosure_rules()
     assert (count, bins, strict) == (MinCount(5), MaxBins(50), Strict())
     assert isinstance(noise, NoisyMinMax)
     assert noise.secret

@@ -24,7 +24,7 @@ def test_its_python_prints_its_quotes(tmp_path):
 
 def test_its_node_config_gives_its_filters():
     settings = NodeSettings.from_config(tomllib.loads(all_named(PAGE)["node.toml"]))
-    assert settings.own_filters() == (
+    assert settings.update_filters() == (
         Clip(1.0, missing="skip"),
         GaussianNoise(1.0, 2.0, missing="skip"),
     )

@@ -60,7 +60,7 @@ def test_every_kind_of_key_is_tried():
 
 @pytest.mark.parametrize("value", LOOK_LIKE_OTHERS)
 @pytest.mark.parametrize("key", [*TEXT_KEYS, "mine.note", "mine.deep.word"])
-def test_a_text_stays_a_text_whatever_it_looks_like(app, key, value):
+def test_a_text_stays_a_text(app, key, value):
     assert app.overrides([f"{key}={value}"]) == {key: value}
     assert app.overrides([f'{key}="{value}"']) == {key: value}
     assert app.overrides([f"{key}='{value}'"]) == {key: value}
@@ -93,12 +93,12 @@ def test_a_text_stays_a_text_whatever_it_looks_like(app, key, value):
     ],
 )
 @pytest.mark.parametrize("key", ["mine.note", "project-id"])
-def test_a_text_of_the_command_line_arrives_as_it_stands(app, key, text, value):
+def test_a_text_of_the_command_line_arrives_unchanged(app, key, text, value):
     assert app.overrides([f"{key}={text}"]) == {key: value}
 
 
 @given(st.text().filter(lambda text: "\x00" not in text))
-def test_every_text_of_python_code_reaches_flower_as_it_is(text):
+def test_a_text_of_python_reaches_flower_unchanged(text):
     given_config = {"mine.note": text, "project-id": text, "mine.alpha": 0.25, "nodes": 3}
     with tempfile.TemporaryDirectory() as folder:
         options = as_options(App(Path("app"), KNOWN, {}).checked(given_config), folder)
@@ -170,14 +170,14 @@ def test_a_mistyped_key_is_refused_naming_the_nearest(app, key):
             assert f"did you mean `{key}`?" in str(raised.value)
 
 
-def test_a_key_without_its_tables_name_and_one_like_none(app):
+def test_a_key_without_its_table_is_found(app):
     with pytest.raises(ConfigError, match=r"did you mean `mine\.alpha`"):
         app.overrides(["alpha=1"])
     with pytest.raises(ConfigError, match=r"which has .*max-rounds.*mine\.note"):
         app.overrides(["xyzzy=1"])
 
 
-def test_a_key_of_ours_that_the_app_does_not_list_is_named_with_the_line_to_add():
+def test_a_key_missing_in_the_app_is_proposed():
     app = App(Path("app"), {"results": ""}, {})
     with pytest.raises(ConfigError, match="Flower takes no key that is not there: add `resume = "):
         app.overrides(["resume=true"])
@@ -198,7 +198,7 @@ def test_a_key_of_ours_that_the_app_does_not_list_is_named_with_the_line_to_add(
         ("  max-rounds=5\n  resume=true ", {"max-rounds": 5, "resume": True}),
     ],
 )
-def test_several_pairs_in_one_option_as_flower_has_them(app, text, found):
+def test_one_option_may_hold_several_pairs(app, text, found):
     assert app.overrides([text]) == found
 
 
@@ -256,7 +256,7 @@ def test_values_of_python_code(app):
             app.checked(wrong)
 
 
-def test_an_app_that_is_fetched_is_not_looked_into():
+def test_a_fetched_app_is_not_checked():
     app = App.read(Path("@account/app"))
     found = app.overrides(["lr=0.1", "n=3", "ok=true", 'name="2024"', "path=/x"])
     assert found == {"lr": 0.1, "n": 3, "ok": True, "name": "2024", "path": "/x"}

@@ -38,17 +38,11 @@ def test_python_programmers_catch_what_they_expect(name, builtin):
 
 
 @pytest.mark.parametrize("cls", EVERY)
-def test_the_text_is_the_message_with_the_detail_behind_it(cls):
-    assert str(cls("what and mend")) == "what and mend"
-    assert str(cls("what and mend", detail="/srv/secret")) == "what and mend [/srv/secret]"
-
-
-@pytest.mark.parametrize("cls", EVERY)
-def test_the_detail_is_not_in_the_message_nor_in_the_arguments(cls):
+def test_an_errors_text_is_message_and_detail(cls):
     error = cls("what and mend", detail="/srv/secret")
-    assert error.message == "what and mend"
-    assert error.detail == "/srv/secret"
+    assert (error.message, error.detail) == ("what and mend", "/srv/secret")
     assert error.args == ("what and mend",)
+    assert (str(error), str(cls("what"))) == ("what and mend [/srv/secret]", "what")
 
 
 @pytest.mark.parametrize("cls", [*EVERY, SubmitError])

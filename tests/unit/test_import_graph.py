@@ -74,7 +74,7 @@ def test_every_package_stands_on_a_floor(graph, floors):
 
 
 @in_the_checkout
-def test_an_import_that_goes_up_and_a_circle_are_found(floors):
+def test_an_upward_import_and_a_circle_are_found(floors):
     pairs = [
         ("flame_flwr.data.source", "flame_flwr.star.handle"),
         ("flame_flwr.star.handle", "flame_flwr.data.source"),

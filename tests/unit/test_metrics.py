@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
@@ -14,9 +14,9 @@ from flame_flwr.clients import StarClient
 from flame_flwr.data.amount import amount
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
-from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable, summary
+from flame_flwr.means import summary
+from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable
 from flame_flwr.privacy import Clip, MinCount, Strict
-from flame_flwr.results.aggregate_change import Change
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.results.run_json import history_csv
@@ -48,7 +48,7 @@ def run(analyzer=Reports, splits=(1.0, 2.0), **kwargs):
 
 
 @pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
-def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
+def test_metrics_are_recorded_per_round_and_node(client, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = run(client=client, quiet=False)
     for number, entry in enumerate(tester.record.history):
@@ -60,28 +60,7 @@ def test_what_is_reported_is_recorded_per_round_and_node(client, caplog):
     assert "evaluation: 2 of 2 nodes, score 0.2143 (0.1429 to 0.2857)" in caplog.text
 
 
-def test_the_change_of_the_aggregate_is_that_of_a_plain_loop():
-    tester = run()
-    totals = [sum(value + number for value in (1.0, 2.0)) for number in range(3)]
-    changes = [entry.change for entry in tester.record.history]
-    assert changes == [None, abs(totals[1] - totals[0]), abs(totals[2] - totals[1])]
-
-
-def test_a_change_is_of_all_float_arrays_together_and_sees_arrays_changed_in_place():
-    change, weights = Change(), np.zeros(3)
-    assert change.to({"w": weights, "n": 1, "note": "text"}) is None
-    weights += 2.0
-    assert change.to({"w": weights, "n": 3, "note": "other"}) == math.sqrt(3 * 4)
-    assert change.to({"w": np.zeros(4), "n": 3}) is None  # another form
-    assert change.to("text") is None
-    assert change.to(object()) is None
-    assert change.to(np.zeros(2**20 + 1)) is None
-    nested = []
-    nested.append(nested)
-    assert change.to(nested) is None
-
-
-def test_declared_metrics_of_a_strategy_are_shown_per_node():
+def test_a_strategys_metrics_are_recorded_per_node():
     class Trains(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             return {"w": np.array([data]), "n": 1, "loss": np.float64(data / 2)}
@@ -107,7 +86,7 @@ def test_declared_metrics_of_a_strategy_are_shown_per_node():
         ({str(i): i for i in range(MOST + 1)}, "at most 100 numbers"),
     ],
 )
-def test_what_cannot_be_a_metric_is_refused_without_its_value(metrics, message):
+def test_what_cannot_be_a_metric_is_refused(metrics, message):
     class Wrong(Reports):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics(metrics)
@@ -119,7 +98,7 @@ def test_what_cannot_be_a_metric_is_refused_without_its_value(metrics, message):
 
 @pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
 @pytest.mark.parametrize("name", sorted(RESERVED))
-def test_a_name_of_the_frameworks_own_is_refused_wherever_it_runs(name, client):
+def test_a_reserved_name_is_refused(name, client):
     class Takes(Reports):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics({name: 1.0})
@@ -128,11 +107,28 @@ def test_a_name_of_the_frameworks_own_is_refused_wherever_it_runs(name, client):
         run(Takes, client=client)
 
 
+WRONG_SCORES = [
+    ({"=1+1": 1.0}, "a name is a short"),
+    ({str(i): i for i in range(1001)}, "at most 1000 numbers"),
+]
+
+
+@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
+@pytest.mark.parametrize(("scores", "message"), WRONG_SCORES, ids=["name", "many"])
+def test_scores_that_cannot_be_are_refused(scores, message, client):
+    class Wrong(Reports):
+        def evaluation_method(self, data, result):
+            return scores
+
+    with pytest.raises((ModelError, NodeFailedError), match=message):
+        run(Wrong, client=client)
+
+
 @pytest.mark.parametrize(
     "metrics",
     [*({name: 1.0} for name in sorted(RESERVED)), {"Maria": "x"}, {"=Maria": 1}, {"Maria\n": 1}],
 )
-def test_no_metrics_name_is_in_a_message_that_leaves(metrics):
+def test_no_metrics_name_leaves_in_a_message(metrics):
     with pytest.raises(ModelError) as raised:
         check_metrics(metrics)
     [name] = metrics
@@ -142,7 +138,7 @@ def test_no_metrics_name_is_in_a_message_that_leaves(metrics):
 
 
 @pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
-def test_what_an_answer_holds_beside_the_metrics_is_never_among_them(client):
+def test_an_answers_other_fields_are_no_metrics(client):
     class Arrays(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics(loss=data, rounds_done=self.num_iterations)
@@ -181,19 +177,13 @@ def test_metrics_are_for_analysis_methods():
         def aggregation_method(self, analysis_results):
             self.flame.report_metrics(loss=1)
 
+    plain = type("Plain", (StarAnalyzer,), {"analysis_method": Reports.analysis_method})
+    with pytest.raises(ConfigError, match=r"numbers of flame\.report_metrics are none"):
+        run(plain, disclosure=[Strict()])
     with pytest.raises(ModelError, match="evaluation_method returns its numbers"):
         run(Late)
     with pytest.raises(UnavailableError, match="for analyzers"):
         StarModelTester([1], Reports, Server, "s3")
-
-
-def test_a_strict_node_lets_no_plain_numbers_leave():
-    class Plain(StarAnalyzer):
-        def analysis_method(self, data, aggregator_results):
-            self.flame.report_metrics(loss=1)
-
-    with pytest.raises(ConfigError, match=r"numbers of flame\.report_metrics are none"):
-        run(Plain, disclosure=[Strict()])
 
 
 def test_what_a_node_sends_is_read_with_care():
@@ -203,7 +193,7 @@ def test_what_a_node_sends_is_read_with_care():
     assert {"failed", "round", "bytes", "size"} <= RESERVED
 
 
-def test_a_line_has_the_mean_and_the_range_and_stays_short():
+def test_a_summary_is_short_and_printable():
     assert summary([{"loss": math.nan}, {"loss": 1.0}]) == "loss not finite at 1 of 2"
     assert summary([{"loss": math.nan}, {"loss": 1.0}], {"loss": (1.0, "n")}) == (
         "loss 1 (weighted by n, not finite at 1 of 2)"  # which has weight 0
@@ -225,33 +215,7 @@ def test_metrics_are_columns_of_the_history(tmp_path):
     assert [file["name"] for file in about["other_files"]] == ["history.csv"]
 
 
-def test_a_private_run_keeps_no_exact_numbers(tmp_path, caplog):
-    pytest.importorskip("opendp")
-    caplog.set_level("INFO", "flame_flwr")
-    tester = run(
-        filename=tmp_path / "r.txt",
-        splits=(1234.5625, 2.0),
-        epsilon=1.0,
-        sensitivity=1.0,
-        report="on",
-        tensorboard="on",
-        quiet=False,
-    )
-    assert tester.history[0].node_metrics["node-0"]["loss"] == 1234.5625
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            assert b"1234.5625" not in path.read_bytes(), path
-            assert path.name == "r.txt" or b"rounds_done" not in path.read_bytes(), path
-    assert "1234.5625" not in caplog.text
-    rows = list(csv.DictReader(io.StringIO(history_csv_of(tmp_path))))
-    assert {row["change"] for row in rows} == {""}
-
-
-def history_csv_of(folder: Path) -> str:
-    return (folder / "history.csv").read_text()
-
-
-def test_what_left_is_counted_by_form_without_values_and_keys(tmp_path):
+def test_what_left_is_counted_without_values(tmp_path):
     left = EgressLog()
     for number in (1, 2):
         left.note("a", number, {"Anna Muster": np.zeros((2, 3)), "n": 5}, 100)
@@ -294,34 +258,11 @@ def test_what_left_is_counted_by_form_without_values_and_keys(tmp_path):
         ([], "s3", "list of 0"),
     ],
 )
-def test_how_much_data_there_is_is_said_without_a_value(data, kind, text):
+def test_an_amount_of_data_has_no_value(data, kind, text):
     assert amount(data, kind) == text
 
 
-def test_history_of_no_rounds_has_its_header():
-    from flame_flwr.results import RunRecord
-
-    assert history_csv(RunRecord()).decode().startswith("round,node,seconds,bytes,")
-
-
-@pytest.mark.parametrize("client", [None, StarClient], ids=["plain", "messages"])
-def test_scores_have_names_that_can_be_shown(client):
-    class Wrong(Reports):
-        def evaluation_method(self, data, result):
-            return {"=1+1": 1.0}
-
-    with pytest.raises((ModelError, NodeFailedError), match="evaluation_method: a name is a short"):
-        run(Wrong, client=client)
-
-    class Many(Reports):
-        def evaluation_method(self, data, result):
-            return {str(i): i for i in range(1001)}
-
-    with pytest.raises((ModelError, NodeFailedError), match="at most 1000 numbers"):
-        run(Many, client=client)
-
-
-def test_scores_that_cannot_be_are_left_out_on_the_server():
+def test_impossible_scores_are_ignored_on_the_server():
     link = GridTransport.__new__(GridTransport)
     link._asked = {}
     content = RecordDict(
@@ -334,6 +275,7 @@ def test_scores_that_cannot_be_are_left_out_on_the_server():
 
 
 def test_no_cell_of_history_csv_is_a_formula():
+    assert history_csv(RunRecord()).decode().startswith("round,node,seconds,bytes,")
     entry = RoundRecord(
         1,
         node_seconds={"=cmd|' /C calc'!A0": 0.5, "b": -0.5},
@@ -343,22 +285,14 @@ def test_no_cell_of_history_csv_is_a_formula():
     )
     text = history_csv(RunRecord(nodes=["b"], history=[entry])).decode()
     rows = list(csv.reader(io.StringIO(text)))
-    texts = [cell for row in rows for cell in row if not _is_number(cell)]
+    texts = [cell for row in rows for cell in row if not re.fullmatch(r"-?[0-9.]+", cell)]
     assert "'=HYPERLINK(1)" in texts
     assert "'=cmd|' /C calc'!A0" in texts
     assert not [cell for cell in texts if cell.lstrip()[:1] in tuple("=+-@")]
     assert rows[2][-1] == "-2.0"
 
 
-def _is_number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def test_names_that_are_new_in_every_round_are_bounded(caplog):
+def test_names_new_in_every_round_are_bounded(caplog):
     class New(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics({f"m{self.num_iterations}-{i}": i for i in range(100)})

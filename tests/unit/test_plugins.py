@@ -7,6 +7,8 @@ import importlib
 import sys
 
 import pytest
+from flwr.app import ConfigRecord
+from node_messages import call
 
 from flame_flwr import plugins
 from flame_flwr.aggregation import MaxRounds
@@ -15,7 +17,6 @@ from flame_flwr.clients.app import make_client_app
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower import in_process, set_message_id
 from flame_flwr.results import Outputs
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
@@ -114,7 +115,7 @@ def own(**more):
 
 
 @pytest.mark.parametrize("name", ["Plain", "Passes"])
-def test_a_subclass_gets_what_the_models_strategy_was_made_from(name):
+def test_a_plug_in_gets_the_models_arguments(name):
     made = plugins.strategy(name, own(simple_analysis=False))
     assert type(made).__name__ == name
     assert made.aggregator is Aggregator
@@ -123,7 +124,7 @@ def test_a_subclass_gets_what_the_models_strategy_was_made_from(name):
     assert made.simple_analysis is False
 
 
-def test_a_function_and_a_class_may_take_the_run_config():
+def test_a_plug_in_may_take_the_run_config():
     config = {"mine.speed": 7}
     assert plugins.strategy("made", own(), config).speed == 7
     assert plugins.strategy("Alone", own(), config).run_config == config
@@ -136,7 +137,7 @@ def test_an_instance_is_copied():
     assert type(first).__name__ == "Plain"
 
 
-def test_the_models_convergence_ends_a_plug_ins_runs_too():
+def test_the_models_convergence_ends_a_plug_ins_runs():
     model = own(convergence=MaxRounds(3))
     one = plugins.strategy("Plain", model)
     assert not one.is_simple(True)
@@ -148,7 +149,7 @@ def test_the_models_convergence_ends_a_plug_ins_runs_too():
     assert plugins.strategy("Declared").convergence.check(3, {}, {}) is None
 
 
-def test_the_files_are_the_plug_ins_where_it_declares_some():
+def test_a_plug_ins_declared_files_count():
     outputs = Outputs.declare("str", "of the model", False)
     for name, files in [("Declared", ("n.txt",)), ("Plain", "of the model"), ("", "of the model")]:
         settings = RunSettings.from_config({"strategy": name})
@@ -164,19 +165,19 @@ def test_what_cannot_be_made_says_from_what(name):
         plugins.strategy(name, before)
 
 
-def test_in_one_process_the_error_says_how_it_is_made():
+def test_in_process_an_error_says_the_way():
     with pytest.raises(ModelError, match=r"plugins\.strategy\('Plain', StarStrategy\(YourAggre"):
         plugins.strategy("Plain")
 
 
-def test_files_that_are_not_declared_as_outputs_are_an_error():
+def test_files_not_declared_as_outputs_are_refused():
     with pytest.raises(ModelError, match=r"`files`, which declares nothing: .* as `outputs`"):
         plugins.strategy("Filed", own())
     with pytest.raises(ModelError, match="Meant: files are declared as `outputs`, and not as `fil"):
         plugins.strategy("Meant")
 
 
-def test_a_reason_of_several_lines_is_listed_in_one():
+def test_a_reason_is_listed_in_one_line():
     [plugin] = [plugin for plugin in plugins.found() if plugin.name == "Broken"]
     assert "two lines here" in plugin.problem
     assert "\n" not in plugin.problem
@@ -204,13 +205,8 @@ class Analyzer(StarAnalyzer):
 
 
 def hello(app, context, run_config):
-    from flwr.app import ConfigRecord, Message, RecordDict
-
-    with in_process(1, 0):
-        content = RecordDict({"getpropertiesins.config": ConfigRecord({})})
-        message = Message(content, 7, "get_properties")
-        set_message_id(message, "message-1")
-        return app(message, context({"name": "a"}, run_config))
+    content = {"getpropertiesins.config": ConfigRecord({})}
+    return call(app, context({"name": "a"}, run_config), content)
 
 
 def test_the_run_config_selects_the_client(context):

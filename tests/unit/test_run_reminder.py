@@ -121,7 +121,7 @@ except Exception:
 
 
 @pytest.mark.parametrize("text", [TESTER, SERVED, SIMULATED, CHECKED])
-def test_a_script_that_runs_an_analysis_is_not_told(python, text):
+def test_a_script_that_runs_is_not_reminded(python, text):
     assert python(APPS + text) == ""
     assert python(APPS) != ""
 
@@ -134,7 +134,7 @@ subprocess.run([sys.executable, "-S", "-c", busy], check=True)
 """
 
 
-def test_a_script_that_has_a_program_run_it_is_not_told(python):
+def test_a_script_that_starts_programs_is_not_reminded(python):
     assert python(APPS + BUSY) == ""
     assert python(BUSY + APPS) != ""
     assert python(APPS + BUSY.replace("0.5", "0.0")) != ""
@@ -153,7 +153,7 @@ def test_models_that_others_build_are_not_the_scripts(python, tmp_path, monkeypa
     assert python("import elsewhere\nelsewhere.build()\n") == ""
 
 
-def test_a_script_that_flame_flwr_runs_is_not_told(tmp_path, monkeypatch, capsys):
+def test_flame_flwrs_own_script_is_not_reminded(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run_reminder, "_seen", [])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.py").write_text(CLASSES + IN_MAIN)
@@ -161,7 +161,7 @@ def test_a_script_that_flame_flwr_runs_is_not_told(tmp_path, monkeypatch, capsys
     assert run_reminder._seen == []
 
 
-def test_notebooks_prompts_and_processes_of_a_script_are_not_told(python, monkeypatch):
+def test_notebooks_prompts_and_children_are_not_reminded(python, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "__IPYTHON__", True, raising=False)
         assert python(BUILD) == ""

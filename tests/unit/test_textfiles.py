@@ -97,7 +97,7 @@ def test_every_file_is_read_as_editors_write_it(tmp_path, name, way):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 @pytest.mark.parametrize("name", READERS)
-def test_every_other_encoding_is_refused_by_name_with_the_mend(tmp_path, name, encoding):
+def test_every_other_encoding_is_refused(tmp_path, name, encoding):
     text, read, _ = READERS[name]
     (tmp_path / name).write_bytes(text.encode(encoding))
     with pytest.raises(ConfigError) as raised:
@@ -119,7 +119,7 @@ def test_every_other_encoding_is_refused_by_name_with_the_mend(tmp_path, name, e
 
 
 @pytest.mark.parametrize("name", ["federation.toml", "datasets.toml", "run.toml"])
-def test_what_is_no_toml_is_refused_with_file_and_line(tmp_path, name):
+def test_broken_toml_is_refused_with_its_line(tmp_path, name):
     text, read, _ = READERS[name]
     (tmp_path / name).write_bytes(codecs.BOM_UTF8 + f"{text}x == 3\n".encode())
     with pytest.raises(ConfigError) as raised:
@@ -128,7 +128,7 @@ def test_what_is_no_toml_is_refused_with_file_and_line(tmp_path, name):
     assert f"line {text.count(chr(10)) + 1}" in str(raised.value)
 
 
-def test_a_secret_with_a_mark_is_not_sent_with_it(tmp_path):
+def test_a_secret_is_sent_without_a_mark(tmp_path):
     (tmp_path / "token").write_bytes(codecs.BOM_UTF8 + b"hunter2\r\n")
     assert resolve({"file": str(tmp_path / "token")}, "x") == "hunter2"
 
@@ -140,7 +140,7 @@ def test_certificates_with_a_mark(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "config.toml"])
-def test_a_mark_in_a_file_that_flower_reads_is_refused_before_flower_fails(tmp_path, file):
+def test_a_mark_that_flower_refuses_is_named(tmp_path, file):
     text = APP + "[superlink.there]\naddress = '127.0.0.1:1'\ninsecure = true\n"
     readers = {
         "pyproject.toml": lambda: App.read(tmp_path),
@@ -182,7 +182,7 @@ def test_half_an_emoji_is_refused():
 
 
 @given(st.binary(max_size=40))
-def test_any_bytes_are_a_text_or_refused_in_words(content):
+def test_any_bytes_are_text_or_refused(content):
     try:
         content.decode("utf-8-sig")
         fine = b"\0" not in content

@@ -21,12 +21,12 @@ CHECKOUT = next(
 
 
 @pytest.mark.parametrize("number", ["1.41.0", "1.42.0", "1.42.7", "1.42.0rc1"])
-def test_a_version_of_flower_that_was_tried_is_no_concern(number):
+def test_a_tried_flower_is_no_concern(number):
     assert untried(number) == ""
 
 
 @pytest.mark.parametrize("number", ["1.43.0", "2.0.0", "1.4.2", "1.420.0", "unknown"])
-def test_one_that_was_not_is_named_with_those_that_were(number):
+def test_an_untried_flower_is_named(number):
     text = untried(number)
     assert f"(flwr) {number} is installed" in text
     assert "1.41 and 1.42" in text
@@ -38,7 +38,7 @@ def test_the_installed_flower_was_tried():
 
 
 @pytest.mark.skipif(CHECKOUT is None, reason="runs without the checkout")
-def test_flower_has_the_oldest_that_was_tried_as_its_floor_and_no_ceiling():
+def test_flowers_floor_is_the_oldest_tried():
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     asked = [project["dependencies"], *project["optional-dependencies"].values()]
     flowers = [line for lines in asked for line in lines if line.startswith("flwr")]
@@ -63,7 +63,7 @@ def test_whoever_starts_an_analysis_is_warned(monkeypatch, program):
 
 
 @pytest.mark.parametrize("program", ["/opt/venv/bin/flwr-clientapp", "/ray/default_worker.py"])
-def test_a_node_is_not_in_the_process_of_each_message(monkeypatch, program):
+def test_a_nodes_process_is_not_warned(monkeypatch, program):
     assert warned(monkeypatch, "9.1", sys.executable, program, "--insecure") == []
 
 
@@ -147,7 +147,7 @@ def test_one_warning_names_every_node_with_its_versions(caplog):
     assert f"pandas 1.5.3 (the server has {own['pandas']}:" in lines[0]
 
 
-def test_nodes_that_are_alike_and_those_that_do_not_say_are_no_concern(caplog):
+def test_nodes_alike_or_silent_are_no_concern(caplog):
     warn_of_versions({"a": installed(), "b": {}})
     assert caplog.messages == []
 
@@ -155,5 +155,5 @@ def test_nodes_that_are_alike_and_those_that_do_not_say_are_no_concern(caplog):
 @pytest.mark.parametrize(
     "said", [None, 7, "no JSON", "[1]", '{"pandas": 3}', '{"pandas": "3\\nERROR"}', '{"a": ""}']
 )
-def test_what_is_no_version_is_not_taken_for_one(said):
+def test_what_is_no_version_is_ignored(said):
     assert read_versions(said) == {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 from flwr.cli.app import app as flowers
+from flwr.supernode.cli.flower_supernode import _parse_args_run_supernode
 
 from flame_flwr.cli import commands
 
@@ -30,8 +31,11 @@ def wrong(words: list[str]) -> str:
 
 def options(command: Any) -> set[str]:
     """Return the options of a command, with those that switch something off."""
-    return {
+    found = {
         name
         for parameter in command.params
         for name in (*parameter.opts, *parameter.secondary_opts)
     }
+    if command.context_settings.get("ignore_unknown_options"):  # `node start` hands them on
+        found |= {*_parse_args_run_supernode()._option_string_actions}
+    return found

@@ -30,7 +30,7 @@ COMMAND = re.compile(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
-def test_every_command_of_a_page_is_one_with_its_options(page):
+def test_every_command_of_a_page_exists(page):
     text = re.sub(r"\\?\n {2,}", " ", page.read_text())
     for found in COMMAND.findall(text):
         assert not wrong(found.split()), found
@@ -94,7 +94,7 @@ def test_its_codes_are_flowers():
         assert about.public_message.startswith(words.rstrip("."))
 
 
-def test_its_mends_name_keys_options_and_files_that_there_are():
+def test_its_mends_name_what_exists():
     texts = "".join(path.read_text() for path in TEXTS.iterdir())
     others = {
         "dmesg",

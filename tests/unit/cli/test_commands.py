@@ -65,7 +65,7 @@ def test_a_mistyped_command_is_answered_with_the_near_one_once(typed, near):
     assert code == 2
     assert f"No such command '{typed[-1]}'" in text
     assert re.findall(r"mean '(\w+)'\?", text) == near
-    assert text.count("Did you mean") == len(near)
+    assert text.count("did you mean") == len(near)
 
 
 def test_a_mistyped_option_is_answered_with_the_near_one_once():

@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord
+from node_messages import call
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.app import make_client_app
 from flame_flwr.data.expect import Column, Table
-from flame_flwr.flower import HELLO, in_process, set_message_id
+from flame_flwr.flower import HELLO
 from flame_flwr.payload import encode, to_record
 from flame_flwr.star import StarAnalyzer
 
@@ -41,17 +42,14 @@ def ask(node, kind, prefix, number, **plan):
     content = {f"{prefix}.config": ConfigRecord(config)}
     if number:
         content[f"{prefix}.parameters"] = to_record(encode(number))
-    with in_process(42, 0):
-        message = Message(RecordDict(content), node.node_id, kind)
-        set_message_id(message, f"{kind}-{number}")
-        return app(message, node)
+    return call(app, node, content, kind)
 
 
 def lines(log):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_what_was_said_of_the_data_is_noted_in_its_words(node, log, tmp_path):
+def test_findings_are_noted_in_their_words(node, log, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "p.csv").write_text("age\n1961\n")
     node.node_config["data"] = str(tmp_path / "data")
@@ -62,7 +60,7 @@ def test_what_was_said_of_the_data_is_noted_in_its_words(node, log, tmp_path):
     assert "1961" not in json.dumps({**line, "sha256": "", "time": ""})  # digits of any kind
 
 
-def test_a_round_is_noted_with_structure_size_and_hash(node, log):
+def test_a_round_is_noted_with_its_structure(node, log):
     reply = ask(node, "train", "fitins", 1)
     [line] = lines(log)
     assert line["run"] == "42"
@@ -96,8 +94,7 @@ def test_no_value_is_in_it(node, log):
     assert "1961" not in json.dumps(said)
 
 
-def test_a_failure_is_noted_as_it_leaves(node, log, monkeypatch):
-    monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
+def test_a_failure_is_noted_as_it_leaves(node, log, deployed):
     ask(node, "train", "fitins", 2)
     [line] = lines(log)
     assert line["failure"].startswith("ValueError at test_audit.py:")
@@ -105,14 +102,14 @@ def test_a_failure_is_noted_as_it_leaves(node, log, monkeypatch):
     assert "Maria" not in log.read_text()
 
 
-def test_lines_are_added_and_the_file_is_this_users_alone(node, log):
+def test_the_file_grows_and_is_this_users_alone(node, log):
     for _ in range(3):
         ask(node, "train", "fitins", 1)
     assert len(lines(log)) == 3
     assert log.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_answer_that_cannot_be_noted_does_not_leave(node, log):
+def test_an_answer_that_cannot_be_noted_stays(node, log):
     log.parent.mkdir()
     log.mkdir()
     reply = ask(node, "train", "fitins", 1)

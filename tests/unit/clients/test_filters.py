@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from node_messages import fit
 
 from flame_flwr.clients import Node, NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
@@ -11,10 +12,11 @@ from flame_flwr.config import NodeSettings
 from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.identity import Identity
-from flame_flwr.payload import decode, encode, from_arrays, to_arrays
-from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction
+from flame_flwr.payload import decode
+from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction, budget
 from flame_flwr.privacy.budget import spent
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.results.filter_record import read_report
 from flame_flwr.results.record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import StarStrategy
@@ -46,27 +48,24 @@ class Average(StarAggregator):
         return self.num_iterations >= ROUNDS - 1
 
 
-def by_hand(splits=SPLITS, own=False):
+def by_hand():
     """The same study in a plain loop, with the arithmetic of the filters written out."""
     model = [0.0] * 6
     for number in range(1, ROUNDS + 1):
         results = []
-        for node, data in enumerate(splits):
+        for node, data in enumerate(SPLITS):
             change = [data * (i + 1) for i in range(6)]
             change[:3] = [0.0] * 3  # the largest half is the last: it grows with i
             length = sum(c * c for c in change) ** 0.5
             change = [c * min(1.0, 2.0 / length) for c in change]
             noise = Noise(11, f"node-{node}|{number}|1").gaussian(1.0, 6)
             change = [c + n for c, n in zip(change, noise, strict=True)]
-            if own:
-                length = sum(c * c for c in change) ** 0.5
-                change = [c * min(1.0, 0.1 / length) for c in change]
             results.append([m + c for m, c in zip(model, change, strict=True)])
-        model = [sum(column) / len(splits) for column in zip(*results, strict=True)]
+        model = [sum(column) / len(SPLITS) for column in zip(*results, strict=True)]
     return model
 
 
-def test_in_one_process_results_are_filtered_and_the_analyzers_own_are_not():
+def test_what_leaves_is_filtered_and_nothing_else():
     tester = StarModelTester(SPLITS, Train, Average, "s3", simple_analysis=False, filters=SEEDED)
     np.testing.assert_allclose(tester.result["coef"], by_hand(), rtol=1e-12)
     assert list(tester.filters) == ["node-0", "node-1", "node-2"]
@@ -110,7 +109,7 @@ def test_the_budget_of_all_rounds_is_recorded():
         assert [entry["answers"] for entry in about["filters"]] == [ROUNDS, ROUNDS]
 
 
-def test_a_tester_that_writes_a_noised_result_writes_its_budget_beside_it(tmp_path):
+def test_a_tester_writes_the_budget_beside_results(tmp_path):
     StarModelTester(
         SPLITS,
         Train,
@@ -128,7 +127,7 @@ def test_a_tester_that_writes_a_noised_result_writes_its_budget_beside_it(tmp_pa
         )
 
 
-def test_a_run_that_fails_says_what_it_has_spent():
+def test_a_failed_run_says_its_budget():
     class Fails(Average):
         def aggregation_method(self, analysis_results):
             if self.num_iterations == 1:
@@ -144,13 +143,7 @@ def test_a_run_that_fails_says_what_it_has_spent():
     assert all(entry["epsilon"] > 0 for entry in about.values())
 
 
-def test_a_run_without_filters_says_nothing_of_them():
-    tester = StarModelTester(SPLITS, Train, Average, "s3", simple_analysis=False)
-    assert tester.filters == {}
-    assert tester.privacy is None
-
-
-def test_a_filter_may_be_skipped_in_rounds_without_its_array():
+def test_a_filter_may_skip_rounds_without_its_array():
     class Phases(Train):
         def analysis_method(self, data, aggregator_results):
             if self.num_iterations == 0:
@@ -177,22 +170,17 @@ def test_a_filter_may_be_skipped_in_rounds_without_its_array():
 # ---- the node's own --------------------------------------------------------------------------
 
 
-def fit(client, number, aggregate=None):
-    config = {"round": number}
-    if number == 1:
-        config["analyzers"] = json.dumps(["a", "b"])
-    arrays, _, metrics = client.fit(to_arrays(encode(aggregate)), config)
-    return decode(from_arrays(arrays)), metrics
-
-
 class Steps(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         return np.array([3.0, 4.0]) + (0 if aggregator_results is None else aggregator_results)
 
 
-def test_a_hospitals_filters_act_after_those_of_the_analysis(context):
+def test_a_hospitals_filters_act_after_the_analysiss(context, caplog):
+    caplog.set_level("INFO", "flame_flwr")
     plan = NodePlan(Steps, filters=(TopFraction(0.5),))
     client = StarClient(plan, context({"name": "a", "filters": "Clip(2.0)"}))
+    client.get_properties({})
+    assert "this node's own filter: Clip(keys=None, missing='error', norm=2.0)" in caplog.text
     value, metrics = fit(client, 1)
     assert value.tolist() == [0, 2]
     value, metrics = fit(client, 2, value)
@@ -204,7 +192,7 @@ def test_a_hospitals_filters_act_after_those_of_the_analysis(context):
     ]
 
 
-def test_every_answer_that_leaves_is_counted_also_a_second_one_of_the_same_round(context):
+def test_every_answer_that_leaves_is_counted(context):
     plan = NodePlan(Steps, filters=(GaussianNoise(1.0, 1.0),))
     client = StarClient(plan, context({"name": "a"}))
     answers = [fit(client, 1), fit(client, 1), fit(client, 1)]
@@ -213,17 +201,10 @@ def test_every_answer_that_leaves_is_counted_also_a_second_one_of_the_same_round
     assert counts == [1, 2, 3]
 
 
-def test_wrong_filters_in_a_nodes_config_end_its_hello(context):
+def test_a_nodes_wrong_filters_end_its_hello(context):
     client = StarClient(NodePlan(Steps), context({"name": "a", "filters": "Clip(-1)"}))
     with pytest.raises(ConfigError, match="`filters` in the node config: Clip: norm must be"):
         client.get_properties({})
-
-
-def test_a_nodes_log_names_its_filters_at_hello(context, caplog):
-    client = StarClient(NodePlan(Steps), context({"name": "a", "filters": "Clip(2.0)"}))
-    with caplog.at_level("INFO", "flame_flwr"):
-        client.get_properties({})
-    assert "this node's own filter: Clip(keys=None, missing='error', norm=2.0)" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -246,7 +227,7 @@ def test_a_nodes_log_names_its_filters_at_hello(context, caplog):
     ],
 )
 def test_filters_are_read_from_a_nodes_config(text, filters):
-    assert NodeSettings.from_config({"filters": text}).own_filters() == filters
+    assert NodeSettings.from_config({"filters": text}).update_filters() == filters
 
 
 @pytest.mark.parametrize(
@@ -270,9 +251,9 @@ def test_filters_are_read_from_a_nodes_config(text, filters):
         "Clip(1.0)," * 1000,
     ],
 )
-def test_what_is_no_text_of_filters_is_refused_and_nothing_in_it_is_run(text):
+def test_text_that_is_no_filters_is_not_run(text):
     with pytest.raises(ConfigError, match=r"`filters` in the node config reads like Clip\(1.0"):
-        NodeSettings.from_config({"filters": text}).own_filters()
+        NodeSettings.from_config({"filters": text}).update_filters()
 
 
 # ---- the record ------------------------------------------------------------------------------
@@ -288,7 +269,7 @@ def answers(record):
     return [[each["answers"] for each in entry["filters"]] for entry in record.to_json().values()]
 
 
-def test_an_analysis_that_goes_on_adds_to_what_was_spent_before():
+def test_a_resumed_analysis_adds_to_its_budget():
     first = RunRecord()
     for _ in range(3):
         first.filters.note("a", report())
@@ -301,7 +282,7 @@ def test_an_analysis_that_goes_on_adds_to_what_was_spent_before():
     assert second.to_json()["filters"]["a"]["epsilon"] == expected.epsilon
 
 
-def test_a_hospital_that_changes_its_filters_has_spent_on_both():
+def test_changed_filters_spend_on_both():
     record = RunRecord().filters
     record.note("a", report())
     record.note("a", report(norm=2.0))
@@ -311,9 +292,7 @@ def test_a_hospital_that_changes_its_filters_has_spent_on_both():
 @pytest.mark.parametrize(
     "text", ["", None, 5, "[", "{}", "[1, null]", '[{"no": 1}]', "[" * 9000, "x" * 30_000, b"[]"]
 )
-def test_what_a_node_says_wrongly_of_its_filters_is_left_out(text):
-    from flame_flwr.results.filter_record import read_report
-
+def test_an_unreadable_report_of_filters_is_ignored(text):
     assert read_report(text) == []
 
 
@@ -324,9 +303,7 @@ def test_a_count_that_cannot_be_is_not_believed(count):
     assert answers(record) == [[1]]
 
 
-def test_without_dp_accounting_on_the_server_the_budget_is_said_to_be_unknown(monkeypatch, caplog):
-    from flame_flwr.privacy import budget
-
+def test_without_dp_accounting_the_budget_is_unknown(monkeypatch, caplog):
     record = RunRecord().filters
     record.note("a", report())
     monkeypatch.setattr(budget, "find_spec", lambda name: None)
@@ -335,7 +312,7 @@ def test_without_dp_accounting_on_the_server_the_budget_is_said_to_be_unknown(mo
     assert record.to_json()["a"]["epsilon"] is None
 
 
-def test_nodes_that_have_spent_the_same_are_logged_in_one_line(caplog):
+def test_nodes_of_one_budget_share_a_line(caplog):
     record = RunRecord().filters
     for node in ("a", "b", "c"):
         record.note(node, report())
@@ -348,9 +325,7 @@ def test_nodes_that_have_spent_the_same_are_logged_in_one_line(caplog):
     assert "filters, c: epsilon" in lines[1]
 
 
-def test_a_run_with_noise_needs_dp_accounting_where_the_server_is(monkeypatch):
-    from flame_flwr.privacy import budget
-
+def test_noise_needs_dp_accounting_on_the_server(monkeypatch):
     monkeypatch.setattr(budget, "find_spec", lambda name: None)
     noise = [GaussianNoise(1.0, 1.0)]
     with pytest.raises(ModelError, match="the budget of GaussianNoise needs dp-accounting here"):
@@ -358,9 +333,3 @@ def test_a_run_with_noise_needs_dp_accounting_where_the_server_is(monkeypatch):
     plan = StarModel(Train, Average, "s3", filters=noise).plan
     node = Node(plan, Identity("a", ("a",)), SplitData(1.0))
     assert decode(node.round(1, None))["n"] == 10  # a node does not
-
-
-def test_a_model_checks_its_filters_when_it_is_built():
-    with pytest.raises(ModelError, match="filters must be a list"):
-        StarModel(Train, Average, "s3", filters=Clip(1.0))
-    assert StarModel(Train, Average, "s3", filters=SEEDED).plan.filters == tuple(SEEDED)

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.clients import client as client_module
 from flame_flwr.errors import ConfigError
 from flame_flwr.payload import decode, from_arrays
 from flame_flwr.star import StarAnalyzer
@@ -34,7 +33,7 @@ def run(context):
     return once
 
 
-def test_a_later_run_finds_what_an_earlier_one_kept(run, tmp_path):
+def test_a_later_run_finds_what_is_kept(run, tmp_path):
     node = {"name": "a", "state-dir": str(tmp_path / "state")}
     assert [run(node), run(node), run(node, node_id=8)] == [1, 2, 3]
 
@@ -47,14 +46,14 @@ def test_nodes_and_projects_have_their_own(run, tmp_path):
     assert run({"name": "a", **state}, {"analysis-id": "another"}) == 2
 
 
-def test_without_a_folder_only_an_analysis_that_keeps_something_fails(context, run):
+def test_only_an_analysis_that_keeps_needs_a_folder(context, run):
     StarClient(NodePlan(Count), context({"name": "a"})).get_properties({})
     with pytest.raises(ConfigError) as raised:
         run({"name": "a"}, {"state-dir": "/srv/of-the-analyst"})
     assert "set `state-dir` in this node's config" in raised.value.message
 
 
-def test_a_folder_that_cannot_be_made_is_found_at_hello(context, tmp_path):
+def test_an_impossible_folder_is_found_at_hello(context, tmp_path):
     (tmp_path / "file").write_text("")
     client = StarClient(NodePlan(Count), context({"state-dir": str(tmp_path / "file")}))
     with pytest.raises(ConfigError, match="`state-dir`") as raised:
@@ -73,8 +72,8 @@ def test_a_node_without_a_name_is_warned(run, tmp_path, caplog):
     assert "no `name` in its config" in caplog.text
 
 
-def test_a_simulations_nodes_keep_theirs_where_the_run_config_says(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(client_module, "runtime", lambda: "simulation")
+def test_a_simulations_folder_is_the_run_configs(run, tmp_path, runs_in):
+    runs_in("simulation")
     nodes = [{"partition-id": i, "num-partitions": 2} for i in range(2)]
     config = {"state-dir": str(tmp_path)}
     assert [run(node, config) for node in (*nodes, nodes[0])] == [1, 1, 2]

@@ -28,7 +28,7 @@ def test_it_is_a_grid_of_flowers():
     assert issubclass(LocalGrid, Grid)
 
 
-def test_the_process_knows_that_it_is_one_only_within_the_block():
+def test_only_the_block_is_in_process():
     before = runtime()
     with grid_of(1):
         assert runtime() == "process"
@@ -38,7 +38,7 @@ def test_the_process_knows_that_it_is_one_only_within_the_block():
     assert runtime() == before != "process"
 
 
-def test_the_process_is_left_as_it_was_also_after_an_error():
+def test_an_error_leaves_the_process_as_before():
     def fails():
         with grid_of(1) as grid:
             grid.push_messages([hello(1)])
@@ -49,7 +49,7 @@ def test_the_process_is_left_as_it_was_also_after_an_error():
     assert runtime() != "process"
 
 
-def test_a_message_of_the_grid_names_run_and_node():
+def test_a_grids_message_names_run_and_node():
     with grid_of(2) as grid:
         message = grid.create_message(RecordDict(), "train", 2, "3", ttl=5.0)
         assert message.metadata.run_id == grid.run.run_id
@@ -76,14 +76,14 @@ def test_messages_wait_until_their_replies_are_pulled():
     assert first.metadata.src_node_id == 1
 
 
-def test_a_message_to_a_node_that_is_not_there_is_answered_with_an_error():
+def test_a_message_to_no_node_is_an_error():
     with grid_of(1) as grid:
         [reply] = grid.send_and_receive([hello(9)])
     assert reply.has_error()
     assert "no node 9" in reply.error.reason
 
 
-def test_messages_may_share_a_record_and_no_node_sees_what_another_did_to_it():
+def test_nodes_do_not_share_a_messages_records():
     class Greedy(StarClient):
         def get_properties(self, config):
             seen = dict(config)

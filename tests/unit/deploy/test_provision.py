@@ -336,11 +336,11 @@ def test_the_node_config_is_what_a_node_takes(made):
 def test_a_node_config_explains_its_rules(made):
     text = (made / "hospital-a" / "node.toml").read_text()
     rules = [MinCount(5), MaxBins(50), MaxRows(200)]
-    assert list(NodeSettings.from_config(tomllib.loads(text)).own_rules()) == rules
+    assert list(NodeSettings.from_config(tomllib.loads(text)).disclosure_rules()) == rules
     named = re.findall(r"^#   (\w+\(.*?\)) ", text, re.M)
     both = text.replace('MaxRows(200)"', f'MaxRows(200), {", ".join(named)}"')
     more = [Strict(), NoisyMinMax(secret="...")]
-    assert list(NodeSettings.from_config(tomllib.loads(both)).own_rules()) == [*rules, *more]
+    assert list(NodeSettings.from_config(tomllib.loads(both)).disclosure_rules()) == [*rules, *more]
 
 
 @pytest.mark.parametrize("rules", ["", "MinCount(10)", "/etc/flame-flwr/rules"])

@@ -1,6 +1,5 @@
 """What a node says when it failed: the place in user code, no text unless it is shared."""
 
-import functools
 import json
 import tracemalloc
 from pathlib import Path
@@ -13,6 +12,7 @@ import flame_flwr
 from flame_flwr.errors import DataError, NodeFailedError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.tracebacks import place_of
+from flame_flwr.failure.where import where
 
 HERE = Path(__file__).name
 
@@ -62,15 +62,13 @@ def fails_deeper():
         (fails_deeper, (fails_itself, 1)),
     ],
 )
-def test_the_place_is_the_innermost_one_in_user_code(function, place):
+def test_a_failures_place_is_the_innermost_user_code(function, place):
     where, offset = place
     error = caught(function)
     assert place_of(error.__traceback__) == f"{HERE}:{line_of(where, offset)} in {where.__name__}"
 
 
-def test_frames_of_the_framework_between_do_not_count():
-    from flame_flwr.failure.where import where
-
+def test_the_frameworks_frames_do_not_count():
     def user():
         with where("node-0", "round 1"):
             raise KeyError
@@ -78,14 +76,14 @@ def test_frames_of_the_framework_between_do_not_count():
     assert place_of(caught(user).__traceback__).endswith("in user")
 
 
-def test_compiled_code_of_a_package_is_not_user_code():
+def test_a_packages_compiled_code_is_not_user_code():
     def user():
         return pd.to_numeric(pd.Series(["text"]))
 
     assert place_of(caught(user).__traceback__).endswith("in user")
 
 
-def test_without_user_code_the_innermost_frame_of_all_is_named():
+def test_without_user_code_the_innermost_frame_counts():
     reduced = compiled(
         "import json\ndef run():\n    return json.loads('{')",
         str(Path(flame_flwr.__file__).with_name("somewhere.py")),
@@ -97,7 +95,7 @@ def test_without_user_code_the_innermost_frame_of_all_is_named():
 
 @pytest.mark.skipif("site-packages" in flame_flwr.__file__, reason="only beside a checkout")
 @pytest.mark.parametrize("folder", ["flame_flwr", "clients", "strategies"])
-def test_user_code_in_a_folder_whose_name_begins_like_the_frameworks_is_user_code(folder):
+def test_a_folder_named_alike_is_user_code(folder):
     beside = Path(flame_flwr.__file__).resolve().parent.with_name(f"{folder}_study")
     run = compiled("import json\ndef run():\n    return json.loads('{')", f"{beside}/analysis.py")
     trace = caught(run).__traceback__.tb_next
@@ -108,11 +106,11 @@ def test_there_is_no_place_without_a_traceback():
     assert place_of(None) == ""
 
 
-def test_only_the_files_name_is_given_and_not_its_folder():
+def test_a_place_has_no_folder():
     assert "/" not in place_of(caught(fails_itself).__traceback__)
 
 
-def test_the_text_of_user_codes_error_is_left_out_unless_shared():
+def test_an_errors_text_is_left_out_unless_shared():
     error = caught(fails_itself)
     kept, shared = Failure.of(error, share=False), Failure.of(error, share=True)
     assert (kept.type, kept.text, kept.traceback) == ("ValueError", "", "")
@@ -121,7 +119,7 @@ def test_the_text_of_user_codes_error_is_left_out_unless_shared():
     assert "fails_itself" in shared.traceback
 
 
-def test_the_frameworks_own_message_travels_and_its_detail_only_where_shared():
+def test_our_messages_travel_without_their_detail():
     error = DataError("the folder is empty", detail="/srv/secret")
     assert Failure.of(error, share=False).text == "the folder is empty"
     assert Failure.of(error, share=True).text == "the folder is empty [/srv/secret]"
@@ -134,7 +132,7 @@ def test_sys_exit_is_named_for_what_it_is():
     assert "secret" not in str(failure)
 
 
-def test_an_error_whose_text_raises_is_described_all_the_same():
+def test_an_error_without_a_text_is_described():
     class BadError(Exception):
         def __str__(self):
             raise RuntimeError
@@ -187,13 +185,13 @@ def test_a_failure_is_one_line(failure, text):
     ],
     ids=lambda data: repr(data)[:12],
 )
-def test_what_is_no_failure_is_a_failure_of_its_own(data):
+def test_what_is_no_failure_is_unreadable(data):
     failure = Failure.from_json(data)
     assert failure.type == "unreadable"
     assert "the node answered with an unreadable failure" in failure.text
 
 
-def test_a_number_in_place_of_a_failure_allocates_nothing():
+def test_a_number_for_a_failure_allocates_nothing():
     tracemalloc.start()
     try:
         Failure.from_json(2 * 10**8)
@@ -217,24 +215,20 @@ def test_fields_of_wrong_types_become_text():
         ("x" * 1000, "x" * 300),
     ],
 )
-def test_flowers_own_reason_is_cut_to_its_last_line(reason, text):
+def test_flowers_reason_is_cut_to_its_last_line(reason, text):
     assert Failure.of_flower("crash", reason) == Failure("crash", text=text)
 
 
-def test_where_adds_node_and_round_to_an_error_and_lets_it_through():
-    from flame_flwr.failure.where import where
-
-    error = caught(functools.partial(in_where, where, ValueError("mine")))
+def test_where_adds_node_and_round():
+    error = caught(in_where, ValueError("mine"))
     assert type(error) is ValueError
     assert error.args == ("mine",)
     assert error.__notes__ == ["in node-3, round 2"]
 
 
 @pytest.mark.parametrize("code", [None, 0, 1, "bye"])
-def test_where_turns_sys_exit_into_an_error_that_says_what_to_do(code):
-    from flame_flwr.failure.where import where
-
-    error = caught(functools.partial(in_where, where, SystemExit(code)))
+def test_where_turns_sys_exit_into_an_error(code):
+    error = caught(in_where, SystemExit(code))
     assert type(error) is NodeFailedError
     assert str(error) == (
         f"node-3, round 2: user code called sys.exit at {HERE}:{line_of(in_where, 2)} in in_where; "
@@ -243,13 +237,9 @@ def test_where_turns_sys_exit_into_an_error_that_says_what_to_do(code):
 
 
 def test_where_lets_ctrl_c_through():
-    from flame_flwr.failure.where import where
-
-    assert (
-        type(caught(functools.partial(in_where, where, KeyboardInterrupt()))) is KeyboardInterrupt
-    )
+    assert type(caught(in_where, KeyboardInterrupt())) is KeyboardInterrupt
 
 
-def in_where(where, error):
+def in_where(error):
     with where("node-3", "round 2"):
         raise error

@@ -11,12 +11,12 @@ from flame_flwr.failure.scratch_folders import SCRATCH, scratch_folder, temporar
 
 @pytest.fixture(autouse=True)
 def anew(monkeypatch, tmp_path):
-    monkeypatch.setattr(scratch_folders, "_KEPT", [])
+    monkeypatch.setattr(scratch_folders, "_REUSED", [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
 
 
-def test_the_empty_folder_of_a_process_that_was_killed_goes_with_the_next_one(tmp_path):
+def test_a_killed_processs_empty_folder_is_removed_later(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
     alive = subprocess.Popen(["sleep", "100"])
@@ -41,7 +41,7 @@ def test_the_empty_folder_of_a_process_that_was_killed_goes_with_the_next_one(tm
     alive.wait()
 
 
-def test_a_run_may_have_them_in_a_folder_that_goes_with_it(tmp_path, monkeypatch):
+def test_the_environment_may_name_another_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(SCRATCH, str(tmp_path))
     with scratch_folder(5), temporary_folder() as other:
         assert other.startswith(f"{tmp_path}/flame-flwr-")

@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from node_messages import train
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
@@ -148,20 +148,17 @@ def in_process(analysis=None, aggregation=None):
 
 
 @pytest.mark.parametrize("role", ["analysis", "aggregation"])
-def test_in_process_the_users_error_comes_up_as_itself(failing, role, limit):
+def test_in_process_an_error_comes_as_itself(failing, role, limit):
     assert type(caught(lambda: in_process(**{role: failing}))) is FAILING[failing]
 
 
-def test_over_messages_the_failure_names_the_users_error(failing, limit):
+def test_over_messages_a_failure_names_the_error(failing, limit):
     class Analyzer(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             return failing()
 
-    arrays, config = ArrayRecord(), ConfigRecord({"round": 1, "analyzers": '["node-0"]'})
     with LocalGrid(NodePlan(Analyzer, data_type="s3"), [1]) as grid:
-        content = RecordDict({"fitins.parameters": arrays, "fitins.config": config})
-        [reply] = grid.send_and_receive([Message(content, 1, "train", group_id="1")])
-    failure = Failure.from_json(reply.content["fitres.metrics"]["failure"])
+        failure = train(grid, 1)
     assert failure.type == FAILING[failing].__name__
     assert " in " in failure.place
 
@@ -177,11 +174,11 @@ def test_a_failure_is_described_shared_or_not(failing, limit, tmp_path):
     write_run(tmp_path, RunRecord(), {}, [], run_id=None, started=datetime.now(UTC), error=error)
 
 
-def test_the_place_is_the_whole_tracebacks_whatever_the_limit_on_printing(limit):
+def test_a_place_does_not_depend_on_tracebacklimit(limit):
     assert place_of(caught(of_none).__traceback__).endswith("in of_none")
 
 
-def test_a_hint_is_still_given_where_nothing_of_the_traceback_is_printed(monkeypatch):
+def test_a_hint_does_not_depend_on_tracebacklimit(monkeypatch):
     class Analyzer(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             return aggregator_results + 1
@@ -199,7 +196,7 @@ def test_a_hint_is_still_given_where_nothing_of_the_traceback_is_printed(monkeyp
     assert "aggregator_results is None in the first round" in error.__notes__[0]
 
 
-def test_looking_for_a_hint_does_not_fail_for_want_of_a_traceback_or_a_node():
-    hint_analyzer(TypeError("NoneType"), None, 1)
+def test_looking_for_a_hint_never_fails():
+    hint_analyzer(TypeError("NoneType"), None, None, "s3", is_split=True)
     hint_relative(NoReprError("x"))
     linecache.clearcache()

@@ -427,7 +427,7 @@ def test_the_node_and_the_analysis_may_both_count_rows():
         StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(250)])
     tester = StarModelTester([PATIENTS], Sends, Takes, "s3", disclosure=[MaxRows(300)])
     assert tester.result == 1
-    (rule,) = NodeSettings.from_config({"disclosure": "MaxRows(200)"}).own_rules()
+    (rule,) = NodeSettings.from_config({"disclosure": "MaxRows(200)"}).disclosure_rules()
     assert rule == MaxRows(200) == Disclosure.of((rule,), (MaxRows(300),)).rules[0]
 
 
@@ -570,7 +570,7 @@ def test_the_node_has_the_last_word():
 
 
 def node(analyzer=Ages, own=(), **plan):
-    made = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, own_rules=own)
+    made = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, node_rules=own)
     made.use_data(AGES[1])
     return made
 
@@ -642,8 +642,8 @@ def test_rules_are_read_from_text_and_from_a_file(tmp_path):
 
     assert read_rules(text, "it") == rules
     assert read_rules(str(path), "it") == rules
-    assert NodeSettings.from_config({"disclosure": text}).own_rules() == rules
-    assert NodeSettings.from_config({}).own_rules() == ()
+    assert NodeSettings.from_config({"disclosure": text}).disclosure_rules() == rules
+    assert NodeSettings.from_config({}).disclosure_rules() == ()
 
 
 @pytest.mark.parametrize(
@@ -665,7 +665,7 @@ def test_another_text_is_an_error_that_says_what_it_reads_like(text):
     with pytest.raises(
         ConfigError, match=r"node config reads like MinCount\(5\), MaxBins"
     ) as error:
-        NodeSettings.from_config({"disclosure": text}).own_rules()
+        NodeSettings.from_config({"disclosure": text}).disclosure_rules()
     assert all(name in error.value.message for name in RULES)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from flame_flwr.analysis.local_run import run_local
 from flame_flwr.clients import NodePlan
 from flame_flwr.config import RunSettings
-from flame_flwr.metrics import mean
+from flame_flwr.means import mean
 from flame_flwr.results.callbacks import Callback, with_callbacks
 from flame_flwr.results.progress_bar import Bar
 from flame_flwr.results.record import RunRecord

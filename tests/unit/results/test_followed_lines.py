@@ -2,7 +2,7 @@
 
 import pytest
 
-from flame_flwr.metrics import summary
+from flame_flwr.means import summary
 from flame_flwr.results import RoundRecord, RunRecord
 from flame_flwr.results.followed_lines import (
     FolderLine,

@@ -617,7 +617,7 @@ def test_a_mistyped_script_is_told_from_the_one_beside_it(capsys):
     analysis(MODEL)
     assert command("run", "anlysis.py") == 1
     assert "there is no script anlysis.py (looked for " in (said := capsys.readouterr().err)
-    assert said.rstrip().endswith("; did you mean analysis.py?")
+    assert said.rstrip().endswith("; did you mean 'analysis.py'?")
     assert command("run", "xyzzy.py") == 1
     assert "did you mean" not in capsys.readouterr().err
 
@@ -875,7 +875,7 @@ def test_a_strategy_and_a_client_of_ones_own_get_real_messages():
 
         class Client(StarClient):
             def fit(self, parameters, config):
-                print("client of", self.called(), config["round"])
+                print("client of", self.node_name(), config["round"])
                 return super().fit(parameters, config)
 
         class Strategy(StarStrategy):

@@ -14,6 +14,19 @@ from flame_flwr.star.handle import FlameHandle
 NODES = ("node-0", "node-1", "node-2")
 
 
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return 1
+
+
+class Aggregator(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return 1
+
+    def has_converged(self, result, last_result):
+        return True
+
+
 @pytest.fixture
 def node():
     return FlameHandle(Identity("node-1", NODES, "study", "cohort"), SplitData([{"a": b"1"}]))
@@ -40,67 +53,41 @@ def test_ids_and_roles(node, aggregator):
 def test_participants_are_the_others_in_both_spellings(node, aggregator):
     assert node.get_participant_ids() == ["node-0", "node-2", "aggregator"]
     assert aggregator.get_participant_ids() == list(NODES)
+    roles = {"node-0": "default", "node-2": "default", "aggregator": "aggregator"}
     assert node.get_participants() == [
-        {"id": "node-0", "nodeId": "node-0", "role": "default", "nodeType": "default"},
-        {"id": "node-2", "nodeId": "node-2", "role": "default", "nodeType": "default"},
-        {
-            "id": "aggregator",
-            "nodeId": "aggregator",
-            "role": "aggregator",
-            "nodeType": "aggregator",
-        },
+        {"id": name, "nodeId": name, "role": role, "nodeType": role} for name, role in roles.items()
     ]
 
 
 def test_partners_are_complete_before_super_init_returns():
     seen = {}
 
-    class Analyzer(StarAnalyzer):
-        def __init__(self, flame):
-            super().__init__(flame)
-            seen[self.id] = (self.role, list(self.partner_node_ids), flame.get_participant_ids())
+    def init(self, flame):
+        super(type(self), self).__init__(flame)
+        seen[self.id] = (self.role, self.partner_node_ids)
 
-        def analysis_method(self, data, aggregator_results):
-            return 1
-
-    class Aggregator(StarAggregator):
-        def __init__(self, flame):
-            super().__init__(flame)
-            seen[self.id] = (self.role, list(self.partner_node_ids), [])
-
-        def aggregation_method(self, analysis_results):
-            return 1
-
-        def has_converged(self, result, last_result):
-            return True
-
-    StarModelTester([0, 0], Analyzer, Aggregator, "s3")
+    analyzer = type("A", (Analyzer,), {"__init__": init})
+    StarModelTester([0, 0], analyzer, type("B", (Aggregator,), {"__init__": init}), "s3")
     assert seen == {
-        "node-0": ("default", ["node-1", "aggregator"], ["node-1", "aggregator"]),
-        "node-1": ("default", ["node-0", "aggregator"], ["node-0", "aggregator"]),
-        "aggregator": ("aggregator", ["node-0", "node-1"], []),
+        "node-0": ("default", ["node-1", "aggregator"]),
+        "node-1": ("default", ["node-0", "aggregator"]),
+        "aggregator": ("aggregator", ["node-0", "node-1"]),
     }
 
 
+LEVELS = {
+    "DEBUG": ["debug"],
+    "INFO": ["info", "normal", "notice", "no such type"],
+    "WARNING": ["warn", "warning"],
+    "ERROR": ["alert", "error"],
+    "CRITICAL": ["emerg", "emergency", "crit", "critical-error"],
+}
+
+
 @pytest.mark.parametrize(
-    ("log_type", "level"),
-    [
-        ("debug", "DEBUG"),
-        ("info", "INFO"),
-        ("normal", "INFO"),
-        ("notice", "INFO"),
-        ("warn", "WARNING"),
-        ("warning", "WARNING"),
-        ("alert", "ERROR"),
-        ("error", "ERROR"),
-        ("emerg", "CRITICAL"),
-        ("emergency", "CRITICAL"),
-        ("crit", "CRITICAL"),
-        ("critical-error", "CRITICAL"),
-        ("no such type", "INFO"),
-    ],
+    ("level", "log_type"), [(level, name) for level, names in LEVELS.items() for name in names]
 )
-def test_log_types_are_levels_of_logging(node, lines, log_type, level):
+def test_log_types_are_levels_of_logging(node, lines, level, log_type):
     node._enter_round(3)
     node.flame_log("text", log_type=log_type)
     assert lines() == [(level, "[node-1, round 3] text")]
@@ -122,7 +109,7 @@ def test_what_may_be_logged(node, lines):
     ]
 
 
-def test_text_held_back_comes_with_the_next_append_or_on_its_own(node, lines):
+def test_text_held_back_is_never_lost(node, lines):
     node.flame_log("loading ... ", end="", halt_submission=True)
     node.flame_log("done", append=True)
     node.flame_log("lost?", halt_submission=True)
@@ -170,14 +157,14 @@ def test_data_of_a_split(node):
     assert [source["type"] for source in node.get_data_sources()] == ["local"]
 
 
-def test_fhir_data_needs_a_query_wherever_it_is_asked_for(node):
+def test_fhir_data_needs_a_query(node):
     for queries in (None, [], ""):
         with pytest.raises(DataError, match="get_fhir_data needs a query, such as"):
             node.get_fhir_data(queries)
     assert node.get_fhir_data("a") == [{"a": b"1"}]
 
 
-def test_fhir_tables_are_made_on_nodes_and_on_the_aggregator(node, aggregator):
+def test_nodes_and_aggregator_make_fhir_tables(node, aggregator):
     item = {"linkId": "age", "answer": [{"valueInteger": 61}]}
     entry = {"resource": {"resourceType": "QuestionnaireResponse", "item": [item]}}
     for flame in (node, aggregator):
@@ -219,7 +206,7 @@ def test_a_data_client_is_a_clear_error(node):
         ("set_role", "get_participants"),
     ],
 )
-def test_what_a_star_analysis_does_not_have_names_the_way(node, call, way):
+def test_an_unavailable_call_names_the_way(node, call, way):
     with pytest.raises(UnavailableError) as caught:
         getattr(node, call)("anything", at="all")
     assert f"flame.{call} is not available in a STAR analysis" in str(caught.value)
@@ -231,7 +218,7 @@ def test_a_misspelt_call_is_an_attribute_error(node):
         node.flame_lgo("text")
 
 
-def test_a_key_asked_for_in_user_code_is_not_in_what_may_travel(node):
+def test_a_key_asked_for_does_not_travel(node):
     with pytest.raises(DataError) as caught:
         node.get_s3_data("patient-17.csv")
     assert "patient-17" not in caught.value.message
@@ -239,12 +226,12 @@ def test_a_key_asked_for_in_user_code_is_not_in_what_may_travel(node):
 
 
 @pytest.mark.parametrize("values", [("got", 3), ("got", "x", 3), ("got", None)])
-def test_values_as_print_takes_them_are_refused_with_the_mend(node, values):
+def test_flame_log_takes_one_value_unlike_print(node, values):
     with pytest.raises(ModelError, match="flame_log takes one text, not several values as print"):
         node.flame_log(*values)
 
 
-def test_a_second_text_that_can_only_be_a_separator_is_warned_of(node, lines):
+def test_a_second_text_is_warned_of(node, lines):
     node.flame_log("got", "kidneys")
     node.flame_log("got", sep="-")
     node.flame_log(["got", "it"], " and ")

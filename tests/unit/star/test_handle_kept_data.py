@@ -44,7 +44,7 @@ def test_saving_answers_as_the_reference_does(flame):
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", answer["id"])
 
 
-def test_an_id_gets_the_value_in_both_spellings_also_by_place(flame):
+def test_an_id_gets_its_value_in_all_spellings(flame):
     key = flame.save_intermediate_data(data={"n": 1}, location="local")["id"]
     assert flame.get_intermediate_data("local", key) == {"n": 1}
     assert flame.get_intermediate_data(location="local", id=key) == {"n": 1}
@@ -53,7 +53,10 @@ def test_an_id_gets_the_value_in_both_spellings_also_by_place(flame):
     assert flame.get_local_tags() == []
 
 
-def test_a_tag_gets_a_list_unless_the_first_or_last_is_asked_for(flame):
+def test_a_tag_gets_a_list_or_one(flame):
+    for tag in ("7", "a--b", "x" * 32, "0123456789-abcdefghij-0123456789"):  # may be
+        flame.save_intermediate_data(1, "local", tag=tag)
+        assert flame.get_intermediate_data("local", tag=tag) == [1]
     for value in (1, None, 3):
         flame.save_intermediate_data(value, "local", None, "a-1")
     assert flame.get_intermediate_data("local", tag="a-1") == [1, None, 3]
@@ -62,43 +65,31 @@ def test_a_tag_gets_a_list_unless_the_first_or_last_is_asked_for(flame):
     assert flame.get_intermediate_data("local", tag="a-1", tag_option="last") == 3
     assert flame.get_intermediate_data("local", None, None, "a-1", "last", None) == 3
     assert flame.get_intermediate_data("local", tag="unknown") == []
+    with pytest.raises(DataError, match="keeps nothing under this id"):
+        flame.get_intermediate_data("local", "0000")
     with pytest.raises(DataError, match="get_local_tags"):
         flame.get_intermediate_data("local", tag="unknown", tag_option="last")
 
 
-def test_a_tag_counts_before_an_id_as_in_the_reference(flame):
+def test_a_tag_counts_before_an_id(flame):
     key = flame.save_intermediate_data(1, "local")["id"]
     flame.save_intermediate_data(2, "local", tag="a")
     assert flame.get_intermediate_data("local", id=key, tag="a") == [2]
 
 
-def test_tags_are_listed_once_and_filtered_by_a_part(flame):
+def test_tags_are_listed_once_and_filtered(flame):
     for tag in ("model-1", "features", "model-2", "model-1"):
         flame.save_intermediate_data(0, "local", tag=tag)
     assert flame.get_local_tags() == ["model-1", "features", "model-2"]
-    assert (
-        flame.get_local_tags("model")
-        == flame.get_local_tags(filter="odel-")
-        == [
-            "model-1",
-            "model-2",
-        ]
-    )
+    assert flame.get_local_tags("model") == ["model-1", "model-2"]
+    assert flame.get_local_tags(filter="odel-") == ["model-1", "model-2"]
     assert flame.get_local_tags("zzz") == []
-
-
-@pytest.mark.parametrize(
-    "tag", ["a", "7", "a-b", "a--b", "x" * 32, "0123456789-abcdefghij-0123456789"]
-)
-def test_tags_that_may_be(flame, tag):
-    flame.save_intermediate_data(1, "local", tag=tag)
-    assert flame.get_intermediate_data("local", tag=tag) == [1]
 
 
 @pytest.mark.parametrize(
     "tag", ["", "A", "a_b", "a b", "a.b", "ä", "x" * 33, "a\n", "../a", 3, ["a"]]
 )
-def test_tags_that_may_not_be_are_an_error_that_says_the_rule(flame, tag):
+def test_a_wrong_tag_is_refused(flame, tag):
     for call in (
         lambda: flame.save_intermediate_data(1, "local", tag=tag),
         lambda: flame.get_intermediate_data("local", tag=tag),
@@ -137,15 +128,10 @@ def test_what_would_leave_the_node_names_the_way(flame, call):
         ),
     ],
 )
-def test_a_wrong_argument_is_an_error_that_says_what_is_right(flame, call, message):
+def test_a_wrong_argument_is_refused(flame, call, message):
     with pytest.raises(ModelError) as raised:
         call(flame)
     assert message in raised.value.message
-
-
-def test_an_unknown_id_is_an_error(flame):
-    with pytest.raises(DataError, match="keeps nothing under this id"):
-        flame.get_intermediate_data("local", "0000")
 
 
 # ---- in one process -------------------------------------------------------------------------
@@ -173,23 +159,16 @@ class Collect(StarAggregator):
         return True
 
 
-def test_nodes_never_see_each_others_data_and_a_later_analysis_sees_its_own():
+def test_nodes_keep_data_apart_across_analyses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     first = StarModelTester([1, 2], Remember, Collect, "s3").result
     second = StarModelTester([3, 4], Remember, Collect, "s3").result
     assert first == [[[1], [2]], [], ["of-aggregator"]]
     assert second == [[[1, 3], [2, 4]], ["of-aggregator"], ["of-aggregator"]]
     clear_local_storage()
-    assert StarModelTester([5, 6], Remember, Collect, "s3").result == [
-        [[5], [6]],
-        [],
-        ["of-aggregator"],
-    ]
-
-
-def test_nothing_is_written_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    StarModelTester([1, 2], Remember, Collect, "s3")
-    assert not any(tmp_path.iterdir())
+    third = StarModelTester([5, 6], Remember, Collect, "s3").result
+    assert third == [[[5], [6]], [], ["of-aggregator"]]
+    assert not any(tmp_path.iterdir())  # all of it was in memory
 
 
 class WithMessages(StarStrategy):
@@ -199,7 +178,7 @@ class WithMessages(StarStrategy):
         return super().aggregate_train(server_round, replies)
 
 
-def test_it_is_the_same_with_real_messages_in_one_process():
+def test_real_messages_keep_the_same_data():
     strategy = WithMessages(Collect)
     assert StarModelTester([1, 2], Remember, strategy, "s3").result[0] == [[1], [2]]
     assert StarModelTester([3, 4], Remember, strategy, "s3").result == [
@@ -222,7 +201,7 @@ def served(tmp_path, monkeypatch, **config):
         return StarStrategy(Collect).start(grid, settings=settings).record.result
 
 
-def test_the_aggregator_keeps_its_data_in_the_run_configs_state_dir(tmp_path, monkeypatch):
+def test_an_aggregator_keeps_data_in_its_state_dir(tmp_path, monkeypatch):
     before = served(tmp_path, monkeypatch, **{"state-dir": str(tmp_path / "s")})
     after = served(tmp_path, monkeypatch, **{"state-dir": str(tmp_path / "s")})
     assert (before[1], after[1]) == ([], ["of-aggregator"])

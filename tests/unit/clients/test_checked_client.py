@@ -1,0 +1,346 @@
+"""What leaves a node that failed, what hostile messages do, and where user code works."""
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord
+from node_messages import EVERYONE, ask, train, train_content
+
+from flame_flwr.clients import NodePlan, StarClient, checked_client
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.errors import PayloadError
+from flame_flwr.failure.failure import Failure
+from flame_flwr.payload import encode, npy_bytes, to_arrays, to_record
+from flame_flwr.star import StarAnalyzer
+
+SECRET = "Maria Muster, born 1961"
+
+
+def wire(record):
+    """Return all the bytes that a record becomes on Flower's wire."""
+    top = record.deflate()
+    return top + b"".join(wire(child) for child in (record.children or {}).values())
+
+
+def raise_text(self, data, result):
+    raise ValueError(f"could not convert {SECRET}")
+
+
+def raise_key(self, data, result):
+    return {}[SECRET]
+
+
+def raise_with_note(self, data, result):
+    error = ValueError("x")
+    error.add_note(SECRET)
+    raise error from RuntimeError(SECRET)
+
+
+def raise_group(self, data, result):
+    raise ExceptionGroup(SECRET, [ValueError(SECRET)])
+
+
+def exit_with_text(self, data, result):
+    sys.exit(SECRET)
+
+
+def return_unsendable(self, data, result):
+    return {SECRET: {"inner": object()}}
+
+
+def keep_unpicklable(self, data, result):
+    self.keeps = (letter for letter in SECRET)
+    return 1
+
+
+def call_unavailable(self, data, result):
+    return self.flame.get_data_client(SECRET)
+
+
+LEAKS = [raise_text, raise_key, raise_with_note, raise_group, exit_with_text]
+LEAKS += [return_unsendable, keep_unpicklable, call_unavailable]
+
+
+def plan(method, evaluation=None, data_type="none"):
+    members = {"analysis_method": method}
+    if evaluation is not None:
+        members["evaluation_method"] = evaluation
+    return NodePlan(type("Leaking", (StarAnalyzer,), members), data_type=data_type)
+
+
+def failing_reply(method):
+    with LocalGrid(plan(method, data_type="s3"), [[{SECRET: SECRET.encode()}]]) as grid:
+        return ask(grid, "train", train_content(1))
+
+
+def failure_in(reply):
+    return Failure.from_json(reply.content["fitres.metrics"]["failure"])
+
+
+# ---- failures -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", LEAKS, ids=lambda method: method.__name__)
+def test_a_deployments_failures_carry_neither_text_nor_data(method, deployed):
+    reply = failing_reply(method)
+    assert not [word for word in (b"Maria", b"Muster", b"1961") if word in wire(reply.content)]
+    assert failure_in(reply).type
+    assert failure_in(reply).traceback == ""
+
+
+def test_a_deployments_failures_carry_type_and_place(deployed, caplog):
+    failure = failure_in(failing_reply(raise_text))
+    line = raise_text.__code__.co_firstlineno + 1
+    assert failure == Failure("ValueError", f"test_checked_client.py:{line} in raise_text")
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "failed in round 1" in record.getMessage()
+    assert SECRET in caplog.text  # the node's own log has it all
+
+
+@pytest.mark.parametrize("method", LEAKS[:3], ids=lambda method: method.__name__)
+def test_failures_in_process_carry_text_and_traceback(method):
+    failure = failure_in(failing_reply(method))
+    assert "Maria Muster" in failure.traceback
+    assert "Traceback (most recent call last)" in failure.traceback
+
+
+@pytest.mark.parametrize(
+    ("where", "share", "shared"),
+    [
+        ("deployment", None, False),
+        ("deployment", True, True),
+        ("deployment", False, False),
+        ("deployment", "true", False),
+        ("simulation", None, True),
+        ("simulation", False, False),
+        ("process", False, False),
+    ],
+)
+def test_the_node_decides_whether_errors_travel(context, runs_in, where, share, shared):
+    runs_in(where)
+    config = {} if share is None else {"share-tracebacks": share}
+    client = StarClient(plan(raise_text), context(config)).to_client()
+    message = checked_client.FitIns(
+        checked_client.Parameters([], "numpy.ndarray"), {"round": 1, "analyzers": EVERYONE}
+    )
+    assert (b"Maria" in client.fit(message).metrics["failure"]) is shared
+
+
+def test_evaluation_and_hello_keep_their_errors(deployed, tmp_path, context):
+    scores = plan(lambda self, data, result: 1, raise_text)
+    with LocalGrid(scores, [None]) as grid:
+        assert train(grid, 1) == 1
+        content = {
+            "evaluateins.parameters": to_record(encode(None)),
+            "evaluateins.config": ConfigRecord({"round": 1}),
+        }
+        reply = ask(grid, "evaluate", content)
+    assert b"Maria" not in wire(reply.content)
+    assert b"failure" in wire(reply.content)
+
+    node = context({"data": f"{tmp_path}/Maria Muster"})
+    client = StarClient(plan(raise_text, data_type="s3"), node).to_client()
+    said = client.get_properties(checked_client.GetPropertiesIns({})).properties
+    assert b"Maria" not in said["failure"]
+    assert b"the data folder does not exist" in said["failure"]
+
+
+def test_a_subclasss_own_error_is_kept_too(deployed):
+    class Broken(StarClient):
+        def fit(self, parameters, config):
+            super().fit(parameters, config)
+            raise OSError(SECRET)
+
+    with LocalGrid(plan(lambda self, data, result: 1), [None], Broken) as grid:
+        failure = train(grid, 1)
+    assert (failure.type, failure.text) == ("OSError", "")
+
+
+@pytest.mark.parametrize("path", ["Maria Muster.json", "/nowhere/Maria Muster.json"])
+def test_a_relative_path_is_explained(deployed, path):
+    with LocalGrid(plan(lambda self, data, result: open(path)), [None]) as grid:
+        failure = train(grid, 1)
+    assert failure.type == "FileNotFoundError"
+    assert "Maria" not in str(failure)
+    assert ("it opens a relative path, and under Flower" in failure.text) is (path[0] != "/")
+
+
+@pytest.mark.parametrize("code", [0, None, "bye", 3])
+def test_sys_exit_does_not_end_the_node(code):
+    def exits(self, data, result):
+        sys.exit(code)
+
+    with LocalGrid(plan(exits), [None]) as grid:
+        failure = train(grid, 1)
+        assert failure.type == "SystemExit"
+        assert "in exits" in failure.place
+        assert "user code called sys.exit; return a value or raise an error" in failure.text
+        assert train(grid, 1).type == "SystemExit"
+
+
+def test_ctrl_c_is_no_failure():
+    def interrupted(self, data, result):
+        raise KeyboardInterrupt
+
+    with LocalGrid(plan(interrupted), [None]) as grid, pytest.raises(KeyboardInterrupt):
+        train(grid, 1)
+
+
+def test_an_error_without_a_text_is_a_failure():
+    class BadTextError(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    def raises(self, data, result):
+        raise BadTextError
+
+    with LocalGrid(plan(raises), [None]) as grid:
+        assert train(grid, 1).type == "BadTextError"
+
+
+# ---- hostile messages -----------------------------------------------------------------------
+
+
+def forged(shape, dtype="<f8", body=b""):
+    """Return .npy bytes whose header claims much and whose body has little."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + body
+
+
+FIFTEEN_GB = forged((15 * 2**30 // 8,))
+HOSTILE = {
+    "a header of 15 GB": [FIFTEEN_GB],
+    "15 GB behind a good header": [*map(npy_bytes, to_arrays(encode(1))), FIFTEEN_GB],
+    "a product that overflows": [forged((2**62, 2**62))],
+    "negative sizes": [forged((-1,))],
+    "a pickle": [forged((1,), "|O", b"cos\nsystem\n(S'true'\ntR.")],
+    "a long header": [b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + b"{" * 1000],
+    "nothing": [b""],
+    "text": [b"not an array at all"],
+    "no header array": [npy_bytes(np.zeros(3))],
+    "no arrays": [],
+    "a million brackets": [npy_bytes(np.frombuffer(b"\x91" * 10**6, np.uint8))],
+}
+
+
+@pytest.mark.parametrize("tensors", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_bytes_fail_and_allocate_nothing(tensors, deployed):
+    arrays = {
+        str(i): Array(dtype="float64", shape=(1,), stype="numpy.ndarray", data=data)
+        for i, data in enumerate(tensors)
+    }
+    with LocalGrid(plan(lambda self, data, result: result), [None]) as grid:
+        train(grid, 1)
+        content = {**train_content(2), "fitins.parameters": ArrayRecord(arrays)}
+        tracemalloc.start()
+        try:
+            reply = ask(grid, "train", content)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert failure_in(reply).type == PayloadError.__name__
+        assert peak < 32 * 2**20
+        assert train(grid, 2, 5) == 5
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"round": "two"},
+        {"round": 1, "analyzers": "{"},
+        {"round": 1, "analyzers": 3},
+        {"round": 2},
+    ],
+)
+def test_a_hostile_config_is_a_failure(config):
+    with LocalGrid(plan(lambda self, data, result: 1), [None]) as grid:
+        content = {**train_content(1), "fitins.config": ConfigRecord(config)}
+        assert "failure" in ask(grid, "train", content).content["fitres.metrics"]
+
+
+# ---- working directory ----------------------------------------------------------------------
+
+
+def writes(self, data, result):
+    """Careless: writes where it stands."""
+    before = sorted(os.listdir())
+    Path("plots").mkdir()
+    Path("plots/a.png").write_text(SECRET)
+    Path("b.csv").write_text(SECRET)
+    Path("link").symlink_to("/etc")
+    if result == "fail":
+        raise ValueError(os.getcwd())
+    return {"before": before, "where": os.getcwd(), "mode": os.stat(".").st_mode & 0o777}
+
+
+def test_relative_files_of_user_code_are_removed(deployed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with LocalGrid(plan(writes), [None]) as grid:
+        for number in (1, 2):
+            said = train(grid, number, 0)
+            assert said["before"] == []  # also after a round that failed
+            assert said["where"] != str(tmp_path)
+            assert said["mode"] == 0o700
+            assert Path.cwd() == tmp_path
+            assert list(tmp_path.iterdir()) == []
+            folder = Path(said["where"])
+            assert not folder.exists() or list(folder.iterdir()) == []
+            assert train(grid, number, "fail").type == "ValueError"
+            assert not (folder / "b.csv").exists()
+    assert Path("/etc/hostname").exists()
+
+
+def test_removing_ones_working_directory_costs_no_answer(deployed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def removes(self, data, result):
+        os.rmdir(os.getcwd())
+        return 5
+
+    with LocalGrid(plan(removes), [None]) as grid:
+        assert [train(grid, 1), train(grid, 2)] == [5, 5]
+    assert Path.cwd() == tmp_path
+
+
+def test_in_process_the_working_directory_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with LocalGrid(plan(writes), [None]) as grid:
+        assert train(grid, 1)["where"] == str(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "link", "plots"]
+
+
+HELLO = """
+from flwr.app import Context, RecordDict
+from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.flower import GetPropertiesIns
+from flame_flwr.star import StarAnalyzer
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return 1
+
+context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})
+client = StarClient(NodePlan(Analyzer), context).to_client()
+print(client.get_properties(GetPropertiesIns({})).properties)
+"""
+
+
+def test_a_process_leaves_no_temporary_folder(tmp_path):
+    """On a deployment every message is a process: an empty folder each would fill the disk."""
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", HELLO],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "FLWR_HOME": str(tmp_path / "flwr")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "'wire'" in done.stdout, done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
