@@ -94,21 +94,21 @@ class ObjectStore:
         """
         import obstore
 
-        with self._asking(f"{self.place}/{name} could not be written"):
+        with self._errors_in_words(f"{self.place}/{name} could not be written"):
             interruptibly(lambda: obstore.put(self._store, name, content))
 
     def delete(self, name: str) -> None:
         """Remove an object."""
         import obstore
 
-        with self._asking(f"{self.place}/{name} could not be removed"):
+        with self._errors_in_words(f"{self.place}/{name} could not be removed"):
             interruptibly(lambda: obstore.delete(self._store, name))
 
     def folders(self) -> list[str]:
         """Return the names of the folders right below."""
         import obstore
 
-        with self._asking(f"{self.place} could not be listed"):
+        with self._errors_in_words(f"{self.place} could not be listed"):
             found = interruptibly(lambda: obstore.list_with_delimiter(self._store))
         return [str(prefix).rstrip("/") for prefix in found["common_prefixes"]]
 
@@ -116,7 +116,7 @@ class ObjectStore:
         """Return the objects below a folder, with their sizes in bytes."""
         import obstore
 
-        with self._asking(f"{self.place}/{folder} could not be listed"):
+        with self._errors_in_words(f"{self.place}/{folder} could not be listed"):
             entries = interruptibly(lambda: obstore.list(self._store, folder).collect())
         return {entry["path"]: entry["size"] for entry in entries}
 
@@ -133,7 +133,7 @@ class ObjectStore:
         import obstore
 
         seen = 0
-        with self._asking(f"{self.place}/{name} could not be read", missing=True):
+        with self._errors_in_words(f"{self.place}/{name} could not be read", missing=True):
             stream = interruptibly(lambda: obstore.get(self._store, name).stream(2**20))
             while (chunk := interruptibly(lambda: next(stream, None))) is not None:
                 piece = bytes(chunk)
@@ -143,7 +143,7 @@ class ObjectStore:
                     return
 
     @contextmanager
-    def _asking(self, what: str, *, missing: bool = False) -> Iterator[None]:
+    def _errors_in_words(self, what: str, *, missing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; let a missing object through if `missing`."""
         started = time.monotonic()
         try:

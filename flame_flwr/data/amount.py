@@ -11,7 +11,7 @@ __all__ = ["amount"]
 
 
 def amount(data: Any, data_type: str) -> str:
-    r"""Return how much a node's data is.
+    r"""Say how much data a node has.
 
     Parameters
     ----------

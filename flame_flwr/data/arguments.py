@@ -31,25 +31,25 @@ def wrong(what: str, must: str, value: object) -> ModelError:
 
 
 def check_text(what: str, value: object, *, empty: bool = False) -> None:
-    """See that a value is a text."""
+    """Refuse anything but a text."""
     if not isinstance(value, str) or not (value or empty):
         raise wrong(what, "a text", value)
 
 
 def check_bool(what: str, value: object) -> None:
-    """See that a value is true or false."""
+    """Refuse anything but True and False."""
     if not isinstance(value, bool):
         raise wrong(what, "True or False", value)
 
 
 def check_count(what: str, value: object) -> None:
-    """See that a value is a whole number, 0 or above."""
+    """Refuse anything but a whole number, 0 or above."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise wrong(what, "a whole number, 0 or above", value)
 
 
 def check_number(what: str, value: Any) -> None:
-    """See that a value is a finite number."""
+    """Refuse anything but a finite number."""
     try:
         finite = math.isfinite(value)
     except (TypeError, ValueError, OverflowError):
@@ -59,7 +59,7 @@ def check_number(what: str, value: Any) -> None:
 
 
 def check_bounds(what: str, low: Any, high: Any) -> None:
-    """See that bounds, where they are given, are finite numbers, and in order."""
+    """Refuse bounds that are not finite numbers, or not in order; each may be missing."""
     for name, bound in (("low", low), ("high", high)):
         if bound is not None:
             check_number(f"{what}: {name}", bound)
@@ -68,7 +68,7 @@ def check_bounds(what: str, low: Any, high: Any) -> None:
 
 
 def check_values(what: str, values: object) -> None:
-    """See that a value is a list, not an empty one, of texts, numbers and bools."""
+    """Refuse anything but a list of texts, numbers and bools with something in it."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise wrong(what, "a list of texts or numbers", values)
     for value in values:

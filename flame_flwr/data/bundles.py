@@ -88,7 +88,7 @@ def merge_pages(pages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def check_page(page: Any) -> None:
-    """See that something is a bundle whose entries are objects.
+    """Refuse anything but a bundle whose entries are objects.
 
     Raises
     ------
@@ -140,6 +140,7 @@ def _read(bundle: Any, entries: list[Mapping[str, Any]]) -> bool:
             entries.append(entry)
         else:
             more = _read(inner, entries)
+            # of pages, only the last says whether there are more; searches of a batch each do
             missing = missing or (independent and more)
     return missing or more or any(link.get("relation") == "next" for link in _links(bundle))
 
@@ -178,6 +179,7 @@ def _once(entries: list[Any]) -> list[Any]:
     }
     kept = []
     for entry, include in zip(entries, included, strict=True):
+        # matches stay whatever they are: the same resource may match twice on purpose
         identity = _identity(entry) if include else None
         if identity is None or identity not in there:
             kept.append(entry)

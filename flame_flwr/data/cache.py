@@ -108,7 +108,7 @@ class Cache:
                 content, digest = file.read(size), file.read()
             if hashlib.sha256(content).digest() != digest:
                 return None
-            os.utime(path)
+            os.utime(path)  # what is used is the last to go
         except OSError:
             return None
         return content
@@ -152,9 +152,10 @@ class Cache:
             os.close(count)
 
     def _made_room(self, used: int | None, size: int) -> int:
-        """Return the bytes in use, after so many more have room."""
+        """Remove files until `size` bytes more have room; return the bytes in use."""
         if used is not None and used + size <= self._limit:
             return used
+        # whatever the count says, what is really there decides what goes
         files = sorted(self._own_files())
         used = sum(each for _, each, _ in files)
         if used + size <= self._limit:
@@ -186,6 +187,6 @@ class Cache:
 
 
 def _number(count: int) -> int | None:
-    """Return the number in a file; ``None`` where there is none that can be believed."""
+    """Return the number in a file; ``None`` where it holds no number."""
     text = os.pread(count, 32, 0)
     return int(text) if text.isdigit() else None

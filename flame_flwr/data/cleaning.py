@@ -144,6 +144,7 @@ def _leftover(path: Path, kind: str) -> Leftover | None:
             links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
             for name in [*files, *links]:
                 file = Path(folder, name)
+                # one file of somebody else's is enough to leave all of it alone
                 if not _OWN[kind].fullmatch(file.relative_to(path.parent).as_posix()):
                     return None
                 about = file.lstat()

@@ -22,7 +22,7 @@ _PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 
 
 def check_reference(reference: object, what: str) -> None:
-    """See that something is a reference, without following it.
+    """Refuse anything but a reference; it is not followed.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Column:
     stops: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check the arguments."""
         if not isinstance(self.kind, str) or self.kind not in _KINDS:
             raise wrong("Column: kind", f"one of {', '.join(_KINDS)}", self.kind)
         check_bounds("Column", self.low, self.high)
@@ -126,7 +126,7 @@ class Table:
     decimal: str = "."
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check the arguments."""
         if not isinstance(self.file, str | Sequence) or not self.file:
             raise wrong("Table: file", "a text or a list of texts", self.file)
         for pattern in self.patterns:
@@ -201,7 +201,7 @@ class Resources:
     stops: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check the arguments."""
         if not isinstance(self.type, str) or not _TYPE.fullmatch(self.type):
             raise wrong("Resources: type", "a FHIR resource's type, such as Patient", self.type)
         check_count("Resources: at_least", self.at_least)

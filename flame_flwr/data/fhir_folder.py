@@ -64,7 +64,7 @@ def read_queries(folder: Path, queries: list[str], name: str) -> dict[str, Mappi
 
 
 def check_queries(folder: Path, queries: list[str], name: str) -> None:
-    """See that there are files for the queries, or any bundle where no query is known.
+    """Refuse a folder without files for the queries; where none is known, without any bundle.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def check_queries(folder: Path, queries: list[str], name: str) -> None:
                 except OSError as error:
                     raise _unreadable(error, query, name) from error
         return
-    for file in sorted(file for file in _there(folder, name) if file.endswith(".json")):
+    for file in sorted(file for file in _file_names(folder, name) if file.endswith(".json")):
         try:
             _read(folder / file, file, name)
         except DataError:
@@ -96,7 +96,7 @@ def check_queries(folder: Path, queries: list[str], name: str) -> None:
     )
 
 
-def _there(folder: Path, name: str) -> set[str]:
+def _file_names(folder: Path, name: str) -> set[str]:
     try:
         return {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:
@@ -107,7 +107,7 @@ def _there(folder: Path, name: str) -> set[str]:
 
 
 def _chosen(folder: Path, queries: list[str], name: str) -> dict[str, list[str]]:
-    there = _there(folder, name)
+    there = _file_names(folder, name)
     chosen = {query: _files_for(query, there, name) for query in dict.fromkeys(queries)}
     _refuse_shared(chosen, name)
     return chosen

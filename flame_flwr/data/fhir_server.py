@@ -168,8 +168,9 @@ class FhirSource:
             seen.add(str(url))
             page_of = f"{what}, page {len(pages) + 1}"
             page, size = self._http.get(client, url, page_of, limit=left, paging=bool(pages))
-            left -= size
+            left -= size  # the limit is for all pages of a search together
             pages.append(page)
+            # a page whose next link cannot be read must not pass for the last one
             try:
                 check_page(page)
                 link = next_link(page)

@@ -125,12 +125,12 @@ class _Table:
         self.rows: dict[Any, None] = {}
         self._row_filters = row_filters
         self._column_filters = column_filters
-        self._homeless = 0
+        self._misplaced = 0
         self._repeated = 0
 
     def put(self, row: Any, column: Any, value: Any) -> None:
         if row is None or column is None:
-            self._homeless += 1
+            self._misplaced += 1
             return
         row, column = _hashable(row), _hashable(column)
         if not (_passes(row, self._row_filters) and _passes(column, self._column_filters)):
@@ -143,9 +143,9 @@ class _Table:
         cells[row] = value
 
     def report(self) -> None:
-        if self._homeless:
+        if self._misplaced:
             logger.warning(
-                "fhir_to_csv: %d values without row or column are left out", self._homeless
+                "fhir_to_csv: %d values without row or column are left out", self._misplaced
             )
         if self._repeated:
             logger.warning(

@@ -40,7 +40,7 @@ class FolderSource:
         self.folder = folder
         self.name = name
         self.option = option
-        self._told: set[Path] = set()
+        self._logged: set[Path] = set()
 
     def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if the folder has no file, or one that may not be read.
@@ -55,7 +55,7 @@ class FolderSource:
             return
         try:
             for path in select(paths, list(keys), self.name).values():
-                path.open("rb").close()
+                path.open("rb").close()  # whether it may be read, without reading it
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -106,7 +106,7 @@ class FolderSource:
                 f"{self.name}: a folder cannot be read ({type(error).__name__})",
                 detail=str(error),
             ) from error
-        self._tell(skipped)
+        self._log_skipped(skipped)
         if not files:
             raise DataError(
                 f"{self.name}: the data folder is empty; check {self.option}",
@@ -114,10 +114,10 @@ class FolderSource:
             )
         return dict(sorted((path.relative_to(self.folder).as_posix(), path) for path in files))
 
-    def _tell(self, skipped: list[Path]) -> None:
+    def _log_skipped(self, skipped: list[Path]) -> None:
         """Say once, in the node's own log, what is in the folder and is not read."""
-        new = [path for path in skipped if path not in self._told]
-        self._told.update(new)
+        new = [path for path in skipped if path not in self._logged]
+        self._logged.update(new)
         if new:
             logger.warning(
                 "%s: not read, for they are links to folders, links to nothing, or no files: %s%s",
@@ -130,7 +130,7 @@ class FolderSource:
 def read_folder(
     folder: str | Path, data_type: str = "s3", query: Query = None
 ) -> list[dict[str, Any]]:
-    """Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
+    r"""Read a folder as an analyzer gets it: the split to hand to ``StarModelTester``.
 
     Parameters
     ----------
@@ -153,6 +153,14 @@ def read_folder(
         The folder is missing or empty, has no file for the query, or no query for FHIR is given.
     ModelError
         Another data type.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "patients.csv").write_text("age\n54\n")
+    ...     read_folder(folder)
+    [{'patients.csv': b'age\n54\n'}]
     """
     if data_type not in ("s3", "fhir"):
         raise ModelError(f"data_type must be 's3' or 'fhir' to read a folder, not {data_type!r}")
@@ -172,6 +180,7 @@ def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
     files: list[Path] = []
     others: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=fail):
+        # links to folders are not followed: they may lead out of it, or in a circle
         others += [path for name in folders if (path := Path(parent, name)).is_symlink()]
         for name in names:
             path = Path(parent, name)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of, write_whole
@@ -42,25 +42,6 @@ KEPT_VALUE = re.compile(
     r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)(?:_([0-9a-f]{32})-([0-9]+))?\.value"
 )
 """The file of a kept value: its place in the order, id, tag; the session and round it is of."""
-
-
-class Files(Protocol):
-    """Where values are kept: whole files by name."""
-
-    def make(self) -> None:
-        """Make the place, where it is not there yet."""
-
-    def names(self) -> list[str]:
-        """Return the names of all files, in any order."""
-
-    def read(self, name: str) -> bytes:
-        """Return a file's content."""
-
-    def write(self, name: str, parts: Iterable[bytes]) -> None:
-        """Write a new file in the place made, so that it is complete or absent."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file."""
 
 
 class FolderFiles:
@@ -200,34 +181,23 @@ class NoFiles:
     def make(self) -> None:
         """Do nothing: a node that keeps nothing needs no place."""
 
-    def names(self) -> list[str]:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def read(self, name: str) -> bytes:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def write(self, name: str, parts: Iterable[bytes]) -> None:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def remove(self, name: str) -> None:
-        """Raise ConfigError."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
+    def _refuse(self, *_: object) -> NoReturn:
         raise ConfigError(
             f"keeping data on a node needs a folder: set `state-dir` in {self._where}, to an "
             "absolute path"
         )
 
+    names = read = write = remove = _refuse
+
+
+Files = FolderFiles | MemoryFiles | NoFiles
+"""Where values are kept: whole files by name."""
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def _safe(name: str) -> str:
-    """Return a file name for any text: the text itself where it is one everywhere."""
+    """Return a file name for any text: the text itself where every system takes it."""
     if _PLAIN.fullmatch(name):
         return name
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")

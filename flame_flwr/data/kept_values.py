@@ -90,6 +90,7 @@ class KeptValues:
         if not self._session or isinstance(self._files, NoFiles):
             return
         for entry in self._entries():
+            # of a round whose answer was lost: it runs again now, and keeps the same again
             if entry.session == session and entry.round > after:
                 with suppress(FileNotFoundError):
                     self._files.remove(entry.name())
@@ -122,7 +123,7 @@ class KeptValues:
             ) from error
         self._files.make()
         last = max((entry.order for entry in self._entries()), default=0)
-        order = max(time.time_ns(), last + 1)
+        order = max(time.time_ns(), last + 1)  # a clock may be set back
         entry = _Entry(order, str(uuid.uuid4()), tag or "", self._session, self._round)
         self._files.write(entry.name(), parts)
         return entry.id

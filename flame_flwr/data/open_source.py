@@ -132,6 +132,11 @@ def _source(
         return S3Source(location, name, _access(options, name), cache)
     if scheme in ("fhir+http", "fhir+https"):
         return _fhir(location, name, options, registered=option == _REGISTRY)
+    return FolderSource(_folder(location, name, option), name, option)
+
+
+def _folder(location: str, name: str, option: str) -> Path:
+    """Return the folder of a path or a ``file://`` URL."""
     if "://" in location:
         parts = urlsplit(location)
         if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
@@ -154,7 +159,7 @@ def _source(
             "working directories of their own",
             detail=location,
         )
-    return FolderSource(path, name, option)
+    return path
 
 
 def _access(options: Mapping[str, Any], name: str) -> Access:
@@ -168,8 +173,9 @@ def _access(options: Mapping[str, Any], name: str) -> Access:
     )
     from flame_flwr.s3.location import check_endpoint
 
-    said = {name for key in options for name in ENVIRONMENT.get(key, ())}
-    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in said})
+    # the library reads the environment itself, so what a registry says must not stand there
+    overridden = {name for key in options for name in ENVIRONMENT.get(key, ())}
+    access = Access.from_environment({k: v for k, v in os.environ.items() if k not in overridden})
     if "key-id" in options:
         key_id = resolve(options["key-id"], f"{name}: key-id")
         access = replace(

@@ -59,7 +59,7 @@ def value_of(quantity: Mapping[str, Any]) -> float | None:
 
 
 def says_why_absent(part: Mapping[str, Any]) -> bool:
-    """Tell whether it says itself that it has no value, and why."""
+    """Tell whether a resource, or a component, gives a reason for having no value."""
     return bool(part.get("dataAbsentReason")) and not _has_value(part)
 
 

@@ -52,7 +52,7 @@ token = { file = "/etc/flame-flwr/fhir.token" }
 EVERY_PROJECT = "*"
 
 
-class _Key(NamedTuple):
+class _KeyRule(NamedTuple):
     """What a dataset's key holds, and for which URLs it is."""
 
     types: type | tuple[type, ...]
@@ -62,24 +62,24 @@ class _Key(NamedTuple):
 
 _S3, _FHIR = "s3://", "fhir+https://"
 _KEYS = {
-    "name": _Key(str, required=True),
-    "tags": _Key(list),
-    "type": _Key(str, required=True),
-    "url": _Key(str, required=True),
-    "projects": _Key(list, required=True),
-    "disclosure": _Key(str),
-    "endpoint": _Key(str, _S3),
-    "region": _Key(str, _S3),
-    "addressing": _Key(str, _S3),
-    "allow-http": _Key(bool),
-    "ca-file": _Key(str),
-    "key-id": _Key(dict, _S3),
-    "secret": _Key(dict, _S3),
-    "token": _Key(dict, _FHIR),
-    "user": _Key(dict, _FHIR),
-    "password": _Key(dict, _FHIR),
-    "max-pages": _Key(int, _FHIR),
-    "max-mb": _Key((int, float), _FHIR),
+    "name": _KeyRule(str, required=True),
+    "tags": _KeyRule(list),
+    "type": _KeyRule(str, required=True),
+    "url": _KeyRule(str, required=True),
+    "projects": _KeyRule(list, required=True),
+    "disclosure": _KeyRule(str),
+    "endpoint": _KeyRule(str, _S3),
+    "region": _KeyRule(str, _S3),
+    "addressing": _KeyRule(str, _S3),
+    "allow-http": _KeyRule(bool),
+    "ca-file": _KeyRule(str),
+    "key-id": _KeyRule(dict, _S3),
+    "secret": _KeyRule(dict, _S3),
+    "token": _KeyRule(dict, _FHIR),
+    "user": _KeyRule(dict, _FHIR),
+    "password": _KeyRule(dict, _FHIR),
+    "max-pages": _KeyRule(int, _FHIR),
+    "max-mb": _KeyRule((int, float), _FHIR),
 }
 _PAIRS = (("key-id", "secret"), ("user", "password"))
 _OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure")
@@ -128,7 +128,33 @@ def read_registry(path: Path) -> list[Dataset]:
     ConfigError
         The file is missing, is no TOML, others may write to it, or a key is wrong. The message
         has numbers of datasets; names and values stand in the detail.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "datasets.toml")
+    ...     _ = path.write_text(EXAMPLE)
+    ...     [(dataset.name, dataset.type) for dataset in read_registry(path)]
+    [('long-covid-files', 's3'), ('long-covid-fhir', 'fhir')]
     """
+    content = _content(path)
+    tables = content.pop("dataset", None)
+    if content or not isinstance(tables, list) or not tables:
+        raise ConfigError(
+            "`datasets`: the registry must hold [[dataset]] tables and nothing else",
+            detail=str(path),
+        )
+    datasets = [_dataset(table, number) for number, table in enumerate(tables, start=1)]
+    names = [dataset.name for dataset in datasets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError("`datasets`: two datasets have the same name", detail=twice)
+    return datasets
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a registry's file holds; only its owner and group may have written it."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -149,18 +175,7 @@ def read_registry(path: Path) -> list[Dataset]:
             "`datasets`: every user of the machine may write to the registry: chmod o-w",
             detail=str(path),
         )
-    tables = content.pop("dataset", None)
-    if content or not isinstance(tables, list) or not tables:
-        raise ConfigError(
-            "`datasets`: the registry must hold [[dataset]] tables and nothing else",
-            detail=str(path),
-        )
-    datasets = [_dataset(table, number) for number, table in enumerate(tables, start=1)]
-    names = [dataset.name for dataset in datasets]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError("`datasets`: two datasets have the same name", detail=twice)
-    return datasets
+    return content
 
 
 def choose(

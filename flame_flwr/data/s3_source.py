@@ -41,7 +41,7 @@ PIECE = 8 * 2**20
 """Bytes. What is larger is not held in memory twice."""
 
 
-ENDLESS = 900
+LISTING_SECONDS = 900
 """Seconds to wait for the next objects of a listing, whatever a store sends in between."""
 
 LISTED = 200
@@ -91,7 +91,7 @@ class S3Source:
 
         self._check_kind(kind)
         store = self._open(BRIEF)
-        with self._asking(listing=True):
+        with self._errors_in_words(listing=True):
             first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None), 60)
         if not first:
             raise DataError(
@@ -136,21 +136,21 @@ class S3Source:
 
         found: dict[str, _Object] = {}
         again = 0
-        with self._asking(listing=True):
+        with self._errors_in_words(listing=True):
             stream = obstore.list(store, chunk_size=LISTED)
-            while entries := interruptibly(lambda: next(stream, None), ENDLESS):
+            while entries := interruptibly(lambda: next(stream, None), LISTING_SECONDS):
                 for entry in entries:
                     item = _object(entry["path"], entry)
                     known = found.get(item.key)
-                    again += known is not None
-                    found[item.key] = item if known is None else self._one_of(known, item)
+                    again += known is not None  # as where a store pages in a circle
+                    found[item.key] = item if known is None else self._without_folder(known, item)
                 if again > len(found):
                     raise DataError(f"{self.name}: the store's listing repeats itself without end")
         if not found:
             self.check()
         return sorted(found.values())
 
-    def _one_of(self, one: _Object, other: _Object) -> _Object:
+    def _without_folder(self, one: _Object, other: _Object) -> _Object:
         """Choose between objects whose keys differ in slashes at their ends: ``a`` and ``a/``."""
         if one.size and other.size and one != other:
             raise DataError(
@@ -167,7 +167,7 @@ class S3Source:
             if not key.strip("/") or key != key.strip("/") or "//" in key:
                 return None
             try:
-                with self._asking():
+                with self._errors_in_words():
                     entry = obstore.head(store, key)
             except (_MissingError, ValueError):  # a ValueError is of a key that cannot be
                 return None
@@ -199,8 +199,9 @@ class S3Source:
         kept = cache.get(identity, item.size) if cache is not None else None
         if kept is not None and asked:
             return kept
+        # a listing shows the object to this key, and does not say that it may read it
         try:
-            with self._asking():
+            with self._errors_in_words():
                 if kept is not None:
                     now, content = _object(item.key, obstore.head(store, item.key)), kept
                 else:
@@ -218,6 +219,7 @@ class S3Source:
                 f"{self.name}: an object is larger than this node's memory",
                 detail=f"{item.key}, {item.size} bytes, in {self._where}",
             ) from None
+        # the store's word counts for nothing in a cut answer: the size is looked at too
         if now != item or len(content) != item.size:
             raise self._changed()
         if cache is not None and kept is None:
@@ -225,7 +227,7 @@ class S3Source:
         return content
 
     def _transferred(self, store: S3Store, item: _Object) -> bytes:
-        """Read an object; where the library gives up, see whether another state of it is why."""
+        """Read an object; where the connection was cut, see whether the object has changed."""
         import obstore
         from obstore.exceptions import BaseError
 
@@ -243,7 +245,7 @@ class S3Source:
         return DataError(f"{self.name}: an object changed while it was read; run it again")
 
     @contextmanager
-    def _asking(self, *, listing: bool = False) -> Iterator[None]:
+    def _errors_in_words(self, *, listing: bool = False) -> Iterator[None]:
         """Say in words what a store's error means; its own words may hold anything."""
         from obstore.exceptions import PreconditionError
 
@@ -271,7 +273,7 @@ class _MissingError(Exception):
 
 
 def _object(key: str, entry: ObjectMeta) -> _Object:
-    """Return an object as a listing and a single answer both name it: without the ETag's quotes.
+    """Return what a listing, or a single answer, says of an object; its ETag without quotes.
 
     An ETag that cannot stand in a request is none.
     """

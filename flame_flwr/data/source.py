@@ -84,6 +84,13 @@ class SplitData:
     ----------
     split : Any
         The object.
+
+    Examples
+    --------
+    >>> SplitData([{"a.csv": b"1", "b.csv": b"2"}]).load("s3", "b.csv")
+    [{'b.csv': b'2'}]
+    >>> SplitData([1, 2, 3]).load("s3", None)
+    [1, 2, 3]
     """
 
     def __init__(self, split: Any) -> None:

@@ -159,6 +159,7 @@ class _ColumnCheck:
         """Look at some cells, as pandas has read them."""
         present = cells.dropna()
         self._missing += len(cells) - len(present)
+        # once a column has failed, the other pieces of a large file cannot change that
         if self._allowed is not None and self._known:
             self._known = all(self._allowed.find(cell) is not None for cell in present.unique())
         if self._column.kind == "date":

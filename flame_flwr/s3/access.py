@@ -64,6 +64,12 @@ class Access:
         Those of the CA that is to be trusted besides the system's, as PEM.
     unsigned : bool
         Whether to ask without any key, for a public bucket.
+
+    Examples
+    --------
+    >>> access = Access("https://store.example.org:9000", "KEY", "secret", region="eu-1")
+    >>> "secret" in repr(access)
+    False
     """
 
     endpoint: str = ""

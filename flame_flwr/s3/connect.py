@@ -37,9 +37,10 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
     config = _config(bucket, access)
     options = patience.options()
     options["allow_http"] = access.endpoint.startswith("http://")
-    options.update(_staying_at(config["endpoint"], access, os.environ))
+    options.update(_no_redirects(config["endpoint"], access, os.environ))
     if access.certificates:
         options["root_certificate"] = access.certificates
+    key = _Credentials(access.key_id, access.secret) if access.key_id else None
     try:
         return S3Store(
             bucket,
@@ -47,7 +48,7 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
             config=config,
             client_options=options,
             retry_config=patience.retry_config(),
-            credential_provider=_Key(access.key_id, access.secret) if access.key_id else None,
+            credential_provider=key,
         )
     except (BaseError, ValueError) as error:
         raise ConfigError(
@@ -75,7 +76,7 @@ def _config(bucket: str, access: Access) -> S3Config:
     }
 
 
-def _staying_at(endpoint: str, access: Access, environment: Mapping[str, str]) -> ClientConfig:
+def _no_redirects(endpoint: str, access: Access, environment: Mapping[str, str]) -> ClientConfig:
     """Return options that let no redirect lead to another host; the library follows every one.
 
     All other hosts are behind a proxy that does not exist. This cannot be where a real one stands
@@ -93,8 +94,8 @@ def _staying_at(endpoint: str, access: Access, environment: Mapping[str, str]) -
     return {"proxy_url": f"http://{NOWHERE}", "proxy_excludes": host}
 
 
-class _Key:
-    """A key as obstore asks for it; unlike one in its config, the store's text cannot show it."""
+class _Credentials:
+    """A key as obstore asks for it: unlike one in its config, its `repr` does not show it."""
 
     def __init__(self, key_id: str, secret: str) -> None:
         self._credential: S3Credential = {

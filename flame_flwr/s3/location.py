@@ -38,6 +38,11 @@ def check_url(url: str, what: str) -> tuple[str, str]:
     ------
     ConfigError
         It is not ``s3://bucket/prefix``. What may hold a password is not in the message.
+
+    Examples
+    --------
+    >>> check_url("s3://long-covid/2026/results/", "`results` in the run config")
+    ('long-covid', '2026/results')
     """
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")

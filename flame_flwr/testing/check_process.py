@@ -63,19 +63,10 @@ def check_in_a_process(
     tolerance: float,
     skip: Collection[str],
 ) -> Report:
-    """Have a check done by a process of its own, and end whatever it has left."""
+    """Do a check in a process of its own, and end whatever that has left."""
     ran()
-    if _INSIDE in os.environ:
-        raise ModelError(
-            "check_analysis was called while a check imports the module: put the call into a test "
-            'function, or under `if __name__ == "__main__":`'
-        )
     skip = [skip] if isinstance(skip, str) else skip
-    unknown = sorted(set(skip) - CHECKS.keys())
-    if unknown:
-        raise ModelError(f"skip: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
-    if max_rounds < 2 or not seconds > 0:
-        raise ModelError("max_rounds must be at least 2, and seconds above 0")
+    _check_asked(max_rounds, seconds, skip)
     kept = [str(home) for home in dict.fromkeys(homes)]
     spec = CheckSpec(source, kept, max_rounds, seconds, tolerance, frozenset(skip))
     with tempfile.TemporaryDirectory(prefix="flame-flwr-check-", ignore_cleanup_errors=True) as own:
@@ -84,14 +75,27 @@ def check_in_a_process(
         code = _work(folder, seconds + _GRACE)
         try:
             said = json.loads((folder / "findings.json").read_text())
-        except FileNotFoundError:
+        except FileNotFoundError:  # user code has ended the process, or hangs
             return Report([_unfinished(code, folder, seconds)])
     if said["error"]:
         raise FlameError(said["error"])
-    findings = [Finding(**finding) for finding in said["findings"]]
     ranks = list(CHECKS)
-    findings = [finding for finding in findings if finding.check not in skip]
+    findings = [Finding(**finding) for finding in said["findings"] if finding["check"] not in skip]
     return Report(sorted(findings, key=lambda f: ranks.index(f.check)), said["about"])
+
+
+def _check_asked(max_rounds: int, seconds: float, skip: Collection[str]) -> None:
+    """Refuse a check within a check, and limits and names that cannot be meant."""
+    if _INSIDE in os.environ:
+        raise ModelError(
+            "check_analysis was called while a check imports the module: put the call into a test "
+            'function, or under `if __name__ == "__main__":`'
+        )
+    unknown = sorted(set(skip) - CHECKS.keys())
+    if unknown:
+        raise ModelError(f"skip: there is no check {unknown[0]!r}; there are {', '.join(CHECKS)}")
+    if max_rounds < 2 or not seconds > 0:
+        raise ModelError("max_rounds must be at least 2, and seconds above 0")
 
 
 def _work(folder: Path, seconds: float) -> int | None:

@@ -51,6 +51,7 @@ def difference(
         Such as ``$.coef[2]: 1.5 and 2.5``.
     """
     found = _compare(first, second, tolerance, order, path)
+    # one entry per node has moved with its node: that is no difference
     if found and order is not None and _agree_by_node(first, second, tolerance, order):
         return ""
     return found
@@ -201,13 +202,13 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether it is one; NumPy counts its time spans, which have units, among the integers."""
+    """Tell whether a value is a number; NumPy's time spans, which have units, are none."""
     not_one = bool | np.bool_ | np.timedelta64
     return isinstance(value, numbers.Number) and not isinstance(value, not_one)
 
 
 def _is_nan(value: Any) -> bool:
-    """Tell whether it is a value that does not equal itself, as NaN and NaT do."""
+    """Tell whether a value differs from itself, as NaN and NaT do."""
     try:
         return bool(value != value)
     except Exception:  # pandas.NA, or an array
@@ -226,7 +227,7 @@ def _by_key(keys: Iterable[Hashable]) -> dict[Hashable, Hashable]:
 
 
 def _key(value: Any) -> Hashable:
-    """Return what equals that of an equal value, with NaN equal to NaN."""
+    """Return what a value is compared by, so that NaN equals NaN."""
     if isinstance(value, tuple):
         return tuple(map(_key, value))
     if isinstance(value, frozenset):

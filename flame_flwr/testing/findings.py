@@ -49,6 +49,11 @@ class Finding:
         What to do.
     severity : {'error', 'warning'}
         Whether it breaks the analysis on Flower, or is only likely to, some day.
+
+    Examples
+    --------
+    >>> print(Finding("runs", "Mean", "analysis_method", "it called sys.exit", "Return a value"))
+    [runs] Mean.analysis_method: it called sys.exit. Return a value.
     """
 
     check: str
@@ -80,6 +85,15 @@ class ConformanceError(FlameError, AssertionError):
     ----------
     findings : list of Finding
         All of them, without warnings.
+
+    Examples
+    --------
+    >>> finding = Finding("runs", "Mean", "analysis_method", "it called sys.exit", "Return a value")
+    >>> raise ConformanceError([finding])
+    Traceback (most recent call last):
+        ...
+    flame_flwr.testing.findings.ConformanceError: 1 finding
+      [runs] Mean.analysis_method: it called sys.exit. Return a value.
     """
 
     def __init__(self, findings: Sequence[Finding]) -> None:

@@ -36,7 +36,7 @@ def snapshot(*classes: type[Any] | None, among: Collection[str] | None = None) -
     for name, space in _spaces(classes, among):
         for key, value in list(space.items()):
             if key.startswith("__") or isinstance(value, ModuleType | FunctionType | type):
-                continue
+                continue  # code, which a new process has too
             digests[f"the module global `{key}` of {name}"] = _digest(value)
     for cls in _user_classes(classes, among):
         for key, value in list(vars(cls).items()):

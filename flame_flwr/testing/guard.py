@@ -186,7 +186,7 @@ class Guard:
                 "warning",
             )
         if path in self._written:
-            return
+            return  # its own file, in the folder that it has on Flower too
         if opened.lists and path == "." and at.analyzes:
             self._report(
                 at,
@@ -220,6 +220,7 @@ class Guard:
                     "not have; the check did not let it",
                     "Return the content as a result: the framework writes it",
                 )
+            # raised in the hook, it reaches the user's own call
             raise RefusedWriteError(f"a check lets nothing be written into {home}: {inner}")
         if at is not None and place and path.suffix not in _TRAVELS and path.is_file():
             self._report(

@@ -64,18 +64,18 @@ class Watch:
 
     Parameters
     ----------
-    tell : callable
-        Told at every call of a user's method, so that a run that hangs has said where.
+    notify : callable
+        Called with every call of a user's method, so that a run that hangs has said where.
     iterative : bool
         Whether what ``has_converged`` says matters.
     """
 
-    def __init__(self, tell: Callable[[At], object], *, iterative: bool) -> None:
+    def __init__(self, notify: Callable[[At], object], *, iterative: bool) -> None:
         self.findings: list[Finding] = []
         self.last: At | None = None
         self.failed: At | None = None
         self.node, self.round = AGGREGATOR_ID, 0
-        self._tell = tell
+        self._notify = notify
         self._iterative = iterative
         self._inside: list[At] = []
         self._rows = Rows()
@@ -98,6 +98,7 @@ class Watch:
         """Keep a finding; of one kind and severity in one method, the first."""
         finding = Finding(check, at.class_name, at.method, seen, mend, severity)
         known = {(f.check, f.class_name, f.method, f.severity) for f in self.findings}
+        # a loop over rounds and nodes would say the same a hundred times
         if (check, *at[:2], severity) not in known:
             self.findings.append(finding)
 
@@ -136,7 +137,7 @@ class Watch:
     @contextmanager
     def _within(self, at: At) -> Iterator[None]:
         self.last = at
-        self._tell(at)
+        self._notify(at)
         self._inside.append(at)
         try:
             yield
@@ -154,7 +155,7 @@ class Watch:
         if watched:
             try:
                 before = copy.deepcopy(data)
-            except Exception:
+            except Exception:  # what cannot be copied cannot be compared
                 watched = False
         yield
         found = difference(before, data, 0.0, path="data") if watched else ""

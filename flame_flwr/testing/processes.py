@@ -165,7 +165,7 @@ class Processes:
         args: tuple[Any, ...],
         carry: Callable[[Ask], Answer] | None = None,
     ) -> Any:
-        """Have something done in a new process; return what came of it, or the trouble."""
+        """Do something in a new process; return what came of it, or the trouble."""
         ours, theirs = self._context.Pipe()
         name = f"{os.getpid()}-{next(self._numbers)}"
         with warnings.catch_warnings(), nullcontext() if self._forks else _no_main():
@@ -184,7 +184,7 @@ class Processes:
                     return inner or Trouble("hung", at=last)
                 kind, value = ours.recv()
                 if kind == "at":
-                    last = value
+                    last = value  # where it hangs or dies, should nothing come any more
                 elif kind == "ask" and carry is not None:
                     answer = carry(value)
                     inner = answer.trouble

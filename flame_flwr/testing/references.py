@@ -65,8 +65,5 @@ def _renamed(module: str) -> str:
 
 
 def pickler() -> Any:
-    """Return what pickles classes of functions and of ``__main__`` too; joblib brings it."""
-    try:
-        return importlib.import_module("cloudpickle")
-    except ImportError:
-        return importlib.import_module("joblib.externals.cloudpickle")
+    """Return what pickles classes of functions and of ``__main__`` too."""
+    return importlib.import_module("cloudpickle")  # light processes of a check do without it

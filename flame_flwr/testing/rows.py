@@ -107,7 +107,7 @@ class Rows:
             for rows in self._rows[first]
             if seen.length and seen.length % rows == 0
         }
-        for times in sorted(tried):
+        for times in sorted(tried):  # once per row is likelier than twice
             fitting = {
                 node: {seen.length // times for seen in found if seen.length % times == 0}
                 & self._rows[node]

@@ -65,7 +65,7 @@ class Subject:
 
     @classmethod
     def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what a built model says; what rules and filters do by chance is always the same."""
+        """Take what a built model declares, with the chance taken out of its rules and filters."""
         simple, plan = model.simple_analysis, model.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance

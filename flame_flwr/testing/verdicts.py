@@ -42,7 +42,7 @@ class Verdicts:
         return any(finding.check == check for finding in self.findings)
 
     def imported(self, made: Sequence[str], moved: str = "") -> None:
-        """Judge the import of the user's modules by what it has made where it happened to be.
+        """Judge the import of the user's modules by the files it made, and by where it went.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Verdicts:
             # on Flower there is no such file, which the first run has said already
             missing = trouble.type in ("FileNotFoundError", "RefusedWriteError")
             if check == "process" and missing and self.has("folder"):
-                self._worsen("folder", *(trouble.at or ("", ""))[:2])
+                self._make_error("folder", *(trouble.at or ("", ""))[:2])
             else:
                 self._trouble(trouble, check, run, after, mend if check == "process" else "")
             return
@@ -171,7 +171,7 @@ class Verdicts:
             if (f.class_name, f.method) == (owner, found.method) and f.check in ("folder", "data")
         ]
         for cause in explains:
-            self._worsen(cause, owner, found.method)
+            self._make_error(cause, owner, found.method)
         if explains:
             return
         self._add(check, owner, found.method, f"{found.what} {what} ({found.text}){after}", mend)
@@ -211,7 +211,7 @@ class Verdicts:
             seen = f"{failed}{trouble.type}: {trouble.text}{place}{where}{after}"
             self._add(check, owner, method, seen, _sentence(trouble.hint) or mend or _DEBUG)
 
-    def _worsen(self, check: str, owner: str, method: str) -> None:
+    def _make_error(self, check: str, owner: str, method: str) -> None:
         """Make a check's warnings of a method errors: they have been seen to break the analysis.
 
         So are those of an import, and all of them where none is the method's.

@@ -98,13 +98,14 @@ def _check(
         return first
     rounds = first.rounds if not first.converged else None
     rounds = KEPT if first.rounds > KEPT else rounds
+    # two of the checks compare with the run in new processes, and one looks at saved state
     needed = {"process", "state", "order"} - set(spec.skip)
     apart = processes.run(forward, apart=bool(needed), rounds=rounds, share=0.25)
     again = _finish_again(second, loaded.folder, processes.until)
     if again is not None:
         verdicts.compare("repeats", first, again)
     if verdicts.has("repeats"):
-        return first
+        return first  # what differs by chance would differ in every comparison below
     verdicts.compare("process", first, apart)
     numbers = range(len(subject.sources))
     backward = tuple(reversed(numbers))
@@ -116,6 +117,7 @@ def _check(
     if len(numbers) < 2:
         return first
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
+        # processes for every message are slow: an order that counts shows in the first rounds
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
         other = processes.run(backward, apart=True, rounds=few, share=0.1)
         verdicts.compare("order", apart, other, backward)
@@ -151,7 +153,7 @@ def _finish_again(
 
 
 def _report_load(error: BaseException, report: dict[str, Any]) -> None:
-    """Say why the user's code cannot be loaded: a finding, or an error of who asks."""
+    """Report why the user's code cannot be loaded: as a finding, or as a mistake in the call."""
     place = place_of(error.__traceback__, anywhere=False)
     at = f" at {place}" if place else ""
     if isinstance(error, ModelError):

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from flame_flwr.aggregation import Finished
-from flame_flwr.clients import StarClient
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
 
@@ -224,28 +223,9 @@ class Grows(Numbers):
         return len(data[0]["x.csv"])
 
 
-class Long(Total):
-    def has_converged(self, result, last_result):
-        return self.num_iterations >= 199
-
-
-class Never(Total):
-    def has_converged(self, result, last_result):
-        return False
-
-
 class Both(Leaks):
     def has_converged(self, result, last_result):
         return None if self.num_iterations < 2 else True
-
-
-class Client(StarClient):
-    """A client of one's own, which makes what the analyzer returns another value."""
-
-    def fit(self, parameters, config):
-        if config["round"] == 2:
-            raise LookupError("nothing in round 2")
-        return super().fit(parameters, config)
 
 
 class Dies(Numbers):

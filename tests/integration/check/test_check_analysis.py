@@ -54,10 +54,6 @@ CHECKED = {
     "moves": (made.Moves, made.Total, NO_SECOND_RUN),
     "expects": (made.Expects, made.Total, {**MANY, **NO_SECOND_RUN}),
     "grows": (made.Grows, made.Total, {**MANY, **NO_SECOND_RUN}),
-    "long": (made.Numbers, made.Long, {**MANY, **NO_SECOND_RUN}),
-    "long, as is wanted": (made.Numbers, made.Long, {**MANY, **NO_SECOND_RUN, "max_rounds": 200}),
-    "never": (made.Numbers, made.Never, {**MANY, **NO_SECOND_RUN}),
-    "a client": (made.Numbers, made.Total, {**MANY, **NO_SECOND_RUN, "client": made.Client}),
     "dies": (made.Dies, made.Total, NO_SECOND_RUN),
     "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 4.0}),
 }
@@ -86,10 +82,6 @@ EXPECTED = {
     ],
     "expects": [("folder", "Expects.analysis_method", "it writes 'last.txt' relative to the work")],
     "grows": [("data", "Grows.analysis_method", "it changes its data, before and after: data[0")],
-    "long": [("converges", "Long.has_converged", "! it said True only after 200 rounds")],
-    "long, as is wanted": [],
-    "never": [("converges", "Never.has_converged", "it did not say True in 1000 rounds")],
-    "a client": [("runs", "", "LookupError")],
     "dies": [("runs", "Dies.analysis_method", "its process ended with code 7 (node-0, round 1)")],
     "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 4 s (node-0, round 1)")],
 }
@@ -108,13 +100,9 @@ def home(tmp_path_factory):
     tempfile.tempdir = temporary
 
 
-REPEATED = {"long", "long, as is wanted", "never", "a client", "expects", "grows"}
-"""What ``test_verdicts.py`` sees of a run in one process, or the careless one has, too."""
-
-
 @pytest.fixture(scope="module")
-def found(home, request):
-    """What every check that is asked for gave, by its name; what it raised where it did."""
+def found(home):
+    """What every check gave, by its name; what it raised where it did."""
 
     def check(name):
         if name not in CHECKED:
@@ -124,9 +112,7 @@ def found(home, request):
             arguments = {**arguments, "aggregator_kwargs": {"home": str(home)}}
         return check_analysis(analyzer, aggregator, SPLITS, raises=False, **arguments)
 
-    wanted = {item.name for item in request.session.items}
-    names = [name for name in CHECKED if name not in REPEATED or _test_of(name) in wanted]
-    names += OTHERS
+    names = [*CHECKED, *OTHERS]
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(names, pool.map(check, names), strict=True))
 
@@ -233,17 +219,7 @@ def test_good_code_has_no_findings(found):
     assert found["good"] == []
 
 
-def _test_of(name):
-    return f"test_one_mistake_is_found_and_nothing_else[{name}]"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.exhaustive] if name in REPEATED else [])
-        for name in EXPECTED
-    ],
-)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_one_mistake_is_found_and_nothing_else(found, name):
     findings = found[name]
     assert [(f.check, f.where) for f in findings] == [(c, w) for c, w, _ in EXPECTED[name]]

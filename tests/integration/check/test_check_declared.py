@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flame_flwr.aggregation import DeltaNorm, MaxRounds, Mean, Sum
-from flame_flwr.star import StarAggregator, StarAnalyzer
+from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 from flame_flwr.testing import check_analysis
 
@@ -23,22 +23,8 @@ class Declared(ReduceStrategy):
     outputs = (("n.txt", "str", lambda final: final["local_n_samples"]),)
 
 
-class Endless(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return {"model": sum(result["model"] for result in analysis_results) / 3}
-
-    def has_converged(self, result, last_result):
-        return False
-
-
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("strategy", [Declared, WeightedFedAvg(convergence=MaxRounds(3))])
 def test_a_declared_strategy_is_sound(strategy):
     """The template that the README has checked is such a one."""
     assert check_analysis(Pull, strategy, SPLITS) == []
-
-
-@pytest.mark.exhaustive
-def test_a_models_convergence_counts_in_a_check():
-    found = check_analysis(Pull, Endless, SPLITS, convergence=MaxRounds(3), raises=False)
-    assert not [finding for finding in found if finding.severity == "error"]

@@ -26,12 +26,23 @@ from flame_flwr.testing.verdicts import Verdicts
 MANY = {"simple_analysis": False}
 
 
-def findings_of(analysis=None, aggregation=None, converged=None, seconds=60, **arguments):
+def findings_of(
+    analysis=None,
+    aggregation=None,
+    converged=None,
+    seconds=60,
+    splits=(1, 2),
+    score=None,
+    **arguments,
+):
     """Run an analysis of these three methods once, in this process, and judge it."""
 
     class Analyzer(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             return data if analysis is None else analysis(self, data, aggregator_results)
+
+    if score is not None:
+        Analyzer.evaluation_method = score
 
     class Aggregator(StarAggregator):
         def aggregation_method(self, analysis_results):
@@ -40,7 +51,7 @@ def findings_of(analysis=None, aggregation=None, converged=None, seconds=60, **a
         def has_converged(self, result, last_result):
             return self.num_iterations >= 1 if converged is None else converged(self)
 
-    source = ClassSource(Analyzer, Aggregator, [1, 2], arguments)
+    source = ClassSource(Analyzer, Aggregator, splits, arguments)
     spec = CheckSpec(source, [], max_rounds=5, seconds=seconds, tolerance=1e-6)
     subject = source.load(None)
     watch = Watch(lambda at: None, iterative=not subject.simple_analysis)
@@ -58,102 +69,78 @@ def exits(self, *args):
     sys.exit(3)
 
 
+def of_analyzer(check, seen, mend):
+    return check, "Analyzer.analysis_method", seen, mend
+
+
+def of_aggregator(check, seen, mend, method="aggregation_method"):
+    return check, f"Aggregator.{method}", seen, mend
+
+
+NEVER = of_aggregator(
+    "converges",
+    "it did not say True in 1000 rounds; a run fails then",
+    "`or self.num_iterations >= 50`",
+    "has_converged",
+)
+NONE = of_aggregator(
+    "converges",
+    "it returned None (aggregator, round 1)",
+    "Return True or False in every case",
+    "has_converged",
+)
+ARRAY = of_aggregator("converges", "(ndarray of shape (2,); aggr", "`bool((cha", "has_converged")
 FOUND = {
-    "nothing": ({}, []),
+    "nothing": ({},),
     "an exception": (
         {"analysis": fails},
-        [
-            (
-                "runs",
-                "Analyzer.analysis_method",
-                "LookupError: no column pasc at test_verdicts.py:",
-                "Mend it there; flame_flwr.star.StarModelTester runs the same in one process",
-            )
-        ],
+        of_analyzer(
+            "runs",
+            "LookupError: no column pasc at test_verdicts.py:",
+            "Mend it there; flame_flwr.star.StarModelTester runs the same in one process",
+        ),
     ),
     "an exception that is explained": (
         {"analysis": lambda self, data, aggregator_results: aggregator_results["coef"]},
-        [
-            (
-                "runs",
-                "Analyzer.analysis_method",
-                "TypeError: 'NoneType' object is not subscriptable at test_verdicts.py:",
-                "aggregator_results is None in the first round, when there is no aggregate yet",
-            )
-        ],
+        of_analyzer(
+            "runs",
+            "TypeError: 'NoneType' object is not subscriptable at test_verdicts.py:",
+            "aggregator_results is None in the first round, when there is no aggregate yet",
+        ),
     ),
     "sys.exit": (
         {"aggregation": exits},
-        [
-            (
-                "runs",
-                "Aggregator.aggregation_method",
-                "it called sys.exit (aggregator, round 1)",
-                "Return a value, or raise an error",
-            )
-        ],
+        of_aggregator("runs", "it called sys.exit (aggregator, round 1)", "Return a value, or rai"),
     ),
     "a result that cannot travel": (
         {"analysis": lambda *args: {"model": {"tree": object()}}},
-        [
-            (
-                "travels",
-                "Analyzer.analysis_method",
-                "a value of type object at $.*.* (at $.model.tree) cannot travel between nodes",
-                "flame_flwr.payload.register_type",
-            )
-        ],
+        of_analyzer(
+            "travels",
+            "a value of type object at $.*.* (at $.model.tree) cannot travel between nodes",
+            "flame_flwr.payload.register_type",
+        ),
     ),
     "an aggregate that cannot travel": (
-        {"aggregation": lambda self: [1, (2, threading.Thread)], "simple_analysis": False},
-        [
-            (
-                "travels",
-                "Aggregator.aggregation_method",
-                "(at $[1][1]) cannot travel between nodes (aggregator, round 1)",
-                "",
-            )
-        ],
+        {"aggregation": lambda self: [1, (2, threading.Thread)], **MANY},
+        of_aggregator("travels", "(at $[1][1]) cannot travel between nodes (aggregator, rou", ""),
     ),
     "has_converged that forgets to return": (
-        {"converged": lambda self: None, "simple_analysis": False},
-        [
-            (
-                "converges",
-                "Aggregator.has_converged",
-                "it returned None (aggregator, round 1)",
-                "Return True or False in every case",
-            ),
-            (
-                "converges",
-                "Aggregator.has_converged",
-                "it did not say True in 1000 rounds; a run fails then",
-                "`or self.num_iterations >= 50`",
-            ),
-        ],
+        {"converged": lambda self: None, **MANY},
+        NONE,
+        NEVER,
     ),
     "has_converged that never says True, with a client": (
-        {"converged": lambda self: False, "simple_analysis": False, "client": StarClient},
-        [
-            (
-                "converges",
-                "Aggregator.has_converged",
-                "it did not say True in 1000 rounds; a run fails then",
-                "`or self.num_iterations >= 50`",
-            ),
-        ],
+        {"converged": lambda self: False, "client": StarClient, **MANY},
+        NEVER,
     ),
     "has_converged of an array": (
-        {"converged": lambda self: np.array([True, True]), "simple_analysis": False},
-        [("converges", "Aggregator.has_converged", "(ndarray of shape (2,); aggr", "`bool((cha")],
+        {"converged": lambda self: np.array([True, True]), **MANY},
+        ARRAY,
     ),
-    "has_converged of None in a simple analysis does not matter": (
-        {"converged": lambda self: None},
-        [],
-    ),
+    "has_converged of None in a simple analysis": ({"converged": lambda self: None},),
     "a result that does not fit": (
         {"multiple_results": True},
-        [("result", "Aggregator.aggregation_method", "needs a list or tuple", "output_type")],
+        of_aggregator("result", "needs a list or tuple", "output_type"),
     ),
 }
 
@@ -178,12 +165,31 @@ def test_slow_runs_end_beyond_max_rounds(client):
 
 @pytest.mark.parametrize("case", FOUND)
 def test_a_run_in_one_process_finds(case):
-    arguments, expected = FOUND[case]
+    arguments, *expected = FOUND[case]
     findings = findings_of(**arguments)
     assert [(f.check, f.where) for f in findings] == [entry[:2] for entry in expected]
     for finding, (_, _, seen, mend) in zip(findings, expected, strict=True):
         assert seen in finding.seen
         assert mend in finding.mend
+
+
+def test_rows_are_found_in_results_and_metrics():
+    def leaks(self, data, aggregator_results):
+        self.flame.report_metrics({f"patient {i}": 0.5 for i in range(len(data))})
+        return data
+
+    def scores(self, data, result):
+        return {f"patient {i}": 0.5 for i in range(len(data))}
+
+    splits = ([0.5] * 90, [0.5] * 60)
+    found = findings_of(leaks, aggregation=lambda self: 0, splits=splits, score=scores)
+    assert [(f.check, f.method, f.severity) for f in found] == [
+        ("rows", "analysis_method", "error"),
+        ("rows", "report_metrics", "error"),
+        ("rows", "evaluation_method", "error"),
+    ]
+    for finding in found:
+        assert "row-level data: 90 rows, as many as the input (node-0, round 1; " in finding.seen
 
 
 def judged(spec=None):

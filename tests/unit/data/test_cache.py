@@ -147,18 +147,22 @@ def test_an_error_of_the_folder_keeps_its_path(tmp_path):
     assert str(tmp_path) not in raised.value.message
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_user_is_refused(tmp_path):
-    (tmp_path / "theirs" / OBJECTS).mkdir(parents=True)
-    os.chown(tmp_path / "theirs" / OBJECTS, 65534, 65534)
-    with pytest.raises(ConfigError, match="belongs to the user that runs the SuperNode"):
-        Cache(tmp_path / "theirs", 10).check()
+def link_of(folder):
+    (folder / "elsewhere").mkdir(mode=0o755)
+    (folder / OBJECTS).symlink_to(folder / "elsewhere")
 
 
-def test_a_link_as_the_caches_folder_is_refused(tmp_path):
-    (tmp_path / "elsewhere").mkdir(mode=0o755)
-    (tmp_path / OBJECTS).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="`cache-dir`: the folder objects in it must be"):
+def of_another_user(folder):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    (folder / OBJECTS).mkdir()
+    os.chown(folder / OBJECTS, 65534, 65534)
+
+
+@pytest.mark.parametrize("make", [link_of, of_another_user])
+def test_a_folder_of_others_is_refused(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(ConfigError, match="`cache-dir`: the folder objects in it must be a folder"):
         Cache(tmp_path, 10).check()
 
 

@@ -228,19 +228,13 @@ def test_a_registered_store_ignores_the_environment(
     assert s3_server.secret not in repr(vars(source))
 
 
-def test_http_elsewhere_must_be_allowed(write, context, monkeypatch):
+KEYS = 'key-id = { env = "A" }\nsecret = { env = "A" }\nendpoint = "http://store:9000"\n'
+
+
+@pytest.mark.parametrize("text", [S3 + KEYS, FHIR.replace("https", "http")])
+def test_http_elsewhere_must_be_allowed(write, context, monkeypatch, text):
     monkeypatch.setenv("A", "a")
-    keys = 'key-id = { env = "A" }\nsecret = { env = "A" }\nendpoint = "http://store:9000"\n'
-    [dataset] = read_registry(write(S3 + keys))
-    with pytest.raises(ConfigError, match="set allow-http = true where the network is trusted"):
-        open_dataset(dataset, "data source 1", context())
-    [dataset] = read_registry(write(S3 + keys + "allow-http = true"))
-    open_dataset(dataset, "data source 1", context())
-
-
-def test_http_to_a_registered_server_must_be_allowed(write, context, monkeypatch):
     monkeypatch.setenv("FHIR_ALLOW_HTTP", "true")  # is for `data`, not for a registry
-    text = FHIR.replace("https", "http")
     [dataset] = read_registry(write(text))
     with pytest.raises(ConfigError, match="set allow-http = true where the network is trusted"):
         open_dataset(dataset, "data source 1", context())

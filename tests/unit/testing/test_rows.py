@@ -11,9 +11,7 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.statistics import Moments, Quantiles, ValueCounts, describe
-from flame_flwr.testing import ConformanceError, check_analysis
 from flame_flwr.testing.axes import row_counts
 from flame_flwr.testing.observer import At
 from flame_flwr.testing.rows import Rows
@@ -214,39 +212,3 @@ def test_rows_of_later_rounds_are_found_too():
     (one,) = rows.found()
     assert one.at.round == 2
     assert one.text.startswith("row-level data: 30 rows, as many as the input (node-0, round 2; ")
-
-
-class Leaks(StarAnalyzer):
-    """Sends its patients in every way there is."""
-
-    def analysis_method(self, data, aggregator_results):
-        patients = pd.read_csv(io.BytesIO(data[0]["patients.csv"]))
-        scores = {f"patient {i}": 0.5 for i in range(len(patients))}
-        self.flame.report_metrics(scores)
-        return patients
-
-    def evaluation_method(self, data, result):
-        lines = data[0]["patients.csv"].decode().splitlines()
-        return {f"patient {i}": 0.5 for i in range(len(lines) - 1)}
-
-
-class Sees(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return 0
-
-    def has_converged(self, result, last_result):
-        return True
-
-
-def test_all_that_leaves_is_looked_at():
-    splits = [files(90), files(60)]
-    one_run = ("repeats", "process", "state", "arrival", "order", "leaks")
-    with pytest.raises(ConformanceError) as error:
-        check_analysis(Leaks, Sees, splits, skip=one_run)
-    assert {(one.check, one.method, one.severity) for one in error.value.findings} == {
-        ("rows", "analysis_method", "error"),
-        ("rows", "report_metrics", "error"),
-        ("rows", "evaluation_method", "error"),
-    }
-    for one in error.value.findings:
-        assert "row-level data: 90 rows, as many as the input (node-0, round 1; " in one.seen
