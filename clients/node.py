@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.privacy import Disclosure, DisclosureRule
-    from flame_flwr.privacy.filters import FilterChain, UpdateFilter
+    from flame_flwr.privacy.filter_chain import FilterChain
+    from flame_flwr.privacy.update_filter import UpdateFilter
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build", "rules_of"]
@@ -142,7 +143,7 @@ class Node:
         self.disclosure = rules_of(plan, node_rules)
         self.filters: FilterChain | None = None
         if plan.filters or node_filters:
-            from flame_flwr.privacy.filters import FilterChain
+            from flame_flwr.privacy.filter_chain import FilterChain
 
             self.filters = FilterChain.of(plan.filters, node_filters, identity.id)
 

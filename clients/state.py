@@ -156,7 +156,7 @@ class NodeState:
         Parameters
         ----------
         report : list of dict
-            As :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+            As :meth:`flame_flwr.privacy.filter_chain.FilterChain.report` gives it.
         """
         saved = self._context.state.get(_FILTERED)
         before = json.loads(str(saved["answers"])) if isinstance(saved, ConfigRecord) else []

@@ -97,9 +97,9 @@ def _marked(mark: bytes) -> set[int]:
 
 
 if __name__ == "__main__":
-    told = sys.stdin.buffer.read()
+    message = sys.stdin.buffer.read()
     if os.path.isdir("/proc/self"):
         _end(sys.argv[1].encode())
-    if told != _DONE:
+    if message != _DONE:
         for folder in sys.argv[2:]:
             shutil.rmtree(folder, ignore_errors=True)

@@ -314,7 +314,7 @@ def _rules(disclosure: object) -> tuple[DisclosureRule, ...]:
 def _filters(filters: object) -> tuple[UpdateFilter, ...]:
     if filters is None:
         return ()
-    from flame_flwr.privacy.filters import check_filters
+    from flame_flwr.privacy.update_filter import check_filters
 
     return check_filters(filters)
 

@@ -78,7 +78,7 @@ def hospital_texts(federation: Federation, hospital: Hospital) -> dict[str, str]
     """Return a hospital's script, unit, node config and page by their file names."""
     unit = f"flame-flwr-{hospital.name}.service"
     writable = _writable(hospital)
-    own = "; you made it yourself: put it here" if hospital.public_key else ""
+    key_note = "; you made it yourself: put it here" if hospital.public_key else ""
     return {
         "start.sh": _script(
             "node-start.sh",
@@ -103,7 +103,7 @@ def hospital_texts(federation: Federation, hospital: Hospital) -> dict[str, str]
             GET=_get(federation),
             SERVER=federation.server.address,
             PORT=f"{hospital.port}",
-            KEY_NOTE=own,
+            KEY_NOTE=key_note,
             INSTALL=_install(federation, hospital.name, hospital.folder, writable, unit),
         ),
     }

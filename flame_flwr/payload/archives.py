@@ -88,7 +88,7 @@ def _references(schema: Any) -> list[str]:
 
 def _dicts(schema: Any) -> Iterator[dict[str, Any]]:
     stack = [schema]
-    while stack:
+    while stack:  # not by recursion: the schema may be nested as deep as its sender likes
         node = stack.pop()
         if isinstance(node, dict):
             yield node

@@ -8,7 +8,6 @@ marker and for each finished list. Kinds check what they are made of.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +16,8 @@ import numpy.typing as npt
 from msgpack import Unpacker, unpackb
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.payload import (
-    estimators,
-    numpy_types,
-    pandas_types,
-    python_types,
-    scipy_types,
-    user_types,
-)
-from flame_flwr.payload.wire import MAGIC, PICKLE, WIRE_VERSION
+from flame_flwr.payload.table import BY_CODE
+from flame_flwr.payload.wire import MAGIC, WIRE_VERSION
 
 __all__ = ["Decoder"]
 
@@ -81,7 +73,7 @@ class Decoder:
         array = self._arrays[place]
         if array is None:
             raise PayloadError(f"{_INVALID}: its header mentions an array twice.")
-        self._arrays[place] = None
+        self._arrays[place] = None  # a second mention would let two values share memory
         if type(array) is not np.ndarray or array.dtype.hasobject:
             raise PayloadError(f"{_INVALID}: one of its arrays is no plain array.")
         return array
@@ -103,6 +95,7 @@ class Decoder:
         return tag
 
     def _build(self, items: list[Any]) -> object:
+        # msgpack finishes inner lists first, so the parts are values already
         if items and type(items[0]) is _Tag:
             self._open_tags -= 1
             return items.pop(0).restore(items, self)
@@ -142,29 +135,6 @@ def _check_sizes(header: bytes) -> None:
         raise PayloadError(f"{_INVALID}: bytes follow after its end.")
 
 
-def _restore_pickle(items: list[Any], decoder: Decoder) -> object:
-    if not decoder.allow_pickle:
-        raise PayloadError(
-            "The payload holds a pickle, and loading a pickle can run any code: refused. "
-            'Declare payload="pickle" on the model on both sides if every party is trusted, '
-            "or return a dict of arrays."
-        )
-    (data,) = items
-    return pickle.loads(decoder.blob(data))  # noqa: S301  (asked for, on both sides)
-
-
 _INVALID = "What arrived is not a valid payload"
 _PREFIX = b"\x93" + bytes([0xA0 | len(MAGIC)]) + MAGIC.encode()
-_TAGS = {
-    marker.code: _Tag(restore)
-    for table in (
-        python_types.RESTORE,
-        numpy_types.RESTORE,
-        pandas_types.RESTORE,
-        scipy_types.RESTORE,
-        estimators.RESTORE,
-        user_types.RESTORE,
-        {PICKLE: _restore_pickle},
-    )
-    for marker, restore in table.items()
-}
+_TAGS = {code: _Tag(kind.restored) for code, kind in BY_CODE.items()}

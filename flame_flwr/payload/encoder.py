@@ -7,26 +7,15 @@ is not done here but, only once something was refused, in ``paths``.
 
 from __future__ import annotations
 
-import pickle
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from msgpack import Packer
 
-from flame_flwr.payload import (
-    estimators,
-    user_types,
-)
-from flame_flwr.payload.packers import PACKERS, Pack, load_packers
 from flame_flwr.payload.screening import screen
-from flame_flwr.payload.wire import (
-    INLINE_LIMIT,
-    MAGIC,
-    PICKLE,
-    WIRE_VERSION,
-    RefusedError,
-)
+from flame_flwr.payload.table import BY_TYPE, PICKLE, find
+from flame_flwr.payload.wire import INLINE_LIMIT, MAGIC, WIRE_VERSION, RefusedError
 
 __all__ = ["Encoder"]
 
@@ -70,33 +59,9 @@ class Encoder:
     def _default(self, value: object) -> list[Any]:
         """Turn one value that msgpack does not know into a tagged list."""
         try:
-            pack = PACKERS.get(type(value)) or _find(value)
-            return pack(value, self)
+            row = BY_TYPE.get(type(value)) or find(value)
+            return row.tagged(value, self)
         except RefusedError:
             if not self.allow_pickle:
                 raise
-        return self._pickled(value)
-
-    def _pickled(self, value: object) -> list[Any]:
-        try:
-            data = pickle.dumps(value, protocol=5)
-        except Exception as error:
-            raise RefusedError(
-                value, "It cannot even be pickled. Return a dict of arrays and plain values instead"
-            ) from error
-        return [PICKLE, self.blob(data)]
-
-
-def _find(value: object) -> Pack:
-    """Find the packer of a type that is not in the table yet, or has none of its own."""
-    cls = type(value)
-    if user_types.is_registered(cls):
-        return user_types.pack
-    load_packers(cls)
-    if cls in PACKERS:
-        return PACKERS[cls]
-    if estimators.is_estimator(value):
-        return estimators.pack
-    if isinstance(value, np.ndarray):
-        raise RefusedError(value, "Turn this subclass into a plain array with numpy.asarray(...)")
-    raise RefusedError(value)
+        return PICKLE.tagged(value, self)

@@ -1,4 +1,4 @@
-"""Fitted scikit-learn estimators, through skops: the extra ``estimators``.
+"""The row for fitted scikit-learn estimators, through skops: the extra ``estimators``.
 
 skops stores an estimator as a zip file of plain data and only loads types it knows to be
 harmless. Which these are has changed between its versions, so what travels is decided here,
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload.archives import check_archive, kinds
-from flame_flwr.payload.wire import ESTIMATOR, RefusedError, type_name
+from flame_flwr.payload.kinds import BesideKind
+from flame_flwr.payload.wire import RefusedError, type_name
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
     from flame_flwr.payload.encoder import Encoder
 
-__all__ = ["RESTORE", "is_estimator", "pack"]
+__all__ = ["ESTIMATOR", "KINDS", "is_estimator"]
 
 _KERNELS = (
     "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Matern PairwiseKernel "
@@ -70,33 +71,28 @@ def is_estimator(value: object) -> bool:
     return base is not None and isinstance(value, base.BaseEstimator)
 
 
-def pack(value: object, encoder: Encoder) -> list[Any]:
-    """Turn an estimator into a tagged list."""
+def _pack(value: object, encoder: Encoder) -> list[Any]:
     skops = _skops()
     if skops is None:
         raise RefusedError(value, f"{_EXTRA}. Or return its coefficients as a dict of arrays")
     try:
         data = skops.dumps(value)
-        schema = check_archive(data)
-        unknown = sorted({*_refused(schema), *skops.get_untrusted_types(data=data)} - _HARMLESS)
+        unknown = {*skops.get_untrusted_types(data=data)}
     except Exception as error:
         raise RefusedError(
-            value,
-            f"skops cannot store it ({type(error).__name__}). "
-            "Return its coefficients as a dict of arrays instead",
+            value, f"skops cannot store it ({type(error).__name__}). {_ATTRIBUTES}"
         ) from error
+    try:
+        schema = check_archive(data)
+    except ValueError as error:  # skops stores a sparse array as an archive in its own
+        raise RefusedError(value, _SPARSE) from error
+    unknown = (unknown | _refused(schema)) - _HARMLESS
     if unknown:
-        raise RefusedError(
-            value,
-            f"It holds types that skops does not trust: {', '.join(unknown)}. "
-            "Return its coefficients as a dict of arrays instead, or teach its class with "
-            "flame_flwr.payload.register_type",
-        )
-    return [ESTIMATOR, encoder.blob(data)]
+        raise RefusedError(value, _ways_out(unknown))
+    return [encoder.blob(data)]
 
 
-def _restore(items: list[Any], decoder: Decoder) -> Any:
-    (place,) = items
+def _restore(decoder: Decoder, place: Any) -> Any:
     skops = _skops()
     if skops is None:
         raise PayloadError(f"The payload holds a scikit-learn estimator. {_EXTRA}.")
@@ -105,10 +101,19 @@ def _restore(items: list[Any], decoder: Decoder) -> Any:
     if refused:
         raise PayloadError(
             "What arrived holds an estimator that may not travel, such as a tree or a neighbour "
-            "search. Return its coefficients as a dict of arrays instead.",
+            f"search. {_ATTRIBUTES}.",
             detail=f"Untrusted types: {', '.join(sorted(refused))}",
         )
     return skops.loads(data, trusted=sorted(_HARMLESS))
+
+
+def _ways_out(refused: set[str]) -> str:
+    """Say what can be done about types that may not be loaded: the first advice that fits."""
+    for pattern, advice in _ADVICE.items():
+        named = sorted(name for name in refused if re.match(pattern, name))
+        if named:
+            return advice.format(", ".join(named)[:_LONGEST])
+    raise AssertionError(refused)
 
 
 def _refused(schema: Any) -> set[str]:
@@ -143,5 +148,41 @@ def _skops() -> ModuleType | None:
 
 _EXTRA = 'Install the extra on every side: pip install "flame-flwr[estimators]"'
 
-RESTORE: dict[Any, Any] = {ESTIMATOR: _restore}
-"""How what follows a marker becomes a value again."""
+_LONGEST = 200
+_ATTRIBUTES = (
+    "Return what you need of its fitted attributes, those that end in an underscore, as a dict of "
+    "arrays instead"
+)
+_SPARSE = (
+    "It holds a sparse array, which does not travel within an estimator. Make it dense first, such "
+    "as with .densify(), or fit it on a dense array"
+)
+_ADVICE = {
+    r"sklearn\.(tree\.|ensemble\._hist_gradient_boosting\.)": (
+        "It is made of trees ({}), and they do not travel: compiled code follows their numbers "
+        "without looking. Return what you need of them as a dict of arrays instead, such as "
+        "feature_importances_ or the tree_.feature, tree_.threshold and tree_.value of each tree; "
+        "or train a model of coefficients, such as LogisticRegression or MLPClassifier"
+    ),
+    r"sklearn\.neighbors\._(ball|kd)_tree\.|sklearn\.metrics\._dist_metrics\.": (
+        "It searches for neighbours among this node's rows, which are in it ({}), and does not "
+        "travel. Return a summary of the rows instead, such as the centroids_ of a NearestCentroid"
+    ),
+    r"(scipy\.sparse\.)": _SPARSE,
+    r"(sklearn|scipy|numpy)\.": "It holds {}, which may not be loaded. " + _ATTRIBUTES,
+    r".*<lambda>": (
+        "It holds a lambda ({}), which is code. Use a function of NumPy's or scikit-learn's, or "
+        "return what the estimator gives as a dict of arrays instead"
+    ),
+    "": (
+        "It holds a class or function that skops does not trust: {}. Teach the estimator's class "
+        "with flame_flwr.payload.register_type, or return its coefficients as a dict of arrays "
+        "instead"
+    ),
+}
+"""What to do about refused types, by what their names begin with; the first that fits holds."""
+
+ESTIMATOR = BesideKind(90, (), _pack, _restore, (object,))
+"""Every class of scikit-learn's: ``table`` finds this row for them."""
+
+KINDS = (ESTIMATOR,)

@@ -1,4 +1,4 @@
-"""numpy arrays and scalars: how each is packed and restored.
+"""The rows for numpy arrays and scalars.
 
 An array of at most `INLINE_LIMIT` bytes stands in the header; a larger one goes beside
 it, not copied. What is restored owns its memory. Object arrays are refused: they hold
@@ -14,24 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.payload.dtypes import dtype_from_spec, dtype_spec, has_gaps, survives_npy
+from flame_flwr.payload.kinds import BesideKind, Choice, Kind
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import (
-    ARRAY,
-    BULK,
-    INLINE_LIMIT,
-    MASKED,
-    MASKED_ARRAY,
-    MAX_EMPTY,
-    SCALAR,
-    TEXT_SCALAR,
-    RefusedError,
-)
+from flame_flwr.payload.wire import INLINE_LIMIT, MAX_EMPTY, RefusedError
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
     from flame_flwr.payload.encoder import Encoder
 
-__all__ = ["PACK", "RESTORE", "check_shape", "fortran_only", "view"]
+__all__ = ["KINDS", "check_shape", "fortran_only", "view"]
 
 Array = npt.NDArray[Any]
 
@@ -58,6 +49,7 @@ def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> No
         raise ValueError("not the shape of an array")
     if dtype.hasobject:
         raise ValueError("arrays of objects do not travel")
+    # Python's integers do not overflow, unlike numpy's
     if math.prod(shape) * dtype.itemsize != nbytes:
         raise ValueError("an array's shape does not fit its bytes")
     if not nbytes and math.prod(n or 1 for n in shape) > MAX_EMPTY:
@@ -79,27 +71,34 @@ def fortran_only(array: Array) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
-def _pack_array(array: Array, encoder: Encoder) -> list[Any]:
+def _kind_of_array(array: Array) -> Kind:
+    return BULK if array.nbytes > INLINE_LIMIT else ARRAY
+
+
+def _pack_array(array: Array) -> list[Any]:
+    plain = _plain(array)
+    fortran = fortran_only(plain)
+    raw = plain.tobytes("F" if fortran else "C")
+    return [dtype_spec(array.dtype), list(plain.shape), fortran, raw]
+
+
+def _pack_bulk(array: Array, encoder: Encoder) -> list[Any]:
     dtype = array.dtype
-    if dtype.hasobject:
+    place = encoder.place(_plain(array))
+    return [place, None if survives_npy(dtype) else dtype_spec(dtype)]
+
+
+def _plain(array: Array) -> Array:
+    if array.dtype.hasobject:
         raise RefusedError(array, _OBJECTS)
-    array = _as_bits(_without_gaps(np.asarray(array)))
-    if array.nbytes > INLINE_LIMIT:
-        spec = None if survives_npy(dtype) else dtype_spec(dtype)
-        return [BULK, encoder.place(array), spec]
-    fortran = fortran_only(array)
-    raw = array.tobytes("F" if fortran else "C")
-    return [ARRAY, dtype_spec(dtype), list(array.shape), fortran, raw]
+    return _as_bits(_without_gaps(np.asarray(array)))
 
 
-def _restore_array(items: list[Any], decoder: Decoder) -> Array:
-    spec, shape, fortran, raw = items
-    sizes = tuple(typed(shape, list))
-    return _owned(view(typed(raw, bytes), dtype_from_spec(spec), sizes, typed(fortran, bool)))
+def _restore_array(spec: Any, shape: Any, fortran: bool, raw: bytes) -> Array:
+    return _owned(view(raw, dtype_from_spec(spec), tuple(shape), fortran))
 
 
-def _restore_bulk(items: list[Any], decoder: Decoder) -> Array:
-    place, spec = items
+def _restore_bulk(decoder: Decoder, place: Any, spec: Any) -> Array:
     array = decoder.take(place)
     if spec is not None:
         dtype = dtype_from_spec(spec)
@@ -136,32 +135,29 @@ def _as_bits(array: Array) -> Array:
     return array if dtype.names is None or not dtype.itemsize else array.view(f"V{dtype.itemsize}")
 
 
-def _pack_scalar(value: np.generic, encoder: Encoder) -> list[Any]:
+def _pack_scalar(value: np.generic) -> list[Any]:
     if value.dtype.hasobject:
         raise RefusedError(value, _OBJECTS)
-    return [SCALAR, dtype_spec(value.dtype), _without_gaps(np.asarray(value)).tobytes()]
+    return [dtype_spec(value.dtype), _without_gaps(np.asarray(value)).tobytes()]
 
 
-def _restore_scalar(items: list[Any], decoder: Decoder) -> Any:
-    spec, raw = items
-    return _owned(view(typed(raw, bytes), dtype_from_spec(spec), (), False))[()]
+def _restore_scalar(spec: Any, raw: bytes) -> Any:
+    return _owned(view(raw, dtype_from_spec(spec), (), False))[()]
 
 
-def _pack_text(value: np.str_ | np.bytes_, encoder: Encoder) -> list[Any]:
-    return [TEXT_SCALAR, str.__str__(value) if isinstance(value, np.str_) else bytes(value)]
+def _pack_text(value: np.str_ | np.bytes_) -> list[Any]:
+    return [str.__str__(value) if isinstance(value, np.str_) else bytes(value)]
 
 
-def _restore_text(items: list[Any], decoder: Decoder) -> np.str_ | np.bytes_:
-    (text,) = items
+def _restore_text(text: Any) -> np.str_ | np.bytes_:
     return np.str_(text) if type(text) is str else np.bytes_(typed(text, bytes))
 
 
-def _pack_masked_array(array: np.ma.MaskedArray[Any, Any], encoder: Encoder) -> list[Any]:
+def _pack_masked_array(array: np.ma.MaskedArray[Any, Any]) -> list[Any]:
     if array.dtype.hasobject:
         raise RefusedError(array, _OBJECTS)
     mask = np.ma.getmask(array)
     return [
-        MASKED_ARRAY,
         array.filled(cast(np.generic, np.zeros((), array.dtype)[()])),
         None if mask is np.ma.nomask else mask,
         array.fill_value,
@@ -169,28 +165,20 @@ def _pack_masked_array(array: np.ma.MaskedArray[Any, Any], encoder: Encoder) -> 
     ]
 
 
-def _restore_masked_array(items: list[Any], decoder: Decoder) -> np.ma.MaskedArray[Any, Any]:
-    data, mask, fill_value, hard = items
-    if mask is not None and typed(mask, np.ndarray).shape != typed(data, np.ndarray).shape:
+def _restore_masked_array(
+    data: Array, mask: Any, fill_value: Any, hard: bool
+) -> np.ma.MaskedArray[Any, Any]:
+    if mask is not None and typed(mask, np.ndarray).shape != data.shape:
         raise ValueError("the mask does not fit the array")
     if not isinstance(fill_value, np.generic):
         raise TypeError("a fill value that is no scalar")
     return np.ma.MaskedArray(
-        typed(data, np.ndarray),
+        data,
         mask=np.ma.nomask if mask is None else mask,
         fill_value=fill_value,
-        hard_mask=typed(hard, bool),
+        hard_mask=hard,
         copy=False,
     )
-
-
-def _pack_masked(value: object, encoder: Encoder) -> list[Any]:
-    return [MASKED]
-
-
-def _restore_masked(items: list[Any], decoder: Decoder) -> object:
-    () = items
-    return np.ma.masked
 
 
 _MAX_AXES = 64
@@ -198,26 +186,21 @@ _OBJECTS = (
     "It holds Python objects. Convert it with .astype(float) or .astype(str), "
     "or return its .tolist()"
 )
-_TEXT = (np.str_, np.bytes_)
+_TEXTS = (np.str_, np.bytes_)
+_SCALARS = tuple(set(np.sctypeDict.values()) - {np.object_, *_TEXTS})
+_MASKED = (np.ndarray, object, object, bool)
 
-PACK: dict[type[Any], Any] = {
-    np.ndarray: _pack_array,
-    np.memmap: _pack_array,
-    np.ma.MaskedArray: _pack_masked_array,
-    type(np.ma.masked): _pack_masked,
-    **{
-        scalar: _pack_text if scalar in _TEXT else _pack_scalar
-        for scalar in set(np.sctypeDict.values()) - {np.object_}
-    },
-}
-"""How a value of exactly this type becomes a tagged list."""
+ARRAY = Kind(30, (), _pack_array, _restore_array, (object, list, bool, bytes))
+BULK = BesideKind(31, (), _pack_bulk, _restore_bulk, (object, object))
+"""A large array: in the header is only the number of its place beside it."""
 
-RESTORE: dict[Any, Any] = {
-    ARRAY: _restore_array,
-    BULK: _restore_bulk,
-    SCALAR: _restore_scalar,
-    TEXT_SCALAR: _restore_text,
-    MASKED_ARRAY: _restore_masked_array,
-    MASKED: _restore_masked,
-}
-"""How what follows a marker becomes a value again."""
+KINDS = (
+    ARRAY,
+    BULK,
+    Choice((np.ndarray, np.memmap), _kind_of_array),
+    Kind(32, _SCALARS, _pack_scalar, _restore_scalar, (object, bytes)),
+    Kind(33, _TEXTS, _pack_text, _restore_text, (object,)),
+    Kind(34, (np.ma.MaskedArray,), _pack_masked_array, _restore_masked_array, _MASKED),
+    Kind(35, (type(np.ma.masked),), lambda value: (), lambda: np.ma.masked, ()),
+)
+"""Arrays and scalars of numpy."""

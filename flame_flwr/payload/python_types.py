@@ -1,7 +1,7 @@
-"""Python's own types that msgpack does not know: how each is packed and restored.
+"""The rows for Python's own types that msgpack does not know.
 
-For the standard library only. Restoring goes through constructors that check what they
-get, never through pickle's protocol.
+Restoring goes through constructors that check what they get, never through pickle's
+protocol.
 """
 
 from __future__ import annotations
@@ -10,82 +10,30 @@ import datetime as dt
 import uuid
 from collections import Counter, OrderedDict, defaultdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
 
-from flame_flwr.payload import time_zones
-from flame_flwr.payload.screening import screen, typed
+from flame_flwr.payload.kinds import Kind
+from flame_flwr.payload.screening import BYTEARRAY
 from flame_flwr.payload.time_zones import fold_of, placed
-from flame_flwr.payload.wire import (
-    BIG_INT,
-    BYTEARRAY,
-    COMPLEX,
-    COUNTER,
-    DATE,
-    DATETIME,
-    DECIMAL,
-    DEFAULT_DICT,
-    FROZENSET,
-    ORDERED_DICT,
-    RANGE,
-    SET,
-    TIME,
-    TIMEDELTA,
-    TIMEZONE,
-    TUPLE,
-    UUID,
-    RefusedError,
-)
+from flame_flwr.payload.wire import RefusedError
 
-if TYPE_CHECKING:
-    from flame_flwr.payload.decoder import Decoder
-    from flame_flwr.payload.encoder import Encoder
-
-__all__ = ["PACK", "RESTORE"]
+__all__ = ["KINDS"]
 
 
-def _pack_tuple(value: tuple[Any, ...], encoder: Encoder) -> list[Any]:
-    return [TUPLE, *screen(list(value))]
+def _alone(value: Any) -> list[Any]:
+    return [value]
 
 
-def _restore_tuple(items: list[Any], decoder: Decoder) -> tuple[Any, ...]:
-    return tuple(items)
+def _as_text(value: object) -> list[str]:
+    return [str(value)]
 
 
-def _pack_set(value: set[Any], encoder: Encoder) -> list[Any]:
-    return [SET, *screen(list(value))]
+def _as_dict(value: dict[Any, Any]) -> list[Any]:
+    return [dict(value)]
 
 
-def _restore_set(items: list[Any], decoder: Decoder) -> set[Any]:
-    return set(items)
-
-
-def _pack_frozenset(value: frozenset[Any], encoder: Encoder) -> list[Any]:
-    return [FROZENSET, *screen(list(value))]
-
-
-def _restore_frozenset(items: list[Any], decoder: Decoder) -> frozenset[Any]:
-    return frozenset(items)
-
-
-def _pack_ordered_dict(value: OrderedDict[Any, Any], encoder: Encoder) -> list[Any]:
-    return [ORDERED_DICT, *screen([dict(value)])]
-
-
-def _restore_ordered_dict(items: list[Any], decoder: Decoder) -> OrderedDict[Any, Any]:
-    (content,) = items
-    return OrderedDict(typed(content, dict))
-
-
-def _pack_counter(value: Counter[Any], encoder: Encoder) -> list[Any]:
-    return [COUNTER, *screen([dict(value)])]
-
-
-def _restore_counter(items: list[Any], decoder: Decoder) -> Counter[Any]:
-    (content,) = items
-    return Counter(typed(content, dict))
-
-
-def _pack_defaultdict(value: defaultdict[Any, Any], encoder: Encoder) -> list[Any]:
+def _pack_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
     factory = value.default_factory
     name = None if factory is None else getattr(factory, "__name__", None)
     if factory is not None and _FACTORIES.get(name or "") is not factory:
@@ -94,183 +42,81 @@ def _pack_defaultdict(value: defaultdict[Any, Any], encoder: Encoder) -> list[An
             "A defaultdict travels if its factory is one of Python's own types "
             f"({', '.join(_FACTORIES)}). Return dict(...) of it instead",
         )
-    return [DEFAULT_DICT, name, *screen([dict(value)])]
+    return [name, dict(value)]
 
 
-def _restore_defaultdict(items: list[Any], decoder: Decoder) -> defaultdict[Any, Any]:
-    name, content = items
-    factory = None if name is None else _FACTORIES[name]
-    return defaultdict(factory, typed(content, dict))
+def _restore_defaultdict(name: Any, content: dict[Any, Any]) -> defaultdict[Any, Any]:
+    return defaultdict(None if name is None else _FACTORIES[name], content)
 
 
-def _pack_int(value: int, encoder: Encoder) -> list[Any]:
-    return [BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)]
+def _pack_int(value: int) -> list[Any]:
+    return [value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)]
 
 
-def _restore_int(items: list[Any], decoder: Decoder) -> int:
-    (raw,) = items
-    return int.from_bytes(typed(raw, bytes), "little", signed=True)
+def _restore_int(raw: bytes) -> int:
+    return int.from_bytes(raw, "little", signed=True)
 
 
-def _pack_complex(value: complex, encoder: Encoder) -> list[Any]:
-    return [COMPLEX, value.real, value.imag]
+def _pack_datetime(value: dt.datetime) -> list[Any]:
+    return [value.year, value.month, value.day, *_pack_time(value)]
 
 
-def _restore_complex(items: list[Any], decoder: Decoder) -> complex:
-    real, imaginary = items
-    return complex(typed(real, float), typed(imaginary, float))
+def _restore_datetime(*parts: Any) -> dt.datetime:
+    *clock, fold, zone = parts
+    return placed(dt.datetime(*clock, fold=fold), zone)
 
 
-def _restore_bytearray(items: list[Any], decoder: Decoder) -> bytearray:
-    (raw,) = items
-    return bytearray(typed(raw, bytes))
+def _pack_time(value: dt.datetime | dt.time) -> list[Any]:
+    clock = value.hour, value.minute, value.second, value.microsecond
+    return [*clock, fold_of(value), value.tzinfo]
 
 
-def _pack_datetime(value: dt.datetime, encoder: Encoder) -> list[Any]:
-    return [DATETIME, value.year, value.month, value.day, *_clock(value)]
-
-
-def _restore_datetime(items: list[Any], decoder: Decoder) -> dt.datetime:
-    year, month, day, hour, minute, second, microsecond, fold, zone = items
-    moment = dt.datetime(year, month, day, hour, minute, second, microsecond, fold=fold)
-    return placed(moment, zone)
-
-
-def _pack_date(value: dt.date, encoder: Encoder) -> list[Any]:
-    return [DATE, value.year, value.month, value.day]
-
-
-def _restore_date(items: list[Any], decoder: Decoder) -> dt.date:
-    year, month, day = items
-    return dt.date(year, month, day)
-
-
-def _pack_time(value: dt.time, encoder: Encoder) -> list[Any]:
-    return [TIME, *_clock(value)]
-
-
-def _restore_time(items: list[Any], decoder: Decoder) -> dt.time:
-    hour, minute, second, microsecond, fold, zone = items
+def _restore_time(*parts: Any) -> dt.time:
+    *clock, fold, zone = parts
+    hour, minute, second, microsecond = clock
     return dt.time(hour, minute, second, microsecond, zone, fold=fold)
 
 
-def _pack_timedelta(value: dt.timedelta, encoder: Encoder) -> list[Any]:
-    return [TIMEDELTA, value.days, value.seconds, value.microseconds]
+def _pack_timezone(value: dt.timezone) -> list[Any]:
+    offset, name = value.utcoffset(None), value.tzname(None)
+    return [offset, None if name == dt.timezone(offset).tzname(None) else name]
 
 
-def _restore_timedelta(items: list[Any], decoder: Decoder) -> dt.timedelta:
-    days, seconds, microseconds = items
-    return dt.timedelta(
-        typed(days, int), typed(seconds, int), microseconds=typed(microseconds, int)
-    )
-
-
-def _pack_timezone(value: dt.timezone, encoder: Encoder) -> list[Any]:
-    offset = value.utcoffset(None)
-    name = value.tzname(None)
-    return [TIMEZONE, offset, None if name == dt.timezone(offset).tzname(None) else name]
-
-
-def _restore_timezone(items: list[Any], decoder: Decoder) -> dt.timezone:
-    offset, name = items
+def _restore_timezone(offset: dt.timedelta, name: Any) -> dt.timezone:
     return dt.timezone(offset) if name is None else dt.timezone(offset, name)
 
 
-def _pack_decimal(value: Decimal, encoder: Encoder) -> list[Any]:
-    return [DECIMAL, str(value)]
-
-
-def _restore_decimal(items: list[Any], decoder: Decoder) -> Decimal:
-    (text,) = items
-    return Decimal(typed(text, str))
-
-
-def _pack_uuid(value: uuid.UUID, encoder: Encoder) -> list[Any]:
-    return [UUID, value.bytes]
-
-
-def _restore_uuid(items: list[Any], decoder: Decoder) -> uuid.UUID:
-    (raw,) = items
-    return uuid.UUID(bytes=typed(raw, bytes))
-
-
-def _pack_range(value: range, encoder: Encoder) -> list[Any]:
-    return [RANGE, value.start, value.stop, value.step]
-
-
-def _restore_range(items: list[Any], decoder: Decoder) -> range:
-    start, stop, step = items
-    return range(typed(start, int), typed(stop, int), typed(step, int))
-
-
-def _clock(value: dt.datetime | dt.time) -> list[Any]:
-    return [
-        value.hour,
-        value.minute,
-        value.second,
-        value.microsecond,
-        fold_of(value),
-        value.tzinfo,
-    ]
+def _restore_uuid(raw: bytes) -> uuid.UUID:
+    return uuid.UUID(bytes=raw)
 
 
 _FACTORIES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
-        bool,
-        bytearray,
-        bytes,
-        complex,
-        dict,
-        float,
-        frozenset,
-        int,
-        list,
-        set,
-        str,
-        tuple,
+        *(bool, bytearray, bytes, complex, dict, float),
+        *(frozenset, int, list, set, str, tuple),
     )
 }
+_CLOCK = (int, int, int, int, int, object)
+_PARTS_OF_SPAN = attrgetter("days", "seconds", "microseconds")
 
-PACK: dict[type[Any], Any] = {
-    **time_zones.PACK,
-    tuple: _pack_tuple,
-    set: _pack_set,
-    frozenset: _pack_frozenset,
-    OrderedDict: _pack_ordered_dict,
-    Counter: _pack_counter,
-    defaultdict: _pack_defaultdict,
-    int: _pack_int,
-    complex: _pack_complex,
-    dt.datetime: _pack_datetime,
-    dt.date: _pack_date,
-    dt.time: _pack_time,
-    dt.timedelta: _pack_timedelta,
-    dt.timezone: _pack_timezone,
-    Decimal: _pack_decimal,
-    uuid.UUID: _pack_uuid,
-    range: _pack_range,
-}
-"""How a value of exactly this type becomes a tagged list."""
-
-RESTORE: dict[Any, Any] = {
-    **time_zones.RESTORE,
-    TUPLE: _restore_tuple,
-    SET: _restore_set,
-    FROZENSET: _restore_frozenset,
-    ORDERED_DICT: _restore_ordered_dict,
-    COUNTER: _restore_counter,
-    DEFAULT_DICT: _restore_defaultdict,
-    BIG_INT: _restore_int,
-    COMPLEX: _restore_complex,
-    BYTEARRAY: _restore_bytearray,
-    DATETIME: _restore_datetime,
-    DATE: _restore_date,
-    TIME: _restore_time,
-    TIMEDELTA: _restore_timedelta,
-    TIMEZONE: _restore_timezone,
-    DECIMAL: _restore_decimal,
-    UUID: _restore_uuid,
-    RANGE: _restore_range,
-}
-"""How what follows a marker becomes a value again."""
+KINDS = (
+    Kind(1, (tuple,), list, tuple, screened=True),
+    Kind(2, (set,), list, set, screened=True),
+    Kind(3, (frozenset,), list, frozenset, screened=True),
+    Kind(4, (OrderedDict,), _as_dict, OrderedDict, (dict,), screened=True),
+    Kind(5, (Counter,), _as_dict, Counter, (dict,), screened=True),
+    Kind(6, (defaultdict,), _pack_defaultdict, _restore_defaultdict, (object, dict), screened=True),
+    Kind(7, (int,), _pack_int, _restore_int, (bytes,)),  # those of 64 bits msgpack packs itself
+    Kind(8, (complex,), attrgetter("real", "imag"), complex, (float, float)),
+    Kind(BYTEARRAY, (), _alone, bytearray, (bytes,)),  # tagged where values are screened
+    Kind(10, (dt.datetime,), _pack_datetime, _restore_datetime, (int, int, int, *_CLOCK)),
+    Kind(11, (dt.date,), attrgetter("year", "month", "day"), dt.date, (int, int, int)),
+    Kind(12, (dt.time,), _pack_time, _restore_time, _CLOCK),
+    Kind(13, (dt.timedelta,), _PARTS_OF_SPAN, dt.timedelta, (int, int, int)),
+    Kind(14, (dt.timezone,), _pack_timezone, _restore_timezone, (dt.timedelta, object)),
+    Kind(16, (Decimal,), _as_text, Decimal, (str,)),
+    Kind(17, (uuid.UUID,), lambda value: [value.bytes], _restore_uuid, (bytes,)),
+    Kind(18, (range,), attrgetter("start", "stop", "step"), range, (int, int, int)),
+)
+"""Python's own types; time zones have rows of their own, in ``time_zones``."""

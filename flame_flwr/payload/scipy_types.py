@@ -1,6 +1,5 @@
-"""scipy.sparse arrays and matrices of every format: how each is packed and restored.
+"""The row for scipy.sparse arrays and matrices of every format.
 
-scipy is never imported to pack: a value of its types means that it is imported already.
 What is restored went through scipy's own full check, because its compiled code reads
 wherever an index array points.
 """
@@ -8,30 +7,17 @@ wherever an index array points.
 from __future__ import annotations
 
 import importlib
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from flame_flwr.payload.kinds import Kind
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import SPARSE
 
-if TYPE_CHECKING:
-    from flame_flwr.payload.decoder import Decoder
-    from flame_flwr.payload.encoder import Encoder
-
-__all__ = ["RESTORE", "pack_table"]
+__all__ = ["KINDS"]
 
 
-def pack_table() -> dict[type[Any], Any]:
-    """Return how each sparse class is packed, or nothing while scipy is not imported."""
-    sparse = sys.modules.get("scipy.sparse")
-    if sparse is None:
-        return {}
-    return {getattr(sparse, name): _pack for name in _FORMATS}
-
-
-def _pack(value: Any, encoder: Encoder) -> list[Any]:
+def _pack(value: Any) -> list[Any]:
     kind = value.format
     if kind == "lil":
         parts = _compressed(value.tocsr())
@@ -43,10 +29,10 @@ def _pack(value: Any, encoder: Encoder) -> list[Any]:
         parts = [value.data, value.offsets]
     else:
         parts = _compressed(value)
-    return [SPARSE, type(value).__name__, [int(n) for n in value.shape], *parts]
+    return [type(value).__name__, [int(n) for n in value.shape], *parts]
 
 
-def _restore(items: list[Any], decoder: Decoder) -> Any:
+def _restore(items: list[Any]) -> Any:
     name, dimensions, *parts = items
     kind = _FORMATS[name]
     shape = tuple(typed(n, int) for n in typed(dimensions, list))
@@ -117,5 +103,5 @@ _FORMATS = {
     for family in ("array", "matrix")
 }
 
-RESTORE: dict[Any, Any] = {SPARSE: _restore}
-"""How what follows a marker becomes a value again."""
+KINDS = (Kind(80, tuple(f"scipy.sparse:{name}" for name in _FORMATS), _pack, _restore),)
+"""One row for all formats: the name of the class is a part."""

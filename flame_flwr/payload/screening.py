@@ -1,4 +1,4 @@
-"""Two small checks that every kind needs: on the way in, and on the way out."""
+"""The checks that every kind needs: on the way in, and on the way out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 
 from msgpack import ExtType
 
-from flame_flwr.payload.wire import BYTEARRAY, MAX_DEPTH, RefusedError, TooDeepError
+from flame_flwr.payload.wire import MAX_DEPTH, RefusedError, TooDeepError
 
-__all__ = ["screen", "typed"]
+__all__ = ["BYTEARRAY", "screen", "typed"]
 
 T = TypeVar("T")
+
+BYTEARRAY = 9
+"""The code of a ``bytearray``, the one kind that is tagged here and not by the packer."""
 
 
 def screen(value: Any) -> Any:
@@ -53,7 +56,7 @@ def screen(value: Any) -> Any:
 def _tagged(value: Any) -> Any:
     kind = type(value)
     if kind is bytearray:
-        return [BYTEARRAY, value]
+        return [ExtType(BYTEARRAY, b""), value]
     if kind is list:
         return [_tagged(item) for item in value]
     if kind is dict:

@@ -10,25 +10,15 @@ import datetime as dt
 import importlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flame_flwr.errors import PayloadError
+from flame_flwr.payload.kinds import Kind
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import PYTZ, ZONE_INFO, RefusedError
+from flame_flwr.payload.wire import RefusedError
 
-if TYPE_CHECKING:
-    from flame_flwr.payload.decoder import Decoder
-    from flame_flwr.payload.encoder import Encoder
-
-__all__ = ["PACK", "RESTORE", "fold_of", "pack_pytz", "placed"]
-
-
-def pack_pytz(value: Any, encoder: Encoder) -> list[Any]:
-    """Turn a zone of pytz into a tagged list: of its name, or its offset in minutes."""
-    if value.zone is None:
-        return [PYTZ, round(value.utcoffset(None).total_seconds() / 60)]
-    return [PYTZ, value.zone]
+__all__ = ["KINDS", "PYTZ", "fold_of", "placed"]
 
 
 def fold_of(value: dt.datetime | dt.time) -> int:
@@ -59,8 +49,14 @@ def placed(moment: dt.datetime, zone: Any) -> dt.datetime:
     return choices[moment.fold]  # the earlier one has the larger offset
 
 
-def _restore_pytz(items: list[Any], decoder: Decoder) -> dt.tzinfo:
-    (zone,) = items
+def _pack_pytz(value: Any) -> list[Any]:
+    """Take a zone's name, or its offset in minutes."""
+    if value.zone is None:
+        return [round(value.utcoffset(None).total_seconds() / 60)]
+    return [value.zone]
+
+
+def _restore_pytz(zone: Any) -> dt.tzinfo:
     pytz = _pytz()
     if isinstance(zone, str):
         if pytz is None:
@@ -77,15 +73,10 @@ def _restore_pytz(items: list[Any], decoder: Decoder) -> dt.tzinfo:
     return fixed
 
 
-def _pack_zone_info(value: ZoneInfo, encoder: Encoder) -> list[Any]:
+def _pack_zone_info(value: ZoneInfo) -> list[Any]:
     if value.key is None:
         raise RefusedError(value, "Use a zone that has a name: zoneinfo.ZoneInfo(name)")
-    return [ZONE_INFO, value.key]
-
-
-def _restore_zone_info(items: list[Any], decoder: Decoder) -> ZoneInfo:
-    (key,) = items
-    return _zone_info(typed(key, str))
+    return [value.key]
 
 
 def _zone_info(key: str) -> ZoneInfo:
@@ -111,8 +102,8 @@ _UNKNOWN = (
     "tzdata here."
 )
 
-PACK: dict[type[Any], Any] = {ZoneInfo: _pack_zone_info}
-"""How a value of exactly this type becomes a tagged list."""
+PYTZ = Kind(19, (), _pack_pytz, _restore_pytz, (object,))
+"""pytz has a class per zone: ``table`` finds this row for them."""
 
-RESTORE: dict[Any, Any] = {PYTZ: _restore_pytz, ZONE_INFO: _restore_zone_info}
-"""How what follows a marker becomes a value again."""
+KINDS = (Kind(15, (ZoneInfo,), _pack_zone_info, _zone_info, (str,)), PYTZ)
+"""Time zones that have names; those of ``datetime`` are with Python's own types."""

@@ -1,20 +1,17 @@
-"""The constants of the wire format: its version, its limits and the numbers of its kinds.
+"""The constants of the wire format: its version and its limits.
 
 The header of a payload is one msgpack document, ``["flame", WIRE_VERSION, value]``. What
 msgpack knows by itself stands in it as it is. Everything else is a *tagged list*: a list
-whose first element is one of the markers below (an empty msgpack extension, whose code
-says which kind), followed by what that kind is made of, which may be tagged lists again.
-The one extension that msgpack has itself, code -1, its ``Timestamp``, passes as it is.
+whose first element is a marker (an empty msgpack extension, whose code says which kind),
+followed by what that kind is made of, which may be tagged lists again. The one extension
+that msgpack has itself, code -1, its ``Timestamp``, passes as it is.
 
-A code, once released, keeps its meaning for ever; a new kind gets a new code. This
-module holds no code that packs or restores: each kind's module does that.
+The kinds and their codes are rows of one table, see ``table``.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
-from msgpack import ExtType
 
 __all__ = [
     "INLINE_LIMIT",
@@ -41,62 +38,6 @@ MAX_DEPTH = 1000
 
 MAX_EMPTY = 2**24
 """Elements, or positions along the axes, of an array that holds no bytes at all."""
-
-# plain Python
-TUPLE = ExtType(1, b"")
-SET = ExtType(2, b"")
-FROZENSET = ExtType(3, b"")
-ORDERED_DICT = ExtType(4, b"")
-COUNTER = ExtType(5, b"")
-DEFAULT_DICT = ExtType(6, b"")
-BIG_INT = ExtType(7, b"")
-COMPLEX = ExtType(8, b"")
-BYTEARRAY = ExtType(9, b"")
-DATETIME = ExtType(10, b"")
-DATE = ExtType(11, b"")
-TIME = ExtType(12, b"")
-TIMEDELTA = ExtType(13, b"")
-TIMEZONE = ExtType(14, b"")
-ZONE_INFO = ExtType(15, b"")
-DECIMAL = ExtType(16, b"")
-UUID = ExtType(17, b"")
-RANGE = ExtType(18, b"")
-PYTZ = ExtType(19, b"")
-
-# numpy
-ARRAY = ExtType(30, b"")
-BULK = ExtType(31, b"")
-SCALAR = ExtType(32, b"")
-TEXT_SCALAR = ExtType(33, b"")
-MASKED_ARRAY = ExtType(34, b"")
-MASKED = ExtType(35, b"")
-
-# pandas
-FRAME = ExtType(50, b"")
-FRAME_BLOCK = ExtType(51, b"")
-SERIES = ExtType(52, b"")
-INDEX = ExtType(53, b"")
-RANGE_INDEX = ExtType(54, b"")
-MULTI_INDEX = ExtType(55, b"")
-OBJECTS = ExtType(56, b"")
-NULLABLE = ExtType(57, b"")
-STRINGS = ExtType(58, b"")
-CATEGORICAL = ExtType(59, b"")
-MOMENTS = ExtType(60, b"")
-PERIODS = ExtType(61, b"")
-INTERVALS = ExtType(62, b"")
-TIMESTAMP = ExtType(63, b"")
-PANDAS_TIMEDELTA = ExtType(64, b"")
-PERIOD = ExtType(65, b"")
-INTERVAL = ExtType(66, b"")
-MISSING = ExtType(67, b"")
-NUMPY_EXTENSION = ExtType(68, b"")
-
-# everything else
-SPARSE = ExtType(80, b"")
-ESTIMATOR = ExtType(90, b"")
-USER_TYPE = ExtType(100, b"")
-PICKLE = ExtType(110, b"")
 
 
 class RefusedError(Exception):

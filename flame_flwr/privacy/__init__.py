@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.clip import Clip as Clip
     from flame_flwr.privacy.disclosure import Disclosure as Disclosure
     from flame_flwr.privacy.disclosure_rule import DisclosureRule as DisclosureRule
-    from flame_flwr.privacy.filters import UpdateFilter as UpdateFilter
     from flame_flwr.privacy.gaussian_noise import GaussianNoise as GaussianNoise
     from flame_flwr.privacy.laplace import Laplace as Laplace
     from flame_flwr.privacy.rules import MaxBins as MaxBins
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.rules import Strict as Strict
     from flame_flwr.privacy.sparse_vector import SparseVector as SparseVector
     from flame_flwr.privacy.top_fraction import TopFraction as TopFraction
+    from flame_flwr.privacy.update_filter import UpdateFilter as UpdateFilter
 
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
@@ -25,11 +25,11 @@ __all__, __dir__, __getattr__ = lazy_exports(
         ".clip": ["Clip"],
         ".disclosure": ["Disclosure"],
         ".disclosure_rule": ["DisclosureRule"],
-        ".filters": ["UpdateFilter"],
         ".gaussian_noise": ["GaussianNoise"],
         ".laplace": ["Laplace"],
         ".rules": ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict"],
         ".sparse_vector": ["SparseVector"],
         ".top_fraction": ["TopFraction"],
+        ".update_filter": ["UpdateFilter"],
     },
 )

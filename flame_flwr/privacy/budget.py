@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy.filters import UpdateFilter
+    from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["Budget", "Mechanism", "can_account", "spent"]
 
@@ -86,6 +86,15 @@ def spent(releases: Iterable[tuple[Mechanism, int]]) -> Budget:
     Budget
         By basic composition of the Gaussian mechanisms, composed by their privacy loss
         distributions at the smallest of their deltas, with the others, whose epsilons add up.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import SparseVector
+    >>> rare = SparseVector(
+    ...     0.01, bound=1.0, threshold=0.5, epsilon_select=0.25, epsilon_values=0.5
+    ... )
+    >>> spent([(rare.mechanism(), 4)])
+    Budget(epsilon=3.0, delta=0.0)
     """
     counts: Counter[Mechanism] = Counter()
     for mechanism, count in releases:

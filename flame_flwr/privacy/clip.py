@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flame_flwr.privacy.checks import above_zero
-from flame_flwr.privacy.filters import UpdateFilter
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.parameters import ABOVE_ZERO, parameter
+from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["Clip", "clipped"]
 
@@ -36,18 +36,18 @@ class Clip(UpdateFilter):
     -----
     It does not protect patients: a clipped change is exact up to its length, and says as much
     about them as before. It limits what one node can do to the common model.
+
+    Examples
+    --------
+    >>> Clip(1.0).change(np.array([3.0, -4.0]), noise=None)
+    array([ 0.6, -0.8])
     """
 
-    norm: float
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        super().__post_init__()
-        above_zero(self, "norm")
+    norm: float = parameter(ABOVE_ZERO)
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change, shortened where it is too long."""
-        return clipped(update, self.norm)
+        return clipped(update, float(self.norm))
 
 
 def clipped(update: np.ndarray, norm: float) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
-    from flame_flwr.privacy.filters import UpdateFilter
+    from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["FILTERS", "RULES", "read_filters", "read_rules"]
 

@@ -161,6 +161,7 @@ class _Sums:
     def unsafe(self, sizes: list[int]) -> set[int]:
         """Return those that with larger ones come to too little."""
         found: set[int] = set()
+        # From the largest on: of two that give a small one away, the larger says more and stays.
         for size in sorted(sizes, reverse=True):
             if size in found:
                 continue
@@ -169,6 +170,7 @@ class _Sums:
                 found.add(size)
                 continue
             self.rests |= rests | {size}
+            # What the size gives with those that are kept is known from now on, too.
             self.gaps |= {other - size for other in self.kept}
             if len(self.kept) < _FEW:
                 self.mixed |= {size} | self._mixed_with(size)
@@ -266,6 +268,7 @@ def _nested(tables: list[tuple[int, CellCounts, CellCounts]], k: int) -> set[int
         counts, seen = np.zeros(len(at), dtype=np.int64), np.ones(len(at), dtype=bool)
         for place, count in places.items():
             counts[at[place]], seen[at[place]] = count, place in shown
+        # It fits into a table, or what is left of one, where no cell is larger.
         less = rests - counts
         fits = (less >= 0).all(axis=1) & less.any(axis=1)
         less, both = less[fits], known[fits] & seen

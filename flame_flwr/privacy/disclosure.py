@@ -24,9 +24,98 @@ if TYPE_CHECKING:
 
     from flame_flwr.payload import Payload
 
-__all__ = ["Disclosure"]
+__all__ = [
+    "Disclosure",
+    "apply_rules",
+    "check_numbers_of",
+    "encode_allowed",
+    "joint_rules",
+]
 
 _MOST_LEVELS = 200
+
+
+def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
+    """Return a decoded result with its statistics as they may leave, in new containers.
+
+    Parameters
+    ----------
+    rules : sequence of DisclosureRule
+        In the order in which they act, see :func:`joint_rules`.
+    result : Any
+        It is not changed.
+
+    Raises
+    ------
+    PayloadError
+        A rule refuses it.
+    """
+    # All may refuse the result as it is before any of them changes it.
+    for rule in rules:
+        rule.look(_walk(result))
+    statistics = _statistics(result)
+    for rule in rules:
+        rule.screen(result)
+    for rule in rules:
+        statistics = rule.protect(statistics)
+    return _rebuilt(result, iter(statistics))
+
+
+def joint_rules(*declared: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...]:
+    """Return what several parties declare together, the node first: the stricter holds.
+
+    Kinds that only the others declare act first, so the node has the last word; `MaxBins` and
+    `MinCount` act on what the others left. Noise of the others acts last where the node has a
+    `MinCount` and no noise: it lets no extreme leave.
+    """
+    from flame_flwr.privacy.rules import MinCount, NoisyMinMax
+
+    kinds: dict[type[DisclosureRule], list[DisclosureRule]] = {}
+    for rule in (rule for rules in declared for rule in rules):
+        kinds.setdefault(type(rule), []).append(rule)
+    joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
+    own = declared[0] if declared else ()
+    late = any(isinstance(rule, MinCount) for rule in own) and not any(
+        isinstance(rule, NoisyMinMax) for rule in own
+    )
+    noise = [rule for rule in joint if late and isinstance(rule, NoisyMinMax)]
+    return (*_in_order(rule for rule in reversed(joint) if rule not in noise), *noise)
+
+
+def encode_allowed(allowed: Any, *, allow_pickle: bool) -> Payload:
+    """Return what :func:`apply_rules` gave, ready to travel.
+
+    Raises
+    ------
+    PayloadError
+        A statistic is where no rule sees it, such as in a set.
+    """
+    with only_cleared(_statistics(allowed)):
+        return encode(allowed, allow_pickle=allow_pickle)
+
+
+def check_numbers_of(source: str, rules: Iterable[DisclosureRule]) -> None:
+    """Refuse plain numbers beside a result, at which no rule could look.
+
+    Parameters
+    ----------
+    source : str
+        What gives them, such as ``"evaluation_method"``.
+    rules : iterable of DisclosureRule
+        That hold at the node.
+
+    Raises
+    ------
+    ConfigError
+        The node is strict.
+    """
+    from flame_flwr.privacy.rules import Strict
+
+    if any(isinstance(rule, Strict) for rule in rules):
+        raise ConfigError(
+            "this node lets only statistics leave (its disclosure rule Strict), and the plain "
+            f"numbers of {source} are none: return them as statistics from analysis_method instead"
+        )
 
 
 class Disclosure:
@@ -37,34 +126,26 @@ class Disclosure:
     rules : iterable of DisclosureRule
         One of a kind; :meth:`of` makes one of several. `MaxBins` and `MinCount` act last, on
         what the others left.
-    late : iterable of DisclosureRule
-        They act after all of these.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MaxBins, MinCount
+    >>> from flame_flwr.statistics import RowCount
+    >>> node, analysis = [MinCount(5)], [MinCount(10), MaxBins(50)]
+    >>> joint = Disclosure.of(node, analysis)
+    >>> joint.names, joint.apply(RowCount(7)).size, joint.apply(RowCount(31)).size
+    (['MaxBins', 'MinCount'], 0, 31)
     """
 
-    def __init__(
-        self, rules: Iterable[DisclosureRule], late: Iterable[DisclosureRule] = ()
-    ) -> None:
-        self.rules = (*sorted(rules, key=_turn), *late)
+    def __init__(self, rules: Iterable[DisclosureRule]) -> None:
+        self.rules = _in_order(rules)
 
     @classmethod
     def of(cls, *declared: Sequence[DisclosureRule]) -> Disclosure:
-        """Return what several parties declare together, the node first: the stricter holds.
-
-        Kinds that only the others declare act first, so the node has the last word. Noise of
-        theirs acts last where the node has a `MinCount` and none: it lets no extreme leave.
-        """
-        from flame_flwr.privacy.rules import MinCount, NoisyMinMax
-
-        kinds: dict[type[DisclosureRule], list[DisclosureRule]] = {}
-        for rule in (rule for rules in declared for rule in rules):
-            kinds.setdefault(type(rule), []).append(rule)
-        joint = [reduce(lambda one, two: one.stricter(two), alike) for alike in kinds.values()]
-        own = declared[0] if declared else ()
-        late = any(isinstance(rule, MinCount) for rule in own) and not any(
-            isinstance(rule, NoisyMinMax) for rule in own
-        )
-        noise = [rule for rule in joint if late and isinstance(rule, NoisyMinMax)]
-        return cls((rule for rule in reversed(joint) if rule not in noise), noise)
+        """Return what several parties declare together, see :func:`joint_rules`."""
+        made = cls(())
+        made.rules = joint_rules(*declared)
+        return made
 
     @property
     def names(self) -> list[str]:
@@ -72,66 +153,26 @@ class Disclosure:
         return [type(rule).__name__ for rule in self.rules]
 
     def check_evaluation(self, evaluates: bool) -> None:
-        """Refuse an analyzer whose scores no rule could look at, before it runs.
-
-        Raises
-        ------
-        ConfigError
-            It has an ``evaluation_method``, and the node is strict.
-        """
-        from flame_flwr.privacy.rules import Strict
-
-        if evaluates and any(isinstance(rule, Strict) for rule in self.rules):
-            raise ConfigError(
-                "this node lets only statistics leave (its disclosure rule Strict), and the plain "
-                "numbers of evaluation_method are none: return them as statistics from "
-                "analysis_method instead"
-            )
+        """Refuse an analyzer with an ``evaluation_method`` where the node is strict."""
+        if evaluates:
+            check_numbers_of("evaluation_method", self.rules)
 
     def check_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Refuse metrics that no rule could look at.
-
-        Raises
-        ------
-        ConfigError
-            There are some, and the node is strict.
-        """
-        from flame_flwr.privacy.rules import Strict
-
-        if metrics and any(isinstance(rule, Strict) for rule in self.rules):
-            raise ConfigError(
-                "this node lets only statistics leave (its disclosure rule Strict), and the plain "
-                "numbers of flame.report_metrics are none: return them as statistics from "
-                "analysis_method instead"
-            )
+        """Refuse reported metrics, if there are some, where the node is strict."""
+        if metrics:
+            check_numbers_of("flame.report_metrics", self.rules)
 
     def apply(self, result: Any) -> Any:
-        """Return a result with its statistics as they may leave, in new containers.
-
-        Raises
-        ------
-        PayloadError
-            A rule refuses it.
-        """
-        for rule in self.rules:
-            rule.look(_walk(result))
-        statistics = _statistics(result)
-        for rule in self.rules:
-            rule.screen(result)
-        for rule in self.rules:
-            statistics = rule.protect(statistics)
-        return _rebuilt(result, iter(statistics))
+        """Return a result as it may leave, see :func:`apply_rules`."""
+        return apply_rules(self.rules, result)
 
     def pack(self, allowed: Any, *, allow_pickle: bool) -> Payload:
-        """Return what `apply` gave, ready to travel.
+        """Return what `apply` gave, ready to travel, see :func:`encode_allowed`."""
+        return encode_allowed(allowed, allow_pickle=allow_pickle)
 
-        Raises
-        ------
-        PayloadError
-            A statistic is where `apply` does not see it, such as in a set.
-        """
-        with only_cleared(_statistics(allowed)):
-            return encode(allowed, allow_pickle=allow_pickle)
+
+def _in_order(rules: Iterable[DisclosureRule]) -> tuple[DisclosureRule, ...]:
+    return tuple(sorted(rules, key=_turn))
 
 
 def _turn(rule: DisclosureRule) -> int:

@@ -36,7 +36,24 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class DisclosureRule(ABC):
-    """Base of the rules. A subclass is a frozen dataclass, and picklable."""
+    """Base of the rules. A subclass is a frozen dataclass, and picklable.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from flame_flwr.privacy import Disclosure, DisclosureRule
+    >>> from flame_flwr.statistics import RowCount
+    >>> @dataclass(frozen=True)
+    ... class OnlyLarge(DisclosureRule):
+    ...     least: int
+    ...     def stricter(self, other):
+    ...         return self if self.least >= other.least else other
+    ...     def protect(self, statistics):
+    ...         return [s if s.size >= self.least else s.withheld() for s in statistics]
+    >>> few, many = Disclosure([OnlyLarge(100)]).apply([RowCount(31), RowCount(250)])
+    >>> few.size, many.size
+    (0, 250)
+    """
 
     @abstractmethod
     def stricter(self, other: Self) -> Self:

@@ -9,10 +9,10 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy.budget import Mechanism
-from flame_flwr.privacy.checks import above_zero, seed_or_none
 from flame_flwr.privacy.clip import clipped
-from flame_flwr.privacy.filters import UpdateFilter
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.parameters import ABOVE_ZERO, SEED, parameter
+from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["GaussianNoise"]
 
@@ -59,31 +59,38 @@ class GaussianNoise(UpdateFilter):
     ``evaluation_method``, how many rounds there were, that the node takes part. Several analyses
     on the same patients add up, and nobody counts them. The noise is made of floats, see
     :class:`flame_flwr.privacy.noise.Noise`.
+
+    Examples
+    --------
+    >>> noise = GaussianNoise(norm=1.0, noise_multiplier=2.0)
+    >>> noise.change(np.array([3.0, -4.0]), Noise()).shape
+    (2,)
+    >>> noise.mechanism()
+    Mechanism(kind='gaussian', value=1.0, delta=1e-05)
     """
 
-    norm: float
-    noise_multiplier: float
-    delta: float = 1e-5
-    seed: int | None = None
+    norm: float = parameter(ABOVE_ZERO)
+    noise_multiplier: float = parameter(ABOVE_ZERO)
+    delta: float = parameter(ABOVE_ZERO, 1e-5)
+    seed: int | None = parameter(SEED, None)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
 
     def __post_init__(self) -> None:
         """Check before anything runs."""
         super().__post_init__()
-        above_zero(self, "norm", "noise_multiplier", "delta")
-        seed_or_none(self)
         if self.delta >= 1:
             raise ModelError(f"GaussianNoise: delta must be below 1, not {self.delta!r}")
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the bounded change with noise."""
-        noised = noise.gaussian(self.noise_multiplier * self.norm, update.size)
-        noised += clipped(update, self.norm)
+        norm = float(self.norm)
+        noised = noise.gaussian(float(self.noise_multiplier) * norm, update.size)
+        noised += clipped(update, norm)
         return noised
 
     def mechanism(self) -> Mechanism | None:
         """Return what one round costs: a Gaussian mechanism of sensitivity ``2 * norm``."""
         if self.seed is not None:
             return None
-        return Mechanism("gaussian", self.noise_multiplier / 2, self.delta)
+        return Mechanism("gaussian", float(self.noise_multiplier) / 2, float(self.delta))

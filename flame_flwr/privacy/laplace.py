@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
+from flame_flwr.privacy.parameters import ABOVE_ZERO
 
 __all__ = ["Laplace"]
 
@@ -39,6 +40,14 @@ class Laplace:
     ------
     ModelError
         One of them is not a positive number, or OpenDP is not installed.
+
+    Examples
+    --------
+    >>> mechanism = Laplace(epsilon=0.5, sensitivity=2.0)
+    >>> mechanism.about()["epsilon"]
+    0.5
+    >>> list(mechanism.release({"mean age": 61.3}))
+    ['mean age']
     """
 
     epsilon: float
@@ -48,9 +57,8 @@ class Laplace:
         """Check before anything runs."""
         for name in ("epsilon", "sensitivity"):
             value = getattr(self, name)
-            number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-            if not number or not _finite(value) or value <= 0:
-                raise ModelError(f"{name} must be a number above 0, not {value!r}")
+            if not ABOVE_ZERO.holds(value):
+                raise ModelError(f"{name} {ABOVE_ZERO.words}, not {value!r}")
         if not 0 < float(self.sensitivity) / float(self.epsilon) < math.inf:
             raise ModelError("sensitivity / epsilon, the scale of the noise, is no float above 0")
         if find_spec("opendp") is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import numbers
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,14 +12,34 @@ from typing import Any, Self
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.disclosure_rule import DisclosureRule, Found
+from flame_flwr.privacy.parameters import (
+    FRACTION,
+    TRUE_OR_FALSE,
+    at_least,
+    check_parameters,
+    parameter,
+    stricter_of,
+)
 from flame_flwr.privacy.table_forms import table_forms
 from flame_flwr.statistics.base import Statistic
 
 __all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
 
 
+class _Rule(DisclosureRule):
+    """A rule whose fields say what they may be, and which of two is the stricter."""
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        check_parameters(self)
+
+    def stricter(self, other: Self) -> Self:
+        """Return the one with the stricter of each parameter."""
+        return stricter_of(self, other)
+
+
 @dataclass(frozen=True)
-class MinCount(DisclosureRule):
+class MinCount(_Rule):
     """No figure about fewer than `k` people leaves; 0 may be said.
 
     A mean, a variance or an estimate of too few is withheld with its count, so the merged one is
@@ -45,20 +64,18 @@ class MinCount(DisclosureRule):
     ------
     ModelError
         `k` is no integer of at least 2.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MinCount
+    >>> from flame_flwr.statistics import RowCount
+    >>> allowed = Disclosure([MinCount(5)]).apply({"women": RowCount(31), "men": RowCount(3)})
+    >>> allowed["women"].size, allowed["men"].size, allowed["men"].suppressed
+    (31, 0, 1)
     """
 
-    k: int = 5
-    differences: bool = True
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        _check_integer("MinCount", "k", self.k, 2)
-        if type(self.differences) is not bool:
-            raise ModelError("MinCount: differences must be True or False")
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one with the larger `k`."""
-        return type(self)(max(self.k, other.k), self.differences or other.differences)
+    k: int = parameter(at_least(2), 5, stricter=max)
+    differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what is small in each, then what is small between two of them."""
@@ -77,7 +94,7 @@ class MinCount(DisclosureRule):
 
 
 @dataclass(frozen=True)
-class NoisyMinMax(DisclosureRule):
+class NoisyMinMax(_Rule):
     """The smallest and the largest value, each of one person, leave only moved outwards.
 
     Each is moved by a random share of their distance, from `low` to `high`, evenly distributed;
@@ -98,25 +115,28 @@ class NoisyMinMax(DisclosureRule):
     ------
     ModelError
         The shares are no such numbers.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MinCount, NoisyMinMax
+    >>> from flame_flwr.statistics import MinMax
+    >>> rules = Disclosure([MinCount(5), NoisyMinMax(0.05, 0.15)])
+    >>> moved = rules.apply(MinMax.from_data([40.0, 52.0, 58.0, 61.0, 75.0, 90.0]))
+    >>> moved.low < 40.0, moved.high > 90.0
+    (True, True)
     """
 
-    low: float = 0.05
-    high: float = 0.15
+    low: float = parameter(FRACTION, 0.05, stricter=max)
+    high: float = parameter(FRACTION, 0.15, stricter=max)
     secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check before anything runs."""
-        for share in (self.low, self.high):
-            if not isinstance(share, numbers.Real) or not 0 < share <= 1:
-                raise ModelError("NoisyMinMax: low and high must be above 0 and at most 1")
+        super().__post_init__()
         if self.low > self.high:
             raise ModelError("NoisyMinMax: low must not be above high")
         if self.secret is not None and not isinstance(self.secret, str):
-            raise ModelError("NoisyMinMax: secret must be a text")
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one that moves farther, with this one's secret."""
-        return type(self)(max(self.low, other.low), max(self.high, other.high), self.secret)
+            raise ModelError("NoisyMinMax: secret must be a text")  # which is not shown
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move the extremes of each."""
@@ -136,7 +156,7 @@ class NoisyMinMax(DisclosureRule):
 
 
 @dataclass(frozen=True)
-class MaxBins(DisclosureRule):
+class MaxBins(_Rule):
     """A result with more bins, labels, cells or times in one statistic is refused.
 
     Quantiles are not refused, but get as many different values at most: neighbours are moved
@@ -152,17 +172,18 @@ class MaxBins(DisclosureRule):
     ------
     ModelError
         It is no integer above 0.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MaxBins
+    >>> from flame_flwr.statistics import Histogram
+    >>> ages = Histogram.from_data([40, 52, 58, 61], range(0, 101, 10))
+    >>> Disclosure([MaxBins(5)]).apply(ages)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    PayloadError: the Histogram at $ has more than 5 bins, ...
     """
 
-    most: int
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        _check_integer("MaxBins", "most", self.most, 1)
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one with the lower limit."""
-        return type(self)(min(self.most, other.most))
+    most: int = parameter(at_least(1), stricter=min)
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move values of quantiles together until there are no more different ones."""
@@ -181,7 +202,7 @@ class MaxBins(DisclosureRule):
 
 
 @dataclass(frozen=True)
-class MaxRows(DisclosureRule):
+class MaxRows(_Rule):
     """A result with a table of more rows is refused: it may be the patients'.
 
     Tables are DataFrames, Series, indexes, arrays with named fields, lists of records (dicts,
@@ -198,17 +219,17 @@ class MaxRows(DisclosureRule):
     ------
     ModelError
         It is no integer above 0.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MaxRows
+    >>> patients = [{"age": 61, "sex": "f"}, {"age": 47, "sex": "m"}]
+    >>> Disclosure([MaxRows(1)]).apply(patients)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    PayloadError: the list of records at $ has more than 1 rows ...
     """
 
-    most: int
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        _check_integer("MaxRows", "most", self.most, 1)
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one with the lower limit."""
-        return type(self)(min(self.most, other.most))
+    most: int = parameter(at_least(1), stricter=min)
 
     def screen(self, result: Any) -> None:
         """Refuse a result with a larger table."""
@@ -223,16 +244,19 @@ class MaxRows(DisclosureRule):
 
 
 @dataclass(frozen=True)
-class Strict(DisclosureRule):
+class Strict(_Rule):
     """Only statistics of the framework leave, so that the other rules see every figure.
 
     ``None``, dicts with strings as keys, lists and tuples may be around them. It does not stop who
     hides a value in a key, or computes a statistic of made-up rows.
-    """
 
-    def stricter(self, other: Self) -> Self:
-        """Return itself."""
-        return self
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, Strict
+    >>> Disclosure([Strict()]).apply({"mean age": 61.3})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    PayloadError: this node lets only statistics leave ...
+    """
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with anything else."""
@@ -255,8 +279,3 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
 
 
 _OWN = "flame_flwr.statistics."
-
-
-def _check_integer(owner: str, name: str, value: Any, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ModelError(f"{owner}: {name} must be an integer of at least {least}, not {value!r}")

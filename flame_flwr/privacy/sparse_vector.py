@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from flame_flwr.privacy.budget import Mechanism
-from flame_flwr.privacy.checks import above_zero, check_fraction, seed_or_none
-from flame_flwr.privacy.filters import UpdateFilter
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.parameters import ABOVE_ZERO, FRACTION, SEED, parameter
 from flame_flwr.privacy.top_fraction import count_of
+from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["SparseVector"]
 
@@ -73,45 +73,49 @@ class SparseVector(UpdateFilter):
     ``evaluation_method``. It does not hide that the node takes part, and several analyses on the
     same patients add up. The noise is made of floats, see
     :class:`flame_flwr.privacy.noise.Noise`.
+
+    Examples
+    --------
+    >>> rare = SparseVector(
+    ...     0.01, bound=1.0, threshold=0.5, epsilon_select=0.25, epsilon_values=0.5
+    ... )
+    >>> rare.change(np.linspace(-1, 1, 200), Noise()).shape  # all but two of them are 0
+    (200,)
+    >>> rare.mechanism()
+    Mechanism(kind='pure', value=0.75, delta=0.0)
     """
 
-    fraction: float
-    bound: float
-    threshold: float
-    epsilon_select: float
-    epsilon_values: float
-    seed: int | None = None
+    fraction: float = parameter(FRACTION)
+    bound: float = parameter(ABOVE_ZERO)
+    threshold: float = parameter(ABOVE_ZERO)
+    epsilon_select: float = parameter(ABOVE_ZERO)
+    epsilon_values: float = parameter(ABOVE_ZERO)
+    seed: int | None = parameter(SEED, None)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        super().__post_init__()
-        check_fraction(self, "fraction")
-        above_zero(self, "bound", "threshold", "epsilon_select", "epsilon_values")
-        seed_or_none(self)
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros but for a few noised values."""
         if not update.size:
             return update
-        most = count_of(self.fraction, update.size)
-        bounded = np.clip(update, -self.bound, self.bound)
+        bound, epsilon = float(self.bound), float(self.epsilon_select)
+        most = count_of(float(self.fraction), update.size)
+        bounded = np.clip(update, -bound, bound)
         share = 1 / (1 + (2 * most) ** (2 / 3))
-        of_threshold = self.bound / (self.epsilon_select * share)
-        of_question = 2 * most * self.bound / (self.epsilon_select * (1 - share))
-        threshold = self.threshold + noise.laplace(of_threshold, 1)[0]
+        of_threshold = bound / (epsilon * share)
+        of_question = 2 * most * bound / (epsilon * (1 - share))
+        threshold = float(self.threshold) + noise.laplace(of_threshold, 1)[0]
         asked = np.abs(bounded) + noise.laplace(of_question, update.size)
         order = np.argsort(noise.uniform(update.size))
         told = order[asked[order] >= threshold][:most]
         values = bounded[told]
-        values += noise.laplace(2 * most * self.bound / self.epsilon_values, told.size)
+        values += noise.laplace(2 * most * bound / float(self.epsilon_values), told.size)
         released = np.zeros_like(update)
-        released[told] = np.clip(values, -self.bound, self.bound)
+        released[told] = np.clip(values, -bound, bound)
         return released
 
     def mechanism(self) -> Mechanism | None:
         """Return what one round costs."""
         if self.seed is not None:
             return None
-        return Mechanism("pure", self.epsilon_select + self.epsilon_values)
+        return Mechanism("pure", float(self.epsilon_select) + float(self.epsilon_values))

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from flame_flwr.privacy.checks import check_fraction
-from flame_flwr.privacy.filters import UpdateFilter
 from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.parameters import FRACTION, parameter
+from flame_flwr.privacy.update_filter import UpdateFilter
 
 __all__ = ["TopFraction"]
 
@@ -45,20 +45,20 @@ class TopFraction(UpdateFilter):
     those that a rare patient causes; which ones they are says something by itself. It makes
     reconstructing patients from a change harder, not impossible. Arrays keep their shape, so what
     is sent is as long as before.
+
+    Examples
+    --------
+    >>> TopFraction(0.5).change(np.array([0.1, -3.0, 2.0, 0.0]), noise=None)
+    array([ 0., -3.,  2.,  0.])
     """
 
-    fraction: float
+    fraction: float = parameter(FRACTION)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"
 
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        super().__post_init__()
-        check_fraction(self, "fraction")
-
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros in place of the smaller ones."""
-        kept = count_of(self.fraction, update.size)
+        kept = count_of(float(self.fraction), update.size)
         if kept == update.size:
             return update
         sizes = np.abs(update)

@@ -1,4 +1,4 @@
-"""By how much the aggregate changes from round to round, where nothing else measures it."""
+"""By how much the aggregate changes from round to round, where no convergence measures it."""
 
 from __future__ import annotations
 
@@ -47,24 +47,24 @@ class Change:
                 number,
             )
 
-    def to(
+    def measure(
         self, aggregate: Any, without: Callable[[str], bool] = lambda name: False
     ) -> float | None:
-        """Return the Euclidean norm of all the changes since the last call.
+        """Return the Euclidean norm of the difference to the aggregate of the last call.
 
         Parameters
         ----------
         aggregate : Any
-            Arrays of floats, and lists, tuples and dicts of them; what else is in there is passed
-            over. An aggregate that is one float, and nothing else, counts too.
+            One float, or lists, tuples and dicts with arrays of floats in them; everything else in
+            these is passed over.
         without : callable
-            Tells of a key in it whether what is there is passed over too.
+            Called with a key of it; where it returns true, what the key holds is passed over, too.
 
         Returns
         -------
         float or None
-            ``None`` at the first call, where the arrays' form has changed, where there are none,
-            and where they have more than 2**20 numbers.
+            ``None`` at the first call, where other arrays are in it than before, where there are
+            none, and where they have more than 2**20 numbers.
         """
         before, form = self._last, self._form
         parts: list[npt.NDArray[np.float64]] = []
@@ -98,7 +98,7 @@ class _Parts:
 
     def take(self, value: Any, path: tuple[Any, ...]) -> None:
         self._looked += 1
-        if self._looked > _PARTS:
+        if self._looked > _PARTS:  # a list of a million numbers takes too long to look through
             raise _TooLargeError
         if isinstance(value, dict):
             for key, entry in value.items():
@@ -114,5 +114,6 @@ class _Parts:
                 raise _TooLargeError
             self._form.append((path, value.shape, value.dtype.kind))
             flat = np.ravel(value)
+            # The norm is that of the real and imaginary parts.
             pairs = flat.astype(np.complex128).view(np.float64) if flat.dtype.kind == "c" else flat
             self._parts.append(pairs.astype(np.float64))

@@ -75,7 +75,7 @@ def with_callbacks(record: RunRecord, *callbacks: Callback) -> Iterator[None]:
             _remove(record, callback)
 
 
-def notify(record: RunRecord, hook: str, *said: Any) -> None:
+def notify(record: RunRecord, hook: str, *arguments: Any) -> None:
     """Call a method of every callback; one that raises is left out from then on.
 
     Parameters
@@ -84,13 +84,13 @@ def notify(record: RunRecord, hook: str, *said: Any) -> None:
         With the callbacks.
     hook : str
         The method's name.
-    *said
-        Its arguments.
+    *arguments
+        What the method takes.
     """
     for callback in list(record.callbacks):
         went_well = False
         with shielded(type(callback).__name__):
-            getattr(callback, hook)(*said)
+            getattr(callback, hook)(*arguments)
             went_well = True
         if not went_well:
             _remove(record, callback)

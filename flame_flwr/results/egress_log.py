@@ -22,7 +22,7 @@ class EgressLog:
     ----------
     nodes : dict of str to dict
         Per node and form of an answer: how many there were, their bytes, the first and the last
-        round. A node whose answers change their form all the time has a last entry for the rest.
+        round. After 20 forms of a node, all others are counted as one.
     """
 
     nodes: dict[str, dict[str, list[int]]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class EgressLog:
 
     def _count(self, node: str, what: str, number: int, size: int) -> None:
         kinds = self.nodes.setdefault(node, {})
-        if what not in kinds and len(kinds) >= _KINDS:
+        if what not in kinds and len(kinds) >= _KINDS:  # shapes that grow with every round
             what = _OTHER
         entry = kinds.setdefault(what, [0, 0, number, number])
         entry[0] += 1

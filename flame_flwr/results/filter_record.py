@@ -51,19 +51,20 @@ class FilterRecord:
         node : str
             Its id.
         report : list of dict
-            What its filters say, see :meth:`flame_flwr.privacy.filters.FilterChain.report`;
+            What its filters say, see :meth:`flame_flwr.privacy.filter_chain.FilterChain.report`;
             ``answers`` counts those that left, also where the server has not got them.
         """
         for position, entry in enumerate(report):
             about = {k: value for k, value in entry.items() if k not in ("applied", "answers")}
             one = self._filter(node, position, about)
             one.counted += bool(entry.get("applied"))
+            # The node's own count is larger where an answer was lost on the way.
             answers = entry.get("answers")
             if isinstance(answers, int) and one.reported < answers <= _MOST:
                 one.reported = answers
 
     def _filter(self, node: str, position: int, about: dict[str, Any]) -> _Filter:
-        """Return a node's filter; one that has changed, in a run that goes on, is another."""
+        """Return a node's filter. One whose settings have changed since a checkpoint is another."""
         known = self.nodes.setdefault(node, [])
         for one in known:
             if (one.position, one.about) == (position, about):

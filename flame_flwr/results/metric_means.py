@@ -11,7 +11,7 @@ from flame_flwr.metrics import TEST_ROWS, readable, rows_tested
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["names_of", "of_a_round", "of_scores", "plain", "reported_names"]
+__all__ = ["metric_names", "of_a_round", "of_scores", "plain", "reported_names"]
 
 Weighted = dict[str, tuple[float, str]]
 """Means by name, with the key of what they are weighted by."""
@@ -42,14 +42,15 @@ def of_a_round(
     }
     found: Weighted = {name: (mean, TEST_ROWS) for name, mean in by_test_rows(others, rows).items()}
     if isinstance(aggregate, dict):
-        shared = set(names_of([nodes])).intersection(declared, aggregate)
+        shared = set(metric_names([nodes])).intersection(declared, aggregate)
+        # The aggregate's own value counts: the strategy has weighted it exactly.
         merged = readable({name: plain(aggregate[name]) for name in shared})
         found |= {
             name: (float(value), declared[name])
             for name, value in merged.items()
             if declared[name] and math.isfinite(value)
         }
-    return {name: found[name] for name in names_of([nodes]) if name in found}
+    return {name: found[name] for name in metric_names([nodes]) if name in found}
 
 
 def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
@@ -65,7 +66,7 @@ def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
     return {name: (mean, TEST_ROWS) for name, mean in means.items()}
 
 
-def names_of(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> list[str]:
+def metric_names(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> list[str]:
     """Return the names of all metrics, in the order in which they come up.
 
     Parameters
@@ -80,7 +81,7 @@ def names_of(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> list[str]:
 
 def reported_names(history: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of all metrics of the rounds, as ``run.json`` has these."""
-    return names_of(entry["node_metrics"] for entry in history)
+    return metric_names(entry["node_metrics"] for entry in history)
 
 
 def plain(value: Any) -> Any:

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LiveBar", "PrintAbove"]
+    from flame_flwr.results.progress_bar import Bar
 
-
-class LiveBar(Protocol):
-    """What the stream asks of the bar."""
-
-    @property
-    def away(self) -> bool:
-        """Whether a line without an end has the terminal, or nothing is drawn any more."""
-
-    def give_way(self) -> None:
-        """Leave the terminal to a line that has no end yet."""
-
-    def come_back(self) -> None:
-        """Be drawn again, below a line that has ended."""
-
-    def print_above(self, line: str) -> None:
-        """Print a line above the bar."""
+__all__ = ["PrintAbove"]
 
 
 class PrintAbove:
@@ -35,7 +20,7 @@ class PrintAbove:
     until a line ends.
     """
 
-    def __init__(self, stream: Any, bar: LiveBar) -> None:
+    def __init__(self, stream: Any, bar: Bar) -> None:
         self._stream = stream
         self._bar = bar
         self._process = os.getpid()

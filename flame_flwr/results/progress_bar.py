@@ -124,6 +124,7 @@ class Bar(Callback):
             self._streams = []
             self._progress.stop()
             self._progress = None
+        # User code may have set a hook of its own meanwhile.
         if self._hook is not None and sys.breakpointhook == self._debug:
             sys.breakpointhook = self._hook
         self._hook = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
-from flame_flwr.results.metric_means import names_of, of_scores
+from flame_flwr.results.metric_means import metric_names, of_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +135,9 @@ class PublicRecord:
     def unknown(self) -> list[str]:
         """Return the names that the study shows and no node has reported: perhaps mistyped."""
         record = self._record
-        known = names_of([record.evaluations, *(entry.node_metrics for entry in record.history)])
+        known = metric_names(
+            [record.evaluations, *(entry.node_metrics for entry in record.history)]
+        )
         return [name for name in record.shown or () if name not in known]
 
     def _shown(self, nodes: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

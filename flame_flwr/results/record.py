@@ -15,7 +15,7 @@ from flame_flwr.log import logger
 from flame_flwr.results.aggregate_change import Change
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.filter_record import FilterRecord
-from flame_flwr.results.metric_means import names_of
+from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.public import PublicRecord
 
 if TYPE_CHECKING:
@@ -172,7 +172,11 @@ class RunRecord:
             What the strategy or its convergence measured; ``None``: take all arrays of floats, but
             for metrics that the study does not show. NaN: none is known.
         """
-        found = self._change.to(self.aggregate, self.public.hides) if measured is None else measured
+        found = (
+            self._change.measure(self.aggregate, self.public.hides)
+            if measured is None
+            else measured
+        )
         self.history[-1].change = found if found is not None and math.isfinite(found) else None
         if found is None or math.isfinite(found) or not self.public.exact:
             return
@@ -191,8 +195,8 @@ class RunRecord:
         self.weighted_by = weighted_by
         self.aggregate = own_arrays(self.aggregate)
         self.filters.go_on()
-        self.metric_names.update(names_of(entry.node_metrics for entry in self.history))
-        self._change.to(self.aggregate, self.public.hides)
+        self.metric_names.update(metric_names(entry.node_metrics for entry in self.history))
+        self._change.measure(self.aggregate, self.public.hides)
         self.resumed_after = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:

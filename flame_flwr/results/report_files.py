@@ -99,7 +99,7 @@ def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
     try:
         text = content.decode("utf-8-sig") if whole else _decoded_start(content)
     except UnicodeDecodeError:
-        text = "\0"
+        text = "\0"  # as other bytes that are no text
     if any(letter < " " and letter not in "\t\r\n\f" for letter in text[:_MOST_TEXT]):
         file.note = f"This is no text, image or table ({shown_size(file.size)}): open it elsewhere."
         return

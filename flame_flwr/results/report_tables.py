@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.means import mean
-from flame_flwr.results.metric_means import names_of, reported_names
+from flame_flwr.results.metric_means import metric_names, reported_names
 from flame_flwr.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def metrics_table(about: dict[str, Any]) -> Table:
 
 def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) -> Table:
     """Return numbers by name, a row per node."""
-    names = names_of([scores])
+    names = metric_names([scores])
     shown = names[:_MOST_METRICS]
     rows = [
         [node, *(_text(scores[node].get(name)) for name in shown)]

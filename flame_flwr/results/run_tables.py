@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flame_flwr.means import mean
-from flame_flwr.results.metric_means import names_of, reported_names
+from flame_flwr.results.metric_means import metric_names, reported_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def node_frame(about: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row per node: rounds answered, seconds, bytes, metrics of the last round."""
     history = about["history"]
     last = history[-1]["node_metrics"] if history else {}
-    names = names_of([last])
+    names = metric_names([last])
     rows = []
     for node in about["nodes"]:
         answered = [entry for entry in history if node in entry["node_seconds"]]
@@ -154,7 +154,7 @@ def _mean(entry: Mapping[str, Any], name: str) -> float | None:
 def _formats(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return how columns are written: seconds to the hundredth, others to five digits."""
     names = reported_names(about["history"])
-    names += names_of([about["evaluations"]])
+    names += metric_names([about["evaluations"]])
     shown = dict.fromkeys(["change", *names], _figure)
     return {"seconds": "{:.2f}".format, **shown}
 

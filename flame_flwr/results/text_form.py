@@ -49,6 +49,7 @@ def file_text(value: Any, name: str) -> str:
         value = value.to_frame(index=False)
     if not isinstance(value, pandas.DataFrame | pandas.Series):
         return as_text(value)
+    # An index of 0, 1, 2, ... is only the row's number.
     plain = value.index.name is None and value.index.equals(pandas.RangeIndex(len(value)))
     return str(value.to_csv(sep=separator, index=not plain, lineterminator="\n"))
 

@@ -1,4 +1,4 @@
-"""Saying on the server what values of the nodes fit none of the labels of a statistic."""
+"""A warning on the server where values of a node fit none of the labels of its statistic."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _DEEPEST = 8
 
 @dataclass(slots=True)
 class UnknownLabels:
-    """What was said, so that it is said once and not in every round."""
+    """Warns once per node and kind of statistic, not in every round."""
 
     _said: set[tuple[str, str]] = field(default_factory=set)
 
     def note(self, node: str, number: int, value: object) -> None:
         """Log how many values fit no label in the statistics of a node's answer.
 
-        Only what the node's disclosure rules let through; of what they withheld, that they did.
+        Where the node's disclosure rules withhold the number, only that they do.
         """
         for statistic in _statistics(value, _DEEPEST):
             count = statistic.unfitted
             if count == 0:
                 continue
-            if count is None:  # withheld; as of a group that is too small as a whole, it may be 0
+            if count is None:  # withheld, and it may be 0: the whole group may be too small
                 text = "values may fit no label: how many is withheld"
             else:
                 many = "1 value fits" if count == 1 else f"{count} values fit"

@@ -23,7 +23,7 @@ from inspect import get_annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
-from flame_flwr.payload.user_types import register_type
+from flame_flwr.payload.registration import register_type
 from flame_flwr.statistics.clearance import check_cleared
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
 from flame_flwr.statistics.fields import (

@@ -72,7 +72,7 @@ class Subject:
 
             plan = dataclasses.replace(plan, disclosure=without_chance(plan.disclosure))
         if plan.filters:
-            from flame_flwr.privacy.filters import with_seed
+            from flame_flwr.privacy.update_filter import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
         return cls(plan, model.strategy, simple, model.outputs, sources, model.client)

@@ -28,20 +28,20 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
         value = getattr(analyzer, key)
         if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
-        _own(analyzer, key, int(value))
+        _keep_as(analyzer, key, int(value))
     if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
         raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
     for key in ("shuffle", "keep_optimizer"):
         value = getattr(analyzer, key)
         if not isinstance(value, bool | np.bool_):
             raise ModelError(f"{name}: {key} must be True or False, not {value!r}")
-        _own(analyzer, key, bool(value))
+        _keep_as(analyzer, key, bool(value))
     rate = analyzer.learning_rate
     if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
-    _own(analyzer, "learning_rate", float(rate))
+    _keep_as(analyzer, "learning_rate", float(rate))
 
 
-def _own(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
+def _keep_as(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
     if type(getattr(analyzer, key)) is not type(value):
         setattr(analyzer, key, value)

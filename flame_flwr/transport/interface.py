@@ -34,7 +34,7 @@ class Reply:
         The numbers of an evaluation, or those that the analyzer reported of a round.
     filters : list of dict
         What was done to the result before it left the node, as
-        :meth:`flame_flwr.privacy.filters.FilterChain.report` gives it.
+        :meth:`flame_flwr.privacy.filter_chain.FilterChain.report` gives it.
     size : str
         How much data the node has, where it lets it be known, in its first answer.
     disclosure : list of str

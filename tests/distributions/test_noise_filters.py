@@ -29,8 +29,8 @@ def more(*values):
 # ---- the noise itself ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("noise", [Noise(), Noise(5, "a|1|0")], ids=["system", "seeded"])
-def test_random_numbers_have_the_distributions_they_are_called_by(noise):
+@pytest.mark.parametrize("noise", [Noise(), more(Noise(5, "a|1|0"))], ids=["system", "seeded"])
+def test_random_numbers_have_the_distributions_they_name(noise):
     count = 200_001
     uniform, laplace = noise.uniform(count), noise.laplace(3.0, count)
     gaussian = noise.gaussian(0.5, count)
@@ -44,7 +44,7 @@ def test_random_numbers_have_the_distributions_they_are_called_by(noise):
 
 
 @pytest.mark.exhaustive
-def test_the_test_above_notices_a_scale_that_is_wrong_by_three_percent():
+def test_a_scale_three_percent_off_is_noticed():
     laplace = Noise().laplace(3.0, 200_001)
     assert stats.kstest(laplace, stats.laplace(scale=3.1).cdf).pvalue < FALSE_ALARM
 
@@ -55,7 +55,7 @@ def test_many_numbers_are_made_in_blocks_that_differ():
     assert len(np.unique(numbers)) > 0.99 * len(numbers)
 
 
-def test_a_seed_and_a_place_give_the_same_stream_and_nothing_else_does():
+def test_seed_and_place_determine_the_stream():
     streams = {
         (seed, place): tuple(Noise(seed, place).gaussian(1.0, 5))
         for seed, place in itertools.product((1, 2), ("a|1|0", "a|2|0", "b|1|0"))
@@ -69,7 +69,7 @@ def test_a_seed_and_a_place_give_the_same_stream_and_nothing_else_does():
 
 
 @pytest.mark.parametrize(("norm", "multiplier"), [(0.5, 4.0), more(1.0, 1.0), more(20.0, 0.1)])
-def test_gaussian_noise_has_its_deviation_around_the_bounded_change(norm, multiplier):
+def test_gaussian_noise_surrounds_the_bounded_change(norm, multiplier):
     update = np.linspace(-3, 3, 20_000)
     noised = GaussianNoise(norm, multiplier).change(update, Noise())
     length = math.sqrt(math.fsum(x * x for x in update))
@@ -81,7 +81,7 @@ def test_gaussian_noise_has_its_deviation_around_the_bounded_change(norm, multip
 
 
 @pytest.mark.exhaustive
-def test_gaussian_noise_keeps_its_budget_on_the_worst_two_data_sets():
+def test_gaussian_noise_keeps_its_budget_at_worst():
     """Two opposite changes of the full norm: what differs more is shortened to these."""
     filter_ = GaussianNoise(1.0, 2.0, delta=1e-3)
     epsilon = budget_module.spent([(filter_.mechanism(), 1)]).epsilon
@@ -113,8 +113,8 @@ def scales(filter_, n):
     )
 
 
-@pytest.mark.parametrize("change", [0.4, -1.0, more(0.0), more(7.0)])
-def test_a_value_is_chosen_as_often_as_the_formula_says(change):
+@pytest.mark.parametrize("change", [0.4, more(-1.0), more(0.0), more(7.0)])
+def test_a_value_is_chosen_as_the_formula_says(change):
     filter_ = sparse()
     rho, nu, _ = scales(filter_, 1)
     size = min(abs(change), filter_.bound)
@@ -132,7 +132,8 @@ def test_a_value_is_chosen_as_often_as_the_formula_says(change):
     assert stats.binomtest(found, CALLS, chosen).pvalue > FALSE_ALARM
 
 
-def test_of_several_values_each_is_chosen_as_often_as_the_formula_says():
+@pytest.mark.exhaustive
+def test_one_of_several_is_chosen_by_the_formula():
     update = np.array([1.0, -0.8, 0.0])
     filter_ = sparse(fraction=1 / 3, epsilon_select=20.0)
     rho, nu, _ = scales(filter_, 3)
@@ -160,7 +161,7 @@ def test_of_several_values_each_is_chosen_as_often_as_the_formula_says():
 
 
 @pytest.mark.parametrize("change", [-0.9, more(0.3), more(5.0)])
-def test_a_chosen_value_has_laplace_noise_and_stays_within_the_bound(change):
+def test_a_chosen_value_has_bounded_laplace_noise(change):
     filter_ = sparse(epsilon_select=50.0, threshold=1e-9, epsilon_values=4.0)
     _, _, scale = scales(filter_, 1)
     released = np.array([filter_.change(np.array([change]), Noise())[0] for _ in range(CALLS)])
@@ -178,8 +179,8 @@ def test_a_chosen_value_has_laplace_noise_and_stays_within_the_bound(change):
     )
 
 
-@pytest.mark.parametrize("fraction", [0.1, 1.0, more(0.01), more(0.5)])
-def test_never_more_leave_than_paid_for_and_never_an_exact_value(fraction):
+@pytest.mark.parametrize("fraction", [0.1, more(1.0), more(0.01), more(0.5)])
+def test_as_many_leave_as_paid_for_none_exact(fraction):
     rng = np.random.default_rng(2)
     update = rng.uniform(0.5, 0.9, size=300) * rng.choice([-1, 1], size=300)
     filter_ = sparse(fraction=fraction, threshold=1e-6, epsilon_select=1e5, epsilon_values=1e5)
@@ -190,7 +191,7 @@ def test_never_more_leave_than_paid_for_and_never_an_exact_value(fraction):
         assert not (released[told] == update[told]).any()
 
 
-def test_no_place_is_preferred_among_values_that_are_alike():
+def test_no_place_is_preferred_among_equal_values():
     filter_ = sparse(fraction=0.1, threshold=0.1, epsilon_select=1e3)
     counts = np.zeros(10)
     for _ in range(CALLS):
@@ -216,7 +217,7 @@ def check_ratio(one, other, epsilon, delta=0.0):
         more([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
     ],
 )
-def test_no_event_tells_two_data_sets_apart_better_than_the_budget_allows(one, other):
+def test_two_data_sets_differ_within_the_budget(one, other):
     filter_ = sparse(fraction=1 / 3, epsilon_select=0.5, epsilon_values=1.0)
     draws = [
         np.array([filter_.change(np.array(data), Noise()) for _ in range(2 * CALLS)])
@@ -235,7 +236,7 @@ def test_no_event_tells_two_data_sets_apart_better_than_the_budget_allows(one, o
 
 
 @pytest.mark.exhaustive
-def test_the_test_above_notices_a_budget_that_is_said_too_small():
+def test_a_budget_said_too_small_is_noticed():
     filter_ = sparse(epsilon_select=0.5, epsilon_values=3.0)
     draws = [
         np.array([filter_.change(np.array([x]), Noise())[0] for _ in range(2 * CALLS)]) == 1.0
@@ -263,7 +264,7 @@ def balle_wang(multiplier, releases, delta):
     return high
 
 
-EVERYDAY = [(1.0, 12, 1e-5), (0.1, 500, 1e-9), (100.0, 1, 1e-5)]
+EVERYDAY = [(1.0, 12, 1e-5), (100.0, 1, 1e-5)]
 ALL = itertools.product((0.1, 1.0, 4.0, 100.0), (1, 12, 500), (1e-5, 1e-9))
 
 
@@ -271,9 +272,7 @@ ALL = itertools.product((0.1, 1.0, 4.0, 100.0), (1, 12, 500), (1e-5, 1e-9))
     ("multiplier", "rounds", "delta"),
     [*EVERYDAY, *(more(*case) for case in ALL if case not in EVERYDAY)],
 )
-def test_the_budget_of_rounds_of_gaussian_noise_is_that_of_one_of_less_noise(
-    multiplier, rounds, delta
-):
+def test_rounds_of_gaussian_noise_compose_exactly(multiplier, rounds, delta):
     mechanism = GaussianNoise(3.0, multiplier, delta=delta).mechanism()
     spent = budget_module.spent([(mechanism, rounds)])
     # Noise of z norms, and two data sets that differ by up to two norms.
@@ -294,13 +293,13 @@ def test_budgets_of_several_mechanisms_add_up():
     assert mixed == budget_module.Budget(pytest.approx(alone), 1e-6)
 
 
-def test_what_is_seeded_or_never_acted_has_no_budget():
+def test_seeded_or_idle_filters_have_no_budget():
     assert GaussianNoise(1.0, 1.0, seed=0).mechanism() is None
     assert sparse(seed=0).mechanism() is None
     assert budget_module.spent([(GaussianNoise(1.0, 1.0).mechanism(), 0)]).epsilon == 0.0
 
 
-def test_a_mechanism_travels_as_json_and_nothing_else_is_read_as_one():
+def test_only_a_mechanism_is_read_as_one():
     for made in (GaussianNoise(1.0, 1.0).mechanism(), sparse().mechanism()):
         assert budget_module.Mechanism.from_json(made.to_json()) == made
     good = {"kind": "pure", "value": 1.0, "delta": 0.0}
@@ -320,7 +319,7 @@ def test_a_mechanism_travels_as_json_and_nothing_else_is_read_as_one():
         assert budget_module.Mechanism.from_json(wrong) is None
 
 
-def test_without_dp_accounting_a_run_with_noise_is_refused_with_the_mend(monkeypatch):
+def test_noise_needs_dp_accounting_on_the_server(monkeypatch):
     monkeypatch.setattr(budget_module, "find_spec", lambda name: None)
     for each in (GaussianNoise(1.0, 1.0), sparse()):
         with pytest.raises(ModelError, match=r"pip install 'flame-flwr\[dp\]'"):

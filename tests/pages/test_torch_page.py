@@ -42,37 +42,6 @@ def test_the_tables_name_what_there_is():
     assert all(callable(getattr(TorchAnalyzer, name)) for name in methods)
 
 
-def test_the_split_is_the_same_everywhere():
-    import numpy as np
-    import torch
-
-    from flame_flwr.star import StarModelTester
-
-    space = {"__name__": "torch_page"}
-    for source, _ in SNIPPETS[:2]:
-        printed_by(source, space, PAGE.name)
-    drawn = {"dataset": [], "test_dataset": []}
-
-    class Noted(space["Split"]):
-        def dataset(self, data):
-            drawn["dataset"].append(super().dataset(data))
-            return drawn["dataset"][-1]
-
-        def test_dataset(self, data):
-            drawn["test_dataset"].append(super().test_dataset(data))
-            return drawn["test_dataset"][-1]
-
-    hospital = {"people": np.eye(40, 2, dtype=np.float32), "kg": np.arange(40, dtype=np.float32)}
-    for _ in range(2):
-        torch.rand(3)
-        StarModelTester([hospital], Noted, space["strategy"], "s3")
-    trained, tested = ([set(each.indices) for each in parts] for parts in drawn.values())
-    assert (len(trained), len(tested)) == (4, 6)
-    assert all(each == trained[0] for each in trained)
-    assert all(each == set(range(40)) - trained[0] for each in tested)
-    assert len(tested[0]) == 10
-
-
 FEDBIOMED = """
     add_dependency add_preprocess after_training_params batch_maxnum dependencies dp_args dry_run
     epochs export_model fedprox_mu get_model_params get_model_wrapper_class import_model

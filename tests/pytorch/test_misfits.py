@@ -50,29 +50,23 @@ def test_weights_not_finite_do_not_leave():
         run(Bad, epochs=1, batch_size=100)
 
 
-class Sized(Net):
+def test_nodes_with_different_features_are_named():
     def model(self):
         return torch.nn.Linear(3 if self.id == "node-0" else 4, 1)
 
     def dataset(self, data):
         return (data[0] if self.id == "node-0" else np.c_[data[0], data[0][:, :1]], data[1])
 
-
-def test_nodes_with_different_features_are_named():
     with pytest.raises(DataError, match=r"round 1, key `model`.*node-0.*node-1"):
-        run(Sized)
-
-
-class Wide(Net):
-    """All nodes have the same model, and one has a column too many."""
-
-    def dataset(self, data):
-        return data if self.id == "node-0" else (np.c_[data[0], data[0][:, :1]], data[1])
+        run(odd(model=model, dataset=dataset))
 
 
 def test_misfits_are_told_without_values():
+    def wide(self, data):
+        return data if self.id == "node-0" else (np.c_[data[0], data[0][:, :1]], data[1])
+
     with pytest.raises(DataError, match=r"^the samples do not fit the model") as caught:
-        run(Wide)
+        run(odd(dataset=wide))
     assert "in node-1, round 1" in caught.value.__notes__[0]
     assert "same columns" in caught.value.message
     assert "mat1" in caught.value.detail
@@ -89,12 +83,8 @@ def test_misfits_are_told_without_values():
     ],
 )
 def test_other_errors_are_left_alone(raised):
-    class Odd(Net):
-        def loss(self, batch):
-            raise raised
-
-    with pytest.raises(type(raised), match=str(raised)) as caught:
-        run(Odd)
+    with pytest.raises(type(raised), match=str(raised)) as caught, explained():
+        raise raised
     assert not isinstance(caught.value, DataError)
 
 

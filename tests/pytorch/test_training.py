@@ -113,6 +113,10 @@ def test_each_source_of_chance_begins_alike(seed, draw):
         def loss(self, batch):
             return noted("loss", super().loss(batch))
 
+        def evaluation_method(self, data, result):
+            self.test_dataset(data)
+            return {"n": 1}
+
     def plain(number):
         seed(number)
         return draw()
@@ -120,7 +124,7 @@ def test_each_source_of_chance_begins_alike(seed, draw):
     for _ in range(2):
         run(Drawing, rounds=2, seed=4, epochs=1, batch_size=100)
     assert {*drawn["dataset"], *drawn["test_dataset"]} == {plain(4)}
-    assert len(drawn["dataset"]) == len(drawn["test_dataset"]) == 8
+    assert (len(drawn["dataset"]), len(drawn["test_dataset"])) == (8, 12)
     assert len(set(drawn["model"])) == 1
     assert drawn["loss"][:8] == drawn["loss"][8:]
     if draw is not CHANCES["torch"][1]:  # it draws the weights first, and drops out
@@ -128,64 +132,28 @@ def test_each_source_of_chance_begins_alike(seed, draw):
         assert drawn["loss"][0] == plain(5)
 
 
-PARTS = {"dataset": 0, "test_dataset": 1}
-
-
-class Halved(Net):
-    """Draws which rows to train with, from the process's chance."""
-
-    drawn: list = []
-
-    def dataset(self, data):
-        return self.half(data, "dataset")
-
-    def test_dataset(self, data):
-        return self.half(data, "test_dataset")
-
-    def half(self, data, method):
-        rows = torch.randperm(len(data[1])).chunk(2)[PARTS[method]].numpy()
-        self.drawn.append((self.id, method, rows))
-        return data[0][rows], data[1][rows]
-
-    def evaluation_method(self, data, result):
-        return self.evaluate(result["model"], self.test_dataset(data))
-
-
-@pytest.mark.parametrize("seed", [0, 7])
-def test_samples_are_drawn_alike_in_every_round(seed):
-    Halved.drawn.clear()
-    for _ in range(2):
-        run(Halved, rounds=2, seed=seed)
-    assert len(Halved.drawn) == 2 * 2 * 5  # runs, nodes, two rounds of two and an evaluation
-    for node, method, rows in Halved.drawn:
-        size = 40 if node == "node-0" else 24
-        plain = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
-        np.testing.assert_array_equal(rows, plain.chunk(2)[PARTS[method]].numpy())
-
-
 def test_super_draws_from_the_same_stream():
-    class Twice(Halved):
-        def dataset(self, data):
-            first = torch.rand(1)
-            x, y = super().dataset(data)
-            Halved.drawn[-1] += (first,)
-            return x, y
+    drawn = []
 
-    Halved.drawn.clear()
-    run(Twice, rounds=1, seed=3)
-    chance = torch.Generator().manual_seed(3)
-    first, plain = torch.rand(1, generator=chance), torch.randperm(40, generator=chance)
-    np.testing.assert_array_equal(Halved.drawn[0][2], plain.chunk(2)[0].numpy())
-    assert Halved.drawn[0][3] == first
+    class Once(Net):
+        def dataset(self, data):
+            drawn.append(float(torch.rand(1)))
+            return super().dataset(data)
+
+    class Twice(Once):
+        def dataset(self, data):
+            drawn.append(float(torch.rand(1)))
+            return super().dataset(data)
+
+    run(Twice, rounds=1, splits=SPLITS[:1], seed=3)
+    assert drawn == torch.rand(2, generator=torch.Generator().manual_seed(3)).tolist()
 
 
 def test_a_model_may_have_its_own_convergence():
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(50))
-    tester = StarModelTester(
-        SPLITS, Net, strategy, "s3", convergence=Plateau("loss", 2, min_delta=100)
-    )
+    convergence = Plateau("loss", 2, min_delta=100)
+    tester = StarModelTester(SPLITS, Net, strategy, "s3", convergence=convergence)
     assert tester.rounds == 3
-    StarModel(Net, strategy, "s3", convergence=Plateau("loss", 2))
 
 
 def test_an_own_loader_makes_the_batches():
@@ -221,12 +189,8 @@ def test_float64_arrays_take_the_models_type():
     one, two = run().result, run(splits=doubles).result
     for name, value in one["model"].items():
         np.testing.assert_array_equal(two["model"][name], value)
-
-    class Double(Net):
-        def model(self):
-            return network().double()
-
-    assert run(Double).result["model"]["0.weight"].dtype == np.float64
+    double = run(odd(model=lambda self: network().double())).result
+    assert double["model"]["0.weight"].dtype == np.float64
 
 
 def test_whole_numbers_stay_what_they_are():

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
 
 from flame_flwr import privacy
 from flame_flwr.data.expect import Table
@@ -124,6 +125,13 @@ MODELS = [
         lambda code: encode(
             value_of(code and f"own{code.replace('...', 'float')}", _SPARSE, own=_SPARSE),
             allow_pickle=False,
+        ),
+    ),
+    Case(
+        "an estimator with a sparse array",
+        r"such as with (\.densify\(\)), or fit it on a dense array",
+        lambda code: encode(
+            value_of(code and f"own{code}", _sparsified(), own=_sparsified()), allow_pickle=False
         ),
     ),
     Case(
@@ -280,6 +288,10 @@ def _constructed(cls: type[Any], code: str | None) -> None:
 
 def _given(cls: type[Any], code: str | None) -> Any:
     return {cls.__name__: cls}[code] if code else cls.__new__(cls)  # as if made
+
+
+def _sparsified():
+    return LogisticRegression().fit([[0], [1]], [0, 1]).sparsify()
 
 
 def _own() -> Any:

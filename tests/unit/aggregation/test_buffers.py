@@ -16,7 +16,7 @@ from flwr.serverapp.strategy import (
 from flame_flwr.aggregation import FlowerReduction, MaxRounds, Mean, WeightedMean
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction
-from flame_flwr.privacy.filters import FilterChain
+from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.star import StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from flame_flwr.payload import decode, encode, from_arrays, from_record, to_arrays, to_record
+from flame_flwr.payload import decode, encode, from_record, to_record
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +26,12 @@ def same() -> Callable[[Any, Any], bool]:
 
 @pytest.fixture(
     scope="session",
-    params=["in process", "as arrays", "as a record"],
+    params=["in process", "as a record"],
 )
 def travel(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
-    """Send a value there and back: without Flower, as a list of arrays, as a record."""
+    """Send a value there and back: without Flower, and as a record."""
     routes: dict[str, Callable[[Any], Any]] = {
         "in process": lambda value: decode(encode(value)),
-        "as arrays": lambda value: decode(from_arrays(to_arrays(encode(value)))),
         "as a record": lambda value: decode(from_record(to_record(encode(value)))),
     }
     return routes[request.param]

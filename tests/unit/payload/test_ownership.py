@@ -64,7 +64,7 @@ def test_two_receivers_share_nothing(name):
         assert not np.shares_memory(one, other)
 
 
-def test_large_arrays_are_not_copied_when_they_are_encoded():
+def test_large_arrays_are_encoded_without_a_copy():
     frame = pd.DataFrame(np.zeros((4000, 3)))
     value = [
         LARGE,
@@ -80,7 +80,7 @@ def test_large_arrays_are_not_copied_when_they_are_encoded():
         assert np.shares_memory(original, array)
 
 
-def test_encoding_and_decoding_take_no_memory_beyond_the_result():
+def test_coding_takes_no_memory_beyond_the_result():
     array = np.ones(2_500_000)
     tracemalloc.start()
     try:
@@ -95,7 +95,7 @@ def test_encoding_and_decoding_take_no_memory_beyond_the_result():
     assert decoding < array.nbytes + 100_000
 
 
-def test_columns_of_a_frame_can_be_written_and_are_not_shared():
+def test_columns_can_be_written_and_are_unshared():
     frame = pd.DataFrame({"a": LARGE, "b": LARGE + 1, "c": np.arange(20_000), "d": "text"})
     payload = encode(frame)
     first, second = decode(payload), decode(payload)

@@ -136,21 +136,15 @@ def test_what_is_decoded_is_what_was_encoded(frame, same):
 @pytest.mark.parametrize(
     "value",
     [
-        pd.Timestamp("2020-01-01 12:34:56.123456789"),
-        pd.Timestamp("2020-01-01").as_unit("s"),
+        *(pd.Timestamp("2020-01-01 12:34:56.123456789"), pd.Timestamp("2020-01-01").as_unit("s")),
         pd.Timestamp("2020-01-01", tz="UTC"),
         pd.Timestamp("2020-01-01", tz="America/New_York"),
         pd.Timestamp(datetime(2024, 10, 27, 2, 30, fold=1), tz=BERLIN),
         pd.Timestamp(datetime(2024, 10, 27, 2, 30, fold=0), tz=BERLIN),
         pd.Timestamp(datetime(2024, 10, 27, 2, 30, fold=1)),
-        pd.Timestamp(datetime(9999, 1, 1, tzinfo=UTC)),
-        pd.Timedelta("1 day 3ns"),
-        pd.Timedelta(-3, "s"),
-        pd.NaT,
-        pd.NA,
-        pd.Period("2020-05", "M"),
-        pd.Period("2020-05-04 12:00", "3h"),
-        pd.Interval(0, 1),
+        *(pd.Timestamp(datetime(9999, 1, 1, tzinfo=UTC)), pd.Timedelta("1 day 3ns")),
+        *(pd.Timedelta(-3, "s"), pd.NaT, pd.NA, pd.Period("2020-05", "M")),
+        *(pd.Period("2020-05-04 12:00", "3h"), pd.Interval(0, 1)),
         pd.Interval(pd.Timestamp("2020"), pd.Timestamp("2021"), closed="both"),
     ],
     ids=repr,
@@ -174,7 +168,7 @@ def test_attrs_are_left_out(travel):
     assert travel(frame).attrs == {}
 
 
-def test_rows_that_were_dropped_do_not_travel_in_the_index(travel):
+def test_labels_of_dropped_rows_do_not_travel(travel):
     index = pd.MultiIndex.from_tuples([("kept", 1), ("dropped", 2)])
     series = pd.Series([1.0, 2.0], index)[:1]
 

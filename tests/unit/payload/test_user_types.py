@@ -27,9 +27,15 @@ class Other:
 
 
 @pytest.fixture(autouse=True)
-def _clean_registry(monkeypatch):
-    monkeypatch.setattr(user_types, "_BY_CLASS", {})
-    monkeypatch.setattr(user_types, "_BY_NAME", {})
+def _empty_registry():
+    registries = (user_types.BY_CLASS, user_types.BY_NAME)
+    before = [registry.copy() for registry in registries]
+    for registry in registries:
+        registry.clear()
+    yield
+    for registry, content in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(content)
 
 
 def register(cls=Estimate, **options):
@@ -55,7 +61,7 @@ def test_registered_types_may_hold_each_other(travel):
     assert type(result.value.value) is bytearray
 
 
-def test_it_is_called_by_its_full_name_or_as_told():
+def test_its_name_on_the_wire():
     register()
     assert f"{__name__}.Estimate".encode() in encode(Estimate(1.0, np.zeros(1))).header
 
@@ -73,7 +79,7 @@ def test_subclasses_are_not_included():
 def test_the_receiver_must_have_registered_it():
     register(Other, name="org.Other")
     payload = encode(Other(1))
-    user_types._BY_NAME.clear()
+    user_types.BY_NAME.clear()
 
     with pytest.raises(PayloadError, match=r"'org.Other', that this side does not know. Call reg"):
         decode(payload)

@@ -5,6 +5,8 @@ import pytest
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 
+from .written import everything
+
 
 @pytest.fixture
 def serve(tmp_path, context):
@@ -17,3 +19,15 @@ def serve(tmp_path, context):
             model.server_app(grid, node)
 
     return start
+
+
+@pytest.fixture
+def left_by(tmp_path, caplog, capsys):
+    """Return all that runs have written and said."""
+    caplog.set_level("DEBUG", "flame_flwr")
+
+    def read():
+        said = capsys.readouterr()
+        return everything(tmp_path) + "".join([caplog.text, *said]).encode()
+
+    return read

@@ -194,14 +194,16 @@ def test_a_change_not_finite_is_told_once(bad, caplog, tmp_path):
 
 def test_arrays_are_told_apart_by_where_they_are():
     change = Change()
-    assert change.to({"a": np.zeros(2), "b": np.ones(2)}) is None
-    assert change.to({"b": np.zeros(2), "a": np.ones(2)}) is None
-    assert change.to([{"a": np.zeros(2)}, 5, np.arange(3)]) is None
-    assert change.to([{"a": np.full(2, 3.0)}, 6, np.arange(1, 4)]) == pytest.approx(math.sqrt(18))
-    assert change.to([{"a": np.zeros(2, np.complex64)}]) is None
-    assert change.to([{"a": np.full(2, 1j, np.complex64)}]) == pytest.approx(math.sqrt(2))
-    assert change.to(2.5) is None
-    assert change.to(np.float32(4.5)) == 2.0
-    assert change.to(7) is None
-    assert change.to(True) is None
-    assert change.to({"n": 1, "mean": 2.5}) is None
+    assert change.measure({"a": np.zeros(2), "b": np.ones(2)}) is None
+    assert change.measure({"b": np.zeros(2), "a": np.ones(2)}) is None
+    assert change.measure([{"a": np.zeros(2)}, 5, np.arange(3)]) is None
+    assert change.measure([{"a": np.full(2, 3.0)}, 6, np.arange(1, 4)]) == pytest.approx(
+        math.sqrt(18)
+    )
+    assert change.measure([{"a": np.zeros(2, np.complex64)}]) is None
+    assert change.measure([{"a": np.full(2, 1j, np.complex64)}]) == pytest.approx(math.sqrt(2))
+    assert change.measure(2.5) is None
+    assert change.measure(np.float32(4.5)) == 2.0
+    assert change.measure(7) is None
+    assert change.measure(True) is None
+    assert change.measure({"n": 1, "mean": 2.5}) is None

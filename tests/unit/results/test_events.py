@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flame_flwr.results.events import Tags
+from flame_flwr.results.event_tags import Tags
 from flame_flwr.star import StarModel
 
 from .small_runs import Average, Fits, constant, events, full_run

@@ -71,42 +71,6 @@ def test_a_terminal_shows_whole_lines_above_a_bar(tmp_path):
     assert text.rindex("━") < text.rindex("Final result")
 
 
-@pytest.mark.parametrize("width", [40, 80, 100])
-def test_long_metrics_leave_room_for_the_bar(width):
-    metrics = {f"metric_{i}": 0.123456 for i in range(6)}
-    entry = RoundRecord(1, node_metrics={"a": metrics, "b": metrics})
-    file = Terminal()
-    bar = Bar(Console(file=file, force_terminal=True, width=width))
-    bar.draw(2, 100)
-    for number in range(1, 4):
-        bar.entered(number)
-        bar.finished(entry, RunRecord())
-        file.truncate(file.seek(0))
-        bar._progress.refresh()
-        [line] = [x for x in ESCAPES.sub("", file.getvalue()).split("\r") if x.strip()]
-        assert f"round {number} of 100" in line
-        assert line.count("━") >= (20 if width > 60 else 15)
-        assert ("metric_0 0.12" in line) == (width > 60)
-        assert len(line.rstrip("\n")) <= width
-    bar.close()
-
-
-def test_without_a_terminal_there_is_nothing_of_it(tmp_path):
-    (tmp_path / "analysis.py").write_text(SCRIPT)
-    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "analysis.py")],
-        capture_output=True,
-        text=True,
-        env=environment | {"FORCE_COLOR": "1", "TERM": "xterm"},
-        timeout=100,
-        check=True,
-    )
-    assert "\x1b" not in done.stdout
-    assert "━" not in done.stdout
-    assert "round 1: 2 of 2 nodes" in done.stdout
-
-
 class Terminal(io.StringIO):
     """A text that says that it is a terminal."""
 

@@ -2,24 +2,16 @@
 run, are in no file, no event, no line and no bar, whichever way the study is run.
 """
 
-import base64
 import io
 import json
-import pickle
-import re
-import struct
 
-import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
-from flame_flwr.aggregation import DeltaNorm, MaxRounds
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NotConvergedError
 from flame_flwr.results.callbacks import notify, with_callbacks
-from flame_flwr.results.followed_lines import parse_line
 from flame_flwr.results.progress_bar import Bar
 from flame_flwr.results.record import RoundRecord, RunRecord
 from flame_flwr.star import (
@@ -33,6 +25,7 @@ from flame_flwr.star.script import run_script
 from flame_flwr.strategies import StarStrategy, WeightedFedAvg
 
 from .small_runs import full_run
+from .written import is_in
 
 SECRETS = (7251.0, 7252.0, 6143.0, 6144.0)  # a metric and a score of two nodes
 SHOWN = (8311.0, 8312.0, 9111.0, 9112.0)
@@ -71,23 +64,6 @@ class ByMessages(StarStrategy):
 
     def configure_train(self, *arguments):
         return super().configure_train(*arguments)
-
-
-def is_in(number, text):
-    """Tell whether a number is there: as text to four digits, or as TensorBoard stores it."""
-    alone = rf"(?<![\w.+/-]){number:.0f}(?:\.\d+)?(?![\w+/])".encode()  # in no hash, no base64
-    return re.search(alone, text) is not None or struct.pack("<f", number) in text
-
-
-def everything(folder):
-    """Return all that is in a folder's files, with the pictures in a report unpacked."""
-    found = b""
-    for path in (path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        *texts, pictures = content, re.findall(rb"svg\+xml;base64,([A-Za-z0-9+/=]+)", content)
-        texts += [re.sub(rb' d="[^"]*"', b"", base64.b64decode(each)) for each in pictures]
-        found += b"\n".join(texts)
-    return found
 
 
 def in_process(folder, aggregator=Sum, analyzer=Scores, splits=(0.0, 1.0), **declared):
@@ -156,18 +132,6 @@ def run(request, by_server_app):
     }[request.param]
 
 
-@pytest.fixture
-def left_by(tmp_path, caplog, capsys):
-    """Return all that runs have written and said."""
-    caplog.set_level("DEBUG", "flame_flwr")
-
-    def read():
-        said = capsys.readouterr()
-        return everything(tmp_path) + "".join([caplog.text, *said]).encode()
-
-    return read
-
-
 PRIVATE = {"epsilon": 1.0, "sensitivity": 1.0}
 DECLARED = [
     ({}, [*SECRETS, *SHOWN]),
@@ -227,117 +191,6 @@ def test_metrics_that_a_strategy_averages_are_hidden_too(tmp_path, left_by):
     assert [number for number in (7251.0, 7252.0, 7251.5) if is_in(number, text)] == []
 
 
-class Declines(StarAnalyzer):
-    """A hidden loss of 7236 / round**2, beside a model that stays as it is."""
-
-    kind = float
-
-    def analysis_method(self, data, aggregator_results):
-        loss = self.kind(7236.0 / (self.num_iterations + 1) ** 2)
-        return {"model": np.array([1.0, 2.0]), "local_n_samples": 3, "loss": loss}
-
-
-class DeclinesInArrays(Declines):
-    kind = np.array
-
-
-MEASURES = {
-    "the key": DeltaNorm("loss", 1100.0),
-    "a function": DeltaNorm(lambda aggregate: aggregate["loss"], 1100.0),
-    "the whole": DeltaNorm(None, 1100.0),
-    "one of two": DeltaNorm("loss", 1100.0) | MaxRounds(9),
-    "two of three": MaxRounds(9) | (DeltaNorm("loss", 1100.0) & DeltaNorm("loss", 1200.0, ord=1.0)),
-}
-
-
-@pytest.mark.parametrize("analyzer", [Declines, DeclinesInArrays])
-@pytest.mark.parametrize("measures", MEASURES)
-def test_a_hidden_metrics_change_is_hidden(tmp_path, left_by, measures, analyzer):
-    final = [("model.txt", "str", lambda final: final["model"])]
-    strategy = WeightedFedAvg(metrics=["loss"], convergence=MEASURES[measures], outputs=final)
-    arguments = {"filename": tmp_path / "run", "quiet": False, "shown": ["auc"]}
-    tester = full_run(tmp_path, [0, 1], analyzer, strategy, **arguments)
-    text = left_by() + f"{tester!r} {tester.history.to_string()}".encode()
-    # 7236, 1809, 804: so it changes by 5427 and by 1005
-    assert tester.rounds == 3
-    assert [number for number in (5427.0, 1005.0) if is_in(number, text)] == []
-    assert set(tester.history["change"].dropna()) <= {0.0}
-    assert "tol=1100.0, ord=2.0) said so" in tester.record.history[-1].reason
-
-
-def test_a_shown_metrics_change_is_shown():
-    strategy = WeightedFedAvg(metrics=["loss"], convergence=DeltaNorm("loss", 1100.0))
-    for shown in (None, ["loss"]):
-        tester = StarModelTester([0, 1], Declines, strategy, "s3", shown=shown)
-        assert tester.history["change"].tolist()[1:] == [5427.0, 1005.0]
-        assert tester.record.history[-1].reason == "`loss` changed by 1e+03, at most 1100"
-
-
-def test_the_models_change_is_shown_all_the_same():
-    class Moves(Declines):
-        def analysis_method(self, data, aggregator_results):
-            value = super().analysis_method(data, aggregator_results)
-            return {**value, "model": np.array([3.0, 4.0]) * (self.num_iterations + 1)}
-
-    both = DeltaNorm("loss", 1100.0) & DeltaNorm("model", 6.0)
-    for convergence in (both, MaxRounds(3)):
-        strategy = WeightedFedAvg(metrics=["loss"], convergence=convergence)
-        tester = StarModelTester([0, 1], Moves, strategy, "s3", shown=[])
-        assert tester.history["change"].tolist()[1:] == [5.0, 5.0]
-        if convergence is both:
-            hidden = "DeltaNorm(key='loss', tol=1100.0, ord=2.0) said so"
-            reason = f"{hidden} and `model` changed by 5, at most 6"
-            assert tester.record.history[-1].reason == reason
-
-
-def test_a_hidden_metric_is_hidden_in_aggregates_too():
-    class Reports(StarAnalyzer):
-        def analysis_method(self, data, aggregator_results):
-            loss = 7236.0 / (self.num_iterations + 1) ** 2
-            self.flame.report_metrics(loss=loss)
-            return loss
-
-    class Nested(StarAggregator):
-        def aggregation_method(self, analysis_results):
-            return {"scores": [{"loss": np.array(analysis_results[0])}], "w": np.ones(2)}
-
-        def has_converged(self, result, last_result):
-            return False
-
-    for key in ("scores", None, lambda aggregate: aggregate["scores"][0]["loss"]):
-        convergence = DeltaNorm(key, 1100.0)
-        arguments = ([0, 1], Reports, Nested, "s3")
-        tester = StarModelTester(
-            *arguments, simple_analysis=False, convergence=convergence, shown=[]
-        )
-        assert tester.history["change"].isna().all()
-        assert tester.record.history[-1].reason.startswith("DeltaNorm(key=")
-
-
-@pytest.mark.parametrize("hiding", [{"shown": ["auc"]}, {"epsilon": 1.0, "sensitivity": 1.0}])
-def test_a_saved_history_holds_nothing_hidden(hiding):
-    class Reports(StarAnalyzer):
-        def analysis_method(self, data, aggregator_results):
-            self.flame.report_metrics(loss=7251.125, auc=0.5)
-            return 8311.25 / (self.num_iterations + 1)
-
-    class Halves(StarAggregator):
-        def aggregation_method(self, analysis_results):
-            return float(sum(analysis_results))
-
-        def has_converged(self, result, last_result):
-            return self.num_iterations > 1
-
-    tester = StarModelTester([0, 1], Reports, Halves, "s3", simple_analysis=False, **hiding)
-    secrets = [7251.125] if "shown" in hiding else [7251.125, 8311.25]  # a metric, and the change
-    saved = pickle.dumps(tester.history)
-    assert [number for number in secrets if struct.pack(">d", number) in saved] == []
-    history = pickle.loads(saved)
-    assert history.columns.tolist() == tester.history.columns.tolist()
-    assert history[-1] == tester.record.public.history[-1]
-    assert tester.history[-1].node_metrics["node-1"]["loss"] == 7251.125  # it has everything
-
-
 def test_a_name_that_nobody_reports_is_told_of(tmp_path, caplog):
     in_process(tmp_path, shown=["open_los", "open_auc"])
     (warning,) = (line for line in caplog.messages if "shown" in line)
@@ -363,42 +216,3 @@ def test_shown_must_be_a_list_of_names(shown):
 )
 def test_any_collection_of_names_will_do(shown):
     assert set(StarModel(Scores, Sum, "s3", shown=shown).shown) == {"a", "b"}
-
-
-# ---- the first table that leaves --------------------------------------------------------------
-
-
-class Rows(StarAnalyzer):
-    """Returns its rows from the second round on."""
-
-    def analysis_method(self, data, aggregator_results):
-        self.flame.report_metrics(loss=0.5)
-        table = pd.DataFrame(np.zeros((int(data) + 250, 13)))
-        return table if self.num_iterations else {"coef": np.zeros((300, 30))}
-
-
-class Last(Sum):
-    def aggregation_method(self, analysis_results):
-        return 0.0
-
-
-@pytest.mark.parametrize("strategy", [Last, ByMessages(Last)], ids=["in process", "by messages"])
-def test_the_first_table_to_leave_is_told(strategy, caplog):
-    caplog.set_level("INFO", "flame_flwr")
-    tester = StarModelTester([0.0, 50.0], Rows, strategy, "s3", simple_analysis=False, quiet=False)
-    lines = [line for line in caplog.messages if line.startswith("round")]
-    assert re.search(r"B received, loss 0.5$", lines[0])
-    assert re.search(r"kB received \(with a table of 300 rows x 13 columns\), loss 0.5$", lines[1])
-    assert re.search(r"kB received, loss 0.5: has_converged returned True$", lines[2])
-    assert [parse_line(line).metrics for line in lines] == ["loss 0.5"] * 3
-    assert [entry.table for entry in tester.record.history] == ["", "300 rows x 13 columns", ""]
-
-
-def test_lists_of_coefficients_are_no_table(caplog):
-    class Pairs(Rows):
-        def analysis_method(self, data, aggregator_results):
-            return [[0.5] * 30, [0.25] * 30]
-
-    caplog.set_level("INFO", "flame_flwr")
-    StarModelTester([0.0, 50.0], Pairs, Last, "s3", quiet=False)
-    assert "table" not in caplog.text

@@ -56,6 +56,9 @@ OTHERS = {
     "texts": ["feature"] * 300,
     "a model's layers": [np.zeros((4, 4))] * 300,
     "layers in dicts": [{"weight": np.zeros(4)}] * 300,
+    "one list in a dict": {"losses": [0.5] * 300},
+    "lists of two lengths": {"train": [0.5] * 300, "test": [0.5] * 20},
+    "a number beside lists": {"train": [0.5] * 300, "test": [0.5] * 300, "n": 300},
     "a number per name": {f"feature {i}": 0.5 for i in range(300)},
     "a dict per name": {f"feature {i}": {"mean": 1.0, "n": 3} for i in range(300)},
     "arrays by name": {"a": np.zeros(300), "b": np.zeros(300)},
@@ -86,6 +89,6 @@ def test_other_values_are_no_tables(name):
     assert list(table_forms({"a": OTHERS[name]})) == []
 
 
-def test_a_place_is_said_with_keys_for_the_node_and_without_for_others():
+def test_only_the_nodes_path_has_keys():
     (found,) = table_forms({"Anna Muster": [0, FRAME]})
     assert (found.path, found.masked) == ("$['Anna Muster'][1]", "$.*[1]")

@@ -1,0 +1,111 @@
+"""Applying filters to a result, one after another, and what a run's record says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flame_flwr.privacy.changes import Changes
+from flame_flwr.privacy.noise import Noise
+from flame_flwr.privacy.update_filter import UpdateFilter
+
+__all__ = ["FilterChain", "apply_filters"]
+
+Owner = Literal["analysis", "node"]
+
+
+def apply_filters(
+    filters: Sequence[UpdateFilter], result: Any, aggregate: Any, number: int, node: str
+) -> tuple[Any, list[bool]]:
+    """Return what may leave of a result, and which of the filters have acted.
+
+    Parameters
+    ----------
+    filters : sequence of UpdateFilter
+        In their order.
+    result : Any
+        What the analyzer returned, decoded; it is not changed.
+    aggregate : Any
+        What the node was sent; ``None`` in a first round. Where it has no array of the same key,
+        the change is counted from zero.
+    number : int
+        The round, from 1.
+    node : str
+        The node's id; with the round and the filter's place it tells noise of one seed apart.
+
+    Raises
+    ------
+    ModelError
+        There is nothing to filter, it is not finite, or the aggregate's array has another shape.
+        Nothing leaves then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from flame_flwr.privacy import Clip, TopFraction
+    >>> result = {"coef": np.array([4.0, 3.0, 0.5]), "n": 42}
+    >>> apply_filters([TopFraction(1 / 3), Clip(2.0)], result, None, 1, "node-0")
+    ({'coef': array([2., 0., 0.]), 'n': 42}, [True, True])
+    """
+    changes = Changes(result, aggregate, number)
+    applied = [
+        changes.filter(each, Noise(_seed(each), f"{node}|{number}|{position}"))
+        for position, each in enumerate(filters)
+    ]
+    return changes.replaced(), applied
+
+
+@dataclass(slots=True)
+class FilterChain:
+    """The filters of one node, the analysis's first and the node's own last.
+
+    Parameters
+    ----------
+    filters : list of (owner, UpdateFilter)
+        In their order.
+    node : str
+        The node's id.
+
+    Attributes
+    ----------
+    applied : list of bool
+        Which of them have acted in the last round.
+    """
+
+    filters: list[tuple[Owner, UpdateFilter]]
+    node: str
+    applied: list[bool] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, analysis: Iterable[UpdateFilter], own: Iterable[UpdateFilter], node: str
+    ) -> FilterChain | None:
+        """Return the chain of a node; ``None`` where there is no filter."""
+        chain: list[tuple[Owner, UpdateFilter]] = [("analysis", each) for each in analysis]
+        chain += [("node", each) for each in own]
+        return cls(chain, node) if chain else None
+
+    def apply(self, result: Any, aggregate: Any, number: int) -> Any:
+        """Return what may leave of a result, as :func:`apply_filters` says."""
+        filters = [each for _, each in self.filters]
+        allowed, self.applied = apply_filters(filters, result, aggregate, number, self.node)
+        return allowed
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return, for the run's record, each filter, whose it is, and whether it has acted."""
+        report = []
+        for (owner, each), applied in zip(self.filters, self.applied, strict=True):
+            mechanism = each.mechanism()
+            cost = None if mechanism is None else mechanism.to_json()
+            seeded = {"seeded": True} if _seed(each) is not None else {}
+            report.append(
+                {**each.about(), **seeded, "by": owner, "applied": applied, "mechanism": cost}
+            )
+        return report
+
+
+def _seed(each: UpdateFilter) -> int | None:
+    seed: int | None = getattr(each, "seed", None)
+    return seed
