@@ -59,7 +59,7 @@ def test_counters_of_batches_do_not_keep_from_settling(kind):
     counted = DeltaNorm(lambda found: found["model"][0]["1.num_batches_tracked"], 1e-3)
     assert told(counted, steps) == (None, None)
     shown = Change()
-    changes = [shown.to(step) for step in steps]
+    changes = [shown.measure(step) for step in steps]
     assert changes[1:] == pytest.approx([0.1**k - 0.1 ** (k + 1) for k in range(8)])
 
 
