@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation import Remembering
 from flame_flwr.aggregation.base import Finished, unmeasured
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.aggregation.pytree import own_arrays
@@ -216,8 +215,7 @@ class Rounds:
     def lighten(self, payload: Payload) -> None:
         """Hold the last aggregate once: as what travels, where its arrays are only read."""
         goes_on = self.record.history and not self.record.history[-1].reason
-        remembers = self._reads_only and isinstance(self.aggregation, Remembering)
-        if goes_on and payload.arrays and remembers:
+        if goes_on and payload.arrays and self._reads_only:
             self.record.aggregate = self._decoded(payload, copies=False)
             self._remember()
 
@@ -250,11 +248,10 @@ class Rounds:
     @property
     def _reads_only(self) -> bool:
         """Whether the aggregation changes and keeps nothing of the values it is given."""
-        return bool(getattr(self.aggregation, "reads_only", False))
+        return self.aggregation.reads_only
 
     def _remember(self) -> None:
-        if isinstance(self.aggregation, Remembering):
-            self.aggregation.replace(self.record.aggregate)
+        self.aggregation.replace(self.record.aggregate)
 
     def _decoded(self, payload: Payload, *, copies: bool = True) -> Any:
         return decode(payload, allow_pickle=self.allow_pickle, copies=copies)

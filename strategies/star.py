@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Result, Strategy
 
-from flame_flwr.aggregation import Aggregation, Remembering, Resumable, StarAggregation
+from flame_flwr.aggregation import Aggregation, StarAggregation
+from flame_flwr.aggregation.base import as_aggregation
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.clients.node import build
@@ -464,13 +465,13 @@ class StarStrategy(Strategy):
         with where(AGGREGATOR_ID, "its constructor"):
             self._kept_data = self._store(settings)
             flame = FlameHandle(identity, store=self._kept_data)
-            aggregation = self.make_aggregation(flame, nodes, simple)
+            aggregation = as_aggregation(self.make_aggregation(flame, nodes, simple))
         if self.convergence is not None:
             private = not record.public.exact
             aggregation = EarlyStopping(
                 aggregation, self.convergence, private=private, hides=record.public.hides
             )
-        if initial is not None and isinstance(aggregation, Remembering):
+        if initial is not None:
             aggregation.replace(decode(initial, allow_pickle=self.allow_pickle))
         record.study |= self._study()
         record.weighted_by |= {name: by for name, by in metrics.items() if by}
@@ -506,10 +507,11 @@ class StarStrategy(Strategy):
         ModelError
             The aggregation, or an attribute of it or of a user's own strategy, cannot be saved.
         """
-        if not isinstance(run.aggregation, Resumable):
+        aggregation = run.aggregation.save()
+        if aggregation is None:
+            name = type(getattr(run.aggregation, "aggregator", run.aggregation)).__name__
             raise ModelError(
-                f"{type(run.aggregation).__name__} has no save() and load(), so there can be no "
-                "`checkpoint` of this analysis"
+                f"{name} has no save() and load(), so there can be no `checkpoint` of this analysis"
             )
         own = {key: value for key, value in vars(self).items() if key not in _OWN | self._DECLARED}
         return AnalysisState(
@@ -518,7 +520,7 @@ class StarStrategy(Strategy):
             after=dict(run.after),
             record=run.record.progress(),
             aggregate=run.aggregate,
-            aggregation=run.aggregation.save(),
+            aggregation=aggregation,
             strategy=own,
         )
 
@@ -527,10 +529,8 @@ class StarStrategy(Strategy):
         run.record.go_on(kept.record)
         run.after.update(kept.after)
         run.aggregate = kept.aggregate
-        if isinstance(run.aggregation, Resumable):
-            run.aggregation.load(kept.aggregation)
-        if isinstance(run.aggregation, Remembering):
-            run.aggregation.replace(run.record.aggregate)
+        run.aggregation.load(kept.aggregation)
+        run.aggregation.replace(run.record.aggregate)
         vars(self).update(kept.strategy)
         logger.info("going on after round %d", len(run.record.history))
 

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation import Resumable
 from flame_flwr.analysis.local_run import speaks_messages
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
@@ -251,8 +250,6 @@ class _OneProcess:
     def _look_at_state(self, number: int) -> None:
         """Warn where what the server holds after a round cannot be saved for a checkpoint."""
         aggregation = self.strategy._rounds.aggregation
-        if not isinstance(aggregation, Resumable):
-            return
         try:
             aggregation.save()
         except Exception as error:

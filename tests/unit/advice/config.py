@@ -313,6 +313,7 @@ NOT_ADVICE = {
     r"^import json, sys; sys\.path": "a program",
     r"Look for detach\(\), item\(\), no_grad\(\)": "what the user may have written",
     r"statistics have merge\(\) and result\(\)": "what a statistic has",
+    r"its field `\{name\}` does not say how it is merged": "tests/unit/statistics/test_fields.py",
     r"has no save\(\) and load\(\)": "what an aggregation lacks",
     r"multiple_results=True needs a list": "what was declared",
     r"location='global' is not available": "what was asked for",
