@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING
 from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from flame_flwr.strategies.merge import MergeStatistics as MergeStatistics
-    from flame_flwr.strategies.reduce import ReduceStrategy as ReduceStrategy
-    from flame_flwr.strategies.reduce import WeightedFedAvg as WeightedFedAvg
+    from flame_flwr.strategies.merge_statistics import MergeStatistics as MergeStatistics
+    from flame_flwr.strategies.reduce_strategy import ReduceStrategy as ReduceStrategy
     from flame_flwr.strategies.server import make_server_app as make_server_app
     from flame_flwr.strategies.star import StarResult as StarResult
     from flame_flwr.strategies.star import StarStrategy as StarStrategy
+    from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg as WeightedFedAvg
 
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
     {
-        ".merge": ["MergeStatistics"],
-        ".reduce": ["ReduceStrategy", "WeightedFedAvg"],
+        ".merge_statistics": ["MergeStatistics"],
+        ".reduce_strategy": ["ReduceStrategy"],
         ".server": ["make_server_app"],
         ".star": ["StarResult", "StarStrategy"],
+        ".weighted_fedavg": ["WeightedFedAvg"],
     },
 )

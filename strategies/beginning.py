@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from flame_flwr.aggregation.base import as_aggregation
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.failure.where import where
@@ -65,7 +66,7 @@ def begin(
     with where(AGGREGATOR_ID, "its constructor"):
         kept_data = _kept_data(settings)
         flame = FlameHandle(identity, store=kept_data)
-        aggregation = strategy.make_aggregation(flame, nodes, simple)
+        aggregation = as_aggregation(strategy.make_aggregation(flame, nodes, simple))
     if strategy.convergence is not None:
         public = record.public
         aggregation = EarlyStopping(

@@ -41,6 +41,7 @@ def strategy(
         It is no strategy, cannot be made, or has an attribute ``files`` of its own.
     """
     offered = load("strategy", name)
+    # An instance stays in its package's module: a run must not change it for the next one.
     made = _made(name, offered, instead_of, run_config) if callable(offered) else copy.copy(offered)
     check_strategy(name, made)
     files_of(made)
@@ -102,6 +103,7 @@ def _parameters(offered: Any) -> set[str]:
         return set(inspect.signature(offered).parameters)
     names: set[str] = set()
     for base in offered.__mro__:
+        # A constructor with `**kwargs` hands on to the next class's, and so takes what that takes.
         if "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.serverapp.strategy import Result
 
-from flame_flwr.aggregation import Remembering, Resumable
 from flame_flwr.aggregation.pytree import own_arrays
 from flame_flwr.errors import ModelError, NodeFailedError, NotConvergedError, PayloadError
 from flame_flwr.failure.where import where
@@ -102,7 +101,7 @@ class Run:
     @property
     def reads_only(self) -> bool:
         """Whether the aggregation changes and keeps nothing of the values it is given."""
-        return bool(getattr(self.aggregation, "reads_only", False))
+        return self.aggregation.reads_only
 
     def finished(self, num_rounds: int | None) -> bool:
         """Tell whether the last round was the last one.
@@ -215,9 +214,7 @@ class Run:
         """Tell whether the aggregate may be a view of what travels: it is then held only once."""
         goes_on = not self.record.history[-1].reason
         is_large = len(arrays) > 1  # beside the header
-        return (
-            goes_on and is_large and self.reads_only and isinstance(self.aggregation, Remembering)
-        )
+        return goes_on and is_large and self.reads_only
 
     def leave_rounds(self) -> None:
         """End the rounds: what the aggregator keeps from now on is of none of them."""
@@ -249,16 +246,14 @@ class Run:
         """Begin with an aggregate of the caller's, or where another run has stopped."""
         if initial is not None:
             payload = from_record(initial)
-            if isinstance(self.aggregation, Remembering):
-                self.aggregation.replace(self._decoded(payload))
+            self.aggregation.replace(self._decoded(payload))
             self.arrays = initial
         if kept is None:
             return
         self.record.go_on(kept.record)
         self.after.update(kept.after)
         self.arrays = None if kept.aggregate is None else to_record(kept.aggregate)
-        if isinstance(self.aggregation, Resumable):
-            self.aggregation.load(kept.aggregation)
+        self.aggregation.load(kept.aggregation)
         self._remember()
         logger.info("going on after round %d", self.number)
 
@@ -270,10 +265,11 @@ class Run:
         ModelError
             The aggregation, or an attribute of it, cannot be saved.
         """
-        if not isinstance(self.aggregation, Resumable):
+        aggregation = self.aggregation.save()
+        if aggregation is None:
+            name = type(getattr(self.aggregation, "aggregator", self.aggregation)).__name__
             raise ModelError(
-                f"{type(self.aggregation).__name__} has no save() and load(), so there can be no "
-                "`checkpoint` of this analysis"
+                f"{name} has no save() and load(), so there can be no `checkpoint` of this analysis"
             )
         return AnalysisState(
             session=self.transport.session,
@@ -281,13 +277,12 @@ class Run:
             after=dict(self.after),
             record=self.record.progress(),
             aggregate=None if self.arrays is None else from_record(self.arrays),
-            aggregation=self.aggregation.save(),
+            aggregation=aggregation,
             strategy=strategy,
         )
 
     def _remember(self) -> None:
-        if isinstance(self.aggregation, Remembering):
-            self.aggregation.replace(self.record.aggregate)
+        self.aggregation.replace(self.record.aggregate)
 
     def _decoded(self, payload: Payload, *, copies: bool = True) -> Any:
         return decode(payload, allow_pickle=self.allow_pickle, copies=copies)

@@ -1,4 +1,4 @@
-"""The ServerApp of a model: run the strategy, write the results, fail loudly."""
+"""The ServerApp of an analysis: run the strategy, write the results, fail loudly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flame_flwr.failure.hints import hint_relative
 from flame_flwr.failure.scratch_folders import clear_scratch, working_in
 from flame_flwr.flower import is_stop, on_exit
 from flame_flwr.log import logger, show
-from flame_flwr.results import RunFolder, RunRecord
+from flame_flwr.results import RunFolder
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.results.extras import Extras
@@ -21,49 +21,25 @@ from flame_flwr.results.followed_lines import FolderLine, ResultsLine
 from flame_flwr.run_reminder import ran
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from flwr.app import Context
     from flwr.serverapp import Grid
 
-    from flame_flwr.privacy import Laplace, UpdateFilter
-    from flame_flwr.results import Outputs
+    from flame_flwr.results import Outputs, RunRecord
+    from flame_flwr.strategies.declaration import Declaration
     from flame_flwr.strategies.star import StarStrategy
 
 __all__ = ["make_server_app"]
 
 
-def make_server_app(
-    strategy: Callable[[], StarStrategy],
-    outputs: Outputs,
-    *,
-    simple_analysis: bool,
-    privacy: Laplace | None = None,
-    shown: tuple[str, ...] | None = None,
-    filters: Sequence[UpdateFilter] = (),
-    study: Mapping[str, str] | None = None,
-    nodes_read_first: bool = False,
-) -> ServerApp:
-    """Return the ServerApp that runs a strategy and writes what its model declares.
+def make_server_app(declaration: Declaration) -> ServerApp:
+    """Return the ServerApp that runs an analysis and writes what it declares.
 
     Parameters
     ----------
-    strategy : callable
-        Gives the strategy, when the app runs and not before.
-    outputs : Outputs
-        The final files.
-    simple_analysis : bool
-        One round and no more, where the strategy itself does not say.
-    privacy : Laplace, optional
-        Noises the final result. Then nothing exact is written, also not after a failure.
-    shown : tuple of str, optional
-        The metrics and scores that are shown, by name; all of them without it.
-    filters : sequence of UpdateFilter
-        What the model has nodes do to their results; their budget is accounted here.
-    study : dict of str to str, optional
-        What there is to know of the nodes' side, for ``run.json`` and the report.
-    nodes_read_first : bool
-        Whether nodes read their data before round 1, to see that it is what the model expects.
+    declaration : Declaration
+        The analysis. Its strategy is made when the app runs and not before.
     """
     app = ServerApp()
 
@@ -75,36 +51,23 @@ def make_server_app(
         extras = Extras.of(settings.report, settings.tensorboard)
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
         logger.info("%s", FolderLine(folder.place))
-        about = None if privacy is None else privacy.about()
-        app_name = f"{grid.run.fab_id} {grid.run.fab_version}".strip()
-        record = RunRecord(privacy=about, shown=shown, app=app_name)
-        record.study |= study or {}
+        record = declaration.new_record(f"{grid.run.fab_id} {grid.run.fab_version}".strip())
         once = threading.Lock()
 
         def fail(error: BaseException) -> None:
+            # `flwr stop` may come from another thread, while this one is failing already.
             if once.acquire(blocking=False):
                 folder.write_failure(record, context.run_config, error)
                 logger.error("the run failed; what there is of it is in %s", folder.place)
 
         try:
-            if filters:
-                from flame_flwr.privacy.budget import can_account
-
-                can_account(filters)
-            with working_in(folder.scratch), on_exit(lambda: fail(_stopped())):
-                made, files = _selected(settings, strategy(), outputs, context.run_config)
-                made.nodes_read_first = nodes_read_first
-                checkpoint = _checkpoint(settings, made, grid, private=privacy is not None)
-                with with_callbacks(record, *extras.callbacks(folder.path)):
-                    made.start(
-                        grid,
-                        settings=settings,
-                        record=record,
-                        simple_analysis=simple_analysis,
-                        checkpoint=checkpoint,
-                    )
-                record.release(privacy)
-            paths = folder.write_success(files, record, context.run_config)
+            with (
+                working_in(folder.scratch),
+                on_exit(lambda: fail(_stopped())),
+                with_callbacks(record, *extras.callbacks(folder.path)),
+            ):
+                outputs, checkpoint = _run(declaration, grid, settings, record, context.run_config)
+            paths = folder.write_success(outputs, record, context.run_config)
             if checkpoint is not None:
                 checkpoint.clear()
         except BaseException as error:
@@ -119,6 +82,35 @@ def make_server_app(
             logger.info("  %s", folder.where(path))
 
     return app
+
+
+def _run(
+    declaration: Declaration,
+    grid: Grid,
+    settings: RunSettings,
+    record: RunRecord,
+    run_config: Mapping[str, Any],
+) -> tuple[Outputs, Checkpoint | None]:
+    """Run the analysis; return its files, and the checkpoint that is of no use any more."""
+    filters = declaration.plan.filters
+    if filters:
+        from flame_flwr.privacy.budget import can_account
+
+        can_account(filters)
+    own = declaration.strategy()
+    strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
+    strategy.nodes_read_first = bool(declaration.plan.expects)
+    private = declaration.privacy is not None
+    checkpoint = _checkpoint(settings, strategy, grid, private=private)
+    strategy.start(
+        grid,
+        settings=settings,
+        record=record,
+        simple_analysis=declaration.simple_analysis,
+        checkpoint=checkpoint,
+    )
+    record.release(declaration.privacy)
+    return outputs, checkpoint
 
 
 def _selected(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import CONVERGED, FINISHED, SIMPLE, Finished
+from flame_flwr.aggregation.base import CONVERGED, FINISHED, SIMPLE, Aggregation, Finished
 from flame_flwr.failure.hints import hint_aggregator
 from flame_flwr.log import logger
 from flame_flwr.star import saving
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["StarAggregation"]
 
 
-class StarAggregation:
+class StarAggregation(Aggregation):
     """Runs a user's aggregator: collects the round's values, then hands over the list.
 
     Parameters

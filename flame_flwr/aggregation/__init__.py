@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.aggregation.base import Aggregation, Finished, Remembering, Resumable
-from flame_flwr.aggregation.convergence import Convergence, DeltaNorm, MaxRounds, Plateau, When
+from flame_flwr.aggregation.base import Aggregation, Finished
+from flame_flwr.aggregation.convergence import Convergence, MaxRounds, When
 from flame_flwr.aggregation.corrections import (
     proximal_gradient,
     proximal_term,
@@ -12,21 +12,12 @@ from flame_flwr.aggregation.corrections import (
     scaffold_update,
     zeros_like,
 )
+from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.reductions import (
-    Concat,
-    Function,
-    Max,
-    Mean,
-    Merge,
-    Mergeable,
-    MergeCounts,
-    Min,
-    PerNode,
-    Reduction,
-    Sum,
-    WeightedMean,
-)
+from flame_flwr.aggregation.numeric_reductions import Max, Mean, Min, Sum, WeightedMean
+from flame_flwr.aggregation.plateau import Plateau
+from flame_flwr.aggregation.reduction_base import Mergeable, Reduction
+from flame_flwr.aggregation.reductions import Concat, Function, Merge, MergeCounts, PerNode
 from flame_flwr.lazy import lazy_exports
 
 if TYPE_CHECKING:
@@ -50,8 +41,6 @@ __all__ = [
     "PerNode",
     "Plateau",
     "Reduction",
-    "Remembering",
-    "Resumable",
     "StarAggregation",
     "Sum",
     "WeightedMean",

@@ -23,7 +23,15 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["TOO_LARGE", "Accumulator", "Kept", "OfOneForm", "Where", "choice", "common_type"]
+__all__ = [
+    "TOO_LARGE",
+    "Accumulator",
+    "AllValues",
+    "SameForm",
+    "Where",
+    "check_choice",
+    "common_type",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class Accumulator(Protocol):
         """Return the merged value; called once. Without any value it is ``None``."""
 
 
-class Kept:
+class AllValues:
     """Keeps the nodes' values, to be merged by a function of them when the round ends.
 
     Parameters
@@ -105,7 +113,7 @@ class Kept:
         return self._merge(values) if values else None
 
 
-class OfOneForm:
+class SameForm:
     """Takes numbers and arrays, for every form that nodes send apart.
 
     Which node's form is right cannot be known before all are there; usually there is one.
@@ -130,6 +138,7 @@ class OfOneForm:
             ) from None
         self._forms.setdefault(form, []).append(node)
         order = self._place.nodes.index(node)
+        # of forms that differ in the order of keys only, the first node's is given back
         first = self._shown.get(form)
         if first is None or order < first[0]:
             self._shown[form] = order, form
@@ -173,7 +182,7 @@ def common_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     return np.result_type(*sorted({kind.newbyteorder("=") for kind in types}, key=str))
 
 
-def choice(owner: object, name: str, *allowed: str | None) -> None:
+def check_choice(owner: object, name: str, *allowed: str | None) -> None:
     """Check one of a declaration's words.
 
     Raises

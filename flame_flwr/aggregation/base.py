@@ -6,7 +6,8 @@ aggregation lives for one run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +19,7 @@ __all__ = [
     "SIMPLE",
     "Aggregation",
     "Finished",
-    "Remembering",
-    "Resumable",
+    "as_aggregation",
     "unmeasured",
 ]
 
@@ -57,12 +57,48 @@ def unmeasured(reason: str) -> str:
     return reason if known else "the aggregation said so"
 
 
-class Aggregation(Protocol):
-    """Takes values as they arrive, gives one aggregate a round."""
+class Aggregation(ABC):
+    """Takes the nodes' values as they arrive and gives one aggregate a round; subclass it.
 
+    :meth:`begin`, :meth:`add` and :meth:`finish` must be written. The rest is optional: what is
+    not overridden does nothing, or says that it cannot be done.
+
+    Attributes
+    ----------
+    reads_only : bool
+        Whether values may be read-only views of what arrived. Then nothing of a value may be
+        changed, or kept without a copy.
+
+    Examples
+    --------
+    A strategy's ``make_aggregation`` returns one. This one keeps the largest value and stops after
+    two rounds:
+
+    >>> class Largest(Aggregation):
+    ...     def begin(self, number):
+    ...         self.number, self.largest = number, 0
+    ...
+    ...     def add(self, node, value):
+    ...         self.largest = max(self.largest, value)
+    ...
+    ...     def finish(self):
+    ...         done = self.number == 2
+    ...         return Finished(self.largest, done, "two rounds are done" if done else "")
+    >>> aggregation = Largest()
+    >>> aggregation.begin(1)
+    >>> for node, value in {"node-0": 3, "node-1": 8}.items():
+    ...     aggregation.add(node, value)
+    >>> aggregation.finish()
+    Finished(aggregate=8, converged=False, reason='', change=None)
+    """
+
+    reads_only: bool = False
+
+    @abstractmethod
     def begin(self, number: int) -> None:
         """Start round `number`, counted from 1."""
 
+    @abstractmethod
     def add(self, node: str, value: Any) -> None:
         """Take one node's value. Nodes come in any order; the aggregate must not show it.
 
@@ -72,27 +108,54 @@ class Aggregation(Protocol):
             The value cannot be merged and nothing of it was: a failure of that node.
         """
 
+    @abstractmethod
     def finish(self) -> Finished:
         """Make the aggregate of what was added since :meth:`begin`."""
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Turn the last aggregate into what is written; `evaluations` in participant order."""
+        return aggregate
 
+    def replace(self, aggregate: Any) -> None:  # noqa: B027  (optional)
+        """Take this as the last aggregate, where :meth:`finish` compares with that.
 
-@runtime_checkable
-class Resumable(Protocol):
-    """An aggregation that another run can go on with. Those that cannot keep no checkpoint."""
+        It is an equal one, or a strategy's own in its place. By default nothing is done.
+        """
 
-    def save(self) -> bytes:
-        """Return everything that later rounds need; for :meth:`load` in another process."""
+    def save(self) -> bytes | None:
+        """Return everything that later rounds need; for :meth:`load` in another process.
 
-    def load(self, data: bytes) -> None:
+        ``None``, as by default: it cannot be saved, and there is no checkpoint of its analysis.
+        """
+        return None
+
+    def load(self, data: bytes) -> None:  # noqa: B027  (optional)
         """Go on as the aggregation was that :meth:`save` was called on."""
 
 
-@runtime_checkable
-class Remembering(Protocol):
-    """An aggregation that compares a round's aggregate with the last one."""
+def as_aggregation(made: Any) -> Aggregation:
+    """Return what a strategy made, with the optional methods that it lacks.
 
-    def replace(self, aggregate: Any) -> None:
-        """Take this as the last aggregate: an equal one, or a strategy's own in its place."""
+    A class of a user's own need not subclass :class:`Aggregation`.
+    """
+    return made if isinstance(made, Aggregation) else _Completed(made)
+
+
+class _Completed(Aggregation):
+    """An object with the required methods; those of the optional ones that it has are its own."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+        self.aggregator = getattr(made, "aggregator", made)
+        for name in ("reads_only", "final", "replace", "save", "load"):
+            if hasattr(made, name):
+                setattr(self, name, getattr(made, name))
+
+    def begin(self, number: int) -> None:
+        self.made.begin(number)
+
+    def add(self, node: str, value: Any) -> None:
+        self.made.add(node, value)
+
+    def finish(self) -> Finished:
+        return Finished(*self.made.finish())

@@ -37,6 +37,11 @@ def proximal_term(weights: Any, received: Any, mu: float) -> float:
         The aggregate that the round began with.
     mu : float
         How strongly the node is held back; 0 is plain federated averaging.
+
+    Examples
+    --------
+    >>> proximal_term([np.array([1.0, 2.0])], [np.array([1.0, 4.0])], mu=0.1)
+    0.2
     """
     squares: list[float] = []
 
@@ -52,6 +57,11 @@ def proximal_gradient(weights: Any, received: Any, mu: float) -> Any:
     """Return the gradient of :func:`proximal_term`, to be added to the loss's own.
 
     ``mu * (weights - received)``, in the form of `weights`; arguments as there.
+
+    Examples
+    --------
+    >>> proximal_gradient({"coef": np.array([1.0, 2.0])}, {"coef": np.array([1.0, 4.0])}, mu=0.5)
+    {'coef': array([ 0., -1.])}
     """
     return _map(lambda w, r: mu * (np.asarray(w) - r), weights, received)
 
@@ -68,6 +78,11 @@ def scaffold_gradient(gradient: Any, control: Any, server_control: Any) -> Any:
         At the node's weights.
     control, server_control : arrays
         The node's control variate and the server's; both begin as :func:`zeros_like`.
+
+    Examples
+    --------
+    >>> scaffold_gradient(np.array([1.0]), np.array([0.5]), np.array([0.2]))
+    array([0.7])
     """
     return _map(lambda g, c, s: np.asarray(g) - c + s, gradient, control, server_control)
 
@@ -101,6 +116,12 @@ def scaffold_control(
     ------
     ModelError
         There was no step, or the learning rate is not above 0.
+
+    Examples
+    --------
+    >>> zero, before, after = np.zeros(1), np.array([3.0]), np.array([2.0])
+    >>> scaffold_control(zero, zero, before, after, steps=5, learning_rate=0.1)
+    array([2.])
     """
     if not steps >= 1 or not learning_rate > 0:
         raise ModelError(
@@ -141,6 +162,12 @@ def scaffold_update(
         The server's.
     share : float
         The nodes that answered, as a share of all.
+
+    Examples
+    --------
+    >>> model, control = np.array([3.0]), np.array([0.0])
+    >>> scaffold_update(model, control, np.array([-1.0]), np.array([0.5]), share=0.5)
+    (array([2.]), array([0.25]))
     """
     new = _map(lambda w, d: np.asarray(w) + learning_rate * np.asarray(d), weights, weights_change)
     control = _map(
@@ -150,7 +177,13 @@ def scaffold_update(
 
 
 def zeros_like(weights: Any) -> Any:
-    """Return zeros of the same form: where control variates begin."""
+    """Return zeros of the same form: where control variates begin.
+
+    Examples
+    --------
+    >>> zeros_like({"coef": np.array([1, 2])})
+    {'coef': array([0., 0.])}
+    """
     return _map(
         lambda w: np.zeros_like(w, dtype=np.result_type(np.asarray(w), np.float32)), weights
     )

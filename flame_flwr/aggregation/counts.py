@@ -45,6 +45,7 @@ class Counts:
         for number, (name, count) in enumerate(items()):
             key = _count_key(name)
             self._counts[key] = self._counts.get(key, 0) + self._whole(node, count)
+            # as the first node in participant order writes it, whoever answers first
             if key not in self._first or (order, number) < self._first[key][:2]:
                 self._first[key] = order, number, name
 

@@ -6,16 +6,10 @@ import copy
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import (
-    Aggregation,
-    Finished,
-    Remembering,
-    Resumable,
-    unmeasured,
-)
-from flame_flwr.aggregation.convergence import DeltaNorm, check_unmeasured, measured_by
+from flame_flwr.aggregation.base import Aggregation, Finished, as_aggregation, unmeasured
+from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.pytree import look_up
-from flame_flwr.errors import ModelError
+from flame_flwr.aggregation.stop_reasons import check_unmeasured, measured_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EarlyStopping"]
 
 
-class EarlyStopping:
+class EarlyStopping(Aggregation):
     """An aggregation that also stops when a convergence says so.
 
     Parameters
@@ -48,7 +42,8 @@ class EarlyStopping:
         private: bool = False,
         hides: Callable[[str], bool] = lambda key: False,
     ) -> None:
-        self.inner = inner
+        self.inner = as_aggregation(inner)
+        self.reads_only = self.inner.reads_only
         self._convergence = copy.deepcopy(convergence)
         self._private = private
         self._hides = hides
@@ -59,11 +54,6 @@ class EarlyStopping:
     def aggregator(self) -> Any:
         """The user's aggregator, where there is one."""
         return getattr(self.inner, "aggregator", self.inner)
-
-    @property
-    def reads_only(self) -> bool:
-        """Whether values may be views of what arrived."""
-        return bool(getattr(self.inner, "reads_only", False))
 
     def begin(self, number: int) -> None:
         """Start a round."""
@@ -83,6 +73,7 @@ class EarlyStopping:
         def closed(part: Convergence) -> bool:
             return self._private or self._measures_hidden(part, aggregate)
 
+        # asked also where the run ends anyway, so that both reasons are said
         more = check_unmeasured(self._convergence, self._number, aggregate, self._last, closed)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
@@ -112,30 +103,18 @@ class EarlyStopping:
     def replace(self, aggregate: Any) -> None:
         """Take this as the last aggregate."""
         self._last = aggregate
-        if isinstance(self.inner, Remembering):
-            self.inner.replace(aggregate)
+        self.inner.replace(aggregate)
 
-    def save(self) -> bytes:
-        """Return everything that later rounds need, but for the last aggregate.
-
-        Raises
-        ------
-        ModelError
-            The aggregation cannot be saved.
-        """
-        if not isinstance(self.inner, Resumable):
-            raise ModelError(
-                f"{type(self.inner).__name__} has no save() and load(), so there can be no "
-                "`checkpoint` of this analysis"
-            )
-        return pickle.dumps((self.inner.save(), self._convergence.state()))
+    def save(self) -> bytes | None:
+        """Return everything that later rounds need, but for the last aggregate."""
+        inner = self.inner.save()
+        return None if inner is None else pickle.dumps((inner, self._convergence.state()))
 
     def load(self, data: bytes) -> None:
         """Go on as the aggregation was that :meth:`save` was called on."""
         inner, state = pickle.loads(data)  # noqa: S301  (this user's own checkpoint)
         self._convergence.restore(state)
-        if isinstance(self.inner, Resumable):
-            self.inner.load(inner)
+        self.inner.load(inner)
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Turn the last aggregate into what is written."""

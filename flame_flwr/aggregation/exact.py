@@ -93,9 +93,23 @@ class ExactSum:
     ----------
     size : int
         Numbers per array.
+
+    Attributes
+    ----------
+    overflowed : bool
+        Whether, after :meth:`total`, finite numbers gave a sum that is too large for a float.
+
+    Examples
+    --------
+    >>> total = ExactSum(2)
+    >>> for row in ([1e16, 0.1], [1.0, 0.2], [-1e16, 0.3]):
+    ...     total.add(np.array(row))
+    >>> total.total().tolist()
+    [1.0, 0.6]
     """
 
     def __init__(self, size: int) -> None:
+        self.overflowed = False
         self._high = np.zeros(size)
         self._low = np.zeros(size, np.int32)  # the system gives the memory when it is written
         self._special: dict[int, Values] = {}
@@ -129,6 +143,8 @@ class ExactSum:
         with np.errstate(all="ignore"):
             for number, part in enumerate(self._parts):
                 part.settle(divisor, self._huge.get(number, {}))
+                # infinities that nodes sent are apart, in `_special`: this one is of the sum
+                self.overflowed = self.overflowed or bool(np.isinf(part.high).any())
                 if number in self._special:
                     special = self._special[number]
                     odd = ~np.isfinite(special)
@@ -136,7 +152,7 @@ class ExactSum:
                     part.high[np.isnan(part.high)] = np.nan
         total, self._parts = self._high, []
         del self._low
-        total += 0.0  # no negative zeros
+        total += 0.0  # no negative zeros: -0.0 + 0.0 is 0.0
         return total
 
     def _keep_huge(
@@ -227,7 +243,7 @@ class _Part:
         self.keep(rest)
         if self.count <= len(rest) // _FEW:
             return
-        self.units = True
+        self.units = True  # too many to be kept one by one
         for waiting in self._taken_from_aside():
             self.add(waiting)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, OfOneForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
 from flame_flwr.aggregation.pytree import (
     TreeSpec,
     unflatten,
@@ -17,7 +17,7 @@ from flame_flwr.aggregation.pytree import (
 __all__ = ["Extremes"]
 
 
-class Extremes(OfOneForm):
+class Extremes(SameForm):
     """The smallest or the largest of every number.
 
     Parameters
@@ -108,6 +108,7 @@ class _ArrayExtreme:
     def result(self) -> npt.NDArray[Any]:
         common = common_type(self._found)
         best: Any = None
+        # a common type only now: int64 and float64 meet in float64, which would round on the way
         for kind in sorted(self._found, key=str):
             one = self._found[kind].astype(common, copy=False)
             best = one if best is None else self._better(best, one)

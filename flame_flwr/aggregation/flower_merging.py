@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["asked", "start_from"]
+__all__ = ["merged_by", "start_from"]
 
 
 def start_from(strategy: Any, place: Where, last: list[Any]) -> None:
@@ -31,7 +31,9 @@ def start_from(strategy: Any, place: Where, last: list[Any]) -> None:
     strategy.configure_train(place.round, _record(last), ConfigRecord(), None)
 
 
-def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]]) -> list[Any]:
+def merged_by(
+    strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]]
+) -> list[Any]:
     """Return what the strategy makes of the nodes' numbers and arrays, and their weights.
 
     Raises
@@ -61,13 +63,29 @@ def asked(strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float
             f"{type(strategy).__name__} cannot merge the replies "
             f"({type(error).__name__}: {text_of(error)})"
         ) from error
-    if record is None:
+    if record is None:  # as of Bulyan, which wants four answers for each that may be malicious
         raise place.error(
             f"{type(strategy).__name__} gave no aggregate of {len(replies)} answers. It may need "
             "more, as its own line in the log says: let more nodes take part, or build it for fewer"
         )
     sent = next(iter(replies.values()))[0]
-    return [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
+    merged = [_like(record[str(i)].numpy(), leaf) for i, leaf in enumerate(sent)]
+    _check_finite(strategy, place, replies, merged)
+    return merged
+
+
+def _check_finite(
+    strategy: Any, place: Where, replies: dict[str, tuple[list[Any], float]], merged: list[Any]
+) -> None:
+    for i, value in enumerate(merged):
+        # what a node sent that is not finite was declared to be kept: it is no overflow
+        if not np.isfinite(value).all() and all(
+            np.isfinite(arrays[i]).all() for arrays, _ in replies.values()
+        ):
+            raise place.error(
+                f"what {type(strategy).__name__} made of finite numbers is not finite: take "
+                "smaller steps, or send float64"
+            )
 
 
 @contextmanager
@@ -94,4 +112,5 @@ def _like(array: Any, leaf: Any) -> Any:
     """Return merged numbers in the precision in which nodes sent them; of whole ones as floats."""
     if not isinstance(leaf, np.ndarray):
         return array.item()
-    return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array
+    with np.errstate(over="ignore"):
+        return array.astype(leaf.dtype, copy=False) if leaf.dtype.kind in "fc" else array

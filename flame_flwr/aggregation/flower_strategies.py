@@ -13,10 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.aggregation.accumulators import Kept, choice
-from flame_flwr.aggregation.flower_merging import asked, start_from
+from flame_flwr.aggregation.accumulators import AllValues, check_choice
+from flame_flwr.aggregation.flower_merging import merged_by, start_from
 from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
-from flame_flwr.aggregation.model_buffers import Buffers, ModelMean, Named, check_buffers, named
+from flame_flwr.aggregation.model_buffers import (
+    Buffers,
+    ModelMean,
+    ModelValue,
+    check_buffers,
+    with_buffer_names,
+)
 from flame_flwr.aggregation.pytree import Key, TreeSpec, flatten, unflatten
 from flame_flwr.aggregation.reduction_base import NON_FINITE, NonFinite, Reduction, Treatment
 from flame_flwr.aggregation.sums import Totals
@@ -90,10 +96,10 @@ class FlowerReduction(Reduction):
         from flwr.serverapp.strategy import Strategy
 
         super().__post_init__()
-        choice(self, "bad_weight", "error", "skip")
-        choice(self, "differing", "error", "skip")
-        choice(self, "zero_total", "error", "none")
-        choice(self, "non_finite", None, *NON_FINITE)
+        check_choice(self, "bad_weight", "error", "skip")
+        check_choice(self, "differing", "error", "skip")
+        check_choice(self, "zero_total", "error", "none")
+        check_choice(self, "non_finite", None, *NON_FINITE)
         star = hasattr(self.strategy, "make_aggregation")  # a StarStrategy has a loop of its own
         if not isinstance(self.strategy, Strategy) or star:
             raise ModelError(
@@ -109,40 +115,38 @@ class FlowerReduction(Reduction):
 
     def for_run(self) -> Reduction:
         """Return one that remembers, as an optimiser does."""
-        return _InRun(self)
+        return _InRun(declared=self, strategy=copy.deepcopy(self.strategy), missing=self.missing)
 
-    def taken(self, values: list[Any]) -> Named:
+    def taken(self, values: list[Any]) -> ModelValue:
         """Return the value, and what of it are buffers."""
-        return named(values, self.buffers)
+        return with_buffer_names(values, self.buffers)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _InRun(Reduction):
     """A Flower strategy in one run, with what it remembers from round to round."""
 
-    def __init__(self, declared: FlowerReduction) -> None:
-        object.__setattr__(self, "_declared", declared)
-        object.__setattr__(self, "_strategy", copy.deepcopy(declared.strategy))
-        object.__setattr__(self, "missing", declared.missing)
+    declared: FlowerReduction
+    strategy: Any
 
     def collector(self, place: Where) -> Accumulator:
         """Return what merges one round."""
-        strategy: Any = vars(self)["_strategy"]
-        merging = _Optimized if is_one(strategy, OPTIMIZERS) else _Gathered
-        return merging(strategy, place, vars(self)["_declared"])
+        merging = _Optimized if is_one(self.strategy, OPTIMIZERS) else _Compared
+        return merging(self.strategy, place, self.declared)
 
     def save(self) -> bytes:
         """Return what the strategy remembers: what is not as it was declared."""
-        strategy, declared = vars(self)["_strategy"], vars(vars(self)["_declared"].strategy)
+        declared = vars(self.declared.strategy)
         changed = {
             key: value
-            for key, value in vars(strategy).items()
+            for key, value in vars(self.strategy).items()
             if not callable(value) and not _same(value, declared.get(key))
         }
         return pickle.dumps(changed)
 
     def load(self, data: bytes) -> None:
         """Remember what was saved."""
-        vars(vars(self)["_strategy"]).update(pickle.loads(data))  # noqa: S301  (own checkpoint)
+        vars(self.strategy).update(pickle.loads(data))  # noqa: S301  (own checkpoint)
 
 
 class _Optimized:
@@ -153,7 +157,7 @@ class _Optimized:
         self._place = place
         self._mean = _mean(place, declared)
 
-    def add(self, node: str, value: Named, weight: float) -> None:
+    def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add to the mean."""
         self._mean.add(node, value, weight)
 
@@ -172,12 +176,14 @@ class _Optimized:
                 )
             start_from(self._strategy, self._place, [last[i] for i in trained])
             replies = {"mean": ([leaves[i] for i in trained], 1.0)}
-            for i, leaf in zip(trained, asked(self._strategy, self._place, replies), strict=True):
+            for i, leaf in zip(
+                trained, merged_by(self._strategy, self._place, replies), strict=True
+            ):
                 leaves[i] = leaf
         return unflatten(form, leaves)
 
 
-class _Gathered:
+class _Compared:
     """All replies, for a strategy that compares them."""
 
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
@@ -186,9 +192,9 @@ class _Gathered:
         self._declared = declared
         self._weights: dict[str, float] = {}
         self._weightless: list[str] = []
-        self._kept = Kept(place, self._merge)
+        self._kept = AllValues(place, self._merge)
 
-    def add(self, node: str, value: Named, weight: float) -> None:
+    def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Keep; a value of weight 0 is not looked at."""
         if weight == 0:
             self._weightless.append(node)
@@ -201,38 +207,44 @@ class _Gathered:
         if self._weightless and not self._weights:
             mean = _mean(self._place, self._declared)
             for node in self._weightless:
-                mean.add(node, Named(None, ()), 0.0)
+                mean.add(node, ModelValue(None, ()), 0.0)
             return mean.result()
         return self._kept.result()
 
-    def _merge(self, values: dict[str, Named]) -> Any:
-        buffers = Buffers(self._declared.buffers)
-        forms, leaves = self._apart(values)
+    def _merge(self, values: dict[str, ModelValue]) -> Any:
+        forms, leaves = self._flattened(values)
         form = self._chosen(forms)
         leaves = {node: each for node, each in leaves.items() if forms[node] == form}
+        buffers = Buffers(self._declared.buffers)
         for node, each in leaves.items():
             buffers.name(values[node].buffers)
             buffers.note(form, each)
         places = range(len(next(iter(leaves.values()))))
+        # a robust mean chooses among whole answers; any other strategy steps on parameters only
         robust = is_one(self._strategy, ROBUST)
         asks = list(places) if robust else buffers.others(form)
-        merged: list[Any] = [None] * len(places)
-        mean = [i for i in places if i not in set(asks)]
-        if mean:
-            totals = Totals(self._place, "error", mean=True, weighted=True)
-            for node, each in leaves.items():
-                totals.add(node, [each[i] for i in mean], self._weights[node])
-            for i, leaf in zip(mean, totals.result(), strict=True):
-                merged[i] = leaf
-        if asks:
-            self._start(form, asks)
-            replies = {
-                node: ([each[i] for i in asks], self._weights[node])
-                for node, each in leaves.items()
-            }
-            for i, leaf in zip(asks, asked(self._strategy, self._place, replies), strict=True):
-                merged[i] = leaf
-        return unflatten(form, buffers.rounded(form, merged))
+        merged = self._means(leaves, sorted(set(places) - set(asks)))
+        merged |= self._asked(form, leaves, asks)
+        return unflatten(form, buffers.rounded(form, [merged[i] for i in places]))
+
+    def _means(self, leaves: dict[str, list[Any]], places: list[int]) -> dict[int, Any]:
+        """Return the weighted means of some places, by place."""
+        totals = Totals(self._place, "error", mean=True, weighted=True)
+        for node, each in leaves.items():
+            totals.add(node, [each[i] for i in places], self._weights[node])
+        return dict(zip(places, totals.result(), strict=True))
+
+    def _asked(
+        self, form: TreeSpec, leaves: dict[str, list[Any]], places: list[int]
+    ) -> dict[int, Any]:
+        """Return what the strategy makes of some places, by place."""
+        if not places:
+            return {}
+        self._start(form, places)
+        replies = {
+            node: ([each[i] for i in places], self._weights[node]) for node, each in leaves.items()
+        }
+        return dict(zip(places, merged_by(self._strategy, self._place, replies), strict=True))
 
     def _start(self, form: TreeSpec, asks: list[int]) -> None:
         if self._place.last is not None:
@@ -240,8 +252,8 @@ class _Gathered:
             if before == form:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
-    def _apart(
-        self, values: Mapping[str, Named]
+    def _flattened(
+        self, values: Mapping[str, ModelValue]
     ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
         forms, leaves = {}, {}
         for node, each in values.items():

@@ -10,10 +10,10 @@ import numpy as np
 from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.errors import FlameError
 
-__all__ = ["merged", "row_bound"]
+__all__ = ["concatenated", "merged_statistics"]
 
 
-def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
+def concatenated(values: dict[str, Any], place: Where, columns: str) -> Any:
     """Return arrays, lists or tables one after another.
 
     Raises
@@ -35,18 +35,7 @@ def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
         return rows if isinstance(first, list) else tuple(rows)
     if isinstance(first, np.ndarray):
         for node, part in values.items():
-            if part.ndim == 0 or part.shape[1:] != first.shape[1:]:
-                raise place.error(
-                    f"an array of shape {part.shape} cannot follow one of {first.shape}", node
-                )
-            try:
-                np.result_type(first, part)
-            except TypeError:
-                raise place.error(
-                    f"an array of {part.dtype} cannot follow one of {first.dtype}: send one type "
-                    "from all nodes",
-                    node,
-                ) from None
+            _check_follows(node, part, first, place)
         return np.concatenate(parts)
     if hasattr(first, "columns"):
         return _bound_tables(values, place, columns)
@@ -58,6 +47,22 @@ def row_bound(values: dict[str, Any], place: Where, columns: str) -> Any:
         f"values of type {type(first).__name__} cannot be put one after another: use PerNode()",
         next(iter(values)),
     )
+
+
+def _check_follows(node: str, part: Any, first: Any, place: Where) -> None:
+    """See that an array can stand below the first node's."""
+    if part.ndim == 0 or part.shape[1:] != first.shape[1:]:
+        raise place.error(
+            f"an array of shape {part.shape} cannot follow one of {first.shape}", node
+        )
+    try:
+        np.result_type(first, part)
+    except TypeError:  # as of dates and numbers
+        raise place.error(
+            f"an array of {part.dtype} cannot follow one of {first.dtype}: send one type "
+            "from all nodes",
+            node,
+        ) from None
 
 
 def _bound_tables(values: dict[str, Any], place: Where, columns: str) -> Any:
@@ -82,7 +87,7 @@ def _bound_tables(values: dict[str, Any], place: Where, columns: str) -> Any:
     return pd.concat(list(values.values()), ignore_index=True, join=join)
 
 
-def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any:
+def merged_statistics(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any:
     """Return statistics merged in participant order, within dicts and lists too.
 
     Raises
@@ -98,11 +103,17 @@ def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any
             if type(value) is not type(first) or len(value) != len(first):
                 raise place.error(f"its list is not as long as that of {first_node}", node)
         rows = [
-            merged({node: value[i] for node, value in values.items()}, place, wanted, skip)
+            merged_statistics(
+                {node: value[i] for node, value in values.items()}, place, wanted, skip
+            )
             for i in range(len(first))
         ]
         return rows if isinstance(first, list) else tuple(rows)
-    total = None
+    return _merged_each(values, place, wanted)
+
+
+def _merged_each(values: dict[str, Any], place: Where, wanted: Any) -> Any:
+    first, total = next(iter(values.values())), None
     for node, value in values.items():
         if not isinstance(value, wanted) or type(value) is not type(first):
             name = wanted.__name__ if type(first) is type(value) else type(first).__name__
@@ -113,7 +124,7 @@ def merged(values: dict[str, Any], place: Where, wanted: Any, skip: bool) -> Any
             )
         try:
             total = value if total is None else total.merge(value)
-        except Exception as error:
+        except Exception as error:  # of a class of a user's own, it may be any
             why = error.message if isinstance(error, FlameError) else type(error).__name__
             raise place.error(
                 f"its {type(value).__name__} does not merge with those before it ({why})",
@@ -139,5 +150,5 @@ def _merged_dict(values: dict[str, Any], place: Where, wanted: Any, skip: bool) 
         if absent:
             inner.leave_out("it is missing there", absent)
         having = {node: value[name] for node, value in values.items() if name in value}
-        result[name] = merged(having, inner, wanted, skip)
+        result[name] = merged_statistics(having, inner, wanted, skip)
     return result

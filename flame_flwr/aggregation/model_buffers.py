@@ -20,17 +20,17 @@ from flame_flwr.errors import ModelError
 if TYPE_CHECKING:
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["Buffers", "ModelMean", "Named", "check_buffers", "named"]
+__all__ = ["Buffers", "ModelMean", "ModelValue", "check_buffers", "with_buffer_names"]
 
 
-class Named(NamedTuple):
+class ModelValue(NamedTuple):
     """A node's value, and the names that it gives to the buffers in it."""
 
     value: Any
     buffers: Sequence[str]
 
 
-def named(values: list[Any], declared: str | Sequence[str]) -> Named:
+def with_buffer_names(values: list[Any], declared: str | Sequence[str]) -> ModelValue:
     """Return a value, the last, and what of it are buffers as those around it say, nearest first.
 
     Parameters
@@ -44,7 +44,7 @@ def named(values: list[Any], declared: str | Sequence[str]) -> Named:
     if isinstance(declared, str):
         found = (names_in(around, declared) for around in reversed(values[:-1]))
         names = next(filter(None, found), ())
-    return Named(values[-1], names)
+    return ModelValue(values[-1], names)
 
 
 def check_buffers(declared: Any) -> None:
@@ -71,7 +71,7 @@ class Buffers:
     Parameters
     ----------
     declared : str or sequence of str
-        As for :func:`named`.
+        As for :func:`with_buffer_names`.
     """
 
     def __init__(self, declared: str | Sequence[str]) -> None:
@@ -134,7 +134,7 @@ class ModelMean(Totals):
     differing : {'error', 'skip'}
         As for :class:`Totals`.
     buffers : str or sequence of str
-        As for :func:`named`.
+        As for :func:`with_buffer_names`.
     weighted, none_of_zero : bool
         As for :class:`Totals`.
     """
@@ -151,7 +151,7 @@ class ModelMean(Totals):
         super().__init__(place, differing, mean=True, weighted=weighted, none_of_zero=none_of_zero)
         self.buffers = Buffers(buffers)
 
-    def add(self, node: str, value: Named, weight: float) -> None:
+    def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add; a value of weight 0 is not looked at."""
         if weight:
             self.buffers.name(value.buffers)

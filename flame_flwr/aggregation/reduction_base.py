@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where, choice
+from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
 
-__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Numeric", "Reduction", "Treatment"]
+__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Reduction", "Treatment"]
 
 Treatment = Literal["error", "skip"]
 NonFinite = Literal["error", "skip", "keep"]
@@ -34,13 +34,31 @@ class Reduction:
     missing : {'error', 'skip'}
         What to do about a node whose value has not the key: end the run with an error that names
         node and key, or leave the node out of this key. Where no node has it, it is ``None``.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation.merged_round import merge_values
+    >>> class Spread(Reduction):
+    ...     def collector(self, place):
+    ...         return Extremes()
+    >>> class Extremes:
+    ...     def __init__(self):
+    ...         self.values = []
+    ...
+    ...     def add(self, node, value, weight):
+    ...         self.values.append(value)
+    ...
+    ...     def result(self):
+    ...         return max(self.values) - min(self.values)
+    >>> merge_values({"age": Spread()}, [{"age": 61}, {"age": 83}, {"age": 70}])
+    {'age': 22}
     """
 
     missing: Treatment = "error"
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        choice(self, "missing", "error", "skip")
+        check_choice(self, "missing", "error", "skip")
 
     def __str__(self) -> str:
         """Return it as it was written, without what is as by default."""
@@ -75,29 +93,9 @@ class Reduction:
         """Return what to use in one run; where there is something to remember, a new object."""
         return self
 
+    def save(self) -> bytes | None:
+        """Return what it remembers from round to round; ``None``, as by default, for nothing."""
+        return None
 
-@dataclass(frozen=True, kw_only=True)
-class Numeric(Reduction):
-    """Of numbers and arrays.
-
-    Parameters
-    ----------
-    missing : {'error', 'skip'}
-        As for :class:`Reduction`.
-    differing : {'error', 'skip'}
-        Where nodes' values differ in shape, keys, index or columns: an error that names nodes and
-        key, or keep to what most nodes sent (of as many, the first node's) and leave out others.
-    non_finite : {'error', 'skip', 'keep'}, optional
-        What to do about a node whose value holds NaN or infinity: take it for a failure of that
-        node, so that ``on-failure`` decides; leave its whole answer out of the round, with all
-        keys; or merge it as it is. ``None``: what the strategy says, by default an error.
-    """
-
-    differing: Treatment = "error"
-    non_finite: NonFinite | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        choice(self, "differing", "error", "skip")
-        choice(self, "non_finite", None, *NON_FINITE)
+    def load(self, data: bytes) -> None:
+        """Remember what :meth:`save` returned in another process."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.reductions import Reduction, as_reduction
+from flame_flwr.aggregation.reduction_base import Mergeable, Reduction
+from flame_flwr.aggregation.reductions import Function, Merge
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Tree", "declare"]
+__all__ = ["Tree", "as_reduction", "declare"]
 
 
 @dataclass(slots=True)
@@ -74,3 +75,26 @@ def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ())
     children = {name: declare(part, what, (*path, name)) for name, part in pairs.items()}
     container = dict if mapping else list if isinstance(declared, list) else tuple
     return Tree(path, None, children, container)
+
+
+def as_reduction(declared: Any, key: str) -> Reduction:
+    """Return what was declared for a key as a reduction.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
+    if isinstance(declared, Reduction):
+        return declared
+    if isinstance(declared, type):
+        if issubclass(declared, Reduction):
+            return declared()
+        if issubclass(declared, Mergeable):
+            return Merge(declared)
+    if callable(declared) and not isinstance(declared, Mapping):
+        return Function(declared)
+    raise ModelError(
+        f"{key}: {declared!r} is no reduction: declare Sum(), Mean(), WeightedMean(by=...), a "
+        "statistic's class, a function of the list of values, or a dict of these"
+    )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, OfOneForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
 from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.pytree import (
     TreeSpec,
@@ -20,8 +20,13 @@ __all__ = ["Totals"]
 
 _INT64 = 2**63
 
+_TOO_LARGE_A_SUM = (
+    "the sum of what the nodes sent is too large for {}: send float64, or numbers in a larger "
+    "unit, or declare Mean()"
+)
 
-class Totals(OfOneForm):
+
+class Totals(SameForm):
     """Sums, means and weighted means.
 
     Parameters
@@ -94,7 +99,7 @@ class Totals(OfOneForm):
                 "the weights of all nodes together are too large for a float: send smaller ones",
                 *nodes,
             )
-        sums, self._sums = self._sums[form], {}
+        sums, self._sums = self._sums[form], {}  # each is let go as soon as it is read
         leaves = [sums.pop(0).result(divisor) for _ in range(len(sums))]
         return unflatten(shown, self._finished(shown, leaves))
 
@@ -139,7 +144,10 @@ class _NumberSum:
             value if isinstance(value, Fraction) else self._float(node, value)
             for node, value in self._values.items()
         ]
-        return exact_mean(floats, divisor)
+        total = exact_mean(floats, divisor)
+        if math.isinf(total) and all(map(_is_finite, floats)):
+            raise self._place.error(_TOO_LARGE_A_SUM.format("a float"))
+        return total
 
     def _float(self, node: str, value: int | float) -> float:
         try:
@@ -181,6 +189,7 @@ class _ArraySum:
         self._real.add(leaf, weight)
 
     def _add_whole(self, node: str, leaf: npt.NDArray[Any]) -> None:
+        # what all nodes together could give at most: a sum that has wrapped could not be told
         if leaf.size:
             self._bound += max(abs(int(leaf.max())), abs(int(leaf.min())))
         if self._bound >= _INT64:
@@ -202,9 +211,19 @@ class _ArraySum:
             self._real.add(self._whole & 0xFFFFFFFF)
             self._whole = None
         total = self._real.total(divisor)
-        self._real = None
+        overflowed, self._real = self._real.overflowed, None
+        wide: npt.NDArray[Any]
         if self._complex:
-            return total.view(np.complex128).astype(common_type(self._types), copy=False)
-        floats = [dtype if dtype.kind == "f" else np.dtype(float) for dtype in self._types]
+            wide, kind = total.view(np.complex128), common_type(self._types)
+        else:
+            floats = [dtype if dtype.kind == "f" else np.dtype(float) for dtype in self._types]
+            wide, kind = total, common_type(floats)
         with np.errstate(over="ignore"):
-            return total.astype(common_type(floats), copy=False)
+            narrow = wide.astype(kind, copy=False)
+        if overflowed or np.any(np.isinf(narrow) & np.isfinite(wide)):
+            raise self._place.error(_TOO_LARGE_A_SUM.format(kind))
+        return narrow
+
+
+def _is_finite(value: float | Fraction) -> bool:
+    return isinstance(value, Fraction) or math.isfinite(value)

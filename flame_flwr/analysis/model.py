@@ -8,15 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declaration import (
-    about_plan,
-    ignore,
-    plan_node,
-    plan_outputs,
-    plan_privacy,
-    plan_shown,
-    plan_strategy,
-)
+from flame_flwr.analysis.declare import Arguments, declare
 from flame_flwr.analysis.listeners import announce, declaring
 from flame_flwr.log import logger
 
@@ -27,11 +19,13 @@ if TYPE_CHECKING:
     from flwr.serverapp import ServerApp
 
     from flame_flwr.aggregation import Convergence
-    from flame_flwr.clients import StarClient
+    from flame_flwr.clients import NodePlan, StarClient
     from flame_flwr.data.expect import Expectation
-    from flame_flwr.privacy import DisclosureRule, Laplace, UpdateFilter
+    from flame_flwr.privacy import DisclosureRule, UpdateFilter
+    from flame_flwr.results import Outputs
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["StarLocalDPModel", "StarModel"]
 
@@ -93,6 +87,22 @@ class StarModel:
     ------
     ModelError
         Anything of the above is not what it must be; the message says what and how to mend it.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> model = StarModel(Patients, Total, "s3", filename="patients.txt")
+    >>> client_app, server_app = model.client_app, model.server_app  # for pyproject.toml
+    >>> model.outputs.names
+    'patients.txt'
     """
 
     _budget: tuple[float | None, float | None] = (None, None)
@@ -121,24 +131,32 @@ class StarModel:
         expects: Sequence[Expectation] = (),
         shown: Collection[str] | None = None,
     ) -> None:
-        ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
-        self.simple_analysis = bool(simple_analysis)
-        self.client = client
+        _ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
+        epsilon, sensitivity = self._budget
         with declaring():
-            self.plan = plan_node(
-                analyzer,
-                analyzer_kwargs,
-                data_type,
-                query,
-                payload,
-                filters=filters,
-                disclosure=disclosure,
-                expects=expects,
+            self.declaration: Declaration = declare(
+                Arguments(
+                    analyzer=analyzer,
+                    aggregator=aggregator,
+                    data_type=data_type,
+                    query=query,
+                    simple_analysis=simple_analysis,
+                    output_type=output_type,
+                    multiple_results=multiple_results,
+                    analyzer_kwargs=analyzer_kwargs,
+                    aggregator_kwargs=aggregator_kwargs,
+                    filename=filename,
+                    epsilon=epsilon,
+                    sensitivity=sensitivity,
+                    payload=payload,
+                    client=client,
+                    convergence=convergence,
+                    disclosure=disclosure,
+                    filters=filters,
+                    expects=expects,
+                    shown=shown,
+                )
             )
-            self.strategy = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
-            self.outputs = plan_outputs(self.strategy, output_type, filename, multiple_results)
-            self.privacy: Laplace | None = plan_privacy(*self._budget, self.outputs)
-            self.shown = plan_shown(shown)
         announce(self)
 
     @cached_property
@@ -146,23 +164,34 @@ class StarModel:
         """The app that runs the analyzer on a node, for ``[tool.flwr.app.components]``."""
         from flame_flwr.clients import StarClient, make_client_app
 
-        return make_client_app(self.plan, self.client or StarClient)
+        return make_client_app(self.plan, self.declaration.client or StarClient)
 
     @cached_property
     def server_app(self) -> ServerApp:
         """The app that runs the aggregator on the server, for ``[tool.flwr.app.components]``."""
         from flame_flwr.strategies import make_server_app
 
-        return make_server_app(
-            self.strategy,
-            self.outputs,
-            simple_analysis=self.simple_analysis,
-            privacy=self.privacy,
-            filters=self.plan.filters,
-            shown=self.shown,
-            study=about_plan(self.plan, self.shown),
-            nodes_read_first=bool(self.plan.expects),
-        )
+        return make_server_app(self.declaration)
+
+    @property
+    def plan(self) -> NodePlan:
+        """What every node needs to know of it."""
+        return self.declaration.plan
+
+    @property
+    def strategy(self) -> Callable[[], StarStrategy]:
+        """Gives a new strategy for a run."""
+        return self.declaration.strategy
+
+    @property
+    def outputs(self) -> Outputs:
+        """The final files."""
+        return self.declaration.outputs
+
+    @property
+    def shown(self) -> tuple[str, ...] | None:
+        """The metrics and scores that are shown, by name; ``None``: all of them."""
+        return self.declaration.shown
 
 
 class StarLocalDPModel(StarModel):
@@ -186,6 +215,21 @@ class StarLocalDPModel(StarModel):
     -----
     With neither number it is a plain ``StarModel``, as in the reference. What nodes send to the
     aggregator is not noised.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> model = StarLocalDPModel(Patients, Total, "s3", epsilon=0.5, sensitivity=1.0)
+    >>> model.declaration.privacy.about()["epsilon"]
+    0.5
     """
 
     def __init__(
@@ -202,3 +246,10 @@ class StarLocalDPModel(StarModel):
                 "is released"
             )
         super().__init__(*args, **kwargs)
+
+
+def _ignore(**arguments: object) -> None:
+    """Say in one line which arguments of the reference have no effect here."""
+    given = [name for name, value in arguments.items() if value is not None]
+    if given:
+        logger.info("ignored, without effect here: %s", ", ".join(given))

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import nullcontext
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declaration import (
-    about_plan,
-    plan_node,
-    plan_outputs,
-    plan_privacy,
-    plan_shown,
-    plan_strategy,
-)
+from flame_flwr.analysis.declare import Arguments, declare
 from flame_flwr.analysis.listeners import declaring, tester_may_run
 from flame_flwr.analysis.local_run import run_local
-from flame_flwr.analysis.tester_files import TesterFiles, keep_free
+from flame_flwr.analysis.splits import check_splits, warn_of_shapes
 from flame_flwr.config import RunSettings, check_max_rounds
-from flame_flwr.errors import ModelError, ResultError
+from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, show, silent
 from flame_flwr.log import shown as logged
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.extras import Extras
-from flame_flwr.results.final_files import keep_elsewhere
+from flame_flwr.results.named_files import NamedFiles, refuse_run_json
+from flame_flwr.results.printed_result import PrintedResult
 from flame_flwr.results.progress_bar import bars
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.text_form import printed
+from flame_flwr.results.run_files import RunFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -41,10 +34,10 @@ if TYPE_CHECKING:
     from flame_flwr.clients import StarClient
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
-    from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.run_tables import History
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["StarModelTester"]
 
@@ -126,6 +119,21 @@ analyzer_kwargs, aggregator_kwargs
     its result is removed when a run begins. Where a file of such a name is there that no run wrote,
     it is left alone, and a warning says so. Only
     ``run.json`` of a private result is written all the same: its budget has to be found with it.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+    >>> class Patients(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return len(data)
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> tester = StarModelTester([["a", "b"], ["c"]], Patients, Total, "s3", quiet=True)
+    >>> tester.result, tester.rounds, tester.converged
+    (3, 1, True)
     """
 
     result: Any
@@ -167,69 +175,72 @@ analyzer_kwargs, aggregator_kwargs
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
-        self.record = RunRecord()
-        paths = _one_spelling(result_filepath, filename)
+        self._take(RunRecord())
+        names = _given_paths(result_filepath, filename)
+        option = "result_filepath" if filename is None else "filename"
         with declaring():
             check_max_rounds(max_rounds)
-            splits = _check_splits(data_splits, node_roles)
-            plan = plan_node(
-                analyzer,
-                analyzer_kwargs,
-                data_type,
-                None,
-                payload,
-                filters=filters,
-                disclosure=disclosure,
-                expects=expects,
+            splits = check_splits(data_splits, node_roles)
+            declaration = declare(
+                Arguments(
+                    analyzer=analyzer,
+                    aggregator=aggregator,
+                    data_type=data_type,
+                    simple_analysis=simple_analysis,
+                    output_type=output_type,
+                    multiple_results=multiple_results,
+                    analyzer_kwargs=analyzer_kwargs,
+                    aggregator_kwargs=aggregator_kwargs,
+                    filename=names,
+                    epsilon=epsilon,
+                    sensitivity=sensitivity,
+                    payload=payload,
+                    client=client,
+                    convergence=convergence,
+                    disclosure=disclosure,
+                    filters=filters,
+                    expects=expects,
+                    shown=shown,
+                ),
+                paths=True,
             )
-            planned = plan_strategy(aggregator, aggregator_kwargs, payload, convergence)
-            outputs = plan_outputs(planned, output_type, paths, multiple_results, paths=True)
-            strategy = planned()
-            privacy = plan_privacy(epsilon, sensitivity, outputs)
-            names = plan_shown(shown)
-            if privacy is not None or plan.filters:
-                keep_free(outputs)
-        if not tester_may_run():
-            self.result, self.rounds, self.converged = None, 0, False
-            self.aggregate, self.evaluations = None, {}
-            self.privacy, self.filters = None, {}
+            if declaration.privacy is not None or declaration.plan.filters:
+                refuse_run_json(declaration.outputs)
+        if not tester_may_run(declaration, splits):
             return
-        asked = quiet is False
-        if quiet is None:
-            quiet = "PYTEST_CURRENT_TEST" in os.environ
-        extras = _extras(report, tensorboard, files=paths is not None, quiet=quiet)
-        files = None if paths is None else TesterFiles(outputs, filename is None, extras)
+        quiet, printing = _printing(quiet)
+        extras = _extras(report, tensorboard, files=names is not None, quiet=quiet)
+        files: RunFiles = PrintedResult()
+        if names is not None:
+            files = NamedFiles(declaration.outputs, option, report=extras.report)
         show(logging.DEBUG)
-        with silent() if quiet else logged() if asked else nullcontext():
-            _warn_of_shapes(splits)
-            started = datetime.now(UTC)
-            about = None if privacy is None else privacy.about()
-            record = RunRecord(privacy=about, shown=names)
-            record.study |= {**about_plan(plan, names), "max_rounds": str(max_rounds)}
-            looking = [*([] if quiet else bars()), *(files.callbacks() if files else [])]
-            settings = RunSettings.from_config({"max-rounds": max_rounds})
-            if files is not None:
-                files.begin()
-            try:
+        with printing:
+            warn_of_shapes(splits)
+            record = declaration.new_record()
+            record.study["max_rounds"] = str(max_rounds)
+            looking = [] if quiet else list(bars())
+            if files.record_is_kept:
+                looking += extras.callbacks(files.path)
+            files.begin()
+            with files.rescuing(record, {}):
                 with with_callbacks(record, *looking):
-                    run_local(strategy, plan, splits, settings, record, simple_analysis, client)
-                record.release(privacy)
-            except BaseException as error:
-                if files is not None:
-                    files.rescue(record, started, error)
-                raise
-            self.result = record.result
-            self.rounds = len(record.history)
-            self.converged = record.converged
-            self.record = record
-            self.aggregate = record.aggregate
-            self.evaluations = record.evaluations
-            self.privacy = record.privacy
-            self.filters = record.filters.to_json()
-            if files is None:
-                self._print(outputs)
-            else:
-                files.write(record, started)
+                    _run(declaration, splits, max_rounds, record)
+                record.release(declaration.privacy)
+                written = files.write_success(declaration.outputs, record, {})
+            self._take(record)
+            for path in written:
+                logger.info("Final result written to %s", path)
+
+    def _take(self, record: RunRecord) -> None:
+        """Show what there is of a run."""
+        self.record = record
+        self.result = record.result
+        self.rounds = len(record.history)
+        self.converged = record.converged
+        self.aggregate = record.aggregate
+        self.evaluations = record.evaluations
+        self.privacy = record.privacy
+        self.filters = record.filters.to_json()
 
     @cached_property
     def history(self) -> History:
@@ -264,25 +275,27 @@ analyzer_kwargs, aggregator_kwargs
 
         return run_html(self.record.to_json())
 
-    def _print(self, outputs: Outputs) -> None:
-        """Say what the result is, after a look that it fits.
 
-        Raises
-        ------
-        ResultError
-            It does not; the message says where it is saved.
-        """
-        try:
-            outputs.check(self.result)
-        except ResultError as error:
-            raise ResultError(
-                f"{error.message}; {keep_elsewhere(self.result)}", detail=error.detail
-            ) from error
-        if outputs.many:
-            for i, value in enumerate(self.result, start=1):
-                logger.info("Final result_%d: %s", i, printed(value))
-        else:
-            logger.info("Final result: %s", printed(self.result))
+def _run(
+    declaration: Declaration, splits: Sequence[Any], max_rounds: int, record: RunRecord
+) -> None:
+    run_local(
+        declaration.strategy(),
+        declaration.plan,
+        splits,
+        RunSettings.from_config({"max-rounds": max_rounds}),
+        record,
+        declaration.simple_analysis,
+        declaration.client,
+    )
+
+
+def _printing(quiet: bool | None) -> tuple[bool, AbstractContextManager[None]]:
+    """Return whether it is quiet, and the block in which the log says so much and no more."""
+    if quiet is None:
+        under_pytest = "PYTEST_CURRENT_TEST" in os.environ
+        return under_pytest, silent() if under_pytest else nullcontext()
+    return quiet, silent() if quiet else logged()
 
 
 def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
@@ -296,56 +309,16 @@ def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extra
     )
 
 
-def _one_spelling(result_filepath: Any, filename: Any) -> Any:
+def _given_paths(result_filepath: Any, filename: Any) -> Any:
     if result_filepath is not None and filename is not None:
         raise ModelError("result_filepath and filename are one thing: give one of them")
     paths = filename if result_filepath is None else result_filepath
+    # A home folder is written `~`, as at a terminal; Python itself takes it for a name.
     if isinstance(paths, list | tuple):
-        return [_at_home(path) for path in paths]
-    return _at_home(paths)
+        return [_expand_home(path) for path in paths]
+    return _expand_home(paths)
 
 
-def _at_home(path: Any) -> Any:
+def _expand_home(path: Any) -> Any:
     """Let ``~`` stand for the home folder, as it does at a terminal."""
     return os.path.expanduser(path) if isinstance(path, str | Path) else path
-
-
-def _check_splits(data_splits: Any, node_roles: Any) -> list[Any]:
-    if isinstance(data_splits, str | bytes | dict | set) or not hasattr(data_splits, "__len__"):
-        raise ModelError(
-            f"data_splits must be a list with one entry per node, not {type(data_splits).__name__}"
-        )
-    if hasattr(data_splits, "columns"):
-        raise ModelError(
-            "data_splits is a table, and would be one node per column: pass a list of DataFrames, "
-            "one per node"
-        )
-    splits = list(data_splits)
-    if not splits:
-        raise ModelError("data_splits is empty: give at least one entry, one per node")
-    expected = [["default"] * len(splits), ["default"] * len(splits) + ["aggregator"]]
-    if node_roles is not None and list(node_roles) not in expected:
-        raise ModelError(
-            f"node_roles must be 'default' for every one of the {len(splits)} splits, "
-            f"not {list(node_roles)!r}"
-        )
-    return splits
-
-
-_WARNED_OF: set[str] = set()
-"""Types of splits that this process has warned of: one warning for each is enough."""
-
-
-def _warn_of_shapes(splits: list[Any]) -> None:
-    """Say, as the reference does, that a split has not the shape of a node's data."""
-    for i, split in enumerate(splits):
-        usual = isinstance(split, list) and all(isinstance(files, dict) for files in split)
-        if not usual and type(split).__name__ not in _WARNED_OF:
-            _WARNED_OF.add(type(split).__name__)
-            logger.warning(
-                "data_splits[%d] is of type %s. That works here; on a deployment an analyzer gets "
-                "[{key: bytes, ...}, ...], one dict per data source.",
-                i,
-                type(split).__name__,
-            )
-            return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from flame_flwr.testing.findings import CHECKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flame_flwr.testing.findings import Finding
     from flame_flwr.testing.kit import Report
 
 __all__ = ["show_report"]
@@ -30,7 +33,19 @@ def show_report(report: Report, console: Console | None = None) -> None:
         Where to; standard output where it is not given.
     """
     console = console or Console()
-    about = report.about
+    _show_subject(report.about, console)
+    if not report.findings:
+        console.print(f"nothing found in {len(CHECKS)} checks", style="green", highlight=False)
+        return
+    warnings = len(report.findings) - len(report.errors)
+    found = f"{_count(len(report.errors), 'error')}, {_count(warnings, 'warning')}"
+    console.print(found, highlight=False)
+    for finding in sorted(report.findings, key=lambda finding: finding.severity):
+        _show_finding(finding, console)
+
+
+def _show_subject(about: Mapping[str, Any], console: Console) -> None:
+    """Print what was checked."""
     if about:
         console.print(
             f"{about['analyzer']} and {about['server']}, {_count(about['nodes'], 'node')}, "
@@ -44,19 +59,14 @@ def show_report(report: Report, console: Console | None = None) -> None:
             style="yellow",
             highlight=False,
         )
-    if not report.findings:
-        console.print(f"nothing found in {len(CHECKS)} checks", style="green", highlight=False)
-        return
-    errors = sum(finding.severity == "error" for finding in report.findings)
-    warnings = len(report.findings) - errors
-    console.print(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}", highlight=False)
-    for finding in sorted(report.findings, key=lambda finding: finding.severity):
-        head = Text("\n").append(
-            finding.severity, "bold red" if finding.severity == "error" else "bold yellow"
-        )
-        head.append(f"  {finding.check}  ").append(finding.where or "the analysis", "bold")
-        for line in (head, *_lines(finding.seen, console), *_lines(f"> {finding.mend}", console)):
-            console.print(line, soft_wrap=True)
+
+
+def _show_finding(finding: Finding, console: Console) -> None:
+    colour = "bold red" if finding.severity == "error" else "bold yellow"
+    head = Text("\n").append(finding.severity, colour)
+    head.append(f"  {finding.check}  ").append(finding.where or "the analysis", "bold")
+    for line in (head, *_lines(finding.seen, console), *_lines(f"> {finding.mend}", console)):
+        console.print(line, soft_wrap=True)
 
 
 def _lines(text: str, console: Console) -> list[Text]:

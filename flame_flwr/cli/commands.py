@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import sys
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from flame_flwr.cli.node_commands import data_commands, node_commands
 from flame_flwr.cli.signals import interrupt_on_signals
 from flame_flwr.cli.typer_group import VERSION, Commands
 from flame_flwr.errors import FlameError
@@ -24,6 +24,10 @@ _app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+_app.add_typer(node_commands, name="node")
+_app.add_typer(data_commands, name="data")
 
 
 @_app.callback()
@@ -109,7 +113,8 @@ def run(
     """Run a FLAME script on the nodes' data: in this process, or in Flower's simulation."""
     from flame_flwr.cli.script_simulation import simulate_script
     from flame_flwr.failure.tracebacks import user_traceback
-    from flame_flwr.script.runner import run_script, script_path
+    from flame_flwr.script.options import script_path
+    from flame_flwr.script.runner import run_script
 
     path = script_path(script)
     run_it = simulate_script if simulate else run_script
@@ -175,102 +180,6 @@ def check(
     )
     show_report(report)
     if report.errors:
-        raise typer.Exit(1)
-
-
-_node = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
-_app.add_typer(_node, name="node")
-
-
-@_node.callback()
-def _on_a_node() -> None:
-    """Look after a node."""
-
-
-@_node.command()
-def clean(
-    state_dir: Annotated[Path, typer.Argument(help="`state-dir` of the node's config")],
-    older_than: Annotated[
-        float, typer.Option(min=0, help="days since an analysis has written anything")
-    ] = 30.0,
-    kept_data: Annotated[
-        bool, typer.Option("--kept-data", help="also what analyses keep for later ones")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would be")] = False,
-) -> None:
-    """Remove what old analyses have left on a node."""
-    from flame_flwr.data.cleaning import clean as clean_state
-    from flame_flwr.sizes import shown_size
-
-    if not math.isfinite(older_than):
-        raise typer.BadParameter("--older-than is a number of days")
-    found = clean_state(state_dir, older_than, kept_data=kept_data, dry_run=dry_run)
-    for leftover in found:
-        typer.echo(
-            f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
-            f"{shown_size(leftover.bytes)}"
-        )
-    done = "would remove" if dry_run else "removed"
-    typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
-
-
-@_node.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def start(
-    context: typer.Context,
-    preload: Annotated[
-        str, typer.Option(help="modules that analyses need, to be imported once: pandas,sklearn")
-    ] = "",
-    stock: Annotated[
-        bool, typer.Option("--stock", help="run Flower's own SuperNode, a process per message")
-    ] = False,
-) -> None:
-    """Run a hospital's node: give it the options of `flower-supernode`."""
-    from flame_flwr.node.start import start as start_node
-
-    start_node(context.args, [name for name in preload.split(",") if name], stock=stock)
-
-
-_data = typer.Typer(
-    cls=Commands, help="Look at a node's registry of datasets.", no_args_is_help=True
-)
-_app.add_typer(_data, name="data")
-
-
-@_data.callback()
-def _on_data() -> None:
-    """Look at a node's registry of datasets."""
-
-
-@_data.command("list")
-def list_data(
-    registry: Annotated[
-        Path | None, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
-    ] = None,
-    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
-) -> None:
-    """Show what a node may read, and for which projects."""
-    from flame_flwr.data.registry import EXAMPLE, read_registry
-    from flame_flwr.data.registry_table import show_datasets
-
-    if example:
-        typer.echo(EXAMPLE, nl=False)
-        return
-    if registry is None:
-        raise typer.BadParameter("name a registry, or say --example")
-    show_datasets(read_registry(registry))
-
-
-@_data.command("check")
-def check_data(
-    registry: Annotated[
-        Path, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
-    ],
-) -> None:
-    """Try every dataset's source; exit with 1 where one does not answer."""
-    from flame_flwr.data.registry import read_registry
-    from flame_flwr.data.registry_table import try_datasets
-
-    if not try_datasets(read_registry(registry)):
         raise typer.Exit(1)
 
 

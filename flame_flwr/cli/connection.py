@@ -22,7 +22,7 @@ from flame_flwr.textfiles import has_mark, read_toml
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Connection", "Federation", "SubmitError", "SubmittedRun", "what_is_left"]
+__all__ = ["Connection", "Federation", "SubmitError", "SubmittedRun", "how_to_go_on"]
 
 _FLOWERS_OWN = ("local", "supergrid")
 """Connections that Flower writes into a new ``config.toml``."""
@@ -122,6 +122,7 @@ class Connection:
         known = _connections(path)
         about = known.get(name)
         if isinstance(about, dict):
+            # `:local:` and the like stand for a SuperLink that Flower starts itself.
             address = str(about.get("address") or "")
             return cls(
                 name,
@@ -153,7 +154,7 @@ class Connection:
         SubmitError
             It does not answer in time, or its certificate is not trusted.
         """
-        reason = self.silence()
+        reason = self.unreachable_because()
         if not reason:
             return
         if seconds > 0:
@@ -161,7 +162,7 @@ class Connection:
         deadline = time.monotonic() + seconds
         while reason and time.monotonic() < deadline:
             time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
-            reason = self.silence()
+            reason = self.unreachable_because()
         if reason:
             raise SubmitError(
                 f"the SuperLink {self.address} ({self.name} in Flower's config.toml) does not "
@@ -171,7 +172,7 @@ class Connection:
             )
         say(f"the SuperLink {self.address} answers")
 
-    def silence(self) -> str:
+    def unreachable_because(self) -> str:
         """Return why the SuperLink does not answer; empty where it does, or has no address.
 
         Raises
@@ -187,11 +188,11 @@ class Connection:
         except httpx.InvalidURL as error:
             raise ConfigError(f"{self.address!r} is no address of a SuperLink: {error}") from error
         except httpx.HTTPError as error:
-            self._refuse(error)
-            return _words(error)
+            self._raise_where_waiting_is_useless(error)
+            return _reason(error)
         return ""
 
-    def _refuse(self, error: httpx.HTTPError) -> None:
+    def _raise_where_waiting_is_useless(self, error: httpx.HTTPError) -> None:
         """Raise where waiting does not help: something answers, and TLS fails."""
         for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -222,7 +223,7 @@ class Connection:
         return context
 
 
-def what_is_left(config: Mapping[str, Any]) -> str:
+def how_to_go_on(config: Mapping[str, Any]) -> str:
     """Say what is left of a run whose SuperLink has ended, and how to go on with it."""
     checkpoint, results = config.get("checkpoint"), config.get("results")
     if checkpoint:
@@ -262,7 +263,7 @@ def _connections(path: Path) -> dict[str, object]:
     return {name: about for name, about in every.items() if isinstance(about, dict)}
 
 
-def _words(error: httpx.HTTPError) -> str:
+def _reason(error: httpx.HTTPError) -> str:
     """Return the system's own reason, where there is one."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer within 5 s"

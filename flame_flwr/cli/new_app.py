@@ -159,6 +159,7 @@ def _owner(name: str, where: Path) -> str:
         return "a module of Python's standard library"
     here = {os.path.realpath(folder) for folder in (where, Path.cwd())}
     path = [entry for entry in sys.path if entry and os.path.realpath(entry) not in here]
+    # Some file systems take no notice of case: `NumPy` would hide numpy there.
     for spelling in {name, low}:
         if PathFinder.find_spec(spelling, path) is not None:
             return "an installed module"

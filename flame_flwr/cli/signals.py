@@ -1,4 +1,4 @@
-"""Ending in order: what Ctrl-C does, for a closed terminal and a ``kill`` too."""
+"""Lets a closed terminal and a ``kill`` end the command in order, as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -20,29 +20,33 @@ def interrupt_on_signals() -> None:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_as_usual)
+        os.register_at_fork(
+            before=_block_signals,
+            after_in_parent=_unblock_signals,
+            after_in_child=_restore_in_child,
+        )
 
 
-_held = threading.local()
+_before_fork = threading.local()
 
 
-def _hold() -> None:
-    """Keep signals back while a process forks: one that came before `_as_usual` would be lost.
+def _block_signals() -> None:
+    """Keep signals back while a process forks: one before `_restore_in_child` would be lost.
 
     A pool that ends its workers at once would wait for such a worker for ever.
     """
-    _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-def _release() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
+def _unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _before_fork.mask)
 
 
-def _as_usual() -> None:
+def _restore_in_child() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, signal.SIG_DFL)
-    _release()
+    _unblock_signals()
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

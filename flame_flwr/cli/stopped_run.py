@@ -32,8 +32,8 @@ class Followed:
         elif isinstance(said, RoundLine):
             self._rounds = said.round
 
-    def kept(self, patience: float = _PATIENCE) -> str:
-        """Return where the run's files are.
+    def where_files_are(self, patience: float = _PATIENCE) -> str:
+        """Return a line that says where the run's files are.
 
         Parameters
         ----------
@@ -48,6 +48,7 @@ class Followed:
             return f"what there is of the run goes into {self._place}{last * bool(self._rounds)}"
         about = folder / "run.json"
         until = time.monotonic() + patience
+        # `run.json` is written last: with it, everything else is there.
         while not about.is_file() and time.monotonic() < until:
             time.sleep(0.1)
         if not about.is_file():

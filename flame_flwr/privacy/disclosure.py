@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import ConfigError, PayloadError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.disclosure_rule import DisclosureRule, Found
-from flame_flwr.statistics.base import Statistic, only_cleared
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.clearance import only_cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

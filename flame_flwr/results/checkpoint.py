@@ -136,18 +136,19 @@ class Checkpoint:
                     f"run has {self.about.get(key)!r}. Run what it was made with, or start anew "
                     "with another file"
                 )
+        # Only now that the hash is checked: a pickle runs code as it is read.
         try:
-            progress = pickle.loads(body)  # noqa: S301  (this user's own file)
+            state = pickle.loads(body)  # noqa: S301  (this user's own file)
         except Exception as error:
             raise ConfigError(
                 f"`checkpoint`: {self.place} cannot be read ({type(error).__name__}: {error}): the "
                 "app's classes have changed since"
             ) from error
-        if not isinstance(progress, AnalysisState):
+        if not isinstance(state, AnalysisState):
             raise ConfigError(f"`checkpoint`: {self.place} holds no analysis")
-        return progress
+        return state
 
-    def check(self, progress: AnalysisState) -> None:
+    def check(self, state: AnalysisState) -> None:
         """See before the first round that the analysis can be kept.
 
         Raises
@@ -155,9 +156,9 @@ class Checkpoint:
         ModelError
             An attribute of the strategy cannot be pickled; the message names it.
         """
-        _pickled(progress)
+        _pickled(state)
 
-    def save(self, progress: AnalysisState, number: int) -> None:
+    def save(self, state: AnalysisState, number: int) -> None:
         """Write the file, whole; where the disk is full, log it: the analysis can go on.
 
         Raises
@@ -165,7 +166,7 @@ class Checkpoint:
         ModelError
             Something in it cannot be pickled; of the strategy, the message names it.
         """
-        body = _pickled(progress)
+        body = _pickled(state)
         header = {
             "round": number,
             "bytes": len(body),
@@ -197,30 +198,35 @@ class Checkpoint:
                 f"resume = true, and there is no checkpoint {self.place}: a completed analysis "
                 "leaves none. Leave `resume` out to start anew"
             )
-        damaged = ConfigError(
-            f"`checkpoint`: {self.place} is damaged, or no checkpoint: start anew with another file"
-        )
-        magic, _, rest = content.partition(b"\n")
-        text, _, body = rest.partition(b"\n")
-        if magic != _MAGIC:
-            raise damaged
-        try:
-            header: dict[str, Any] = json.loads(text)
-            whole = header["bytes"] == len(body)
-            whole = whole and header["sha256"] == hashlib.sha256(body).hexdigest()
-        except (ValueError, KeyError, TypeError):
-            raise damaged from None
-        if not whole:
-            raise damaged
-        return header, body
+        parts = _whole(content)
+        if parts is None:
+            raise ConfigError(
+                f"`checkpoint`: {self.place} is damaged, or no checkpoint: start anew with "
+                "another file"
+            )
+        return parts
 
 
-def _pickled(progress: AnalysisState) -> bytes:
+def _whole(content: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """Return header and body of a checkpoint; ``None`` of what is damaged, or none."""
+    magic, _, rest = content.partition(b"\n")
+    text, _, body = rest.partition(b"\n")
     try:
-        return pickle.dumps(progress, protocol=pickle.HIGHEST_PROTOCOL)
+        header: dict[str, Any] = json.loads(text)
+        whole = header["bytes"] == len(body)
+        whole = whole and header["sha256"] == hashlib.sha256(body).hexdigest()
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (header, body) if whole and magic == _MAGIC else None
+
+
+def _pickled(state: AnalysisState) -> bytes:
+    try:
+        return pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         what = "the aggregate or the history"
-        for name, value in progress.strategy.items():
+        for name, value in state.strategy.items():
+            # One by one, to name the attribute: pickle's own message names a type at best.
             try:
                 pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
             except Exception:

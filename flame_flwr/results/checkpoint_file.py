@@ -73,6 +73,7 @@ class _File:
 
     def prepare(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # As large as a small checkpoint: an empty file can be made on a full disk.
         probe = self._path.with_name(f".{self._path.name}.probe")
         write_whole(probe, [bytes(2**16)])
         probe.unlink()
@@ -80,6 +81,7 @@ class _File:
     def read(self) -> bytes | None:
         try:
             with self._path.open("rb") as file:
+                # Of the open file: one that is looked at by its name could be another by then.
                 about = os.fstat(file.fileno())
                 content = file.read()
         except FileNotFoundError:

@@ -95,6 +95,12 @@ def runs(place: str) -> list[ListedRun]:
         The URL or the environment cannot be.
     StoreError
         The store cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> runs(tempfile.mkdtemp())
+    []
     """
     store = _open(place)
     return call_each(lambda found: _listed(store, found), list(_found(store)), workers=8)
@@ -118,6 +124,20 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     StoreError
         No such run, more than one, or not finished; a file is missing, or is not what
         ``run.json`` says; the folder is there already or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from flame_flwr.results import Outputs, RunRecord
+    >>> from flame_flwr.results.run_files import RunFiles
+    >>> place, to = tempfile.mkdtemp(suffix="-ages"), tempfile.mkdtemp()
+    >>> outputs = Outputs.declare("str", "mean.txt", False)
+    >>> written = RunFiles(Path(place)).write_success(outputs, RunRecord(result=41.5), {})
+    >>> [(run.status, run.rounds) for run in runs(place)]
+    [('completed', 0)]
+    >>> folder = fetch(place, None, to)
+    >>> sorted(path.name for path in folder.iterdir())
+    ['history.csv', 'mean.txt', 'run.json']
     """
     store = _open(place)
     found = _chosen(_found(store), run, store.place)
@@ -133,21 +153,28 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
         )
     files = _files(record, name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
-            folder = Path(temporary, name)
-            folder.mkdir()
-            for file in files:
-                _fetch_file(store, found, file, folder / file.name)
-            (folder / RECORD).write_bytes(record)
-            if os.path.lexists(target):
-                raise StoreError(f"{target} is there already")
-            os.rename(folder, target)
+        _fetch_files(store, found, files, record, target)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(f"{target} could not be written ({error})") from error
     return target
+
+
+def _fetch_files(
+    store: ObjectStore, found: _Found, files: list[ListedFile], record: bytes, target: Path
+) -> None:
+    """Fetch beside the target, so that the last step is a rename: complete or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
+        folder = Path(temporary, target.name)
+        folder.mkdir()
+        for file in files:
+            _fetch_file(store, found, file, folder / file.name)
+        (folder / RECORD).write_bytes(record)
+        if os.path.lexists(target):
+            raise StoreError(f"{target} is there already")
+        os.rename(folder, target)
 
 
 def _open(place: str) -> ObjectStore:
@@ -177,6 +204,7 @@ def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
         raise StoreError(f"{place} is no run's own folder: say which run of it")
     ids = {found.name: found.name.rpartition("-")[2] for found in runs}
     names = [(found.name, ids[found.name]) for found in runs]
+    # A whole name wins over one that begins with it.
     exact = [found for found, known in zip(runs, names, strict=True) if run in known]
     begun = [
         found
@@ -222,6 +250,7 @@ def _files(record: bytes, name: str) -> list[ListedFile]:
     if not all(isinstance(entry, list) for entry in entries):
         raise StoreError(f"{RECORD} of {name} is damaged: its files are no list")
     files = [_file(entry, name) for entry in [*entries[0], *entries[1]]]
+    # A name that stands twice, or that of the record itself, would be written over unchecked.
     if len({file.name for file in files} | {RECORD}) <= len(files):
         raise StoreError(f"{RECORD} of {name} lists a file twice: nothing was fetched")
     return files

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.outputs import Outputs
 
-__all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "rescue_somewhere", "write_outputs"]
+__all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "write_outputs"]
 
 
 def write_outputs(
@@ -41,11 +41,13 @@ def write_outputs(
     ResultError
         The result does not fit; it was saved whole as ``rescue.pkl``, which the message names.
     """
+    # All contents are made before the first is written: no file of a result that does not fit.
     try:
         files = outputs.render(result)
     except Exception as error:
         saved = rescue(folder / outputs.folder(), result)
         text = error.message if isinstance(error, ResultError) else f"{type(error).__name__}"
+        # What `str(result)` raised may quote the data: that is for this host's own log.
         detail = None if isinstance(error, ResultError) else str(error)
         raise ResultError(
             f"{text}. The result was saved whole in {show(saved)}", detail=detail
@@ -78,14 +80,6 @@ def rescue_elsewhere(value: Any) -> Path:
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def rescue_somewhere(folder: Path, value: Any) -> Path:
-    """Save a value in a folder, or elsewhere where that cannot be."""
-    try:
-        return rescue(folder, value)
-    except OSError:
-        return rescue_elsewhere(value)
 
 
 def keep_elsewhere(result: Any) -> str:

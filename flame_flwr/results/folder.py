@@ -6,24 +6,21 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import check_results
-from flame_flwr.errors import ConfigError, ResultError, StoreError
+from flame_flwr.errors import ConfigError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.object_store import BRIEF, LONG, is_url
-from flame_flwr.results.final_files import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
-from flame_flwr.results.run_json import write_run
+from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.upload import Upload, files_below, mend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flame_flwr.object_store import Patience
-    from flame_flwr.results.outputs import Outputs
     from flame_flwr.results.record import RunRecord
 
 __all__ = ["DEFAULT_RESULTS", "UPLOAD", "RunFolder"]
@@ -34,8 +31,8 @@ UPLOAD = LONG
 """How long an object store is waited for at the end of a run."""
 
 
-class RunFolder:
-    """The folder of one run, below ``results``.
+class RunFolder(RunFiles):
+    """The folder of one run on Flower, below ``results``.
 
     Where `results` is an object store, the run is written into a folder of its own on this host,
     mode 0700, and brought to the store at its end.
@@ -62,15 +59,16 @@ class RunFolder:
         A relative path, a wrong URL, or a place that cannot be written to: before the first round.
     """
 
+    who = "the server's user"
+
     def __init__(self, results: str, run_id: int, *, report: bool = False) -> None:
         check_results(results)
-        self.started = datetime.now(UTC)
-        self.report = report
-        self.run_id = run_id
+        self._root = Path(results or DEFAULT_RESULTS).expanduser()
+        super().__init__(self._root, report=report, run_id=str(run_id))
         name = f"{self.started:%Y-%m-%dT%H-%M-%SZ}-{run_id}"
         self._delivery = Upload(results, name) if is_url(results) else None
-        self._root = Path(results or DEFAULT_RESULTS).expanduser()
         try:
+            # Written here first: half a run in a store would look like a damaged one.
             if self._delivery is not None:
                 self._root = Path(tempfile.mkdtemp(prefix="flame-flwr-results-"))
             self.path = self._root / name
@@ -90,28 +88,6 @@ class RunFolder:
     def where(self, path: Path) -> str:
         """Return a file's place: its path, or the URL it was brought to."""
         return os.path.join(self.place, path.relative_to(self.path))
-
-    def write_success(
-        self, outputs: Outputs, record: RunRecord, parameters: Mapping[str, Any]
-    ) -> list[Path]:
-        """Write the final files, history and ``run.json``, and return the final files' paths.
-
-        Raises
-        ------
-        ResultError
-            The result does not fit what the model declares; it was saved whole.
-        StoreError
-            They cannot be written, such as on a full disk; the message says where the result is.
-        """
-        try:
-            paths = write_outputs(self.path, outputs, record.result, self.where)
-            self._write_run(record, parameters, paths, error=None)
-        except OSError as error:
-            raise StoreError(
-                f"the results could not be written to {self.path} ({error}): {mend(error)}; "
-                f"{keep_elsewhere(record.result)}"
-            ) from error
-        return paths
 
     def deliver(self) -> None:
         """Bring the folder to the object store that `results` names, and remove it here.
@@ -133,6 +109,7 @@ class RunFolder:
         try:
             left = self._delivery.upload(self.path, patience)
         except BaseException as error:
+            # From now on the files are here: every later line has to say so.
             self.place = str(self.path)
             if not isinstance(error, StoreError):
                 logger.error("the upload was interrupted: %s", self._kept())
@@ -155,56 +132,22 @@ class RunFolder:
     def write_failure(
         self, record: RunRecord, parameters: Mapping[str, Any], error: BaseException
     ) -> None:
-        """Write what there is: ``run.json``, history, and the last aggregate as a rescue file."""
-        if (
-            record.history
-            and record.public.exact
-            and not isinstance(error, ResultError | StoreError)
-        ):
-            try:
-                saved = self._rescue(record.aggregate)
-            except OSError as reason:
-                logger.error("the last aggregate could not be saved: %s", reason)
-            else:
-                logger.error("the aggregate of round %d is in %s", len(record.history), saved)
-        try:
-            self._write_run(record, parameters, [], error)
-        except OSError as reason:
-            logger.error("%s cannot be written (%s): %s", self.path, reason, mend(reason))
+        """Write what there is, and bring it to the object store, if that answers soon."""
+        super().write_failure(record, parameters, error)
         if self._delivery is not None:
+            # A run that is stopped has little time, and its error matters more than the upload.
             try:
                 self._upload(BRIEF)
             except StoreError as reason:
                 logger.error("%s; %s", reason, self._kept())
 
-    def _rescue(self, value: Any) -> str:
-        """Save a value in the run's folder, elsewhere where that fails, and return the place."""
-        try:
-            return self.where(rescue(self.path, value))
-        except OSError:
-            return str(rescue_elsewhere(value))
+    def _others(self) -> list[Path]:
+        return [path for path in files_below(self.path) if path != self.path / "run.json"]
 
-    def _write_run(
-        self,
-        record: RunRecord,
-        parameters: Mapping[str, Any],
-        paths: list[Path],
-        error: BaseException | None,
-    ) -> None:
+    def _write_record(self, record: RunRecord, *what: Any) -> None:
         if self.scratch.is_dir() and not any(self.scratch.iterdir()):
             shutil.rmtree(self.scratch)
-        kept = {*paths, self.path / "run.json"}
-        write_run(
-            self.path,
-            record,
-            parameters,
-            paths,
-            run_id=str(self.run_id),
-            started=self.started,
-            error=error,
-            others=lambda: [path for path in files_below(self.path) if path not in kept],
-            report=self.report,
-        )
+        super()._write_record(record, *what)
 
 
 def _begin(folder: Path) -> Path:

@@ -97,13 +97,18 @@ class Outputs:
             )
         if 0 in lengths.values():
             raise ModelError(f"{' and '.join(lengths)} must not be empty")
-        every = (names,) if isinstance(names, str) else names or ()
-        for name in every:
+        declared = cls(types, names, multiple_results)
+        for name in declared.listed:
             _check_name(name, paths)
-        twice = [name for name, count in Counter(map(normpath, every)).items() if count > 1]
-        if twice:
+        paths_of = Counter(map(normpath, declared.listed))
+        if twice := [name for name, count in paths_of.items() if count > 1]:
             raise ModelError(f"filename has {twice[0]!r} twice")
-        return cls(types, names, multiple_results)
+        return declared
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The names that are declared, in order; a single one may be numbered yet."""
+        return (self.names,) if isinstance(self.names, str) else self.names or ()
 
     def render(self, result: Any) -> list[tuple[str, bytes]]:
         """Return the files: name and content, in the order of the result.
@@ -124,6 +129,7 @@ class Outputs:
             As for :meth:`render`.
         """
         for name, kind, value in self._parts(result):
+            # Anything has a text, and a large table's is expensive to make.
             if kind != "str":
                 _content(value, kind, name)
 
@@ -151,8 +157,7 @@ class Outputs:
 
     def folder(self) -> PurePath:
         """Return the folder of the first file, relative to where the files are written."""
-        first = self.names[0] if isinstance(self.names, tuple) else self.names
-        return PurePath(first or "result").parent
+        return PurePath(self.listed[0] if self.listed else "result").parent
 
     def _numbered(self, count: int) -> tuple[str, ...]:
         path = PurePath(self.names if isinstance(self.names, str) else "result")
@@ -209,6 +214,7 @@ def _check_name(name: str, paths: bool) -> None:
         raise ModelError(f"filename {name!r} is longer than file systems take")
     if paths:
         return
+    # Also what is a path on Windows only: results are fetched there, too.
     outside = "/" in name or "\\" in name or name == ".." or PureWindowsPath(name).drive
     if outside:
         raise ModelError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr import __version__
-from flame_flwr.errors import StoppedError, StoreError
+from flame_flwr.errors import StoreError
 from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.metrics import COLUMNS, FORMULA
@@ -23,61 +23,40 @@ from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.events import event_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from flame_flwr.results.record import RunRecord
 
-__all__ = ["about_file", "begin_record", "history_csv", "is_run", "record_files"]
-__all__ += ["write_report", "write_run"]
+__all__ = ["about_file", "about_run", "begin_record", "history_csv", "is_run", "record_files"]
+__all__ += ["strict_json", "write_report"]
 
 _OWN = ("history.csv", "report.html")
 
 
-def write_run(
-    folder: Path,
+def about_run(
     record: RunRecord,
     parameters: Mapping[str, Any],
-    paths: list[Path],
-    *,
-    run_id: str | None,
     started: datetime,
     error: BaseException | None = None,
-    others: Callable[[], Sequence[Path]] = tuple,
-    report: bool = False,
-    history: bool = True,
-) -> Path:
-    """Write ``history.csv``, ``report.html`` and, when all is there, ``run.json``; return its path.
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run, but for its files.
 
     Parameters
     ----------
-    folder : Path
-        Where to.
     record : RunRecord
         What happened.
     parameters : dict
         What the run was asked for.
-    paths : list of Path
-        The final files: their names relative to `folder`, sizes and hashes are written.
-    run_id : str or None
-        Flower's; ``None`` in process.
     started : datetime
         When, with its time zone.
     error : BaseException, optional
         Why the run failed.
-    others : callable
-        Gives what else belongs to the run, such as plots, when the rest is written; `folder`'s
-        own ``history.csv`` and ``report.html`` are listed if they were written here.
-    report : bool
-        Whether there is a ``report.html``.
-    history : bool
-        Whether there is a ``history.csv``.
+    run_id : str, optional
+        Flower's; ``None`` in process.
     """
-    written: list[Path] = []
-    if history:
-        write_file(folder / "history.csv", history_csv(record))
-        written.append(folder / "history.csv")
     finished = datetime.now(UTC)
-    about: dict[str, Any] = {
+    return {
         "status": "completed" if error is None else "failed",
         "error": None if error is None else record.public.error(error),
         "run_id": run_id,
@@ -93,26 +72,12 @@ def write_run(
         },
         "parameters": dict(parameters),
         **record.public.to_json(),
-        "files": [about_file(path, folder) for path in paths],
     }
-    if report and not isinstance(error, StoppedError):  # a run that is stopped has little time
-        shown = [*paths, *others()] if record.public.exact else paths
-        if write_report(folder, about, shown):
-            written.append(folder / "report.html")
-    listed = dict.fromkeys([*written, *others()])
-    about["other_files"] = [about_file(path, folder) for path in listed]
-    write_file(folder / "run.json", _strict_json(about))
-    return folder / "run.json"
 
 
 def is_run(path: Path) -> bool:
     """Tell whether a file is a ``run.json`` that a run has written."""
-    try:
-        about = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    versions = about.get("versions") if isinstance(about, dict) else None
-    return isinstance(versions, dict) and "flame-flwr" in versions
+    return bool(_read(path))
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -120,12 +85,21 @@ def record_files(folder: Path) -> list[Path]:
 
     These are ``history.csv``, ``report.html`` and events, as far as ``run.json`` names them.
     """
-    events = event_files(folder)
-    if not is_run(folder / "run.json"):
-        return events
-    listed = json.loads((folder / "run.json").read_bytes()).get("other_files")
+    listed = _read(folder / "run.json").get("other_files")
+    # A file of such a name that `run.json` does not list is somebody's own.
     named = [file.get("name") for file in listed or () if isinstance(file, dict)]
-    return [folder / name for name in _OWN if name in named and (folder / name).is_file()] + events
+    own = [folder / name for name in _OWN if name in named and (folder / name).is_file()]
+    return own + event_files(folder)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a ``run.json`` says; of a file that no run wrote, nothing."""
+    try:
+        about = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    versions = about.get("versions") if isinstance(about, dict) else None
+    return about if isinstance(versions, dict) and "flame-flwr" in versions else {}
 
 
 def begin_record(folder: Path) -> None:
@@ -139,8 +113,10 @@ def begin_record(folder: Path) -> None:
         Something of it cannot be removed.
     """
     old = record_files(folder)
+    if is_run(folder / "run.json"):
+        old.append(folder / "run.json")
     try:
-        for path in [*old, *([folder / "run.json"] if is_run(folder / "run.json") else [])]:
+        for path in old:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
@@ -184,7 +160,7 @@ def write_report(
         return False
 
 
-def _strict_json(about: dict[str, Any]) -> bytes:
+def strict_json(about: dict[str, Any]) -> bytes:
     """Write JSON that any reader takes: NaN and infinity become the strings they read as."""
 
     def strict(value: Any) -> Any:

@@ -86,6 +86,7 @@ class Upload:
         """
         store = open_store(self.place, patience, what="`results` in the run config")
         files = files_below(folder)
+        # `run.json` comes last, so that who sees it may fetch everything that it names.
         for path in sorted(files, key=lambda path: path == folder / RECORD):
             store.put(path.relative_to(folder).as_posix(), path)
         return sum(not path.is_dir() for path in folder.rglob("*")) - len(files)

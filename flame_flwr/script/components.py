@@ -9,21 +9,21 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from flwr.clientapp import ClientApp
 
-from flame_flwr.clients import StarClient
+from flame_flwr.clients import StarClient, make_client_app
 from flame_flwr.clients.app import UnableClient, audited
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.failure.scratch_folders import temporary_folder, working_in
 from flame_flwr.flower import await_simulation
 from flame_flwr.log import show
-from flame_flwr.script.runner import LoadedScript, load_script
+from flame_flwr.script.loader import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid, ServerApp
 
     from flame_flwr.flower import Client
+    from flame_flwr.script.environment import ScriptEnvironment
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
     server_app: ServerApp
 
 __all__ = ["ScriptClientApp", "client_app", "make_server", "server_app"]
 
-_LOADED: dict[tuple[int, str, str], LoadedScript] = {}
+_LOADED: dict[tuple[int, str, str], tuple[ScriptEnvironment, ClientApp]] = {}
 """The script of this process's run, by run, path and content: one at a time."""
 
 
@@ -48,11 +50,11 @@ class ScriptClientApp(ClientApp):
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer a message with the script's model; a script that cannot be loaded, too."""
         try:
-            script = _loaded(context)
+            environment, app = _loaded_app(context)
         except (Exception, SystemExit) as error:
-            return audited(ClientApp(partial(_unloaded, error)), message, context)
-        with script.environment.entered():
-            return script.model.client_app(message, context)
+            return audited(ClientApp(partial(_client_of_failed_load, error)), message, context)
+        with environment.entered():
+            return app(message, context)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by name: a simulation sends the app with every message."""
@@ -63,6 +65,8 @@ def make_server() -> ServerApp:
     """Return the ServerApp of whatever script the run config names."""
     from flwr.serverapp import ServerApp
 
+    from flame_flwr.strategies import make_server_app
+
     app = ServerApp()
 
     @app.main()
@@ -72,14 +76,14 @@ def make_server() -> ServerApp:
         # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
         # this process, and Ray cannot do without its working directory.
         with temporary_folder() as folder:
-            script = _load(_find(context.run_config), folder)
-            with script.environment.entered():
-                script.model.server_app(grid=grid, context=context)
+            environment, declaration = _load(_script_in_app(context.run_config), folder)
+            with environment.entered():
+                make_server_app(declaration)(grid=grid, context=context)
 
     return app
 
 
-def _unloaded(error: BaseException, context: Context) -> Client:
+def _client_of_failed_load(error: BaseException, context: Context) -> Client:
     """Answer every message with why the script could not be loaded on this node."""
     if isinstance(error, SystemExit):
         left = NodeFailedError("the script called sys.exit while it was loaded")
@@ -102,20 +106,22 @@ def __getattr__(name: str) -> Any:
     return globals().setdefault(name, make_server())
 
 
-def _loaded(context: Context) -> LoadedScript:
-    path = _find(context.run_config)
+def _loaded_app(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
+    path = _script_in_app(context.run_config)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    # A simulation's workers outlive a run, and an edited script keeps its path.
     key = (context.run_id, str(path), digest)
     if key not in _LOADED:
         show()
         with temporary_folder() as folder:
-            script = _load(path, folder)
+            environment, declaration = _load(path, folder)
+        client = declaration.client or StarClient
         _LOADED.clear()
-        _LOADED[key] = script
+        _LOADED[key] = environment, make_client_app(declaration.plan, client)
     return _LOADED[key]
 
 
-def _load(path: Path, folder: str) -> LoadedScript:
+def _load(path: Path, folder: str) -> tuple[ScriptEnvironment, Declaration]:
     """Load a script in an empty folder, and let what it makes there go along.
 
     Scripts make their folders for plots at the top, and user code runs in scratch folders that
@@ -123,14 +129,14 @@ def _load(path: Path, folder: str) -> LoadedScript:
     """
     with working_in(folder):
         script = load_script(path)
-    made = _Made.below(Path(folder))
+    declaration, made = script.model.declaration, _Made.below(Path(folder))
     if made.folders or made.files:
-        model = script.model
-        model.strategy = partial(_strategy_with, made, model.strategy)
-        model.client = _client_with(made, model.client or StarClient)
-        for name in ("server_app", "client_app"):  # native code has asked for them already
-            vars(model).pop(name, None)
-    return script
+        declaration = replace(
+            declaration,
+            strategy=partial(_strategy_with, made, declaration.strategy),
+            client=_client_with(made, declaration.client or StarClient),
+        )
+    return script.environment, declaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ class _Made:
         for folder in self.folders:
             Path(folder).mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
+            # User code may have written to it since, in an earlier round of the same process.
             if not Path(name).exists():
                 Path(name).write_bytes(content)
 
@@ -175,7 +182,7 @@ def _client_with(made: _Made, base: type[StarClient]) -> type[StarClient]:
     return ClientWithFiles
 
 
-def _find(run_config: Mapping[str, Any]) -> Path:
+def _script_in_app(run_config: Mapping[str, Any]) -> Path:
     """Return the script that the run config names, from the app's folder.
 
     Raises

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import sys
 import threading
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ class ScriptEnvironment:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Be in the script's environment within the block, and where one was before afterwards.
+        """Enter the script's environment for the block, and restore Python's own state afterwards.
 
         Modules that the script imported from its folder stay with it, for the next time; those
         of installed packages stay in ``sys.modules``. Within the block the same thread may enter
@@ -90,6 +91,7 @@ class ScriptEnvironment:
         ScriptError
             Another thread has entered a script's environment.
         """
+        # Waiting would deadlock a script that waits for a thread of its own which runs another.
         if not _ENTERED.acquire(blocking=False):
             raise ScriptError(
                 "another thread of this process runs a script: run scripts one after another, or "
@@ -104,6 +106,7 @@ class ScriptEnvironment:
             finally:
                 self._leave(around, path)
         finally:
+            # What was hidden comes back; what was imported meanwhile from elsewhere stays.
             sys.modules.update(modules)
             sys.path, sys.argv = path, argv
             _ENTERED.release()
@@ -114,6 +117,7 @@ class ScriptEnvironment:
             if _top(name) in hidden:
                 del sys.modules[name]
         sys.modules.update(self._modules)
+        # As with `python`, the script's folder comes first, unless a `flame` there would win.
         ahead = [_SPAWNED, *self.roots] if "flame" in self._beside else [*self.roots, _SPAWNED]
         sys.path = [*ahead, *sys.path]
         sys.argv = [str(self.path)]
@@ -126,6 +130,7 @@ class ScriptEnvironment:
         roots = {os.path.realpath(root) for root in self.roots}
         mine = self._tops()
         for name in set(sys.modules) - around:
+            # Installed packages are not the script's: compiled ones cannot be imported twice.
             top = _top(name)
             if top in mine or (top not in around and _homes(sys.modules.get(top)) & roots):
                 self._modules[name] = sys.modules[name]
@@ -151,6 +156,7 @@ def _flame() -> dict[str, ModuleType]:
     flame = ModuleType("flame", "FLAME's package, as far as a STAR analysis has it.")
     star = ModuleType("flame.star", api.__doc__)
     for module in (flame, star):
+        # A package without a path: importing another part of it says that there is none.
         module.__spec__ = ModuleSpec(module.__name__, None, is_package=True)
         module.__path__ = []
 
@@ -170,15 +176,9 @@ def _top(name: str) -> str:
 
 def _names_in(folder: Path) -> dict[str, bool]:
     """Return what can be imported from a folder, and whether it is more than a plain folder."""
-    names: dict[str, bool] = {}
-    for entry in os.scandir(folder):
-        name, _, kind = entry.name.partition(".")
-        if kind == "py" or kind.endswith("so"):
-            names[name] = True
-        elif not kind and name.isidentifier() and entry.is_dir():
-            regular = os.path.exists(os.path.join(entry.path, "__init__.py"))
-            names[name] = regular or names.get(name, False)
-    return names
+    folders = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    plain = dict.fromkeys(filter(str.isidentifier, folders), False)
+    return plain | {module.name: True for module in pkgutil.iter_modules([str(folder)])}
 
 
 def _homes(module: ModuleType | None) -> set[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.source import SourceData
 
-__all__ = ["PARTITION", "as_given", "is_function", "node_locations", "open_sources"]
+__all__ = ["PARTITION", "absolute_locations", "is_function", "node_locations", "open_sources"]
 
 PARTITION = "{partition-id}"
 """What stands for a node's number in a location."""
@@ -69,6 +69,7 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
 
     sources: list[SourceData | None] = []
     for i, location in enumerate(locations):
+        # A function of the user's is called as on a node, and may ask which one it is.
         context = Context(
             run_id=0,
             node_id=i + 1,
@@ -87,7 +88,7 @@ def open_sources(locations: Sequence[str]) -> list[SourceData | None]:
     return sources
 
 
-def as_given(data: str | Sequence[str]) -> list[str]:
+def absolute_locations(data: str | Sequence[str]) -> list[str]:
     """Return what the nodes read as the user named it, with absolute paths.
 
     Before any user code runs: a script may leave the working directory.

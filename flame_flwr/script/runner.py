@@ -1,4 +1,4 @@
-"""Run a FLAME script as it is: in this process, or inside a Flower app.
+"""Run a FLAME script as it is, in this process: ``StarModel(...)`` runs when it is built.
 
 ``flame-flwr run`` calls :func:`run_script`. A Flower app whose ``pyproject.toml`` names
 ``flame_flwr.star.script:server_app`` and ``:client_app`` as its components, and the script in its
@@ -10,38 +10,35 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.analysis.listeners import listening
-from flame_flwr.config import check_max_rounds
-from flame_flwr.errors import FlameError
-from flame_flwr.failure.notes import add_hint
+from flame_flwr.analysis.local_run import run_local
+from flame_flwr.config import RunSettings
+from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.failure.scratch_folders import working_in
-from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.log import logger, show
-from flame_flwr.results.extras import Extras
+from flame_flwr.results.callbacks import with_callbacks
+from flame_flwr.results.progress_bar import bars
 from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_files import RunFiles
+from flame_flwr.results.text_form import printed
 from flame_flwr.script.environment import ScriptEnvironment, ScriptError
-from flame_flwr.script.loader import BuiltModels, execute, two_models
-from flame_flwr.script.locations import as_given
-from flame_flwr.script.model_run import MAX_ROUNDS, LocalRun, results_folder, state_folder
-from flame_flwr.suggestions import did_you_mean
+from flame_flwr.script.loader import BuiltModels, execute, note_place, second_model_text
+from flame_flwr.script.locations import node_locations, open_sources
+from flame_flwr.script.options import MAX_ROUNDS, ScriptOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from flame_flwr.analysis.model import StarModel
+    from flame_flwr.data.source import SourceData
+    from flame_flwr.strategies.declaration import Declaration
 
-__all__ = [
-    "LoadedScript",
-    "ScriptError",
-    "ScriptRun",
-    "load_script",
-    "run_script",
-    "script_path",
-]
+__all__ = ["ScriptRun", "run_script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +55,6 @@ class ScriptRun:
 
     files: tuple[Path, ...] = ()
     record: RunRecord = field(default_factory=RunRecord)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedScript:
-    """A script that was executed without running its analysis.
-
-    Parameters
-    ----------
-    environment : ScriptEnvironment
-        To be entered whenever code of the script runs.
-    model : StarModel
-        What the script built.
-    """
-
-    environment: ScriptEnvironment
-    model: StarModel
 
 
 def run_script(
@@ -134,101 +115,35 @@ def run_script(
     it is imported (native code for Flower does) count only where the script builds none itself.
     Where the script builds nothing and has a function ``main`` without arguments, it is called.
     """
-    path = script_path(script)
-    check_max_rounds(max_rounds)
-    locations = as_given(data)
-    target = results_folder(results)
-    Extras.of(report, tensorboard, "--{}")
-    kept = state_folder(state, target)
-    wanted = LocalRun(path, locations, nodes, target, kept, max_rounds, report, tensorboard)
-    runner = _Runner(
-        path.name, wanted, results_given=results is not None, state_given=state is not None
+    options = ScriptOptions.of(
+        script,
+        data,
+        nodes=nodes,
+        results=results,
+        state=state,
+        max_rounds=max_rounds,
+        report=report,
+        tensorboard=tensorboard,
     )
+    runner = _Runner(options)
     show(logging.DEBUG)
-    environment = ScriptEnvironment(path)
+    environment = ScriptEnvironment(options.script)
     with working_in(os.curdir), environment.entered(), listening(runner):
         try:
             execute(environment, runner)
             runner.finish()
         except Exception as error:
-            _say_where(error)
+            note_place(error)
             raise
     return runner.outcome
-
-
-def load_script(path: Path) -> LoadedScript:
-    """Execute a script without running its analysis: ``StarModel(...)`` is only kept.
-
-    What fails after the model was built, such as reading results that are not there yet, does
-    not matter.
-
-    Parameters
-    ----------
-    path : Path
-        The script, absolute.
-
-    Raises
-    ------
-    ScriptError
-        It cannot be read, builds no model, or builds two.
-    Exception
-        What the script's code raises comes through as itself.
-    """
-    built = BuiltModels(path.name)
-    environment = ScriptEnvironment(path)
-    with working_in(os.curdir), environment.entered(), listening(built):
-        try:
-            execute(environment, built)
-        except (Exception, SystemExit) as error:
-            if not built.models:
-                _say_where(error)
-                raise
-            logger.warning(
-                "%s failed after its StarModel(...), which does not matter here: %s: %s",
-                path.name,
-                type(error).__name__,
-                error,
-            )
-    model = built.only()
-    if built.testers:
-        logger.info("%s: StarModelTester is skipped here, StarModel is what is run", path.name)
-    return LoadedScript(environment, model)
-
-
-def script_path(script: str | Path) -> Path:
-    """Return a script's absolute path.
-
-    Raises
-    ------
-    ScriptError
-        There is no such file.
-    """
-    path = Path(os.path.abspath(Path(script).expanduser()))
-    if path.is_dir():
-        raise ScriptError(
-            f"{script} is a folder: name the script in it; a Flower app's folder goes to "
-            "`flame-flwr submit`"
-        )
-    if not path.is_file():
-        beside = [each.name for each in path.parent.glob("*.py")]
-        question = did_you_mean(beside, path.name)
-        missing = f"there is no script {script} (looked for {path})"
-        raise ScriptError(f"{missing}; {question}" if question else missing)
-    return path
-
-
-# ---- running what a script builds ------------------------------------------------------------
 
 
 class _Runner(BuiltModels):
     """Runs what a script builds, in this process."""
 
-    def __init__(
-        self, name: str, wanted: LocalRun, *, results_given: bool, state_given: bool
-    ) -> None:
-        super().__init__(name)
-        self.wanted = wanted
-        self.results_given, self.state_given = results_given, state_given
+    def __init__(self, options: ScriptOptions) -> None:
+        super().__init__(options.script.name)
+        self.options = options
         self.outcome = ScriptRun()
         self.failure: BaseException | None = None
 
@@ -238,9 +153,9 @@ class _Runner(BuiltModels):
         if not importing:
             self._run(model)
 
-    def tester_built(self) -> bool:
+    def tester_built(self, declaration: Declaration, splits: Sequence[Any]) -> bool:
         """Let the tester run."""
-        self.testers += 1
+        self.testers.append((declaration, ()))  # its data is not kept longer than it keeps it
         return True
 
     def finish(self) -> None:
@@ -270,18 +185,11 @@ class _Runner(BuiltModels):
 
     def _warn_of_unused(self) -> None:
         """Name the options that were given and that a tester has no use for."""
-        given = {
-            "--data": self.wanted.data,
-            "--nodes": self.wanted.nodes,
-            "--results": self.results_given,
-            "--state": self.state_given,
-        }
-        unused = [option for option, value in given.items() if value]
-        if unused:
+        if self.options.given:
             logger.warning(
                 "not used: %s. %s has a StarModelTester only, which has splits of its own, and "
                 "writes where its result_filepath says",
-                ", ".join(unused),
+                ", ".join(self.options.given),
                 self.name,
             )
 
@@ -289,22 +197,67 @@ class _Runner(BuiltModels):
         try:
             if len(self.models) > 1:
                 raise ScriptError(
-                    f"{two_models(self.name)}. The first one has run: its files are in "
-                    f"{self.wanted.results}"
+                    f"{second_model_text(self.name)}. The first one has run: its files are in "
+                    f"{self.options.results}"
                 )
-            self.outcome = ScriptRun(*self.wanted.run(model))
+            self.outcome = _run_model(model.declaration, self.options)
         except BaseException as error:
+            # The script may catch it and go on, which must not look like a success.
             self.failure = error
             raise
 
 
-def _say_where(error: BaseException) -> None:
-    """Add the place in user code to an error of the framework, which is shown without traceback."""
-    place = place_of(error.__traceback__, anywhere=False)
-    if isinstance(error, FlameError) and place:
-        add_hint(error, f"at {place}")
-    missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
-    if isinstance(missing, str) and missing.partition(".")[0] == "flame":
-        from flame_flwr import star
+def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
+    """Run what a model declares in this process, and write its files.
 
-        add_hint(error, f"flame-flwr has `flame.star` alone, with {', '.join(star.__all__)}")
+    ``run.json`` and ``history.csv`` are written after a failure, too, once the data is there.
+    """
+    sources = open_sources(node_locations(declaration.plan.data_type, options.data, options.nodes))
+    options.check_results()
+    extras, record = options.extras(), declaration.new_record()
+    parameters = options.parameters(len(sources))
+    files = RunFiles(options.results, report=extras.report)
+    files.begin()
+    with files.rescuing(record, parameters), _naming_options(options):
+        with with_callbacks(record, *bars(), *extras.callbacks(files.path)):
+            _run_rounds(declaration, options, sources, record)
+        record.release(declaration.privacy)
+        written = files.write_success(declaration.outputs, record, parameters)
+    if not declaration.outputs.many and declaration.outputs.types == "str":
+        logger.info("Final result: %s", printed(record.result))
+    for path in written:
+        logger.info("Final result written to %s", path)
+    return ScriptRun(tuple(written), record)
+
+
+def _run_rounds(
+    declaration: Declaration,
+    options: ScriptOptions,
+    sources: Sequence[SourceData | None],
+    record: RunRecord,
+) -> None:
+    settings = {"max-rounds": options.max_rounds, "state-dir": str(options.state)}
+    run_local(
+        declaration.strategy(),
+        declaration.plan,
+        sources,
+        RunSettings.from_config(settings),
+        record,
+        declaration.simple_analysis,
+        declaration.client,
+    )
+
+
+@contextmanager
+def _naming_options(options: ScriptOptions) -> Iterator[None]:
+    """Name the option of ``flame-flwr run`` that an error in the block is about."""
+    try:
+        yield
+    except NotConvergedError as error:
+        error.add_note("the limit of `flame-flwr run` is its option --max-rounds")
+        raise
+    except FlameError as error:
+        about_state = ("`state-dir`", "the folder of what is kept")
+        if any(what in error.message for what in about_state):
+            error.add_note(f"it is {options.state}; --state names another folder")
+        raise

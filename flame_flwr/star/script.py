@@ -12,12 +12,12 @@ from flame_flwr.lazy import lazy_exports
 if TYPE_CHECKING:
     from flame_flwr.script.components import client_app as client_app
     from flame_flwr.script.components import server_app as server_app
-    from flame_flwr.script.runner import LoadedScript as LoadedScript
-    from flame_flwr.script.runner import ScriptError as ScriptError
+    from flame_flwr.script.environment import ScriptError as ScriptError
+    from flame_flwr.script.loader import LoadedScript as LoadedScript
+    from flame_flwr.script.loader import load_script as load_script
+    from flame_flwr.script.options import script_path as script_path
     from flame_flwr.script.runner import ScriptRun as ScriptRun
-    from flame_flwr.script.runner import load_script as load_script
     from flame_flwr.script.runner import run_script as run_script
-    from flame_flwr.script.runner import script_path as script_path
 
 # Flower looks for the two apps in this list, in the text of this file, before it imports anything.
 __all__ = [
@@ -35,13 +35,9 @@ _, __dir__, __getattr__ = lazy_exports(
     __name__,
     {
         "flame_flwr.script.components": ["client_app", "server_app"],
-        "flame_flwr.script.runner": [
-            "LoadedScript",
-            "ScriptError",
-            "ScriptRun",
-            "load_script",
-            "run_script",
-            "script_path",
-        ],
+        "flame_flwr.script.environment": ["ScriptError"],
+        "flame_flwr.script.loader": ["LoadedScript", "load_script"],
+        "flame_flwr.script.options": ["script_path"],
+        "flame_flwr.script.runner": ["ScriptRun", "run_script"],
     },
 )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key
 
-__all__ = ["Aligned", "align", "by_label", "by_name", "prefer"]
+__all__ = ["Aligned", "align", "by_label", "by_name", "different", "prefer"]
 
 N = TypeVar("N")
 T = TypeVar("T")
@@ -33,10 +33,6 @@ class Aligned(NamedTuple):
     def pairs(self, one: Sequence[T], two: Sequence[T]) -> list[tuple[T, T]]:
         """Return what belongs to each name in either."""
         return [(one[i], two[j]) for i, j in zip(self.one, self.two, strict=True)]
-
-    def added(self, one: Sequence[int], two: Sequence[int]) -> tuple[int, ...]:
-        """Return the sum of the counts of each name."""
-        return tuple(a + b for a, b in self.pairs(one, two))
 
 
 def align(
@@ -64,10 +60,8 @@ def align(
             [name for name in one if key(name) not in second],
             [name for name in two if key(name) not in first],
         )
-        raise ModelError(
-            f"two {owner} with different {what} cannot be merged: give every node the same {what}",
-            detail="; ".join(f"only one has {', '.join(map(repr, o))}" for o in odd if o),
-        )
+        detail = "; ".join(f"only one has {', '.join(map(repr, o))}" for o in odd if o)
+        raise different(owner, what, detail)
     keys: list[Any] = list(first)
     if keys != list(second):
         keys = sorted(keys)
@@ -84,6 +78,14 @@ def by_name(owner: str, one: Sequence[str], two: Sequence[str]) -> Aligned:
 def by_label(owner: str, what: str, one: Sequence[Any], two: Sequence[Any]) -> Aligned:
     """Put labels side by side, by the rule of :mod:`flame_flwr.labels`."""
     return align(owner, what, one, two, label_key)
+
+
+def different(owner: str, what: str, detail: str | None = None) -> ModelError:
+    """Return the error of two statistics that are not about the same edges, labels or columns."""
+    return ModelError(
+        f"two {owner} with different {what} cannot be merged: give every node the same {what}",
+        detail=detail,
+    )
 
 
 def prefer(one: N, two: N) -> N:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
-from flame_flwr.statistics.suppression import coarsen
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.fields import COUNT, each, parameter
 from flame_flwr.statistics.values import numbers
 
 __all__ = ["AUC"]
@@ -41,15 +42,15 @@ class AUC(Statistic):
     0.75
     """
 
-    low: float
-    high: float
-    positives: tuple[int, ...]
-    negatives: tuple[int, ...]
-    coarsened_at: int = 0
+    low: float = field(metadata=parameter())
+    high: float = field(metadata=parameter())
+    positives: tuple[int, ...] = field(metadata=each(COUNT, places="bins", coarsened=True))
+    negatives: tuple[int, ...] = field(metadata=each(COUNT, places="bins", coarsened=True))
+    coarsened_at: int = field(default=0, metadata=COUNT)
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("AUC", *self.positives, *self.negatives, self.coarsened_at, self.suppressed)
+        super().__post_init__()
         check_lengths("AUC", self.positives, self.negatives)
         if type(self.low) is not float or type(self.high) is not float or not self.positives:
             raise ModelError("AUC: low and high must be floats, with at least one bin")
@@ -88,21 +89,11 @@ class AUC(Statistic):
             raise ModelError(f"AUC: bins must be a whole number from 1, not {bins!r}")
         return cls(float(low), float(high), (0,) * bins, (0,) * bins)
 
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other, "low", "high", "bins")
-        return self._changed(
-            positives=added(self.positives, other.positives),
-            negatives=added(self.negatives, other.negatives),
-            coarsened_at=self.coarsened_at + other.coarsened_at,
-            suppressed=self.suppressed + other.suppressed,
-        )
-
     def result(self) -> dict[str, Any]:
         """Return ``auc`` with ``lower`` and ``upper``, ``positives`` and ``negatives``."""
         right = ties = below = 0
         for ill, healthy in zip(self.positives, self.negatives, strict=True):
-            right += ill * below
+            right += ill * below  # every healthy one in a lower bin is below
             ties += ill * healthy
             below += healthy
         positives, negatives = sum(self.positives), sum(self.negatives)
@@ -145,19 +136,3 @@ class AUC(Statistic):
                 places |= {(name, i): n for i, n in enumerate(counts)}
         form = ("AUC", self.low, self.high, self.bins)
         return ((form, {} if self.suppressed else places),)
-
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self.zero(self.bins, self.low, self.high)._changed(suppressed=1)
-
-    def with_min_count(self, k: int) -> Self:
-        """Move scores to neighbouring bins until no count is small; few of a class: withheld."""
-        moved = []
-        for counts in (self.positives, self.negatives):
-            places = coarsen(list(enumerate(counts)), k)
-            if places is None:
-                return self.withheld()
-            found = dict(places)
-            moved.append(tuple(found.get(i, 0) for i in range(self.bins)))
-        changed = self._changed(positives=moved[0], negatives=moved[1])
-        return self if changed == self else changed._changed(coarsened_at=1)

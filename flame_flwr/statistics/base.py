@@ -16,34 +16,30 @@ The laws, for any `a`, `b`, `c` with the same parameters (edges, labels, columns
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.statistics.clearance import check_cleared
 from flame_flwr.statistics.exact import pack_exact, unpack_exact
+from flame_flwr.statistics.fields import (
+    COUNT,
+    check_fields,
+    is_declared,
+    merged_fields,
+    rules_of,
+    without_places,
+)
 from flame_flwr.statistics.formatting import shown_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence, Sized
+    from collections.abc import Callable, Collection, Sequence
 
-__all__ = [
-    "CellCounts",
-    "Statistic",
-    "added",
-    "check_counts",
-    "check_exact",
-    "check_lengths",
-    "check_texts",
-    "only_cleared",
-]
-
-T = TypeVar("T", int, Fraction)
+__all__ = ["CellCounts", "Statistic"]
 
 CellCounts = dict[Any, int]
 """Counts, by where in a statistic they are."""
@@ -56,24 +52,63 @@ _NAMES: dict[str, type[Statistic]] = {}
 class Statistic(ABC):
     """Base of the mergeable statistics: subclass it, as a frozen dataclass, for one of your own.
 
-    A subclass is registered with the payload when it is defined, so its values travel. Its fields
-    hold what is merged: int, float, str, None, :class:`~fractions.Fraction`, other statistics, and
-    tuples of these. Check them in ``__post_init__``: they may come from another party.
+    A subclass declares beside each field how it is merged, with a rule of
+    :mod:`flame_flwr.statistics.fields`; ``merge``, ``zero`` and ``withheld`` follow from that. It
+    writes ``from_data``, ``result`` and ``size``. Where no rule fits, it overrides the three
+    itself. Fields hold int, float, str, None, :class:`~fractions.Fraction`, other statistics, and
+    tuples of these. A subclass is registered with the payload when it is defined, so its values
+    travel.
 
     Parameters
     ----------
     suppressed : int
         How many nodes' data are not in here, wholly or partly, because a disclosure rule kept
         them back. ``result()`` says it.
+
+    Raises
+    ------
+    ModelError
+        When a subclass is defined: a field has no rule, and ``merge``, ``zero`` or ``withheld``
+        needs one.
+
+    Examples
+    --------
+    How many patients there are, and how old the oldest is:
+
+    >>> from dataclasses import dataclass, field
+    >>> from flame_flwr.statistics.fields import COUNT, LARGEST
+    >>> @dataclass(frozen=True)
+    ... class Oldest(Statistic):
+    ...     n: int = field(metadata=COUNT)
+    ...     age: int | None = field(metadata=LARGEST)
+    ...
+    ...     @classmethod
+    ...     def from_data(cls, ages):
+    ...         return cls(len(ages), max(ages, default=None))
+    ...
+    ...     def result(self):
+    ...         return {"n": self.n, "oldest": self.age, "suppressed": self.suppressed}
+    ...
+    ...     @property
+    ...     def size(self):
+    ...         return self.n
+    >>> here, there = Oldest.from_data([61, 70]), Oldest.from_data([83])
+    >>> here.merge(there).result()
+    {'n': 3, 'oldest': 83, 'suppressed': 0}
+    >>> here.merge(Oldest.zero()) == here
+    True
+    >>> here.merge(there.with_min_count(5)).result()
+    {'n': 2, 'oldest': 70, 'suppressed': 1}
     """
 
-    suppressed: int = field(default=0, kw_only=True)
+    suppressed: int = field(default=0, kw_only=True, metadata=COUNT)
 
     wire_name: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the values of a new statistic travel."""
+        """Let the values of a new statistic travel, and see that its fields are declared."""
         super().__init_subclass__(**kwargs)
+        _check_declared(cls)
         if "__repr__" not in vars(cls):
             cls.__repr__ = Statistic.__repr__  # type: ignore[method-assign]  # not the dataclass's
         own = cls.__module__.startswith("flame_flwr.")
@@ -87,20 +122,28 @@ class Statistic(ABC):
     def from_data(cls, *args: Any, **kwargs: Any) -> Self:
         """Compute it on one node's data."""
 
-    @classmethod
-    @abstractmethod
-    def zero(cls, *args: Any, **kwargs: Any) -> Self:
-        """Return that of no data, with the same parameters: merging it changes nothing."""
+    def __post_init__(self) -> None:
+        """Check the fields, each as its rule says: they may come from another party."""
+        check_fields(self)
 
-    @abstractmethod
+    @classmethod
+    def zero(cls, *args: Any, **kwargs: Any) -> Self:
+        """Return that of no data, with the same parameters: merging it changes nothing.
+
+        A statistic with parameters overrides this.
+        """
+        return cls(**{name: rule.empty for name, rule in rules_of(cls).items()})
+
     def merge(self, other: Self) -> Self:
-        """Return that of both data together.
+        """Return that of both data together, each field merged as its rule says.
 
         Raises
         ------
         ModelError
             The other one is another statistic, or has other edges, labels or columns.
         """
+        self._check_alike(other)
+        return self._changed(**merged_fields(self, other))
 
     @abstractmethod
     def result(self) -> dict[str, Any]:
@@ -162,19 +205,30 @@ class Statistic(ABC):
         """Return it with others in place of `member_statistics`; for disclosure rules."""
         return members[0]
 
-    @abstractmethod
     def withheld(self) -> Self:
         """Return it without any figure and said to be suppressed; for disclosure rules."""
+        left = {name: rule.left(getattr(self, name)) for name, rule in rules_of(type(self)).items()}
+        return self._changed(**left | {"suppressed": 1})
 
     def with_min_count(self, k: int) -> Self:
         """Return it without a figure about fewer than `k`; for disclosure rules.
+
+        Fields that can be made coarser are, and it is withheld where that is not enough; without
+        such fields it is withheld where it is about fewer than `k`.
 
         Parameters
         ----------
         k : int
             The smallest group that may be seen. No group at all, 0, may be seen too.
         """
-        return self.withheld() if 0 < self.size < k else self
+        rules = rules_of(type(self)).items()
+        moved = {n: rule.coarsen(getattr(self, n), k) for n, rule in rules if rule.coarsen}
+        if not moved:
+            return self.withheld() if 0 < self.size < k else self
+        if None in moved.values():
+            return self.withheld()
+        changed = self._changed(**moved)
+        return self if changed == self else changed._changed(coarsened_at=1)
 
     def without_totals(self, totals: Collection[int]) -> Self:
         """Return it without what is about a whole group of one of these sizes."""
@@ -222,107 +276,42 @@ class Statistic(ABC):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Be pickled, unless it would leave a node past its disclosure rules."""
-        _check_cleared(self)
+        check_cleared(self)
         return super().__reduce_ex__(protocol)
 
-    def _check_alike(self, other: object, *parameters: str) -> None:
-        """See that another value can be merged with this one."""
+    def _check_alike(self, other: object) -> None:
         if type(other) is not type(self):
             raise ModelError(
                 f"a {type(self).__name__} merges with another one, not with {type(other).__name__}"
             )
-        for name in parameters:
-            if getattr(self, name) != getattr(other, name):
-                raise ModelError(
-                    f"two {type(self).__name__} with different {name} cannot be merged: "
-                    f"give every node the same {name}"
-                )
 
     def _changed(self, **values: Any) -> Self:
         return replace(self, **values)
 
-
-def added(one: Sequence[T], two: Sequence[T]) -> tuple[T, ...]:
-    """Add numbers place by place."""
-    return tuple(a + b for a, b in zip(one, two, strict=True))
-
-
-def check_counts(owner: str, *counts: object) -> None:
-    """Refuse what is not an integer of at least 0.
-
-    Raises
-    ------
-    ModelError
-        One is not.
-    """
-    for count in counts:
-        if type(count) is not int or not 0 <= count < 2**63:
-            raise ModelError(f"{owner}: a count must be an integer of at least 0")
+    def _without_places(self, hidden: Sequence[bool], *names: str) -> Self:
+        """Return it with some places of these fields withheld, and said to be suppressed."""
+        return self._changed(suppressed=1, **without_places(self, hidden, *names))
 
 
-def check_exact(owner: str, *values: object) -> None:
-    """Refuse what is no sum of floats.
-
-    Raises
-    ------
-    ModelError
-        One is not.
-    """
-    if not all(type(value) is Fraction for value in values):
-        raise ModelError(f"{owner}: a sum must be a Fraction")
-
-
-def check_texts(owner: str, texts: object) -> None:
-    """Refuse what is no tuple of strings that all differ.
-
-    Raises
-    ------
-    ModelError
-        It is not.
-    """
-    if type(texts) is not tuple or not all(type(text) is str for text in texts):
-        raise ModelError(f"{owner}: names must be a tuple of strings")
-    if len(set(texts)) < len(texts):
-        raise ModelError(f"{owner}: two names are alike")
-
-
-def check_lengths(owner: str, *parts: Sized) -> None:
-    """Refuse parts of different lengths.
-
-    Raises
-    ------
-    ModelError
-        They differ.
-    """
-    if len({len(part) for part in parts}) > 1:
-        raise ModelError(f"{owner}: its parts have different lengths")
-
-
-@contextmanager
-def only_cleared(cleared: Iterable[Statistic]) -> Iterator[None]:
-    """Let no other statistic be packed than these: the node's rules have looked at them."""
-    token = _CLEARED.set(frozenset(map(id, cleared)))
-    try:
-        yield
-    finally:
-        _CLEARED.reset(token)
-
-
-_CLEARED: ContextVar[frozenset[int] | None] = ContextVar("cleared statistics", default=None)
-
-
-def _check_cleared(value: Statistic) -> None:
-    cleared = _CLEARED.get()
-    if cleared is not None and id(value) not in cleared:
-        raise RefusedError(
-            value,
-            "The disclosure rules of this node do not see it where it is: return it in a dict, a "
-            "list or a tuple",
-        )
+def _check_declared(kind: type[Statistic]) -> None:
+    """See that every field has a rule where one of the three methods needs it."""
+    derived = [
+        name
+        for name in ("merge", "zero", "withheld")
+        if getattr(getattr(kind, name), "__func__", getattr(kind, name))
+        is getattr(getattr(Statistic, name), "__func__", getattr(Statistic, name))
+    ]
+    for name, annotation in get_annotations(kind).items() if derived else ():
+        if "ClassVar" not in str(annotation) and not is_declared(vars(kind).get(name)):
+            raise ModelError(
+                f"{kind.__name__}: its field `{name}` does not say how it is merged: declare it as "
+                f"`{name}: ... = field(metadata=COUNT)`, or with another rule of "
+                f"flame_flwr.statistics.fields, or write {' and '.join(derived)} yourself"
+            )
 
 
 def _to_json(value: Statistic) -> dict[str, Any]:
-    _check_cleared(value)
+    check_cleared(value)
     return value.to_json()
 
 

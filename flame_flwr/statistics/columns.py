@@ -107,7 +107,7 @@ def _emptied(parts: Parts, rows: RowCount, kind: tuple[type[Statistic], ...]) ->
     """Return a column without values in another kind; the missing ones are counted as labels."""
     if tuple(map(type, parts)) == kind:
         return parts
-    hidden = max(part.suppressed for part in parts)
+    hidden = max(part.suppressed for part in parts)  # what was withheld stays known as such
     if kind != LABEL:
         return tuple(one.zero()._changed(suppressed=hidden) for one in kind)
     known = not hidden and not rows.suppressed
@@ -137,13 +137,24 @@ def figures(parts: Parts) -> dict[str, Any]:
         "mean": moments["mean"],
         "std": moments["std"],
         "min": extremes["min"],
-        **dict(zip(QUARTILES, quantiles["values"], strict=True)),
+        **dict(zip(QUARTILES, _within(quantiles["values"], extremes), strict=True)),
         "max": extremes["max"],
         "suppressed": max(moments["suppressed"], quantiles["suppressed"]),
         "range_withheld_at": extremes["suppressed"],
         "coarsened_at": quantiles["coarsened_at"],
         "noisy_at": max(quantiles["noisy_at"], extremes["noisy_at"]),
     }
+
+
+def _within(values: list[float | None], extremes: dict[str, Any]) -> list[float | None]:
+    """Return sketched quartiles, none of them outside the smallest and the largest value.
+
+    These two are known only where no node kept its own back.
+    """
+    low, high = extremes["min"], extremes["max"]
+    if low is None or extremes["suppressed"]:
+        return values
+    return [None if value is None else min(max(value, low), high) for value in values]
 
 
 def _date(since: float | None) -> str | None:

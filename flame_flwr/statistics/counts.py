@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.alignment import by_name
-from flame_flwr.statistics.base import (
-    CellCounts,
-    Statistic,
-    check_counts,
-    check_lengths,
-    check_texts,
-)
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.fields import COLUMNS, COUNT, WITHHELD_AT, each
 from flame_flwr.statistics.values import columns_of, missing
 
 if TYPE_CHECKING:
@@ -37,28 +31,12 @@ class RowCount(Statistic):
     {'rows': 5, 'suppressed': 0}
     """
 
-    rows: int
-
-    def __post_init__(self) -> None:
-        """Check what may come from another party."""
-        check_counts("RowCount", self.rows, self.suppressed)
+    rows: int = field(metadata=COUNT)
 
     @classmethod
     def from_data(cls, data: Sized) -> Self:
         """Count the rows of a data frame, an array or a list."""
         return cls(len(data))
-
-    @classmethod
-    def zero(cls) -> Self:
-        """Return that of no rows."""
-        return cls(0)
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        return self._changed(
-            rows=self.rows + other.rows, suppressed=self.suppressed + other.suppressed
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``rows``."""
@@ -68,10 +46,6 @@ class RowCount(Statistic):
     def size(self) -> int:
         """The rows."""
         return self.rows
-
-    def withheld(self) -> Self:
-        """Return it without the count."""
-        return self._changed(rows=0, suppressed=1)
 
 
 @dataclass(frozen=True)
@@ -93,16 +67,14 @@ class Missingness(Statistic):
     {'age': 1, 'sex': 0}
     """
 
-    columns: tuple[str, ...]
-    rows: tuple[int, ...]
-    missing: tuple[int, ...]
-    withheld_at: tuple[int, ...]
+    columns: tuple[str, ...] = field(metadata=COLUMNS)
+    rows: tuple[int, ...] = field(metadata=each(COUNT, by="columns"))
+    missing: tuple[int, ...] = field(metadata=each(COUNT, by="columns"))
+    withheld_at: tuple[int, ...] = field(metadata=each(WITHHELD_AT, by="columns"))
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("Missingness", *self.rows, *self.missing, *self.withheld_at, self.suppressed)
-        check_texts("Missingness", self.columns)
-        check_lengths("Missingness", self.columns, self.rows, self.missing, self.withheld_at)
+        super().__post_init__()
         if any(gone > rows for gone, rows in zip(self.missing, self.rows, strict=True)):
             raise ModelError("Missingness: more values are missing than there are rows")
 
@@ -119,18 +91,6 @@ class Missingness(Statistic):
         """Return that of no rows."""
         nothing = (0,) * len(columns)
         return cls(tuple(columns), nothing, nothing, nothing)
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        columns = by_name("Missingness", self.columns, other.columns)
-        return self._changed(
-            columns=columns.names,
-            rows=columns.added(self.rows, other.rows),
-            missing=columns.added(self.missing, other.missing),
-            withheld_at=columns.added(self.withheld_at, other.withheld_at),
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``rows``, ``missing`` and ``share`` (of 1), by column.
@@ -177,10 +137,6 @@ class Missingness(Statistic):
                 places |= {(name, "there"): n - gone, (name, "missing"): gone}
         return ((("Missingness", *sorted(self.columns)), places),)
 
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self._hidden([True] * len(self.columns))._changed(suppressed=1)
-
     def with_min_count(self, k: int) -> Self:
         """Withhold each column that has few rows, few missing values, or few that are there."""
         pairs = zip(self.rows, self.missing, strict=True)
@@ -194,10 +150,4 @@ class Missingness(Statistic):
     def _hidden(self, hidden: list[bool]) -> Self:
         if not any(hidden):
             return self
-        pairs = zip(hidden, self.withheld_at, strict=True)
-        return self._changed(
-            rows=tuple(0 if out else n for out, n in zip(hidden, self.rows, strict=True)),
-            missing=tuple(0 if out else n for out, n in zip(hidden, self.missing, strict=True)),
-            withheld_at=tuple(max(int(out), n) for out, n in pairs),
-            suppressed=1,
-        )
+        return self._without_places(hidden, "rows", "missing", "withheld_at")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.alignment import by_name
-from flame_flwr.statistics.base import Statistic, check_counts, check_lengths, check_texts
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.columns import (
     DATE,
     LABEL,
@@ -20,6 +21,7 @@ from flame_flwr.statistics.columns import (
     of_column,
 )
 from flame_flwr.statistics.counts import RowCount
+from flame_flwr.statistics.fields import COLUMNS, child
 from flame_flwr.statistics.formatting import shown_table, shown_title
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
@@ -69,19 +71,26 @@ class Description(Statistic):
     parts : tuple of tuples of statistics
         Per column: ``Moments``, ``Quantiles`` and ``MinMax``; of dates ``Moments`` and
         ``MinMax``; or ``ValueCounts``.
+
+    Examples
+    --------
+    >>> here, there = Description.from_data({"age": [50, 61]}), Description.from_data({"age": [72]})
+    >>> here.merge(there).result()["columns"]["age"]["mean"]
+    61.0
     """
 
-    columns: tuple[str, ...]
-    rows: RowCount
+    columns: tuple[str, ...] = field(metadata=COLUMNS)
+    rows: RowCount = field(metadata=child(RowCount))
+    # without a rule: a column that is empty at one node takes the other's kind, which two parts
+    # alone do not tell, so `merge`, `zero` and `withheld` are written below
     parts: tuple[tuple[Statistic, ...], ...]
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_texts("Description", self.columns)
-        check_counts("Description", self.suppressed)
+        super().__post_init__()
         check_lengths("Description", self.columns, self.parts)
         kinds = {tuple(type(part) for part in parts) for parts in self.parts}
-        if type(self.rows) is not RowCount or not kinds <= {NUMBER, DATE, LABEL}:
+        if not kinds <= {NUMBER, DATE, LABEL}:
             raise ModelError("Description: a column has statistics that describe does not make")
 
     @classmethod

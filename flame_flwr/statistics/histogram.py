@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_edges, check_lengths
+from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, parameter
 from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Histogram", "check_edges"]
+__all__ = ["Histogram"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,13 @@ class Histogram(Statistic):
     [1, 2]
     """
 
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    withheld_at: tuple[int, ...]
+    edges: tuple[float, ...] = field(metadata=parameter(check_edges))
+    counts: tuple[int, ...] = field(metadata=each(COUNT))
+    withheld_at: tuple[int, ...] = field(metadata=each(WITHHELD_AT))
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_edges("Histogram", self.edges)
-        check_counts("Histogram", *self.counts, *self.withheld_at, self.suppressed)
+        super().__post_init__()
         check_lengths("Histogram", self.counts, self.withheld_at, (*self.edges, 0, 0))
 
     @classmethod
@@ -72,15 +71,6 @@ class Histogram(Statistic):
             )
         own = tuple(float(edge) for edge in edges)
         return cls(own, (0,) * (len(own) + 2), (0,) * (len(own) + 2))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other, "edges")
-        return self._changed(
-            counts=added(self.counts, other.counts),
-            withheld_at=added(self.withheld_at, other.withheld_at),
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``edges``, ``counts``, ``known``, ``withheld_at``, and three more counts.
@@ -125,34 +115,7 @@ class Histogram(Statistic):
         pairs = enumerate(zip(self.counts, self.withheld_at, strict=True))
         return ((("Histogram", self.edges), {i: n for i, (n, gone) in pairs if not gone}),)
 
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self._hidden([True] * len(self.counts))
-
     def with_min_count(self, k: int) -> Self:
         """Withhold small counts, and others so that totals do not give these away."""
         hidden = hide(self.counts, k)
-        return self._hidden(hidden) if any(hidden) else self
-
-    def _hidden(self, hidden: list[bool]) -> Self:
-        pairs = list(zip(hidden, self.counts, strict=True))
-        return self._changed(
-            counts=tuple(0 if out else count for out, count in pairs),
-            withheld_at=tuple(int(out) for out in hidden),
-            suppressed=1,
-        )
-
-
-def check_edges(owner: str, edges: object) -> None:
-    """Refuse what is no tuple of finite floats that rise.
-
-    Raises
-    ------
-    ModelError
-        It is not.
-    """
-    floats = type(edges) is tuple and all(type(edge) is float for edge in edges)
-    if not floats or not isinstance(edges, tuple) or len(edges) < 2:
-        raise ModelError(f"{owner}: give at least two numbers")
-    if not all(map(math.isfinite, edges)) or any(b <= a for a, b in itertools.pairwise(edges)):
-        raise ModelError(f"{owner}: the numbers must be finite, and each above the one before")
+        return self._without_places(hidden, "counts", "withheld_at") if any(hidden) else self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
-from flame_flwr.statistics.alignment import by_label
-from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.exact import as_float
+from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, child, each, labels_of
 from flame_flwr.statistics.survival import KaplanMeier, followed
-from flame_flwr.statistics.values import check_labels, declared_labels, fitted
+from flame_flwr.statistics.values import declared_labels, label_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from flame_flwr.labels import Label
 
 __all__ = ["LogRank"]
+
+_OUTSIDE = ("outside", "outside_withheld_at")
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,14 @@ class LogRank(Statistic):
     2.8824
     """
 
-    groups: tuple[Label, ...]
-    curves: tuple[KaplanMeier, ...]
-    outside: tuple[int, ...] = (0, 0)
-    outside_withheld_at: tuple[int, ...] = (0, 0)
+    groups: tuple[Label, ...] = field(metadata=labels_of("groups"))
+    curves: tuple[KaplanMeier, ...] = field(metadata=each(child(KaplanMeier), by="groups"))
+    outside: tuple[int, ...] = field(default=(0, 0), metadata=each(COUNT))
+    outside_withheld_at: tuple[int, ...] = field(default=(0, 0), metadata=each(WITHHELD_AT))
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_labels("LogRank", self.groups)
-        check_counts("LogRank", self.suppressed, *self.outside, *self.outside_withheld_at)
-        if not all(type(curve) is KaplanMeier for curve in self.curves):
-            raise ModelError("LogRank: a group is a KaplanMeier")
-        check_lengths("LogRank", self.groups, self.curves)
+        super().__post_init__()
         check_lengths("LogRank", self.outside, self.outside_withheld_at, (0, 0))
         if len(self.groups) < 2 or len({curve.times for curve in self.curves}) > 1:
             raise ModelError("LogRank: give two groups or more, on one grid of times")
@@ -90,7 +89,7 @@ class LogRank(Statistic):
         empty = cls.zero(groups, times)
         length, event = followed(durations, events)
         check_lengths("LogRank", length, members)
-        group = fitted("LogRank", members, empty.groups)
+        group = label_places("LogRank", members, empty.groups)
         curves = tuple(
             KaplanMeier.from_data(length[group == place], event[group == place], times)
             for place in range(len(empty.groups))
@@ -104,18 +103,6 @@ class LogRank(Statistic):
         """Return that of nobody."""
         own = declared_labels("LogRank", groups)
         return cls(own, tuple(KaplanMeier.zero(times) for _ in own))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        groups = by_label("LogRank", "groups", self.groups, other.groups)
-        return self._changed(
-            groups=groups.names,
-            curves=tuple(one.merge(two) for one, two in groups.pairs(self.curves, other.curves)),
-            outside=added(self.outside, other.outside),
-            outside_withheld_at=added(self.outside_withheld_at, other.outside_withheld_at),
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``statistic``, ``df``, ``p``, and by group ``n``, ``observed``, ``expected``.
@@ -154,7 +141,7 @@ class LogRank(Statistic):
         events = zip(*(curve.events for curve in self.curves), strict=True)
         for at, ended in zip(risk, events, strict=True):
             n, died = sum(at), sum(ended)
-            if not died:
+            if not died:  # such a time tells nothing
                 continue
             for i in groups:
                 expected[i] += Fraction(died * at[i], n)
@@ -204,15 +191,6 @@ class LogRank(Statistic):
         )
         return {place: n for place, n, gone in outside if not gone}
 
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self._changed(
-            curves=tuple(curve.withheld() for curve in self.curves),
-            outside=(0, 0),
-            outside_withheld_at=(1, 1),
-            suppressed=1,
-        )
-
     def with_min_count(self, k: int) -> Self:
         """Do as :class:`KaplanMeier` does, in each group; all is withheld where one group is.
 
@@ -222,18 +200,15 @@ class LogRank(Statistic):
         if any(curve.suppressed for curve in curves):
             return self.withheld()
         hidden = [0 < n < k for n in self.outside]
-        return self._changed(
-            curves=curves,
-            outside=tuple(0 if out else n for out, n in zip(hidden, self.outside, strict=True)),
-            outside_withheld_at=tuple(map(int, hidden)),
-            suppressed=int(any(hidden)),
-        )
+        kept = self._changed(curves=curves)
+        return kept._without_places(hidden, *_OUTSIDE) if any(hidden) else kept
 
 
 def _quadratic(
     observed: list[int], expected: list[Fraction], variance: list[list[Fraction]]
 ) -> tuple[float | None, int]:
     """Return the chi-square of the differences; of groups with a variance, all but the last."""
+    # the differences sum to zero, so with the last group the matrix would have no inverse
     used = [i for i in range(len(observed)) if variance[i][i] > 0][:-1]
     if not used:
         return None, 0

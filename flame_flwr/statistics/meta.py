@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.checks import check_counts
+from flame_flwr.statistics.fields import combined
 
 __all__ = ["MetaAnalysis"]
 
@@ -28,11 +30,13 @@ class MetaAnalysis(Statistic):
     0.54
     """
 
-    studies: tuple[tuple[float, float, int], ...]
+    studies: tuple[tuple[float, float, int], ...] = field(
+        metadata=combined(lambda one, two: tuple(sorted(one + two)), ())
+    )
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("MetaAnalysis", self.suppressed)
+        super().__post_init__()
         for study in self.studies:
             if type(study) is not tuple or [type(part) for part in study] != [float, float, int]:
                 raise ModelError("MetaAnalysis: a study is a float, its standard error, and n")
@@ -48,20 +52,8 @@ class MetaAnalysis(Statistic):
     @classmethod
     def from_data(cls, estimate: float, error: float, n: int) -> Self:
         """Take this node's estimate, its standard error, and the number of people behind it."""
+        # + 0.0: studies are sorted, and -0.0 would be placed by the order of merging
         return cls(((float(estimate) + 0.0, float(error), int(n)),))
-
-    @classmethod
-    def zero(cls) -> Self:
-        """Return that of no studies."""
-        return cls(())
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        return self._changed(
-            studies=tuple(sorted(self.studies + other.studies)),
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``fixed`` and ``random`` effect, ``q`` with its ``df``, ``i2`` and ``tau2``.
@@ -121,10 +113,6 @@ class MetaAnalysis(Statistic):
     def size(self) -> int:
         """The people behind all estimates."""
         return sum(n for _, _, n in self.studies)
-
-    def withheld(self) -> Self:
-        """Return it without any estimate."""
-        return self._changed(studies=(), suppressed=1)
 
 
 _Z = 1.959963984540054

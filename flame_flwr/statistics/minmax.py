@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ class MinMax(Statistic):
     8.0
     """
 
-    n: int
-    low: float | None
-    high: float | None
-    noisy_at: int = 0
+    n: int = field(metadata=COUNT)
+    low: float | None = field(metadata=SMALLEST)
+    high: float | None = field(metadata=LARGEST)
+    noisy_at: int = field(default=0, metadata=COUNT)
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("MinMax", self.n, self.noisy_at, self.suppressed)
+        super().__post_init__()
         empty = self.low is None and self.high is None
         floats = type(self.low) is float and type(self.high) is float
         if empty != (self.n == 0) or not (empty or floats):
@@ -62,24 +63,6 @@ class MinMax(Statistic):
         # + 0.0: of 0.0 and -0.0 neither is smaller, and the order must not show
         return cls(len(present), float(present.min()) + 0.0, float(present.max()) + 0.0)
 
-    @classmethod
-    def zero(cls) -> Self:
-        """Return that of no values."""
-        return cls(0, None, None)
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        lows = [low for low in (self.low, other.low) if low is not None]
-        highs = [high for high in (self.high, other.high) if high is not None]
-        return self._changed(
-            n=self.n + other.n,
-            low=min(lows, default=None),
-            high=max(highs, default=None),
-            noisy_at=self.noisy_at + other.noisy_at,
-            suppressed=self.suppressed + other.suppressed,
-        )
-
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``min``, ``max``, and ``noisy_at``: how many nodes moved theirs."""
         return {
@@ -94,10 +77,6 @@ class MinMax(Statistic):
     def size(self) -> int:
         """The values that are not missing."""
         return self.n
-
-    def withheld(self) -> Self:
-        """Return it without any figure."""
-        return type(self)(0, None, None, suppressed=1)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold both where they are two people's own values: where no rule has moved them."""

@@ -10,23 +10,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.alignment import by_name
-from flame_flwr.statistics.base import (
-    CellCounts,
-    Statistic,
-    added,
-    check_counts,
-    check_exact,
-    check_texts,
-)
+from flame_flwr.statistics.base import CellCounts, Statistic
 from flame_flwr.statistics.exact import as_float, sum_about
+from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
 from flame_flwr.statistics.values import columns_of, numbers
 
 if TYPE_CHECKING:
@@ -35,6 +28,13 @@ if TYPE_CHECKING:
     from flame_flwr.statistics.values import Numbers
 
 __all__ = ["Covariance", "Moments", "Total"]
+
+
+def _pairs_in_order(columns: list[int]) -> list[int]:
+    """Return the place of every pair of columns, in another order of these."""
+    pairs = list(itertools.combinations_with_replacement(range(len(columns)), 2))
+    at = {pair: place for place, pair in enumerate(pairs)}
+    return [at[min(columns[i], columns[j]), max(columns[i], columns[j])] for i, j in pairs]
 
 
 @dataclass(frozen=True)
@@ -54,33 +54,14 @@ class Total(Statistic):
     {'n': 2, 'sum': 3.0, 'mean': 1.5, 'suppressed': 0}
     """
 
-    n: int
-    total: Fraction
-
-    def __post_init__(self) -> None:
-        """Check what may come from another party."""
-        check_counts("Total", self.n, self.suppressed)
-        check_exact("Total", self.total)
+    n: int = field(metadata=COUNT)
+    total: Fraction = field(metadata=EXACT_SUM)
 
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers."""
         present = _present(values)
         return cls(len(present), sum_about(present)[1]) if len(present) else cls.zero()
-
-    @classmethod
-    def zero(cls) -> Self:
-        """Return that of no values."""
-        return cls(0, Fraction(0))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        return self._changed(
-            n=self.n + other.n,
-            total=self.total + other.total,
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum`` and ``mean``."""
@@ -95,10 +76,6 @@ class Total(Statistic):
     def size(self) -> int:
         """The values that are not missing."""
         return self.n
-
-    def withheld(self) -> Self:
-        """Return it without any figure."""
-        return self._changed(n=0, total=Fraction(0), suppressed=1)
 
 
 @dataclass(frozen=True)
@@ -118,14 +95,9 @@ class Moments(Statistic):
     7.0
     """
 
-    n: int
-    total: Fraction
-    squares: Fraction
-
-    def __post_init__(self) -> None:
-        """Check what may come from another party."""
-        check_counts("Moments", self.n, self.suppressed)
-        check_exact("Moments", self.total, self.squares)
+    n: int = field(metadata=COUNT)
+    total: Fraction = field(metadata=EXACT_SUM)
+    squares: Fraction = field(metadata=EXACT_SUM)
 
     @classmethod
     def from_data(cls, values: Any) -> Self:
@@ -134,23 +106,9 @@ class Moments(Statistic):
         if not len(present):
             return cls.zero()
         centre, total = sum_about(present)
+        # about the mean: of large values close together, squares would lose the differences
         spread = Fraction(math.fsum(((present - centre) ** 2).tolist()))
         return cls(len(present), total, _products(spread, len(present), (centre, total)))
-
-    @classmethod
-    def zero(cls) -> Self:
-        """Return that of no values."""
-        return cls(0, Fraction(0), Fraction(0))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        return self._changed(
-            n=self.n + other.n,
-            total=self.total + other.total,
-            squares=self.squares + other.squares,
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
@@ -171,10 +129,6 @@ class Moments(Statistic):
     def size(self) -> int:
         """The values that are not missing."""
         return self.n
-
-    def withheld(self) -> Self:
-        """Return it without any figure."""
-        return self._changed(n=0, total=Fraction(0), squares=Fraction(0), suppressed=1)
 
 
 @dataclass(frozen=True)
@@ -198,18 +152,18 @@ class Covariance(Statistic):
     [[1.0, 1.0], [1.0, 1.0]]
     """
 
-    columns: tuple[str, ...]
-    n: int
-    totals_of: tuple[Fraction, ...]
-    products: tuple[Fraction, ...]
+    columns: tuple[str, ...] = field(metadata=COLUMNS)
+    n: int = field(metadata=COUNT)
+    totals_of: tuple[Fraction, ...] = field(metadata=each(EXACT_SUM, by="columns"))
+    products: tuple[Fraction, ...] = field(
+        metadata=each(EXACT_SUM, by="columns", arrange=_pairs_in_order)
+    )
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("Covariance", self.n, self.suppressed)
-        check_texts("Covariance", self.columns)
-        check_exact("Covariance", *self.totals_of, *self.products)
+        super().__post_init__()
         p = len(self.columns)
-        if len(self.totals_of) != p or len(self.products) != p * (p + 1) // 2:
+        if len(self.products) != p * (p + 1) // 2:
             raise ModelError("Covariance: the sums do not fit the columns")
 
     @classmethod
@@ -228,6 +182,7 @@ class Covariance(Statistic):
         if not n:
             return cls.zero(names)
         sums = [sum_about(column) for column in table.T]
+        # about the means, as in Moments
         centred = table - np.array([centre for centre, _ in sums])
         spread = (centred.T @ centred).tolist()
         products = [
@@ -242,32 +197,6 @@ class Covariance(Statistic):
         """Return that of no rows."""
         p = len(columns)
         return cls(tuple(columns), 0, (Fraction(0),) * p, (Fraction(0),) * (p * (p + 1) // 2))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        columns = by_name("Covariance", self.columns, other.columns)
-        one, two = self._ordered(columns.one), other._ordered(columns.two)
-        return self._changed(
-            columns=columns.names,
-            n=self.n + other.n,
-            totals_of=added(one.totals_of, two.totals_of),
-            products=added(one.products, two.products),
-            suppressed=self.suppressed + other.suppressed,
-        )
-
-    def _ordered(self, places: list[int]) -> Self:
-        """Return it with its columns in another order, given by their places."""
-        if places == sorted(places):
-            return self
-        pairs = list(itertools.combinations_with_replacement(range(len(places)), 2))
-        at = dict(zip(pairs, self.products, strict=True))
-        moved = [tuple(sorted((places[i], places[j]))) for i, j in pairs]
-        return self._changed(
-            columns=tuple(self.columns[place] for place in places),
-            totals_of=tuple(self.totals_of[place] for place in places),
-            products=tuple(at[i, j] for i, j in moved),
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``columns``, ``n``, ``mean``, ``covariance`` (with ``n - 1``), ``correlation``."""
@@ -299,10 +228,6 @@ class Covariance(Statistic):
     def size(self) -> int:
         """The rows in which no column is missing."""
         return self.n
-
-    def withheld(self) -> Self:
-        """Return it without any figure."""
-        return self.zero(self.columns)._changed(suppressed=1)
 
     def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
         """Return the rows: those of the same columns can be subtracted."""

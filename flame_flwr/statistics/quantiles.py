@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, check_counts
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.exact import as_decimal
+from flame_flwr.statistics.fields import COUNT, combined, parameter
 from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
@@ -29,11 +31,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Quantiles"]
 
+Buckets = tuple[tuple[int, int], ...]
+
 _QUARTILES = (0.25, 0.5, 0.75)
 _SHIFT = 2**21
 """Added to a bucket's number, so that those of positive values are positive."""
 _LARGEST = 709.0
 """The logarithm of the largest float, and of the smallest one that is not 0, less its sign."""
+
+
+def _added(one: Buckets, two: Buckets) -> Buckets:
+    """Add counts by place."""
+    counts = Counter(dict(one))
+    counts.update(dict(two))
+    return tuple(sorted(counts.items()))
+
+
+def _coarsened(buckets: Buckets, k: int) -> Buckets | None:
+    """Move neighbours together until no bucket has a small count."""
+    moved = coarsen(buckets, k)
+    return None if moved is None else tuple(moved)
 
 
 @dataclass(frozen=True)
@@ -59,16 +76,16 @@ class Quantiles(Statistic):
     [252, 498, 746]
     """
 
-    accuracy: float
-    buckets: tuple[tuple[int, int], ...]
-    coarsened_at: int = 0
-    noisy_at: int = 0
+    accuracy: float = field(metadata=parameter())
+    buckets: Buckets = field(metadata=combined(_added, (), coarsen=_coarsened))
+    coarsened_at: int = field(default=0, metadata=COUNT)
+    noisy_at: int = field(default=0, metadata=COUNT)
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
+        super().__post_init__()
         if type(self.accuracy) is not float or not 0.001 <= self.accuracy <= 0.2:
             raise ModelError("Quantiles: accuracy must be a float from 0.001 to 0.2")
-        check_counts("Quantiles", self.coarsened_at, self.noisy_at, self.suppressed)
         width = 2 * math.atanh(self.accuracy)
         for bucket in self.buckets:
             if type(bucket) is not tuple or len(bucket) != 2 or type(bucket[0]) is not int:
@@ -98,18 +115,6 @@ class Quantiles(Statistic):
     def zero(cls, accuracy: float = 0.01) -> Self:
         """Return that of no values."""
         return cls(accuracy, ())
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other, "accuracy")
-        buckets = Counter(dict(self.buckets))
-        buckets.update(dict(other.buckets))
-        return self._changed(
-            buckets=tuple(sorted(buckets.items())),
-            coarsened_at=self.coarsened_at + other.coarsened_at,
-            noisy_at=self.noisy_at + other.noisy_at,
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self, probabilities: Sequence[float] = _QUARTILES) -> dict[str, Any]:
         """Return ``n``, ``probabilities``, ``values``, ``accuracy`` and ``coarsened_at``.
@@ -163,19 +168,6 @@ class Quantiles(Statistic):
     def size(self) -> int:
         """The values that are not missing."""
         return sum(count for _, count in self.buckets)
-
-    def withheld(self) -> Self:
-        """Return it without any figure."""
-        return self._changed(buckets=(), suppressed=1)
-
-    def with_min_count(self, k: int) -> Self:
-        """Move neighbours together until no bucket has a small count; said as coarsened."""
-        buckets = coarsen(self.buckets, k)
-        if buckets is None:
-            return self.withheld()
-        if tuple(buckets) == self.buckets:
-            return self
-        return self._changed(buckets=tuple(buckets), coarsened_at=1)
 
     def with_most_cells(self, most: int) -> Self:
         """Move neighbours together until there are no more buckets than this."""

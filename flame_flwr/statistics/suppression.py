@@ -48,6 +48,7 @@ def hide(counts: Sequence[int], k: int) -> list[bool]:
     order = sorted((count, i) for i, count in enumerate(counts) if count >= k)
     while True:
         inside = [count for count, out in zip(counts, hidden, strict=True) if out]
+        # one alone could be had from the total, and so could two ones that together make 2
         if len(inside) > 1 and sum(inside) >= len(inside) + k - 1:
             return hidden
         if not order:
@@ -107,7 +108,7 @@ def coarsen(places: Sequence[tuple[int, int]], k: int) -> list[tuple[int, int]] 
     groups: list[list[tuple[int, int]]] = [[]]
     for place, count in places:
         if sum(n for _, n in groups[-1]) >= k:
-            groups.append([])
+            groups.append([])  # the group is large enough: the next place begins another
         if count:
             groups[-1].append((place, count))
     last = groups.pop()

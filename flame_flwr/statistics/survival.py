@@ -7,17 +7,17 @@ grid the figures are those of the pooled data; no exact duration leaves a node.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_edges, check_lengths
 from flame_flwr.statistics.exact import as_decimal, as_float
-from flame_flwr.statistics.histogram import check_edges
-from flame_flwr.statistics.suppression import coarsen
+from flame_flwr.statistics.fields import COUNT, each, parameter
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
@@ -48,16 +48,14 @@ class KaplanMeier(Statistic):
     [0.75, 0.5, 0.5]
     """
 
-    times: tuple[float, ...]
-    events: tuple[int, ...]
-    censored: tuple[int, ...]
-    coarsened_at: int = 0
+    times: tuple[float, ...] = field(metadata=parameter(check_edges))
+    events: tuple[int, ...] = field(metadata=each(COUNT, coarsened=True))
+    censored: tuple[int, ...] = field(metadata=each(COUNT, coarsened=True))
+    coarsened_at: int = field(default=0, metadata=COUNT)
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_edges("KaplanMeier", self.times)
-        check_counts("KaplanMeier", *self.events, *self.censored)
-        check_counts("KaplanMeier", self.coarsened_at, self.suppressed)
+        super().__post_init__()
         check_lengths("KaplanMeier", self.times, self.events, self.censored[1:])
 
     @classmethod
@@ -79,7 +77,7 @@ class KaplanMeier(Statistic):
         last = len(empty.times)
         counts = np.bincount(place[ended], minlength=last + 1)
         beyond = np.bincount(place[~ended], minlength=last + 1)
-        beyond[last] += counts[last]
+        beyond[last] += counts[last]  # an event after the last time is not seen: censored there
         return empty._changed(events=tuple(counts[:last].tolist()), censored=tuple(beyond.tolist()))
 
     @classmethod
@@ -87,16 +85,6 @@ class KaplanMeier(Statistic):
         """Return that of nobody."""
         own = tuple(float(time) for time in times)
         return cls(own, (0,) * len(own), (0,) * (len(own) + 1))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other, "times")
-        return self._changed(
-            events=added(self.events, other.events),
-            censored=added(self.censored, other.censored),
-            coarsened_at=self.coarsened_at + other.coarsened_at,
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``times``, ``at_risk``, ``events``, ``censored``, ``survival`` and more.
@@ -194,25 +182,6 @@ class KaplanMeier(Statistic):
                 places |= {(name, i): n for i, n in enumerate(counts)}
         return ((("KaplanMeier", self.times), {} if self.suppressed else places),)
 
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self.zero(self.times)._changed(suppressed=1)
-
-    def with_min_count(self, k: int) -> Self:
-        """Move events, and censored, to neighbouring times until no count is small.
-
-        Where all events or all censored are few, all is withheld.
-        """
-        events = coarsen(list(enumerate(self.events)), k)
-        censored = coarsen(list(enumerate(self.censored)), k)
-        if events is None or censored is None:
-            return self.withheld()
-        changed = self._changed(
-            events=_placed(events, len(self.events)),
-            censored=_placed(censored, len(self.censored)),
-        )
-        return self if changed == self else changed._changed(coarsened_at=1)
-
 
 def followed(durations: Any, events: Any) -> tuple[Numbers, Numbers]:
     """Return durations and events as floats, with NaN for each that is missing.
@@ -250,8 +219,3 @@ def _probability(value: Any) -> Fraction:
 
 def _error(survival: Fraction, total: Fraction | None) -> float | None:
     return None if total is None else float(survival) * math.sqrt(as_float(total))
-
-
-def _placed(counts: list[tuple[int, int]], length: int) -> tuple[int, ...]:
-    found = dict(counts)
-    return tuple(found.get(i, 0) for i in range(length))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import shared_keys
-from flame_flwr.statistics.alignment import by_label
-from flame_flwr.statistics.base import CellCounts, Statistic, added, check_counts, check_lengths
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
 from flame_flwr.statistics.suppression import hide_table
-from flame_flwr.statistics.values import check_labels, declared_labels, fitted
+from flame_flwr.statistics.values import declared_labels, label_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["ContingencyTable"]
 
 _MOST_CELLS = 2500
+
+
+def _cells_in_order(rows: list[int], columns: list[int]) -> list[int]:
+    """Return the place of every cell, in another order of labels; the last ones stay last."""
+    width = len(columns) + 1
+    return [i * width + j for i in (*rows, len(rows)) for j in (*columns, len(columns))]
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,18 @@ class ContingencyTable(Statistic):
     [[1, 1], [1, 0]]
     """
 
-    rows: tuple[Label, ...]
-    columns: tuple[Label, ...]
-    counts: tuple[int, ...]
-    withheld_at: tuple[int, ...]
+    rows: tuple[Label, ...] = field(metadata=labels_of("row labels"))
+    columns: tuple[Label, ...] = field(metadata=labels_of("column labels"))
+    counts: tuple[int, ...] = field(
+        metadata=each(COUNT, by=("rows", "columns"), arrange=_cells_in_order)
+    )
+    withheld_at: tuple[int, ...] = field(
+        metadata=each(WITHHELD_AT, by=("rows", "columns"), arrange=_cells_in_order)
+    )
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_labels("ContingencyTable", self.rows)
-        check_labels("ContingencyTable", self.columns)
-        check_counts("ContingencyTable", *self.counts, *self.withheld_at, self.suppressed)
+        super().__post_init__()
         check_lengths("ContingencyTable", self.counts, self.withheld_at)
         if len(self.counts) != (len(self.rows) + 1) * (len(self.columns) + 1):
             raise ModelError("ContingencyTable: the counts do not fit the labels")
@@ -79,8 +88,8 @@ class ContingencyTable(Statistic):
             The lengths differ.
         """
         empty = cls.zero(row_labels, column_labels)
-        down = fitted(f"{cls.__name__}, rows", rows, empty.rows)
-        across = fitted(f"{cls.__name__}, columns", columns, empty.columns)
+        down = label_places(f"{cls.__name__}, rows", rows, empty.rows)
+        across = label_places(f"{cls.__name__}, columns", columns, empty.columns)
         check_lengths("ContingencyTable", down, across)
         counts = np.zeros((len(empty.rows) + 1, len(empty.columns) + 1), dtype=np.int64)
         # what fits no label and what is missing are together in the last row and column
@@ -95,31 +104,6 @@ class ContingencyTable(Statistic):
         columns = declared_labels(cls.__name__, column_labels)
         nothing = (0,) * ((len(rows) + 1) * (len(columns) + 1))
         return cls(rows, columns, nothing, nothing)
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        rows = by_label("ContingencyTable", "row labels", self.rows, other.rows)
-        columns = by_label("ContingencyTable", "column labels", self.columns, other.columns)
-        one = self._ordered(rows.one, columns.one)
-        two = other._ordered(rows.two, columns.two)
-        return self._changed(
-            rows=rows.names,
-            columns=columns.names,
-            counts=added(one.counts, two.counts),
-            withheld_at=added(one.withheld_at, two.withheld_at),
-            suppressed=self.suppressed + other.suppressed,
-        )
-
-    def _ordered(self, rows: list[int], columns: list[int]) -> Self:
-        """Return it with its labels in another order, given by their places."""
-        cells = np.ix_([*rows, len(rows)], [*columns, len(columns)])
-        return self._changed(
-            rows=tuple(self.rows[place] for place in rows),
-            columns=tuple(self.columns[place] for place in columns),
-            counts=tuple(self._grid(self.counts)[cells].ravel().tolist()),
-            withheld_at=tuple(self._grid(self.withheld_at)[cells].ravel().tolist()),
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``rows``, ``columns``, ``counts``, ``known``, ``withheld_at`` and ``other``.
@@ -182,19 +166,7 @@ class ContingencyTable(Statistic):
         form = ("cells", *(tuple(sorted(names)) for names in own))
         return ((form, cells), *of_lines)
 
-    def withheld(self) -> Self:
-        """Return it without any count."""
-        return self._hidden([True] * len(self.counts))
-
     def with_min_count(self, k: int) -> Self:
         """Withhold small counts, and others so that totals do not give these away."""
         hidden = hide_table(self._grid(self.counts), k).ravel().tolist()
-        return self._hidden(hidden) if any(hidden) else self
-
-    def _hidden(self, hidden: list[bool]) -> Self:
-        pairs = list(zip(hidden, self.counts, strict=True))
-        return self._changed(
-            counts=tuple(0 if out else count for out, count in pairs),
-            withheld_at=tuple(int(out) for out in hidden),
-            suppressed=1,
-        )
+        return self._without_places(hidden, "counts", "withheld_at") if any(hidden) else self

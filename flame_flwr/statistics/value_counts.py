@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label, prefer
-from flame_flwr.statistics.base import CellCounts, Statistic, check_counts
+from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.checks import check_counts
+from flame_flwr.statistics.fields import COUNT, combined
 from flame_flwr.statistics.suppression import hide
-from flame_flwr.statistics.values import check_labels, declared_labels, fitted, labels
+from flame_flwr.statistics.values import check_labels, declared_labels, label_places, labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +25,29 @@ if TYPE_CHECKING:
 __all__ = ["ValueCounts"]
 
 Entry = tuple["Label | None", int, int]
+
+
+def _declared_at_both(
+    one: tuple[Label, ...] | None, two: tuple[Label, ...] | None
+) -> tuple[Label, ...] | None:
+    if one is None and two is None:
+        return None
+    if one is None or two is None:
+        raise ModelError(
+            "ValueCounts: labels are declared at one node and found in the data at another: "
+            "declare the same at every node"
+        )
+    return by_label("ValueCounts", "labels", one, two).names
+
+
+def _added_by_label(one: Iterable[Entry], two: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return the entries of both with one for each label, sorted."""
+    merged: dict[LabelKey, Entry] = {}
+    for label, count, shown in (*one, *two):
+        key = label_key(label)
+        found, had, had_shown = merged.get(key, (label, 0, 0))
+        merged[key] = prefer(found, label), had + count, had_shown + shown
+    return tuple(merged[key] for key in sorted(merged))
 
 
 @dataclass(frozen=True)
@@ -49,14 +74,14 @@ class ValueCounts(Statistic):
     (['f', 'm'], [2, 1], 1)
     """
 
-    declared: tuple[Label, ...] | None
-    entries: tuple[Entry, ...]
-    other: int = 0
-    other_shown: int = 0
+    declared: tuple[Label, ...] | None = field(metadata=combined(_declared_at_both))
+    entries: tuple[Entry, ...] = field(metadata=combined(_added_by_label, ()))
+    other: int = field(default=0, metadata=COUNT)
+    other_shown: int = field(default=0, metadata=COUNT)
 
     def __post_init__(self) -> None:
         """Check what may come from another party."""
-        check_counts("ValueCounts", self.other, self.other_shown, self.suppressed)
+        super().__post_init__()
         check_counts("ValueCounts", self.suppressed - self.other_shown)
         for entry in self.entries:
             if type(entry) is not tuple or len(entry) != 3:
@@ -86,10 +111,10 @@ class ValueCounts(Statistic):
             counted as ``other``. Without them, those that are found.
         """
         if labels is None:
-            return cls(None, _merged([(None, 0, 0), *_found(values)]))
+            return cls(None, _added_by_label([(None, 0, 0)], _found(values)))
         empty = cls.zero(labels)
         known = [label for label, _, _ in empty.entries if label is not None]
-        places = fitted(cls.__name__, values, known)
+        places = label_places(cls.__name__, values, known)
         *counts, other, missing = np.bincount(places, minlength=len(known) + 2).tolist()
         entries = zip((None, *known), (missing, *counts), strict=True)
         return empty._changed(
@@ -102,25 +127,6 @@ class ValueCounts(Statistic):
         declared = None if labels is None else declared_labels(cls.__name__, labels)
         known = sorted(declared or (), key=label_key)
         return cls(declared, ((None, 0, 0), *((label, 0, 0) for label in known)))
-
-    def merge(self, other: Self) -> Self:
-        """Return that of both together."""
-        self._check_alike(other)
-        declared = self.declared
-        if declared is not None and other.declared is not None:
-            declared = by_label("ValueCounts", "labels", declared, other.declared).names
-        elif declared is not other.declared:
-            raise ModelError(
-                "ValueCounts: labels are declared at one node and found in the data at another: "
-                "declare the same at every node"
-            )
-        return self._changed(
-            declared=declared,
-            entries=_merged([*self.entries, *other.entries]),
-            other=self.other + other.other,
-            other_shown=self.other_shown + other.other_shown,
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self) -> dict[str, Any]:
         """Return ``labels`` with ``counts``, ``known`` and ``withheld_at``; ``missing``, ``other``.
@@ -191,12 +197,16 @@ class ValueCounts(Statistic):
         kept = zip(self.entries, hidden, strict=True)
         return self._changed(
             entries=tuple(
-                (label, 0 if out else count, int(not out))
-                for (label, count, _), out in kept
+                # what was withheld before stays so: its count here is not all there is
+                (label, 0 if out else count, int(not out and shown == self.suppressed))
+                for (label, count, shown), out in kept
+                # the name of a label that was found would tell that somebody has it
                 if not out or label is None or self.declared is not None
             ),
             other=0 if other else self.other,
-            other_shown=int(not other and self.declared is not None),
+            other_shown=int(
+                not other and self.declared is not None and self.other_shown == self.suppressed
+            ),
             suppressed=1,
         )
 
@@ -205,13 +215,3 @@ def _found(values: Any) -> Iterable[Entry]:
     """Return the labels of a column with their counts."""
     counts = Counter((type(label), label) for label in labels(values))
     return ((label, count, 0) for (_, label), count in counts.items())
-
-
-def _merged(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return entries with one for each label, sorted."""
-    merged: dict[LabelKey, Entry] = {}
-    for label, count, shown in entries:
-        key = label_key(label)
-        one, had, had_shown = merged.get(key, (label, 0, 0))
-        merged[key] = prefer(one, label), had + count, had_shown + shown
-    return tuple(merged[key] for key in sorted(merged))

@@ -25,8 +25,8 @@ __all__ = [
     "columns_of",
     "days",
     "declared_labels",
-    "fitted",
     "is_numeric",
+    "label_places",
     "labels",
     "missing",
     "numbers",
@@ -154,7 +154,7 @@ def declared_labels(owner: str, found: Any) -> tuple[Label, ...]:
     return tuple(label for label in read if label is not None)
 
 
-def fitted(owner: str, values: Any, declared: Sequence[Label]) -> npt.NDArray[np.int64]:
+def label_places(owner: str, values: Any, declared: Sequence[Label]) -> npt.NDArray[np.int64]:
     """Return which of the declared labels each value is, by the rule of :mod:`flame_flwr.labels`.
 
     Where some fit none, the node's log says how many.

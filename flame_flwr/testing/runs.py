@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flame_flwr.aggregation import Resumable
 from flame_flwr.clients.node import Node
 from flame_flwr.config import RunSettings
 from flame_flwr.data.kept_values import open_kept_values
@@ -169,8 +168,6 @@ def _nodes(
 def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:
     """Warn where what the server holds after a round cannot be saved for a checkpoint."""
     aggregation = strategy._run.aggregation
-    if not isinstance(aggregation, Resumable):
-        return
     try:
         aggregation.save()
     except Exception as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 import pickle
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declaration import plan_node, plan_outputs, plan_strategy
+from flame_flwr.analysis.declare import Arguments, declare
 from flame_flwr.app_folder import App
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.results.outputs import Outputs
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data.source import SourceData
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["AppSource", "ClassSource", "ScriptSource", "Subject", "source_at"]
 
@@ -70,9 +70,9 @@ class Subject:
     client: type[StarClient] | None = None
 
     @classmethod
-    def of_model(cls, model: StarModel, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what a built model declares, with the chance taken out of its rules and filters."""
-        simple, plan = model.simple_analysis, model.plan
+    def of(cls, declaration: Declaration, sources: list[Callable[[], Any]]) -> Subject:
+        """Take what is declared, with the chance taken out of its rules and filters."""
+        plan = declaration.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
 
@@ -81,7 +81,14 @@ class Subject:
             from flame_flwr.privacy.update_filter import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
-        return cls(plan, model.strategy, simple, model.outputs, sources, model.client)
+        return cls(
+            plan,
+            declaration.strategy,
+            declaration.simple_analysis,
+            declaration.outputs,
+            sources,
+            declaration.client,
+        )
 
     @property
     def aggregator(self) -> type[Any] | None:
@@ -165,22 +172,9 @@ class ScriptSource:
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
         from flame_flwr.analysis.listeners import listening
-        from flame_flwr.analysis.tester import StarModelTester
-        from flame_flwr.results.record import RunRecord
         from flame_flwr.script.environment import ScriptEnvironment, ScriptError
         from flame_flwr.script.loader import BuiltModels, execute
 
-        testers: list[dict[str, Any]] = []
-        signature = inspect.signature(StarModelTester.__init__)
-
-        def keep(tester: StarModelTester, *args: Any, **kwargs: Any) -> None:
-            testers.append(signature.bind(tester, *args, **kwargs).arguments)
-            tester.result, tester.rounds, tester.converged = None, 0, False
-            tester.aggregate, tester.evaluations = None, {}
-            tester.privacy, tester.record = None, RunRecord()
-
-        stack.callback(setattr, StarModelTester, "__init__", StarModelTester.__init__)
-        StarModelTester.__init__ = keep  # type: ignore[method-assign, assignment]
         built = BuiltModels(self.path.name)
         environment = ScriptEnvironment(self.path)
         stack.enter_context(environment.entered())
@@ -188,19 +182,16 @@ class ScriptSource:
         try:
             execute(environment, built)
         except (Exception, SystemExit):
-            if not (built.models or testers):
+            if not (built.models or built.testers):
                 raise
-        if testers and not (self.data or built.models or built.imported):
-            arguments = {key: value for key, value in testers[0].items() if key != "self"}
-            analyzer, aggregator = arguments.pop("analyzer"), arguments.pop("aggregator")
-            return _declared(analyzer, aggregator, arguments.pop("data_splits"), arguments)
-        if testers and not self.data:
+        if built.testers and not (self.data or built.models or built.imported):
+            return _with_splits(*built.testers[0])
+        if built.testers and not self.data:
             raise ScriptError(
                 f"{self.path.name} has a StarModel and a StarModelTester: say with --data what the "
                 "nodes of the StarModel read"
             )
-        model = built.only()
-        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+        return _with_data(built.only(), self.data, self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +220,7 @@ class AppSource:
         module, _, attribute = self.component.partition(":")
         sys.path.insert(0, str(self.folder))
         model = _model_of(importlib.import_module(module), attribute)
-        return Subject.of_model(model, _located(model.plan.data_type, self.data, self.nodes))
+        return _with_data(model, self.data, self.nodes)
 
 
 def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource | ScriptSource:
@@ -267,22 +258,22 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
 def _declared(
     analyzer: Any, aggregator: Any, splits: Sequence[Any], arguments: dict[str, Any]
 ) -> Subject:
-    """Check what was declared to a tester; data is pickled, to be new for every process."""
-    given = {"data_type": "s3", "output_type": "str", **arguments}
-    payload = given.get("payload", "safe")
-    kwargs = given.get("analyzer_kwargs"), given.get("aggregator_kwargs")
-    expects = given.get("expects", ())
-    plan = plan_node(analyzer, kwargs[0], given["data_type"], None, payload, expects=expects)
-    strategy = plan_strategy(aggregator, kwargs[1], payload, given.get("convergence"))
-    many = bool(given.get("multiple_results"))
-    names = given.get("filename") or given.get("result_filepath")
-    outputs = plan_outputs(strategy, given["output_type"], names, many, paths=True)
+    """Check what was declared to ``check_analysis``."""
+    given = {"data_type": "s3", **arguments, "analyzer": analyzer, "aggregator": aggregator}
     if not len(splits):
         raise ModelError("data_splits is empty: give at least one entry, one per node")
+    return _with_splits(declare(Arguments(**given), paths=True), splits)
+
+
+def _with_data(model: StarModel, data: Sequence[str], nodes: int | None) -> Subject:
+    return Subject.of(model.declaration, _located(model.plan.data_type, data, nodes))
+
+
+def _with_splits(declaration: Declaration, splits: Sequence[Any]) -> Subject:
+    """Take a tester's data, pickled: it is new for every process and every run."""
     copies = [pickler().dumps(split) for split in splits]
-    simple = bool(given.get("simple_analysis", True))
     sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
-    return Subject(plan, strategy, simple, outputs, sources, given.get("client"))
+    return Subject.of(declaration, sources)
 
 
 def _split(content: bytes) -> Any:

@@ -31,6 +31,8 @@ NO_ANSWER = 9001
 
 _PULLED_AT_ONCE = 64 * 2**20
 _SAY_EVERY = 30.0
+_WAIT_PER_NODE = 1e-4
+"""Seconds between two polls for each node that is waited for; Flower's own waits 0.1 s for any."""
 
 
 class Backoff:
@@ -50,9 +52,9 @@ class Backoff:
         """Start over with the shortest wait."""
         self._next = self._first
 
-    def sleep(self, at_most: float) -> None:
-        """Wait, but not longer than `at_most` seconds."""
-        time.sleep(max(0.0, min(self._next, at_most)))
+    def sleep(self, at_most: float, at_least: float = 0.0) -> None:
+        """Wait, but not longer than `at_most` seconds, and else for `at_least` so many."""
+        time.sleep(max(0.0, min(max(self._next, at_least), at_most)))
         self._next = min(self._next * 1.4, self._most)
 
 
@@ -186,7 +188,9 @@ def pull(
         report.say(missing() or unanswered)
         if fresh:
             backoff.reset()
-        backoff.sleep(left)
+        # A poll costs the SuperLink time for every node that is waited for: in a simulation of a
+        # thousand, whose news never end, it would have no time left for the nodes.
+        backoff.sleep(left, at_least=_WAIT_PER_NODE * len(unanswered))
     for message in unanswered.values():
         reason = f"no answer within {timeout:.0f} s"
         yield Message(Error(NO_ANSWER, reason), reply_to=message)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flame_flwr.cli.script_simulation import write_app
+from flame_flwr.cli.script_app import write_app
 from flame_flwr.cli.submit import submit
 from flame_flwr.star.script import load_script, run_script
 

@@ -214,7 +214,7 @@ def test_any_module_may_be_imported_first():
     names = """
         aggregation.base clients.app clients.client clients.node clients.state config data.source
         transport.grid transport.in_process clients.local_grid results.folder star.handle
-        analysis.model analysis.declaration analysis.tester script.runner strategies.run
+        analysis.model analysis.declare analysis.tester script.runner strategies.run
         strategies.server strategies.star
     """
     modules = [f"flame_flwr.{name}" for name in names.split()]

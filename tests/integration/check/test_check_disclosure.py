@@ -23,6 +23,6 @@ def test_the_check_takes_chance_out_of_the_rules():
     rules = [NoisyMinMax(), NoisyMinMax(secret="own"), MinCount(5)]
     model = StarModel(Analyzer, Aggregator, "s3", disclosure=rules)
 
-    plan = Subject.of_model(model, []).plan
+    plan = Subject.of(model.declaration, []).plan
     assert [getattr(rule, "secret", "") for rule in plan.disclosure] == ["check", "own", ""]
     assert model.plan.disclosure == tuple(rules)

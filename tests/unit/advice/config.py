@@ -114,7 +114,7 @@ def _without_tls(code: str | None) -> None:
     with HealthServer() as port, tempfile.TemporaryDirectory() as home:
         text = f'[superlink.here]\naddress = "127.0.0.1:{port}"\n{code or ""}'
         Path(home, "config.toml").write_text(text)
-        assert Connection.read("here", {"FLWR_HOME": home}).silence() == ""
+        assert Connection.read("here", {"FLWR_HOME": home}).unreachable_because() == ""
 
 
 def _named_model(code: str | None) -> None:
@@ -313,6 +313,7 @@ NOT_ADVICE = {
     r"^import json, sys; sys\.path": "a program",
     r"Look for detach\(\), item\(\), no_grad\(\)": "what the user may have written",
     r"statistics have merge\(\) and result\(\)": "what a statistic has",
+    r"its field `\{name\}` does not say how it is merged": "tests/unit/statistics/test_fields.py",
     r"has no save\(\) and load\(\)": "what an aggregation lacks",
     r"multiple_results=True needs a list": "what was declared",
     r"location='global' is not available": "what was asked for",

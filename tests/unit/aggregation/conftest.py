@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation, declare
+from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation
+from flame_flwr.aggregation.reduction_tree import declare
 
 
 class Flame:

@@ -66,7 +66,7 @@ OPTIMIZERS = [
 
 @pytest.mark.parametrize("analyzer", [Trains, Named])
 @pytest.mark.parametrize("server", [*OPTIMIZERS, FedAvg(), None])
-def test_buffers_are_the_weighted_mean_whatever_the_server_does_to_parameters(server, analyzer):
+def test_buffers_are_the_weighted_mean_under_every_server(server, analyzer):
     rounds = 10
     got = run(server, rounds, analyzer)
     var, count = (got[name] for name in analyzer.called)
@@ -89,7 +89,7 @@ MEANS = {
 
 @pytest.mark.parametrize("how", MEANS)
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool"])
-def test_a_mean_rounds_buffers_of_whole_numbers_in_their_type_and_nothing_else(how, kind):
+def test_a_mean_rounds_whole_buffers_and_nothing_else(how, kind):
     made, weights = MEANS[how]
     values = [np.array([c, c > 3], kind) for c in COUNTS]
 
@@ -123,7 +123,7 @@ def test_a_mean_rounds_buffers_of_whole_numbers_in_their_type_and_nothing_else(h
 
 @pytest.mark.parametrize("kind", ["int8", "int64", "uint64"])
 @pytest.mark.parametrize("each", [Mean(), FlowerReduction(FedAvg())])
-def test_the_ends_of_a_type_stay_what_they_are(reduce, kind, each):
+def test_the_ends_of_a_type_stay(reduce, kind, each):
     ends = np.array([np.iinfo(kind).min, np.iinfo(kind).max], kind)
     values = [{"m": {"a": ends, "b": np.array(ends[1])}, "buffers": ["a", "b"]}] * 3
     if isinstance(each, Mean) and kind != "int8":
@@ -134,7 +134,7 @@ def test_the_ends_of_a_type_stay_what_they_are(reduce, kind, each):
     assert got["b"] == ends[1]
 
 
-def test_an_answer_that_is_left_out_says_nothing_about_types(reduce):
+def test_a_skipped_answer_says_nothing_about_types(reduce):
     sent = [{"seen": np.array([2])}, {"seen": np.array([5])}, {"seen": np.array([0.5, 0.5])}]
     values = [{"m": each, "buffers": ["seen"]} for each in sent]
     for each in (Mean(differing="skip"), FlowerReduction(FedAvg(), differing="skip")):
@@ -153,7 +153,7 @@ def test_parameters_go_as_without_buffers(server):
     assert both[0].tobytes() == both[1].tobytes()
 
 
-def test_a_strategy_of_ones_own_gets_the_parameters_only():
+def test_an_own_strategy_gets_parameters_only():
     class Doubles(FedAvg):
         def aggregate_train(self, server_round, replies):
             from flwr.app import Array, ArrayRecord
@@ -201,7 +201,7 @@ def test_which_arrays_they_are_can_be_declared():
             WeightedFedAvg(server=FedAdam(), buffers=wrong)
 
 
-def test_what_is_no_list_of_names_under_that_key_is_the_users_own():
+def test_other_values_under_buffers_are_the_users_own():
     class Own(Trains):
         def analysis_method(self, data, aggregator_results):
             answer = super().analysis_method(data, aggregator_results)
@@ -220,7 +220,7 @@ def test_what_is_no_list_of_names_under_that_key_is_the_users_own():
 
 
 @pytest.mark.parametrize("model", [lambda var, n: [np.ones(2), {"running_var": var, "n": n}]])
-def test_they_are_found_in_lists_and_python_numbers_are_rounded(reduce, model):
+def test_buffers_are_found_in_lists(reduce, model):
     values = [{"m": model(v, c), "n": n} for v, c, n in zip(VARIANCES, COUNTS, SIZES, strict=True)]
     declared = {"m": FlowerReduction(FedAdam(), by="n", buffers=["1.n", "1.running_var"])}
     got = reduce(declared, values, rounds=3)["m"][1]
@@ -251,7 +251,7 @@ def applied(each, result, aggregate=None):
 
 
 @pytest.mark.parametrize("keys", [None, "model", ["model"]])
-def test_the_largest_changes_are_those_of_parameters_and_buffers_leave_whole(keys):
+def test_the_largest_changes_are_those_of_parameters(keys):
     result = {"model": model(), "local_n_samples": 9}
     got = applied(TopFraction(0.25, keys=keys), result)["model"]
     weight = result["model"]["0.weight"]
@@ -263,7 +263,7 @@ def test_the_largest_changes_are_those_of_parameters_and_buffers_leave_whole(key
 
 @pytest.mark.parametrize("each", NOISY)
 @pytest.mark.parametrize("keys", [None, ["model"]])
-def test_noise_on_a_model_with_buffers_is_refused_with_its_reason(each, keys):
+def test_noise_on_a_model_with_buffers_is_refused(each, keys):
     noisy = type(each)(**{**vars(each), "keys": keys})
     named = {"scale": np.ones(3), "0.weight": np.ones(2)}
     for result in (
@@ -281,7 +281,7 @@ def test_noise_on_a_model_with_buffers_is_refused_with_its_reason(each, keys):
 
 
 @pytest.mark.parametrize("each", NOISY)
-def test_arrays_that_are_named_one_by_one_get_noise(each):
+def test_arrays_named_one_by_one_get_noise(each):
     result = {"model": model()}
     for name in ("0.weight", "1.running_var"):
         noisy = type(each)(**{**vars(each), "keys": [f"model.{name}"]})
@@ -291,7 +291,7 @@ def test_arrays_that_are_named_one_by_one_get_noise(each):
         assert all(got[each].tolist() == result["model"][each].tolist() for each in other)
 
 
-def test_a_shortened_change_is_that_of_the_whole_model():
+def test_clip_shortens_the_change_of_the_whole_model():
     result = {"model": model()}
     got = applied(Clip(1.0), result)["model"]
     length = np.sqrt(sum(np.square(got[name]).sum() for name in ("0.weight", "1.running_var")))

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from flame_flwr.aggregation import Convergence, DeltaNorm, MaxRounds, Plateau, When
 from flame_flwr.aggregation.base import Finished
-from flame_flwr.aggregation.convergence import as_convergence, delta_norm
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.aggregation.delta_norm import delta_norm
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.results.aggregate_change import Change
@@ -47,7 +48,7 @@ def test_the_norm_is_that_of_one_long_vector(a, b, order):
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.float64])
-def test_a_model_with_batchnorm_settles_though_its_batches_are_counted_on(kind):
+def test_counters_of_batches_do_not_keep_from_settling(kind):
     def model(k):
         return {"0.w": np.array([1.0 + 0.1**k]), "1.num_batches_tracked": np.array(9 * k, kind)}
 
@@ -58,7 +59,7 @@ def test_a_model_with_batchnorm_settles_though_its_batches_are_counted_on(kind):
     counted = DeltaNorm(lambda found: found["model"][0]["1.num_batches_tracked"], 1e-3)
     assert told(counted, steps) == (None, None)
     shown = Change()
-    changes = [shown.to(step) for step in steps]
+    changes = [shown.measure(step) for step in steps]
     assert changes[1:] == pytest.approx([0.1**k - 0.1 ** (k + 1) for k in range(8)])
 
 
@@ -81,7 +82,7 @@ def test_a_small_change_stops_and_says_which():
     assert told(DeltaNorm(lambda value: value[0], 0.5), [(1, 9), (1.4, 0)])[0] == 2
 
 
-def test_a_mistyped_key_is_an_error_in_the_second_round():
+def test_a_mistyped_key_is_an_error():
     steps = [{"coef": 1.0 / k} for k in range(1, 30)]
     for convergence in (DeltaNorm("ceof", 1e-3), DeltaNorm("ceof", 1e-3) | MaxRounds(25)):
         with pytest.raises(DataError, match="DeltaNorm: the aggregate has no `ceof`: name one"):
@@ -116,7 +117,7 @@ class Still:
         ("one line\nand another", "one line and another"),
     ],
 )
-def test_what_a_check_of_ones_own_returns_becomes_one_line(answer, reason):
+def test_the_answer_of_ones_own_becomes_one_line(answer, reason):
     for convergence in (
         Settled(answer),
         Settled(answer) | MaxRounds(9),
@@ -134,7 +135,7 @@ def test_what_a_check_of_ones_own_returns_becomes_one_line(answer, reason):
         EarlyStopping(Still(), Settled(3.5)).finish()
 
 
-def test_nan_another_shape_and_a_first_round_of_another_kind_do_not_stop():
+def test_what_cannot_be_compared_does_not_stop():
     assert told(DeltaNorm("w", 9.0), [{"w": math.nan}] * 3) == (None, None)
     assert told(DeltaNorm("w", 9.0), [{"a": 1}, {"w": 1.0}, {"w": np.ones(2)}]) == (None, None)
     with pytest.raises(DataError, match="DeltaNorm: the aggregate has no `v`"):
@@ -156,7 +157,7 @@ def test_a_plateau_waits_for_patience_rounds():
         told(Plateau("loss", 2), [{"loss": "low"}])
 
 
-def test_any_function_is_a_convergence_and_may_give_the_reason():
+def test_any_function_is_a_convergence():
     def settled(aggregate, last):
         return last is not None and np.bool_(aggregate == last)
 
@@ -180,7 +181,7 @@ def test_combinations_are_or_and_and():
     )
 
 
-def test_every_part_counts_every_round_also_where_another_would_do():
+def test_every_part_counts_every_round():
     values = [{"loss": 1.0}] * 6
     assert told(MaxRounds(3) & Plateau("loss", 2), values)[0] == 3
     assert told(MaxRounds(5) & Plateau("loss", 2), values)[0] == 5

@@ -107,7 +107,7 @@ class Scaffold(ReduceStrategy):
         return {"weights": weights, "control": control}
 
 
-def test_scaffold_finds_the_common_minimum_where_averaging_does_not():
+def test_scaffold_finds_the_common_minimum():
     plain = StarModelTester(SITES, Drifting, Scaffold, "s3").result["weights"]
     corrected = StarModelTester(
         SITES, Drifting, Scaffold, "s3", analyzer_kwargs={"scaffold": True}

@@ -153,7 +153,7 @@ def test_robust_means(server, merge, initial):
     np.testing.assert_allclose(run(server, 3, initial), expected, rtol=1e-12, atol=1e-15)
 
 
-def test_without_a_model_to_begin_with_the_first_mean_is_the_first_model():
+def test_without_initial_the_first_mean_is_the_model():
     optimizer = Optimizer("adam", 0.2, 0.9, 0.99)
 
     def step(number, at, models):
@@ -224,7 +224,7 @@ for server_side in ("Adaptive", "Fixed"):
 
 
 @pytest.mark.parametrize("name", sorted(set(strategies.__all__) - {"Result", "Strategy"}))
-def test_each_of_flowers_strategies_is_tried_or_refused_with_its_reason(name):
+def test_flowers_strategies_are_tried_or_refused_with_reason(name):
     server = getattr(strategies, name)(**EVERY.get(name, {}))
     if name in TRIED:
         WeightedFedAvg(server=server)
@@ -251,7 +251,7 @@ class Arrays(Pull):
         return {**answer, "loss": 2.0}
 
 
-def test_subclasses_of_ones_own_are_taken_where_what_they_build_on_was_tried(caplog):
+def test_a_subclass_of_a_tried_strategy_is_taken(caplog):
     class Half(FedAvg):
         def aggregate_train(self, server_round, replies):
             arrays, metrics = super().aggregate_train(server_round, replies)
@@ -278,13 +278,13 @@ def test_subclasses_of_ones_own_are_taken_where_what_they_build_on_was_tried(cap
     assert all(name in caught.value.message for name in TRIED)
 
 
-def test_a_new_strategy_of_flowers_own_is_none_that_was_tried():
+def test_a_new_strategy_of_flower_is_refused():
     new = type("FedNew", (FedAvg,), {"__module__": "flwr.serverapp.strategy.fednew"})
     with pytest.raises(ModelError, match="FedNew has not been tried here"):
         WeightedFedAvg(server=new())
 
 
-def test_fedprox_says_that_its_term_is_the_nodes_work(caplog):
+def test_fedprox_leaves_its_term_to_the_nodes(caplog):
     WeightedFedAvg(server=FedProx(proximal_mu=0.1))
     assert "proximal_term" in caplog.text
     np.testing.assert_allclose(
@@ -309,7 +309,7 @@ def test_bulyan(reduce):
     np.testing.assert_allclose(got, bulyan(models, 1), rtol=1e-12)
 
 
-def test_too_few_answers_for_a_strategy_are_told_as_such(reduce):
+def test_too_few_answers_for_a_strategy_are_named(reduce):
     with pytest.raises(
         DataError, match=r"Bulyan gave no aggregate of 6 answers\. It may need more"
     ):
@@ -317,7 +317,7 @@ def test_too_few_answers_for_a_strategy_are_told_as_such(reduce):
 
 
 @pytest.mark.parametrize("differing", ["error", "skip"])
-def test_of_models_that_differ_the_fewer_can_be_left_out(reduce, differing):
+def test_the_fewer_of_differing_models_are_left_out(reduce, differing):
     declared = {"m": FlowerReduction(FedMedian(), differing=differing)}
     values = [{"m": np.zeros(3)}, {"m": np.ones(2)}, {"m": np.full(2, 3.0)}]
     if differing == "error":
@@ -330,3 +330,9 @@ def test_of_models_that_differ_the_fewer_can_be_left_out(reduce, differing):
 def test_flowers_lines_about_replies_are_left_out(caplog):
     run(FedMedian(), 2)
     assert "Received" not in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_step_that_overflows_names_its_key():
+    with pytest.raises(DataError, match="round 2, key `model`: what FedAvgM made of finite numb"):
+        run(FedAvgM(server_learning_rate=1e308, server_momentum=0.0), 2)

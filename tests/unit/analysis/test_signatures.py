@@ -123,7 +123,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_signature_is_found_when_the_model_is_built(case):
+def test_a_wrong_signature_is_refused(case):
     methods, text = WRONG[case]
     with pytest.raises(ModelError) as caught:
         StarModel(*model(**methods))
@@ -223,7 +223,7 @@ def test_what_works_is_not_refused(case):
     assert StarModelTester([None], *model(**methods), quiet=True).result == 1
 
 
-def test_a_method_that_the_constructor_replaces_is_not_refused():
+def test_a_method_may_be_set_by_the_constructor():
     assert StarModelTester([None], Swapped, Aggregator, "none", quiet=True).result == 1
 
 
@@ -283,18 +283,18 @@ def test_a_convergence_of_ones_own_is_checked():
         StarModel(Analyzer, Aggregator, "none", convergence=Stops())
 
 
-def test_a_convergence_that_is_a_function_takes_two_aggregates():
+def test_a_convergence_function_takes_two_aggregates():
     with pytest.raises(ModelError, match=r"convergence: .* with \(aggregate, last\)"):
         StarModel(Analyzer, Aggregator, "none", convergence=lambda aggregate: True)
     StarModel(Analyzer, Aggregator, "none", convergence=lambda aggregate, last, least=1: True)
 
 
 @pytest.mark.parametrize("function", [lambda: 1, lambda values, more: 1])
-def test_a_function_that_merges_a_key_takes_the_list_of_values(function):
+def test_a_merging_function_takes_a_list_of_values(function):
     with pytest.raises(ModelError, match=r"Function: <lambda>.* cannot be called with \(values\)"):
         ReduceStrategy({"n": function})
 
 
 @pytest.mark.parametrize("function", [max, np.median, lambda values, more=1: 1])
-def test_a_function_that_may_be_called_with_the_values_is_not_refused(function):
+def test_a_merging_function_may_take_more(function):
     ReduceStrategy({"n": function})

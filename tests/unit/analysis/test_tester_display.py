@@ -43,7 +43,7 @@ def run(data=(2.0, 4.0), analyzer=Analyzer, **more):
     return StarModelTester(list(data), analyzer, Aggregator, "s3", simple_analysis=False, **more)
 
 
-def test_the_history_is_a_table_with_a_column_per_metric(tester):
+def test_the_history_has_a_column_per_metric(tester):
     history = tester.history
     assert isinstance(history, pd.DataFrame)
     assert list(history.index) == [1, 2, 3]
@@ -78,7 +78,7 @@ def test_what_a_user_adds_to_the_history_stays(tester):
     assert tester.history["twice"].iloc[0] == 20.0
 
 
-def test_a_metric_called_like_a_column_has_its_place():
+def test_a_metric_may_be_called_like_a_column():
     class Named(Analyzer):
         def analysis_method(self, data, aggregator_results):
             self.flame.report_metrics(nodes=0.5)
@@ -87,7 +87,7 @@ def test_a_metric_called_like_a_column_has_its_place():
     assert run(analyzer=Named).history["nodes"].tolist() == [0.5] * 3
 
 
-def test_a_prompt_shows_the_rounds_and_why_it_stopped(tester):
+def test_repr_shows_rounds_and_why_it_stopped(tester):
     lines = repr(tester).splitlines()
     assert lines[0] == "StarModelTester: 3 rounds, 2 nodes; has_converged returned True"
     assert lines[1].split()[:5] == ["nodes", "failed", "seconds", "bytes", "change"]
@@ -126,7 +126,7 @@ def test_the_plot_has_every_metric_by_round(tester):
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
-def test_one_round_without_a_number_is_a_plot_that_says_so():
+def test_a_plot_without_numbers_says_so():
     class Silent(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             return data

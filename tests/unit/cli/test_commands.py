@@ -38,7 +38,7 @@ def test_there_are_the_commands():
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_help_of_every_command_says_what_each_argument_and_option_is(path):
+def test_help_explains_every_argument_and_option(path):
     command = COMMANDS[path]
     code, text = said(*path, "--help")
     assert code == 0
@@ -60,7 +60,7 @@ def test_help_of_every_command_says_what_each_argument_and_option_is(path):
         (("xyzzy",), []),
     ],
 )
-def test_a_mistyped_command_is_answered_with_the_near_one_once(typed, near):
+def test_a_mistyped_command_suggests_one(typed, near):
     code, text = said(*typed)
     assert code == 2
     assert f"No such command '{typed[-1]}'" in text
@@ -68,7 +68,7 @@ def test_a_mistyped_command_is_answered_with_the_near_one_once(typed, near):
     assert text.count("did you mean") == len(near)
 
 
-def test_a_mistyped_option_is_answered_with_the_near_one_once():
+def test_a_mistyped_option_suggests_one():
     code, text = said("submit", "app", "--run-confg", "nodes=2")
     assert code == 2
     assert text.count("--run-config") == 1

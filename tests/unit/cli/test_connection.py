@@ -31,7 +31,7 @@ def test_a_connection_is_found_by_its_name(home):
     assert Connection.read("safe", home) == Connection("safe", "flower.example.org:8000", "/ca.pem")
 
 
-def test_where_flower_starts_a_superlink_itself_nothing_is_waited_for(home, tmp_path):
+def test_flowers_own_superlinks_are_not_waited_for(home, tmp_path):
     for name, environment in (
         ("here", home),
         ("local", {"FLWR_HOME": str(tmp_path / "none")}),  # Flower writes it on its first run
@@ -55,7 +55,7 @@ def test_a_name_that_there_is_none_of(home, name, words):
     assert words in str(raised.value)
 
 
-def test_no_file_a_broken_one_and_names_that_flower_moves_there(tmp_path):
+def test_a_missing_or_broken_config_file(tmp_path):
     home = {"FLWR_HOME": str(tmp_path)}
     with pytest.raises(ConfigError, match=r"config\.toml; it has none\. A connection is a table"):
         Connection.read("hospitals", home)
@@ -66,7 +66,7 @@ def test_no_file_a_broken_one_and_names_that_flower_moves_there(tmp_path):
     assert Connection.read("old", home, {"old": {"address": "x"}}) == Connection("old")
 
 
-def test_a_superlink_that_starts_later_is_waited_for_and_this_is_said():
+def test_a_late_superlink_is_waited_for():
     server, said = HealthServer(), []
 
     def say(line):
@@ -85,7 +85,7 @@ def test_a_superlink_that_starts_later_is_waited_for_and_this_is_said():
 
 
 @pytest.mark.parametrize("seconds", [0, 0.5])
-def test_the_wait_has_an_end_that_names_the_address_and_the_reason(seconds):
+def test_the_wait_ends_with_address_and_reason(seconds):
     port, said = free_port(), []
     began = time.monotonic()
     with pytest.raises(SubmitError) as raised:

@@ -47,7 +47,7 @@ def test_there_is_a_folder_for_every_template(apps):
 
 
 @pytest.mark.parametrize("template", NAMES)
-def test_a_deployment_is_submitted_with_what_waits_for_its_server(apps, template):
+def test_an_apps_readme_submits_to_a_deployment(apps, template):
     page = (apps[template] / "README.md").read_text()
     deployments = [part for part in page.split("```") if "flower-superlink" in part]
     assert deployments
@@ -69,9 +69,7 @@ def test_the_config_lists_every_key_and_nothing_else(apps, template):
 
 
 @pytest.mark.parametrize("template", NAMES)
-def test_an_app_says_what_it_expects_hides_small_groups_and_uses_the_statistics(
-    apps, template, monkeypatch
-):
+def test_an_app_declares_expectations_and_disclosure(apps, template, monkeypatch):
     monkeypatch.syspath_prepend(apps[template])
     app = importlib.import_module(f"{NAMES[template]}.app")
     analysis = importlib.import_module(f"{NAMES[template]}.analysis")
@@ -98,7 +96,7 @@ def test_an_app_says_what_it_expects_hides_small_groups_and_uses_the_statistics(
         assert mismatches(plan.expects, [{name: read.drop(columns=column).to_csv().encode()}])
 
 
-def test_the_training_app_takes_no_other_labels_for_0_and_1(apps, monkeypatch):
+def test_the_training_app_refuses_other_labels(apps, monkeypatch):
     monkeypatch.syspath_prepend(apps["training"])
     analysis = importlib.import_module("illness.analysis")
     files = importlib.import_module("illness.sample").files
@@ -146,10 +144,12 @@ def test_a_name_that_will_not_do_is_refused(tmp_path, name, why):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_may_have_hyphens_and_its_package_has_underscores(tmp_path, monkeypatch):
+def test_a_folders_hyphens_are_the_packages_underscores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(commands._app, ["new", "my-ward-study"])
     assert done.exit_code == 0, done.output
+    folder = tmp_path / "my-ward-study"
+    assert f"{folder} is ready; its README.md says how to run it." in done.output
     assert "cd my-ward-study" in done.output
     assert "python -m my_ward_study.local" in done.output
     assert (tmp_path / "my-ward-study" / "my_ward_study" / "app.py").is_file()
@@ -179,7 +179,7 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_template_and_a_missing_folder_are_refused(tmp_path):
+def test_unknown_template_and_missing_folder_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="there are analysis, training, statistics"):
         create("mine", "forecast", tmp_path)
     with pytest.raises(ConfigError, match="there is no folder"):
@@ -187,14 +187,6 @@ def test_an_unknown_template_and_a_missing_folder_are_refused(tmp_path):
 
 
 # ---- the commands ---------------------------------------------------------------------------
-
-
-def test_the_command_says_what_to_do_first(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(commands._app, ["new", "mine", "--template", "statistics"])
-    assert done.exit_code == 0, done.output
-    assert f"{tmp_path / 'mine'} is ready; its README.md says how to run it." in done.output
-    assert "python -m mine.local" in done.output
 
 
 FINDING = Finding("data", "Analyzer", "analysis_method", "it changes [its] data", "Copy it")
@@ -207,9 +199,7 @@ WARNING = Finding("folder", "", "", "its import makes 'plots'", "Make it later",
 @pytest.mark.parametrize(
     ("findings", "code"), [([], 0), ([WARNING], 0), ([FINDING], 1), ([WARNING, FINDING], 1)]
 )
-def test_the_check_command_shows_a_table_and_exits_with_1_on_errors(
-    tmp_path, monkeypatch, findings, code
-):
+def test_check_exits_with_1_on_errors(tmp_path, monkeypatch, findings, code):
     asked = {}
 
     def answer(path, data, nodes, **more):
@@ -252,7 +242,7 @@ def test_lines_of_a_finding_end_between_words(width):
     assert not [line for line in lines if len(line) > max(width, 40) and len(line.split()) > 3]
 
 
-def test_the_table_has_everything_and_takes_text_as_it_is():
+def test_findings_are_printed_as_they_are():
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}), console)
     text = console.export_text()

@@ -11,7 +11,7 @@ from flame_flwr.cli.signals import interrupt_on_signals
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_kill_and_a_closed_terminal_are_ctrl_c(name):
+def test_kill_and_closed_terminal_are_ctrl_c(name):
     number = getattr(signal, name)
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -40,5 +40,5 @@ for _ in range(300):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_that_is_ended_at_once_ends():
+def test_a_forked_process_can_be_killed():
     subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=25)

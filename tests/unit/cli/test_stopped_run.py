@@ -16,31 +16,33 @@ def followed(place, *rounds):
     return run
 
 
-def test_the_file_of_the_aggregate_is_named_with_its_round(tmp_path):
+def test_the_rescue_file_is_named_with_round(tmp_path):
     (tmp_path / "rescue.pkl").touch()
     (tmp_path / "run.json").write_text(json.dumps({"rounds": 3}))
-    said = followed(tmp_path, 1, 2).kept(0.1)
+    said = followed(tmp_path, 1, 2).where_files_are(0.1)
     assert said == f"the aggregate of round 3 is in {tmp_path / 'rescue.pkl'}"
 
 
 def test_a_run_without_one_has_its_folder_named(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"rounds": 0}))
-    assert followed(tmp_path).kept(0.1) == f"what there is of the run is in {tmp_path}"
+    assert followed(tmp_path).where_files_are(0.1) == f"what there is of the run is in {tmp_path}"
 
 
 def test_files_that_are_not_there_yet_are_announced(tmp_path):
-    assert followed(tmp_path).kept(0.1) == f"what there is of the run goes into {tmp_path}"
+    assert (
+        followed(tmp_path).where_files_are(0.1) == f"what there is of the run goes into {tmp_path}"
+    )
 
 
-def test_of_a_run_on_another_host_the_place_is_named():
+def test_a_run_elsewhere_has_its_place_named():
     for place in ("/srv/results/x", "s3://results/x"):
-        said = followed(place, 1, 2).kept(0.1)
+        said = followed(place, 1, 2).where_files_are(0.1)
         assert said == (
             f"what there is of the run goes into {place} (the aggregate of round 2 as rescue.pkl, "
             "unless it is private)"
         )
-        assert followed(place).kept(0.1) == f"what there is of the run goes into {place}"
+        assert followed(place).where_files_are(0.1) == f"what there is of the run goes into {place}"
 
 
 def test_a_run_that_had_not_begun():
-    assert Followed().kept(0.1) == "the run had not begun: there are no files of it"
+    assert Followed().where_files_are(0.1) == "the run had not begun: there are no files of it"

@@ -105,17 +105,17 @@ def superlink():
 
 @pytest.fixture
 def fake(tmp_path, superlink, monkeypatch):
-    before = module._environment
+    before = module.program_environment
 
     def environment(more):
         found = before(more)
         return {**found, "PATH": os.pathsep.join([str(tmp_path), found["PATH"]])}
 
-    monkeypatch.setattr(module, "_environment", environment)
+    monkeypatch.setattr(module, "program_environment", environment)
     return Fake(tmp_path, superlink.port)
 
 
-def test_the_run_config_travels_in_a_file_with_every_text_as_it_is(fake):
+def test_the_run_config_travels_in_a_file(fake):
     texts = {"project-id": 2024, "mine.note": 'say "hi" \\ 😀\n\x7f = #'}
     run, _ = fake.submit(texts)
     assert run.succeeded
@@ -127,7 +127,7 @@ def test_the_run_config_travels_in_a_file_with_every_text_as_it_is(fake):
     assert second == "list there --run-id 77 --format json"
 
 
-def test_a_wrong_key_is_said_before_anything_is_asked_of_flower(fake):
+def test_a_wrong_key_is_refused_before_submitting(fake):
     for wrong in ({"project_id": "x"}, {"resume": "maybe"}):
         with pytest.raises(ConfigError):
             fake.submit(wrong)
@@ -177,9 +177,7 @@ def gone(fake, superlink, run_config):
 
 
 @pytest.mark.parametrize("checkpoint", ["/srv/halta.checkpoint", "s3://bucket/halta"])
-def test_a_superlink_that_ends_is_said_with_the_checkpoint_and_how_to_resume(
-    fake, superlink, checkpoint
-):
+def test_a_lost_superlink_names_the_checkpoint(fake, superlink, checkpoint):
     said = gone(fake, superlink, {"checkpoint": checkpoint})
     assert said.startswith("run 77: the SuperLink 127.0.0.1:")
     assert f"its checkpoint is {checkpoint}" in said
@@ -188,7 +186,7 @@ def test_a_superlink_that_ends_is_said_with_the_checkpoint_and_how_to_resume(
     assert "{" not in said
 
 
-def test_without_a_checkpoint_it_is_said_where_the_rest_is(fake, superlink):
+def test_a_lost_superlink_without_checkpoint(fake, superlink):
     assert "a folder of its own below /srv/results on the server's host" in gone(
         fake, superlink, {"results": "/srv/results"}
     )
@@ -205,7 +203,7 @@ def test_without_a_checkpoint_it_is_said_where_the_rest_is(fake, superlink):
         '{"success": false}',
     ],
 )
-def test_a_superlink_that_does_not_know_the_run_is_said_without_json(fake, answer):
+def test_a_superlink_that_forgot_the_run(fake, answer):
     fake.answers(answer)
     with pytest.raises(SubmitError) as raised:
         fake.submit({"checkpoint": "/srv/c"})
@@ -217,7 +215,7 @@ def test_a_superlink_that_does_not_know_the_run_is_said_without_json(fake, answe
         assert "([code: 9] Run ID not found.)" in said
 
 
-def test_a_run_that_failed_with_its_superlink_says_how_to_go_on(fake):
+def test_a_run_failed_with_its_superlink(fake):
     fake.says(STARTED, code=1)
     fake.ends("finished:failed", "heartbeat lost")
     run, _ = fake.submit({"checkpoint": "/srv/c"})
@@ -242,7 +240,7 @@ def stopped(fake, times=1):
 
 
 @pytest.mark.parametrize(("code", "times", "told"), [(0, 1, False), (1, 1, True), (0, 2, True)])
-def test_a_run_that_may_not_have_been_stopped_is_named_with_the_command(fake, code, times, told):
+def test_a_run_perhaps_not_stopped_is_named(fake, code, times, told):
     fake.says(STARTED, code)
     (fake.folder / "stop.txt").write_text("\x1b[31mError: [code: 7] it is gone\x1b[0m\n")
     lines = stopped(fake, times)
@@ -252,7 +250,7 @@ def test_a_run_that_may_not_have_been_stopped_is_named_with_the_command(fake, co
     assert ("stop 77 there" in fake.calls()) is (times == 1)
 
 
-def test_a_run_is_stopped_also_where_nobody_reads_its_log_any_more(fake):
+def test_a_broken_pipe_stops_the_run(fake):
     def follow(line):
         raise BrokenPipeError
 
@@ -266,14 +264,14 @@ PROGRAM = """
 import sys
 from flame_flwr.cli import commands as cli
 from flame_flwr.cli import submit
-before, path = submit._environment, sys.argv[1] + ":/usr/bin:/bin"
-submit._environment = lambda more: {**before(more), "PATH": path}
+before, path = submit.program_environment, sys.argv[1] + ":/usr/bin:/bin"
+submit.program_environment = lambda more: {**before(more), "PATH": path}
 sys.argv = sys.argv[2:]
 cli.main()
 """
 
 
-def test_an_emoji_ends_no_run_where_the_output_has_none(fake):
+def test_an_emoji_ends_no_run(fake):
     fake.says(STARTED + "😀\n")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, fake.folder, "flame-flwr", "submit", fake.app, "there"],
@@ -286,7 +284,7 @@ def test_an_emoji_ends_no_run_where_the_output_has_none(fake):
     assert "\\U0001f600" in done.stdout.splitlines()
 
 
-def test_the_command_waits_as_long_as_it_is_told(fake, monkeypatch):
+def test_submit_waits_as_long_as_told(fake, monkeypatch):
     monkeypatch.setenv("FLWR_HOME", str(fake.folder))
     command = ["submit", str(fake.app), "there", "--run-config", "project-id=007"]
     done = CliRunner().invoke(commands._app, command, catch_exceptions=False)

@@ -2,7 +2,6 @@
 
 import linecache
 import sys
-from datetime import UTC, datetime
 
 import pytest
 from node_messages import train
@@ -14,7 +13,7 @@ from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.hints import hint_analyzer, hint_relative
 from flame_flwr.failure.tracebacks import place_of, user_traceback
 from flame_flwr.results.record import RunRecord
-from flame_flwr.results.run_json import write_run
+from flame_flwr.results.run_files import RunFiles
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -171,7 +170,8 @@ def test_a_failure_is_described_shared_or_not(failing, limit, tmp_path):
         assert Failure.from_json(failure.to_json()) == failure
     assert place_of(error.__traceback__)
     assert type(error).__name__ in user_traceback(error, __file__)
-    write_run(tmp_path, RunRecord(), {}, [], run_id=None, started=datetime.now(UTC), error=error)
+    RunFiles(tmp_path).write_failure(RunRecord(), {}, error)
+    assert (tmp_path / "run.json").is_file()
 
 
 def test_a_place_does_not_depend_on_tracebacklimit(limit):

@@ -38,7 +38,7 @@ def test_what_was_saved_is_gone_on_with(place):
     assert np.array_equal(kept.strategy["momentum"], weights)
 
 
-def test_a_later_round_takes_the_place_of_an_earlier_one(place):
+def test_a_later_round_replaces_an_earlier(place):
     checkpoint = Checkpoint(place, ABOUT)
     for number in (1, 2):
         checkpoint.save(AnalysisState("abc", after={"a": number}), number)
@@ -85,7 +85,7 @@ def test_half_a_file_is_refused(tmp_path, length):
         Checkpoint(str(path), ABOUT).open(resume=True)
 
 
-def test_a_changed_byte_is_noticed_before_it_is_unpickled(tmp_path):
+def test_a_changed_byte_is_never_unpickled(tmp_path):
     path = tmp_path / "study.checkpoint"
     Checkpoint(str(path), ABOUT).save(progress(), 3)
     content = bytearray(path.read_bytes())
@@ -95,7 +95,7 @@ def test_a_changed_byte_is_noticed_before_it_is_unpickled(tmp_path):
         Checkpoint(str(path), ABOUT).open(resume=True)
 
 
-def test_a_file_that_others_may_write_is_not_read(tmp_path):
+def test_a_file_others_may_write_is_refused(tmp_path):
     path = tmp_path / "study.checkpoint"
     Checkpoint(str(path), ABOUT).save(progress(), 3)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -133,14 +133,14 @@ def test_a_folder_is_refused(tmp_path):
         Checkpoint(str(tmp_path), ABOUT)
 
 
-def test_a_place_that_cannot_be_written_is_known_before_the_first_round(tmp_path):
+def test_an_unwritable_place_is_refused_first(tmp_path):
     (tmp_path / "file").touch()
     checkpoint = Checkpoint(str(tmp_path / "file" / "study.checkpoint"), ABOUT)
     with pytest.raises(ConfigError, match="cannot be written"):
         checkpoint.open(resume=False)
 
 
-def test_a_disk_that_fills_later_ends_no_analysis_and_loses_no_checkpoint(tmp_path, caplog):
+def test_a_disk_filling_later_loses_no_checkpoint(tmp_path, caplog):
     path = tmp_path / "study.checkpoint"
     checkpoint = Checkpoint(str(path), ABOUT)
     checkpoint.save(progress(), 3)

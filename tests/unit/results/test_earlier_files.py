@@ -5,12 +5,11 @@ import json
 import pytest
 
 from flame_flwr.star import StarModelTester
-from flame_flwr.star.script import run_script
 
 from .small_runs import Average, Fits, Scalar, Shrinks, below, full_run, listed
 
 
-def test_nothing_exact_of_an_earlier_run_stays_beside_a_private_one(tmp_path):
+def test_a_private_run_removes_earlier_exact_files(tmp_path):
     full_run(tmp_path)
     assert {"history.csv", "report.html"} < listed(tmp_path) < below(tmp_path)
     (tmp_path / "tensorboard" / "events.mine").write_bytes(b"")
@@ -41,9 +40,7 @@ class Interrupted(Fails):
 
 
 @pytest.mark.parametrize(("analyzer", "error"), [(Fails, ValueError), (Interrupted, BaseException)])
-def test_a_run_that_ends_in_round_1_leaves_its_own_record_and_not_the_one_before(
-    tmp_path, analyzer, error
-):
+def test_a_failed_run_replaces_the_earlier_record(tmp_path, analyzer, error):
     full_run(tmp_path)
     with pytest.raises(error):
         StarModelTester([2.0], analyzer, Average, "s3", filename=tmp_path / "r.txt")
@@ -53,28 +50,7 @@ def test_a_run_that_ends_in_round_1_leaves_its_own_record_and_not_the_one_before
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1
 
 
-def test_a_private_run_of_a_script_that_fails_leaves_nothing_of_the_one_before(tmp_path):
-    script = tmp_path / "study.py"
-    script.write_text(
-        "from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel\n"
-        "class A(StarAnalyzer):\n"
-        "    def analysis_method(self, data, aggregator_results):\n"
-        "        raise ValueError('boom')\n"
-        "class B(StarAggregator):\n"
-        "    def aggregation_method(self, analysis_results):\n"
-        "        return 1.0\n"
-        "    def has_converged(self, result, last_result):\n"
-        "        return True\n"
-        "StarLocalDPModel(A, B, 'none', epsilon=1.0, sensitivity=1.0)\n"
-    )
-    results = tmp_path / "results"
-    full_run(results)
-    with pytest.raises(ValueError, match="boom"):
-        run_script(script, nodes=2, results=results)
-    assert below(results) == {"r.txt", "history.csv", "run.json"}
-
-
-def test_a_file_that_run_json_does_not_name_is_somebodys(tmp_path, caplog):
+def test_files_not_in_run_json_stay(tmp_path, caplog):
     full_run(tmp_path)
     about = json.loads((tmp_path / "run.json").read_text())
     about["other_files"] = []

@@ -13,9 +13,7 @@ from .small_runs import Average, Fits, Never, events
 
 
 @pytest.mark.parametrize("extra", ["report", "tensorboard"])
-def test_what_is_asked_for_and_not_installed_is_an_error_that_says_what_to_install(
-    extra, tmp_path, monkeypatch, serve
-):
+def test_a_missing_extra_says_what_to_install(extra, tmp_path, monkeypatch, serve):
     missing = {"report": "jinja2", "tensorboard": "tensorboardX"}[extra]
     find = importlib.util.find_spec
     monkeypatch.setattr(
@@ -31,7 +29,7 @@ def test_what_is_asked_for_and_not_installed_is_an_error_that_says_what_to_insta
         Extras.of(**{"report": "off", "tensorboard": "off", extra: "yes"})
 
 
-def test_a_quiet_tester_writes_no_report_of_itself(tmp_path, monkeypatch):
+def test_a_quiet_tester_writes_no_report(tmp_path, monkeypatch):
     monkeypatch.setattr("flame_flwr.results.extras.by_default", lambda extra: True)
     StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt")
     names = {path.name for path in tmp_path.iterdir()}
@@ -40,7 +38,7 @@ def test_a_quiet_tester_writes_no_report_of_itself(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == names | {"report.html", "tensorboard"}
 
 
-def test_a_tester_leaves_files_alone_that_no_run_wrote(tmp_path, caplog):
+def test_files_that_no_run_wrote_stay(tmp_path, caplog):
     (tmp_path / "history.csv").write_text("my own")
     StarModelTester([2.0], Fits, Average, "s3", filename=tmp_path / "r.txt", report="on")
     assert (tmp_path / "history.csv").read_text() == "my own"
@@ -48,7 +46,7 @@ def test_a_tester_leaves_files_alone_that_no_run_wrote(tmp_path, caplog):
     assert "no run wrote the history.csv that is there" in caplog.text
 
 
-def test_the_rounds_of_a_run_that_failed_are_there_too(tmp_path):
+def test_a_failed_run_writes_its_rounds(tmp_path):
     with pytest.raises(NotConvergedError):
         StarModelTester(
             [2.0],

@@ -38,7 +38,7 @@ def failed(tmp_path, analyzer, **kwargs):
     return json.loads((tmp_path / "run.json").read_text()), page.text
 
 
-def test_record_and_report_say_where_a_run_in_this_process_failed(tmp_path):
+def test_record_and_report_say_where_it_failed(tmp_path):
     about, page = failed(tmp_path, FailsLate)
     error = "ValueError: it is 3.4 (in node-1, round 3)"
     assert about["error"] == error
@@ -51,7 +51,7 @@ def test_record_and_report_say_where_a_run_in_this_process_failed(tmp_path):
     assert f"round 3: {failure['why']}" in page
 
 
-def test_what_left_in_a_round_that_failed_is_counted_as_sent(tmp_path):
+def test_egress_of_a_failed_round_is_counted(tmp_path):
     about, page = failed(tmp_path, FailsLate)
     assert len(about["history"]) == 2
     left = about["left"]["node-0"]
@@ -59,7 +59,7 @@ def test_what_left_in_a_round_that_failed_is_counted_as_sent(tmp_path):
     assert shown_size(sum(kind["bytes"] for kind in left)) in page
 
 
-def test_the_result_of_an_earlier_run_beside_a_failed_one_is_told_of(tmp_path, caplog):
+def test_an_earlier_runs_result_is_warned_of(tmp_path, caplog):
     reported(tmp_path, Fits, [2.0, 4.0])
     os.utime(tmp_path / "r.txt", (0, 0))
     failed(tmp_path, FailsLate)
@@ -78,7 +78,7 @@ def test_two_filters_of_one_kind_are_told_apart(tmp_path):
             assert f"{node}TopFraction(fraction={fraction})analysis3\n" in page.text
 
 
-def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
+def test_a_private_runs_error_is_its_place(tmp_path):
     private = {"aggregator": Never, "epsilon": 1.0, "sensitivity": 1.0}
     about, page = failed(tmp_path, FailsLate, **private)
     assert about["error"] == "ValueError (in node-1, round 3)"
@@ -86,7 +86,7 @@ def test_of_a_private_run_only_the_place_of_an_error_is_said(tmp_path):
     assert "3.4" not in json.dumps(about["failures"]) + page
 
 
-def test_of_a_private_run_no_text_that_a_node_shares_is_written(tmp_path):
+def test_a_private_run_writes_no_nodes_text(tmp_path):
     with pytest.raises(NodeFailedError, match="node node-1 failed in round 3: ValueError at"):
         reported(
             tmp_path,
@@ -110,7 +110,7 @@ def test_ctrl_c_is_said_in_words(tmp_path):
     assert about["failures"] == []
 
 
-def test_a_node_that_fails_the_evaluation_is_in_the_record(tmp_path):
+def test_a_failed_evaluation_is_in_the_record(tmp_path):
     class FailsScores(Fits):
         error = ValueError
 
@@ -123,7 +123,7 @@ def test_a_node_that_fails_the_evaluation_is_in_the_record(tmp_path):
     assert "round 3: evaluation: ValueError" in page
 
 
-def test_what_is_handed_over_names_what_the_user_asked_for(serve, tmp_path):
+def test_exported_files_name_what_was_asked(serve, tmp_path):
     model = StarModel(Fits, Average, "s3", simple_analysis=False, filename="mean.txt")
     serve(model, str(tmp_path / "runs"), report="on", tensorboard="on")
     [folder] = (tmp_path / "runs").iterdir()

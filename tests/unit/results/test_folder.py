@@ -3,11 +3,9 @@
 import csv
 import hashlib
 import json
-import os
 import pickle
 import platform
 import re
-import stat
 from importlib.metadata import version
 
 import numpy as np
@@ -15,12 +13,9 @@ import pytest
 
 import flame_flwr
 from flame_flwr.errors import ConfigError, NodeFailedError, ResultError
-from flame_flwr.files import write_file
 from flame_flwr.privacy import Laplace
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
-from flame_flwr.results.final_files import rescue, write_outputs
-
-MEBIBYTE = 2**20
+from flame_flwr.results.final_files import write_outputs
 
 
 class NoPickle:
@@ -40,68 +35,6 @@ def files_below(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-# ---- single files ---------------------------------------------------------------------------
-
-
-def test_missing_folders_are_created(tmp_path):
-    write_file(tmp_path / "a" / "b" / "c.txt", b"content")
-    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == b"content"
-
-
-def test_an_existing_file_is_replaced_as_a_whole(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"something much longer than before")
-    with path.open("rb") as reader:
-        write_file(path, b"short")
-        assert reader.read() == b"something much longer than before"
-    assert path.read_bytes() == b"short"
-
-
-@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_permissions_follow_the_umask(tmp_path, mask, mode):
-    before = os.umask(mask)
-    try:
-        write_file(tmp_path / "a.txt", b"x")
-        assert os.umask(mask) == mask
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
-
-
-def test_a_full_disk_leaves_no_part_of_a_file(tmp_path, disk_full_after):
-    with disk_full_after(MEBIBYTE), pytest.raises(OSError, match="too large"):
-        write_file(tmp_path / "a.bin", bytes(3 * MEBIBYTE))
-    assert files_below(tmp_path) == []
-
-
-def test_a_full_disk_leaves_the_old_file_as_it_was(tmp_path, disk_full_after):
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"old")
-    with disk_full_after(MEBIBYTE), pytest.raises(OSError, match="too large"):
-        write_file(path, bytes(3 * MEBIBYTE))
-    assert files_below(tmp_path) == ["a.bin"]
-    assert path.read_bytes() == b"old"
-
-
-def test_a_rename_that_fails_leaves_nothing_beside(tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_file(tmp_path / "taken", b"x")
-    assert files_below(tmp_path) == []
-
-
-def test_a_parent_that_is_a_file_is_the_systems_error(tmp_path):
-    (tmp_path / "a").write_bytes(b"")
-    with pytest.raises((NotADirectoryError, FileExistsError)):
-        write_file(tmp_path / "a" / "b.txt", b"x")
-
-
-@pytest.mark.parametrize("length", [240, 255])
-def test_every_name_that_the_file_system_takes_can_be_written(tmp_path, length):
-    write_file(tmp_path / ("x" * length), b"1")
-    assert files_below(tmp_path) == ["x" * length]
-
-
 # ---- final results --------------------------------------------------------------------------
 
 
@@ -112,7 +45,7 @@ def test_final_files_are_written_and_their_paths_returned(tmp_path):
     assert [path.read_bytes() for path in paths] == [b"1", b"2"]
 
 
-def test_a_result_that_does_not_fit_is_saved_whole_and_the_error_says_where(tmp_path):
+def test_a_misfit_is_saved_whole(tmp_path):
     outputs = Outputs.declare("str", ["a.txt", "b.txt"], True)
     result = ["one", {"w": np.arange(3)}, "three"]
     with pytest.raises(ResultError) as raised:
@@ -126,14 +59,14 @@ def test_a_result_that_does_not_fit_is_saved_whole_and_the_error_says_where(tmp_
     assert saved[1]["w"].tolist() == [0, 1, 2]
 
 
-def test_nothing_is_written_when_only_the_last_element_does_not_fit(tmp_path):
+def test_one_misfit_means_no_file_is_written(tmp_path):
     outputs = Outputs.declare(["str", "bytes"], ["a.txt", "b.bin"], True)
     with pytest.raises(ResultError, match=r"b\.bin.*output_type 'bytes'.*rescue\.pkl"):
         write_outputs(tmp_path, outputs, ["a", "not bytes"])
     assert files_below(tmp_path) == ["rescue.pkl"]
 
 
-def test_the_rescue_file_stands_beside_where_the_result_should_have_gone(tmp_path):
+def test_the_rescue_file_stands_beside_the_result(tmp_path):
     outputs = Outputs.declare("bytes", "out/deep/a.bin", False, paths=True)
     with pytest.raises(ResultError):
         write_outputs(tmp_path, outputs, "text")
@@ -147,7 +80,7 @@ class NoText:
         raise ArithmeticError("value 4711")
 
 
-def test_a_result_whose_own_text_raises_is_saved_too(tmp_path):
+def test_a_result_whose_text_raises_is_saved(tmp_path):
     with pytest.raises(ResultError) as raised:
         write_outputs(tmp_path, Outputs.declare("str", None, False), NoText())
     assert "ArithmeticError" in raised.value.message
@@ -169,21 +102,15 @@ class NoPickleNoRepr(NoPickle):
         raise RuntimeError("no repr either")
 
 
-def test_what_can_neither_be_pickled_nor_shown_does_not_hide_the_error(tmp_path):
+def test_an_unsavable_result_does_not_hide_the_error(tmp_path):
     with pytest.raises(ResultError, match="output_type 'bytes'"):
         write_outputs(tmp_path, Outputs.declare("bytes", None, False), NoPickleNoRepr())
-
-
-def test_rescue_returns_the_file(tmp_path):
-    path = rescue(tmp_path / "new", {"a": 1})
-    assert path == tmp_path / "new" / "rescue.pkl"
-    assert pickle.loads(path.read_bytes()) == {"a": 1}
 
 
 # ---- the run's folder -----------------------------------------------------------------------
 
 
-def test_a_run_has_a_folder_of_its_own_below_results(tmp_path):
+def test_a_run_has_a_folder_below_results(tmp_path):
     folder = RunFolder(str(tmp_path / "results"), 42)
     assert folder.path.parent == tmp_path / "results"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-42", folder.path.name)
@@ -192,37 +119,25 @@ def test_a_run_has_a_folder_of_its_own_below_results(tmp_path):
     assert files_below(folder.path) == []
 
 
-def test_a_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("results", "below"), [("~/mine", "mine"), ("", "flame-results")])
+def test_results_may_be_in_the_home_folder(tmp_path, monkeypatch, results, below):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert RunFolder("~/mine", 1).path.parent == tmp_path / "mine"
+    assert RunFolder(results, 1).path.parent == tmp_path / below
 
 
-def test_without_results_it_is_a_folder_in_the_home_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert RunFolder("", 1).path.parent == tmp_path / "flame-results"
-
-
-@pytest.mark.parametrize("results", ["results", "./results", "../results", "a/b", " "])
-def test_relative_results_are_refused_and_the_error_says_why(results, tmp_path, monkeypatch):
+@pytest.mark.parametrize("results", ["results", "../a", " ", "file:///tmp/x", "gs://bucket/x"])
+def test_relative_results_are_refused(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as raised:
         RunFolder(results, 1)
     text = str(raised.value)
     assert "`results` in the run config must be an absolute path" in text
     assert results in text
-    assert "working directories" in text
+    assert ("working directories" in text) is ("://" not in results)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("results", ["file:///tmp/x", "https://host/x", "gs://bucket/x"])
-def test_a_url_of_another_kind_is_refused(results):
-    with pytest.raises(ConfigError) as raised:
-        RunFolder(results, 1)
-    assert "`results` in the run config must be an absolute path" in str(raised.value)
-    assert results in str(raised.value)
-
-
-def test_results_below_a_file_are_refused_with_the_reason(tmp_path):
+def test_results_below_a_file_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError) as raised:
         RunFolder(str(tmp_path / "file"), 1)
@@ -231,12 +146,7 @@ def test_results_below_a_file_are_refused_with_the_reason(tmp_path):
     assert str(tmp_path / "file") in text
 
 
-def test_results_where_nobody_can_write_are_refused():
-    with pytest.raises(ConfigError, match="cannot be written to: /proc/flame-results"):
-        RunFolder("/proc/flame-results", 1)
-
-
-def test_a_full_disk_is_found_before_the_first_round(tmp_path, disk_full_after):
+def test_a_full_disk_is_found_first(tmp_path, disk_full_after):
     with disk_full_after(1000), pytest.raises(ConfigError) as raised:
         RunFolder(str(tmp_path), 1)
     assert "`results` in the run config cannot be written to" in str(raised.value)
@@ -296,7 +206,7 @@ def test_run_json_says_what_happened(tmp_path, record):
     assert about["history"][1]["failed"] == record.history[1].failed
 
 
-def test_history_csv_has_a_line_per_round_and_node(tmp_path, record):
+def test_history_csv_has_lines_per_round_and_node(tmp_path, record):
     folder = RunFolder(str(tmp_path), 1)
     folder.write_success(Outputs.declare("str", None, False), record, {})
     with (folder.path / "history.csv").open(newline="") as file:
@@ -322,7 +232,7 @@ def test_history_csv_has_a_line_per_round_and_node(tmp_path, record):
     assert rows[3]["reason"] == "has_converged returned True"
 
 
-def test_run_json_is_strict_json_also_with_nan_and_infinity(tmp_path, record):
+def test_run_json_is_strict_json(tmp_path, record):
     record.evaluations = {"a": {"auc": float("nan"), "loss": float("inf")}}
     folder = RunFolder(str(tmp_path), 1)
     folder.write_success(Outputs.declare("str", None, False), record, {})
@@ -333,7 +243,7 @@ def test_run_json_is_strict_json_also_with_nan_and_infinity(tmp_path, record):
     json.loads((folder.path / "run.json").read_bytes(), parse_constant=refuse)
 
 
-def test_an_empty_scratch_folder_goes_and_a_used_one_stays(tmp_path, record):
+def test_only_an_empty_scratch_folder_is_removed(tmp_path, record):
     empty, used = RunFolder(str(tmp_path), 1), RunFolder(str(tmp_path), 2)
     (used.scratch / "plot.png").write_bytes(b"png")
     for folder in (empty, used):
@@ -343,7 +253,7 @@ def test_an_empty_scratch_folder_goes_and_a_used_one_stays(tmp_path, record):
     assert files_below(used.path) == ["a.txt", "history.csv", "run.json", "scratch/plot.png"]
 
 
-def test_a_failed_run_leaves_its_last_aggregate_and_the_error(tmp_path, record):
+def test_a_failed_run_leaves_aggregate_and_error(tmp_path, record):
     folder = RunFolder(str(tmp_path), 1)
     folder.write_failure(record, {}, NodeFailedError("node b failed in round 3"))
     assert files_below(folder.path) == ["history.csv", "rescue.pkl", "run.json"]
@@ -355,13 +265,13 @@ def test_a_failed_run_leaves_its_last_aggregate_and_the_error(tmp_path, record):
     assert about["rounds"] == 2
 
 
-def test_a_run_that_failed_in_its_first_round_has_no_aggregate_to_save(tmp_path):
+def test_a_failed_first_round_rescues_nothing(tmp_path):
     folder = RunFolder(str(tmp_path), 1)
     folder.write_failure(RunRecord(nodes=["a"]), {}, NodeFailedError("x"))
     assert files_below(folder.path) == ["history.csv", "run.json"]
 
 
-def test_a_rescued_result_is_not_overwritten_by_the_aggregate(tmp_path, record):
+def test_a_rescued_result_is_not_overwritten(tmp_path, record):
     folder = RunFolder(str(tmp_path), 1)
     with pytest.raises(ResultError) as raised:
         folder.write_success(Outputs.declare("bytes", None, False), record, {})
@@ -370,19 +280,7 @@ def test_a_rescued_result_is_not_overwritten_by_the_aggregate(tmp_path, record):
     assert json.loads((folder.path / "run.json").read_bytes())["status"] == "failed"
 
 
-def test_under_differential_privacy_a_failed_run_saves_nothing_exact(tmp_path, record):
-    record.aggregate, record.evaluations = 123.4567, {"a": {"auc": 0.7654}}
-    record.privacy = Laplace(1.0, 2.0).about()
-    folder = RunFolder(str(tmp_path), 1)
-    folder.write_failure(record, {}, NodeFailedError("x"))
-    assert files_below(folder.path) == ["history.csv", "run.json"]
-    everything = b"".join(path.read_bytes() for path in folder.path.rglob("*.*"))
-    assert b"123.4567" not in everything
-    assert b"0.7654" not in everything
-    assert json.loads((folder.path / "run.json").read_bytes())["privacy"]["epsilon"] == 1.0
-
-
-def test_a_rescue_that_fails_hides_neither_the_run_record_nor_the_error(tmp_path, record):
+def test_a_failed_rescue_still_leaves_run_json(tmp_path, record):
     record.aggregate = NoPickleNoRepr()
     folder = RunFolder(str(tmp_path), 1)
     folder.write_failure(record, {}, NodeFailedError("the reason"))
@@ -390,7 +288,7 @@ def test_a_rescue_that_fails_hides_neither_the_run_record_nor_the_error(tmp_path
     assert about["error"] == "NodeFailedError: the reason"
 
 
-def test_release_noises_the_result_and_says_what_it_cost():
+def test_release_noises_the_result():
     pytest.importorskip("opendp")
     record = RunRecord(result=[10.0, 20.0], aggregate=[10.0, 20.0])
     record.release(Laplace(0.5, 1.0))
@@ -403,14 +301,7 @@ def test_release_noises_the_result_and_says_what_it_cost():
     }
 
 
-def test_release_without_a_mechanism_leaves_the_result():
-    record = RunRecord(result=[10.0])
-    record.release(None)
-    assert record.result == [10.0]
-    assert record.privacy is None
-
-
-def test_the_json_of_a_record_holds_no_aggregate_and_no_result():
+def test_a_records_json_holds_no_result():
     record = RunRecord(nodes=["a"], aggregate="exact-aggregate", result="exact-result")
     text = json.dumps(record.to_json())
     assert "exact" not in text

@@ -24,7 +24,7 @@ def many(output_type, result, filename=None):
     "result",
     [3, 0.1 + 0.2, float("nan"), None, "Größe: 5 µg/l ✓", {"a": [1, 2]}, np.arange(3), b"raw"],
 )
-def test_str_is_the_text_of_the_result_in_utf_8(result):
+def test_str_is_text_in_utf8(result):
     assert one("str", result) == [("result", str(result).encode("utf-8"))]
 
 
@@ -50,13 +50,13 @@ def test_bytes_of_an_array_are_its_raw_buffer(array):
     assert np.array_equal(np.frombuffer(content, array.dtype), array.ravel())
 
 
-def test_bytes_of_an_object_array_would_be_memory_addresses_and_are_refused():
+def test_bytes_of_an_object_array_are_refused():
     with pytest.raises(ResultError, match="output_type"):
         one("bytes", np.array([{"a": 1}, None], dtype=object))
 
 
 @pytest.mark.parametrize("result", ["text", np.str_("text"), 1.5, [b"a"], None])
-def test_bytes_of_anything_else_is_an_error_that_names_output_type_and_type(result):
+def test_bytes_of_anything_else_are_refused(result):
     with pytest.raises(ResultError) as raised:
         one("bytes", result, "scores.bin")
     text = str(raised.value)
@@ -75,15 +75,11 @@ def test_pickle_is_what_pickle_loads():
     assert loaded["t"] == (1, "a")
 
 
-def test_many_results_go_to_their_own_names_and_types_in_order():
+def test_each_result_has_its_name_and_type():
     files = many(["str", "bytes", "pickle"], ("a", b"b", {"c": 1}), ["a.txt", "b.bin", "c.pkl"])
     assert files[:2] == [("a.txt", b"a"), ("b.bin", b"b")]
     assert files[2][0] == "c.pkl"
     assert pickle.loads(files[2][1]) == {"c": 1}
-
-
-def test_one_output_type_serves_every_result():
-    assert many("str", [1, 2], ["a", "b"]) == [("a", b"1"), ("b", b"2")]
 
 
 @pytest.mark.parametrize(
@@ -95,28 +91,21 @@ def test_one_output_type_serves_every_result():
         (".hidden", [".hidden_1", ".hidden_2"]),
         (None, ["result_1", "result_2"]),
         (Path("p.txt"), ["p_1.txt", "p_2.txt"]),
+        ("out/a.txt", ["out/a_1.txt", "out/a_2.txt"]),
     ],
 )
 def test_a_single_name_is_numbered_from_one(filename, names):
-    assert [name for name, _ in many("str", ["x", "y"], filename)] == names
+    outputs = Outputs.declare("str", filename, True, paths=True)
+    assert [name for name, _ in outputs.render(["x", "y"])] == names
 
 
-def test_a_single_name_is_numbered_also_with_one_type_per_file():
+def test_a_single_name_with_many_types_is_numbered():
     files = many(["str", "bytes"], ["x", b"y"], "out.txt")
     assert files == [("out_1.txt", b"x"), ("out_2.txt", b"y")]
 
 
-def test_without_a_name_the_file_is_called_result():
-    assert one("str", 1)[0][0] == "result"
-
-
-def test_elements_are_numbered_past_nine_in_the_order_of_the_result():
-    names = [name for name, _ in many("str", list(range(11)), "r.txt")]
-    assert names == [f"r_{i}.txt" for i in range(1, 12)]
-
-
 @pytest.mark.parametrize("result", [{"a": 1}, "ab", b"ab", np.arange(2), {1, 2}, None, 3])
-def test_many_results_must_be_a_list_or_tuple_and_the_error_names_the_type(result):
+def test_many_results_must_be_a_sequence(result):
     with pytest.raises(ResultError) as raised:
         many("str", result)
     text = str(raised.value)
@@ -133,7 +122,7 @@ def test_many_results_must_be_a_list_or_tuple_and_the_error_names_the_type(resul
         (["str"] * 4, "out.txt", (3, 4, 3)),
     ],
 )
-def test_a_result_of_another_length_is_an_error_that_names_the_three_lengths(types, names, lengths):
+def test_a_result_of_another_length_is_an_error(types, names, lengths):
     with pytest.raises(ResultError) as raised:
         many(types, [1, 2, 3], names)
     text = str(raised.value)
@@ -142,24 +131,18 @@ def test_a_result_of_another_length_is_an_error_that_names_the_three_lengths(typ
     assert f"filename {lengths[2]}" in text
 
 
-@pytest.mark.parametrize("output_type", ["text", "", "STR", ["str", "json"], ["str", 3]])
-def test_an_unknown_output_type_is_refused_when_declared(output_type):
+@pytest.mark.parametrize("output_type", ["text", "", "STR", ["str", "json"], ["str", 3], None, 5])
+def test_an_unknown_output_type_is_refused(output_type):
     with pytest.raises(ModelError) as raised:
         Outputs.declare(output_type, None, True)
     text = str(raised.value)
     assert "output_type must be one of str, bytes, pickle" in text
-    wrong = output_type if isinstance(output_type, str) else output_type[1]
+    wrong = output_type[1] if isinstance(output_type, list) else output_type
     assert repr(wrong) in text
 
 
-@pytest.mark.parametrize("output_type", [None, 5])
-def test_an_output_type_that_is_neither_name_nor_list_is_refused_when_declared(output_type):
-    with pytest.raises(ModelError, match="output_type"):
-        Outputs.declare(output_type, None, False)
-
-
 @pytest.mark.parametrize("filename", [5, 1.5, ["a", None], [b"a", b"b"], b"ab"])
-def test_a_filename_that_is_no_name_is_refused_when_declared(filename):
+def test_a_filename_that_is_no_name_is_refused(filename):
     with pytest.raises(ModelError, match="filename"):
         Outputs.declare("str", filename, True)
 
@@ -172,21 +155,21 @@ def test_a_filename_that_is_no_name_is_refused_when_declared(filename):
         (["str", "str"], ["a", "b"], "output_type and filename: a list"),
     ],
 )
-def test_a_list_without_multiple_results_is_refused_when_declared(types, names, what):
+def test_a_list_without_multiple_results_is_refused(types, names, what):
     with pytest.raises(ModelError) as raised:
         Outputs.declare(types, names, False)
     assert what in str(raised.value)
     assert "multiple_results=True" in str(raised.value)
 
 
-def test_lists_of_different_lengths_are_refused_when_declared():
+def test_lists_of_different_lengths_are_refused():
     with pytest.raises(ModelError) as raised:
         Outputs.declare(["str", "str", "str"], ["a", "b"], True)
     assert "output_type has 3 entries and filename has 2" in str(raised.value)
 
 
 @pytest.mark.parametrize(("types", "names"), [([], None), ("str", []), ([], [])])
-def test_empty_lists_are_refused_when_declared(types, names):
+def test_empty_lists_are_refused(types, names):
     with pytest.raises(ModelError, match="must not be empty"):
         Outputs.declare(types, names, True)
 
@@ -206,12 +189,12 @@ ESCAPES = [
     "/",
     Path("a/b"),
 ]
-NO_NAMES = ["", " ", "\t", ".", "a\0b", "\0"]
+NO_NAMES = ["", " ", "\t", ".", "a\0b", "\0", "x" * 256]
 
 
 @pytest.mark.parametrize("filename", [*ESCAPES, *NO_NAMES], ids=repr)
 @pytest.mark.parametrize("listed", [False, True])
-def test_a_name_that_leaves_the_folder_is_refused_when_declared(filename, listed):
+def test_a_name_leaving_the_folder_is_refused(filename, listed):
     names = ["fine.txt", filename] if listed else filename
     with pytest.raises(ModelError) as raised:
         Outputs.declare("str", names, listed)
@@ -219,13 +202,8 @@ def test_a_name_that_leaves_the_folder_is_refused_when_declared(filename, listed
     assert repr(str(filename)) in str(raised.value)
 
 
-def test_the_error_for_a_path_says_where_the_file_goes():
-    with pytest.raises(ModelError, match=r"without folders.*run's folder under `results`"):
-        Outputs.declare("str", "plots/a.png", False)
-
-
 @pytest.mark.parametrize("name", ["run.json", "history.csv", "rescue.pkl", "rescue.txt", "scratch"])
-def test_the_names_of_the_runs_own_files_are_taken(name):
+def test_names_of_run_files_are_refused(name):
     with pytest.raises(ModelError) as raised:
         Outputs.declare("str", name, False)
     assert repr(name) in str(raised.value)
@@ -233,14 +211,10 @@ def test_the_names_of_the_runs_own_files_are_taken(name):
     assert Outputs.declare("str", name, False, paths=True).names == name
 
 
-def test_a_name_that_stands_twice_is_refused_when_declared():
+@pytest.mark.parametrize("again", ["a.txt", "./a.txt"])
+def test_a_file_named_twice_is_refused(again):
     with pytest.raises(ModelError, match=r"filename has 'a\.txt' twice"):
-        Outputs.declare("str", ["a.txt", "b.txt", "a.txt"], True)
-
-
-def test_two_spellings_of_one_path_are_the_same_file_twice():
-    with pytest.raises(ModelError, match="twice"):
-        Outputs.declare("str", ["a.txt", "./a.txt"], True, paths=True)
+        Outputs.declare("str", ["a.txt", "b.txt", again], True, paths=True)
 
 
 @pytest.mark.parametrize("name", ["...", "a b.txt", "ä.txt", "-rf", "a'b", "x" * 200, "résumé"])
@@ -248,20 +222,10 @@ def test_odd_but_harmless_names_are_fine(name):
     assert Outputs.declare("str", name, False).render(1) == [(name, b"1")]
 
 
-def test_a_name_longer_than_a_file_system_takes_is_refused_when_declared():
-    with pytest.raises(ModelError, match="filename"):
-        Outputs.declare("str", "x" * 256, False)
-
-
 @pytest.mark.parametrize(
     ("filename", "folder"),
     [("out/a.txt", "out"), (["out/x/a.txt", "b.txt"], "out/x"), ("a.txt", "."), (None, ".")],
 )
-def test_a_local_test_may_name_paths_and_their_folder_is_known(filename, folder):
+def test_a_local_test_may_name_paths(filename, folder):
     outputs = Outputs.declare("str", filename, True, paths=True)
     assert outputs.folder() == Path(folder)
-
-
-def test_numbered_names_keep_their_folder():
-    outputs = Outputs.declare("str", "out/a.txt", True, paths=True)
-    assert [name for name, _ in outputs.render([1, 2])] == ["out/a_1.txt", "out/a_2.txt"]

@@ -1,14 +1,11 @@
-"""A script as a Flower app: its components, and the app that ``--simulate`` writes around it.
+"""A script as a Flower app: its components.
 
 Flower's real runtimes are in ``tests/integration/test_script_simulation.py``.
 """
 
 import json
-import logging
 import os
 import pickle
-import textwrap
-import tomllib
 from itertools import count
 from pathlib import Path
 
@@ -16,14 +13,13 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.object_ref import validate
 
-from flame_flwr.cli.script_simulation import _hand_over, _template, simulate_script, write_app
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
 from flame_flwr.script import components
-from flame_flwr.script.runner import ScriptError, load_script, run_script
 from flame_flwr.star import StarAnalyzer
+from flame_flwr.star.script import run_script
 
 RUN_IDS = count(4 * 10**9)
 
@@ -67,13 +63,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(autouse=True)
-def log(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.INFO, "flame_flwr")
-    return caplog
-
-
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     """An app's folder, on ``sys.path`` as in Flower's processes."""
@@ -111,9 +100,6 @@ def hello(**config):
     return json.loads(reply.content["getpropertiesres.properties"]["failure"])
 
 
-# ---- the components --------------------------------------------------------------------------
-
-
 def test_flower_finds_the_components_without_importing_them():
     for name in ("server_app", "client_app"):
         assert validate(f"flame_flwr.star.script:{name}") == (True, None)
@@ -132,7 +118,7 @@ def test_the_client_app_travels_by_name():
     assert len(pickle.dumps(components.client_app)) < 100
 
 
-def test_the_components_run_the_script_with_the_numbers_of_the_run_in_process(app):
+def test_components_give_the_numbers_of_run_script(app):
     folder = run(data="helper:node")
     there = pickle.loads((folder / "result").read_bytes())
     here = run_script(app / "analysis.py", "helper:node", nodes=3, results="here")
@@ -143,7 +129,7 @@ def test_the_components_run_the_script_with_the_numbers_of_the_run_in_process(ap
     assert json.loads((folder / "run.json").read_text())["rounds"] == 3
 
 
-def test_a_script_is_loaded_once_per_run_and_nothing_leaks_into_the_next(app):
+def test_a_script_is_loaded_once_per_run(app):
     Path("loads.txt").touch()
     with (app / "analysis.py").open("a") as file:
         file.write(f"    open({str(Path('loads.txt').absolute())!r}, 'a').write('x')\n")
@@ -162,7 +148,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_a_script_that_cannot_be_found_is_an_error_on_both_sides(app, case):
+def test_a_missing_script_fails_on_both_sides(app, case):
     config, message = CONFIGS[case]
     failure = hello(**config)
     assert failure["type"] == "ConfigError"
@@ -172,7 +158,7 @@ def test_a_script_that_cannot_be_found_is_an_error_on_both_sides(app, case):
     assert message in raised.value.message
 
 
-def test_a_file_outside_an_app_is_not_taken_for_the_script(app, monkeypatch):
+def test_a_file_outside_the_app_is_no_script(app, monkeypatch):
     other = app.parent / "other"
     other.mkdir()
     (other / "analysis.py").write_text("raise RuntimeError('not the app')\n")
@@ -181,7 +167,7 @@ def test_a_file_outside_an_app_is_not_taken_for_the_script(app, monkeypatch):
 
 
 @pytest.mark.parametrize("code", ["raise LookupError('a value of a patient')", "sys.exit(4)"])
-def test_a_script_that_fails_on_a_node_is_a_failure_without_its_text(app, code):
+def test_a_script_failing_on_a_node(app, code):
     (app / "analysis.py").write_text("import sys\n\n\n" + code)
     failure = hello(script="analysis.py")
     assert "a value of a patient" not in json.dumps(failure)
@@ -193,169 +179,3 @@ def test_a_script_that_fails_on_a_node_is_a_failure_without_its_text(app, code):
     assert failure["place"] == "analysis.py:4 in <module>" or "sys.exit" in failure["text"]
     with pytest.raises((LookupError, SystemExit)):
         run()
-
-
-# ---- an app around a script ------------------------------------------------------------------
-
-
-def write(name, text=""):
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(text))
-
-
-def written(name="study/analysis.py", modules=()):
-    loaded = load_script(Path(name).absolute())
-    folder = write_app(Path("app"), loaded, {"data": 'a "b" \\ ü'}, modules)
-    return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
-
-
-MODEL = """
-from flame.star import *
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return analysis_results
-
-    def has_converged(self, result, last_result):
-        return True
-
-StarModel(Analyzer, Aggregator, "none")
-"""
-
-
-def test_an_app_has_the_script_the_modules_that_it_needs_and_nothing_else():
-    write("study/analysis.py", MODEL + "import direct, json\ndef f():\n    import lazily.part\n")
-    write("study/direct.py", "from package import inner\nimport importlib\n")
-    write("study/package/__init__.py")
-    write("study/package/inner.py", "def f():\n    from . import unused\n    import indirect\n")
-    write("study/package/table.json", "{}")
-    write("study/package/__pycache__/inner.pyc")
-    write("study/package/unused.py")
-    write("study/lazily/part.py", "import analysis\n")
-    write("study/lazily/patients.json", "{}")
-    write("study/indirect.py", "def f(:\n")
-    write("study/data_of_nodes.py")
-    write("study/unrelated.py")
-    write("study/json.py.txt")
-    write("study/Patient.json", "{}")
-    assert written(modules=["data_of_nodes"]) == [
-        "pyproject.toml",
-        "script/analysis.py",
-        "script/data_of_nodes.py",
-        "script/direct.py",
-        "script/indirect.py",
-        "script/lazily/part.py",
-        "script/package/__init__.py",
-        "script/package/inner.py",
-        "script/package/table.json",
-        "script/package/unused.py",
-    ]
-    config = tomllib.loads(Path("app/pyproject.toml").read_text())["tool"]["flwr"]["app"]
-    assert config["config"] == {"data": 'a "b" \\ ü', "script": "script/analysis.py"}
-    assert config["components"]["clientapp"] == "flame_flwr.star.script:client_app"
-
-
-def test_an_app_has_modules_that_were_imported_by_name_or_from_a_folder_put_on_the_path():
-    write(
-        "study/analysis.py",
-        """
-        import importlib, os, sys
-        sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "common"))
-        importlib.import_module("by_" + "name")
-        import shared
-        """
-        + textwrap.indent(MODEL, " " * 8),
-    )
-    write("study/by_name.py")
-    write("common/shared.py")
-    assert written() == [
-        "pyproject.toml",
-        "script/analysis.py",
-        "script/by_name.py",
-        "script/shared.py",
-    ]
-
-
-def test_a_script_without_an_ending_gets_one_and_names_that_flower_leaves_out_are_refused():
-    write("study/entrypoint", MODEL)
-    assert written("study/entrypoint") == ["pyproject.toml", "script/entrypoint.py"]
-    for name in ("test_analysis.py", "analysis_test.py"):
-        write(f"study/{name}", MODEL)
-        with pytest.raises(ScriptError, match=f"Flower takes no file named {name} into an app"):
-            write_app(Path(name[:-3]), load_script(Path("study", name).absolute()), {})
-
-
-def test_one_data_for_all_nodes_of_a_simulation(tmp_path):
-    for name in ("b", "a", "c"):
-        write(f"{name}/{name}.txt", name)
-    here = [str(tmp_path / name) for name in "bac"]
-    assert _template([f"{tmp_path}/x-{{partition-id}}"] * 2, tmp_path) == (
-        f"{tmp_path}/x-{{partition-id}}"
-    )
-    assert _template(["tools:node"] * 2, tmp_path) == "tools:node"
-    assert _template([""] * 2, tmp_path) == ""
-    pattern = _template(here, tmp_path / "links")
-    places = [Path(pattern.replace("{partition-id}", str(i))) for i in range(3)]
-    assert [[file.name for file in place.iterdir()] for place in places] == [
-        ["b.txt"],
-        ["a.txt"],
-        ["c.txt"],
-    ]
-    pattern = _template([f"{here[0]};{here[1]}", f"{here[2]};{here[0]}"], tmp_path / "two")
-    assert [Path(p.replace("{partition-id}", "1")).resolve().name for p in pattern.split(";")] == [
-        "c",
-        "b",
-    ]
-    for wrong in (["tools:a", "tools:b"], [here[0], f"{here[1]};{here[2]}"], ["s3://a", here[0]]):
-        with pytest.raises(ConfigError, match="--simulate takes folders, as many for every node"):
-            _template(wrong, tmp_path / "wrong")
-
-
-def test_what_is_wrong_is_found_before_flower_is_started():
-    write("analysis.py", MODEL)
-    with pytest.raises(ConfigError, match="say how many nodes with --nodes N"):
-        simulate_script("analysis.py")
-    write("analysis.py", MODEL.replace("none", "s3"))
-    with pytest.raises(Exception, match="the data folder does not exist") as raised:
-        simulate_script("analysis.py", ["nowhere"])
-    assert f"in node-0, --data {Path('nowhere').absolute()}" in raised.value.__notes__
-    write("analysis.py", MODEL.replace("StarModel(", "StarModelTester([1], "))
-    with pytest.raises(ScriptError, match="run it without --simulate"):
-        simulate_script("analysis.py")
-    assert not Path("results").exists()
-
-
-def test_a_script_that_reads_relative_paths_is_told_so_at_once(caplog):
-    write("cfg.txt", "3")
-    write("analysis.py", "TIMES = int(open('cfg.txt').read())\n" + MODEL)
-    with pytest.raises(ScriptError, match="runs in a folder of its own") as raised:
-        simulate_script("analysis.py", nodes=2)
-    assert "analysis.py opens 'cfg.txt' at analysis.py:1" in str(raised.value)
-    assert "Data comes through --data; put constants into a module" in str(raised.value)
-    assert not Path("results").exists()
-
-
-def test_a_tester_alone_is_not_said_to_be_skipped(caplog):
-    caplog.set_level("INFO", "flame_flwr")
-    write("analysis.py", MODEL.replace("StarModel(", "StarModelTester([1], "))
-    with pytest.raises(ScriptError, match="run it without --simulate"):
-        simulate_script("analysis.py")
-    assert "is skipped here" not in caplog.text
-
-
-def test_the_record_of_a_simulation_names_the_users_own_folders(tmp_path):
-    own = tmp_path / "results" / "1-7"
-    own.mkdir(parents=True)
-    said = {"files": [], "parameters": {"data": "/tmp/gone/{partition-id}/0", "max-rounds": 5}}
-    (own / "run.json").write_text(json.dumps(said))
-    (own / "history.csv").write_text("")
-    assert list(_hand_over(own.parent, "7", {"data": ["/a", "/b"], "nodes": 2})) == []
-    handed = json.loads((own.parent / "run.json").read_text())
-    assert handed["parameters"] == {"data": ["/a", "/b"], "nodes": 2, "max-rounds": 5}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from flame_flwr.statistics import (
     describe,
 )
 from flame_flwr.statistics.description import Description
+from flame_flwr.statistics.fields import COUNT, LARGEST
 
 GRID = tuple(range(1, 13))
 SEXES = ("f", "m")
@@ -37,25 +38,12 @@ SEXES = ("f", "m")
 class Own(Statistic):
     """A user's own: the largest of whole numbers, and how many."""
 
-    n: int
-    largest: int | None
+    n: int = field(metadata=COUNT)
+    largest: int | None = field(metadata=LARGEST)
 
     @classmethod
     def from_data(cls, values):
         return cls(len(values), max(map(int, values), default=None))
-
-    @classmethod
-    def zero(cls):
-        return cls(0, None)
-
-    def merge(self, other):
-        self._check_alike(other)
-        both = [value for value in (self.largest, other.largest) if value is not None]
-        return self._changed(
-            n=self.n + other.n,
-            largest=max(both, default=None),
-            suppressed=self.suppressed + other.suppressed,
-        )
 
     def result(self):
         return {"largest": self.largest, "suppressed": self.suppressed}
@@ -63,9 +51,6 @@ class Own(Statistic):
     @property
     def size(self):
         return self.n
-
-    def withheld(self):
-        return self._changed(n=0, largest=None, suppressed=1)
 
 
 KINDS = {

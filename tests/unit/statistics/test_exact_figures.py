@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from fractions import Fraction
 from itertools import product
 
@@ -53,22 +52,16 @@ def check_curve(patients):
         assert found.quantile(float(share)) == first_time(curve, 1 - share)
 
 
+@settings(deadline=None)
 @given(PATIENTS)
-def test_survival_and_its_quantiles_are_those_of_a_plain_loop(patients):
+def test_survival_is_that_of_a_plain_loop(patients):
     check_curve(patients)
-
-
-def test_no_median_of_four_thousand_curves_is_off():
-    source = random.Random(1)
-    for _ in range(4000):
-        n = source.randint(2, 14)
-        check_curve([(source.randint(1, 6), source.randint(0, 1)) for _ in range(n)])
 
 
 @pytest.mark.parametrize(
     "counts", [(3, 10), (6, 10), (7, 10), (5, 12), (10, 12), (7, 14), (9, 22), (11, 49)]
 )
-def test_a_survival_of_exactly_one_half_is_the_median(counts):
+def test_a_survival_of_one_half_is_the_median(counts):
     """Lose some, then as many as leave a half: the two factors are rounded, their product not."""
     first, n = counts
     rest = n - first
@@ -87,8 +80,9 @@ def test_quantiles_of_a_curve_take_probabilities_only():
             curve.quantile(bad)
 
 
+@settings(deadline=None)
 @given(PATIENTS)
-def test_the_log_rank_test_is_that_of_a_plain_loop(patients):
+def test_the_log_rank_test_is_a_plain_loop(patients):
     observed, expected, variance = [0] * 3, [Fraction(0)] * 3, {}
     for time in TIMES:
         risk = [sum(f >= time and g == group for f, _, g in patients) for group in range(3)]
@@ -127,12 +121,12 @@ def test_groups_that_fare_alike_differ_in_nothing():
     assert (found["statistic"], found["p"]) == (0.0, 1.0)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40)), min_size=2, max_size=30),
     st.integers(1, 41),
 )
-def test_the_area_under_the_curve_is_between_its_bounds(patients, bins):
+def test_the_area_is_between_its_bounds(patients, bins):
     outcomes, scores = zip(*[(ill, score / 40) for ill, score in patients], strict=True)
     found = AUC.from_data(outcomes, scores, bins=bins).result()
     ill, well = ([s for o, s in zip(outcomes, scores, strict=True) if o == c] for c in (1, 0))
@@ -160,7 +154,7 @@ def test_quantiles_are_of_the_right_ranks(values, shares):
     "values",
     [[1e16, 1e16 + 2], [2**60, 2**60 + 256], [5.0, 5.0], [0.0], [-3e15, -3e15 + 1]],
 )
-def test_noise_moves_extremes_also_where_they_are_large_and_close(values):
+def test_noise_moves_extremes_that_are_large_and_close(values):
     for _ in range(20):
         (sent,) = NoisyMinMax().protect([MinMax.from_data(values)])
         assert sent.low < min(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import io
 import logging
 from functools import reduce
@@ -10,7 +9,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flame_flwr import labels as rule
@@ -73,7 +72,7 @@ def test_other_labels_are_not_one():
 
 
 @pytest.mark.parametrize(("declared", "values"), ALIKE)
-def test_case_spaces_and_spelling_of_numbers_make_no_other_label(declared, values):
+def test_case_and_spaces_make_no_other_label(declared, values):
     for value in values:
         assert DeclaredLabels(["a", declared]).find(value) == 1
         assert ValueCounts.from_data([value], ["a", declared]).result()["counts"] == [0, 1] or (
@@ -81,7 +80,7 @@ def test_case_spaces_and_spelling_of_numbers_make_no_other_label(declared, value
         )
 
 
-def test_what_is_like_two_labels_is_none_and_what_is_one_of_them_is_that():
+def test_what_is_like_two_labels_is_none():
     found = ValueCounts.from_data(["f", "F", "F", "f ", "x"], ["f", "F"]).result()
     assert dict(zip(found["labels"], found["counts"], strict=True)) == {"f": 1, "F": 2}
     assert found["other"] == 2
@@ -95,8 +94,9 @@ def test_labels_that_are_found_keep_their_letters():
     assert found["counts"] == [1] * 6
 
 
+@settings(deadline=None)
 @given(st.lists(st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans()))
-def test_the_same_is_like_and_every_text_has_a_key(values):
+def test_every_label_read_is_found_again(values):
     for value in values:
         if value in (float("inf"), float("-inf")):
             continue
@@ -147,7 +147,7 @@ ZEROS, ONES = [0, "0", 0.0, "0.0 "], [1, "1", np.float32(1), "01", " 1"]
 
 
 @every
-def test_every_statistic_counts_by_the_rule_and_says_what_fits_none(count, caplog):
+def test_every_statistic_counts_labels_by_one_rule(count, caplog):
     column = pd.Series([*ZEROS, *ONES, *NONE_OF_0_AND_1, None, np.nan], dtype=object)
     with caplog.at_level(logging.WARNING, "flame_flwr"):
         counts, other, missing = count(column)
@@ -169,6 +169,7 @@ def test_nothing_is_said_where_all_fit(count, caplog):
 CELLS = ["0", "1", "1.0", "0.0", "f", "F", " f", "x", "true", "TRUE", "2", "01", "yes", "YES "]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(CELLS), min_size=1, max_size=6),
     st.lists(st.sampled_from(["f", "m", 0, 1, "true", "yes", 0.5, "F"]), min_size=1, unique=True),
@@ -190,7 +191,7 @@ def survival(group, n=40):
     return LogRank.from_data([1 + i % 5 for i in range(n)], [1] * n, group, ["a", "b"], TIMES)
 
 
-def test_few_people_of_no_group_are_withheld_and_said():
+def test_few_people_of_no_group_are_withheld():
     test = survival(["a"] * 18 + ["b"] * 17 + ["x"] * 3 + [None] * 2)
     assert (test.result()["other"], test.result()["missing"]) == (3, 2)
     sent = test.with_min_count(5)
@@ -200,7 +201,7 @@ def test_few_people_of_no_group_are_withheld_and_said():
     assert found["n"] == [38, 37]
 
 
-def test_the_people_of_no_group_travel_and_are_withheld_with_the_rest():
+def test_people_of_no_group_travel_and_are_withheld():
     test = survival(["a"] * 20 + ["b"] * 10 + ["x"] * 10)
     assert LogRank.from_json(test.to_json()) == test
     assert test.with_min_count(5).result()["other"] == 10
@@ -210,12 +211,12 @@ def test_the_people_of_no_group_travel_and_are_withheld_with_the_rest():
         LogRank.from_json(test.to_json() | {"outside": [1]})
 
 
-def test_people_without_a_duration_are_not_among_the_others():
+def test_people_without_a_duration_are_not_others():
     test = LogRank.from_data([1, None, 2], [1, 1, None], ["x", "x", "x"], ["a", "b"], TIMES)
     assert test.result()["other"] == 1
 
 
-def test_labels_that_cannot_be_meant_are_refused_by_every_statistic():
+def test_every_statistic_refuses_labels_that_are_none():
     for make in (
         lambda labels: ValueCounts.from_data(["a"], labels),
         lambda labels: LogRank.from_data([1], [1], ["a"], labels, TIMES),
@@ -228,7 +229,3 @@ def test_labels_that_cannot_be_meant_are_refused_by_every_statistic():
             make(["b", 0, "0"])
         with pytest.raises(ModelError, match="a missing value is no label"):
             make(["a", None])
-
-
-def test_the_examples_are_right():
-    assert doctest.testmod(rule).failed == 0

@@ -27,7 +27,7 @@ def in_a_new_process(code, *arguments):
 
 
 @pytest.mark.parametrize("import_first", ["", "import flame_flwr.statistics"])
-def test_a_process_that_never_heard_of_them_reads_them(tmp_path, import_first):
+def test_a_new_process_reads_statistics(tmp_path, import_first):
     value = {
         "a": Moments.from_data([1.5, 2.5]),
         "all": describe({"b": [1.0, 3.0], "c": ["x", "y"]}),

@@ -8,81 +8,29 @@ from flwr.serverapp.strategy import FedAdam
 
 from flame_flwr.aggregation import (
     Concat,
-    DeltaNorm,
     MaxRounds,
-    Mean,
     PerNode,
     Plateau,
     Sum,
-    WeightedMean,
 )
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import DataError, ModelError, NotConvergedError, ResultError
+from flame_flwr.errors import ModelError
 from flame_flwr.results import RunRecord
 from flame_flwr.results.checkpoint import Checkpoint
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star import StarAnalyzer, StarModelTester
+from flame_flwr.statistics import RowCount
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, StarStrategy, WeightedFedAvg
 
-RNG = np.random.default_rng(11)
-SPLITS = [
-    (x, x @ np.array([1.0, -2.0, 0.5]) + RNG.normal(size=len(x)))
-    for x in (RNG.normal(size=(n, 3)) for n in (7, 150, 31))
-]
-RATE = 0.1
-
-
-class Regression(StarAnalyzer):
-    """Three gradient steps from the common model."""
-
-    def analysis_method(self, data, aggregator_results):
-        x, y = data
-        coef = np.zeros(3) if aggregator_results is None else aggregator_results["model"]["coef"]
-        loss = float(np.mean((y - x @ coef) ** 2))
-        for _ in range(3):
-            coef = coef - RATE * x.T @ (x @ coef - y) / len(y)
-        return {"model": {"coef": coef}, "local_n_samples": len(y), "loss": loss}
-
-    def evaluation_method(self, data, result):
-        x, y = data
-        return {"mse": float(np.mean((y - x @ result["model"]["coef"]) ** 2))}
-
-
-def plain(rounds, weights=None, splits=SPLITS):
-    """The same, as a loop in NumPy; return the coefficients after every round."""
-    coef, path = np.zeros(3), []
-    sizes = [len(y) for _, y in splits] if weights is None else weights
-    for _ in range(rounds):
-        models = []
-        for x, y in splits:
-            own = coef
-            for _ in range(3):
-                own = own - RATE * x.T @ (x @ own - y) / len(y)
-            models.append(own)
-        coef = np.average(models, axis=0, weights=sizes)
-        path.append(coef)
-    return path
-
-
-class Shuffled(LocalGrid):
-    """Replies come in another order, one at a time."""
-
-    def pull_messages(self, message_ids):
-        ids = list(message_ids)
-        return super().pull_messages(ids[-1:])
-
-
-def start(strategy, grid, settings, **more):
-    record = RunRecord()
-    strategy.start(grid, settings=RunSettings.from_config(settings), record=record, **more)
-    return record
-
-
-def over_messages(strategy, splits=SPLITS, analyzer=Regression, grid_class=LocalGrid, **more):
-    settings = more.pop("settings", {})
-    with grid_class(NodePlan(analyzer, data_type="s3"), splits) as grid:
-        return start(strategy, grid, settings, **more)
+from .regression import (
+    SPLITS,
+    Regression,
+    Shuffled,
+    over_messages,
+    plain,
+    plain_round,
+)
 
 
 def test_weighted_fedavg_is_the_formula():
@@ -112,7 +60,7 @@ def test_weights_may_be_equal_or_a_score():
     np.testing.assert_allclose(scored.result["model"]["coef"], plain(1, losses)[-1], rtol=1e-12)
 
 
-def test_the_same_bits_in_process_and_over_messages_in_any_order():
+def test_the_bits_are_alike_in_every_runtime():
     def strategy():
         return WeightedFedAvg(convergence=MaxRounds(5))
 
@@ -140,163 +88,22 @@ class Failing(Regression):
         return super().analysis_method(data, aggregator_results)
 
 
-def test_a_node_missing_in_one_round_is_missing_in_its_mean_only():
+def test_a_node_is_missing_in_its_rounds_only():
     record = over_messages(
         WeightedFedAvg(convergence=MaxRounds(3)),
         analyzer=Failing,
         settings={"on-failure": "skip", "min-nodes": 2},
     )
-    first = plain(1)[-1]
-    sizes = [len(y) for _, y in SPLITS]
-    coef = first
-    for who in ((0, 2), (0, 1, 2)):
-        models = []
-        for i in who:
-            (x, y), own = SPLITS[i], coef
-            for _ in range(3):
-                own = own - RATE * x.T @ (x @ own - y) / len(y)
-            models.append(own)
-        coef = np.average(models, axis=0, weights=[sizes[i] for i in who])
+    coef = plain_round(plain_round(np.zeros(3)), SPLITS[::2])
+    coef = plain_round(coef)
     np.testing.assert_allclose(record.result["model"]["coef"], coef, rtol=1e-12)
     assert list(record.history[1].failed) == ["node-1"]
-
-
-# ---- convergence -----------------------------------------------------------------------------
-
-
-def test_it_stops_in_the_round_that_the_loop_says_and_logs_why(caplog):
-    path = [np.zeros(3), *plain(60)]
-    changes = [np.linalg.norm(path[k] - path[k - 1]) for k in range(2, 61)]
-    expected = 2 + next(k for k, change in enumerate(changes) if change <= 1e-3)
-    with caplog.at_level(logging.INFO, "flame_flwr"):
-        tester = StarModelTester(
-            SPLITS,
-            Regression,
-            WeightedFedAvg(convergence=MaxRounds(60) | DeltaNorm("model.coef", 1e-3)),
-            "s3",
-            quiet=False,
-        )
-    assert tester.rounds == expected
-    assert tester.history[-1].reason.startswith("`model.coef` changed by 0.000")
-    lines = [r.getMessage() for r in caplog.records if "`model.coef` changed" in r.getMessage()]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"round {expected}: ")
-
-
-class Total(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return self.num_iterations
-
-    def has_converged(self, result, last_result):
-        return result >= 5
-
-
-class Nothing(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return {"n": data}
-
-
-@pytest.mark.parametrize(
-    ("convergence", "rounds", "reason"),
-    [
-        (MaxRounds(3), 3, "3 rounds are done"),
-        (MaxRounds(1), 1, "1 rounds are done"),
-        (MaxRounds(9), 6, "has_converged returned True"),
-        (lambda new, old: new == 5, 6, "has_converged returned True; <lambda> returned True"),
-    ],
-)
-def test_a_models_convergence_is_ored_with_has_converged(convergence, rounds, reason):
-    tester = StarModelTester([1, 2], Nothing, Total, "s3", convergence=convergence)
-    assert (tester.rounds, tester.history[-1].reason) == (rounds, reason)
-    model = StarModel(Nothing, Total, "s3", convergence=convergence)
-    record = over_messages(model.strategy(), [1, 2], Nothing, simple_analysis=True)
-    assert (len(record.history), record.history[-1].reason) == (rounds, reason)
-    assert record.to_json()["reason"] == reason
-
-
-def test_a_models_convergence_is_ored_with_the_strategys():
-    strategy = WeightedFedAvg(convergence=MaxRounds(9))
-    tester = StarModelTester(SPLITS, Regression, strategy, "s3", convergence=MaxRounds(2))
-    assert tester.rounds == 2
-    again = StarModelTester(SPLITS, Regression, strategy, "s3")
-    assert again.rounds == 9
-
-
-def test_two_runs_of_one_strategy_share_no_patience():
-    strategy = WeightedFedAvg(metrics=["loss"], convergence=Plateau("loss", 2, min_delta=9.0))
-    rounds = {StarModelTester(SPLITS, Regression, strategy, "s3").rounds for _ in range(2)}
-    assert rounds == {3}
-
-
-def test_without_convergence_there_is_one_round_and_more_are_an_error():
-    assert StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3").rounds == 1
-    with pytest.raises(ModelError, match="WeightedFedAvg has more than one round and no conv"):
-        StarModelTester(SPLITS, Regression, WeightedFedAvg(), "s3", simple_analysis=False)
-    with pytest.raises(NotConvergedError):
-        StarModelTester(
-            SPLITS, Regression, WeightedFedAvg(convergence=MaxRounds(9)), "s3", max_rounds=4
-        )
-
-
-# ---- files -----------------------------------------------------------------------------------
-
-
-class Files(ReduceStrategy):
-    reductions = {"n": Sum()}
-    outputs = (
-        ("total.txt", "str", lambda final: f"{final['n']} in all"),
-        ("total.bin", "bytes", lambda final: np.array([final["n"]], np.int64)),
-        ("total.pkl", "pickle", lambda final: final),
-    )
-
-
-def test_outputs_of_mixed_types_are_written_to_a_folder(tmp_path):
-    tester = StarModelTester([4, 5], Nothing, Files, "s3", filename=tmp_path / "out")
-    assert tester.result == ["9 in all", np.array([9]), {"n": 9}]
-    assert (tmp_path / "out" / "total.txt").read_text() == "9 in all"
-    assert np.frombuffer((tmp_path / "out" / "total.bin").read_bytes(), np.int64) == 9
-    assert len(list((tmp_path / "out").glob("total.*"))) == 3
-    model = StarModel(Nothing, Files, "s3")
-    assert model.outputs.names == ("total.txt", "total.bin", "total.pkl")
-
-
-def test_a_result_that_does_not_fit_is_rescued_whole(tmp_path):
-    class Bad(Files):
-        outputs = (("a.bin", "bytes", lambda final: final["n"]),)
-
-    with pytest.raises(ResultError, match=r"a\.bin: output_type 'bytes' needs bytes"):
-        StarModelTester([1, 2], Nothing, Bad, "s3", filename=tmp_path)
-    assert (tmp_path / "rescue.pkl").exists()
-
-
-@pytest.mark.parametrize(
-    ("outputs", "what"),
-    [
-        ([("a.txt", "text", str)], "output_type must be one of"),
-        ([("../a.txt", "str", str)], "without folders"),
-        ([("run.json", "str", str)], "taken by the run's own files"),
-        ([("a", "str", str), ("a", "str", str)], "twice"),
-        ([("a", "str", lambda: 1)], "must take one argument"),
-        ([("a", "str")], "is not \\(filename, type, function\\)"),
-        ([("a", "str", "b")], "is not \\(filename, type, function\\)"),
-        ("a.txt", "must be a list of"),
-    ],
-)
-def test_outputs_are_checked_when_the_strategy_is_built(outputs, what):
-    with pytest.raises(ModelError, match=what):
-        ReduceStrategy({"n": Sum()}, outputs=outputs)
-
-
-def test_files_are_declared_once():
-    for more in ({"filename": "x"}, {"output_type": "pickle"}, {"multiple_results": True}):
-        with pytest.raises(ModelError, match="Files declares its files itself"):
-            StarModel(Nothing, Files, "s3", **more)
 
 
 # ---- declaring and subclassing ---------------------------------------------------------------
 
 
-def test_what_is_declared_wrongly_is_found_when_the_strategy_is_built():
+def test_a_wrong_declaration_is_found_when_built():
     with pytest.raises(ModelError, match="ReduceStrategy: declare its reductions"):
         ReduceStrategy()
     with pytest.raises(ModelError, match=r"first\['a'\]: 4 is no reduction"):
@@ -307,10 +114,6 @@ def test_what_is_declared_wrongly_is_found_when_the_strategy_is_built():
         WeightedFedAvg(metrics="loss")
     with pytest.raises(ModelError, match="bad_weight must be one of"):
         WeightedFedAvg(bad_weight="zero")
-    with pytest.raises(ModelError, match="Files does not fit aggregator_kwargs"):
-        StarModel(Nothing, Files, "s3", aggregator_kwargs={"reduction": 1})
-    with pytest.raises(ModelError, match="belong to a class"):
-        StarModel(Nothing, Files(), "s3", aggregator_kwargs={"outputs": ()})
 
 
 class Rate(WeightedFedAvg):
@@ -335,17 +138,11 @@ def half_way(rounds):
     for _ in range(rounds):
         sizes = [len(y) for _, y in SPLITS]
         losses.append(np.average([np.mean((y - x @ coef) ** 2) for x, y in SPLITS], weights=sizes))
-        models = []
-        for x, y in SPLITS:
-            own = coef
-            for _ in range(3):
-                own = own - RATE * x.T @ (x @ own - y) / len(y)
-            models.append(own)
-        coef = (np.average(models, axis=0, weights=sizes) + coef) / 2
+        coef = (plain_round(coef) + coef) / 2
     return coef, losses
 
 
-def test_a_subclass_declares_by_attributes_and_overrides_update_and_finalize():
+def test_a_subclass_declares_by_attributes():
     coef, losses, evaluations = StarModelTester(SPLITS, Regression, Rate, "s3").result
     expected = half_way(3)
     np.testing.assert_allclose(coef, expected[0], rtol=1e-12)
@@ -387,7 +184,7 @@ def rounds_of(kind, grid, most, place=None, *, resume=False):
 
 
 @pytest.mark.parametrize("kind", [Rate, Momentum])
-def test_a_run_goes_on_from_a_checkpoint_with_the_same_bits(kind, tmp_path):
+def test_a_resumed_run_gives_the_same_bits(kind, tmp_path):
     plan = NodePlan(Regression, data_type="s3")
     with LocalGrid(plan, SPLITS) as grid:
         one, whole = rounds_of(kind, grid, 5)
@@ -404,7 +201,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_the_same_bits(kind, tmp_path):
     assert len(one.losses) == len(whole.history) > 2
 
 
-def test_the_first_round_may_be_reduced_its_own_way():
+def test_the_first_round_may_be_reduced_differently():
     class TwoKinds(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             if aggregator_results is None:
@@ -423,25 +220,13 @@ def test_the_first_round_may_be_reduced_its_own_way():
     assert result == {"names": ["node-0", "node-1"], "n": {"node-0": 3, "node-1": 4}}
 
 
-class Counted:
-    def __init__(self, n):
-        self.n = n
-
-    def merge(self, other):
-        return Counted(self.n + other.n)
-
-    def result(self):
-        return {"n": self.n}
-
-
 def test_statistics_are_merged_and_reported():
     class Counting(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
-            return {"all": Counted(data), "by": [Counted(1)]}
+            return {"all": RowCount(data), "by": [RowCount(1)]}
 
-    strategy = MergeStatistics(Counted, allow_pickle=True)
-    tester = StarModelTester([3, 4], Counting, strategy, "s3", payload="pickle")
-    assert tester.result == {"all": {"n": 7}, "by": [{"n": 2}]}
+    result = StarModelTester([3, 4], Counting, MergeStatistics(RowCount), "s3").result
+    assert (result["all"]["rows"], result["by"][0]["rows"]) == (7, 2)
 
 
 def test_keys_that_no_reduction_takes_are_said_once(caplog):
@@ -453,18 +238,6 @@ def test_keys_that_no_reduction_takes_are_said_once(caplog):
     assert said == ["no reduction is declared for loss: not merged"]
 
 
-def test_an_error_names_round_key_and_node_in_the_run():
-    class NoWeight(Regression):
-        def analysis_method(self, data, aggregator_results):
-            answer = super().analysis_method(data, aggregator_results)
-            if self.id == "node-2" and self.num_iterations == 1:
-                del answer["local_n_samples"]
-            return answer
-
-    with pytest.raises(DataError, match="round 2, key `model`, node-2: its weight"):
-        StarModelTester(SPLITS, NoWeight, WeightedFedAvg(convergence=MaxRounds(3)), "s3")
-
-
 def test_a_strategy_that_overrides_messages_still_converges():
     class Own(WeightedFedAvg):
         def configure_train(self, server_round, arrays, config, grid):
@@ -474,14 +247,3 @@ def test_a_strategy_that_overrides_messages_still_converges():
     tester = StarModelTester(SPLITS, Regression, Own(convergence=MaxRounds(4)), "s3")
     np.testing.assert_allclose(tester.result["model"]["coef"], plain(4)[-1], rtol=1e-12)
     assert isinstance(Own(), StarStrategy)
-
-
-def test_reductions_may_be_given_in_place():
-    tester = StarModelTester(
-        SPLITS,
-        Regression,
-        ReduceStrategy({"model": {"coef": WeightedMean()}, "loss": Mean, "local_n_samples": max}),
-        "s3",
-    )
-    np.testing.assert_allclose(tester.result["model"]["coef"], plain(1)[-1], rtol=1e-12)
-    assert tester.result["local_n_samples"] == 150

@@ -82,7 +82,7 @@ def test_a_metric_is_that_of_the_pooled_rows(client, metrics):
 
 
 @pytest.mark.parametrize("by", [None, "local_n_samples", lambda sent: sent["local_n_samples"]])
-def test_scores_of_test_data_are_whatever_weighs_the_model(by):
+def test_test_scores_have_a_weight_of_their_own(by):
     tester = run(fedavg(by=by))
     assert tester.result["test_loss"] == pytest.approx(pooled(TEST), rel=1e-12)
     expected = pooled(TRAIN) if by else sum(pooled([part]) for part in TRAIN) / 2
@@ -103,14 +103,6 @@ def test_a_dict_says_of_each_what_weighs_it():
     assert tester.result["loss"] == pytest.approx((10 * losses[0] + 90 * losses[1]) / 100)
 
 
-def test_the_weights_may_be_a_class_attribute():
-    class Named(WeightedFedAvg):
-        metrics = {"test_loss": "n_test"}
-        convergence = MaxRounds(1)
-
-    assert run(Named()).result["test_loss"] == pytest.approx(pooled(TEST), rel=1e-12)
-
-
 @CLIENTS
 @pytest.mark.parametrize("sends", [{}, {"test_loss": math.nan}, {"test_loss": None}])
 def test_a_node_without_test_rows_does_not_count(client, sends):
@@ -126,7 +118,7 @@ def test_a_node_without_test_rows_does_not_count(client, sends):
 
 
 @CLIENTS
-def test_a_node_that_does_not_say_how_many_rows_it_tested_with_is_named(client):
+def test_a_node_without_its_weight_is_named(client):
     class Silent(Square):
         def analysis_method(self, data, aggregator_results):
             sent = super().analysis_method(data, aggregator_results)
@@ -142,7 +134,7 @@ def test_a_node_that_does_not_say_how_many_rows_it_tested_with_is_named(client):
     assert "its weight `n_test` is missing: it is how many rows the node has tested with" in said
 
 
-def test_a_strategy_without_its_own_weights_is_asked_for_them():
+def test_a_metric_without_a_weight_is_refused():
     with pytest.raises(ModelError, match="metrics must be a list of keys, or a dict"):
         WeightedFedAvg(metrics="test_loss")
     with pytest.raises(ModelError, match="by must be a key or a function"):
@@ -161,7 +153,7 @@ def test_a_plateau_sees_the_pooled_score():
 
 
 @CLIENTS
-def test_every_mean_that_is_shown_says_what_weighs_it(client, tmp_path, caplog):
+def test_every_shown_mean_says_what_weighs_it(client, tmp_path, caplog):
     caplog.set_level("INFO", "flame_flwr")
     place = tmp_path / "r.txt"
     tester = run(fedavg(), client=client, filename=place, quiet=False, report="on")
@@ -187,7 +179,7 @@ def test_every_mean_that_is_shown_says_what_weighs_it(client, tmp_path, caplog):
 
 
 @CLIENTS
-def test_scores_that_are_only_reported_are_weighted_too_where_the_rows_are_known(client, caplog):
+def test_reported_scores_are_weighted_by_known_rows(client, caplog):
     class Reports(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
             train, test = data
@@ -219,7 +211,7 @@ def test_scores_that_are_only_reported_are_weighted_too_where_the_rows_are_known
 
 
 @CLIENTS
-def test_the_evaluations_mean_is_that_of_the_rows_where_these_are_known(client, caplog):
+def test_an_evaluations_mean_is_that_of_its_rows(client, caplog):
     caplog.set_level("INFO", "flame_flwr")
     tester = run(fedavg(), client=client, quiet=False)
     at = float(tester.result["model"][0])
@@ -238,7 +230,7 @@ def test_flowers_result_has_the_same_means():
     assert (metrics["n_test"], metrics["right"]) == (50.0, 25.0)
 
 
-def test_events_have_the_weighted_mean_under_a_tag_that_says_so(tmp_path):
+def test_events_tag_the_weighted_mean_as_such(tmp_path):
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.record_writer import RecordWriter  # noqa: F401  (the format's other side)
@@ -257,7 +249,7 @@ def test_events_have_the_weighted_mean_under_a_tag_that_says_so(tmp_path):
     assert "evaluation/weighted/error_by_n_test" in found
 
 
-def test_a_run_that_goes_on_still_says_what_weighed_the_rounds_before():
+def test_a_resumed_run_keeps_what_weighed_earlier_rounds():
     first = RunRecord(weighted_by={"test_x": "n_test"})
     first.history.append(RoundRecord(1, metrics={"test_x": 2.5}))
     other = RunRecord(weighted_by={"loss": "n"})
@@ -266,7 +258,7 @@ def test_a_run_that_goes_on_still_says_what_weighed_the_rounds_before():
     assert other.to_json()["weighted_by"] == {"loss": "n", "test_x": "n_test"}
 
 
-def test_a_strategy_of_ones_own_says_what_weighs_its_metrics():
+def test_ones_own_strategy_says_what_weighs_its_metrics():
     class Own(ReduceStrategy):
         reductions = {"model": Sum(), "test_loss": Sum(), "n_test": Sum()}
 

@@ -201,3 +201,14 @@ def test_waits_grow_and_start_over(monkeypatch):
     assert waited[-1] == 0.001
     backoff.sleep(-5)
     assert waited[-1] == 0
+    backoff.sleep(10, at_least=0.3)
+    assert waited[-1] == 0.3
+
+
+def test_many_nodes_are_polled_less_often(monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr("flame_flwr.transport.exchange._WAIT_PER_NODE", 1.0)
+    with HesitantGrid(3, hold={1: 1, 2: 2}) as grid:
+        assert len(list(exchange(grid))) == 3
+    assert waited == [2.0, 1.0]

@@ -1,8 +1,8 @@
 """``ReduceStrategy``: an analysis whose server side is declared, and not written.
 
-Per key of what nodes return a reduction; when it stops; what it writes. ``WeightedFedAvg`` is a
-named declaration of it, and so is ``MergeStatistics``. What is declared is checked when the
-strategy is built.
+For each key of what nodes return a reduction; when it stops; what it writes. ``WeightedFedAvg``
+and ``MergeStatistics`` are named declarations of it. What is declared is checked when the strategy
+is built.
 """
 
 from __future__ import annotations
@@ -11,34 +11,32 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flame_flwr.aggregation.accumulators import choice
+from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.pytree import copy_arrays, key_text
-from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation, Tree, declare
-from flame_flwr.aggregation.reduction_base import NON_FINITE, Numeric
-from flame_flwr.aggregation.reductions import Mean, Reduction, WeightedMean
-from flame_flwr.buffers import BUFFERS
+from flame_flwr.aggregation.numeric_reductions import Numeric
+from flame_flwr.aggregation.pytree import copy_arrays
+from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation
+from flame_flwr.aggregation.reduction_base import NON_FINITE
+from flame_flwr.aggregation.reduction_tree import Tree, declare
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
-from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 from flame_flwr.payload import encode, to_record
 from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.star import StarStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from flwr.app import ArrayRecord
     from flwr.serverapp import Grid
-    from flwr.serverapp.strategy import Strategy
 
     from flame_flwr.aggregation import Aggregation, Convergence
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.strategies.star import StarResult
 
-__all__ = ["NOT_GIVEN", "ReduceStrategy", "WeightedFedAvg"]
+__all__ = ["NOT_GIVEN", "ReduceStrategy"]
 
 NOT_GIVEN: Any = object()
 """In place of a parameter that was left out, so that a class attribute counts."""
@@ -85,6 +83,19 @@ class ReduceStrategy(StarStrategy):
     -----
     A subclass may override :meth:`update` and :meth:`finalize`. Attributes that these set are kept
     in a checkpoint. Results do not depend on the order in which nodes answer.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation import Max, Sum
+    >>> from flame_flwr.star import StarAnalyzer, StarModelTester
+    >>> class Visits(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return {"visits": sum(data), "busiest": max(data)}
+    >>> class Busy(ReduceStrategy):
+    ...     reductions = {"visits": Sum(), "busiest": Max()}
+    ...     outputs = [("visits.txt", "str", lambda final: f"{final['visits']} visits")]
+    >>> StarModelTester([[3, 8], [5]], Visits, Busy, "s3").result
+    ['16 visits']
     """
 
     reductions: Any = None
@@ -118,12 +129,14 @@ class ReduceStrategy(StarStrategy):
             allow_pickle=allow_pickle,
             convergence=as_convergence(self._declared("convergence", convergence)),
         )
-        self.reductions = self._declared("reductions", reductions)
-        self.first = self._declared("first", first)
-        self.outputs = self._declared("outputs", outputs)
-        self.initial = self._declared("initial", initial)
-        self.non_finite = self._declared("non_finite", non_finite)
-        choice(self, "non_finite", *NON_FINITE)
+        self._declare(
+            reductions=reductions,
+            first=first,
+            outputs=outputs,
+            initial=initial,
+            non_finite=non_finite,
+        )
+        check_choice(self, "non_finite", *NON_FINITE)
         name = type(self).__name__
         check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:
@@ -213,6 +226,11 @@ class ReduceStrategy(StarStrategy):
 
     # ---- helpers -----------------------------------------------------------------------
 
+    def _declare(self, **given: Any) -> None:
+        """Set what is declared as attributes."""
+        for name, value in given.items():
+            setattr(self, name, self._declared(name, value))
+
     def _declared(self, name: str, given: Any) -> Any:
         """Return what is declared: an argument, else a class attribute, functions unbound."""
         if given is not NOT_GIVEN:
@@ -232,134 +250,6 @@ class ReduceStrategy(StarStrategy):
 
 
 _WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations")}
-
-
-class WeightedFedAvg(ReduceStrategy):
-    """Federated averaging of a model, weighted by what nodes report.
-
-    Nodes return a dict, such as ``{"model": [coef, intercept], "local_n_samples": 120}``; the
-    aggregate is a dict with the same model and the metrics. Each parameter may be a class
-    attribute of a subclass instead.
-
-    Parameters
-    ----------
-    model : str
-        The key of the model: an array, or lists and dicts of arrays.
-    by : str, callable or None
-        The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
-    metrics : sequence of str, or dict of str to str, callable or None
-        Keys of numbers that are averaged too. In a list, scores of test data, whose names begin
-        with ``test_``, are weighted by ``n_test``, how many rows a node has tested with; others
-        as the model. A dict says of each what weighs it: ``{"loss": "local_n_samples",
-        "test_auc": "n_tested"}``; ``None``: all nodes count the same. A node of weight 0, such as
-        one without test rows, need not have the number.
-    server : flwr.serverapp.strategy.Strategy, optional
-        A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
-        ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum`` and
-        others; see :class:`~flame_flwr.aggregation.FlowerReduction`.
-    buffers : str or sequence of str
-        Which arrays of the model are buffers, as for ``FlowerReduction``: they are the weighted
-        mean also where a `server` optimises, and those of whole numbers are rounded in their type.
-    bad_weight : {'error', 'skip'}
-        What to do about a node whose weight is missing, negative or not finite.
-    missing : {'error', 'skip'}
-        What to do about a node that has not the model, or a metric.
-    differing : {'error', 'skip'}
-        What to do where the nodes' models, or metrics, differ in shape or keys.
-    zero_total : {'error', 'none'}
-        Where all weights together are zero: an error, or model and metrics are ``None``.
-    **more
-        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial``, ``non_finite``
-        and others.
-
-    Notes
-    -----
-    McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
-    AISTATS 2017, algorithm 1: ``sum(n_k * w_k) / sum(n_k)``.
-    """
-
-    model: Any = "model"
-    by: Any = "local_n_samples"
-    metrics: Any = ()
-    server: Any = None
-    buffers: Any = BUFFERS
-    bad_weight: Any = "error"
-    missing: Any = "error"
-    differing: Any = "error"
-    zero_total: Any = "error"
-
-    _DECLARED = ReduceStrategy._DECLARED | {
-        *("model", "by", "metrics", "server", "buffers"),
-        *("bad_weight", "missing", "differing", "zero_total"),
-    }
-
-    def __init__(
-        self,
-        model: str = NOT_GIVEN,
-        *,
-        by: str | Callable[[Any], Any] | None = NOT_GIVEN,
-        metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN,
-        server: Strategy | None = NOT_GIVEN,
-        buffers: str | Sequence[str] = NOT_GIVEN,
-        bad_weight: str = NOT_GIVEN,
-        missing: str = NOT_GIVEN,
-        differing: str = NOT_GIVEN,
-        zero_total: str = NOT_GIVEN,
-        **more: Any,
-    ) -> None:
-        self.model = self._declared("model", model)
-        self.by = self._declared("by", by)
-        self.metrics = self._declared("metrics", metrics)
-        self.server = self._declared("server", server)
-        self.buffers = self._declared("buffers", buffers)
-        self.bad_weight = self._declared("bad_weight", bad_weight)
-        self.missing = self._declared("missing", missing)
-        self.differing = self._declared("differing", differing)
-        self.zero_total = self._declared("zero_total", zero_total)
-        for name in ("bad_weight", "missing", "differing"):
-            choice(self, name, "error", "skip")
-        choice(self, "zero_total", "error", "none")
-        if isinstance(self.metrics, str):
-            raise ModelError(
-                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
-                "what weighs them, not a string"
-            )
-        named = [key for key in self.metrics if isinstance(key, str)]
-        check_names(named, f"{type(self).__name__}: metrics")
-        whole = self._mean(self.by, buffers=self.buffers)
-        if self.server is not None:
-            whole = FlowerReduction(
-                self.server, by=self.by, buffers=self.buffers, **self._treatments()
-            )
-        means = {key: self._mean(by) for key, by in self._weights().items()}
-        super().__init__({self.model: whole, **means}, **more)
-
-    def metric_keys(self) -> Mapping[str, str]:
-        """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        weights = self._weights().items()
-        return {
-            key: "" if by is None else key_text(by).strip("`")
-            for key, by in weights
-            if isinstance(key, str)
-        }
-
-    def _weights(self) -> dict[str, Any]:
-        """Return what weighs each metric."""
-        if isinstance(self.metrics, Mapping):
-            return dict(self.metrics)
-        return {
-            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
-            for key in self.metrics
-        }
-
-    def _mean(self, by: Any, **more: Any) -> Reduction:
-        if by is None:
-            return Mean(missing=self.missing, differing=self.differing, **more)
-        return WeightedMean(by, **self._treatments(), **more)
-
-    def _treatments(self) -> dict[str, Any]:
-        names = ("bad_weight", "missing", "differing", "zero_total")
-        return {name: getattr(self, name) for name in names}
 
 
 def _need_convergence(strategy: ReduceStrategy) -> None:

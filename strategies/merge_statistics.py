@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.reductions import Merge
-from flame_flwr.strategies.reduce import NOT_GIVEN, ReduceStrategy
+from flame_flwr.errors import ModelError
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,18 @@ class MergeStatistics(ReduceStrategy):
     missing : {'error', 'skip'}
         What to do about a statistic that a node has not.
     **more
-        As for :class:`ReduceStrategy`: ``outputs`` and others.
+        As for :class:`ReduceStrategy`: ``outputs`` and others, but for ``non_finite``, which would
+        have no effect.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAnalyzer, StarModelTester
+    >>> from flame_flwr.statistics import Total
+    >>> class Ages(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return {"age": Total.from_data(data)}
+    >>> StarModelTester([[61, 70], [83]], Ages, MergeStatistics(), "s3").result
+    {'age': {'n': 3, 'sum': 214.0, 'mean': 71.33333333333333, 'suppressed': 0}}
     """
 
     kind: Any = None
@@ -37,8 +49,12 @@ class MergeStatistics(ReduceStrategy):
     def __init__(
         self, kind: type[Any] | None = NOT_GIVEN, *, missing: str = NOT_GIVEN, **more: Any
     ) -> None:
-        self.kind = self._declared("kind", kind)
-        self.missing = self._declared("missing", missing)
+        self._declare(kind=kind, missing=missing)
+        if "non_finite" in more or type(self).non_finite != ReduceStrategy.non_finite:
+            raise ModelError(
+                f"{type(self).__name__}: non_finite has no effect: it is about numbers that a "
+                "reduction computes with, and statistics merge whatever is in them. Leave it out"
+            )
         super().__init__(Merge(self.kind, missing=self.missing), **more)
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:

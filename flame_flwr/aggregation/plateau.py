@@ -1,0 +1,73 @@
+"""Stop when a number of the aggregate, such as a loss, no longer becomes better."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flame_flwr.aggregation.accumulators import check_choice
+from flame_flwr.aggregation.convergence import Convergence, value_at
+from flame_flwr.aggregation.pytree import Key, key_text
+from flame_flwr.errors import DataError, ModelError
+
+__all__ = ["Plateau"]
+
+
+@dataclass
+class Plateau(Convergence):
+    """Stop when a number has not become better for `patience` rounds.
+
+    Parameters
+    ----------
+    metric : str, int or callable
+        The number's key in the aggregate, or a function of the aggregate.
+    patience : int
+        Rounds without a better one, at least 1.
+    mode : {'min', 'max'}
+        Whether smaller or larger is better.
+    min_delta : float
+        By how much more than this it must be better.
+
+    Examples
+    --------
+    >>> plateau = Plateau("loss", patience=2)
+    >>> [plateau.check(number, {"loss": loss}, None) for number, loss in enumerate([5, 3, 4, 3], 1)]
+    [None, None, None, '`loss` has not become better for 2 rounds']
+    """
+
+    metric: Key
+    patience: int
+    mode: Literal["min", "max"] = "min"
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what was declared."""
+        check_choice(self, "mode", "min", "max")
+        if type(self.patience) is not int or self.patience < 1:
+            raise ModelError(
+                f"Plateau: patience must be a whole number from 1, not {self.patience!r}"
+            )
+        if not isinstance(self.min_delta, numbers.Real) or not self.min_delta >= 0:
+            raise ModelError(f"Plateau: min_delta must be 0 or more, not {self.min_delta!r}")
+        self._best: float = math.inf
+        self._waited: int = 0
+
+    def check(self, number: int, aggregate: Any, last: Any) -> str | None:
+        """Compare with the best so far. NaN is never better."""
+        value = value_at(aggregate, self.metric, self)
+        if not isinstance(value, numbers.Real):
+            raise DataError(
+                f"Plateau: {key_text(self.metric)} of the aggregate must be a number, not "
+                f"{type(value).__name__}"
+            )
+        signed = float(value) if self.mode == "min" else -float(value)
+        # the first number is better than none, whatever `min_delta` is
+        if signed < self._best - (self.min_delta if math.isfinite(self._best) else 0.0):
+            self._best, self._waited = signed, 0
+            return None
+        self._waited += 1
+        if self._waited < self.patience:
+            return None
+        return f"{key_text(self.metric)} has not become better for {self._waited} rounds"

@@ -1,0 +1,81 @@
+"""What may be said of why a run stopped where figures must stay hidden: nothing measured.
+
+For private runs and for studies that hide keys; :func:`.convergence.stop_reason` says all.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.aggregation.convergence import (
+    Combined,
+    Convergence,
+    MaxRounds,
+    When,
+    first_known,
+    stop_reason,
+)
+from flame_flwr.aggregation.delta_norm import DeltaNorm
+from flame_flwr.aggregation.plateau import Plateau
+from flame_flwr.aggregation.pytree import key_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["check_unmeasured", "measured_by"]
+
+
+def check_unmeasured(
+    convergence: Convergence,
+    number: int,
+    aggregate: Any,
+    last: Any,
+    closed: Callable[[Convergence], bool] = lambda part: True,
+) -> str | None:
+    """Check, and give as reason what is declared and nothing measured: for what may not be shown.
+
+    Parameters
+    ----------
+    convergence : Convergence
+        Of one of a user's own only the class is named: what it says may hold exact figures.
+    number, aggregate, last
+        As for :meth:`Convergence.check`.
+    closed : callable
+        Tells of which parts nothing measured may be said; by default of all, as in a private run.
+    """
+    if isinstance(convergence, Combined):
+        parts = convergence.parts
+        return convergence.joined(
+            [check_unmeasured(part, number, aggregate, last, closed) for part in parts]
+        )
+    reason = stop_reason(convergence, number, aggregate, last)
+    if not reason or not closed(convergence):
+        return reason
+    kind = type(convergence).__name__
+    if isinstance(convergence, When):
+        return f"{kind}({getattr(convergence.function, '__name__', 'a function')}) said so"
+    if type(convergence) not in (MaxRounds, DeltaNorm, Plateau):
+        return f"{kind} said so"
+    names = getattr(convergence, "__dataclass_fields__", {})
+    declared = [(name, getattr(convergence, name)) for name in names]
+    said = ", ".join(
+        f"{name}={key_text(value) if callable(value) else repr(value)}" for name, value in declared
+    )
+    return f"{kind}({said}) said so"
+
+
+def measured_by(convergence: Convergence, closed: Callable[[Convergence], bool]) -> float | None:
+    """Return what :meth:`Convergence.measured` does, and NaN for what may not be shown.
+
+    Parameters
+    ----------
+    convergence : Convergence
+        What measures.
+    closed : callable
+        Tells of which parts nothing measured may be shown.
+    """
+    if isinstance(convergence, Combined):
+        return first_known([measured_by(part, closed) for part in convergence.parts])
+    change = convergence.measured()
+    return math.nan if change is not None and closed(convergence) else change

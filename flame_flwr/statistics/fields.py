@@ -1,0 +1,330 @@
+"""How each field of a statistic is merged, and what is left of it where nothing may be seen.
+
+It is declared beside the field, as its metadata: ``n: int = field(metadata=COUNT)``. So does
+``add_state(name, default, dist_reduce_fx)`` of torchmetrics. `Statistic` derives ``merge``,
+``zero``, ``withheld`` and the check of what comes from another party.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import ModelError
+from flame_flwr.labels import label_key
+from flame_flwr.statistics.alignment import Aligned, align, different
+from flame_flwr.statistics.checks import (
+    check_counts,
+    check_exact,
+    check_extreme,
+    check_lengths,
+    check_texts,
+)
+from flame_flwr.statistics.suppression import coarsen
+from flame_flwr.statistics.values import check_labels
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.base import Statistic
+
+__all__ = [
+    "COLUMNS",
+    "COUNT",
+    "EXACT_SUM",
+    "LARGEST",
+    "SMALLEST",
+    "WITHHELD_AT",
+    "FieldRule",
+    "check_fields",
+    "child",
+    "combined",
+    "each",
+    "is_declared",
+    "labels_of",
+    "merged_fields",
+    "parameter",
+    "rules_of",
+    "without_places",
+]
+
+Metadata = Mapping[str, Any]
+
+_KEY = "flame_flwr.statistics"
+"""Under it a field's metadata has its rule."""
+
+
+@dataclass(frozen=True)
+class FieldRule:
+    """How one field is merged, withheld, made coarser and checked.
+
+    Parameters
+    ----------
+    merge : callable
+        Gets the values of two nodes and returns that of both; in any order with the same bits.
+    empty : Any
+        The value of no data.
+    withheld : callable, optional
+        Gets the value and returns what is left of it where nothing may be seen; by default `empty`.
+    check : callable, optional
+        Gets the statistic's name and a value, and raises a ``ModelError`` where it cannot be one.
+    coarsen : callable, optional
+        Gets the value and the smallest count that may be seen, and returns it with small counts
+        moved to their neighbours; ``None`` where all of them together are too few.
+    """
+
+    merge: Callable[[Any, Any], Any]
+    empty: Any = None
+    withheld: Callable[[Any], Any] | None = None
+    check: Callable[[str, Any], None] | None = None
+    coarsen: Callable[[Any, int], Any] | None = None
+
+    def left(self, value: Any) -> Any:
+        """Return what is left of a value where nothing may be seen."""
+        return self.empty if self.withheld is None else self.withheld(value)
+
+
+@dataclass(frozen=True)
+class _Parameter(FieldRule):
+    """Of what must be the same at every node."""
+
+
+@dataclass(frozen=True)
+class _Axis(FieldRule):
+    """Of names that other fields' places belong to; nodes may have them in different orders."""
+
+    key: Callable[[Any], Any] = str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class _Each(FieldRule):
+    """Of a tuple, each place of which is merged by itself."""
+
+    of: FieldRule = FieldRule(operator.add)
+    by: tuple[str, ...] = ()
+    arrange: Callable[..., list[int]] | None = None
+    places: str = ""
+
+    def merged(
+        self, owner: str, one: tuple[Any, ...], two: tuple[Any, ...], axes: Mapping[str, Aligned]
+    ) -> tuple[Any, ...]:
+        """Merge place by place; each node's places are those of its own order of names."""
+        if self.by:
+            arrange = self.arrange or list
+            aligned = [axes[name] for name in self.by]
+            one = tuple(one[i] for i in arrange(*(axis.one for axis in aligned)))
+            two = tuple(two[i] for i in arrange(*(axis.two for axis in aligned)))
+        elif len(one) != len(two):
+            raise different(owner, self.places)
+        return tuple(map(self.of.merge, one, two))
+
+    def left_at(self, value: tuple[Any, ...], hidden: Sequence[bool]) -> tuple[Any, ...]:
+        """Return it with what is left of the hidden places, and the others as they are."""
+        return tuple(
+            self.of.left(item) if out else item for item, out in zip(value, hidden, strict=True)
+        )
+
+
+def combined(
+    merge: Callable[[Any, Any], Any],
+    empty: Any = None,
+    *,
+    withheld: Callable[[Any], Any] | None = None,
+    check: Callable[[str, Any], None] | None = None,
+    coarsen: Callable[[Any, int], Any] | None = None,
+) -> Metadata:
+    """Return a rule of your own, as metadata; parameters as of :class:`FieldRule`.
+
+    Examples
+    --------
+    >>> from dataclasses import field
+    >>> either: frozenset[str] = field(metadata=combined(frozenset.union, frozenset()))
+    """
+    return {_KEY: FieldRule(merge, empty, withheld, check, coarsen)}
+
+
+def parameter(check: Callable[[str, Any], None] | None = None) -> Metadata:
+    """Return the rule of what every node must have alike, such as edges; it may always be seen."""
+    return {_KEY: _Parameter(lambda one, two: one, withheld=lambda value: value, check=check)}
+
+
+def labels_of(what: str) -> Metadata:
+    """Return the rule of labels that name the places of other fields.
+
+    Parameters
+    ----------
+    what : str
+        What they are, for errors: ``groups``.
+    """
+    return {_KEY: _Axis(lambda one, two: one, (), _same, check_labels, key=label_key, what=what)}
+
+
+def child(kind: type[Any]) -> Metadata:
+    """Return the rule of a statistic of this class within another one."""
+
+    def check(owner: str, value: Any) -> None:
+        if type(value) is not kind:
+            raise ModelError(f"{owner}: a part of it must be a {kind.__name__}")
+
+    return combined(
+        lambda one, two: one.merge(two), withheld=lambda value: value.withheld(), check=check
+    )
+
+
+def each(
+    metadata: Metadata,
+    by: str | tuple[str, ...] = (),
+    *,
+    arrange: Callable[..., list[int]] | None = None,
+    places: str = "places",
+    coarsened: bool = False,
+) -> Metadata:
+    """Return the rule of a tuple whose places are merged one by one.
+
+    Parameters
+    ----------
+    metadata : mapping
+        The rule of one place, such as ``COUNT``.
+    by : str or tuple of str
+        The fields that hold the places' names; nodes may have these in different orders.
+    arrange : callable, optional
+        Gets, for every field of `by`, the place of each name, and returns the tuple's places in
+        that order. Without it there is one per name.
+    places : str
+        What places are without `by`, for errors: ``bins``.
+    coarsened : bool
+        Whether small counts are moved to neighbouring places, and ``coarsened_at`` says so.
+    """
+    rule: FieldRule = metadata[_KEY]
+    check_one = rule.check
+
+    def check(owner: str, value: Any) -> None:
+        if type(value) is not tuple:
+            raise ModelError(f"{owner}: what has several places must be a tuple")
+        if check_one is not None:
+            for item in value:
+                check_one(owner, item)
+
+    names = (by,) if isinstance(by, str) else by
+    return {
+        _KEY: _Each(
+            rule.merge,
+            (),
+            lambda value: tuple(map(rule.left, value)),
+            check,
+            _coarsen_places if coarsened else None,
+            of=rule,
+            by=names,
+            arrange=arrange,
+            places=places,
+        )
+    }
+
+
+@cache
+def rules_of(kind: type[Statistic]) -> dict[str, FieldRule]:
+    """Return the rules of a statistic's fields, by name."""
+    return {item.name: item.metadata[_KEY] for item in fields(kind) if _KEY in item.metadata}
+
+
+def is_declared(item: Any) -> bool:
+    """Tell whether what stands beside a field's name in its class is its rule."""
+    return _KEY in getattr(item, "metadata", ())
+
+
+def merged_fields(one: Statistic, two: Statistic) -> dict[str, Any]:
+    """Return the fields of two statistics of one class, merged.
+
+    Raises
+    ------
+    ModelError
+        Parameters or names differ.
+    """
+    owner, rules = type(one).__name__, rules_of(type(one))
+    pairs = {name: (getattr(one, name), getattr(two, name)) for name in rules}
+    axes = {
+        name: align(owner, rule.what, *pairs[name], rule.key)
+        for name, rule in rules.items()
+        if isinstance(rule, _Axis)
+    }
+    merged = {}
+    for name, rule in rules.items():
+        if isinstance(rule, _Parameter) and pairs[name][0] != pairs[name][1]:
+            raise different(owner, name)
+        if isinstance(rule, _Each):
+            merged[name] = rule.merged(owner, *pairs[name], axes)
+        else:
+            merged[name] = axes[name].names if name in axes else rule.merge(*pairs[name])
+    return merged
+
+
+def without_places(statistic: Statistic, hidden: Sequence[bool], *names: str) -> dict[str, Any]:
+    """Return fields that have places, with what is left of the hidden ones."""
+    found = {}
+    for name in names:
+        rule, value = rules_of(type(statistic))[name], getattr(statistic, name)
+        assert isinstance(rule, _Each)
+        found[name] = rule.left_at(value, hidden)
+    return found
+
+
+def check_fields(statistic: Statistic) -> None:
+    """Refuse values that cannot be those of the fields, or that do not fit each other.
+
+    Raises
+    ------
+    ModelError
+        One cannot.
+    """
+    owner, rules = type(statistic).__name__, rules_of(type(statistic))
+    for name, rule in rules.items():
+        if rule.check is not None:
+            rule.check(owner, getattr(statistic, name))
+    for name, rule in rules.items():
+        # how many places an `arrange` gives may be huge for forged names: its statistic checks it
+        if isinstance(rule, _Each) and len(rule.by) == 1 and rule.arrange is None:
+            check_lengths(owner, getattr(statistic, name), getattr(statistic, rule.by[0]))
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _smallest(one: Any, two: Any) -> Any:
+    return min((value for value in (one, two) if value is not None), default=None)
+
+
+def _largest(one: Any, two: Any) -> Any:
+    return max((value for value in (one, two) if value is not None), default=None)
+
+
+def _coarsen_places(counts: tuple[int, ...], k: int) -> tuple[int, ...] | None:
+    moved = coarsen(list(enumerate(counts)), k)
+    if moved is None:
+        return None
+    found = dict(moved)
+    return tuple(found.get(place, 0) for place in range(len(counts)))
+
+
+COUNT = combined(operator.add, 0, check=check_counts)
+"""A whole number of people, rows or nodes: added up, 0 where it is withheld."""
+
+EXACT_SUM = combined(operator.add, Fraction(0), check=check_exact)
+"""A sum of floats as a :class:`~fractions.Fraction`: added up without rounding."""
+
+SMALLEST = combined(_smallest, check=check_extreme)
+"""The smaller of two; ``None`` where there is none, and where it is withheld."""
+
+LARGEST = combined(_largest, check=check_extreme)
+"""The larger of two; ``None`` where there is none, and where it is withheld."""
+
+WITHHELD_AT = combined(operator.add, 0, withheld=lambda nodes: 1, check=check_counts)
+"""At how many nodes a figure is withheld: this one is added where it is."""
+
+COLUMNS: Metadata = {
+    _KEY: _Axis(lambda one, two: one, (), _same, check_texts, key=str, what="columns")
+}
+"""Columns' names, which name the places of other fields."""

@@ -1,0 +1,156 @@
+"""``WeightedFedAvg``: a model averaged over the nodes, or merged by one of Flower's strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.aggregation.accumulators import check_choice
+from flame_flwr.aggregation.flower_strategies import FlowerReduction
+from flame_flwr.aggregation.numeric_reductions import Mean, WeightedMean
+from flame_flwr.aggregation.pytree import key_text
+from flame_flwr.aggregation.reduction_base import Reduction
+from flame_flwr.buffers import BUFFERS
+from flame_flwr.errors import ModelError
+from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from flwr.serverapp.strategy import Strategy
+
+__all__ = ["WeightedFedAvg"]
+
+
+class WeightedFedAvg(ReduceStrategy):
+    """Federated averaging of a model, weighted by what nodes report.
+
+    Nodes return a dict, such as ``{"model": [coef, intercept], "local_n_samples": 120}``; the
+    aggregate is a dict with the same model and the metrics. Each parameter may be a class
+    attribute of a subclass instead.
+
+    Parameters
+    ----------
+    model : str
+        The key of the model: an array, or lists and dicts of arrays.
+    by : str, callable or None
+        The key of the weight: a sample count, or a score. ``None``: all nodes count the same.
+    metrics : sequence of str, or dict of str to str, callable or None
+        Keys of numbers that are averaged too. In a list, scores of test data, whose names begin
+        with ``test_``, are weighted by ``n_test``, how many rows a node has tested with; others
+        as the model. A dict says of each what weighs it: ``{"loss": "local_n_samples",
+        "test_auc": "n_tested"}``; ``None``: all nodes count the same. A node of weight 0, such as
+        one without test rows, need not have the number.
+    server : flwr.serverapp.strategy.Strategy, optional
+        A strategy of Flower's that merges the model in place of the mean: ``FedAdam``,
+        ``FedYogi``, ``FedAdagrad``, ``FedAvgM``, ``FedMedian``, ``FedTrimmedAvg``, ``Krum`` and
+        others; see :class:`~flame_flwr.aggregation.FlowerReduction`.
+    buffers : str or sequence of str
+        Which arrays of the model are buffers, as for ``FlowerReduction``: they are the weighted
+        mean also where a `server` optimises, and those of whole numbers are rounded in their type.
+    bad_weight : {'error', 'skip'}
+        What to do about a node whose weight is missing, negative or not finite.
+    missing : {'error', 'skip'}
+        What to do about a node that has not the model, or a metric.
+    differing : {'error', 'skip'}
+        What to do where the nodes' models, or metrics, differ in shape or keys.
+    zero_total : {'error', 'none'}
+        Where all weights together are zero: an error, or model and metrics are ``None``.
+    **more
+        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial``, ``non_finite``
+        and others.
+
+    Notes
+    -----
+    McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
+    AISTATS 2017, algorithm 1: ``sum(n_k * w_k) / sum(n_k)``.
+
+    Examples
+    --------
+    >>> from flame_flwr.star import StarAnalyzer, StarModelTester
+    >>> class Local(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         mean = sum(data) / len(data)
+    ...         return {"model": [mean], "local_n_samples": len(data), "loss": abs(mean)}
+    >>> strategy = WeightedFedAvg(metrics=["loss"])
+    >>> StarModelTester([[1.0, 3.0, 5.0], [7.0]], Local, strategy, "s3").result
+    {'model': [4.0], 'loss': 4.0}
+    """
+
+    model: Any = "model"
+    by: Any = "local_n_samples"
+    metrics: Any = ()
+    server: Any = None
+    buffers: Any = BUFFERS
+    bad_weight: Any = "error"
+    missing: Any = "error"
+    differing: Any = "error"
+    zero_total: Any = "error"
+
+    _DECLARED = ReduceStrategy._DECLARED | {
+        *("model", "by", "metrics", "server", "buffers"),
+        *("bad_weight", "missing", "differing", "zero_total"),
+    }
+
+    def __init__(
+        self,
+        model: str = NOT_GIVEN,
+        *,
+        by: str | Callable[[Any], Any] | None = NOT_GIVEN,
+        metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN,
+        server: Strategy | None = NOT_GIVEN,
+        buffers: str | Sequence[str] = NOT_GIVEN,
+        bad_weight: str = NOT_GIVEN,
+        missing: str = NOT_GIVEN,
+        differing: str = NOT_GIVEN,
+        zero_total: str = NOT_GIVEN,
+        **more: Any,
+    ) -> None:
+        self._declare(model=model, by=by, metrics=metrics, server=server, buffers=buffers)
+        self._declare(bad_weight=bad_weight, missing=missing, differing=differing)
+        self._declare(zero_total=zero_total)
+        for name in ("bad_weight", "missing", "differing"):
+            check_choice(self, name, "error", "skip")
+        check_choice(self, "zero_total", "error", "none")
+        if isinstance(self.metrics, str):
+            raise ModelError(
+                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
+                "what weighs them, not a string"
+            )
+        named = [key for key in self.metrics if isinstance(key, str)]
+        check_names(named, f"{type(self).__name__}: metrics")
+        whole = self._mean(self.by, buffers=self.buffers)
+        if self.server is not None:
+            whole = FlowerReduction(
+                self.server, by=self.by, buffers=self.buffers, **self._treatments()
+            )
+        means = {key: self._mean(by) for key, by in self._weights().items()}
+        super().__init__({self.model: whole, **means}, **more)
+
+    def metric_keys(self) -> Mapping[str, str]:
+        """Return the declared metrics, and what weighs them: each node's own are shown too."""
+        weights = self._weights().items()
+        return {
+            key: "" if by is None else key_text(by).strip("`")
+            for key, by in weights
+            if isinstance(key, str)
+        }
+
+    def _weights(self) -> dict[str, Any]:
+        """Return what weighs each metric."""
+        if isinstance(self.metrics, Mapping):
+            return dict(self.metrics)
+        return {
+            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
+            for key in self.metrics
+        }
+
+    def _mean(self, by: Any, **more: Any) -> Reduction:
+        if by is None:
+            return Mean(missing=self.missing, differing=self.differing, **more)
+        return WeightedMean(by, **self._treatments(), **more)
+
+    def _treatments(self) -> dict[str, Any]:
+        names = ("bad_weight", "missing", "differing", "zero_total")
+        return {name: getattr(self, name) for name in names}
