@@ -120,13 +120,19 @@ def _loss(analyzer: TorchAnalyzer, batch: Any, when: str) -> torch.Tensor:
     ModelError
         It is no number.
     """
+    outputs: list[Any] = []
+    hook = analyzer.net.register_forward_hook(lambda _net, _given, output: outputs.append(output))
     try:
         loss: torch.Tensor = analyzer.loss(batch)
     except RuntimeError as error:
-        # Some losses, such as binary_cross_entropy, refuse a NaN instead of returning one.
-        if is_finite_batch(batch) and is_finite(analyzer.net):
+        # Some losses, such as binary_cross_entropy, refuse a NaN instead of returning one. Weights
+        # that are huge and still finite give one too.
+        if all(map(is_finite_batch, [batch, *outputs])) and is_finite(analyzer.net):
             raise
-        raise _not_finite(when, "the samples or the weights are") from error
+        what = "the samples, the weights or what the model makes of them are"
+        raise _not_finite(when, what) from error
+    finally:
+        hook.remove()
     check_loss(analyzer, loss)
     if not bool(loss.detach().isfinite()):
         raise _not_finite(when, "the loss is")

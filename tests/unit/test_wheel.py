@@ -84,7 +84,7 @@ def test_pip_installs_it(wheel, tmp_path):
     [info] = (tmp_path / "here").glob("*.dist-info")
     assert info.name == f"flame_flwr-{flame_flwr.__version__}.dist-info"
     assert (tmp_path / "here" / "bin" / "flame-flwr").is_file()
-    assert (tmp_path / "here" / "flame_flwr" / "strategies" / "rounds.py").is_file()
+    assert (tmp_path / "here" / "flame_flwr" / "strategies" / "run.py").is_file()
 
 
 @pytest.mark.parametrize(
