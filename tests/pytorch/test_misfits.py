@@ -32,7 +32,7 @@ def test_a_loss_that_refuses_a_nan_is_told():
 
     hole = SPLITS[1][0].copy()
     hole[0, 0] = float("nan")
-    says = r"^the samples, the weights or what .* are not finite .* in epoch 1.*missing or huge values"
+    says = r"^the samples, the weights or what .* not finite .* in epoch 1.*missing or huge values"
     with pytest.raises(DataError, match=says) as caught:
         run(odd(loss=loss), splits=[SPLITS[0], (hole, SPLITS[1][1])])
     assert "in node-1, round 1" in caught.value.__notes__[0]
