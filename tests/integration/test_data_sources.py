@@ -145,7 +145,7 @@ class Keeper(Together):
 
 
 @pytest.mark.exhaustive
-def test_fhir_from_a_server_and_from_a_nodes_folder_in_a_simulation(run_app, tmp_path):
+def test_a_simulation_reads_fhir_servers_and_folders(run_app, tmp_path):
     """And what nodes keep; the deployment below has FHIR, ``test_script_simulation.py`` keeps."""
     folders = [bundle_files(tmp_path / f"node-{i}", i + 1) for i in range(3)]
     with FhirServer() as server:
@@ -220,7 +220,7 @@ def hospitals(deployment, tmp_path, s3_server):
 
 
 @pytest.mark.deployed
-def test_one_analysis_reads_a_store_here_and_a_folder_there(deployment, hospitals, tmp_path):
+def test_one_analysis_reads_a_store_and_a_folder(deployment, hospitals, tmp_path):
     """Two runs at two hospitals of their own: files, and FHIR."""
 
     def run(app, results):

@@ -132,7 +132,7 @@ def test_a_subclass_of_weighted_fedavg(run_app):
 
 
 @pytest.mark.exhaustive
-def test_a_subclass_of_reduce_strategy_with_a_node_away_in_one_round(run_app):
+def test_a_reduce_subclass_with_a_node_away(run_app):
     done = run_app(
         REDUCE, model="StarModel(Kinds, Mine, 's3')", **{"on-failure": "skip", "min-nodes": 2}
     )
@@ -223,7 +223,7 @@ class Adam:
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_a_deployment_goes_on_with_what_an_optimiser_remembers(deployment, tmp_path):
+def test_a_deployment_resumes_what_an_optimiser_remembers(deployment, tmp_path):
     """Two runs at one hospital, whatever its data is: it is the server that remembers.
 
     ``tests/unit/strategies/test_reduce_strategy.py`` resumes from its checkpoint over messages, and

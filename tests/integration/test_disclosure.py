@@ -107,7 +107,7 @@ def outcome(folder, name="found.json"):
 
 
 @pytest.mark.exhaustive
-def test_a_simulation_keeps_the_rules_as_this_process_does(federation, tmp_path):
+def test_a_simulation_keeps_the_same_rules(federation, tmp_path):
     app = write_app(tmp_path / "app", 5)
     config = {"data": "disclosed.app:node_data", "results": str(tmp_path / "results")}
     ended = submit(app, federation, config)
@@ -146,7 +146,7 @@ def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, tmp_path):
 @pytest.mark.deployed
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("near")
-def test_what_rules_refuse_is_in_no_log_of_the_run(deployment, tmp_path):
+def test_what_rules_refuse_is_in_no_log(deployment, tmp_path):
     """``tests/unit/privacy/test_disclosure.py`` has the error; ``failures`` reads such a log."""
     plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
     app = write_app(tmp_path / "plain", 2, plain)

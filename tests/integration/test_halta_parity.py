@@ -55,7 +55,7 @@ def test_a_simulation_gives_the_same_coefficients(simulated, in_process):
     np.testing.assert_allclose(there["intercept"], here["intercept"], rtol=1e-12)
 
 
-def test_in_process_the_coefficients_and_hits_are_the_plain_loops(in_process, reference):
+def test_in_process_coefficients_are_the_plain_loops(in_process, reference):
     here = in_process.aggregate
     features, coef, intercept, scores = reference
     assert here["features"] == features
@@ -72,7 +72,7 @@ def shown(demo):
     return Path(demo.splitlines()[-1].strip()).parent
 
 
-def test_the_demos_four_files_are_those_of_this_process_byte_for_byte(halta, shown, in_process):
+def test_the_demos_files_equal_this_processs_bytes(halta, shown, in_process):
     analysis, _, _ = halta
     for name, content in zip(analysis.RESULT_FILENAMES, in_process.result, strict=True):
         expected = content.encode() if isinstance(content, str) else content

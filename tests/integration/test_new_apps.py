@@ -49,7 +49,7 @@ def test_an_app_runs_in_process_by_one_command(apps):
     assert "Final result: treatment    patients  mean days_in_hospital" in done.stdout
 
 
-def test_an_app_is_checked_on_the_data_that_its_config_names(apps):
+def test_an_app_is_checked_on_its_configs_data(apps):
     report = check_path(apps["analysis"], skip=["repeats"])
     assert report.findings == []
     assert report.about == {"analyzer": "Analyzer", "server": "Aggregator", "nodes": 3, "rounds": 1}

@@ -29,7 +29,7 @@ def in_process(app, name):
 
 
 @pytest.mark.parametrize("template", NAMES)
-def test_an_app_gives_the_same_files_in_a_simulation(federation, tmp_path, template):
+def test_a_simulation_of_an_app_gives_the_same(federation, tmp_path, template):
     name = NAMES[template]
     app = create(name, template, tmp_path)
     log = []

@@ -101,7 +101,7 @@ def test_the_simulation_gives_the_same(place, in_process, federation):
 
 
 @pytest.mark.exhaustive
-def test_three_supernodes_that_find_their_data_by_tag_give_the_same(place, in_process):
+def test_three_nodes_with_tagged_data_give_the_same(place, in_process):
     """A deployment of its own; ``test_data_sources.py`` has registries and tags."""
     names = [f"centre-{number}" for number in range(3)]
     said = commands("deployment")

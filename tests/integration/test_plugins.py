@@ -116,7 +116,7 @@ def listing():
 
 
 @pytest.mark.usefixtures("installed")
-def test_what_is_offered_is_listed_and_what_is_broken_is_named():
+def test_offered_plugins_are_listed_and_broken_ones_named():
     lines = listing()
     for line in BLOCKS["listed"].splitlines():
         assert line in lines
@@ -163,7 +163,7 @@ def run(installed, tmp_path):
 
 @pytest.mark.simulation
 @pytest.mark.exhaustive
-def test_a_run_selects_a_strategy_and_a_client_by_name(run):
+def test_a_run_names_its_strategy_and_client(run):
     """The first two of three nodes have the quickstart's numbers, and its lines.
 
     A simulation of its own, as its SuperLink must be started where the packages are installed. The
@@ -184,7 +184,7 @@ def test_a_run_selects_a_strategy_and_a_client_by_name(run):
 
 @pytest.mark.simulation
 @pytest.mark.exhaustive
-def test_a_run_that_names_a_client_that_no_node_has_says_so(run):
+def test_a_client_that_no_node_has_is_told(run):
     """``tests/unit/test_plugins.py`` sees the node's answer."""
     ended, _, about, _ = run(client="timeless")
     assert not ended.succeeded
@@ -217,7 +217,7 @@ def test_in_one_process_they_are_had_by_name():
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_plug_in_that_cannot_be_used_says_why_and_stops_no_other():
+def test_a_broken_plugin_stops_no_other():
     for name, error, message in (
         ("raises", ConfigError, r"broken: broken_raises:Strategy cannot be imported \(ValueError"),
         ("exits", ConfigError, r"cannot be imported \(SystemExit\)"),

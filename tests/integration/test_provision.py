@@ -81,7 +81,7 @@ def test_the_study_runs_and_nobody_else_gets_in(hospitals, undisturbed):
     hospitals.stop(*intruders)
 
 
-def test_it_has_the_numbers_of_this_process_and_of_a_plain_loop(halta, undisturbed):
+def test_it_has_the_plain_loops_numbers(halta, undisturbed):
     folder, _, _ = undisturbed
     there = pickle.loads((folder / "last.pkl").read_bytes())["last"]
     assert json.loads((folder / "run.json").read_text())["rounds"] == ROUNDS + 1
@@ -96,7 +96,7 @@ def test_it_has_the_numbers_of_this_process_and_of_a_plain_loop(halta, undisturb
         assert (folder / name).stat().st_size > 0
 
 
-def test_a_deployment_shows_its_rounds_and_leaves_a_report(undisturbed):
+def test_a_deployment_shows_rounds_and_leaves_a_report(undisturbed):
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder, said, _ = undisturbed
     for number in (1, 2, 3):
@@ -125,9 +125,7 @@ def test_a_deployment_shows_its_rounds_and_leaves_a_report(undisturbed):
 
 
 @pytest.mark.exhaustive
-def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(
-    hospitals, study, undisturbed
-):
+def test_a_killed_node_comes_back_and_goes_on(hospitals, study, undisturbed):
     """Flower takes a minute to let it in again; the run waits, and has the same result.
 
     ``failures/test_failing_nodes.py`` has one that comes back without a key in ``make test``.
@@ -160,7 +158,7 @@ def test_a_registered_node_that_is_killed_comes_back_with_its_key_and_goes_on(
     ]
 
 
-def test_a_restarted_server_a_careful_hospital_and_one_that_leaves(hospitals, study):
+def test_a_restarted_server_and_a_hospital_that_leaves(hospitals, study):
     hospitals.stop("server")
     hospitals.start_server()
     trusted = hospitals.parties / "hospital-c" / "trusted-entities.yaml"

@@ -135,7 +135,7 @@ def stores(here, tmp_path):
             process.wait(timeout=20)
 
 
-def test_what_the_superlink_writes_is_what_an_analyst_fetches(stores, here, tmp_path, monkeypatch):
+def test_an_analyst_fetches_what_the_superlink_writes(stores, here, tmp_path, monkeypatch):
     for name, value in variables(here(block("/etc/flame/superlink.env"))).items():
         monkeypatch.setenv(name, value)
     run = RunFolder("s3://study/ages", 5)
@@ -168,12 +168,12 @@ def test_the_readmes_commands(here, tmp_path):
     assert (tmp_path / "fetched" / run.path.name / "ages.txt").read_text() == "59.6"
 
 
-def test_the_days_of_the_examples_are_those_that_are_replaced():
+def test_the_examples_days_are_those_replaced():
     for text in (block("analyst"), block("results", "README.md")):
         assert text.count(DAY) == 1
 
 
-def test_every_error_in_the_table_is_one_of_the_code():
+def test_every_error_in_the_table_is_real():
     code = "".join(
         (ROOT / "flame_flwr" / name).read_text()
         for name in (

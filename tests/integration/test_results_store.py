@@ -37,7 +37,7 @@ def command(*arguments, **environment):
 
 @pytest.mark.simulation
 @pytest.mark.exhaustive
-def test_a_bucket_that_is_not_there_ends_the_run_before_round_1(run_app):
+def test_a_missing_bucket_ends_before_round_1(run_app):
     """``tests/servers/test_object_store.py`` has this and what else a store may lack."""
     missing = run_app("", MODEL, results="s3://other/study")
     assert not missing.succeeded
@@ -46,7 +46,7 @@ def test_a_bucket_that_is_not_there_ends_the_run_before_round_1(run_app):
 
 
 @pytest.mark.exhaustive
-def test_a_folder_is_listed_and_fetched_the_same_way(tmp_path):
+def test_a_folder_is_listed_and_fetched_alike(tmp_path):
     """``tests/unit/results/test_fetch.py`` has this without the command's process."""
     assert "there is no folder" in command(tmp_path / "none").stderr
     assert command(tmp_path).stdout == "no runs here\n"

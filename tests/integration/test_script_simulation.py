@@ -43,7 +43,7 @@ def command(folder, *arguments):
 
 
 @pytest.mark.exhaustive
-def test_the_pancreas_tutorial_has_the_same_numbers_in_simulation_as_in_process(tmp_path):
+def test_the_pancreas_tutorial_simulates_with_the_same_numbers(tmp_path):
     folders = hospitals(tmp_path, "pancreasData.csv")
     (tmp_path / "analysis.py").write_text((SCRIPTS / "pancreas.txt").read_text())
     data = ["--data", folders[0], "--data", "charity"]
@@ -156,7 +156,7 @@ def expected(run=1):
     return [*found, run]
 
 
-def test_classes_files_and_what_nodes_keep_are_as_in_process(tmp_path):
+def test_classes_files_and_kept_data_are_the_same(tmp_path):
     """Two runs by the command, each with a record; the first one in process."""
     write_study(tmp_path)
     for number, options in ((1, ()), (2, ("--simulate",))):
@@ -182,7 +182,7 @@ def line_of(text, words):
 
 
 @pytest.mark.exhaustive
-def test_a_script_that_cannot_be_loaded_ends_the_run_with_its_place(study, federation):
+def test_an_unloadable_script_ends_with_its_place(study, federation):
     """``tests/unit/script/test_components.py`` has the words, and other scripts."""
     script = study / "app" / "script" / "analysis.py"
     text = script.read_text().replace(
@@ -196,7 +196,7 @@ def test_a_script_that_cannot_be_loaded_ends_the_run_with_its_place(study, feder
 
 
 @pytest.mark.exhaustive
-def test_the_command_exits_non_zero_when_the_run_in_simulation_failed(tmp_path):
+def test_the_command_exits_non_zero_after_a_failure(tmp_path):
     """``tests/unit/script/test_runner.py`` has the place; ``test_submit.py`` a run that failed."""
     fault = "1 / (self.num_iterations - 1)"
     text = STUDY.replace("from helpers import Mean", "from helpers import *")
@@ -265,7 +265,7 @@ ray_thread.join()
 
 
 @pytest.mark.parametrize("how", ["awaits", "does not"])
-def test_a_script_waits_for_what_ray_does_to_the_path_meanwhile(tmp_path, how):
+def test_a_script_waits_for_rays_path(tmp_path, how):
     script = tmp_path / "analysis.py"
     script.write_text("")
     command = [sys.executable, "-c", RAY_MEANWHILE, str(script), how]

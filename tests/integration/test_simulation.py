@@ -170,7 +170,7 @@ def here(tmp_path_factory):
         )
 
 
-def test_state_order_and_numbers_are_those_of_the_run_in_process(whole, here):
+def test_state_order_and_numbers_are_as_in_process(whole, here):
     there = pickle.loads((whole.folder / "all.pkl").read_bytes())
     expected = here.result[2]
     assert here.rounds == whole.run["rounds"] == 4
@@ -208,7 +208,7 @@ def events(folder):
     return {tag: [event.step for event in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
 
 
-def test_a_simulation_shows_its_rounds_and_leaves_a_report(whole):
+def test_a_simulation_shows_rounds_and_leaves_a_report(whole):
     nodes = ["node-0", "node-1", "node-2"]
     for number in (1, 2, 3, 4):
         found = rf"round {number}: 3 of 3 nodes, [0-9.]+ s, \d+ B received, loss"
@@ -275,7 +275,7 @@ def test_results_reach_the_analyst_through_a_store(whole, in_store, tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(run_app):
+def test_a_failure_ends_readably_and_non_zero(run_app):
     """``test_script_simulation.py`` has another one in ``make test``."""
     done = run_app(
         """
@@ -299,7 +299,7 @@ def test_a_failure_ends_the_run_with_a_readable_message_and_a_non_zero_status(ru
 
 
 @pytest.mark.exhaustive
-def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(run_app, tmp_path):
+def test_missing_or_empty_folders_stop_the_run(run_app, tmp_path):
     for i in range(2):
         (tmp_path / f"hospital-{i}").mkdir()
     (tmp_path / "hospital-0" / "a.csv").write_text("x\n1\n")
@@ -312,7 +312,7 @@ def test_hospital_folders_that_are_missing_or_empty_stop_the_run_before_round_1(
     assert done.run["rounds"] == 0
 
 
-def test_a_users_own_strategy_type_and_files_with_a_node_away_in_one_round(run_app, tmp_path):
+def test_an_own_strategy_with_a_node_away(run_app, tmp_path):
     """As a user would write it, in a package of its own: samples nodes, adds to the config.
 
     A run of its own, as it asks other nodes than the first app, and one of these fails.

@@ -80,7 +80,7 @@ KILLED = pytest.param(signal.SIGKILL, marks=pytest.mark.exhaustive)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, KILLED])
-def test_an_interruption_ends_the_run_and_every_process_of_it(tmp_path, kind, temporary):
+def test_an_interruption_ends_every_process(tmp_path, kind, temporary):
     """Ctrl-C and what cannot be caught; SIGTERM is Ctrl-C to it (``tests/unit/cli``)."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "slow_app.py").write_text(SLOW)

@@ -63,7 +63,7 @@ def test_every_listed_folder_has_an_init_file(project):
 
 @in_the_checkout
 @pytest.mark.parametrize("name", ["clients", "strategies"])
-def test_the_two_folders_are_flat_and_the_links_lead_to_them(name):
+def test_the_two_folders_are_flat_and_linked(name):
     folder, link = CHECKOUT / name, CHECKOUT / "flame_flwr" / name
     assert link.is_symlink()
     assert link.readlink() == Path("..") / name
@@ -82,7 +82,7 @@ def test_type_information_goes_with_the_package(project):
     assert "py.typed" in project["tool"]["setuptools"]["package-data"]["flame_flwr"]
 
 
-def test_the_templates_of_new_apps_go_with_the_package():
+def test_the_package_has_the_templates():
     assert {path.name for path in TEMPLATES.iterdir()} == {"analysis", "training", "statistics"}
     assert all(list(path.glob("*/analysis.py")) for path in TEMPLATES.iterdir())
 
@@ -118,11 +118,11 @@ def test_two_modules_touch_flwrs_non_public_ones():
     assert {name for name, _ in private} == {"flower.py", "flower_node.py"}
 
 
-def test_no_module_imports_the_two_folders_by_the_names_they_are_not_installed_under():
+def test_no_module_imports_folders_by_wrong_names():
     tops = {module.partition(".")[0] for path in files() for module in imports(path)}
     assert not tops & {"clients", "strategies"}
     assert "flame_flwr" in tops
 
 
-def test_flwr_is_imported_by_its_modules_and_not_as_a_whole():
+def test_flwr_is_imported_by_its_modules():
     assert not [path for path in files() if "flwr" in imports(path)]

@@ -24,7 +24,7 @@ def test_the_first_error_is_raised_and_ends_it():
     assert begun == [0]
 
 
-def test_a_call_that_does_not_end_has_a_limit():
+def test_an_endless_call_has_a_limit():
     ended = threading.Event()
     with pytest.raises(TimeoutError):
         interruptibly(ended.wait, seconds=0.01)

@@ -63,7 +63,7 @@ def test_every_place_says_why():
         assert ast.get_docstring(node), f"{file}: {name}"
 
 
-def test_the_long_groups_are_where_make_looks_for_them():
+def test_long_groups_are_where_make_looks():
     """`make tests-simulation` imports nothing else, and `make tests-others` leaves them out."""
     long = re.compile(r"mark\.(failures|deployed|simulation)\b")
     files = {file for file in ROOT.glob("tests/**/*.py") if long.search(file.read_text())}

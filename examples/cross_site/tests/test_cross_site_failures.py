@@ -75,13 +75,13 @@ def test_no_file(refused, run):
         run([[{TEST: GOOD[TEST]}]], columns=("radius", "area"))
 
 
-def test_a_measurement_too_few_is_found_before_round_1(refused):
+def test_a_missing_measurement_is_found_before_round_1(refused):
     text = refused({TRAIN: csv("14.5,1\n15,0\n" * 10, "radius,label\n")})
     assert "before round 1" in text
     assert "train.csv has no column 'area': add it, or take it out at every hospital" in text
 
 
-def test_measurements_that_the_analysis_does_not_know_are_told_in_one_sentence(run):
+def test_unknown_measurements_are_told_in_one_sentence(run):
     with pytest.raises(NodeFailedError) as caught:
         run([[GOOD], [GOOD]])
     text = caught.value.message
@@ -96,7 +96,7 @@ def test_the_first_missing_ones_are_named(refused):
     assert "train.csv has no column 'a', 'b', 'c' and 1 more: add it" in text
 
 
-def test_train_and_test_must_agree_and_no_name_of_a_hospitals_own_leaves(refused):
+def test_train_and_test_must_agree_and_names_stay(refused):
     more = csv(f"14.5,600,{SECRET},1\n15,600,2,0\n" * 10, "radius,area,Smith,label\n")
     text = refused({TRAIN: more}, columns=None)
     assert "before round 1" in text
@@ -112,7 +112,7 @@ def test_names_are_compared_before_numbers(refused):
     assert "Smith" not in text
 
 
-def test_another_order_in_one_file_is_the_same_table(run):
+def test_another_column_order_is_the_same_table(run):
     turned = GOOD[TEST].decode().replace("\n", ",\n").split(",\n")[:-1]
     swapped = "\n".join(",".join([row.split(",")[i] for i in (1, 0, 2)]) for row in turned)
     one = run([[GOOD], [GOOD]], columns=None, rounds=1)
@@ -120,7 +120,7 @@ def test_another_order_in_one_file_is_the_same_table(run):
     assert one.evaluations == two.evaluations
 
 
-def test_a_measurement_too_many_is_found_before_round_1(refused):
+def test_an_extra_measurement_is_found_before_round_1(refused):
     more = csv(f"14.5,600,{SECRET},1\n15,600,2,0\n" * 10, "radius,area,Smith,label\n")
     text = refused({TRAIN: more, TEST: more})
     assert "before round 1" in text
@@ -167,7 +167,7 @@ def test_other_labels(refused, label):
 
 
 @pytest.mark.parametrize("columns", [("radius", "area"), None])
-def test_numbers_that_are_far_too_large_are_found_before_round_1(refused, columns):
+def test_huge_numbers_are_found_before_round_1(refused, columns):
     text = refused({TRAIN: csv("8e200,600,1\n14,600,0\n" * 10)}, columns=columns)
     assert "before round 1" in text
     assert ("train.csv: column 'radius' must be" if columns else "train.csv: every") in text
@@ -184,13 +184,13 @@ class Diverging(CrossSiteAnalyzer):
         return super().analysis_method(data, aggregator_results)
 
 
-def test_a_loss_that_is_not_a_number_fails_the_round(refused):
+def test_a_nan_loss_fails_the_round(refused):
     text = refused({}, error=DataError, analyzer=Diverging)
     assert "The loss or the weights are not finite numbers any more" in text
     assert "in node-1, round 3" in text
 
 
-def test_a_nan_in_the_common_weights_fails_the_round(run):
+def test_a_nan_in_common_weights_fails_the_round(run):
     class Spoilt(CrossSiteAnalyzer):
         def analysis_method(self, data, aggregator_results):
             if self.id == "node-1" and aggregator_results is not None:

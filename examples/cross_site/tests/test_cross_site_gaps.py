@@ -56,7 +56,7 @@ def missed_one(splits):
     return run_with_failures(splits, 3)
 
 
-def test_a_missed_round_is_empty_in_the_csv_file_and_no_other_is(missed_one, table):
+def test_only_a_missed_round_is_empty_in_csv(missed_one, table):
     rows = table(missed_one[2]["rounds.csv"])
     assert len(rows) == ROUNDS * 4 * (len(COMPARISON) + 1)
     empty = [row for row in rows if row["accuracy"] == row["auc"] == row["loss"] == ""]
@@ -69,7 +69,7 @@ def test_a_missed_round_is_empty_in_the_csv_file_and_no_other_is(missed_one, tab
     assert "" not in [row[what] for row in rows if row not in empty for what in row]
 
 
-def test_the_summary_has_a_dash_and_says_why_and_that_an_epoch_is_missing(missed_one):
+def test_the_summary_says_why_an_epoch_is_missing(missed_one):
     lines = missed_one[2]["summary.txt"].splitlines()
     at = lines.index(next(line for line in lines if line.startswith("round ")))
     rounds = lines[at + 1 : at + 1 + ROUNDS]
@@ -82,7 +82,7 @@ def test_the_summary_has_a_dash_and_says_why_and_that_an_epoch_is_missing(missed
     ) in lines
 
 
-def test_a_mean_over_hospitals_is_not_that_of_those_who_answered(missed_one, monkeypatch):
+def test_a_mean_needs_every_hospitals_answer(missed_one, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         "cross_site.plots._line", lambda axes, k, values, *name, **look: drawn.append(values)
@@ -95,7 +95,7 @@ def test_a_mean_over_hospitals_is_not_that_of_those_who_answered(missed_one, mon
         assert [math.isnan(value) for value in values] == [False, True, False, False]
 
 
-def test_who_misses_the_last_round_has_no_own_model_to_score(splits):
+def test_missing_the_last_round_leaves_no_own_model(splits):
     study, _, made = run_with_failures(splits, 1, ROUNDS)
     assert study.matrix["own", "node-3"] == {}
     assert "gave no answer in rounds 1, 4. " in made["summary.txt"]
@@ -105,7 +105,7 @@ def test_who_misses_the_last_round_has_no_own_model_to_score(splits):
 
 
 @pytest.mark.parametrize("away", ["node-0", "node-3"])
-def test_who_misses_the_evaluation_keeps_its_rounds_and_its_own_model(splits, table, away):
+def test_missing_the_evaluation_keeps_rounds_and_own_model(splits, table, away):
     study, _, made = run_with_failures(splits, untested=away)
     assert study.sites == ["node-0", "node-1", "node-2", "node-3"]
     rows = table(made["rounds.csv"])
@@ -131,7 +131,7 @@ def test_who_never_trains_is_still_asked_for_scores(splits):
     assert "has had 0 of 4 epochs." in made["summary.txt"]
 
 
-def test_in_round_1_there_is_no_common_model_to_score(splits, missed_one):
+def test_round_1_has_no_common_model_to_score(splits, missed_one):
     _, _, made = run_with_failures(splits, 1)
     assert "node-3 gave no answer in round 1. " in made["summary.txt"]
     assert "-: not scored" not in made["summary.txt"]

@@ -19,13 +19,13 @@ def reference(contents):
     return reference_run(contents)
 
 
-def test_in_process_it_is_the_plain_loop_round_by_round(files, table, reference):
+def test_in_process_each_round_is_the_plain_loop(files, table, reference):
     rows = table(files["weights.csv"])
     assert len(rows) == 10 * len(SETTINGS)
     assert_weights(rows, reference[0])
 
 
-def test_scores_per_round_are_those_of_the_plain_loop(files, table, reference):
+def test_scores_per_round_are_the_plain_loops(files, table, reference):
     rows = [row for row in table(files["rounds.csv"]) if row["model"] == "common"]
     assert len(rows) == 10 * len(SETTINGS) * 4
     for row in rows:
@@ -44,7 +44,7 @@ def test_the_matrix_is_that_of_the_plain_loop(files, table, reference):
         assert [float(row["accuracy"]), float(row["auc"])] == pytest.approx(expected, rel=1e-12)
 
 
-def test_local_scores_of_the_first_round_are_those_of_hospitals_alone(files, table, run, splits):
+def test_local_scores_of_round_1_are_hospitals_alone(files, table, run, splits):
     """The first fit starts at zero for everybody, so it is also the own model's first epoch."""
     local = [row for row in table(files["rounds.csv"]) if row["model"] == "local"][:4]
     alone = run(splits, settings=COMPARISON[:1], rounds=1).evaluations
@@ -53,7 +53,7 @@ def test_local_scores_of_the_first_round_are_those_of_hospitals_alone(files, tab
         assert float(row["auc"]) == alone[site][f"own/{site}/auc"]
 
 
-def test_the_final_model_is_scored_in_the_evaluation_too(study, files, table):
+def test_the_evaluation_scores_the_final_model_too(study, files, table):
     last = [row for row in table(files["rounds.csv"]) if row["round"] == "10"]
     for row in last:
         if row["model"] == "common":
@@ -66,7 +66,7 @@ def test_a_second_run_gives_the_same_bytes(run, splits, study):
     assert again.result == study.result
 
 
-def test_the_models_file_can_be_used_without_the_framework(files, contents, study):
+def test_the_models_file_needs_no_framework(files, contents, study):
     about = json.loads(files["models.json"])
     lines = contents[2]["test.csv"].decode().splitlines()
     values = np.array([line.split(",") for line in lines[1:]], dtype=float)
@@ -107,7 +107,7 @@ def test_with_own_models_nothing_but_weights_goes_out(study):
         }
 
 
-def test_the_slides_line_alone_would_start_at_zero_again():
+def test_the_slides_line_alone_restarts_at_zero():
     """``model.coef_ = ...; model.fit(...)`` has no effect without ``warm_start``."""
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(40, 3)), np.arange(40) % 2

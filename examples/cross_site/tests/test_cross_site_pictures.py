@@ -72,7 +72,7 @@ def test_legends_and_labels_are_within_the_picture(drawn, drawing, names):
 
 
 @pytest.mark.parametrize("names", [LONG, SHORT, ["hospital", "a", "b"]])
-def test_the_labels_of_a_heat_map_do_not_run_together(drawn, names):
+def test_labels_of_a_heat_map_stay_apart(drawn, names):
     figure, renderer = drawn(plots.draw_sites, names)
     for axes in figure.axes:
         labels = axes.get_xticklabels()
@@ -87,7 +87,7 @@ def test_the_labels_of_a_heat_map_do_not_run_together(drawn, names):
         assert all(a.x1 < b.x0 for a, b in itertools.pairwise(cells))
 
 
-def test_names_are_shortened_only_where_that_tells_them_apart(drawn):
+def test_names_are_shortened_where_they_stay_different(drawn):
     figure, _ = drawn(plots.draw_sites, LONG)
     shown = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert shown[3] == "klinikum-re…enchen-3"
@@ -96,14 +96,14 @@ def test_names_are_shortened_only_where_that_tells_them_apart(drawn):
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [*alike, "mean"]
 
 
-def test_no_two_hospitals_have_the_same_colour_and_marker(drawn):
+def test_each_hospital_has_its_colour_and_marker(drawn):
     figure, _ = drawn(plots.draw_rounds, [f"h{k}" for k in range(49)])
     looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
     assert len(looks) == 49
 
 
 @pytest.mark.parametrize("names", [["bklinikum-a", "bklinikum-b"], LONG])
-def test_the_columns_of_the_summary_do_not_run_together(names):
+def test_columns_of_the_summary_stay_apart(names):
     lines = written.summary(study_of(names)).splitlines()
     heads = [line for line in lines if line.startswith(("round ", "model "))]
     assert [[word for word in head.split() if word in names] for head in heads] == [names] * 3
@@ -114,7 +114,7 @@ def test_the_columns_of_the_summary_do_not_run_together(names):
         assert all(lines[at + 1][end - 1].isdigit() for end in ends)
 
 
-def test_two_lines_that_lie_on_each_other_are_both_seen(drawn):
+def test_two_equal_lines_are_both_seen(drawn):
     figure, _ = drawn(plots.draw_comparison, SHORT[:4])
     by_score, equal = figure.axes[0].lines[3:]
     assert by_score.get_markerfacecolor() == "none"

@@ -33,7 +33,7 @@ def test_the_costs_quoted_are_those_of_the_study(files, table):
         assert f"{loss} with" in README
 
 
-def test_the_tables_over_twenty_draws_are_those_of_the_scores_beside_them():
+def test_tables_over_twenty_draws_follow_their_scores():
     drawn = pd.read_csv(draws.FILE)
     assert sorted(set(drawn["draw"])) == list(range(20))
     text = draws.tables(drawn)
@@ -43,7 +43,7 @@ def test_the_tables_over_twenty_draws_are_those_of_the_scores_beside_them():
 
 
 @pytest.mark.parametrize("draw", [0, pytest.param(13, marks=pytest.mark.exhaustive)])
-def test_the_scores_of_a_draw_are_those_in_the_file(draw):
+def test_a_draws_scores_are_those_in_the_file(draw):
     """Two of the 20, as all of them take half a minute."""
     drawn = pd.read_csv(draws.FILE)
     in_file = drawn[drawn["draw"] == draw].reset_index(drop=True)
@@ -82,7 +82,7 @@ def test_the_same_bytes_without_and_with_files(tmp_path):
             assert (tmp_path / f"hospital-{k}" / name).read_bytes() == content
 
 
-def test_run_takes_any_folders_and_names_the_one_that_does_not_fit(tmp_path, run_py):
+def test_run_names_the_folder_that_does_not_fit(tmp_path, run_py):
     for name, file, first in (("a", "train.csv", 0), ("a", "test.csv", 1), ("b", "train.csv", 0)):
         rows = "".join(f"{first + k % 7},{k * 3 % 11},{k % 2}\n" for k in range(30))
         (tmp_path / name).mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def replaced(old, new):
         lambda content: re.sub(rb"(?m)^((?:[\d.]+,){3})[\d.]+", rb"\g<1>1e200", content),
     ],
 )
-def test_what_is_said_of_files_that_do_not_fit_is_quoted(contents, change):
+def test_words_for_files_that_misfit_are_quoted(contents, change):
     files = {name: change(content) for name, content in contents[0].items()}
     said = next(iter(expected(MEASUREMENTS)[0].look([files]))).text
     assert said in README or said.replace(said.partition("larger. ")[2], "...") in README, said
@@ -146,7 +146,7 @@ def run_over(tmp_path, run_py):
 ROWS = "".join(f"{4711 + k % 7}.5,{k * 3 % 11},{k % 2}\n" for k in range(30))
 
 
-def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_path, run_over):
+def test_a_first_file_without_headers_is_named(tmp_path, run_over):
     said = run_over(ROWS, "pulse,fever,label\n" + ROWS)
     assert f"{tmp_path / 'h0' / 'train.csv'}: its first line must have the names" in said
     assert "4711" not in said
@@ -154,14 +154,14 @@ def test_a_first_file_without_column_names_is_named_and_no_value_is_shown(tmp_pa
     assert "node-1" not in said
 
 
-def test_hospitals_that_differ_from_the_first_are_not_blamed_for_it(run_over):
+def test_differing_from_the_first_hospital_is_no_blame(run_over):
     good = "pulse,fever,label\n" + ROWS
     said = run_over(good.replace("fever", "temperature"), good, good)
     expected = "(node-0: 2; node-1, node-2: 2, with other names or in another order than at node-0)"
     assert expected in said
 
 
-def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path, run_over):
+def test_an_extra_text_column_is_one_too_many(tmp_path, run_over):
     good = "pulse,fever,label\n" + ROWS
     more = good.replace("\n", ",mild\n").replace("label,mild", "label,note")
     said = run_over(good, more, good)
@@ -181,7 +181,7 @@ def test_a_column_of_text_too_many_is_a_column_too_many(tmp_path, run_over):
         (["h0", "h0"], "error: --data: h0 is the same folder as h0, and a hospital"),
     ],
 )
-def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, run_py, typed, says):
+def test_impossible_folders_are_told_as_typed(tmp_path, run_py, typed, says):
     for name in ("h0", "h1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "train.csv").write_text("pulse,fever,label\n" + ROWS)
@@ -191,7 +191,7 @@ def test_folders_that_cannot_be_meant_are_told_as_typed(tmp_path, run_py, typed,
     assert not (tmp_path / "results").exists()
 
 
-def test_a_folder_in_place_of_a_file_is_no_file(tmp_path, run_py):
+def test_a_folder_in_a_files_place_is_refused(tmp_path, run_py):
     for file in ("train.csv", "test.csv"):
         (tmp_path / "h0" / file).mkdir(parents=True)
     says = "node-0: its data is not as the analysis expects: There is no train.csv"

@@ -66,13 +66,13 @@ def deployed(tmp_path_factory):
 
 
 @pytest.mark.exhaustive
-def test_on_a_deployment_it_is_the_plain_loop_too(contents, table, deployed):
+def test_a_deployment_gives_the_plain_loop_too(contents, table, deployed):
     weights, _, _ = reference_run(contents[:2], rounds=2)
     assert_weights(table((deployed[0] / "weights.csv").read_text()), weights)
 
 
 @pytest.mark.exhaustive
-def test_a_deployment_shows_its_rounds_and_leaves_a_report(deployed):
+def test_a_deployment_shows_rounds_and_leaves_a_report(deployed):
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder, log = deployed
     nodes = ["site-0", "site-1"]

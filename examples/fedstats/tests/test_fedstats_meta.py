@@ -53,7 +53,7 @@ def test_it_is_weighted_least_squares_on_a_constant(numbers):
         assert found["error"][i] == pytest.approx(np.linalg.inv(design.T @ design)[0, 0] ** 0.5)
 
 
-def test_p_values_by_the_error_function_and_a_sum(numbers):
+def test_p_values_by_error_function_and_by_sum(numbers):
     found = combine(*numbers)
     for i in range(3):
         z = found["estimate"][i] / found["error"][i]

@@ -95,7 +95,7 @@ def test_words_for_labels_and_a_byte_order_mark():
     assert cohort.labels.tolist() == [1.0, 0.0]
 
 
-def test_text_in_a_numeric_column_names_column_and_count():
+def test_text_among_numbers_names_column_and_count():
     table = pd.DataFrame({"visit1_cough": ["1", "0", "sometimes", "inf", " ", None]})
     with pytest.raises(DataError, match="Column 'visit1_cough' holds 2 cells of text") as caught:
         numbers(table, "visit1_cough")

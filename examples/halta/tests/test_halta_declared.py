@@ -28,7 +28,7 @@ def test_the_numbers_are_equal(declared, study):
     assert tester.rounds == study.tester.rounds == 11
 
 
-def test_the_change_of_each_round_is_what_the_study_itself_measures(declared, study):
+def test_each_rounds_change_is_the_studys_own_measure(declared, study):
     for tester in (declared[0], study.tester):
         changes = [entry.change for entry in tester.record.history]
         assert changes[0] is None

@@ -56,7 +56,7 @@ def test_ages_are_those_of_the_pooled_files(merged, pooled):
     assert merged.age.sum(axis=1)[22] == pooled["age"].isna().sum()
 
 
-def test_sexes_and_labels_are_those_of_the_pooled_files(merged, pooled):
+def test_sexes_and_labels_are_the_pooled_files(merged, pooled):
     sex = pooled["sex"].value_counts(dropna=False)
     assert merged.sex.sum(axis=1).tolist() == [
         *(sex["female"], sex["male"], 0),

@@ -15,7 +15,7 @@ tables = arrays(
 )
 
 
-def test_a_table_without_small_groups_is_shown_as_it_is():
+def test_a_table_without_small_groups_stays_whole():
     protected = protect(np.array([[50, 0], [7, 5]]))
     assert protected.text == [["50", "0", "50"], ["7", "5", "12"]]
     assert not protected.hidden.any()
@@ -33,7 +33,7 @@ def test_a_small_group_cannot_be_had_by_subtraction():
 
 @given(tables)
 @settings(max_examples=300, deadline=None)
-def test_nothing_small_is_shown_and_the_rest_is_true(counts):
+def test_only_small_groups_are_hidden(counts):
     protected = protect(counts)
     full = np.column_stack([counts, counts.sum(axis=1)])
     for row, texts in zip(full, protected.text, strict=True):
@@ -49,7 +49,7 @@ def test_nothing_small_is_shown_and_the_rest_is_true(counts):
 
 @given(tables)
 @settings(max_examples=300, deadline=None)
-def test_no_line_gives_a_single_number_away_where_another_can_be_rounded(counts):
+def test_no_line_gives_a_single_number_away(counts):
     protected = protect(counts)
     full = np.column_stack([counts, counts.sum(axis=1)])
     unsure = protected.hidden | protected.rounded
@@ -80,6 +80,6 @@ def test_shares(part, whole, text):
     assert percent_text(part, whole) == text
 
 
-def test_the_share_of_a_blurred_number_is_not_shown():
+def test_a_blurred_numbers_share_is_not_shown():
     assert share_texts(np.array([[40, 3], [60, 97]])) == ["-", "-", "22 %"]
     assert share_texts(np.array([[40, 30], [60, 70]])) == ["40 %", "30 %", "35 %"]

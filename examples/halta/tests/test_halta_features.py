@@ -61,7 +61,7 @@ def test_agreed_features_are_those_of_every_hospital(contents):
     np.testing.assert_allclose(agreement.deviations, pooled.std(ddof=0), rtol=1e-12)
 
 
-def test_features_that_say_nothing_are_left_out_with_the_reason():
+def test_useless_features_are_left_out_with_reason():
     agreement = agree(
         {
             "a": answer(age=[50, 60], fever=[0.1, 0.1], cough=[np.nan, np.nan], rash=[0, 1]),
@@ -105,7 +105,7 @@ def test_standardize_puts_unknown_values_at_the_mean():
     np.testing.assert_array_equal(scaled, [[-2, 0], [2, 1]])
 
 
-def test_held_out_takes_the_same_quarter_of_each_class():
+def test_a_quarter_of_each_class_is_held_out():
     labels = np.array([1.0] * 41 + [0.0] * 22)
     chosen = held_out(labels, 0.25, seed=1)
     assert chosen[labels == 1].sum() == 10

@@ -22,7 +22,7 @@ def merged():
 
 
 @pytest.mark.parametrize("draw", [plots.draw_age, plots.draw_sex, plots.draw_label])
-def test_a_hidden_number_has_a_bar_that_is_seen(draw, merged, monkeypatch):
+def test_a_hidden_numbers_bar_is_seen(draw, merged, monkeypatch):
     monkeypatch.setattr(plots, "_png", lambda figure: figure)
     figure = draw(merged)
     figure.draw_without_rendering()

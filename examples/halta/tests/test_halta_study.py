@@ -84,7 +84,7 @@ def test_it_stops_when_the_coefficients_stand_still(splits, run):
     assert "because the weights no longer changed" in " ".join(stopped.report.split())
 
 
-def test_the_model_finds_features_the_labels_were_drawn_from(study):
+def test_the_model_finds_the_labels_own_features(study):
     strongest = np.argsort(-np.abs(study.aggregate["coef"]))[:6]
     names = {study.aggregate["features"][k] for k in strongest}
     assert len(names & set(LABEL_WEIGHTS)) >= 5
@@ -178,7 +178,7 @@ def test_the_report_names_features_reasons_and_weights(study):
     assert entries(report, features[strongest], "8. ")[0] == f"{weight:+.3f}"
 
 
-def test_the_report_shows_no_group_of_fewer_than_five(study):
+def test_the_report_hides_groups_below_five(study):
     tables = study.report[study.report.index("2. Age") : study.report.index("5. Missing")]
     for line in tables.splitlines():
         numbers = re.findall(r"(?<![\d<.-])\d+(?![\d.%-])", line[15:])
@@ -200,7 +200,7 @@ def test_a_study_of_many_hospitals_still_fits(run):
 # Files
 
 
-def test_four_files_of_two_types_in_the_declared_order(study, folder):
+def test_four_files_of_two_types_in_order(study, folder):
     assert [type(content) for content in study.tester.result] == [bytes, str, bytes, bytes]
     for name, content in zip(RESULT_FILENAMES, study.tester.result, strict=True):
         expected = content.encode() if isinstance(content, str) else content
@@ -218,7 +218,7 @@ def test_the_plots_are_pictures_of_a_sane_size(study):
     assert len(set(pictures)) == 3
 
 
-def test_no_file_of_the_run_tells_a_count_that_the_report_hides(study, folder):
+def test_no_file_tells_a_count_the_report_hides(study, folder):
     answers = study.evaluations
     assert min(answer["false_negative"] for answer in answers) == 3  # there is one to be hidden
     assert "all but <5" in study.report
@@ -251,7 +251,7 @@ def test_hospitals_without_a_common_feature(run):
         run([[{"labeled.csv": SMALL}], [{"labeled.csv": other}]])
 
 
-def test_bad_data_at_one_hospital_stops_the_run_with_its_message(run):
+def test_one_hospitals_bad_data_stops_the_run(run):
     text = SMALL.replace(b"60,male", b"sixty,male", 1)
     with pytest.raises(DataError, match="Column 'age' holds 1 cell of text"):
         run([[{"labeled.csv": SMALL}], [{"labeled.csv": text}]])

@@ -23,7 +23,7 @@ def test_federated_average_weighs_by_training_rows():
     assert intercept == pytest.approx(1.14, rel=1e-15)
 
 
-def test_a_model_averaged_with_itself_stays_what_it_is():
+def test_a_model_averaged_with_itself_stays():
     coef, intercept = federated_average([np.array([0.3, -7.0])] * 3, [0.1] * 3, [5, 7, 11])
     np.testing.assert_allclose(coef, [0.3, -7.0], rtol=1e-15)
     assert intercept == pytest.approx(0.1, rel=1e-15)
@@ -37,7 +37,7 @@ def test_training_starts_from_the_given_weights(rows):
     assert intercept == 0.5
 
 
-def test_training_in_two_halves_takes_up_the_step_where_it_was(rows):
+def test_training_in_halves_takes_up_the_step(rows):
     x, y = rows
     sgd = SGDClassifier(loss="hinge", alpha=0.01, random_state=np.random.RandomState(4))
     sgd.partial_fit(x[:1], y[:1], classes=[0, 1])
@@ -59,7 +59,7 @@ def test_later_rounds_take_smaller_steps(rows):
     assert moves[1] < moves[0]
 
 
-def test_the_same_input_gives_the_same_bits_and_is_left_alone(rows):
+def test_the_same_input_gives_the_same_bits(rows):
     x, y = rows
     start, copies = np.ones(4), (x.copy(), y.copy())
     np.random.seed(1)

@@ -46,7 +46,7 @@ def test_the_command_writes_what_simulated_nodes_read(tmp_path):
         assert {name: (folder / name).read_bytes() for name in NAMES} == files
 
 
-def test_a_node_without_a_partition_is_told_what_to_do():
+def test_a_node_without_partition_is_told():
     with pytest.raises(ConfigError, match="needs a partition-id"):
         node_files(SimpleNamespace(node_config={}))
 

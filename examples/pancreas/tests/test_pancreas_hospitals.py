@@ -57,6 +57,6 @@ def test_a_fourth_node_is_told_the_number():
         node_files(context(**{"partition-id": 3}))
 
 
-def test_a_real_node_is_told_to_name_its_folder():
+def test_a_real_node_must_name_its_folder():
     with pytest.raises(ConfigError, match=r"the folder with its pancreasData\.csv"):
         node_files(context(name="hospital-a"))

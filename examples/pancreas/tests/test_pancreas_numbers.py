@@ -36,7 +36,7 @@ def test_in_process_it_is_the_plain_loop(run, splits, contents, scaling):
     assert (tester.rounds, tester.converged) == (11, True)
 
 
-def test_without_a_test_share_it_is_the_tutorial_to_the_last_bit(run, splits, contents):
+def test_without_test_share_bits_are_the_tutorials(run, splits, contents):
     ours = run(splits, test_share=0)
     with pytest.warns(ConvergenceWarning):
         theirs = StarModelTester(
@@ -105,7 +105,7 @@ def test_hospitals_with_different_columns_are_named(run, splits):
         )
 
 
-def test_with_expected_columns_the_hospital_itself_refuses_before_training(run, splits):
+def test_a_hospital_refuses_unexpected_columns_before_training(run, splits):
     text = splits[1][0][FILE].decode().splitlines()
     shorter = "\n".join(line.split(",", 1)[1] for line in text).encode()
     trained = []

@@ -60,7 +60,7 @@ def test_merged_scaling_reaches_the_tutorials_tolerance(run, splits):
 
 
 @pytest.mark.exhaustive
-def test_one_draw_of_compare_is_as_the_readme_says():
+def test_one_draw_of_compare_follows_the_readme():
     """The same share of ill patients everywhere: both scalings do well; else only one does."""
     last = {}
     for hospitals in (compare.HOSPITALS, compare.SAME_MIX):

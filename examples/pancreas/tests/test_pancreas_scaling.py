@@ -41,6 +41,6 @@ def test_a_large_mean_costs_no_digits(parts):
     np.testing.assert_allclose(deviations, np.vstack(parts).std(axis=0), rtol=1e-6)
 
 
-def test_a_column_that_never_varies_can_be_divided_by():
+def test_a_constant_column_can_be_divided_by():
     means, deviations = merge([moments(np.full((3, 1), 5.0)), moments(np.full((2, 1), 5.0))])
     assert (means.tolist(), deviations.tolist()) == ([5.0], [1.0])

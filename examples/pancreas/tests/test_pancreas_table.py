@@ -94,7 +94,7 @@ def test_a_message_holds_nothing_of_the_file(text, value):
     assert value in error.detail
 
 
-def test_the_same_share_of_each_class_is_held_out():
+def test_each_class_has_the_same_held_out_share():
     labels = np.array([0.0] * 40 + [1.0] * 21)
     chosen = held_out(labels, 0.25, 42)
     assert (chosen[:40].sum(), chosen[40:].sum()) == (10, 5)

@@ -35,7 +35,7 @@ def test_the_sum_is_there_with_noise_on_it(tmp_path):
     assert len(set(numbers)) == 3
 
 
-def test_the_folders_are_what_the_script_beside_them_writes(tmp_path):
+def test_the_folders_are_what_their_script_writes(tmp_path):
     command = [sys.executable, EXAMPLE / "make_hospitals.py", tmp_path]
     subprocess.run(command, check=True, timeout=60)
     for folder in HOSPITALS:

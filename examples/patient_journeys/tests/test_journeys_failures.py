@@ -60,7 +60,7 @@ def named():
     return of
 
 
-def test_a_centre_without_one_of_the_codes_takes_part(run, splits):
+def test_a_centre_may_lack_one_code(run, splits):
     codes = top_codes(code_counts(read_journeys(splits[2]), 5), 30)
     gone = codes[3]
     without = changed(splits[2], observations=lambda table: table[table["CODE"] != gone])
@@ -74,7 +74,7 @@ def test_a_centre_without_one_of_the_codes_takes_part(run, splits):
     assert np.isfinite(done.aggregates[-1]["model"]["0.weight"]).all()
 
 
-def test_a_centre_with_one_sex_only_ends_the_run_and_is_named(run, splits, named):
+def test_a_centre_with_one_sex_is_named(run, splits, named):
     men = changed(splits[1], patients=lambda table: table[table["GENDER"] == "M"])
     error, leaves = failure(run, [splits[0], men, splits[2]])
     assert isinstance(error, DataError)
@@ -84,14 +84,14 @@ def test_a_centre_with_one_sex_only_ends_the_run_and_is_named(run, splits, named
     assert failure(run, [splits[0], women, splits[2]])[1] == leaves  # it does not tell which
 
 
-def test_a_centre_with_no_patients_ends_the_run_and_is_named(run, splits, named):
+def test_a_centre_with_no_patients_is_named(run, splits, named):
     nobody = changed(splits[2], patients=lambda table: table[:0])
     error, leaves = failure(run, [splits[0], splits[1], nobody])
     assert "node-2" in named(error)
     assert "patients.csv has no patients" in leaves
 
 
-def test_a_centre_with_no_patients_is_found_before_the_first_round(splits):
+def test_no_patients_are_found_before_the_first_round(splits):
     nobody = changed(splits[2], patients=lambda table: table[:0])
     with pytest.raises(NodeFailedError, match=r"node-2.*patients.csv has no patients: leave"):
         StarModelTester(
@@ -112,7 +112,7 @@ STRANGERS = "No observation is of a patient of this centre: PATIENT in observati
         (lambda t: t.assign(CODE=" "), "CODE in observations.csv is empty in every row"),
     ],
 )
-def test_a_centre_that_would_train_on_zeros_is_named(run, splits, named, observations, says):
+def test_a_centre_training_on_zeros_is_named(run, splits, named, observations, says):
     wrong = changed(splits[1], observations=observations)
     error, leaves = failure(run, [splits[0], wrong, splits[2]])
     assert isinstance(error, DataError)
@@ -126,7 +126,7 @@ def test_a_centre_that_would_train_on_zeros_is_named(run, splits, named, observa
     assert says in caught.value.message
 
 
-def test_blanks_around_names_do_not_count_and_an_empty_code_is_none(splits):
+def test_blanks_do_not_count_and_empty_is_none(splits):
     def blanks(table):
         codes = table["CODE"].where(table.index % 2 == 0, " " + table["CODE"] + "\t")
         return table.assign(CODE=codes, PATIENT=" " + table["PATIENT"])
@@ -146,7 +146,7 @@ def test_blanks_around_names_do_not_count_and_an_empty_code_is_none(splits):
         assert code_counts(journeys, 1) == code_counts(plain, 1)
 
 
-def test_a_centre_with_none_of_the_agreed_codes_is_named(run, splits, named):
+def test_a_centre_without_agreed_codes_is_named(run, splits, named):
     def local(table):  # codes of its own, of too few patients to be named
         return table[:100].assign(DATE="2020-01-01", CODE="x" + table["CODE"])
 
@@ -157,7 +157,7 @@ def test_a_centre_with_none_of_the_agreed_codes_is_named(run, splits, named):
     assert "has none of the codes that were agreed on, so it would train on zeros" in leaves
 
 
-def test_a_centre_with_three_of_each_sex_trains_and_is_not_tested_with(run, splits):
+def test_a_tiny_centre_trains_and_is_not_tested(run, splits):
     def few(table):
         return pd.concat([table[table["GENDER"] == sex][:3] for sex in "MF"])
 
@@ -169,7 +169,7 @@ def test_a_centre_with_three_of_each_sex_trains_and_is_not_tested_with(run, spli
     assert [row[5:] for row in rows if row[1] == "node-1"] == [["0", "", ""]] * 2
 
 
-def test_a_file_with_semicolons_is_told_before_the_first_round(splits):
+def test_semicolons_are_told_before_the_first_round(splits):
     table = pd.read_csv(io.BytesIO(splits[1][0][PATIENTS]), dtype=str)
     wrong = [{**splits[1][0], PATIENTS: table.to_csv(index=False, sep=";").encode()}]
     with pytest.raises(NodeFailedError, match=r"node-1.*must be separated by commas, with"):
@@ -182,7 +182,7 @@ def test_what_is_expected_is_what_the_centres_have(splits):
     assert [list(each.look(split)) for split in splits for each in EXPECTED] == [[], [], []]
 
 
-def test_a_loss_that_is_no_number_ends_the_round_and_names_the_centre(run, splits, named):
+def test_a_nan_loss_names_the_centre(run, splits, named):
     class Diverging(JourneyAnalyzer):
         def loss(self, batch):
             loss = super().loss(batch)
@@ -233,9 +233,7 @@ def test_different_numbers_of_features_end_the_run(run, splits):
         (None, lambda t: t.drop(columns="CODE"), "observations.csv has no column CODE"),
     ],
 )
-def test_tables_that_are_wrong_are_told_without_their_values(
-    run, splits, patients, observations, says
-):
+def test_wrong_tables_are_told_without_values(run, splits, patients, observations, says):
     wrong = changed(splits[0], patients, observations)
     error, leaves = failure(run, [wrong, splits[1], splits[2]])
     assert isinstance(error, DataError)
@@ -280,7 +278,7 @@ def test_arguments_that_cannot_be_meant(run, splits):
             run(splits, **arguments)
 
 
-def test_an_argument_that_there_is_not_is_found_when_the_model_is_built():
+def test_an_unknown_argument_is_found_at_building():
     with pytest.raises(ModelError, match="unexpected keyword argument 'lr'"):
         StarModel(JourneyAnalyzer, JourneyStrategy, "s3", analyzer_kwargs={"lr": 0.1})
 

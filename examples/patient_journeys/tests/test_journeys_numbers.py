@@ -32,13 +32,13 @@ def plain(splits):
         torch.set_num_threads(before)
 
 
-def test_the_codes_are_those_of_a_count_with_pandas(study, splits):
+def test_the_codes_are_those_pandas_counts(study, splits):
     codes = vocabulary([tables(split[0]) for split in splits])
     assert study.aggregates[0]["codes"] == codes
     assert len(codes) == 30
 
 
-def test_the_weights_are_the_loops_bit_by_bit_in_every_round(study, plain):
+def test_every_rounds_weights_are_the_loops_bits(study, plain):
     codes, path = plain
     assert [aggregate["codes"] for aggregate in study.aggregates] == [codes] * 11
     for ours, theirs in zip(study.aggregates[1:], path, strict=True):
@@ -58,13 +58,13 @@ def test_losses_and_accuracies_are_the_loops(study, plain, folder):
         assert float(row["accuracy"]) == pytest.approx(there["accuracy"][centre], rel=1e-12)
 
 
-def test_no_centre_gets_what_others_say_of_their_training(study):
+def test_no_centre_gets_what_others_report(study):
     assert set(study.aggregates[0]) == {"codes"}
     assert all(set(aggregate) == {"codes", "model"} for aggregate in study.aggregates[1:])
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_tensor_is_the_one_that_a_loop_over_events_makes(study, splits, number):
+def test_a_tensor_is_what_an_event_loop_makes(study, splits, number):
     codes = study.aggregates[0]["codes"]
     ours = temporal_tensor(read_journeys(splits[number]), codes)
     assert ours.shape == (60, 21, 30)
@@ -96,7 +96,7 @@ def test_a_code_of_few_patients_is_not_named(splits):
     assert code_counts(Journeys(few.patients, known), 5) == {}
 
 
-def test_the_model_is_read_by_pytorch_and_as_safetensors(study, folder, splits):
+def test_pytorch_and_safetensors_read_the_model(study, folder, splits):
     weights = torch.load(folder / "model.pt", weights_only=True)
     model = mlp(30)
     model.load_state_dict(weights)
@@ -112,7 +112,7 @@ def test_the_model_is_read_by_pytorch_and_as_safetensors(study, folder, splits):
     assert right.mean() > 0.7
 
 
-def test_the_last_model_is_scored_on_patients_that_were_kept(study):
+def test_kept_patients_score_the_last_model(study):
     scores = study.tester.evaluations
     assert [scores[node]["n"] for node in scores] == [14, 14, 15]
     assert all(0 < each["loss"] < 0.7 for each in scores.values())
@@ -122,7 +122,7 @@ def test_the_picture_is_a_png(folder):
     assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_codes_are_written_in_the_order_of_the_inputs(study, folder):
+def test_codes_are_written_in_input_order(study, folder):
     rows = list(csv.DictReader(io.StringIO((folder / "codes.csv").read_text())))
     assert [row["code"] for row in rows] == study.aggregates[0]["codes"]
     assert [int(row["input"]) for row in rows] == list(range(30))

@@ -79,7 +79,7 @@ def test_one_centre_from_a_folder(tmp_path, capsys, monkeypatch, splits):
     assert f"Observations : {observation_data(splits[1]).shape}" in capsys.readouterr().out
 
 
-def test_a_folder_that_is_not_there_is_said_in_a_line(tmp_path, monkeypatch):
+def test_a_missing_folder_is_said_in_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["local.py", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match=r"^error: .*patients.csv cannot be read .*name a folder"):
         runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
@@ -102,7 +102,7 @@ def test_the_registry_quoted_is_what_is_written(tmp_path):
     assert choose(read_registry(tmp_path / "datasets.toml"), "s3", [TAG], "examples")
 
 
-def test_the_run_config_finds_the_registrys_tag_and_project():
+def test_the_run_config_finds_tag_and_project():
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())
     config = project["tool"]["flwr"]["app"]["config"]
     assert (config["tags"], config["project-id"]) == (TAG, "examples")

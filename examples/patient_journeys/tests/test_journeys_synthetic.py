@@ -35,13 +35,13 @@ def written(tmp_path_factory):
     return out
 
 
-def test_the_command_writes_the_same_bytes_as_the_function(written):
+def test_command_and_function_write_the_same_bytes(written):
     for number in range(3):
         for name, content in centre_files(number).items():
             assert (written / f"center_{number}" / name).read_bytes() == content
 
 
-def test_each_centre_has_60_patients_and_about_57000_observations(splits):
+def test_each_centre_has_60_patients(splits):
     for split in splits:
         assert static_data(split).shape == (60, 30)
         rows, columns = observation_data(split).shape
@@ -63,7 +63,7 @@ def test_tanat_synthea_reads_our_folders_as_its_own(written, number):
     assert static["CENTER_ID"].eq(number).all()
 
 
-def test_folders_that_tanat_synthea_has_written_are_read_as_they_are(tmp_path, splits):
+def test_folders_of_tanat_synthea_are_read(tmp_path, splits):
     """Its own last step makes a folder of Synthea's raw tables, which the real Synthea writes."""
     tanat_synthea = pytest.importorskip("tanat_synthea")
     from tanat_synthea.synthea.processor import process_output
@@ -100,7 +100,7 @@ def context(**node_config):
     return Context(run_id=1, node_id=1, node_config=node_config, state=RecordDict(), run_config={})
 
 
-def test_a_simulated_node_has_the_files_of_its_partition():
+def test_a_simulated_node_has_its_partitions_files():
     assert node_files(context(**{"partition-id": 1})) == centre_files(1)
     for config, says in (({}, "partition-id"), ({"partition-id": 3}, "num-supernodes=3")):
         with pytest.raises(ConfigError, match=says):

@@ -73,7 +73,7 @@ def killed_and_back(study, places, restarted):
 
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("third")
-def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
+def test_wait_goes_on_with_nodes_restarted_between_rounds(study):
     """Without a key they come back under other addresses; ``test_provision.py`` has one with a key.
 
     The SuperLink refuses the old one of b, and takes that of c, which was killed, for alive for
@@ -100,7 +100,7 @@ def test_wait_goes_on_with_nodes_that_were_restarted_between_two_rounds(study):
 
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("third")
-def test_two_undisturbed_runs_at_once_are_the_plain_loop(study):
+def test_two_runs_at_once_are_the_plain_loop(study):
     """``test_ended_runs.py`` has two of which one is stopped, and the audit log."""
 
     def run(number):

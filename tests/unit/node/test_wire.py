@@ -52,7 +52,7 @@ def test_a_closed_socket_gives_nothing(pair):
     assert wire.receive(pair[1]) is None
 
 
-def test_a_large_frame_is_refused_before_it_is_read(pair):
+def test_a_large_frame_is_refused_unread(pair):
     pair[0].sendall(wire._LENGTHS.pack(1, 1) + (2**60).to_bytes(8, "big"))
     with pytest.raises(wire.WireError, match="at most 1000 may be"):
         wire.receive(pair[1], most=1000)
