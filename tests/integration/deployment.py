@@ -26,12 +26,14 @@ QUIET = {
 class Deployment:
     """One SuperLink and its SuperNodes, with an ``FLWR_HOME`` of their own.
 
-    Every program is a process group of its own, and is killed by its own id.
+    Every program is a process group of its own, and is killed by its own id. The nodes in `stock`
+    are Flower's own SuperNodes, which start a Python for each message.
     """
 
-    def __init__(self, folder, name="hospitals"):
+    def __init__(self, folder, name="hospitals", stock=("a",)):
         self.folder = folder
         self.name = name
+        self.stock = stock
         self.port = free_port()
         self.home = folder / "home"
         self.home.mkdir(parents=True)
@@ -76,14 +78,12 @@ class Deployment:
         raise TimeoutError(f"the SuperLink did not start:\n{self.log('superlink')}")
 
     def start_node(self, name, **config):
-        """Start a node; without a config, with the one it had before.
-
-        The node a is Flower's own SuperNode, which starts a Python for each message.
-        """
+        """Start a node; without a config, with the one it had before."""
         config = {key.replace("_", "-"): value for key, value in config.items()}
         config = self.configs.setdefault(name, {"name": name, **config})
         pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
-        program = ("flower-supernode",) if name == "a" else ("flame-flwr", "node", "start")
+        is_stock = name in self.stock
+        program = ("flower-supernode",) if is_stock else ("flame-flwr", "node", "start")
         self._start(
             name,
             *(*program, "--insecure", "--superlink", f"127.0.0.1:{self.port}"),
