@@ -7,13 +7,10 @@ means (:mod:`flame_flwr.data.open_source`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from flame_flwr.errors import DataError, UnavailableError
 from flame_flwr.suggestions import what_there_is
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "DataKind",
