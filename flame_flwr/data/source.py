@@ -119,6 +119,17 @@ class SourceData:
     ----------
     sources : list of Source
         At least one.
+
+    Examples
+    --------
+    >>> class Constant:
+    ...     name, type = "ages", "example"
+    ...     def check(self, kind="s3", keys=()):
+    ...         pass
+    ...     def read(self, kind, keys):
+    ...         return {"ages.csv": b"54"}
+    >>> SourceData([Constant()]).load("s3", None)
+    [{'ages.csv': b'54'}]
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
