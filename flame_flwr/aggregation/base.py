@@ -135,7 +135,7 @@ class Aggregation(ABC):
         return None
 
     def load(self, data: bytes) -> None:  # noqa: B027  (optional)
-        """Go on as the aggregation was that :meth:`save` was called on."""
+        """Continue from the state that :meth:`save` returned."""
 
 
 def as_aggregation(made: Any) -> Aggregation:

@@ -105,7 +105,7 @@ def _remove(record: RunRecord, callback: Callback) -> None:
 
 @contextmanager
 def shielded(what: str) -> Iterator[None]:
-    """Go on where something that only shows a run fails: showing ends no run."""
+    """Log an error in the block and go on: what only shows a run must not end it."""
     try:
         yield
     except Exception as error:

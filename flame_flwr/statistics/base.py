@@ -276,7 +276,7 @@ class Statistic(ABC):
             ) from error
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Be pickled, unless it would leave a node past its disclosure rules."""
+        """Refuse to be pickled where that would pass a node's disclosure rules by."""
         check_cleared(self)
         return super().__reduce_ex__(protocol)
 
