@@ -1,8 +1,9 @@
 """Which arrays of a model are buffers: kept by a layer beside what is trained.
 
-BatchNorm's running mean and variance are such. A variance on which an optimiser or noise has
-acted is none any more, so server optimisers, ``TopFraction`` and filters with noise tell buffers
-from parameters: by names that the answer has beside the model, and by those that PyTorch gives.
+BatchNorm's running mean and variance are examples. After an optimiser's step, or with noise, a
+variance may be negative and is none any more. So server optimisers, ``TopFraction`` and filters
+with noise tell buffers from parameters: by the names that the answer gives beside the model, and
+by PyTorch's own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _BATCH_NORM = frozenset({"running_mean", "running_var", _COUNTER})
 
 
 def names_in(answer: Any, key: str = BUFFERS) -> tuple[str, ...]:
-    """Return the names of buffers that an answer has at a key; what is no list of texts is none."""
+    """Return the names of buffers that an answer lists at a key; none where it has no such list."""
     found = answer.get(key) if isinstance(answer, Mapping) else None
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
         return ()

@@ -38,7 +38,7 @@ class DeclaredLabels:
     Parameters
     ----------
     labels : iterable of labels
-        Of two that are the same the first counts.
+        If two are the same, the first counts.
 
     Examples
     --------

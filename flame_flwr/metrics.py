@@ -150,7 +150,7 @@ def check_names(names: Iterable[Any], where: str) -> None:
 def readable(
     metrics: Mapping[Any, Any], *, reserved: frozenset[str] = RESERVED, most: int = MOST
 ) -> dict[str, float]:
-    """Return of what a node sent the metrics that can be: others are left out.
+    """Return the valid metrics among what a node sent; the others are left out.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def is_of_tests(name: str) -> bool:
 
 
 def rows_tested(*said: Any) -> float | None:
-    """Return how many rows a node has tested with, of the first that says so; else ``None``.
+    """Return how many rows a node has tested with, as the first that says so has it.
 
     Parameters
     ----------

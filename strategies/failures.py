@@ -89,7 +89,7 @@ def refuse(run: Run, entry: RoundRecord, node: str, error: AnswerError) -> None:
     entry.node_metrics.pop(node, None)
     run.record.failures.append({"round": entry.round, "node": node, "why": why})
     if error.declared:  # no failure: the analyzer goes on from here, in every runtime
-        run.count(node, entry.round)
+        run.mark_counted(node, entry.round)
     elif run.settings.on_failure != "skip":
         raise error
     logger.warning("round %d: going on without node %s: %s", entry.round, node, why)

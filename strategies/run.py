@@ -150,8 +150,8 @@ class Run:
         owner = f"{method}, {'the ' if number is None else ''}{what}"
         return self.transport.exchange(checked(messages, self.transport.names(), owner), what)
 
-    def count(self, node: str, number: int) -> None:
-        """Note that a node's answer counts: its analyzer goes on after this round."""
+    def mark_counted(self, node: str, number: int) -> None:
+        """Note that a node's answer counts: the node continues from its state after this round."""
         self.answered.add(node)
         self.after[node] = number
 

@@ -19,8 +19,8 @@ from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.results.metric_means import of_scores
 from flame_flwr.results.record import RunRecord
-from flame_flwr.strategies.answers import keep_scores, merge_round
 from flame_flwr.strategies.beginning import begin
+from flame_flwr.strategies.merge_replies import keep_scores, merge_round
 from flame_flwr.strategies.messages import messages_for
 from flame_flwr.strategies.run import Run, StarResult
 from flame_flwr.strategies.star_aggregation import StarAggregation

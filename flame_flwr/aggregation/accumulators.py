@@ -1,4 +1,4 @@
-"""What takes one round's values of one key: sums, extremes, counts, and values that are kept.
+"""Accumulators: each takes one round's values of one key and merges them.
 
 The arithmetic of :mod:`flame_flwr.aggregation.reductions`. A node's value is read, not changed;
 its arrays may be gone, or read-only, after ``add``.
@@ -63,7 +63,7 @@ class Where:
     def refusal(
         self, text: str, node: str, *, detail: str | None = None, declared: bool = False
     ) -> AnswerError:
-        """Return an error for an answer of which nothing is merged; `declared` is as there."""
+        """Return the error that refuses a whole answer; parameters as of :class:`AnswerError`."""
         message = self.error(text, node).message
         return AnswerError(message, detail=detail, declared=declared)
 
@@ -93,7 +93,7 @@ class AllValues:
     Parameters
     ----------
     place : Where
-        Where.
+        Round, key and nodes.
     merge : callable
         Gets a dict by node, in participant order.
     """
@@ -114,9 +114,10 @@ class AllValues:
 
 
 class SameForm:
-    """Takes numbers and arrays, for every form that nodes send apart.
+    """The base of accumulators that merge only values of one form: the same keys and shapes.
 
-    Which node's form is right cannot be known before all are there; usually there is one.
+    If the nodes' forms differ, the one that most nodes sent counts. That is known only when all
+    values are there, so until then each form is merged separately.
     """
 
     what = "merged"

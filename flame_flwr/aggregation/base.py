@@ -43,6 +43,11 @@ class Finished(NamedTuple):
         By how much the aggregate has changed, as the aggregation measures it: that is what
         ``history.csv`` and the report show. NaN where it measures none in this round; ``None``
         where it never does: then it is the norm of the change of all arrays of floats.
+
+    Examples
+    --------
+    >>> Finished(12, converged=True, reason="one round is enough").aggregate
+    12
     """
 
     aggregate: Any
@@ -130,7 +135,7 @@ class Aggregation(ABC):
         return None
 
     def load(self, data: bytes) -> None:  # noqa: B027  (optional)
-        """Go on as the aggregation was that :meth:`save` was called on."""
+        """Continue from the state that :meth:`save` returned."""
 
 
 def as_aggregation(made: Any) -> Aggregation:

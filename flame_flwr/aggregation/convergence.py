@@ -73,7 +73,7 @@ class Convergence:
         }
 
     def restore(self, state: Any) -> None:
-        """Go on as the object was that :meth:`state` was called on."""
+        """Continue from what :meth:`state` returned."""
         vars(self).update(state)
 
     def most_rounds(self) -> int | None:

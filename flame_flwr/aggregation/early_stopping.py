@@ -111,7 +111,7 @@ class EarlyStopping(Aggregation):
         return None if inner is None else pickle.dumps((inner, self._convergence.state()))
 
     def load(self, data: bytes) -> None:
-        """Go on as the aggregation was that :meth:`save` was called on."""
+        """Continue from the state that :meth:`save` returned."""
         inner, state = pickle.loads(data)  # noqa: S301  (this user's own checkpoint)
         self._convergence.restore(state)
         self.inner.load(inner)

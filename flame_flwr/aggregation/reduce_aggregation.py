@@ -114,7 +114,7 @@ class ReduceAggregation(Aggregation):
         return pickle.dumps((kept, self._flame.get_progress()))
 
     def load(self, data: bytes) -> None:
-        """Go on as the aggregation was that :meth:`save` was called on."""
+        """Continue from the state that :meth:`save` returned."""
         self._kept, progress = pickle.loads(data)  # noqa: S301  (this user's own checkpoint)
         self._flame.set_progress(progress)
 

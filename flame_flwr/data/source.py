@@ -7,13 +7,10 @@ means (:mod:`flame_flwr.data.open_source`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from flame_flwr.errors import DataError, UnavailableError
 from flame_flwr.suggestions import what_there_is
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "DataKind",
@@ -122,6 +119,17 @@ class SourceData:
     ----------
     sources : list of Source
         At least one.
+
+    Examples
+    --------
+    >>> class Constant:
+    ...     name, type = "ages", "example"
+    ...     def check(self, kind="s3", keys=()):
+    ...         pass
+    ...     def read(self, kind, keys):
+    ...         return {"ages.csv": b"54"}
+    >>> SourceData([Constant()]).load("s3", None)
+    [{'ages.csv': b'54'}]
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:

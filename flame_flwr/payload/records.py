@@ -35,6 +35,15 @@ def to_arrays(payload: Payload) -> list[npt.NDArray[Any]]:
     -------
     list of ndarray
         The header as uint8, of shape (n,) and read-only, then the bulk arrays.
+
+    Examples
+    --------
+    >>> from flame_flwr.payload import decode, encode
+    >>> arrays = to_arrays(encode({"mean": 0.5, "coef": np.ones(9000)}))
+    >>> [array.dtype.name for array in arrays]
+    ['uint8', 'float64']
+    >>> decode(from_arrays(arrays))["mean"]
+    0.5
     """
     return [np.frombuffer(payload.header, np.uint8), *payload.arrays]
 
@@ -80,6 +89,13 @@ def to_record(payload: Payload) -> ArrayRecord:
     -------
     flwr.app.ArrayRecord
         Readable by Flower's own means too.
+
+    Examples
+    --------
+    >>> from flame_flwr.payload import decode, encode
+    >>> record = to_record(encode({"mean": 0.5, "coef": np.ones(9000)}))
+    >>> list(record), decode(from_record(record))["mean"]
+    (['0', '1'], 0.5)
     """
     from flwr.app import Array, ArrayRecord
 

@@ -130,7 +130,7 @@ class _Sums:
     ----------
     limit : int
         A difference from 1 to this is too small: ``k - 1``; of several withheld groups as much
-        more as :func:`flame_flwr.statistics.suppression.hide` asks for.
+        more as :func:`flame_flwr.statistics.cell_suppression.hide` asks for.
     targets : set of int
         What the withheld groups come to, up to the limit.
     kept : list of int

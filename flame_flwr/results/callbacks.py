@@ -1,6 +1,6 @@
-"""What looks on while a run goes: a progress bar, a writer of events.
+"""Callbacks: a progress bar or a writer of events that follows a run.
 
-They only look: nothing that they do, or fail to do, changes the run.
+Nothing that a callback does, or fails to do, changes the run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["Callback", "notify", "shielded", "with_callbacks"]
 
 
 class Callback:
-    """The base of what looks on; the one loop calls its methods, which do nothing here.
+    """The base of callbacks: the loop calls its methods, which do nothing here.
 
-    Subclasses override those that they need. They are part of no checkpoint, and of no result.
-    Whatever they print or write is made of :attr:`RunRecord.public`: the record itself also holds
-    what the study hides.
+    Subclasses override the methods that they need. Callbacks are part of no checkpoint and of no
+    result. Whatever they print or write is made of :attr:`RunRecord.public`: the record itself
+    also holds what the study hides.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class Callback:
 
 @contextmanager
 def with_callbacks(record: RunRecord, *callbacks: Callback) -> Iterator[None]:
-    """Have callbacks look on within the block, and close them at its end."""
+    """Let callbacks follow the run within the block, and close them at its end."""
     record.callbacks.extend(callbacks)
     try:
         yield
@@ -105,7 +105,7 @@ def _remove(record: RunRecord, callback: Callback) -> None:
 
 @contextmanager
 def shielded(what: str) -> Iterator[None]:
-    """Go on where something that only shows a run fails: showing ends no run."""
+    """Log an error in the block and go on: what only shows a run must not end it."""
     try:
         yield
     except Exception as error:

@@ -49,6 +49,12 @@ class Outputs:
         file; or none.
     many : bool
         Whether every element of the result is a file of its own.
+
+    Examples
+    --------
+    >>> outputs = Outputs.declare("str", ["mean.txt", "sexes.txt"], multiple_results=True)
+    >>> outputs.render([81.5, {"f": 3}])[0]
+    ('mean.txt', b'81.5')
     """
 
     types: str | tuple[str, ...]

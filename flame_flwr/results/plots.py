@@ -222,7 +222,7 @@ def _fill(figure: Any, drawing: _Drawing) -> None:
 
 @contextmanager
 def _plain_settings() -> Iterator[None]:
-    """Have matplotlib's own settings; names are text, not math."""
+    """Use matplotlib's default settings; names are text, not math."""
     import matplotlib as mpl
 
     with mpl.rc_context(), warnings.catch_warnings():

@@ -175,7 +175,7 @@ class Bar(Callback):
             self._progress.stop()
 
     def come_back(self) -> None:
-        """Be drawn again, below a line that has ended."""
+        """Draw the bar again, below a line that has ended."""
         self._away = False
         if self._progress is not None:
             with suppress(OSError):

@@ -134,7 +134,14 @@ class RunRecord:
     metric_names : set of str
         What the strategy declares to be metrics and what nodes have reported in rounds, by name.
     callbacks : list of Callback
-        What looks on.
+        What follows the run, such as a progress bar.
+
+    Examples
+    --------
+    >>> record = RunRecord(nodes=["hospital-a", "hospital-b"])
+    >>> record.history.append(RoundRecord(1, failed={"hospital-b": "timeout"}))
+    >>> record.history[-1].failed
+    {'hospital-b': 'timeout'}
     """
 
     nodes: list[str] = field(default_factory=list)

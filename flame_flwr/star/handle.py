@@ -194,7 +194,7 @@ class FlameHandle(KeptData):
         Parameters
         ----------
         metrics : dict of str to number, optional
-            By name; of a name that is reported twice in a round the last number counts.
+            By name; if a name is reported twice in a round, the last number counts.
         **more : number
             The same as keywords.
 

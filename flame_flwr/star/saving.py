@@ -90,6 +90,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         return self._known.get(id(obj))
 
     def reducer_override(self, obj: Any) -> Any:
+        # cloudpickle would read the file to its end and keep the text, a node's data, in its place.
+        if isinstance(obj, io.TextIOWrapper):
+            raise pickle.PicklingError("an open file cannot be saved")
         # cloudpickle copies whatever stands in `__main__`. A script's classes are found there in
         # every process, and an instance of a copy would be an instance of none of them.
         if isinstance(obj, type | FunctionType) and _is_in_main(obj):

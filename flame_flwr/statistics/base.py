@@ -207,8 +207,9 @@ class Statistic(ABC):
 
     def withheld(self) -> Self:
         """Return it without any figure and said to be suppressed; for disclosure rules."""
-        left = {name: rule.left(getattr(self, name)) for name, rule in rules_of(type(self)).items()}
-        return self._changed(**left | {"suppressed": 1})
+        rules = rules_of(type(self)).items()
+        blank = {name: rule.blank(getattr(self, name)) for name, rule in rules}
+        return self._changed(**blank | {"suppressed": 1})
 
     def with_min_count(self, k: int) -> Self:
         """Return it without a figure about fewer than `k`; for disclosure rules.
@@ -275,7 +276,7 @@ class Statistic(ABC):
             ) from error
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Be pickled, unless it would leave a node past its disclosure rules."""
+        """Refuse to be pickled where that would pass a node's disclosure rules by."""
         check_cleared(self)
         return super().__reduce_ex__(protocol)
 

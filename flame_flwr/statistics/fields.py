@@ -1,8 +1,8 @@
 """How each field of a statistic is merged, and what is left of it where nothing may be seen.
 
-It is declared beside the field, as its metadata: ``n: int = field(metadata=COUNT)``. So does
-``add_state(name, default, dist_reduce_fx)`` of torchmetrics. `Statistic` derives ``merge``,
-``zero``, ``withheld`` and the check of what comes from another party.
+It is declared beside the field, as its metadata: ``n: int = field(metadata=COUNT)``, as
+torchmetrics does with ``add_state(name, default, dist_reduce_fx)``. `Statistic` derives ``merge``,
+``zero``, ``withheld`` and the check of what another party sent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key
 from flame_flwr.statistics.alignment import Aligned, align, different
+from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import (
     check_counts,
     check_exact,
@@ -24,7 +25,6 @@ from flame_flwr.statistics.checks import (
     check_lengths,
     check_texts,
 )
-from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import check_labels
 
 if TYPE_CHECKING:
@@ -81,19 +81,22 @@ class FieldRule:
     check: Callable[[str, Any], None] | None = None
     coarsen: Callable[[Any, int], Any] | None = None
 
-    def left(self, value: Any) -> Any:
-        """Return what is left of a value where nothing may be seen."""
+    def blank(self, value: Any) -> Any:
+        """Return what stands in place of a value that is withheld."""
         return self.empty if self.withheld is None else self.withheld(value)
 
 
 @dataclass(frozen=True)
 class _Parameter(FieldRule):
-    """Of what must be the same at every node."""
+    """The rule of a value that must be the same at every node."""
 
 
 @dataclass(frozen=True)
 class _Axis(FieldRule):
-    """Of names that other fields' places belong to; nodes may have them in different orders."""
+    """The rule of a tuple of names: other fields have one place for each of them.
+
+    Nodes may have the names in different orders.
+    """
 
     key: Callable[[Any], Any] = str
     what: str = ""
@@ -101,7 +104,7 @@ class _Axis(FieldRule):
 
 @dataclass(frozen=True)
 class _Each(FieldRule):
-    """Of a tuple, each place of which is merged by itself."""
+    """The rule of a tuple that is merged place by place."""
 
     of: FieldRule = FieldRule(operator.add)
     by: tuple[str, ...] = ()
@@ -121,10 +124,10 @@ class _Each(FieldRule):
             raise different(owner, self.places)
         return tuple(map(self.of.merge, one, two))
 
-    def left_at(self, value: tuple[Any, ...], hidden: Sequence[bool]) -> tuple[Any, ...]:
-        """Return it with what is left of the hidden places, and the others as they are."""
+    def blank_at(self, value: tuple[Any, ...], hidden: Sequence[bool]) -> tuple[Any, ...]:
+        """Return the tuple with its hidden places blank, and the others as they are."""
         return tuple(
-            self.of.left(item) if out else item for item, out in zip(value, hidden, strict=True)
+            self.of.blank(item) if out else item for item, out in zip(value, hidden, strict=True)
         )
 
 
@@ -213,7 +216,7 @@ def each(
         _KEY: _Each(
             rule.merge,
             (),
-            lambda value: tuple(map(rule.left, value)),
+            lambda value: tuple(map(rule.blank, value)),
             check,
             _coarsen_places if coarsened else None,
             of=rule,
@@ -262,12 +265,12 @@ def merged_fields(one: Statistic, two: Statistic) -> dict[str, Any]:
 
 
 def without_places(statistic: Statistic, hidden: Sequence[bool], *names: str) -> dict[str, Any]:
-    """Return fields that have places, with what is left of the hidden ones."""
+    """Return fields that have places, with the hidden places blank."""
     found = {}
     for name in names:
         rule, value = rules_of(type(statistic))[name], getattr(statistic, name)
         assert isinstance(rule, _Each)
-        found[name] = rule.left_at(value, hidden)
+        found[name] = rule.blank_at(value, hidden)
     return found
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.cell_suppression import hide
 from flame_flwr.statistics.checks import check_edges, check_lengths
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, parameter
-from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:

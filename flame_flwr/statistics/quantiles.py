@@ -17,10 +17,10 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.exact import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
-from flame_flwr.statistics.suppression import coarsen
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import shared_keys
 from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.cell_suppression import hide_table
 from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
-from flame_flwr.statistics.suppression import hide_table
 from flame_flwr.statistics.values import declared_labels, label_places
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label, prefer
 from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.cell_suppression import hide
 from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.fields import COUNT, combined
-from flame_flwr.statistics.suppression import hide
 from flame_flwr.statistics.values import check_labels, declared_labels, label_places, labels
 
 if TYPE_CHECKING:

@@ -208,7 +208,7 @@ def check_labels(owner: str, found: object) -> None:
 
 
 def columns_of(frame: Any) -> dict[str, Any]:
-    """Return the columns of a table by their names; of a whole number its digits are the name.
+    """Return the columns of a table by name; a name that is a whole number becomes its digits.
 
     Parameters
     ----------

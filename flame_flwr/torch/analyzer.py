@@ -309,7 +309,7 @@ class TorchAnalyzer(StarAnalyzer):
 
     @contextmanager
     def _net(self, weights: Weights | None) -> Iterator[None]:
-        """Have the model with these weights, one source of chance and the chosen threads."""
+        """Set up the model with these weights, the round's seed and the chosen threads."""
         torch = pytorch()
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads or before)

@@ -18,7 +18,7 @@ __all__ = ["seeded"]
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Have the process's chance begin at a seed, and go on afterwards where it was.
+    """Seed the process's random numbers within the block, and restore their state afterwards.
 
     That is PyTorch's on the CPU, NumPy's ``np.random.normal`` and the like, and that of Python's
     ``random``. Generators of their own, such as ``np.random.default_rng()``, are left alone.

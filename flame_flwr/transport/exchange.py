@@ -53,7 +53,7 @@ class Backoff:
         self._next = self._first
 
     def sleep(self, at_most: float, at_least: float = 0.0) -> None:
-        """Wait, but not longer than `at_most` seconds, and else for `at_least` so many."""
+        """Wait: at least `at_least` seconds, and never more than `at_most`."""
         time.sleep(max(0.0, min(max(self._next, at_least), at_most)))
         self._next = min(self._next * 1.4, self._most)
 

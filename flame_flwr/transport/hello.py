@@ -12,7 +12,7 @@ from flame_flwr.log import logger
 from flame_flwr.transport.compatibility import warn_of_versions
 from flame_flwr.transport.exchange import Backoff, Sizes, counted, pull, shortened
 from flame_flwr.transport.greeting import Greeting, parse_hello, send_hello
-from flame_flwr.transport.participation import listed, refusal, show_table
+from flame_flwr.transport.participation import failed_nodes, refusal, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -215,7 +215,7 @@ def _participants(greeted: Collection[Greeting], settings: RunSettings) -> list[
         if settings.on_failure != "skip" or left < min(settings.min_nodes, len(chosen)):
             silent = _expected(greeted, settings) if any(map(_unnamed, failed)) else []
             raise refusal(chosen, f"\nnot heard of: {shortened(silent)}" if silent else "")
-        logger.warning("going on without:\n%s", listed(failed))
+        logger.warning("going on without:\n%s", failed_nodes(failed))
     warn_of_versions({greeting.name: greeting.versions for greeting in chosen})
     return chosen
 

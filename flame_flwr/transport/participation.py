@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.transport.greeting import Greeting
 
-__all__ = ["failure_of", "listed", "read_findings", "refusal", "show_table", "write_findings"]
+__all__ = ["failed_nodes", "failure_of", "read_findings", "refusal", "show_table", "write_findings"]
 
 _MOST = 50
 _LONGEST = 300
@@ -69,7 +69,7 @@ def show_table(greetings: Iterable[Greeting]) -> None:
     logger.info("before round 1:\n%s", "\n".join(shown))
 
 
-def listed(greetings: Iterable[Greeting]) -> str:
+def failed_nodes(greetings: Iterable[Greeting]) -> str:
     """Return the nodes that cannot take part, and why, a line each."""
     return "\n".join(f"  {g.name}: {g.failure}" for g in greetings if g.failure)
 
@@ -86,5 +86,5 @@ def refusal(greetings: Collection[Greeting], more: str = "") -> NodeFailedError:
     """
     failed = sum(greeting.failure is not None for greeting in greetings)
     return NodeFailedError(
-        f"before round 1, {counted(failed)} cannot take part:\n{listed(greetings)}{more}"
+        f"before round 1, {counted(failed)} cannot take part:\n{failed_nodes(greetings)}{more}"
     )

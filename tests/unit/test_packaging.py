@@ -1,6 +1,7 @@
 """What gets into the wheel, and which of flwr's modules the framework may know."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def test_the_templates_are_listed_as_data(project):
 def test_every_file_that_the_project_names_is_there(project):
     assert (CHECKOUT / project["project"]["readme"]).is_file()
     assert all((CHECKOUT / name).is_file() for name in project["project"]["license-files"])
+
+
+@in_the_checkout
+def test_every_test_that_the_wheels_check_names_exists():
+    named = re.findall(r"tests/\w[\w/]*\.py", (CHECKOUT / ".ci" / "run").read_text())
+    assert named
+    assert [name for name in named if not (CHECKOUT / name).is_file()] == []
 
 
 def imports(path):

@@ -80,7 +80,7 @@ def test_nor_a_group_outside_the_answer():
 def test_nor_where_parts_are_said_or_two_withheld():
     young_and_old = [RowCount(7), RowCount(6)]
     assert sizes(sent([RowCount(47), RowCount(31), *young_and_old, RowCount(3)])).count(0) == 2
-    # 47 - 42 are two groups; with less than k + 1 both would be narrowed, see suppression.hide
+    # 47 - 42 are two groups; with less than k + 1 both would be narrowed, see cell_suppression.hide
     assert sizes(sent([RowCount(47), RowCount(42)])) == [47, 42]
     assert sizes(sent([RowCount(47), RowCount(42), RowCount(3), RowCount(2)])) == [47, 0, 0, 0]
 

@@ -246,6 +246,10 @@ def generator(analyzer):
     return (i for i in range(3))
 
 
+def open_file(analyzer):
+    return open(__file__, encoding="utf-8")
+
+
 def around_a_generator(analyzer):
     numbers = generator(analyzer)
     return lambda: next(numbers)
@@ -259,9 +263,10 @@ def around_a_generator(analyzer):
         (lambda self: {"deep": [generator(self)]}, "dict"),
         (lambda self: threading.Lock(), "lock"),
         (lambda self: sys._getframe(), "frame"),
+        (open_file, "TextIOWrapper"),
         (around_a_generator, "function"),
     ],
-    ids=["socket", "generator", "inside a dict", "lock", "frame", "inside a closure"],
+    ids=["socket", "generator", "inside a dict", "lock", "frame", "open file", "inside a closure"],
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_what_cannot_be_kept_is_named(make, kind):

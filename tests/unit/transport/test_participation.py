@@ -35,7 +35,7 @@ class Aggregator(StarAggregator):
         return True
 
 
-@pytest.fixture(params=["straight", "messages"])
+@pytest.fixture(params=["in process", "messages"])
 def tester(request):
     """Run the tester, with and without Flower's messages."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flame_flwr.privacy import Disclosure, MinCount
 from flame_flwr.statistics import ContingencyTable, RowCount, ValueCounts
-from flame_flwr.statistics.suppression import coarsen, hide, hide_table
+from flame_flwr.statistics.cell_suppression import coarsen, hide, hide_table
 
 from .attack import ranges
 

@@ -1,4 +1,7 @@
-"""What is done with the replies to a round and to an evaluation, as they arrive."""
+"""Merging the replies to a round, and keeping those to an evaluation, as they arrive.
+
+What a node sent is checked where it is read, in :mod:`flame_flwr.transport.replies`.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
             entry.reason = unmeasured(entry.reason)
         payload = run.encoded(finished.aggregate, stays=bool(entry.reason) and not run.evaluates)
     for node in entry.node_seconds:
-        run.count(node, number)
+        run.mark_counted(node, number)
     run.bookkeeping.close(entry, finished.aggregate)
     run.merged(entry, finished, arrays := to_record(payload))
     return arrays
