@@ -183,6 +183,7 @@ def refused(place, to, text):
         ),
         (None, "is not in the store"),
     ],
+    ids=["other", "empty", "longer", "gone"],  # a test's name is in its programs' environment
 )
 def test_a_damaged_or_missing_file_is_named(store, to, content, said):
     folder = write(store[1], content=content or b"")
