@@ -200,9 +200,6 @@ class _NodeState(InMemoryNodeState):
         if is_reply and run_ids is None:
             for task in self.get_tasks(statuses=[Status.PENDING], order_by="pending_at"):
                 if self.claim_task(task.task_id) is not None:
-                    # Flower gives up a task whose process says nothing for a while. This one is
-                    # run here, and an analysis may take hours.
-                    self.task_token_store[task.task_id].active_until = _NEVER
                     self._run(task)
         found: Sequence[Message] = super().get_messages_legacy(
             run_ids=run_ids, is_reply=is_reply, limit=limit
@@ -211,6 +208,9 @@ class _NodeState(InMemoryNodeState):
 
     def _run(self, task: Task) -> None:
         self.activate_task(task.task_id)
+        # Flower gives up an active task whose process says nothing for a minute. This one is run
+        # here, and an analysis may take hours.
+        self.task_token_store[task.task_id].active_until = _NEVER
         run = cast("Run", self.get_run(task.run_id))  # stored before there is a task
         for bare in super().get_messages_legacy(run_ids=[task.run_id], is_reply=False, limit=1):
             context = cast("Context", self.get_run_series_context(run.series_id))

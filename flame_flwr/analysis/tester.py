@@ -215,7 +215,8 @@ analyzer_kwargs, aggregator_kwargs
             files = NamedFiles(declaration.outputs, option, report=extras.report)
         show(logging.DEBUG)
         with printing:
-            warn_of_shapes(splits)
+            if declaration.plan.data_type != "none":
+                warn_of_shapes(splits)
             record = declaration.new_record()
             record.study["max_rounds"] = str(max_rounds)
             looking = [] if quiet else list(bars())

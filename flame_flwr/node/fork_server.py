@@ -77,7 +77,7 @@ def _serve(control: socket.socket) -> None:
         if control.fileno() in ready:
             data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
             if not data:
-                _end(children)
+                _end_all()
                 return
             if descriptors:
                 message = socket.socket(fileno=descriptors[0])
@@ -143,6 +143,13 @@ def _end(pids: set[int]) -> None:
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(pid, signal.SIGKILL)
+
+
+def _end_all() -> None:
+    """End every process; what one leaves behind in a session of its own comes here when it ends."""
+    while own := _own_children():
+        _end(own)
+        os.waitpid(-1, 0)
 
 
 def _say(control: socket.socket, **event: object) -> None:

@@ -66,7 +66,10 @@ class MessageHost:
         """
         ours, theirs = socket.socketpair()
         with ours:
-            pid = self._fork(theirs)
+            try:
+                pid = self._fork(theirs)
+            except (OSError, EOFError) as error:
+                return _crashed(asked, f"no process for the message could be started: {error}")
             try:
                 wire.send(ours, *_request(asked))
                 frame = wire.receive(ours)
@@ -75,9 +78,7 @@ class MessageHost:
                 frame = None
         code = self._ended(pid)
         if frame is None:
-            why = _cause(code)
-            logger.error("%s", why)
-            return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
+            return _crashed(asked, _cause(code))
         return _answer(asked, *frame)
 
     def _start(self) -> None:
@@ -110,18 +111,18 @@ class MessageHost:
     def _ended(self, pid: int) -> int | None:
         """Wait for a process that has answered; end it where it goes on. Return its exit code."""
         try:
-            return int(self._event("ended", _END_LIMIT)["code"])
+            return int(self._event("ended", _END_LIMIT, pid)["code"])
         except TimeoutError:
             self._control.send(json.dumps({"kill": pid}).encode())
             try:
-                return int(self._event("ended", _END_LIMIT)["code"])
+                return int(self._event("ended", _END_LIMIT, pid)["code"])
             except (TimeoutError, EOFError, OSError):
                 return None
         except (EOFError, OSError):
             return None
 
-    def _event(self, name: str, limit: float) -> dict[str, Any]:
-        """Return the next event of a kind.
+    def _event(self, name: str, limit: float, pid: int | None = None) -> dict[str, Any]:
+        """Return the next event of a kind, of one process where `pid` names it.
 
         Raises
         ------
@@ -139,7 +140,7 @@ class MessageHost:
             if not data:
                 raise EOFError("the fork server has ended")
             event: dict[str, Any] = json.loads(data)
-            if event["event"] == name:
+            if event["event"] == name and pid in (None, event.get("pid")):
                 return event
 
 
@@ -171,10 +172,16 @@ def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> An
                 Message(Error(int(code), str(header["error"])), reply_to=asked.message), state
             )
         content = wire.unpack_records(header["records"], bulk)
-    except (wire.WireError, KeyError, TypeError, ValueError) as error:
-        why = f"the process of the message gave no answer that can be read: {error}"
-        return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
+    except (wire.WireError, KeyError, TypeError, ValueError, OverflowError) as error:
+        return _crashed(
+            asked, f"the process of the message gave no answer that can be read: {error}"
+        )
     return Answer(Message(content, reply_to=asked.message), state)
+
+
+def _crashed(asked: NodeMessage, why: str) -> Answer:
+    logger.error("%s", why)
+    return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
 
 
 def _cause(code: int | None) -> str:

@@ -145,7 +145,10 @@ def unpack_records(described: Any, bulk: Sequence[bytes]) -> RecordDict:
 
 
 def _exactly(sock: socket.socket, size: int, *, at_start: bool = False) -> bytes | None:
-    buffer = bytearray(size)
+    try:
+        buffer = bytearray(size)
+    except (MemoryError, OverflowError) as error:
+        raise WireError(f"{size} bytes, for which there is no memory") from error
     view, got = memoryview(buffer), 0
     while got < size:
         count = sock.recv_into(view[got:])

@@ -114,6 +114,12 @@ def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
     assert "data_splits[0] is of type int" in caplog.text
 
 
+def test_no_split_is_unusual_where_an_analyzer_gets_none(caplog, monkeypatch):
+    monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
+    StarModelTester([None, 1], Analyzer, Aggregator, "none")
+    assert "data_splits" not in caplog.text
+
+
 @pytest.mark.parametrize("splits", [3, None, "ab", b"ab", {"a": 1}, {1, 2}, []])
 def test_data_splits_that_are_no_list_are_refused(splits):
     said = "data_splits is empty" if splits == [] else "must be a list with one entry per node"

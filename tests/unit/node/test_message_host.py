@@ -1,7 +1,11 @@
 """Messages that are answered by forked processes; each app tries something."""
 
+import contextlib
+import json
 import os
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from flwr.cli.build import build_fab_from_disk
 from flame_flwr import flower_node
 from flame_flwr.flower import Run
 from flame_flwr.flower_node import CRASHED, RAISED, UNLOADED, NodeMessage, message_of
+from flame_flwr.node import message_host
 from flame_flwr.node.message_host import MessageHost
 
 PYPROJECT = """
@@ -54,6 +59,12 @@ def train(message, context):
                              start_new_session=apart) for apart in (False, True)
         ]
         told["left"] = [process.pid for process in left]
+    if do == "stay":
+        left = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                                 start_new_session=True).pid, os.getpid()]
+        with open(message.content["at"]["file"], "w") as told_here:
+            print(*left, file=told_here)
+        time.sleep(600)
     if do == "linger":
         import threading
         threading.Thread(target=time.sleep, args=(600,)).start()
@@ -98,7 +109,7 @@ def host(tmp_path_factory):
 def ask(host, fabs):
     from flwr.supercore.fab import Fab
 
-    def ask(what, state=None, app="sound", **records):
+    def ask(what, state=None, app="sound", host=host, **records):
         metadata = Metadata(7, "message-1", 1, 2, "", "1", time.time(), 60.0, "train")
         content = RecordDict({"do": ConfigRecord({"what": what}), **records})
         context = Context(
@@ -201,6 +212,57 @@ def test_its_processes_end_with_the_node(tmp_path):
     server = host._server.pid
     host.close()
     assert not is_alive(server)
+
+
+def test_nothing_of_a_message_outlives_the_node(ask, tmp_path):
+    host, file = MessageHost(), tmp_path / "left"
+    at = ConfigRecord({"file": str(file)})
+
+    def asks():
+        with contextlib.suppress(ValueError):  # its socket is closed below, from another thread
+            ask("stay", host=host, at=at)
+
+    asking = threading.Thread(target=asks)
+    asking.start()
+    deadline = time.monotonic() + 20
+    while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [int(pid) for pid in file.read_text().split()]
+    host.close()
+    asking.join()
+    assert not any(map(is_alive, left))
+
+
+def test_a_node_goes_on_where_no_process_can_be_started(host, ask, monkeypatch):
+    def _fork(theirs):
+        theirs.close()
+        raise EOFError("the fork server has ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host, "_fork", _fork)
+        reply, state = ask("tell")
+    assert reply.error.code == CRASHED
+    assert "no process for the message could be started" in reply.error.reason
+    assert state is None
+    assert not ask("tell").reply.has_error()
+
+
+@pytest.mark.parametrize("code", [float("inf"), "x", None])
+def test_a_code_that_is_none_is_an_answer_that_cannot_be_read(code):
+    metadata = Metadata(7, "message-1", 1, 2, "", "1", time.time(), 60.0, "train")
+    asked = NodeMessage(5, message_of(metadata, RecordDict()), None, None, None)
+    reply, state = message_host._answer(asked, {"error": "x", "code": code}, [])
+    assert reply.error.code == CRASHED
+    assert state is None
+
+
+def test_an_event_of_an_earlier_process_is_not_taken_for_this_ones():
+    host = object.__new__(MessageHost)
+    host._control, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with host._control, server:
+        for pid, code in ((1, -9), (2, 0)):
+            server.send(json.dumps({"event": "ended", "pid": pid, "code": code}).encode())
+        assert host._ended(2) == 0
 
 
 def test_the_installed_flower_is_known():

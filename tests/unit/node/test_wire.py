@@ -33,6 +33,13 @@ def test_a_frame_arrives_as_it_was(pair):
     assert sent(pair, header, bulk) == (header, bulk)
 
 
+@pytest.mark.parametrize("size", [2**63, 2**62])
+def test_a_size_that_no_memory_holds_is_refused(pair, size):
+    pair[0].sendall(wire._LENGTHS.pack(1, 1) + size.to_bytes(8, "big") + b"\x80")
+    with pytest.raises(wire.WireError, match="no memory"):
+        wire.receive(pair[1])
+
+
 def test_records_arrive_with_every_bit(pair):
     content = RecordDict(
         {
