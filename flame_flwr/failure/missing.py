@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.failure.notes import Hint, NodeOnlyNote
-from flame_flwr.failure.operation import operation, steps, user_step
+from flame_flwr.failure.operation import loops, operation, steps, user_step
 from flame_flwr.suggestions import did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ def _asks_data(error: Exception, data: Any) -> bool:
     if step is not [*steps(error)][-1]:
         return False
     names = _names_of(step.tb_frame, data)
+    with suppress(SyntaxError):
+        names |= {
+            ast.unparse(loop.target) for loop in loops(step) if ast.unparse(loop.iter) in names
+        }
     return any(ast.unparse(node) in names for node in ast.walk(_asked(step)))
 
 

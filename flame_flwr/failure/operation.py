@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["operation", "steps", "user_step"]
+__all__ = ["loops", "operation", "steps", "user_step"]
 
 
 def steps(error: BaseException) -> Iterator[TracebackType]:
@@ -59,6 +59,27 @@ def operation(step: TracebackType, *, whole_line: bool = False) -> ast.AST:
         return ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
     except SyntaxError:
         return _statement(line)
+
+
+def loops(step: TracebackType) -> Iterator[ast.comprehension]:
+    """Yield the loops of the comprehensions that the failed operation stands in.
+
+    From Python 3.12 on they are a part of their function, and their variables are gone when the
+    exception is looked at.
+
+    Raises
+    ------
+    SyntaxError
+        The source is not there.
+    """
+    code = step.tb_frame.f_code
+    first, _, start, _ = next(islice(code.co_positions(), step.tb_lasti // 2, None))
+    for node in ast.walk(ast.parse("".join(linecache.getlines(code.co_filename)))):
+        if not isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            continue
+        ends = node.end_lineno or node.lineno, node.end_col_offset or 0
+        if (node.lineno, node.col_offset) <= (first or 0, start or 0) < ends:
+            yield from node.generators
 
 
 def _statement(line: str) -> ast.AST:
