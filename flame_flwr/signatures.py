@@ -7,8 +7,9 @@ cannot tell, is accepted.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
-from functools import partialmethod
+from functools import partial, partialmethod
 from types import FunctionType
 from typing import Any
 
@@ -104,8 +105,12 @@ def _misfit(method: Any, cls: type[Any], parameters: Parameters) -> str:
     """Return why a class's attribute cannot be called with these; ``''`` if it may."""
     if hasattr(method, "__signature__"):  # what a decorator says of it need not be so
         return ""
-    if isinstance(method, FunctionType | staticmethod | classmethod | partialmethod):
-        bound = method.__get__(object(), cls)  # as of an instance, which there is not yet
+    binds = isinstance(method, FunctionType | staticmethod | classmethod | partialmethod | partial)
+    if binds and hasattr(method, "__get__"):
+        with warnings.catch_warnings():
+            # A partial becomes a method from Python 3.14 on; 3.13 says so each time.
+            warnings.simplefilter("ignore", FutureWarning)
+            bound = method.__get__(object(), cls)  # as of an instance, which there is not yet
     elif callable(method) and not hasattr(method, "__get__"):
         bound = method
     else:
