@@ -113,8 +113,8 @@ class MessageHost:
         try:
             return int(self._event("ended", _END_LIMIT, pid)["code"])
         except TimeoutError:
-            self._control.send(json.dumps({"kill": pid}).encode())
             try:
+                self._control.send(json.dumps({"kill": pid}).encode())
                 return int(self._event("ended", _END_LIMIT, pid)["code"])
             except (TimeoutError, EOFError, OSError):
                 return None
@@ -173,9 +173,8 @@ def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> An
             )
         content = wire.unpack_records(header["records"], bulk)
     except (wire.WireError, KeyError, TypeError, ValueError, OverflowError) as error:
-        return _crashed(
-            asked, f"the process of the message gave no answer that can be read: {error}"
-        )
+        logger.error("what is wrong with the answer: %s", error)  # its text may hold values
+        return _crashed(asked, "the process of the message gave no answer that can be read")
     return Answer(Message(content, reply_to=asked.message), state)
 
 

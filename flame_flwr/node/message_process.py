@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare", "run"]
 
+_UNLOADED = "An exception was raised when attempting to load `ClientApp`"
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
@@ -57,9 +58,10 @@ def run(sock: socket.socket) -> None:
         reply, context = _call(request, bulk)
     except Exception as error:
         logger.error("the app raised an exception", exc_info=error)
-        failed = isinstance(error, LoadClientAppError | ImportError)
-        why = f"{type(error)}:<'{error}'>"
-        wire.send(sock, {"loads": not failed, "error": why})
+        loads = not isinstance(error, LoadClientAppError)
+        # As Flower says it: the text of an app that cannot be loaded stays in the node's log.
+        why = f"{type(error)}:<'{error}'>" if loads else _UNLOADED
+        wire.send(sock, {"loads": loads, "error": why})
         return
     bulk = []
     answer: dict[str, Any] = {"state": wire.pack_records(context.state, bulk)}
@@ -72,7 +74,10 @@ def run(sock: socket.socket) -> None:
 
 def _call(request: dict[str, Any], bulk: list[bytes]) -> tuple[Message, Context]:
     identify(request["task"], request["metadata"]["run_id"], request["node"])
-    app = load_app(bulk[request["fab"]], *request["app"])
+    try:
+        app = load_app(bulk[request["fab"]], *request["app"])
+    except Exception as error:
+        raise LoadClientAppError(_UNLOADED) from error
     message = message_of(
         Metadata(**request["metadata"]), wire.unpack_records(request["records"], bulk)
     )

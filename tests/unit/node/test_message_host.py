@@ -1,6 +1,7 @@
 """Messages that are answered by forked processes; each app tries something."""
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from flame_flwr import flower_node
 from flame_flwr.flower import Run
 from flame_flwr.flower_node import CRASHED, RAISED, UNLOADED, NodeMessage, message_of
 from flame_flwr.node import message_host
+from flame_flwr.node.fork_server import PRELOADED
 from flame_flwr.node.message_host import MessageHost
 
 PYPROJECT = """
@@ -183,7 +185,9 @@ def test_an_exception_is_answered_as_flower_does(ask):
 
 
 def test_an_app_that_cannot_be_imported_says_so(ask):
-    assert ask("tell", app="broken").reply.error.code == UNLOADED
+    error = ask("tell", app="broken").reply.error
+    assert error.code == UNLOADED
+    assert "no_such_module" not in error.reason
     assert not ask("tell").reply.has_error()
 
 
@@ -263,6 +267,11 @@ def test_an_event_of_an_earlier_process_is_not_taken_for_this_ones():
         for pid, code in ((1, -9), (2, 0)):
             server.send(json.dumps({"event": "ended", "pid": pid, "code": code}).encode())
         assert host._ended(2) == 0
+
+
+@pytest.mark.parametrize("name", PRELOADED)
+def test_what_is_preloaded_is_there(name):
+    importlib.import_module(name)
 
 
 def test_the_installed_flower_is_known():
