@@ -9,8 +9,8 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=5 --keep-going
 # Each of these imports the tests that it runs, and no others. The first three mostly wait.
 TESTS := tests-failures tests-deployed tests-simulation tests-others tests-unit
 
-.PHONY: help install demo test test-all test-ceph test-browser chromium unit lint types tests \
-	$(TESTS) bench floors pythons clean
+.PHONY: help install demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
+	test-proxy nginx unit lint types tests $(TESTS) bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
@@ -19,6 +19,8 @@ help:
 	@echo "make unit   the quick tests only"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
 	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
+	@echo "make test-sandbox  what an analysis can do to a node; installs Debian's bubblewrap, as root"
+	@echo "make test-proxy  a server behind nginx; installs Debian's, as root"
 	@echo "make floors  the quick tests with the lowest versions that pyproject.toml allows"
 	@echo "make pythons  the quick tests on Python 3.12 and 3.13, as far as they are installed"
 	@echo "make bench  what the framework costs, side by side with plain Flower"
@@ -71,13 +73,30 @@ tests-others: install
 	$(call SAY_AT_END,$(PYTEST) --ignore tests/unit \
 		-m "$(WHICH)not failures and not deployed and not simulation")
 
+# By two processes, as each often waits for a program that a test has started.
 tests-unit: install
-	$(call SAY_AT_END,$(PYTEST) tests/unit $(if $(EVERY),-m ""))
+	$(call SAY_AT_END,$(PYTEST) -n 2 --dist loadfile tests/unit $(if $(EVERY),-m ""))
+
+test-proxy: install nginx
+	$(PYTEST) tests/integration/test_proxy.py -m ""
+
+nginx:
+	PATH="$$PATH:/usr/sbin"; command -v nginx > /dev/null || \
+		(timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends nginx-light) || \
+		(echo "nginx cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 test-ceph: install
 	command -v radosgw ceph-osd ceph-mon > /dev/null || \
 		(apt-get update && apt-get install -y --no-install-recommends radosgw ceph-osd ceph-mon)
 	$(BIN)/python tests/ceph.py
+
+test-sandbox: install bubblewrap
+	$(BIN)/python -m pytest -m "" tests/unit/node
+
+bubblewrap:
+	command -v bwrap > /dev/null || \
+		(timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends bubblewrap) || \
+		(echo "bubblewrap cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
 # A quarter of an hour at most; the screenshots are in .browser.
 test-browser: install chromium

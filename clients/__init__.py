@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.lazy import lazy_exports
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.clients.app import make_client_app as make_client_app

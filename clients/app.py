@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flwr.app import Error, Message
+from flwr.app import Message, MessageType
 from flwr.clientapp import ClientApp
 
-from flame_flwr.clients.audit import AuditLog
-from flame_flwr.clients.checked_client import shares_tracebacks
+from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.client import StarClient
 from flame_flwr.clients.node import NodePlan
+from flame_flwr.clients.reply_gate import ReplyGate
+from flame_flwr.clients.reply_values import is_plain, records_of
+from flame_flwr.clients.reply_way import error_reply, shares_tracebacks
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import add_hint, log_error
-from flame_flwr.flower import HELLO, RAISED
+from flame_flwr.failure.tracebacks import is_interrupt
+from flame_flwr.flower import answer_of, answer_with
 from flame_flwr.log import show
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.transport.packing import is_packed, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flwr.app import Context
 
-    from flame_flwr.flower import Client
+    from flame_flwr.flower import Client, FitRes
 
-__all__ = ["UnableClient", "audited", "make_client_app"]
+__all__ = [
+    "NodeClientApp",
+    "UnableClient",
+    "answered",
+    "leave_gate_to_node",
+    "make_client_app",
+]
 
 
 class UnableClient(StarClient):
@@ -50,80 +59,89 @@ class UnableClient(StarClient):
     get_properties = fit = evaluate = _fail  # type: ignore[assignment]
 
 
-class _ClientFn:
-    """Makes a node's client; an object and not a closure, so that Ray pickles it by reference."""
-
-    def __init__(self, plan: NodePlan, client: type[StarClient]) -> None:
-        self.plan = plan
-        self.client = client
-
-    def __call__(self, context: Context) -> Client:
-        show()
-        try:
-            client = self._client(context.run_config.get("client"))
-        except FlameError as error:
-            return UnableClient(error, context).to_client()
-        try:
-            return client(self.plan, context).to_client()
-        except Exception as error:
-            add_hint(error, f"{client.__name__} cannot be constructed")
-            raise
-
-    def _client(self, plugin: object) -> type[StarClient]:
-        """Return the model's client, or that of the plug-in that the run config selects."""
-        if not plugin or not isinstance(plugin, str):
-            return self.client
-        from flame_flwr.clients.plugin import client
-
-        return client(plugin)
+class NodeClientApp(ClientApp):
+    """A ClientApp of the framework's: the only kind that a gated node runs."""
 
 
-class StarClientApp(ClientApp):
+class StarClientApp(NodeClientApp):
     """A ``ClientApp`` that pickles as its plan: a simulation sends it with every message."""
 
     def __init__(self, plan: NodePlan, client: type[StarClient], mods: list[Any] | None) -> None:
-        super().__init__(_ClientFn(plan, client), mods=mods)
+        super().__init__(mods=mods)
+        answer_with(self, self._answer, mods)
         self._made_from = (plan, client, mods)
 
     def __call__(self, message: Message, context: Context) -> Message:
-        """Answer a message, and note the answer in the node's audit log where it has one."""
-        return audited(super().__call__, message, context)
+        """Answer a message; the answer leaves through the node's gate."""
+        reply = answered(super().__call__, unpack(message), context)
+        return pack(reply) if is_packed(message) else reply
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (StarClientApp, self._made_from)
 
+    def _answer(self, message: Message, context: Context) -> Message | FitRes:
+        """Return what the node's client answers; as records only to who looks at these."""
+        client = self._client(context)
+        if message.metadata.message_type != MessageType.TRAIN or type(client) is not CheckedClient:
+            return answer_of(client, message, context)
+        answer = client.train(message.content)
+        if is_plain(answer) and not self._made_from[2] and not _GATED_ELSEWHERE:
+            return answer
+        return Message(records_of(answer), reply_to=message)
 
-def audited(
+    def _client(self, context: Context) -> Client:
+        show()
+        plan, client, _ = self._made_from
+        try:
+            client = _selected(context.run_config.get("client")) or client
+        except FlameError as error:
+            return UnableClient(error, context).to_client()
+        try:
+            return client(plan, context).to_client()
+        except Exception as error:
+            add_hint(error, f"{client.__name__} cannot be constructed")
+            raise
+
+
+def _selected(plugin: object) -> type[StarClient] | None:
+    """Return the client of the plug-in that the run config selects, if any."""
+    if not plugin or not isinstance(plugin, str):
+        return None
+    from flame_flwr.clients.client_plugin import client
+
+    return client(plugin)
+
+
+def answered(
     answer: Callable[[Message, Context], Message], message: Message, context: Context
 ) -> Message:
-    """Answer a message; the answer leaves only when it stands in the ``audit-log``, if any.
+    """Answer a message; the answer leaves through the gate, and is noted in the audit log, if any.
 
     An exception that comes up here, such as a message mod's, is answered without its text: Flower
     would send it. Where the log cannot be written, the answer is that, and no more.
     """
+    gate = None if _GATED_ELSEWHERE else ReplyGate(message, context)
     try:
-        reply = answer(message, context)
-    except KeyboardInterrupt:
-        raise
+        reply = (gate and gate.refusal()) or answer(message, context)
     except BaseException as error:
+        if is_interrupt(error):
+            raise
         log_error(error, "the message could not be answered")
-        reply = _failed(message, context, error, share=shares_tracebacks(context))
-    path = context.node_config.get("audit-log")
-    if not isinstance(path, str) or not os.path.isabs(path):
-        return reply  # hello has refused any other path
-    try:
-        AuditLog(path).note(context, message, reply)
-    except Exception as error:
-        log_error(error, "the answer could not be noted, so it does not leave")
-        reply = _failed(message, context, error, share=False)
-    return reply
+        reply = error_reply(message, context, Failure.of(error, share=shares_tracebacks(context)))
+    return reply if gate is None else gate.let_out(reply)
 
 
-def _failed(message: Message, context: Context, error: BaseException, *, share: bool) -> Message:
-    reason = str(Failure.of(error, share=share))
-    if message.metadata.message_type == HELLO:  # the server does not know yet who this is
-        reason = f"node {context.node_config.get('name', context.node_id)}: {reason}"
-    return Message(Error(RAISED, reason), reply_to=message)
+_GATED_ELSEWHERE: list[bool] = []
+"""Not empty in the process of a message of a gated node: its answers pass the gate there."""
+
+
+def leave_gate_to_node() -> None:
+    """Say that the answers of this process pass the gate in the node's own, and not here.
+
+    It saves doing it twice. An app that changes it gains nothing: the node's own gate is the one
+    that holds.
+    """
+    _GATED_ELSEWHERE.append(True)
 
 
 def make_client_app(

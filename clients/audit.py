@@ -1,107 +1,131 @@
 """The audit log of a node: one line of JSON for every answer that leaves it.
 
-It stays on the node. It says when, in which run, of which app, what kind of answer, its structure
-and size, and a hash of exactly the bytes that Flower sends; it holds no values. An answer that
-cannot be noted does not leave.
+It stays on the node. It says when, for which project and run, of which app, what kind of answer,
+its structure and size, and a hash of its records; it holds no values but the keys of dicts, the
+texts of failures and findings, and the names of rules and filters. A small answer travels packed as
+one record, and the hash is of the records before that. An answer that cannot be noted does not
+leave. A line for each start of ``flame-flwr node start`` says how the answers below it were made.
+The file itself, with its chain of hashes, is :class:`flame_flwr.privacy.audit_log.AuditLog`.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, ConfigRecord
 
-from flame_flwr.errors import ConfigError, PayloadError
+from flame_flwr.config import RUN_KEYS
+from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.files import reason_of
 from flame_flwr.flower import app_name
-from flame_flwr.payload import array_from_npy, decode, from_record
+from flame_flwr.payload import array_from_npy, from_record
+from flame_flwr.payload.opaque import look_into
 from flame_flwr.payload.outline import outline
-from flame_flwr.transport.participation import read_findings
+from flame_flwr.privacy.audit_log import AuditLog
+from flame_flwr.transport.hello_findings import read_findings
+from flame_flwr.transport.read_reply import SUMS, masked_answer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flwr.app import Context, Message, RecordDict
 
-__all__ = ["AuditLog"]
+    from flame_flwr.config import NodeSettings
+
+__all__ = ["audit_log_of", "note", "note_start"]
 
 _FAILURES = ("fitres.metrics", "evaluateres.metrics", "getpropertiesres.properties")
 
 
-class AuditLog:
-    """A file to which lines are added, of this user's alone (mode 0600).
+def audit_log_of(node_config: Mapping[str, Any]) -> AuditLog | None:
+    """Return the audit log that a node's config asks for, if any.
 
     Parameters
     ----------
-    path : str
-        An absolute path, `audit-log` in the node config.
+    node_config : mapping of str to scalars
+        As Flower gives it. A path that is not absolute is refused at hello, and is no log here.
     """
+    path = node_config.get("audit-log")
+    if not isinstance(path, str) or not os.path.isabs(path):
+        return None
+    return AuditLog(path, journal=node_config.get("audit-journal") is True)
 
-    def __init__(self, path: str) -> None:
-        self.path = path
 
-    def check(self) -> None:
-        """See that lines can be added.
+def note(
+    context: Context, message: Message, reply: Message, more: Mapping[str, Any] | None = None
+) -> None:
+    """Add the line of an answer to the node's audit log, where it has one.
 
-        Raises
-        ------
-        ConfigError
-            The file cannot be written.
-        """
-        self._add("")
+    Parameters
+    ----------
+    context : Context
+        Of the node and run.
+    message, reply : Message
+        What was asked, and what is about to leave.
+    more : mapping of str to JSON values, optional
+        What else the line says, such as ``app`` where another process runs it.
 
-    def note(self, context: Context, message: Message, reply: Message) -> None:
-        """Add the line of an answer.
+    Raises
+    ------
+    ConfigError
+        The line cannot be written.
+    """
+    if (log := audit_log_of(context.node_config)) is None:
+        return
+    entry: dict[str, Any] = {
+        "time": _now(),
+        "project": _project(context.run_config),
+        "run": str(context.run_id),
+        "app": app_name(),
+        "node": str(context.node_config.get("name", context.node_id)),
+        "answer_to": message.metadata.message_type,
+        "round": _round(message),
+        **(more or {}),
+    }
+    if reply.has_error():
+        text = f"{reply.error.code}: {reply.error.reason}"
+        entry |= {"failure": text, "bytes": len(text.encode()), "sha256": _hash(text.encode())}
+    else:
+        entry |= _about(reply.content) | _masked(message, reply.content)
+    log.append(entry)
 
-        Parameters
-        ----------
-        context : Context
-            Of the node and run.
-        message, reply : Message
-            What was asked, and what is about to leave.
 
-        Raises
-        ------
-        ConfigError
-            The file cannot be written.
-        """
-        entry: dict[str, Any] = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "run": str(context.run_id),
-            "app": app_name(),
-            "node": str(context.node_config.get("name", context.node_id)),
-            "answer_to": message.metadata.message_type,
-            "round": _round(message),
-        }
-        if reply.has_error():
-            text = f"{reply.error.code}: {reply.error.reason}"
-            entry |= {"failure": text, "bytes": len(text.encode()), "sha256": _hash(text.encode())}
-        else:
-            entry |= _about(reply.content)
-        self._add(json.dumps(entry) + "\n")
+def note_start(settings: NodeSettings, how: Mapping[str, str]) -> None:
+    """Add the line of a node's start to its audit log, where it has one.
 
-    def _add(self, line: str) -> None:
-        try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                data = line.encode()
-                if os.write(handle, data) != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise ConfigError(
-                f"{reason_of(error)}: "
-                f"`audit-log` in this node's config cannot be written ({type(error).__name__}), "
-                "and without it no answer leaves this node",
-                detail=str(error),
-            ) from error
+    Parameters
+    ----------
+    settings : NodeSettings
+        Of the node.
+    how : mapping of str to str
+        How it runs apps, up to the next such line.
+
+    Raises
+    ------
+    ConfigError
+        The line cannot be written.
+    """
+    if settings.audit_log:
+        log = AuditLog(settings.audit_log, journal=settings.audit_journal)
+        about = {"project": "", "run": "", "app": "", "node": settings.name}
+        log.append({"time": _now(), **about, "answer_to": "", "round": None, "started": dict(how)})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _project(run_config: Mapping[str, Any]) -> str:
+    """Return the project of a run; empty where the app was refused before its config was read.
+
+    A gated node then says itself what the run names.
+    """
+    project = run_config.get("project-id", RUN_KEYS["project-id"].default)
+    return str(project) if run_config else ""
 
 
 def _round(message: Message) -> int | None:
@@ -127,16 +151,45 @@ def _about(content: RecordDict) -> dict[str, Any]:
             records[name] = [f"{key}: {outline(value)}" for key, value in values.items()]
             if name in _FAILURES and isinstance(values.get("failure"), bytes):
                 about["failure"] = str(Failure.from_json(values["failure"]))
+            if name == "fitres.metrics":
+                about |= _rules_and_filters(values)
             if isinstance(values.get("findings"), str):
                 found = read_findings(values["findings"]) or ()
                 about["findings"] = [finding.text for finding in found]
             text = json.dumps({key: _plain(value) for key, value in values.items()})
             leaving = [text.encode()]
-        # The hash is of exactly what Flower sends, so that a hospital can compare it.
+        # Records as they are before a small message is packed, so that the hash is of what was
+        # answered and not of how it travels.
         for data in leaving:
             digest.update(data)
             size += len(data)
     return {**about, "records": records, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _masked(message: Message, content: RecordDict) -> dict[str, Any]:
+    """Say of an answer of secure sums that it is masked, what of it is in clear, and how long."""
+    configs = message.content.config_records if message.has_content() else {}
+    if not any("sums" in record for record in configs.values()):
+        return {}
+    arrays, metrics = content.get("fitres.parameters"), content.get("evaluateres.metrics")
+    try:
+        if isinstance(arrays, ArrayRecord):
+            answer = masked_answer(look_into(from_record(arrays)).value)
+        else:
+            answer = masked_answer(metrics.get(SUMS) if isinstance(metrics, ConfigRecord) else None)
+    except PayloadError:
+        return {}  # a failure
+    return {"masked": True, "structure": answer.forms, "words": len(answer.words)}
+
+
+def _rules_and_filters(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Name the rules and filters that a result went through: an app chooses some of the names."""
+    named: dict[str, list[str]] = {}
+    if isinstance(values.get("disclosure"), str):
+        named["disclosure"] = json.loads(values["disclosure"])
+    if isinstance(values.get("filters"), str):
+        named["filters"] = [said["filter"] for said in json.loads(values["filters"])]
+    return named
 
 
 def _array(data: bytes) -> str:
@@ -147,13 +200,13 @@ def _array(data: bytes) -> str:
 
 
 def _result(arrays: ArrayRecord) -> str:
-    """Return the structure of what user code returned; of a pickle only that it is one."""
+    """Return the structure of what user code returned; of what is opaque only that it is."""
     if not any(len(array.data) for array in arrays.values()):
         return "nothing"
     try:
-        return outline(decode(from_record(arrays)))
+        return outline(look_into(from_record(arrays)).value)
     except PayloadError:
-        return "not a payload of the framework's, or a pickle"
+        return "not a payload of the framework's"
 
 
 def _plain(value: object) -> object:

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr import __version__
-from flame_flwr.clients.audit import AuditLog
+from flame_flwr.clients.analyzer_state import NodeState
+from flame_flwr.clients.audit import audit_log_of
 from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.node import Node, rules_of
 from flame_flwr.clients.node_data import load_once, node_rules, open_node_data
-from flame_flwr.clients.state import NodeState
+from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.data import open_kept_values
+from flame_flwr.data import open_kept_values, served_data
 from flame_flwr.data.cleaning import expire
-from flame_flwr.data.kept_files import ANALYSES, FolderFiles
-from flame_flwr.errors import ConfigError
+from flame_flwr.data.kept_files import FolderFiles, analysis_files
 from flame_flwr.flower import Client, NumPyClient, Scalar, runtime
 from flame_flwr.identity import Identity
+from flame_flwr.installed.versions import installed
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION, from_arrays, to_arrays
-from flame_flwr.versions import installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.data import KeptValues, NodeData
+    from flame_flwr.privacy.study_declaration import Study
 
 __all__ = ["StarClient"]
 
@@ -63,6 +64,7 @@ class StarClient(NumPyClient):
     def __init__(self, plan: NodePlan, context: Context) -> None:
         self.plan = plan
         self.context = context
+        self._ran: Node | None = None
 
     def get_properties(self, config: dict[str, Scalar]) -> dict[str, Scalar]:
         """Say hello: who this node is, after a look at its config and its data source.
@@ -85,7 +87,7 @@ class StarClient(NumPyClient):
         if data is not None:
             data.check(self.plan.data_type, self.plan.query)  # type: ignore[arg-type]
         files = self._check_folders(config)
-        self._log_protection()
+        self._check_protection()
         return {
             **self._findings(data),
             "name": self._name(),
@@ -119,10 +121,13 @@ class StarClient(NumPyClient):
         num_examples : int
             1: nodes count alike to strategies of Flower's that weigh by it.
         metrics : dict
-            ``seconds`` of analysis; what the analyzer reported with ``report_metrics``; where
-            results are filtered, ``filters``, what was done, and where disclosure rules hold,
-            ``disclosure``, their names, both as JSON; in the first round, if the node lets it be
-            known, ``size``, how much data it has.
+            ``seconds`` of analysis; what the analyzer reported with ``report_metrics``. Numbers
+            that a subclass adds travel, too, unless the node is strict.
+
+        Notes
+        -----
+        The result has yet to pass the node's gate, which applies disclosure rules and filters, and
+        says beside it what was done to it and, if the node lets it be known, how much data it has.
         """
         number = int(config["round"])
         after = _last_counted(config, number - 1)
@@ -131,17 +136,13 @@ class StarClient(NumPyClient):
         state.restore(node, after)
         # Without parameters the first round has no aggregate; a strategy may bring initial ones.
         aggregate = from_arrays(parameters) if parameters or number > 1 else None
+        if "analyzers" in config:
+            node.weigh_data()
         started = time.perf_counter()
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
         state.save(node, number, after)
         metrics: dict[str, Scalar] = {**node.metrics, "seconds": seconds}
-        if "analyzers" in config and self._shares_size() and (size := node.size()):
-            metrics["size"] = size
-        if node.filters is not None:
-            metrics["filters"] = json.dumps(state.count_filtered(node.filters.report()))
-        if node.disclosure is not None:
-            metrics["disclosure"] = json.dumps(node.disclosure.names)
         return to_arrays(payload), 1, metrics
 
     def evaluate(
@@ -185,11 +186,13 @@ class StarClient(NumPyClient):
 
     def node_name(self) -> str:
         """Return this node's name, or Flower's node id where its config is wrong."""
-        try:
-            return self._name()
-        except ConfigError:
-            name = self.context.node_config.get("name")
-            return name if isinstance(name, str) and name else str(self.context.node_id)
+        return name_or_address(self.context)
+
+    @property
+    def study(self) -> Study:
+        """What the node's gate must know of the analysis: what it declares, and has done."""
+        node = self._ran or Node(self.plan, Identity(self.node_name(), (), "", ""), None)
+        return node.study()
 
     @cached_property
     def _settings(self) -> NodeSettings:
@@ -200,16 +203,7 @@ class StarClient(NumPyClient):
         return RunSettings.from_config(self.context.run_config)
 
     def _name(self) -> str:
-        if self._settings.name:
-            return self._settings.name
-        if self._settings.partition_id is not None:
-            return f"node-{self._settings.partition_id}"
-        return str(self.context.node_id)
-
-    def _shares_size(self) -> bool:
-        """Tell whether it may be known how much data there is; by default in a simulation only."""
-        share = self._settings.share_size
-        return runtime() != "deployment" if share is None else share
+        return name_of(self._settings, self.context)
 
     # ---- hello ---------------------------------------------------------------------------
 
@@ -225,24 +219,22 @@ class StarClient(NumPyClient):
                     "this node has a `state-dir` and no `name` in its config: without a name that "
                     "stays, it finds nothing there when its SuperNode starts again"
                 )
-            expire(Path(settings.state_dir), settings.state_days)
+            if not served_data.is_served():  # else the node does, which sees other analyses' states
+                expire(Path(settings.state_dir), settings.state_days)
         return files
 
-    def _log_protection(self) -> None:
-        """Say in the node's own log what its answers go through; check what that needs."""
-        for each in self._settings.update_filters():
-            logger.info("this node's own filter: %s", each)
-        if self._settings.audit_log:
-            AuditLog(self._settings.audit_log).check()
-        rules = rules_of(self.plan, node_rules(self.plan, self._settings, self._run))
-        for rule in rules.rules if rules else ():
-            logger.info("disclosure rule at this node: %s", rule)
+    def _check_protection(self) -> None:
+        """See that what the node's answers go through can be had, and goes with the analyzer."""
+        self._settings.update_filters()
+        if (log := audit_log_of(self.context.node_config)) is not None:
+            log.check()
+        rules_of(self.plan, node_rules(self._settings, self._run))
 
     def _findings(self, data: NodeData | None) -> dict[str, Scalar]:
         """Look whether the data is what the analysis expects, where it says."""
         if data is None or not self.plan.expects:
             return {}
-        from flame_flwr.transport.participation import write_findings
+        from flame_flwr.transport.hello_findings import write_findings
 
         node = Node(self.plan, Identity(self._name(), (), "", ""), data)
         node.use_data(load_once(node, self.context))
@@ -264,9 +256,9 @@ class StarClient(NumPyClient):
             identity,
             self.open_data(),
             kept_values,
-            node_rules=node_rules(self.plan, self._settings, run),
-            node_filters=self._settings.update_filters(),
+            node_rules=node_rules(self._settings, run),
         )
+        self._ran = node
         node.use_data(load_once(node, self.context))
         return node
 
@@ -275,7 +267,7 @@ class StarClient(NumPyClient):
         folder, session = self._settings.state_dir, config.get("session")
         if not folder or not session or runtime() == "process":
             return None
-        return FolderFiles(Path(folder), ANALYSES, str(session), self._name())
+        return analysis_files(Path(folder), str(session), self._run.project_id, self._name())
 
     def _kept_values(self) -> KeptValues | None:
         """Return where this node keeps data across analyses; ``None`` for in this process."""

@@ -12,6 +12,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.client import StarClient
+from flame_flwr.clients.reply_gate import ReplyGate
 from flame_flwr.flower import message_like
 from flame_flwr.transport.in_process import as_data
 from flame_flwr.transport.process_grid import ProcessGrid
@@ -56,10 +57,10 @@ class LocalGrid(ProcessGrid):
         run_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(len(splits))
-        self.apps = {}
+        self.apps: dict[int, ClientApp] = {}
         self.contexts = {}
         for node_id, split in enumerate(splits, start=1):
-            self.apps[node_id] = ClientApp(_client_fn(plan, client, as_data(split)))
+            self.apps[node_id] = _GatedApp(_client_fn(plan, client, as_data(split)))
             self.contexts[node_id] = Context(
                 run_id=self.run.run_id,
                 node_id=node_id,
@@ -76,6 +77,14 @@ class LocalGrid(ProcessGrid):
         # Messages of a round share their records: a node gets records of its own.
         own = message_like(message, copy.deepcopy(message.content))
         return self.apps[node_id](own, self.contexts[node_id])
+
+
+class _GatedApp(ClientApp):
+    """A ClientApp whose answers leave through the gate; its exceptions reach the caller."""
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        gate = ReplyGate(message, context)
+        return gate.let_out(gate.refusal() or super().__call__(message, context))
 
 
 def _client_fn(plan: NodePlan, client: type[StarClient], data: NodeData) -> Any:

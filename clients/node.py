@@ -7,15 +7,16 @@ The same class runs under Flower (:class:`flame_flwr.clients.StarClient`) and in
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.amount import amount
+from flame_flwr.data.data_size import evidence_of
 from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
 from flame_flwr.failure.hints import hint_analyzer, hint_evaluation
 from flame_flwr.metrics import check_numbers
 from flame_flwr.payload import Payload, decode, encode
+from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.star.handle import FlameHandle
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
-    from flame_flwr.privacy import Disclosure, DisclosureRule
-    from flame_flwr.privacy.filter_chain import FilterChain
-    from flame_flwr.privacy.update_filter import UpdateFilter
+    from flame_flwr.privacy import Disclosure, DisclosureRule, UpdateFilter
+    from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
 
 __all__ = ["Node", "NodePlan", "build", "rules_of"]
@@ -57,6 +57,8 @@ class NodePlan:
         What is done to a result before it leaves.
     expects : tuple of Table or Resources
         What the analysis expects of a node's data.
+    secure : bool
+        Whether results leave a node masked, and no other way.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class NodePlan:
     disclosure: tuple[DisclosureRule, ...] = ()
     filters: tuple[UpdateFilter, ...] = ()
     expects: tuple[Expectation, ...] = ()
+    secure: bool = False
 
     @property
     def evaluates(self) -> bool:
@@ -97,14 +100,16 @@ class Node:
     store : KeptValues, optional
         Where it keeps data across analyses; without one, in this process.
     node_rules : sequence of DisclosureRule
-        The node's own; of two of a kind, in the plan and here, the stricter holds.
-    node_filters : sequence of UpdateFilter
-        The node's own, which act after the plan's.
+        The node's own. Its gate holds them; they are here for the analysis's own classes of
+        statistics, into which the gate cannot look, and for errors that name the place.
 
     Attributes
     ----------
     metrics : dict of str to float
         What the analyzer reported of the last round.
+    evidence : Evidence
+        What the gate is told of the data behind the last result: where rules hold, how many rows
+        and people it is of.
 
     Raises
     ------
@@ -130,7 +135,6 @@ class Node:
         data: NodeData | None,
         store: KeptValues | None = None,
         node_rules: Sequence[DisclosureRule] = (),
-        node_filters: Sequence[UpdateFilter] = (),
     ) -> None:
         self.plan = plan
         self.identity = identity
@@ -140,12 +144,11 @@ class Node:
         self._data: Any = None
         self._loaded = False
         self.metrics: dict[str, float] = {}
-        self.disclosure = rules_of(plan, node_rules)
-        self.filters: FilterChain | None = None
-        if plan.filters or node_filters:
-            from flame_flwr.privacy.filter_chain import FilterChain
-
-            self.filters = FilterChain.of(plan.filters, node_filters, identity.id)
+        self.evidence = Evidence()
+        self._rules = rules_of(plan, node_rules)
+        self._counted = False
+        self._acted: list[dict[str, Any]] = []
+        self._study: Study | None = None  # the same in every round, but for what filters say
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze this node's data once.
@@ -160,7 +163,8 @@ class Node:
         Returns
         -------
         Payload
-            The analyzer's result, as the disclosure rules and the filters let it leave.
+            The analyzer's result. Rules and filters of the analysis's own classes have acted on
+            it; all others act in the node's gate, before it leaves.
         """
         self.handle._enter_round(number)
         analyzer = self._analyzer()
@@ -168,6 +172,8 @@ class Node:
         if aggregate is not None:
             analyzer.latest_result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
         data = self.data()
+        if self._rules is not None and not self._counted:
+            self._count_people(data)  # before user code changes it
         try:
             result = analyzer.analyze(data)
         except Exception as error:
@@ -177,14 +183,12 @@ class Node:
         if self.handle._held_back:
             self.handle._flush()
         self.metrics = self.handle._taken_metrics()
-        if self.disclosure is not None:
-            self.disclosure.check_metrics(self.metrics)
-            result = self.disclosure.apply(result)
-        if self.filters is not None:
-            received = aggregate and decode(aggregate, allow_pickle=self.plan.allow_pickle)
-            result = self.filters.apply(result, received, number)
-        if self.disclosure is not None:
-            return self.disclosure.pack(result, allow_pickle=self.plan.allow_pickle)
+        if self._rules is not None:
+            result = self._own_rules(self._rules, result)
+        if self.plan.filters:
+            result = self._own_filters(result, number, aggregate)
+        if self._rules is not None:
+            return self._rules.pack(result, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
@@ -218,9 +222,29 @@ class Node:
             self._loaded = True
         return self._data
 
-    def size(self) -> str:
-        """Return how much data this node has, in a few words; '' where it has none."""
-        return amount(self.data(), self.plan.data_type)
+    def study(self) -> Study:
+        """Return what the gate is told of the analysis: what it declares, and what it has done."""
+        known = self._study
+        if known is None or self._acted or known.evidence is not self.evidence:
+            from flame_flwr.privacy import study_declaration as declared
+
+            plan = self.plan
+            known = self._study = declared.Study(
+                rules=declared.built_in_rules(plan.disclosure),
+                filters=declared.split_filters(plan.filters)[1],
+                acted=tuple(self._acted),
+                own_rules=tuple(
+                    type(rule).__name__ for rule in declared.own_rules(plan.disclosure)
+                ),
+                allow_pickle=plan.allow_pickle,
+                secure=plan.secure,
+                evidence=self.evidence,
+            )
+        return known
+
+    def weigh_data(self) -> None:
+        """Count this node's data, for the gate to know how much is behind a result."""
+        self.evidence, self._counted = evidence_of(self.data(), self.plan.data_type), False
 
     def findings(self) -> list[Mismatch]:
         """Return what is not as the analysis expects of this node's data."""
@@ -231,6 +255,45 @@ class Node:
     def use_data(self, data: Any) -> None:
         """Take data that this process has loaded before, instead of loading it."""
         self._data, self._loaded = data, True
+
+    def _count_people(self, data: Any) -> None:
+        """Count how many rows and people the data is of: rules may weigh what none looks into."""
+        from flame_flwr.data.people import counted
+
+        self.evidence = counted(self.evidence, data, self.plan.expects)
+        self._counted = True
+
+    def _own_rules(self, rules: Disclosure, result: Any) -> Any:
+        """Apply the rules that only this analysis knows, and all to statistics that only it has."""
+        from flame_flwr.privacy.disclosure import (
+            apply_rules,
+            apply_to_own_statistics,
+            sizes_of_own_statistics,
+        )
+        from flame_flwr.privacy.study_declaration import built_in_rules, own_rules
+
+        own = own_rules(rules.rules)
+        for rule in own:
+            rule.weigh(self.evidence)
+        if own:
+            result = apply_rules(own, result)
+        result = apply_to_own_statistics(built_in_rules(rules.rules), result)
+        if (sizes := sizes_of_own_statistics(result)) != self.evidence.sizes:
+            self.evidence = replace(self.evidence, sizes=sizes)
+        return result
+
+    def _own_filters(self, result: Any, number: int, aggregate: Payload | None) -> Any:
+        """Apply the filters up to the last one that only this analysis knows."""
+        from flame_flwr.privacy.filter_chain import FilterChain
+        from flame_flwr.privacy.study_declaration import split_filters
+
+        chain = FilterChain.of(split_filters(self.plan.filters)[0], (), self.identity.id)
+        if chain is None:
+            return result
+        received = aggregate and decode(aggregate, allow_pickle=self.plan.allow_pickle)
+        result = chain.apply(result, received, number)
+        self._acted = chain.report()
+        return result
 
     def _analyzer(self) -> StarAnalyzer:
         if self.analyzer is None:

@@ -1,17 +1,12 @@
-"""Where a node's data comes from: its config's `data` or `datasets`, else the simulation's `data`.
-
-The analyst's run config names data in a simulation only: on a deployment the hospital decides.
-"""
+"""A node's data as its client opens it, and loads it once; and the rules that come with it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data import open_data
-from flame_flwr.data.source import NODE_OPTION
-from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.flower import runtime
+from flame_flwr.data import served_data
+from flame_flwr.data.configured import open_configured
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -19,11 +14,10 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import Node, NodePlan
     from flame_flwr.config import NodeSettings, RunSettings
     from flame_flwr.data import NodeData
-    from flame_flwr.data.cache import Cache
     from flame_flwr.data.registry import Dataset
     from flame_flwr.privacy import DisclosureRule
 
-__all__ = ["load_once", "node_rules", "open_node_data"]
+__all__ = ["check_rules", "load_once", "node_rules", "open_node_data"]
 
 _LOADED: dict[tuple[int, int], Any] = {}
 """Data that this process has loaded, by run and node: of one run at a time."""
@@ -34,6 +28,8 @@ def open_node_data(
 ) -> NodeData | None:
     """Return the source of a node's data; ``None`` for ``data_type='none'``.
 
+    In a process of ``flame-flwr node start``, the node itself reads what is on the network.
+
     Raises
     ------
     ConfigError
@@ -43,33 +39,16 @@ def open_node_data(
     """
     if plan.data_type == "none":
         return None
-    if run.data and runtime() == "deployment":
-        raise ConfigError(
-            "`data` in the run config is for simulations: on a deployment each hospital "
-            "names its data in its own node config"
-        )
-    cache = _open_cache(settings)
-    if settings.datasets:
-        from flame_flwr.data.open_source import open_datasets
-
-        return open_datasets(_datasets(plan, settings, run), context, cache)
-    if run.tag_list() and runtime() == "deployment":
-        raise DataError(
-            "the analysis names tags, and this node has no registry: set `datasets` in its config"
-        )
-    locations = settings.data or run.data
-    if not locations:
-        raise ConfigError(
-            "this node's config has neither `data` nor `datasets`: they name what it reads"
-        )
-    option = NODE_OPTION if settings.data else "`data` in the run config"
-    return open_data(locations, context, cache, option=option)
+    if served_data.is_served():
+        return served_data.open_served(plan.data_type, context)
+    return open_configured(plan.data_type, settings, run, context)
 
 
-def node_rules(
-    plan: NodePlan, settings: NodeSettings, run: RunSettings
-) -> tuple[DisclosureRule, ...]:
-    """Return the disclosure rules of a node, and those of the datasets that it reads.
+def node_rules(settings: NodeSettings, run: RunSettings) -> tuple[DisclosureRule, ...]:
+    """Return the disclosure rules of a node, and those of the datasets that a run may read.
+
+    They are of every dataset with the run's tags that is open to its project, whatever type of data
+    the analysis says that it reads: an analysis does not choose the rules that hold for it.
 
     Raises
     ------
@@ -77,14 +56,41 @@ def node_rules(
         What names them is no text of rules.
     """
     rules = settings.disclosure_rules()
-    if not settings.datasets or plan.data_type == "none":
-        return rules
+    for dataset in _datasets(settings):
+        if set(run.tag_list()) <= set(dataset.tags) and dataset.allows(run.project_id):
+            rules += _rules_of(dataset)
+    return rules
+
+
+def check_rules(settings: NodeSettings) -> None:
+    """See that every rule and filter of a node can be read, those of its registry too.
+
+    Raises
+    ------
+    ConfigError
+        One cannot, or the registry.
+    """
+    settings.disclosure_rules()
+    settings.update_filters()
+    for dataset in _datasets(settings):
+        _rules_of(dataset)
+
+
+def _datasets(settings: NodeSettings) -> list[Dataset]:
+    """Return what is in a node's registry, where it has one."""
+    if not settings.datasets:
+        return []
+    from flame_flwr.data.registry import read_registry
+
+    return read_registry(Path(settings.datasets))
+
+
+def _rules_of(dataset: Dataset) -> tuple[DisclosureRule, ...]:
+    if not dataset.disclosure:
+        return ()
     from flame_flwr.privacy.config_text import read_rules
 
-    for dataset in _datasets(plan, settings, run):
-        if dataset.disclosure:
-            rules += read_rules(dataset.disclosure, "`disclosure` in this node's registry")
-    return rules
+    return read_rules(dataset.disclosure, "`disclosure` in this node's registry")
 
 
 def load_once(node: Node, context: Context) -> Any:
@@ -99,22 +105,3 @@ def load_once(node: Node, context: Context) -> Any:
         # New containers around the same files: what a round drops, the next one has again.
         return [dict(files) for files in data]
     return data
-
-
-def _datasets(plan: NodePlan, settings: NodeSettings, run: RunSettings) -> list[Dataset]:
-    """Return what of the node's registry the analysis may use."""
-    from flame_flwr.data.registry import choose, read_registry
-
-    datasets = read_registry(Path(settings.datasets))
-    return choose(datasets, plan.data_type, run.tag_list(), run.project_id)
-
-
-def _open_cache(settings: NodeSettings) -> Cache | None:
-    """Return the node's `cache-dir`, made; ``None`` without one."""
-    if not settings.cache_dir:
-        return None
-    from flame_flwr.data.cache import Cache
-
-    cache = Cache(Path(settings.cache_dir), settings.cache_gb * 1e9)
-    cache.check()
-    return cache

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.lazy import lazy_exports
-from flame_flwr.versions import warn_of_untried
+from flame_flwr.installed.versions import warn_of_untried
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.clients import StarClient as StarClient

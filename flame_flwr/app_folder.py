@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
-from flame_flwr.suggestions import nearest
-from flame_flwr.textfiles import flat, has_mark, read_toml, toml_key, toml_value
+from flame_flwr.text.suggestions import nearest
+from flame_flwr.text.textfiles import flat, read_settings, read_toml, toml_key, toml_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -78,7 +78,7 @@ class App:
                 f"{folder} is no Flower app: its pyproject.toml is missing (`flame-flwr new` "
                 "writes one)"
             )
-        about = _table(_table(_tables(path), "tool"), "flwr")
+        about = _table(_table(read_settings(path, by_flower=True), "tool"), "flwr")
         app = _table(about, "app")
         if "clientapp" not in _table(app, "components"):
             raise ConfigError(
@@ -220,21 +220,6 @@ def as_options(overrides: Mapping[str, Value], folder: str) -> list[str]:
 def _table(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = tables.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _tables(path: Path) -> dict[str, Any]:
-    try:
-        tables, marked = read_toml(path), has_mark(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
-    if marked:
-        raise ConfigError(
-            f"{path} begins with a byte order mark, which Flower does not read: save it as UTF-8 "
-            "without one (Notepad: UTF-8, not UTF-8 with BOM)"
-        )
-    return tables
 
 
 def _file(path: Path) -> dict[str, Any]:

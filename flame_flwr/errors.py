@@ -92,7 +92,7 @@ class NodeFailedError(FlameError, RuntimeError):
 
 
 class AnswerError(DataError, NodeFailedError):
-    """What a node sent cannot be merged: a failure of that node, found before any of it is merged.
+    """A node's answer cannot be merged: that node's failure, found before any of it is merged.
 
     An aggregation raises it from ``add``; ``on-failure`` then decides, as about every failure.
 

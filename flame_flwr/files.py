@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["probe", "reason_of", "write_file", "write_whole"]
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+
 
 def write_whole(
-    path: Path, parts: Iterable[bytes], mode: int = 0o600, *, lasting: bool = True
+    path: Path, parts: Iterable[bytes], mode: int | None = 0o600, *, lasting: bool = True
 ) -> None:
     """Write a file under another name, then rename it.
 
@@ -25,8 +27,10 @@ def write_whole(
         The file; one that is there is replaced. Its folder must exist.
     parts : iterable of bytes
         What is written, one after the other.
-    mode : int
-        Who may read it; by default this user alone.
+    mode : int or None
+        Who may read it; by default this user alone. ``None`` for whoever may read this process's
+        new files: the system decides that when it makes one, as asking for the process's mask means
+        to change it for a moment, also for files that other threads make meanwhile.
     lasting : bool
         Wait until it is on the disk, so that it is whole also after a power failure.
 
@@ -35,17 +39,19 @@ def write_whole(
     OSError
         The disk is full, or the folder cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    temporary = path.parent / f".part-{secrets.token_hex(8)}"
+    handle = os.open(temporary, _NEW, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.writelines(parts)
             if lasting:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -58,7 +64,7 @@ def write_file(path: Path, content: bytes) -> None:
         The disk is full, or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, [content], 0o666 & ~_umask())
+    write_whole(path, [content], None)
 
 
 def probe(folder: Path) -> None:
@@ -88,9 +94,3 @@ def reason_of(error: Exception) -> str:
         return type(error).__name__
     more = {errno.EMFILE: " in this process, as where code opens files and does not close them"}
     return f"{os.strerror(error.errno)}{more.get(error.errno, '')}"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

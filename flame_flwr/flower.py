@@ -1,33 +1,35 @@
-"""The only module that touches flwr's non-public modules: a new flwr is this file's work.
+"""The module that touches flwr's non-public modules: a new flwr is this file's work.
 
 Everything else in the framework imports flwr's public modules (``flwr.app``, ``flwr.clientapp``,
-``flwr.serverapp``, ``flwr.client``) or this one.
+``flwr.serverapp``, ``flwr.client``) or this one, but for ``flower_objects``, which has how messages
+arrive, and ``flower_node`` and ``flower_node_state``, which have the node's program.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
+import io
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from http import HTTPStatus
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import httpx
-from flwr.app import Array, MessageType, Metadata
+from flwr.app import MessageType, Metadata
 from flwr.client import Client, NumPyClient
 
-from flame_flwr.user_code import is_user_code
-from flame_flwr.versions import RAY_WORKER, moved, program_is
+from flame_flwr.installed.versions import RAY_WORKER, moved, program_is
+from flame_flwr.user_code.paths import is_user_code
 
 try:
     from flwr.app.message import make_message
+    from flwr.client.message_handler.message_handler import handle_legacy_message_from_msgtype
+    from flwr.client.mod.utils import make_ffn
     from flwr.common.constant import APP_DIR, ErrorCode
     from flwr.compat.common.typing import (
         Code,
@@ -42,14 +44,6 @@ try:
         Status,
     )
     from flwr.supercore.exit.exit_handler import add_exit_handler
-    from flwr.supercore.inflatable.inflatable_object import (
-        get_object_body,
-        get_object_children_ids_from_object_content,
-    )
-    from flwr.supercore.inflatable.inflatable_utils import (
-        inflatable_class_registry,
-        pull_objects,
-    )
     from flwr.supercore.run import Run, RunNotRunningException
     from flwr.supercore.task_identity import TaskIdentity
     from flwr.supercore.utils import get_flwr_home
@@ -59,10 +53,12 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flwr.app import Message, RecordDict
+    from flwr.app import Context, Error, Message, RecordDict
+    from flwr.clientapp import ClientApp
     from flwr.serverapp import Grid
 
 __all__ = [
+    "EMPTY",
     "GONE",
     "HELLO",
     "NUMPY",
@@ -77,19 +73,25 @@ __all__ = [
     "GetPropertiesIns",
     "GetPropertiesRes",
     "NumPyClient",
+    "OnlineNode",
     "Parameters",
     "Run",
     "Scalar",
     "Status",
-    "activations",
+    "answer_of",
+    "answer_with",
+    "app_archive",
     "app_name",
     "await_simulation",
+    "identify",
     "in_process",
     "is_stop",
-    "lean_arrays",
+    "load_app",
     "message_like",
+    "message_of",
+    "messages_at_once",
     "on_exit",
-    "prompt_objects",
+    "online_nodes",
     "reply_of",
     "runtime",
     "set_message_id",
@@ -114,10 +116,17 @@ GONE = frozenset(
 )
 """Flower's error codes for a node whose process or SuperNode has died, or whose answer is lost."""
 
-_SOON = 0.02
+EMPTY = "_empty"
+"""The key of the one array in a record that Flower makes of no arrays."""
 
 NUMPY = "numpy.ndarray"
 """How Flower marks an array's bytes as those of ``np.save``."""
+
+_SIMULATION = "InMemoryGrid"
+"""The Grid of the Simulation Runtime."""
+
+_PER_PROCESSOR = 16
+"""As many as are answered, if quickly, before the Simulation Runtime next looks for messages."""
 
 Runtime = Literal["process", "simulation", "deployment"]
 
@@ -148,8 +157,19 @@ def await_simulation(grid: Grid) -> None:
     It imports Ray in another thread of the ServerApp's process, and Ray puts a folder of its own
     on ``sys.path`` meanwhile: whoever replaces ``sys.path`` in that time breaks the import.
     """
-    if type(grid).__name__ == "InMemoryGrid":
+    if type(grid).__name__ == _SIMULATION:
         importlib.import_module("flwr.server.superlink.fleet.vce.backend.raybackend")
+
+
+def messages_at_once(grid: Grid) -> int | None:
+    """Return how many messages are best under way at once; ``None`` where there may be any number.
+
+    Until a message is answered, the Simulation Runtime looks at it for each of its nodes, again and
+    again. With the messages of a thousand nodes that takes it longer than their answers do.
+    """
+    if type(grid).__name__ != _SIMULATION:
+        return None
+    return _PER_PROCESSOR * (os.cpu_count() or 1)
 
 
 @contextmanager
@@ -171,9 +191,26 @@ def in_process(run_id: int, node_id: int) -> Iterator[None]:
         _IN_PROCESS.reset(token)
 
 
-def activations(grid: Grid) -> dict[int, str]:
-    """Return when each node that is online has come online last, by its address."""
-    return {node.node_id: node.last_activated_at for node in grid.get_nodes()}
+class OnlineNode(NamedTuple):
+    """What the server itself knows of a node that is online.
+
+    Attributes
+    ----------
+    name : str
+        The one that its key is registered under; empty where it has none, as in a simulation.
+    activated : str
+        When it has come online last.
+    """
+
+    name: str
+    activated: str
+
+
+def online_nodes(grid: Grid) -> dict[int, OnlineNode]:
+    """Return the nodes that are online, by their addresses."""
+    return {
+        node.node_id: OnlineNode(node.name, node.last_activated_at) for node in grid.get_nodes()
+    }
 
 
 def is_stop(error: BaseException) -> bool:
@@ -196,63 +233,6 @@ def is_stop(error: BaseException) -> bool:
 
 
 @contextmanager
-def lean_arrays() -> Iterator[None]:
-    """Put arrays that arrive within the block together in one buffer, chunk by chunk.
-
-    Flower's own ``Array.inflate`` holds an array three times while it does so: its chunks, a
-    buffer that grows, and a copy of it. Here a chunk is let go when it has been copied.
-    """
-    registry = cast(dict[str, Any], inflatable_class_registry)
-    flowers = registry[Array.__name__]
-    registry[Array.__name__] = _LeanArray
-    try:
-        yield
-    finally:
-        registry[Array.__name__] = flowers
-
-
-@contextmanager
-def prompt_objects() -> Iterator[None]:
-    """Ask soon again, within the block, for what a message consists of.
-
-    A message is seen before its sender has pushed all of it. Flower then waits a second, which is
-    longer than a round takes.
-    """
-    options = cast(dict[str, Any], pull_objects.__kwdefaults__)
-    flowers = options["initial_backoff"]
-    options["initial_backoff"] = _SOON
-    try:
-        yield
-    finally:
-        options["initial_backoff"] = flowers
-
-
-class _LeanArray:
-    """Stands for Flower's ``Array`` where objects are put together."""
-
-    @staticmethod
-    def inflate(content: bytes, children: dict[str, Any] | None = None) -> Array:
-        chunks = dict(children or {})
-        about = json.loads(get_object_body(content, Array))
-        ids = get_object_children_ids_from_object_content(content)
-        places = [ids[number] for number in about["arraychunk_ids"]]
-        if set(places) != set(chunks):
-            raise ValueError("an array that arrived has not the chunks that it names")
-        last = {place: number for number, place in enumerate(places)}
-        buffer = BytesIO()  # gives its bytes away without a copy
-        for number, place in enumerate(places):
-            buffer.write(chunks[place].data)
-            if last[place] == number:
-                chunks[place].data = memoryview(b"")
-        return Array(
-            dtype=about["dtype"],
-            shape=tuple(about["shape"]),
-            stype=about["stype"],
-            data=buffer.getvalue(),
-        )
-
-
-@contextmanager
 def on_exit(handler: Callable[[], None]) -> Iterator[None]:
     """Call a function where Flower ends the process within the block.
 
@@ -267,6 +247,31 @@ def on_exit(handler: Callable[[], None]) -> Iterator[None]:
         within.clear()
 
 
+def app_archive(folder: Path) -> bytes:
+    """Return an app's archive as ``flwr run`` sends it; of the same files it is the same bytes.
+
+    Raises
+    ------
+    ValueError
+        The folder is not that of an app that Flower packs; the text says why.
+    """
+    build = importlib.import_module("flwr.cli.build")  # not with every message
+    return cast(bytes, build.build_fab_from_disk(folder))
+
+
+def app_files() -> dict[str, bytes]:
+    """Return the files of the app that runs, by path, but for byte code; none in process."""
+    name = app_name()
+    folder = get_flwr_home() / APP_DIR / name
+    if not name:
+        return {}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
 def app_name() -> str:
     """Return the folder's name of the app that runs: publisher, name, version, hash; or ``''``.
 
@@ -279,9 +284,55 @@ def app_name() -> str:
     return ""
 
 
-def message_like(message: Message, content: RecordDict) -> Message:
-    """Return the same message with another content."""
-    return make_message(metadata=message.metadata, content=content)
+def load_app(archive: bytes, fab_id: str, version: str, digest: str) -> ClientApp:
+    """Unpack an app's archive where Flower does, and import its ``ClientApp``.
+
+    Raises
+    ------
+    Exception
+        It cannot be unpacked or imported.
+    """
+    # Imported here, as no other process needs these.
+    from flwr.cli.install import install_from_fab
+    from flwr.clientapp.utils import get_load_client_app_fn
+
+    with redirect_stdout(io.StringIO()):  # Flower says with every message that it has unpacked it
+        install_from_fab(archive, skip_prompt=True)
+    load = get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
+    return load(fab_id, version, digest)
+
+
+def answer_with(
+    app: ClientApp, answer: Callable[[Message, Context], Any], mods: list[Any] | None
+) -> None:
+    """Have an app answer every message with a function, within its mods.
+
+    Flower itself would look at the signature of a ``client_fn`` wherever the app is unpickled,
+    which a simulation does with every message.
+    """
+    app._call = make_ffn(answer, mods or [])
+
+
+def answer_of(client: Client, message: Message, context: Context) -> Message:
+    """Return what Flower makes of a client's answer to a message of any type."""
+    return handle_legacy_message_from_msgtype(lambda _: client, message, context)
+
+
+def identify(task_id: int, run_id: int, node_id: int) -> None:
+    """Say whose messages this process makes from now on."""
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task_id, run_id, node_id
+
+
+def message_of(metadata: Metadata, content: RecordDict) -> Message:
+    """Return a message as it was sent to this node."""
+    return make_message(metadata=metadata, content=content)
+
+
+def message_like(
+    message: Message, content: RecordDict | None = None, error: Error | None = None
+) -> Message:
+    """Return the same message with another content, or with an error in its place."""
+    return make_message(metadata=message.metadata, content=content, error=error)
 
 
 def reply_of(content: RecordDict, node_id: int) -> Message:

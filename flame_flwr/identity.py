@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,8 +40,8 @@ class Identity:
     def partners(self) -> list[str]:
         """Return the ids of every other participant, analyzers first, in a new list."""
         partners = list(self.analyzers)
-        if self.id in partners:  # by a search and not node by node: there may be a thousand
-            partners.remove(self.id)
+        with suppress(ValueError):  # by one search and not node by node: there may be a thousand
+            del partners[self.analyzers.index(self.id)]
         if self.role == "default":
             partners.append(AGGREGATOR_ID)
         return partners

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["handlers", "logger", "show", "shown", "silent"]
+__all__ = ["handlers", "logger", "printed", "show", "silent"]
 
 logger = logging.getLogger("flame_flwr")
 
@@ -57,7 +57,7 @@ def show(level: int = logging.INFO) -> None:
 
 
 @contextmanager
-def shown() -> Iterator[None]:
+def printed() -> Iterator[None]:
     """Print the framework's log within the ``with`` block, also where logging is configured.
 
     Somebody has asked for it. Where a handler prints it already, nothing is printed twice.

@@ -188,6 +188,8 @@ def rows_tested(*said: Any) -> float | None:
     """
     for each in said:
         count: Any = each.get(TEST_ROWS) if isinstance(each, dict) else None
+        if count is None:
+            continue
         if getattr(count, "shape", None) == ():
             count = count.item()
         if isinstance(count, numbers.Real) and not isinstance(count, bool):

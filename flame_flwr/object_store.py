@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import FlameError, StoreError
+from flame_flwr.processes.threads import interruptibly
 from flame_flwr.s3.access import Access, check_credentials
 from flame_flwr.s3.connect import open_s3
 from flame_flwr.s3.error_messages import RESULTS, is_store_error, problem_of
 from flame_flwr.s3.location import check_url, is_url
 from flame_flwr.s3.patience import BRIEF, LONG, Patience
-from flame_flwr.threads import interruptibly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

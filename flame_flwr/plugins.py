@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flame_flwr.clients.plugin import check_client, client
-from flame_flwr.entry_points import GROUPS, Kind, load_point, package_of, points_of
+from flame_flwr.clients.client_plugin import check_client, client
 from flame_flwr.errors import FlameError
-from flame_flwr.strategies.plugin import check_strategy, strategy
+from flame_flwr.installed.entry_points import GROUPS, Kind, load_point, package_of, points_of
+from flame_flwr.strategies.strategy_plugin import check_strategy, strategy
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.lazy import lazy_exports
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.strategies.merge_statistics import MergeStatistics as MergeStatistics
     from flame_flwr.strategies.reduce_strategy import ReduceStrategy as ReduceStrategy
-    from flame_flwr.strategies.server import make_server_app as make_server_app
-    from flame_flwr.strategies.star import StarResult as StarResult
-    from flame_flwr.strategies.star import StarStrategy as StarStrategy
+    from flame_flwr.strategies.server_app import make_server_app as make_server_app
+    from flame_flwr.strategies.star_strategy import StarResult as StarResult
+    from flame_flwr.strategies.star_strategy import StarStrategy as StarStrategy
     from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg as WeightedFedAvg
 
 __all__, __dir__, __getattr__ = lazy_exports(
@@ -17,8 +17,8 @@ __all__, __dir__, __getattr__ = lazy_exports(
     {
         ".merge_statistics": ["MergeStatistics"],
         ".reduce_strategy": ["ReduceStrategy"],
-        ".server": ["make_server_app"],
-        ".star": ["StarResult", "StarStrategy"],
+        ".server_app": ["make_server_app"],
+        ".star_strategy": ["StarResult", "StarStrategy"],
         ".weighted_fedavg": ["WeightedFedAvg"],
     },
 )

@@ -1,4 +1,4 @@
-"""What the record keeps of every answer: metrics, form, how much data there is.
+"""Keeps for the record what each answer holds: metrics, shape, amount of data.
 
 All of it is only looked at: nothing here decides what the aggregate is.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flame_flwr.failure.failure import Failure
 from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_NAMES, readable, rows_tested
 from flame_flwr.payload import describe
-from flame_flwr.privacy.table_forms import table_forms
+from flame_flwr.privacy.find_tables import find_tables
+from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.callbacks import shielded
 from flame_flwr.results.metric_means import of_a_round, plain
 from flame_flwr.results.unknown_labels import UnknownLabels
@@ -18,8 +20,8 @@ from flame_flwr.results.unknown_labels import UnknownLabels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flame_flwr.results.record import RoundRecord, RunRecord
-    from flame_flwr.transport.replies import Reply
+    from flame_flwr.results.run_record import RoundRecord, RunRecord
+    from flame_flwr.transport.read_reply import Reply
 
 __all__ = ["Bookkeeping", "in_order"]
 
@@ -35,7 +37,7 @@ class Bookkeeping:
     Parameters
     ----------
     record : RunRecord
-        Of the run.
+        The record of the run.
     metric_keys : dict of str to str
         What of a node's result is a metric, besides what it reports, and what the aggregate's value
         of that key is weighted by; empty where that is not said.
@@ -51,9 +53,26 @@ class Bookkeeping:
         self._warned = False
         record.metric_names.update(self._keys)
 
-    def note(self, entry: RoundRecord, reply: Reply) -> None:
-        """Keep what there is to know of one answer."""
+    def note(self, entry: RoundRecord, reply: Reply) -> Failure | None:
+        """Keep what there is to know of one answer.
+
+        Returns
+        -------
+        Failure or None
+            Of its node, where the answer is one that nothing can be told of.
+        """
+        try:
+            self._note(entry, reply)
+        except Exception as error:  # whatever a node's value raises is that node's failure
+            text = f"what it sent cannot be looked at: a {type(error).__name__} was raised"
+            return Failure("unreadable", text=text)
+        return None
+
+    def _note(self, entry: RoundRecord, reply: Reply) -> None:
         record, node, value = self._record, reply.node, reply.value
+        if isinstance(value, Answer):  # nothing of it can be told
+            record.left.note_masked(node, entry.round, reply.nbytes)
+            return
         record.left.note(node, entry.round, value, reply.nbytes)
         if record.public.exact:  # else no exact figure is told
             self._unfitted.note(node, entry.round, value)
@@ -62,8 +81,9 @@ class Bookkeeping:
         metrics = self._known(self._metrics(reply))
         if metrics:
             entry.node_metrics[node] = metrics
-        with shielded("a look for tables"):
-            self._note_tables(entry, value)
+        if not self._table_known:
+            with shielded("a look for tables"):
+                self._note_tables(entry, value)
         if reply.size:
             record.sizes.setdefault(node, reply.size)
         record.filters.note(node, reply.filters)
@@ -90,9 +110,7 @@ class Bookkeeping:
 
     def _note_tables(self, entry: RoundRecord, value: Any) -> None:
         """Note the largest table of the first round in which there is one."""
-        if self._table_known:
-            return
-        for table in table_forms(value):
+        for table, _ in find_tables(value):
             large = table.rows >= _MANY or table.kind == "table"
             if table.rows > self._table_rows and large:
                 self._table_rows, entry.table = table.rows, str(table)

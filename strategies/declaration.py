@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.privacy import Laplace
     from flame_flwr.results import Outputs, RunRecord
-    from flame_flwr.strategies.star import StarStrategy
+    from flame_flwr.strategies.star_strategy import StarStrategy
 
 __all__ = ["Declaration"]
 

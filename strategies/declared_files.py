@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError
-from flame_flwr.results.outputs import Outputs
+from flame_flwr.results.output_files import Outputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

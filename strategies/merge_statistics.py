@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.reductions import Merge
+from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.errors import ModelError
 from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 

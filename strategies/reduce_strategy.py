@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.numeric_reductions import Numeric
 from flame_flwr.aggregation.pytree import copy_arrays
-from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation
-from flame_flwr.aggregation.reduction_base import NON_FINITE
-from flame_flwr.aggregation.reduction_tree import Tree, declare
+from flame_flwr.aggregation.reductions.base import NON_FINITE
+from flame_flwr.aggregation.reductions.numeric import Numeric
+from flame_flwr.aggregation.reductions.tree import Tree, declare
 from flame_flwr.errors import ModelError
+from flame_flwr.flower import runtime
 from flame_flwr.log import logger
 from flame_flwr.payload import encode, to_record
-from flame_flwr.signatures import check_methods
 from flame_flwr.strategies.declared_files import checked_outputs
-from flame_flwr.strategies.star import StarStrategy
+from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
+from flame_flwr.strategies.star_strategy import StarStrategy
+from flame_flwr.user_code.signatures import check_methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.aggregation import Aggregation, Convergence
+    from flame_flwr.privacy.secure.declaration import SecureDeclaration
     from flame_flwr.star.handle import FlameHandle
-    from flame_flwr.strategies.star import StarResult
+    from flame_flwr.strategies.star_strategy import StarResult
 
 __all__ = ["NOT_GIVEN", "ReduceStrategy"]
 
@@ -66,6 +68,11 @@ class ReduceStrategy(StarStrategy):
         What to do about a node that sends NaN or infinity where a reduction computes with it, and
         says nothing of its own: take it for a failure of that node, so that ``on-failure``
         decides; leave its whole answer out of the round; or merge it as it is.
+    secure : bool, optional
+        ``True``: the nodes' parts leave them masked, and the server learns their sums alone.
+        ``False``: the same sums, to the bit, of parts that are not. ``None``: sums without a grid.
+    score_sums : Reduction or dict, optional
+        How the numbers of ``evaluation_method`` are merged, where sums are secure.
     simple_analysis, allow_pickle
         As for :class:`StarStrategy`.
 
@@ -109,6 +116,7 @@ class ReduceStrategy(StarStrategy):
 
     _DECLARED: ClassVar[frozenset[str]] = frozenset(
         {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
+        | {"_declared_sums", "_scores"}
     )
 
     def __init__(
@@ -120,6 +128,8 @@ class ReduceStrategy(StarStrategy):
         outputs: Sequence[tuple[str, str, Callable[[Any], Any]]] = NOT_GIVEN,
         initial: Any = NOT_GIVEN,
         non_finite: str = NOT_GIVEN,
+        secure: bool | None = NOT_GIVEN,
+        score_sums: Any = NOT_GIVEN,
         simple_analysis: bool | None = None,
         allow_pickle: bool = False,
     ) -> None:
@@ -135,6 +145,8 @@ class ReduceStrategy(StarStrategy):
             outputs=outputs,
             initial=initial,
             non_finite=non_finite,
+            secure=secure,
+            score_sums=score_sums,
         )
         check_choice(self, "non_finite", *NON_FINITE)
         name = type(self).__name__
@@ -151,6 +163,9 @@ class ReduceStrategy(StarStrategy):
         if inspect.getattr_static(type(self), "files", None) is not None:
             raise ModelError(f"{name}: files are declared as `outputs`, and not as `files`")
         self.files = checked_outputs(name, self.outputs)
+        self._declared_sums: dict[bool, SecureDeclaration] = {}
+        self._scores: tuple[Tree, SecureDeclaration] | None = None
+        self.sum_securely(self.secure)
 
     # ---- to override -------------------------------------------------------------------
 
@@ -191,6 +206,13 @@ class ReduceStrategy(StarStrategy):
         if not simple_analysis:
             _need_convergence(self)
         self.flame = flame
+        self._run_sums = None
+        if self.secure is not None:
+            from flame_flwr.strategies.run_sums import RunSums
+
+            self._run_sums = RunSums(
+                nodes, self.secure, lambda number: self._declared_sums[number == 1], self._scores
+            )
         return ReduceAggregation(
             nodes,
             self._tree,
@@ -199,12 +221,36 @@ class ReduceStrategy(StarStrategy):
             flame,
             simple=simple_analysis,
             finite=self.non_finite,
+            sums=self._run_sums,
         )
 
+    def sum_securely(self, secure: bool | None) -> None:
+        """Take what a model or a run config says of secure sums.
+
+        Raises
+        ------
+        ModelError
+            A declared reduction is no sum; the message names its key and the way out.
+        """
+        if secure is None:
+            return
+        if not isinstance(secure, bool):
+            raise ModelError(f"{type(self).__name__}: secure is True, False or None, not {secure}")
+        from flame_flwr.privacy.secure.declaration import SecureDeclaration
+
+        of = SecureDeclaration.of
+        self._declared_sums = {key: of(t, self.non_finite) for key, t in self._trees.items()}
+        if self.score_sums is not None:
+            tree = declare(self.score_sums, "score_sums")
+            self._scores = tree, of(tree)
+        self.secure = secure
+
     def summary(self) -> None:
-        """Log what is run."""
-        reductions = "; ".join(f"{leaf.name} {leaf.reduction}" for leaf in self._tree(2).leaves())
-        logger.info("%s with %s", type(self).__name__, reductions)
+        """Log what is run, but for in this process."""
+        if runtime() != "process":
+            leaves = self._tree(2).leaves()
+            reductions = "; ".join(f"{leaf.name} {leaf.reduction}" for leaf in leaves)
+            logger.info("%s with %s", type(self).__name__, reductions)
 
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.base import CONVERGED, FINISHED, SIMPLE, Aggregation, Finished
+from flame_flwr.aggregation.value_forms import other_forms
 from flame_flwr.failure.hints import hint_aggregator
+from flame_flwr.failure.notes import add_hint
 from flame_flwr.log import logger
 from flame_flwr.star import saving
 
@@ -28,6 +30,24 @@ class StarAggregation(Aggregation):
         All nodes, in participant order: the order of the list it is given.
     simple_analysis : bool
         One round and no more.
+
+    Examples
+    --------
+    >>> from flame_flwr.identity import Identity
+    >>> from flame_flwr.star import StarAggregator
+    >>> from flame_flwr.star.handle import FlameHandle
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> flame = FlameHandle(Identity("aggregator", ("ward-a", "ward-b")))
+    >>> aggregation = StarAggregation(Total(flame), ["ward-a", "ward-b"], simple_analysis=True)
+    >>> aggregation.begin(1)
+    >>> aggregation.add("ward-b", 30)
+    >>> aggregation.add("ward-a", 12)
+    >>> aggregation.finish().aggregate
+    42
     """
 
     def __init__(
@@ -56,6 +76,9 @@ class StarAggregation(Aggregation):
             aggregate, converged = self.aggregator.aggregate(values, self._simple)
         except Exception as error:
             hint_aggregator(error, self.aggregator, answered, values)
+            odd = other_forms(dict(zip(answered, values, strict=True)))
+            if odd:
+                add_hint(error, f"the nodes' values differ: {odd}")
             raise
         self.aggregator.flame._flush()
         reason = ""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.numeric_reductions import Mean, WeightedMean
 from flame_flwr.aggregation.pytree import key_text
-from flame_flwr.aggregation.reduction_base import Reduction
-from flame_flwr.buffers import BUFFERS
+from flame_flwr.aggregation.reductions.base import Reduction
+from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
+from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import ModelError
 from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from flwr.serverapp.strategy import Strategy
+
+    from flame_flwr.aggregation.grid import Grid
 
 __all__ = ["WeightedFedAvg"]
 
@@ -57,9 +59,12 @@ class WeightedFedAvg(ReduceStrategy):
         What to do where the nodes' models, or metrics, differ in shape or keys.
     zero_total : {'error', 'none'}
         Where all weights together are zero: an error, or model and metrics are ``None``.
+    grid : Grid, optional
+        Where secure sums put the model times its weight: ``Grid(64, 32)`` without one, on which
+        sums are below 2**31; ``Grid(128, 64)`` is larger and finer.
     **more
-        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial``, ``non_finite``
-        and others.
+        As for :class:`ReduceStrategy`: ``convergence``, ``outputs``, ``initial``, ``non_finite``,
+        ``secure`` and others.
 
     Notes
     -----
@@ -87,10 +92,11 @@ class WeightedFedAvg(ReduceStrategy):
     missing: Any = "error"
     differing: Any = "error"
     zero_total: Any = "error"
+    grid: Any = None
 
     _DECLARED = ReduceStrategy._DECLARED | {
         *("model", "by", "metrics", "server", "buffers"),
-        *("bad_weight", "missing", "differing", "zero_total"),
+        *("bad_weight", "missing", "differing", "zero_total", "grid"),
     }
 
     def __init__(
@@ -105,11 +111,12 @@ class WeightedFedAvg(ReduceStrategy):
         missing: str = NOT_GIVEN,
         differing: str = NOT_GIVEN,
         zero_total: str = NOT_GIVEN,
+        grid: Grid | None = NOT_GIVEN,
         **more: Any,
     ) -> None:
         self._declare(model=model, by=by, metrics=metrics, server=server, buffers=buffers)
         self._declare(bad_weight=bad_weight, missing=missing, differing=differing)
-        self._declare(zero_total=zero_total)
+        self._declare(zero_total=zero_total, grid=grid)
         for name in ("bad_weight", "missing", "differing"):
             check_choice(self, name, "error", "skip")
         check_choice(self, "zero_total", "error", "none")
@@ -120,7 +127,7 @@ class WeightedFedAvg(ReduceStrategy):
             )
         named = [key for key in self.metrics if isinstance(key, str)]
         check_names(named, f"{type(self).__name__}: metrics")
-        whole = self._mean(self.by, buffers=self.buffers)
+        whole = self._mean(self.by, buffers=self.buffers, grid=self.grid)
         if self.server is not None:
             whole = FlowerReduction(
                 self.server, by=self.by, buffers=self.buffers, **self._treatments()
@@ -149,7 +156,9 @@ class WeightedFedAvg(ReduceStrategy):
     def _mean(self, by: Any, **more: Any) -> Reduction:
         if by is None:
             return Mean(missing=self.missing, differing=self.differing, **more)
-        return WeightedMean(by, **self._treatments(), **more)
+        # a metric is a number, which a node of weight 0 need not have
+        like = None if more else 0.0
+        return WeightedMean(by, **self._treatments(), like=like, **more)
 
     def _treatments(self) -> dict[str, Any]:
         names = ("bad_weight", "missing", "differing", "zero_total")

@@ -20,8 +20,8 @@ from flame_flwr.deploy.keys import authority, load_authority, server_pair
 
 _RUN_IDS = count(10**9)
 
-# An example takes as long as a busy machine needs for it.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+# An example takes as long as a busy machine needs for it; there are half as many as by default.
+hypothesis.settings.register_profile("unhurried", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("unhurried")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

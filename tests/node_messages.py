@@ -3,7 +3,9 @@
 import json
 
 from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.clientapp import ClientApp
 
+from flame_flwr.clients.reply_gate import ReplyGate
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, in_process, set_message_id
 from flame_flwr.payload import decode, encode, from_arrays, from_record, to_arrays, to_record
@@ -19,6 +21,20 @@ def fit(client, number, aggregate=None, **config):
     )
     assert examples == 1
     return decode(from_arrays(arrays)), metrics
+
+
+def gated_fit(client, number, aggregate=None, **config):
+    """Have a client run a round; return the value and the metrics as they leave the node's gate."""
+    app = ClientApp(lambda context: client.to_client())
+    content = train_content(number, aggregate, **config)
+    with in_process(1, 0):
+        message = Message(RecordDict(content), client.context.node_id, "train")
+        set_message_id(message, "message-1")
+        reply = ReplyGate(message, client.context).let_out(app(message, client.context))
+    metrics = dict(reply.content["fitres.metrics"])
+    if "failure" in metrics:
+        return Failure.from_json(metrics["failure"]), metrics
+    return decode(from_record(reply.content["fitres.parameters"])), metrics
 
 
 def train_content(number, aggregate=None, **config):

@@ -1,10 +1,11 @@
-"""What is done with the nodes' values of a round: reductions, convergence, corrections."""
+"""Merges the nodes' values of a round: reductions, convergence, corrections."""
 
 from typing import TYPE_CHECKING
 
 from flame_flwr.aggregation.base import Aggregation, Finished
 from flame_flwr.aggregation.convergence import Convergence, MaxRounds, When
-from flame_flwr.aggregation.corrections import (
+from flame_flwr.aggregation.delta_norm import DeltaNorm
+from flame_flwr.aggregation.drift_corrections import (
     proximal_gradient,
     proximal_term,
     scaffold_control,
@@ -12,13 +13,19 @@ from flame_flwr.aggregation.corrections import (
     scaffold_update,
     zeros_like,
 )
-from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.numeric_reductions import Max, Mean, Min, Sum, WeightedMean
+from flame_flwr.aggregation.grid import Grid
 from flame_flwr.aggregation.plateau import Plateau
-from flame_flwr.aggregation.reduction_base import Mergeable, Reduction
-from flame_flwr.aggregation.reductions import Concat, Function, Merge, MergeCounts, PerNode
-from flame_flwr.lazy import lazy_exports
+from flame_flwr.aggregation.reductions.base import Mergeable, Reduction
+from flame_flwr.aggregation.reductions.collecting import (
+    Concat,
+    Function,
+    Merge,
+    MergeCounts,
+    PerNode,
+)
+from flame_flwr.aggregation.reductions.numeric import Max, Mean, Min, Sum, WeightedMean
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.strategies.star_aggregation import StarAggregation
@@ -31,6 +38,7 @@ __all__ = [
     "Finished",
     "FlowerReduction",
     "Function",
+    "Grid",
     "Max",
     "MaxRounds",
     "Mean",

@@ -1,7 +1,7 @@
 """Accumulators: each takes one round's values of one key and merges them.
 
-The arithmetic of :mod:`flame_flwr.aggregation.reductions`. A node's value is read, not changed;
-its arrays may be gone, or read-only, after ``add``.
+The arithmetic of :mod:`flame_flwr.aggregation.reductions`. A node's value is read, not changed; its
+arrays may be gone, or read-only, after ``add``.
 """
 
 from __future__ import annotations
@@ -19,24 +19,41 @@ from flame_flwr.aggregation.pytree import (
 )
 from flame_flwr.errors import AnswerError, DataError, ModelError
 from flame_flwr.log import logger
+from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from typing import Self
+
+    Forms = Mapping[tuple[Any, ...], Hashable]
+    """What must be the same in all nodes' values, by place within the value."""
 
 __all__ = [
     "TOO_LARGE",
     "Accumulator",
     "AllValues",
+    "KeptForLater",
     "SameForm",
+    "TooLargeError",
     "Where",
     "check_choice",
     "common_type",
 ]
 
+_LONGEST = 3000
+
+
+class TooLargeError(DataError):
+    """Numbers are too large together; `text` is the message without round and key."""
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where values are merged.
+    """Collects and merges values.
 
     Attributes
     ----------
@@ -58,7 +75,13 @@ class Where:
     def error(self, text: str, *nodes: str, detail: str | None = None) -> DataError:
         """Return an error that names round, key and nodes."""
         at = f", {', '.join(nodes)}" if nodes else ""
-        return DataError(f"round {self.round}, key {self.key}{at}: {text}", detail=detail)
+        # keys and columns that it names may be a node's own
+        said = one_line(f"round {self.round}, key {self.key}{at}: {text}", _LONGEST)
+        return DataError(said, detail=None if detail is None else one_line(detail, _LONGEST))
+
+    def too_large(self, text: str, *nodes: str) -> TooLargeError:
+        """Return an error about numbers that are too large together."""
+        return TooLargeError(self.error(text, *nodes).message, text)
 
     def refusal(
         self, text: str, node: str, *, detail: str | None = None, declared: bool = False
@@ -78,7 +101,19 @@ class Where:
 
 
 class Accumulator(Protocol):
-    """Takes one round's values of one key."""
+    """Takes one round's values of one key.
+
+    It may also have ``check``, with the parameters of :meth:`add`: it raises a DataError for a
+    value that :meth:`add` would not take whatever the other nodes send, and keeps nothing of it. It
+    may return forms that must be the same in all nodes' values, such as a shape: a dict of them, by
+    place within the value. The node that is odd there is left out of the whole round.
+
+    ``merge``, with another accumulator of the same key, takes what that one has taken. Values for
+    one without it are kept until it is known whose count.
+
+    One whose numbers together can be too large has ``large_size(value, weight)``, a number for a
+    value that could be, and ``check_fits``, which raises a TooLargeError where what was taken is.
+    """
 
     def add(self, node: str, value: Any, weight: float) -> None:
         """Take one node's value; the weight is 1 where none is declared."""
@@ -96,16 +131,34 @@ class AllValues:
         Round, key and nodes.
     merge : callable
         Gets a dict by node, in participant order.
+    forms : callable, optional
+        Gets node and value, and returns what :meth:`check` does; without it, any value is taken.
     """
 
-    def __init__(self, place: Where, merge: Callable[[dict[str, Any]], Any]) -> None:
+    mend = 'Mend it on the nodes, or declare missing="skip" where only keys are missing'
+
+    def __init__(
+        self,
+        place: Where,
+        merge: Callable[[dict[str, Any]], Any],
+        forms: Callable[[str, Any], Forms] | None = None,
+    ) -> None:
         self._place = place
         self._merge = merge
+        self._forms = forms
         self._values: dict[str, Any] = {}
+
+    def check(self, node: str, value: Any, weight: float) -> Forms:
+        """Return the forms that must be the same in all values."""
+        return {} if self._forms is None else self._forms(node, value)
 
     def add(self, node: str, value: Any, weight: float) -> None:
         """Keep a copy."""
         self._values[node] = copy_arrays(value)
+
+    def merge(self, other: AllValues) -> None:
+        """Take the values of another."""
+        self._values |= other._values
 
     def result(self) -> Any:
         """Merge."""
@@ -113,64 +166,97 @@ class AllValues:
         return self._merge(values) if values else None
 
 
+class KeptForLater:
+    """Keeps the values for an accumulator without ``merge``, until it is known whose count.
+
+    Parameters
+    ----------
+    place : Where
+        Round, key and nodes.
+    accumulator : Accumulator
+        Gets them in participant order.
+    """
+
+    def __init__(self, place: Where, accumulator: Accumulator) -> None:
+        self._place = place
+        self._accumulator = accumulator
+        self._kept: dict[str, tuple[Any, float]] = {}
+
+    def add(self, node: str, value: Any, weight: float) -> None:
+        """Keep a copy."""
+        self._kept[node] = copy_arrays(value), weight
+
+    def merge(self, other: KeptForLater) -> None:
+        """Take the values of another."""
+        self._kept |= other._kept
+
+    def result(self) -> Any:
+        """Hand them over."""
+        kept, self._kept = self._place.in_order(self._kept), {}
+        for node, (value, weight) in kept.items():
+            self._accumulator.add(node, value, weight)
+        return self._accumulator.result()
+
+
 class SameForm:
     """The base of accumulators that merge only values of one form: the same keys and shapes.
 
     If the nodes' forms differ, the one that most nodes sent counts. That is known only when all
-    values are there, so until then each form is merged separately.
+    values are there, so until then each form is merged separately. Unless others are to be left
+    out here only, `check` tells the form, and the odd node's whole answer is left out.
     """
 
     what = "merged"
+    mend = 'Mend it on the nodes, or declare differing="skip" to leave the fewer out'
 
     def __init__(self, place: Where, differing: str) -> None:
         self._place = place
         self._differing = differing
-        self._forms: dict[TreeSpec, list[str]] = {}
+        self._specs: dict[TreeSpec, list[str]] = {}
         self._shown: dict[TreeSpec, tuple[int, TreeSpec]] = {}
 
-    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
+    def check(self, node: str, value: Any, weight: float) -> Forms:
+        """See that it is made of numbers; return its form if all must have it."""
+        return self._forms(self._flat(node, value)[0])
+
+    def merge(self, other: Self) -> None:
+        """Take what another has taken."""
+        for spec, nodes in other._specs.items():
+            self._specs.setdefault(spec, []).extend(nodes)
+            shown = other._shown[spec]
+            self._shown[spec] = min(shown, self._shown.get(spec, shown), key=lambda one: one[0])
+
+    def _forms(self, spec: TreeSpec) -> Forms:
+        return {(): spec} if self._differing == "error" else {}
+
+    def _flat(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
         try:
-            form, leaves = flatten(value)
+            return flatten(value)
         except TypeError as error:
             raise self._place.error(
                 f"what it sent {error}, which cannot be {self.what}: send numbers or arrays, or "
                 "declare PerNode(), Concat() or a function of the list for it in a ReduceStrategy",
                 node,
             ) from None
-        self._forms.setdefault(form, []).append(node)
+
+    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
+        spec, leaves = self._flat(node, value)
+        self._specs.setdefault(spec, []).append(node)
         order = self._place.nodes.index(node)
         # of forms that differ in the order of keys only, the first node's is given back
-        first = self._shown.get(form)
+        first = self._shown.get(spec)
         if first is None or order < first[0]:
-            self._shown[form] = order, form
-        return form, leaves
+            self._shown[spec] = order, spec
+        return spec, leaves
 
     def _chosen(self) -> tuple[TreeSpec, TreeSpec] | None:
-        """Return the form that counts, and the same with the first node's order of keys.
-
-        Raises
-        ------
-        DataError
-            Nodes' forms differ.
-        """
-        if not self._forms:
+        """Return the form that counts, and the same with the first node's order of keys."""
+        if not self._specs:
             return None
-        ranked = sorted(self._forms, key=lambda f: (-len(self._forms[f]), self._shown[f][0]))
+        ranked = sorted(self._specs, key=lambda f: (-len(self._specs[f]), self._shown[f][0]))
         if len(ranked) > 1:
             nodes = self._place.nodes
-            others = sorted((n for f in ranked[1:] for n in self._forms[f]), key=nodes.index)
-            groups = "; ".join(
-                f"{', '.join(sorted(self._forms[form], key=nodes.index))} sent "
-                f"{self._shown[form][1]}"
-                for form in ranked
-            )
-            if len({str(self._shown[form][1]) for form in ranked}) < len(ranked):
-                groups += "; their labels (index, columns, keys or name) are not the same"
-            if self._differing == "error":
-                raise self._place.error(
-                    f"the nodes' values differ: {groups}. Mend it on the nodes, or declare "
-                    'differing="skip" to leave the fewer out'
-                )
+            others = sorted((n for f in ranked[1:] for n in self._specs[f]), key=nodes.index)
             self._place.leave_out("differs from the others", others)
         return ranked[0], self._shown[ranked[0]][1]
 

@@ -1,4 +1,4 @@
-"""What a strategy holds: an object that takes the nodes' values and makes the aggregate.
+"""The base of aggregations: objects that take the nodes' values and make the aggregate.
 
 A strategy owns messages, waiting and failures; an aggregation owns the arithmetic. One
 aggregation lives for one run.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flame_flwr.errors import AnswerError
 
 __all__ = [
     "CONVERGED",
@@ -113,6 +114,14 @@ class Aggregation(ABC):
             The value cannot be merged and nothing of it was: a failure of that node.
         """
 
+    def odd_answers(self) -> dict[str, AnswerError]:
+        """Return whose values cannot be merged with the others', and why, by node.
+
+        It is asked once, when all values are there. :meth:`finish` then leaves them out, or
+        ``on-failure`` ends the run. By default there are none.
+        """
+        return {}
+
     @abstractmethod
     def finish(self) -> Finished:
         """Make the aggregate of what was added since :meth:`begin`."""
@@ -152,7 +161,7 @@ class _Completed(Aggregation):
     def __init__(self, made: Any) -> None:
         self.made = made
         self.aggregator = getattr(made, "aggregator", made)
-        for name in ("reads_only", "final", "replace", "save", "load"):
+        for name in ("reads_only", "odd_answers", "final", "replace", "save", "load"):
             if hasattr(made, name):
                 setattr(self, name, getattr(made, name))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from flame_flwr.aggregation.pytree import Key, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.signatures import check_function, check_methods
+from flame_flwr.user_code.signatures import check_function, check_methods
 
 __all__ = ["Combined", "Convergence", "MaxRounds", "When"]
 __all__ += ["as_convergence", "first_known", "stop_reason", "value_at"]

@@ -10,12 +10,15 @@ import numpy as np
 from flame_flwr.aggregation.pytree import (
     plain_label,
 )
+from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["Counts"]
+__all__ = ["Counts", "check_count_labels", "count_key", "whole_count"]
 
 
 class Counts:
@@ -25,29 +28,50 @@ class Counts:
     ----------
     place : Where
         Where.
+    labels : sequence of str or int, optional
+        The names that there may be, in the order of the result.
     """
 
-    def __init__(self, place: Where) -> None:
+    def __init__(self, place: Where, labels: Sequence[str | int] | None = None) -> None:
         self._place = place
-        self._counts: dict[Any, int] = {}
-        self._first: dict[Any, tuple[int, int, Any]] = {}
+        self._first: dict[Any, tuple[int, int, Any]] = {
+            count_key(name): (-1, number, name) for number, name in enumerate(labels or ())
+        }
+        self._counts: dict[Any, int] = dict.fromkeys(self._first, 0)
+        self._may_find = labels is None
         self._any = False
 
-    def add(self, node: str, value: Any, weight: float) -> None:
-        """Count."""
+    def check(self, node: str, value: Any, weight: float) -> None:
+        """See that it is whole numbers by name."""
         items = getattr(value, "items", None)
         if items is None:
             raise self._place.error(
                 f"counts must be a dict or a Series, not {type(value).__name__}", node
             )
+        for name, count in items():
+            if not self._may_find and count_key(name) not in self._counts:
+                raise self._place.error("it counts a name that is not declared", node)
+            self._whole(node, count)
+
+    def add(self, node: str, value: Any, weight: float) -> None:
+        """Count."""
+        self.check(node, value, weight)
         self._any = True
         order = self._place.nodes.index(node)
-        for number, (name, count) in enumerate(items()):
-            key = _count_key(name)
+        for number, (name, count) in enumerate(value.items()):
+            key = count_key(name)
             self._counts[key] = self._counts.get(key, 0) + self._whole(node, count)
             # as the first node in participant order writes it, whoever answers first
             if key not in self._first or (order, number) < self._first[key][:2]:
                 self._first[key] = order, number, name
+
+    def merge(self, other: Counts) -> None:
+        """Take what another has counted."""
+        self._any = self._any or other._any
+        for key, count in other._counts.items():
+            self._counts[key] = self._counts.get(key, 0) + count
+            first = other._first[key]
+            self._first[key] = min(first, self._first.get(key, first), key=lambda one: one[:2])
 
     def result(self) -> dict[Any, int] | None:
         """Return the sums, in the order of nodes and of their names."""
@@ -58,17 +82,47 @@ class Counts:
 
     def _whole(self, node: str, count: Any) -> int:
         try:
-            whole = operator.index(count)
-        except TypeError:
-            raise self._place.error(
-                f"counts must be whole numbers, not {type(count).__name__}", node
-            ) from None
-        if whole < 0 or isinstance(count, bool | np.bool_):
-            raise self._place.error("counts must be whole numbers, 0 or more", node)
-        return whole
+            return whole_count(count)
+        except ValueError as error:
+            raise self._place.error(str(error), node) from None
 
 
-def _count_key(name: Any) -> Any:
+def whole_count(count: Any) -> int:
+    """Return a count as a whole number.
+
+    Raises
+    ------
+    ValueError
+        It is none; the text says why.
+    """
+    try:
+        whole = operator.index(count)
+    except TypeError:
+        raise ValueError(f"counts must be whole numbers, not {type(count).__name__}") from None
+    if whole < 0 or isinstance(count, bool | np.bool_):
+        raise ValueError("counts must be whole numbers, 0 or more")
+    return whole
+
+
+def check_count_labels(labels: Any) -> None:
+    """Check the declared names of counts.
+
+    Raises
+    ------
+    ModelError
+        They are no list of texts and whole numbers, or two are alike.
+    """
+    if labels is None:
+        return
+    plain = isinstance(labels, list | tuple) and all(type(name) in (str, int) for name in labels)
+    if not plain or not labels or len(set(map(count_key, labels))) < len(labels):
+        raise ModelError(
+            "MergeCounts: labels must be a list of texts or whole numbers that all differ, not "
+            f"{labels!r}"
+        )
+
+
+def count_key(name: Any) -> Any:
     """Return what names of counts are told apart by: the text of a number is the number."""
     if isinstance(name, str):
         _, number = label_key(name)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from flame_flwr.aggregation.convergence import Convergence, value_at
 from flame_flwr.aggregation.pytree import Key, flatten, key_text, look_up, names_of
-from flame_flwr.buffers import is_counter
+from flame_flwr.buffer_names import is_counter
 from flame_flwr.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -84,13 +84,15 @@ class DeltaNorm(Convergence):
 def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
     """Return the norm of the change of all numbers; ``None`` where the form has changed.
 
+    It is infinite where one of them is too large for a float.
+
     Parameters
     ----------
     new, old : Any
         Numbers, arrays, and lists and dicts of them; BatchNorm's ``num_batches_tracked`` does not
         count.
     order : float
-        Of the norm, above 0.
+        The order of the norm, above 0.
 
     Raises
     ------
@@ -98,16 +100,19 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
         Something in it is no number.
     """
     try:
-        form, numbers_now = flatten(new)
+        spec, numbers_now = flatten(new)
         before, numbers_before = flatten(old)
     except TypeError as error:
         raise DataError(f"a part of the aggregate {error}, so it has no norm: name a key") from None
-    if form != before:
+    if spec != before:
         return None
-    counts = [not is_counter(name) for name in names_of(form)]
+    counts = [not is_counter(name) for name in names_of(spec)]
     pairs = compress(zip(numbers_now, numbers_before, strict=True), counts)
     # the norm of the blocks' norms is that of one long vector
-    norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
+    try:
+        norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
+    except OverflowError:  # of whole numbers, which may have any size
+        return math.inf
     return float(np.linalg.norm(norms, order)) if norms else 0.0
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flame_flwr.aggregation.convergence import Convergence
+    from flame_flwr.errors import AnswerError
 
 __all__ = ["EarlyStopping"]
 
@@ -63,6 +64,10 @@ class EarlyStopping(Aggregation):
     def add(self, node: str, value: Any) -> None:
         """Take one node's value."""
         self.inner.add(node, value)
+
+    def odd_answers(self) -> dict[str, AnswerError]:
+        """Return whose values cannot be merged with the others'."""
+        return self.inner.odd_answers()
 
     def finish(self) -> Finished:
         """Merge, then ask the convergence; both reasons are said."""

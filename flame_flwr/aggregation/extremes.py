@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
-from flame_flwr.aggregation.pytree import (
-    TreeSpec,
-    unflatten,
-)
+from flame_flwr.aggregation.large_numbers import FLOAT_MAX, largest_of
+from flame_flwr.aggregation.pytree import TreeSpec, unflatten
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from flame_flwr.aggregation.accumulators import Forms
 
 __all__ = ["Extremes"]
 
@@ -37,12 +40,18 @@ class Extremes(SameForm):
         self._smallest = smallest
         self._found: dict[TreeSpec, list[_LeafExtreme]] = {}
 
-    def add(self, node: str, value: Any, weight: float) -> None:
-        """Compare."""
-        form, leaves = self._enter(node, value)
+    def check(self, node: str, value: Any, weight: float) -> Forms:
+        """See that it is made of numbers that can be compared."""
+        spec, leaves = self._flat(node, value)
         if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind == "c" for leaf in leaves):
             raise self._place.error("complex numbers cannot be compared", node)
-        found = self._found.setdefault(form, [])
+        return self._forms(spec)
+
+    def add(self, node: str, value: Any, weight: float) -> None:
+        """Compare."""
+        self.check(node, value, weight)
+        spec, leaves = self._enter(node, value)
+        found = self._found.setdefault(spec, [])
         if not found:
             found += [
                 _ArrayExtreme(self._smallest)
@@ -53,17 +62,37 @@ class Extremes(SameForm):
         for best, leaf in zip(found, leaves, strict=True):
             best.add(node, leaf)
 
+    def merge(self, other: Self) -> None:
+        """Take what another has compared."""
+        super().merge(other)
+        for spec, found in other._found.items():
+            own = self._found.setdefault(spec, [theirs.blank() for theirs in found])
+            for best, theirs in zip(own, found, strict=True):
+                best.merge(theirs)
+
+    def large_size(self, value: Any, weight: float) -> float | None:
+        """Return a whole number's size if it is too large for a float."""
+        return largest_of(self._flat("", value)[1], FLOAT_MAX, None)
+
+    def check_fits(self) -> None:
+        """See that whole numbers are not too large to be compared with floats."""
+        self.result()
+
     def result(self) -> Any:
         """Return the smallest or largest."""
         chosen = self._chosen()
         if chosen is None:
             return None
-        form, shown = chosen
-        return unflatten(shown, [best.result() for best in self._found.pop(form)])
+        spec, shown = chosen
+        return unflatten(shown, [best.result() for best in self._found.pop(spec)])
 
 
 class _LeafExtreme(Protocol):
     def add(self, node: str, leaf: Any) -> None: ...
+
+    def blank(self) -> _LeafExtreme: ...
+
+    def merge(self, other: Any) -> None: ...
 
     def result(self) -> Any: ...
 
@@ -79,6 +108,12 @@ class _NumberExtreme:
     def add(self, node: str, leaf: Any) -> None:
         self._values[node] = leaf
 
+    def blank(self) -> _NumberExtreme:
+        return _NumberExtreme(self._best is min, self._place)
+
+    def merge(self, other: _NumberExtreme) -> None:
+        self._values |= other._values
+
     def result(self) -> int | float:
         if any(value != value for value in self._values.values()):
             return math.nan
@@ -89,7 +124,7 @@ class _NumberExtreme:
         try:
             return float(best) + 0.0  # no negative zero
         except OverflowError:
-            raise self._place.error(TOO_LARGE, node) from None
+            raise self._place.too_large(TOO_LARGE, node) from None
 
 
 class _ArrayExtreme:
@@ -100,7 +135,16 @@ class _ArrayExtreme:
         self._found: dict[np.dtype[Any], npt.NDArray[Any]] = {}
 
     def add(self, node: str, leaf: npt.NDArray[Any]) -> None:
-        plain = leaf.astype(common_type([leaf.dtype])) + 0  # no negative zeros, no booleans
+        self._take(leaf.astype(common_type([leaf.dtype])) + 0)  # no negative zeros, no booleans
+
+    def blank(self) -> _ArrayExtreme:
+        return _ArrayExtreme(self._better is np.minimum)
+
+    def merge(self, other: _ArrayExtreme) -> None:
+        for found in other._found.values():
+            self._take(found)
+
+    def _take(self, plain: npt.NDArray[Any]) -> None:
         kind = plain.dtype
         found = self._found.get(kind)
         self._found[kind] = plain if found is None else self._better(found, plain)

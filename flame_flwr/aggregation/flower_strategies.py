@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.aggregation.accumulators import AllValues, check_choice
+from flame_flwr.aggregation.accumulators import AllValues, SameForm, check_choice
 from flame_flwr.aggregation.flower_merging import merged_by, start_from
 from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
 from flame_flwr.aggregation.model_buffers import (
@@ -24,15 +24,15 @@ from flame_flwr.aggregation.model_buffers import (
     with_buffer_names,
 )
 from flame_flwr.aggregation.pytree import Key, TreeSpec, flatten, unflatten
-from flame_flwr.aggregation.reduction_base import NON_FINITE, NonFinite, Reduction, Treatment
+from flame_flwr.aggregation.reductions.base import NON_FINITE, NonFinite, Reduction, Treatment
 from flame_flwr.aggregation.sums import Totals
-from flame_flwr.buffers import BUFFERS
+from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
     from flwr.serverapp.strategy import Strategy
 
-    from flame_flwr.aggregation.accumulators import Accumulator, Where
+    from flame_flwr.aggregation.accumulators import Accumulator, Forms, Where
 
 __all__ = ["FlowerReduction"]
 
@@ -152,27 +152,45 @@ class _InRun(Reduction):
 class _Optimized:
     """The weighted mean, and one step of the strategy from the last aggregate towards it."""
 
+    mend = SameForm.mend
+
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
         self._mean = _mean(place, declared)
 
+    def check(self, node: str, value: ModelValue, weight: float) -> Forms:
+        """See that it can be added."""
+        return self._mean.check(node, value, weight)
+
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add to the mean."""
         self._mean.add(node, value, weight)
+
+    def merge(self, other: _Optimized) -> None:
+        """Take what another has added up."""
+        self._mean.merge(other._mean)
+
+    def large_size(self, value: ModelValue, weight: float) -> float | None:
+        """Return how large a weight is if it could be too large with others'."""
+        return self._mean.large_size(value, weight)
+
+    def check_fits(self) -> None:
+        """See that the weights are not too large together."""
+        self._mean.check_fits()
 
     def result(self) -> Any:
         """Take the step."""
         mean = self._mean.result()
         if mean is None:
             return None
-        form, leaves = flatten(mean)
-        trained = self._mean.buffers.others(form)
+        spec, leaves = flatten(mean)
+        trained = self._mean.buffers.others(spec)
         if self._place.last is not None and trained:
             before, last = flatten(self._place.last)
-            if before != form:
+            if before != spec:
                 raise self._place.error(
-                    f"the last aggregate is {before}, and the nodes sent {form}"
+                    f"the last aggregate is {before}, and the nodes sent {spec}"
                 )
             start_from(self._strategy, self._place, [last[i] for i in trained])
             replies = {"mean": ([leaves[i] for i in trained], 1.0)}
@@ -180,11 +198,13 @@ class _Optimized:
                 trained, merged_by(self._strategy, self._place, replies), strict=True
             ):
                 leaves[i] = leaf
-        return unflatten(form, leaves)
+        return unflatten(spec, leaves)
 
 
 class _Compared:
     """All replies, for a strategy that compares them."""
+
+    mend = SameForm.mend
 
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
         self._strategy = strategy
@@ -192,7 +212,11 @@ class _Compared:
         self._declared = declared
         self._weights: dict[str, float] = {}
         self._weightless: list[str] = []
-        self._kept = AllValues(place, self._merge)
+        self._kept = AllValues(place, self._merged)
+
+    def check(self, node: str, value: ModelValue, weight: float) -> Forms:
+        """See that it is made of numbers, if they count; return their form if all must have it."""
+        return _mean(self._place, self._declared).check(node, value, weight)
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Keep; a value of weight 0 is not looked at."""
@@ -201,6 +225,12 @@ class _Compared:
             return
         self._weights[node] = weight
         self._kept.add(node, value, weight)
+
+    def merge(self, other: _Compared) -> None:
+        """Take what another has kept."""
+        self._weights |= other._weights
+        self._weightless += other._weightless
+        self._kept.merge(other._kept)
 
     def result(self) -> Any:
         """Ask the strategy."""
@@ -211,21 +241,21 @@ class _Compared:
             return mean.result()
         return self._kept.result()
 
-    def _merge(self, values: dict[str, ModelValue]) -> Any:
-        forms, leaves = self._flattened(values)
-        form = self._chosen(forms)
-        leaves = {node: each for node, each in leaves.items() if forms[node] == form}
+    def _merged(self, values: dict[str, ModelValue]) -> Any:
+        specs, leaves = self._flattened(values)
+        spec = self._chosen(specs)
+        leaves = {node: each for node, each in leaves.items() if specs[node] == spec}
         buffers = Buffers(self._declared.buffers)
         for node, each in leaves.items():
             buffers.name(values[node].buffers)
-            buffers.note(form, each)
+            buffers.note(spec, each)
         places = range(len(next(iter(leaves.values()))))
         # a robust mean chooses among whole answers; any other strategy steps on parameters only
         robust = is_one(self._strategy, ROBUST)
-        asks = list(places) if robust else buffers.others(form)
+        asks = list(places) if robust else buffers.others(spec)
         merged = self._means(leaves, sorted(set(places) - set(asks)))
-        merged |= self._asked(form, leaves, asks)
-        return unflatten(form, buffers.rounded(form, [merged[i] for i in places]))
+        merged |= self._asked(spec, leaves, asks)
+        return unflatten(spec, buffers.rounded(spec, [merged[i] for i in places]))
 
     def _means(self, leaves: dict[str, list[Any]], places: list[int]) -> dict[int, Any]:
         """Return the weighted means of some places, by place."""
@@ -235,52 +265,38 @@ class _Compared:
         return dict(zip(places, totals.result(), strict=True))
 
     def _asked(
-        self, form: TreeSpec, leaves: dict[str, list[Any]], places: list[int]
+        self, spec: TreeSpec, leaves: dict[str, list[Any]], places: list[int]
     ) -> dict[int, Any]:
         """Return what the strategy makes of some places, by place."""
         if not places:
             return {}
-        self._start(form, places)
+        self._start(spec, places)
         replies = {
             node: ([each[i] for i in places], self._weights[node]) for node, each in leaves.items()
         }
         return dict(zip(places, merged_by(self._strategy, self._place, replies), strict=True))
 
-    def _start(self, form: TreeSpec, asks: list[int]) -> None:
+    def _start(self, spec: TreeSpec, asks: list[int]) -> None:
         if self._place.last is not None:
             before, last = flatten(self._place.last)
-            if before == form:
+            if before == spec:
                 start_from(self._strategy, self._place, [last[i] for i in asks])
 
     def _flattened(
         self, values: Mapping[str, ModelValue]
     ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
-        forms, leaves = {}, {}
-        for node, each in values.items():
-            try:
-                forms[node], leaves[node] = flatten(each.value)
-            except TypeError as error:
-                raise self._place.error(f"what it sent {error}", node) from None
-        return forms, leaves
+        flat = {node: flatten(each.value) for node, each in values.items()}
+        specs = {node: spec for node, (spec, _) in flat.items()}
+        return specs, {node: leaves for node, (_, leaves) in flat.items()}
 
-    def _chosen(self, forms: dict[str, TreeSpec]) -> TreeSpec:
-        """Return the form that counts: the first node's, or with ``skip`` what most sent."""
-        first, form = next(iter(forms.items()))
-        others = {node: other for node, other in forms.items() if other != form}
-        if not others:
-            return form
-        if self._declared.differing == "error":
-            node, other = next(iter(others.items()))
-            raise self._place.error(
-                f"it sent {other}, and {first} sent {form}. Mend it on the node, or declare "
-                'differing="skip" to leave the fewer out',
-                node,
-            )
-        listed = list(forms.values())
-        form = max(forms.values(), key=listed.count)  # of as many, the first
-        fewer = [node for node, other in forms.items() if other != form]
-        self._place.leave_out("differs from the others", fewer)
-        return form
+    def _chosen(self, specs: dict[str, TreeSpec]) -> TreeSpec:
+        """Return the form that counts: what most sent, of as many the first."""
+        listed = list(specs.values())
+        spec = max(specs.values(), key=listed.count)
+        fewer = [node for node, other in specs.items() if other != spec]
+        if fewer:
+            self._place.leave_out("differs from the others", fewer)
+        return spec
 
 
 def _mean(place: Where, declared: FlowerReduction) -> ModelMean:

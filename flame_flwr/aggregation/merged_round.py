@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where
+from flame_flwr.aggregation.accumulators import Where
+from flame_flwr.aggregation.answer_groups import AnswerGroups, Taken
 from flame_flwr.aggregation.non_finite import non_finite
-from flame_flwr.aggregation.pytree import Key, key_text, look_up
-from flame_flwr.aggregation.reduction_tree import Tree, declare
-from flame_flwr.errors import AnswerError, text_of
+from flame_flwr.aggregation.pytree import key_text, look_up
+from flame_flwr.aggregation.reductions.tree import Tree, declare
+from flame_flwr.aggregation.weights import checked_weight, nearest
+from flame_flwr.errors import AnswerError, DataError, text_of
 from flame_flwr.metrics import TEST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flame_flwr.aggregation.reduction_base import Reduction
+    from flame_flwr.aggregation.reductions.base import Reduction
 
 __all__ = ["MergedRound", "merge_values"]
 
@@ -54,7 +54,7 @@ def merge_values(declared: Any, answers: Sequence[Any], *, last: Any = None) -> 
 
 
 class _Part(NamedTuple):
-    """What one reduction gets of an answer; `values` are its value and, before it, those around."""
+    """The part of an answer that one reduction merges; `values` begins with what is around it."""
 
     tree: Tree
     values: list[Any]
@@ -95,12 +95,14 @@ class MergedRound:
         self._tree = tree
         self._finite = finite
         self._absent: dict[tuple[Any, ...], list[str]] = {}
-        self._accumulators: dict[tuple[Any, ...], Accumulator] = {}
+        reductions, places = {}, {}
         for leaf in tree.leaves():
             assert leaf.reduction is not None
-            reduction = for_run(leaf) if for_run else leaf.reduction.for_run()
-            place = Where(number, leaf.name, self._nodes, _at(last, leaf.path))
-            self._accumulators[leaf.path] = reduction.collector(place)
+            reductions[leaf.path] = for_run(leaf) if for_run else leaf.reduction.for_run()
+            places[leaf.path] = Where(number, leaf.name, self._nodes, _at(last, leaf.path))
+        self._groups = AnswerGroups(
+            self._nodes, places, lambda path, place: reductions[path].collector(place)
+        )
 
     def add(self, node: str, value: Any) -> None:
         """Give every part of a node's value to its reduction.
@@ -113,28 +115,45 @@ class MergedRound:
         AnswerError
             A key is missing, a weight is not what it must be, or a number is NaN or infinite: node
             and key are named, and nothing of the answer is merged.
-        DataError
-            A value is of a kind that its reduction does not take.
         """
         parts: list[_Part] = []
         absent: list[Tree] = []
         self._find_parts(self._tree, node, [value], parts, absent)
         self._check_finite(node, parts)
+        try:
+            self._groups.add(node, [_taken(part) for part in parts])
+        except AnswerError:
+            raise
+        except DataError as error:
+            raise AnswerError(error.message, detail=error.detail) from None
         for leaf in absent:
             self._absent.setdefault(leaf.path, []).append(node)
-        for tree, values, weight in parts:
-            assert tree.reduction is not None
-            self._accumulators[tree.path].add(node, tree.reduction.taken(values), weight)
+
+    def odd_answers(self) -> dict[str, AnswerError]:
+        """Return why answers cannot be merged with the others', by node in participant order.
+
+        They are left out of the result. To be called when all answers are there.
+        """
+        return self._groups.settle()
 
     def result(self) -> Any:
-        """Return the merged values, in the shape of the declared reductions; called once."""
+        """Return the merged values, in the shape of the declared reductions; called once.
+
+        Raises
+        ------
+        AnswerError
+            An answer cannot be merged with the others', and :meth:`odd_answers` was not asked.
+        """
+        for error in () if self._groups.settled else self.odd_answers().values():
+            raise error
+        counted = self._groups.counted
         for leaf in self._tree.leaves():
-            absent = self._absent.get(leaf.path)
+            absent = [node for node in self._absent.get(leaf.path, ()) if node in counted]
             if absent:
                 self._place(leaf).leave_out("the key is missing there", absent)
         # one by one, so that what has been merged does not wait in memory for the others
-        paths = list(self._accumulators)
-        return self._tree.build({path: self._accumulators.pop(path).result() for path in paths})
+        paths = [leaf.path for leaf in self._tree.leaves()]
+        return self._tree.build({path: self._groups.result(path) for path in paths})
 
     def _place(self, leaf: Tree) -> Where:
         return Where(self._number, leaf.name, self._nodes)
@@ -178,7 +197,7 @@ class MergedRound:
         """Tell whether a key may be missing because its node has weight 0, and does not count."""
         by = getattr(leaf.reduction, "by", None)
         try:
-            return by is not None and _checked_weight(_nearest([*values, None], by)) == 0.0
+            return by is not None and checked_weight(nearest([*values, None], by)) == 0.0
         except Exception:  # of a function, which may want the key itself
             return False
 
@@ -210,7 +229,7 @@ class MergedRound:
             return 1.0
         raised: Exception | None = None
         try:
-            weight = _checked_weight(_nearest(values, by))
+            weight = checked_weight(nearest(values, by))
         except Exception as error:  # of a function
             raised, weight = error, f"cannot be had: the function raised a {type(error).__name__}"
         if not isinstance(weight, str):
@@ -229,6 +248,11 @@ class MergedRound:
         return None
 
 
+def _taken(part: _Part) -> Taken:
+    assert part.tree.reduction is not None
+    return Taken(part.tree.path, part.tree.reduction.taken(part.values), part.weight)
+
+
 def _at(value: Any, path: tuple[Any, ...]) -> Any:
     """Return what the last aggregate has on a path; ``None`` where it has nothing there."""
     for part in path:
@@ -237,32 +261,3 @@ def _at(value: Any, path: tuple[Any, ...]) -> Any:
         except (LookupError, TypeError):
             return None
     return value
-
-
-def _nearest(values: list[Any], by: Key) -> Any:
-    """Return a weight from beside the value or further out; a function gets the outermost."""
-    if callable(by):
-        return by(values[0])
-    for around in reversed(values[:-1] or values):
-        try:
-            return look_up(around, by)
-        except (LookupError, TypeError):
-            continue
-    return None
-
-
-def _checked_weight(weight: Any) -> float | str:
-    """Return a weight as a number, or what is wrong with it."""
-    if weight is None:
-        return "is missing"
-    if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
-        return f"is of type {type(weight).__name__}, not a number"
-    try:
-        number = float(weight)
-    except OverflowError:
-        return "is too large"
-    if math.isnan(number):
-        return "is NaN"
-    if number < 0:
-        return "is negative"
-    return "is infinite" if math.isinf(number) else number

@@ -14,13 +14,16 @@ import numpy.typing as npt
 
 from flame_flwr.aggregation.pytree import Leaf, TreeSpec, names_of
 from flame_flwr.aggregation.sums import Totals
-from flame_flwr.buffers import is_buffer, names_in
+from flame_flwr.buffer_names import is_buffer, names_in
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from flame_flwr.aggregation.accumulators import Where
+    from typing import Self
 
-__all__ = ["Buffers", "ModelMean", "ModelValue", "check_buffers", "with_buffer_names"]
+    from flame_flwr.aggregation.accumulators import Forms, Where
+
+__all__ = ["Buffers", "ModelMean", "ModelValue", "check_buffers", "rounded_as"]
+__all__ += ["with_buffer_names"]
 
 
 class ModelValue(NamedTuple):
@@ -83,21 +86,27 @@ class Buffers:
         """Take a node's names."""
         self._names.update(names)
 
-    def note(self, form: TreeSpec, leaves: list[Any]) -> None:
+    def note(self, spec: TreeSpec, leaves: list[Any]) -> None:
         """Note the types in which a node sent its numbers and arrays."""
-        for name, leaf in zip(names_of(form), leaves, strict=True):
-            kinds = self._types.setdefault((form, name), set())
+        for name, leaf in zip(names_of(spec), leaves, strict=True):
+            kinds = self._types.setdefault((spec, name), set())
             kinds.add(getattr(leaf, "dtype", type(leaf)))
 
-    def others(self, form: TreeSpec) -> list[int]:
-        """Return the places of what is trained."""
-        return [i for i, name in enumerate(names_of(form)) if not self._is(name)]
+    def merge(self, other: Buffers) -> None:
+        """Take what another has noted."""
+        self._names |= other._names
+        for place, kinds in other._types.items():
+            self._types.setdefault(place, set()).update(kinds)
 
-    def rounded(self, form: TreeSpec, leaves: list[Any]) -> list[Any]:
+    def others(self, spec: TreeSpec) -> list[int]:
+        """Return the places of what is trained."""
+        return [i for i, name in enumerate(names_of(spec)) if not self._is(name)]
+
+    def rounded(self, spec: TreeSpec, leaves: list[Any]) -> list[Any]:
         """Return what was merged, with buffers of whole numbers rounded in their type."""
         return [
-            self._rounded(leaf, self._types.get((form, name), set())) if self._is(name) else leaf
-            for name, leaf in zip(names_of(form), leaves, strict=True)
+            self._rounded(leaf, self._types.get((spec, name), set())) if self._is(name) else leaf
+            for name, leaf in zip(names_of(spec), leaves, strict=True)
         ]
 
     def _rounded(self, leaf: Any, types: set[Any]) -> Any:
@@ -107,14 +116,15 @@ class Buffers:
             isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
         ):
             return leaf
-        return _as_whole(np.asarray(np.rint(leaf)), np.result_type(*types))
+        return rounded_as(leaf, np.result_type(*types))
 
     def _is(self, name: str) -> bool:
         return is_buffer(name, self._names, known=self._by_name)
 
 
-def _as_whole(rounded: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return whole numbers in a type; its largest is no float, and stays the largest."""
+def rounded_as(leaf: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return numbers rounded, in a type; its largest is no float, and stays the largest."""
+    rounded = np.asarray(np.rint(leaf))
     if kind.kind not in "iu":
         return rounded.astype(kind)
     most = np.iinfo(kind).max
@@ -151,16 +161,29 @@ class ModelMean(Totals):
         super().__init__(place, differing, mean=True, weighted=weighted, none_of_zero=none_of_zero)
         self.buffers = Buffers(buffers)
 
+    def check(self, node: str, value: ModelValue, weight: float) -> Forms:
+        """See that the model is made of numbers."""
+        return super().check(node, value.value, weight)
+
+    def large_size(self, value: ModelValue, weight: float) -> float | None:
+        """Return how large a value or its weight is if it could be too large with others'."""
+        return super().large_size(value.value, weight)
+
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add; a value of weight 0 is not looked at."""
         if weight:
             self.buffers.name(value.buffers)
         super().add(node, value.value, weight)
 
-    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
-        form, leaves = super()._enter(node, value)
-        self.buffers.note(form, leaves)
-        return form, leaves
+    def merge(self, other: Self) -> None:
+        """Take what another has added up."""
+        super().merge(other)
+        self.buffers.merge(other.buffers)
 
-    def _finished(self, form: TreeSpec, leaves: list[Any]) -> list[Any]:
-        return self.buffers.rounded(form, leaves)
+    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
+        spec, leaves = super()._enter(node, value)
+        self.buffers.note(spec, leaves)
+        return spec, leaves
+
+    def _finished(self, spec: TreeSpec, leaves: list[Any]) -> list[Any]:
+        return self.buffers.rounded(spec, leaves)

@@ -1,4 +1,4 @@
-"""Whether numbers are finite, at any depth: looked at before an answer is merged.
+"""Finds numbers that are not finite, at any depth, before an answer is merged.
 
 Only values are looked at, and no keys or labels: these may be NaN, as in ``value_counts``.
 """
@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from flame_flwr.text.shown_text import one_line
+
 __all__ = ["non_finite"]
+
+_LONGEST = 60
+"""Characters of a key."""
 
 
 def non_finite(value: Any) -> str | None:
@@ -33,7 +38,7 @@ def non_finite(value: Any) -> str | None:
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        steps: Any = value.items()
+        steps: Any = ((one_line(key, _LONGEST), part) for key, part in value.items())
     elif isinstance(value, list | tuple):
         steps = enumerate(value)
     else:

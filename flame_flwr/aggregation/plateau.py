@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import Convergence, value_at
+from flame_flwr.aggregation.large_numbers import rounded
 from flame_flwr.aggregation.pytree import Key, key_text
 from flame_flwr.errors import DataError, ModelError
 
@@ -62,7 +63,8 @@ class Plateau(Convergence):
                 f"Plateau: {key_text(self.metric)} of the aggregate must be a number, not "
                 f"{type(value).__name__}"
             )
-        signed = float(value) if self.mode == "min" else -float(value)
+        found = rounded(value)
+        signed = found if self.mode == "min" else -found
         # the first number is better than none, whatever `min_delta` is
         if signed < self._best - (self.min_delta if math.isfinite(self._best) else 0.0):
             self._best, self._waited = signed, 0

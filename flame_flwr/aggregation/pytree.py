@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flame_flwr.text.shown_text import one_line, one_line_each
+
 __all__ = [
     "Key",
     "Leaf",
@@ -32,10 +34,16 @@ Key = str | int | Callable[[Any], Any] | None
 
 Leaf = npt.NDArray[Any] | int | float
 
+_LONGEST = 100
+"""Characters of a column's name or a type, which may be a node's own."""
+
+_DEEPEST = 100
+"""Levels of lists and dicts in what is merged: more than any model has, and few to walk through."""
+
 
 @dataclass(frozen=True, slots=True)
 class TreeSpec:
-    """What a value is made of, without its numbers.
+    """The structure of a value without its numbers.
 
     Attributes
     ----------
@@ -44,31 +52,37 @@ class TreeSpec:
     labels : tuple
         Shape, index and columns, or keys, sorted, with one mark for every NaN.
     parts : tuple of TreeSpec
-        Of what it contains.
+        The specs of what it contains.
     order : tuple
         A dict's keys, or index and columns, as the node had them; forms that differ in nothing
         else are equal.
+    complex_at : tuple of int
+        Which of an array, a Series or a table's columns, sorted, hold complex numbers.
     """
 
     kind: str
     labels: tuple[Any, ...] = ()
     parts: tuple[TreeSpec, ...] = ()
     order: tuple[Any, ...] = field(default=(), compare=False)
+    complex_at: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """Return it as messages say it, without values."""
+        text = self._text()
+        return f"{text} with complex numbers" if self.complex_at else text
+
+    def _text(self) -> str:
         if self.kind == "array":
             return f"an array of shape {self.labels}"
         if self.kind == "series":
             return f"a Series of {len(self.labels[0])} rows"
         if self.kind == "frame":
-            columns = ", ".join(map(str, self.order[1][:10]))
-            more = ", ..." if len(self.labels[1]) > 10 else ""
-            return f"a table of {len(self.labels[0])} rows with the columns {columns}{more}"
+            columns = one_line_each(self.labels[1])
+            return f"a table of {len(self.labels[0])} rows with the columns {columns}"
         if self.kind == "number":
             return "a number"
         inner = "; ".join(dict.fromkeys(map(str, self.parts[:5])))
-        keys = f" with {', '.join(map(str, self.labels[:10]))}" if self.kind == "dict" else ""
+        keys = f" with {one_line_each(self.labels)}" if self.kind == "dict" else ""
         return f"a {self.kind} of {len(self.parts)}{keys} ({inner})"
 
 
@@ -81,17 +95,23 @@ def flatten(value: Any) -> tuple[TreeSpec, list[Leaf]]:
         Something in it is no number; the text names its type.
     """
     leaves: list[Leaf] = []
-    return _flatten(value, leaves), leaves
+    try:
+        spec = _flatten(value, leaves)
+        if _depth(spec) > _DEEPEST:
+            raise RecursionError
+    except RecursionError:
+        raise TypeError(f"is nested more than {_DEEPEST} levels deep") from None
+    return spec, leaves
 
 
-def unflatten(form: TreeSpec, leaves: list[Any]) -> Any:
+def unflatten(spec: TreeSpec, leaves: list[Any]) -> Any:
     """Return the value of this form with these numbers and arrays."""
-    return _unflatten(form, iter(leaves))
+    return _unflatten(spec, iter(leaves))
 
 
-def names_of(form: TreeSpec) -> list[str]:
+def names_of(spec: TreeSpec) -> list[str]:
     """Return the keys that lead to each of a form's numbers and arrays, with dots between."""
-    return list(_names_of(form, ""))
+    return list(_names_of(spec, ""))
 
 
 def look_up(value: Any, key: Key) -> Any:
@@ -128,12 +148,12 @@ def copy_arrays(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def _names_of(form: TreeSpec, name: str) -> Iterator[str]:
-    if form.kind == "frame":
-        yield from (f"{name}.{column}".lstrip(".") for column in form.labels[1])
-    elif form.kind in ("dict", "list", "tuple"):
-        steps = form.labels if form.kind == "dict" else range(len(form.parts))
-        for step, part in zip(steps, form.parts, strict=True):
+def _names_of(spec: TreeSpec, name: str) -> Iterator[str]:
+    if spec.kind == "frame":
+        yield from (f"{name}.{column}".lstrip(".") for column in spec.labels[1])
+    elif spec.kind in ("dict", "list", "tuple"):
+        steps = spec.labels if spec.kind == "dict" else range(len(spec.parts))
+        for step, part in zip(steps, spec.parts, strict=True):
             yield from _names_of(part, f"{name}.{step}".lstrip("."))
     else:
         yield name
@@ -162,6 +182,10 @@ def own_arrays(value: Any) -> Any:
         return value
 
 
+def _depth(spec: TreeSpec) -> int:
+    return 1 + max(map(_depth, spec.parts), default=0)
+
+
 def _flatten(value: Any, leaves: list[Leaf]) -> TreeSpec:
     if isinstance(value, bool | np.bool_):
         leaves.append(int(value))
@@ -185,23 +209,23 @@ def _flatten(value: Any, leaves: list[Leaf]) -> TreeSpec:
     return _flatten_array(value, leaves)
 
 
-def _unflatten(form: TreeSpec, leaves: Iterator[Any]) -> Any:
-    if form.kind == "dict":
-        parts = [_unflatten(part, leaves) for part in form.parts]
-        found = dict(zip(form.labels, parts, strict=True))
-        return {key: found[plain_label(key)] for key in form.order}
-    if form.kind in ("list", "tuple"):
-        parts = [_unflatten(part, leaves) for part in form.parts]
-        return parts if form.kind == "list" else tuple(parts)
-    if form.kind == "frame":
-        return _table(form, leaves)
+def _unflatten(spec: TreeSpec, leaves: Iterator[Any]) -> Any:
+    if spec.kind == "dict":
+        parts = [_unflatten(part, leaves) for part in spec.parts]
+        found = dict(zip(spec.labels, parts, strict=True))
+        return {key: found[plain_label(key)] for key in spec.order}
+    if spec.kind in ("list", "tuple"):
+        parts = [_unflatten(part, leaves) for part in spec.parts]
+        return parts if spec.kind == "list" else tuple(parts)
+    if spec.kind == "frame":
+        return _table(spec, leaves)
     leaf = next(leaves)
-    if form.kind == "series":
+    if spec.kind == "series":
         import pandas as pd
 
-        (index,) = form.order
-        return pd.Series(_put_back(leaf, index), index=index, name=form.labels[1])
-    return _shaped(leaf, form.labels) if form.kind == "array" else leaf
+        (index,) = spec.order
+        return pd.Series(_put_back(leaf, index), index=index, name=spec.labels[1])
+    return _shaped(leaf, spec.labels) if spec.kind == "array" else leaf
 
 
 def _shaped(leaf: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -221,34 +245,41 @@ def _flatten_array(value: Any, leaves: list[Leaf]) -> TreeSpec:
     array = _numeric(value.to_numpy() if pandas else np.asarray(value), "")
     if not pandas:
         leaves.append(array)
-        return TreeSpec("array", array.shape)
+        return TreeSpec("array", array.shape, complex_at=_complex_at([array]))
     index, order = _sorted_labels(value.index)
     leaves.append(array if order is None else array[order])
-    return TreeSpec("series", (index, plain_label(value.name)), (), (value.index.copy(deep=True),))
+    labels, shown = (index, plain_label(value.name)), (value.index.copy(deep=True),)
+    return TreeSpec("series", labels, (), shown, _complex_at([array]))
 
 
 def _flatten_table(table: Any, leaves: list[Leaf]) -> TreeSpec:
     """Take a table apart by columns: each keeps its own type."""
     index, rows = _sorted_labels(table.index)
     columns, places = _sorted_labels(table.columns)
+    before = len(leaves)
     for place in range(table.shape[1]) if places is None else places:
-        where = f"a column {table.columns[place]} that "
+        where = f"a column {one_line(table.columns[place], _LONGEST)} that "
         column = _numeric(table.iloc[:, place].to_numpy(), where)
         leaves.append(column if rows is None else column[rows])
     order = table.index.copy(deep=True), table.columns.copy(deep=True)
-    return TreeSpec("frame", (index, columns), (), order)
+    return TreeSpec("frame", (index, columns), (), order, _complex_at(leaves[before:]))
+
+
+def _complex_at(arrays: list[Any]) -> tuple[int, ...]:
+    return tuple(place for place, array in enumerate(arrays) if array.dtype.kind == "c")
 
 
 def _numeric(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"has {where}holds {array.dtype}" if where else f"holds {array.dtype}")
+        kind = one_line(array.dtype, _LONGEST)
+        raise TypeError(f"has {where}holds {kind}" if where else f"holds {kind}")
     return array
 
 
-def _table(form: TreeSpec, leaves: Iterator[Any]) -> Any:
+def _table(spec: TreeSpec, leaves: Iterator[Any]) -> Any:
     import pandas as pd
 
-    index, columns = form.order
+    index, columns = spec.order
     _, places = _sorted_labels(columns)
     found = {
         place: _put_back(next(leaves), index)

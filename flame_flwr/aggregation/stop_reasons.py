@@ -1,4 +1,4 @@
-"""What may be said of why a run stopped where figures must stay hidden: nothing measured.
+"""Why a run stopped, in words that hold nothing measured: for runs whose figures stay hidden.
 
 For private runs and for studies that hide keys; :func:`.convergence.stop_reason` says all.
 """
@@ -38,7 +38,7 @@ def check_unmeasured(
     Parameters
     ----------
     convergence : Convergence
-        Of one of a user's own only the class is named: what it says may hold exact figures.
+        For a class of the user's own only its name is given: its text may hold exact figures.
     number, aggregate, last
         As for :meth:`Convergence.check`.
     closed : callable

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
-from flame_flwr.aggregation.exact import ExactSum, exact_mean, exact_sum, product
-from flame_flwr.aggregation.pytree import (
-    TreeSpec,
-    unflatten,
-)
+from flame_flwr.aggregation.exact_arrays import ExactSum, exact_mean, exact_sum, product
+from flame_flwr.aggregation.large_numbers import FLOAT_MAX, INT64, largest_of
+from flame_flwr.aggregation.pytree import TreeSpec, unflatten
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from flame_flwr.aggregation.accumulators import Forms
 
 __all__ = ["Totals"]
-
-_INT64 = 2**63
 
 _TOO_LARGE_A_SUM = (
     "the sum of what the nodes sent is too large for {}: send float64, or numbers in a larger "
@@ -62,23 +63,53 @@ class Totals(SameForm):
         self._weights: dict[TreeSpec, list[float]] = {}
         self._weightless: list[str] = []
 
+    def check(self, node: str, value: Any, weight: float) -> Forms:
+        """See that it is made of numbers, if they count; return their form if all must have it."""
+        if self._weighted and weight == 0:
+            return {}
+        spec, leaves = self._flat(node, value)
+        for leaf in leaves:
+            if self._weighted and type(leaf) is int:
+                product(_float(self._place, node, leaf), weight)
+        return self._forms(spec)
+
     def add(self, node: str, value: Any, weight: float) -> None:
         """Add; a value of weight 0 is not looked at: NaN, as the mean of no patients, is fine."""
         if self._weighted and weight == 0:
             self._weightless.append(node)
             return
-        form, leaves = self._enter(node, value)
-        sums = self._sums.setdefault(form, [])
+        spec, leaves = self._enter(node, value)
+        sums = self._sums.setdefault(spec, [])
         if not sums:
-            sums += [
-                _ArraySum(leaf, self._place)
-                if isinstance(leaf, np.ndarray)
-                else _NumberSum(self._place)
-                for leaf in leaves
-            ]
+            sums += [_sum_of(leaf, self._place) for leaf in leaves]
         for total, leaf in zip(sums, leaves, strict=True):
             total.add(node, leaf, weight if self._weighted else None)
-        self._weights.setdefault(form, []).append(weight)
+        self._weights.setdefault(spec, []).append(weight)
+
+    def merge(self, other: Self) -> None:
+        """Take what another has added up."""
+        super().merge(other)
+        for spec, sums in other._sums.items():
+            own = self._sums.setdefault(spec, [theirs.blank() for theirs in sums])
+            for total, theirs in zip(own, sums, strict=True):
+                total.merge(theirs)
+            self._weights.setdefault(spec, []).extend(other._weights[spec])
+        self._weightless += other._weightless
+
+    def large_size(self, value: Any, weight: float) -> float | None:
+        """Return how large a value or its weight is if it could be too large with others'."""
+        nodes = len(self._place.nodes)
+        if self._weighted:
+            return weight if weight > FLOAT_MAX / nodes else None
+        leaves = self._flat("", value)[1]
+        if self._mean:
+            return largest_of(leaves, FLOAT_MAX, None)
+        return largest_of(leaves, FLOAT_MAX / nodes, nodes)
+
+    def check_fits(self) -> None:
+        """See that nothing is too large; of no use afterwards."""
+        if self._specs:
+            self.result()
 
     def result(self) -> Any:
         """Return the sum, or the mean.
@@ -86,24 +117,22 @@ class Totals(SameForm):
         Raises
         ------
         DataError
-            The weights are zero together, or nodes' forms differ.
+            The weights are zero together.
         """
         chosen = self._chosen()
         if chosen is None:
             return self._of_no_weight() if self._weightless else None
-        form, shown = chosen
-        divisor = exact_sum(self._weights[form]) if self._mean else None
+        spec, shown = chosen
+        divisor = exact_sum(self._weights[spec]) if self._mean else None
         if divisor is not None and math.isinf(divisor):
-            nodes = sorted(self._forms[form], key=self._place.nodes.index)
-            raise self._place.error(
-                "the weights of all nodes together are too large for a float: send smaller ones",
-                *nodes,
+            raise self._place.too_large(
+                "the weights of all nodes together are too large for a float: send smaller ones"
             )
-        sums, self._sums = self._sums[form], {}  # each is let go as soon as it is read
+        sums, self._sums = self._sums[spec], {}  # each is let go as soon as it is read
         leaves = [sums.pop(0).result(divisor) for _ in range(len(sums))]
         return unflatten(shown, self._finished(shown, leaves))
 
-    def _finished(self, form: TreeSpec, leaves: list[Any]) -> list[Any]:
+    def _finished(self, spec: TreeSpec, leaves: list[Any]) -> list[Any]:
         """Return sums or means as they are put together: a subclass may change them."""
         return leaves
 
@@ -119,7 +148,19 @@ class Totals(SameForm):
 class _LeafSum(Protocol):
     def add(self, node: str, leaf: Any, weight: float | None) -> None: ...
 
+    def blank(self) -> _LeafSum: ...
+
+    def merge(self, other: Any) -> None: ...
+
     def result(self, divisor: float | None) -> Any: ...
+
+
+def _sum_of(leaf: Any, place: Where) -> _LeafSum:
+    """Return what adds up numbers or arrays like this one."""
+    if not isinstance(leaf, np.ndarray):
+        return _NumberSum(place)
+    is_complex = leaf.dtype.kind == "c"
+    return _ArraySum(leaf.size * (2 if is_complex else 1), is_complex, place)
 
 
 class _NumberSum:
@@ -131,6 +172,12 @@ class _NumberSum:
 
     def add(self, node: str, leaf: Any, weight: float | None) -> None:
         self._values[node] = leaf if weight is None else product(self._float(node, leaf), weight)
+
+    def blank(self) -> _NumberSum:
+        return _NumberSum(self._place)
+
+    def merge(self, other: _NumberSum) -> None:
+        self._values |= other._values
 
     def result(self, divisor: float | None) -> int | float:
         values = self._values.values()
@@ -146,63 +193,70 @@ class _NumberSum:
         ]
         total = exact_mean(floats, divisor)
         if math.isinf(total) and all(map(_is_finite, floats)):
-            raise self._place.error(_TOO_LARGE_A_SUM.format("a float"))
+            raise self._place.too_large(_TOO_LARGE_A_SUM.format("a float"))
         return total
 
     def _float(self, node: str, value: int | float) -> float:
-        try:
-            return float(value)
-        except OverflowError:
-            raise self._place.error(TOO_LARGE, node) from None
+        return _float(self._place, node, value)
+
+
+def _float(place: Where, node: str, value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise place.too_large(TOO_LARGE, node) from None
 
 
 class _ArraySum:
     """The sum of arrays of one shape: whole numbers as such, others by :class:`ExactSum`."""
 
-    def __init__(self, first: npt.NDArray[Any], place: Where) -> None:
+    def __init__(self, size: int, is_complex: bool, place: Where) -> None:
         self._place = place
-        self._complex = first.dtype.kind == "c"
-        self._first = ""
-        self._size = first.size * (2 if self._complex else 1)
+        self._complex = is_complex
+        self._size = size
         self._real: ExactSum | None = None
         self._whole: npt.NDArray[np.int64] | None = None
         self._bound = 0
         self._types: set[np.dtype[Any]] = set()
 
     def add(self, node: str, leaf: npt.NDArray[Any], weight: float | None) -> None:
-        self._first = self._first or node
-        if (leaf.dtype.kind == "c") != self._complex:
-            pair = (self._first, node) if self._complex else (node, self._first)
-            raise self._place.error(
-                "some nodes sent complex numbers ({}) and some real ones ({}): send the same kind "
-                "from all".format(*pair),
-                node,
-            )
         self._types.add(leaf.dtype)
         if self._complex:
             leaf = np.ascontiguousarray(leaf.astype(np.complex128, copy=False)).view(np.float64)
         if weight is None and leaf.dtype.kind in "biu":
-            self._add_whole(node, leaf)
+            self._add_whole(leaf)
             return
         if self._real is None:
             self._real = ExactSum(self._size)
         self._real.add(leaf, weight)
 
-    def _add_whole(self, node: str, leaf: npt.NDArray[Any]) -> None:
+    def _add_whole(self, leaf: npt.NDArray[Any]) -> None:
         # what all nodes together could give at most: a sum that has wrapped could not be told
         if leaf.size:
             self._bound += max(abs(int(leaf.max())), abs(int(leaf.min())))
-        if self._bound >= _INT64:
-            raise self._place.error(
-                "with what it sent, a sum of whole numbers can be too large for 64 bits: send "
-                "floats",
-                node,
-            )
         if self._whole is None:
             self._whole = np.zeros(self._size, np.int64)
         self._whole += leaf.ravel().astype(np.int64, copy=False)
 
+    def blank(self) -> _ArraySum:
+        return _ArraySum(self._size, self._complex, self._place)
+
+    def merge(self, other: _ArraySum) -> None:
+        self._types |= other._types
+        self._bound += other._bound
+        if other._real is not None:
+            self._real = self._real or ExactSum(self._size)
+            self._real.merge(other._real)
+        if other._whole is not None:
+            own = np.zeros(self._size, np.int64) if self._whole is None else self._whole
+            self._whole = own + other._whole
+
     def result(self, divisor: float | None) -> npt.NDArray[Any]:
+        if self._bound >= INT64:  # it may have wrapped
+            raise self._place.too_large(
+                "with what it sent, a sum of whole numbers can be too large for 64 bits: send "
+                "floats"
+            )
         if self._real is None:
             whole = np.zeros(0, np.int64) if self._whole is None else self._whole
             return whole if divisor is None else whole / divisor
@@ -221,7 +275,7 @@ class _ArraySum:
         with np.errstate(over="ignore"):
             narrow = wide.astype(kind, copy=False)
         if overflowed or np.any(np.isinf(narrow) & np.isfinite(wide)):
-            raise self._place.error(_TOO_LARGE_A_SUM.format(kind))
+            raise self._place.too_large(_TOO_LARGE_A_SUM.format(kind))
         return narrow
 
 

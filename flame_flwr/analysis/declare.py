@@ -1,4 +1,4 @@
-"""From what a user wrote to a declaration: every check of ``StarModel`` and ``StarModelTester``."""
+"""Checks all that ``StarModel`` and ``StarModelTester`` are given, and makes the declaration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flame_flwr.aggregation import Convergence
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import Laplace
-    from flame_flwr.results.outputs import Outputs
+    from flame_flwr.results.output_files import Outputs
     from flame_flwr.strategies import StarStrategy
 
 __all__ = ["DATA_TYPES", "Arguments", "declare"]
@@ -31,7 +31,7 @@ DATA_TYPES = ("s3", "fhir", "none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """What a user gave ``StarModel`` or ``StarModelTester``, of whatever type; see there."""
+    """The arguments of ``StarModel`` or ``StarModelTester``, not yet checked."""
 
     analyzer: Any
     aggregator: Any
@@ -52,6 +52,7 @@ class Arguments:
     filters: Any = None
     expects: Any = ()
     shown: Any = None
+    secure: Any = None
 
 
 def declare(given: Arguments, *, paths: bool = False) -> Declaration:
@@ -72,6 +73,7 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
     analyzer = check_class(given.analyzer, StarAnalyzer, "analyzer", given.analyzer_kwargs)
     data_type, query = _data_type(given.data_type), _query(given.query)
     pickled = _allow_pickle(given.payload)
+    strategy = _strategy(given, pickled)
     plan = NodePlan(
         analyzer,
         check_kwargs(given.analyzer_kwargs, "analyzer_kwargs"),
@@ -81,8 +83,8 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         disclosure=_disclosure(given.disclosure),
         filters=_filters(given.filters),
         expects=_expectations(given.expects, data_type),
+        secure=_secure(given, strategy, analyzer),
     )
-    strategy = _strategy(given, pickled)
     outputs = _outputs(given, strategy, paths)
     return Declaration(
         plan,
@@ -169,15 +171,40 @@ def _strategy(given: Arguments, pickled: bool) -> Callable[[], StarStrategy]:
         stops = as_convergence(given.convergence)
     strategy = _as_strategy(given.aggregator, given.aggregator_kwargs)
     if strategy is not None:
-        if stops is not None:
-            # The user may give the same strategy to another model, without this convergence.
+        if stops is not None or given.secure is not None:
+            # The user may give the same strategy to another model, without all this.
             strategy = copy.copy(strategy)
             strategy.stop_also(stops)
+            strategy.sum_securely(given.secure)
         return partial(copy.copy, strategy)  # a run changes its strategy's attributes
     kwargs = given.aggregator_kwargs
     aggregator = check_class(given.aggregator, StarAggregator, "aggregator", kwargs)
     kwargs = check_kwargs(kwargs, "aggregator_kwargs")
     return partial(_star_strategy, aggregator, kwargs, pickled, stops)
+
+
+def _secure(given: Arguments, made: Any, analyzer: type[StarAnalyzer]) -> bool:
+    """Tell whether sums are masked, once they can be.
+
+    Raises
+    ------
+    ModelError
+        They cannot: the aggregator is written, or nobody says how scores are merged.
+    """
+    # as in `_outputs`: of an aggregator's class, nothing is declared
+    strategy = made.args[0]
+    if isinstance(strategy, type):
+        if given.secure is not None:
+            _star_strategy(*made.args).sum_securely(given.secure)
+        return False
+    evaluates = callable(getattr(analyzer, "evaluation_method", None))
+    if strategy.secure is not None and evaluates and strategy.score_sums is None:
+        raise ModelError(
+            f"secure sums: the numbers of {analyzer.__name__}.evaluation_method would leave each "
+            "node by themselves: declare how they are merged, score_sums={'auc': "
+            "WeightedMean('n_test')}, in the strategy, or leave the method out"
+        )
+    return strategy.secure is True
 
 
 def _star_strategy(
@@ -225,7 +252,7 @@ def _outputs(given: Arguments, strategy: Callable[[], StarStrategy], paths: bool
     Where the strategy declares its files, `filename` may only be the folder they go to, in a
     local test.
     """
-    from flame_flwr.results.outputs import Outputs, files_of
+    from flame_flwr.results.output_files import Outputs, files_of
 
     output_type, filename, many = given.output_type, given.filename, given.multiple_results
     # Of an aggregator's class, args[0] is the class: it declares no files.

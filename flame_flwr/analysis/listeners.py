@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.run_reminder import built
+from flame_flwr.processes.run_reminder import built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

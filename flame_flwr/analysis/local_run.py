@@ -8,7 +8,7 @@ from flame_flwr.clients.node import Node
 from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import Identity
-from flame_flwr.run_reminder import ran
+from flame_flwr.processes.run_reminder import ran
 from flame_flwr.transport.in_process import InProcess, as_data
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flame_flwr.clients import StarClient
     from flame_flwr.clients.node import NodePlan
     from flame_flwr.config import RunSettings
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.run_record import RunRecord
     from flame_flwr.strategies import StarStrategy
     from flame_flwr.transport.process_grid import ProcessGrid
 

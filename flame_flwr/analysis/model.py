@@ -58,7 +58,7 @@ class StarModel:
     filename : str or list of str, optional
         Names, without folders. A single one is numbered where there are many results.
     test_mode, test_kwargs, stream_log_level
-        Of the reference; accepted and ignored.
+        Parameters of FLAME's own class; accepted and ignored.
     payload : {'safe', 'pickle'}
         ``'pickle'`` also lets values travel that need pickle: whoever can send the server such
         a value can run code there.
@@ -82,6 +82,10 @@ class StarModel:
     shown : collection of str, optional
         Names of the metrics and scores (``report_metrics``, ``evaluation_method``) that log, files
         and report may show; ``[]``: none. The others are for the aggregator alone. ``None``: all.
+    secure : bool, optional
+        ``True``: what nodes return leaves them masked, and the server learns the sums over all
+        nodes alone; see docs/secure-sums.md. ``False``: the same sums, to the bit, of parts that
+        are not masked. ``None``: what the strategy says, by default neither.
 
     Raises
     ------
@@ -130,6 +134,7 @@ class StarModel:
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
         shown: Collection[str] | None = None,
+        secure: bool | None = None,
     ) -> None:
         _ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         epsilon, sensitivity = self._budget
@@ -155,6 +160,7 @@ class StarModel:
                     filters=filters,
                     expects=expects,
                     shown=shown,
+                    secure=secure,
                 )
             )
         announce(self)
@@ -175,7 +181,7 @@ class StarModel:
 
     @property
     def plan(self) -> NodePlan:
-        """What every node needs to know of it."""
+        """The part of the declaration that nodes need."""
         return self.declaration.plan
 
     @property

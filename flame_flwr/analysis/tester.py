@@ -15,15 +15,14 @@ from flame_flwr.analysis.local_run import run_local
 from flame_flwr.analysis.splits import check_splits, warn_of_shapes
 from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.errors import ModelError
-from flame_flwr.log import logger, show, silent
-from flame_flwr.log import shown as logged
+from flame_flwr.log import logger, printed, show, silent
 from flame_flwr.results.callbacks import with_callbacks
-from flame_flwr.results.extras import Extras
+from flame_flwr.results.extra_files import Extras
 from flame_flwr.results.named_files import NamedFiles, refuse_run_json
 from flame_flwr.results.printed_result import PrintedResult
 from flame_flwr.results.progress_bar import bars
-from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_files import RunFiles
+from flame_flwr.results.run_record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -55,7 +54,7 @@ class StarModelTester:
 analyzer_kwargs, aggregator_kwargs
         As in ``StarModel``; `query` is only a placeholder here.
     node_roles : list of str, optional
-        Of the reference: ``'default'`` for every split.
+        A parameter of FLAME's own class: ``'default'`` for every split.
     epsilon, sensitivity : float, optional
         Laplace noise on the final result, as in ``StarLocalDPModel``.
     result_filepath, filename : path or list of paths, optional
@@ -66,7 +65,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters, expects, shown
+    payload, client, convergence, disclosure, filters, expects, shown, secure
         As in ``StarModel``.
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
@@ -172,6 +171,7 @@ analyzer_kwargs, aggregator_kwargs
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
         shown: Collection[str] | None = None,
+        secure: bool | None = None,
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
@@ -201,6 +201,7 @@ analyzer_kwargs, aggregator_kwargs
                     filters=filters,
                     expects=expects,
                     shown=shown,
+                    secure=secure,
                 ),
                 paths=True,
             )
@@ -296,7 +297,7 @@ def _printing(quiet: bool | None) -> tuple[bool, AbstractContextManager[None]]:
     if quiet is None:
         under_pytest = "PYTEST_CURRENT_TEST" in os.environ
         return under_pytest, silent() if under_pytest else nullcontext()
-    return quiet, silent() if quiet else logged()
+    return quiet, silent() if quiet else printed()
 
 
 def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extras:
@@ -321,5 +322,5 @@ def _given_paths(result_filepath: Any, filename: Any) -> Any:
 
 
 def _expand_home(path: Any) -> Any:
-    """Let ``~`` stand for the home folder, as it does at a terminal."""
+    """Replace ``~`` with the home folder, as a terminal does."""
     return os.path.expanduser(path) if isinstance(path, str | Path) else path

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flame_flwr.errors import ModelError
-from flame_flwr.signatures import check_constructor, check_methods
+from flame_flwr.user_code.signatures import check_constructor, check_methods
 
 __all__ = ["check_class", "check_kwargs"]
 

@@ -1,4 +1,4 @@
-"""What ``flame-flwr check`` prints."""
+"""Prints the findings of ``flame-flwr check``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show_report(report: Report, console: Console | None = None) -> None:
     Parameters
     ----------
     report : Report
-        Of a check.
+        The report of a check.
     console : Console, optional
         Where to; standard output where it is not given.
     """
@@ -64,7 +64,7 @@ def _show_subject(about: Mapping[str, Any], console: Console) -> None:
 def _show_finding(finding: Finding, console: Console) -> None:
     colour = "bold red" if finding.severity == "error" else "bold yellow"
     head = Text("\n").append(finding.severity, colour)
-    head.append(f"  {finding.check}  ").append(finding.where or "the analysis", "bold")
+    head.append(f"  {finding.check}  ").append(finding.location or "the analysis", "bold")
     for line in (head, *_lines(finding.seen, console), *_lines(f"> {finding.mend}", console)):
         console.print(line, soft_wrap=True)
 

@@ -13,8 +13,9 @@ import typer
 
 from flame_flwr.cli.node_commands import data_commands, node_commands
 from flame_flwr.cli.signals import interrupt_on_signals
-from flame_flwr.cli.typer_group import VERSION, Commands
+from flame_flwr.cli.typer_group import VERSION, Commands, WaitingCommand
 from flame_flwr.errors import FlameError
+from flame_flwr.text.shown_text import printable
 
 __all__ = ["main"]
 
@@ -35,7 +36,7 @@ def _commands(version: Annotated[bool, VERSION] = False) -> None:
     """Federated analyses on Flower."""
 
 
-@_app.command()
+@_app.command(cls=WaitingCommand)
 def submit(
     app: Annotated[Path, typer.Argument(help="folder of the Flower app")],
     federation: Annotated[
@@ -49,19 +50,43 @@ def submit(
         typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="seconds to wait for a SuperLink that does not answer")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            min=0,
+            help="seconds to wait for a SuperLink that does not answer; with --request-approval, "
+            "for the hospitals: a week, where no number follows",
+            show_default="60",
+        ),
+    ] = None,
+    request_approval: Annotated[
+        bool,
+        typer.Option(
+            "--request-approval",
+            help="send the app to the hospitals for approval and say who has approved it; with "
+            "--wait, run it when all have",
+        ),
+    ] = False,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
     from flame_flwr.app_folder import App
-    from flame_flwr.cli.submit import Federation, simulation
+    from flame_flwr.cli.approval_request import request
+    from flame_flwr.cli.submit import WAIT, Federation, simulation
     from flame_flwr.cli.submit import submit as run_app
     from flame_flwr.results.progress_bar import following
 
     if (federation is None) == (simulate is None):
         raise typer.BadParameter("name a federation, or say --simulate N")
+    if request_approval and simulate:
+        raise typer.BadParameter("a simulation asks nobody for approval")
     config = App.read(app).overrides(run_config or [])
-    wait = 0 if simulate else wait
+    if request_approval:
+        approved = request(app, Federation(str(federation), {}), config, within=wait or 0.0)
+        if wait is None:
+            return
+        if not approved:
+            raise FlameError("not all hospitals have approved the app, so it was not run")
+        wait = WAIT
+    wait = 0 if simulate else WAIT if wait is None else wait
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
     with where as place, following() as follow:
         run = run_app(app, place, config, on_line=follow, wait=wait)
@@ -230,6 +255,23 @@ def provision(
     renew: Annotated[
         bool, typer.Option("--renew", help="make the server a new certificate")
     ] = False,
+    rotate: Annotated[
+        str | None, typer.Option(help="make one hospital a new key beside the one it has")
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="put the server behind a reverse proxy, which closes what Flower leaves "
+            "open: nginx"
+        ),
+    ] = None,
+    identities: Annotated[
+        Path | None,
+        typer.Option(
+            help="a folder with NAME.pub of every hospital, as `node identity` writes it: collect "
+            "them into each one's peers.toml, for secure sums"
+        ),
+    ] = None,
     wheel: Annotated[
         Path | None,
         typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
@@ -242,15 +284,28 @@ def provision(
     if example:
         typer.echo(deploy.EXAMPLE, nl=False)
         return
-    if federation is None or (add and renew):
-        raise typer.BadParameter("name a federation's file, with --add NAME or --renew at most")
+    if federation is None or sum(map(bool, (add, renew, rotate, proxy, identities))) > 1:
+        raise typer.BadParameter(
+            "name a federation's file, with one of --add, --rotate, --renew, --proxy and "
+            "--identities at most"
+        )
     parties = deploy.read_federation(federation)
-    if wheel or not (add or renew):
+    if proxy:
+        parties = deploy.with_proxy(parties, proxy)
+    if wheel or not (add or renew or rotate or identities):
         parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")
     if add:
         deploy.add_hospital(parties, folder, add)
         typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
+    elif rotate:
+        made, public = deploy.rotate(parties, folder, rotate)
+        typer.echo(f"{made} is written, for the hospital, and {public}, for the server:")
+        typer.echo(f"{folder / 'README.md'} says in which order they are used")
+    elif identities:
+        for path in deploy.collect_identities(parties, folder, identities):
+            typer.echo(f"{path} is written")
+        typer.echo("each hospital says `flame-flwr node peers`, and compares by telephone")
     elif renew:
         typer.echo(f"{deploy.renew(parties, folder)} is written")
     else:
@@ -270,5 +325,6 @@ def main() -> None:
     except FlameError as error:
         notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
         colour = None if os.environ.get("NO_COLOR") else "red"
-        typer.secho(f"error: {error}{''.join(notes)}", fg=colour, err=True)
+        text = printable(f"error: {error}{''.join(notes)}", lines=True)
+        typer.secho(text, fg=colour, err=True)
         raise SystemExit(1) from None

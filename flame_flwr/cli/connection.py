@@ -1,4 +1,4 @@
-"""Where a run goes: a connection of Flower's ``config.toml``, and whether its SuperLink answers.
+"""Reads a connection of Flower's ``config.toml``, and asks whether its SuperLink answers.
 
 Flower's own commands do the talking; this looks before them, and after them where they failed.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from flame_flwr.errors import ConfigError, FlameError
-from flame_flwr.suggestions import did_you_mean
-from flame_flwr.textfiles import has_mark, read_toml
+from flame_flwr.text.suggestions import did_you_mean
+from flame_flwr.text.textfiles import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +36,7 @@ class SubmitError(FlameError, RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """Where a run goes.
+    """A SuperLink that a run can be submitted to.
 
     Parameters
     ----------
@@ -245,20 +245,9 @@ def _key(name: str) -> str:
 
 
 def _connections(path: Path) -> dict[str, object]:
-    try:
-        tables, marked = read_toml(path), has_mark(path)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
-    if marked:
-        raise ConfigError(
-            f"{path} begins with a byte order mark, which Flower does not read: save it as UTF-8 "
-            "without one"
-        )
-    found = tables.get("superlink")
+    found = read_settings(path, by_flower=True).get("superlink")
     every = found if isinstance(found, dict) else {}
     return {name: about for name, about in every.items() if isinstance(about, dict)}
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
-from flame_flwr.wheel import installed_wheel
+from flame_flwr.installed.wheel import installed_wheel
 
 __all__ = ["TEMPLATES", "create", "package_name"]
 

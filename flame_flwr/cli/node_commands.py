@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flame_flwr.cli.typer_group import Commands
+from flame_flwr.cli import approval_commands, identity_commands
+from flame_flwr.cli.say import say
+from flame_flwr.cli.typer_group import Commands, NodeCommands
+from flame_flwr.errors import ConfigError
 
 __all__ = ["data_commands", "node_commands"]
 
-node_commands = typer.Typer(cls=Commands, help="Look after a node.", no_args_is_help=True)
+node_commands = typer.Typer(cls=NodeCommands, help="Look after a node.", no_args_is_help=True)
 
 
 @node_commands.callback()
@@ -20,9 +25,19 @@ def _on_a_node() -> None:
     """Look after a node."""
 
 
+NodeFolder = Annotated[
+    Path,
+    typer.Option("--node", help="the node's folder, with its node.toml; else the one you are in"),
+]
+"""The option of every command that asks a node's config."""
+
+
 @node_commands.command()
 def clean(
-    state_dir: Annotated[Path, typer.Argument(help="`state-dir` of the node's config")],
+    state_dir: Annotated[
+        Path | None, typer.Argument(help="`state-dir` of the node's config; or say --node")
+    ] = None,
+    node: NodeFolder = Path(),
     older_than: Annotated[
         float, typer.Option(min=0, help="days since an analysis has written anything")
     ] = 30.0,
@@ -33,18 +48,59 @@ def clean(
 ) -> None:
     """Remove what old analyses have left on a node."""
     from flame_flwr.data.cleaning import clean as clean_state
-    from flame_flwr.sizes import shown_size
+    from flame_flwr.text.sizes import shown_size
 
     if not math.isfinite(older_than):
         raise typer.BadParameter("--older-than is a number of days")
-    found = clean_state(state_dir, older_than, kept_data=kept_data, dry_run=dry_run)
+    folder = _path_in_config(node, "state-dir") if state_dir is None else state_dir
+    found = clean_state(
+        folder, older_than, kept_data=kept_data, dry_run=dry_run, is_nodes=state_dir is None
+    )
     for leftover in found:
-        typer.echo(
-            f"{leftover.path.relative_to(state_dir)}: {leftover.days:.1f} days old, "
+        say(
+            f"{leftover.path.relative_to(folder)}: {leftover.days:.1f} days old, "
             f"{shown_size(leftover.bytes)}"
         )
     done = "would remove" if dry_run else "removed"
-    typer.echo(f"{done} {len(found)}, older than {older_than:g} days")
+    say(f"{done} {len(found)}, older than {older_than:g} days")
+
+
+@node_commands.command("log")
+def show_log(
+    node: NodeFolder = Path(),
+    file: Annotated[
+        Path | None, typer.Option(help="an audit log, or a copy of one, in place of the node's")
+    ] = None,
+    project: Annotated[str, typer.Option(help="only what left for this project")] = "",
+    run: Annotated[str, typer.Option(help="only what left in this run")] = "",
+    day: Annotated[str, typer.Option(help="only of this day (UTC): 2026-11-29, or 2026-11")] = "",
+    name: Annotated[str, typer.Option(help="only of this node, where several share a log")] = "",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="look whether lines were changed or are missing")
+    ] = False,
+    expect: Annotated[
+        str, typer.Option(help="with --verify: the SHA-256 of a line that must be there")
+    ] = "",
+    first: Annotated[
+        int | None,
+        typer.Option("--from", min=1, help="with --verify: the first line that must be there"),
+    ] = None,
+) -> None:
+    """Show what has left a node: its audit log."""
+    from flame_flwr.cli import audit_table
+    from flame_flwr.privacy.audit_files import read_entries
+    from flame_flwr.privacy.audit_verify import verify as verify_log
+
+    path = _path_in_config(node, "audit-log") if file is None else file
+    if expect and not re.fullmatch("[0-9a-fA-F]{64}", expect):
+        raise typer.BadParameter("--expect is the SHA-256 that --verify printed: 64 digits")
+    if verify or expect or first:
+        found = verify_log(path, expect.lower(), first, is_copy=file is not None)
+        audit_table.show_verified(path, found)
+    else:
+        _check_day(day)
+        wanted = audit_table.Wanted(project=project, run=run, node=name, day=day)
+        audit_table.show_log(read_entries(path), wanted)
 
 
 @node_commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -61,6 +117,47 @@ def start(
     from flame_flwr.node.start import start as start_node
 
     start_node(context.args, [name for name in preload.split(",") if name], stock=stock)
+
+
+@node_commands.command()
+def status(node: NodeFolder = Path()) -> None:
+    """Say whether a node runs, what it does, and what its gate lets through; 1 if it does not."""
+    from flame_flwr.cli.status_lines import show_status
+    from flame_flwr.node.node_folder import node_settings
+    from flame_flwr.node.node_status import read_status, why_nothing_runs
+
+    settings = node_settings(node)
+    found = read_status(settings)
+    show_status(settings, found, why_nothing_runs=why_nothing_runs(settings))
+    if found is None or not found.runs:
+        raise typer.Exit(1)
+
+
+def _check_day(day: str) -> None:
+    """Refuse what is no day and no month: else the log would seem to have nothing of it."""
+    try:
+        if day and not re.fullmatch("[0-9]{4}(-[0-9]{2}){0,2}", day):
+            raise ValueError(day)
+        date.fromisoformat(f"{day}-01-01"[:10] if day else "2026-01-01")
+    except ValueError:
+        raise typer.BadParameter(
+            f"--day is a day or month of UTC, such as 2026-11-29 or 2026-11, not {day!r}"
+        ) from None
+
+
+def _path_in_config(node: Path, key: str) -> Path:
+    """Return a path that a node's config names, or say that it names none."""
+    from flame_flwr.node.node_folder import node_settings
+
+    settings = node_settings(node)
+    path = {"audit-log": settings.audit_log, "state-dir": settings.state_dir}[key]
+    if not path:
+        raise ConfigError(f"the config of the node in {node} has no `{key}`")
+    return Path(path)
+
+
+approval_commands.register(node_commands)
+identity_commands.register(node_commands)
 
 
 data_commands = typer.Typer(
@@ -81,8 +178,8 @@ def list_data(
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
     """Show what a node may read, and for which projects."""
+    from flame_flwr.cli.registry_table import show_datasets
     from flame_flwr.data.registry import EXAMPLE, read_registry
-    from flame_flwr.data.registry_table import show_datasets
 
     if example:
         typer.echo(EXAMPLE, nl=False)
@@ -99,8 +196,8 @@ def check_data(
     ],
 ) -> None:
     """Try every dataset's source; exit with 1 where one does not answer."""
+    from flame_flwr.cli.registry_table import try_datasets
     from flame_flwr.data.registry import read_registry
-    from flame_flwr.data.registry_table import try_datasets
 
     if not try_datasets(read_registry(registry)):
         raise typer.Exit(1)

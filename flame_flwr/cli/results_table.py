@@ -1,23 +1,21 @@
-"""What ``flame-flwr results`` prints."""
+"""Prints the list of runs for ``flame-flwr results``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from flame_flwr.sizes import shown_size
+from flame_flwr.cli.tables import print_table, wide_console
+from flame_flwr.text.shown_text import shown_text
+from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from flame_flwr.results.fetch import ListedRun
 
 __all__ = ["show_runs"]
-
-_PIPE_WIDTH = 200
 
 
 def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None:
@@ -30,31 +28,16 @@ def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None
     console : Console, optional
         Where to; standard output where it is not given.
     """
-    console = console or Console()
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
+    console = wide_console(console)
     if not runs:
         console.print("no runs here", highlight=False)
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("run", "started (UTC)", "app", "status"):
-        table.add_column(title, overflow="fold", no_wrap=title == "status")
-    for title in ("rounds", "files", "size"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for run in runs:
-        cells = [
-            _shown(run.name),
-            _shown(run.started),
-            _shown(run.app),
-            _shown(run.status),
-            "" if run.rounds is None else str(run.rounds),
-            str(run.files),
-            shown_size(run.size),
-        ]
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
+    numbers = ("rounds", "files", "size")
+    titles = ("run", "started (UTC)", "app", "status", *numbers)
+    print_table(console, titles, map(_cells, runs), numbers=numbers, whole=("status",))
 
 
-def _shown(text: str) -> str:
-    """Return a store's text without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:60])
+def _cells(run: ListedRun) -> list[str]:
+    texts = (run.name, run.started, run.app, run.status)  # a store's
+    rounds = "" if run.rounds is None else str(run.rounds)
+    return [*(shown_text(text, 60) for text in texts), rounds, str(run.files), shown_size(run.size)]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from flame_flwr.child_processes import tied
 from flame_flwr.cli.colours import without_colours
 from flame_flwr.cli.connection import Federation, SubmitError
 from flame_flwr.cli.flower_programs import START_LIMIT, program_environment, started
 from flame_flwr.failure.scratch_folders import SCRATCH
+from flame_flwr.processes.child_processes import tied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ _STOP_LIMIT = 20.0
 
 @contextmanager
 def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
-    """Have a SuperLink of one's own that simulates nodes, on a free port, within the block.
+    """Start a SuperLink that simulates nodes, on a free port, and end it with the block.
 
     Nothing of it stays: it has a home folder of its own, and is stopped at the end. All of its
     processes end with this one, also where it is killed.

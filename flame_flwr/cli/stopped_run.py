@@ -1,4 +1,4 @@
-"""What ``submit`` says of a run that it has stopped: where its files are, and its last aggregate.
+"""Tells what is left of a run that ``submit`` has stopped: its files and its last aggregate.
 
 A SuperLink takes no more lines from a run that was stopped, so this is made of the lines before.
 """
@@ -18,7 +18,7 @@ _PATIENCE = 20.0
 
 
 class Followed:
-    """What the lines of a run's log have said so far."""
+    """The facts read from the lines of a run's log so far."""
 
     def __init__(self) -> None:
         self._place = ""

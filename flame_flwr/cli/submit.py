@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.app_folder import App, as_options
-from flame_flwr.child_processes import tied
 from flame_flwr.cli.colours import has_colours, without_colours
 from flame_flwr.cli.connection import (
     Connection,
@@ -27,7 +26,8 @@ from flame_flwr.cli.connection import (
 from flame_flwr.cli.flower_programs import START_LIMIT, output, program_environment, started
 from flame_flwr.cli.simulation import simulation
 from flame_flwr.cli.stopped_run import Followed
-from flame_flwr.run_reminder import ran
+from flame_flwr.processes.child_processes import tied
+from flame_flwr.processes.run_reminder import ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

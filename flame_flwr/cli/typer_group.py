@@ -1,4 +1,4 @@
-"""What typer does not do alike with every click that Flower allows: help, and "did you mean"."""
+"""Help and "did you mean", the same with every version of click that Flower allows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from flame_flwr import __version__
-from flame_flwr.suggestions import did_you_mean
+from flame_flwr.errors import FlameError
+from flame_flwr.text.shown_text import printable
+from flame_flwr.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERSION", "Commands"]
+__all__ = ["VERSION", "Commands", "NodeCommands", "WaitingCommand"]
+
+_WEEK = 7 * 24 * 3600
 
 
 class Commands(TyperGroup):
@@ -50,6 +54,45 @@ class Commands(TyperGroup):
             question = did_you_mean(self.list_commands(ctx), name)
             ctx.fail(f"No such command {name!r}" + (f"; {question}" if question else "."))
         return super().resolve_command(ctx, args)
+
+
+class NodeCommands(Commands):
+    """The commands of a node, whose errors may hold what a stranger's app or file says."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an error's text is one line, which a terminal only shows.
+
+        Raises
+        ------
+        FlameError
+            The command's own.
+        """
+        try:
+            return super().invoke(ctx)
+        except FlameError as error:
+            error.message = printable(error.message)
+            error.detail = error.detail and printable(error.detail)
+            raise
+
+
+class WaitingCommand(TyperCommand):
+    """A command whose ``--wait`` may stand without a number: a week then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, with the number that was left out."""
+        given = []
+        for place, word in enumerate(args):
+            given.append(word)
+            if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
+                given.append(f"{_WEEK}")
+        return super().parse_args(ctx, given)
+
+
+def _is_number(words: list[str]) -> bool:
+    try:
+        return bool([float(word) for word in words])
+    except ValueError:
+        return False
 
 
 def _helps(callback: Any) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What a node has read from a store, kept on its own disk: the next round is a new process.
+"""A cache on the node's disk for what it reads from a store, kept for the next run.
 
 A file is found by what it is (store, key and ETag), so a changed object is another file. What is
 read from here is checked: a file that is not whole counts as missing. Rights are not decided

@@ -1,31 +1,46 @@
 """Removing what analyses have left in a node's ``state-dir``.
 
-Only what the framework has made is removed: a folder with anything else below it is left alone.
+Only what the framework has made is removed, and what analyses have put into the folders that it has
+made for them; of a folder that no node's config names, nothing that has other files below it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flame_flwr.data.kept_files import ANALYSES, KEPT_VALUE, LOCAL_STORAGE, SESSION
+from flame_flwr.data.kept_files import (
+    ANALYSES,
+    KEPT_VALUE,
+    LOCAL_STORAGE,
+    SECURE_SUMS,
+    SESSION,
+    STATE_FILE,
+)
 from flame_flwr.errors import ConfigError
+from flame_flwr.folder_trees import entries_below, remove_tree, size_on_disk
 from flame_flwr.log import logger
 
 __all__ = ["Leftover", "clean", "expire", "leftovers"]
 
 _DAY = 86400.0
+_SAY_NODE = "; with --node FOLDER, whose config names it, what apps have left goes, too"
+_ANALYSIS = re.compile(rf"{SESSION.pattern}(-[a-z0-9_-]+(\.[0-9a-f]{{16}})?)?")
+"""The folder of an analysis: its session, and since it has that, its project."""
+
 _OWN = {
-    ANALYSES: re.compile(
-        rf"{SESSION.pattern}/[^/]+/(run\.json|after-[0-9]{{8}}\.state|\.part-[^/]+)"
-    ),
+    SECURE_SUMS: re.compile(rf"{SESSION.pattern}/[^/]+/(secure\.state|\.part-[^/]+)"),
+    ANALYSES: re.compile(rf"{_ANALYSIS.pattern}/[^/]+/({STATE_FILE.pattern}|\.part-[^/]+)"),
     LOCAL_STORAGE: re.compile(rf"[^/]+/[^/]+/({KEPT_VALUE.pattern}|\.part-[^/]+)"),
 }
 """What files of the framework's own are called below each folder."""
+
+_NAMES = {ANALYSES: _ANALYSIS, SECURE_SUMS: SESSION}
+"""What the folders in these are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class Leftover:
     days : float
         Since something in it was written last.
     bytes : int
-        Of all its files.
+        The size of all its files.
     """
 
     path: Path
@@ -47,8 +62,10 @@ class Leftover:
     bytes: int
 
 
-def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
-    """Return what the framework has made in a ``state-dir``, oldest first.
+def leftovers(
+    state_dir: Path, *, kept_data: bool = False, is_nodes: bool = False
+) -> list[Leftover]:
+    """Return what the framework has made in a ``state-dir``: secure sums, then the oldest first.
 
     Parameters
     ----------
@@ -56,14 +73,17 @@ def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
         As in the node's config.
     kept_data : bool
         Also what analyses keep for later ones with ``save_intermediate_data``.
+    is_nodes : bool
+        It is known to be the ``state-dir`` of a node, as the node's config names it: what analyses
+        have left under names of their own counts, too, and nothing at all need be there yet.
 
     Raises
     ------
     ConfigError
         There is no such folder, it is no ``state-dir``, or it is another user's.
     """
-    there = [kind for kind in (ANALYSES, LOCAL_STORAGE) if (state_dir / kind).is_dir()]
-    if not there:
+    there = [kind for kind in (SECURE_SUMS, ANALYSES, LOCAL_STORAGE) if (state_dir / kind).is_dir()]
+    if not there and not is_nodes:
         raise ConfigError(f"{state_dir} is no `state-dir`: it has no folder {ANALYSES} in it")
     found = []
     for kind in there:
@@ -71,16 +91,23 @@ def leftovers(state_dir: Path, *, kept_data: bool = False) -> list[Leftover]:
             continue
         _check_owner(state_dir / kind)
         for path in sorted((state_dir / kind).iterdir()):
-            leftover = _leftover(path, kind)
+            leftover = _leftover(path, kind, is_nodes=is_nodes)
             if leftover is not None:
                 found.append(leftover)
             elif path.exists():
-                logger.warning("%s was not made by an analysis: left alone", path)
-    return sorted(found, key=lambda leftover: -leftover.days)
+                named = "" if is_nodes else _SAY_NODE
+                logger.warning("%s was not made by an analysis: left alone%s", path, named)
+    # sessions of secure sums first: while one is left, its mask could be used
+    return sorted(found, key=lambda each: (each.path.parent.name != SECURE_SUMS, -each.days))
 
 
 def clean(
-    state_dir: Path, older_than: float, *, kept_data: bool = False, dry_run: bool = False
+    state_dir: Path,
+    older_than: float,
+    *,
+    kept_data: bool = False,
+    dry_run: bool = False,
+    is_nodes: bool = False,
 ) -> list[Leftover]:
     """Remove what nobody has written to for so many days, and return it.
 
@@ -94,17 +121,20 @@ def clean(
         Also what analyses keep for later ones.
     dry_run : bool
         Only say what would be removed.
+    is_nodes : bool
+        As of :func:`leftovers`.
 
     Raises
     ------
     ConfigError
         As :func:`leftovers`; or a folder cannot be removed.
     """
-    old = [found for found in leftovers(state_dir, kept_data=kept_data) if found.days > older_than]
+    found = leftovers(state_dir, kept_data=kept_data, is_nodes=is_nodes)
+    old = [each for each in found if each.days > older_than]
     if not dry_run:
         for leftover in old:
             try:
-                shutil.rmtree(leftover.path)
+                remove_tree(leftover.path)
             except FileNotFoundError:
                 continue  # another SuperNode with this folder was quicker
             except OSError as error:
@@ -113,10 +143,10 @@ def clean(
 
 
 def expire(state_dir: Path, days: float) -> None:
-    """Remove the analyses that nobody went on with; a node does it when it says hello."""
-    if (state_dir / ANALYSES).is_dir():
+    """Remove the analyses that nobody went on with; a node does it when it is asked for hello."""
+    if any((state_dir / kind).is_dir() for kind in (SECURE_SUMS, ANALYSES)):
         try:
-            removed = clean(state_dir, days)
+            removed = clean(state_dir, days, is_nodes=True)
         except (ConfigError, OSError) as error:
             logger.warning("old analyses in the `state-dir` cannot be removed: %s", error)
             return
@@ -133,23 +163,50 @@ def _check_owner(folder: Path) -> None:
         )
 
 
-def _leftover(path: Path, kind: str) -> Leftover | None:
+def _leftover(path: Path, kind: str, *, is_nodes: bool) -> Leftover | None:
     """Return what there is to say of a folder; ``None`` where it is not the framework's own."""
-    newest, size = 0.0, 0
     try:
         if path.is_symlink() or not path.is_dir():
             return None
-        for folder, folders, files in os.walk(path):
-            newest = max(newest, os.lstat(folder).st_mtime)
-            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-            for name in [*files, *links]:
-                file = Path(folder, name)
-                # one file of somebody else's is enough to leave all of it alone
-                if not _OWN[kind].fullmatch(file.relative_to(path.parent).as_posix()):
-                    return None
-                about = file.lstat()
-                newest, size = max(newest, about.st_mtime), size + about.st_size
+        found = _own_files(path, kind)
+        if found is None and is_nodes and _is_made_closed(path, kind):
+            found = [path.lstat(), *entries_below(path)]
+            size = sum(map(size_on_disk, found))
+        elif found is not None:
+            size = sum(each.st_size for each in found if stat.S_ISREG(each.st_mode))
     except FileNotFoundError:
         return None  # another SuperNode with this folder has removed it meanwhile
-    own = SESSION.fullmatch(path.name) if kind == ANALYSES else size
-    return None if not own else Leftover(path, (time.time() - newest) / _DAY, size)
+    if not found or (kind == LOCAL_STORAGE and not size):
+        return None
+    # An app may set the time of a file to any other, and not when it did.
+    newest = max(min(each.st_mtime, each.st_ctime) for each in found)
+    return Leftover(path, (time.time() - newest) / _DAY, size)
+
+
+def _own_files(path: Path, kind: str) -> list[os.stat_result] | None:
+    """Return files of the framework's own and their folders; ``None`` where others are there."""
+    if kind in _NAMES and not _NAMES[kind].fullmatch(path.name):
+        return None
+    found = []
+    for folder, folders, files in os.walk(path):
+        if folders and Path(folder) != path:
+            return None  # an analysis makes files only
+        found.append(os.lstat(folder))
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in [*files, *links]:
+            file = Path(folder, name)
+            if not _OWN[kind].fullmatch(file.relative_to(path.parent).as_posix()):
+                return None
+            found.append(file.lstat())
+    return found
+
+
+def _is_made_closed(path: Path, kind: str) -> bool:
+    """Tell whether a folder is one that nodes make, for this user alone, with one for each node.
+
+    Whatever is below that, analyses have left: files in it may have any name.
+    """
+    if kind in _NAMES and not _NAMES[kind].fullmatch(path.name):
+        return False
+    below = [each.is_dir() and not each.is_symlink() for each in path.iterdir()]
+    return all(below) and not path.lstat().st_mode & 0o077

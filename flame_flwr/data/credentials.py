@@ -11,7 +11,7 @@ from pathlib import Path
 from flame_flwr.errors import ConfigError
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
-from flame_flwr.textfiles import read_text
+from flame_flwr.text.textfiles import read_text
 
 __all__ = ["check_reference", "refuse_in_url", "resolve", "shown"]
 

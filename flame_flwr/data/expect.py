@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flame_flwr.data.arguments import (
+from flame_flwr.data.declaration_checks import (
     check_bool,
     check_bounds,
     check_count,
@@ -36,7 +36,7 @@ _TYPE = re.compile(r"[A-Z][A-Za-z]*")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What the cells of a column are.
+    """A column of a table, and what its cells must be.
 
     Parameters
     ----------
@@ -107,9 +107,12 @@ class Table:
     min_rows : int
         So many rows at least.
     separator, encoding : str
-        Of the file.
+        The separator and the encoding of the file.
     decimal : {'.', ','}
         The sign before the decimals of its numbers.
+    subject : str
+        The column that says whom a row is about: where `MinCount` holds, the node's gate is told
+        how many different people there are, and never who.
 
     Examples
     --------
@@ -124,6 +127,7 @@ class Table:
     separator: str = ","
     encoding: str = "utf-8-sig"
     decimal: str = "."
+    subject: str = ""
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -143,6 +147,7 @@ class Table:
             raise wrong("Table: separator", "one sign, such as ';'", separator)
         if self.decimal not in (".", ",") or self.decimal == separator:
             raise wrong("Table: decimal", "'.' or ',', and not the separator", self.decimal)
+        check_text("Table: subject", self.subject, empty=True)
         check_text("Table: encoding", encoding)
         try:
             io.TextIOWrapper(io.BytesIO(), encoding)

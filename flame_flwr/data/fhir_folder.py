@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flame_flwr.data.bundles import is_bundle, merge_pages, read_entries
+from flame_flwr.data.fhir_bundles import is_bundle, merge_pages, read_entries
 from flame_flwr.errors import DataError
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
-from flame_flwr.suggestions import what_there_is
+from flame_flwr.text.suggestions import what_there_is
 
 __all__ = ["check_queries", "read_queries"]
 

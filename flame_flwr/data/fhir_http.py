@@ -17,12 +17,13 @@ from flame_flwr.data.fhir_errors import no_answer, outcome_of, status_message
 from flame_flwr.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
-__all__ = ["FhirHttp", "basic", "bearer", "same_host"]
+__all__ = ["HEADERS", "TIMEOUT", "FhirHttp", "basic", "bearer", "same_host"]
 
-_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+HEADERS = {"Accept": "application/fhir+json"}
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _PAGE_SECONDS = 600.0
 _TRIES = 4
 _RETRIED = {429, 502, 503, 504}
@@ -30,7 +31,6 @@ _LONGEST_PAUSE = 20.0
 _PROBE_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _PROBE_BYTES = 100_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_HEADERS = {"Accept": "application/fhir+json"}
 
 
 def bearer(token: str) -> str:
@@ -95,17 +95,15 @@ class FhirHttp:
 
     def client(self) -> httpx.Client:
         """Return a client for requests one after another; the caller closes it."""
-        return httpx.Client(
-            auth=self._auth, headers=_HEADERS, timeout=_TIMEOUT, verify=self._verify
-        )
+        return httpx.Client(auth=self._auth, headers=HEADERS, timeout=TIMEOUT, verify=self._verify)
 
     def async_client(self) -> httpx.AsyncClient:
         """Return a client for other requests to this server; the caller closes it."""
         return httpx.AsyncClient(
             auth=self._auth,
             base_url=self.base,
-            headers=_HEADERS,
-            timeout=_TIMEOUT,
+            headers=HEADERS,
+            timeout=TIMEOUT,
             verify=self._verify,
         )
 
@@ -126,13 +124,13 @@ class FhirHttp:
         limit: float | None = None,
         paging: bool = False,
         tries: int = _TRIES,
-    ) -> tuple[dict[str, Any], int]:
+    ) -> tuple[dict[str, Any], bytes]:
         """Return the resource at an address, and its bytes.
 
         Parameters
         ----------
         client : httpx.Client
-            Of :meth:`client`.
+            Made by :meth:`client`.
         url : httpx.URL
             Where.
         what : str
@@ -159,7 +157,7 @@ class FhirHttp:
                     raise self._no_answer(error, time.monotonic() - started) from None
             else:
                 if status not in _RETRIED or number == tries:
-                    return self._resource(status, body, what, paging=paging), len(body)
+                    return self._resource(status, body, what, paging=paging), body
             # a server says itself how long it wants to be left alone, but not for how many minutes
             time.sleep(min(0.5 * 2**number if pause is None else pause, _LONGEST_PAUSE))
         raise AssertionError("the last try returns or raises")
@@ -195,6 +193,29 @@ class FhirHttp:
         self._resource(status, bytes(body), what, paging=False)
         return status
 
+    def pieces(self, response: httpx.Response, limit: float, what: str) -> Iterator[bytes]:
+        """Give an answer's body as it comes, within limits of size and time.
+
+        Raises
+        ------
+        DataError
+            It has more than `limit` bytes; `what` names it.
+        httpx.ReadTimeout
+            It does not come to an end.
+        """
+        deadline, size = time.monotonic() + _PAGE_SECONDS, 0
+        for piece in response.iter_bytes():
+            size += len(piece)
+            if size > limit:
+                raise self.error(
+                    f"{what} is larger than {self.max_bytes / 1e6:g} MB: ask for less "
+                    "(_elements leaves parts out), or raise `max-mb`"
+                )
+            # httpx limits the time between two pieces, and a server may drip for ever
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout(f"no whole page within {_PAGE_SECONDS:.0f} s")
+            yield piece
+
     def error(self, text: str, detail: str = "") -> DataError:
         """Return an error; the server's address stays in the detail."""
         where = f"{self.base}; {detail}" if detail else str(self.base)
@@ -205,20 +226,10 @@ class FhirHttp:
     ) -> tuple[int, bytes, float | None]:
         """Return status, body, and the seconds that the server wants to be left alone."""
         limit = self.max_bytes if limit is None else limit
-        deadline, body = time.monotonic() + _PAGE_SECONDS, bytearray()
         with client.stream("GET", url) as response:
-            for piece in response.iter_bytes():
-                body += piece
-                if len(body) > limit:
-                    raise self.error(
-                        f"a search is larger than {self.max_bytes / 1e6:g} MB: ask for less "
-                        "(_elements leaves parts out), or raise `max-mb`"
-                    )
-                # httpx limits the time between two pieces, and a server may drip for ever
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"no whole page within {_PAGE_SECONDS:.0f} s")
+            body = b"".join(self.pieces(response, limit, "a search"))
             after = response.headers.get("retry-after", "")
-            return response.status_code, bytes(body), float(after) if after.isdecimal() else None
+            return response.status_code, body, float(after) if after.isdecimal() else None
 
     def _resource(self, status: int, body: bytes, what: str, *, paging: bool) -> dict[str, Any]:
         """Return the resource in an answer, unless it is an OperationOutcome or none."""

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from flame_flwr.data.bundles import check_page, merge_pages, next_link
+from flame_flwr.data.fhir_bundles import check_page, merge_pages, next_link
 from flame_flwr.data.fhir_http import FhirHttp, same_host
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import httpx
@@ -23,6 +23,8 @@ __all__ = ["FhirSource"]
 MAX_PAGES = 10_000
 MAX_MB = 2000.0
 ALLOW_HTTP = "set allow-http = true"
+
+_Taken = TypeVar("_Taken")
 
 _MOST_PROBES = 5
 _QUERY = re.compile(r"(?![^?]*(\.\.|//))([A-Za-z$][A-Za-z0-9$*._/-]*)?(\?[^#\x00-\x1f]*)?")
@@ -119,16 +121,22 @@ class FhirSource:
         DataError
             Files are asked for; the server refuses, does not answer, or pages without end.
         """
-        self._check_kind(kind)
-        found = {}
-        with self._http.client() as client:
-            for number, query in enumerate(dict.fromkeys(keys), start=1):
-                try:
-                    found[query] = self._search(client, query, f"search {number}")
-                except DataError as error:
-                    error.detail = f"{query[:500]}: {error.detail}"
-                    raise
-        return found
+        found = self._read_each(kind, keys, lambda page, body: page)
+        return {query: merge_pages(pages) for query, pages in found.items()}
+
+    def fetch(
+        self, kind: str, keys: list[str], write: Callable[[bytes], _Taken]
+    ) -> dict[str, list[_Taken]]:
+        """Run searches as :meth:`read` does, and write down their pages as they came.
+
+        See :class:`~flame_flwr.data.source.RemoteSource`.
+        """
+        return self._read_each(kind, keys, lambda page, body: write(body))
+
+    @property
+    def where(self) -> str:
+        """The server's base."""
+        return str(self._http.base)
 
     def client(self) -> httpx.AsyncClient:
         """Return a client for other requests to this server; it too sends credentials nowhere else.
@@ -136,6 +144,32 @@ class FhirSource:
         Its ``base_url`` is the server's base, and it is the caller's to close.
         """
         return self._http.async_client()
+
+    def forward(
+        self, url: str, headers: Mapping[str, str], write: Callable[[bytes], object]
+    ) -> tuple[int, list[tuple[str, str]]]:
+        """Get an address below the server's base, with the node's credentials, for somebody else.
+
+        Parameters, values and errors are those of :func:`flame_flwr.data.fhir_forward.forward`.
+        """
+        from flame_flwr.data.fhir_forward import forward
+
+        return forward(self._http, url, headers, write)
+
+    def _read_each(
+        self, kind: str, keys: list[str], take: Callable[[Mapping[str, Any], bytes], _Taken]
+    ) -> dict[str, list[_Taken]]:
+        """Return what `take` makes of each page of each search, as soon as it is there."""
+        self._check_kind(kind)
+        found = {}
+        with self._http.client() as client:
+            for number, query in enumerate(dict.fromkeys(keys), start=1):
+                try:
+                    found[query] = self._search(client, query, f"search {number}", take)
+                except DataError as error:
+                    error.detail = f"{query[:500]}: {error.detail}"
+                    raise
+        return found
 
     def _check_kind(self, kind: str) -> None:
         if kind != "fhir":
@@ -159,25 +193,31 @@ class FhirSource:
             f"{what} must be relative to the server's base, such as 'Patient?_count=100'"
         )
 
-    def _search(self, client: httpx.Client, query: str, what: str) -> Mapping[str, Any]:
+    def _search(
+        self,
+        client: httpx.Client,
+        query: str,
+        what: str,
+        take: Callable[[Mapping[str, Any], bytes], _Taken],
+    ) -> list[_Taken]:
         """Follow a search to its end."""
         url, left = self._address(query, what), self._http.max_bytes
         seen: set[str] = set()
-        pages: list[Mapping[str, Any]] = []
+        pages: list[_Taken] = []
         while len(pages) < self._max_pages:
             seen.add(str(url))
             page_of = f"{what}, page {len(pages) + 1}"
-            page, size = self._http.get(client, url, page_of, limit=left, paging=bool(pages))
-            left -= size  # the limit is for all pages of a search together
-            pages.append(page)
+            page, body = self._http.get(client, url, page_of, limit=left, paging=bool(pages))
+            left -= len(body)  # the limit is for all pages of a search together
             # a page whose next link cannot be read must not pass for the last one
             try:
                 check_page(page)
                 link = next_link(page)
             except DataError as error:
                 raise self._http.error(f"{page_of}: what came is {error.message}") from None
+            pages.append(take(page, body))
             if link is None:
-                return merge_pages(pages)
+                return pages
             url = self._http.join(url, link, f"{page_of}: its next link")
             self._check_next(url, seen, page_of)
         raise self._http.error(

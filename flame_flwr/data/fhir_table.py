@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from flame_flwr.data.bundles import is_bundle, read_entries
+from flame_flwr.data.fhir_bundles import is_bundle, read_entries
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.log import logger
 

@@ -1,4 +1,4 @@
-"""Where a node keeps files: a folder that only its user may enter, or memory.
+"""Keeps files of a node: in a folder that only its user may enter, or in memory.
 
 Files are written whole. This module knows nothing of what is in them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -21,11 +22,16 @@ __all__ = [
     "ANALYSES",
     "KEPT_VALUE",
     "LOCAL_STORAGE",
+    "SECURE_SUMS",
     "SESSION",
+    "STATE_FILE",
     "Files",
     "FolderFiles",
     "MemoryFiles",
     "NoFiles",
+    "analyses_of",
+    "analysis_files",
+    "check_state_dir",
 ]
 
 ANALYSES = "analyses"
@@ -35,8 +41,14 @@ LOCAL_STORAGE = "local-storage"
 """The folder in a ``state-dir`` for what analyses keep for later ones."""
 
 
+SECURE_SUMS = "secure-sums"
+"""The folder in a ``state-dir`` for sessions of secure sums, which no analysis's process sees."""
+
 SESSION = re.compile(r"[0-9a-f]{32}")
 """An analysis's own id, under which nodes keep what they are in the middle of."""
+
+STATE_FILE = re.compile(r"run\.json|after-[0-9]{8}\.state")
+"""The files of an analysis."""
 
 KEPT_VALUE = re.compile(
     r"([0-9]{20})_([0-9a-f-]{36})_([a-z0-9-]*)(?:_([0-9a-f]{32})-([0-9]+))?\.value"
@@ -53,19 +65,33 @@ class FolderFiles:
         The ``state-dir``.
     kind : str
         The folder in it, :data:`ANALYSES` or :data:`LOCAL_STORAGE`.
-    owner, node : str
-        Any text; each is a folder below that, the project's or analysis's and the node's.
+    owner : str or tuple of str
+        Any text: a folder below that, the project's or analysis's.
+    node : str
+        Any text: a folder below that, the node's.
     lasting : bool
         Whether `node` stays the node's name; writing warns where it may not.
     """
 
     def __init__(
-        self, root: Path, kind: str, owner: str, node: str, *, lasting: bool = True
+        self,
+        root: Path,
+        kind: str,
+        owner: str | tuple[str, ...],
+        node: str,
+        *,
+        lasting: bool = True,
     ) -> None:
+        parts = (owner,) if isinstance(owner, str) else owner
         self._root = root
         self._storage = root / kind
-        self._folder = self._storage / _safe(owner) / _safe(node)
+        self._folder = self._storage / "-".join(map(_safe, parts)) / _safe(node)
         self._lasting = lasting
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
 
     def make(self) -> None:
         """Make the folders, closed to everyone else.
@@ -80,31 +106,33 @@ class FolderFiles:
             for folder in (self._root, self._storage, self._folder.parent, self._folder):
                 with suppress(FileExistsError):
                     folder.mkdir(mode=0o700)
+                self._check()  # before anything is made behind a link
         except OSError as error:
             raise ConfigError(
                 f"{reason_of(error)}: "
                 f"`state-dir`: no folder can be made there ({type(error).__name__})",
                 detail=str(error),
             ) from error
-        self._check_owner()
         with suppress(OSError):  # where it was there already, and others could read it
             self._storage.chmod(0o700)
 
     def names(self) -> list[str]:
         """Return the names of all files; none where the folder is not there yet."""
+        self._check()
         try:
-            names = os.listdir(self._folder)
+            return os.listdir(self._folder)
         except FileNotFoundError:
             return []
         except OSError as error:
             _fail("read", error)
-        self._check_owner()
-        return names
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
+        self._check()
         try:
-            return (self._folder / name).read_bytes()
+            handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(handle, "rb") as file:
+                return file.read()
         except OSError as error:
             _fail("read", error)
 
@@ -115,6 +143,7 @@ class FolderFiles:
                 "this node has no `name` in its config: what is kept now is lost when Flower gives "
                 "the node another id, as it may when the SuperNode starts again"
             )
+        self._check()
         try:
             write_whole(self._folder / name, parts)
         except OSError as error:
@@ -129,15 +158,16 @@ class FolderFiles:
         except OSError as error:
             _fail("changed", error)
 
-    def _check_owner(self) -> None:
-        """Refuse a folder into which another user could have put a pickle."""
-        about = os.stat(self._storage)
-        if about.st_uid != os.geteuid() or about.st_mode & 0o022:
-            raise ConfigError(
-                f"`state-dir`: the folder {self._storage.name} in it belongs to another user, or "
-                "others may write to it; give this node a folder of its own",
-                detail=str(self._storage),
-            )
+    def _check(self) -> None:
+        """Refuse folders into which another user could have put a pickle.
+
+        Looked at by their names, as a sandboxed analysis may not open them: where nobody else may
+        write to the ``state-dir``, nobody else can put another folder in their place.
+        """
+        check_state_dir(self._root, os.geteuid())
+        with suppress(FileNotFoundError, NotADirectoryError):  # what makes or lists it will say so
+            for folder in (self._storage, self._folder.parent, self._folder):
+                _check_folder(folder)
 
 
 class MemoryFiles:
@@ -190,8 +220,51 @@ class NoFiles:
     names = read = write = remove = _refuse
 
 
+def analysis_files(root: Path, session: str, project: str, node: str) -> FolderFiles:
+    """Return the files of an analysis at a node: of its project only.
+
+    The project is part of the folder's name, so that a run of another project that knows the
+    session has an empty folder of its own: what is kept are pickles, which run where they are read.
+
+    Raises
+    ------
+    ConfigError
+        There is a folder of this analysis that was made before folders had the project.
+    """
+    files = FolderFiles(root, ANALYSES, (session, project), node)
+    if (root / ANALYSES / _safe(session)).exists():
+        raise ConfigError(
+            "`state-dir`: what it has of this analysis is of an earlier version of flame-flwr, "
+            "which did not note its project: start the analysis again"
+        )
+    return files
+
+
+def analyses_of(root: Path, project: str, node: str) -> list[Path]:
+    """Return the folders of a project's analyses at a node.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for project in ("covid", "long-covid"):
+    ...         analysis_files(Path(root), 32 * "0", project, "a").make()
+    ...     len(analyses_of(Path(root), "covid", "a"))
+    1
+    """
+    suffix = f"-{_safe(project)}"
+    return [
+        folder / _safe(node)
+        for folder in (root / ANALYSES).glob(f"*{suffix}")
+        if SESSION.fullmatch(folder.name.removesuffix(suffix)) and (folder / _safe(node)).is_dir()
+    ]
+
+
 Files = FolderFiles | MemoryFiles | NoFiles
 """Where values are kept: whole files by name."""
+
+_OTHERS_WRITE = 0o022
+_OWN_FOLDER = "and give this node a folder of its own"
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -203,6 +276,48 @@ def _safe(name: str) -> str:
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{readable or 'x'}.{digest[:16]}"
+
+
+def check_state_dir(path: Path, user: int) -> None:
+    """See that nobody but a node's user, and root, may write to its ``state-dir``, if it is there.
+
+    Parameters
+    ----------
+    path : Path
+        The ``state-dir``; it may lie behind a link, as an administrator moves it to another disk.
+    user : int
+        As whom the node runs.
+
+    Raises
+    ------
+    ConfigError
+        Others may write to it, or it is another user's.
+    """
+    try:
+        about = os.stat(path)
+    except OSError:
+        return  # it is still to be made, which says by itself what is wrong
+    if about.st_uid not in (user, 0):
+        _refuse(path, "the folder belongs to another user than the node's", _OWN_FOLDER)
+    if about.st_mode & _OTHERS_WRITE:
+        _refuse(path, "the folder may be written by others", "then `chmod go-w` it")
+
+
+def _check_folder(path: Path) -> None:
+    about, which = path.lstat(), f"the folder {path.name} in it"
+    if stat.S_ISLNK(about.st_mode):
+        _refuse(path, f"{which} is a link, and none is followed", "then remove the link")
+    if about.st_uid != os.geteuid():
+        _refuse(path, f"{which} belongs to another user than the node's", _OWN_FOLDER)
+    if about.st_mode & _OTHERS_WRITE:
+        _refuse(path, f"{which} may be written by others", "then `chmod 700` it")
+
+
+def _refuse(path: Path, why: str, mend: str) -> NoReturn:
+    raise ConfigError(
+        f"`state-dir`: {why}. What is in it may run as this node: look at it, {mend}",
+        detail=str(path),
+    )
 
 
 def _fail(what: str, error: OSError) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a node says of data that is not as an analysis expects.
+"""Findings about data that is not as an analysis expects, in words that may leave the node.
 
 It is made of what the analysis itself has declared: no value, no count and no name out of the
 data, as it leaves the node before any rule has looked at it.

@@ -2,26 +2,25 @@
 
 Every dataset has a name, tags, the type of data that analyses ask for, a URL, its credentials by
 reference, the projects that may use it and the disclosure rules for it. This module reads and
-chooses; :mod:`flame_flwr.data.open_source` makes sources of what is chosen.
+chooses; :mod:`flame_flwr.data.open_data` makes sources of what is chosen.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
+from flame_flwr.config.config_key import REQUIRED, ConfigKey, check_keys
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of
-from flame_flwr.suggestions import nearest_or_known
-from flame_flwr.textfiles import decode_text
+from flame_flwr.text.textfiles import decode_text
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
 
@@ -52,34 +51,32 @@ token = { file = "/etc/flame-flwr/fhir.token" }
 EVERY_PROJECT = "*"
 
 
-class _KeyRule(NamedTuple):
-    """What a dataset's key holds, and for which URLs it is."""
-
-    types: type | tuple[type, ...]
-    only: str = ""
-    required: bool = False
-
-
 _S3, _FHIR = "s3://", "fhir+https://"
+_OF_S3 = {
+    "endpoint": ConfigKey(str, ""),
+    "region": ConfigKey(str, ""),
+    "addressing": ConfigKey(str, "path", choices=("path", "virtual-host")),
+    "key-id": ConfigKey(dict, None),
+    "secret": ConfigKey(dict, None),
+}
+_OF_FHIR = {
+    "token": ConfigKey(dict, None),
+    "user": ConfigKey(dict, None),
+    "password": ConfigKey(dict, None),
+    "max-pages": ConfigKey(int, None, is_positive=True),
+    "max-mb": ConfigKey((int, float), None, is_positive=True),
+}
 _KEYS = {
-    "name": _KeyRule(str, required=True),
-    "tags": _KeyRule(list),
-    "type": _KeyRule(str, required=True),
-    "url": _KeyRule(str, required=True),
-    "projects": _KeyRule(list, required=True),
-    "disclosure": _KeyRule(str),
-    "endpoint": _KeyRule(str, _S3),
-    "region": _KeyRule(str, _S3),
-    "addressing": _KeyRule(str, _S3),
-    "allow-http": _KeyRule(bool),
-    "ca-file": _KeyRule(str),
-    "key-id": _KeyRule(dict, _S3),
-    "secret": _KeyRule(dict, _S3),
-    "token": _KeyRule(dict, _FHIR),
-    "user": _KeyRule(dict, _FHIR),
-    "password": _KeyRule(dict, _FHIR),
-    "max-pages": _KeyRule(int, _FHIR),
-    "max-mb": _KeyRule((int, float), _FHIR),
+    "name": ConfigKey(str),
+    "tags": ConfigKey(list, ()),
+    "type": ConfigKey(str, choices=get_args(DataKind)),
+    "url": ConfigKey(str),
+    "projects": ConfigKey(list),
+    "disclosure": ConfigKey(str, ""),
+    "allow-http": ConfigKey(bool, False),
+    "ca-file": ConfigKey(str, ""),
+    **_OF_S3,
+    **_OF_FHIR,
 }
 _PAIRS = (("key-id", "secret"), ("user", "password"))
 _OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure")
@@ -212,10 +209,11 @@ def _dataset(table: Any, number: int) -> Dataset:
     if not isinstance(table, Mapping):
         raise ConfigError(f"{what} must be a [[dataset]] table")
     for key, value in table.items():
-        _check(key, value, what)
-    missing = [key for key, about in _KEYS.items() if about.required and not table.get(key)]
-    if missing:
-        raise ConfigError(f"{what} has no {', '.join(missing)}", detail=str(table.get("name", "")))
+        if key in _KEYS and _KEYS[key].type is dict:
+            check_reference(value, f"{what}: `{key}`")
+    check_keys(table, _KEYS, f"in {what}", is_private=True)
+    for key, value in table.items():
+        _check_texts(key, value, what)
     _check_urls(table, what)
     _check_together(table, what)
     return Dataset(
@@ -229,20 +227,12 @@ def _dataset(table: Any, number: int) -> Dataset:
     )
 
 
-def _check(key: str, value: object, what: str) -> None:
-    """Check one key by itself."""
-    if key not in _KEYS:
-        raise ConfigError(f"{what} has an unknown key; {nearest_or_known(key, _KEYS)}", detail=key)
-    types = _KEYS[key].types
-    if types is dict:
-        check_reference(value, f"{what}: `{key}`")
-    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-        each = types if isinstance(types, tuple) else (types,)
-        raise ConfigError(f"{what}: `{key}` must be {' or '.join(_WORDS[one] for one in each)}")
+def _check_texts(key: str, value: object, what: str) -> None:
+    """Refuse a list of anything but words, and nothing where something must be."""
+    if _KEYS[key].default is REQUIRED and not value:
+        raise ConfigError(f"{what}: `{key}` must not be empty")
     if isinstance(value, list) and not all(map(_is_word, value)):
         raise ConfigError(f"{what}: `{key}` must be a list of texts without commas")
-    if isinstance(value, int | float) and types is not bool and not 0 < value < math.inf:
-        raise ConfigError(f"{what}: `{key}` must be a finite number above 0")
 
 
 def _check_urls(table: Mapping[str, Any], what: str) -> None:
@@ -252,8 +242,6 @@ def _check_urls(table: Mapping[str, Any], what: str) -> None:
         refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
         if table.get(key, "").startswith(("s3:", "http")) and {"?", "#"} & set(table[key]):
             raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
-    if kind not in get_args(DataKind):
-        raise ConfigError(f'{what}: `type` is "s3" or "fhir"', detail=kind)
     if (url.startswith("s3://") and kind != "s3") or (url.startswith("fhir+") and kind != "fhir"):
         raise ConfigError(f"{what}: `type` and `url` do not fit together", detail=f"{kind}, {url}")
     if url.startswith("fhir+") and {"?", "#"} & set(url):
@@ -262,11 +250,10 @@ def _check_urls(table: Mapping[str, Any], what: str) -> None:
 
 def _check_together(table: Mapping[str, Any], what: str) -> None:
     """Refuse keys that do not go with the URL, or not without each other."""
-    if table.get("addressing", "path") not in ("path", "virtual-host"):
-        raise ConfigError(f'{what}: `addressing` is "path" or "virtual-host"')
-    for key in table:
-        only = _KEYS[key].only
-        if only and not table["url"].startswith(only.removesuffix("https://")):
+    for only, keys in {_S3: _OF_S3, _FHIR: _OF_FHIR}.items():
+        if table["url"].startswith(only.removesuffix("https://")):
+            continue
+        for key in table.keys() & keys.keys():
             raise ConfigError(f"{what}: `{key}` is for a URL that begins with {only}")
     for pair in _PAIRS:
         if len(table.keys() & set(pair)) == 1:
@@ -275,6 +262,3 @@ def _check_together(table: Mapping[str, Any], what: str) -> None:
 
 def _is_word(text: Any) -> bool:
     return isinstance(text, str) and text.strip() == text != "" and "," not in text
-
-
-_WORDS = {str: "a text", list: "a list", int: "a number", float: "a number", bool: "true or false"}

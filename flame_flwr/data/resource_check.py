@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.bundles import read_entries
+from flame_flwr.data.fhir_bundles import read_entries
 from flame_flwr.data.mismatch import Mismatch, outside
-from flame_flwr.data.quantities import parts, quantity_of, says_why_absent, value_of
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _meant(expected: Resources, entry: Mapping[str, Any]) -> list[Mapping[str, A
     resource = entry.get("resource")
     if not isinstance(resource, Mapping) or resource.get("resourceType") != expected.type:
         return []
-    return parts(resource, expected.code)
+    return _parts(resource, expected.code)
 
 
 def _total(expected: Resources, query: str, bundle: Mapping[str, Any]) -> int:
@@ -57,15 +57,64 @@ def _look_at(expected: Resources, part: Mapping[str, Any]) -> Iterator[Mismatch]
     called, low, high, unit = expected.called, expected.low, expected.high, expected.unit
     if not unit and low is None and high is None:
         return
-    quantity = quantity_of(part)
+    quantity = _quantity_of(part)
     if quantity is None:
-        if not says_why_absent(part):
+        if not _says_why_absent(part):
             yield Mismatch(f"{called}: no valueQuantity in some of them", expected.stops)
         return
-    value = value_of(quantity)
+    value = _value_of(quantity)
     if value is None:
         yield Mismatch(f"{called}: values that are no numbers")
     elif (low is not None and value < low) or (high is not None and value > high):
         yield Mismatch(f"{called}: values {outside(low, high, unit)}", expected.stops)
     if unit and unit not in (quantity.get("code"), quantity.get("unit")):
         yield Mismatch(f"{called}: values in another unit than {unit}")
+
+
+def _parts(resource: Mapping[str, Any], code: str) -> list[Mapping[str, Any]]:
+    """Return the parts of a resource that a code means: any where it is empty.
+
+    They are the resource itself where the code is its own, or its components where it has no value;
+    else the components with this code. A blood pressure, for example, is one Observation with two
+    components, each with a code and a quantity (https://hl7.org/fhir/R4/observation.html).
+    """
+    components = [each for each in _listed(resource.get("component")) if isinstance(each, Mapping)]
+    if code and not _has_code(resource, code):
+        return [each for each in components if _has_code(each, code)]
+    return components if components and not _has_value(resource) else [resource]
+
+
+def _has_code(part: Mapping[str, Any], code: str) -> bool:
+    """Tell whether one of the codings of a resource, or of a component, has a code."""
+    concept = part.get("code")
+    codings = concept.get("coding") if isinstance(concept, Mapping) else None
+    return any(
+        isinstance(coding, Mapping) and coding.get("code") == code for coding in _listed(codings)
+    )
+
+
+def _quantity_of(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the ``valueQuantity``; ``None`` where there is none."""
+    quantity = part.get("valueQuantity")
+    return quantity if isinstance(quantity, Mapping) else None
+
+
+def _value_of(quantity: Mapping[str, Any]) -> float | None:
+    """Return a quantity's number; ``None`` where its value is something else."""
+    value = quantity.get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def _says_why_absent(part: Mapping[str, Any]) -> bool:
+    """Tell whether a resource, or a component, gives a reason for having no value."""
+    return bool(part.get("dataAbsentReason")) and not _has_value(part)
+
+
+def _has_value(part: Mapping[str, Any]) -> bool:
+    return any(key.startswith("value") and value is not None for key, value in part.items())
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

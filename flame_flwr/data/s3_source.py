@@ -10,18 +10,18 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from flame_flwr.errors import DataError, FlameError
+from flame_flwr.processes.threads import call_each, interruptibly
 from flame_flwr.s3.access import Access
 from flame_flwr.s3.connect import open_s3
 from flame_flwr.s3.error_messages import NODE_DATA, is_store_error, problem_of
 from flame_flwr.s3.location import check_url
 from flame_flwr.s3.patience import BRIEF, Patience
-from flame_flwr.threads import call_each, interruptibly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from obstore import GetOptions, ObjectMeta
     from obstore.store import S3Store
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from flame_flwr.data.source import DataKind
 
 __all__ = ["S3Source"]
+
+_Taken = TypeVar("_Taken")
 
 PATIENCE = Patience(connect=10, request=3600, retry=3600, retries=10, stalled=60)
 """For reading: a large object is one request; where it is cut, the rest is asked for."""
@@ -70,6 +72,11 @@ class S3Source:
     cache : Cache, optional
         Where to keep what was read.
 
+    Attributes
+    ----------
+    where : str
+        Which objects of which store: for the detail of errors.
+
     Raises
     ------
     ConfigError
@@ -83,7 +90,7 @@ class S3Source:
         self._bucket, self._prefix = check_url(url, f"{name}: its URL")
         self._access = access
         self._cache = cache
-        self._where = f"{url} on {access.endpoint or 'Amazon S3'}"
+        self.where = f"{url} on {access.endpoint or 'Amazon S3'}"
 
     def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` if the store cannot be listed, or has nothing there."""
@@ -97,7 +104,7 @@ class S3Source:
             raise DataError(
                 f"{self.name}: the store has no object there, or what answers is a web page; check "
                 "the URL's prefix and the endpoint in this node's config",
-                detail=self._where,
+                detail=self.where,
             )
 
     def read(self, kind: str, keys: list[str]) -> dict[str, bytes]:
@@ -113,13 +120,28 @@ class S3Source:
         DataError
             FHIR is asked for; a missing key; the store refuses or does not answer.
         """
+        return self._read_each(kind, keys, lambda content: content)
+
+    def fetch(
+        self, kind: str, keys: list[str], write: Callable[[bytes], _Taken]
+    ) -> dict[str, list[_Taken]]:
+        """Read objects as :meth:`read` does; see :class:`~flame_flwr.data.source.RemoteSource`."""
+        return self._read_each(kind, keys, lambda content: [write(content)])
+
+    def _read_each(
+        self, kind: str, keys: list[str], take: Callable[[bytes], _Taken]
+    ) -> dict[str, _Taken]:
+        """Return what `take` makes of each object's content, as soon as it is there."""
         self._check_kind(kind)
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
-        asked = bool(keys)
-        contents = call_each(lambda item: self._content(store, item, asked=asked), objects, WORKERS)
-        found = zip(objects, contents, strict=True)
-        return {item.key: content for item, content in found if content is not None}
+
+        def taken(item: _Object) -> _Taken | None:
+            content = self._content(store, item, asked=bool(keys))
+            return None if content is None else take(content)
+
+        found = zip(objects, call_each(taken, objects, WORKERS), strict=True)
+        return {item.key: each for item, each in found if each is not None}
 
     def _check_kind(self, kind: str) -> None:
         if kind != "s3":
@@ -156,7 +178,7 @@ class S3Source:
             raise DataError(
                 f"{self.name}: two keys that the store lists differ in slashes at their ends only: "
                 "rename one of the objects (this node's log has the key)",
-                detail=f"{one.key} in {self._where}",
+                detail=f"{one.key} in {self.where}",
             )
         return one if one.size else other
 
@@ -212,12 +234,12 @@ class S3Source:
             raise DataError(
                 f"{self.name}: an object that the store lists is not there: it was removed just "
                 "now, or its key begins or ends in a slash (this node's log has the key)",
-                detail=f"{item.key} in {self._where}",
+                detail=f"{item.key} in {self.where}",
             ) from None
         except (MemoryError, OverflowError):
             raise DataError(
                 f"{self.name}: an object is larger than this node's memory",
-                detail=f"{item.key}, {item.size} bytes, in {self._where}",
+                detail=f"{item.key}, {item.size} bytes, in {self.where}",
             ) from None
         # the store's word counts for nothing in a cut answer: the size is looked at too
         if now != item or len(content) != item.size:
@@ -264,7 +286,7 @@ class S3Source:
                 raise _MissingError from None
             why = problem.message(NODE_DATA, seconds=time.monotonic() - started)
             key = str(error).partition("\n\n")[0] if problem.kind == "key" else ""
-            where = f"{self._where}: {key}" if key else self._where
+            where = f"{self.where}: {key}" if key else self.where
             raise DataError(f"{self.name}: {why}", detail=where) from None
 
 

@@ -1,20 +1,21 @@
 """What a data source is, and a node's data as the client and the handle ask for it.
 
 It does not decide which node may use what (:mod:`flame_flwr.data.registry`), nor what a location
-means (:mod:`flame_flwr.data.open_source`).
+means (:mod:`flame_flwr.data.open_data`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from flame_flwr.errors import DataError, UnavailableError
-from flame_flwr.suggestions import what_there_is
+from flame_flwr.text.suggestions import what_there_is
 
 __all__ = [
     "DataKind",
     "NodeData",
+    "RemoteSource",
     "Source",
     "SourceData",
     "SplitData",
@@ -74,6 +75,32 @@ class Source(Protocol):
         """Return values by key; no keys means every one."""
 
 
+class RemoteSource(Source, Protocol):
+    """A place on the network, which a node reads for processes that may not go there."""
+
+    @property
+    def where(self) -> str:
+        """Which place; for the detail of errors."""
+
+    def fetch(
+        self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]
+    ) -> dict[str, list[_T]]:
+        """Read as :meth:`read` does, and hand all content to `write` as it comes.
+
+        Parameters
+        ----------
+        kind, keys
+            As for :meth:`read`.
+        write : callable
+            Called with bytes, maybe by several threads at a time.
+
+        Returns
+        -------
+        dict
+            What `write` has returned, by key: of an object once, of a search for each page.
+        """
+
+
 class SplitData:
     """A local test's split: any object, handed to the analyzer as it is.
 
@@ -118,7 +145,7 @@ class SourceData:
     Parameters
     ----------
     sources : list of Source
-        At least one.
+        At least one; it is an attribute, too.
 
     Examples
     --------
@@ -133,11 +160,11 @@ class SourceData:
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = list(sources)
+        self.sources = list(sources)
 
     def check(self, kind: DataKind | None = None, query: Query = None) -> None:
         """Check every source."""
-        for source in self._sources:
+        for source in self.sources:
             if kind is None:
                 source.check()
             else:
@@ -151,7 +178,7 @@ class SourceData:
         keys = _keys(query)
         if kind == "fhir" and not keys:
             raise DataError("FHIR data needs a query, such as query='Patient?_count=100'")
-        values = [source.read(kind, keys) for source in self._sources]
+        values = [source.read(kind, keys) for source in self.sources]
         if len(values) == 1 and not isinstance(values[0], Mapping):
             return values[0]
         return values
@@ -160,12 +187,12 @@ class SourceData:
         """Return a dict with ``id``, ``name`` and ``type`` for every source."""
         return [
             {"id": str(i), "name": source.name, "type": source.type}
-            for i, source in enumerate(self._sources, start=1)
+            for i, source in enumerate(self.sources, start=1)
         ]
 
     def client(self, data_id: str) -> Any:
         """Return an HTTP client for a source: a FHIR server has one."""
-        known = {str(i): source for i, source in enumerate(self._sources, start=1)}
+        known = {str(i): source for i, source in enumerate(self.sources, start=1)}
         make = getattr(known.get(str(data_id)), "client", None)
         if make is None:
             raise _no_client(data_id)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.expect import Column, Table
 
-__all__ = ["look_at_files"]
+__all__ = ["look_at_files", "subjects"]
 
 _ROWS = 50_000
 """So many are looked at together."""
@@ -37,16 +37,36 @@ def look_at_files(table: Table, data: Any) -> Iterator[Mismatch]:
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         yield Mismatch("the data is no list of files")
         return
+    meant = _meant(table, data)
+    if not meant:
+        yield Mismatch(f"no file {table.called}")
+    for content in meant:
+        yield from _look_at(table, content)
+
+
+def subjects(table: Table, data: Any) -> list[Any]:
+    """Return whom each row of a table is about; nothing where its files cannot be read."""
+    import pandas as pd
+
+    found: list[Any] = []
+    try:
+        for content in _meant(table, data):
+            reading = {**_reading(table), "usecols": [table.subject], "dtype": str}
+            found += pd.read_csv(io.BytesIO(content), **reading)[table.subject].tolist()
+    except (ValueError, OverflowError, TypeError, AttributeError):  # it is for hello to say why
+        return []
+    return found
+
+
+def _meant(table: Table, data: Any) -> list[Any]:
+    """Return the contents of a table's files."""
     files = [(str(key).lower(), content) for each in data for key, content in each.items()]
     meant = {
         place
         for pattern in table.patterns
         for place in _places([key for key, _ in files], pattern.lower())
     }
-    if not meant:
-        yield Mismatch(f"no file {table.called}")
-    for place in sorted(meant):
-        yield from _look_at(table, files[place][1])
+    return [files[place][1] for place in sorted(meant)]
 
 
 def _places(keys: Sequence[str], pattern: str) -> list[int]:
@@ -76,6 +96,8 @@ def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
                 checks[name] = _ColumnCheck(column, f"{table.called}: column {name!r}")
             else:
                 yield from _absent(table, name, column, header)
+        if table.subject and header and table.subject not in {*header, *table.columns}:
+            yield Mismatch(f"{table.called} has no column {table.subject!r}")
         for piece in _pieces(table, content) if header else ():
             shifted = shifted or list(piece.index) != list(range(rows, rows + len(piece)))
             rows += len(piece)

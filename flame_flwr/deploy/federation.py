@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.wheel import Wheel
+from flame_flwr.installed.wheel import Wheel
 
-__all__ = ["Federation", "Hospital", "Server"]
+__all__ = ["Federation", "Hospital", "Server", "is_loopback"]
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server's part. ``names`` are all names and addresses of its certificate, in order."""
+    """The server's part.
+
+    ``names`` are all names and addresses of its certificate, in order. Behind a proxy
+    (``is_proxied``), ``listen`` and ``port`` are the proxy's, and the SuperLink listens on
+    127.0.0.1 and ``local_port``.
+    """
 
     host: str
     port: int
@@ -24,6 +30,8 @@ class Server:
     folder: str
     home: str
     results: str
+    local_port: int = 8001
+    is_proxied: bool = False
 
     @property
     def address(self) -> str:
@@ -33,8 +41,31 @@ class Server:
     @property
     def local_address(self) -> str:
         """What programs on the server's own host connect to, ``host:port``."""
+        if self.is_proxied:
+            return f"127.0.0.1:{self.local_port}"
         own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen, self.listen)  # noqa: S104
         return f"[{own}]:{self.port}" if ":" in own else f"{own}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but programs on this host can connect to it: a trial on one machine."""
+        return is_loopback(self.host) and is_loopback(self.listen)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this host's own, which no other host reaches.
+
+    Examples
+    --------
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0")]
+    [True, True, True, False]
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +73,8 @@ class Hospital:
     """A hospital's part.
 
     ``node_config`` is what its ``node.toml`` will hold beside its name; ``public_key`` is the
-    file with a key of the hospital's own, or ``None``.
+    file with a key of the hospital's own, or ``None``; ``preload`` are the modules that its node
+    imports when it starts, with commas between.
     """
 
     name: str
@@ -51,6 +83,7 @@ class Hospital:
     home: str
     public_key: Path | None
     node_config: Mapping[str, Any]
+    preload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +91,18 @@ class Federation:
     """A checked ``FEDERATION.toml``, and the wheel that every party installs.
 
     Without one, the pages name the wheel of the flame-flwr that is installed here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from flame_flwr.deploy import EXAMPLE, read_federation
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "FEDERATION.toml")
+    ...     _ = path.write_text(EXAMPLE)
+    ...     federation = read_federation(path)
+    >>> [hospital.name for hospital in federation.hospitals]
+    ['hospital-a', 'hospital-b']
     """
 
     name: str

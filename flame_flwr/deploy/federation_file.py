@@ -12,12 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flame_flwr.config import NODE_KEYS, NodeSettings
-from flame_flwr.deploy.federation import Federation, Hospital, Server
+from flame_flwr.config import NODE_KEYS, ConfigKey, NodeSettings
+from flame_flwr.config.config_key import check_keys
+from flame_flwr.deploy.federation import Federation, Hospital, Server, is_loopback
+from flame_flwr.deploy.node_config import default_config
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
-from flame_flwr.suggestions import nearest_or_known
-from flame_flwr.textfiles import read_toml
+from flame_flwr.text.textfiles import read_settings
 
 __all__ = ["EXAMPLE", "read_federation"]
 
@@ -27,40 +28,37 @@ EXAMPLE = (files("flame_flwr.deploy") / "text-files" / "federation.toml").read_t
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAKEN = {"ca", "server", "analyst", "readme.md", AGGREGATOR_ID}
 _FLOWERS_OWN = {"default", "local", "supergrid"}
 _ETC, _VAR = "/etc/flame-flwr", "/var/lib/flame-flwr"
 _NO_KEYS = {"name", "partition-id", "num-partitions"}
-_REQUIRED = object()
 
-_RULES = "MinCount(5), MaxBins(50), MaxRows(200)"
-"""The disclosure rules of a hospital that names none: what leaves by accident is mostly small
-groups, statistics as long as the data, and the data."""
-
-_Keys = Mapping[str, tuple[type, Any]]
-_TOP: _Keys = {
-    "name": (str, _REQUIRED),
-    "days": (int, 825),
-    "user": (str, "flame-flwr"),
-    "venv": (str, "/opt/flame-flwr"),
-    "server": (dict, _REQUIRED),
-    "hospitals": (list, _REQUIRED),
+_TOP = {
+    "name": ConfigKey(str),
+    "days": ConfigKey(int, 825),
+    "user": ConfigKey(str, "flame-flwr"),
+    "venv": ConfigKey(str, "/opt/flame-flwr"),
+    "server": ConfigKey(dict),
+    "hospitals": ConfigKey(list),
 }
-_SERVER: _Keys = {
-    "host": (str, _REQUIRED),
-    "port": (int, 8000),
-    "names": (list, ()),
-    "listen": (str, "0.0.0.0"),  # noqa: S104  (hospitals connect from outside)
-    "folder": (str, f"{_ETC}/server"),
-    "home": (str, f"{_VAR}/server"),
-    "results": (str, ""),
+_SERVER = {
+    "host": ConfigKey(str),
+    "port": ConfigKey(int, 8000),
+    "local-port": ConfigKey(int, 8001),
+    "names": ConfigKey(list, ()),
+    "listen": ConfigKey(str, ""),
+    "folder": ConfigKey(str, f"{_ETC}/server"),
+    "home": ConfigKey(str, f"{_VAR}/server"),
+    "results": ConfigKey(str, ""),
 }
-_HOSPITAL: _Keys = {
-    "name": (str, _REQUIRED),
-    "port": (int, 9094),
-    "folder": (str, ""),
-    "home": (str, ""),
-    "public-key": (str, ""),
+_HOSPITAL = {
+    "name": ConfigKey(str),
+    "port": ConfigKey(int, 9094),
+    "folder": ConfigKey(str, ""),
+    "home": ConfigKey(str, ""),
+    "public-key": ConfigKey(str, ""),
+    "preload": ConfigKey(str, ""),
 }
 
 
@@ -73,12 +71,7 @@ def read_federation(path: Path) -> Federation:
         It cannot be read, or a key is unknown, missing, or has a value that cannot be; the
         message names the file, the key and what it should be.
     """
-    try:
-        values = read_toml(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
+    values = read_settings(path)
     try:
         return _federation(values, path.absolute().parent)
     except ConfigError as error:
@@ -96,8 +89,9 @@ def _federation(given: Mapping[str, Any], beside: Path) -> Federation:
         raise ConfigError(f"`user` must be the name of a Linux user, not {top['user']!r}")
     if not top["hospitals"]:
         raise ConfigError("there must be at least one [[hospitals]] entry")
+    server = _server(top["server"])
     hospitals = tuple(
-        _hospital(entry, f"in hospital {number}", beside)
+        _hospital(entry, f"in hospital {number}", beside, server)
         for number, entry in enumerate(top["hospitals"], 1)
     )
     seen: set[str] = set()
@@ -110,7 +104,7 @@ def _federation(given: Mapping[str, Any], beside: Path) -> Federation:
         days=top["days"],
         user=top["user"],
         venv=_absolute(top["venv"], "venv", "at the top"),
-        server=_server(top["server"]),
+        server=server,
         hospitals=hospitals,
     )
 
@@ -118,7 +112,7 @@ def _federation(given: Mapping[str, Any], beside: Path) -> Federation:
 def _server(given: Mapping[str, Any]) -> Server:
     where = "in [server]"
     values = _checked(given, _SERVER, where)
-    listen = values["listen"]
+    listen = values["listen"] or _default_listen(values["host"])
     try:
         wildcard = ipaddress.ip_address(listen).is_unspecified
     except ValueError:
@@ -136,23 +130,30 @@ def _server(given: Mapping[str, Any]) -> Server:
         folder=_absolute(values["folder"], "folder", where),
         home=home,
         results=_absolute(values["results"] or f"{home}/results", "results", where),
+        local_port=_port(values["local-port"], where, "local-port"),
     )
 
 
-def _hospital(given: Any, where: str, beside: Path) -> Hospital:
+def _default_listen(host: str) -> str:
+    """Return the address to listen on: hospitals connect from outside, unless to this host."""
+    if not is_loopback(host):
+        return "0.0.0.0"  # noqa: S104
+    return host if ":" in host else "127.0.0.1"
+
+
+def _hospital(given: Any, where: str, beside: Path, server: Server) -> Hospital:
     if not isinstance(given, dict):
         raise ConfigError("`hospitals` must be tables, each under [[hospitals]]")
     node_keys = {key: about for key, about in NODE_KEYS.items() if key not in _NO_KEYS}
-    known = {**_HOSPITAL, **dict.fromkeys(node_keys, (object, None))}
-    values = _checked(given, known, where)
+    values = _checked(given, {**_HOSPITAL, **node_keys}, where)
     name = _party_name(values["name"], where)
     if name.lower() in _TAKEN:
         raise ConfigError(f"a hospital cannot be called {name!r}: it is the name of another party")
     where = f"in hospital {name!r}"
     home = _absolute(values["home"] or f"{_VAR}/{name}", "home", where)
-    config = {key: given[key] for key in node_keys if key in given}
-    own = {"state-dir": f"{home}/state", "audit-log": f"{home}/audit.jsonl"}
-    config = {"data": "", **own, "disclosure": _RULES, **config}
+    config = default_config(home, server) | {key: given[key] for key in node_keys if key in given}
+    if not all(_MODULE.fullmatch(module) for module in values["preload"].split(",") if module):
+        raise ConfigError(f"`preload` {where} must be modules with commas between: pandas,sklearn")
     try:
         settings = NodeSettings.from_config({"name": name, **config})
         settings.update_filters()
@@ -169,24 +170,16 @@ def _hospital(given: Any, where: str, beside: Path) -> Hospital:
         home=home,
         public_key=beside / values["public-key"] if values["public-key"] else None,
         node_config=config,
+        preload=values["preload"],
     )
 
 
-def _checked(given: Mapping[str, Any], keys: _Keys, where: str) -> dict[str, Any]:
-    for key, value in given.items():
-        if key not in keys:
-            raise ConfigError(f"unknown key `{key}` {where}; {nearest_or_known(key, keys)}")
-        kind = keys[key][0]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            words = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
-            raise ConfigError(f"`{key}` {where} must be {words[kind]}, not {value!r}")
+def _checked(given: Mapping[str, Any], keys: Mapping[str, ConfigKey], where: str) -> dict[str, Any]:
+    values = check_keys(given, keys, where)
+    for key, value in values.items():
         for text in value if isinstance(value, list) else [value]:
             _check_text(text, key, where)
-    missing = [key for key, (_, default) in keys.items() if default is _REQUIRED]
-    for key in missing:
-        if key not in given:
-            raise ConfigError(f"`{key}` is missing {where}")
-    return {key: given.get(key, default) for key, (_, default) in keys.items()}
+    return {key: values.get(key, about.default) for key, about in keys.items()}
 
 
 def _check_text(value: Any, key: str, where: str) -> None:
@@ -220,9 +213,9 @@ def _check_host(name: Any, key: str, where: str) -> None:
         raise ConfigError(f"`{key}` {where} is what others connect to, so it cannot be {name}")
 
 
-def _port(port: int, where: str) -> int:
+def _port(port: int, where: str, key: str = "port") -> int:
     if not 1 <= port <= 65535:
-        raise ConfigError(f"`port` {where} must be from 1 to 65535, not {port}")
+        raise ConfigError(f"`{key}` {where} must be from 1 to 65535, not {port}")
     return port
 
 

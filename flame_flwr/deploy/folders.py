@@ -18,14 +18,14 @@ from cryptography import x509
 
 from flame_flwr.deploy import keys, texts
 from flame_flwr.errors import ConfigError
-from flame_flwr.wheel import installed_wheel, read_wheel
+from flame_flwr.installed.wheel import installed_wheel, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from flame_flwr.deploy.federation import Federation, Hospital
 
-__all__ = ["add_hospital", "provision", "renew", "with_wheel"]
+__all__ = ["add_hospital", "provision", "renew", "rotate", "with_wheel"]
 
 _Files = dict[str, bytes]
 
@@ -83,13 +83,17 @@ def provision(federation: Federation, target: Path, now: datetime | None = None)
         server = _server_certificate(federation, authority, now)
         until = _until(server["server.pem"])
         texts_of_server = _encoded(texts.server_texts(federation, until.date()))
+        analyst = _encoded(texts.analyst_texts(federation))
+        if federation.server.is_proxied:
+            key, certificate = keys.client_pair("analyst", now, federation.days)
+            analyst |= {"analyst.key": key, "analyst.pem": certificate}
+            server["analysts.pem"] = certificate
         _write(made / "server", {**server, "ca.pem": authority[1], **texts_of_server})
         (made / "server" / "keys").mkdir(mode=0o700)
         for hospital in federation.hospitals:
             files = _hospital_files(federation, hospital, authority[1])
             _write(made / hospital.name, files)
             _write_file(made / "server" / "keys" / f"{hospital.name}.pub", files["node.pub"])
-        analyst = _encoded(texts.analyst_texts(federation))
         _write(made / "analyst", {"ca.pem": authority[1], **analyst})
         page = texts.front_page(federation, until.date(), _until(authority[1]).date())
         _write_file(made / "README.md", page.encode())
@@ -112,20 +116,12 @@ def add_hospital(federation: Federation, target: Path, name: str) -> None:
     ca = _read(target / "server" / "ca.pem")
     _check_authority(ca, federation)
     public = target / "server" / "keys" / f"{name}.pub"
-    if os.path.lexists(public):
-        raise ConfigError(f"{public} exists already: the hospital has been added before")
+    for known in _public_keys(public.parent, name):
+        raise ConfigError(f"{known} exists already: the hospital has been added before")
     for path in target.glob("flame_flwr-*.whl") if federation.wheel is None else ():
         federation = with_wheel(federation, path)  # what the others have
-    with _new_folder(target / name) as made:
-        files = _hospital_files(federation, hospital, ca)
-        for file, content in files.items():
-            _write_file(made / file, content)
-    try:
-        _write_file(public, files["node.pub"])
-    except BaseException:
-        shutil.rmtree(target / name)
-        public.unlink(missing_ok=True)
-        raise
+    files = _hospital_files(federation, hospital, ca)
+    _write_with_public_key(target / name, files, public)
 
 
 def renew(federation: Federation, target: Path, now: datetime | None = None) -> Path:
@@ -151,6 +147,48 @@ def renew(federation: Federation, target: Path, now: datetime | None = None) -> 
     return folder
 
 
+def rotate(
+    federation: Federation, target: Path, name: str, now: datetime | None = None
+) -> tuple[Path, Path]:
+    """Give a hospital a new key beside the one it has, which stays good until the server ends it.
+
+    The CA's key is not needed. Where the hospital's entry has a `public-key`, it is the new one.
+
+    Returns
+    -------
+    tuple of Path
+        The new folder, ``NAME+DATE``, for the hospital; the file below ``server/keys`` for the
+        server.
+
+    Raises
+    ------
+    ConfigError
+        The hospital is not in the folder, this was done today already, or `public-key` is a key
+        that it has or had.
+    """
+    hospital = federation.hospital(name)
+    _check_authority(_read(target / "server" / "ca.pem"), federation)
+    known = target / "server" / "keys"
+    if not _public_keys(known, name):
+        raise ConfigError(
+            f"{known} has no key of {name}: add the hospital first, with --add {name}"
+        )
+    made = target / f"{name}+{(now or datetime.now(UTC)).date()}"
+    public = known / f"{made.name}.pub"
+    private, content = _node_pair(hospital)
+    used = {keys.bare(_read(path)): path for path in _public_keys(known, "*")}
+    if keys.bare(content) in used:
+        raise ConfigError(
+            f"{hospital.public_key} is no new key: it is {used[keys.bare(content)]}; the hospital "
+            "makes another with: ssh-keygen -t ecdsa -b 384 -N '' -f node.key"
+        )
+    text = texts.rotation_text(federation, hospital, public.name)
+    _write_with_public_key(
+        made, {**private, "node.pub": content, "README.md": text.encode()}, public
+    )
+    return made, public
+
+
 def _server_certificate(federation: Federation, authority: keys.Pair, now: datetime) -> _Files:
     ca = keys.load_authority(authority, federation.name)
     key, certificate = keys.server_pair(ca, federation.server.names, now, federation.days)
@@ -160,11 +198,35 @@ def _server_certificate(federation: Federation, authority: keys.Pair, now: datet
 def _hospital_files(federation: Federation, hospital: Hospital, ca: bytes) -> _Files:
     files = _encoded(texts.hospital_texts(federation, hospital))
     files["ca.pem"] = ca
+    private, public = _node_pair(hospital)
+    return {**files, **private, "node.pub": public}
+
+
+def _node_pair(hospital: Hospital) -> tuple[_Files, bytes]:
+    """Return the file with a hospital's private key, if it is made here, and the public key."""
     if hospital.public_key is not None:
-        public = keys.check_public_key(_read(hospital.public_key), f"{hospital.public_key}")
-        return {**files, "node.pub": public}
+        where = f"{hospital.public_key}"
+        return {}, keys.check_public_key(_read(hospital.public_key), where)
     private, public = keys.node_pair(hospital.name)
-    return {**files, "node.key": private, "node.pub": public}
+    return {"node.key": private}, public
+
+
+def _public_keys(folder: Path, name: str) -> list[Path]:
+    """Return a hospital's public keys at the server, also those that were ended."""
+    return [*folder.glob(f"**/{name}.pub"), *folder.glob(f"**/{name}+*.pub")]
+
+
+def _write_with_public_key(folder: Path, files: _Files, public: Path) -> None:
+    """Write a hospital's folder, and its public key for the server: both or none."""
+    with _new_folder(folder) as made:
+        for file, content in files.items():
+            _write_file(made / file, content)
+    try:
+        _write_file(public, files["node.pub"])
+    except BaseException:
+        shutil.rmtree(folder)
+        public.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.textfiles import decode_text
+from flame_flwr.text.textfiles import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,9 @@ __all__ = [
     "Pair",
     "authority",
     "authority_name",
+    "bare",
     "check_public_key",
+    "client_pair",
     "load_authority",
     "node_pair",
     "server_pair",
@@ -136,6 +138,28 @@ def server_pair(
     return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def client_pair(name: str, now: datetime, days: int) -> Pair:
+    """Make a key and a certificate by which a proxy knows an analyst.
+
+    It has signed itself: whoever is let in is in the proxy's list, as in `authorized_keys`.
+
+    Returns
+    -------
+    tuple of bytes
+        The private key (PKCS #8) and the certificate, both PEM.
+    """
+    key = ec.generate_private_key(ec.SECP384R1())
+    client_only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    certificate = (
+        _builder(_name(name), _name(name), key.public_key(), now, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(client_only, critical=False)
+        .sign(key, hashes.SHA384())
+    )
+    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+
+
 def node_pair(name: str) -> Pair:
     """Make a hospital's key pair: the private and the public key in OpenSSH's format.
 
@@ -178,6 +202,11 @@ def check_public_key(content: bytes, where: str) -> bytes:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ConfigError(f"{where} is no ECDSA key; {make}")
     return content
+
+
+def bare(public: bytes) -> bytes:
+    """Return a public key in OpenSSH's format without its comment: equal keys are equal bytes."""
+    return b" ".join(public.split()[:2])
 
 
 def _builder(

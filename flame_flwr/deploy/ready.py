@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from flame_flwr.textfiles import has_mark, read_toml
+from flame_flwr.text.textfiles import has_mark, read_toml
 
 __all__ = ["obstacle"]
 

@@ -1,4 +1,4 @@
-"""What a node reports when it failed: enough to mend it, nothing of its data.
+"""The report of a node that failed: enough to mend the cause, and nothing of its data.
 
 The exception's type and its place in user code travel. Its text and traceback stay in the
 node's own log, unless the node shares them.
@@ -13,8 +13,14 @@ from typing import Any
 from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
 from flame_flwr.failure.tracebacks import place_of, traceback_text
+from flame_flwr.text.shown_text import one_line, shown_lines, shown_text
 
 __all__ = ["Failure"]
+
+_LONGEST, _LONGEST_TEXT, _LONGEST_TRACEBACK = 300, 4000, 20_000
+"""Characters of what another party says."""
+
+_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,26 @@ class Failure:
     def of_flower(cls, kind: str, reason: str) -> Failure:
         """Describe an error that Flower reports for a node, whose last line says what it was."""
         lines = [line.strip() for line in reason.splitlines() if line.strip()]
-        return cls(kind, text=lines[-1][:300] if lines else "no reason given")
+        return cls(kind, text=shown_text(lines[-1], _LONGEST) if lines else "no reason given")
 
     @classmethod
     def from_json(cls, data: object) -> Failure:
-        """Read a failure that arrived; if it cannot be read, return one that says so."""
+        """Read a failure that arrived; if it cannot be read, return one that says so.
+
+        It is another party's: each text becomes one line of limited length, and a traceback some.
+        """
+        if isinstance(data, bytes) and len(data) > _MOST_BYTES:
+            text = f"the node answered with a failure of more than {_MOST_BYTES} bytes"
+            return cls("unreadable", text=text)
         try:
             fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
-            return cls(**{key: str(fields.get(key, "")) for key in cls.__slots__})
+            said = {key: str(fields.get(key, "")) for key in cls.__slots__}
+            return cls(
+                one_line(said["type"], _LONGEST),
+                one_line(said["place"], _LONGEST),
+                one_line(said["text"], _LONGEST_TEXT),
+                shown_lines(said["traceback"], _LONGEST_TRACEBACK),
+            )
         except (TypeError, ValueError, AttributeError, RecursionError):
             return cls("unreadable", text="the node answered with an unreadable failure")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 from flame_flwr.errors import text_of
 from flame_flwr.failure.missing import hint_missing
 from flame_flwr.failure.notes import add_hint
-from flame_flwr.failure.operation import operation, steps, user_step
+from flame_flwr.failure.operation import operation, passed_on, steps, user_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,7 +174,7 @@ def _uses_none(
 ) -> bool:
     """Tell whether the operation that failed uses a parameter of a user's method that is ``None``.
 
-    In a function that the method calls it is any parameter that is ``None``.
+    In a function that the method calls it is what the method has handed on.
 
     Parameters
     ----------
@@ -185,12 +185,15 @@ def _uses_none(
     number : int
         Which of its parameters; 1 is the one behind ``self``.
     attribute : str
-        Of ``self``, which holds the same as the second parameter; ``''`` for none.
+        The attribute of ``self`` that holds the same as the second parameter; ``''`` for none.
     """
     step = user_step(error)
     if step is None:
         return False
-    used = [*ast.walk(operation(step, whole_line="unpack" in text_of(error)))]
+    failed = operation(step, whole_line="unpack" in text_of(error))
+    if isinstance(failed, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        failed = failed.generators[0].iter  # what fails in its body has a place of its own
+    used = [*ast.walk(failed)]
     if number == 2 and any(getattr(node, "attr", "") == attribute for node in used):
         return True
     frame = _frame_of(error, method)
@@ -198,9 +201,8 @@ def _uses_none(
         return False
     if frame.f_locals.get(parameter, ...) is not None:
         return False  # it was given, or the method has put something in its place
-    # The method's parameter is None: so is, most likely, what it has handed on as a parameter.
     here = step.tb_frame
-    names = {parameter} if here is frame else _parameters(here.f_code)
+    names = passed_on(error, frame, parameter)
     return any(
         isinstance(node, ast.Name) and node.id in names and here.f_locals.get(node.id, ...) is None
         for node in used
@@ -215,11 +217,6 @@ def _frame_of(error: Exception, method: Callable[..., Any]) -> FrameType | None:
 
 def _name(code: CodeType, number: int) -> str:
     return code.co_varnames[number] if code.co_argcount > number else ""
-
-
-def _parameters(code: CodeType) -> set[str]:
-    """Return the names of a function's parameters and of the variables around it that it uses."""
-    return {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *code.co_freevars}
 
 
 # ---- data of another shape --------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.failure.notes import Hint, NodeOnlyNote
 from flame_flwr.failure.operation import loops, operation, steps, user_step
-from flame_flwr.suggestions import did_you_mean, listed
+from flame_flwr.text.suggestions import did_you_mean, listed
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import linecache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from flame_flwr.user_code import is_user_code
+from flame_flwr.user_code.paths import is_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import CodeType, FrameType, TracebackType
 
-__all__ = ["loops", "operation", "steps", "user_step"]
+__all__ = ["loops", "operation", "passed_on", "steps", "user_step"]
 
 
 def steps(error: BaseException) -> Iterator[TracebackType]:
@@ -80,6 +80,55 @@ def loops(step: TracebackType) -> Iterator[ast.comprehension]:
         ends = node.end_lineno or node.lineno, node.end_col_offset or 0
         if (node.lineno, node.col_offset) <= (first or 0, start or 0) < ends:
             yield from node.generators
+
+
+def passed_on(error: BaseException, frame: FrameType, name: str) -> set[str]:
+    """Return the names under which the code that failed has what a caller of it has under another.
+
+    Parameters
+    ----------
+    error : Exception
+        With its traceback.
+    frame : frame
+        The caller's: one of the traceback's, of user code.
+    name : str
+        What the value is called there.
+
+    Raises
+    ------
+    SyntaxError
+        The source of a call on the way is not there.
+    """
+    own = [step for step in steps(error) if is_user_code(step.tb_frame.f_code.co_filename)]
+    names = {name}
+    for step, called in pairwise(own[[step.tb_frame for step in own].index(frame) :]):
+        code = called.tb_frame.f_code
+        # a variable of a function around keeps its name
+        names = (names & {*code.co_freevars}) | _arguments(operation(step), step, code, names)
+    return names
+
+
+def _arguments(call: ast.AST, step: TracebackType, code: CodeType, names: set[str]) -> set[str]:
+    """Return the parameters of a called function that have been given one of some names."""
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if isinstance(call, ast.Call) and _calls(call, step.tb_frame, code):
+        first = int(isinstance(call.func, ast.Attribute) and parameters[:1] == ("self",))
+        given = [*zip(parameters[first:], call.args, strict=False)]
+        given += [(each.arg or "", each.value) for each in call.keywords]
+        return {to for to, value in given if isinstance(value, ast.Name) and value.id in names}
+    # Through map, sorted and the like: which parameter it became is not known, so each may be it.
+    used = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)}
+    return {*parameters} if used & names else set()
+
+
+def _calls(call: ast.Call, frame: FrameType, code: CodeType) -> bool:
+    """Tell whether a call is that of a function itself, with no other function between."""
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr == code.co_name
+    if isinstance(call.func, ast.Name):
+        called = {**frame.f_globals, **frame.f_locals}.get(call.func.id)
+        return getattr(called, "__code__", None) is code
+    return isinstance(call.func, ast.Lambda)
 
 
 def _statement(line: str) -> ast.AST:

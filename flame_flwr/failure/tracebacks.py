@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import text_of
-from flame_flwr.user_code import FRAMEWORK_CODE, is_user_code
+from flame_flwr.flower import runtime
+from flame_flwr.user_code.paths import FRAMEWORK_CODE, is_user_code
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["place_of", "traceback_text", "user_traceback"]
+__all__ = ["is_interrupt", "place_of", "traceback_text", "user_traceback"]
 
-_OURS = (*FRAMEWORK_CODE, "<frozen importlib")
+_RAISE = dis.opmap["RAISE_VARARGS"]
 
 _ALL = sys.maxsize
 """How many frames of a traceback are read: a user's ``sys.tracebacklimit`` is for printing."""
@@ -38,6 +40,22 @@ def place_of(trace: TracebackType | None, *, anywhere: bool = True) -> str:
         return ""
     frame = (of_user or frames)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Tell whether an exception ends the process, as Ctrl-C does, and is no failure of a node.
+
+    Raised by user code at a node it is one: nobody interrupts a node's analysis that way. A signal
+    comes up between any two steps of a program, and never from a ``raise``.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    if runtime() == "process":
+        return True
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is None or at.tb_frame.f_code.co_code[at.tb_lasti] != _RAISE
 
 
 def _frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:

@@ -1,14 +1,14 @@
 """Forks one process per message: ``python -m flame_flwr.node.fork_server FD [MODULE ...]``.
 
 It is started before the node reads a key, imports what every message needs, runs nothing of an app
-itself and has one thread. Its control socket keeps the bounds of what is sent: a request is one
+itself and has one thread. It ends a message's processes at the limits that the node has set, and
+passes on what they print. Its control socket keeps the bounds of what is sent: a request is one
 message with a socket beside it, an event is one message of JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -17,37 +17,59 @@ import select
 import signal
 import socket
 import sys
-from pathlib import Path
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
-from flame_flwr.node import message_process
+from flame_flwr.folder_trees import remove_tree
+from flame_flwr.node import linux, message_process
+from flame_flwr.node.limits import Limits
+from flame_flwr.node.message_watch import MessageWatch
+from flame_flwr.node.output_limit import Allowance, MessageOutput
+from flame_flwr.node.process_tree import children_of, tasks_of_user
+from flame_flwr.node.sandbox_namespaces import SandboxError, SandboxNamespaces
 
-__all__ = ["PRELOADED", "main"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MOST_REQUEST", "PRELOADED", "main"]
+
+Fence = dict[str, list[str]]
+"""What :func:`flame_flwr.node.linux.fence` takes."""
 
 PRELOADED = (
     "flame_flwr.star",
     "flame_flwr.analysis.model",
+    "flame_flwr.analysis.tester",
     "flame_flwr.clients.app",
     "flame_flwr.clients.client",
-    "flame_flwr.strategies.server",
+    "flame_flwr.strategies.server_app",
+    "flwr.cli.install",
+    "flwr.clientapp.utils",
     "encodings.idna",
     "encodings.cp437",
 )
 """What the process of a message would import otherwise, each time anew."""
 
-_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
+MOST_REQUEST = 1 << 17
+"""Bytes of a request: the kernel takes no longer message by default."""
+
+_LOOK_EVERY = 0.1
+"""Seconds between looks at what a message's processes use."""
 
 
 def main(arguments: list[str]) -> None:
     """Fork until the node closes its end of the control socket."""
     control = socket.socket(fileno=int(arguments[0]))
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_DUMPABLE, 0)  # code of apps has the same user, and may not read this process
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what an app leaves behind comes here, to be ended
+    os.set_inheritable(control.fileno(), False)
+    linux.allow_inspection(False)  # code of apps has the same user, and may not read this process
+    linux.adopt_orphans()  # what an app leaves behind comes here, to be ended
     missing = _preload([*PRELOADED, *arguments[1:]])
     gc.collect()
     gc.freeze()  # or each collection in a fork would copy every page
-    _say(control, event="ready", missing=missing)
-    _serve(control)
+    server = _ForkServer(control)
+    server.say(event="ready", missing=missing)
+    server.serve()
 
 
 def _preload(names: list[str]) -> dict[str, str]:
@@ -60,46 +82,197 @@ def _preload(names: list[str]) -> dict[str, str]:
     return missing
 
 
-def _serve(control: socket.socket) -> None:
-    woken, wake = os.pipe()
-    for end in (woken, wake):
-        os.set_blocking(end, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's to handle
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    children: set[int] = set()
-    while True:
-        ready, _, _ = select.select([control.fileno(), woken], [], [])
-        if woken in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(woken, 4096)
-            _reap(control, children)
-        if control.fileno() in ready:
-            data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
-            if not data:
-                _end_all()
+@dataclass
+class _MessageProcess:
+    """One message's process, and what is to be done when it ends."""
+
+    watch: MessageWatch
+    output: MessageOutput
+    scratch: str
+    sandbox: SandboxNamespaces | None
+    limit: str = ""
+
+    def close(self) -> None:
+        """Let go of what it had; its processes have ended."""
+        self.output.close()
+        if self.sandbox is not None:
+            self.sandbox.end()
+        with contextlib.suppress(OSError):  # as where a file system has just gone
+            remove_tree(self.scratch)
+
+
+class _ForkServer:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._processes: dict[int, _MessageProcess] = {}
+        self._allowance = Allowance()
+        self._tasks = tasks_of_user()
+        self._spare: SandboxNamespaces | None = None
+
+    def serve(self) -> None:
+        """Do what the node asks for, until it closes the control socket."""
+        woken, wake = os.pipe()
+        for end in (woken, wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        while True:
+            pipes = {each.output.pipe: each.output for each in self._processes.values()}
+            watched = [self._control.fileno(), woken, *pipes]
+            wait = _LOOK_EVERY if self._processes else None
+            ready, _, _ = select.select(watched, [], [], wait)
+            for pipe in pipes.keys() & set(ready):
+                pipes[pipe].read()
+            self._hold_to_limits()
+            if woken in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._obey():
+                self._end_all()
                 return
-            if descriptors:
-                message = socket.socket(fileno=descriptors[0])
-                children.add(_fork(control, message, (woken, wake)))
-                message.close()
-            else:
-                _kill(json.loads(data)["kill"], children)
+
+    def say(self, **event: object) -> None:
+        """Tell the node."""
+        self._control.send(json.dumps(event).encode())
+
+    def _obey(self) -> bool:
+        """Do what one request says; return whether there was any."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, MOST_REQUEST, 1)
+        if not data:
+            return False
+        request = json.loads(data)
+        if not descriptors:
+            if request["kill"] in self._processes:
+                self._end(request["kill"])
+            return True
+        with socket.socket(fileno=descriptors[0]) as message:
+            os.set_inheritable(message.fileno(), False)
+            try:
+                limits = Limits(**request["limits"])
+                self._fork(message, limits, request["sandbox"], request["fence"])
+            except (OSError, SandboxError) as error:
+                self.say(event="failed", why=str(error))
+        return True
+
+    def _fork(
+        self, message: socket.socket, limits: Limits, command: list[str], fence: Fence | None
+    ) -> None:
+        sandbox = self._sandbox(command)
+        scratch = tempfile.mkdtemp(prefix="flame-flwr-message-")
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if not pid:
+            _become_message_process(message, write, limits, sandbox, scratch, fence, self._tasks)
+        os.close(write)
+        self._processes[pid] = _MessageProcess(
+            MessageWatch(limits, scratch if sandbox is None else ""),
+            MessageOutput(read, self._allowance),
+            scratch,
+            sandbox,
+        )
+        self.say(event="started", pid=pid)
+
+    def _sandbox(self, command: list[str]) -> SandboxNamespaces | None:
+        """Return namespaces that are ready: often those that were made meanwhile."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.command == command and spare.is_ready():
+                return spare
+            spare.end()
+        if not command:
+            return None
+        sandbox = SandboxNamespaces(command)
+        if not sandbox.is_ready():
+            sandbox.end()
+            raise SandboxError("bubblewrap could not make it: it says why in the node's log")
+        return sandbox
+
+    def _hold_to_limits(self) -> None:
+        for pid, process in self._processes.items():
+            if not process.limit and (limit := process.watch.exceeded()):
+                process.limit = limit
+                self._end(pid)
+
+    def _end(self, pid: int) -> None:
+        """End a message's process, and all that it has started."""
+        process = self._processes[pid]
+        if process.sandbox is not None:
+            process.sandbox.end()
+        _kill(process.watch.all_processes())
+
+    def _reap(self) -> None:
+        """Tell the node which processes have ended, and end what they left behind."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                break
+            if process := self._processes.pop(pid, None):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                code = os.waitstatus_to_exitcode(status)
+                self.say(event="ended", pid=pid, code=code, limit=process.limit)
+                process.close()
+                if process.sandbox is not None and self._spare is None:
+                    with contextlib.suppress(SandboxError):
+                        self._spare = SandboxNamespaces(process.sandbox.command)
+        _kill(set(children_of(os.getpid())) - self._kept())
+
+    def _kept(self) -> set[int]:
+        """Return the children that go on: those of messages, and bubblewrap's first processes."""
+        sandboxes = [process.sandbox for process in self._processes.values()] + [self._spare]
+        return {*self._processes, *(each.pid for each in sandboxes if each is not None)}
+
+    def _end_all(self) -> None:
+        """End every process; what one leaves behind in a session of its own comes here then."""
+        while own := children_of(os.getpid()):
+            _kill(own)
+            os.waitpid(-1, 0)
+        for process in self._processes.values():
+            process.close()
 
 
-def _fork(control: socket.socket, message: socket.socket, pipe: tuple[int, int]) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        _say(control, event="started", pid=pid)
-        return pid
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(pid, signal.SIGKILL)
+
+
+def _become_message_process(
+    message: socket.socket,
+    output: int,
+    limits: Limits,
+    sandbox: SandboxNamespaces | None,
+    scratch: str,
+    fence: Fence | None,
+    tasks: int,
+) -> NoReturn:
+    """Answer the message in this fork, and end."""
     code = 1
     try:
-        message_process.prepare()
-        control.close()
-        for end in pipe:
-            os.close(end)
+        linux.end_with_parent()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        if sandbox is not None:
+            sandbox.join()
+            linux.end_with_parent()  # the kernel forgets it where a process gets other rights
+            linux.allow_inspection(True)  # or all that it shares would count as its own memory
+            if pid := os.fork():
+                _end_as(pid)
+            linux.drop_capabilities()  # in there it would have all of them
+            scratch = message_process.SCRATCH_IN_SANDBOX
+        message_process.prepare(message.fileno(), limits, scratch, tasks)
+        if fence is not None:
+            linux.fence(**{**fence, "writable": [*fence["writable"], scratch]})
         message_process.run(message)
         code = 0
     except BaseException:
@@ -111,49 +284,18 @@ def _fork(control: socket.socket, message: socket.socket, pipe: tuple[int, int])
         os._exit(code)
 
 
-def _reap(control: socket.socket, children: set[int]) -> None:
-    """Tell the node which processes have ended, and end what they left behind."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not pid:
-            break
-        if pid in children:
-            children.discard(pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            _say(control, event="ended", pid=pid, code=os.waitstatus_to_exitcode(status))
-    _end(_own_children() - children)
+def _end_as(pid: int) -> NoReturn:
+    """Wait for the process inside the sandbox, and end as it does.
 
-
-def _own_children() -> set[int]:
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return {int(pid) for pid in listed.split()}
-
-
-def _kill(pid: int, children: set[int]) -> None:
-    if pid in children:
-        _end({pid})
-
-
-def _end(pids: set[int]) -> None:
-    for pid in pids:
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                kill(pid, signal.SIGKILL)
-
-
-def _end_all() -> None:
-    """End every process; what one leaves behind in a session of its own comes here when it ends."""
-    while own := _own_children():
-        _end(own)
-        os.waitpid(-1, 0)
-
-
-def _say(control: socket.socket, **event: object) -> None:
-    control.send(json.dumps(event).encode())
+    This one is half in the sandbox: a process joins a process namespace only for its children.
+    """
+    os.closerange(0, 256)  # the node is to see the end of the message's socket with that process
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code < 0:
+        with contextlib.suppress(OSError):  # SIGKILL has no other handler
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
 
 
 if __name__ == "__main__":

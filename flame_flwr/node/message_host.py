@@ -1,4 +1,4 @@
-"""Has messages answered by forked processes: the node's side of :mod:`flame_flwr.node.fork_server`.
+"""Has messages answered, each by a process of its own.
 
 One message at a time, as Flower's SuperNode hands them over.
 """
@@ -6,31 +6,56 @@ One message at a time, as Flower's SuperNode hands them over.
 from __future__ import annotations
 
 import inspect
-import json
-import select
-import signal
 import socket
-import subprocess
-import sys
-import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Error, Message, Metadata
 
-from flame_flwr.flower_node import CRASHED, RAISED, UNLOADED, Answer
-from flame_flwr.log import logger
+from flame_flwr.clients.reply_values import FOREIGN
+from flame_flwr.config import NodeSettings
+from flame_flwr.data.cleaning import expire
+from flame_flwr.errors import ConfigError
+from flame_flwr.flower import HELLO
+from flame_flwr.flower_node_state import CRASHED, RAISED, UNLOADED, Answer
+from flame_flwr.log import logger, show
 from flame_flwr.node import wire
+from flame_flwr.node.data_service import DataService
+from flame_flwr.node.forks import ForkError, Forks, cause_of_end
+from flame_flwr.node.gated_answer import through_gate
+from flame_flwr.node.kept_folders import KeptFolders
+from flame_flwr.node.kept_states import size_of_state
+from flame_flwr.node.limits import TOO_MANY_QUESTIONS, Limits, reason_of_limit
+from flame_flwr.node.sandbox import Sandbox
+from flame_flwr.node.service_link import send_reply
+from flame_flwr.node.shown_config import shown_config
+from flame_flwr.processes.threads import call_later
+from flame_flwr.text.shown_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.flower_node import NodeMessage
+    from flame_flwr.flower_node_state import NodeMessage
+    from flame_flwr.node.data_service import MessageData
+    from flame_flwr.node.server_clock import ServerClock
 
 __all__ = ["MessageHost"]
 
+_END_MARGIN = 60.0
+"""Seconds in which the fork server will have ended a message's process."""
+
+_MOST_QUESTIONS = 100_000
+_MOST_ASKED = 2**28
+"""Bytes of all questions for data that one message may ask: each costs the node's own time."""
+
+_UNLOADED = "An exception was raised when attempting to load `ClientApp`"
+"""As Flower says it: why it cannot be loaded is in the node's log."""
+
 _METADATA = tuple(inspect.signature(Metadata).parameters)
-_START_LIMIT = 120.0
-_END_LIMIT = 5.0
 
 
 class MessageHost:
@@ -40,108 +65,110 @@ class MessageHost:
     ----------
     preload : sequence of str
         Modules that apps need, imported once and not in every message.
+    clock : ServerClock, optional
+        Its difference from the server's is told at hello.
+    secrets : sequence of Path
+        Files that no analysis may see in the sandbox, such as the node's key.
     """
 
-    def __init__(self, preload: Sequence[str] = ()) -> None:
-        self._preload = tuple(preload)
-        self._start()
+    def __init__(
+        self,
+        preload: Sequence[str] = (),
+        clock: ServerClock | None = None,
+        secrets: Sequence[Path] = (),
+    ) -> None:
+        show()
+        self._forks = Forks(preload)
+        self._data = DataService()
+        self._clock = clock
+        self.sandbox = Sandbox(self._forks, secrets)
 
     def close(self) -> None:
-        """End the fork server, and with it every process of a message."""
-        self._control.close()
-        try:
-            self._server.wait(timeout=_END_LIMIT)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
+        """End the fork server, and with it every process of a message; forget what was read."""
+        self._forks.close()
+        self._data.close()
 
     def answer(self, asked: NodeMessage) -> Answer:
-        """Have one message answered.
+        """Have one message answered; the answer has passed the node's gate.
 
         Returns
         -------
         Answer
             The reply, and the state that the analysis has at this node afterwards; ``None`` where
-            it stays as it was, as the app has raised or its process has died.
+            it stays as it was, as the app may not run here, has raised, or its process has died.
         """
+        clock = None if self._clock is None else self._clock.difference
+        return through_gate(asked, self._run, clock)
+
+    def _run(self, asked: NodeMessage) -> Answer:
+        """Have a process answer a message."""
+        try:
+            settings = NodeSettings.from_config(asked.context.node_config)
+            kept = KeptFolders.of(settings, asked)
+            limits = replace(Limits.of(settings), kept=kept.most_at_any_time())
+            sandbox = self.sandbox.command(settings, asked, limits)
+            fence = self.sandbox.fence(settings, asked, limits)
+        except ConfigError as error:
+            return _refused(asked, f"ConfigError: {error.message}")
+        except ForkError as error:
+            return _refused(asked, str(error))
+        if asked.message.metadata.message_type == HELLO and settings.state_dir:
+            expire(Path(settings.state_dir), settings.state_days)
+        data = self._data.for_message(asked.context, limits.seconds)
         ours, theirs = socket.socketpair()
+        refused = ""
         with ours:
             try:
-                pid = self._fork(theirs)
-            except (OSError, EOFError) as error:
-                return _crashed(asked, f"no process for the message could be started: {error}")
+                pid = self._forks.fork(theirs, limits, sandbox, fence)
+            except ForkError as error:
+                why = f"no process for the message could be started: {error}"
+                return _crashed(asked, why)
+            # The fork server ends it before; but what an app has left behind may have ended that.
+            deadline = call_later(partial(_hang_up, ours), limits.seconds + _END_MARGIN)
             try:
-                wire.send(ours, *_request(asked))
-                frame = wire.receive(ours)
-            except (wire.WireError, OSError) as error:
-                logger.error("the process of a message broke off: %s", error)
+                frame = _converse(ours, asked, limits, data)
+            except wire.RefusedError as error:
+                logger.error("the process of a message was refused: %s", printable(str(error)))
+                frame, refused = None, error.told
+            except Exception as error:  # whatever it says, it is to be ended
+                logger.error("the process of a message broke off: %s", printable(str(error)))
                 frame = None
-        code = self._ended(pid)
+            deadline.cancel()
+        end = self._forks.end(pid)
+        leaves_too_much = kept.settle()
         if frame is None:
-            return _crashed(asked, _cause(code))
-        return _answer(asked, *frame)
+            if refused or end.limit:
+                why = f"the analysis was ended: {refused}"
+                return _refused(asked, why if refused else reason_of_limit(end.limit))
+            return _crashed(asked, cause_of_end(end.code))
+        if leaves_too_much:
+            return _refused(asked, reason_of_limit("disk"))
+        answer = _answer(asked, *frame)
+        if answer.state is not None and size_of_state(answer.state) > settings.state_mb * 1e6:
+            return _refused(asked, reason_of_limit("state-mb"))
+        return answer
 
-    def _start(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            number = theirs.fileno()
-            command = [sys.executable, "-m", "flame_flwr.node.fork_server", str(number)]
-            self._server = subprocess.Popen(  # noqa: S603  (this Python)
-                [*command, *self._preload], pass_fds=[number], stdin=subprocess.DEVNULL
-            )
-        ready = self._event("ready", _START_LIMIT)
-        for module, why in ready["missing"].items():
-            logger.warning("%s is not preloaded: %s", module, why)
 
-    def _fork(self, theirs: socket.socket) -> int:
-        """Return the id of a new process that has the other end of the message's socket."""
-        with theirs:
-            for attempt in (1, 2):
-                try:
-                    socket.send_fds(self._control, [b"{}"], [theirs.fileno()])
-                    return int(self._event("started", _START_LIMIT)["pid"])
-                except (OSError, EOFError):
-                    if attempt == 2:
-                        raise
-                    logger.warning("the fork server has ended: starting another")
-                    self.close()
-                    self._start()
-        raise AssertionError("unreachable")
+def _converse(
+    sock: socket.socket, asked: NodeMessage, limits: Limits, data: MessageData
+) -> wire.Frame | None:
+    """Hand a message to its process, answer what it asks, and return what it says in the end."""
+    wire.send(sock, *_request(asked))
+    asked_bytes = 0
+    for number in count(1):
+        frame = wire.receive(sock, most=limits.memory)  # more than it may have, it need not send
+        if frame is None or "ask" not in frame[0]:
+            return frame
+        asked_bytes += wire.size_of(frame)
+        if number > _MOST_QUESTIONS or asked_bytes > _MOST_ASKED:
+            break
+        send_reply(sock, data.answer(frame[0]))
+    raise wire.RefusedError(TOO_MANY_QUESTIONS, f"{number} questions of {asked_bytes} bytes")
 
-    def _ended(self, pid: int) -> int | None:
-        """Wait for a process that has answered; end it where it goes on. Return its exit code."""
-        try:
-            return int(self._event("ended", _END_LIMIT, pid)["code"])
-        except TimeoutError:
-            try:
-                self._control.send(json.dumps({"kill": pid}).encode())
-                return int(self._event("ended", _END_LIMIT, pid)["code"])
-            except (TimeoutError, EOFError, OSError):
-                return None
-        except (EOFError, OSError):
-            return None
 
-    def _event(self, name: str, limit: float, pid: int | None = None) -> dict[str, Any]:
-        """Return the next event of a kind, of one process where `pid` names it.
-
-        Raises
-        ------
-        TimeoutError
-            There is none within `limit` seconds.
-        EOFError
-            The fork server has ended.
-        """
-        deadline = time.monotonic() + limit
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._control], [], [], left)[0]:
-                raise TimeoutError(f"no {name!r} of the fork server within {limit:.0f} s")
-            data = self._control.recv(1 << 16)
-            if not data:
-                raise EOFError("the fork server has ended")
-            event: dict[str, Any] = json.loads(data)
-            if event["event"] == name and pid in (None, event.get("pid")):
-                return event
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # it has ended just now
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _request(asked: NodeMessage) -> wire.Frame:
@@ -154,7 +181,7 @@ def _request(asked: NodeMessage) -> wire.Frame:
         "fab": 0,
         "app": [asked.run.fab_id, asked.run.fab_version, asked.fab.hash_str],
         "metadata": metadata,
-        "node_config": dict(context.node_config),
+        "node_config": shown_config(context.node_config, context.run_config),
         "run_config": dict(context.run_config),
         "records": wire.pack_records(message.content, bulk),
         "state": wire.pack_records(context.state, bulk),
@@ -165,29 +192,29 @@ def _request(asked: NodeMessage) -> wire.Frame:
 def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> Answer:
     """Make a reply of what the process said; it has run foreign code."""
     try:
+        if header.get("foreign"):
+            return Answer(Message(Error(RAISED, FOREIGN), reply_to=asked.message), None)
         state = wire.unpack_records(header["state"], bulk) if "state" in header else None
         if "error" in header:
-            code = header.get("code", RAISED if header.get("loads", True) else UNLOADED)
-            return Answer(
-                Message(Error(int(code), str(header["error"])), reply_to=asked.message), state
-            )
+            if not header.get("loads", True):
+                return Answer(Message(Error(UNLOADED, _UNLOADED), reply_to=asked.message), None)
+            reply = Message(Error(RAISED, str(header["error"])), reply_to=asked.message)
+            return Answer(reply, state, is_apps_text=True)
         content = wire.unpack_records(header["records"], bulk)
-    except (wire.WireError, KeyError, TypeError, ValueError, OverflowError) as error:
-        logger.error("what is wrong with the answer: %s", error)  # its text may hold values
+    except Exception as error:  # of whatever depth, type and size it is
+        # its text may hold values
+        logger.error("what is wrong with the answer: %s", printable(str(error)))
         return _crashed(asked, "the process of the message gave no answer that can be read")
     return Answer(Message(content, reply_to=asked.message), state)
+
+
+def _refused(asked: NodeMessage, why: str) -> Answer:
+    """Answer with what asking once more does not mend, unlike a process that has died."""
+    logger.error("%s", why)
+    why = f"node {asked.context.node_config.get('name', asked.context.node_id)}: {why}"
+    return Answer(Message(Error(RAISED, why), reply_to=asked.message), None)
 
 
 def _crashed(asked: NodeMessage, why: str) -> Answer:
     logger.error("%s", why)
     return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
-
-
-def _cause(code: int | None) -> str:
-    """Say how a process ended that gave no answer."""
-    if code is None:
-        return "the process of the message gave no answer and did not end"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        return f"the process of the message was ended by {name}"
-    return f"the process of the message ended with exit code {code}, without an answer"

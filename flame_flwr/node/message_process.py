@@ -6,41 +6,89 @@ way out but that socket and what the system lets it do.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import io
 import os
 import random
 import signal
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context, Metadata
 
-from flame_flwr.flower_node import LoadClientAppError, identify, load_app, message_of
+from flame_flwr.clients.app import NodeClientApp, leave_gate_to_node
+from flame_flwr.data import served_data
+from flame_flwr.flower import identify, load_app, message_of
 from flame_flwr.log import logger
-from flame_flwr.node import wire
+from flame_flwr.node import linux, wire
+from flame_flwr.node.service_link import ServiceLink
 
 if TYPE_CHECKING:
     import socket
 
     from flwr.app import Message
 
-__all__ = ["prepare", "run"]
+    from flame_flwr.node.limits import Limits
+
+__all__ = ["SCRATCH_IN_SANDBOX", "ForeignAppError", "prepare", "run"]
+
+SCRATCH_IN_SANDBOX = "/tmp"  # noqa: S108  (a file system of this message's own)
 
 _UNLOADED = "An exception was raised when attempting to load `ClientApp`"
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
-def prepare() -> None:
-    """Make a process of its own of a fork: before anything of an app runs in it."""
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    prctl(_PR_SET_DUMPABLE, 1)  # as after exec; the fork server is not
+class _UnloadedError(Exception):
+    """The app cannot be loaded, so it has not run."""
+
+
+class ForeignAppError(Exception):
+    """The app's ClientApp is not one of flame-flwr's."""
+
+
+def prepare(message: int, limits: Limits, scratch: str, tasks: int) -> None:
+    """Make a process of its own of a fork: before anything of an app runs in it.
+
+    Parameters
+    ----------
+    message : int
+        Descriptor of the message's socket: beside the standard streams the only one that stays.
+    limits : Limits
+        What it may use.
+    scratch : str
+        The folder for the app's files and all that is temporary.
+    tasks : int
+        Processes and threads that this user had before.
+    """
     os.setsid()  # so that what it starts can be ended with it
-    signal.set_wakeup_fd(-1)
+    _close_all_but({0, 1, 2, message})
+    linux.forbid_new_privileges()
+    linux.allow_inspection(True)  # as after exec; the fork server is not
+    linux.end_with_parent()
+    with contextlib.suppress(OSError):  # where memory runs out, it is this process that ends
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    limits.apply(tasks)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A fork has its parent's random state: without this, all messages would draw the same numbers.
+    # Flower takes what it has unpacked once as it lies there, and an app could have changed it.
+    os.environ |= {"FLWR_HOME": f"{scratch}/flower", "TMPDIR": scratch}
+    tempfile.tempdir = None
+    _draw_new_numbers()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe now: what is printed is to be seen soon
+            stream.reconfigure(line_buffering=True)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    for descriptor in {int(name) for name in os.listdir("/proc/self/fd")} - kept:
+        with contextlib.suppress(OSError):  # the listing's own
+            os.close(descriptor)
+
+
+def _draw_new_numbers() -> None:
+    """Leave the parent's random state, with which all messages would draw the same numbers."""
     random.seed()
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
@@ -54,15 +102,22 @@ def run(sock: socket.socket) -> None:
     if frame is None:  # the node has gone, or has given the message up
         return
     request, bulk = frame
+    link = ServiceLink(sock)
+    served_data.connect(link.ask)
     try:
         reply, context = _call(request, bulk)
-    except Exception as error:
+    except ForeignAppError:
+        wire.send(sock, {"foreign": True})
+        return
+    except BaseException as error:  # also what would end this process without an answer
+        link.close()
         logger.error("the app raised an exception", exc_info=error)
-        loads = not isinstance(error, LoadClientAppError)
+        loads = not isinstance(error, _UnloadedError)
         # As Flower says it: the text of an app that cannot be loaded stays in the node's log.
         why = f"{type(error)}:<'{error}'>" if loads else _UNLOADED
         wire.send(sock, {"loads": loads, "error": why})
         return
+    link.close()
     bulk = []
     answer: dict[str, Any] = {"state": wire.pack_records(context.state, bulk)}
     if reply.has_error():
@@ -76,8 +131,11 @@ def _call(request: dict[str, Any], bulk: list[bytes]) -> tuple[Message, Context]
     identify(request["task"], request["metadata"]["run_id"], request["node"])
     try:
         app = load_app(bulk[request["fab"]], *request["app"])
-    except Exception as error:
-        raise LoadClientAppError(_UNLOADED) from error
+    except BaseException as error:
+        raise _UnloadedError(_UNLOADED) from error
+    if not isinstance(app, NodeClientApp):
+        raise ForeignAppError
+    leave_gate_to_node()
     message = message_of(
         Metadata(**request["metadata"]), wire.unpack_records(request["records"], bulk)
     )

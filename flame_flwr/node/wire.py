@@ -8,30 +8,58 @@ from __future__ import annotations
 
 import socket
 import struct
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import msgpack
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from flame_flwr.transport.packing import WireError, pack_records, unpack_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Frame", "WireError", "pack_records", "receive", "send", "unpack_records"]
+__all__ = [
+    "Frame",
+    "RefusedError",
+    "WireError",
+    "pack_records",
+    "receive",
+    "send",
+    "size_of",
+    "unpack_records",
+]
 
 Frame = tuple[dict[str, Any], list[bytes]]
 """A header, and the bulk bytes that it refers to by their place."""
 
 _LENGTHS = struct.Struct("!II")
 _MOST_HEADER = 64 * 2**20
-_KINDS: dict[str, type[ArrayRecord | ConfigRecord | MetricRecord]] = {
-    "arrays": ArrayRecord,
-    "config": ConfigRecord,
-    "metrics": MetricRecord,
-}
+_MOST_PART = 2**40
+_MOST_PARTS = 2**20
+_MOST_OBJECTS = 2_000_000
+"""In a header: an empty list is one byte there and sixty in memory."""
+
+_CHUNK = 2**20
+
+_TOO_LARGE = "its answer is larger than the memory that one message may have"
+_TOO_MANY = "its answer, with the state that it keeps, has too many records or entries"
+_NO_ANSWER = "it sent something that is no answer"
 
 
-class WireError(Exception):
-    """What arrived is no frame, or a larger one than may be."""
+class RefusedError(WireError):
+    """What a message's process said is whole, and not taken.
+
+    Parameters
+    ----------
+    told : str
+        Why, in words of this node's own: they leave it.
+    detail : str
+        What else is known, for the node's log.
+    """
+
+    def __init__(self, told: str, detail: str) -> None:
+        super().__init__(detail)
+        self.told = told
 
 
 def send(sock: socket.socket, header: dict[str, Any], bulk: Sequence[bytes] = ()) -> None:
@@ -55,7 +83,8 @@ def send(sock: socket.socket, header: dict[str, Any], bulk: Sequence[bytes] = ()
     sizes = struct.pack(f"!{len(bulk)}Q", *map(len, bulk))
     sock.sendall(_LENGTHS.pack(len(head), len(bulk)) + sizes + head)
     for part in bulk:
-        sock.sendall(part)
+        if part:  # who has all may have closed before an empty part is sent, which would fail
+            sock.sendall(part)
 
 
 def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
@@ -71,7 +100,7 @@ def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
     Raises
     ------
     WireError
-        The frame is cut off, malformed or larger than `most`.
+        The frame is cut off; a :class:`RefusedError` where it is malformed or too large.
     OSError
         The other side has gone, or the socket's timeout is over.
     """
@@ -79,83 +108,59 @@ def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
     if lengths is None:
         return None
     head_size, count = _LENGTHS.unpack(lengths)
-    if head_size > _MOST_HEADER or count > _MOST_HEADER // 8:
-        raise WireError(f"a header of {head_size} bytes for {count} parts")
+    if head_size > _MOST_HEADER or count > _MOST_PARTS:
+        raise RefusedError(_TOO_MANY, f"a header of {head_size} bytes for {count} parts")
     sizes = struct.unpack(f"!{count}Q", _exactly(sock, 8 * count) or b"")
     if most is not None and head_size + sum(sizes) > most:
-        raise WireError(f"{head_size + sum(sizes)} bytes, and at most {most} may be")
+        raise RefusedError(_TOO_LARGE, f"{head_size + sum(sizes)} bytes, and at most {most} may be")
     try:
-        header = msgpack.unpackb(_exactly(sock, head_size) or b"")
+        header = _decoded(_exactly(sock, head_size) or b"")
     except (ValueError, msgpack.UnpackException) as error:
-        raise WireError(f"a header that cannot be read: {error}") from error
+        raise RefusedError(_NO_ANSWER, f"a header that cannot be read: {error}") from error
     if not isinstance(header, dict):
-        raise WireError("a header that is no mapping")
+        raise RefusedError(_NO_ANSWER, "a header that is no mapping")
     return header, [_exactly(sock, size) or b"" for size in sizes]
 
 
-def pack_records(content: RecordDict, bulk: list[bytes]) -> list[Any]:
-    """Describe Flower's records, and add the bytes of their arrays to `bulk`.
-
-    Examples
-    --------
-    >>> from flwr.app import ArrayRecord, RecordDict
-    >>> import numpy as np
-    >>> bulk = []
-    >>> described = pack_records(RecordDict({"a": ArrayRecord([np.arange(3)])}), bulk)
-    >>> unpack_records(described, bulk)["a"].to_numpy_ndarrays()
-    [array([0, 1, 2])]
-    """
-    described: list[Any] = []
-    for name, record in content.items():
-        if isinstance(record, ArrayRecord):
-            arrays = []
-            for key, array in record.items():
-                arrays.append([key, array.dtype, list(array.shape), array.stype, len(bulk)])
-                bulk.append(array.data)
-            described.append([name, "arrays", arrays])
-        else:
-            kind = "config" if isinstance(record, ConfigRecord) else "metrics"
-            described.append([name, kind, [[key, value] for key, value in record.items()]])
-    return described
+def size_of(frame: Frame) -> int:
+    """Return how many bytes a frame of known size has, but for where it says that."""
+    header, bulk = frame
+    return len(msgpack.packb(header)) + sum(map(len, bulk))
 
 
-def unpack_records(described: Any, bulk: Sequence[bytes]) -> RecordDict:
-    """Make Flower's records of what :func:`pack_records` described.
+def _decoded(head: bytes) -> Any:
+    left = _MOST_OBJECTS
 
-    Raises
-    ------
-    WireError
-        It is no such description. Flower's own types check the values of records.
-    """
-    content = RecordDict()
-    try:
-        for name, kind, entries in described:
-            if kind == "arrays":
-                content[name] = ArrayRecord(
-                    {
-                        key: Array(dtype=dtype, shape=tuple(shape), stype=stype, data=bulk[place])
-                        for key, dtype, shape, stype, place in entries
-                    }
-                )
-            else:
-                content[name] = _KINDS[kind](dict(entries))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise WireError(f"records that cannot be read: {error}") from error
-    return content
+    def counted(built: Any) -> Any:
+        nonlocal left
+        left -= 1 + len(built)
+        if left < 0:
+            raise RefusedError(_TOO_MANY, f"a header of more than {_MOST_OBJECTS} objects")
+        return built
+
+    return msgpack.unpackb(
+        head,
+        list_hook=counted,
+        object_hook=counted,
+        max_array_len=_MOST_OBJECTS,
+        max_map_len=_MOST_OBJECTS,
+    )
 
 
 def _exactly(sock: socket.socket, size: int, *, at_start: bool = False) -> bytes | None:
-    try:
-        buffer = bytearray(size)
-    except (MemoryError, OverflowError) as error:
-        raise WireError(f"{size} bytes, for which there is no memory") from error
-    view, got = memoryview(buffer), 0
-    while got < size:
-        count = sock.recv_into(view[got:])
+    if size > _MOST_PART:
+        raise WireError(f"{size} bytes, for which there is no memory")
+    # What was promised is not allocated before it is there. BytesIO grows in place and gives its
+    # bytes away, so that a model is not held twice.
+    got, chunk = BytesIO(), memoryview(bytearray(min(size, _CHUNK)))
+    while left := size - got.tell():
+        count = sock.recv_into(chunk[:left])
         if not count:
-            if at_start and not got:
+            if at_start and not got.tell():
                 return None
-            raise WireError(f"cut off after {got} of {size} bytes")
-        got += count
-    view.release()
-    return bytes(buffer)
+            raise WireError(f"cut off after {got.tell()} of {size} bytes")
+        try:
+            got.write(chunk[:count])
+        except MemoryError as error:
+            raise WireError(f"{size} bytes, for which there is no memory") from error
+    return got.getvalue()

@@ -16,7 +16,7 @@ from flame_flwr.payload.describe import describe
 from flame_flwr.payload.npy import array_from_npy, npy_bytes
 from flame_flwr.payload.records import from_arrays, from_record, to_arrays, to_record
 from flame_flwr.payload.registration import register_type
-from flame_flwr.payload.wire import INLINE_LIMIT, WIRE_VERSION
+from flame_flwr.payload.wire_format import INLINE_LIMIT, WIRE_VERSION
 
 __all__ = [
     "INLINE_LIMIT",

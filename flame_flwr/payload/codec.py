@@ -17,8 +17,12 @@ from flame_flwr.errors import PayloadError, text_of
 from flame_flwr.payload.decoder import Decoder
 from flame_flwr.payload.encoder import Encoder
 from flame_flwr.payload.paths import explain
+from flame_flwr.payload.python_types import WHOLE_NUMBER
 
-__all__ = ["Payload", "decode", "encode"]
+__all__ = ["Payload", "checked", "decode", "encode"]
+
+_MOST_BYTES = 1600
+"""Of a whole number: 3,853 digits. Python writes 4,300 as text, and some may be added up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +35,13 @@ class Payload:
         A msgpack document: structure, types, small arrays, the places of the large ones.
     arrays : tuple of ndarray
         The arrays of more than `INLINE_LIMIT` bytes, not copied.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> payload = encode({"weights": np.zeros((300, 30)), "n": 42})
+    >>> [array.shape for array in payload.arrays], payload.nbytes > 300 * 30 * 8
+    ([(300, 30)], True)
     """
 
     header: bytes
@@ -84,7 +95,9 @@ def encode(value: object, *, allow_pickle: bool = False) -> Payload:
     return Payload(header, tuple(encoder.arrays), True)
 
 
-def decode(payload: Payload, *, allow_pickle: bool = False, copies: bool = True) -> Any:
+def decode(
+    payload: Payload, *, allow_pickle: bool = False, copies: bool = True, as_text: bool = False
+) -> Any:
     """Restore the value of a payload.
 
     Parameters
@@ -97,6 +110,9 @@ def decode(payload: Payload, *, allow_pickle: bool = False, copies: bool = True)
     copies : bool, default=True
         Whether large arrays are copies. Otherwise they are the payload's own, which may be
         read-only: for code that reads them once and keeps nothing.
+    as_text : bool, default=False
+        Whether the value will be written as text: whole numbers of more digits than Python
+        writes are refused.
 
     Returns
     -------
@@ -110,7 +126,28 @@ def decode(payload: Payload, *, allow_pickle: bool = False, copies: bool = True)
         The payload is not valid, of another wire version, holds a pickle that is not
         allowed, or needs a package or a registered type that is missing here.
     """
-    decoder = Decoder(payload.arrays, allow_pickle, copies)
+    instead = {WHOLE_NUMBER: _writable_number} if as_text else None
+    return checked(Decoder(payload.arrays, allow_pickle, copies, instead=instead), payload)
+
+
+def _writable_number(items: list[Any], decoder: Decoder) -> int:
+    raw = bytes(memoryview(*items))
+    if len(raw) > _MOST_BYTES:
+        raise PayloadError(
+            f"The value has a whole number of more than {_MOST_BYTES} bytes, which cannot be "
+            "written as text: return it as bytes."
+        )
+    return int.from_bytes(raw, "little", signed=True)
+
+
+def checked(decoder: Decoder, payload: Payload) -> Any:
+    """Return what a decoder makes of a payload, with one error for whatever is wrong in it.
+
+    Raises
+    ------
+    PayloadError
+        The payload is not valid.
+    """
     try:
         return decoder.value(payload.header, trusted=payload._trusted)
     except PayloadError:

@@ -8,8 +8,8 @@ marker and for each finished list. Kinds check what they are made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,28 @@ from msgpack import Unpacker, unpackb
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload.table import BY_CODE
-from flame_flwr.payload.wire import MAGIC, WIRE_VERSION
+from flame_flwr.payload.wire_format import MAGIC, WIRE_VERSION
+from flame_flwr.payload.work import Work, check_hashes
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "Limits"]
 
 Restore = Callable[[list[Any], "Decoder"], Any]
+Cost = int | Callable[[list[Any]], int]
+
+
+_MOST_OF_ONE = ("max_array_len", "max_map_len")
+_READING: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
+
+
+class Limits(NamedTuple):
+    """What a header may have: bytes, and elements of its lists and maps together."""
+
+    header: int
+    elements: int
 
 
 class Decoder:
-    """What one `decode` keeps track of.
+    """The state of one `decode`.
 
     Parameters
     ----------
@@ -35,36 +48,76 @@ class Decoder:
         Whether a pickle in the payload is loaded.
     copies : bool
         Whether bulk arrays are copied.
+    limits : Limits, optional
+        Of the header, for who passes it on. Without them it may have what :class:`Work` allows.
+    instead : mapping of int to callable
+        What restores the kinds of these codes, in place of what the table says.
     """
 
-    __slots__ = ("_arrays", "_open_tags", "allow_pickle", "copies")
+    __slots__ = (
+        "_arrays",
+        "_elements",
+        "_instead",
+        "_limits",
+        "_nbytes",
+        "_open_tags",
+        "_work",
+        "allow_pickle",
+        "copies",
+    )
 
     def __init__(
-        self, arrays: tuple[npt.NDArray[Any], ...], allow_pickle: bool, copies: bool = True
+        self,
+        arrays: tuple[npt.NDArray[Any], ...],
+        allow_pickle: bool,
+        copies: bool = True,
+        limits: Limits | None = None,
+        instead: Mapping[int, Restore] | None = None,
     ) -> None:
         self._arrays: list[npt.NDArray[Any] | None] = list(arrays)
-        self._open_tags = 0
+        self._open_tags = self._elements = 0
+        self._limits = limits
+        self._nbytes = sum(array.nbytes for array in arrays)
+        self._work = Work(self._nbytes)
+        self._instead = {code: _Tag(restore) for code, restore in (instead or {}).items()}
         self.allow_pickle = allow_pickle
         self.copies = copies
 
     def value(self, header: bytes, *, trusted: bool) -> object:
-        """Build the value; ``trusted`` skips the pass for forged sizes."""
+        """Build the value; ``trusted`` skips the pass for forged sizes, and the count of work."""
         _check_version(header)
-        if not trusted:
+        limits = self._limits
+        if limits is not None and len(header) > limits.header:
+            raise PayloadError(_too_large(f"{limits.header} bytes beside its arrays"))
+        if trusted:  # what this process has encoded itself need not be looked through
+            _, _, value = unpackb(header, ext_hook=self._tag, list_hook=self._build, **_READING)
+        else:
             _check_sizes(header)
-        document = unpackb(
-            header,
-            ext_hook=self._tag,
-            list_hook=self._build,
-            strict_map_key=False,
-            unicode_errors="surrogatepass",
-        )
-        _, _, value = document
+            self._work = Work(len(header) + self._nbytes)
+            _, _, value = self._document(header)
         if self._open_tags:
             raise PayloadError(f"{_INVALID}: it has a marker outside of a tagged list.")
-        if any(array is not None for array in self._arrays):
+        if self._arrays and any(array is not None for array in self._arrays):
             raise PayloadError(f"{_INVALID}: it has arrays that its header does not mention.")
         return value
+
+    def _document(self, header: bytes) -> Any:
+        limits = self._limits
+        # One list or map is refused before it is built, many of them by their sum.
+        most = dict.fromkeys(_MOST_OF_ONE, limits.elements) if limits is not None else {}
+        try:
+            return unpackb(
+                header,
+                ext_hook=self._tag,
+                list_hook=self._build_counted,
+                object_pairs_hook=self._dict,
+                **most,
+                **_READING,
+            )
+        except ValueError as error:
+            if limits is not None and any(name in str(error) for name in _MOST_OF_ONE):
+                raise PayloadError(_too_many(limits)) from error
+            raise
 
     def take(self, place: int) -> npt.NDArray[Any]:
         """Hand out a bulk array, each once. The caller copies it before it leaves."""
@@ -88,11 +141,31 @@ class Decoder:
         return array.data
 
     def _tag(self, code: int, data: bytes) -> _Tag:
-        tag = _TAGS.get(code)
+        tag = self._instead.get(code) or _TAGS.get(code)
         if tag is None or data:
             raise PayloadError(f"{_INVALID}: it has a marker of an unknown kind.")
         self._open_tags += 1
         return tag
+
+    def _build_counted(self, items: list[Any]) -> object:
+        self._count(len(items))
+        self._work.for_list(len(items))
+        if items and type(items[0]) is _Tag:
+            cost = items[0].cost
+            self._work.spend(cost if type(cost) is int else cost(items[1:]))
+        return self._build(items)
+
+    def _dict(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+        self._count(len(pairs))
+        self._work.for_dict(len(pairs))
+        check_hashes(key for key, _ in pairs)
+        return dict(pairs)
+
+    def _count(self, elements: int) -> None:
+        """Count a list or dict; all may have so many elements together."""
+        self._elements += elements
+        if self._limits is not None and self._elements > self._limits.elements:
+            raise PayloadError(_too_many(self._limits))
 
     def _build(self, items: list[Any]) -> object:
         # msgpack finishes inner lists first, so the parts are values already
@@ -105,10 +178,11 @@ class Decoder:
 class _Tag:
     """A marker while its list is being built."""
 
-    __slots__ = ("restore",)
+    __slots__ = ("cost", "restore")
 
-    def __init__(self, restore: Restore) -> None:
+    def __init__(self, restore: Restore, cost: Cost = 0) -> None:
         self.restore = restore
+        self.cost: Any = cost
 
 
 def _check_version(header: bytes) -> None:
@@ -135,6 +209,14 @@ def _check_sizes(header: bytes) -> None:
         raise PayloadError(f"{_INVALID}: bytes follow after its end.")
 
 
+def _too_many(limits: Limits) -> str:
+    return _too_large(f"{limits.elements} elements in lists and dicts together")
+
+
+def _too_large(limit: str) -> str:
+    return f"The value has more than {limit}, which may not be: return what is long as an array."
+
+
 _INVALID = "What arrived is not a valid payload"
 _PREFIX = b"\x93" + bytes([0xA0 | len(MAGIC)]) + MAGIC.encode()
-_TAGS = {code: _Tag(kind.restored) for code, kind in BY_CODE.items()}
+_TAGS = {code: _Tag(kind.restored, kind.cost) for code, kind in BY_CODE.items()}

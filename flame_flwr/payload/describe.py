@@ -30,6 +30,9 @@ def describe(value: object) -> str:
     name = kind.__name__
     if isinstance(value, np.ndarray):
         return f"{name} {value.dtype.name} {value.shape}"
+    if isinstance(value, range):  # it may have more numbers than len() can say, or a text can
+        count = max(0, -((value.start - value.stop) // value.step))
+        return f"{name} of {count}" if count < _MANY else f"{name} of {_MANY} or more"
     if isinstance(value, _SIZED):
         return f"{name} of {len(value)}"
     if kind.__module__.partition(".")[0] in _SHAPED:
@@ -38,5 +41,6 @@ def describe(value: object) -> str:
     return name
 
 
-_SIZED = (bytearray, bytes, dict, frozenset, list, range, set, tuple)
+_MANY = 10**100
+_SIZED = (bytearray, bytes, dict, frozenset, list, set, tuple)
 _SHAPED = ("pandas", "scipy")

@@ -15,13 +15,13 @@ from msgpack import Packer
 
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.table import BY_TYPE, PICKLE, find
-from flame_flwr.payload.wire import INLINE_LIMIT, MAGIC, WIRE_VERSION, RefusedError
+from flame_flwr.payload.wire_format import INLINE_LIMIT, MAGIC, WIRE_VERSION, RefusedError
 
 __all__ = ["Encoder"]
 
 
 class Encoder:
-    """What one `encode` collects: the arrays that travel beside the header.
+    """The state of one `encode`: the arrays that travel beside the header.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
 """The row for fitted scikit-learn estimators, through skops: the extra ``estimators``.
 
 skops stores an estimator as a zip file of plain data and only loads types it knows to be
-harmless. Which these are has changed between its versions, so what travels is decided here,
-and skops' own audit comes on top. Refused are not a few: forests and trees, neighbour searches
-and fitted sparse arrays among them, because compiled code follows the numbers they hold
-without looking. Before skops sees a file that arrived, its sizes are checked in ``archives``.
+harmless. Which these are has changed between its versions, so what travels is decided here, by
+the list in ``estimator_types``, and skops' own audit comes on top. All others are refused, as
+compiled code follows the numbers of many without looking, and others make arrays as large as a
+number in them says. Before skops sees a file that arrived, its sizes are checked in ``archives``;
+what it makes of it is checked after that, in ``estimator_check``.
 """
 
 from __future__ import annotations
@@ -12,54 +13,48 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from functools import lru_cache
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload.archives import check_archive, kinds
+from flame_flwr.payload.estimator_check import check_estimator
+from flame_flwr.payload.estimator_types import may_travel
 from flame_flwr.payload.kinds import BesideKind
-from flame_flwr.payload.wire import RefusedError, type_name
+from flame_flwr.payload.wire_format import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flame_flwr.payload.decoder import Decoder
     from flame_flwr.payload.encoder import Encoder
 
 __all__ = ["ESTIMATOR", "KINDS", "is_estimator"]
 
-_KERNELS = (
-    "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Matern PairwiseKernel "
-    "Product RBF RationalQuadratic Sum WhiteKernel"
-)
-_SCORES = "chi2 f_classif f_oneway f_regression r_regression"
-_LINKS = "IdentityLink Interval LogLink LogitLink"
-_LOSS_NAMES = "HalfBinomialLoss HalfGammaLoss HalfPoissonLoss HalfSquaredError"
+_LINKS = "Interval LogLink"
+_LOSS_NAMES = "HalfGammaLoss HalfPoissonLoss"
 _HARMLESS = frozenset(
     {
         "numpy.dtype",
-        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.impute._base.MissingIndicator",
         *(f"sklearn._loss.link.{name}" for name in _LINKS.split()),
         *(f"sklearn._loss.loss.{name}" for name in _LOSS_NAMES.split()),
-        *(f"sklearn.gaussian_process.kernels.{name}" for name in _KERNELS.split()),
-        *(f"sklearn.feature_selection._univariate_selection.{name}" for name in _SCORES.split()),
     }
 )
-"""Types written in Python, or plain data, that some skops asks about and that may be loaded."""
+"""Types that are in estimators only: written in Python, and looked at with what they are in."""
 
 _LOSSES = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
 """Compiled modules whose types hold a few numbers, and no places in other arrays."""
 
-_OTHERS = re.compile(r"(builtins|collections|functools|numpy)(\..+)?|scipy\.special(\..+)?")
+_OTHERS = re.compile(r"(builtins|collections|numpy)(\..+)?")
 """Modules outside scikit-learn: which of their types, skops knows well in every version."""
 
 _LOADERS = frozenset(
     f"{name}Node"
     for name in (
-        *("Bytearray", "Bytes", "Cached", "DType", "DefaultDict", "Dict", "Function", "Json"),
-        *("List", "Loss", "MaskedArray", "NdArray", "Object", "Partial", "RandomGenerator"),
-        *("RandomState", "Set", "Slice", "Tuple", "Type"),
+        *("Bytes", "Cached", "DType", "Dict", "Json", "List", "Loss", "NdArray", "Object"),
+        *("RandomGenerator", "RandomState", "Set", "Slice", "Tuple", "Type"),
     )
 )
 """How skops may make a value. A loader can make another type than the one that a file names."""
@@ -89,6 +84,10 @@ def _pack(value: object, encoder: Encoder) -> list[Any]:
     unknown = (unknown | _refused(schema)) - _HARMLESS
     if unknown:
         raise RefusedError(value, _ways_out(unknown))
+    try:
+        check_estimator(value)  # as who receives it will
+    except ValueError as error:
+        raise RefusedError(value, f"{error}. {_ATTRIBUTES}, {_PICKLE}") from error
     return [encoder.blob(data)]
 
 
@@ -101,10 +100,19 @@ def _restore(decoder: Decoder, place: Any) -> Any:
     if refused:
         raise PayloadError(
             "What arrived holds an estimator that may not travel, such as a tree or a neighbour "
-            f"search. {_ATTRIBUTES}.",
+            f"search. {_ATTRIBUTES}, {_PICKLE}.",
             detail=f"Untrusted types: {', '.join(sorted(refused))}",
         )
-    return skops.loads(data, trusted=sorted(_HARMLESS))
+    estimator = skops.loads(data, trusted=sorted(_HARMLESS))
+    if not is_estimator(estimator):
+        raise PayloadError("What arrived as an estimator is none.")
+    try:
+        check_estimator(estimator)
+    except ValueError as error:
+        raise PayloadError(
+            f"What arrived holds an estimator whose numbers do not fit each other: {error}."
+        ) from error
+    return estimator
 
 
 def _ways_out(refused: set[str]) -> str:
@@ -129,21 +137,32 @@ def _may_travel(module: str, name: str) -> bool:
     if module.partition(".")[0] != "sklearn":
         return _OTHERS.fullmatch(module) is not None
     full = f"{module}.{name}"
-    return module in _LOSSES or full in _HARMLESS or full in _estimators()
-
-
-@lru_cache(maxsize=1)
-def _estimators() -> frozenset[str]:
-    """Return the full names of scikit-learn's own estimators, which are written in Python."""
-    found = importlib.import_module("sklearn.utils").all_estimators()
-    return frozenset(type_name(cls) for _, cls in found)
+    return module in _LOSSES or full in _HARMLESS or may_travel(module, name)
 
 
 def _skops() -> ModuleType | None:
     try:
-        return importlib.import_module("skops.io")
+        with _without_torch():
+            return importlib.import_module("skops.io")
     except ImportError:
         return None
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep skops from importing PyTorch, which takes seconds.
+
+    It imports much of scikit-learn, one module of which imports PyTorch where that is installed.
+    """
+    name = "sklearn.externals.array_api_compat.torch"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 _EXTRA = 'Install the extra on every side: pip install "flame-flwr[estimators]"'
@@ -152,6 +171,10 @@ _LONGEST = 200
 _ATTRIBUTES = (
     "Return what you need of its fitted attributes, those that end in an underscore, as a dict of "
     "arrays instead"
+)
+_PICKLE = (
+    'or declare payload="pickle" on the model (only where every party is trusted: who sends a '
+    "pickle runs code at its receiver)"
 )
 _SPARSE = (
     "It holds a sparse array, which does not travel within an estimator. Make it dense first, such "
@@ -162,18 +185,24 @@ _ADVICE = {
         "It is made of trees ({}), and they do not travel: compiled code follows their numbers "
         "without looking. Return what you need of them as a dict of arrays instead, such as "
         "feature_importances_ or the tree_.feature, tree_.threshold and tree_.value of each tree; "
-        "or train a model of coefficients, such as LogisticRegression or MLPClassifier"
+        "or train a model of coefficients, such as LogisticRegression or GaussianNB"
     ),
     r"sklearn\.neighbors\._(ball|kd)_tree\.|sklearn\.metrics\._dist_metrics\.": (
         "It searches for neighbours among this node's rows, which are in it ({}), and does not "
-        "travel. Return a summary of the rows instead, such as the centroids_ of a NearestCentroid"
+        "travel. Return a summary of the rows instead, such as the mean of each class"
+    ),
+    r"sklearn\.svm\.": (
+        "It is a support vector machine of libsvm ({}), which does not travel: compiled code reads "
+        "wherever its numbers say, and its support vectors are rows of this node. Train a linear "
+        f"one instead, LinearSVC or SGDClassifier, {_PICKLE}"
+    ),
+    r"sklearn\.cluster\.": (
+        "It holds clusters ({}), and does not travel: compiled code follows its numbers without "
+        "looking. Return what you need of them as a dict of arrays instead, such as the "
+        f"cluster_centers_ of a KMeans, {_PICKLE}"
     ),
     r"(scipy\.sparse\.)": _SPARSE,
-    r"(sklearn|scipy|numpy)\.": "It holds {}, which may not be loaded. " + _ATTRIBUTES,
-    r".*<lambda>": (
-        "It holds a lambda ({}), which is code. Use a function of NumPy's or scikit-learn's, or "
-        "return what the estimator gives as a dict of arrays instead"
-    ),
+    r"(sklearn|scipy|numpy)\.": f"It holds {{}}, which may not be loaded. {_ATTRIBUTES}, {_PICKLE}",
     "": (
         "It holds a class or function that skops does not trust: {}. Teach the estimator's class "
         "with flame_flwr.payload.register_type, or return its coefficients as a dict of arrays "
@@ -182,7 +211,7 @@ _ADVICE = {
 }
 """What to do about refused types, by what their names begin with; the first that fits holds."""
 
-ESTIMATOR = BesideKind(90, (), _pack, _restore, (object,))
+ESTIMATOR = BesideKind(90, (), _pack, _restore, (object,), cost=2**17)
 """Every class of scikit-learn's: ``table`` finds this row for them."""
 
 KINDS = (ESTIMATOR,)

@@ -1,4 +1,4 @@
-"""What a row of the wire format's table says: which types travel under a code, and how.
+"""A row of the wire format's table: which types travel under a code, and how.
 
 The rows themselves stand with their packages (``python_types``, ``numpy_types``, ...) and
 are put together in ``table``.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgpack import ExtType
 
 from flame_flwr.payload.screening import screen, typed
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
@@ -44,6 +44,9 @@ class Kind:
         number of parts may, and `restore` gets them as one list.
     screened : bool
         Whether its parts are values of the user's, to be looked through for disguised bytes.
+    cost : int or callable
+        About how many bytes a value takes, or how many others take the time to build it; or what
+        says that of the parts. See :class:`flame_flwr.payload.work.Work`.
     """
 
     code: int
@@ -52,6 +55,7 @@ class Kind:
     restore: Callable[..., Any]
     expects: tuple[type[Any], ...] | None = None
     screened: bool = False
+    cost: int | Callable[[list[Any]], int] = 256
 
     @cached_property
     def marker(self) -> ExtType:

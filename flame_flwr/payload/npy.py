@@ -7,8 +7,11 @@ is checked against the bytes first, and the array is a view of them.
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +20,21 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.payload.dtypes import dtype_from_spec
 from flame_flwr.payload.numpy_types import check_shape, fortran_only, view
 
-__all__ = ["array_from_npy", "check_npy", "npy_bytes"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["array_from_npy", "check_npy", "filled", "npy_bytes"]
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:
-    """Write an array as ``.npy`` bytes, as `numpy.save` would, with a single copy.
+    """Write an array as ``.npy`` bytes, as `numpy.save` would, with at most a single copy.
 
     Parameters
     ----------
     array : ndarray
-        Of any shape and layout; structured and object dtypes are refused.
+        An array of any shape and layout; structured and object dtypes are refused. What
+        `array_from_npy` and `filled` return is not copied where its bytes are just what would be
+        written.
 
     Returns
     -------
@@ -44,19 +52,50 @@ def npy_bytes(array: npt.NDArray[Any]) -> bytes:
             "send what encode(...) makes of it."
         )
     fortran = fortran_only(array)
-    text = f"{{'descr': '{array.dtype.str}', 'fortran_order': {fortran}, 'shape': {array.shape}, }}"
-    padding = -(len(_MAGIC) + 4 + len(text) + 1) % 64
-    length = len(text) + padding + 1
-    head = b"%s\x01\x00%s%s%s\n" % (
-        _MAGIC,
-        length.to_bytes(2, "little"),
-        text.encode("ascii"),
-        b" " * padding,
-    )
+    head = _head(array.dtype, array.shape, fortran)
+    made_of = _bytes_beneath(array)
+    # Their sender may have written other spaces, or another version: that would say something, too.
+    is_whole = array.flags.forc and len(made_of) == len(head) + array.nbytes
+    if is_whole and made_of.startswith(head):
+        return made_of
     if not array.nbytes:
         return head
     flat = np.ravel(array, order="F" if fortran else "C")
     return b"".join((head, flat.view(np.uint8).data))
+
+
+def filled(
+    dtype: np.dtype[Any], shape: tuple[int, ...], fill: Callable[[npt.NDArray[Any]], None]
+) -> npt.NDArray[Any]:
+    """Return a new array, read-only, that `npy_bytes` does not copy.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of plain numbers.
+    shape : tuple of int
+        The array is laid out as C's are.
+    fill : callable
+        Is given the array, flat and of zeros, to write into it.
+
+    Examples
+    --------
+    >>> filled(np.dtype("f8"), (1, 2), lambda numbers: numbers.fill(0.5))
+    array([[0.5, 0.5]])
+    """
+    head = _head(dtype, shape, fortran=False)
+    size = math.prod(shape) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
+    file = BytesIO()  # gives its bytes away: what is written is not held twice
+    file.write(head)
+    file.seek(len(head) + size - 1)
+    file.write(b"\0")
+    with file.getbuffer() as buffer:
+        numbers = np.frombuffer(buffer, dtype, offset=len(head))
+        fill(numbers)
+        del numbers
+    return view(file.getvalue(), dtype, shape, False, len(head))
 
 
 def array_from_npy(data: bytes) -> npt.NDArray[Any]:
@@ -110,6 +149,26 @@ def check_npy(start: bytes, nbytes: int) -> None:
     check_shape(shape, dtype, nbytes - offset)
 
 
+def _head(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool) -> bytes:
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': {fortran}, 'shape': {shape}, }}"
+    padding = -(len(_MAGIC) + 4 + len(text) + 1) % 64
+    length = len(text) + padding + 1
+    return b"%s\x01\x00%s%s%s\n" % (
+        _MAGIC,
+        length.to_bytes(2, "little"),
+        text.encode("ascii"),
+        b" " * padding,
+    )
+
+
+def _bytes_beneath(array: npt.NDArray[Any]) -> bytes:
+    """Return the bytes that an array is a view of; none where it is of other memory."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if type(base) is bytes else b""
+
+
 HEADER_LIMIT = 12_000
 """No header is longer; numpy's own limit is 10,000 characters."""
 
@@ -124,14 +183,18 @@ def _header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
     length = int.from_bytes(data[len(_MAGIC) + 2 : start], "little")
     if length > HEADER_LIMIT - start or start + length > len(data):
         raise ValueError("an .npy header of a wrong length")
-    text = data[start : start + length].decode("utf-8")
-    found = _HEADER.fullmatch(text)
+    return *_described(bytes(data[start : start + length])), start + length
+
+
+@lru_cache(maxsize=64)  # most messages of a run bring the same ones
+def _described(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    found = _HEADER.fullmatch(header.decode("utf-8"))
     if found is None:
         raise ValueError("an .npy header that is not understood")
     descr, fortran, shape = found.groups()
     dtype = _dtype(descr)
     sizes = tuple(int(size) for size in shape.split(",") if size.strip())
-    return dtype, sizes, fortran == "True", start + length
+    return dtype, sizes, fortran == "True"
 
 
 def _dtype(descr: str) -> np.dtype[Any]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from flame_flwr.payload.dtypes import dtype_from_spec, dtype_spec, has_gaps, survives_npy
 from flame_flwr.payload.kinds import BesideKind, Choice, Kind
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import INLINE_LIMIT, MAX_EMPTY, RefusedError
+from flame_flwr.payload.wire_format import INLINE_LIMIT, MAX_EMPTY, RefusedError
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder
@@ -198,9 +198,9 @@ KINDS = (
     ARRAY,
     BULK,
     Choice((np.ndarray, np.memmap), _kind_of_array),
-    Kind(32, _SCALARS, _pack_scalar, _restore_scalar, (object, bytes)),
+    Kind(32, _SCALARS, _pack_scalar, _restore_scalar, (object, bytes), cost=512),
     Kind(33, _TEXTS, _pack_text, _restore_text, (object,)),
-    Kind(34, (np.ma.MaskedArray,), _pack_masked_array, _restore_masked_array, _MASKED),
+    Kind(34, (np.ma.MaskedArray,), _pack_masked_array, _restore_masked_array, _MASKED, cost=1024),
     Kind(35, (type(np.ma.masked),), lambda value: (), lambda: np.ma.masked, ()),
 )
 """Arrays and scalars of numpy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from flame_flwr.payload.describe import describe
+from flame_flwr.payload.opaque import Opaque
 
 __all__ = ["outline"]
 
@@ -38,6 +39,8 @@ def outline(value: object, depth: int = 4, *, keys: bool = True) -> str:
     >>> outline(value, keys=False)
     'dict(int, ndarray float64 (1, 30), list(2 x float))'
     """
+    if isinstance(value, Opaque):
+        return f"{value} {value.name!r}" if value.name and keys else str(value)
     if depth == 0 or not isinstance(value, dict | list | tuple) or not value:
         return describe(value)
     named = keys and isinstance(value, dict)

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+from collections.abc import Hashable
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from flame_flwr.payload.kinds import Kind, Refusal
+from flame_flwr.payload.pandas_hashes import check_numbers, check_objects
 from flame_flwr.payload.screening import screen
-from flame_flwr.payload.wire import MAX_EMPTY
+from flame_flwr.payload.work import check_hashes
 
-__all__ = ["KINDS", "checked_labels", "checked_zone", "column", "pandas", "restored_column"]
+__all__ = [
+    "KINDS",
+    "checked_labels",
+    "checked_lookup",
+    "checked_zone",
+    "column",
+    "labels_cost",
+    "pandas",
+    "restored_column",
+]
 
 
 def pandas() -> Any:
@@ -52,10 +63,28 @@ def checked_labels(labels: Any) -> Any:
     """Return what arrived if it can be categories or a level, else raise."""
     if not isinstance(labels, pandas().Index):
         raise TypeError("labels that are no index")
-    if isinstance(labels, pandas().RangeIndex) and len(labels) > MAX_EMPTY:
-        # it takes no bytes here, but pandas writes it out when it looks a label up
-        raise ValueError("labels without bytes claim to be many")
     return labels
+
+
+def checked_lookup(values: Any) -> Any:
+    """Return a column if pandas finds its values fast in a table of its own, else raise."""
+    arrays = pandas().arrays
+    if isinstance(values, np.ndarray):
+        check_numbers(values)
+    elif isinstance(values, arrays.DatetimeArray | arrays.TimedeltaArray | arrays.PeriodArray):
+        check_numbers(values.asi8)
+    elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray):
+        check_numbers(_pack_nullable(values)[0])
+    elif isinstance(values, arrays.IntervalArray):
+        ends = [checked_lookup(column(end)) for end in (values.left, values.right)]
+        if not any(end.is_unique for end in (values.left, values.right)):
+            check_hashes(zip(*(end.tolist() for end in ends), strict=True))
+    return values
+
+
+def labels_cost(indexes: list[Any]) -> int:
+    """Return what it takes that pandas looks labels up: it makes a table of each."""
+    return 128 * sum(len(index) for index in indexes)
 
 
 def checked_zone(zone: Any) -> dt.tzinfo:
@@ -70,6 +99,7 @@ def _objects(values: Any) -> list[Any]:
 
 
 def _restore_objects(items: list[Any]) -> Any:
+    check_objects([item for item in items if isinstance(item, Hashable)])
     objects = np.empty(len(items), dtype=object)
     for place, item in enumerate(items):
         objects[place] = item  # numpy would unfold items that are lists
@@ -165,6 +195,10 @@ def _restore_intervals(left: Any, right: Any, closed: str) -> Any:
     return arrays.IntervalArray.from_arrays(*ends, closed=closed)
 
 
+def _cost_of_categorical(parts: list[Any]) -> int:
+    return 2048 + labels_cost([parts[1]])
+
+
 def _arrays(*names: str) -> tuple[str, ...]:
     return tuple(f"pandas:arrays.{name}" for name in names)
 
@@ -181,10 +215,24 @@ KINDS = (
     OBJECTS,
     Kind(57, _NULLABLE, _pack_nullable, _restore_nullable, (np.ndarray, np.ndarray)),
     Kind(58, _STRINGS, _pack_strings, _restore_strings, (object, object, list)),
-    Kind(59, ("pandas:Categorical",), _pack_categorical, _restore_categorical, _CODES),
-    Kind(60, _MOMENTS, _pack_moments, _restore_moments, (np.ndarray, object)),
-    Kind(61, _arrays("PeriodArray"), _pack_periods, _restore_periods, (np.ndarray, str)),
-    Kind(62, _arrays("IntervalArray"), _pack_intervals, _restore_intervals, (object, object, str)),
+    Kind(
+        59,
+        ("pandas:Categorical",),
+        _pack_categorical,
+        _restore_categorical,
+        _CODES,
+        cost=_cost_of_categorical,
+    ),
+    Kind(60, _MOMENTS, _pack_moments, _restore_moments, (np.ndarray, object), cost=4096),
+    Kind(61, _arrays("PeriodArray"), _pack_periods, _restore_periods, (np.ndarray, str), cost=2048),
+    Kind(
+        62,
+        _arrays("IntervalArray"),
+        _pack_intervals,
+        _restore_intervals,
+        (object, object, str),
+        cost=2048,
+    ),
     Kind(68, _arrays("NumpyExtensionArray"), _pack_extension, _restore_extension, (np.ndarray,)),
     Refusal(
         _arrays("SparseArray", "ArrowExtensionArray"),

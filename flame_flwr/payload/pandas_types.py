@@ -15,13 +15,15 @@ import numpy as np
 from flame_flwr.payload.kinds import Choice, Kind
 from flame_flwr.payload.pandas_arrays import (
     checked_labels,
+    checked_lookup,
     checked_zone,
     column,
+    labels_cost,
     pandas,
     restored_column,
 )
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
 
 __all__ = ["KINDS"]
 
@@ -80,9 +82,8 @@ def _pack_index(index: Any) -> list[Any]:
 
 
 def _restore_index(values: Any, name: Any, frequency: Any) -> Any:
-    index = pandas().Index(
-        restored_column(values), dtype=values.dtype, name=name, copy=False, tupleize_cols=False
-    )
+    values = checked_lookup(restored_column(values))
+    index = pandas().Index(values, dtype=values.dtype, name=name, copy=False, tupleize_cols=False)
     if frequency is not None:
         index.freq = typed(frequency, str)
     return index
@@ -156,12 +157,31 @@ def _restore_missing(name: Any) -> Any:
     return {"NA": pandas().NA, "NaT": pandas().NaT}[name]
 
 
+def _cost_of_frame(items: list[Any]) -> int:
+    return _TABLE + 2048 * len(items)
+
+
+def _cost_of_index(parts: list[Any]) -> int:
+    values, _, frequency = parts
+    # pandas makes a regular index anew, to see that these are its steps
+    return _TABLE if frequency is None else _TABLE + 64 * len(values)
+
+
+def _cost_of_range_index(parts: list[Any]) -> int:
+    return 256 + 8 * len(parts[0])  # whatever looks at it writes it out
+
+
+def _cost_of_multi_index(parts: list[Any]) -> int:
+    return _TABLE + labels_cost(parts[0])
+
+
 def _index(value: Any) -> Any:
     if not isinstance(value, pandas().Index):
         raise TypeError(f"expected an index, got {type(value).__name__}")
     return value
 
 
+_TABLE = 4096
 _PLAIN_COLUMNS = "biufcmM"
 _INDEXES = (
     "pandas:Index",
@@ -173,21 +193,36 @@ _INDEXES = (
 )
 _MISSING = ("pandas:api.typing.NaTType", "pandas:api.typing.NAType")
 _MOMENT = (np.datetime64, object, int)
+_ANY_THREE = (object, object, object)
 
 _ENDS = attrgetter("left", "right", "closed")
 
-FRAME = Kind(50, (), _pack_frame, _restore_frame)
-FRAME_BLOCK = Kind(51, (), _pack_block, _restore_block, (object, object, np.ndarray))
+FRAME = Kind(50, (), _pack_frame, _restore_frame, cost=_cost_of_frame)
+FRAME_BLOCK = Kind(51, (), _pack_block, _restore_block, (object, object, np.ndarray), cost=_TABLE)
 """A frame of numbers of one dtype, as one array."""
 
 KINDS = (
     FRAME,
     FRAME_BLOCK,
     Choice(("pandas:DataFrame",), _kind_of_frame),
-    Kind(52, ("pandas:Series",), _pack_series, _restore_series, (object, object, object)),
-    Kind(53, _INDEXES, _pack_index, _restore_index, (object, object, object)),
-    Kind(54, ("pandas:RangeIndex",), _pack_range_index, _restore_range_index, (range, object)),
-    Kind(55, ("pandas:MultiIndex",), _pack_multi_index, _restore_multi_index, (list, list, list)),
+    Kind(52, ("pandas:Series",), _pack_series, _restore_series, _ANY_THREE, cost=_TABLE),
+    Kind(53, _INDEXES, _pack_index, _restore_index, _ANY_THREE, cost=_cost_of_index),
+    Kind(
+        54,
+        ("pandas:RangeIndex",),
+        _pack_range_index,
+        _restore_range_index,
+        (range, object),
+        cost=_cost_of_range_index,
+    ),
+    Kind(
+        55,
+        ("pandas:MultiIndex",),
+        _pack_multi_index,
+        _restore_multi_index,
+        (list, list, list),
+        cost=_cost_of_multi_index,
+    ),
     Kind(63, ("pandas:Timestamp",), _pack_timestamp, _restore_timestamp, _MOMENT),
     Kind(64, ("pandas:Timedelta",), lambda v: [v.asm8], _restore_timedelta, (np.timedelta64,)),
     Kind(65, ("pandas:Period",), attrgetter("ordinal", "freqstr"), _restore_period, (int, str)),

@@ -1,7 +1,7 @@
 """Why a value could not be encoded, and where in it: the slow walk, after a failure.
 
 Paths read like Python: ``$.rows[2]["a b"]``. In messages, which may leave the node, the
-keys of dicts and the labels of frames are masked, as they may name patients:
+keys of dicts and the labels of frames are left out, as they may name patients:
 ``$.*[2].*``.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import user_types
 from flame_flwr.payload.encoder import Encoder
-from flame_flwr.payload.wire import MAX_DEPTH, RefusedError, TooDeepError, type_name
+from flame_flwr.payload.wire_format import MAX_DEPTH, RefusedError, TooDeepError, type_name
 
 __all__ = ["explain"]
 
@@ -35,24 +35,24 @@ def explain(value: object, error: Exception, allow_pickle: bool) -> PayloadError
     Returns
     -------
     PayloadError
-        ``message`` has the path with keys masked, ``detail`` the path itself.
+        ``message`` has the path without keys, ``detail`` the path itself.
     """
     place = _locate(value, lambda child: _fails(child, allow_pickle))
     if isinstance(error, RefusedError):
         return PayloadError(
-            f"A value of type {type_name(type(error.value))} at {place.masked} cannot travel "
+            f"A value of type {type_name(type(error.value))} at {place.keyless} cannot travel "
             f"between nodes. {error.ways_out}.",
             detail=place.path,
         )
     if isinstance(error, TooDeepError | RecursionError) or "recursion" in str(error):
         return PayloadError(
-            f"The value at {place.masked} contains itself, or is nested deeper than "
+            f"The value at {place.keyless} contains itself, or is nested deeper than "
             f"{MAX_DEPTH} levels: it cannot travel between nodes. Return a flat dict of arrays "
             "instead.",
             detail=place.path,
         )
     return PayloadError(
-        f"A value of type {type_name(type(place.value))} at {place.masked} cannot travel "
+        f"A value of type {type_name(type(place.value))} at {place.keyless} cannot travel "
         f"between nodes: packing it raised {type(error).__name__}. "
         "Return a dict of arrays instead.",
         detail=f"{place.path}: {error}",
@@ -62,28 +62,28 @@ def explain(value: object, error: Exception, allow_pickle: bool) -> PayloadError
 class _Place(NamedTuple):
     value: object
     path: str
-    masked: str
+    keyless: str
 
 
 class _Child(NamedTuple):
     value: object
     step: str
-    masked: str
+    keyless: str
 
 
 def _locate(value: object, fails: Callable[[object], bool]) -> _Place:
     """Descend into the first part that fails, as long as there is one, but not for ever."""
-    path = masked = "$"
+    path = keyless = "$"
     ancestors = {id(value)}
     while True:
         child = next((child for child in _children(value) if fails(child.value)), None)
         if child is None:
             break
-        value, path, masked = child.value, path + child.step, masked + child.masked
+        value, path, keyless = child.value, path + child.step, keyless + child.keyless
         if id(value) in ancestors or len(ancestors) > _STEPS:
             break
         ancestors.add(id(value))
-    return _Place(value, _short(path), _short(masked))
+    return _Place(value, _short(path), _short(keyless))
 
 
 def _fails(value: object, allow_pickle: bool) -> bool:

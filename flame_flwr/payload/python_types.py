@@ -16,9 +16,13 @@ from typing import Any
 from flame_flwr.payload.kinds import Kind
 from flame_flwr.payload.screening import BYTEARRAY
 from flame_flwr.payload.time_zones import fold_of, placed
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
+from flame_flwr.payload.work import check_hashes
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "WHOLE_NUMBER"]
+
+WHOLE_NUMBER = 7
+"""The code of whole numbers of more than 64 bits."""
 
 
 def _alone(value: Any) -> list[Any]:
@@ -31,6 +35,24 @@ def _as_text(value: object) -> list[str]:
 
 def _as_dict(value: dict[Any, Any]) -> list[Any]:
     return [dict(value)]
+
+
+def _restore_set(items: list[Any]) -> set[Any]:
+    check_hashes(items)
+    return set(items)
+
+
+def _restore_frozenset(items: list[Any]) -> frozenset[Any]:
+    check_hashes(items)
+    return frozenset(items)
+
+
+def _cost_of_set(parts: list[Any]) -> int:
+    return 256 + 64 * len(parts)
+
+
+def _cost_of_dict(parts: list[Any]) -> int:
+    return 512 + 128 * sum(len(part) for part in parts if type(part) is dict)
 
 
 def _pack_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
@@ -102,12 +124,22 @@ _PARTS_OF_SPAN = attrgetter("days", "seconds", "microseconds")
 
 KINDS = (
     Kind(1, (tuple,), list, tuple, screened=True),
-    Kind(2, (set,), list, set, screened=True),
-    Kind(3, (frozenset,), list, frozenset, screened=True),
-    Kind(4, (OrderedDict,), _as_dict, OrderedDict, (dict,), screened=True),
-    Kind(5, (Counter,), _as_dict, Counter, (dict,), screened=True),
-    Kind(6, (defaultdict,), _pack_defaultdict, _restore_defaultdict, (object, dict), screened=True),
-    Kind(7, (int,), _pack_int, _restore_int, (bytes,)),  # those of 64 bits msgpack packs itself
+    Kind(2, (set,), list, _restore_set, screened=True, cost=_cost_of_set),
+    Kind(3, (frozenset,), list, _restore_frozenset, screened=True, cost=_cost_of_set),
+    Kind(4, (OrderedDict,), _as_dict, OrderedDict, (dict,), screened=True, cost=_cost_of_dict),
+    Kind(5, (Counter,), _as_dict, Counter, (dict,), screened=True, cost=_cost_of_dict),
+    Kind(
+        6,
+        (defaultdict,),
+        _pack_defaultdict,
+        _restore_defaultdict,
+        (object, dict),
+        screened=True,
+        cost=_cost_of_dict,
+    ),
+    Kind(
+        WHOLE_NUMBER, (int,), _pack_int, _restore_int, (bytes,)
+    ),  # those of 64 bits msgpack packs itself
     Kind(8, (complex,), attrgetter("real", "imag"), complex, (float, float)),
     Kind(BYTEARRAY, (), _alone, bytearray, (bytes,)),  # tagged where values are screened
     Kind(10, (dt.datetime,), _pack_datetime, _restore_datetime, (int, int, int, *_CLOCK)),

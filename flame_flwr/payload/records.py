@@ -8,6 +8,7 @@ is not looked at: that is `decode`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,13 +78,15 @@ def from_arrays(arrays: Sequence[npt.NDArray[Any]]) -> Payload:
     return Payload(header.tobytes(), tuple(bulk))
 
 
-def to_record(payload: Payload) -> ArrayRecord:
+def to_record(payload: Payload, tensors: Sequence[bytes] | None = None) -> ArrayRecord:
     """Return a payload as a Flower record, with the keys "0" (the header), "1", ...
 
     Parameters
     ----------
     payload : Payload
-        From `encode`.
+        From `encode`. Arrays that are views of another record, by `from_record`, are not copied.
+    tensors : sequence of bytes, optional
+        What `npy_bytes` wrote of the header and the arrays, where that is known.
 
     Returns
     -------
@@ -102,10 +105,10 @@ def to_record(payload: Payload) -> ArrayRecord:
     record = ArrayRecord()  # of a dict it would make every Array once more
     for place, array in enumerate(to_arrays(payload)):
         record[str(place)] = Array(
-            dtype=str(array.dtype),
+            dtype=_name(array.dtype),
             shape=array.shape,
             stype="numpy.ndarray",
-            data=npy_bytes(array),
+            data=npy_bytes(array) if tensors is None else tensors[place],
         )
     return record
 
@@ -129,12 +132,16 @@ def from_record(record: Mapping[str, Any]) -> Payload:
     PayloadError
         The record is empty, its keys are not "0", "1", ..., or an array is not valid.
     """
-    places = {key: place for place, key in enumerate(map(str, range(len(record))))}
-    if not places or list(record) == ["_empty"]:
+    names = list(record)
+    if not names or names == ["_empty"]:
         raise PayloadError(f"{_NO_PAYLOAD} there are no arrays.")
-    if set(record) != places.keys():
+    places = [str(place) for place in range(len(names))]
+    if set(names) != set(places):
         raise PayloadError(f'{_NO_PAYLOAD} its arrays are not named "0", "1", ...')
     return from_arrays([array_from_npy(record[key].data) for key in places])
 
+
+_name = lru_cache(maxsize=64)(str)
+"""What NumPy calls a dtype: it takes longer to find than all else of a small record."""
 
 _NO_PAYLOAD = "What arrived is not a payload of flame-flwr:"

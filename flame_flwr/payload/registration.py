@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.table import is_known
 from flame_flwr.payload.user_types import BY_CLASS, BY_NAME, Entry
-from flame_flwr.payload.wire import type_name
+from flame_flwr.payload.wire_format import type_name
 
 __all__ = ["register_type"]
 
@@ -26,7 +26,7 @@ def register_type(
     restore: Callable[[Any], T],
     name: str | None = None,
 ) -> None:
-    """Let the values of a class travel between nodes.
+    """Teach the payload a class, so that its values can travel between nodes.
 
     Parameters
     ----------

@@ -88,6 +88,15 @@ def _build_diagonals(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any:
     return value
 
 
+def _cost(items: list[Any]) -> int:
+    """Two formats are Python's lists and dicts, which the others are turned into."""
+    name, _, *parts = items
+    sizes = [part.size for part in parts if isinstance(part, np.ndarray)]
+    if _FORMATS[name] == "dok":
+        return 1024 + 256 * max(sizes, default=0)
+    return 1024 + (64 * sum(sizes) if _FORMATS[name] == "lil" else 0)
+
+
 def _check_places(*arrays: Any) -> None:
     if any(array.dtype not in (np.int32, np.int64) for array in arrays):
         raise ValueError("a sparse array's places are no native integers")
@@ -103,5 +112,5 @@ _FORMATS = {
     for family in ("array", "matrix")
 }
 
-KINDS = (Kind(80, tuple(f"scipy.sparse:{name}" for name in _FORMATS), _pack, _restore),)
+KINDS = (Kind(80, tuple(f"scipy.sparse:{name}" for name in _FORMATS), _pack, _restore, cost=_cost),)
 """One row for all formats: the name of the class is a part."""

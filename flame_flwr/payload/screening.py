@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from msgpack import ExtType
 
-from flame_flwr.payload.wire import MAX_DEPTH, RefusedError, TooDeepError
+from flame_flwr.payload.wire_format import MAX_DEPTH, RefusedError, TooDeepError
 
 __all__ = ["BYTEARRAY", "screen", "typed"]
 

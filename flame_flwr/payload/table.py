@@ -27,7 +27,7 @@ from flame_flwr.payload import (
     user_types,
 )
 from flame_flwr.payload.kinds import BesideKind, Choice, Kind, Refusal
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
 
 if TYPE_CHECKING:
     from flame_flwr.payload.decoder import Decoder

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload.kinds import Kind
 from flame_flwr.payload.screening import typed
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
 
 __all__ = ["KINDS", "PYTZ", "fold_of", "placed"]
 

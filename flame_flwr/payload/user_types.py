@@ -11,9 +11,18 @@ from typing import Any, NamedTuple
 
 from flame_flwr.errors import PayloadError, text_of
 from flame_flwr.payload.kinds import Kind
-from flame_flwr.payload.wire import RefusedError
+from flame_flwr.payload.wire_format import RefusedError
 
-__all__ = ["BY_CLASS", "BY_NAME", "KINDS", "USER_TYPE", "Entry", "is_registered", "to_plain"]
+__all__ = [
+    "BY_CLASS",
+    "BY_NAME",
+    "KINDS",
+    "USER_TYPE",
+    "Entry",
+    "is_of_the_framework",
+    "is_registered",
+    "to_plain",
+]
 
 
 def is_registered(cls: type[Any]) -> bool:
@@ -24,6 +33,15 @@ def is_registered(cls: type[Any]) -> bool:
 def to_plain(value: object) -> Any:
     """Turn an object of a registered class into the value that travels for it."""
     return BY_CLASS[type(value)].to(value)
+
+
+def is_of_the_framework(name: str) -> bool:
+    """Tell whether a name on the wire is that of a class of the framework's own.
+
+    Users may register any name, so it is the class that counts, and not what it is called.
+    """
+    entry = BY_NAME.get(name) or _of_the_framework(name)
+    return entry is not None and entry.cls.__module__.startswith(f"{_MODULES[0]}.")
 
 
 def _pack(value: object) -> list[Any]:
@@ -78,7 +96,7 @@ BY_CLASS: dict[type[Any], Entry] = {}
 BY_NAME: dict[str, Entry] = {}
 _MODULES = ("flame_flwr.statistics",)
 
-USER_TYPE = Kind(100, (), _pack, _restore, (str, object), screened=True)
+USER_TYPE = Kind(100, (), _pack, _restore, (str, object), screened=True, cost=1024)
 """Classes come and go with `register_type`: ``table`` finds this row for them."""
 
 KINDS = (USER_TYPE,)

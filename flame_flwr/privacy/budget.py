@@ -9,8 +9,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from functools import lru_cache
 from importlib.util import find_spec
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 from flame_flwr.errors import ModelError
@@ -23,13 +25,16 @@ __all__ = ["Budget", "Mechanism", "can_account", "spent"]
 _LOSSES = 1e5
 """Into how many steps a privacy loss is divided; more are exacter and slower."""
 
+_LARGEST_SHIFT = 40.0
+"""From there on epsilon is 800 and more, and a sum over losses overflows or takes long."""
+
 _LEAST = 1e-9
 """Of what a node says of a mechanism: smaller and, inversely, larger values are no budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """What one release of a filter costs.
+    """The privacy cost of one release of a filter.
 
     Parameters
     ----------
@@ -49,6 +54,20 @@ class Mechanism:
         """Return it for the wire and for ``run.json``."""
         return {"kind": self.kind, "value": self.value, "delta": self.delta}
 
+    def rounded(self) -> Mechanism:
+        """Return it in two digits, so that it costs no less: more could carry something else.
+
+        Examples
+        --------
+        >>> Mechanism("gaussian", 2.519, 1.26e-5).rounded()
+        Mechanism(kind='gaussian', value=2.5, delta=1.2e-05)
+        >>> Mechanism("pure", 2.519).rounded()
+        Mechanism(kind='pure', value=2.6, delta=0.0)
+        """
+        value = _in_two_digits(self.value, up=self.kind == "pure")
+        value = max(_LEAST, min(value, 1 / _LEAST))
+        return Mechanism(self.kind, value, _in_two_digits(self.delta, up=False))
+
     @classmethod
     def from_json(cls, about: object) -> Mechanism | None:
         """Read what a node sent; ``None`` where it is no mechanism."""
@@ -62,9 +81,14 @@ class Mechanism:
         return cls(about["kind"], float(value), float(delta))
 
 
+def _in_two_digits(value: float, *, up: bool) -> float:
+    with localcontext(prec=2, rounding=ROUND_CEILING if up else ROUND_FLOOR):
+        return float(+Decimal(value))
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a node has spent: it is ``(epsilon, delta)`` differentially private.
+    """The privacy budget that a node has spent: ``(epsilon, delta)``-differential privacy.
 
     ``epsilon`` is ``None`` where dp-accounting is not installed.
     """
@@ -126,12 +150,26 @@ def can_account(filters: Iterable[UpdateFilter]) -> None:
 
 @lru_cache(maxsize=64)
 def _gaussian(noised: tuple[tuple[float, int], ...], delta: float) -> float:
+    shift = math.sqrt(sum(count / multiplier**2 for multiplier, count in noised))
+    if shift > _LARGEST_SHIFT:
+        return _bound(shift, delta)
     from dp_accounting import GaussianDpEvent
     from dp_accounting.pld import PLDAccountant
 
-    shift = math.sqrt(sum(count / multiplier**2 for multiplier, count in noised))
     largest = shift**2 / 2 + 10 * shift  # beyond it no loss is likelier than 1e-23
     accountant = PLDAccountant(value_discretization_interval=max(1e-4, largest / _LOSSES))
     for multiplier, count in noised:
         accountant.compose(GaussianDpEvent(multiplier), count)
     return float(accountant.get_epsilon(delta))
+
+
+def _bound(shift: float, delta: float) -> float:
+    """Return an epsilon that is no smaller, where there is hardly any noise.
+
+    Of mechanisms that are one Gaussian with this shift together, ``delta`` is at most the chance
+    that the privacy loss, which is normal with mean ``shift**2 / 2`` and standard deviation
+    ``shift``, is above epsilon (Balle and Wang, 2018, theorem 5, without its second term).
+    """
+    if not delta:
+        return math.inf
+    return shift**2 / 2 - shift * NormalDist().inv_cdf(delta)

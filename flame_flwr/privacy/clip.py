@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.parameters import ABOVE_ZERO, parameter
+from flame_flwr.privacy.rule_parameters import ABOVE_ZERO, parameter
+from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.update_blocks import Part, Update
 
 __all__ = ["Clip", "clipped"]
 
@@ -47,13 +53,26 @@ class Clip(UpdateFilter):
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change, shortened where it is too long."""
+        return change_at_once(self, update, noise)
+
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what shortens each block."""
         return clipped(update, float(self.norm))
 
 
-def clipped(update: np.ndarray, norm: float) -> np.ndarray:
-    """Return a change of the same direction, of an L2 norm of at most `norm`."""
-    largest = float(np.max(np.abs(update), initial=0.0))
-    if largest == 0.0:
-        return update
-    length = largest * float(np.linalg.norm(update / largest))  # squares of large numbers overflow
-    return update if length <= norm else update * (norm / length)
+def clipped(update: Update, norm: float) -> Part:
+    """Return what makes a change of the same direction, of an L2 norm of at most `norm`."""
+    largest = max((float(np.abs(block).max()) for _, block in update), default=0.0)
+    length = 0.0 if largest == 0.0 else largest * _norm(update, largest)
+    factor = 1.0 if length <= norm else norm / length
+    return lambda start, block: np.multiply(block, factor, out=block)
+
+
+def _norm(update: Update, unit: float) -> float:
+    """Return the L2 norm in a unit, without which squares of large numbers overflow."""
+    if update.is_small:
+        numbers = update.whole()
+        numbers /= unit
+        return float(np.linalg.norm(numbers))
+    scaled = (block / unit for _, block in update)
+    return math.sqrt(math.fsum(float(block @ block) for block in scaled))

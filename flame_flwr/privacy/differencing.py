@@ -1,4 +1,4 @@
-"""What of one answer could be had from the rest of it: sizes, and counts of the same form.
+"""Withholds what could be computed from the rest of an answer: group sizes and cell counts.
 
 Who has everyone's sum, the women's and the men's has that of the three others. So of groups whose
 sizes, added and subtracted, come to less than `k`, the smallest is withheld; likewise of tables
@@ -16,7 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.rule_changes import without_totals
+from flame_flwr.statistics.visible import Cells
 
 __all__ = ["Leaf", "without_overlaps"]
 
@@ -24,6 +26,8 @@ _FEW = 8
 _MOST_SUMS = 20_000
 _MOST_TABLES = 4_000
 """So many sums are looked at; a group or table with which there would be more is withheld."""
+_MOST_GROUPS = 1_000
+"""So many sizes of groups are kept, each compared with all of them; smaller ones are withheld."""
 
 
 class Leaf(NamedTuple):
@@ -34,7 +38,7 @@ class Leaf(NamedTuple):
     source : int
         The place of the statistic of the answer that it is, or is a part of.
     column : str or None
-        Of the table that it describes: with other columns it is compared in pairs only.
+        The column that it describes: it is compared with other columns in pairs only.
     true, sent : Statistic
         As computed, and as it may leave for all that it says alone.
     """
@@ -67,7 +71,7 @@ def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
 
 
 def _without(leaves: Sequence[Leaf], totals: set[int]) -> list[Leaf]:
-    return [leaf._replace(sent=leaf.sent.without_totals(totals)) for leaf in leaves]
+    return [leaf._replace(sent=without_totals(leaf.sent, totals)) for leaf in leaves]
 
 
 # ---- sizes of groups ------------------------------------------------------------------------
@@ -84,7 +88,7 @@ def _totals_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
     groups = {
         _Group(total, leaf.column or column, leaf.source)
         for leaf in leaves
-        for column, total in leaf.sent.totals_by_column()
+        for column, total in leaf.sent.visible.totals
     }
     small = {
         _Group(leaf.true.size, leaf.column, leaf.source)
@@ -114,6 +118,8 @@ def _close(totals: set[int], k: int) -> set[int]:
     """Return the totals that are less than `k` below a larger one that is kept."""
     kept: list[int] = []
     close: set[int] = set()
+    # From the largest on, and compared with the last one kept: one that is withheld is no longer
+    # there to be subtracted from.
     for total in sorted(totals, reverse=True):
         if kept and kept[-1] - total < k:
             close.add(total)
@@ -130,11 +136,13 @@ class _Sums:
     ----------
     limit : int
         A difference from 1 to this is too small: ``k - 1``; of several withheld groups as much
-        more as :func:`flame_flwr.statistics.cell_suppression.hide` asks for.
+        more as :func:`flame_flwr.statistics.cell_suppression.cells_to_withhold` asks for.
     targets : set of int
         What the withheld groups come to, up to the limit.
-    kept : list of int
-        With repetitions.
+    kept : set of int
+        The sizes themselves.
+    groups : int
+        How many groups have them: one size may be that of several.
     rests : set of int
         One of them less any number of others, where that is positive.
     gaps : set of int
@@ -145,16 +153,18 @@ class _Sums:
 
     limit: int
     targets: set[int]
-    kept: list[int] = field(default_factory=list)
+    kept: set[int] = field(default_factory=set)
+    groups: int = 0
     rests: set[int] = field(default_factory=set)
     gaps: set[int] = field(default_factory=set)
     mixed: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, hidden: list[int], k: int) -> _Sums:
+    def of(cls, withheld: list[int], k: int) -> _Sums:
         """Begin, with the sizes of the groups that are withheld for being small."""
-        limit, sums = k - 1 + max(0, len(hidden) - 1), {0}
-        for size in hidden:
+        limit, sums = k - 1 + max(0, len(withheld) - 1), {0}
+        # Several withheld groups may come out of a difference together, so their sums count too.
+        for size in withheld:
             sums |= {size + other for other in sums if size + other <= limit}
         return cls(limit, sums - {0})
 
@@ -166,15 +176,18 @@ class _Sums:
             if size in found:
                 continue
             rests = {rest - size for rest in self.rests if rest > size}
-            if len(self.rests | rests) > _MOST_SUMS or self._too_close(size, rests):
+            is_more = size not in self.kept and len(self.kept) >= _MOST_GROUPS
+            too_many = is_more or len(self.rests | rests) > _MOST_SUMS
+            if too_many or self._too_close(size, rests):
                 found.add(size)
                 continue
             self.rests |= rests | {size}
             # What the size gives with those that are kept is known from now on, too.
             self.gaps |= {other - size for other in self.kept}
-            if len(self.kept) < _FEW:
+            if self.groups < _FEW:
                 self.mixed |= {size} | self._mixed_with(size)
-            self.kept.append(size)
+            self.kept.add(size)
+            self.groups += 1
         return found
 
     def _too_close(self, size: int, rests: set[int]) -> bool:
@@ -182,7 +195,7 @@ class _Sums:
             return True
         if any({size - d, size + d} & self.gaps for d in range(1, self.limit + 1)):
             return True  # f + m - all = the few that are both
-        if len(self.kept) < _FEW:  # f + m + x - young - old = those who are withheld
+        if self.groups < _FEW:  # f + m + x - young - old = those who are withheld
             return not self.targets.isdisjoint(self._mixed_with(size))
         return any(  # likewise, with two on each side
             {other - size + d, other - size - d} & self.gaps
@@ -195,24 +208,27 @@ class _Sums:
 
 
 def _near_a_part(leaves: Sequence[Leaf], k: int) -> set[int]:
-    """Return the sizes of groups that are close to a count within a statistic of another form.
+    """Return the sizes of groups that are close to a count within a statistic of other cells.
 
     A count that may be seen tells nothing new of a group of its size.
     """
-    found: dict[int, list[int]] = {}
-    forms = [{form for form, _ in leaf.sent.cells_by_form()} for leaf in leaves]
-    for i, leaf in enumerate(leaves):
-        for total in leaf.sent.totals():
-            found.setdefault(total, []).append(i)
+    seen = [leaf.sent.visible for leaf in leaves]
+    keys = [frozenset(key for key, _ in visible.tables) for visible in seen]
+    # By keys, as of many statistics with the same a few have to be looked at.
+    found: dict[int, dict[frozenset[object], set[int]]] = {}
+    for leaf, visible, its in zip(leaves, seen, keys, strict=True):
+        for total in visible.sizes:
+            found.setdefault(total, {}).setdefault(its, set()).add(leaf.source)
     return {
         total
-        for i, leaf in enumerate(leaves)
+        for leaf, its in zip(leaves, keys, strict=True)
         for part, known in _parts(leaf, k)
         for total in range(max(1, part - k + 1), part + k)
-        for j in found.get(total, ())
         if not (known and total == part)
-        and leaves[j].source != leaf.source
-        and not forms[i] & forms[j]
+        and any(
+            sources != {leaf.source} and not its & others
+            for others, sources in found.get(total, {}).items()
+        )
     }
 
 
@@ -221,42 +237,45 @@ def _parts(leaf: Leaf, k: int) -> set[tuple[int, bool]]:
 
     One that is withheld to protect a smaller one must not be had from a group of its size.
     """
-    sent = Counter(leaf.sent.part_sizes())
-    withheld = Counter(leaf.true.part_sizes()) - sent
+    sent = Counter(leaf.sent.visible.parts)
+    withheld = Counter(leaf.true.visible.parts) - sent
     return {(part, True) for part in sent} | {(part, False) for part in withheld if part >= k}
 
 
-# ---- counts of the same form ----------------------------------------------------------------
+# ---- counts of the same cells ---------------------------------------------------------------
+
+_Table = tuple[int, Cells, Cells]
+"""The number of a leaf, its counts as computed, and those of them that may leave."""
 
 
 def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
-    """Return the leaves that with larger ones of the same form give away a small count."""
-    forms: dict[object, list[tuple[int, CellCounts, CellCounts]]] = {}
+    """Return the leaves that with larger ones of the same cells give away a small count."""
+    by_key: dict[object, list[_Table]] = {}
     for i, leaf in enumerate(leaves):
-        both = zip(leaf.true.cells_by_form(), leaf.sent.cells_by_form(), strict=False)
-        for (form, places), (_, shown) in both:
+        both = zip(leaf.true.visible.tables, leaf.sent.visible.tables, strict=False)
+        for (key, cells), (_, shown) in both:
             if shown:
-                forms.setdefault(form, []).append((i, places, shown))
+                by_key.setdefault(key, []).append((i, cells, shown))
     found: set[int] = set()
-    for form, tables in forms.items():
+    for key, tables in by_key.items():
         for column in _columns(leaves[i].column for i, _, _ in tables):
             alike = [
                 table
                 for table in tables
                 if table[0] not in found and leaves[table[0]].column in (None, column)
             ]
-            found |= _nested(alike, _least(form, k)) if len(alike) > 1 else set()
+            found |= _nested(alike, _least(key, k)) if len(alike) > 1 else set()
     return found
 
 
-def _least(form: object, k: int) -> int:
+def _least(key: object, k: int) -> int:
     """Return the smallest count that may be seen; of covariances, what could not be solved."""
-    if isinstance(form, tuple) and form[0] == "Covariance":
-        return max(k, len(form[1]) + 1)
+    if isinstance(key, tuple) and key[0] == "Covariance":
+        return max(k, len(key[1]) + 1)
     return k
 
 
-def _nested(tables: list[tuple[int, CellCounts, CellCounts]], k: int) -> set[int]:
+def _nested(tables: list[_Table], k: int) -> set[int]:
     """Return the tables that fit into larger ones and leave a small count there."""
     at = {place: j for j, place in enumerate(dict.fromkeys(p for t in tables for p in t[1]))}
     rests = np.zeros((0, len(at)), dtype=np.int64)
@@ -272,6 +291,7 @@ def _nested(tables: list[tuple[int, CellCounts, CellCounts]], k: int) -> set[int
         less = rests - counts
         fits = (less >= 0).all(axis=1) & less.any(axis=1)
         less, both = less[fits], known[fits] & seen
+        # With too many combinations to look at, it is withheld as if one had been found.
         if len(rests) + len(less) >= _MOST_TABLES or _gives_away(less, both, k):
             found.add(i)
             continue

@@ -10,14 +10,15 @@ accidents; an analyzer that means harm can put a patient's value into any number
 from __future__ import annotations
 
 import copy
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, reduce
+from typing import TYPE_CHECKING, Any, Literal
 
 from flame_flwr.errors import ConfigError, PayloadError
 from flame_flwr.payload import encode
-from flame_flwr.privacy.disclosure_rule import DisclosureRule, Found
-from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.clearance import only_cleared
+from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.privacy.value_places import WHOLE, Found, Place
+from flame_flwr.statistics.base import Statistic, is_of_the_framework
+from flame_flwr.statistics.seen_by_rules import only_cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,12 +28,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Disclosure",
     "apply_rules",
+    "apply_to_own_statistics",
     "check_numbers_of",
     "encode_allowed",
     "joint_rules",
+    "sizes_of_own_statistics",
 ]
 
 _MOST_LEVELS = 200
+_CONTAINERS = (dict, list, tuple)
 
 
 def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
@@ -59,6 +63,48 @@ def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
     for rule in rules:
         statistics = rule.protect(statistics)
     return _rebuilt(result, iter(statistics))
+
+
+def apply_to_own_statistics(rules: Sequence[DisclosureRule], result: Any) -> Any:
+    """Return a result with the statistics of a user's own classes as they may leave.
+
+    A node's gate cannot look into these, so the rules act on them where the analysis runs; on all
+    others they act at the gate.
+
+    Parameters
+    ----------
+    rules : sequence of DisclosureRule
+        As for :func:`apply_rules`.
+    result : Any
+        It is not changed.
+
+    Raises
+    ------
+    PayloadError
+        A rule refuses one of them.
+    """
+    statistics = _statistics(result)
+    places = [place for place, each in enumerate(statistics) if not is_of_the_framework(each)]
+    if not places:
+        return result
+    for rule in rules:
+        rule.look(
+            found
+            for found in _walk(result)
+            if isinstance(found.value, Statistic) and not is_of_the_framework(found.value)
+        )
+    own = [statistics[place] for place in places]
+    for rule in rules:
+        own = rule.protect(own)
+    for place, each in zip(places, own, strict=True):
+        statistics[place] = each
+    return _rebuilt(result, iter(statistics))
+
+
+def sizes_of_own_statistics(result: Any) -> tuple[int, ...]:
+    """Return of how many people each statistic of a user's own classes in a result is."""
+    own = (each for each in _statistics(result) if not is_of_the_framework(each))
+    return tuple(max(0, int(each.size)) for each in own)
 
 
 def joint_rules(*declared: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...]:
@@ -182,30 +228,67 @@ def _turn(rule: DisclosureRule) -> int:
     return 2 if isinstance(rule, MinCount) else int(isinstance(rule, MaxBins))
 
 
-def _statistics(value: Any) -> list[Statistic]:
-    return [found.value for found in _walk(value) if isinstance(found.value, Statistic)]
+def _statistics(result: Any) -> list[Statistic]:
+    """Return every statistic in dicts, lists and tuples, in order."""
+    found: list[Statistic] = []
+
+    def collect(value: Any, level: int) -> None:
+        if isinstance(value, _CONTAINERS):
+            _check_level(level)
+            entries = value.values() if isinstance(value, dict) else value
+            if any(map(_is_looked_into, set(map(type, entries)))):
+                for entry in entries:
+                    collect(entry, level + 1)
+        elif isinstance(value, Statistic):
+            found.append(value)
+
+    collect(result, 0)
+    return found
 
 
-def _walk(value: Any, path: str = "$", masked: str = "$", level: int = 0) -> Iterator[Found]:
+def _walk(result: Any) -> Iterator[Found]:
     """Yield every statistic in dicts, lists and tuples, in order, and what else there is.
 
-    Of other values, and of keys that are no strings, one of each type in each container.
+    Of all other values, and of keys that are not strings, one per type and container is listed.
     """
-    if not isinstance(value, dict | list | tuple):
-        yield Found(value, path, masked)
-        return
+    # No recursion: each value would go up through all levels. An app chooses how many those are.
+    levels = [iter([(result, WHOLE)])]
+    while levels:
+        for value, place in levels[-1]:
+            if isinstance(value, _CONTAINERS):
+                _check_level(len(levels) - 1)
+                levels.append(_inside(value, place))
+                break
+            yield Found(value, place)
+        else:
+            levels.pop()
+
+
+def _inside(container: Any, above: Place) -> Iterator[tuple[Any, Place]]:
+    """Yield what is in a container: all that is looked into, and one of each other type."""
+    if isinstance(container, dict):
+        for key in _odd_keys(container):
+            yield key, (above, None, "keys")
+        yield from _of_each_kind(container.items(), above, "key")
+    else:
+        yield from _of_each_kind(enumerate(container), above, "number")
+
+
+def _of_each_kind(
+    entries: Iterable[tuple[Any, Any]], above: Place, how: Literal["key", "number"]
+) -> Iterator[tuple[Any, Place]]:
+    seen: set[type[Any]] = set()
+    for step, entry in entries:
+        kind = type(entry)
+        if kind not in seen:
+            if not _is_looked_into(kind):  # type: ignore[arg-type]
+                seen.add(kind)
+            yield entry, (above, step, how)
+
+
+def _check_level(level: int) -> None:
     if level > _MOST_LEVELS:
         raise PayloadError(f"the result is nested deeper than {_MOST_LEVELS} levels, or in itself")
-    if isinstance(value, dict):
-        for key in _odd_keys(value):
-            yield Found(key, f"{path}.keys()", f"{masked}.keys()")
-    seen: set[type[Any]] = set()
-    for place, item in value.items() if isinstance(value, dict) else enumerate(value):
-        if type(item) not in seen:
-            if not isinstance(item, _LOOKED_INTO):
-                seen.add(type(item))
-            step = ".*" if isinstance(value, dict) else f"[{place}]"
-            yield from _walk(item, f"{path}[{place!r}]", masked + step, level + 1)
 
 
 def _odd_keys(value: dict[Any, Any]) -> list[Any]:
@@ -214,22 +297,23 @@ def _odd_keys(value: dict[Any, Any]) -> list[Any]:
     return list(kinds.values())
 
 
-_LOOKED_INTO = (Statistic, dict, list, tuple)
+@lru_cache(maxsize=1000)  # asking an abstract class takes longer than all the rest
+def _is_looked_into(kind: Any) -> bool:
+    return issubclass(kind, (*_CONTAINERS, Statistic))
 
 
 def _rebuilt(value: Any, statistics: Iterator[Statistic]) -> Any:
-    if isinstance(value, Statistic):
-        return next(statistics)
     if isinstance(value, dict):
         new = copy.copy(value)
         for key, item in value.items():
-            new[key] = _rebuilt(item, statistics)
+            if _is_looked_into(type(item)):  # type: ignore[arg-type]
+                new[key] = _rebuilt(item, statistics)
         return new
     if isinstance(value, list | tuple):
-        if not any(issubclass(kind, _LOOKED_INTO) for kind in set(map(type, value))):
+        if not any(map(_is_looked_into, set(map(type, value)))):
             return value
         items = [_rebuilt(item, statistics) for item in value]
         if type(value) is list:
             return items
         return value._make(items) if hasattr(value, "_make") else type(value)(items)
-    return value
+    return next(statistics) if isinstance(value, Statistic) else value

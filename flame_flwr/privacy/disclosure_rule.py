@@ -1,37 +1,21 @@
-"""``DisclosureRule``, the base of every rule, and what a rule gets to see."""
+"""``DisclosureRule``, the base of every rule."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.value_places import Found
     from flame_flwr.statistics.base import Statistic
 
-__all__ = ["DisclosureRule", "Found", "check_rules"]
-
-
-class Found(NamedTuple):
-    """A value of a result, and where it is.
-
-    Attributes
-    ----------
-    value : Any
-        A statistic, or what is no container.
-    path : str
-        Where, with keys; it stays on the node.
-    masked : str
-        Where, without keys, which may name a patient.
-    """
-
-    value: Any
-    path: str
-    masked: str
+__all__ = ["DisclosureRule", "check_rules"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,32 @@ class DisclosureRule(ABC):
         Parameters
         ----------
         other : DisclosureRule
-            Of the same kind; a secret of its own does not count beside this one's.
+            A rule of the same kind; this one's secret is kept, not the other's.
+        """
+
+    def weigh(self, evidence: Evidence) -> None:  # noqa: B027  (there to be overridden)
+        """Look at how much data is behind a result, as far as the analysis says; may refuse it.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
+        """
+
+    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:  # noqa: B027  (likewise)
+        """Look at how much data is behind parts that no rule can look into; may refuse a result.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            What the analysis says.
+        parts : int
+            How many values of the analysis's own types, estimators and pickles there are.
+
+        Raises
+        ------
+        PayloadError
+            Nothing of the result may leave.
         """
 
     def look(self, found: Iterable[Found]) -> None:  # noqa: B027  (there to be overridden)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flame_flwr.privacy.changes import Changes
+from flame_flwr.privacy.model_change import Changes
 from flame_flwr.privacy.noise import Noise
 from flame_flwr.privacy.update_filter import UpdateFilter
 
@@ -17,7 +17,12 @@ Owner = Literal["analysis", "node"]
 
 
 def apply_filters(
-    filters: Sequence[UpdateFilter], result: Any, aggregate: Any, number: int, node: str
+    filters: Sequence[UpdateFilter],
+    result: Any,
+    aggregate: Any,
+    number: int,
+    node: str,
+    first: int = 0,
 ) -> tuple[Any, list[bool]]:
     """Return what may leave of a result, and which of the filters have acted.
 
@@ -34,6 +39,8 @@ def apply_filters(
         The round, from 1.
     node : str
         The node's id; with the round and the filter's place it tells noise of one seed apart.
+    first : int
+        The place of the first of them among all that act on the result.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def apply_filters(
     changes = Changes(result, aggregate, number)
     applied = [
         changes.filter(each, Noise(_seed(each), f"{node}|{number}|{position}"))
-        for position, each in enumerate(filters)
+        for position, each in enumerate(filters, first)
     ]
     return changes.replaced(), applied
 
@@ -67,6 +74,8 @@ class FilterChain:
         In their order.
     node : str
         The node's id.
+    first : int
+        How many filters have acted elsewhere before these.
 
     Attributes
     ----------
@@ -76,21 +85,28 @@ class FilterChain:
 
     filters: list[tuple[Owner, UpdateFilter]]
     node: str
+    first: int = 0
     applied: list[bool] = dataclasses.field(default_factory=list)
 
     @classmethod
     def of(
-        cls, analysis: Iterable[UpdateFilter], own: Iterable[UpdateFilter], node: str
+        cls,
+        analysis: Iterable[UpdateFilter],
+        own: Iterable[UpdateFilter],
+        node: str,
+        first: int = 0,
     ) -> FilterChain | None:
         """Return the chain of a node; ``None`` where there is no filter."""
         chain: list[tuple[Owner, UpdateFilter]] = [("analysis", each) for each in analysis]
         chain += [("node", each) for each in own]
-        return cls(chain, node) if chain else None
+        return cls(chain, node, first) if chain else None
 
     def apply(self, result: Any, aggregate: Any, number: int) -> Any:
         """Return what may leave of a result, as :func:`apply_filters` says."""
         filters = [each for _, each in self.filters]
-        allowed, self.applied = apply_filters(filters, result, aggregate, number, self.node)
+        allowed, self.applied = apply_filters(
+            filters, result, aggregate, number, self.node, self.first
+        )
         return allowed
 
     def report(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where the float arrays of a result are, by the keys that lead to them."""
+"""Finds the float arrays of a result by the keys that lead to them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chosen(place: Path, keys: Sequence[str] | None) -> str | None:
     Parameters
     ----------
     place : Path
-        Of an array.
+        The keys and positions that lead to an array.
     keys : sequence of str or None
         Steps with dots between, such as ``model.coef`` or ``0``; ``None`` names every place.
     """
@@ -48,14 +48,16 @@ def dotted(place: Path) -> str:
 
 
 def array_at(value: Any, place: Path) -> np.ndarray | None:
-    """Return the array of real numbers at a place; ``None`` where there is none."""
+    """Return the array of real numbers at a place, masked or not; ``None`` where there is none."""
     for step in place:
         children = dict(_children(value))
         if step not in children:
             return None
         value = children[step]
-    array = np.asarray(value) if isinstance(value, np.ndarray | np.number | float | int) else None
-    return array if array is not None and array.dtype.kind in "fiu" else None
+    if not isinstance(value, np.ndarray | np.number | float | int):
+        return None
+    array = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    return array if array.dtype.kind in "fiu" else None
 
 
 def replaced(value: Any, arrays: Mapping[Path, np.ndarray]) -> Any:

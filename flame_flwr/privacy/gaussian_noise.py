@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -11,8 +11,12 @@ from flame_flwr.errors import ModelError
 from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.clip import clipped
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.parameters import ABOVE_ZERO, SEED, parameter
+from flame_flwr.privacy.rule_parameters import ABOVE_ZERO, SEED, parameter
+from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.update_blocks import Part, Update
 
 __all__ = ["GaussianNoise"]
 
@@ -84,9 +88,19 @@ class GaussianNoise(UpdateFilter):
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the bounded change with noise."""
+        return change_at_once(self, update, noise)
+
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what bounds each block and adds noise to it."""
         norm = float(self.norm)
-        noised = noise.gaussian(float(self.noise_multiplier) * norm, update.size)
-        noised += clipped(update, norm)
+        drawn = noise.gaussians(float(self.noise_multiplier) * norm, update.size)
+        bounded = clipped(update, norm)
+
+        def noised(start: int, block: np.ndarray) -> np.ndarray:
+            numbers = drawn.part(start, start + block.size)
+            numbers += bounded(start, block)
+            return numbers
+
         return noised
 
     def mechanism(self) -> Mechanism | None:

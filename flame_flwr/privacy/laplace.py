@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
-from flame_flwr.privacy.parameters import ABOVE_ZERO
+from flame_flwr.privacy.rule_parameters import ABOVE_ZERO
 
 __all__ = ["Laplace"]
 
@@ -130,12 +130,16 @@ class Laplace:
                 )
         if not values:
             raise ResultError("differential privacy: the result is empty. Nothing was released")
-        import opendp.prelude as dp
+        # What opendp.prelude has of these, it imports with scikit-learn, pandas and polars.
+        from opendp.domains import atom_domain, vector_domain
+        from opendp.measurements import make_laplace
+        from opendp.metrics import l1_distance
+        from opendp.mod import enable_features
 
-        dp.enable_features("contrib")
-        mechanism = dp.m.make_laplace(
-            dp.vector_domain(dp.atom_domain(T=float, nan=False)),
-            dp.l1_distance(T=float),
+        enable_features("contrib")
+        mechanism = make_laplace(
+            vector_domain(atom_domain(T=float, nan=False)),
+            l1_distance(T=float),
             scale=float(self.sensitivity) / float(self.epsilon),
         )
         return [float(value) for value in mechanism([float(value) for value in values])]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Noise"]
+__all__ = ["Gaussian", "Laplacian", "Noise", "Uniform"]
 
 _AT_ONCE = 1 << 20
+_12 = np.uint64(12)
+"""Bits of a word that a float of 52 has no place for."""
 
 
 class Noise:
@@ -43,29 +46,98 @@ class Noise:
 
     @property
     def drawn(self) -> bool:
-        """Whether any random number has been taken."""
+        """Whether a random number has been drawn."""
         return self._blocks > 0
 
     def uniform(self, count: int) -> np.ndarray:
         """Return numbers between 0 and 1, neither of them among the numbers, as float64."""
-        numbers = np.empty(count)
-        for start in range(0, count, _AT_ONCE):
-            some = numbers[start : start + _AT_ONCE]
-            bits = hashlib.shake_256(self._key + self._blocks.to_bytes(8, "big"))
-            self._blocks += 1
-            words = np.frombuffer(bits.digest(8 * len(some)), dtype="<u8")
-            some[:] = ((words >> np.uint64(12)) + 0.5) * 2.0**-52
-        return numbers
+        return self.uniforms(count).part(0, count)
 
     def laplace(self, scale: float, count: int) -> np.ndarray:
         """Return Laplace noise of a scale, by the inverse of its distribution function."""
-        below = self.uniform(count) - 0.5
-        noise: np.ndarray = -scale * np.sign(below) * np.log1p(-2 * np.abs(below))
-        return noise
+        return self.laplaces(scale, count).part(0, count)
 
     def gaussian(self, deviation: float, count: int) -> np.ndarray:
         """Return Gaussian noise of a standard deviation, by Box and Muller's transform (1958)."""
+        return self.gaussians(deviation, count).part(0, count)
+
+    def uniforms(self, count: int) -> Uniform:
+        """Draw what :meth:`uniform` returns, to be had in parts."""
+        drawn = Uniform(self._key, self._blocks, count)
+        self._blocks += -(-count // _AT_ONCE)
+        return drawn
+
+    def laplaces(self, scale: float, count: int) -> Laplacian:
+        """Draw what :meth:`laplace` returns, to be had in parts."""
+        return Laplacian(scale, self.uniforms(count))
+
+    def gaussians(self, deviation: float, count: int) -> Gaussian:
+        """Draw what :meth:`gaussian` returns, to be had in parts."""
         pairs = (count + 1) // 2
-        radius = deviation * np.sqrt(-2 * np.log(self.uniform(pairs)))
-        angle = 2 * np.pi * self.uniform(pairs)
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+        return Gaussian(deviation, pairs, self.uniforms(pairs), self.uniforms(pairs))
+
+
+class Uniform:
+    """Numbers between 0 and 1 that are drawn, of which any part can be had as often as wanted."""
+
+    def __init__(self, key: bytes, first: int, count: int) -> None:
+        self._key = key
+        self._first = first
+        self._count = count
+        self._block, self._held = -1, b""
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Return those from one place to another."""
+        numbers = np.empty(max(0, stop - start))
+        at = start
+        while at < stop:
+            block, place = divmod(at, _AT_ONCE)
+            end = min(stop, (block + 1) * _AT_ONCE)
+            numbers[at - start : end - start] = self._words(block)[place : place + end - at] >> _12
+            at = end
+        numbers += 0.5
+        numbers *= 2.0**-52
+        return numbers
+
+    def _words(self, block: int) -> np.ndarray:
+        if self._block != block:
+            of_block = hashlib.shake_256(self._key + (self._first + block).to_bytes(8, "big"))
+            self._held = b""  # the next takes its memory: also the last one is as long
+            self._held = of_block.digest(8 * min(_AT_ONCE, self._count))
+            self._block = block
+        return np.frombuffer(self._held, "<u8")
+
+
+class Laplacian(NamedTuple):
+    """Laplace noise that is drawn."""
+
+    scale: float
+    uniform: Uniform
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Return that from one place to another."""
+        below = self.uniform.part(start, stop) - 0.5
+        noise: np.ndarray = -self.scale * np.sign(below) * np.log1p(-2 * np.abs(below))
+        return noise
+
+
+class Gaussian(NamedTuple):
+    """Gaussian noise that is drawn: of each pair one number is in the second half."""
+
+    deviation: float
+    pairs: int
+    first: Uniform
+    second: Uniform
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Return that from one place to another."""
+        middle = min(max(start, self.pairs), stop)
+        cosines = self._half(start, middle, np.cos)
+        if middle == stop:
+            return cosines
+        return np.concatenate([cosines, self._half(middle - self.pairs, stop - self.pairs, np.sin)])
+
+    def _half(self, start: int, stop: int, wave: np.ufunc) -> np.ndarray:
+        radius = self.deviation * np.sqrt(-2 * np.log(self.first.part(start, stop)))
+        numbers: np.ndarray = radius * wave(2 * np.pi * self.second.part(start, stop))
+        return numbers

@@ -7,12 +7,14 @@ import hmac
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError, PayloadError
+from flame_flwr.payload.opaque import Opaque
 from flame_flwr.privacy.differencing import Leaf, without_overlaps
-from flame_flwr.privacy.disclosure_rule import DisclosureRule, Found
-from flame_flwr.privacy.parameters import (
+from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.privacy.find_tables import find_tables
+from flame_flwr.privacy.rule_parameters import (
     FRACTION,
     TRUE_OR_FALSE,
     at_least,
@@ -20,8 +22,18 @@ from flame_flwr.privacy.parameters import (
     parameter,
     stricter_of,
 )
-from flame_flwr.privacy.table_forms import table_forms
-from flame_flwr.statistics.base import Statistic
+from flame_flwr.privacy.value_places import Found
+from flame_flwr.statistics.base import Statistic, is_of_the_framework
+from flame_flwr.statistics.rule_changes import (
+    members,
+    with_each_member,
+    with_members,
+    with_most_cells,
+    with_wider_range,
+)
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.evidence import Evidence
 
 __all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
 
@@ -77,6 +89,19 @@ class MinCount(_Rule):
     k: int = parameter(at_least(2), 5, stricter=max)
     differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
 
+    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:
+        """Refuse parts of too few people; of the analysis's own statistics each says its own."""
+        counts = list(evidence.sizes)
+        if len(counts) < parts and evidence.together is not None:
+            counts.append(evidence.together)
+        if any(0 < count < self.k for count in counts):
+            raise PayloadError(
+                "the result holds a value that no rule can look into, and the analysis says that "
+                f"it is of fewer than {self.k} people or rows (the disclosure rule MinCount of "
+                "this node or of the analysis): return values of flame_flwr.statistics, which are "
+                "withheld where they are of too few"
+            )
+
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what is small in each, then what is small between two of them."""
         if not self.differences:
@@ -84,11 +109,11 @@ class MinCount(_Rule):
         leaves = [
             Leaf(source, column, member, member.with_min_count(self.k))
             for source, statistic in enumerate(statistics)
-            for column, member in statistic.member_statistics()
+            for column, member in members(statistic)
         ]
         allowed = iter(without_overlaps(leaves, self.k))
         return [
-            statistic.with_member_statistics([next(allowed) for _ in statistic.member_statistics()])
+            with_members(statistic, [next(allowed) for _ in members(statistic)])
             for statistic in statistics
         ]
 
@@ -140,7 +165,10 @@ class NoisyMinMax(_Rule):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move the extremes of each."""
-        return [statistic.with_wider_range(self._widened) for statistic in statistics]
+        return [
+            with_each_member(each, lambda member: with_wider_range(member, self._widened))
+            for each in statistics
+        ]
 
     def _widened(self, low: float, high: float) -> tuple[float, float]:
         """Return two values, moved outwards."""
@@ -187,17 +215,21 @@ class MaxBins(_Rule):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move values of quantiles together until there are no more different ones."""
-        return [statistic.with_most_cells(self.most) for statistic in statistics]
+        return [
+            with_each_member(each, lambda member: with_most_cells(member, self.most))
+            for each in statistics
+        ]
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with more."""
-        for value, path, masked in found:
-            if isinstance(value, Statistic) and value.cells > self.most:
+        for each in found:
+            value = each.value
+            if isinstance(value, Statistic) and value.visible.cells > self.most:
                 raise PayloadError(
-                    f"the {type(value).__name__} at {masked} has more than {self.most} bins, "
+                    f"the {type(value).__name__} at {each.keyless} has more than {self.most} bins, "
                     "labels, cells or times (the disclosure rule MaxBins of this node or of the "
                     "analysis): ask for fewer",
-                    detail=path,
+                    detail=each.path,
                 )
 
 
@@ -233,13 +265,14 @@ class MaxRows(_Rule):
 
     def screen(self, result: Any) -> None:
         """Refuse a result with a larger table."""
-        for table in table_forms(result):
+        for found in find_tables(result):
+            table = found.value
             if table.rows > self.most:
                 raise PayloadError(
-                    f"the {table.kind} at {table.masked} has more than {self.most} rows (the "
+                    f"the {table.kind} at {found.keyless} has more than {self.most} rows (the "
                     "disclosure rule MaxRows of this node or of the analysis): return sums, counts "
                     "or values of flame_flwr.statistics; parameters of a model as an array",
-                    detail=f"{table.path}: {table}",
+                    detail=f"{found.path}: {table}",
                 )
 
 
@@ -260,13 +293,15 @@ class Strict(_Rule):
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with anything else."""
-        for value, path, masked in found:
-            known = isinstance(value, Statistic) and type(value).__module__.startswith(_OWN)
+        for each in found:
+            value = each.value
+            known = isinstance(value, Statistic) and is_of_the_framework(value)
             if value is not None and not known:
                 raise PayloadError(
-                    f"this node lets only statistics leave (the disclosure rule Strict), and at "
-                    f"{masked} is a {type(value).__name__}: return values of flame_flwr.statistics",
-                    detail=path,
+                    "this node lets only statistics leave (the disclosure rule Strict), and at "
+                    f"{each.keyless} is a {_called(value)}: return values of "
+                    "flame_flwr.statistics",
+                    detail=each.path,
                 )
 
 
@@ -278,4 +313,5 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
     )
 
 
-_OWN = "flame_flwr.statistics."
+def _called(value: object) -> str:
+    return str(value) if isinstance(value, Opaque) else type(value).__name__

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.parameters import ABOVE_ZERO, FRACTION, SEED, parameter
+from flame_flwr.privacy.rule_parameters import ABOVE_ZERO, FRACTION, SEED, parameter
 from flame_flwr.privacy.top_fraction import count_of
+from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.update_blocks import Part, Update
 
 __all__ = ["SparseVector"]
 
@@ -96,26 +100,62 @@ class SparseVector(UpdateFilter):
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros but for a few noised values."""
+        return change_at_once(self, update, noise)
+
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what puts the noised values into each block, and zeros elsewhere."""
         if not update.size:
-            return update
-        bound, epsilon = float(self.bound), float(self.epsilon_select)
+            return lambda start, block: block
+        bound = float(self.bound)
         most = count_of(float(self.fraction), update.size)
-        bounded = np.clip(update, -bound, bound)
+        told, values = self._told(update, noise, most)
+        values += noise.laplace(2 * most * bound / float(self.epsilon_values), told.size)
+        in_order = np.argsort(told)
+        told, values = told[in_order], np.clip(values, -bound, bound)[in_order]
+
+        def released(start: int, block: np.ndarray) -> np.ndarray:
+            first, last = np.searchsorted(told, [start, start + block.size])
+            block[:] = 0.0
+            block[told[first:last] - start] = values[first:last]
+            return block
+
+        return released
+
+    def _told(self, update: Update, noise: Noise, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places, in random order, and the changes that are above the threshold."""
+        bound, epsilon = float(self.bound), float(self.epsilon_select)
         share = 1 / (1 + (2 * most) ** (2 / 3))
         of_threshold = bound / (epsilon * share)
         of_question = 2 * most * bound / (epsilon * (1 - share))
         threshold = float(self.threshold) + noise.laplace(of_threshold, 1)[0]
-        asked = np.abs(bounded) + noise.laplace(of_question, update.size)
-        order = np.argsort(noise.uniform(update.size))
-        told = order[asked[order] >= threshold][:most]
-        values = bounded[told]
-        values += noise.laplace(2 * most * bound / float(self.epsilon_values), told.size)
-        released = np.zeros_like(update)
-        released[told] = np.clip(values, -bound, bound)
-        return released
+        asked = noise.laplaces(of_question, update.size)
+        turn = noise.uniforms(update.size)
+        found, count = [], 0
+        for start, block in update:
+            stop = start + block.size
+            bounded = np.clip(block, -bound, bound)
+            above = np.flatnonzero(np.abs(bounded) + asked.part(start, stop) >= threshold)
+            found.append((turn.part(start, stop)[above], above + start, bounded[above]))
+            count += above.size
+            if count > 2 * most + _HELD:  # all after the first `most` are of no use any more
+                found, count = [_first(found, most)], most
+        _, places, values = _first(found, most)
+        return places, values
 
     def mechanism(self) -> Mechanism | None:
         """Return what one round costs."""
         if self.seed is not None:
             return None
         return Mechanism("pure", float(self.epsilon_select) + float(self.epsilon_values))
+
+
+_HELD = 1 << 16
+
+
+def _first(
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return those whose turn is first, in their turn."""
+    turns, places, values = map(np.concatenate, zip(*found, strict=True))
+    order = np.argsort(turns)[:most]
+    return turns[order], places[order], values[order]

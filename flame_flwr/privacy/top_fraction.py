@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.parameters import FRACTION, parameter
+from flame_flwr.privacy.rule_parameters import FRACTION, parameter
+from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.update_blocks import Part, Update
 
 __all__ = ["TopFraction"]
 
@@ -58,21 +62,68 @@ class TopFraction(UpdateFilter):
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
         """Return the change with zeros in place of the smaller ones."""
+        return change_at_once(self, update, noise)
+
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what puts zeros in place of the smaller ones of each block."""
         kept = count_of(float(self.fraction), update.size)
         if kept == update.size:
-            return update
-        sizes = np.abs(update)
-        limit = np.partition(sizes, update.size - kept)[update.size - kept]
-        above = sizes > limit
-        equal = np.flatnonzero(sizes == limit)[: kept - int(above.sum())]
-        above[equal] = True
-        return np.where(above, update, 0.0)
+            return lambda start, block: block
+        limit = _nth_size(update, update.size - kept)
+        last = _last_equal(update, limit, kept)
+
+        def largest(start: int, block: np.ndarray) -> np.ndarray:
+            sizes = np.abs(block)
+            above = sizes > limit
+            equal = np.flatnonzero(sizes[: max(0, last + 1 - start)] == limit)
+            above[equal] = True
+            return np.where(above, block, 0.0)
+
+        return largest
+
+
+def _nth_size(update: Update, place: int) -> float:
+    """Return the absolute value that stands at a place when all are sorted."""
+    if update.is_small:
+        sizes = update.whole()
+        np.abs(sizes, out=sizes)
+        sizes.partition(place)
+        return float(sizes[place])
+    # Of floats above 0 the larger one has the larger bits: its digits are found from the left on.
+    bits = 0
+    for shift in range(64 - _DIGIT, -1, -_DIGIT):
+        counts = np.zeros(1 << _DIGIT, np.int64)
+        for _, block in update:
+            words = np.abs(block).view(np.uint64)
+            if shift + _DIGIT < 64:
+                words = words[words >> np.uint64(shift + _DIGIT) == bits]
+            np.add.at(counts, (words >> np.uint64(shift) & np.uint64((1 << _DIGIT) - 1)), 1)
+        below = np.cumsum(counts)
+        digit = int(np.searchsorted(below, place, side="right"))
+        place -= int(below[digit - 1]) if digit else 0
+        bits = bits << _DIGIT | digit
+    return float(np.uint64(bits).view(np.float64))
+
+
+_DIGIT = 16
+"""Bits."""
+
+
+def _last_equal(update: Update, limit: float, kept: int) -> int:
+    """Return the place of the last one to keep of those of the size of the limit."""
+    left = kept - sum(int((np.abs(block) > limit).sum()) for _, block in update)
+    for start, block in update:
+        equal = np.flatnonzero(np.abs(block) == limit)
+        if len(equal) >= left:
+            return start + int(equal[left - 1])
+        left -= len(equal)
+    raise AssertionError("the limit is one of the sizes")
 
 
 def count_of(share: float, size: int) -> int:
     """Return how many of `size` numbers a fraction of them is, rounded up; 30 % of 10 are 3.
 
-    Of any number at least one.
+    At least one is kept, however few there are.
     """
     exact = share * size
     return min(size, max(1, math.ceil(exact - 1e-9 * max(exact, 1.0))))

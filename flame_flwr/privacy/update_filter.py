@@ -18,10 +18,12 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.parameters import Domain, check_parameters, parameter, plain_parameters
+from flame_flwr.privacy.rule_parameters import Domain, check_parameters, parameter, plain_parameters
+from flame_flwr.privacy.update_blocks import as_part
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
+    from flame_flwr.privacy.update_blocks import Part, Update
 
 __all__ = ["UpdateFilter", "check_filters", "keys_of", "with_seed"]
 
@@ -116,9 +118,21 @@ class UpdateFilter(ABC):
         ndarray of float64, shape (n,)
         """
 
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what it makes of each block of an update; the framework's own filters override it.
+
+        Parameters
+        ----------
+        update : Update
+            May be looked at as often as needed.
+        noise : Noise
+            As for :meth:`change`.
+        """
+        return as_part(self.name, self.change(update.whole(), noise), update.size)
+
     @property
     def name(self) -> str:
-        """What it is called in logs and records."""
+        """The filter's name in logs and records."""
         return type(self).__name__
 
     def mechanism(self) -> Mechanism | None:

@@ -1,7 +1,7 @@
-"""What a run leaves behind: final files, the run's record, history."""
+"""The results of a run: final files, its record, its history."""
 
-from flame_flwr.results.folder import RunFolder
-from flame_flwr.results.outputs import Outputs
-from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.output_files import Outputs
+from flame_flwr.results.run_folder import RunFolder
+from flame_flwr.results.run_record import RoundRecord, RunRecord
 
 __all__ = ["Outputs", "RoundRecord", "RunFolder", "RunRecord"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flame_flwr.buffers import is_counter
+from flame_flwr.buffer_names import is_counter
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:

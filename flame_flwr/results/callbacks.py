@@ -13,7 +13,7 @@ from flame_flwr.log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flame_flwr.results.record import RoundRecord, RunRecord
+    from flame_flwr.results.run_record import RoundRecord, RunRecord
 
 __all__ = ["Callback", "notify", "shielded", "with_callbacks"]
 
@@ -27,7 +27,7 @@ class Callback:
 
     Examples
     --------
-    >>> from flame_flwr.results.record import RoundRecord, RunRecord
+    >>> from flame_flwr.results.run_record import RoundRecord, RunRecord
     >>> class Losses(Callback):
     ...     def finished(self, entry, record):
     ...         print(entry.round, record.public.round(entry).metrics["loss"])
@@ -61,12 +61,12 @@ class Callback:
         """Note that the nodes have scored the last aggregate."""
 
     def close(self) -> None:
-        """Let go of what is held: the rounds are over, or one failed. May be called twice."""
+        """Release files and the like: the rounds are over, or one failed. May be called twice."""
 
 
 @contextmanager
 def with_callbacks(record: RunRecord, *callbacks: Callback) -> Iterator[None]:
-    """Let callbacks follow the run within the block, and close them at its end."""
+    """Notify callbacks of a run within the block, and close them at its end."""
     record.callbacks.extend(callbacks)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the server knows of an analysis after a round, kept so that another run can go on.
+"""Checkpoints: the server's state after a round, saved so that another run can go on.
 
 One file: a line that says what it is, a line of JSON about it, and a pickle of the aggregator's
 attributes, the history and the last aggregate. Who can write it can run code on the server: a file

@@ -1,4 +1,4 @@
-"""Where a checkpoint is: a file on the server's host, or an object in a store."""
+"""Reads and writes a checkpoint: a file on the server's host, or an object in a store."""
 
 from __future__ import annotations
 

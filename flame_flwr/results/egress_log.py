@@ -1,4 +1,4 @@
-"""What left each node, as the server saw it arrive: types, shapes and bytes, no values or keys."""
+"""Logs what left each node, as it arrived: types, shapes and bytes, no values or keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 300
 
 @dataclass(slots=True)
 class EgressLog:
-    """What left the nodes of a run.
+    """The egress of all nodes of a run.
 
     Attributes
     ----------
@@ -43,6 +43,10 @@ class EgressLog:
         """
         text = outline(value, keys=False)
         self._count(node, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...", number, size)
+
+    def note_masked(self, node: str, number: int, size: int) -> None:
+        """Count an answer of which nothing but its size can be told."""
+        self._count(node, "masked sums", number, size)
 
     def note_numbers(self, node: str, number: int, count: int, method: str) -> None:
         """Count numbers that travelled beside a result, or are the answer to an evaluation."""

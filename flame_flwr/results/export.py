@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.files import write_file
-from flame_flwr.results.run_json import about_file, begin_record, record_files, write_report
+from flame_flwr.results.run_json import begin_record, file_as_json, record_files, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,6 @@ def export_files(folder: Path, target: Path, asked: Mapping[str, Any]) -> list[P
     if folder / "report.html" in record_files(folder):
         others = [] if about["privacy"] else [file["name"] for file in about["other_files"]]
         write_report(target, about, [folder / name for name in [*names, *others]], of=folder)
-    about["other_files"] = [about_file(target / name, target) for name in own]
+    about["other_files"] = [file_as_json(target / name, target) for name in own]
     write_file(target / "run.json", (json.dumps(about, indent=2) + "\n").encode())
     return [target / name for name in names]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.errors import StoreError
 from flame_flwr.object_store import BRIEF, is_url, open_store
+from flame_flwr.processes.threads import call_each
 from flame_flwr.results.upload import RECORD, plain_name
-from flame_flwr.threads import call_each
 
 if TYPE_CHECKING:
     from flame_flwr.object_store import ObjectStore
@@ -46,7 +46,7 @@ class ListedRun:
     Attributes
     ----------
     name : str
-        Of its folder: when it started, and Flower's id; of a run in one process any other.
+        The name of its folder: start time and Flower's id; any other for a run in one process.
     status : str
         ``completed``, ``failed``; ``unfinished`` without a ``run.json``; ``unreadable``.
     app : str

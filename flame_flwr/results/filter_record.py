@@ -1,15 +1,16 @@
-"""What nodes did to their results before they left, and the privacy budget that they have spent.
+"""Records the filters that nodes applied to their results, and the privacy budget they spent.
 
 It is what the nodes say of themselves, for ``run.json`` and the log.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
+from flame_flwr.text.foreign_json import OddReportError, read_json
+from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Budget
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["FilterRecord", "read_names", "read_report"]
 
 _LONGEST = 20_000
+_LONGEST_LINE = 300
+_MOST_FILTERS = 50
 _MOST = 10**9
 _NOTE = "for any two data sets of this node, on the arrays that were filtered"
 
@@ -69,8 +72,10 @@ class FilterRecord:
         for one in known:
             if (one.position, one.about) == (position, about):
                 return one
-        known.append(_Filter(position, about))
-        return known[-1]
+        one = _Filter(position, about)
+        if len(known) < _MOST_FILTERS:  # who says others every time has no budget to be told
+            known.append(one)
+        return one
 
     def budgets(self) -> dict[str, Budget]:
         """Return what every node has spent; a node without noise is not among them."""
@@ -126,20 +131,53 @@ class FilterRecord:
 
 
 def read_report(text: object) -> list[dict[str, Any]]:
-    """Read what a node sent about its filters; nothing where it cannot be read."""
-    return [each for each in _items(text) if isinstance(each, dict) and "filter" in each]
+    """Read what a node sent about its filters; nothing of a node that sent nothing.
+
+    Raises
+    ------
+    OddReportError
+        It is no report of filters.
+    """
+    from flame_flwr.privacy.budget import Mechanism
+
+    what, found = "its report of filters", _items(text, "its report of filters")
+    for each in found:
+        if not (isinstance(each, dict) and _is_short_name(each.get("filter"))):
+            raise OddReportError(f"{what} has an entry that is no filter")
+        if each.get("mechanism") is not None and Mechanism.from_json(each["mechanism"]) is None:
+            raise OddReportError(f"{what} has a privacy mechanism that there is not")
+    return [_shown(each) for each in found]
 
 
 def read_names(text: object) -> list[str]:
-    """Read the names of disclosure rules that a node sent; nothing where it cannot be read."""
-    return [name for name in _items(text) if isinstance(name, str) and name.isidentifier()]
+    """Read the names of disclosure rules that a node sent; nothing of one that sent nothing.
+
+    Raises
+    ------
+    OddReportError
+        They are no names of rules.
+    """
+    found = _items(text, "its list of disclosure rules")
+    if not all(_is_short_name(name) for name in found):
+        raise OddReportError("its list of disclosure rules has what is no rule's name")
+    return found
 
 
-def _items(text: object) -> list[Any]:
-    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
-        return []
-    try:
-        items = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return items if isinstance(items, list) else []
+def _shown(said: Any) -> Any:
+    """Return what a node says with each of its texts as one line."""
+    if isinstance(said, dict):
+        return {one_line(key, _LONGEST_LINE): _shown(value) for key, value in said.items()}
+    if isinstance(said, list):
+        return [_shown(value) for value in said]
+    return one_line(said, _LONGEST_LINE) if isinstance(said, str) else said
+
+
+def _items(text: object, what: str) -> list[Any]:
+    items = read_json(text, what, _LONGEST) if text else []
+    if not isinstance(items, list) or len(items) > _MOST_FILTERS:
+        raise OddReportError(f"{what} is no list of a few")
+    return items
+
+
+def _is_short_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and len(name) <= 100

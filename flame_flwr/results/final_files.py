@@ -15,7 +15,7 @@ from flame_flwr.results.text_form import as_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flame_flwr.results.outputs import Outputs
+    from flame_flwr.results.output_files import Outputs
 
 __all__ = ["keep_elsewhere", "rescue", "rescue_elsewhere", "write_outputs"]
 

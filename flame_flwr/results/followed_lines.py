@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
-__all__ = ["FolderLine", "ParticipantsLine", "ResultsLine", "RoundLine", "parse_line"]
+__all__ = ["ApprovalLine", "FolderLine", "ParticipantsLine", "ResultsLine", "RoundLine"]
+__all__ += ["parse_line"]
 
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
 _LEVEL = re.compile(rf"{_COLOUR}(?:INFO *{_COLOUR}:(?:flame_flwr:)? *)?")
@@ -46,7 +47,7 @@ _KINDS = {"int": int, "float": float, "str": str}
 
 @dataclass(frozen=True, slots=True)
 class FolderLine(_Line):
-    """Where the run's files will be; said before the first round."""
+    """Log line with the folder of the run's files; written before the first round."""
 
     PATTERN = re.compile(rf"the run's files go into {_PLACE}")
     place: str
@@ -69,6 +70,26 @@ class ParticipantsLine(_Line):
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalLine(_Line):
+    """Whether a node may run the app; said where the nodes are only asked for that.
+
+    Attributes
+    ----------
+    state : str
+        ``given``, or in one word why not.
+    node : str
+        Its name.
+    """
+
+    PATTERN = re.compile(r"approval (?P<state>[a-z]+): (?P<node>.+)")
+    state: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"approval {self.state}: {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
 class RoundLine(_Line):
     """A finished round.
 
@@ -79,13 +100,13 @@ class RoundLine(_Line):
     answered, nodes : int
         How many nodes answered, of how many.
     seconds : float
-        Of the round, to the hundredth.
+        How long the round took, to the hundredth.
     received : str
         The size of all answers.
     table : str
         The size of a table that left a node; empty without one.
     metrics : str
-        What :func:`~flame_flwr.means.summary` says; empty without any.
+        What :func:`~flame_flwr.results.metric_means.summary` says; empty without any.
     reason : str
         Why the run stopped here; empty where it went on.
     """
@@ -114,7 +135,7 @@ class RoundLine(_Line):
 
 @dataclass(frozen=True, slots=True)
 class ResultsLine(_Line):
-    """Where the results are; said when the run is over."""
+    """Log line with the place of the results; written when the run is over."""
 
     PATTERN = re.compile(rf"results in {_PLACE}")
     place: str
@@ -123,7 +144,10 @@ class ResultsLine(_Line):
         return f"results in {self.place}"
 
 
-def parse_line(text: str) -> FolderLine | ParticipantsLine | RoundLine | ResultsLine | None:
+FollowedLine = ApprovalLine | FolderLine | ParticipantsLine | RoundLine | ResultsLine
+
+
+def parse_line(text: str) -> FollowedLine | None:
     """Return what a line of the log says of the run; ``None`` where it is another line.
 
     Examples
@@ -134,7 +158,8 @@ def parse_line(text: str) -> FolderLine | ParticipantsLine | RoundLine | Results
     """
     level = _LEVEL.match(text)
     own = text[level.end() if level else 0 :].rstrip()
-    for kind in (RoundLine, ParticipantsLine, FolderLine, ResultsLine):
+    line: FollowedLine | None
+    for kind in (RoundLine, ParticipantsLine, FolderLine, ResultsLine, ApprovalLine):
         if line := kind.parse(own):
             return line
     return None

@@ -1,16 +1,18 @@
-"""What the log says of a round, of the evaluation, and of what a study shows."""
+"""Log lines for a round, for the evaluation, and for what a study shows."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from flame_flwr.log import logger
-from flame_flwr.means import summary
 from flame_flwr.results.followed_lines import RoundLine
-from flame_flwr.sizes import shown_size
+from flame_flwr.results.metric_means import summary
+from flame_flwr.results.run_record import ALL_NODES
+from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
-    from flame_flwr.results.record import RoundRecord, RunRecord
+    from flame_flwr.results.run_record import RoundRecord, RunRecord
 
 __all__ = ["log_evaluation", "log_round", "warn_of_unknown"]
 
@@ -22,6 +24,8 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
 
     Metrics that the study does not show, and those of a private run, are left out.
     """
+    if not logger.isEnabledFor(logging.INFO):
+        return
     public = record.public
     line = RoundLine(
         round=entry.round,
@@ -41,7 +45,7 @@ def log_evaluation(record: RunRecord) -> None:
     scores = summary(record.public.evaluations.values(), record.public.weighted_scores)
     logger.info(
         "evaluation: %d of %d nodes%s",
-        len(record.evaluations),
+        len(record.nodes if ALL_NODES in record.evaluations else record.evaluations),
         len(record.nodes),
         f", {scores}" if scores else "",
     )

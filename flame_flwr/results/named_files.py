@@ -19,8 +19,8 @@ from flame_flwr.results.upload import mend
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flame_flwr.results.outputs import Outputs
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.output_files import Outputs
+    from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["NamedFiles", "refuse_run_json"]
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.means import mean
-from flame_flwr.results.metric_means import reported_names
+from flame_flwr.results.metric_means import mean, reported_names
+from flame_flwr.text.shown_text import shown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ class Plot:
     Attributes
     ----------
     name : str
-        Of what.
+        The name of what is drawn.
     svg : bytes or None
         The drawing.
     note : str
@@ -53,7 +53,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """What there is to draw: the numbers, and how; without numbers there is nothing."""
+    """The numbers to draw, and how; without numbers nothing is drawn."""
 
     name: str
     values: list[float]
@@ -248,5 +248,5 @@ def _listed(nodes: list[str]) -> str:
 
 
 def _short(text: str) -> str:
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    shown = shown_text(text)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."

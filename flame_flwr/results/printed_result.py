@@ -14,8 +14,8 @@ from flame_flwr.results.text_form import printed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flame_flwr.results.outputs import Outputs
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.output_files import Outputs
+    from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["PrintedResult"]
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import handlers
-from flame_flwr.means import summary
 from flame_flwr.results.callbacks import Callback
 from flame_flwr.results.followed_lines import (
     ParticipantsLine,
@@ -24,6 +23,7 @@ from flame_flwr.results.followed_lines import (
     RoundLine,
     parse_line,
 )
+from flame_flwr.results.metric_means import summary
 from flame_flwr.results.print_above import PrintAbove
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from flame_flwr.results.record import RoundRecord, RunRecord
+    from flame_flwr.results.run_record import RoundRecord, RunRecord
 
 __all__ = ["Bar", "LineBar", "bars", "following", "on_terminal"]
 
@@ -214,7 +214,7 @@ class Bar(Callback):
                 self._progress.refresh()
 
     def _stand_in(self) -> None:
-        """Have what is printed go above the bar, also by handlers that hold a stream."""
+        """Print everything above the bar, also from log handlers that hold a stream."""
         above: dict[int, PrintAbove] = {}
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)

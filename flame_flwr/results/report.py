@@ -17,7 +17,7 @@ from flame_flwr.results import report_tables as tables
 from flame_flwr.results.metric_means import reported_names
 from flame_flwr.results.plots import convergence_plot, metric_plots
 from flame_flwr.results.report_files import inline
-from flame_flwr.sizes import shown_size
+from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.results.report_images import NotShownError, image_uri
 from flame_flwr.results.report_tables import Table
-from flame_flwr.sizes import shown_size
+from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,9 @@ class ShownFile:
     image : str
         A ``data:`` URI.
     table : Table or None
-        Of a CSV or TSV file.
+        The content of a CSV or TSV file.
     text : str
-        Of a text.
+        The content of a text file.
     note : str
         What of it is not shown, and why.
     """

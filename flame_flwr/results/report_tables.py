@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.means import mean
-from flame_flwr.results.metric_means import metric_names, reported_names
-from flame_flwr.sizes import shown_size
+from flame_flwr.results.metric_means import mean, metric_names, reported_names
+from flame_flwr.results.run_record import ALL_NODES
+from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,25 @@ def settings_table(about: dict[str, Any]) -> Table:
         for name, value in sorted(about["parameters"].items())
         if (text := _text(value))
     }
-    return Table(["setting", "value"], [[*row] for row in (study | asked).items()])
+    rows = study | asked | _about_sums(about.get("secure"))
+    return Table(["setting", "value"], [[*row] for row in rows.items()])
+
+
+def _about_sums(secure: Any) -> dict[str, str]:
+    """Say what there is to know of secure sums; nothing of a run without."""
+    if not secure:
+        return {}
+    grids = [f"{key} {bits}/{exponent}" for key, (bits, exponent) in secure["grids"].items()]
+    said = {"sums": "masked" if secure["masked"] else "on a grid, not masked"}
+    said["grids of sums (bits/exponent)"] = ", ".join(grids[:_MOST_ROWS])
+    if secure["masked"]:
+        named = [f"{name} {each}" for name, each in secure["roster"].items()]
+        by = [f"{name}: {each}" for name, each in secure["masked by"].items()]
+        said["sums masked by"] = "; ".join(by[:_MOST_ROWS])
+        said["roster of sums"] = f"{secure['protocol']}; {'; '.join(named[:_MOST_ROWS])}"
+        said["identities of the roster"] = secure["identities"]
+        said["in clear beside sums"] = ", ".join(secure["in clear"])
+    return said
 
 
 def nodes_table(about: dict[str, Any]) -> Table:
@@ -59,7 +77,7 @@ def nodes_table(about: dict[str, Any]) -> Table:
 
     The bytes are of all that has left it, also in a round that then failed.
     """
-    rows = []
+    rows, are_masked = [], bool((about.get("secure") or {}).get("masked"))
     for node in about["nodes"]:
         answers = [entry for entry in about["history"] if node in entry["node_seconds"]]
         failed = [failure for failure in about["failures"] if failure["node"] == node]
@@ -68,7 +86,9 @@ def nodes_table(about: dict[str, Any]) -> Table:
                 node,
                 about["sizes"].get(node, "not said"),
                 str(len(answers)),
-                f"{sum(entry['node_seconds'][node] for entry in answers):.2f}",
+                "not said"
+                if are_masked
+                else f"{sum(entry['node_seconds'][node] for entry in answers):.2f}",
                 shown_size(sum(kind["bytes"] for kind in about["left"].get(node, []))),
                 "; ".join(f"round {each['round']}: {each['why']}" for each in failed[:5]),
             ]
@@ -122,7 +142,7 @@ def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) ->
     shown = names[:_MOST_METRICS]
     rows = [
         [node, *(_text(scores[node].get(name)) for name in shown)]
-        for node in nodes
+        for node in [*nodes, ALL_NODES]
         if node in scores
     ]
     table = _without_end(["node", *shown], rows if names else [])

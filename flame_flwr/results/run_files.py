@@ -1,37 +1,39 @@
-"""What a run leaves behind, written in one place: final files, or a rescue file, and its record.
+"""Writes all files of a run: the final files, or a rescue file, and its record.
 
 A local test, a script in this process and the ServerApp all write through :class:`RunFiles`; what
-is particular about the last is in :mod:`flame_flwr.results.folder`, about the first in
+is particular about the last is in :mod:`flame_flwr.results.run_folder`, about the first in
 :mod:`flame_flwr.results.named_files`.
 """
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ResultError, StoppedError, StoreError
 from flame_flwr.files import reason_of, write_file
 from flame_flwr.log import logger
-from flame_flwr.results.events import event_files
+from flame_flwr.results.callbacks import shielded
 from flame_flwr.results.final_files import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
 from flame_flwr.results.run_json import (
-    about_file,
-    about_run,
     begin_record,
+    file_as_json,
     history_csv,
+    run_as_json,
     strict_json,
     write_report,
 )
+from flame_flwr.results.tensorboard_events import event_files
 from flame_flwr.results.upload import mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from flame_flwr.results.outputs import Outputs
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.output_files import Outputs
+    from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["RunFiles"]
 
@@ -54,7 +56,11 @@ class RunFiles:
         The folder.
     started : datetime
         When the run began, in UTC.
+    record_elsewhere : str
+        Where ``run.json`` of a failed run is, if it cannot be in the folder.
     """
+
+    record_elsewhere = ""
 
     # Who writes, and what, as messages name them.
     who = "this user"
@@ -79,7 +85,7 @@ class RunFiles:
         """
         begin_record(self.path)
 
-    def where(self, path: Path) -> str:
+    def address(self, path: Path) -> str:
         """Return a file's place, as a message names it."""
         return str(path)
 
@@ -114,7 +120,7 @@ class RunFiles:
             They cannot be written, such as on a full disk; the message says where the result is.
         """
         try:
-            files = write_outputs(self._base, outputs, record.result, self.where)
+            files = write_outputs(self._base, outputs, record.result, self.address)
             self._write_record(record, parameters, files)
         except OSError as error:
             raise StoreError(
@@ -132,7 +138,7 @@ class RunFiles:
         if record.history and record.public.exact and not saved_already:
             try:
                 place = self._rescue(record.aggregate)
-            except OSError as reason:
+            except Exception as reason:
                 logger.error("the last aggregate could not be saved: %s", reason)
             else:
                 self._say_rescued(len(record.history), place)
@@ -145,6 +151,7 @@ class RunFiles:
                 reason_of(reason),
                 mend(reason, self.who),
             )
+            self._keep_record_elsewhere(record, parameters, error)
 
     @property
     def _base(self) -> Path:
@@ -157,9 +164,23 @@ class RunFiles:
     def _rescue(self, value: Any) -> str:
         """Save a value in the run's folder, elsewhere where that fails, and return the place."""
         try:
-            return self.where(rescue(self.path, value))
+            return self.address(rescue(self.path, value))
         except OSError:
             return str(rescue_elsewhere(value))
+
+    def _keep_record_elsewhere(
+        self, record: RunRecord, parameters: Mapping[str, Any], error: BaseException
+    ) -> None:
+        about = run_as_json(record, parameters, self.started, error, self.run_id)
+        about["files"] = about["other_files"] = []
+        try:
+            path = Path(tempfile.mkdtemp(prefix="flame-flwr-rescue-")) / "run.json"
+            write_file(path, strict_json(about))
+        except OSError as reason:
+            logger.error("run.json could not be saved elsewhere either: %s", reason_of(reason))
+        else:
+            self.record_elsewhere = str(path)
+            logger.error("run.json is saved in %s", path)
 
     def _others(self) -> Sequence[Path]:
         """Return what else belongs to the run, such as events, when the rest is written."""
@@ -181,15 +202,19 @@ class RunFiles:
         """
         own = []
         if self.history:
-            own.append(self.path / "history.csv")
-            write_file(own[0], history_csv(record))
-        about = about_run(record, parameters, self.started, error, self.run_id)
-        about["files"] = [about_file(path, self.path) for path in files]
+            content = None
+            with shielded("history.csv"):
+                content = history_csv(record)
+            if content is not None:
+                own.append(self.path / "history.csv")
+                write_file(own[0], content)
+        about = run_as_json(record, parameters, self.started, error, self.run_id)
+        about["files"] = [file_as_json(path, self.path) for path in files]
         if self.report and not isinstance(error, StoppedError):  # which leaves little time
             shown = [*files, *self._others()] if record.public.exact else files
             if write_report(self.path, about, shown):
                 own.append(self.path / "report.html")
         others = [path for path in self._others() if path not in files]
         listed = dict.fromkeys([*own, *others])
-        about["other_files"] = [about_file(path, self.path) for path in listed]
+        about["other_files"] = [file_as_json(path, self.path) for path in listed]
         write_file(self.path / "run.json", strict_json(about))

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,20 +21,23 @@ from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
-from flame_flwr.results.events import event_files
+from flame_flwr.results.tensorboard_events import event_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.results.run_record import RunRecord
 
-__all__ = ["about_file", "about_run", "begin_record", "history_csv", "is_run", "record_files"]
+__all__ = ["begin_record", "file_as_json", "history_csv", "is_run", "record_files", "run_as_json"]
 __all__ += ["strict_json", "write_report"]
 
 _OWN = ("history.csv", "report.html")
+_SIGNS = re.escape("".join(FORMULA))
+_FORMULA = re.compile(rf"(?:^|(?<=\W))(?=[{_SIGNS}])|(?:^|(?<=[^\w\s\"']))(?=[\s\"']+[{_SIGNS}])")
+"""Where what a spreadsheet would calculate begins, in a text or behind any sign or space."""
 
 
-def about_run(
+def run_as_json(
     record: RunRecord,
     parameters: Mapping[str, Any],
     started: datetime,
@@ -71,8 +75,26 @@ def about_run(
             "python": platform.python_version(),
         },
         "parameters": dict(parameters),
-        **record.public.to_json(),
+        **_shown(record),
     }
+
+
+def _shown(record: RunRecord) -> dict[str, Any]:
+    """Return what may be shown of a run; of a record that cannot be, that there was a run.
+
+    A run has taken hours, and part of what it says is nodes' word: no fault of it loses the rest.
+    """
+    try:
+        shown = record.public.to_json()
+        strict_json(shown)
+    except Exception as error:
+        logger.error(
+            "run.json has no more than nodes and rounds, as the record cannot be written: %s: %s",
+            type(error).__name__,
+            error,
+        )
+        return {"nodes": record.nodes, "rounds": len(record.history), "incomplete": True}
+    return shown
 
 
 def is_run(path: Path) -> bool:
@@ -173,7 +195,7 @@ def strict_json(about: dict[str, Any]) -> bytes:
     return json.dumps(strict(about), indent=2, allow_nan=False).encode()
 
 
-def about_file(path: Path, folder: Path) -> dict[str, Any]:
+def file_as_json(path: Path, folder: Path) -> dict[str, Any]:
     """Return a file as ``run.json`` has it: its name relative to a folder, size and hash."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
@@ -200,13 +222,14 @@ def history_csv(record: RunRecord) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*COLUMNS, *map(_cell, names)])
+    are_masked = bool((record.secure or {}).get("masked"))  # then nodes say nothing of their time
     for entry in history:
         for node in [*entry.node_seconds, *entry.failed]:
             writer.writerow(
                 [
                     entry.round,
                     _cell(node),
-                    entry.node_seconds.get(node, ""),
+                    "" if are_masked else entry.node_seconds.get(node, ""),
                     entry.node_bytes.get(node, ""),
                     _cell(entry.failed.get(node, "")),
                     entry.seconds,
@@ -219,5 +242,8 @@ def history_csv(record: RunRecord) -> bytes:
 
 
 def _cell(text: str) -> str:
-    """Return somebody's text so that a spreadsheet takes it for text, and for no formula."""
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+    """Return somebody's text so that a spreadsheet takes it for text, and for no formula.
+
+    Nor what follows a separator in it: a spreadsheet may split lines at another one than a comma.
+    """
+    return _FORMULA.sub("'", text)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flame_flwr.means import mean
-from flame_flwr.results.metric_means import metric_names, reported_names
+from flame_flwr.results.metric_means import mean, metric_names, reported_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flame_flwr.results.record import RoundRecord
+    from flame_flwr.results.run_record import RoundRecord
 
 __all__ = ["History", "history_frame", "node_frame", "run_html", "run_text"]
 

@@ -29,7 +29,7 @@ class UnknownLabels:
         Where the node's disclosure rules withhold the number, only that they do.
         """
         for statistic in _statistics(value, _DEEPEST):
-            count = statistic.unfitted
+            count = statistic.visible.unfitted
             if count == 0:
                 continue
             if count is None:  # withheld, and it may be 0: the whole group may be too small

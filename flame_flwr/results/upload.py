@@ -1,4 +1,4 @@
-"""From a run's folder to an object store: a trial before the first round, the files at the end."""
+"""Uploads a run's folder to an object store, which is tried before the first round."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Upload:
     Parameters
     ----------
     url : str
-        Of the object store, as `results` names it.
+        The address of the object store, as in `results`.
     name : str
-        Of the run's folder there.
+        The name of the run's folder there.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where an S3-compatible store is, and the key to it: from the environment, checked."""
+"""Reads the address and the key of an S3-compatible store from the environment, and checks them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
     Parameters
     ----------
     environment : mapping
-        Of this process.
+        This process's environment variables.
     what : str
         What names the store, for the message.
     whose : str

@@ -1,4 +1,4 @@
-"""Where an S3-compatible store is: the URLs of buckets and of servers, checked."""
+"""Checks the URLs of buckets and servers of S3-compatible stores."""
 
 from __future__ import annotations
 

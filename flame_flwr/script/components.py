@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients import StarClient, make_client_app
-from flame_flwr.clients.app import UnableClient, audited
+from flame_flwr.clients.app import NodeClientApp, UnableClient, answered
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.failure.scratch_folders import temporary_folder, working_in
@@ -44,7 +44,7 @@ _LOADED: dict[tuple[int, str, str], tuple[ScriptEnvironment, ClientApp]] = {}
 """The script of this process's run, by run, path and content: one at a time."""
 
 
-class ScriptClientApp(ClientApp):
+class ScriptClientApp(NodeClientApp):
     """The ClientApp of whatever script the run config names."""
 
     def __call__(self, message: Message, context: Context) -> Message:
@@ -52,7 +52,7 @@ class ScriptClientApp(ClientApp):
         try:
             environment, app = _loaded_app(context)
         except (Exception, SystemExit) as error:
-            return audited(ClientApp(partial(_client_of_failed_load, error)), message, context)
+            return answered(ClientApp(partial(_client_of_failed_load, error)), message, context)
         with environment.entered():
             return app(message, context)
 

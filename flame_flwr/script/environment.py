@@ -1,4 +1,4 @@
-"""What a FLAME script sees while it runs, and what it builds there.
+"""The environment in which a FLAME script runs: the `flame` package, and the models it builds.
 
 Within :meth:`ScriptEnvironment.entered` the script is ``__main__``, ``flame`` and ``flame.star``
 are this framework's API, and the modules beside the script can be imported. Afterwards Python's own

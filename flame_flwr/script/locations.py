@@ -1,4 +1,4 @@
-"""What the nodes of a script's run read: ``--data`` and ``--nodes``, one location per node."""
+"""Turns ``--data`` and ``--nodes`` into one data location per node of a script's run."""
 
 from __future__ import annotations
 

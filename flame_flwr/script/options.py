@@ -1,4 +1,4 @@
-"""What a run of a script is asked for: checked, and with absolute paths, before any user code runs.
+"""The options of a script's run: checked and made absolute before any user code runs.
 
 A script may leave the working directory, so nothing relative goes any further than this.
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.config import RUN_KEYS, check_max_rounds
 from flame_flwr.errors import ConfigError
 from flame_flwr.files import probe, reason_of
-from flame_flwr.results.extras import Extras
+from flame_flwr.results.extra_files import Extras
 from flame_flwr.results.upload import mend
 from flame_flwr.script.environment import ScriptError
 from flame_flwr.script.locations import absolute_locations
-from flame_flwr.suggestions import did_you_mean
+from flame_flwr.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

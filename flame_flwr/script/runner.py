@@ -22,8 +22,8 @@ from flame_flwr.failure.scratch_folders import working_in
 from flame_flwr.log import logger, show
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.progress_bar import bars
-from flame_flwr.results.record import RunRecord
 from flame_flwr.results.run_files import RunFiles
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.results.text_form import printed
 from flame_flwr.script.environment import ScriptEnvironment, ScriptError
 from flame_flwr.script.loader import BuiltModels, execute, note_place, second_model_text
@@ -43,7 +43,7 @@ __all__ = ["ScriptRun", "run_script"]
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """What came of a script.
+    """The result of a script's run.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ The model and the tester stand above this package, and are named from it.
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.lazy import lazy_exports
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.analysis.model import StarLocalDPModel as StarLocalDPModel

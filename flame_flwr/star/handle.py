@@ -35,15 +35,19 @@ class FlameHandle(KeptData):
         Who this participant is.
     data : NodeData, optional
         The node's data; the aggregator has none.
-    store : KeptValues, optional
+    kept : KeptValues, optional
         Where the participant keeps data across analyses; without one, in this process.
     """
 
     def __init__(
-        self, identity: Identity, data: NodeData | None = None, store: KeptValues | None = None
+        self,
+        identity: Identity,
+        data: NodeData | None = None,
+        kept: KeptValues | None = None,
     ) -> None:
-        super().__init__(identity, store)
+        super().__init__(identity, kept)
         self._data = data
+        self._partners: list[str] | None = None
         self._progress = 0
         self._log = NodeLog(identity.id)
         self._metrics: dict[str, float] | None = None
@@ -72,7 +76,9 @@ class FlameHandle(KeptData):
 
     def get_participant_ids(self) -> list[str]:
         """Return the ids of every other participant, analyzers in order, then the aggregator."""
-        return self._identity.partners()
+        if self._partners is None:
+            self._partners = self._identity.partners()
+        return list(self._partners)  # user code may change what it gets
 
     def get_participants(self) -> list[dict[str, str]]:
         """Return every other participant as a dict that answers to both spellings in use.
@@ -83,7 +89,7 @@ class FlameHandle(KeptData):
             With ``id`` and ``nodeId``, ``role`` and ``nodeType``.
         """
         participants = []
-        for node in self._identity.partners():
+        for node in self.get_participant_ids():
             role = "aggregator" if node == AGGREGATOR_ID else "default"
             participants.append({"id": node, "nodeId": node, "role": role, "nodeType": role})
         return participants
@@ -275,7 +281,8 @@ class FlameHandle(KeptData):
         """Return an ``httpx.AsyncClient`` for requests of your own to one FHIR server of the node.
 
         It has the server's credentials and sends them nowhere else; ``get("Patient/1")`` is
-        relative to the server's base. Close it, or use it in ``async with``.
+        relative to the server's base. Close it, or use it in ``async with``. At a hospital the node
+        makes the requests, and takes ``GET`` only, below the server's base.
 
         Parameters
         ----------

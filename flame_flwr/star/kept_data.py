@@ -23,19 +23,19 @@ _TAG = re.compile(r"[a-z0-9-]{1,32}")
 
 
 class KeptData:
-    """What one participant keeps; :class:`flame_flwr.star.handle.FlameHandle` has its calls.
+    """The data that a participant keeps by calls of :class:`flame_flwr.star.handle.FlameHandle`.
 
     Parameters
     ----------
     identity : Identity
         Who the participant is.
-    store : KeptValues, optional
+    kept : KeptValues, optional
         Where it keeps data; without one, in this process.
     """
 
-    def __init__(self, identity: Identity, store: KeptValues | None = None) -> None:
+    def __init__(self, identity: Identity, kept: KeptValues | None = None) -> None:
         self._identity = identity
-        self._store = store
+        self._kept_values = kept
 
     def save_intermediate_data(
         self,
@@ -136,11 +136,11 @@ class KeptData:
         return [tag for tag in self._storage().tags() if filter is None or filter in tag]
 
     def _storage(self) -> KeptValues:
-        if self._store is None:
+        if self._kept_values is None:
             from flame_flwr.data.kept_values import kept_in_memory
 
-            self._store = kept_in_memory(self._identity.project_id, self._identity.id)
-        return self._store
+            self._kept_values = kept_in_memory(self._identity.project_id, self._identity.id)
+        return self._kept_values
 
 
 def _check_location(call: str, location: str) -> None:

@@ -53,7 +53,7 @@ class NodeLog:
         self._emit(_LEVELS.get(log_type, logging.INFO), text, suppress_head)
 
     def enter_round(self, number: int) -> None:
-        """Let the next lines carry this round."""
+        """Set the round that the next lines carry."""
         self.flush()
         self._round = number
 

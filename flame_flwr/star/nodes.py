@@ -21,7 +21,7 @@ _NOT_GIVEN: Any = None
 
 
 class StarNode(ABC):
-    """What analyzers and aggregators have in common.
+    """The common base of analyzers and aggregators.
 
     Parameters
     ----------

@@ -3,11 +3,39 @@
 ``serverapp = "flame_flwr.star.script:server_app"`` and ``clientapp =
 "flame_flwr.star.script:client_app"`` in the app's ``pyproject.toml`` run the script that its config
 names, ``script = "analysis.py"``, on any runtime of Flower's.
+
+Examples
+--------
+To look at what a script declares, without running its analysis:
+
+>>> import tempfile
+>>> from pathlib import Path
+>>> from flame_flwr.star.script import load_script
+>>> with tempfile.TemporaryDirectory() as folder:
+...     script = Path(folder, "analysis.py")
+...     _ = script.write_text('''
+... from flame.star import StarAggregator, StarAnalyzer, StarModel
+...
+... class Count(StarAnalyzer):
+...     def analysis_method(self, data, aggregator_results):
+...         return len(data)
+...
+... class Total(StarAggregator):
+...     def aggregation_method(self, analysis_results):
+...         return sum(analysis_results)
+...
+...     def has_converged(self, result, last_result):
+...         return True
+...
+... StarModel(Count, Total, "s3", filename="patients.txt")
+... ''')
+...     load_script(script).model.outputs.names
+'patients.txt'
 """
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.lazy import lazy_exports
+from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from flame_flwr.script.components import client_app as client_app

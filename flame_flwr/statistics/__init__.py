@@ -10,7 +10,7 @@ from flame_flwr.statistics.counts import Missingness, RowCount
 from flame_flwr.statistics.description import Description, describe
 from flame_flwr.statistics.histogram import Histogram
 from flame_flwr.statistics.log_rank import LogRank
-from flame_flwr.statistics.meta import MetaAnalysis
+from flame_flwr.statistics.meta_analysis import MetaAnalysis
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.quantiles import Quantiles

@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.fields import COUNT, each, parameter
 from flame_flwr.statistics.values import numbers
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 __all__ = ["AUC"]
 
@@ -31,7 +32,7 @@ class AUC(Statistic):
     low, high : float
         The range of the scores; one outside counts in the first or the last bin.
     positives, negatives : tuple of int
-        Of each class, how many are in each bin. The bins are equally wide.
+        How many of each class are in each bin. The bins are equally wide.
     coarsened_at : int
         At how many nodes a disclosure rule moved scores to neighbouring bins: ``lower`` and
         ``upper`` do not hold for these.
@@ -119,20 +120,16 @@ class AUC(Statistic):
         return len(self.positives)
 
     @property
-    def cells(self) -> int:
-        """The bins."""
-        return self.bins
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the people of each class."""
-        return sum(self.positives), sum(self.negatives)
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the people of each class, and those by bin where they were not moved."""
-        places: CellCounts = {}
-        for name, counts in (("positives", self.positives), ("negatives", self.negatives)):
-            places[name] = sum(counts)
+    def visible(self) -> Visible:
+        """The people of each class, and those by bin where they were not moved."""
+        counts: Cells = {}
+        for name, by_bin in (("positives", self.positives), ("negatives", self.negatives)):
+            counts[name] = sum(by_bin)
             if not self.coarsened_at:
-                places |= {(name, i): n for i, n in enumerate(counts)}
-        form = ("AUC", self.low, self.high, self.bins)
-        return ((form, {} if self.suppressed else places),)
+                counts |= {(name, i): n for i, n in enumerate(by_bin)}
+        return Visible(
+            totals=whole(self.size),
+            parts=(sum(self.positives), sum(self.negatives)),
+            tables=((("AUC", self.low, self.high, self.bins), {} if self.suppressed else counts),),
+            cells=self.bins,
+        )

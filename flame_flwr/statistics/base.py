@@ -1,4 +1,4 @@
-"""What every mergeable statistic is: a frozen value with laws.
+"""The base of mergeable statistics: frozen values with laws.
 
 For figures that can be computed at each node and merged to what the pooled data would give. Not
 for models: their arrays are averaged, see :mod:`flame_flwr.aggregation`.
@@ -24,25 +24,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
-from flame_flwr.statistics.clearance import check_cleared
-from flame_flwr.statistics.exact import pack_exact, unpack_exact
+from flame_flwr.statistics.exact_sums import pack_exact, unpack_exact
+from flame_flwr.statistics.field_rules import rules_of
 from flame_flwr.statistics.fields import (
     COUNT,
     check_fields,
     is_declared,
     merged_fields,
-    rules_of,
     without_places,
 )
 from flame_flwr.statistics.formatting import shown_figures
+from flame_flwr.statistics.seen_by_rules import check_cleared
+from flame_flwr.statistics.visible import Visible, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["CellCounts", "Statistic"]
-
-CellCounts = dict[Any, int]
-"""Counts, by where in a statistic they are."""
+__all__ = ["Statistic", "is_of_the_framework", "kind_named"]
 
 _NAMES: dict[str, type[Statistic]] = {}
 """Every statistic of this process, by its name in the JSON-able form and on the wire."""
@@ -55,9 +53,9 @@ class Statistic(ABC):
     A subclass declares beside each field how it is merged, with a rule of
     :mod:`flame_flwr.statistics.fields`; ``merge``, ``zero`` and ``withheld`` follow from that. It
     writes ``from_data``, ``result`` and ``size``. Where no rule fits, it overrides the three
-    itself. Fields hold int, float, str, None, :class:`~fractions.Fraction`, other statistics, and
-    tuples of these. A subclass is registered with the payload when it is defined, so its values
-    travel.
+    itself, and ``visible`` where more can be seen of it than its size. Fields hold int, float, str,
+    None, :class:`~fractions.Fraction`, other statistics, and tuples of these. A subclass is
+    registered with the payload when it is defined, so its values travel.
 
     Parameters
     ----------
@@ -106,7 +104,7 @@ class Statistic(ABC):
     wire_name: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the values of a new statistic travel, and see that its fields are declared."""
+        """Register a new statistic for the payload, and check that its fields are declared."""
         super().__init_subclass__(**kwargs)
         _check_declared(cls)
         if "__repr__" not in vars(cls):
@@ -149,7 +147,7 @@ class Statistic(ABC):
     def result(self) -> dict[str, Any]:
         """Return the figures by name, JSON-able; what there is no data for is ``None``.
 
-        ``suppressed`` is among them: how many nodes' figures are kept back.
+        ``suppressed`` is among them: how many nodes' figures are withheld.
         """
 
     def __repr__(self) -> str:
@@ -169,41 +167,9 @@ class Statistic(ABC):
         """How many people or rows it is about."""
 
     @property
-    def cells(self) -> int:
-        """How many bins, labels or cells it has; 0 for one that has none."""
-        return 0
-
-    @property
-    def unfitted(self) -> int | None:
-        """How many values fit none of its labels, missing ones apart; ``None`` if withheld."""
-        return 0
-
-    def totals(self) -> tuple[int, ...]:
-        """Return the sizes of the groups it is about, for the rule on differences of totals."""
-        return (self.size,) if self.size else ()
-
-    def totals_by_column(self) -> tuple[tuple[str | None, int], ...]:
-        """Return `totals`, each with the column that it is about, ``None`` for whole rows."""
-        return tuple((None, total) for total in self.totals())
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the sizes of groups within it that can be seen, such as bins or labels."""
-        return ()
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return counts that can be seen by place, each set with its form.
-
-        Those of two statistics with one form can be subtracted, place by place.
-        """
-        return ()
-
-    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
-        """Return the statistics that it is made of, each with the column that it is about."""
-        return ((None, self),)
-
-    def with_member_statistics(self, members: Sequence[Statistic]) -> Statistic:
-        """Return it with others in place of `member_statistics`; for disclosure rules."""
-        return members[0]
+    def visible(self) -> Visible:
+        """What can be seen of how many they are: by default no more than `size`."""
+        return Visible(whole(self.size))
 
     def withheld(self) -> Self:
         """Return it without any figure and said to be suppressed; for disclosure rules."""
@@ -231,18 +197,6 @@ class Statistic(ABC):
         changed = self._changed(**moved)
         return self if changed == self else changed._changed(coarsened_at=1)
 
-    def without_totals(self, totals: Collection[int]) -> Self:
-        """Return it without what is about a whole group of one of these sizes."""
-        return self if set(totals).isdisjoint(self.totals()) else self.withheld()
-
-    def with_most_cells(self, most: int) -> Self:
-        """Return it with at most so many places that are found in the data, as of quantiles."""
-        return self
-
-    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
-        """Return it with its smallest and largest value, if it has them, moved by `widen`."""
-        return self
-
     def to_json(self) -> dict[str, Any]:
         """Return it as dicts, lists, strings and numbers that JSON can hold, exactly."""
         own = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
@@ -259,8 +213,7 @@ class Statistic(ABC):
         ModelError
             It is not such a form.
         """
-        name = form.get("statistic") if isinstance(form, Mapping) else None
-        found = _NAMES.get(name) if isinstance(name, str) else None
+        found = kind_named(form.get("statistic") if isinstance(form, Mapping) else None)
         if found is None or not issubclass(found, cls):
             raise ModelError(f"this is not the form of a {cls.__name__} as to_json gives it")
         rest = {key: _value(item) for key, item in form.items() if key != "statistic"}
@@ -289,9 +242,19 @@ class Statistic(ABC):
     def _changed(self, **values: Any) -> Self:
         return replace(self, **values)
 
-    def _without_places(self, hidden: Sequence[bool], *names: str) -> Self:
+    def _without_places(self, withheld: Sequence[bool], *names: str) -> Self:
         """Return it with some places of these fields withheld, and said to be suppressed."""
-        return self._changed(suppressed=1, **without_places(self, hidden, *names))
+        return self._changed(suppressed=1, **without_places(self, withheld, *names))
+
+
+def is_of_the_framework(statistic: Statistic) -> bool:
+    """Tell whether a statistic is of a class of the framework's, and of no user's."""
+    return type(statistic).__module__.startswith("flame_flwr.statistics.")
+
+
+def kind_named(name: object) -> type[Statistic] | None:
+    """Return the statistic of a name, as JSON and the wire have it; ``None`` of no such name."""
+    return _NAMES.get(name) if isinstance(name, str) else None
 
 
 def _check_declared(kind: type[Statistic]) -> None:

@@ -1,10 +1,10 @@
-"""Which counts to hide so that no small one can be had: cell suppression, on plain counts.
+"""Which counts to withhold so that no small one can be had: cell suppression, on plain counts.
 
-A count from 1 to ``k - 1`` is small and hidden; 0 and ``k`` or more may be seen. Who knows the
-totals could subtract what is shown from them, so more counts are hidden, the smallest that will
+A count from 1 to ``k - 1`` is small and withheld; 0 and ``k`` or more may be seen. Who knows the
+totals could subtract what is shown from them, so more counts are withheld, the smallest that will
 do, until every small one may be any of at least `k` values. Cox, "Suppression Methodology and
-Statistical Disclosure Control" (JASA 1980) is the source of the idea; it does not hide *that* a
-count is hidden, nor does it stop who knows more than totals.
+Statistical Disclosure Control" (JASA 1980) is the source of the idea; it does not conceal *that* a
+count is withheld, nor does it stop who knows more than totals.
 """
 
 from __future__ import annotations
@@ -15,51 +15,54 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["coarsen", "hide", "hide_table"]
+__all__ = ["cells_to_withhold", "coarsen", "table_cells_to_withhold"]
 
 Counts = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def hide(counts: Sequence[int], k: int) -> list[bool]:
-    """Tell which counts of one group's parts to hide from who knows the group's total.
+def cells_to_withhold(counts: Sequence[int], k: int) -> list[bool]:
+    """Tell which counts of one group's parts to withhold from who knows the group's total.
 
-    What is hidden are at least two counts that add up to at least ``k - 1`` more than one each,
+    What is withheld are at least two counts that add up to at least ``k - 1`` more than one each,
     so every one of them may be from 1 to at least `k`.
 
     Parameters
     ----------
     counts : sequence of int
-        Of parts that make up a whole.
+        One per part; together the parts are the group.
     k : int
         The smallest count that may be seen, above 0.
 
     Returns
     -------
     list of bool
-        ``True`` for those to hide. All of them where nothing less will do.
+        ``True`` for those to withhold. All of them where nothing less will do.
     """
     total = sum(counts)
-    hidden = [0 < count < k for count in counts]
-    if not any(hidden):
-        return hidden
+    withheld = [0 < count < k for count in counts]
+    if not any(withheld):
+        return withheld
     if total < k:
         return [True] * len(counts)
+    # The smallest counts go first: what is withheld beside the small ones should cost little.
     order = sorted((count, i) for i, count in enumerate(counts) if count >= k)
     while True:
-        inside = [count for count, out in zip(counts, hidden, strict=True) if out]
-        # one alone could be had from the total, and so could two ones that together make 2
+        inside = [count for count, out in zip(counts, withheld, strict=True) if out]
+        # One alone could be had from the total, and so could two of 1 each: who knows that they
+        # are above 0 and together 2 knows both.
         if len(inside) > 1 and sum(inside) >= len(inside) + k - 1:
-            return hidden
+            return withheld
         if not order:
             return [True] * len(counts)
-        hidden[order.pop(0)[1]] = True
+        withheld[order.pop(0)[1]] = True
 
 
-def hide_table(counts: Counts, k: int) -> Mask:
-    """Tell which cells of a table to hide from who knows its row and column totals.
+def table_cells_to_withhold(counts: Counts, k: int) -> Mask:
+    """Tell which cells of a table to withhold from who knows its row and column totals.
 
-    Totals are taken to be known where :func:`hide` would show them: not the small ones.
+    Totals are taken to be known where :func:`cells_to_withhold` would show
+    them: not the small ones.
 
     Parameters
     ----------
@@ -71,19 +74,21 @@ def hide_table(counts: Counts, k: int) -> Mask:
     Returns
     -------
     ndarray of bool, shape (r, c)
-        ``True`` for those to hide. All of them where nothing less will do.
+        ``True`` for those to withhold. All of them where nothing less will do.
     """
     if counts.sum() == 0:
         return np.zeros(counts.shape, dtype=bool)
     if counts.sum() < k:
         return np.ones(counts.shape, dtype=bool)
     net = _Net(counts, k)
+    # A rectangle keeps every total, so it is the cheapest cure where there is one; otherwise one
+    # more cell is hidden and the next turn looks again. Each turn hides at least one, so it ends.
     while (arc := net.unsafe()) is not None:
-        best = _rectangle(counts, net.hidden, arc, k) or _nearest(counts, net.hidden, arc)
+        best = _rectangle(counts, net.withheld, arc, k) or _nearest(counts, net.withheld, arc)
         if best is None:
             return np.ones(counts.shape, dtype=bool)
-        net.hide(best)
-    return net.hidden
+        net.withhold(best)
+    return net.withheld
 
 
 def coarsen(places: Sequence[tuple[int, int]], k: int) -> list[tuple[int, int]] | None:
@@ -131,35 +136,36 @@ def _together(group: list[tuple[int, int]]) -> tuple[int, int]:
 
 
 class _Net:
-    """A table with its totals as flows: total -> rows -> columns -> total, some of them hidden.
+    """A table with its totals as flows: total -> rows -> columns -> total, some of them withheld.
 
-    A hidden count may be larger by `d` if `d` can flow back from its end to its start through the
-    other hidden counts: up in one, down in the next, and every total stays. Node 0 is where all
+    A withheld count may be larger by `d` if `d` can flow back from its end to its start through the
+    other withheld counts: up in one, down in the next, and every total stays. Node 0 is where all
     comes from, 1 where it goes, then rows, then columns.
     """
 
     def __init__(self, counts: Counts, k: int) -> None:
         self.counts, self.k = counts, k
-        self.hidden: Mask = (counts > 0) & (counts < k)
+        self.withheld: Mask = (counts > 0) & (counts < k)
         self.rows = counts.shape[0]
         self.arcs: dict[tuple[int, int], int] = {}
         self.out: dict[int, list[int]] = {}
         self.into: dict[int, list[int]] = {}
-        for i, (total, out) in enumerate(_hidden_totals(counts.sum(axis=1), k)):
+        for i, (total, out) in enumerate(_withheld_totals(counts.sum(axis=1), k)):
             if out:
                 self._add(0, 2 + i, total)
-        for j, (total, out) in enumerate(_hidden_totals(counts.sum(axis=0), k)):
+        for j, (total, out) in enumerate(_withheld_totals(counts.sum(axis=0), k)):
             if out:
                 self._add(2 + self.rows + j, 1, total)
-        for i, j in np.argwhere(self.hidden):
+        for i, j in np.argwhere(self.withheld):
             self._add(2 + int(i), 2 + self.rows + int(j), int(counts[i, j]))
+        # Only these need protection: the others are hidden to give it.
         self.small = [arc for arc, count in self.arcs.items() if 0 < count < k]
 
-    def hide(self, cells: list[tuple[int, int]]) -> None:
+    def withhold(self, cells: list[tuple[int, int]]) -> None:
         """Hide more cells."""
         for i, j in cells:
-            if not self.hidden[i, j]:
-                self.hidden[i, j] = True
+            if not self.withheld[i, j]:
+                self.withheld[i, j] = True
                 self._add(2 + i, 2 + self.rows + j, int(self.counts[i, j]))
 
     def unsafe(self) -> tuple[int, int] | None:
@@ -176,6 +182,7 @@ class _Net:
 
     def _is_safe(self, arc: tuple[int, int]) -> bool:
         start, end = arc
+        # How much larger it could be, then how much smaller: both with every total as it is.
         up = self._flow(end, start, arc, self.k - 1)
         if up >= self.k - 1:
             return True
@@ -190,6 +197,7 @@ class _Net:
             path = self._path(start, end, without, changed)
             if path is None:
                 break
+            # Up there is no limit; down a count stays at 1, for it is known that it is above 0.
             room = [
                 self.arcs[arc] - 1 + changed.get(arc, 0) for arc, forward in path if not forward
             ]
@@ -227,14 +235,14 @@ class _Net:
         self.into.setdefault(end, []).append(start)
 
 
-def _hidden_totals(totals: Counts, k: int) -> list[tuple[int, bool]]:
-    """Pair each total with whether it is hidden; one of 0 is known whatever is hidden."""
+def _withheld_totals(totals: Counts, k: int) -> list[tuple[int, bool]]:
+    """Pair each total with whether it is withheld; one of 0 is known whatever is withheld."""
     plain = [int(total) for total in totals]
-    return [(n, out and n > 0) for n, out in zip(plain, hide(plain, k), strict=True)]
+    return [(n, out and n > 0) for n, out in zip(plain, cells_to_withhold(plain, k), strict=True)]
 
 
 def _rectangle(
-    counts: Counts, hidden: Mask, arc: tuple[int, int], k: int
+    counts: Counts, withheld: Mask, arc: tuple[int, int], k: int
 ) -> list[tuple[int, int]] | None:
     """Return the cheapest corners of a rectangle that makes a small cell safe.
 
@@ -243,7 +251,7 @@ def _rectangle(
     i, j = arc
     if i < 0 or j < 0:
         return None
-    cost = np.where(hidden, 0, counts).astype(float)
+    cost = np.where(withheld, 0, counts).astype(float)
     sums = cost + cost[i][None, :] + cost[:, j][:, None]
     allowed = (counts > 0) & (counts[i] >= k)[None, :] & (counts[:, j] >= k)[:, None]
     sums[~allowed] = np.inf
@@ -253,9 +261,9 @@ def _rectangle(
     return [(i, column), (row, j), (row, column)]
 
 
-def _nearest(counts: Counts, hidden: Mask, arc: tuple[int, int]) -> list[tuple[int, int]] | None:
+def _nearest(counts: Counts, withheld: Mask, arc: tuple[int, int]) -> list[tuple[int, int]] | None:
     """Return the smallest cell that is still shown, in the same row or column if there is one."""
-    shown = (counts > 0) & ~hidden
+    shown = (counts > 0) & ~withheld
     if not shown.any():
         return None
     line = np.zeros_like(shown)

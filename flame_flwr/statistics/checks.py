@@ -1,4 +1,4 @@
-"""What a statistic's fields may hold: they may come from another party, so each is checked.
+"""Checks of a statistic's fields: they may come from another party.
 
 Every function refuses with a :class:`~flame_flwr.errors.ModelError` that names the statistic.
 """

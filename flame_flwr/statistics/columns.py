@@ -1,4 +1,4 @@
-"""What `describe` keeps of one column: of numbers, of dates or of labels."""
+"""The statistics that `describe` keeps for a column of numbers, dates or labels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def of_column(name: str, values: Any, labels: Sequence[Label] | None) -> Parts:
         counts = ValueCounts.from_data(values, labels)
     except DataError as error:
         raise DataError(f"describe: {error.message}", detail=name) from error
-    if counts.cells > _MOST_LABELS and labels is None:
+    if counts.visible.cells > _MOST_LABELS and labels is None:
         raise DataError(
             f"describe: a column has more than {_MOST_LABELS} different labels, as names or free "
             "text have, and they would leave this node: leave it out, or declare its labels",
@@ -99,7 +99,7 @@ def _alike(
 def _empty(parts: Parts) -> bool:
     """Tell whether nothing of a column's values is known."""
     if isinstance(parts[0], ValueCounts):
-        return parts[0].declared is None and not parts[0].cells
+        return parts[0].declared is None and not parts[0].visible.cells
     return not any(part.size for part in parts)
 
 
@@ -107,12 +107,12 @@ def _emptied(parts: Parts, rows: RowCount, kind: tuple[type[Statistic], ...]) ->
     """Return a column without values in another kind; the missing ones are counted as labels."""
     if tuple(map(type, parts)) == kind:
         return parts
-    hidden = max(part.suppressed for part in parts)  # what was withheld stays known as such
+    suppressed = max(part.suppressed for part in parts)  # what was withheld stays known as such
     if kind != LABEL:
-        return tuple(one.zero()._changed(suppressed=hidden) for one in kind)
-    known = not hidden and not rows.suppressed
+        return tuple(one.zero()._changed(suppressed=suppressed) for one in kind)
+    known = not suppressed and not rows.suppressed
     entries = ((None, rows.rows if known else 0, 0),)
-    return (ValueCounts(None, entries, suppressed=0 if known else max(hidden, 1)),)
+    return (ValueCounts(None, entries, suppressed=0 if known else max(suppressed, 1)),)
 
 
 def figures(parts: Parts) -> dict[str, Any]:

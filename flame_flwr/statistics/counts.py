@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.fields import COLUMNS, COUNT, WITHHELD_AT, each
+from flame_flwr.statistics.rule_changes import without_totals
 from flame_flwr.statistics.values import columns_of, missing
+from flame_flwr.statistics.visible import Cells, Visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence, Sized
@@ -112,42 +114,35 @@ class Missingness(Statistic):
         """The rows."""
         return max(self.rows, default=0)
 
-    def totals(self) -> tuple[int, ...]:
-        """Return the groups that are counted here: rows, and rows with a value."""
-        pairs = zip(self.rows, self.missing, strict=True)
-        return tuple({n for rows, gone in pairs for n in (rows, rows - gone) if rows})
-
-    def totals_by_column(self) -> tuple[tuple[str | None, int], ...]:
-        """Return the rows, and by column those with a value."""
-        found = set()
-        for name, rows, gone in zip(self.columns, self.rows, self.missing, strict=True):
-            found |= {(None, rows), (name if gone else None, rows - gone)} if rows else set()
-        return tuple(found)
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return how many values are missing in each column."""
-        return tuple(n for n in self.missing if n)
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the rows with and without a value, by column."""
-        places: CellCounts = {}
+    @property
+    def visible(self) -> Visible:
+        """The rows, and by column those with a value and those without."""
+        totals: set[tuple[str | None, int]] = set()
+        counts: Cells = {}
         rows = zip(self.columns, self.rows, self.missing, self.withheld_at, strict=True)
         for name, n, gone, out in rows:
+            totals |= {(None, n), (name if gone else None, n - gone)} if n else set()
             if not out:
-                places |= {(name, "there"): n - gone, (name, "missing"): gone}
-        return ((("Missingness", *sorted(self.columns)), places),)
+                counts |= {(name, "there"): n - gone, (name, "missing"): gone}
+        return Visible(
+            totals=tuple(totals),
+            parts=tuple(n for n in self.missing if n),
+            tables=((("Missingness", *sorted(self.columns)), counts),),
+        )
 
     def with_min_count(self, k: int) -> Self:
         """Withhold each column that has few rows, few missing values, or few that are there."""
         pairs = zip(self.rows, self.missing, strict=True)
-        return self._hidden([0 < gone < k or 0 < rows - gone < k for rows, gone in pairs])
+        return self._without([0 < gone < k or 0 < rows - gone < k for rows, gone in pairs])
 
-    def without_totals(self, totals: Collection[int]) -> Self:
-        """Withhold each column with so many rows, or so many with a value."""
-        pairs = zip(self.rows, self.missing, strict=True)
-        return self._hidden([rows in totals or rows - gone in totals for rows, gone in pairs])
-
-    def _hidden(self, hidden: list[bool]) -> Self:
-        if not any(hidden):
+    def _without(self, withheld: list[bool]) -> Self:
+        if not any(withheld):
             return self
-        return self._without_places(hidden, "rows", "missing", "withheld_at")
+        return self._without_places(withheld, "rows", "missing", "withheld_at")
+
+
+@without_totals.register(Missingness)
+def _(statistic: Missingness, totals: Collection[int]) -> Missingness:
+    """Withhold each column with so many rows, or so many with a value."""
+    pairs = zip(statistic.rows, statistic.missing, strict=True)
+    return statistic._without([rows in totals or rows - gone in totals for rows, gone in pairs])

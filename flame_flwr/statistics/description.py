@@ -26,11 +26,13 @@ from flame_flwr.statistics.formatting import shown_table, shown_title
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.rule_changes import members, with_members
 from flame_flwr.statistics.value_counts import ValueCounts
 from flame_flwr.statistics.values import columns_of
+from flame_flwr.statistics.visible import Visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
@@ -57,9 +59,9 @@ def describe(frame: Any, labels: Mapping[str, Sequence[Label]] | None = None) ->
 
 @dataclass(frozen=True)
 class Description(Statistic):
-    """Of a column of numbers: moments, quartiles, extremes. Of any other: its labels' counts.
+    """The columns of a table: moments, quartiles and extremes of numbers, counts of labels.
 
-    Of dates: moments and extremes, in days since 1970, without quartiles. A column that is empty
+    Dates have moments and extremes, in days since 1970, and no quartiles. A column that is empty
     at a node, or whose values are all missing, is of the kind that it has at the others.
 
     Parameters
@@ -67,7 +69,7 @@ class Description(Statistic):
     columns : tuple of str
         Their names.
     rows : RowCount
-        Of the table.
+        How many rows the table has.
     parts : tuple of tuples of statistics
         Per column: ``Moments``, ``Quantiles`` and ``MinMax``; of dates ``Moments`` and
         ``MinMax``; or ``ValueCounts``.
@@ -214,30 +216,16 @@ class Description(Statistic):
         return self.rows.rows
 
     @property
-    def cells(self) -> int:
-        """The labels of the column that has most."""
-        return max((part.cells for parts in self.parts for part in parts), default=0)
-
-    @property
-    def unfitted(self) -> int | None:
-        """The values of all columns that fit none of the labels declared for theirs."""
-        found = [part.unfitted for parts in self.parts for part in parts]
-        return None if None in found else sum(count for count in found if count)
-
-    def totals(self) -> tuple[int, ...]:
-        """Return the rows, and the values of each column."""
-        parts = [self.rows, *(part for parts in self.parts for part in parts)]
-        return tuple({total for part in parts for total in part.totals()})
-
-    def member_statistics(self) -> tuple[tuple[str | None, Statistic], ...]:
-        """Return the rows, and the statistics of each column."""
-        pairs = zip(self.columns, self.parts, strict=True)
-        return ((None, self.rows), *((name, part) for name, parts in pairs for part in parts))
-
-    def with_member_statistics(self, members: Sequence[Statistic]) -> Self:
-        """Return it with others in place of `member_statistics`."""
-        given = iter(members)
-        return self._each(lambda _: next(given))
+    def visible(self) -> Visible:
+        """The rows, and the values of each column."""
+        parts = [part.visible for parts in self.parts for part in parts]
+        unfitted = [part.unfitted for part in parts]
+        sizes = self.rows.visible.sizes.union(*(part.sizes for part in parts))
+        return Visible(
+            totals=tuple((None, size) for size in sizes),
+            cells=max((part.cells for part in parts), default=0),
+            unfitted=None if None in unfitted else sum(count or 0 for count in unfitted),
+        )
 
     def withheld(self) -> Self:
         """Return it without any figure."""
@@ -247,20 +235,21 @@ class Description(Statistic):
         """Withhold what is small, column by column."""
         return self._each(lambda part: part.with_min_count(k))
 
-    def without_totals(self, totals: Collection[int]) -> Self:
-        """Withhold what is about a group of one of these sizes, column by column."""
-        return self._each(lambda part: part.without_totals(totals))
-
-    def with_most_cells(self, most: int) -> Self:
-        """Move values together where quantiles have more places, column by column."""
-        return self._each(lambda part: part.with_most_cells(most))
-
-    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
-        """Move the extremes of every column."""
-        return self._each(lambda part: part.with_wider_range(widen))
-
     def _each(self, change: Callable[[Any], Any]) -> Self:
         rows = change(self.rows)
         parts = tuple(tuple(change(part) for part in parts) for parts in self.parts)
-        hidden = rows.suppressed or any(part.suppressed for one in parts for part in one)
-        return self._changed(rows=rows, parts=parts, suppressed=int(bool(hidden)))
+        suppressed = rows.suppressed or any(part.suppressed for one in parts for part in one)
+        return self._changed(rows=rows, parts=parts, suppressed=int(bool(suppressed)))
+
+
+@members.register(Description)
+def _(statistic: Description) -> tuple[tuple[str | None, Statistic], ...]:
+    """Return the rows, and the statistics of each column."""
+    pairs = zip(statistic.columns, statistic.parts, strict=True)
+    return ((None, statistic.rows), *((name, part) for name, parts in pairs for part in parts))
+
+
+@with_members.register(Description)
+def _(statistic: Description, members: Sequence[Statistic]) -> Description:
+    given = iter(members)
+    return statistic._each(lambda _: next(given))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from fractions import Fraction
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.grid import COUNTS, STATISTICS
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key
-from flame_flwr.statistics.alignment import Aligned, align, different
+from flame_flwr.statistics.alignment import align, different
 from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import (
     check_counts,
@@ -25,9 +24,19 @@ from flame_flwr.statistics.checks import (
     check_lengths,
     check_texts,
 )
+from flame_flwr.statistics.field_rules import (
+    KEY,
+    Axis,
+    Child,
+    Each,
+    FieldRule,
+    Parameter,
+    rules_of,
+)
 from flame_flwr.statistics.values import check_labels
 
 if TYPE_CHECKING:
+    from flame_flwr.aggregation.grid import Grid
     from flame_flwr.statistics.base import Statistic
 
 __all__ = [
@@ -41,94 +50,16 @@ __all__ = [
     "check_fields",
     "child",
     "combined",
+    "declared_as",
     "each",
     "is_declared",
     "labels_of",
     "merged_fields",
     "parameter",
-    "rules_of",
     "without_places",
 ]
 
 Metadata = Mapping[str, Any]
-
-_KEY = "flame_flwr.statistics"
-"""Under it a field's metadata has its rule."""
-
-
-@dataclass(frozen=True)
-class FieldRule:
-    """How one field is merged, withheld, made coarser and checked.
-
-    Parameters
-    ----------
-    merge : callable
-        Gets the values of two nodes and returns that of both; in any order with the same bits.
-    empty : Any
-        The value of no data.
-    withheld : callable, optional
-        Gets the value and returns what is left of it where nothing may be seen; by default `empty`.
-    check : callable, optional
-        Gets the statistic's name and a value, and raises a ``ModelError`` where it cannot be one.
-    coarsen : callable, optional
-        Gets the value and the smallest count that may be seen, and returns it with small counts
-        moved to their neighbours; ``None`` where all of them together are too few.
-    """
-
-    merge: Callable[[Any, Any], Any]
-    empty: Any = None
-    withheld: Callable[[Any], Any] | None = None
-    check: Callable[[str, Any], None] | None = None
-    coarsen: Callable[[Any, int], Any] | None = None
-
-    def blank(self, value: Any) -> Any:
-        """Return what stands in place of a value that is withheld."""
-        return self.empty if self.withheld is None else self.withheld(value)
-
-
-@dataclass(frozen=True)
-class _Parameter(FieldRule):
-    """The rule of a value that must be the same at every node."""
-
-
-@dataclass(frozen=True)
-class _Axis(FieldRule):
-    """The rule of a tuple of names: other fields have one place for each of them.
-
-    Nodes may have the names in different orders.
-    """
-
-    key: Callable[[Any], Any] = str
-    what: str = ""
-
-
-@dataclass(frozen=True)
-class _Each(FieldRule):
-    """The rule of a tuple that is merged place by place."""
-
-    of: FieldRule = FieldRule(operator.add)
-    by: tuple[str, ...] = ()
-    arrange: Callable[..., list[int]] | None = None
-    places: str = ""
-
-    def merged(
-        self, owner: str, one: tuple[Any, ...], two: tuple[Any, ...], axes: Mapping[str, Aligned]
-    ) -> tuple[Any, ...]:
-        """Merge place by place; each node's places are those of its own order of names."""
-        if self.by:
-            arrange = self.arrange or list
-            aligned = [axes[name] for name in self.by]
-            one = tuple(one[i] for i in arrange(*(axis.one for axis in aligned)))
-            two = tuple(two[i] for i in arrange(*(axis.two for axis in aligned)))
-        elif len(one) != len(two):
-            raise different(owner, self.places)
-        return tuple(map(self.of.merge, one, two))
-
-    def blank_at(self, value: tuple[Any, ...], hidden: Sequence[bool]) -> tuple[Any, ...]:
-        """Return the tuple with its hidden places blank, and the others as they are."""
-        return tuple(
-            self.of.blank(item) if out else item for item, out in zip(value, hidden, strict=True)
-        )
 
 
 def combined(
@@ -138,6 +69,7 @@ def combined(
     withheld: Callable[[Any], Any] | None = None,
     check: Callable[[str, Any], None] | None = None,
     coarsen: Callable[[Any, int], Any] | None = None,
+    grid: Grid | None = None,
 ) -> Metadata:
     """Return a rule of your own, as metadata; parameters as of :class:`FieldRule`.
 
@@ -146,12 +78,17 @@ def combined(
     >>> from dataclasses import field
     >>> either: frozenset[str] = field(metadata=combined(frozenset.union, frozenset()))
     """
-    return {_KEY: FieldRule(merge, empty, withheld, check, coarsen)}
+    return {KEY: FieldRule(merge, empty, withheld, check, coarsen, grid)}
+
+
+def declared_as(rule: FieldRule) -> Metadata:
+    """Return a rule of a class of its own, as metadata."""
+    return {KEY: rule}
 
 
 def parameter(check: Callable[[str, Any], None] | None = None) -> Metadata:
     """Return the rule of what every node must have alike, such as edges; it may always be seen."""
-    return {_KEY: _Parameter(lambda one, two: one, withheld=lambda value: value, check=check)}
+    return {KEY: Parameter(lambda one, two: one, withheld=lambda value: value, check=check)}
 
 
 def labels_of(what: str) -> Metadata:
@@ -162,7 +99,7 @@ def labels_of(what: str) -> Metadata:
     what : str
         What they are, for errors: ``groups``.
     """
-    return {_KEY: _Axis(lambda one, two: one, (), _same, check_labels, key=label_key, what=what)}
+    return {KEY: Axis(lambda one, two: one, (), _same, check_labels, key=label_key, what=what)}
 
 
 def child(kind: type[Any]) -> Metadata:
@@ -172,9 +109,10 @@ def child(kind: type[Any]) -> Metadata:
         if type(value) is not kind:
             raise ModelError(f"{owner}: a part of it must be a {kind.__name__}")
 
-    return combined(
-        lambda one, two: one.merge(two), withheld=lambda value: value.withheld(), check=check
-    )
+    def withheld(value: Any) -> Any:
+        return value.withheld()
+
+    return {KEY: Child(lambda one, two: one.merge(two), None, withheld, check, kind=kind)}
 
 
 def each(
@@ -201,7 +139,7 @@ def each(
     coarsened : bool
         Whether small counts are moved to neighbouring places, and ``coarsened_at`` says so.
     """
-    rule: FieldRule = metadata[_KEY]
+    rule: FieldRule = metadata[KEY]
     check_one = rule.check
 
     def check(owner: str, value: Any) -> None:
@@ -213,7 +151,7 @@ def each(
 
     names = (by,) if isinstance(by, str) else by
     return {
-        _KEY: _Each(
+        KEY: Each(
             rule.merge,
             (),
             lambda value: tuple(map(rule.blank, value)),
@@ -227,15 +165,9 @@ def each(
     }
 
 
-@cache
-def rules_of(kind: type[Statistic]) -> dict[str, FieldRule]:
-    """Return the rules of a statistic's fields, by name."""
-    return {item.name: item.metadata[_KEY] for item in fields(kind) if _KEY in item.metadata}
-
-
 def is_declared(item: Any) -> bool:
     """Tell whether what stands beside a field's name in its class is its rule."""
-    return _KEY in getattr(item, "metadata", ())
+    return KEY in getattr(item, "metadata", ())
 
 
 def merged_fields(one: Statistic, two: Statistic) -> dict[str, Any]:
@@ -251,26 +183,26 @@ def merged_fields(one: Statistic, two: Statistic) -> dict[str, Any]:
     axes = {
         name: align(owner, rule.what, *pairs[name], rule.key)
         for name, rule in rules.items()
-        if isinstance(rule, _Axis)
+        if isinstance(rule, Axis)
     }
     merged = {}
     for name, rule in rules.items():
-        if isinstance(rule, _Parameter) and pairs[name][0] != pairs[name][1]:
+        if isinstance(rule, Parameter) and pairs[name][0] != pairs[name][1]:
             raise different(owner, name)
-        if isinstance(rule, _Each):
+        if isinstance(rule, Each):
             merged[name] = rule.merged(owner, *pairs[name], axes)
         else:
             merged[name] = axes[name].names if name in axes else rule.merge(*pairs[name])
     return merged
 
 
-def without_places(statistic: Statistic, hidden: Sequence[bool], *names: str) -> dict[str, Any]:
-    """Return fields that have places, with the hidden places blank."""
+def without_places(statistic: Statistic, withheld: Sequence[bool], *names: str) -> dict[str, Any]:
+    """Return fields that have places, with the withheld places blank."""
     found = {}
     for name in names:
         rule, value = rules_of(type(statistic))[name], getattr(statistic, name)
-        assert isinstance(rule, _Each)
-        found[name] = rule.blank_at(value, hidden)
+        assert isinstance(rule, Each)
+        found[name] = rule.blank_at(value, withheld)
     return found
 
 
@@ -288,7 +220,7 @@ def check_fields(statistic: Statistic) -> None:
             rule.check(owner, getattr(statistic, name))
     for name, rule in rules.items():
         # how many places an `arrange` gives may be huge for forged names: its statistic checks it
-        if isinstance(rule, _Each) and len(rule.by) == 1 and rule.arrange is None:
+        if isinstance(rule, Each) and len(rule.by) == 1 and rule.arrange is None:
             check_lengths(owner, getattr(statistic, name), getattr(statistic, rule.by[0]))
 
 
@@ -312,10 +244,10 @@ def _coarsen_places(counts: tuple[int, ...], k: int) -> tuple[int, ...] | None:
     return tuple(found.get(place, 0) for place in range(len(counts)))
 
 
-COUNT = combined(operator.add, 0, check=check_counts)
+COUNT = combined(operator.add, 0, check=check_counts, grid=COUNTS)
 """A whole number of people, rows or nodes: added up, 0 where it is withheld."""
 
-EXACT_SUM = combined(operator.add, Fraction(0), check=check_exact)
+EXACT_SUM = combined(operator.add, Fraction(0), check=check_exact, grid=STATISTICS)
 """A sum of floats as a :class:`~fractions.Fraction`: added up without rounding."""
 
 SMALLEST = combined(_smallest, check=check_extreme)
@@ -324,10 +256,10 @@ SMALLEST = combined(_smallest, check=check_extreme)
 LARGEST = combined(_largest, check=check_extreme)
 """The larger of two; ``None`` where there is none, and where it is withheld."""
 
-WITHHELD_AT = combined(operator.add, 0, withheld=lambda nodes: 1, check=check_counts)
+WITHHELD_AT = combined(operator.add, 0, withheld=lambda nodes: 1, check=check_counts, grid=COUNTS)
 """At how many nodes a figure is withheld: this one is added where it is."""
 
 COLUMNS: Metadata = {
-    _KEY: _Axis(lambda one, two: one, (), _same, check_texts, key=str, what="columns")
+    KEY: Axis(lambda one, two: one, (), _same, check_texts, key=str, what="columns")
 }
 """Columns' names, which name the places of other fields."""

@@ -33,9 +33,9 @@ def shown_figures(figures: Mapping[str, Any]) -> str:
 
 def shown_title(description: Description) -> str:
     """Return what a description's table is of."""
-    hidden = description.suppressed
-    nodes = f"{hidden} node{'s' if hidden > 1 else ''}"
-    withheld = f", withheld in part or wholly at {nodes}" if hidden else ""
+    suppressed = description.suppressed
+    nodes = f"{suppressed} node{'s' if suppressed > 1 else ''}"
+    withheld = f", withheld in part or wholly at {nodes}" if suppressed else ""
     return f"Description of {description.rows.rows} rows{withheld}"
 
 

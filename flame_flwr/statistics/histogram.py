@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic
-from flame_flwr.statistics.cell_suppression import hide
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_edges, check_lengths
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, parameter
 from flame_flwr.statistics.values import numbers
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,24 +99,18 @@ class Histogram(Statistic):
         return sum(self.counts)
 
     @property
-    def cells(self) -> int:
-        """The bins."""
-        return len(self.edges) - 1
-
-    def totals(self) -> tuple[int, ...]:
-        """Return how many values there are, where that can be had from the counts."""
-        return () if any(self.withheld_at) or not self.size else (self.size,)
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the counts that can be seen."""
-        return tuple(self.cells_by_form()[0][1].values())
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the counts by bin."""
+    def visible(self) -> Visible:
+        """The counts by bin, and all values where these can be had from the counts."""
         pairs = enumerate(zip(self.counts, self.withheld_at, strict=True))
-        return ((("Histogram", self.edges), {i: n for i, (n, gone) in pairs if not gone}),)
+        counts: Cells = {i: n for i, (n, gone) in pairs if not gone}
+        return Visible(
+            totals=() if any(self.withheld_at) else whole(self.size),
+            parts=tuple(counts.values()),
+            tables=((("Histogram", self.edges), counts),),
+            cells=len(self.edges) - 1,
+        )
 
     def with_min_count(self, k: int) -> Self:
         """Withhold small counts, and others so that totals do not give these away."""
-        hidden = hide(self.counts, k)
-        return self._without_places(hidden, "counts", "withheld_at") if any(hidden) else self
+        withheld = cells_to_withhold(self.counts, k)
+        return self._without_places(withheld, "counts", "withheld_at") if any(withheld) else self

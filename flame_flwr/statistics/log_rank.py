@@ -10,12 +10,13 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
-from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
-from flame_flwr.statistics.exact import as_float
+from flame_flwr.statistics.exact_sums import as_float
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, child, each, labels_of
 from flame_flwr.statistics.survival import KaplanMeier, followed
 from flame_flwr.statistics.values import declared_labels, label_places
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ class LogRank(Statistic):
         Parameters
         ----------
         durations, events
-            As of :class:`KaplanMeier`.
+            See :class:`KaplanMeier`.
         members : sequence, array or Series of labels
             The rows' groups.
         groups : sequence of labels
@@ -156,35 +157,34 @@ class LogRank(Statistic):
         return sum(curve.size for curve in self.curves)
 
     @property
-    def cells(self) -> int:
-        """The times."""
-        return self.curves[0].cells
+    def visible(self) -> Visible:
+        """The people by group, events and censored by group, and the people in no group."""
+        seen = [curve.visible for curve in self.curves]
+        outside = self._outside_seen()
+        pairs = zip(self.curves, seen, strict=True)
+        inside = tuple(n for curve, of_group in pairs for n in (curve.size, *of_group.parts))
+        return Visible(
+            totals=whole(self.size),
+            parts=inside + tuple(outside.values()),
+            tables=self._tables(seen, outside),
+            cells=seen[0].cells,
+            unfitted=None if self.outside_withheld_at[0] else self.outside[0],
+        )
 
-    @property
-    def unfitted(self) -> int | None:
-        """The people with another group than those that are compared."""
-        return None if self.outside_withheld_at[0] else self.outside[0]
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the people of each group, their events and censored, and those in no group."""
-        inside = tuple(n for curve in self.curves for n in (curve.size, *curve.part_sizes()))
-        return inside + tuple(self._outside_seen().values())
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the people by group, and events and censored by group."""
+    def _tables(self, seen: Sequence[Visible], outside: Cells) -> tuple[tuple[object, Cells], ...]:
         if any(curve.suppressed for curve in self.curves):
             return ()
         keys = shared_keys(self.groups)
-        people: CellCounts = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
-        ends: CellCounts = {
-            (key, place): n
-            for key, curve in zip(keys, self.curves, strict=True)
-            for place, n in curve.cells_by_form()[0][1].items()
+        people: Cells = {key: curve.size for key, curve in zip(keys, self.curves, strict=True)}
+        ends: Cells = {
+            (key, cell): n
+            for key, of_group in zip(keys, seen, strict=True)
+            for cell, n in of_group.tables[0][1].items()
         }
-        form = ("LogRank", tuple(sorted(keys)), self.curves[0].times)
-        return ("labels", people | self._outside_seen()), (form, ends)
+        which = ("LogRank", tuple(sorted(keys)), self.curves[0].times)
+        return ("labels", people | outside), (which, ends)
 
-    def _outside_seen(self) -> CellCounts:
+    def _outside_seen(self) -> Cells:
         """Return the counts of who is in no group that can be seen, by their places."""
         outside = zip(
             ("other", label_key(None)), self.outside, self.outside_withheld_at, strict=True
@@ -199,9 +199,9 @@ class LogRank(Statistic):
         curves = tuple(curve.with_min_count(k) for curve in self.curves)
         if any(curve.suppressed for curve in curves):
             return self.withheld()
-        hidden = [0 < n < k for n in self.outside]
+        withheld = [0 < n < k for n in self.outside]
         kept = self._changed(curves=curves)
-        return kept._without_places(hidden, *_OUTSIDE) if any(hidden) else kept
+        return kept._without_places(withheld, *_OUTSIDE) if any(withheld) else kept
 
 
 def _quadratic(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
+from flame_flwr.statistics.rule_changes import Widen, with_wider_range
 from flame_flwr.statistics.values import numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["MinMax"]
 
@@ -82,15 +80,16 @@ class MinMax(Statistic):
         """Withhold both where they are two people's own values: where no rule has moved them."""
         return self if not self.n or (self.n >= k and self.noisy_at) else self.withheld()
 
-    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
-        """Return it with both values moved."""
-        if self.low is None or self.high is None or self.noisy_at:
-            return self
-        low, high = widen(self.low, self.high)
-        # of large values close together a small step is rounded away: then it is the smallest one
-        low = min(low, math.nextafter(self.low, -math.inf))
-        high = max(high, math.nextafter(self.high, math.inf))
-        return self._changed(low=low + 0.0, high=high + 0.0, noisy_at=1)
+
+@with_wider_range.register(MinMax)
+def _(statistic: MinMax, widen: Widen) -> MinMax:
+    if statistic.low is None or statistic.high is None or statistic.noisy_at:
+        return statistic
+    low, high = widen(statistic.low, statistic.high)
+    # of large values close together a small step is rounded away: then it is the smallest one
+    low = min(low, math.nextafter(statistic.low, -math.inf))
+    high = max(high, math.nextafter(statistic.high, math.inf))
+    return statistic._changed(low=low + 0.0, high=high + 0.0, noisy_at=1)
 
 
 def _ordered(low: float, high: float) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic
-from flame_flwr.statistics.exact import as_float, sum_about
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.exact_sums import as_float, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
 from flame_flwr.statistics.values import columns_of, numbers
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,10 +231,12 @@ class Covariance(Statistic):
         """The rows in which no column is missing."""
         return self.n
 
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the rows: those of the same columns can be subtracted."""
+    @property
+    def visible(self) -> Visible:
+        """The rows: those of the same columns can be subtracted."""
         columns = tuple(sorted(self.columns))
-        return ((("Covariance", columns), {"rows": self.n} if self.n else {}),)
+        counts: Cells = {"rows": self.n} if self.n else {}
+        return Visible(whole(self.size), tables=((("Covariance", columns), counts),))
 
     def with_min_count(self, k: int) -> Self:
         """Withhold it for few rows, and for no more rows than columns: these could be solved."""
@@ -255,13 +259,17 @@ def _products(
     return spread + Fraction(a) * total_b + Fraction(b) * total_a - n * Fraction(a) * Fraction(b)
 
 
+_SMALLEST = Fraction(sys.float_info.min)
+"""Below that a float's square has lost its digits, and of some data all of them."""
+
+
 def _correlation(spread: list[list[Fraction]]) -> list[list[float | None]]:
     """Divide by both deviations; ``None`` for a column that does not vary."""
     p = range(len(spread))
 
     def one(i: int, j: int) -> float | None:
         both = spread[i][i] * spread[j][j]
-        if spread[i][i] <= 0 or spread[j][j] <= 0:
+        if spread[i][i] < _SMALLEST or spread[j][j] < _SMALLEST:
             return None
         share = min(Fraction(1), spread[i][j] ** 2 / both)
         return 1.0 if i == j else math.copysign(math.sqrt(share), spread[i][j])

@@ -19,12 +19,13 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import check_counts
-from flame_flwr.statistics.exact import as_decimal
+from flame_flwr.statistics.exact_sums import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
+from flame_flwr.statistics.rule_changes import Widen, with_most_cells, with_wider_range
 from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ddsketch.ddsketch import BaseDDSketch
     from ddsketch.mapping import LogarithmicMapping
@@ -106,6 +107,7 @@ class Quantiles(Statistic):
         column = numbers(values)
         found, counts = np.unique(column[~np.isnan(column)], return_counts=True)
         mapping = LogarithmicMapping(empty.accuracy)
+        # One call per distinct value: the mapping is Python, and columns repeat their values.
         buckets: Counter[int] = Counter()
         for value, count in zip(found.tolist(), counts.tolist(), strict=True):
             buckets[_place(mapping, value)] += count
@@ -140,6 +142,7 @@ class Quantiles(Statistic):
         }
 
     def _at(self, sketch: BaseDDSketch, probability: float) -> float:
+        # In decimals: as floats, 0.07 * 100 is more than 7, and so another rank.
         rank = as_decimal(probability) * (self.size - 1)
         low = math.floor(rank)
         below, above = self._nth(sketch, low), self._nth(sketch, math.ceil(rank))
@@ -169,26 +172,32 @@ class Quantiles(Statistic):
         """The values that are not missing."""
         return sum(count for _, count in self.buckets)
 
-    def with_most_cells(self, most: int) -> Self:
-        """Move neighbours together until there are no more buckets than this."""
-        if len(self.buckets) <= most:
-            return self
-        return self.with_min_count(math.ceil(self.size / most))
 
-    def with_wider_range(self, widen: Callable[[float, float], tuple[float, float]]) -> Self:
-        """Return it with its smallest and its largest value moved, each one person's."""
-        if not self.buckets or self.noisy_at:
-            return self
-        from ddsketch.mapping import LogarithmicMapping
+@with_most_cells.register(Quantiles)
+def _(statistic: Quantiles, most: int) -> Quantiles:
+    """Move neighbours together until there are no more buckets than this."""
+    if len(statistic.buckets) <= most:
+        return statistic
+    return statistic.with_min_count(math.ceil(statistic.size / most))
 
-        mapping = LogarithmicMapping(self.accuracy)
-        ends = [self.buckets[0][0], self.buckets[-1][0]][: self.size]
-        low, high = (_value(mapping, place) for place in (ends[0], ends[-1]))
-        buckets = Counter(dict(self.buckets))
-        for place, value in zip(ends, widen(low, high), strict=False):
-            buckets[place] -= 1
-            buckets[_place(mapping, value)] += 1
-        return self._changed(buckets=tuple(sorted((+buckets).items())), noisy_at=1)
+
+@with_wider_range.register(Quantiles)
+def _(statistic: Quantiles, widen: Widen) -> Quantiles:
+    """Move the lowest and the highest value, each one person's, to other buckets."""
+    if not statistic.buckets or statistic.noisy_at:
+        return statistic
+    from ddsketch.mapping import LogarithmicMapping
+
+    mapping = LogarithmicMapping(statistic.accuracy)
+    # with a single value there is one end, which only moves downwards
+    ends = [statistic.buckets[0][0], statistic.buckets[-1][0]][: statistic.size]
+    low, high = (_value(mapping, place) for place in (ends[0], ends[-1]))
+    buckets = Counter(dict(statistic.buckets))
+    # Moved and not added: the number of values stays what it is.
+    for place, value in zip(ends, widen(low, high), strict=False):
+        buckets[place] -= 1
+        buckets[_place(mapping, value)] += 1
+    return statistic._changed(buckets=tuple(sorted((+buckets).items())), noisy_at=1)
 
 
 def _place(mapping: LogarithmicMapping, value: float) -> int:

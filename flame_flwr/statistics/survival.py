@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.statistics.base import CellCounts, Statistic
+from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_edges, check_lengths
-from flame_flwr.statistics.exact import as_decimal, as_float
+from flame_flwr.statistics.exact_sums import as_decimal, as_float
 from flame_flwr.statistics.fields import COUNT, each, parameter
 from flame_flwr.statistics.values import numbers
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,22 +166,19 @@ class KaplanMeier(Statistic):
         return sum(self.events) + sum(self.censored)
 
     @property
-    def cells(self) -> int:
-        """The times."""
-        return len(self.times)
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return all events, and all censored."""
-        return sum(self.events), sum(self.censored)
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return all events and all censored, and those by time where they were not moved."""
-        places: CellCounts = {}
-        for name, counts in (("events", self.events), ("censored", self.censored)):
-            places[name] = sum(counts)
+    def visible(self) -> Visible:
+        """All events and all censored, and those by time where they were not moved."""
+        counts: Cells = {}
+        for name, by_time in (("events", self.events), ("censored", self.censored)):
+            counts[name] = sum(by_time)
             if not self.coarsened_at:
-                places |= {(name, i): n for i, n in enumerate(counts)}
-        return ((("KaplanMeier", self.times), {} if self.suppressed else places),)
+                counts |= {(name, i): n for i, n in enumerate(by_time)}
+        return Visible(
+            totals=whole(self.size),
+            parts=(sum(self.events), sum(self.censored)),
+            tables=((("KaplanMeier", self.times), {} if self.suppressed else counts),),
+            cells=len(self.times),
+        )
 
 
 def followed(durations: Any, events: Any) -> tuple[Numbers, Numbers]:

@@ -9,11 +9,12 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import shared_keys
-from flame_flwr.statistics.base import CellCounts, Statistic
-from flame_flwr.statistics.cell_suppression import hide_table
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.cell_suppression import table_cells_to_withhold
 from flame_flwr.statistics.checks import check_lengths
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
 from flame_flwr.statistics.values import declared_labels, label_places
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,8 +121,8 @@ class ContingencyTable(Statistic):
             "rows": list(self.rows),
             "columns": list(self.columns),
             "counts": [
-                [None if out else count for count, out in zip(row, hidden, strict=True)]
-                for row, hidden in pairs
+                [None if out else count for count, out in zip(row, withheld, strict=True)]
+                for row, withheld in pairs
             ],
             "known": counts[:-1, :-1].tolist(),
             "withheld_at": gone[:-1, :-1].tolist(),
@@ -138,35 +139,32 @@ class ContingencyTable(Statistic):
         return sum(self.counts)
 
     @property
-    def cells(self) -> int:
-        """The cells, of declared labels."""
-        return len(self.rows) * len(self.columns)
+    def visible(self) -> Visible:
+        """The counts by cell, those of rows and columns, and all where nothing is withheld."""
+        tables = self._tables()
+        return Visible(
+            totals=() if any(self.withheld_at) else whole(self.size),
+            parts=tuple(n for _, counts in tables for n in counts.values()),
+            tables=tables,
+            cells=len(self.rows) * len(self.columns),
+        )
 
-    def totals(self) -> tuple[int, ...]:
-        """Return how many pairs there are, where that can be had from the counts."""
-        return () if any(self.withheld_at) or not self.size else (self.size,)
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the counts that can be seen, and the sums of rows and columns where they can."""
-        return tuple(n for _, places in self.cells_by_form() for n in places.values())
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
+    def _tables(self) -> tuple[tuple[object, Cells], ...]:
         """Return the counts by cell, and those of each column by label."""
         counts, out = self._grid(self.counts), self._grid(self.withheld_at) > 0
         own = [shared_keys(self.rows), shared_keys(self.columns)]
         keys = [[*names, "other"] for names in own]
-        cells: CellCounts = {
-            (keys[0][i], keys[1][j]): int(counts[i, j]) for i, j in np.argwhere(~out)
-        }
-        of_lines: list[tuple[object, CellCounts]] = []
+        cells: Cells = {(keys[0][i], keys[1][j]): int(counts[i, j]) for i, j in np.argwhere(~out)}
+        of_lines: list[tuple[object, Cells]] = []
+        # a row's sum is told by its cells, so long as none of them is withheld
         for axis, names in ((1, keys[0]), (0, keys[1])):
-            sums, hidden = counts.sum(axis=axis).tolist(), out.any(axis=axis).tolist()
-            pairs = zip(names, sums, hidden, strict=True)
+            sums, withheld = counts.sum(axis=axis).tolist(), out.any(axis=axis).tolist()
+            pairs = zip(names, sums, withheld, strict=True)
             of_lines.append(("labels", {key: n for key, n, gone in pairs if not gone}))
-        form = ("cells", *(tuple(sorted(names)) for names in own))
-        return ((form, cells), *of_lines)
+        which = ("cells", *(tuple(sorted(names)) for names in own))
+        return ((which, cells), *of_lines)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold small counts, and others so that totals do not give these away."""
-        hidden = hide_table(self._grid(self.counts), k).ravel().tolist()
-        return self._without_places(hidden, "counts", "withheld_at") if any(hidden) else self
+        withheld = table_cells_to_withhold(self._grid(self.counts), k).ravel().tolist()
+        return self._without_places(withheld, "counts", "withheld_at") if any(withheld) else self

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from flame_flwr.aggregation.grid import COUNTS
 from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.alignment import by_label, prefer
-from flame_flwr.statistics.base import CellCounts, Statistic
-from flame_flwr.statistics.cell_suppression import hide
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_counts
-from flame_flwr.statistics.fields import COUNT, combined
+from flame_flwr.statistics.field_rules import FieldRule, InClear, Summand
+from flame_flwr.statistics.fields import COUNT, declared_as
 from flame_flwr.statistics.values import check_labels, declared_labels, label_places, labels
+from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flame_flwr.labels import Label, LabelKey
 
@@ -51,6 +54,35 @@ def _added_by_label(one: Iterable[Entry], two: Iterable[Entry]) -> tuple[Entry, 
 
 
 @dataclass(frozen=True)
+class _Labels(InClear):
+    """The rule of the declared labels: a secure sum needs them, as those that are found tell."""
+
+    def split(self, value: Any, sums: list[Summand]) -> Any:
+        if value is None:
+            raise ModelError(
+                "ValueCounts without declared labels cannot be summed securely: give every node "
+                "the same, ValueCounts.from_data(column, labels=[...])"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class _Entries(FieldRule):
+    """The rule of entries: their labels are in clear, their two numbers are summed."""
+
+    @property
+    def is_additive(self) -> bool:
+        return True
+
+    def split(self, value: Any, sums: list[Summand]) -> Any:
+        sums.extend((COUNTS, number) for _, *numbers in value for number in numbers)
+        return tuple(label for label, _, _ in value)
+
+    def joined(self, clear: Any, sums: Iterator[Any]) -> Any:
+        return tuple((label, next(sums), next(sums)) for label in clear)
+
+
+@dataclass(frozen=True)
 class ValueCounts(Statistic):
     """How often each label of a column occurs, as ``Series.value_counts`` tells.
 
@@ -74,8 +106,8 @@ class ValueCounts(Statistic):
     (['f', 'm'], [2, 1], 1)
     """
 
-    declared: tuple[Label, ...] | None = field(metadata=combined(_declared_at_both))
-    entries: tuple[Entry, ...] = field(metadata=combined(_added_by_label, ()))
+    declared: tuple[Label, ...] | None = field(metadata=declared_as(_Labels(_declared_at_both)))
+    entries: tuple[Entry, ...] = field(metadata=declared_as(_Entries(_added_by_label, ())))
     other: int = field(default=0, metadata=COUNT)
     other_shown: int = field(default=0, metadata=COUNT)
 
@@ -155,35 +187,24 @@ class ValueCounts(Statistic):
         return sum(count for _, count, _ in self.entries) + self.other
 
     @property
-    def cells(self) -> int:
-        """The labels."""
-        return len(self.entries) - 1
-
-    @property
-    def unfitted(self) -> int | None:
-        """The values with a label that is not declared."""
-        return 0 if self.declared is None else self._shown(self.other, self.other_shown)
-
-    def totals(self) -> tuple[int, ...]:
-        """Return how many values there are, where that can be had from the counts."""
-        return () if self.suppressed or not self.size else (self.size,)
-
-    def part_sizes(self) -> tuple[int, ...]:
-        """Return the counts that can be seen."""
-        return tuple(self.cells_by_form()[0][1].values())
-
-    def cells_by_form(self) -> tuple[tuple[object, CellCounts], ...]:
-        """Return the counts by label; those of the same labels can be subtracted."""
+    def visible(self) -> Visible:
+        """The counts by label, and all values where these can be had from the counts."""
         labels = [label for label, _, _ in self.entries if label is not None]
         keys = [label_key(None), *shared_keys(labels)]
-        places: CellCounts = {
+        counts: Cells = {
             key: n
             for key, (_, n, shown) in zip(keys, self.entries, strict=True)
             if shown == self.suppressed
         }
         if self.other_shown == self.suppressed and self.declared is not None:
-            places["other"] = self.other
-        return (("labels", places),)
+            counts["other"] = self.other
+        return Visible(
+            totals=() if self.suppressed else whole(self.size),
+            parts=tuple(counts.values()),
+            tables=(("labels", counts),),
+            cells=len(self.entries) - 1,
+            unfitted=0 if self.declared is None else self._shown(self.other, self.other_shown),
+        )
 
     def withheld(self) -> Self:
         """Return it without any count, and without the labels that were found in the data."""
@@ -191,10 +212,12 @@ class ValueCounts(Statistic):
 
     def with_min_count(self, k: int) -> Self:
         """Withhold small counts, and others so that totals do not give these away."""
-        *hidden, other = hide([*(count for _, count, _ in self.entries), self.other], k)
-        if not any([*hidden, other]):
+        *withheld, other = cells_to_withhold(
+            [*(count for _, count, _ in self.entries), self.other], k
+        )
+        if not any([*withheld, other]):
             return self
-        kept = zip(self.entries, hidden, strict=True)
+        kept = zip(self.entries, withheld, strict=True)
         return self._changed(
             entries=tuple(
                 # what was withheld before stays so: its count here is not all there is

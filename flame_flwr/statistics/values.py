@@ -1,4 +1,4 @@
-"""What a column is made of: numbers, missing values, labels; for `from_data` only.
+"""Reads numbers, missing values and labels from a column; for `from_data` only.
 
 A missing value is ``None``, NaN, ``pandas.NA`` or ``NaT``, as in pandas.
 """
@@ -108,7 +108,7 @@ def missing(values: Any) -> npt.NDArray[np.bool_]:
     Parameters
     ----------
     values : sequence, array or Series, shape (n,)
-        Of any type.
+        Values of any type.
 
     Returns
     -------

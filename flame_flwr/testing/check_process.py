@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flame_flwr.child_processes import tied
 from flame_flwr.errors import FlameError, ModelError
-from flame_flwr.run_reminder import ran
+from flame_flwr.processes.child_processes import tied
+from flame_flwr.processes.run_reminder import ran
 from flame_flwr.testing.findings import CHECKS, Finding
 from flame_flwr.testing.spec import CheckSpec
 from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
@@ -35,7 +35,7 @@ _GRACE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found, and on what.
+    """The findings of a check, and what was checked.
 
     Attributes
     ----------

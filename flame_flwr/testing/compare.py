@@ -1,4 +1,4 @@
-"""Where two values differ: for the results of two runs that should be the same.
+"""Finds where two values differ: the results of two runs that should be the same.
 
 A missing value equals one of its own kind, wherever it stands: NaN as a number, NaT as a time,
 ``pandas.NA``. ``None`` and NaN are not of one kind.

@@ -1,4 +1,4 @@
-"""What the conformance kit reports: one record per mistake, and the error that lists them."""
+"""The reports of the conformance kit: one record per mistake, and the error that lists them."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Finding:
     severity: Severity = "error"
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """``Class.method``, or what is known of it."""
         return ".".join(part for part in (self.class_name, self.method) if part)
 
     def __str__(self) -> str:
         """Return everything in one line."""
         check = self.check if self.severity == "error" else f"{self.check}, {self.severity}"
-        return f"[{check}] {self.where or 'the analysis'}: {self.seen}. {self.mend}."
+        return f"[{check}] {self.location or 'the analysis'}: {self.seen}. {self.mend}."
 
 
 class ConformanceWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""What user code keeps outside of ``self``: module globals, class attributes, random generators.
+"""Finds state outside of ``self``: module globals, class attributes, random generators.
 
 A new process for every message starts with these as they are after the import. This module tells
 which of them a run has changed, so that a finding can name them.
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from flame_flwr.user_code import is_user_code
+from flame_flwr.user_code.paths import is_user_code
 
 __all__ = ["changed", "snapshot"]
 
@@ -29,8 +29,7 @@ def snapshot(*classes: type[Any] | None, among: Collection[str] | None = None) -
     *classes : type or None
         The user's; their modules count, and every other loaded module of user code.
     among : collection of str, optional
-        Of the other modules, only these: one that a run imports first has nothing to be compared
-        with.
+        The only other modules to look at: one that a run imports first cannot be compared.
     """
     digests = {}
     for name, space in _spaces(classes, among):

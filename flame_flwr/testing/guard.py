@@ -1,8 +1,9 @@
 """Keeps a check's processes out of the user's folders, and sees which files user code opens.
 
-It listens to Python's audit events, so what a library opens in C is not seen. The working
-directory of every process is a folder of the check's own: what a run misses in an empty one is told
-by comparing the runs.
+The working directory of every process is a folder of the check's own: what a run misses in an
+empty one is told by comparing the runs. Python's audit events tell what no comparison does: the
+line that reads a file of the user's, by a relative path or an absolute one, what is listed, and a
+write into the user's folders, which must not happen at all. What a library opens in C is not seen.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flame_flwr.testing.furnish import furnish
-from flame_flwr.user_code import is_user_code
+from flame_flwr.testing.file_copies import furnish
+from flame_flwr.user_code.paths import is_user_code
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -51,7 +52,7 @@ class RefusedWriteError(PermissionError):
 
 
 class _Opened(NamedTuple):
-    """What an event does to a path."""
+    """A path that an event opens, and what it does there."""
 
     path: str
     writes: bool = False

@@ -76,7 +76,7 @@ aggregator_kwargs, payload, client, convergence
     Warns
     -----
     ConformanceWarning
-        Of what was found that need not break: its ``severity`` is ``'warning'``.
+        Something was found that need not break; its ``severity`` is ``'warning'``.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def check_path(
 
 def _folders_of(*classes: Any) -> list[Path]:
     """Return the folders in which a user's classes are defined."""
-    from flame_flwr.user_code import is_user_code
+    from flame_flwr.user_code.paths import is_user_code
 
     files = (
         getattr(sys.modules.get(getattr(cls, "__module__", "")), "__file__", None)

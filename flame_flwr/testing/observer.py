@@ -17,7 +17,7 @@ import numpy as np
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.testing.compare import difference
 from flame_flwr.testing.findings import Finding, Severity
-from flame_flwr.testing.rows import Rows
+from flame_flwr.testing.row_level_data import Rows
 
 __all__ = ["At", "Watch"]
 
@@ -42,7 +42,7 @@ _NO_ROWS = (
 
 
 class At(NamedTuple):
-    """Where user code is: a method of a class, on a participant, in a round."""
+    """The place of user code: a method of a class, on a participant, in a round."""
 
     class_name: str
     method: str
@@ -60,7 +60,7 @@ class At(NamedTuple):
 
 
 class Watch:
-    """What one process sees of user code.
+    """Watches the user code of one process.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched import Answer, Ask, Settings
+    from flame_flwr.testing.watched_nodes import Answer, Ask, Settings
 
 __all__ = ["Loaded", "Processes"]
 
@@ -41,7 +41,7 @@ _THREADED = {"jax", "polars", "tensorflow"}
 
 
 class Loaded:
-    """What this process has loaded: the spec, its subject, and the guard that listens."""
+    """The spec and the subject that this process has loaded, and the guard that listens."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -121,7 +121,7 @@ class Processes:
         """Do one run in a process of its own, with more for its nodes where they are apart."""
         from flwr.app import Context, RecordDict
 
-        from flame_flwr.testing.watched import Settings
+        from flame_flwr.testing.watched_nodes import Settings
 
         number = next(self._numbers)
         nodes = len(order)
@@ -146,7 +146,7 @@ class Processes:
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 
     def _carry(self, ask: Ask, contexts: dict[int, Any], state_dir: str) -> Answer:
-        from flame_flwr.testing.watched import Answer
+        from flame_flwr.testing.watched_nodes import Answer
 
         done = self._call(_do_answer, (ask, contexts[ask.node], state_dir))
         if isinstance(done, Trouble):

@@ -11,7 +11,7 @@ from typing import Any
 
 from flame_flwr.errors import ModelError
 
-__all__ = ["Reference", "import_from", "pickler"]
+__all__ = ["Reference", "import_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,3 @@ def import_from(name: str, file: str) -> None:
 def _renamed(module: str) -> str:
     """Return the name under which a module is imported: ``__main__`` must not run as a script."""
     return "__checked_main__" if module == "__main__" else module
-
-
-def pickler() -> Any:
-    """Return what pickles classes of functions and of ``__main__`` too."""
-    return importlib.import_module("cloudpickle")  # light processes of a check do without it

@@ -16,11 +16,11 @@ from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.payload import from_record
-from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.testing.global_state import changed, snapshot
 from flame_flwr.testing.observer import At
 from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
-from flame_flwr.testing.watched import (
+from flame_flwr.testing.watched_nodes import (
     LEAST,
     LONG,
     Answer,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from flame_flwr.testing.observer import Watch
     from flame_flwr.testing.spec import CheckSpec
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched import Ask, Settings
+    from flame_flwr.testing.watched_nodes import Ask, Settings
     from flame_flwr.transport.process_grid import ProcessGrid
 
 __all__ = ["answer", "run"]
@@ -111,7 +111,8 @@ def _run(
     if subject.speaks_messages:
         grid = _messages(subject, spec, record)
     else:
-        grid = Watched(_nodes(subject, settings, watch, ask, trace), record, spec, settings, watch)
+        nodes = _nodes(subject, settings, watch, ask)
+        grid = Watched(nodes, record, spec, settings, watch, trace)
 
         def look(number: int, arrays: ArrayRecord) -> None:
             if number <= KEPT:
@@ -153,7 +154,6 @@ def _nodes(
     settings: Settings,
     watch: Watch,
     ask: Callable[[Ask], Answer],
-    trace: Trace,
 ) -> list[WatchedNode]:
     """Return a run's nodes, in its order."""
     ids = tuple(f"node-{number}" for number in settings.order)
@@ -161,7 +161,7 @@ def _nodes(
     for number in settings.order:
         data = None if settings.apart else as_data(subject.sources[number]())
         node = Node(subject.plan, Identity(f"node-{number}", ids), data)
-        nodes.append(WatchedNode(node, watch, trace, ask if settings.apart else None))
+        nodes.append(WatchedNode(node, watch, ask if settings.apart else None))
     return nodes
 
 
@@ -201,7 +201,7 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
     state_dir : str
         Where the node keeps data across analyses.
     """
-    from flame_flwr.clients.state import NodeState
+    from flame_flwr.clients.analyzer_state import NodeState
 
     name, state = f"node-{ask.node}", NodeState(context)
     watch.node, watch.round = name, ask.round
@@ -221,4 +221,4 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
         state.save(node, ask.round, ask.round - 1)
     except Exception as error:
         return Answer(trouble=replace(Trouble.of(error, watch), kind="unsaved"))
-    return Answer(payload, context=context)
+    return Answer(payload, node.study(), context=context)

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ModelError, text_of
-from flame_flwr.testing.references import Reference, import_from, pickler
+from flame_flwr.testing.references import Reference, import_from
 from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
-from flame_flwr.user_code import is_user_code
+from flame_flwr.user_code.paths import is_user_code
 
 __all__ = ["CheckSpec"]
 
@@ -60,7 +62,7 @@ class CheckSpec:
         """
         try:
             source = _referring(self.source)
-            spec = pickler().dumps(dataclasses.replace(self, source=source))
+            spec = cloudpickle.dumps(dataclasses.replace(self, source=source))
             again = "repeats" not in self.skip
             content = pickle.dumps((self.homes, again, _files_of(self.source), spec))
         except Exception as error:

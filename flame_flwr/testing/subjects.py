@@ -1,4 +1,4 @@
-"""What can be checked, and how it becomes a model with data: classes, a script, a Flower app.
+"""Makes a model with data of what can be checked: classes, a script, a Flower app.
 
 The sources here are loaded in the check's own processes, never in the one that asks for it.
 """
@@ -16,11 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
+
 from flame_flwr.analysis.declare import Arguments, declare
 from flame_flwr.app_folder import App
 from flame_flwr.errors import ConfigError, ModelError
-from flame_flwr.results.outputs import Outputs
-from flame_flwr.testing.references import Reference, pickler
+from flame_flwr.results.output_files import Outputs
+from flame_flwr.testing.references import Reference
 
 if TYPE_CHECKING:
     from flame_flwr.analysis.model import StarModel
@@ -44,7 +46,7 @@ _NODES = 3
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is checked, loaded: a model and its data.
+    """The loaded model that is checked, and its data.
 
     Attributes
     ----------
@@ -81,9 +83,13 @@ class Subject:
             from flame_flwr.privacy.update_filter import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
+        strategy = declaration.strategy
+        if plan.secure:  # the grid unmasked gives the same, and its answers can be compared
+            plan = dataclasses.replace(plan, secure=False)
+            strategy = partial(_unmasked, strategy)
         return cls(
             plan,
-            declaration.strategy,
+            strategy,
             declaration.simple_analysis,
             declaration.outputs,
             sources,
@@ -111,13 +117,19 @@ class Subject:
 
     @property
     def server(self) -> str:
-        """What merges on the server: the aggregator's name, or that of a strategy of one's own."""
+        """The name of what merges on the server: the aggregator, or the user's own strategy."""
         from flame_flwr.strategies import StarStrategy
 
         strategy = type(self.strategy())
         merges_itself = strategy.make_aggregation is not StarStrategy.make_aggregation
         aggregator = None if merges_itself else self.aggregator
         return (aggregator or strategy).__name__
+
+
+def _unmasked(made: Callable[[], StarStrategy]) -> StarStrategy:
+    strategy = made()
+    strategy.sum_securely(False)
+    return strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class ClassSource:
     splits : sequence
         One per node.
     arguments : dict
-        Of ``StarModelTester``: ``data_type`` and all the others.
+        The arguments of ``StarModelTester``: ``data_type`` and all the others.
     """
 
     analyzer: Any
@@ -271,7 +283,7 @@ def _with_data(model: StarModel, data: Sequence[str], nodes: int | None) -> Subj
 
 def _with_splits(declaration: Declaration, splits: Sequence[Any]) -> Subject:
     """Take a tester's data, pickled: it is new for every process and every run."""
-    copies = [pickler().dumps(split) for split in splits]
+    copies = [cloudpickle.dumps(split) for split in splits]
     sources: list[Callable[[], Any]] = [partial(_split, copy) for copy in copies]
     return Subject.of(declaration, sources)
 

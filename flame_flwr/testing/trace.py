@@ -1,4 +1,4 @@
-"""What a run of an analysis leaves for the comparison with another run."""
+"""The trace of a run, for the comparison with another run."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two runs differ first.
+    """The first place where two runs differ.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""From traces to findings: what the runs of a check say of the analysis."""
+"""Turns the traces of a check's runs into findings about the analysis."""
 
 from __future__ import annotations
 

@@ -11,12 +11,11 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.buffers import BUFFERS
+from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.star.nodes import StarAnalyzer
-from flame_flwr.torch.checks import check_model
+from flame_flwr.torch.checks import check_model, check_settings
 from flame_flwr.torch.samples import as_dataset
 from flame_flwr.torch.seeding import seeded
-from flame_flwr.torch.settings import check_settings
 from flame_flwr.torch.training import mean_scores, train
 from flame_flwr.torch.weights import arrays_of, buffers_of, check_state, load_into, pytorch
 
@@ -51,7 +50,7 @@ class TorchAnalyzer(StarAnalyzer):
     batch_size : int
         Samples per step; 32.
     learning_rate : float
-        Of the default optimiser; 1e-3.
+        Learning rate of the default optimiser; 1e-3.
     shuffle : bool
         Whether every epoch has an order of its own; true.
     seed : int

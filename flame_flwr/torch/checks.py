@@ -1,13 +1,19 @@
-"""Checks of what the methods of an analyzer return: messages without values, they may travel."""
+"""Checks of what an analyzer is given, and of what its methods return.
+
+Of the latter messages have no values, as they may travel.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.buffers import BUFFERS
+import numpy as np
+
+from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.torch.weights import pytorch
 
@@ -17,9 +23,36 @@ if TYPE_CHECKING:
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
 __all__ = ["check_gradient", "check_loader", "check_loss", "check_model", "check_optimizer"]
-__all__ += ["check_parameters", "check_scores"]
+__all__ += ["check_parameters", "check_scores", "check_settings"]
 
 _RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
+
+
+def check_settings(analyzer: TorchAnalyzer) -> None:
+    """Check the parameters, and have them in Python's own types: loaders refuse NumPy's.
+
+    Raises
+    ------
+    ModelError
+        One is not what it must be.
+    """
+    name = type(analyzer).__name__
+    for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
+        value = getattr(analyzer, key)
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+        _keep_as(analyzer, key, int(value))
+    if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
+        raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
+    for key in ("shuffle", "keep_optimizer"):
+        value = getattr(analyzer, key)
+        if not isinstance(value, bool | np.bool_):
+            raise ModelError(f"{name}: {key} must be True or False, not {value!r}")
+        _keep_as(analyzer, key, bool(value))
+    rate = analyzer.learning_rate
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
+        raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
+    _keep_as(analyzer, "learning_rate", float(rate))
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:
@@ -171,6 +204,11 @@ def check_scores(analyzer: TorchAnalyzer, said: Any) -> dict[str, float]:
                 detail=f"{called} is not finite for a batch: leave it out there",
             )
     return scores
+
+
+def _keep_as(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
+    if type(getattr(analyzer, key)) is not type(value):
+        setattr(analyzer, key, value)
 
 
 def _kind(value: Any) -> str:

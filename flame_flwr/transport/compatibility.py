@@ -1,21 +1,23 @@
-"""What hello makes of the versions that a node runs: a refusal, a warning, or nothing."""
+"""Judges the versions that a node runs: a refusal, a warning, or nothing."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from flame_flwr import __version__
+from flame_flwr.installed.versions import differing, installed, release, untried
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
-from flame_flwr.versions import differing, installed, release, untried
+from flame_flwr.text.foreign_json import OddReportError, read_json
+from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["must_upgrade", "read_versions", "warn_of_versions"]
 
+_LONGEST = 10_000
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}", re.ASCII)
 
 
@@ -29,15 +31,18 @@ def must_upgrade(wire: object, framework: str) -> str:
     framework : str
         Its version of flame-flwr; empty of one that does not say.
     """
+    wire = wire if isinstance(wire, int) else None
+    framework = framework if _VERSION.fullmatch(framework) else ""
     if wire == WIRE_VERSION and release(framework) == release(__version__):
         return ""
-    node_is_older = (wire if isinstance(wire, int) else 0, release(framework)) < (
+    node_is_older = (wire or 0, release(framework)) < (
         WIRE_VERSION,
         release(__version__),
     )
     who, what = ("this node", __version__) if node_is_older else ("the server", framework)
     return (
-        f"it runs flame-flwr {framework or 'of an unknown version'} (wire {wire}), the server runs "
+        f"it runs flame-flwr {framework or 'of an unknown version'} (wire {one_line(wire, 20)}), "
+        f"the server runs "
         f"{__version__} (wire {WIRE_VERSION}): {who} must be upgraded to {what}"
     )
 
@@ -45,17 +50,17 @@ def must_upgrade(wire: object, framework: str) -> str:
 def read_versions(text: object) -> dict[str, str]:
     """Return the versions that a node has said, by package; none of an older node's.
 
-    They are printed, so what does not look like a version is left out.
+    Raises
+    ------
+    OddReportError
+        They are no versions: they are printed, so they must look like some.
     """
-    try:
-        said = json.loads(text) if isinstance(text, str) else {}
-    except ValueError:
-        return {}
-    return {
-        package: number
-        for package, number in (said.items() if isinstance(said, dict) else ())
-        if isinstance(number, str) and _VERSION.fullmatch(number)
-    }
+    said = read_json(text, "`versions`", _LONGEST) if text not in (None, "") else {}
+    if not isinstance(said, dict):
+        raise OddReportError("`versions` names no packages")
+    if not all(isinstance(each, str) and _VERSION.fullmatch(each) for each in said.values()):
+        raise OddReportError("`versions` holds what is no version")
+    return said
 
 
 def warn_of_versions(nodes: Mapping[str, Mapping[str, str]]) -> None:

@@ -1,8 +1,8 @@
-"""What a node answers to hello: asked for, and read with nothing taken on trust."""
+"""The answer of a node to hello: asked for, and parsed as coming from another party."""
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,13 @@ from flame_flwr.flower import HELLO, OFFLINE
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
+from flame_flwr.privacy.secure.roster import Entry
+from flame_flwr.text.foreign_json import OddReportError, read_json
+from flame_flwr.text.shown_text import one_line
+from flame_flwr.transport.clocks import CLOCK, read_clock
 from flame_flwr.transport.compatibility import must_upgrade, read_versions
-from flame_flwr.transport.exchange import NO_ANSWER, push
-from flame_flwr.transport.participation import failure_of, read_findings
+from flame_flwr.transport.hello_findings import failure_of, read_findings
+from flame_flwr.transport.wait_for_replies import NO_ANSWER, push
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["Greeting", "parse_hello", "send_hello"]
 
 _LONGEST_NAME = 200
+_LONGEST_VERSION = 40
+_LONGEST_STATES = 10_000
+_OTHER_PROGRAM = (
+    "no node of flame-flwr says that, so it runs something else, or it was changed on its way: "
+    "look at what runs there, and install the server's version"
+)
+_WORD = re.compile(r"[a-z]{1,20}")
 _STARTING = (
     "this node is connected and has not said its name yet. Its log says whether it is still "
     "starting, or looking for its data: raise `node-timeout` in the run config if it needs longer"
@@ -41,7 +52,7 @@ _READING = (
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a node said at hello.
+    """The answer of one node to hello.
 
     Parameters
     ----------
@@ -63,6 +74,18 @@ class Greeting:
         What is not as expected of its data; ``None`` where the analysis expects nothing.
     versions : mapping of str to str
         What it runs, by package; empty of a node that does not say.
+    packs : bool
+        Whether it takes small messages as one record.
+    clock : float or None
+        Seconds that its clock is ahead of the server's; ``None`` of a node that does not say.
+    gated : bool
+        Whether its rules, filters and audit log are in a process of the hospital's own, as
+        ``flame-flwr node start`` has it; ``False`` of Flower's SuperNode, which is "ungated".
+    approval : str
+        Why its hospital does not let this app run, in one word, such as ``waits``; empty where
+        that is not why the node cannot take part.
+    secure : Entry or None
+        Its keys for secure sums; ``None`` where it was not asked, or has none.
     """
 
     address: int
@@ -74,9 +97,16 @@ class Greeting:
     states: tuple[int, ...] = ()
     findings: tuple[Mismatch, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    packs: bool = False
+    clock: float | None = None
+    gated: bool = False
+    approval: str = ""
+    secure: Entry | None = None
 
 
-def send_hello(grid: Grid, addresses: Iterable[int], session: str) -> dict[str, Message]:
+def send_hello(
+    grid: Grid, addresses: Iterable[int], session: str, *, secure: bool = False
+) -> dict[str, Message]:
     """Send hello to nodes; return the messages by the ids that answers name.
 
     Parameters
@@ -87,8 +117,12 @@ def send_hello(grid: Grid, addresses: Iterable[int], session: str) -> dict[str, 
         Flower's ids of the nodes.
     session : str
         The analysis's own id.
+    secure : bool
+        Whether nodes are asked for their keys for secure sums.
     """
     config = ConfigRecord({"wire": WIRE_VERSION, "framework": __version__, "session": session})
+    if secure:
+        config["secure"] = True
     messages = [
         Message(RecordDict({"getpropertiesins.config": config}), address, HELLO)
         for address in addresses
@@ -114,7 +148,8 @@ def parse_hello(asked: Message, reply: Message, *, reads_first: bool = False) ->
         logger.info("hello: node %d has gone, so it does not count", address)
         return None
     if reply.has_error() and reply.error.code == NO_ANSWER:
-        text = f"{reply.error.reason}: {_READING if reads_first else _STARTING}"
+        reason = one_line(reply.error.reason, _LONGEST_NAME)  # a node may say that code itself
+        text = f"{reason}: {_READING if reads_first else _STARTING}"
         return Greeting(address, str(address), failure=Failure("no hello", text=text))
     return _greeting(address, reply)
 
@@ -123,18 +158,33 @@ def _greeting(address: int, reply: Message) -> Greeting:
     if reply.has_error():
         failure = Failure.of_flower("no hello", str(reply.error.reason))
         return Greeting(address, str(address), failure=failure)
-    said: dict[str, Any] = dict(reply.content["getpropertiesres.properties"])
-    name = str(said.get("name", "")) or str(address)
+    try:
+        return _read(address, reply)
+    except Exception as error:  # whatever it says, in whatever form, is its own trouble
+        text = str(error) if isinstance(error, OddReportError) else f"a {type(error).__name__}"
+        failure = Failure("an unreadable hello", text=f"{text}; {_OTHER_PROGRAM}")
+        return Greeting(address, str(address), failure=failure)
+
+
+def _read(address: int, reply: Message) -> Greeting:
+    record = reply.content.get("getpropertiesres.properties")
+    if not isinstance(record, ConfigRecord):
+        raise OddReportError("it has no record of what the node is")
+    said: dict[str, Any] = dict(record)
+    name = _readable_name(said.get("name", ""), address)
     partitions = said.get("partitions")
     partitions = partitions if isinstance(partitions, int) else 0
     if "failure" in said:
         failure = Failure.from_json(said["failure"])
-        return Greeting(address, name, partitions=partitions, failure=failure)
-    if len(name) > _LONGEST_NAME or not name.isprintable() or name == AGGREGATOR_ID:
+        state = str(said.get("approval", ""))
+        approval = state if _WORD.fullmatch(state) else ""
+        called = name or str(address)
+        return Greeting(address, called, partitions=partitions, failure=failure, approval=approval)
+    if not name:
         text = f"a node's name is printable, of at most {_LONGEST_NAME} characters, and not "
         failure = Failure("a wrong name", text=text + f"{AGGREGATOR_ID!r}")
         return Greeting(address, str(address), partitions=partitions, failure=failure)
-    text = must_upgrade(said.get("wire"), str(said.get("framework", "")))
+    text = must_upgrade(said.get("wire"), one_line(said.get("framework", ""), _LONGEST_VERSION))
     if text:
         return Greeting(address, name, failure=Failure("versions differ", text=text))
     findings = read_findings(said.get("findings"))
@@ -148,13 +198,33 @@ def _greeting(address: int, reply: Message) -> Greeting:
         keeps_state=bool(said.get("keeps-state")),
         states=_numbers(said.get("states")),
         versions=read_versions(said.get("versions")),
+        packs=bool(said.get("packs")),
+        clock=read_clock(said.get(CLOCK)),
+        gated=said.get("gated") is True,
+        secure=_entry(name, said.get("secure")),
     )
 
 
-def _numbers(text: object) -> tuple[int, ...]:
+def _readable_name(said: object, address: int) -> str:
+    """Return a node's name, its address where it says none; ``''`` where it cannot be one."""
+    name = str(said) or str(address)
+    unfit = len(name) > _LONGEST_NAME or not name.isprintable() or name == AGGREGATOR_ID
+    return "" if unfit else name
+
+
+def _entry(name: str, text: object) -> Entry | None:
+    """Return the keys that a node said; ``None`` where these are none."""
+    if not isinstance(text, str):
+        return None
     try:
-        numbers = json.loads(text) if isinstance(text, str) else []
+        identity, key, signature = map(bytes.fromhex, text.split())
     except ValueError:
-        return ()
-    listed = numbers if isinstance(numbers, list) else []
-    return tuple(number for number in listed if isinstance(number, int))
+        return None
+    return Entry(name, identity, key, signature)
+
+
+def _numbers(text: object) -> tuple[int, ...]:
+    listed = read_json(text, "`states`", _LONGEST_STATES) if text not in (None, "") else []
+    if not isinstance(listed, list) or not all(type(number) is int for number in listed):
+        raise OddReportError("`states` are no rounds")
+    return tuple(listed)

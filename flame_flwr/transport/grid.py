@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flame_flwr.flower import runtime
-from flame_flwr.transport.exchange import Sizes, pull, push
-from flame_flwr.transport.hello import check_states, say_hello
+from flame_flwr.errors import ConfigError
+from flame_flwr.flower import messages_at_once, runtime
+from flame_flwr.polling import Polling
+from flame_flwr.transport.arrivals import Arrivals, Sizes
 from flame_flwr.transport.interface import Transport
+from flame_flwr.transport.ready_check import check_states, say_hello
 from flame_flwr.transport.reconnecting import Reconnecting
+from flame_flwr.transport.wait_for_replies import pull, push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,28 +53,42 @@ class GridTransport(Transport):
         self._settings = settings
         self._after = after
         self._sizes = Sizes()
+        self._polling = Polling()
+        self._packing: set[int] = set()
 
     @property
     def grid(self) -> Grid:
         """Flower's Grid."""
         return self._grid
 
-    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
-        """Wait for the expected nodes and ask each who it is; see :func:`say_hello`."""
+    def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:
+        """Wait for the expected nodes and ask each who it is; see :func:`say_hello`.
+
+        Raises
+        ------
+        ConfigError
+            The run is to ask for approval only, and the app's ServerApp is not one that does.
+        """
         settings = self._settings
+        if settings.approval_within is not None:
+            raise ConfigError("only the ServerApp of a StarModel can ask for approval alone")
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
-        chosen = say_hello(self._grid, settings, self.session, reads_first=reads_first)
+        chosen = say_hello(
+            self._grid, settings, self.session, reads_first=reads_first, secure=secure
+        )
         present = [greeting for greeting in chosen if greeting.failure is None]
         check_states(present, self._after or {}, resumable=bool(settings.checkpoint))
         self.take_part(present)
+        self._packing = {greeting.address for greeting in present if greeting.packs}
         return chosen
 
     def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
         """Push messages and yield the replies as they come, one at a time where they are large."""
         names = self.names()
         reconnecting = self._reconnecting(messages, what)
-        sent, refused = push(self._grid, messages, what)
+        at_once = messages_at_once(self._grid) or len(messages)
+        sent, refused = push(self._grid, messages[:at_once], what, self._packing)
         self.asked = {key: names[message.metadata.dst_node_id] for key, message in sent.items()}
         for message in refused:
             self.asked[message.metadata.message_id] = names[message.metadata.dst_node_id]
@@ -80,10 +97,12 @@ class GridTransport(Transport):
             sent,
             timeout=self._settings.round_timeout,
             what=what,
-            sizes=self._sizes,
+            arrivals=Arrivals(self._grid, self._settings.max_answer_bytes, self._sizes),
             names=self.asked,
             reconnecting=reconnecting,
             refused=refused,
+            later={names[each.metadata.dst_node_id]: each for each in messages[at_once:]},
+            polling=self._polling,
         )
 
     def _reconnecting(self, messages: Sequence[Message], what: str) -> Reconnecting | None:

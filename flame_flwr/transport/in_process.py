@@ -6,12 +6,12 @@ itself. Values pass through the payload codec, so nodes share no objects.
 
 from __future__ import annotations
 
-import json
 import secrets
-from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from flwr.app import (
     ConfigRecord,
     Error,
@@ -22,18 +22,21 @@ from flwr.app import (
 )
 
 from flame_flwr.data.source import SourceData, SplitData
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.failure.where import where
+from flame_flwr.failure.node_notes import noting_node
 from flame_flwr.log import logger
-from flame_flwr.payload import from_record
+from flame_flwr.payload import encode, from_record
+from flame_flwr.payload.opaque import look_into
+from flame_flwr.privacy.gate import MUST_MASK, Gate
 from flame_flwr.transport.greeting import Greeting
+from flame_flwr.transport.hello_findings import failure_of, refusal, show_table
 from flame_flwr.transport.interface import Transport
-from flame_flwr.transport.local_reply import LocalReply
-from flame_flwr.transport.participation import failure_of, refusal, show_table
+from flame_flwr.transport.local_message import PREFIX, LocalReply, LocalRequest, address_of
 from flame_flwr.transport.process_grid import ProcessGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from flwr.serverapp import Grid
 
@@ -41,21 +44,23 @@ if TYPE_CHECKING:
     from flame_flwr.data.source import NodeData
     from flame_flwr.identity import Identity
     from flame_flwr.payload import Payload
-    from flame_flwr.privacy import Disclosure
-    from flame_flwr.privacy.filter_chain import FilterChain
-    from flame_flwr.results.record import RunRecord
+    from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.secure.part import SecurePart
+    from flame_flwr.privacy.secure.roster import Entry
+    from flame_flwr.privacy.secure.session import Kind
+    from flame_flwr.privacy.study_declaration import Study
+    from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["InProcess", "LocalNode", "as_data"]
 
 
 class LocalNode(Protocol):
-    """What is asked of a node; :class:`flame_flwr.clients.node.Node` has it."""
+    """The calls to a node in this process; :class:`flame_flwr.clients.node.Node` has it."""
 
     identity: Identity
     plan: Any
     metrics: dict[str, float]
-    filters: FilterChain | None
-    disclosure: Disclosure | None
+    evidence: Evidence
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Analyze its data once."""
@@ -66,8 +71,11 @@ class LocalNode(Protocol):
     def findings(self) -> list[Mismatch]:
         """Return what is not as expected of its data."""
 
-    def size(self) -> str:
-        """Return how much data it has."""
+    def study(self) -> Study:
+        """Return what the analysis declares, and has done to its last result."""
+
+    def weigh_data(self) -> None:
+        """Count its data."""
 
 
 def as_data(split: Any) -> NodeData:
@@ -97,13 +105,14 @@ class InProcess(ProcessGrid, Transport):
         self.nodes = dict(enumerate(nodes, start=1))
         self._record = record
         self._last: tuple[Any, Payload] | None = None
+        self._parts: dict[int, SecurePart] = {}
 
     @property
     def grid(self) -> Grid:
         """The Grid that this is itself."""
         return self
 
-    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
+    def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:
         """Return who the nodes are, after a look at their data where the analysis expects some.
 
         Raises
@@ -111,13 +120,21 @@ class InProcess(ProcessGrid, Transport):
         NodeFailedError
             A node's data is not what the analysis expects.
         """
-        greetings = [_greeting(address, node) for address, node in self.nodes.items()]
+        greetings = [
+            _greeting(address, node, self.entry(address) if secure else None)
+            for address, node in self.nodes.items()
+        ]
         if any(greeting.findings is not None for greeting in greetings):
             show_table(greetings)
         if any(greeting.failure for greeting in greetings):
             raise refusal(greetings)
         self.take_part(greetings)
         return greetings
+
+    def entry(self, address: int) -> Entry:
+        """Return a node's keys for secure sums, which it has from now on."""
+        part = self._parts[address] = _part(self.session, self.nodes[address])
+        return part.hello()
 
     def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
         """Yield the nodes' replies; each node is called when its reply is asked for.
@@ -130,35 +147,80 @@ class InProcess(ProcessGrid, Transport):
         if what != "evaluation":
             logger.info("--- %s ---", what.capitalize())
         names = self.names()
-        self.asked = {
-            self.number(message): names[message.metadata.dst_node_id] for message in messages
-        }
+        self.asked = {self.number(message): names[address_of(message)] for message in messages}
         self._last = None
         return map(self.answer, messages)
 
     def answer(self, message: Message) -> Message:
         """Call the node that a message goes to, and put what it returns into a reply."""
-        node = self.nodes.get(message.metadata.dst_node_id)
+        address = address_of(message)
+        node = self.nodes.get(address)
         if node is None:
-            return Message(Error(1, f"no node {message.metadata.dst_node_id}"), reply_to=message)
-        if message.metadata.message_type == MessageType.EVALUATE:
-            return self._evaluation(node, message)
-        config = message.content["fitins.config"]
-        number = _round(config)
-        aggregate = self._aggregate(message.content.get("fitins.parameters"))
+            return Message(Error(1, f"no node {address}"), reply_to=message)
+        kind, arrays, config = _read(message)
+        aggregate = self._aggregate(arrays)
+        number, is_first = int(config["round"]), "analyzers" in config
+        asking = self._asking(address, kind, config, aggregate)
+        if kind == MessageType.EVALUATE:
+            return self._evaluation(node, number, aggregate, message, asking)
+        if is_first:
+            node.weigh_data()
         started = perf_counter()
-        with where(node.identity.id, f"round {number}"), self._noted(number, node, ""):
-            payload = node.round(number, aggregate)
-        said = {**node.metrics, **_treatment(node), "seconds": perf_counter() - started}
-        if "analyzers" in config and (size := node.size()):
+        with noting_node(node.identity.id, f"round {number}"):
+            try:
+                payload = node.round(number, aggregate)
+                gate = Gate(node.identity.id)  # of the study's rules only: a hospital's has its own
+                passed = gate.result(payload, node.study(), number, aggregate, node.metrics)
+                if asking is not None:
+                    masked = asking(look_into(passed.payload).value)
+                    return LocalReply(encode(np.frombuffer(masked, np.uint8)), {}, message)
+            except Exception as error:
+                self._note(error, number, node, "")
+                raise
+        said = {**node.metrics, **passed.said(), "seconds": perf_counter() - started}
+        if is_first and (size := node.evidence.words()):
             said["size"] = size
-        return LocalReply(payload, said, message)
+        return LocalReply(passed.payload, said, message)
 
-    def _evaluation(self, node: LocalNode, message: Message) -> Message:
-        number = _round(message.content["evaluateins.config"])
-        aggregate = self._aggregate(message.content["evaluateins.parameters"])
-        with where(node.identity.id, "evaluation"), self._noted(number, node, "evaluation"):
-            scores = node.evaluate(aggregate, number)
+    def sender(self, reply: Message) -> str:
+        """Return the name of the node that a reply comes from."""
+        if isinstance(reply, LocalReply) and isinstance(reply.reply_to, LocalRequest):
+            return self.asked.get(reply.reply_to.message_id, "an unknown node")
+        return super().sender(reply)
+
+    def request(self, kind: str, address: int, *carried: Any, **about: Any) -> Message:
+        """Return a message to a node, without records yet."""
+        return LocalRequest(kind, address, *carried, **about)
+
+    def _asking(
+        self, address: int, kind: str, config: Any, aggregate: Payload
+    ) -> Callable[[Any], bytes] | None:
+        """Return what masks the answer to a question; ``None`` where answers are not masked."""
+        part, node = self._parts.get(address), self.nodes[address]
+        if part is None:
+            if node.plan.secure:
+                raise NodeFailedError(MUST_MASK)
+            return None
+        of: Kind = "train" if kind == MessageType.TRAIN else "evaluate"
+        question = part.question(of, config, aggregate)
+        return partial(part.answer, question)
+
+    def _evaluation(
+        self,
+        node: LocalNode,
+        number: int,
+        aggregate: Payload,
+        message: Message,
+        asking: Callable[[Any], bytes] | None,
+    ) -> Message:
+        with noting_node(node.identity.id, "evaluation"):
+            try:
+                scores: Any = node.evaluate(aggregate, number)
+                if asking is not None:
+                    scores = {"sums": asking(scores)}
+            except Exception as error:
+                self._note(error, number, node, "evaluation: ")
+                raise
         records: dict[str, Any] = {
             "evaluateres.metrics": ConfigRecord(dict(scores)),
             "evaluateres.loss": MetricRecord({"loss": 0.0}),
@@ -172,20 +234,24 @@ class InProcess(ProcessGrid, Transport):
             self._last = arrays, from_record(arrays or {})
         return self._last[1]
 
-    @contextmanager
-    def _noted(self, number: int, node: LocalNode, what: str) -> Iterator[None]:
-        """Have the record say which node failed, and why."""
-        try:
-            yield
-        except Exception as error:
-            # In a private run an error's text may hold exact figures.
-            failure = Failure.of(error, share=self._record.public.exact)
-            why = f"{what}: {failure}" if what else str(failure)
-            self._record.failures.append({"round": number, "node": node.identity.id, "why": why})
-            raise
+    def _note(self, error: Exception, number: int, node: LocalNode, what: str) -> None:
+        """Note in the record which node failed, and why."""
+        # In a private run an error's text may hold exact figures.
+        why = f"{what}{Failure.of(error, share=self._record.public.exact)}"
+        self._record.failures.append({"round": number, "node": node.identity.id, "why": why})
 
 
-def _greeting(address: int, node: LocalNode) -> Greeting:
+def _part(session: str, node: LocalNode) -> SecurePart:
+    """Return a node's part in secure sums, with an identity that is made up."""
+    from flame_flwr.privacy.secure.context import IN_PROCESS
+    from flame_flwr.privacy.secure.part import Rules, SecurePart
+    from flame_flwr.privacy.secure.session import SecureSession
+
+    kept = SecureSession(session, node.identity.id)
+    return SecurePart(kept, session, IN_PROCESS, {}, Rules())
+
+
+def _greeting(address: int, node: LocalNode, entry: Entry | None) -> Greeting:
     """Return what a node says; its data is read where the analysis expects something of it."""
     found = tuple(node.findings()) if node.plan.expects else None
     return Greeting(
@@ -194,19 +260,14 @@ def _greeting(address: int, node: LocalNode) -> Greeting:
         bool(node.plan.evaluates),
         failure=failure_of(found or ()),
         findings=found,
+        secure=entry,
     )
 
 
-def _round(config: Any) -> int:
-    """Return the number of the round that a message asks for."""
-    return int(config["round"])
-
-
-def _treatment(node: LocalNode) -> dict[str, str]:
-    """Return what was done to a node's last result before it left."""
-    said = {}
-    if node.filters is not None:
-        said["filters"] = json.dumps(node.filters.report())
-    if node.disclosure is not None:
-        said["disclosure"] = json.dumps(node.disclosure.names)
-    return said
+def _read(message: Message) -> tuple[str, Any, Any]:
+    """Return a message's type, its arrays and its config."""
+    if isinstance(message, LocalRequest) and not message.made:
+        return message.kind, *message.unread  # type: ignore[misc]
+    kind, content = message.metadata.message_type, message.content
+    prefix = PREFIX.get(kind, "fitins")
+    return kind, content.get(f"{prefix}.parameters"), content[f"{prefix}.config"]

@@ -10,10 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from flwr.app import Message
+
+from flame_flwr.transport.local_message import request_records
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from flwr.app import Message
+    from flwr.app import ArrayRecord, ConfigRecord
     from flwr.serverapp import Grid
 
     from flame_flwr.transport.greeting import Greeting
@@ -34,7 +38,7 @@ class Transport(ABC):
     addresses : dict of str to int
         Flower's node ids by the nodes' names, in participant order; empty before :meth:`hello`.
     asked : dict of str to str
-        Of the exchange under way: the nodes' names by the ids of the messages they were sent.
+        The nodes' names in the exchange under way, by the ids of the messages they were sent.
     """
 
     def __init__(self, session: str) -> None:
@@ -48,13 +52,15 @@ class Transport(ABC):
         """What a strategy's own methods are given to look at the nodes."""
 
     @abstractmethod
-    def hello(self, *, reads_first: bool = False) -> list[Greeting]:
+    def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:
         """Wait for the nodes and ask each who it is.
 
         Parameters
         ----------
         reads_first : bool
             Whether nodes read their data before they answer.
+        secure : bool
+            Whether they are asked for their keys for secure sums.
 
         Returns
         -------
@@ -73,6 +79,20 @@ class Transport(ABC):
         what : str
             What is asked, such as ``round 3``, for log and errors.
         """
+
+    def request(
+        self,
+        kind: str,
+        address: int,
+        arrays: ArrayRecord,
+        config: ConfigRecord,
+        *,
+        ttl: float,
+        group_id: str,
+    ) -> Message:
+        """Return a message to a node, of the aggregate and what is said beside it."""
+        content = request_records(kind, arrays, config)
+        return Message(content, address, kind, ttl=ttl, group_id=group_id)
 
     def sender(self, reply: Message) -> str:
         """Return the name of the node that a reply comes from.

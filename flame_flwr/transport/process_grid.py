@@ -11,6 +11,7 @@ from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flame_flwr.flower import Run, in_process, set_message_id
+from flame_flwr.transport.local_message import LocalRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ _RUN_IDS = count(1)
 
 
 class ProcessGrid(Grid):
-    """What every Grid in this process has in common; nodes' ids are 1, 2 and so on.
+    """The base of the Grids in this process; nodes' ids are 1, 2 and so on.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class ProcessGrid(Grid):
 
     @abstractmethod
     def answer(self, message: Message) -> Message:
-        """Have the node that a message goes to answer it."""
+        """Return the answer of the node that a message goes to."""
 
     def __enter__(self) -> Self:
         """Make messages possible in this process."""
@@ -78,7 +79,10 @@ class ProcessGrid(Grid):
     def number(self, message: Message) -> str:
         """Give a message the id that its reply will name, and return it."""
         message_id = f"message-{next(self._numbers)}"
-        set_message_id(message, message_id)
+        if isinstance(message, LocalRequest):
+            message.message_id = message_id
+        if not isinstance(message, LocalRequest) or message.made:
+            set_message_id(message, message_id)
         return message_id
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:

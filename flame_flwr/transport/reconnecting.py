@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from flwr.app import Message
 
-from flame_flwr.flower import GONE, activations
+from flame_flwr.flower import GONE, online_nodes
 from flame_flwr.log import logger
+from flame_flwr.transport.arrivals import Arrivals
 from flame_flwr.transport.greeting import parse_hello, send_hello
+from flame_flwr.transport.registered import named_by_key, to_be_asked
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -57,6 +59,7 @@ class Reconnecting:
         what: str,
     ) -> None:
         self._grid = grid
+        self._hellos = Arrivals(grid)
         self._addresses = addresses
         self._session = session
         self._what = what
@@ -66,7 +69,8 @@ class Reconnecting:
             for name, address in addresses.items()
             if address in by_address
         }
-        self._since = activations(grid)
+        self._seen = online_nodes(grid)
+        self._since = {address: node.activated for address, node in self._seen.items()}
         self._strangers = set(self._since) - set(addresses.values())
         self._known = set(self._since) | set(addresses.values())
         self._asked: dict[str, Message] = {}
@@ -95,7 +99,9 @@ class Reconnecting:
         if time.monotonic() - self._looked < _LOOK_EVERY:
             return []
         self._looked = time.monotonic()
-        online = activations(self._grid)
+        nodes = online_nodes(self._grid)
+        self._seen |= nodes
+        online = {address: node.activated for address, node in nodes.items()}
         if self._lost:  # one may have come back under another address before this exchange began
             self._known -= self._strangers
             self._strangers = set()
@@ -136,10 +142,14 @@ class Reconnecting:
         self._known |= addresses
         for address in addresses:
             self._unable.pop(address, None)
-        self._asked |= send_hello(self._grid, sorted(addresses), self._session)
-        for reply in self._grid.pull_messages(list(self._asked)) if self._asked else ():
+        asked = to_be_asked(sorted(addresses), self._seen, self._messages)
+        self._asked |= send_hello(self._grid, asked, self._session)
+        for reply in self._hellos.take(list(self._asked)) if self._asked else ():
             greeting = parse_hello(self._asked.pop(reply.metadata.reply_to_message_id), reply)
-            if greeting is None or greeting.name not in self._messages:
+            if greeting is None:
+                continue
+            greeting = named_by_key(greeting, self._seen)
+            if greeting.name not in self._messages:
                 continue
             if greeting.failure is None:
                 self._found[greeting.name] = greeting.address

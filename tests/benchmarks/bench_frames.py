@@ -14,6 +14,12 @@ A function has done so, and is listed, if it
 Functions that only look at it (for the record, for tables) are none of these. What `encode` and
 `decode` do within themselves depends on the value, so each counts as one. Over messages, Flower's
 functions do not count, and neither do those of `LocalGrid`, which stands in their place.
+
+Why none of those over messages is one too many: `analyze`, `aggregate`, `fit` and `add` are what
+users call or override, and Flower's client gives arrays (`to_arrays`) that travel as bytes
+(`npy_bytes`). The gate trusts no reply: it reads the records, looks at the value, makes the records
+anew, and answers with a failure in their place where it must. The server reads a record in two
+steps, as the size that it notes is that of the payload between them.
 """
 
 from __future__ import annotations
@@ -35,7 +41,9 @@ if TYPE_CHECKING:
 MARK = "the value that is followed"
 ROOT = Path(flame_flwr.__file__).resolve().parent
 ALSO = [ROOT.parent / "strategies", ROOT.parent / "clients"]
-IN_PROCESS, OVER_MESSAGES = 12, 16
+GATE = 5
+"""Functions of a node's gate, which takes every reply apart and makes it anew."""
+IN_PROCESS, OVER_MESSAGES = 12, 15 + GATE
 """At most so many functions."""
 
 _FLOWERS = ("local_grid.py", "process_grid.py")
@@ -133,7 +141,7 @@ class _Way:
         return [_name(frame) for frame in listed if _counts(frame)]
 
 
-def holds(value: Any, depth: int = 16) -> bool:
+def holds(value: Any, depth: int = 16, seen: set[int] | None = None) -> bool:
     """Tell whether the value is in there, in whatever form."""
     if isinstance(value, str):
         return MARK in value
@@ -141,14 +149,17 @@ def holds(value: Any, depth: int = 16) -> bool:
         return MARK.encode() in value
     if isinstance(value, np.ndarray):
         return MARK.encode() in value.tobytes()
-    if not depth or isinstance(value, type):
+    seen = set() if seen is None else seen  # what is reached by many ways is looked at once
+    if not depth or isinstance(value, type) or id(value) in seen:
         return False
+    seen.add(id(value))
     if isinstance(value, dict):
-        return any(holds(part, depth - 1) for part in list(value.values()))
+        return any(holds(part, depth - 1, seen) for part in list(value.values()))
     if isinstance(value, list | tuple | set):
-        return any(holds(part, depth - 1) for part in value)
+        return any(holds(part, depth - 1, seen) for part in value)
     slots = [getattr(value, name, None) for name in getattr(type(value), "__slots__", ())]
-    return holds(slots, depth - 1) or holds(getattr(value, "__dict__", None), depth - 1)
+    parts = [*slots, *getattr(value, "__dict__", {}).values()]
+    return any(holds(part, depth - 1, seen) for part in parts)
 
 
 def _stack(frame: FrameType | None) -> list[FrameType]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import bench_data
 import bench_deployment
 import bench_frames
+import bench_gate
 import bench_guide
 import bench_import
 import bench_local
 import bench_memory
+import bench_node
 import bench_payload
+import bench_secure
 import bench_simulation
 
 
@@ -23,8 +26,11 @@ def main() -> None:
         bench_payload,
         bench_data,
         bench_memory,
+        bench_gate,
+        bench_secure,
         bench_simulation,
         bench_deployment,
+        bench_node,
     ):
         benchmark.main()
         print()

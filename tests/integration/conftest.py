@@ -64,7 +64,6 @@ def deployment(halta, store, tmp_path_factory):
         said = federation.command("sh", register, timeout=180)
         registered = re.findall(r"^(\S+): registered as node \d+$", said, re.M)
         assert sorted(registered) == sorted(HOSPITALS), said
-        assert set(federation.states()) == set(HOSPITALS)
         yield federation
     finally:
         federation.stop(*reversed(federation.processes))

@@ -3,28 +3,8 @@
 Its analyzers do what files in the node's own folder tell them to: wait, fail.
 """
 
-import json
-
 import numpy as np
-
-PYPROJECT = """
-[project]
-name = "{package}"
-version = "{version}"
-description = "An app of the tests."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "{package}.app:server_app"
-clientapp = "{package}.app:client_app"
-
-[tool.flwr.app.config]
-{config}
-"""
+from flower_app import write_package
 
 SOURCE = """
 import os
@@ -115,14 +95,8 @@ ROUNDS = 3
 
 def write_app(folder, package, version="1.0.0"):
     """Write the app; the package's name makes it another app to Flower."""
-    (folder / package).mkdir(parents=True)
-    (folder / package / "__init__.py").touch()
     source = SOURCE.replace("ROUNDS", str(ROUNDS))
-    (folder / package / "app.py").write_text(source)
-    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in KEYS.items())
-    text = PYPROJECT.format(package=package, version=version, config=lines)
-    (folder / "pyproject.toml").write_text(text)
-    return folder
+    return write_package(folder, package, source, KEYS, version)
 
 
 def expected(nodes, missing=()):

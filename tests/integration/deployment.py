@@ -16,11 +16,7 @@ from ports import free_port
 from flame_flwr.cli.submit import Federation, submit
 
 PROGRAMS = Path(sys.executable).parent
-QUIET = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
-}
+QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 
 
 class Deployment:
@@ -80,7 +76,9 @@ class Deployment:
     def start_node(self, name, **config):
         """Start a node; without a config, with the one it had before."""
         config = {key.replace("_", "-"): value for key, value in config.items()}
-        config = self.configs.setdefault(name, {"name": name, **config})
+        # Without a sandbox, so that apps of tests may say in files how far they are.
+        config = {"name": name, "approval": "none", "sandbox": "off", **config}
+        config = self.configs.setdefault(name, config)
         pairs = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
         is_stock = name in self.stock
         program = ("flower-supernode",) if is_stock else ("flame-flwr", "node", "start")

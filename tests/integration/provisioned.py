@@ -58,7 +58,7 @@ class Provisioned:
         """Give a node another config than the one that was provisioned, but for its folders."""
         file = self.parties / name / "node.toml"
         kept = tomllib.loads(file.read_text())
-        kept = {key: kept[key] for key in ("name", "state-dir", "audit-log")}
+        kept = {key: kept[key] for key in ("name", "state-dir", "audit-log", "approval")}
         kept |= {key.replace("_", "-"): value for key, value in config.items()}
         file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in kept.items()))
 
@@ -139,6 +139,7 @@ class Provisioned:
 
     def run(self, app, nodes, **config):
         """Run an app without the command's process; return how it ended, and its log."""
+        self.analyst("true")  # writes the connection down, whichever test comes first
         lines, home = [], self.parties / "analyst" / "flower"
         there = Federation("study", {"FLWR_HOME": str(home)})
         config = {key.replace("_", "-"): value for key, value in config.items()}
@@ -169,5 +170,5 @@ class Provisioned:
 
 
 def environment():
-    quiet = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5", "NO_COLOR": "1"}
-    return {key: value for key, value in os.environ.items() if key != "FLWR_HOME"} | quiet
+    kept = {key: value for key, value in os.environ.items() if key != "FLWR_HOME"}
+    return {**kept, "NO_COLOR": "1"}

@@ -5,26 +5,9 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from flower_app import write_package
+
 from flame_flwr.cli.submit import submit
-
-PYPROJECT = """
-[project]
-name = "app"
-version = "1.0.0"
-description = "An app of the tests."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "{package}.app:server_app"
-clientapp = "{package}.app:client_app"
-
-[tool.flwr.app.config]
-{config}
-"""
 
 HEAD = """
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
@@ -73,18 +56,16 @@ def run_app(federation, where, source, model=MODEL, **config):
     """Write an app into a folder, run it in Flower's simulation, and return what came of it."""
     number = len(list(where.glob("app*")))
     package = f"pkg{abs(hash((str(where), number))):x}"
-    app = where / f"app{number}" / package
-    app.mkdir(parents=True)
-    (app / "__init__.py").touch()
-    code = HEAD + textwrap.dedent(source) + f"\nmodel = {model}\n" + TAIL
-    (app / "app.py").write_text(code)
     results = where / f"results{number}"
-    everything = {"data": f"{package}.app:node_data", "results": str(results)}
-    everything |= {key.replace("_", "-"): value for key, value in config.items()}
-    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in everything.items())
-    (app.parent / "pyproject.toml").write_text(PYPROJECT.format(package=package, config=lines))
+    config = {key.replace("_", "-"): value for key, value in config.items()}
+    app = write_package(
+        where / f"app{number}",
+        package,
+        HEAD + textwrap.dedent(source) + f"\nmodel = {model}\n" + TAIL,
+        {"data": f"{package}.app:node_data", "results": str(results), **config},
+    )
     log = []
-    ended = submit(app.parent, federation, on_line=log.append)
+    ended = submit(app, federation, on_line=log.append)
     folders = list(results.glob("*"))
     return Done(
         ended.succeeded,

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import obstore
 import pytest
-from deployed_app import PYPROJECT
 from fhir_server import OBSERVATIONS, RESOURCES, FhirServer
+from flower_app import write_package
 from s3_proxy import Proxy
 
 from flame_flwr.clients.local_grid import LocalGrid
@@ -90,13 +90,7 @@ def bundle_files(folder, pages):
 
 
 def write_app(folder, package, model):
-    (folder / package).mkdir(parents=True)
-    (folder / package / "__init__.py").touch()
-    (folder / package / "app.py").write_text(CLASSES + model + APPS)
-    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in KEYS.items())
-    text = PYPROJECT.format(package=package, version="1.0.0", config=lines)
-    (folder / "pyproject.toml").write_text(text)
-    return folder
+    return write_package(folder, package, CLASSES + model + APPS, KEYS)
 
 
 def classes(model):
@@ -221,17 +215,12 @@ def hospitals(deployment, tmp_path, s3_server):
 
 @pytest.mark.deployed
 def test_one_analysis_reads_a_store_and_a_folder(deployment, hospitals, tmp_path):
-    """Two runs at two hospitals of their own: files, and FHIR."""
-
-    def run(app, results):
-        ended, log = deployment.run(app, "far,near", results=str(tmp_path / results))
-        return ended, log, deployment.logs()
-
+    """Files at two hospitals of their own."""
     cells = [int(c) for content in hospitals.objects.values() for c in content.split()[1:]]
     model = FILES_MODEL.replace("Together", "Twice")
     app = write_app(tmp_path / "files-app", "filesapp", TWICE + model)
-    ended, log, logs = run(app, "results")
-    assert ended.succeeded, log + logs
+    ended, log = deployment.run(app, "far,near", results=str(tmp_path / "results"))
+    assert ended.succeeded, log + deployment.logs()
     [result] = (tmp_path / "results").glob("*/r.txt")
     assert result.read_text() == str([[len(cells), sum(cells), 1], [2, 11, 1]])
     size = sum(map(len, hospitals.objects.values()))
@@ -239,10 +228,16 @@ def test_one_analysis_reads_a_store_and_a_folder(deployment, hospitals, tmp_path
     assert size < hospitals.proxy.received < 1.5 * size
     table = log[log.index("before round 1:") :].splitlines()[1:4]
     assert [line.split()[-2:] for line in table[1:]] == [["far", "yes"], ["near", "yes"]]
+    assert_no_secret_in(log, deployment, hospitals)
 
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+def test_one_analysis_reads_a_server_and_a_folder(deployment, hospitals, tmp_path):
+    """FHIR: ``test_fhir_in_process`` reads it, and the test above at two hospitals."""
     app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
-    ended, log, logs = run(app, "fhir")
-    assert ended.succeeded, log + logs
+    ended, log = deployment.run(app, "far,near", results=str(tmp_path / "fhir"))
+    assert ended.succeeded, log + deployment.logs()
     [result] = (tmp_path / "fhir").glob("*/r.txt")
     assert result.read_text() == str([weights(), hospitals.bundles])
     assert_no_secret_in(log, deployment, hospitals)

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from flower_app import write_package
 
 pytestmark = pytest.mark.simulation
 
@@ -184,30 +185,6 @@ client_app = model.client_app
 """
 )
 
-PYPROJECT = """
-[project]
-name = "mine"
-version = "1.0.0"
-description = "An app of the tests."
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "mine.app:server_app"
-clientapp = "mine.app:client_app"
-
-[tool.flwr.app.config]
-nodes = 1
-data = ""
-results = ""
-checkpoint = ""
-resume = false
-max-rounds = 50
-"""
-
 
 class Adam:
     def __init__(self):
@@ -229,11 +206,8 @@ def test_a_deployment_resumes_what_an_optimiser_remembers(deployment, tmp_path):
     ``tests/unit/strategies/test_reduce_strategy.py`` resumes from its checkpoint over messages, and
     ``failures`` resumes on a deployment.
     """
-    app = tmp_path / "app"
-    (app / "mine").mkdir(parents=True)
-    (app / "mine" / "__init__.py").touch()
-    (app / "mine" / "app.py").write_text(DEPLOYED)
-    (app / "pyproject.toml").write_text(PYPROJECT)
+    keys = {"nodes": 1, "data": "", "results": "", "checkpoint": "", "resume": False}
+    app = write_package(tmp_path / "app", "mine", DEPLOYED, {**keys, "max-rounds": 50})
     config = {"checkpoint": str(tmp_path / "checkpoint"), "results": str(tmp_path / "results")}
     with deployment.nodes("hospital-a"):
         ended, log = deployment.run(app, "hospital-a", **config, max_rounds=1)

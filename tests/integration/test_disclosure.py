@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from flower_app import write_package
 
 from flame_flwr.cli.submit import submit
 from flame_flwr.privacy import MinCount
@@ -57,33 +58,10 @@ server_app = model.server_app
 client_app = model.client_app
 """
 
-PYPROJECT = """
-[project]
-name = "disclosed"
-version = "1.0.0"
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "disclosed.app:server_app"
-clientapp = "disclosed.app:client_app"
-
-[tool.flwr.app.config]
-nodes = 0
-data = ""
-results = ""
-"""
-
 
 def write_app(folder, k, code=CODE):
-    (folder / "disclosed").mkdir(parents=True)
-    (folder / "disclosed" / "__init__.py").touch()
-    (folder / "disclosed" / "app.py").write_text(code.replace("K)", f"{k})"))
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    return folder
+    config = {"nodes": 0, "data": "", "results": ""}
+    return write_package(folder, "disclosed", code.replace("K)", f"{k})"), config)
 
 
 def world():
@@ -126,13 +104,13 @@ def near(deployment, tmp_path):
     (data / "ages.json").write_text(json.dumps(world()["AGES"][0]))
     rules = tmp_path / "rules.txt"
     rules.write_text("MinCount(5),  # stricter than the analyst's\nMaxBins(50), Strict()\n")
-    with deployment.nodes("near", data=str(data), disclosure=str(rules)):
-        yield
+    log = tmp_path / "audit.jsonl"
+    with deployment.nodes("near", data=str(data), disclosure=str(rules), audit_log=str(log)):
+        yield log
 
 
 @pytest.mark.deployed
-@pytest.mark.usefixtures("near")
-def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, tmp_path):
+def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, near, tmp_path):
     app = write_app(tmp_path / "app", 2)
     ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
     assert ended.succeeded, f"{log}\n{deployment.logs()}"
@@ -141,6 +119,34 @@ def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, tmp_path):
     about = outcome(tmp_path / "results", "run.json")["disclosure"]
     assert list(about) == ["near"]
     assert set(about["near"]) == {"MinCount", "MaxBins", "Strict"}
+    assert_audited(near)
+
+
+def assert_audited(audit):
+    start, *lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert start["started"]["approval"] == "none"
+    assert [line["answer_to"] for line in lines] == ["get_properties", "train"]
+    assert lines[1]["app"].startswith("tests.disclosed.1.0.0.")
+    assert lines[1]["result"].startswith("dict('age': Moments")
+
+
+SKIPS = """
+from flame_flwr.privacy import disclosure, study_declaration
+
+disclosure.apply_rules = lambda rules, result: result
+study_declaration.write_text = lambda declared: ""
+"""
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+def test_an_app_that_skips_rules_meets_them_at_the_gate(deployment, near, tmp_path):
+    """``tests/unit/node/test_gate_against_apps.py`` has such apps, and worse ones."""
+    app = write_app(tmp_path / "app", 2, CODE + SKIPS)
+    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
+    assert ended.succeeded, f"{log}\n{deployment.logs()}"
+    assert outcome(tmp_path / "results") == in_process(5, nodes=1)
+    assert_audited(near)
 
 
 @pytest.mark.deployed

@@ -5,6 +5,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from flower_app import write_package
 
 from flame_flwr.cli.submit import submit
 
@@ -49,33 +50,10 @@ server_app = model.server_app
 client_app = model.client_app
 """
 
-PYPROJECT = """
-[project]
-name = "filtered"
-version = "1.0.0"
-license = "Apache-2.0"
-dependencies = []
-
-[tool.flwr.app]
-publisher = "tests"
-
-[tool.flwr.app.components]
-serverapp = "filtered.app:server_app"
-clientapp = "filtered.app:client_app"
-
-[tool.flwr.app.config]
-nodes = 0
-data = ""
-results = ""
-"""
-
 
 def write_app(folder, seed):
-    (folder / "filtered").mkdir(parents=True)
-    (folder / "filtered" / "__init__.py").touch()
-    (folder / "filtered" / "app.py").write_text(CODE.replace("SEED", repr(seed)))
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    return folder
+    config = {"nodes": 0, "data": "", "results": ""}
+    return write_package(folder, "filtered", CODE.replace("SEED", repr(seed)), config)
 
 
 def in_process(names, own=()):
@@ -83,17 +61,23 @@ def in_process(names, own=()):
     from flame_flwr.clients import Node
     from flame_flwr.identity import Identity
     from flame_flwr.payload import decode, encode
+    from flame_flwr.privacy.gate import Gate
 
     world = {"__name__": "filtered_here"}
     exec(textwrap.dedent(CODE.replace("SEED", "7")), world)
     plan = world["model"].plan
-    nodes = [Node(plan, Identity(n, tuple(names)), None, node_filters=own) for n in names]
+    nodes = [Node(plan, Identity(n, tuple(names)), None) for n in names]
+
+    def answer(node, number, sent):
+        gate = Gate(node.identity.id, filters=own)
+        return gate.result(node.round(number, sent), node.study(), number, sent).payload
+
     for i, node in enumerate(nodes):
         node.use_data([{"value": str(i + 1).encode()}])
     aggregate = None
     for number in (1, 2):
         sent = None if aggregate is None else encode(aggregate)
-        results = [decode(node.round(number, sent)) for node in nodes]
+        results = [decode(answer(node, number, sent)) for node in nodes]
         aggregate = sum(results) / len(results)
     return aggregate
 

@@ -242,7 +242,7 @@ def test_results_reach_the_analyst_through_a_store(whole, in_store, tmp_path):
     head, line = whole.listed.stdout.splitlines()
     assert head.split()[0] == "run"
     assert line.split()[0] == name
-    assert "tests/app 1.0.0" in line
+    assert re.search(r"tests/pkg\w+ 1\.0\.0", line)
     number = len(whole.run["files"]) + len(whole.run["other_files"]) + 1
     assert line.split()[5:8] == ["completed", "4", str(number)]
 
@@ -299,6 +299,25 @@ def test_a_failure_ends_readably_and_non_zero(run_app):
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)"])
+def test_a_death_is_noticed_before_the_time_is_over(run_app, how):
+    """``test_an_own_strategy_with_a_node_away`` has an interrupt."""
+    done = run_app(
+        f"""
+        import os, signal
+        class Analyzer(Analyzer):
+            def analysis_method(self, data, aggregator_results):
+                if self.id == "node-1":
+                    {how}
+                return data
+        """,
+        round_timeout=10_000,
+    )
+    assert not done.succeeded
+    assert "failed in round 1: crash: The actor is dead" in done.log
+
+
+@pytest.mark.exhaustive
 def test_missing_or_empty_folders_stop_the_run(run_app, tmp_path):
     for i in range(2):
         (tmp_path / f"hospital-{i}").mkdir()
@@ -338,7 +357,7 @@ def test_an_own_strategy_with_a_node_away(run_app, tmp_path):
         class Analyzer(Analyzer):
             def analysis_method(self, data, aggregator_results):
                 if self.id == "node-1" and aggregator_results is not None:
-                    raise RuntimeError("away for a round")
+                    raise KeyboardInterrupt("away for a round")
                 [files] = data
                 return Found({key: len(value) for key, value in files.items()})
 
@@ -361,7 +380,9 @@ def test_an_own_strategy_with_a_node_away(run_app, tmp_path):
     expected = "[Found(sizes={'deep/a b.csv': 0, 'z.csv': 2}), 'round 2']"
     assert (done.folder / "result").read_text() == expected
     assert done.run["nodes"] == ["node-0", "node-1", "node-2"]
-    assert [(f["node"], f["round"]) for f in done.run["failures"]] == [("node-1", 2)]
+    [failure] = done.run["failures"]
+    assert (failure["node"], failure["round"]) == ("node-1", 2)
+    assert failure["why"].startswith("KeyboardInterrupt at app.py:")
     assert [sorted(entry["node_seconds"]) for entry in done.run["history"]] == [
         ["node-0", "node-1"],
         ["node-0"],

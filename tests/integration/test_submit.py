@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from flower_app import write_package
 
 pytestmark = pytest.mark.simulation
 
@@ -38,22 +39,6 @@ server_app = model.server_app
 client_app = model.client_app
 """
 
-PYPROJECT = """
-[project]
-name = "slow"
-version = "1.0.0"
-description = "Never ends by itself."
-license = "Apache-2.0"
-dependencies = []
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "slow_app:server_app"
-clientapp = "slow_app:client_app"
-[tool.flwr.app.config]
-results = ""
-"""
-
 
 def processes_of(mark):
     """Return the processes whose environment has the mark, by what they were started with."""
@@ -76,15 +61,13 @@ def temporary():
 
 
 KILLED = pytest.param(signal.SIGKILL, marks=pytest.mark.exhaustive)
-"""``tests/unit/test_child_processes.py`` kills what starts processes in the same way."""
+"""``tests/unit/processes/test_child_processes.py`` kills what starts processes in the same way."""
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, KILLED])
 def test_an_interruption_ends_every_process(tmp_path, kind, temporary):
     """Ctrl-C and what cannot be caught; SIGTERM is Ctrl-C to it (``tests/unit/cli``)."""
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "slow_app.py").write_text(SLOW)
-    (tmp_path / "app" / "pyproject.toml").write_text(PYPROJECT)
+    write_package(tmp_path / "app", "slow", SLOW, {"results": ""})
     log = tmp_path / "log"
     command = [str(Path(sys.executable).with_name("flame-flwr")), "submit", str(tmp_path / "app")]
     command += ["--simulate", "2", "--run-config", f"results={tmp_path}/results"]

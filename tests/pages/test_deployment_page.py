@@ -3,8 +3,12 @@
 Its commands for installing run in ``tests/integration/test_offline_install.py``.
 """
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from snippets import block, blocks
 
 from flame_flwr.deploy.federation_file import EXAMPLE, read_federation
@@ -30,10 +34,37 @@ def test_its_ports_and_folders_are_the_defaults(tmp_path):
     assert f"python -m venv {federation.venv}" in text
 
 
+@pytest.mark.parametrize(("name", "files"), [("provision", 0), ("proxy", 2)])
+def test_its_commands_provision(tmp_path, name, files):
+    (tmp_path / "federation.toml").write_text(block(PAGE, "federation.toml"))
+    command = Path(sys.executable).parent / block(PAGE, name).strip()
+    subprocess.run(str(command), shell=True, check=True, cwd=tmp_path, timeout=60)
+    server = tmp_path / "federation" / "server"
+    assert len(list(server.glob("*.conf")) + list(server.glob("analysts.pem"))) == files
+    assert (tmp_path / "federation" / "hospital-b" / "network.sh").exists()
+
+
 def test_every_named_block_is_used():
     assert [(each.language, each.name) for each in blocks(PAGE) if each.name] == [
         ("toml", "federation.toml"),
         ("bash", "provision"),
+        ("bash", "proxy"),
         ("bash", "wheelhouse"),
         ("bash", "offline"),
     ]
+
+
+def test_its_links_lead_somewhere():
+    text = PAGE.read_text()
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+    assert len(anchors) == len(titles)
+    assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= anchors
+
+
+def test_every_threat_has_all_four_answers():
+    _, _, rest = PAGE.read_text().partition("## What an app may try")
+    rows = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    assert len(rows) > 20
+    assert {len(row.strip("|").split("|")) for row in rows} == {5}
+    assert all(cell.strip() for row in rows for cell in row.strip("|").split("|"))

@@ -1,4 +1,6 @@
-"""A FHIR server for the tests of this folder."""
+"""A FHIR server, and a run's record, for the tests of this folder."""
+
+import tempfile
 
 import httpx
 import pytest
@@ -7,6 +9,20 @@ from fhir_server import FhirServer
 from flame_flwr.data import fhir_http
 from flame_flwr.data.fhir_server import FhirSource
 from flame_flwr.errors import DataError
+from flame_flwr.results import RoundRecord, RunRecord
+
+
+@pytest.fixture
+def record():
+    return RunRecord(["a"], [RoundRecord(1, 1.5, {"a": 0.25}, {"a": 100})], 7.25, {}, 8.5, True)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files, empty at the start."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    return tmp_path / "tmp"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +47,7 @@ def source(server):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(fhir_http, "_TIMEOUT", httpx.Timeout(0.5))
+    monkeypatch.setattr(fhir_http, "TIMEOUT", httpx.Timeout(0.5))
     monkeypatch.setattr(fhir_http, "_LONGEST_PAUSE", 0.01)
 
 

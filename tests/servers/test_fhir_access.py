@@ -14,7 +14,7 @@ from flame_flwr.data import SourceData, open_data
 from flame_flwr.data import fhir_http as module
 from flame_flwr.data.fhir_http import basic, bearer
 from flame_flwr.data.fhir_server import FhirSource
-from flame_flwr.data.open_source import open_dataset
+from flame_flwr.data.open_data import open_dataset
 from flame_flwr.data.registry import read_registry
 from flame_flwr.errors import ConfigError, DataError, UnavailableError
 from flame_flwr.identity import Identity

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -16,23 +15,10 @@ import pytest
 
 from flame_flwr.errors import ConfigError, NodeFailedError, ResultError, StoreError
 from flame_flwr.object_store import Patience
-from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord, folder
+from flame_flwr.results import Outputs, RunFolder, run_folder
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=1)
 TEXT = Outputs.declare("str", "a.txt", False)
-
-
-@pytest.fixture
-def record():
-    return RunRecord(["a"], [RoundRecord(1, 1.5, {"a": 0.25}, {"a": 100})], 7.25, {}, 8.5, True)
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files, empty at the start."""
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    return tmp_path / "tmp"
 
 
 def files(path):
@@ -61,7 +47,7 @@ def test_a_run_leaves_nothing_on_this_host(object_store, temporary, record, capl
     ]
     assert (there / "a.txt").read_text() == "8.5"
     assert (there / "scratch/sub folder/größe & <1> 100%.txt").read_text() == "scratch"
-    assert run.where(paths[0]) == f"{run.place}/a.txt"
+    assert run.address(paths[0]) == f"{run.place}/a.txt"
     assert list(temporary.iterdir()) == []
     written = "".join(path.read_text() for path in there.rglob("*") if path.is_file())
     for secret in ("secret-of-the-tests", "KEYOFTHETESTS"):
@@ -171,7 +157,7 @@ def test_a_store_that_cannot_write_says_so(object_store):
 def test_a_store_gone_at_the_end_loses_nothing(
     object_store, temporary, record, monkeypatch, caplog
 ):
-    monkeypatch.setattr(folder, "UPLOAD", QUICK)
+    monkeypatch.setattr(run_folder, "UPLOAD", QUICK)
     run = RunFolder(object_store.url, 1)
     run.write_success(TEXT, record, {})
     object_store.process.kill()
@@ -245,7 +231,7 @@ def test_ctrl_c_ends_an_upload_keeping_the_run(object_store, temporary):
 
 
 def test_a_gone_store_hides_no_failure(object_store, temporary, record, monkeypatch, caplog):
-    monkeypatch.setattr(folder, "BRIEF", QUICK)
+    monkeypatch.setattr(run_folder, "BRIEF", QUICK)
     run = RunFolder(object_store.url, 1)
     object_store.process.kill()
     object_store.process.wait(timeout=20)

@@ -6,4 +6,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs write a report and events where they are asked to, and not of themselves."""
-    monkeypatch.setattr("flame_flwr.results.extras.by_default", lambda extra: False)
+    monkeypatch.setattr("flame_flwr.results.extra_files.by_default", lambda extra: False)

@@ -38,6 +38,7 @@ def one(app, text):
 
 TEXT_KEYS = [key for key, about in RUN_KEYS.items() if about.type is str]
 INT_KEYS = [key for key, about in RUN_KEYS.items() if about.type is int]
+SWITCHES = [key for key, about in RUN_KEYS.items() if about.type is bool]
 FLOAT_KEYS = [key for key, about in RUN_KEYS.items() if about.type == (int, float)]
 LOOK_LIKE_OTHERS = [
     "2024",
@@ -55,7 +56,7 @@ LOOK_LIKE_OTHERS = [
 
 def test_every_kind_of_key_is_tried():
     assert all((TEXT_KEYS, INT_KEYS, FLOAT_KEYS))
-    assert set(RUN_KEYS) == {*TEXT_KEYS, *INT_KEYS, *FLOAT_KEYS, "nodes", "resume"}
+    assert set(RUN_KEYS) == {*TEXT_KEYS, *INT_KEYS, *FLOAT_KEYS, "nodes", *SWITCHES}
 
 
 @pytest.mark.parametrize("value", LOOK_LIKE_OTHERS)

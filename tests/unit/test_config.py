@@ -9,6 +9,7 @@ import pytest
 
 from flame_flwr import clients
 from flame_flwr.config import NODE_KEYS, RUN_KEYS, NodeSettings, RunSettings
+from flame_flwr.data import configured
 from flame_flwr.errors import ConfigError
 
 WRONG = {"bool": True, "int": 3, "float": 2.5, "str": "text", "list": ["a"], "none": None}
@@ -65,11 +66,11 @@ def test_digits_without_quotes_are_their_text():
 
 
 def test_a_missing_key_has_its_default():
+    silent = {"share-tracebacks", "share-size", "partition-id"}  # None is not False, or 0
     settings = RunSettings.from_config({})
     assert {key: getattr(settings, attribute(key)) for key in RUN_KEYS} == {
-        key: about.default for key, about in RUN_KEYS.items()
+        key: None if key == "secure" else about.default for key, about in RUN_KEYS.items()
     }
-    silent = {"share-tracebacks", "share-size", "partition-id"}  # None is not False, or 0
     settings = NodeSettings.from_config({})
     for key, about in NODE_KEYS.items():
         expected = None if key in silent else about.default
@@ -78,12 +79,25 @@ def test_a_missing_key_has_its_default():
 
 def test_every_key_says_who_reads_it():
     assert {about.side for about in NODE_KEYS.values()} == {"node"}
-    texts = [path.read_text() for path in Path(clients.__path__[0]).glob("*.py")]
+    files = [*Path(clients.__path__[0]).glob("*.py"), Path(configured.__file__)]
+    texts = [path.read_text() for path in files]
     read = {name for text in texts for name in re.findall(r"\brun\.([a-z_]+)\b(?!\()", text)}
-    read |= {"tags", "client", "script"}  # by a method, an app, a script's components
+    read |= {
+        "tags",
+        "client",
+        "script",
+        "secure",
+    }  # by a method, an app, a script's components, a gate
     read &= {attribute(key) for key in RUN_KEYS}
     of_nodes = {attribute(key) for key, about in RUN_KEYS.items() if about.side != "server"}
     assert read == of_nodes
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["memory-gb", "cpu-minutes"])
+def test_a_limit_that_may_be_none_is_not_negative(key, value):
+    with pytest.raises(ConfigError, match=f"`{key}` in the node config must be 0 or"):
+        NodeSettings.from_config({key: value})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +153,7 @@ def test_an_apps_own_tables_are_left_alone():
 @pytest.mark.parametrize("value", [0, -1, -0.5, math.nan, math.inf, -math.inf])
 def test_limits_are_finite_and_above_zero(value):
     positive = [(each, about) for *each, about in every_key() if about.is_positive]
-    assert len(positive) == 6
+    assert len(positive) == 10
     for (where, settings, key), about in positive:
         if isinstance(value, about.type):
             said = f"`{key}` in {where} must be a finite number above 0, not {value}"
@@ -193,3 +207,9 @@ def test_another_round_timeout_leaves_the_rest():
     after = before.with_round_timeout(0.25)
     assert after.round_timeout == 0.25
     assert dataclasses.replace(after, round_timeout=5) == before
+
+
+def test_an_equal_value_of_another_type_is_refused():
+    assert RunSettings.from_config({"min-nodes": 1}).min_nodes == 1
+    with pytest.raises(ConfigError, match="must be a whole number, not bool"):
+        RunSettings.from_config({"min-nodes": True})

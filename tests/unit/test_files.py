@@ -39,6 +39,27 @@ def test_permissions_follow_the_umask(tmp_path, mask, mode):
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == mode
 
 
+def test_other_threads_files_stay_closed(tmp_path, monkeypatch):
+    """To ask for the umask is to change it, for every thread: here one makes a file just then."""
+    real, modes = os.umask, []
+
+    def umask(mask):
+        before, other = real(mask), tmp_path / "other"
+        os.close(os.open(other, os.O_CREAT | os.O_WRONLY, 0o666))
+        modes.append(stat.S_IMODE(other.stat().st_mode))
+        other.unlink()
+        return before
+
+    before = os.umask(0o077)
+    monkeypatch.setattr(os, "umask", umask)
+    try:
+        write_file(tmp_path / "a.txt", b"x")
+    finally:
+        real(before)
+    assert set(modes) <= {0o600}
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o600
+
+
 def test_a_full_disk_leaves_no_partial_file(tmp_path, disk_full_after):
     with disk_full_after(MEBIBYTE), pytest.raises(OSError, match="too large"):
         write_file(tmp_path / "a.bin", bytes(3 * MEBIBYTE))

@@ -11,18 +11,18 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import StarClient
-from flame_flwr.data.amount import amount
+from flame_flwr.data.data_size import amount
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
-from flame_flwr.means import summary
 from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable
 from flame_flwr.privacy import Clip, MinCount, Strict
 from flame_flwr.results.egress_log import EgressLog
-from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.metric_means import summary
 from flame_flwr.results.run_json import history_csv
+from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import StarStrategy, WeightedFedAvg
-from flame_flwr.transport.replies import read_scores
+from flame_flwr.transport.read_reply import read_scores
 
 
 class Reports(StarAnalyzer):

@@ -116,14 +116,16 @@ def imports(path):
             yield node.module
 
 
-def test_two_modules_touch_flwrs_non_public_ones():
+def test_four_modules_touch_flwrs_non_public_ones():
     private = {
         (path.name, module)
         for path in files()
         for module in imports(path)
         if module.partition(".")[0] == "flwr" and module not in PUBLIC_FLWR
     }
-    assert {name for name, _ in private} == {"flower.py", "flower_node.py"}
+    assert {name for name, _ in private} == {
+        f"flower{part}.py" for part in ("", "_objects", "_node", "_node_state")
+    }
 
 
 def test_no_module_imports_folders_by_wrong_names():

@@ -20,7 +20,7 @@ from flame_flwr.failure.failure import Failure
 from flame_flwr.results import Outputs
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
-from flame_flwr.strategies.server import _selected
+from flame_flwr.strategies.server_app import _selected
 
 CODE = """
 from flame_flwr.aggregation import MaxRounds, Sum
@@ -78,7 +78,7 @@ def wrong():
 class Client(StarClient):
     def get_properties(self, config):
         properties = super().get_properties(config)
-        return {**properties, "marked": properties["name"]}
+        return {**properties, "evaluates": True}  # what else it says, the gate drops
 """
 
 
@@ -212,9 +212,9 @@ def hello(app, context, run_config):
 def test_the_run_config_selects_the_client(context):
     app = make_client_app(NodePlan(Analyzer))
     assert "speedy_module" not in sys.modules
-    assert "marked" not in hello(app, context, {}).content["getpropertiesres.properties"]
+    assert not hello(app, context, {}).content["getpropertiesres.properties"]["evaluates"]
     reply = hello(app, context, {"client": "Client"})
-    assert reply.content["getpropertiesres.properties"]["marked"] == "a"
+    assert reply.content["getpropertiesres.properties"]["evaluates"]
     assert issubclass(plugins.client("Client"), StarClient)
 
 

@@ -35,6 +35,12 @@ def run_study(
     )
 
 
+@pytest.fixture(autouse=True)
+def unpainted(monkeypatch):
+    """Lay pictures out, and paint those of the fixtures only: it is half of a run's time."""
+    monkeypatch.setattr("cross_site.plots._png", lambda figure: b"")
+
+
 @pytest.fixture(scope="session")
 def run():
     return run_study

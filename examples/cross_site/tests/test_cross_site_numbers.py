@@ -61,7 +61,8 @@ def test_the_evaluation_scores_the_final_model_too(study, files, table):
             assert float(row["auc"]) == scored
 
 
-def test_a_second_run_gives_the_same_bytes(run, splits, study):
+def test_a_second_run_gives_the_same_bytes(run, splits, study, monkeypatch):
+    monkeypatch.undo()  # with its pictures
     again = run(splits)
     assert again.result == study.result
 

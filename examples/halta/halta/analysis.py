@@ -23,7 +23,7 @@ from halta.features import agree, candidates, feature_matrix, held_out, moments,
 from halta.svm import federated_average, score, train
 
 __all__ = ["MAX_ITERATIONS", "RESULT_FILENAMES", "SHOWN", "TOLERANCE"]
-__all__ += ["HaltaAggregator", "HaltaAnalyzer"]
+__all__ += ["HaltaAggregator", "HaltaAnalyzer", "training_rows"]
 
 Values = npt.NDArray[np.float64]
 
@@ -235,6 +235,11 @@ class HaltaAggregator(StarAggregator):
             self.tolerance,
         )
         return [draw_age(merged), report, draw_label(merged), draw_sex(merged)]
+
+
+def training_rows(cohort: Cohort, features: list[str]) -> Values:
+    """Return the features of the rows that train."""
+    return _rows(cohort, features, test=False)[0]
 
 
 def _rows(cohort: Cohort, features: list[str], *, test: bool) -> tuple[Values, Values]:

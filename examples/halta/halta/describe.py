@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from halta.cohort import LABEL, Cohort, numbers, sexes
+from halta.disclosure import count_text
 from halta.features import OLDEST
 
 __all__ = ["AGED", "AGE_GROUPS", "LABEL_GROUPS", "SEX_GROUPS", "Merged", "column_group"]
@@ -56,6 +57,8 @@ class Merged:
         Patients per group of ``AGE_GROUPS``, ``SEX_GROUPS``, ``LABEL_GROUPS``.
     missing : dict of str to ndarray of int64, shape (n_sites,)
         Empty cells per column, sorted by name; -1 where a hospital has no such column.
+    hospitals : int, optional
+        How many they are, where a column is of all hospitals together.
     """
 
     sites: list[str]
@@ -65,6 +68,14 @@ class Merged:
     sex: Counts
     label: Counts
     missing: dict[str, Counts]
+    hospitals: int | None = None
+
+    @property
+    def total(self) -> str:
+        """How many hospitals and patients there are, in words."""
+        count = self.hospitals or len(self.sites)
+        hospitals = "1 hospital" if count == 1 else f"{count} hospitals"
+        return f"{hospitals}, {count_text(int(self.rows.sum()))} patients"
 
 
 def describe(cohort: Cohort) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def _grouped(
             for name, rows, note in zip(merged.sites, merged.rows, notes, strict=True)
         ],
     )
-    axes.set_xlabel("hospital", color=_INK)
+    if merged.hospitals is None:
+        axes.set_xlabel("hospital", color=_INK)
     axes.set_ylabel("patients", color=_INK)
     legend = [(colors[k], f"{groups[k]} ({protected.text[k][-1]})") for k in used]
     _legend(axes, legend, bool(protected.hidden[:, :-1].any()))
@@ -143,11 +144,8 @@ def _figure(title: str, merged: Merged, width: float) -> tuple[Figure, Axes]:
     axes.grid(axis="y", color=_GRID, linewidth=0.9)
     axes.set_axisbelow(True)
     axes.margins(y=0.1)
-    count = len(merged.sites)
-    total = f"{'1 hospital' if count == 1 else f'{count} hospitals'}, "
-    total += f"{count_text(int(merged.rows.sum()))} patients"
     axes.set_title(f"{title}\n", loc="left", fontsize=14, fontweight="bold", color=_INK)
-    axes.text(0, 1.03, total, transform=axes.transAxes, fontsize=10.5, color=_QUIET)
+    axes.text(0, 1.03, merged.total, transform=axes.transAxes, fontsize=10.5, color=_QUIET)
     return figure, axes
 
 

@@ -56,7 +56,7 @@ def write_report(
         _features(agreement),
         _training(model, tolerance),
         _weights(model),
-        _accuracy(merged.sites, evaluations),
+        _accuracy(merged, evaluations),
         _notes(),
     ]
     return "\n\n".join(sections) + "\n"
@@ -64,12 +64,7 @@ def write_report(
 
 def _title(merged: Merged) -> str:
     line = "LONG COVID (PASC) STUDY: REPORT OVER ALL HOSPITALS"
-    count = len(merged.sites)
-    hospitals = "1 hospital" if count == 1 else f"{count} hospitals"
-    patients = count_text(int(merged.rows.sum()))
-    return f"{line}\n{'=' * len(line)}\n{hospitals}, {patients} patients. " + (
-        "No patient record has left a hospital."
-    )
+    return f"{line}\n{'=' * len(line)}\n{merged.total}. No patient record has left a hospital."
 
 
 def _hospitals(merged: Merged) -> str:
@@ -84,18 +79,19 @@ def _hospitals(merged: Merged) -> str:
             for part, whole in zip([*empty, empty.sum()], [*cells, cells.sum()], strict=True)
         ],
     }
-    table = _table("", [*merged.sites, "all"], rows)
-    return _section(
-        "1. Hospitals",
-        f"{table}\n\n{everywhere} of the {len(merged.missing)} columns exist at every hospital.",
-    )
+    table = _by_hospital(merged, "", rows)
+    if merged.hospitals is None:
+        columns = f"{everywhere} of the {len(merged.missing)} columns exist at every hospital."
+    else:
+        columns = "The columns are the protocol's; one that a hospital has not is empty there."
+    return _section("1. Hospitals", f"{table}\n\n{columns}")
 
 
 def _groups(title: str, groups: Sequence[str], merged: Merged, counts: Any) -> str:
     """Write a table of patients, with the groups that have any."""
     protected = protect(counts)
     rows = {groups[k]: protected.text[k] for k in np.flatnonzero(counts.any(axis=1)).tolist()}
-    return _section(title, _table("", [*merged.sites, "all"], rows))
+    return _section(title, _by_hospital(merged, "", rows))
 
 
 def _labels(merged: Merged) -> str:
@@ -105,7 +101,7 @@ def _labels(merged: Merged) -> str:
     left = rows["not assessed"][-1]
     return _section(
         "4. Long COVID",
-        f"{_table('', [*merged.sites, 'all'], rows)}\n\n"
+        f"{_by_hospital(merged, '', rows)}\n\n"
         f"Patients who were not assessed ({left}) are counted above and left out of the training "
         "and the\ntest of the model. The share is that of the assessed patients.",
     )
@@ -119,17 +115,18 @@ def _missing(merged: Merged) -> str:
         f"{group} ({len(names)})": _shares(merged, names)
         for group, names in sorted(by_group.items())
     }
-    header = [*merged.sites, "all"]
-    parts = [_table("group (columns)", header, groups)]
+    parts = [_by_hospital(merged, "group (columns)", groups)]
     share = {name: _overall_share(merged, name) for name in merged.missing}
     worst = sorted((name for name in share if share[name] > 0), key=lambda n: (-share[n], n))
     if worst:
         columns = {name: _shares(merged, [name]) for name in worst[:_TOP_COLUMNS]}
         parts += [
             "The columns with the most empty cells:",
-            _table("column", header, columns),
-            '"-" means that the file has no such column. Some columns are empty by nature, such '
-            "as\nthe date of a third vaccination.",
+            _by_hospital(merged, "column", columns),
+            "Some columns are empty by nature, such as the date of a third vaccination."
+            if merged.hospitals
+            else '"-" means that the file has no such column. Some columns are empty by nature, '
+            "such as\nthe date of a third vaccination.",
         ]
     return _section("5. Missing values: share of empty cells", "\n\n".join(parts))
 
@@ -203,8 +200,9 @@ def _weights(model: Mapping[str, Any]) -> str:
     )
 
 
-def _accuracy(sites: Sequence[str], evaluations: Mapping[str, Mapping[str, float]]) -> str:
-    rows = {site: _accuracy_row(answer) for site, answer in evaluations.items()}
+def _accuracy(merged: Merged, evaluations: Mapping[str, Mapping[str, float]]) -> str:
+    by_hospital = {} if merged.hospitals else evaluations
+    rows = {site: _accuracy_row(answer) for site, answer in by_hospital.items()}
     total = {key: sum(answer[key] for answer in evaluations.values()) for key in _COUNTS}
     rows["all"] = [
         # A hidden share would follow from the others' and the overall one.
@@ -213,7 +211,7 @@ def _accuracy(sites: Sequence[str], evaluations: Mapping[str, Mapping[str, float
     ]
     header = ["tested", "right", "guessing", "ill found", "healthy found"]
     text = _table("", header, rows)
-    silent = [site for site in sites if site not in evaluations]
+    silent = [site for site in merged.sites if site not in evaluations]
     if silent:
         text += f"\n\nNo answer from {', '.join(silent)}."
     return _section(
@@ -279,13 +277,20 @@ def _wrapped(names: Sequence[str]) -> str:
     )
 
 
+def _by_hospital(merged: Merged, corner: str, rows: Mapping[str, Sequence[str]]) -> str:
+    """Align a table with a column for each hospital and one for all; of sums, with that alone."""
+    first = 0 if merged.hospitals is None else len(merged.sites)
+    header = [*merged.sites, "all"][first:]
+    return _table(corner, header, {name: entries[first:] for name, entries in rows.items()})
+
+
 def _table(corner: str, header: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """Align a table: names to the left, entries to the right, few hospitals side by side."""
     lines = [(corner, header), *rows.items()]
     left = max(len(name) for name, _ in lines)
     widths = [max(len(entries[k]) for _, entries in lines) for k in range(len(header))]
     *hospitals, last = range(len(header))
-    blocks = [hospitals[k : k + _BLOCK] for k in range(0, len(hospitals), _BLOCK)]
+    blocks = [hospitals[k : k + _BLOCK] for k in range(0, len(hospitals), _BLOCK)] or [[]]
     blocks[-1].append(last)
     return "\n\n".join(
         "\n".join(

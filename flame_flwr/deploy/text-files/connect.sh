@@ -22,6 +22,11 @@ if ! command -v "$1" >/dev/null; then
     echo "$0: there is no $1: install flame-flwr in $venv, or set FLAME_VENV" >&2
     exit 1
 fi
+server=${FLAME_SERVER:-$server}
+# Where the server is behind a proxy, which knows an analyst by a certificate.
+if [ -f "$here/analyst.key" ]; then
+    exec python -m flame_flwr.deploy.forwarder "$name" "$server" "$here" "$@"
+fi
 mkdir -p -- "$FLWR_HOME"
 certificate=$(printf '%s' "$here/ca.pem" | sed 's/[\\"]/\\&/g')
 new=$FLWR_HOME/config.toml.$$
@@ -30,7 +35,7 @@ cat >"$new" <<END
 default = "$name"
 
 [superlink.$name]
-address = "${FLAME_SERVER:-$server}"
+address = "$server"
 root-certificates = "$certificate"
 END
 mv -f -- "$new" "$FLWR_HOME/config.toml"

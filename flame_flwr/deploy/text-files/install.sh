@@ -1,7 +1,6 @@
-id @USER@ || useradd --system --shell /usr/sbin/nologin @USER@
+id @USER@ || useradd --system --user-group --shell /usr/sbin/nologin @USER@
 @MAKE@
 mkdir -p @PARENT@
 cp -R @NAME@ @FOLDER@
-chown -R @USER@ @FOLDER@
-cp @UNIT_FILE@ /etc/systemd/system/
+@STEPS@
 systemctl daemon-reload && systemctl enable --now @UNIT@

@@ -4,11 +4,13 @@
 #   FLAME_HOME    where the SuperNode keeps what it needs while it runs
 #   FLAME_SERVER  the SuperLink, HOST:PORT
 #   FLAME_PORT    the SuperNode's own port, on this host only
+#   FLAME_PRELOAD modules that analyses need, imported once when the node starts: pandas,sklearn
 set -eu
 venv=@VENV@
 home=@HOME@
 server=@SERVER@
 port=@PORT@
+preload=@PRELOAD@
 
 umask 077
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
@@ -30,10 +32,14 @@ port=${FLAME_PORT:-$port}
 if [ -x "$venv/bin/python" ]; then
     "$venv/bin/python" -m flame_flwr.deploy.ready 127.0.0.1 "$port" "$here/node.toml" || [ $? -ne 3 ] || exit 1
 fi
-# Only signed apps, where the hospital says whose signatures it trusts.
 set --
+preload=${FLAME_PRELOAD-$preload}
+if [ -n "$preload" ]; then
+    set -- --preload "$preload"
+fi
+# Only signed apps, where the hospital says whose signatures it trusts.
 if [ -f "$here/trusted-entities.yaml" ]; then
-    set -- --trusted-entities "$here/trusted-entities.yaml"
+    set -- "$@" --trusted-entities "$here/trusted-entities.yaml"
 fi
 exec flame-flwr node start \
     --superlink "${FLAME_SERVER:-$server}" \

@@ -1,6 +1,7 @@
 """The conformance kit finds every mistake that is made here on purpose, and nothing in good code.
 
-A check makes processes, so all of them are run at the beginning, several at a time.
+A check makes processes, so all of them are run at the beginning, several at a time, and those
+of classes in forks: the other ones begin as for a user.
 """
 
 import doctest
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from forked_checks import forked_checks
 
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.testing import ConformanceError, ConformanceWarning, check_analysis
@@ -112,9 +114,10 @@ def found(home):
             arguments = {**arguments, "aggregator_kwargs": {"home": str(home)}}
         return check_analysis(analyzer, aggregator, SPLITS, raises=False, **arguments)
 
-    names = [*CHECKED, *OTHERS]
     with ThreadPoolExecutor(4) as pool:
-        return dict(zip(names, pool.map(check, names), strict=True))
+        with forked_checks():
+            done = dict(zip(CHECKED, pool.map(check, CHECKED), strict=True))
+        return {**done, **dict(zip(OTHERS, pool.map(check, OTHERS), strict=True))}
 
 
 # ---- other ways to ask for a check ----------------------------------------------------------
@@ -222,7 +225,7 @@ def test_good_code_has_no_findings(found):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_one_mistake_is_found_and_nothing_else(found, name):
     findings = found[name]
-    assert [(f.check, f.where) for f in findings] == [(c, w) for c, w, _ in EXPECTED[name]]
+    assert [(f.check, f.location) for f in findings] == [(c, w) for c, w, _ in EXPECTED[name]]
     for finding, (_, _, seen) in zip(findings, EXPECTED[name], strict=True):
         assert seen.removeprefix("! ") in finding.seen
         assert finding.severity == ("warning" if seen.startswith("! ") else "error")
@@ -265,7 +268,7 @@ def test_no_folder_and_no_process_is_left(found):
 def test_local_classes_are_checked(found):
     error = found["local classes"]
     assert isinstance(error, AssertionError)
-    assert [finding.where for finding in error.findings] == ["Local.analysis_method"]
+    assert [finding.location for finding in error.findings] == ["Local.analysis_method"]
     assert "(at $[1]) cannot travel between nodes" in str(error)
 
 
@@ -291,7 +294,7 @@ def test_a_tester_is_checked_on_its_splits(found):
 
 def test_a_failing_import_is_a_finding(found):
     [finding] = found["broken script"].findings
-    assert finding.where == ""
+    assert finding.location == ""
     assert finding.seen == (
         "it cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name' at "
         "broken.py:1 in <module>"

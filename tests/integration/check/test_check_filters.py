@@ -1,5 +1,7 @@
 """``flame-flwr check`` on an analysis whose noise differs in every run: no finding of its own."""
 
+from flower_app import write_package
+
 from flame_flwr.testing.kit import check_path
 
 APP = """
@@ -33,24 +35,8 @@ server_app = model.server_app
 client_app = model.client_app
 """
 
-PYPROJECT = """
-[project]
-name = "noisy"
-version = "1.0.0"
-
-[tool.flwr.app.components]
-serverapp = "noisy.app:server_app"
-clientapp = "noisy.app:client_app"
-
-[tool.flwr.app.config]
-data = "noisy.app:node_data"
-"""
-
 
 def test_noise_is_no_finding(tmp_path):
-    (tmp_path / "noisy").mkdir()
-    (tmp_path / "noisy" / "__init__.py").touch()
-    (tmp_path / "noisy" / "app.py").write_text(APP)
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    report = check_path(tmp_path, nodes=2)
+    app = write_package(tmp_path / "app", "noisy", APP, {"data": "noisy.app:node_data"})
+    report = check_path(app, nodes=2)
     assert [finding.text for finding in report.findings] == []

@@ -22,7 +22,7 @@ from flame_flwr.testing.spec import CheckSpec
 from flame_flwr.testing.subjects import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.verdicts import Verdicts
-from flame_flwr.testing.watched import Settings
+from flame_flwr.testing.watched_nodes import Settings
 
 MANY = {"simple_analysis": False}
 
@@ -31,7 +31,7 @@ def findings_of(
     analysis=None,
     aggregation=None,
     converged=None,
-    seconds=60,
+    seconds=600,
     splits=(1, 2),
     score=None,
     **arguments,
@@ -168,7 +168,7 @@ def test_slow_runs_end_beyond_max_rounds(client):
 def test_a_run_in_one_process_finds(case):
     arguments, *expected = FOUND[case]
     findings = findings_of(**arguments)
-    assert [(f.check, f.where) for f in findings] == [entry[:2] for entry in expected]
+    assert [(f.check, f.location) for f in findings] == [entry[:2] for entry in expected]
     for finding, (_, _, seen, mend) in zip(findings, expected, strict=True):
         assert seen in finding.seen
         assert mend in finding.mend
@@ -220,7 +220,7 @@ def test_a_hung_run_says_where():
     verdicts = judged()
     verdicts.first_run(Trace(trouble=Trouble("hung", at=AT)))
     [finding] = verdicts.findings
-    assert finding.where == "Analyzer.analysis_method"
+    assert finding.location == "Analyzer.analysis_method"
     assert finding.seen == "it had not come to its end after 1.5 s (node-1, round 3)"
     assert "more time" in finding.mend
 
@@ -300,7 +300,7 @@ def test_an_unsaved_aggregator_is_warned_of():
 
     (finding,) = findings_of(aggregation=locks)
     assert (finding.check, finding.severity) == ("state", "warning")
-    assert finding.where == "Aggregator.aggregation_method"
+    assert finding.location == "Aggregator.aggregation_method"
     assert finding.seen.startswith("the attribute 'lock' of Aggregator (lock) cannot be saved (")
     assert "a run with `checkpoint` would fail" in finding.seen
     assert "Make it anew in aggregation_method" in finding.mend

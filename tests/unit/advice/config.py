@@ -23,7 +23,9 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import FolderSource, SourceData
 from flame_flwr.data.credentials import check_reference
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.flower import OnlineNode
+from flame_flwr.node.approval import say_what_runs
 from flame_flwr.payload import encode
 from flame_flwr.privacy.config_text import read_filters, read_rules
 from flame_flwr.results.checkpoint import AnalysisState, Checkpoint
@@ -35,6 +37,8 @@ from flame_flwr.star import (
 from flame_flwr.statistics import ValueCounts
 from flame_flwr.strategies import StarStrategy
 from flame_flwr.testing.subjects import _model_of
+from flame_flwr.transport.greeting import Greeting
+from flame_flwr.transport.registered import named_by_key
 
 from .case import Attempt, Case, Echo, First, arguments, method, run, value_of, with_method
 
@@ -48,6 +52,14 @@ class _Fails(Echo):
         if data == 2:
             raise ValueError
         return data
+
+
+def _named(code: str | None) -> None:
+    """Greet a node as its config says it is called, whose key is registered as hospital-b."""
+    said = _config(code).get("name", "hospital-a")
+    greeting = named_by_key(Greeting(1, said), {1: OnlineNode("hospital-b", "")})
+    if greeting.failure is not None:
+        raise NodeFailedError(greeting.failure.text)
 
 
 def failing_node(code: str | None, nodes: int = 3) -> None:
@@ -211,6 +223,12 @@ CONFIG = [
     ),
     Case("a node that fails", r'or set (on-failure = "skip") to go on', failing_node),
     Case("a checkpoint that is there", r"Say (resume = true) to go on with that", _checkpoint),
+    Case(
+        "a node without a place for approvals",
+        r'(approval="none") in the node config lets every app run',
+        lambda code: say_what_runs(NodeSettings.from_config(_config(code))),
+    ),
+    Case("another's name", r'registered as \S+: set (name = "[^"]*") in its node', _named),
     Case("a credential", r'must be a reference, \{?(\{ env = "NAME" \})', _reference),
     Case("a credential's file", r'or \{?(\{ file = "/absolute/path" \})', _reference),
     Case("an address of a store", r'or set (addressing = "path")', _addressing),
@@ -297,11 +315,17 @@ ELSEWHERE = {
     r"such as script = \"analysis\.py\"": "tests/unit/script/test_components.py",
     r"such as flame_log\(f\"\{name\} has arrived\"\)": "a warning; the case of the error beside it",
     r"^\| DeltaNorm\(": "the end of the message on rounds without an end; its case has it",
+    r"make it with StarModel\(\.\.\.\)\.client_app or make_c": "tests/unit/node/conftest.py",
     r"^Clip\(1\.0, keys=coef\), TopFraction\(0\.25\)$": "in the message on filters in a config",
 }
 """Advice that tests elsewhere follow, or the case of the message that it is put into."""
 
 NOT_ADVICE = {
+    r"for analyses that declare `payload=\"pickle\"`": "what a key of the config is for",
+    r"^this node loads and sends no pickles": "what was declared",
+    r"^the result holds a pickle, and the analysis does not": "what was not declared",
+    r"^the node's config has sandbox = \"bwrap\"": "what was declared",
+    r"^approval = \"none\": whoever reaches": "what was declared",
     r"has no (check|collector)\(self, ": "what a class lacks that is to be one's own",
     r"^with on-failure = \"skip\": go on": "what a key of the config is for",
     r"^what `flame\.get_(analysis|project)_id\(\)` returns": "what a key of the config is for",
@@ -317,5 +341,9 @@ NOT_ADVICE = {
     r"has no save\(\) and load\(\)": "what an aggregation lacks",
     r"multiple_results=True needs a list": "what was declared",
     r"location='global' is not available": "what was asked for",
+    r"does not go with secure sums: NaN": "what was declared",
+    r"the analysis declares secure=True, which `secure`": "what was declared",
+    r"the answer would leave unmasked, and": "for the other side; hello says it to its own",
+    r"has \{name\}=\"\{word\}\", and a node can": "what was declared",
     r"under way: call start\(\)": "for who calls the strategy's inner methods, by no user's way",
 }

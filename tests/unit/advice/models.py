@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from flame_flwr import privacy
 from flame_flwr.data.expect import Table
 from flame_flwr.payload import decode, encode, npy_bytes
+from flame_flwr.privacy.filter_chain import apply_filters
 from flame_flwr.star import (
     StarLocalDPModel,
     StarModel,
@@ -31,6 +32,10 @@ class _Odd:
 
 class _Own(np.ndarray[Any, Any]):
     pass
+
+
+_MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
+_MATRIX = np.matrix([[1.0, 2.0]])
 
 
 def _of_signature(cls: type[Any], name: str) -> Attempt:
@@ -87,6 +92,23 @@ MODELS = [
         lambda code: decode(
             encode(_Odd(), allow_pickle=True),
             allow_pickle=StarModel(Echo, First, "s3", **arguments(code)).plan.allow_pickle,
+        ),
+    ),
+    Case(
+        "a filter on a masked array",
+        r"Fill what is masked first, with (\.filled\(0\.0\))",
+        lambda code: run(
+            [{"a": value_of(code and f"own{code}", _MASKED, own=_MASKED)}],
+            filters=[privacy.Clip(1.0)],
+        ),
+    ),
+    Case(
+        "a filter on a matrix",
+        r"Turn it into a plain array with (numpy\.asarray\(\.\.\.\))",
+        lambda code: apply_filters(
+            [privacy.Clip(1.0)],
+            value_of(code and code.replace("...", "own"), _MATRIX, own=_MATRIX),
+            *(None, 1, "a"),
         ),
     ),
     Case(

@@ -17,7 +17,7 @@ from flame_flwr.config import NODE_KEYS, RUN_KEYS
 from flame_flwr.data import registry
 from flame_flwr.deploy import federation_file
 from flame_flwr.errors import NodeFailedError
-from flame_flwr.versions import untried
+from flame_flwr.installed.versions import untried
 
 from .case import NAMES
 from .commands import options, wrong
@@ -26,9 +26,10 @@ from .declared import DECLARED
 from .models import MODELS
 from .reductions import REDUCTIONS
 from .scan import advice, messages
+from .secure import SECURE
 from .training import TRAINING
 
-CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *TRAINING]
+CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *SECURE, *TRAINING]
 ADVICE = list(advice())
 CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call", "list")]
 
@@ -75,7 +76,7 @@ def test_everything_that_is_to_be_installed_is_there():
     assert len(named) >= 8
     extras = {one.removeprefix("flame-flwr[").removesuffix("]") for one in named}
     assert extras - {"{}", "flwr=={}.*"} <= set(about.get_all("Provides-Extra"))
-    from flame_flwr.results.extras import _MODULES
+    from flame_flwr.results.extra_files import _MODULES
 
     assert _MODULES.keys() <= set(about.get_all("Provides-Extra"))
 

@@ -24,7 +24,8 @@ PAGES = [
     *sorted(Path(flame_flwr.__file__).parent.glob("app-templates/*/README.md")),
 ]
 COMMAND = re.compile(
-    r"(?:`|^|(?:sh|sudo -u \w+ sh) \S*connect\.sh )((?:flame-flwr|flwr) (?!is )[a-z-][^`\n|&;]*)",
+    r"(?:`|^|(?:sh|sudo -u \w+ sh) \S*connect\.sh |sudo -u \S+ \S+/bin/)"
+    r"((?:flame-flwr|flwr) (?!is )[a-z-][^`\n|&;]*)",
     re.M,
 )
 
@@ -50,8 +51,9 @@ SYSTEMS = {
     "exec",
     "[Errno 98] error while attempting to bind on address",
     "HTTP API failed to start",
+    "Client error '400 Bad Request'",
 }
-"""Words of the system's, of Python's, of OpenSSL's, and the end of a traceback of Flower's."""
+"""Words of the system, Python, OpenSSL and httpx, and the end of a traceback of Flower's."""
 
 _VARIES = re.compile(
     r"\.\.\.|0\.0\.0\.0|\b\d+\b|hospital-[abc]|ValueError|analysis\.py|"
@@ -99,6 +101,7 @@ def test_its_mends_name_what_exists():
     others = {
         "dmesg",
         "ss -ltnp",
+        "timedatectl set-ntp true",
         "sh register.sh",
         "--insecure",
         "run.json",

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from flame_flwr.aggregation.reduce_aggregation import ReduceAggregation
-from flame_flwr.aggregation.reduction_tree import declare
+from flame_flwr.aggregation.reductions.tree import declare
+from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
 
 
 class Flame:

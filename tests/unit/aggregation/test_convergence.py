@@ -70,6 +70,15 @@ def test_long_arrays_are_compared_in_blocks():
         assert delta_norm(a, b, order) == pytest.approx(np.linalg.norm(a - b, order), rel=1e-12)
 
 
+def test_whole_numbers_beyond_floats_change_without_end():
+    large = 10**400
+    for old, new in ((1, large), (large, 1), (large, -large), ([0.5, large], [0.5, 2])):
+        assert delta_norm(new, old) == math.inf
+        assert told(DeltaNorm(None, 1e3), [old, new]) == (None, None)
+    for mode, numbers in (("min", [3, large, large]), ("max", [3, -large, -large])):
+        assert told(Plateau(None, 2, mode), numbers)[0] == 3
+
+
 def test_a_small_change_stops_and_says_which():
     steps = [{"m": {"coef": np.array([3.0, 4.0]) / 10**k}} for k in range(9)]
     number, reason = told(DeltaNorm("m.coef", 1e-3), steps)

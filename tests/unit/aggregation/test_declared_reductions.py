@@ -13,7 +13,7 @@ from flame_flwr.aggregation import (
     Sum,
     WeightedMean,
 )
-from flame_flwr.aggregation.reduction_tree import declare
+from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import DataError, ModelError
 
 SIZES = [3, 120, 41, 9]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flame_flwr.aggregation.exact import ExactSum, exact_sum
+from flame_flwr.aggregation.exact_arrays import ExactSum, exact_sum
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ILL = st.one_of(
@@ -32,7 +32,7 @@ def fsum(values):
         return exact_sum(values)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 5).flatmap(
         lambda n: st.lists(st.lists(ILL, min_size=n, max_size=n), min_size=1, max_size=30)
@@ -52,9 +52,9 @@ def test_long_arrays_sum_as_fsum_in_any_order(spread):
     rng = np.random.default_rng(spread)
     rows = [
         rng.normal(size=70_000) * 10.0 ** rng.integers(-spread, spread + 1, size=70_000)
-        for _ in range(12)
+        for _ in range(6)
     ]
-    rows += [-row for row in rows[:6]]  # what cancels leaves only what was rounded off
+    rows += [-row for row in rows[:3]]  # what cancels leaves only what was rounded off
     first = summed(rows)
     random.Random(1).shuffle(rows)
     assert summed(rows).tobytes() == first.tobytes()
@@ -109,8 +109,7 @@ def test_memory_of_wider_values_is_a_float64_more():
     assert sum(part.count for part in total._parts) < 100_000 // 8
 
 
-@pytest.mark.parametrize("position", [0, 24, 49])
-@pytest.mark.parametrize("scale", [1e12, 1e-12])
+@pytest.mark.parametrize(("position", "scale"), [(0, 1e12), (24, 1e12), (49, 1e-12)])
 def test_memory_holds_where_a_node_differs_by_1e12(position, scale):
     rng = np.random.default_rng(1)
     rows = [rng.standard_normal(100_000, np.float32) for _ in range(50)]

@@ -183,7 +183,7 @@ def test_krum_does_not_show_the_order_of_arrival(reduce):
 
 def test_what_goes_wrong_names_round_key_and_node(reduce):
     median = {"m": FlowerReduction(FedMedian(), by="n")}
-    with pytest.raises(DataError, match=r"key `m`, node-1: it sent an array of shape \(3,\)"):
+    with pytest.raises(DataError, match=r"key `m`, node-1: .*node-1 sent an array of shape \(3,\)"):
         reduce(median, [{"m": np.zeros(2), "n": 1}, {"m": np.zeros(3), "n": 1}])
     with pytest.raises(DataError, match="key `m`, node-1: what it sent is of type str"):
         reduce(median, [{"m": np.zeros(2), "n": 1}, {"m": "a", "n": 1}])
@@ -321,7 +321,7 @@ def test_the_fewer_of_differing_models_are_left_out(reduce, differing):
     declared = {"m": FlowerReduction(FedMedian(), differing=differing)}
     values = [{"m": np.zeros(3)}, {"m": np.ones(2)}, {"m": np.full(2, 3.0)}]
     if differing == "error":
-        with pytest.raises(DataError, match="node-1: it sent an array of shape"):
+        with pytest.raises(DataError, match=r"node-0: .*node-0 sent an array of shape"):
             reduce(declared, values)
     else:
         assert reduce(declared, values)["m"].tolist() == [2.0, 2.0]

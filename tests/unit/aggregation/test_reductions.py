@@ -129,7 +129,7 @@ def test_complex_numbers_sum_and_do_not_compare(reduce):
     assert reduce(Mean(), rows).tolist() == [0.5 + 1.5j, 1 + 0j]
     with pytest.raises(DataError, match="cannot be compared"):
         reduce(Max(), rows)
-    with pytest.raises(DataError, match="some nodes sent complex"):
+    with pytest.raises(DataError, match=r"node-0 sent an array .* with complex numbers"):
         reduce(Sum(), [rows[0], np.zeros(2)])
 
 
@@ -141,8 +141,9 @@ def test_tables_and_series_are_merged_by_their_labels(reduce):
     other = frames[0].rename(columns={"b": "c"})
     with pytest.raises(DataError) as caught:
         reduce({"t": Mean()}, [{"t": frames[0]}, {"t": frames[1]}, {"t": other}])
-    assert "round 1, key `t`: the nodes' values differ: node-0, node-1 sent" in str(caught.value)
-    assert "node-2 sent a table of 2 rows with the columns a, c" in str(caught.value)
+    text = str(caught.value)
+    assert "round 1, key `t`, node-2: the nodes' values differ: node-0, node-1 sent" in text
+    assert "node-2 sent a table of 2 rows with the columns a, c" in text
 
 
 def test_extremes_keep_types_and_no_negative_zero(reduce):
@@ -218,7 +219,7 @@ def test_whole_numbers_beyond_floats_are_exact_or_named(reduce):
     with pytest.raises(DataError, match="key `x`, node-0: its weight `n` is too large"):
         reduce({"x": WeightedMean("n")}, heavy)
     assert reduce({"x": WeightedMean("n", bad_weight="skip")}, heavy) == {"x": 3.0}
-    with pytest.raises(DataError, match="node-0, node-1: the weights of all nodes together are t"):
+    with pytest.raises(DataError, match="key `x`, node-1: the weights of all nodes together are t"):
         reduce({"x": WeightedMean("n")}, [{"x": 1.0, "n": 1e308}] * 2)
 
 
@@ -241,7 +242,7 @@ def test_a_node_of_weight_zero_does_not_count(reduce):
 
 
 def test_errors_of_sums_of_arrays_name_the_nodes(reduce):
-    with pytest.raises(DataError, match=r"`x`, node-\d: some .* \(node-0\) and .* \(node-1\)"):
+    with pytest.raises(DataError, match=r"`x`, node-1: .*node-0 sent .* complex numbers"):
         reduce({"x": Sum()}, [{"x": np.ones(1, complex)}, {"x": np.ones(1)}])
     with pytest.raises(DataError, match=r"`x`, node-\d: with what it sent, .* too large for 64"):
         reduce({"x": Sum()}, [{"x": np.array([2**62])}] * 3)
@@ -299,7 +300,9 @@ LARGE = {
 @pytest.mark.parametrize("kind", LARGE)
 def test_a_sum_that_overflows_names_its_key(reduce, kind):
     values = [{"x": LARGE[kind]}] * 2
-    with pytest.raises(DataError, match=rf"key `x`: the sum .* too large for {kind}: send float64"):
+    with pytest.raises(
+        DataError, match=rf"key `x`, node-1: the sum .* too large for {kind}: send float64"
+    ):
         reduce({"x": Sum()}, values)
     assert np.array_equal(reduce({"x": Mean()}, values)["x"], LARGE[kind])
 

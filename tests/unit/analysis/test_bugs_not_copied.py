@@ -6,22 +6,10 @@ import textwrap
 import time
 
 import pytest
+from echo import Aggregator, Analyzer
 
 from flame_flwr.errors import NodeFailedError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return analysis_results
-
-    def has_converged(self, result, last_result):
-        return self.num_iterations >= 1
+from flame_flwr.star import StarModelTester
 
 
 def test_nothing_leaks_from_one_run_into_the_next():

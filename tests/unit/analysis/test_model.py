@@ -3,28 +3,16 @@
 import logging
 
 import pytest
+from counting import Aggregator, Analyzer
+from flwr.clientapp import ClientApp
 
 from flame_flwr.errors import ModelError
 from flame_flwr.star import (
     StarAggregator,
-    StarAnalyzer,
     StarLocalDPModel,
     StarModel,
     StarModelTester,
 )
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return 1
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return sum(analysis_results)
-
-    def has_converged(self, result, last_result):
-        return True
 
 
 class Unfinished(StarAggregator):
@@ -145,7 +133,7 @@ def test_building_a_model_runs_nothing():
 
     model = StarModel(Loud, Aggregator, "s3", simple_analysis=False, output_type="pickle")
     assert built == []
-    assert type(model.client_app).__mro__[1].__name__ == "ClientApp"
+    assert isinstance(model.client_app, ClientApp)
     assert type(model.server_app).__name__ == "ServerApp"
     assert model.client_app is model.client_app
 

@@ -4,25 +4,13 @@ import functools
 
 import numpy as np
 import pytest
+from counting import Aggregator, Analyzer
 
 from flame_flwr.aggregation import Convergence, Sum
 from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import ReduceStrategy
 from flame_flwr.torch import TorchAnalyzer
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return 1
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return sum(analysis_results)
-
-    def has_converged(self, result, last_result):
-        return True
 
 
 def told(function):

@@ -7,26 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from echo import Aggregator, Analyzer, run
 
 from flame_flwr.errors import ConfigError, ModelError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
-
-class Aggregator(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return analysis_results
-
-    def has_converged(self, result, last_result):
-        return self.num_iterations >= 1
-
-
-def run(splits, **kwargs):
-    return StarModelTester(splits, Analyzer, Aggregator, kwargs.pop("data_type", "s3"), **kwargs)
+from flame_flwr.star import StarModelTester
 
 
 @pytest.fixture(autouse=True)
@@ -134,31 +118,35 @@ def test_node_roles_may_say_what_is_so():
         run([1, 2], node_roles=["default", "proxy"])
 
 
-@pytest.mark.parametrize(
-    "setup",
-    [
-        "",
-        "import logging; logging.basicConfig(level='WARNING', stream=sys.stdout)",
-        "import logging; logging.getLogger('flame_flwr').setLevel('ERROR')",
-    ],
-)
-def test_quiet_false_prints_once_whatever_logging_does(here, setup):
-    code = f"""
-import sys
-{setup}
+def test_quiet_false_prints_once_whatever_logging_does(here):
+    code = """
+import logging, os, sys
 from flame_flwr.star import *
 class A(StarAnalyzer):
     def analysis_method(self, data, r): return 1
 class G(StarAggregator):
     def aggregation_method(self, rs): return 4321
     def has_converged(self, result, last): return True
-for quiet in (False, True, False):
-    StarModelTester([[dict(a=1)]], A, G, "s3", quiet=quiet)
+for setup in (
+    lambda: None,
+    lambda: logging.basicConfig(level="WARNING", stream=sys.stdout),
+    lambda: logging.getLogger("flame_flwr").setLevel("ERROR"),
+):
+    if os.fork():
+        os.wait()
+        continue
+    setup()
+    for quiet in (False, True, False):
+        StarModelTester([[dict(a=1)]], A, G, "s3", quiet=quiet)
+    print("its end", flush=True)
+    os._exit(0)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.count("Final result: 4321") == 2
+    *three, nothing = done.stdout.split("its end\n")
+    assert [said.count("Final result: 4321") for said in three] == [2, 2, 2]
+    assert nothing == ""
 
 
 def test_what_it_prints_outside_pytest(tmp_path):

@@ -236,7 +236,7 @@ def test_lines_of_a_finding_end_between_words(width):
     lines = console.export_text().splitlines()
     words = [word for line in lines for word in line.split()]
     assert words == [
-        *("1", "error,", "0", "warnings", "error", "folder", finding.where),
+        *("1", "error,", "0", "warnings", "error", "folder", finding.location),
         *(*seen.split(), ">", *mend.split()),
     ]
     assert not [line for line in lines if len(line) > max(width, 40) and len(line.split()) > 3]

@@ -6,6 +6,7 @@ import re
 import cloudpickle
 import numpy as np
 import pytest
+from flwr.app import Error
 from flwr.clientapp import ClientApp
 from node_messages import call, train_content
 
@@ -78,7 +79,57 @@ def test_client_class_and_mods_stay_with_the_app(context):
     assert content["fitres.metrics"]["by-mod"] == 2
 
 
-@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+class Returns(StarClient):
+    """Returns what the test says, in place of what the analyzer gives."""
+
+    def fit(self, parameters, config):
+        arrays, examples, metrics = super().fit(parameters, config)
+        given = self.context.run_config["project-id"]
+        metrics["seconds"] = 0.5
+        return {
+            "as it is": (arrays, examples, metrics),
+            "a text": (arrays, examples, {**metrics, "note": "x", "n": 1}),
+            "a list": (arrays, examples, {**metrics, "list": [1, 2], "n": 1}),
+            "nothing": (arrays, examples, {**metrics, "none": None}),
+            "no name": (arrays, examples, {**metrics, 3: 1}),
+            "a failure": (arrays, examples, {**metrics, "failure": 1}),
+            "more examples": (arrays, 40, metrics),
+            "a yes": (arrays, True, metrics),
+            "half a one": (arrays, 0.5, metrics),
+            "no arrays": ([], examples, metrics),
+            "foreign arrays": ([np.zeros(3)], examples, metrics),
+            "objects": ([np.array([object()])], examples, metrics),
+        }[given]
+
+
+RETURNED = ["as it is", "a text", "a list", "nothing", "no name", "a failure", "more examples"]
+RETURNED += ["a yes", "half a one", "no arrays", "foreign arrays", "objects"]
+
+
+@pytest.mark.parametrize("disclosure", ["", "Strict()"])
+@pytest.mark.parametrize("given", RETURNED)
+def test_mods_that_only_look_change_no_answer(context, given, disclosure):
+    def looks(message, context, call_next):
+        return call_next(message, context)
+
+    config = {"share-tracebacks": False} | ({"disclosure": disclosure} if disclosure else {})
+    found = []
+    for mods in ([], [looks]):
+        node = context(config)
+        node.run_config["project-id"] = given
+        app = make_client_app(NodePlan(Sums), Returns, mods)
+        reply = call(app, node, train_content(1, 1), "train")
+        found.append(reply.error if reply.has_error() else reply.content)
+    plain, looked_at = found
+    if isinstance(plain, Error):
+        kinds = [error.reason.partition(" at ")[0] for error in found]
+        assert kinds == ["TypeError", "TypeError"]  # Flower's, at another place
+    else:
+        assert list(plain) == list(looked_at)
+        assert plain == looked_at
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt])
 def test_a_mods_exception_leaves_without_its_text(context, tmp_path, deployed, kind):
     def fails(message, context, call_next):
         raise kind("Maria Muster")

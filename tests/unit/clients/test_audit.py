@@ -33,7 +33,9 @@ def log(tmp_path):
 
 @pytest.fixture
 def node(context, log):
-    return context({"name": "hospital-a", "audit-log": str(log)}, run_id=42)
+    made = context({"name": "hospital-a", "audit-log": str(log)}, run_id=42)
+    made.run_config = {"project-id": "long-covid"}
+    return made
 
 
 def ask(node, kind, prefix, number, **plan):
@@ -63,7 +65,7 @@ def test_findings_are_noted_in_their_words(node, log, tmp_path):
 def test_a_round_is_noted_with_its_structure(node, log):
     reply = ask(node, "train", "fitins", 1)
     [line] = lines(log)
-    assert line["run"] == "42"
+    assert (line["project"], line["run"]) == ("long-covid", "42")
     assert (line["node"], line["answer_to"], line["round"]) == ("hospital-a", "train", 1)
     assert line["result"] == (
         "dict('coef': ndarray float64 (1, 30), 'n': int, 'who': list(3 x str))"
@@ -102,11 +104,12 @@ def test_a_failure_is_noted_as_it_leaves(node, log, deployed):
     assert "Maria" not in log.read_text()
 
 
-def test_the_file_grows_and_is_this_users_alone(node, log):
+def test_the_file_grows_and_its_group_reads_it(node, log):
     for _ in range(3):
         ask(node, "train", "fitins", 1)
     assert len(lines(log)) == 3
-    assert log.stat().st_mode & 0o777 == 0o600
+    assert log.stat().st_mode & 0o777 == 0o640
+    assert log.parent.stat().st_mode & 0o777 == 0o750
 
 
 def test_an_answer_that_cannot_be_noted_stays(node, log):

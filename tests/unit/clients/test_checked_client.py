@@ -1,6 +1,7 @@
 """What leaves a node that failed, what hostile messages do, and where user code works."""
 
 import os
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -8,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from node_messages import EVERYONE, ask, train, train_content
 
 from flame_flwr.clients import NodePlan, StarClient, checked_client
 from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.clients.reply_values import records_of
 from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
+from flame_flwr.flower import answer_of, in_process, set_message_id
 from flame_flwr.payload import encode, npy_bytes, to_arrays, to_record
 from flame_flwr.star import StarAnalyzer
 
@@ -191,6 +194,28 @@ def test_ctrl_c_is_no_failure():
         train(grid, 1)
 
 
+@pytest.mark.parametrize("where", ["deployment", "simulation"])
+def test_a_raised_interrupt_is_a_nodes_failure(runs_in, where):
+    def interrupted(self, data, result):
+        raise KeyboardInterrupt
+
+    runs_in(where)
+    with LocalGrid(plan(interrupted), [None]) as grid:
+        failure = train(grid, 1)
+    assert failure.type == "KeyboardInterrupt"
+    assert failure.place.endswith(" in interrupted")
+
+
+@pytest.mark.parametrize("where", ["deployment", "simulation"])
+def test_a_signal_ends_the_nodes_process(runs_in, where):
+    def interrupted(self, data, result):
+        signal.raise_signal(signal.SIGINT)
+
+    runs_in(where)
+    with LocalGrid(plan(interrupted), [None]) as grid, pytest.raises(KeyboardInterrupt):
+        train(grid, 1)
+
+
 def test_an_error_without_a_text_is_a_failure():
     class BadTextError(Exception):
         def __str__(self):
@@ -344,3 +369,21 @@ def test_a_process_leaves_no_temporary_folder(tmp_path):
     )
     assert "'wire'" in done.stdout, done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [{"a": 3}, np.arange(9000.0), None])
+def test_rounds_are_answered_as_flower_would(value, context):
+    def method(self, data, aggregator_results):
+        return value if value is not None else 1 / 0
+
+    asked = RecordDict(train_content(1))
+    with in_process(1, 0):
+        message = Message(asked, 1, "train")
+        set_message_id(message, "message-1")
+        client = StarClient(plan(method), context()).to_client()
+        theirs = answer_of(client, message, client.client.context)
+        ours = records_of(StarClient(plan(method), context()).to_client().train(asked))
+    for each in (ours, theirs.content):
+        each["fitres.metrics"].pop("seconds", None)
+    assert list(ours) == list(theirs.content)
+    assert ours == theirs.content

@@ -12,9 +12,9 @@ from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ConfigError, DataError, ModelError
 from flame_flwr.flower import HELLO
+from flame_flwr.installed.versions import installed
 from flame_flwr.payload import WIRE_VERSION, encode, to_arrays
 from flame_flwr.star import StarAnalyzer
-from flame_flwr.versions import installed
 
 
 class Report(StarAnalyzer):

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from node_messages import fit
+from flwr.app import ConfigRecord
+from node_messages import call, gated_fit
 
-from flame_flwr.clients import Node, NodePlan, StarClient
+from flame_flwr.clients import Node, NodePlan, StarClient, make_client_app
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.source import SplitData
@@ -17,9 +18,10 @@ from flame_flwr.privacy import Clip, GaussianNoise, SparseVector, TopFraction, b
 from flame_flwr.privacy.budget import spent
 from flame_flwr.privacy.noise import Noise
 from flame_flwr.results.filter_record import read_report
-from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import StarStrategy
+from flame_flwr.text.foreign_json import OddReportError
 
 SPLITS = [1.0, 2.0, -3.0]
 ROUNDS = 3
@@ -109,6 +111,13 @@ def test_the_budget_of_all_rounds_is_recorded():
         assert [entry["answers"] for entry in about["filters"]] == [ROUNDS, ROUNDS]
 
 
+def test_a_run_with_hardly_any_noise_says_its_budget():
+    noise = GaussianNoise(1.0, 0.001, delta=1e-6)
+    tester = StarModelTester(SPLITS, Train, Average, "s3", simple_analysis=False, filters=[noise])
+    about = tester.filters["node-0"]
+    assert about["epsilon"] > ROUNDS * 1000**2 / 2
+
+
 def test_a_tester_writes_the_budget_beside_results(tmp_path):
     StarModelTester(
         SPLITS,
@@ -163,7 +172,7 @@ def test_a_filter_may_skip_rounds_without_its_array():
     about = run("skip").filters["node-0"]
     assert about["filters"][0]["answers"] == ROUNDS - 1
     assert about["epsilon"] == spent([(GaussianNoise(1.0, 1.0).mechanism(), 2)]).epsilon
-    with pytest.raises(ModelError, match="no NumPy array of floats at its key `coef`"):
+    with pytest.raises(ModelError, match=r"floats at number 1 of its keys.*\[coef\]"):
         run("error")
 
 
@@ -179,11 +188,11 @@ def test_a_hospitals_filters_act_after_the_analysiss(context, caplog):
     caplog.set_level("INFO", "flame_flwr")
     plan = NodePlan(Steps, filters=(TopFraction(0.5),))
     client = StarClient(plan, context({"name": "a", "filters": "Clip(2.0)"}))
-    client.get_properties({})
+    call(make_client_app(plan), client.context, {"getpropertiesins.config": ConfigRecord({})})
     assert "this node's own filter: Clip(keys=None, missing='error', norm=2.0)" in caplog.text
-    value, metrics = fit(client, 1)
+    value, metrics = gated_fit(client, 1)
     assert value.tolist() == [0, 2]
-    value, metrics = fit(client, 2, value)
+    value, metrics = gated_fit(client, 2, value)
     assert value.tolist() == [0, 4]
     report = json.loads(metrics["filters"])
     assert [(entry["filter"], entry["by"], entry["answers"]) for entry in report] == [
@@ -195,7 +204,7 @@ def test_a_hospitals_filters_act_after_the_analysiss(context, caplog):
 def test_every_answer_that_leaves_is_counted(context):
     plan = NodePlan(Steps, filters=(GaussianNoise(1.0, 1.0),))
     client = StarClient(plan, context({"name": "a"}))
-    answers = [fit(client, 1), fit(client, 1), fit(client, 1)]
+    answers = [gated_fit(client, 1) for _ in range(3)]
     assert len({value.tobytes() for value, _ in answers}) == 3
     counts = [json.loads(metrics["filters"])[0]["answers"] for _, metrics in answers]
     assert counts == [1, 2, 3]
@@ -290,10 +299,32 @@ def test_changed_filters_spend_on_both():
 
 
 @pytest.mark.parametrize(
-    "text", ["", None, 5, "[", "{}", "[1, null]", '[{"no": 1}]', "[" * 9000, "x" * 30_000, b"[]"]
+    "text",
+    [
+        *(5, "[", "{}", "[1, null]", '[{"no": 1}]', "[" * 9000, "x" * 30_000, b"[]"),
+        *('[{"filter": ' * 800 + "1" + "}]" * 800, '[{"filter": "Clip", "a": [[[[1]]]]}]'),
+        *('[{"filter": "Clip"}, 3]', '[{"filter": "a b"}]', f'[{{"filter": "{"x" * 101}"}}]'),
+        '[{"filter": "Gaussian", "mechanism": {"kind": "gaussian", "value": 1e-10}}]',
+        '[{"filter": "Gaussian", "mechanism": 3}]',
+        f'[{{"filter": "Clip", "n": {"9" * 5000}}}]',
+        f"[{', '.join(['{}'] * 51)}]",
+    ],
 )
-def test_an_unreadable_report_of_filters_is_ignored(text):
+def test_an_unreadable_report_of_filters_is_refused(text):
+    with pytest.raises(OddReportError, match="its report of filters"):
+        read_report(text)
+
+
+@pytest.mark.parametrize("text", ["", None, "[]"])
+def test_a_node_may_have_no_filters(text):
     assert read_report(text) == []
+
+
+def test_filters_that_always_differ_are_not_all_kept():
+    record = RunRecord().filters
+    for number in range(200):
+        record.note("a", report(norm=2.0 + number))
+    assert len(record.nodes["a"]) == 50
 
 
 @pytest.mark.parametrize("count", ["9", -5, 10**30, 1.5, None])

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from echo import Analyzer
 from node_messages import fit
 
 from flame_flwr.clients import NodePlan, StarClient, make_client_app, node_data
@@ -14,13 +15,7 @@ from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.errors import ConfigError, DataError, NodeFailedError
 from flame_flwr.privacy import MaxBins, MinCount
 from flame_flwr.star import StarAnalyzer
-from flame_flwr.transport.hello import say_hello
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
-
+from flame_flwr.transport.ready_check import say_hello
 
 PLAN = NodePlan(Analyzer, data_type="s3")
 
@@ -179,7 +174,7 @@ def test_a_datasets_rules_join_the_nodes(registry, client):
     path = registry("a", ["x"], ["*"], 'disclosure = "MinCount(5)"')
     settings = {"datasets": path, "disclosure": "MinCount(3), MaxBins(20)"}
     run = RunSettings.from_config({})
-    rules = rules_of(PLAN, node_rules(PLAN, NodeSettings.from_config(settings), run)).rules
+    rules = rules_of(PLAN, node_rules(NodeSettings.from_config(settings), run)).rules
     assert sorted(rules, key=str) == [MaxBins(20), MinCount(5)]
 
 

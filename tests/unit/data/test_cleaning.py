@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
 from flame_flwr.data.cleaning import clean, expire, leftovers
+from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.errors import ConfigError
 
 OLD, NEW = "0" * 32, "1" * 32
@@ -67,7 +68,7 @@ def test_what_is_no_state_dir_is_refused(tmp_path):
         clean(tmp_path, 30)
 
 
-def test_the_command_says_what_it_removes(state_dir):
+def test_the_command_says_what_it_removes(state_dir, tmp_path_factory):
     def run(*arguments):
         return (
             CliRunner().invoke(commands._app, ["node", "clean", str(state_dir), *arguments]).output
@@ -78,6 +79,10 @@ def test_the_command_says_what_it_removes(state_dir):
         == f"analyses/{OLD}: 40.0 days old, 1.0 kB\nwould remove 1, older than 30 days\n"
     )
     assert there(state_dir) == [OLD, NEW, "project"]
+    node = tmp_path_factory.mktemp("node")
+    (node / "node.toml").write_text(f'state-dir = "{state_dir}"')
+    named = CliRunner().invoke(commands._app, ["node", "clean", "--node", str(node), "--dry-run"])
+    assert named.output == run("--dry-run")
     assert "removed 2, older than 30 days" in run("--kept-data")
     assert "removed 1, older than 1 days" in run("--older-than", "1")
     assert there(state_dir) == []
@@ -110,7 +115,7 @@ def test_what_others_have_made_is_left_alone(state_dir, stray, caplog):
     removed = clean(state_dir, 0.1, kept_data=True)
     assert file.read_bytes() == bytes(1000)
     assert above not in [leftover.path for leftover in removed]
-    assert f"{above} was not made by an analysis: left alone" in caplog.text
+    assert f"{above} was not made by an analysis: left alone; with --node" in caplog.text
 
 
 def test_nothing_is_removed_through_a_link(state_dir, tmp_path_factory):
@@ -138,3 +143,46 @@ def test_two_nodes_may_remove_the_same_folder(state_dir, monkeypatch):
     monkeypatch.setattr(os, "walk", slow)
     expire(state_dir, 30)
     assert there(state_dir) == [NEW, "project"]
+
+
+def test_a_nodes_own_state_dir_may_be_empty(tmp_path):
+    """As that of a node which has refused every app so far: it is the folder that is named."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "node.toml").write_text(f'state-dir = "{tmp_path}/state"')
+    done = CliRunner().invoke(commands._app, ["node", "clean", "--node", str(tmp_path)])
+    assert (done.exit_code, done.output) == (0, "removed 0, older than 30 days\n")
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A node's folder with what an app has left in those that were made for it."""
+    for kind, owner in (("analyses", (OLD, "project")), ("local-storage", "project")):
+        files = FolderFiles(tmp_path / "state", kind, owner, "a")
+        files.make()
+        files.write("own", [bytes(5_000_000)])
+        (files.folder / "link").symlink_to(tmp_path)
+        (files.folder / "closed" / "below").mkdir(parents=True)
+        (files.folder / "closed").chmod(0)
+        os.utime(files.folder / "own", (2**33, 2**33))  # of the year 2242
+    (tmp_path / "node.toml").write_text(f'state-dir = "{tmp_path}/state"')
+    return tmp_path
+
+
+def test_what_apps_left_goes_under_any_name(filled):
+    named = ["node", "clean", "--node", str(filled), "--older-than", "0"]
+    said = CliRunner().invoke(commands._app, [*named, "--kept-data", "--dry-run"]).output
+    assert said.count("5.0 MB") == 2
+    assert "removed 1, " in CliRunner().invoke(commands._app, named).output
+    assert os.listdir(filled / "state" / "analyses") == []
+    assert "removed 1, " in CliRunner().invoke(commands._app, [*named, "--kept-data"]).output
+    assert os.listdir(filled / "state" / "local-storage") == []
+    assert (filled / "node.toml").exists()
+
+
+@pytest.mark.parametrize("stray", ["local-storage/project/notes.txt", "analyses/mine/a/notes.txt"])
+def test_a_node_removes_no_persons_files(filled, stray):
+    file = filled / "state" / stray
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("of a person's own")
+    clean(filled / "state", 0, kept_data=True, is_nodes=True)
+    assert file.exists()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from flame_flwr.cli.registry_table import show_datasets, try_datasets
 from flame_flwr.data import open_data
 from flame_flwr.data.credentials import refuse_in_url, resolve
-from flame_flwr.data.open_source import open_dataset, open_datasets
+from flame_flwr.data.open_data import open_dataset, open_datasets
 from flame_flwr.data.registry import EXAMPLE, choose, read_registry
-from flame_flwr.data.registry_table import show_datasets, try_datasets
 from flame_flwr.errors import ConfigError, DataError
 
 
@@ -93,22 +93,22 @@ FHIR = DATASET.replace("/srv", "fhir+https://host").replace('"s3"', '"fhir"')
         ("x = 1\n" + DATASET, "must hold [[dataset]] tables and nothing else"),
         ("[[dataset]", "is no TOML: `flame-flwr data list` names the line to mend"),
         (DATASET + DATASET, "two datasets have the same name"),
-        (DATASET.replace('name = "n"\n', ""), "dataset 1 has no name"),
-        (DATASET.replace('projects = ["*"]\n', ""), "dataset 1 has no projects"),
-        (DATASET.replace('["*"]', "[]"), "dataset 1 has no projects"),
-        (DATASET.replace('["*"]', '"*"'), "`projects` must be a list"),
-        (DATASET + 'tag = ["a"]', "unknown key; did you mean `tags`?"),
+        (DATASET.replace('name = "n"\n', ""), "`name` is missing in `datasets`, dataset 1"),
+        (DATASET.replace('projects = ["*"]\n', ""), "`projects` is missing in"),
+        (DATASET.replace('["*"]', "[]"), "`projects` must not be empty"),
+        (DATASET.replace('["*"]', '"*"'), "`projects` in `datasets`, dataset 1 must be a list"),
+        (DATASET + 'tag = ["a"]', "unknown key in `datasets`, dataset 1; did you mean `tags`?"),
         (DATASET + 'tags = ["a,b"]', "`tags` must be a list of texts without commas"),
         (DATASET + "tags = [3]", "`tags` must be a list of texts without commas"),
-        (DATASET.replace('"s3"', '"csv"'), '`type` is "s3" or "fhir"'),
+        (DATASET.replace('"s3"', '"csv"'), '`type` in `datasets`, dataset 1 is "s3" or "fhir"'),
         (S3.replace('type = "s3"', 'type = "fhir"'), "`type` and `url` do not fit"),
         (DATASET + 'endpoint = "https://x"', "is for a URL that begins with s3://"),
         (DATASET + "max-pages = 3", "is for a URL that begins with fhir+https://"),
         (S3 + 'secret = "hunter2"', "`secret` must be a reference"),
         (S3 + 'secret = { env = "A" }', "`key-id` and `secret` belong together"),
-        (S3 + 'addressing = "host"', '`addressing` is "path" or "virtual-host"'),
-        (S3 + 'allow-http = "yes"', "`allow-http` must be true or false"),
-        (DATASET + "disclosure = 5", "`disclosure` must be a text"),
+        (S3 + 'addressing = "host"', 'dataset 1 is "path" or "virtual-host"'),
+        (S3 + 'allow-http = "yes"', "`allow-http` in `datasets`, dataset 1 must be true or false"),
+        (DATASET + "disclosure = 5", "`disclosure` in `datasets`, dataset 1 must be a text"),
         (S3 + 'key-id = { env = "A" }\nsecret = { value = "hunter2" }', "`secret` must be a ref"),
         (S3 + 'secret = { env = "hunter2/+" }\nkey-id = { env = "A" }', "`secret` must be a ref"),
         (S3 + 'secret = { file = "hunter2" }\nkey-id = { env = "A" }', "`secret` must be a ref"),
@@ -121,9 +121,18 @@ FHIR = DATASET.replace("/srv", "fhir+https://host").replace('"s3"', '"fhir"')
         (FHIR.replace("host", "ada:hun/hunter2@host"), "`url` must have no user, key or password"),
         (DATASET.replace("/srv", "s3://bucket/p?sig=hunter2"), "`url` must have no `?`"),
         (FHIR.replace("host", "host/?token=hunter2"), "`url` ends with the server's base"),
-        (FHIR + "max-mb = nan", "`max-mb` must be a finite number above 0"),
-        (FHIR + "max-mb = inf", "`max-mb` must be a finite number above 0"),
-        (FHIR + "max-pages = 0", "`max-pages` must be a finite number above 0"),
+        (
+            FHIR + "max-mb = nan",
+            "`max-mb` in `datasets`, dataset 1 must be a finite",
+        ),
+        (
+            FHIR + "max-mb = inf",
+            "`max-mb` in `datasets`, dataset 1 must be a finite",
+        ),
+        (
+            FHIR + "max-pages = 0",
+            "`max-pages` in `datasets`, dataset 1 must be a finite",
+        ),
     ],
 )
 def test_what_a_registry_must_not_hold(write, text, message):

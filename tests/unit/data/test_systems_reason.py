@@ -10,7 +10,6 @@ from flwr.app import Message, RecordDict
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.app import make_client_app
-from flame_flwr.clients.audit import AuditLog
 from flame_flwr.data import open_data, open_kept_values
 from flame_flwr.data.cache import Cache
 from flame_flwr.data.registry import read_registry
@@ -18,6 +17,7 @@ from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.files import reason_of
 from flame_flwr.flower import in_process, set_message_id
+from flame_flwr.privacy.audit_log import AuditLog
 from flame_flwr.privacy.config_text import read_rules
 from flame_flwr.star import StarAnalyzer
 

@@ -1,5 +1,6 @@
 """FEDERATION.toml: what is taken, and what is refused with which words."""
 
+import ipaddress
 import re
 
 import pytest
@@ -50,7 +51,28 @@ def test_what_is_not_said_has_a_default(tmp_path):
         "state-dir": "/var/lib/flame-flwr/hospital-a/state",
         "audit-log": "/var/lib/flame-flwr/hospital-a/audit.jsonl",
         "disclosure": "MinCount(5), MaxBins(50), MaxRows(200)",
+        "approval": "required",
+        "pickle": "never",
+        "sandbox": "bwrap",
+        "identity-key": "/var/lib/flame-flwr/hospital-a/identity.key",
+        "peers": "/var/lib/flame-flwr/hospital-a/peers.toml",
     }
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_a_trial_on_one_machine_approves_all(tmp_path, host):
+    federation = read(tmp_path, SMALL.replace("flower.example.org", host))
+    assert federation.hospitals[0].node_config["approval"] == "none"
+    assert ipaddress.ip_address(federation.server.listen).is_loopback
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("listen", ["0.0.0.0", "::", "192.0.2.2"])
+def test_what_others_reach_needs_approval(tmp_path, host, listen):
+    line = f'host = "{host}"\nlisten = "{listen}"'
+    federation = read(tmp_path, SMALL.replace('host = "flower.example.org"', line))
+    assert federation.hospitals[0].node_config["approval"] == "required"
+    assert federation.server.listen == listen
 
 
 def test_an_address_of_version_6_stands_in_brackets(tmp_path):
@@ -78,7 +100,7 @@ WRONG = [
     (TOP, "", "`name` is missing at the top"),
     (TOP, 'name == "trial"', "is no TOML file"),
     (TOP, f"{TOP}\ndays = 0", "`days` must be from 1 to 3650, not 0"),
-    (TOP, f"{TOP}\ndays = true", "`days` at the top must be a whole number, not True"),
+    (TOP, f"{TOP}\ndays = true", "`days` at the top must be a whole number, not bool"),
     (TOP, f'{TOP}\nuser = "root; rm"', "`user` must be the name of a Linux user"),
     (TOP, f'{TOP}\nvenv = "opt"', "`venv` at the top must be an absolute path, not 'opt'"),
     (TOP, f'{TOP}\nvenv = "/a\\nb"', "`venv` at the top must have no line break"),
@@ -102,13 +124,13 @@ WRONG = [
         ("hospital-a", name, "cannot be called")
         for name in ("ca", "Analyst", "README.md", "aggregator")
     ),
-    ('"/srv/a"', "7", "in hospital 'hospital-a': `data` in the node config must be str, not int"),
+    ('"/srv/a"', "7", "`data` in hospital 1 must be a text, not int"),
     ('"/srv/a"', '"/srv/a"\nport = 0', "`port` in hospital 'hospital-a' must be from 1"),
     ('"/srv/a"', '"/srv/a"\npartition-id = 0', "partition-id"),
     ('"/srv/a"', '"/srv/a"\nstate-dir = "relative"', "state-dir"),
     ('"/srv/a"', '"/srv/a"\n[[hospitals]]\nname = "Hospital-A"', "two hospitals are called 'Hosp"),
     (SMALL.partition(SERVER)[2], "", r"`hospitals` is missing"),
-    (SMALL, "server = 3\nhospitals = []\n" + TOP, "`server` at the top must be a table, not 3"),
+    (SMALL, "server = 3\nhospitals = []\n" + TOP, "`server` at the top must be a table, not int"),
     (SMALL, f"hospitals = []\n{SMALL.partition('[[')[0]}", "at least one"),
     (SMALL, f"hospitals = [3]\n{SMALL.partition('[[')[0]}", "must be tables"),
 ]

@@ -7,11 +7,12 @@ import stat
 import tomllib
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
 from flame_flwr.config import NodeSettings
-from flame_flwr.deploy import add_hospital, keys, provision, read_federation
+from flame_flwr.deploy import add_hospital, keys, provision, read_federation, rotate
 from flame_flwr.errors import ConfigError
 from flame_flwr.privacy import MaxBins, MaxRows, MinCount, NoisyMinMax, Strict
 
@@ -45,12 +46,12 @@ def test_modes_do_not_hang_on_the_umask(federation, tmp_path, mask):
 
 
 def test_every_party_gets_its_files_and_no_more(made):
-    node = {"node.key", "node.pub", "ca.pem", "node.toml", "start.sh", "README.md"}
+    node = {"node.key", "node.pub", "ca.pem", "node.toml", "start.sh", "network.sh", "README.md"}
     names = {path.name: {file.name for file in path.iterdir()} for path in made.glob("*/")}
     assert names == {
         "ca": {"ca.key", "ca.pem"},
         "server": {"server.key", "server.pem", "ca.pem", "keys", "README.md"}
-        | {"start.sh", "register.sh", "connect.sh", "flame-flwr-server.service"},
+        | {"start.sh", "register.sh", "end-old-key.sh", "connect.sh", "flame-flwr-server.service"},
         "hospital-a": node | {"flame-flwr-hospital-a.service"},
         "hospital-b": node | {"flame-flwr-hospital-b.service"},
         "analyst": {"ca.pem", "connect.sh", "README.md"},
@@ -117,6 +118,48 @@ def test_adding_a_hospital_needs_no_ca(made, tmp_path):
     assert contents(made) == after
 
 
+def test_a_new_key_beside_the_old(made, federation):
+    shutil.rmtree(made / "ca")
+    shutil.rmtree(made / "hospital-a")  # whoever provisions keeps no copy
+    before = contents(made)
+    assert rotate(federation, made, "hospital-a", NOW) == (
+        made / "hospital-a+2026-03-01",
+        made / "server" / "keys" / "hospital-a+2026-03-01.pub",
+    )
+    after = contents(made)
+    assert {name: after[name] for name in before} == before
+    new = {f"hospital-a+2026-03-01/{name}" for name in ("node.key", "node.pub", "README.md")}
+    assert set(after) - set(before) == new | {"server/keys/hospital-a+2026-03-01.pub"}
+    public = after["hospital-a+2026-03-01/node.pub"]
+    assert after["server/keys/hospital-a+2026-03-01.pub"] == public
+    private = serialization.load_ssh_private_key(after["hospital-a+2026-03-01/node.key"], None)
+    assert private.public_key() == serialization.load_ssh_public_key(public)
+    assert public != before["server/keys/hospital-a.pub"]
+    assert stat.S_IMODE((made / "hospital-a+2026-03-01" / "node.key").stat().st_mode) == 0o600
+    with pytest.raises(ConfigError, match=r"hospital-a\+2026-03-01 exists already"):
+        rotate(federation, made, "hospital-a", NOW)
+    assert contents(made) == after
+
+
+def test_a_key_is_not_used_twice(tmp_path):
+    first, second = keys.node_pair("anna")[1], keys.node_pair("anna")[1]
+    (tmp_path / "b.pub").write_bytes(first)
+    made = provisioned(tmp_path, 'public-key = "b.pub"\n')
+    federation = read_federation(tmp_path / "trial.toml")
+    (tmp_path / "b.pub").write_bytes(first.replace(b"anna", b"else"))
+    with pytest.raises(ConfigError, match=r"b\.pub is no new key: it is .*keys/hospital-b\.pub"):
+        rotate(federation, made, "hospital-b", NOW)
+    (tmp_path / "b.pub").write_bytes(second)
+    folder, public = rotate(federation, made, "hospital-b", NOW)
+    assert set(contents(folder)) == {"node.pub", "README.md"}
+    assert public.read_bytes() == second
+
+
+def test_only_a_hospital_that_is_there_rotates(made, tmp_path):
+    with pytest.raises(ConfigError, match="has no key of hospital-d: add the hospital first"):
+        rotate(read(tmp_path, FOURTH), made, "hospital-d", NOW)
+
+
 def test_an_added_hospital_must_be_listed(made, federation):
     with pytest.raises(ConfigError, match=r"no hospital 'hospital-d'.*add a \[\[hospitals\]\]"):
         add_hospital(federation, made, "hospital-d")
@@ -134,6 +177,14 @@ def test_the_node_config_is_what_a_node_takes(made):
     assert settings.name == "hospital-a"
     assert settings.data == f"{ODD}/data"
     assert settings.state_dir == f"{ODD}/a var/state"
+
+
+def test_a_node_configs_comments_are_sentences(made):
+    """What a key means ends before what more there is to say of it begins."""
+    said = (made / "hospital-a" / "node.toml").read_text().replace("\n# ", " ")
+    for more in ("README.md says how", "In it an app", "Without this line", "MinCount(5) lets"):
+        before = said[: said.index(more)].rstrip()
+        assert before.endswith("."), before[-80:]
 
 
 def test_a_node_config_explains_its_rules(made):
@@ -165,6 +216,8 @@ def test_the_command(tmp_path, monkeypatch):
     (tmp_path / "study.toml").write_text(shown.stdout + FOURTH)
     added = runner.invoke(commands._app, ["provision", "study.toml", "--add", "hospital-d"])
     assert "study/hospital-d is written, and its key is in" in added.stdout
+    rotated = runner.invoke(commands._app, ["provision", "study.toml", "--rotate", "hospital-d"])
+    assert re.search(r"study/hospital-d\+[-0-9]+ is written, for the hospital", rotated.stdout)
     renewed = runner.invoke(commands._app, ["provision", "study.toml", "--renew"])
     assert "study/server/renewed-" in renewed.stdout
     elsewhere = runner.invoke(commands._app, ["provision", "study.toml", "--to", "other"])
@@ -172,6 +225,9 @@ def test_the_command(tmp_path, monkeypatch):
     assert (tmp_path / "other" / "hospital-d" / "node.key").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["x.toml", "--add", "a", "--renew"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["x.toml", "--add", "a", "--renew"], ["x.toml", "--add", "a", "--rotate", "a"]],
+)
 def test_the_command_asks_for_what_it_needs(arguments):
     assert CliRunner().invoke(commands._app, ["provision", *arguments]).exit_code == 2

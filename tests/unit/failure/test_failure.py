@@ -11,8 +11,8 @@ import pytest
 import flame_flwr
 from flame_flwr.errors import DataError, NodeFailedError
 from flame_flwr.failure.failure import Failure
+from flame_flwr.failure.node_notes import noting_node
 from flame_flwr.failure.tracebacks import place_of
-from flame_flwr.failure.where import where
 
 HERE = Path(__file__).name
 
@@ -70,7 +70,7 @@ def test_a_failures_place_is_the_innermost_user_code(function, place):
 
 def test_the_frameworks_frames_do_not_count():
     def user():
-        with where("node-0", "round 1"):
+        with noting_node("node-0", "round 1"):
             raise KeyError
 
     assert place_of(caught(user).__traceback__).endswith("in user")
@@ -144,12 +144,21 @@ def test_an_error_without_a_text_is_described():
     "failure",
     [
         Failure("ValueError"),
-        Failure("ValueError", "a.py:3 in f", "täxt\n", "Traceback\n  …"),
+        Failure("ValueError", "a.py:3 in f", "täxt", "Traceback\n  …"),
         Failure("", "", "", ""),
     ],
 )
 def test_a_failure_survives_its_way(failure):
     assert Failure.from_json(failure.to_json()) == failure
+
+
+def test_a_failure_that_arrives_is_text():
+    said = Failure("E\x1b[2J", "a.py:3\nin f", " two\r\n  lines\x00", "T\n  \x9bline\n")
+    assert Failure.from_json(said.to_json()) == Failure(
+        "E?[2J", "a.py:3 in f", "two lines?", "T\n  ?line\n"
+    )
+    long = Failure.from_json(Failure(*["x" * 10**6] * 4).to_json())
+    assert sum(map(len, (long.type, long.place, long.text, long.traceback))) < 30_000
 
 
 @pytest.mark.parametrize(
@@ -241,5 +250,5 @@ def test_where_lets_ctrl_c_through():
 
 
 def in_where(error):
-    with where("node-3", "round 2"):
+    with noting_node("node-3", "round 2"):
         raise error

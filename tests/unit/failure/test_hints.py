@@ -19,6 +19,9 @@ class MyAnalyzer(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         return sum(data) / len(data)
 
+    def rows(self, model, data):
+        return data[0] if model is None else model
+
 
 class MyAggregator(StarAggregator):
     def aggregation_method(self, analysis_results):
@@ -266,14 +269,31 @@ def test_bundles_in_place_of_files_are_named():
     )
 
 
-def test_no_data_in_place_of_some_is_named():
-    def analysis(self, data, aggregator_results):
-        if aggregator_results is None:
-            return data[0]["x.csv"]
-        return 1
+NO_DATA = "data is None because the model says data_type='none': say 's3' or 'fhir'"
 
+
+def gives_a_function_both(self, data, aggregator_results):
+    return improved(data, model=aggregator_results)
+
+
+def gives_a_method_both(self, data, aggregator_results):
+    return self.rows(aggregator_results, data)
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        lambda self, data, aggregator_results: data[0]["x.csv"],
+        lambda self, data, aggregator_results: (lambda rows: rows[0])(data),
+        lambda self, data, aggregator_results: max([data], key=lambda rows: rows[0]),
+        lambda self, data, aggregator_results: sum(1 for row in data),
+        gives_a_function_both,
+        gives_a_method_both,
+    ],
+)
+def test_no_data_in_place_of_some_is_named(analysis):
     [hint, _] = notes_of(FILES, analysis=analysis, data_type="none")
-    assert hint == "data is None because the model says data_type='none': say 's3' or 'fhir'"
+    assert hint == NO_DATA
 
 
 # ---- a split of the wrong shape -------------------------------------------------------------

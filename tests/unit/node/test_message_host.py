@@ -4,127 +4,119 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Context, Metadata, RecordDict
-from flwr.cli.build import build_fab_from_disk
 
-from flame_flwr import flower_node
-from flame_flwr.flower import Run
-from flame_flwr.flower_node import CRASHED, RAISED, UNLOADED, NodeMessage, message_of
-from flame_flwr.node import message_host
+from flame_flwr import flower_node_state
+from flame_flwr.failure.failure import Failure
+from flame_flwr.flower_fingerprints import unknown_parts
+from flame_flwr.flower_node_state import CRASHED, RAISED, UNLOADED
 from flame_flwr.node.fork_server import PRELOADED
+from flame_flwr.node.forks import ForkError, Forks
 from flame_flwr.node.message_host import MessageHost
+from flame_flwr.payload import decode, from_record
 
-PYPROJECT = """
-[project]
-name = "{name}"
-version = "1.0.0"
-license = "Apache-2.0"
-dependencies = []
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "app:nothing"
-clientapp = "app:app"
-"""
+CONFIG = {"name": "a", "approval": "none"}
 
 APP = """
 import os, random, signal, subprocess, sys, time
 import numpy as np
-from flwr.app import ConfigRecord, Message, RecordDict
-from flwr.clientapp import ClientApp
+from flwr.app import ConfigRecord
+from flame_flwr.clients import NodePlan, StarClient, make_client_app
+from flame_flwr.star import StarAnalyzer
 
-app = ClientApp()
 SEEN = []
+LOADED = time.monotonic_ns()
 
-@app.train()
-def train(message, context):
-    SEEN.append(1)
-    told = {}
-    do = message.content["do"]["what"]
-    if do == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if do == "exit":
-        os._exit(3)
-    if do == "raise":
-        raise KeyError("no such column")
-    if do == "leave":
-        left = [
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
-                             start_new_session=apart) for apart in (False, True)
-        ]
-        told["left"] = [process.pid for process in left]
-    if do == "stay":
-        left = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
-                                 start_new_session=True).pid, os.getpid()]
-        with open(message.content["at"]["file"], "w") as told_here:
-            print(*left, file=told_here)
-        time.sleep(600)
-    if do == "linger":
-        import threading
-        threading.Thread(target=time.sleep, args=(600,)).start()
-    if do == "send":
-        return Message(RecordDict({"a": message.content["a"]}), reply_to=message)
-    kept = context.state.get("kept", ConfigRecord({"rounds": 0}))
-    context.state["kept"] = ConfigRecord({"rounds": kept["rounds"] + 1})
-    told |= {
-        "pid": os.getpid(), "globals": len(SEEN), "random": random.random(),
-        "numpy": float(np.random.random()), "open": sorted(map(int, os.listdir("/proc/self/fd"))),
-        "config": context.run_config["x"], "node": context.node_config["name"],
-        "session": os.getsid(0), "argv": " ".join(sys.argv),
-    }
-    return Message(RecordDict({"told": ConfigRecord(told)}), reply_to=message)
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, asked):
+        SEEN.append(1)
+        told = {}
+        do = asked["do"]
+        if do == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if do == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if do == "exit":
+            os._exit(3)
+        if do == "interrupt":
+            raise KeyboardInterrupt
+        if do == "signal":
+            signal.raise_signal(signal.SIGINT)
+        if do == "raise":
+            raise KeyError("no such column")
+        if do == "leave":
+            left = [
+                subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                                 start_new_session=apart) for apart in (False, True)
+            ]
+            told["left"] = [process.pid for process in left]
+        if do == "stay":
+            left = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
+                                     start_new_session=True).pid, os.getpid()]
+            with open(asked["file"], "w") as told_here:
+                print(*left, file=told_here)
+            time.sleep(600)
+        if do == "linger":
+            import threading
+            threading.Thread(target=time.sleep, args=(600,)).start()
+        if do == "send":
+            return asked["arrays"]
+        return told | {
+            "pid": os.getpid(), "loaded": LOADED, "globals": len(SEEN), "random": random.random(),
+            "numpy": float(np.random.random()), "session": os.getsid(0),
+            "open": sorted(map(int, os.listdir("/proc/self/fd"))), "argv": " ".join(sys.argv),
+        }
+
+
+class Client(StarClient):
+    def fit(self, parameters, config):
+        context = self.context
+        assert (context.run_config["mine.x"], context.node_config["name"]) == (1, "a")
+        kept = context.state.get("kept", ConfigRecord({"rounds": 0}))
+        context.state["kept"] = ConfigRecord({"rounds": kept["rounds"] + 1})
+        return super().fit(parameters, config)
+
+
+app = make_client_app(NodePlan(Analyzer), Client)
 """
 
 
 @pytest.fixture(scope="module")
-def fabs(tmp_path_factory):
+def fabs(fab_of):
     """The archives of a sound app and of one that cannot be imported."""
-    made = {}
-    for name, code in (("sound", APP), ("broken", "import no_such_module_anywhere")):
-        folder = tmp_path_factory.mktemp(name)
-        (folder / "app.py").write_text(code)
-        (folder / "pyproject.toml").write_text(PYPROJECT.format(name=name))
-        (folder / "LICENSE").write_text("of the tests")
-        made[name] = build_fab_from_disk(folder)
-    return made
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    home = pytest.MonkeyPatch()
-    home.setenv("FLWR_HOME", str(tmp_path_factory.mktemp("home")))
-    host = MessageHost(["no_such_module_to_preload"])
-    yield host
-    host.close()
-    home.undo()
+    code = {"sound": APP, "broken": "import no_such_module_anywhere"}
+    code |= {"interrupting": "raise KeyboardInterrupt", "exiting": "raise SystemExit"}
+    return {name: fab_of(name, code[name]) for name in code}
 
 
 @pytest.fixture
-def ask(host, fabs):
-    from flwr.supercore.fab import Fab
-
-    def ask(what, state=None, app="sound", host=host, **records):
-        metadata = Metadata(7, "message-1", 1, 2, "", "1", time.time(), 60.0, "train")
-        content = RecordDict({"do": ConfigRecord({"what": what}), **records})
-        context = Context(
-            7, 2, {"name": "a"}, RecordDict() if state is None else state, {"x": 1}, series_id=3
-        )
-        run = Run.create_empty(7)
-        run.fab_id, run.fab_version = f"tests/{app}", "1.0.0"
-        import hashlib
-
-        fab = Fab(hashlib.sha256(fabs[app]).hexdigest(), fabs[app], {})
-        return host.answer(NodeMessage(5, message_of(metadata, content), context, run, fab))
+def ask(host, fabs, node_message):
+    def ask(what, state=None, app="sound", host=host, log="", **more):
+        node = {"audit-log": log} if log else {}
+        asked = node_message(app, fabs[app], {"do": what, **more}, state, node=node)
+        return host.answer(asked)
 
     return ask
+
+
+def told(answer):
+    """Return what the analysis has returned."""
+    return decode(from_record(answer.reply.content["fitres.parameters"]))
+
+
+def failure(answer):
+    return Failure.from_json(answer.reply.content["fitres.metrics"]["failure"])
 
 
 def is_alive(pid):
@@ -135,20 +127,18 @@ def is_alive(pid):
 
 
 def test_no_two_messages_share_a_process(ask):
-    answers = [ask("tell").reply.content["told"] for _ in range(3)]
+    answers = [told(ask("tell")) for _ in range(3)]
     assert {answer["globals"] for answer in answers} == {1}
-    for name in ("pid", "random", "numpy"):
+    for name in ("loaded", "random", "numpy"):
         assert len({answer[name] for answer in answers}) == 3
 
 
 def test_a_process_has_its_message_and_no_more(ask):
-    told = ask("tell").reply.content["told"]
-    assert told["config"] == 1
-    assert told["node"] == "a"
-    assert told["session"] == told["pid"]
+    answer = told(ask("tell"))
+    assert answer["session"] == answer["pid"]
     # standard input, output and errors, the message's socket, and the listing itself
-    assert len(told["open"]) == 5
-    assert "token" not in told["argv"]
+    assert len(answer["open"]) == 5
+    assert "token" not in answer["argv"]
 
 
 def test_state_goes_in_and_comes_back(ask):
@@ -159,40 +149,69 @@ def test_state_goes_in_and_comes_back(ask):
 
 
 def test_arrays_come_back_bit_by_bit(ask):
-    arrays = ArrayRecord([np.random.default_rng(1).normal(size=2_000_000), np.array([np.nan])])
-    assert ask("send", a=arrays).reply.content["a"] == arrays
+    arrays = [np.random.default_rng(1).normal(size=2_000_000), np.array([np.nan])]
+    sent = told(ask("send", arrays=arrays))
+    assert [array.tobytes() for array in sent] == [array.tobytes() for array in arrays]
 
 
 @pytest.mark.parametrize(
-    ("what", "why"), [("kill", "ended by SIGKILL"), ("exit", "with exit code 3")]
+    ("what", "why"),
+    [
+        ("kill", "ended by SIGKILL"),
+        ("crash", "ended by SIGSEGV"),
+        ("exit", "with exit code 3"),
+    ],
 )
 def test_a_death_is_answered_at_once(ask, what, why):
     began = time.monotonic()
-    reply, state = ask(what)
+    reply, state, _ = ask(what)
     assert time.monotonic() - began < 5
     assert reply.error.code == CRASHED
     assert why in reply.error.reason
     assert state is None
 
 
-def test_an_exception_is_answered_as_flower_does(ask):
-    reply, state = ask("raise")
-    assert (reply.error.code, reply.error.reason) == (
-        RAISED,
-        "<class 'KeyError'>:<''no such column''>",
-    )
-    assert state is None
+def test_an_exception_is_answered_without_its_text(ask):
+    failed = failure(ask("raise"))
+    assert failed.type == "KeyError"
+    assert failed.place.endswith(" in analysis_method")
+    assert failed.text == ""
 
 
-def test_an_app_that_cannot_be_imported_says_so(ask):
-    error = ask("tell", app="broken").reply.error
+def test_an_interrupt_is_answered(ask):
+    failed = failure(ask("interrupt"))
+    assert failed.type == "KeyboardInterrupt"
+    assert failed.place.endswith(" in analysis_method")
+    assert ask("signal").reply.error.code == RAISED
+
+
+@pytest.mark.parametrize("app", ["broken", "interrupting", "exiting"])
+def test_an_app_that_cannot_be_imported_says_so(ask, app):
+    error = ask("tell", app=app).reply.error
     assert error.code == UNLOADED
     assert "no_such_module" not in error.reason
     assert not ask("tell").reply.has_error()
 
 
+@pytest.mark.parametrize(
+    ("what", "app", "why"),
+    [
+        ("kill", "sound", f"{CRASHED}: the process of the message was ended by SIGKILL"),
+        ("tell", "broken", f"{UNLOADED}: An exception was raised when attempting to load"),
+    ],
+)
+def test_flowers_own_answers_are_noted(ask, tmp_path, what, app, why):
+    log = tmp_path / "audit.jsonl"
+    reply = ask(what, app=app, log=str(log)).reply
+    line = json.loads(log.read_text())
+    assert line["failure"].startswith(why)
+    assert line["failure"] == f"{reply.error.code}: {reply.error.reason}"
+    assert re.fullmatch(rf"tests\.{app}\.1\.0\.0\.[0-9a-f]{{8}}", line["app"])
+    assert "cannot be written" in ask(what, app=app, log=f"{log}/log").reply.error.reason
+
+
 def test_what_an_app_leaves_running_is_ended(ask):
-    left = ask("leave").reply.content["told"]["left"]
+    left = told(ask("leave"))["left"]
     deadline = time.monotonic() + 10
     while any(map(is_alive, left)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -206,25 +225,24 @@ def test_a_thread_that_goes_on_holds_nobody_up(ask):
 
 
 def test_another_fork_server_starts_when_one_has_died(host, ask):
-    os.kill(host._server.pid, signal.SIGKILL)
-    host._server.wait()
+    os.kill(host._forks._server.pid, signal.SIGKILL)
+    host._forks._server.wait()
     assert not ask("tell").reply.has_error()
 
 
 def test_its_processes_end_with_the_node(tmp_path):
     host = MessageHost()
-    server = host._server.pid
+    server = host._forks._server.pid
     host.close()
     assert not is_alive(server)
 
 
 def test_nothing_of_a_message_outlives_the_node(ask, tmp_path):
     host, file = MessageHost(), tmp_path / "left"
-    at = ConfigRecord({"file": str(file)})
 
     def asks():
         with contextlib.suppress(ValueError):  # its socket is closed below, from another thread
-            ask("stay", host=host, at=at)
+            ask("stay", host=host, file=str(file))
 
     asking = threading.Thread(target=asks)
     asking.start()
@@ -238,35 +256,28 @@ def test_nothing_of_a_message_outlives_the_node(ask, tmp_path):
 
 
 def test_a_node_goes_on_where_no_process_can_be_started(host, ask, monkeypatch):
-    def _fork(theirs):
+    def _fork(theirs, limits, sandbox, fence):
         theirs.close()
-        raise EOFError("the fork server has ended")
+        raise ForkError("the fork server has ended")
 
     with monkeypatch.context() as patch:
-        patch.setattr(host, "_fork", _fork)
-        reply, state = ask("tell")
+        patch.setattr(host._forks, "fork", _fork)
+        reply, state, _ = ask("tell")
     assert reply.error.code == CRASHED
     assert "no process for the message could be started" in reply.error.reason
     assert state is None
     assert not ask("tell").reply.has_error()
 
 
-@pytest.mark.parametrize("code", [float("inf"), "x", None])
-def test_a_code_that_is_none_is_an_answer_that_cannot_be_read(code):
-    metadata = Metadata(7, "message-1", 1, 2, "", "1", time.time(), 60.0, "train")
-    asked = NodeMessage(5, message_of(metadata, RecordDict()), None, None, None)
-    reply, state = message_host._answer(asked, {"error": "x", "code": code}, [])
-    assert reply.error.code == CRASHED
-    assert state is None
-
-
 def test_an_event_of_an_earlier_process_is_not_taken_for_this_ones():
-    host = object.__new__(MessageHost)
-    host._control, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with host._control, server:
+    forks = object.__new__(Forks)
+    forks._control, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with forks._control, server:
         for pid, code in ((1, -9), (2, 0)):
-            server.send(json.dumps({"event": "ended", "pid": pid, "code": code}).encode())
-        assert host._ended(2) == 0
+            server.send(
+                json.dumps({"event": "ended", "pid": pid, "code": code, "limit": ""}).encode()
+            )
+        assert forks.end(2) == (0, "")
 
 
 @pytest.mark.parametrize("name", PRELOADED)
@@ -274,14 +285,29 @@ def test_what_is_preloaded_is_there(name):
     importlib.import_module(name)
 
 
+def test_a_fork_holds_nothing_of_the_node():
+    """Flower's SuperNode brings SQLAlchemy, 30 MB that no message needs."""
+    code = f"import sys, {', '.join(PRELOADED)}, flame_flwr.node.fork_server; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert {"flwr.cli.install", "numpy"} <= {*loaded.stdout.split()}
+    assert not {
+        "sqlalchemy",
+        "flame_flwr.flower_node",
+        "flame_flwr.flower_node_state",
+        "pandas",
+    } & {*loaded.stdout.split()}
+
+
 def test_the_installed_flower_is_known():
-    assert flower_node.unknown_parts() == []
+    assert unknown_parts() == []
 
 
 def test_a_changed_part_of_flower_is_named(monkeypatch):
     def create_task(self):
         return None
 
-    monkeypatch.setattr(flower_node.InMemoryNodeState, "create_task", create_task)
-    [changed] = flower_node.unknown_parts()
+    monkeypatch.setattr(flower_node_state.InMemoryNodeState, "create_task", create_task)
+    [changed] = unknown_parts()
     assert changed.endswith("create_task")

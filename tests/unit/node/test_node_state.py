@@ -1,21 +1,30 @@
 """What Flower's loop gets from the node's state: one answer per message, however long it takes."""
 
+import hashlib
+import json
 import time
 
+import pytest
 from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 from flwr.supercore.constant import TaskType
 from flwr.supercore.corestate import in_memory_corestate
 from flwr.supercore.fab import Fab
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.object_store import ObjectStoreFactory
 
-from flame_flwr.flower import Run
-from flame_flwr.flower_node import Answer, _loop, _NodeState, message_of
+from flame_flwr import flower_node_state
+from flame_flwr.flower import Run, message_of
+from flame_flwr.flower_node import _loop, _surviving
+from flame_flwr.flower_node_state import REFUSED, Answer, AnsweringState
+from flame_flwr.node.gated_answer import through_gate
+from flame_flwr.node.kept_states import KeptStates
+from flame_flwr.node.packed_messages import unpacking
 
 
-def asked_once(answer):
+def asked_once(answer, kind=TaskType.CLIENT_APP, spoil=lambda store: None):
     """Give a message to the state as Flower's loop does, and return the replies that it pushes."""
     store = ObjectStoreFactory().store()
-    state = _NodeState(store, answer)
+    state = AnsweringState(store, answer, KeptStates(1e9).keep)
     state.set_node_id(2)
     fab = Fab("", b"an app", {})
     run = Run.create_empty(7)
@@ -24,10 +33,11 @@ def asked_once(answer):
     state.set_run_series_context(
         run.series_id, Context(7, 2, {}, RecordDict(), {}, series_id=run.series_id)
     )
-    state.create_task(task_type=TaskType.CLIENT_APP, run_id=7, fab_hash=run.fab_hash)
+    state.create_task(task_type=kind, run_id=7, fab_hash=run.fab_hash)
     metadata = Metadata(7, "", 1, 2, "", "1", time.time(), 60.0, "train")
     message = message_of(metadata, RecordDict({"do": ConfigRecord({"what": "tell"})}))
     _loop._insert_message(message, state, store)
+    spoil(store)
     return state.get_messages_legacy(is_reply=True)
 
 
@@ -40,3 +50,122 @@ def test_an_analysis_that_takes_long_is_answered_once(monkeypatch):
 
     [reply] = asked_once(answer)
     assert not reply.has_error()
+
+
+def broken(store):
+    """Have every part of a message be what nobody can read."""
+    store.get = lambda object_id: b"nothing"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "why"),
+    [
+        (TaskType.AGENT_APP, lambda store: None, "and no agents"),
+        (TaskType.CLIENT_APP, broken, "the content of the message cannot be read"),
+    ],
+    ids=["agent", "broken"],
+)
+def test_what_no_app_may_have_is_noted(tmp_path, kind, spoil, why):
+    log = tmp_path / "log"
+
+    def answer(asked):
+        asked.context.node_config = {"name": "a", "approval": "none", "audit-log": str(log)}
+        return unpacking(lambda asked: through_gate(asked, lambda _: None))(asked)
+
+    [reply] = asked_once(answer, kind, spoil)
+    assert reply.error.code == REFUSED
+    assert why in reply.error.reason
+    assert why in json.loads(log.read_text())["failure"]
+
+
+def test_unused_states_go_first_but_for_counts():
+    """Flower does not say that a run has ended, so the one that was used last stays."""
+    state = AnsweringState(ObjectStoreFactory().store(), None, KeptStates(2_500).keep)
+    for series in (1, 2, 1, 3):
+        counts = ConfigRecord({"answers": "[5]"})
+        kept = RecordDict({"flame_flwr.filtered": counts, "kept": ConfigRecord({"a": bytes(800)})})
+        state.set_run_series_context(series, Context(7, 2, {}, kept, {}, series_id=series))
+    kept = {series: [*state.get_run_series_context(series).state] for series in (1, 2, 3)}
+    whole = ["flame_flwr.filtered", "kept"]
+    assert kept == {1: whole, 2: whole[:1], 3: whole}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A node's state, and a server whose messages it takes as Flower's loop does."""
+
+    class Server:
+        def __init__(self):
+            self.store = ObjectStoreFactory().store()
+            self.state = AnsweringState(self.store, self.answer, KeptStates(1e9).keep)
+            self.state.set_node_id(2)
+
+        def answer(self, asked):
+            asked.context.node_config = {"name": "a", "approval": "none"}
+            return through_gate(asked, lambda _: pytest.fail("the app has run"))
+
+        def send(self, run_id, get_fab, get_run=None):
+            run = Run.create_empty(run_id)
+            run.fab_hash, run.series_id = hashlib.sha256(b"announced").hexdigest(), run_id
+            metadata = Metadata(run_id, f"{run_id}", 1, 2, "", "1", time.time(), 60.0, "train")
+            message = message_of(metadata, RecordDict({"do": ConfigRecord({})}))
+            message.metadata.__dict__["_message_id"] = message.object_id
+            objects = {key: each.deflate() for key, each in get_all_nested_objects(message).items()}
+            taken = _surviving(_loop._pull_and_store_message)(
+                state=self.state,
+                object_store=self.store,
+                node_config={},
+                receive=lambda: (message, get_object_tree(message)),
+                get_run=get_run or (lambda run_id: run),
+                get_fab=get_fab,
+                pull_object=lambda run_id, object_id: objects[object_id],
+                confirm_message_received=lambda run_id, message_id: None,
+                trusted_entities=None,
+            )
+            return taken, self.state.get_messages_legacy(is_reply=True) if taken else []
+
+    monkeypatch.setattr(_loop, "get_fused_config_from_fab", lambda content, run: {})
+    return Server()
+
+
+@pytest.mark.parametrize("says", ["announced", "sent"])
+def test_another_app_than_announced_ends_no_node(server, says):
+    """Whatever the archive itself says that it is; the next message is answered the same."""
+    fab = Fab(hashlib.sha256(says.encode()).hexdigest(), b"sent", {})
+    for _ in range(2):
+        taken, [reply] = server.send(8, lambda fab_hash, run_id: fab)
+        assert taken == 8
+        assert reply.error.code == REFUSED
+        assert "the server sent another app than it announced" in reply.error.reason
+        server.state.delete_messages(message_ids=[reply.metadata.reply_to_message_id])
+
+
+def test_a_message_that_cannot_be_taken_is_left_out(server, caplog):
+    def broken(*_):
+        raise KeyError("no such part")
+
+    fab = Fab("", b"announced", {})
+    assert server.send(8, broken) == (None, [])
+    assert "cannot be taken: it is left out" in caplog.text
+    assert not server.state.msg_store
+    assert len(server.send(9, lambda fab_hash, run_id: fab)[1]) == 1
+
+
+def test_a_broken_connection_ends_the_loop():
+    def broken():
+        raise ConnectionError("the server has gone")
+
+    with pytest.raises(ConnectionError):
+        _surviving(lambda **parts: parts["receive"]())(state=0, object_store=0, receive=broken)
+
+
+def test_apps_in_memory_have_a_number(server, monkeypatch):
+    monkeypatch.setattr(flower_node_state, "_MOST_APPS", 2)
+    for run_id in (1, 2, 1, 3):
+        run = Run.create_empty(run_id)
+        run.fab_hash = server.state.store_fab(Fab("", bytes([run_id]), {}))
+        server.state.store_run(run)
+    assert [server.state.get_run(run_id) is not None for run_id in (1, 2, 3)] == [True, False, True]
+    assert [*server.state.fab_store] == [
+        hashlib.sha256(bytes([run_id])).hexdigest() for run_id in (1, 3)
+    ]

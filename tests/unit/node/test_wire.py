@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -54,6 +55,16 @@ def test_records_arrive_with_every_bit(pair):
     assert wire.unpack_records(header["records"], bulk) == content
 
 
+def test_a_large_part_is_held_once(pair):
+    part = bytes(40_000_000)
+    tracemalloc.start()
+    try:
+        sent(pair, {}, [part])
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * len(part)
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_closed_socket_gives_nothing(pair):
     pair[0].close()
     assert wire.receive(pair[1]) is None
@@ -82,19 +93,3 @@ def test_what_is_no_frame_is_refused(pair, raw):
     pair[0].close()
     with pytest.raises(wire.WireError):
         wire.receive(pair[1])
-
-
-@pytest.mark.parametrize(
-    "described",
-    [
-        7,
-        [["a", "arrays", [["0", "float64", [1], "numpy.ndarray", 5]]]],
-        [["a", "pickles", []]],
-        [["a", "config", [["k", {"no": "value"}]]]],
-        [["a", "metrics", [["k", "text"]]]],
-        [[1, "config", []]],
-    ],
-)
-def test_forged_records_are_refused(described):
-    with pytest.raises(wire.WireError):
-        wire.unpack_records(described, [b"x"])

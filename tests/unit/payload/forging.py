@@ -14,7 +14,7 @@ from msgpack import ExtType, Packer
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import Payload, decode
-from flame_flwr.payload.wire import MAGIC, WIRE_VERSION
+from flame_flwr.payload.wire_format import MAGIC, WIRE_VERSION
 
 _NAMES = {
     1: "TUPLE SET FROZENSET ORDERED_DICT COUNTER DEFAULT_DICT BIG_INT COMPLEX BYTEARRAY DATETIME "

@@ -35,7 +35,8 @@ def test_importing_it_imports_nothing_heavy():
         (np.ma.array([1]), "MaskedArray int64 (1,)"),
         *((pd.DataFrame({"a": [1, 2]}), "DataFrame (2, 1)"), (pd.Series([1, 2]), "Series (2,)")),
         *((pd.Timestamp("2020"), "Timestamp"), (sp.csr_array((3, 4)), "csr_array (3, 4)")),
-        (object(), "object"),
+        *((object(), "object"), (range(5, 11, 2), "range of 3"), (range(3, 0), "range of 0")),
+        (range(-(10**6000), 10**6000), f"range of {10**100} or more"),
     ],
 )
 def test_describe(value, text):

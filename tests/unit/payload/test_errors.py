@@ -14,11 +14,13 @@ import pandas as pd
 import pytest
 from msgpack import ExtType
 from sklearn.base import BaseEstimator
-from sklearn.cluster import Birch
+from sklearn.cluster import Birch, KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from flame_flwr.errors import PayloadError
@@ -110,13 +112,19 @@ def test_the_message_names_type_and_ways_out():
         (defaultdict(Colour), "Return dict(...)"),
         (pd.arrays.SparseArray([0, 1]), ".sparse.to_dense()"),
         (pd.bdate_range("2020", periods=3, freq="C", holidays=["2020-01-02"]), ".freq = None"),
-        (DecisionTreeClassifier().fit(*TINY), "made of trees (sklearn.tree._tree.Tree)"),
+        (DecisionTreeClassifier().fit(*TINY), "made of trees (sklearn.tree._"),
         (HistGradientBoostingClassifier().fit(*TINY), "or train a model of coefficients"),
         (KNeighborsClassifier(1, algorithm="kd_tree").fit(*TINY), "searches for neighbours"),
+        (SVC().fit(*TINY), "Train a linear one instead, LinearSVC or SGDClassifier"),
+        (SVC().fit(*TINY), 'or declare payload="pickle" on the model (only where every'),
+        (OneHotEncoder(min_frequency=2).fit(TINY[0]), "infrequent ones, which do not travel"),
+        (KMeans(1).fit(TINY[0]), "such as the cluster_centers_ of a KMeans"),
         (LogisticRegression().fit(*TINY).sparsify(), ".densify()"),
         (TweedieRegressor().fit(*TINY), "those that end in an underscore"),
         (Birch(), "skops cannot store it"),
-        (FunctionTransformer(lambda x: x), "Use a function of NumPy's"),
+        (SimpleImputer(strategy=lambda x: x), "does not trust: "),
+        (FunctionTransformer(), 'or declare payload="pickle" on the model (only where every'),
+        (LogisticRegression(), "is missing, as if it were not fitted"),
         (Custom(), f"does not trust: {__name__}.Custom"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -90,7 +90,7 @@ def test_bytes_after_the_end_are_refused():
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_changed_bytes_give_a_value_or_a_refusal(name, data):
     payload = PAYLOADS[name]
@@ -127,7 +127,7 @@ PARTS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     value=st.recursive(
         PARTS,
@@ -203,13 +203,13 @@ def test_labels_without_bytes_that_claim_to_be_many():
     many = [wire.RANGE_INDEX, [wire.RANGE, 0, 10**12, 1], None]
     codes = [wire.ARRAY, "|i1", [2], False, b"\0\1"]
 
-    refused(forged([wire.CATEGORICAL, codes, many, False]), "not a valid payload")
-    refused(forged([wire.MULTI_INDEX, [many], [codes], [None]]), "not a valid payload")
-    refused(forged([wire.FRAME, many, many]), "not a valid payload")
-    refused(forged([wire.SERIES, codes, many, None]), "not a valid payload")
-    refused(forged([wire.ARRAY, "<f8", many, False, b""]), "not a valid payload")
-    one = [wire.RANGE_INDEX, [wire.RANGE, 0, 1, 1], None]
-    assert "another length" in refused(forged([wire.FRAME, one, many, codes])).detail
+    refused(forged([wire.CATEGORICAL, codes, many, False]), "takes more memory")
+    refused(forged([wire.MULTI_INDEX, [many], [codes], [None]]), "takes more memory")
+    refused(forged([wire.FRAME, many, many]), "takes more memory")
+    refused(forged([wire.SERIES, codes, many, None]), "takes more memory")
+    refused(forged([wire.ARRAY, "<f8", many, False, b""]), "takes more memory")
+    one, some = ([wire.RANGE_INDEX, [wire.RANGE, 0, end, 1], None] for end in (1, 10**6))
+    assert "another length" in refused(forged([wire.FRAME, one, some, codes])).detail
 
 
 def test_values_that_no_frame_holds():

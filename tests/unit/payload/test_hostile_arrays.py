@@ -65,7 +65,7 @@ def test_numpy_is_not_given_a_forged_array():
         from_record(record)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(place=st.integers(0, 130), byte=st.integers(0, 255))
 def test_changed_npy_bytes_give_array_or_refusal(place, byte):
     data = bytearray(npy_bytes(np.arange(3.0)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.cluster import KMeans
-from sklearn.feature_selection import SelectKBest
-from sklearn.gaussian_process import GaussianProcessClassifier
-from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, 0], [2.5, 0, -1, 0], [0, 0, 0, 7]])
 FORMATS = [
@@ -69,11 +69,9 @@ def data():
 @pytest.mark.parametrize(
     "model",
     [
-        *(LogisticRegression(C=0.5), GaussianNB(), KMeans(2, n_init=1, random_state=1)),
+        *(LogisticRegression(C=0.5), GaussianNB(), LinearSVC()),
         make_pipeline(StandardScaler(), LogisticRegression()),
-        make_pipeline(SimpleImputer(), SelectKBest(k=2), LogisticRegression()),
-        MLPClassifier(max_iter=300, random_state=0, tol=0.01),
-        GaussianProcessClassifier(1.0 * RBF(1.0) + WhiteKernel(), optimizer=None),
+        make_pipeline(SimpleImputer(), PCA(2), LogisticRegression()),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -85,5 +83,20 @@ def test_fitted_estimators(model, data, same, travel):
     assert type(result) is type(model)
     assert repr(result) == repr(model)
     np.testing.assert_array_equal(result.predict(features), model.predict(features))
-    for name in ("coef_", "classes_", "var_", "cluster_centers_"):
+    for name in ("coef_", "classes_", "var_"):
         assert same(getattr(model, name, None), getattr(result, name, None))
+
+
+def test_an_estimator_travels_without_pytorch():
+    """scikit-learn lists its estimators by importing all that it has."""
+    pytest.importorskip("torch")
+    code = """
+import sys
+from sklearn.linear_model import LogisticRegression
+from flame_flwr.payload import encode
+encode(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
+print("torch" in sys.modules)
+from sklearn.externals.array_api_compat import torch
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

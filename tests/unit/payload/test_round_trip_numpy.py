@@ -71,7 +71,7 @@ def test_every_dtype_in_every_layout(dtype, size, same, travel):
     assert [name for name in layouts if not same(layouts[name], result[name])] == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     value=st.one_of(
         npst.arrays(

@@ -115,7 +115,7 @@ def test_frames(frame, same, travel):
     assert same(frame, travel(frame))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     frame=pdst.data_frames(
         [

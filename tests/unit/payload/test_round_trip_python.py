@@ -60,7 +60,7 @@ def containers(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(value=st.recursive(LEAVES, containers, max_leaves=12))
 def test_what_is_decoded_is_what_was_encoded(value, same):
     payload = encode(value)

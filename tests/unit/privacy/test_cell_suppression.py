@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from flame_flwr.privacy import Disclosure, MinCount
 from flame_flwr.statistics import ContingencyTable, RowCount, ValueCounts
-from flame_flwr.statistics.cell_suppression import coarsen, hide, hide_table
+from flame_flwr.statistics.cell_suppression import (
+    cells_to_withhold,
+    coarsen,
+    table_cells_to_withhold,
+)
 
 from .attack import ranges
 
@@ -32,7 +36,7 @@ def possible(hidden_total, parts, low):
 @SOME
 @given(st.lists(COUNTS, min_size=1, max_size=6), st.integers(2, 6))
 def test_a_total_gives_no_small_part(counts, k):
-    hidden = hide(counts, k)
+    hidden = cells_to_withhold(counts, k)
 
     assert all(out for out, count in zip(hidden, counts, strict=True) if 0 < count < k)
     if not any(hidden) or sum(counts) < k:  # such a total is itself not told
@@ -54,7 +58,7 @@ def test_a_total_gives_no_small_part(counts, k):
     ],
 )
 def test_what_is_hidden(counts, hidden):
-    assert hide(counts, 5) == [bool(out) for out in hidden]
+    assert cells_to_withhold(counts, 5) == [bool(out) for out in hidden]
 
 
 TABLES = st.tuples(st.integers(1, 4), st.integers(1, 4)).flatmap(
@@ -67,14 +71,18 @@ TABLES = st.tuples(st.integers(1, 4), st.integers(1, 4)).flatmap(
 @SOME
 @given(TABLES, st.integers(2, 6))
 def test_totals_give_no_small_cell_of_tables(table, k):
-    hidden = hide_table(table, k)
+    hidden = table_cells_to_withhold(table, k)
 
     assert hidden[(table > 0) & (table < k)].all()
     if not hidden.any() or table.sum() < k:
         return
     sums = [table.sum(axis=1).tolist(), table.sum(axis=0).tolist()]
     rows, columns = (
-        {i: n for i, (n, out) in enumerate(zip(line, hide(line, k), strict=True)) if not out}
+        {
+            i: n
+            for i, (n, out) in enumerate(zip(line, cells_to_withhold(line, k), strict=True))
+            if not out
+        }
         for line in sums
     )
     cells = {(i, j): int(table[i, j]) for i, j in np.argwhere(~hidden)}
@@ -87,11 +95,11 @@ def test_totals_give_no_small_cell_of_tables(table, k):
 
 
 def test_a_table_without_small_cells_is_shown():
-    assert not hide_table(np.array([[5, 0], [7, 90]]), 5).any()
+    assert not table_cells_to_withhold(np.array([[5, 0], [7, 90]]), 5).any()
 
 
 def test_one_small_cell_costs_three_others():
-    hidden = hide_table(np.array([[2, 30, 40], [50, 60, 70], [80, 90, 99]]), 5)
+    hidden = table_cells_to_withhold(np.array([[2, 30, 40], [50, 60, 70], [80, 90, 99]]), 5)
 
     assert hidden.tolist() == [[True, True, False], [True, True, False], [False, False, False]]
 
@@ -100,7 +108,7 @@ def test_a_large_table_takes_seconds_at_most():
     rng = np.random.default_rng(3)
     table = rng.poisson(rng.gamma(0.6, 9, (49, 49)))
 
-    hidden = hide_table(table, 5)
+    hidden = table_cells_to_withhold(table, 5)
     assert not hidden.all()
     assert hidden[(table > 0) & (table < 5)].all()
 

@@ -239,3 +239,12 @@ def test_who_allows_differences_gets_all_that_is_large():
     answer = [RowCount(47), RowCount(31), RowCount(13), bins(15, 20, 12), bins(8, 17, 6)]
 
     assert sizes(Disclosure([rule]).apply(answer)) == [47, 31, 13, 47, 31]
+
+
+def test_of_many_sizes_the_largest_leave():
+    """Each is compared with all that are kept; those of one size count once."""
+    sizes = [10**6 + 50 * number for number in range(1500)]
+    allowed = Disclosure([MinCount(5)]).apply([RowCount(size) for size in sizes])
+    assert {each.size for each in allowed} == {0, *sorted(sizes)[-1000:]}
+    alike = Disclosure([MinCount(5)]).apply([RowCount(700)] * 3000)
+    assert [each.size for each in alike] == [700] * 3000

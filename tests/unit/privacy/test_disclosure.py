@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 
 import pytest
+from flwr.app import ConfigRecord
+from node_messages import call, gated_fit
 
-from flame_flwr.clients import Node, NodePlan, StarClient
+from flame_flwr.clients import Node, NodePlan, StarClient, make_client_app
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import ConfigError, ModelError, PayloadError
 from flame_flwr.identity import Identity
-from flame_flwr.payload import decode, from_arrays, register_type
+from flame_flwr.payload import decode, register_type
 from flame_flwr.privacy import (
     Disclosure,
     DisclosureRule,
@@ -25,8 +26,9 @@ from flame_flwr.privacy import (
     Strict,
 )
 from flame_flwr.privacy.config_text import RULES, read_rules
+from flame_flwr.privacy.gate import Gate
 from flame_flwr.results.filter_record import read_names
-from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAnalyzer, StarModel
 from flame_flwr.statistics import (
     Moments,
@@ -34,6 +36,7 @@ from flame_flwr.statistics import (
     Statistic,
 )
 from flame_flwr.strategies import StarStrategy
+from flame_flwr.text.foreign_json import OddReportError
 
 from .studies import AGES, Ages, Merge, Plain, Scored, through
 
@@ -130,34 +133,36 @@ def test_the_node_has_the_last_word():
     assert joint.apply(RowCount(9)).suppressed == 1
 
 
-def node(analyzer=Ages, own=(), **plan):
-    made = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, node_rules=own)
-    made.use_data(AGES[1])
-    return made
+def answer(analyzer=Ages, own=(), **plan):
+    """Have a node with rules of its own analyze its data; return what leaves."""
+    node = Node(NodePlan(analyzer, **plan), Identity("a", ("a",)), None, node_rules=own)
+    node.use_data(AGES[1])
+    passed = Gate("a", own).result(node.round(1, None), node.study(), 1, metrics=node.metrics)
+    return decode(passed.payload)
 
 
 def test_a_nodes_rules_act_whatever_analysts_declare():
-    assert decode(node(own=[MinCount(2)]).round(1, None))["age"].n == 2
-    assert decode(node(own=[MinCount(5)]).round(1, None))["age"].suppressed == 1
-    lax = node(own=[MinCount(5)], disclosure=(MinCount(2),))
-    assert decode(lax.round(1, None))["age"].suppressed == 1
-    strict = node(own=[MinCount(2)], disclosure=(MinCount(5),))
-    assert decode(strict.round(1, None))["age"].suppressed == 1
+    assert answer(own=[MinCount(2)])["age"].n == 2
+    assert answer(own=[MinCount(5)])["age"].suppressed == 1
+    lax = answer(own=[MinCount(5)], disclosure=(MinCount(2),))
+    assert lax["age"].suppressed == 1
+    strict = answer(own=[MinCount(2)], disclosure=(MinCount(5),))
+    assert strict["age"].suppressed == 1
 
 
 def test_a_strict_nodes_error_hides_keys():
     with pytest.raises(PayloadError, match=r"at \$\.\*\.\* is a float") as caught:
-        node(Plain, own=[Strict()]).round(1, None)
+        answer(Plain, own=[Strict()])
     assert "Maria" not in caught.value.message
     assert caught.value.detail == "$['mean']['of Maria Muster']"
 
 
 def test_a_strict_node_refuses_scores(context):
     client = StarClient(NodePlan(Scored), context({"disclosure": "Strict()"}))
-    for start in (lambda: node(Scored, own=[Strict()]), lambda: client.get_properties({})):
+    for start in (lambda: answer(Scored, own=[Strict()]), lambda: client.get_properties({})):
         with pytest.raises(ConfigError, match="evaluation_method are none: return them as stat"):
             start()
-    assert decode(node(Scored, own=[MinCount(2)]).round(1, None))["age"].n == 2
+    assert answer(Scored, own=[MinCount(2)])["age"].n == 2
 
 
 # ---- declared, and in a node's config -------------------------------------------------------
@@ -211,28 +216,31 @@ def test_other_errors_of_the_node_config(tmp_path):
         read_rules("  ", "`disclosure`")
 
 
+HELLO_CONTENT = {"getpropertiesins.config": ConfigRecord({})}
+
+
 class Fixed(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         return Moments.from_data([1.0, 2.0, 3.0])
 
 
-def test_a_client_reads_rules_in_every_message(context, tmp_path, caplog):
+def test_the_rules_are_read_in_every_message(context, tmp_path, caplog):
     path = tmp_path / "rules.txt"
     path.write_text("MinCount(2), NoisyMinMax(secret='hush')")
     client = StarClient(NodePlan(Fixed), context({"name": "a", "disclosure": str(path)}))
     with caplog.at_level("INFO", logger="flame_flwr"):
-        client.get_properties({})
-    asked = {"round": 1, "after": 0, "analyzers": json.dumps(["a"])}
-    assert decode(from_arrays(client.fit([], asked)[0])).n == 3
+        call(make_client_app(client.plan), client.context, HELLO_CONTENT)
+    assert "disclosure rule at this node: MinCount(k=2" in caplog.text
+    assert gated_fit(client, 1)[0].n == 3
 
     path.write_text("MinCount(5)")
-    sent = decode(from_arrays(client.fit([], asked)[0]))
+    sent, _ = gated_fit(client, 1)
     assert (sent.n, sent.suppressed) == (0, 1)
 
     path.unlink()
-    for ask in (lambda: client.fit([], asked), lambda: client.get_properties({})):
-        with pytest.raises(ConfigError, match="cannot be read"):
-            ask()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        client.get_properties({})
+    assert "cannot be read" in gated_fit(client, 1)[0].text
     assert "hush" not in caplog.text
 
 
@@ -252,13 +260,17 @@ def test_a_run_lists_the_kinds_of_rules():
     assert plain.to_json()["disclosure"] == {}
 
 
-def test_a_client_sends_the_names_of_its_rules(context):
+def test_the_names_of_rules_go_with_an_answer(context):
     client = StarClient(NodePlan(Fixed), context({"name": "a", "disclosure": "MinCount(2)"}))
-    client.get_properties({})
-    asked = {"round": 1, "after": 0, "analyzers": json.dumps(["a"])}
-    assert read_names(client.fit([], asked)[2]["disclosure"]) == ["MinCount"]
+    assert read_names(gated_fit(client, 1)[1]["disclosure"]) == ["MinCount"]
 
 
-@pytest.mark.parametrize("text", [None, 3, "", "{", '{"a": 1}', '[3, "two words"]', "[" * 15_000])
-def test_unreadable_names_of_rules_are_left_out(text):
+@pytest.mark.parametrize("text", [3, "{", '{"a": 1}', '[3, "two words"]', "[" * 15_000])
+def test_unreadable_names_of_rules_are_refused(text):
+    with pytest.raises(OddReportError, match="its list of disclosure rules"):
+        read_names(text)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_node_may_have_no_rules(text):
     assert read_names(text) == []

@@ -207,7 +207,7 @@ def test_results_without_float_arrays_are_refused_or_skipped(result):
 
 def test_a_key_without_array_is_named_or_skipped():
     result = {"coef": np.array([2.0])}
-    with pytest.raises(ModelError, match="no NumPy array of floats at its key `bias`"):
+    with pytest.raises(ModelError, match=r"floats at number 2 of its keys.*\[bias\]"):
         applied([Clip(1.0, keys=["coef", "bias"])], result)
     filtered = applied([Clip(1.0, keys=["coef", "bias"], missing="skip")], result)
     assert filtered["coef"].tolist() == [1]
@@ -318,3 +318,36 @@ def test_without_a_seed_noise_is_never_the_same():
     ):
         drawn = {applied([each], np.arange(20.0), None, 1).tobytes() for _ in range(20)}
         assert len(drawn) == 20
+
+
+MASKED = np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False])
+ODD = {
+    "masked": (MASKED, "a masked array.*with .filled"),
+    "masked NaN": (np.ma.array([1.0, np.nan, 3.0], mask=[False, True, False]), "a masked array"),
+    "all masked": (np.ma.masked_all(3), "a masked array"),
+    "none masked": (np.ma.array([1.0, 2.0, 3.0]), "a masked array"),
+    "the constant": (np.ma.masked, "a masked array"),
+    "a matrix": (np.matrix([[1.0, 2.0, 3.0]]), r"a numpy\.matrix.*numpy\.asarray"),
+}
+
+
+@pytest.mark.parametrize("each", EVERY, ids=lambda each: each.name)
+@pytest.mark.parametrize("odd", ODD)
+def test_arrays_that_are_no_plain_ones_are_named(each, odd):
+    """Without its mask, what is masked would leave."""
+    value, words = ODD[odd]
+    for aggregate in (None, {"a": np.zeros(np.shape(value))}):
+        with pytest.raises(ModelError, match=f"{each.name}: an array of the result is {words}"):
+            applied([each], {"a": value}, aggregate)
+
+
+@pytest.mark.parametrize("each", EVERY, ids=lambda each: each.name)
+def test_a_masked_aggregate_is_named(each):
+    with pytest.raises(ModelError, match=r"of the aggregate is a masked array"):
+        applied([each], {"a": np.ones(3)}, {"a": MASKED})
+
+
+def test_what_is_filled_is_filtered():
+    filtered = applied([Clip(1.0, keys="a")], {"a": MASKED.filled(0.0), "n": MASKED})
+    assert filtered["n"] is MASKED
+    np.testing.assert_allclose(filtered["a"], [1 / 10**0.5, 0.0, 3 / 10**0.5], rtol=1e-12)

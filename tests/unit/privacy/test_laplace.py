@@ -6,6 +6,8 @@ no seed to fix.
 """
 
 import math
+import subprocess
+import sys
 from collections import OrderedDict
 from decimal import Decimal
 from fractions import Fraction
@@ -180,3 +182,13 @@ def test_what_a_record_says_of_it():
     assert about["sensitivity"] == 2.0
     assert "Laplace" in about["mechanism"]
     assert all(type(value) in (float, str) for value in about.values())
+
+
+def test_a_release_imports_no_packages_for_tables():
+    """OpenDP's prelude has them all: that takes seconds."""
+    code = (
+        "import sys; from flame_flwr.privacy import Laplace; Laplace(1.0, 1.0).release(3.0); "
+        "print({'sklearn', 'pandas', 'polars', 'scipy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

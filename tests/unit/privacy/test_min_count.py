@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,8 @@ from flame_flwr.statistics import (
     ValueCounts,
     describe,
 )
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.fields import COUNT
 
 from .studies import AGES, Ages, Merge, through
 
@@ -225,3 +228,25 @@ def test_as_many_columns_as_rows_could_be_solved():
     frame = {name: np.random.default_rng(1).normal(size=6) for name in "abcdef"}
 
     assert through(Covariance.from_data(frame), MinCount(5)).suppressed == 1
+
+
+@dataclass(frozen=True)
+class Smokers(Statistic):
+    """A study's own statistic, which says no more of itself than it must."""
+
+    people: int = field(metadata=COUNT)
+
+    from_data = classmethod(lambda cls, people: cls(people))
+    result = size = property(lambda self: self.people)
+
+
+@pytest.mark.parametrize(("others", "left"), [(3, 0), (18, 0), (9, 9)])
+def test_a_study_s_own_statistic_is_protected_too(others, left):
+    sent = through({"all": Smokers(20), "some": Smokers(others)}, MinCount(5))
+    assert (sent["all"].people, sent["some"].people) == (20, left)
+    assert sent["some"].suppressed == (left == 0)
+
+
+def test_a_statistic_has_few_methods_to_write():
+    methods = [name for name in vars(Statistic) if not name.startswith("_")]
+    assert len([name for name in methods if callable(getattr(Statistic, name))]) <= 8

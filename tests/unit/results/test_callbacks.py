@@ -9,10 +9,10 @@ from rich.console import Console
 from flame_flwr.analysis.local_run import run_local
 from flame_flwr.clients import NodePlan
 from flame_flwr.config import RunSettings
-from flame_flwr.means import mean
 from flame_flwr.results.callbacks import Callback, with_callbacks
+from flame_flwr.results.metric_means import mean
 from flame_flwr.results.progress_bar import Bar
-from flame_flwr.results.record import RunRecord
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.strategies import StarStrategy
 
 from .small_runs import Average, Fits, constant, full_run, reported

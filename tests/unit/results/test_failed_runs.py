@@ -10,9 +10,10 @@ import pytest
 from flame_flwr.clients import StarClient
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.privacy import TopFraction
+from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.export import export_files
-from flame_flwr.sizes import shown_size
 from flame_flwr.star import StarModel
+from flame_flwr.text.sizes import shown_size
 
 from .small_runs import Average, Fits, Never, Page, below, full_run, listed, reported
 
@@ -141,3 +142,17 @@ def test_exported_files_name_what_was_asked(serve, tmp_path):
     for file in about["other_files"]:
         content = (target / file["name"]).read_bytes()
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("error", [OverflowError("math range error"), RecursionError("deep")])
+def test_a_record_that_cannot_be_written_loses_no_run(tmp_path, monkeypatch, caplog, error):
+    def raising(self):
+        raise error
+
+    monkeypatch.setattr(EgressLog, "to_json", raising)
+    full_run(tmp_path)
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert (about["status"], about["rounds"], about["incomplete"]) == ("completed", 3, True)
+    assert about["nodes"] == ["node-0", "node-1"]
+    assert f"as the record cannot be written: {type(error).__name__}: {error}" in caplog.text
+    assert (tmp_path / "r.txt").exists()

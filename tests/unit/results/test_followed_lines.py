@@ -2,7 +2,6 @@
 
 import pytest
 
-from flame_flwr.means import summary
 from flame_flwr.results import RoundRecord, RunRecord
 from flame_flwr.results.followed_lines import (
     FolderLine,
@@ -12,6 +11,7 @@ from flame_flwr.results.followed_lines import (
     parse_line,
 )
 from flame_flwr.results.log_lines import log_round
+from flame_flwr.results.metric_means import summary
 
 LEVELS = {
     "nothing": "",

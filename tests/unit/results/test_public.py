@@ -13,7 +13,7 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import ModelError, NotConvergedError
 from flame_flwr.results.callbacks import notify, with_callbacks
 from flame_flwr.results.progress_bar import Bar
-from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import (
     StarAggregator,
     StarAnalyzer,

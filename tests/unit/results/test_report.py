@@ -44,13 +44,13 @@ def inside(page, pattern):
 
 def test_a_traceback_stands_below_its_error(tmp_path):
     about, page = failed(tmp_path)
-    said, _, trace = about["error"].partition("\nTraceback (most recent call last):\n")
+    said, _, trace = about["error"].partition("\n  Traceback (most recent call last):\n")
     assert said.startswith("NodeFailedError: node node-0 failed in round 1: ValueError at ")
-    assert "\n  and a second line\nThe node's own log has the details." in said
-    assert trace.startswith("  File ")
+    assert " and a second line\nThe node's own log has the details." in said
+    assert trace.startswith("    File ")
     assert inside(page, '<p class="error">(.*?)</p>') == said
     shown = inside(page, "<details><summary>Traceback</summary><pre>(.*?)</pre></details>")
-    assert shown == f"Traceback (most recent call last):\n{trace.rstrip()}"
+    assert shown == f"  Traceback (most recent call last):\n{trace.rstrip()}"
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,15 @@ import io
 import logging
 
 import pytest
+from counting import Analyzer
 
 from flame_flwr.data import SplitData
 from flame_flwr.errors import DataError, ModelError, UnavailableError
 from flame_flwr.identity import Identity
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.star import StarAggregator, StarModelTester
 from flame_flwr.star.handle import FlameHandle
 
 NODES = ("node-0", "node-1", "node-2")
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return 1
 
 
 class Aggregator(StarAggregator):

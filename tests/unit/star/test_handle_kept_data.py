@@ -30,7 +30,7 @@ def flame(request, tmp_path):
     store = None
     if request.param == "folder":
         store = open_kept_values(str(tmp_path), "cohort", "node-1", where="")
-    return FlameHandle(Identity("node-1", NODES, "study", "cohort"), store=store)
+    return FlameHandle(Identity("node-1", NODES, "study", "cohort"), kept=store)
 
 
 # ---- the calls ------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_real_messages_keep_the_same_data():
 
 def served(tmp_path, monkeypatch, **config):
     """Run over a Grid as a ServerApp does; nodes answer in this process."""
-    import flame_flwr.strategies.beginning as server
+    import flame_flwr.strategies.start_run as server
 
     monkeypatch.setattr(server, "runtime", lambda: "deployment")
     settings = RunSettings.from_config({"project-id": "cohort", **config})
@@ -217,7 +217,7 @@ def test_without_it_the_error_names_the_key(tmp_path, monkeypatch):
 
 def test_a_handle_that_keeps_nothing_needs_no_folder(tmp_path):
     store = open_kept_values("", "p", "n", where="this node's config")
-    flame = FlameHandle(Identity("node-1", NODES), store=store)
+    flame = FlameHandle(Identity("node-1", NODES), kept=store)
     flame.flame_log("fine")
     with pytest.raises(FlameError, match="set `state-dir` in this node's config"):
         flame.get_local_tags()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy import NoisyMinMax
-from flame_flwr.statistics import AUC, KaplanMeier, LogRank, MinMax, Quantiles
+from flame_flwr.statistics import AUC, KaplanMeier, LogRank, MinMax, Moments, Quantiles, Total
 
 TIMES = range(1, 9)
 TENTHS = [Fraction(i, 10) for i in range(11)]
@@ -159,3 +159,12 @@ def test_noise_moves_extremes_that_are_large_and_close(values):
         (sent,) = NoisyMinMax().protect([MinMax.from_data(values)])
         assert sent.low < min(values)
         assert sent.high > max(values)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_beyond_floats_are_infinite(sign):
+    """As of a node that lies: the others' figures are lost, and nothing is raised."""
+    large, squares = Fraction(sign * 10**400), Fraction(10**900)
+    for statistic in (Total(3, large), Moments(3, large, squares)):
+        figures = statistic.merge(type(statistic).from_data([1.0, 2.0])).result()
+        assert figures["sum"] == figures["mean"] == sign * math.inf

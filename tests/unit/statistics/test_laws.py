@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.payload import decode, encode
-from flame_flwr.statistics import Histogram, Moments, RowCount, Statistic
+from flame_flwr.statistics import Covariance, Histogram, Moments, RowCount, Statistic
 
 from .conftest import KINDS, TABLES
 
@@ -81,6 +81,13 @@ def test_merged_is_pooled(kind, one, two):
     pooled = make(pd.concat([one, two], ignore_index=True)).result()
 
     assert_close(split, pooled)
+
+
+def test_column_of_hardly_any_size_does_not_vary():
+    one, two = ({"a": [0.0], "b": [number]} for number in (4.1e-231, 0.0))
+    split = Covariance.from_data(one).merge(Covariance.from_data(two)).result()
+    pooled = Covariance.from_data({"a": [0.0, 0.0], "b": [4.1e-231, 0.0]}).result()
+    assert split["correlation"] == pooled["correlation"] == [[None, None], [None, None]]
 
 
 def assert_close(one, two):

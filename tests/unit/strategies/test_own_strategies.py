@@ -74,6 +74,17 @@ def test_a_subclass_may_sample_a_single_node():
     assert [list(entry.node_seconds) for entry in record.history] == [["node-1"], ["node-2"]]
 
 
+def test_its_summary_is_called_in_this_process_too():
+    class Says(StarStrategy):
+        said = []
+
+        def summary(self):
+            self.said.append(type(self).__name__)
+
+    StarModelTester(SPLITS, Mean, Says(Steps, simple_analysis=True), "s3")
+    assert Says.said == ["Says"]
+
+
 def test_a_subclass_runs_in_the_tester_too():
     over_grid = run(strategy=Own(Steps, simple_analysis=True)).record
     tester = StarModelTester(SPLITS, Mean, Own(Steps, simple_analysis=True), "s3")

@@ -12,10 +12,10 @@ from flame_flwr.aggregation import MaxRounds, Plateau, Sum
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import DataError, ModelError, NodeFailedError
-from flame_flwr.means import by_test_rows, weighted_mean
 from flame_flwr.metrics import rows_tested
 from flame_flwr.results.followed_lines import parse_line
-from flame_flwr.results.record import RoundRecord, RunRecord
+from flame_flwr.results.metric_means import by_test_rows, weighted_mean
+from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg
 

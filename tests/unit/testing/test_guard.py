@@ -58,7 +58,7 @@ def test_writes_into_the_users_folder_are_refused(guarded):
         with pytest.raises(RefusedWriteError, match="a check lets nothing be written into"):
             guarded._on_event(*event)
     [finding] = findings
-    assert (finding.check, finding.where) == ("folder", "Mine.a_method")
+    assert (finding.check, finding.location) == ("folder", "Mine.a_method")
     assert f"it writes made.txt into {guarded.home} (test_guard.py:" in finding.seen
 
 

@@ -5,11 +5,12 @@ import sys
 from contextlib import ExitStack
 
 import pytest
+from echo import Analyzer
 
 from flame_flwr.cli.new_app import create
 from flame_flwr.data.source import SourceData
 from flame_flwr.errors import ConfigError, ModelError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.star import StarAggregator, StarModelTester
 from flame_flwr.star.script import ScriptError
 from flame_flwr.testing.references import Reference
 from flame_flwr.testing.spec import CheckSpec
@@ -131,11 +132,6 @@ def test_an_app_may_be_a_script(script, tmp_path):
 
 
 # ---- classes --------------------------------------------------------------------------------
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
 
 
 class Aggregator(StarAggregator):

@@ -5,6 +5,7 @@ import time
 from importlib.metadata import version
 
 import pytest
+from echo import Analyzer
 from flwr.app import Error, Message
 from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
@@ -15,15 +16,10 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.flower import OFFLINE
+from flame_flwr.installed.versions import installed
 from flame_flwr.payload import WIRE_VERSION
-from flame_flwr.star import StarAnalyzer
 from flame_flwr.transport.greeting import Greeting
-from flame_flwr.transport.hello import check_states, say_hello
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
+from flame_flwr.transport.ready_check import check_states, say_hello
 
 
 class Hospitals(LocalGrid):
@@ -144,17 +140,28 @@ def test_too_few_nodes_are_an_error_in_time():
 # ---- who cannot take part -------------------------------------------------------------------
 
 
-class Older(StarClient):
+class Saying(Hospitals):
+    """Nodes of which some say something else at hello: each has its change, by its name."""
+
+    changes = {}
+
+    def answer(self, message):
+        reply = super().answer(message)
+        said = reply.content["getpropertiesres.properties"]
+        for key, value in self.changes.get(said["name"], {}).items():
+            said[key] = value
+        return reply
+
+
+class Older(Saying):
     """Speaks another wire version on the node "old"."""
 
-    def get_properties(self, config):
-        said = super().get_properties(config)
-        return {**said, "wire": 99, "framework": "9.9"} if said["name"] == "old" else said
+    changes = {"old": {"wire": 99, "framework": "9.9"}}
 
 
 def test_another_wire_version_is_refused_with_both_versions():
     with pytest.raises(NodeFailedError) as raised:
-        hello(Hospitals(named("a", "old"), Older), nodes=2)
+        hello(Older(named("a", "old")), nodes=2)
     text = str(raised.value)
     assert "before round 1, 1 node cannot take part" in text
     assert "old: versions differ: it runs flame-flwr 9.9 (wire 99)" in text
@@ -162,17 +169,17 @@ def test_another_wire_version_is_refused_with_both_versions():
     assert "the server must be upgraded to 9.9" in text
 
 
-class Unlike(StarClient):
+class Unlike(Saying):
     """Runs an old pandas on the node "old", and says nothing of its packages on "silent"."""
 
-    def get_properties(self, config):
-        said = super().get_properties(config)
-        versions = {**json.loads(said.pop("versions")), "pandas": "1.5.3"}
-        return {"old": {**said, "versions": json.dumps(versions)}, "silent": said}[said["name"]]
+    changes = {
+        "old": {"versions": json.dumps({**installed(), "pandas": "1.5.3"})},
+        "silent": {"versions": ""},
+    }
 
 
 def test_a_node_with_another_pandas_is_named(caplog):
-    assert names(hello(Hospitals(named("old", "silent"), Unlike), nodes=2)) == ["old", "silent"]
+    assert names(hello(Unlike(named("old", "silent")), nodes=2)) == ["old", "silent"]
     [text] = [text for text in caplog.messages if "other versions" in text]
     assert f"  old: pandas 1.5.3 (the server has {version('pandas')}: " in text
     assert "silent" not in text
@@ -190,7 +197,7 @@ def test_all_unable_nodes_are_listed_with_reasons():
 
 
 def test_a_deployments_error_has_no_data_path(monkeypatch):
-    monkeypatch.setattr("flame_flwr.clients.checked_client.runtime", lambda: "deployment")
+    monkeypatch.setattr("flame_flwr.clients.reply_way.runtime", lambda: "deployment")
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals([*named("a"), bad("b")]), nodes=2)
     assert "/nowhere" not in str(raised.value)
@@ -289,6 +296,17 @@ def test_who_cannot_begin_is_told_why(grid, config, said):
     assert said in str(raised.value)
 
 
+@pytest.mark.parametrize("order", ["abac", "acba", "bcaa"])
+def test_skip_goes_on_without_two_of_one_name(order):
+    config = {"nodes": 4, "on_failure": "skip"}
+    greetings = hello(Hospitals(named(*order)), **config)
+    assert names(greetings) == ["a", "a", "b", "c"]
+    assert [greeting.failure is None for greeting in greetings] == [False, False, True, True]
+    assert str(greetings[0].failure).startswith("a name of two: two nodes have the name 'a'")
+    with pytest.raises(NodeFailedError, match="before round 1, 2 nodes cannot take part:"):
+        hello(Hospitals(named(*order)), **config, min_nodes=3)
+
+
 def test_no_answer_to_hello_is_an_error():
     started = time.monotonic()
     with pytest.raises(NodeFailedError, match="2: no hello: no answer within"):
@@ -296,12 +314,42 @@ def test_no_answer_to_hello_is_an_error():
     assert time.monotonic() - started < 5
 
 
-def test_properties_of_wrong_types_end_no_run():
-    class Odd(StarClient):
-        def get_properties(self, config):
-            return {**super().get_properties(config), "partitions": "many", "name": 5}
+def test_a_clock_that_is_off_is_said(caplog):
+    said = {"fast": 4.4, "slow": -120, "right": 0.3, "silent": None, "odd": "\n" * 9, "nan": 1e300}
 
-    assert names(hello(Hospitals(named("a"), Odd), nodes=1)) == ["5"]
+    class Answers(Hospitals):
+        def answer(self, message):
+            reply = super().answer(message)
+            properties = reply.content["getpropertiesres.properties"]
+            if said[properties["name"]] is not None:
+                properties["clock"] = said[properties["name"]]
+            return reply
+
+    greetings = hello(Answers(named(*said)), nodes=len(said))
+    assert {greeting.name: greeting.clock for greeting in greetings} == {
+        **dict.fromkeys(said), "fast": 4.4, "slow": -120.0, "right": 0.3
+    }  # fmt: skip
+    [text] = [text for text in caplog.messages if "clocks differ" in text]
+    assert "fast is 4 s ahead, slow is 120 s behind. " in text
+
+
+def test_properties_of_wrong_types_end_no_run():
+    class Odd(Saying):
+        changes = {"a": {"partitions": "many", "name": 5}}
+
+    assert names(hello(Odd(named("a")), nodes=1)) == ["5"]
+
+
+def test_a_run_may_require_a_gate():
+    class Gated(Saying):
+        changes = {"a": {"gated": True}}
+
+    with pytest.raises(NodeFailedError) as raised:
+        hello(Gated(named("a", "b")), nodes=2, require_gate=True)
+    [_, line] = str(raised.value).splitlines()
+    assert line.startswith("  b: ungated: `require-gate` is set in the run config, and this node")
+    assert "the hospital starts it with `flame-flwr node start` and without --stock" in line
+    assert names(hello(Hospitals(simulated(2)), require_gate=True)) == ["node-0", "node-1"]
 
 
 # ---- an analysis that goes on -----------------------------------------------------------------

@@ -10,8 +10,8 @@ from flame_flwr.flower import in_process
 from flame_flwr.payload import decode, encode, from_record, to_record
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy
-from flame_flwr.transport.local_reply import LocalReply
-from flame_flwr.transport.replies import read_result
+from flame_flwr.transport.local_message import LocalReply, LocalRequest, address_of
+from flame_flwr.transport.read_reply import read_result
 
 
 class Rows(StarAnalyzer):
@@ -64,7 +64,52 @@ def test_a_change_of_a_replys_records_counts(reply):
 
 def test_a_replys_records_may_be_replaced(reply):
     reply.content = RecordDict({"fitres.parameters": ArrayRecord(), "x": ConfigRecord()})
+    assert read_result(reply, "node-0").failure.type == "unreadable"
+    reply.content = RecordDict({"fitres.metrics": ConfigRecord()})
     assert read_result(reply, "node-0").failure.type == "PayloadError"
+
+
+@pytest.fixture
+def request_to_one():
+    """A message to a node in this process."""
+    with in_process(1, 0):
+        arrays, config = to_record(encode(2.5)), ConfigRecord({"round": 4})
+        yield LocalRequest("train", 1, arrays, config, ttl=9.0, group_id="4")
+
+
+def test_a_request_has_what_flowers_server_sends(request_to_one):
+    assert address_of(request_to_one) == 1
+    assert not request_to_one.made
+    assert list(request_to_one.content) == ["fitins.parameters", "fitins.config"]
+    assert request_to_one.content["fitins.config"]["round"] == 4
+    metadata = request_to_one.metadata
+    assert (metadata.dst_node_id, metadata.message_type) == (1, "train")
+    assert (metadata.ttl, metadata.group_id) == (9.0, "4")
+
+
+def test_a_reply_names_the_message_it_answers(request_to_one):
+    request_to_one.message_id = "message-7"
+    reply = LocalReply(encode(None), {}, request_to_one)
+    assert reply.metadata.reply_to_message_id == "message-7"
+    assert (reply.metadata.src_node_id, reply.metadata.group_id) == (1, "4")
+    assert (reply.has_content(), reply.has_error()) == (True, False)
+    with pytest.raises(ValueError, match="error is None"):
+        _ = reply.error
+
+
+def test_a_strategys_change_of_a_message_counts():
+    class Changes(StarStrategy):
+        def configure_train(self, server_round, arrays, config, grid):
+            first, second = super().configure_train(server_round, arrays, config, grid)
+            first.metadata.dst_node_id = second.metadata.dst_node_id
+            first.content["fitins.parameters"] = to_record(encode(7))
+            return [first]
+
+    class Sees(Rows):
+        def analysis_method(self, data, aggregator_results):
+            return {"rows": aggregator_results * len(data)}
+
+    assert StarModelTester([[1], [2, 3]], Sees, Changes(Total), "s3").result == 14
 
 
 def test_a_strategy_reads_and_changes_what_arrives():

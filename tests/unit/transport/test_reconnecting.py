@@ -3,19 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
+from echo import Analyzer
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from flame_flwr.clients import NodePlan, make_client_app
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.flower import OFFLINE
-from flame_flwr.star import StarAnalyzer
 from flame_flwr.transport import reconnecting
 from flame_flwr.transport.reconnecting import Reconnecting
-
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return data
 
 
 class Hospitals(LocalGrid):
@@ -31,7 +26,9 @@ class Hospitals(LocalGrid):
         self.dead = set()
 
     def get_nodes(self):
-        return [SimpleNamespace(node_id=n, last_activated_at=t) for n, t in self.online.items()]
+        return [
+            SimpleNamespace(node_id=n, last_activated_at=t, name="") for n, t in self.online.items()
+        ]
 
     def answer(self, message):
         if message.metadata.dst_node_id in self.dead:

@@ -1,0 +1,377 @@
+"""A node's reply on its way through the gate: read, put through it, and made anew.
+
+The same code runs wherever a reply leaves: in the process of ``flame-flwr node start``, after the
+analysis's own process has ended, or, where there is no such program, behind the ClientApp.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flwr.app import (
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    MessageType,
+    MetricRecord,
+    RecordDict,
+)
+
+from flame_flwr import __version__
+from flame_flwr.clients.filter_counts import count_answers
+from flame_flwr.clients.node_data import node_rules
+from flame_flwr.clients.node_name import name_of, name_or_address
+from flame_flwr.clients.reply_records import failed_records, records_of
+from flame_flwr.clients.reply_values import (
+    FOREIGN,
+    OK,
+    config_of,
+    in_known_words,
+    limited,
+    limited_findings,
+    of_reason,
+    read_number,
+    read_rounds,
+    read_whole,
+    whole,
+)
+from flame_flwr.clients.reply_way import HERE, Way, error_reply, shares_tracebacks, unnoted
+from flame_flwr.clients.secure_gate import SecureGate, aggregate_in
+from flame_flwr.config import NodeSettings, RunSettings
+from flame_flwr.errors import ConfigError, FlameError, NodeFailedError
+from flame_flwr.failure.failure import Failure
+from flame_flwr.failure.notes import log_error
+from flame_flwr.flower import EMPTY, HELLO, FitRes, runtime
+from flame_flwr.installed.versions import installed
+from flame_flwr.log import logger
+from flame_flwr.metrics import MOST_SCORES, readable
+from flame_flwr.payload import (
+    WIRE_VERSION,
+    Payload,
+    array_from_npy,
+    from_arrays,
+    from_record,
+    to_record,
+)
+from flame_flwr.payload.opaque import look_into
+from flame_flwr.privacy.disclosure import check_numbers_of
+from flame_flwr.privacy.gate import Gate
+from flame_flwr.privacy.rules import Strict
+from flame_flwr.privacy.study_declaration import Study
+from flame_flwr.processes.threads import within
+from flame_flwr.transport.clocks import told_clock
+from flame_flwr.transport.hello_findings import read_findings, write_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flwr.app import Context
+
+    from flame_flwr.clients.known_words import KnownWords
+
+__all__ = ["TO_GATE", "ReplyGate"]
+
+
+_T = TypeVar("_T")
+
+TO_GATE = "flame_flwr.gate"
+"""The key beside a result under which a client hands over what the gate must know."""
+
+_KINDS = {HELLO: "hello", MessageType.TRAIN: "round", MessageType.EVALUATE: "evaluation"}
+
+
+class ReplyGate:
+    """Puts the reply to one message through the node's gate.
+
+    Parameters
+    ----------
+    message : Message
+        What was asked.
+    context : Context
+        Of the node and run; its state gets the counts of filtered answers.
+    way : Way
+        How the reply comes here.
+    """
+
+    def __init__(self, message: Message, context: Context, way: Way = HERE) -> None:
+        self._noted: dict[str, str] = {}
+        self._message = message
+        self._context = context
+        self._way = way
+
+    def refusal(self) -> Message | None:
+        """Return the answer to a message that must not come to the analysis; ``None`` if it may."""
+        kind = _KINDS.get(self._message.metadata.message_type)
+        try:
+            if kind in ("round", "evaluation") and not self._gate.pickles:
+                self._in_time(self._arrives)
+            if kind in ("round", "evaluation"):
+                before = self._secure.before()
+                if before is not None:
+                    return Message(RecordDict(before), reply_to=self._message)
+        except Exception as error:
+            log_error(error, "node %s does not take what the server sent", self._name)
+            return self._stopped(kind, error)
+        return None
+
+    def let_out(self, reply: Message | FitRes) -> Message:
+        """Return the reply as it may leave; where it may not, a failure that says why.
+
+        It is noted in the node's audit log, if any; where that cannot be, that is the answer.
+        """
+        kind = _KINDS.get(self._message.metadata.message_type)
+        if isinstance(reply, Message) and reply.has_error():
+            passed = self._error(reply)
+        else:
+            try:
+                answer, said = (
+                    self._reader(kind),
+                    reply if isinstance(reply, FitRes) else reply.content,
+                )
+                has_limit = self._way.seconds is not None
+                records = self._in_time(lambda: answer(said)) if has_limit else answer(said)
+                passed = Message(RecordDict(records), reply_to=self._message)
+            except Exception as error:
+                log_error(error, "node %s lets no answer leave to %s", self._name, kind)
+                passed = self._stopped(kind, error)
+        return unnoted(self._message, self._context, passed, self._way, self._noted) or passed
+
+    def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
+        """Return what reads an answer and returns its records anew, as they may leave."""
+        if kind is None:
+            raise NodeFailedError("this node answers hello, rounds and the evaluation only")
+        readers: dict[str, Callable[[Any], dict[str, Any]]] = {
+            "hello": self._hello,
+            "round": self._round,
+            "evaluation": self._evaluation,
+        }
+        return readers[kind]
+
+    def _arrives(self) -> None:
+        for record in self._message.content.array_records.values():
+            if list(record) not in ([], [EMPTY]):
+                self._gate.arrives(from_record(record))
+
+    def _in_time(self, work: Callable[[], _T]) -> _T:
+        """Do what the gate does with a message, as long as that may take.
+
+        Raises
+        ------
+        NodeFailedError
+            It takes longer.
+        """
+        try:
+            return within(work, self._way.seconds)
+        except TimeoutError as error:
+            asked = self._message.content.config_records.get("fitins.config")
+            number = "" if asked is None else f" in round {asked.get('round')!r}"
+            raise NodeFailedError(
+                f"node {self._name} lets no answer leave{number}: its gate was not done with it in "
+                "the time that one message has at this node. Return fewer and larger parts, such "
+                "as arrays in place of lists, or have `message-timeout` in the node config raised"
+            ) from error
+
+    # ---- the three kinds of answers ----------------------------------------------------------
+
+    def _hello(self, content: RecordDict) -> dict[str, Any]:
+        said = config_of(content, "getpropertiesres.properties")
+        if (failure := self._failure(said)) is not None:
+            return self._failed("hello", failure)
+        study = Study.from_bytes(said.get(TO_GATE))
+        evaluates = said.get("evaluates") is True
+        self._gate.hello(study, evaluates=evaluates)
+        self._log_protection(study)
+        found = read_findings(said.get("findings"))
+        if found:  # their texts are another process's
+            share = shares_tracebacks(self._context)
+            found = limited_findings(
+                found,
+                share=share,
+                strict=self._is_strict or self._secure.is_required,
+                known=self._known_words,
+            )
+        properties: dict[str, Any] = {
+            **({} if found is None else {"findings": write_findings(found)}),
+            "name": self._name,
+            "framework": __version__,
+            "wire": WIRE_VERSION,
+            "versions": json.dumps(installed()),
+            "evaluates": evaluates,
+            "partitions": self._settings.num_partitions,
+            "keeps-state": said.get("keeps-state") is True,
+            "states": json.dumps(read_rounds(said.get("states"))),
+            "gated": self._way.gated,
+            "packs": runtime() == "deployment",  # it saves calls that only a deployment has
+            **self._secure.hello(),
+            **told_clock(self._way.clock),
+        }
+        return records_of("getpropertiesres", properties=ConfigRecord(properties))
+
+    def _round(self, answer: RecordDict | FitRes) -> dict[str, Any]:
+        if (before := self._secure.before()) is not None:
+            return before
+        tensors: list[bytes] | None = None
+        if isinstance(answer, FitRes):  # it was made in this process, a moment ago
+            said, tensors = answer.metrics, answer.parameters.tensors
+            examples = whole(answer.num_examples)
+            returned = from_arrays(list(map(array_from_npy, tensors)))
+        else:
+            said = config_of(answer, "fitres.metrics")
+            if (failure := self._failure(said)) is not None:
+                return self._failed("round", failure)
+            arrays = answer.get("fitres.parameters")
+            if not isinstance(arrays, ArrayRecord):
+                raise NodeFailedError(FOREIGN)
+            examples = read_whole(answer, "fitres.num_examples", "num_examples")
+            returned = from_record(arrays)
+        study, metrics = self._study(said), readable(said)
+        if examples != 1:
+            check_numbers_of("num_examples", self._gate.holding(study))
+        number = self._asked()
+        filtered = study.filters or self._gate.filters  # nothing else looks at the aggregate
+        aggregate = self._aggregate() if filtered else None
+        if self._secure.asks:
+            metrics = {}  # they do not travel
+        passed = self._gate.result(returned, study, number, aggregate, metrics)
+        self._noted = {"unseen": passed.unseen} if passed.unseen else {}
+        if self._secure.asks:
+            return self._secure.masked(look_into(passed.payload).value)
+        self._secure.check_unmasked(declared=study.secure)
+        said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
+        if self._shares_size and (size := study.evidence.words()):
+            said_now["size"] = size
+        said_now |= passed.said()
+        if passed.filters:
+            counted = count_answers(self._context.state, passed.filters)
+            said_now["filters"] = json.dumps(counted)
+        return {
+            "fitres.metrics": ConfigRecord(said_now),
+            "fitres.num_examples": MetricRecord({"num_examples": examples}),
+            "fitres.parameters": to_record(
+                passed.payload, tensors if passed.payload is returned else None
+            ),
+            "fitres.status": ConfigRecord(OK),
+        }
+
+    def _study(self, said: dict[str, Any]) -> Study:
+        study, known = Study.from_bytes(said.get(TO_GATE)), self._known_words
+        return study if known is None else in_known_words(study, known)
+
+    def _evaluation(self, content: RecordDict) -> dict[str, Any]:
+        if (before := self._secure.before()) is not None:
+            return before
+        said = config_of(content, "evaluateres.metrics")
+        if (failure := self._failure(said)) is not None:
+            return self._failed("evaluation", failure)
+        study = Study.from_bytes(said.pop(TO_GATE, None))
+        self._gate.evaluation(study)
+        loss = content.get("evaluateres.loss")
+        number = loss.get("loss") if isinstance(loss, MetricRecord) else None
+        scores = readable(said, reserved=frozenset(), most=MOST_SCORES)
+        if self._secure.asks:
+            return self._secure.masked(scores)
+        self._secure.check_unmasked(declared=study.secure)
+        examples = read_whole(content, "evaluateres.num_examples", "num_examples")
+        return records_of(
+            "evaluateres",
+            loss=MetricRecord({"loss": number if isinstance(number, int | float) else 0.0}),
+            num_examples=MetricRecord({"num_examples": examples}),
+            metrics=ConfigRecord(dict(scores)),
+        )
+
+    # ---- failures ----------------------------------------------------------------------------
+
+    def _failure(self, said: dict[str, Any]) -> Failure | None:
+        """Return the failure that an answer is, as it may leave."""
+        if not isinstance(said.get("failure"), bytes):  # a number is a score of that name
+            return None
+        return self._limited(Failure.from_json(said["failure"]))
+
+    def _limited(self, failure: Failure) -> Failure:
+        share = shares_tracebacks(self._context)
+        try:
+            strict = self._is_strict
+        except (FlameError, OSError) as error:  # they may say Strict(), and are what is wrong
+            return Failure.of(error, share=False)
+        return limited(failure, share=share, strict=strict, known=self._known_words)
+
+    def _stopped(self, kind: str | None, error: Exception) -> Message:
+        """Return the answer in place of what may not come here, or not leave."""
+        failure = Failure.of(error, share=shares_tracebacks(self._context))
+        if kind is None:
+            return error_reply(self._message, self._context, failure)
+        return Message(RecordDict(self._failed(kind, failure)), reply_to=self._message)
+
+    def _failed(self, kind: str, failure: Failure) -> dict[str, Any]:
+        partitions = self._context.node_config.get("num-partitions", 0)
+        hello = {"name": self._name, "partitions": partitions, "gated": self._way.gated}
+        return failed_records(kind, failure, {**hello, **told_clock(self._way.clock)})
+
+    def _error(self, reply: Message) -> Message:
+        """Return an error of Flower's as it may leave: of another process's only its form."""
+        if not self._way.is_apps_text:
+            return reply  # of this process, or made by the node itself
+        failure = self._limited(of_reason(str(reply.error.reason)))
+        return error_reply(self._message, self._context, failure)
+
+    # ---- what the node's and the run's config say --------------------------------------------
+
+    @cached_property
+    def _settings(self) -> NodeSettings:
+        return NodeSettings.from_config(self._context.node_config)
+
+    @cached_property
+    def _gate(self) -> Gate:
+        settings = self._settings
+        return Gate(
+            name_of(settings, self._context),
+            node_rules(settings, RunSettings.from_config(self._context.run_config)),
+            settings.update_filters(),
+            pickles=settings.pickle != "never",
+        )
+
+    @cached_property
+    def _secure(self) -> SecureGate:
+        settings = self._settings
+        name = name_of(settings, self._context)
+        return SecureGate(self._message, self._context, settings, name, self._way.app_files)
+
+    @cached_property
+    def _name(self) -> str:
+        return name_or_address(self._context)
+
+    @property
+    def _known_words(self) -> KnownWords | None:
+        asked = self._message.content.get("fitins.config")
+        number = asked.get("round") if isinstance(asked, ConfigRecord) else ""
+        return self._way.known_words(self._context, number)
+
+    @property
+    def _is_strict(self) -> bool:
+        return any(isinstance(rule, Strict) for rule in self._gate.rules)
+
+    @property
+    def _shares_size(self) -> bool:
+        """Whether it may be known how much data there is; by default in a simulation only."""
+        share = self._settings.share_size
+        return runtime() != "deployment" if share is None else share
+
+    def _asked(self) -> int:
+        """Return the round that was asked for."""
+        try:
+            return int(self._message.content["fitins.config"]["round"])  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError("the message asks for no round") from error
+
+    def _aggregate(self) -> Payload | None:
+        """Return the aggregate that a round came with."""
+        return aggregate_in(self._message, "fitins.parameters")
+
+    def _log_protection(self, study: Study) -> None:
+        """Say in the node's own log what its answers go through."""
+        for each in self._gate.filters:
+            logger.info("this node's own filter: %s", each)
+        for rule in self._gate.holding(study):
+            logger.info("disclosure rule at this node: %s", rule)

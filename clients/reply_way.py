@@ -1,0 +1,102 @@
+"""How a reply comes to the gate, and what leaves beside it: a note, or an error in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flwr.app import Error, Message
+
+from flame_flwr.clients.audit import note
+from flame_flwr.clients.known_words import KnownWords
+from flame_flwr.clients.node_name import name_or_address
+from flame_flwr.failure.failure import Failure
+from flame_flwr.failure.notes import log_error
+from flame_flwr.flower import HELLO, RAISED, runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flwr.app import Context
+
+__all__ = ["HERE", "Way", "error_reply", "shares_tracebacks", "unnoted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a reply has come to the gate.
+
+    Parameters
+    ----------
+    gated : bool
+        Whether the ClientApp ran in another process than this one.
+    is_apps_text : bool
+        Whether the text of an error is that process's own.
+    app : str
+        What the app is called, where it is not this process that runs it.
+    clock : float or None
+        Seconds that the node's clock is ahead of the server's, to be told at hello.
+    seconds : float or None
+        How long the gate may work on it: a reply chooses how much work it is.
+    app_files : mapping of str to bytes, optional
+        The app's files, by path, where it is not this process that runs it.
+    """
+
+    gated: bool = False
+    is_apps_text: bool = False
+    app: str = ""
+    clock: float | None = None
+    seconds: float | None = None
+    app_files: Mapping[str, bytes] | None = None
+
+    def known_words(self, context: Context, number: object = "") -> KnownWords | None:
+        """Return the words that the app may say at a node; ``None`` where this process runs it."""
+        if self.app_files is None:
+            return None
+        config = (str(part) for pair in context.run_config.items() for part in pair)
+        return KnownWords(self.app_files, (*config, name_or_address(context), str(number)))
+
+
+HERE = Way()
+"""From a ClientApp of this process."""
+
+
+def unnoted(
+    message: Message,
+    context: Context,
+    passed: Message,
+    way: Way = HERE,
+    noted: Mapping[str, str] | None = None,
+) -> Message | None:
+    """Note what leaves in the node's audit log; return what leaves instead where that cannot be.
+
+    Parameters
+    ----------
+    message, context, way
+        As for :class:`flame_flwr.clients.reply_gate.ReplyGate`.
+    passed : Message
+        What may leave.
+    noted : mapping of str to str, optional
+        What else its line says.
+    """
+    try:
+        note(context, message, passed, {**({"app": way.app} if way.app else {}), **(noted or {})})
+    except Exception as error:
+        log_error(error, "the answer could not be noted, so it does not leave")
+        return error_reply(message, context, Failure.of(error, share=False))
+    return None
+
+
+def error_reply(message: Message, context: Context, failure: Failure) -> Message:
+    """Return an error of Flower's: for what is wrong before or behind the client."""
+    reason = str(failure)
+    if message.metadata.message_type == HELLO:  # the server does not know yet who this is
+        reason = f"node {context.node_config.get('name', context.node_id)}: {reason}"
+    return Message(Error(RAISED, reason), reply_to=message)
+
+
+def shares_tracebacks(context: Context) -> bool:
+    """Tell whether the text of an error may leave this node; by default in a simulation only."""
+    share = context.node_config.get("share-tracebacks")
+    return share if isinstance(share, bool) else runtime() != "deployment"

@@ -1,0 +1,160 @@
+"""What ``flame-flwr node log`` prints: an audit log run by run, or whether it is unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from flame_flwr.cli.say import say
+from flame_flwr.cli.tables import print_table
+from flame_flwr.errors import FlameError
+from flame_flwr.flower import HELLO
+from flame_flwr.text.shown_text import shown_text
+from flame_flwr.text.sizes import shown_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from flame_flwr.privacy.audit_verify import Verified
+
+__all__ = ["Wanted", "show_log", "show_verified"]
+
+_ANSWERS = {HELLO: "hello"}
+_LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines of an audit log are shown; an empty field leaves nothing out.
+
+    Parameters
+    ----------
+    project, run, node : str
+        As they stand in the line.
+    day : str
+        Of UTC: 2026-11-29; a month, 2026-11, too.
+    """
+
+    project: str = ""
+    run: str = ""
+    node: str = ""
+    day: str = ""
+
+    def has(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether a line is one of those.
+
+        Examples
+        --------
+        >>> Wanted(day="2026-11").has({"time": "2026-11-29T12:00:00.000+00:00"})
+        True
+        """
+        exact = {"project": self.project, "run": self.run, "node": self.node}
+        return str(entry.get("time", "")).startswith(self.day) and all(
+            not wanted or str(entry.get(key)) == wanted for key, wanted in exact.items()
+        )
+
+
+def show_log(
+    entries: Iterable[Mapping[str, Any]], wanted: Wanted, console: Console | None = None
+) -> None:
+    """Print the lines that are wanted, under a heading for each run.
+
+    Parameters
+    ----------
+    entries : iterable of mappings
+        The lines, in this order.
+    wanted : Wanted
+        Which of them.
+    console : Console, optional
+        Where to; standard output where it is not given.
+    """
+    console = console or Console()
+    before = ""
+    for about, of_run in groupby((each for each in entries if wanted.has(each)), _about_run):
+        console.print(Text(f"{before}{about}\n", "bold"), end="")
+        titles = ("line", "size", "time (UTC)", "node", "answer", "what left")
+        rows = map(_cells, of_run)
+        print_table(console, titles, rows, numbers=("line", "size"), whole=("time (UTC)",))
+        before = "\n"
+    if not before:
+        console.print("no such lines", highlight=False)
+
+
+def show_verified(path: Path, found: Verified) -> None:
+    """Print what the look along the chain of a log has found.
+
+    Raises
+    ------
+    FlameError
+        A line is not as it was written.
+    """
+    for note in found.notes:
+        say(f"note: {note}")
+    if found.wrong:
+        raise FlameError(
+            f"{path}: {found.wrong}"
+            + (f". Lines up to {found.sound} are as they were written" if found.sound else "")
+        )
+    lines = f"{found.lines} line{'' if found.lines == 1 else 's'}"
+    say(f"{lines}, each as it was written. The last is line {found.last.number}:")
+    say(f"  {found.last.sha256}")
+    say(
+        "Note this hash elsewhere. Later, --expect with it shows that the log still has this line: "
+        "without that, nobody can tell a log that was written anew."
+    )
+
+
+def _shown(text: object) -> str:
+    return shown_text(text, _LONGEST)
+
+
+def _about_run(entry: Mapping[str, Any]) -> str:
+    keys = [key for key in ("project", "run", "app") if entry.get(key)]
+    return ", ".join(f"{key} {_shown(entry[key])}" for key in keys)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    kind = str(entry.get("answer_to", ""))
+    number = entry.get("round")
+    size = entry.get("bytes")
+    return [
+        str(entry.get("number", "")),
+        shown_size(size) if isinstance(size, int) else "",
+        _shown(entry.get("time", ""))[:19].replace("T", " "),
+        _shown(entry.get("node", "")),
+        _shown(_ANSWERS.get(kind, kind)) + (f" {number}" if number else ""),
+        _shown(_what(entry)),
+    ]
+
+
+def _what_of_hello(entry: Mapping[str, Any]) -> str:
+    """Say what the node has found in its data, and of the rest only what it is called."""
+    findings = entry.get("findings")
+    found = [*(map(str, findings) if isinstance(findings, list) else ())] or ["no findings"]
+    told = [part.partition(":")[0] for part in _described(entry)]
+    return f"{'; '.join(found)}. Told: {', '.join(told)}"
+
+
+def _described(entry: Mapping[str, Any]) -> list[str]:
+    records = entry.get("records")
+    described = records.values() if isinstance(records, dict) else []
+    return [str(part) for parts in described for part in parts]
+
+
+def _what(entry: Mapping[str, Any]) -> str:
+    """Say what left: a failure as it was told, or the structure of the answer."""
+    if entry.get("failure"):
+        return f"failed: {entry['failure']}"
+    if isinstance(started := entry.get("started"), dict):
+        how = ", ".join(f"{key}: {value}" for key, value in started.items())
+        return f"nothing: the node was started; {how}"
+    if entry.get("answer_to") == HELLO:
+        return _what_of_hello(entry)
+    if entry.get("result") not in (None, "nothing"):
+        return str(entry["result"])
+    return ", ".join(_described(entry))

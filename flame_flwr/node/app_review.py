@@ -1,0 +1,245 @@
+"""What there is to see of an app before it may run: read from its text, never imported.
+
+It shows what the code says, not what it does: whoever approves an app reads the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from flame_flwr.node.app_models import ModelCall, model_calls, shown_value
+from flame_flwr.node.app_names import AppNames, last_name
+from flame_flwr.text.shown_text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from flame_flwr.node.app_archive import AppArchive
+
+__all__ = ["Excerpt", "Review"]
+
+_ANALYZERS = ("Analyzer", "Client", "NumPyClient", "ClientApp")
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+_REACHES_OUT = {
+    *("asyncio", "cffi", "ctypes", "ftplib", "http", "httpx", "importlib", "marshal", "mmap"),
+    *("multiprocessing", "os", "paramiko", "pickle", "pty", "requests", "runpy", "shutil"),
+    *("signal", "smtplib", "socket", "ssl", "subprocess", "sys", "urllib", "urllib3", "builtins"),
+    *("cloudpickle", "dill", "joblib", "aiohttp", "code", "gc", "inspect", "threading", "boto3"),
+}
+_RUNS_TEXT = {"eval", "exec", "compile", "__import__", "open", "getattr", "setattr", "globals"}
+_TEXT_FILES = (".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl", "LICENSE")
+_NO_TEXT = "holds no text"
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A piece of an app's code: where it is, and its text."""
+
+    place: str
+    text: str
+
+
+class Review:
+    """What an app's text says.
+
+    Parameters
+    ----------
+    archive : AppArchive
+        The app.
+    """
+
+    def __init__(self, archive: AppArchive) -> None:
+        self.archive = archive
+
+    @cached_property
+    def modules(self) -> dict[str, ast.Module]:
+        """Its Python files that are Python, by path."""
+        found = {}
+        for path, content in self.archive.files.items():
+            if path.endswith(".py"):
+                try:
+                    found[path] = ast.parse(content)
+                except (SyntaxError, ValueError, RecursionError, MemoryError):
+                    continue
+        return found
+
+    def runs_at_node(self) -> list[Excerpt]:
+        """Return the text of what runs at a node, the analyzers first.
+
+        These are the classes and mods that models and ClientApps are made with, the app's classes
+        below them, and what else is in the module that the ClientApp is in.
+        """
+        wanted = self._runs_by_name()
+        shown = self._with_bases(wanted)
+        found = [each for each in self._definitions if each[1].name in shown]
+        below = {id(inner) for _, node in found for inner in ast.walk(node) if inner is not node}
+        found = [each for each in found if id(each[1]) not in below]
+        modules = [self._rest_of(path, found) for path in self._clientapp_modules()]
+        return [*(self._excerpt(path, node) for path, node in found), *modules]
+
+    def clientapp(self) -> str:
+        """Say which object the node runs, and what the text makes it of."""
+        named = str(self.archive.components.get("clientapp", ""))
+        module, _, name = named.partition(":")
+        found = self._names.follow(_path_of(module, self.modules), name)
+        if found is None or not isinstance(found[1], ast.expr):
+            return f"clientapp = {named}, and it cannot be told what that is: read all of its files"
+        place, value = found
+        return f"clientapp = {named}, which is {ast.unparse(value)} in {place}, line {value.lineno}"
+
+    def declared(self) -> list[tuple[str, str]]:
+        """Return what the model says that is read and sent: key and value, as they are written.
+
+        Names are followed within the app.
+        """
+        found = []
+        for call in self._calls:
+            found.append((f"{call.name} in {call.path}, line {call.line}", ""))
+            found += [
+                (f"  {key}", shown_value(path, value, self._names))
+                for key, path, value in call.arguments
+            ]
+        return found
+
+    def imports(self) -> dict[str, list[str]]:
+        """Return what its code imports, by the package, with the files that do."""
+        found: dict[str, set[str]] = {}
+        for path, tree in self.modules.items():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names = [node.module or ""]
+                else:
+                    continue
+                for name in names:
+                    found.setdefault(name.split(".")[0], set()).add(path)
+        own = {path.split("/")[0].removesuffix(".py") for path in self.archive.files}
+        own.add("__future__")
+        return {name: sorted(found[name]) for name in sorted(found) if name not in own}
+
+    def warnings(self) -> list[str]:
+        """Return what is to be looked at more closely, each with where it is."""
+        found = []
+        for path, content in sorted(self.archive.files.items()):
+            if path.endswith(".py"):
+                if path not in self.modules:
+                    found.append(f"{path} is no Python that can be read")
+            elif not path.endswith(_TEXT_FILES):
+                found.append(f"{path} is a kind of file that Flower does not pack itself")
+            if _text_of(content) is None:
+                found.append(f"{path} {_NO_TEXT}")
+        for name in {path.split("/")[0].removesuffix(".py") for path in self.archive.files}:
+            if name in sys.stdlib_module_names or name in ("flame_flwr", "flwr", "numpy", "pandas"):
+                found.append(f"{name} in the app takes the place of the installed {name}")
+        for name, places in self.imports().items():
+            if name in _REACHES_OUT:
+                found.append(f"{', '.join(places)} imports {name}")
+        return found + [
+            f"{path}, line {node.lineno} calls {node.func.id}"
+            for path, tree in self.modules.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in _RUNS_TEXT
+        ]
+
+    def text(self, path: str) -> str:
+        """Return a file's text as it may be printed; of other content only that it is none."""
+        text = _text_of(self.archive.files[path])
+        return f"({_NO_TEXT})" if text is None else printable(text, lines=True)
+
+    @cached_property
+    def _names(self) -> AppNames:
+        return AppNames(self.modules)
+
+    @cached_property
+    def _calls(self) -> list[ModelCall]:
+        return model_calls(self.modules, self._names)
+
+    def _runs_by_name(self) -> set[str]:
+        """Return the names of the classes and functions that models and ClientApps are made with.
+
+        Where one cannot be told, all classes whose bases look like that are among them.
+        """
+        own = {node.name for _, node in self._definitions}
+        given = {self._names.original(*each) for call in self._calls for each in call.runs()}
+        if given and given <= own:
+            return given
+        return given & own | {
+            node.name
+            for _, node in self._definitions
+            if isinstance(node, ast.ClassDef)
+            and any(last_name(base).endswith(_ANALYZERS) for base in node.bases)
+        }
+
+    def _with_bases(self, names: set[str]) -> set[str]:
+        """Add the app's own classes that these inherit from."""
+        bases = {
+            node.name: {self._names.original(path, base) for base in node.bases}
+            for path, node in self._definitions
+            if isinstance(node, ast.ClassDef)
+        }
+        found: set[str] = set()
+        waiting = set(names)
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            waiting |= (bases.get(name, set()) & set(bases)) - found
+        return found
+
+    @cached_property
+    def _definitions(self) -> list[tuple[str, _Definition]]:
+        return [
+            (path, node)
+            for path, tree in self.modules.items()
+            for node in ast.walk(tree)
+            if isinstance(node, _Definition)
+        ]
+
+    def _clientapp_modules(self) -> list[str]:
+        """Return the file of the module that the ClientApp is in, and where it comes from there."""
+        module, _, name = str(self.archive.components.get("clientapp", "")).partition(":")
+        path = _path_of(module, self.archive.files)
+        found = self._names.follow(path, name)
+        paths = [path, found[0]] if found else [path]
+        return [each for each in dict.fromkeys(paths) if each in self.archive.files]
+
+    def _rest_of(self, path: str, shown: list[tuple[str, _Definition]]) -> Excerpt:
+        """Return a module's text without what is shown of it before."""
+        lines: list[str | None] = [*self.text(path).split("\n")]
+        for place, node in shown:
+            if place == path:
+                first, last = _lines_of(node)
+                lines[first - 1 : last] = [None] * (last - first + 1)
+                lines[first - 1] = f"# lines {first} to {last} are above"
+        text = "\n".join(line for line in lines if line is not None)
+        return Excerpt(f"{path}, which the node imports", text)
+
+    def _excerpt(self, path: str, node: _Definition) -> Excerpt:
+        first, last = _lines_of(node)
+        lines = self.text(path).split("\n")
+        return Excerpt(f"{path}, lines {first} to {last}", "\n".join(lines[first - 1 : last]))
+
+
+def _lines_of(node: _Definition) -> tuple[int, int]:
+    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    return first, node.end_lineno or first
+
+
+def _path_of(module: str, files: Container[str]) -> str:
+    """Return the file of a module of the app's, or of its package."""
+    path = module.replace(".", "/")
+    return f"{path}.py" if f"{path}.py" in files else f"{path}/__init__.py"
+
+
+def _text_of(content: bytes) -> str | None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,92 @@
+"""What all processes of one message use together, against what they may."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flame_flwr.folder_trees import size_below
+from flame_flwr.node.kept_folders import kept_bytes
+from flame_flwr.node.process_tree import deleted_of, descendants, memory_of, processor_time
+
+if TYPE_CHECKING:
+    from flame_flwr.node.limits import Limits
+
+__all__ = ["MessageWatch"]
+
+_LEAST_WAIT = 0.05
+_DISK_WAIT, _DISK_MOST = 0.5, 5.0
+"""Seconds without a look at the disk: at least, and at most."""
+
+_DISK_SHARE = 20.0
+"""How many times as long as a look at the disk takes, there is none."""
+
+
+class MessageWatch:
+    """Watches the processes of one message, for the fork server that is their parent.
+
+    Messages come one at a time, so what has been left to the fork server is this message's too.
+
+    Parameters
+    ----------
+    limits : Limits
+        What it may use.
+    scratch : str
+        The folder for its temporary files, where that is on a disk of the machine's.
+    """
+
+    def __init__(self, limits: Limits, scratch: str = "") -> None:
+        self._limits, self._scratch = limits, scratch
+        self._look_at_disk = 0.0
+        self._began = self._looked = time.monotonic()
+        self._waited_for = _time_of_ended_children()
+
+    def exceeded(self) -> str:
+        """Return which limit they have reached; empty for none, or where it was looked just now."""
+        now = time.monotonic()
+        if now - self._began > self._limits.seconds:
+            return "message-timeout"
+        if now - self._looked < _LEAST_WAIT:
+            return ""
+        self._looked = now
+        pids = self.all_processes()
+        if len(pids) > self._limits.processes:
+            return "processes"
+        if memory_of(pids, self._limits.memory) > self._limits.memory:
+            return "memory-gb"
+        if self._limits.cpu is not None:
+            used = processor_time(pids) + _time_of_ended_children() - self._waited_for
+            if used > self._limits.cpu:
+                return "cpu-minutes"
+        return self._full_disk(now, pids)
+
+    def _full_disk(self, now: float, pids: list[int]) -> str:
+        """Look at what lies on disk, ever more seldom the longer it takes."""
+        if now < self._look_at_disk:
+            return ""
+        limits, most, which = self._limits, self._limits.memory, ""
+        deleted = deleted_of(pids, self._devices())
+        if any(kept_bytes(Path(each)) > bound for each, bound in limits.kept.items()):
+            which = "disk"
+        elif deleted > most or (self._scratch and size_below(self._scratch, most) > most):
+            which = "temporary files"
+        ended = time.monotonic()
+        self._look_at_disk = ended + min(max(_DISK_WAIT, _DISK_SHARE * (ended - now)), _DISK_MOST)
+        return which
+
+    def _devices(self) -> set[int]:
+        """Return the devices that its folders are on; those of the sandbox are in memory."""
+        folders = [*self._limits.kept, *filter(None, [self._scratch])]
+        return {os.stat(each).st_dev for each in folders if os.path.exists(each)}
+
+    def all_processes(self) -> list[int]:
+        """Return the message's process, those below it, and those that have lost their parent."""
+        return descendants(os.getpid())
+
+
+def _time_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,34 @@
+"""Messages that travel as one record: the node unpacks them before anything looks at them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import PayloadError
+from flame_flwr.flower_node_state import Answer
+from flame_flwr.transport.packing import is_packed, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flame_flwr.flower_node_state import NodeMessage
+
+__all__ = ["unpacking"]
+
+
+def unpacking(answer: Callable[[NodeMessage], Answer]) -> Callable[[NodeMessage], Answer]:
+    """Have messages answered as if neither they nor their replies were ever packed.
+
+    A server that packs a message can unpack the reply to it.
+    """
+
+    def unpacked(asked: NodeMessage) -> Answer:
+        packed = is_packed(asked.message)
+        with suppress(PayloadError):  # the app meets the same error, and its answer says so
+            asked = replace(asked, message=unpack(asked.message))
+        answered = answer(asked)
+        return answered._replace(reply=pack(answered.reply)) if packed else answered
+
+    return unpacked

@@ -1,0 +1,118 @@
+"""The sandbox of one message: namespaces that bubblewrap makes, and a forked process joins.
+
+Bubblewrap starts programs, and a new Python per message would cost a second. So it starts ``cat``,
+which keeps the namespaces as long as its input is open; the message's process is forked as ever and
+joins them. When ``cat`` ends, the kernel ends every process in there, whatever its session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from flame_flwr.node.linux import join_namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SandboxError", "SandboxNamespaces"]
+
+_START_LIMIT = 20.0
+
+
+class SandboxError(Exception):
+    """A sandbox could not be made."""
+
+
+class SandboxNamespaces:
+    """Namespaces for one message, which bubblewrap is told to make and which are soon there.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Bubblewrap and its options.
+
+    Raises
+    ------
+    SandboxError
+        Bubblewrap cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = list(command)
+        info, theirs = os.pipe()
+        try:
+            self._bubblewrap = subprocess.Popen(  # noqa: S603  (as the node has found it)
+                [*command, "--info-fd", str(theirs), "--", "cat"],
+                pass_fds=[theirs],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin"},
+                bufsize=0,
+            )
+        except OSError as error:
+            os.close(info)
+            raise SandboxError(f"bubblewrap cannot be started: {error.strerror}") from error
+        finally:
+            os.close(theirs)
+        self._info = info
+        self._first_process = 0
+        assert self._bubblewrap.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended already: `wait` says so
+            self._bubblewrap.stdin.write(b"\n")
+
+    @property
+    def pid(self) -> int:
+        """The process that is to be waited for when these end."""
+        return self._bubblewrap.pid
+
+    def is_ready(self) -> bool:
+        """Wait until the namespaces are there; return whether bubblewrap could make them."""
+        deadline = time.monotonic() + _START_LIMIT
+        assert self._bubblewrap.stdout is not None
+        # What is written to `cat` comes back when all is mounted, and not before.
+        if self._read(self._bubblewrap.stdout.fileno(), deadline) != b"\n":
+            return False
+        text = b""
+        while not text.rstrip().endswith(b"}"):
+            if not (more := self._read(self._info, deadline)):
+                return False
+            text += more
+        self._first_process = int(json.loads(text)["child-pid"])
+        return True
+
+    def join(self) -> None:
+        """Move this process into them; what it forks is all the way in.
+
+        Raises
+        ------
+        OSError
+            The kernel refuses.
+        """
+        join_namespaces(self._first_process)
+
+    def end(self) -> None:
+        """End every process in there."""
+        for pid in (self._first_process, self.pid):
+            if pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        for stream in (self._bubblewrap.stdin, self._bubblewrap.stdout):
+            if stream is not None:
+                stream.close()
+        if self._info >= 0:
+            os.close(self._info)
+            self._info = -1
+        self._bubblewrap.returncode = 0  # the fork server waits for all its children by itself
+
+    def _read(self, descriptor: int, deadline: float) -> bytes:
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([descriptor], [], [], left)[0]:
+            return b""
+        return os.read(descriptor, 4096)

@@ -1,0 +1,126 @@
+"""Labels that pandas' hash tables would find one by one.
+
+pandas looks labels up in tables of its own, by hashes of 32 bits without a secret: whoever knows
+how they are computed can make labels that all have the same, and then each is compared with all
+others. Here they are computed as pandas does, many at a time, before it sees the labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flame_flwr.payload.work import FEW, check_hashes
+
+__all__ = ["check_numbers", "check_objects"]
+
+_Hashes = npt.NDArray[np.uint32]
+
+
+def check_numbers(values: npt.NDArray[Any]) -> None:
+    """Refuse numbers or moments of which many have the same hash, and are not equal.
+
+    Raises
+    ------
+    ValueError
+        There are too many of them.
+    """
+    if len(values) <= FEW or (words := _words(values)) is None:
+        return
+    hashes = _hashes(words)
+    if _is_crowded(np.sort(hashes)):
+        bits = [word.view(f"u{word.itemsize}") for word in words]
+        order = np.lexsort((*bits, hashes))
+        _check_sorted(hashes[order], [word[order] for word in bits])
+
+
+def check_objects(values: list[Any]) -> None:
+    """Refuse Python objects of which many have the same hash, and are not equal.
+
+    Raises
+    ------
+    ValueError
+        There are too many of them.
+    """
+    check_hashes(values, _of_object, _SECRET)
+
+
+_SECRET = frozenset[type]({str, bytes, bool, type(None)})
+
+
+def _of_object(value: Any) -> int:
+    number = hash(value) & 0xFFFF_FFFF_FFFF_FFFF
+    return (number >> 32) ^ (number & 0xFFFF_FFFF)
+
+
+def _words(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]] | None:
+    """Return what is hashed of each value; ``None`` where no two can have the same hash."""
+    dtype = values.dtype
+    values = values.astype(dtype.newbyteorder("="), copy=False)
+    if dtype.kind in "mM":
+        return [values.view(np.int64)]
+    if dtype.kind in "iu" and dtype.itemsize == 8:
+        return [values]
+    if dtype == np.float64:
+        return [_one_zero(values)]
+    if dtype.kind == "c":
+        return [_one_zero(values.real), _one_zero(values.imag)]
+    return None
+
+
+def _one_zero(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return floats of which those that are one label have the same bits: zeros, and NaNs."""
+    found = values + 0.0
+    found[np.isnan(found)] = np.nan
+    return found
+
+
+def _hashes(words: list[npt.NDArray[Any]]) -> _Hashes:
+    hashes = np.zeros(len(words[0]), np.uint32)
+    for word in words:
+        hashes ^= _of_float(word) if word.dtype.kind == "f" else _of_int(word)
+    return hashes
+
+
+def _of_int(word: npt.NDArray[Any]) -> _Hashes:
+    folded: _Hashes = ((word >> 33) ^ word ^ (word << 11)).astype(np.uint32)
+    return folded
+
+
+def _of_float(word: npt.NDArray[Any]) -> _Hashes:
+    halves: _Hashes = word.view(np.uint32).reshape(len(word), -1)
+    found: _Hashes = np.full(len(word), _SEED, np.uint32)
+    for half in halves.T:
+        mixed = half * _MIX
+        found = (found * _MIX) ^ ((mixed ^ (mixed >> _HALF)) * _MIX)
+    found = (found ^ (found >> _FIRST)) * _MIX
+    return found ^ (found >> _LAST)
+
+
+_MIX = np.uint32(0x5BD1E995)
+_HALF, _FIRST, _LAST = np.uint32(24), np.uint32(13), np.uint32(15)
+_SEED = np.uint32(0xC70F6907 ^ 4)
+
+
+def _starts(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return where in sorted values another one begins."""
+    return np.concatenate(([True], ordered[1:] != ordered[:-1]))
+
+
+def _is_crowded(ordered: _Hashes) -> bool:
+    places = np.flatnonzero(_starts(ordered))
+    counts = np.diff(places, append=len(ordered))
+    return int(counts @ counts) > FEW * len(ordered)
+
+
+def _check_sorted(hashes: _Hashes, words: list[npt.NDArray[Any]]) -> None:
+    """Look at equal labels once more: each is compared with those of its hash that are not."""
+    new_hash = _starts(hashes)
+    new_label = new_hash | np.logical_or.reduce([_starts(word) for word in words])
+    places = np.flatnonzero(new_hash)
+    labels = np.add.reduceat(new_label.astype(np.int64), places)
+    counts = np.diff(places, append=len(hashes))
+    if int(labels @ counts) > FEW * len(hashes):
+        raise ValueError("labels that have all the same hash")

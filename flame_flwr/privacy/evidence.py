@@ -1,0 +1,175 @@
+"""What an analysis says of the data behind a result: numbers that the gate sees and never sends.
+
+A rule may need to know more than the value: how many rows and people are behind it, how many
+different values a column has. The analysis's process hands that over beside the result. It is the
+analysis that says it, so what it helps against is accidents; approval of the code is for the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from flame_flwr.errors import PayloadError
+from flame_flwr.text.sizes import shown_size
+
+__all__ = ["SIZED", "Evidence"]
+
+_MOST = 2**63
+_MOST_COLUMNS = 1000
+_MOST_LEVELS = 1000
+_MOST_SIZES = 10_000
+_MOST_SHOWN = 10
+_LONGEST_NAME = 100
+_WORD = re.compile(r"[\w<>|=\[\]]{1,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How much data there is behind a result.
+
+    Parameters
+    ----------
+    files, nbytes, resources : int, optional
+        Of the data that the analysis was given, where it is of these.
+    kind : str
+        Else the name of its type, such as ``DataFrame``.
+    dtype : str
+        Of an array.
+    shape : tuple of int, optional
+        Of an array or table; of a container its length, as ``(n,)``.
+    rows, people : int, optional
+        How many there are of in the data that the result is made of.
+    distinct : mapping of str to int
+        How many different values a column has, by its name.
+    levels : mapping of str to tuple of int
+        How many rows there are of each of a column's values, which are not named.
+    sizes : tuple of int
+        How many people each statistic of the analysis's own classes is about, as it leaves.
+
+    Examples
+    --------
+    >>> Evidence(files=2, nbytes=14).words()
+    '2 files, 14 B'
+    >>> Evidence.from_json(Evidence(rows=31, people=12).to_json()).people
+    12
+    """
+
+    files: int | None = None
+    nbytes: int | None = None
+    resources: int | None = None
+    kind: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] | None = None
+    rows: int | None = None
+    people: int | None = None
+    distinct: Mapping[str, int] = field(default_factory=dict)
+    levels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def together(self) -> int | None:
+        """How many people the data is of; its rows where nobody says; ``None`` likewise."""
+        return self.rows if self.people is None else self.people
+
+    def of_people(self) -> str:
+        """Return in words what is said of how many people there are: for the node's own log."""
+        said = [_counted(size, "person", "people") for size in self.sizes[:_MOST_SHOWN]]
+        if self.people is not None:
+            said.append(f"{_counted(self.people, 'person', 'people')} in the data")
+        elif self.rows is not None:
+            said.append(f"{_counted(self.rows, 'row')} in the data")
+        return ", ".join(said) or "nothing"
+
+    def words(self) -> str:
+        """Return how much data there is, in a few words; '' where nothing is known."""
+        if self.files is not None:
+            return f"{_counted(self.files, 'file')}, {shown_size(self.nbytes or 0)}"
+        if self.resources is not None:
+            return _counted(self.resources, "resource")
+        if self.shape is None:
+            return self.kind
+        if self.kind in SIZED:
+            return f"{self.kind} of {self.shape[0]}"
+        return " ".join(part for part in (self.kind, self.dtype, str(self.shape)) if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known, for :meth:`from_json`."""
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
+
+    @classmethod
+    def from_json(cls, said: object) -> Self:
+        """Read what another process said.
+
+        Raises
+        ------
+        PayloadError
+            It is not of this form, or too much.
+        """
+        try:
+            return cls(**_read(said))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise PayloadError(
+                "what the analysis says of its data cannot be read at this node's gate"
+            ) from error
+
+
+SIZED = frozenset({"bytearray", "bytes", "dict", "frozenset", "list", "range", "set", "tuple"})
+"""Types of Python's own, of which the length is said."""
+
+
+def _read(said: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in said.items():
+        if name in ("kind", "dtype"):
+            found[name] = _word(value)
+        elif name == "shape":
+            found[name] = _numbers(value, 32)
+        elif name == "sizes":
+            found[name] = _numbers(value, _MOST_SIZES)
+        elif name == "distinct":
+            found[name] = {_name(key): _number(count) for key, count in _entries(value)}
+        elif name == "levels":
+            found[name] = {
+                _name(key): _numbers(counts, _MOST_LEVELS) for key, counts in _entries(value)
+            }
+        else:
+            found[name] = _number(value)
+    return found
+
+
+def _entries(value: Any) -> list[tuple[Any, Any]]:
+    if len(value) > _MOST_COLUMNS:
+        raise ValueError("too many columns")
+    return list(value.items())
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise ValueError("no name of a type")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not value.isprintable():
+        raise ValueError("no name")
+    return value
+
+
+def _numbers(values: Any, most: int) -> tuple[int, ...]:
+    if not isinstance(values, list | tuple) or len(values) > most:
+        raise ValueError("no list of numbers")
+    return tuple(map(_number, values))
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST:
+        raise ValueError("no number of things")
+    return value
+
+
+def _counted(number: int, what: str, several: str = "") -> str:
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"

@@ -1,0 +1,132 @@
+"""Parameters of rules and filters: what each may be, and which of two is the stricter.
+
+Both are said beside the field, and checked in one place when a rule or filter is made.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import MISSING, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = [
+    "ABOVE_ZERO",
+    "FRACTION",
+    "SEED",
+    "TRUE_OR_FALSE",
+    "Domain",
+    "at_least",
+    "check_parameters",
+    "parameter",
+    "plain_parameters",
+    "stricter_of",
+]
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+class Domain(NamedTuple):
+    """The values that a parameter may have.
+
+    Attributes
+    ----------
+    words : str
+        How an error says it.
+    holds : callable
+        Tells whether a value is in it.
+    plain : callable
+        Gives the value for a run's record.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+    plain: Callable[[Any], Any] = lambda value: value
+
+
+def parameter(
+    domain: Domain, default: Any = MISSING, stricter: Callable[[Any, Any], Any] | None = None
+) -> Any:
+    """Declare the field of a parameter.
+
+    Parameters
+    ----------
+    domain : Domain
+        What it may be.
+    default : object, optional
+        Without one it must be given.
+    stricter : callable, optional
+        Gives the stricter of two values, such as ``max``; without it the first party's holds.
+    """
+    return field(default=default, metadata={"domain": domain, "stricter": stricter})
+
+
+def check_parameters(owner: DataclassInstance) -> None:
+    """Check a rule or filter that has just been made.
+
+    Raises
+    ------
+    ModelError
+        A parameter is not what it may be.
+    """
+    for each in fields(owner):
+        domain, value = each.metadata.get("domain"), getattr(owner, each.name)
+        if domain is not None and not domain.holds(value):
+            name = type(owner).__name__
+            raise ModelError(f"{name}: {each.name} {domain.words}, not {value!r}")
+
+
+def stricter_of(one: T, other: T) -> T:
+    """Return the first of two rules of a kind, with the stricter of each parameter."""
+    joint = {
+        each.name: each.metadata["stricter"](getattr(one, each.name), getattr(other, each.name))
+        for each in fields(one)
+        if each.metadata.get("stricter") is not None
+    }
+    return replace(one, **joint)
+
+
+def plain_parameters(owner: DataclassInstance) -> dict[str, Any]:
+    """Return the parameters that are not defaults, as a run's record has them."""
+    found = {}
+    for each in fields(owner):
+        value, domain = getattr(owner, each.name), each.metadata.get("domain")
+        if value != each.default:
+            plain = value if domain is None else domain.plain(value)
+            found[each.name] = list(plain) if isinstance(plain, tuple) else plain
+    return found
+
+
+def at_least(least: int) -> Domain:
+    """Return the domain of integers from a smallest one on."""
+    words = f"must be an integer of at least {least}"
+    return Domain(words, lambda value: type(value) is int and value >= least)
+
+
+def _is_above_zero(value: object) -> bool:
+    try:
+        return _is_real(value) and 0 < float(value) < math.inf  # type: ignore[arg-type]
+    except OverflowError:  # an int too large for a float
+        return False
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_seed(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+ABOVE_ZERO = Domain("must be a number above 0", _is_above_zero, float)
+FRACTION = Domain(
+    "must be above 0 and at most 1", lambda value: _is_real(value) and 0 < value <= 1, float
+)
+SEED = Domain("must be an integer or None", _is_seed)
+TRUE_OR_FALSE = Domain("must be True or False", lambda value: type(value) is bool)

@@ -1,0 +1,161 @@
+"""What an answer is summed as: its fields, each with key, shape, type and grid.
+
+They follow from what is declared and from the forms of an answer, and are the same at every node.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flame_flwr.aggregation.grid import COUNTS, MODELS, STATISTICS, Grid
+from flame_flwr.aggregation.pytree import names_of
+from flame_flwr.errors import PayloadError
+from flame_flwr.privacy.secure.forms import is_whole, shapes_of, sorted_keys, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
+
+__all__ = ["ONE", "Field", "difference", "fields_of", "size_of", "views_of"]
+
+
+class Field(NamedTuple):
+    """One sum of an answer.
+
+    Attributes
+    ----------
+    key : str
+        Where it is in the answer.
+    shape : tuple of int
+        Of its numbers.
+    type : str
+        Of its numbers, and what weighs them.
+    grid : Grid
+        Where they are.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    type: str
+    grid: Grid
+
+    @property
+    def words(self) -> int:
+        """How many 64-bit words it takes."""
+        return math.prod(self.shape) * self.grid.words_each
+
+
+_MOST_OF_A_STATISTIC = 2**24
+"""Numbers: more are forged."""
+
+_MOST_WORDS = 2**32
+
+ONE = Field("", (), "int", COUNTS)
+"""The first of every answer, a 1: the sum of these is the number of answers."""
+
+
+def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field, ...]:
+    """Return all sums of answers of these forms, in their order.
+
+    Raises
+    ------
+    PayloadError
+        They are no forms of this declaration.
+    """
+    if not isinstance(forms, list) or len(forms) != len(declared.leaves):
+        raise PayloadError("the forms of a secure sum are not those of its declaration")
+    fields = [ONE]
+    for leaf, form in zip(declared.leaves, forms, strict=True):
+        try:
+            fields += _fields(leaf, form)
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            raise PayloadError(
+                f"key {leaf.name}: this is not the form of a secure sum", detail=str(error)
+            ) from error
+    if size_of(fields) > _MOST_WORDS:
+        raise PayloadError("a secure sum has at most 2**32 words")
+    return tuple(fields)
+
+
+def difference(one: Sequence[Field], other: Sequence[Field]) -> str:
+    """Return in which field two answers differ, in words; empty where they are alike."""
+    for a, b in zip_longest(one, other):
+        if a != b:
+            shown = [
+                "nothing" if each is None else f"{each.type} of shape {each.shape} on {each.grid}"
+                for each in (a, b)
+            ]
+            return f"key {(a or b).key}: {shown[0]}, and not {shown[1]},"
+    return ""
+
+
+def size_of(fields: Sequence[Field]) -> int:
+    """Return how many words fields take together."""
+    return sum(field.words for field in fields)
+
+
+def views_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """Return each field's words, of shape ``(numbers, words each)``: views, not copies."""
+    views, start = [], 0
+    for field in fields:
+        views.append(words[start : start + field.words].reshape(-1, field.grid.words_each))
+        start += field.words
+    return views
+
+
+def _fields(leaf: SecureLeaf, form: Any) -> Iterator[Field]:
+    if leaf.kind == "counts":
+        labels = json.dumps(leaf.labels)
+        yield Field(leaf.name, (len(leaf.labels),), f"counts of {labels}", COUNTS)
+    elif leaf.kind == "statistics":
+        yield from _fields_of_statistics(leaf.name, form)
+    elif leaf.kind == "weighted":
+        weight, inner = form
+        if weight not in ("int", "float"):
+            raise ValueError("an unknown type of weight")
+        by = f" by {leaf.by}"
+        yield Field(leaf.name + by, (), weight, COUNTS if weight == "int" else STATISTICS)
+        yield from _fields_of_numbers(leaf, inner, weight)
+    else:
+        yield from _fields_of_numbers(leaf, form)
+
+
+def _fields_of_numbers(leaf: SecureLeaf, form: Any, weight: str = "") -> Iterator[Field]:
+    spec, types = spec_of(form)
+    by = f" by {leaf.by}" if weight else ""
+    for name, kind, shape in zip(names_of(spec), types, shapes_of(spec), strict=True):
+        key = ".".join(filter(None, (".".join(map(str, leaf.path)), name)))
+        yield Field(key, shape or (), kind + by, _grid(leaf, kind, shape is None, weight))
+
+
+def _grid(leaf: SecureLeaf, kind: str, is_number: bool, weight: str) -> Grid:
+    """Return where numbers of a type are summed."""
+    if leaf.grid is not None:
+        return leaf.grid
+    if is_whole(kind) and weight != "float":
+        return COUNTS
+    return STATISTICS if is_number or leaf.kind == "sum" else MODELS
+
+
+def _fields_of_statistics(key: str, form: Any) -> Iterator[Field]:
+    kind, *rest = form
+    if kind == "statistic":
+        clear, sums = rest
+        # all that is in clear of it is part of what the nodes must have alike
+        text = json.dumps(clear, sort_keys=True)
+        for place, (bits, exponent, count) in enumerate(sums):
+            if type(count) is not int or not 0 < count <= _MOST_OF_A_STATISTIC:
+                raise ValueError("no count")
+            grid = Grid(bits, exponent)
+            yield Field(f"{key}[{place}]", (count,), "" if place else text, grid)
+        return
+    steps = sorted_keys(rest[0]) if kind == "dict" else range(len(rest[-1]))
+    for step, part in zip(steps, rest[-1], strict=True):
+        yield from _fields_of_statistics(f"{key}.{step}", part)

@@ -1,0 +1,317 @@
+"""An answer as the numbers that are summed of it: at a node, or at the server where it sees them.
+
+Nothing here masks: what is laid out is added up as it is, or masked and then added up, with the
+same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from flame_flwr.aggregation.counts import count_key, whole_count
+from flame_flwr.aggregation.grid import STATISTICS, OffGridError
+from flame_flwr.aggregation.model_buffers import with_buffer_names
+from flame_flwr.aggregation.pytree import flatten, look_up, names_of
+from flame_flwr.aggregation.weights import nearest
+from flame_flwr.buffer_names import is_buffer
+from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
+from flame_flwr.privacy.secure.fields import difference, fields_of, size_of, views_of
+from flame_flwr.privacy.secure.forms import (
+    BUFFER,
+    Form,
+    form_of,
+    shapes_of,
+    sorted_keys,
+    spec_of,
+    type_of,
+)
+from flame_flwr.statistics.additive import split
+from flame_flwr.statistics.base import Statistic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from flame_flwr.aggregation.grid import Grid, Words
+    from flame_flwr.aggregation.pytree import Leaf, TreeSpec
+    from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
+
+__all__ = ["Answer", "lay_out"]
+
+
+class Answer(NamedTuple):
+    """An answer, laid out.
+
+    Attributes
+    ----------
+    forms : list
+        What of it is in clear, for each declared leaf.
+    words : ndarray of uint64
+        All its words in their order, the first a 1.
+    """
+
+    forms: list[Any]
+    words: NDArray[np.uint64]
+
+    def to_bytes(self) -> bytes:
+        """Return it as the bytes that a node keeps, and sends."""
+        text = json.dumps(self.forms).encode()
+        text += b" " * (-len(text) % _SIZE)  # so that the words lie as memory has them
+        words = self.words.astype("<u8", copy=False)
+        return b"".join([len(text).to_bytes(_SIZE, "big"), text, words.data])
+
+    @classmethod
+    def from_bytes(cls, data: Any) -> Answer:
+        """Read what another party has sent; the words are a view of it.
+
+        Raises
+        ------
+        PayloadError
+            It is no such answer.
+        """
+        try:
+            start = _SIZE + int.from_bytes(data[:_SIZE], "big")
+            forms = json.loads(bytes(data[_SIZE:start]))
+            return cls(
+                forms, np.frombuffer(data, "<u8", offset=start).astype(np.uint64, copy=False)
+            )
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PayloadError("what arrived is no masked answer", detail=str(error)) from error
+
+
+class _Weighted(NamedTuple):
+    """An array that is yet to be multiplied by its weight."""
+
+    array: NDArray[Any]
+    weight: int | float
+
+
+_BLOCK = 1 << 16
+"""Numbers of an array that are put on their grid at a time."""
+
+_SIZE = 8
+"""Bytes that say how long the forms are, as JSON; the words follow, the lowest byte first."""
+
+
+def lay_out(
+    declared: SecureDeclaration, value: Any, parties: int, known: Sequence[Any] | None = None
+) -> Answer:
+    """Return an answer laid out.
+
+    Parameters
+    ----------
+    declared : SecureDeclaration
+        What is summed.
+    value : Any
+        What the node returned.
+    parties : int
+        How many nodes take part.
+    known : sequence, optional
+        The forms that answers have had before: this one must have the same.
+
+    Raises
+    ------
+    DataError
+        It has not what is declared; the message names the key.
+    OffGridError
+        A value has no place on its grid.
+    """
+    forms, numbers = [], []
+    for place, leaf in enumerate(declared.leaves):
+        try:
+            form, found = _laid_out(leaf, value, None if known is None else known[place])
+        except FlameError as error:
+            raise DataError(f"key {leaf.name}: {error.message}", detail=error.detail) from error
+        except OffGridError as error:
+            raise OffGridError(f"key {leaf.name}: {error}") from error
+        forms.append(form)
+        numbers += found
+    fields = fields_of(declared, forms)
+    if known is not None and (odd := difference(fields, fields_of(declared, known))):
+        raise DataError(f"{odd} than in the answers before it")
+    words = np.empty(size_of(fields), np.uint64)
+    for field, view, found in zip(fields, views_of(fields, words), [1, *numbers], strict=True):
+        try:
+            _fill(view, field.grid, found, parties)
+        except OffGridError as error:
+            raise OffGridError(f"key {field.key}: {error}") from error
+    return Answer(forms, words)
+
+
+def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
+    """Write the words of a field, by blocks: a large model is not held once more."""
+    if found is None:
+        view[...] = 0
+        return
+    weight = found.weight if isinstance(found, _Weighted) else None
+    flat = np.ravel(found.array if isinstance(found, _Weighted) else found)
+    for start in range(0, len(view), _BLOCK):
+        part = flat[start : start + _BLOCK]
+        part = part if weight is None else _product(part, weight)
+        view[start : start + _BLOCK] = grid.to_words(part, parties)
+
+
+# ---- values ----------------------------------------------------------------------------------
+
+
+def _laid_out(leaf: SecureLeaf, value: Any, known: Any) -> tuple[Any, list[Any]]:
+    """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
+    values = _on_the_way(leaf, value)
+    if leaf.kind == "weighted":
+        return _weighted(leaf, values, known)
+    if len(values) <= len(leaf.path):
+        raise DataError("what it sent has not this key")
+    found = values[-1]
+    if leaf.kind == "counts":
+        return None, [_counted(leaf, found)]
+    if leaf.kind == "statistics":
+        numbers: list[Any] = []
+        return _form_of_statistics(found, numbers), numbers
+    spec, leaves, types = _numbers(leaf, values)
+    return form_of(spec, types), leaves
+
+
+def _on_the_way(leaf: SecureLeaf, value: Any) -> list[Any]:
+    """Return the answer, and what is at each key that leads to a leaf, as far as it is there."""
+    values = [value]
+    for part in leaf.path:
+        try:
+            values.append(look_up(values[-1], part))
+        except (LookupError, TypeError):
+            break
+    return values
+
+
+def _numbers(leaf: SecureLeaf, values: list[Any]) -> tuple[TreeSpec, list[Leaf], list[str]]:
+    """Return a value's structure, its numbers, and in which types they are summed."""
+    try:
+        spec, leaves = flatten(values[-1])
+    except TypeError as error:
+        raise DataError(f"what it sent {error}, which cannot be summed: send numbers") from None
+    _, names = with_buffer_names(values, leaf.buffers)
+    by_name = isinstance(leaf.buffers, str)
+    listed = (*names, *(() if by_name else leaf.buffers))
+    types = [
+        _type(leaf, each, is_buffer(name, listed, known=by_name) and leaf.kind != "sum")
+        for name, each in zip(names_of(spec), leaves, strict=True)
+    ]
+    return spec, leaves, types
+
+
+def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
+    kind = type_of(found)
+    if isinstance(found, np.ndarray) or buffer:
+        return kind + BUFFER if buffer else kind
+    if leaf.kind != "sum":
+        return "float"  # the mean of numbers is one
+    if leaf.grid is not None:  # then nodes may send whole numbers and others
+        return "float" if leaf.grid.exponent else "int"
+    return kind
+
+
+def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, list[Any]]:
+    here = len(values) > len(leaf.path)
+    weight = _weight(nearest(values if here else [*values, None], leaf.by), leaf)
+    kind = "int" if isinstance(weight, int) else "float"
+    if not weight:
+        form = known[1] if known is not None else _form_of_nothing(leaf, values, here)
+        return [kind, form], [weight, *[None] * len(spec_of(form)[1])]
+    if not here:
+        raise DataError("what it sent has not this key, and its weight is not 0")
+    spec, leaves, types = _numbers(leaf, values)
+    products = [
+        _Weighted(each, weight) if isinstance(each, np.ndarray) else _product(each, weight)
+        for each in leaves
+    ]
+    return [kind, form_of(spec, types)], [weight, *products]
+
+
+def _form_of_nothing(leaf: SecureLeaf, values: list[Any], here: bool) -> Form:
+    """Return the form of a value of weight 0, which is not looked at for more than that."""
+    if here and values[-1] is not None:
+        spec, _, types = _numbers(leaf, values)
+        return form_of(spec, types)
+    if leaf.like is None:
+        raise DataError(
+            "its weight is 0 and it has no value, so the form of a first secure sum is not known: "
+            "send zeros, or declare like=, such as WeightedMean(by=..., like=0.0)"
+        )
+    spec, types = spec_of(leaf.like)
+    numbers = [*shapes_of(spec)]
+    floats = [
+        "float" if shape is None else kind for kind, shape in zip(types, numbers, strict=True)
+    ]
+    return form_of(spec, floats)
+
+
+def _weight(weight: Any, leaf: SecureLeaf) -> int | float:
+    if weight is None:
+        raise DataError(f"its weight `{leaf.by}` is missing")
+    if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
+        raise DataError(f"its weight is of type {type(weight).__name__}, not a number")
+    number = int(weight) if isinstance(weight, int | np.integer) else float(weight)
+    if not number >= 0 or number == math.inf:  # NaN, too
+        raise OffGridError(f"the weight `{leaf.by}` is negative or not finite")
+    if isinstance(number, float):
+        steps = np.rint(np.ldexp(number, STATISTICS.exponent))
+        return float(np.ldexp(steps, -STATISTICS.exponent))  # as it is on its own grid
+    return number
+
+
+def _product(found: Leaf, weight: int | float) -> Any:
+    """Return a value times its weight: whole numbers exactly, others rounded once."""
+    if isinstance(weight, int) and isinstance(found, int):
+        return found * weight
+    if isinstance(found, np.ndarray) and found.dtype.kind in "biu" and isinstance(weight, int):
+        most = max(abs(int(found.max())), abs(int(found.min()))) if found.size else 0
+        if most * weight >= 2**63:
+            raise OffGridError("a whole number times its weight is too large")
+        return found.astype(np.int64) * weight
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(found).astype(np.float64) * float(weight)
+    except OverflowError as error:
+        raise OffGridError("a whole number too large for a float") from error
+
+
+def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
+    items = getattr(found, "items", None)
+    if items is None:
+        raise DataError(f"counts must be a dict or a Series, not {type(found).__name__}")
+    counts = {count_key(label): 0 for label in leaf.labels}
+    for name, count in items():
+        key = count_key(name)
+        if key not in counts:
+            raise OffGridError(f"it counts {name!r}, which is not declared")
+        try:
+            counts[key] += whole_count(count)
+        except ValueError as error:
+            raise OffGridError(str(error)) from error
+    return np.array(list(counts.values()), dtype=object)
+
+
+def _form_of_statistics(found: Any, numbers: list[Any]) -> Form:
+    if isinstance(found, Statistic):
+        try:
+            clear, sums = split(found)
+        except ModelError as error:
+            raise DataError(error.message) from error
+        runs = []
+        for grid, run in groupby(sums, key=lambda each: each[0]):
+            # as objects: beside a negative one NumPy makes floats of large whole numbers
+            numbers.append(np.array([number for _, number in run], dtype=object))
+            runs.append([grid.bits, grid.exponent, len(numbers[-1])])
+        return ["statistic", clear, runs]
+    if isinstance(found, list | tuple):
+        kind = "list" if isinstance(found, list) else "tuple"
+        return [kind, [_form_of_statistics(part, numbers) for part in found]]
+    if not isinstance(found, dict):
+        raise DataError(f"it sent a {type(found).__name__} where a statistic is expected")
+    parts = [_form_of_statistics(found[key], numbers) for key in sorted_keys(found)]
+    return ["dict", list(found), parts]

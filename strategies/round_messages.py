@@ -1,0 +1,80 @@
+"""The messages of a round: made for every node, and checked where a user's strategy made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import ConfigRecord, Message, MessageType
+
+from flame_flwr.errors import ModelError
+from flame_flwr.transport.local_message import address_of
+from flame_flwr.transport.wait_for_replies import shortened
+
+if TYPE_CHECKING:
+    from flwr.app import ArrayRecord
+
+    from flame_flwr.strategies.run_state import Run
+
+__all__ = ["checked", "messages_for"]
+
+_MARGIN = 60.0
+"""Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
+
+
+def messages_for(
+    run: Run, kind: str, number: int, arrays: ArrayRecord, config: ConfigRecord
+) -> list[Message]:
+    """Return a message of that kind for every node that takes part; all share the aggregate."""
+    configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
+
+    def config_for(node: str) -> ConfigRecord:
+        key = knows, after = node in run.answered, run.after.get(node, 0)
+        if key not in configs:
+            own = {**config, "round": number, "after": after, "session": run.transport.session}
+            everyone = {} if knows else {"analyzers": json.dumps(list(run.transport.addresses))}
+            if run.sums is not None:
+                of = number if kind == MessageType.TRAIN else None
+                everyone |= run.sums.said(of, first=not knows)
+            configs[key] = ConfigRecord({**own, **everyone})
+        return configs[key]
+
+    ttl, group, request = run.settings.round_timeout + _MARGIN, str(number), run.transport.request
+    return [
+        request(kind, address, arrays, config_for(node), ttl=ttl, group_id=group)
+        for node, address in run.transport.addresses.items()
+    ]
+
+
+def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
+    """Return what a strategy has returned, once it is messages to nodes, one each.
+
+    Raises
+    ------
+    ModelError
+        There are two for a node, of whose answers only one could count, or one for a node that
+        takes no part.
+    """
+    if not isinstance(messages, Iterable):
+        raise ModelError(
+            f"{owner}: it must return messages, not {type(messages).__name__}; has it a `return`?"
+        )
+    found, seen = list(messages), set()
+    for message in found:
+        if not isinstance(message, Message):
+            raise ModelError(f"{owner}: it must return messages, not {type(message).__name__}")
+        address = address_of(message)
+        if address not in nodes:
+            raise ModelError(
+                f"{owner}: a message goes to node {address}, which takes no part in this run; "
+                f"its nodes are {shortened([f'{name} ({n})' for n, name in nodes.items()])}"
+            )
+        if address in seen:
+            raise ModelError(
+                f"{owner}: there are two messages for node {nodes[address]}, and only one "
+                "answer of a node can count: return one message per node, with all that it "
+                "needs"
+            )
+        seen.add(address)
+    return found

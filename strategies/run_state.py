@@ -1,0 +1,324 @@
+"""The state of the run under way, and the result that its caller gets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flwr.serverapp.strategy import Result
+
+from flame_flwr.aggregation.pytree import own_arrays
+from flame_flwr.errors import ModelError, NodeFailedError, NotConvergedError, PayloadError
+from flame_flwr.failure.node_notes import noting_node
+from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.log import logger
+from flame_flwr.payload import Payload, decode, describe, encode, from_record, to_record
+from flame_flwr.results.callbacks import notify, shielded
+from flame_flwr.results.checkpoint import AnalysisState
+from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
+from flame_flwr.results.run_record import RoundRecord, RunRecord
+from flame_flwr.strategies.round_messages import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flwr.app import ArrayRecord, Message, MetricRecord
+
+    from flame_flwr.aggregation import Aggregation
+    from flame_flwr.aggregation.base import Finished
+    from flame_flwr.config import RunSettings
+    from flame_flwr.data.kept_values import KeptValues
+    from flame_flwr.strategies.bookkeeping import Bookkeeping
+    from flame_flwr.strategies.run_sums import RunSums
+    from flame_flwr.transport.interface import Transport
+
+__all__ = ["Run", "StarResult"]
+
+
+@dataclass
+class StarResult(Result):
+    """Flower's ``Result``, with the values.
+
+    Attributes
+    ----------
+    record : RunRecord
+        Nodes, history, last aggregate, evaluations and the final result.
+
+    Examples
+    --------
+    A callback that a strategy's user passes on, or the code after ``start``, reads the record:
+
+    >>> from flame_flwr.results.run_record import RoundRecord, RunRecord
+    >>> rounds = [RoundRecord(1), RoundRecord(2, converged=True)]
+    >>> result = StarResult(record=RunRecord(nodes=["ward-a"], history=rounds, result=41.5))
+    >>> result.record.result, [entry.converged for entry in result.record.history]
+    (41.5, [False, True])
+    """
+
+    record: RunRecord = field(default_factory=RunRecord)
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of one run: what came of its rounds so far, and what the next one needs.
+
+    Attributes
+    ----------
+    transport : Transport
+        Asks the nodes.
+    settings : RunSettings
+        What to do about failures, and the limit on rounds.
+    result : StarResult
+        What the caller gets; its record is filled as the run goes on.
+    aggregation : Aggregation
+        Takes the values.
+    bookkeeping : Bookkeeping
+        What the record keeps of answers.
+    evaluates : bool
+        Whether the last aggregate goes back to the nodes, to be scored.
+    allow_pickle : bool
+        Whether values may be pickles.
+    kept_data : KeptValues or None
+        Where the aggregator keeps data.
+    arrays : ArrayRecord or None
+        The last aggregate, as it travels.
+    answered : set of str
+        Nodes that have answered a round of this run: they know all nodes' ids by now.
+    after : dict of str to int
+        The last round of each node whose answer was counted: its analyzer goes on from there.
+    sums : RunSums or None
+        The secure sums, where there are some.
+    """
+
+    transport: Transport
+    settings: RunSettings
+    result: StarResult
+    aggregation: Aggregation
+    bookkeeping: Bookkeeping
+    evaluates: bool
+    allow_pickle: bool
+    kept_data: KeptValues | None = None
+    arrays: ArrayRecord | None = None
+    answered: set[str] = field(default_factory=set)
+    after: dict[str, int] = field(default_factory=dict)
+    sums: RunSums | None = None
+    _merged: ArrayRecord | None = None
+    _change: float | None = None
+    _started: float = 0.0
+
+    @property
+    def record(self) -> RunRecord:
+        """The record of the run so far."""
+        return self.result.record
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether the aggregation changes and keeps nothing of the values it is given."""
+        return self.aggregation.reads_only
+
+    @property
+    def masked(self) -> bool:
+        """Whether nodes' answers are masked."""
+        return self.sums is not None and self.sums.masked
+
+    def finished(self, num_rounds: int | None) -> bool:
+        """Tell whether the last round was the last one.
+
+        Raises
+        ------
+        NotConvergedError
+            ``max-rounds`` are over.
+        """
+        history = self.record.history
+        # A reason to stop comes first: an analysis may converge in the very last round allowed.
+        if history and history[-1].reason:
+            self.record.converged = history[-1].converged
+            return True
+        if num_rounds is not None and len(history) >= num_rounds:
+            return True
+        if len(history) >= self.settings.max_rounds:
+            raise NotConvergedError.after(len(history), "max-rounds")
+        return False
+
+    @property
+    def number(self) -> int:
+        """The last round's number."""
+        return len(self.record.history)
+
+    def enter(self) -> int:
+        """Begin a round; return its number."""
+        number = self.number + 1
+        self._enter_kept_data(number)
+        notify(self.record, "entered", number)
+        self._started = time.perf_counter()
+        return number
+
+    def sent(self) -> ArrayRecord:
+        """Return the aggregate for this round's messages, in a record that may be changed."""
+        return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
+
+    def exchange(self, messages: Any, method: str, number: int | None = None) -> Iterator[Message]:
+        """Ask the nodes what a strategy's method has returned; yield their replies as they arrive.
+
+        Raises
+        ------
+        ModelError
+            They are no messages, or not one for a node each.
+        """
+        what = "evaluation" if number is None else f"round {number}"
+        owner = f"{method}, {'the ' if number is None else ''}{what}"
+        return self.transport.exchange(checked(messages, self.transport.names(), owner), what)
+
+    def mark_counted(self, node: str, number: int) -> None:
+        """Note that a node's answer counts: the node continues from its state after this round."""
+        self.answered.add(node)
+        self.after[node] = number
+
+    def encoded(self, aggregate: Any, *, stays: bool) -> Payload:
+        """Encode an aggregate. One that `stays` on the server may be anything at all."""
+        try:
+            return encode(aggregate, allow_pickle=self.allow_pickle)
+        except PayloadError:
+            if not stays:
+                raise
+            return encode(None)
+
+    def merged(self, entry: RoundRecord, finished: Finished, arrays: ArrayRecord) -> None:
+        """Take what the aggregation made of a round."""
+        self.record.aggregate = finished.aggregate
+        self.record.history.append(entry)
+        self._change = finished.change
+        self._merged = arrays.copy()
+
+    def accept(self, arrays: ArrayRecord | None, metrics: MetricRecord | None, method: str) -> None:
+        """Take as the aggregate what was merged, or what a user's strategy has put in its place.
+
+        Raises
+        ------
+        NodeFailedError
+            There are no arrays.
+        """
+        if arrays is None:
+            raise NodeFailedError(f"{method} returned no arrays: there is no aggregate")
+        history = self.record.history
+        if self._merged is None:  # the strategy has merged by itself
+            history.append(RoundRecord(self.number + 1))
+        replaced = arrays != self._merged
+        # Decoded a second time only where it must be: a user's strategy changed what was merged,
+        # or a view of what travels saves holding a large model twice.
+        if replaced or self._may_share(arrays):
+            self.record.aggregate = self._decoded(from_record(arrays), copies=replaced)
+            history[-1].aggregate = describe(self.record.aggregate)
+            self._remember()
+        self._merged = None
+        self.arrays = self.result.arrays = arrays
+        if metrics is not None:
+            self.result.train_metrics_clientapp[self.number] = metrics
+
+    def close_round(
+        self, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
+    ) -> None:
+        """Complete a round's entry, tell everybody who looks on, and score on the server."""
+        record, entry = self.record, self.record.history[-1]
+        entry.seconds = time.perf_counter() - self._started
+        with shielded("the aggregate's change"):
+            record.note_change(self._change)
+        notify(record, "finished", entry, record)
+        with shielded("the round's line"):
+            log_round(entry, record)
+        if evaluate_fn is not None and self.arrays is not None:
+            scores = evaluate_fn(self.number, self.arrays)
+            if scores is not None:
+                self.result.evaluate_metrics_serverapp[self.number] = scores
+
+    def _may_share(self, arrays: ArrayRecord) -> bool:
+        """Tell whether the aggregate may be a view of what travels: it is then held only once."""
+        goes_on = not self.record.history[-1].reason
+        is_large = len(arrays) > 1  # beside the header
+        return goes_on and is_large and self.reads_only
+
+    def leave_rounds(self) -> None:
+        """End the rounds: what the aggregator keeps from now on is of none of them."""
+        self._own_memory()
+        self._enter_kept_data(self.number + 1)
+
+    def accept_scores(self, metrics: MetricRecord | None) -> None:
+        """Take what a strategy's ``aggregate_evaluate`` has returned."""
+        if metrics is not None:
+            self.result.evaluate_metrics_clientapp[self.number] = metrics
+        notify(self.record, "evaluated", self.record)
+        with shielded("the evaluation's line"):
+            log_evaluation(self.record)
+
+    def finish(self) -> None:
+        """Make the result of the last aggregate."""
+        with shielded("a look at what is shown"):
+            warn_of_unknown(self.record)
+        with noting_node(AGGREGATOR_ID, "final_method"):
+            final = self.aggregation.final
+            self.record.result = final(self.record.aggregate, self.record.evaluations)
+
+    def close(self) -> None:
+        """Leave the record as a caller may have it, however the run ends."""
+        self._own_memory()
+        with shielded("the privacy budget"):
+            self.record.filters.log_budgets()
+
+    def take_up(self, initial: ArrayRecord | None, kept: AnalysisState | None) -> None:
+        """Begin with an aggregate of the caller's, or where another run has stopped."""
+        if initial is not None:
+            payload = from_record(initial)
+            self.aggregation.replace(self._decoded(payload))
+            self.arrays = initial
+        if kept is None:
+            return
+        self.record.go_on(kept.record)
+        self.after.update(kept.after)
+        self.arrays = None if kept.aggregate is None else to_record(kept.aggregate)
+        self.aggregation.load(kept.aggregation)
+        self._remember()
+        logger.info("going on after round %d", self.number)
+
+    def state(self, strategy: dict[str, Any]) -> AnalysisState:
+        """Return what another run needs to go on after this round, the strategy's own part too.
+
+        Raises
+        ------
+        ModelError
+            The aggregation, or an attribute of it, cannot be saved.
+        """
+        aggregation = self.aggregation.save()
+        if aggregation is None:
+            name = type(getattr(self.aggregation, "aggregator", self.aggregation)).__name__
+            raise ModelError(
+                f"{name} has no save() and load(), so there can be no `checkpoint` of this analysis"
+            )
+        return AnalysisState(
+            session=self.transport.session,
+            nodes=tuple(self.record.nodes),
+            after=dict(self.after),
+            record=self.record.progress(),
+            aggregate=None if self.arrays is None else from_record(self.arrays),
+            aggregation=aggregation,
+            strategy=strategy,
+        )
+
+    def _remember(self) -> None:
+        self.aggregation.replace(self.record.aggregate)
+
+    def _decoded(self, payload: Payload, *, copies: bool = True) -> Any:
+        return decode(payload, allow_pickle=self.allow_pickle, copies=copies)
+
+    def _own_memory(self) -> None:
+        """Copy the last aggregate's arrays: the caller may change what it gets.
+
+        It may be a view of what travels, and a strategy's ``update`` may have put arrays of the
+        one before into it.
+        """
+        if self.reads_only:
+            self.record.aggregate = own_arrays(self.record.aggregate)
+
+    def _enter_kept_data(self, number: int) -> None:
+        if self.kept_data is not None:
+            self.kept_data.enter_round(self.transport.session, number, number - 1)

@@ -1,0 +1,387 @@
+"""``StarStrategy``: a Flower strategy that runs a STAR analysis, with the one loop.
+
+Flower's own ``Strategy.start`` has a fixed number of rounds and no way to stop; this one goes on
+until its aggregation says that it is finished.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp.strategy import Strategy
+
+from flame_flwr.aggregation.convergence import as_convergence
+from flame_flwr.clients.node import build
+from flame_flwr.config import RunSettings
+from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.flower import runtime
+from flame_flwr.log import logger
+from flame_flwr.results.metric_means import of_scores
+from flame_flwr.results.run_record import RunRecord
+from flame_flwr.strategies.merge_replies import keep_scores, merge_round
+from flame_flwr.strategies.round_messages import messages_for
+from flame_flwr.strategies.run_state import Run, StarResult
+from flame_flwr.strategies.star_aggregation import StarAggregation
+from flame_flwr.strategies.start_run import start_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flwr.serverapp import Grid
+
+    from flame_flwr.aggregation import Aggregation, Convergence
+    from flame_flwr.results.checkpoint import Checkpoint
+    from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.star.nodes import StarAggregator
+    from flame_flwr.strategies.run_sums import RunSums
+
+__all__ = ["StarResult", "StarStrategy"]
+
+
+class StarStrategy(Strategy):
+    """Runs rounds until the aggregation is finished, then evaluation and the final method.
+
+    Parameters
+    ----------
+    aggregator : type of StarAggregator or None
+        The user's class; ``None`` in a subclass that makes an aggregation of its own.
+    aggregator_kwargs : dict, optional
+        For its constructor.
+    simple_analysis : bool, optional
+        One round and no more. ``None`` takes what :meth:`start` is told.
+    allow_pickle : bool
+        Whether values that cannot travel otherwise are pickled; as on the nodes.
+    convergence : Convergence or callable, optional
+        Ends the run too, beside what the aggregation says; see
+        :mod:`flame_flwr.aggregation.convergence`. With it an analysis has more than one round
+        where nothing else is said.
+
+    Notes
+    -----
+    A subclass overrides what it needs, and calls the base class's for the rest. Flower's own
+    methods choose nodes, add to messages and change what arrives; a run in this process obeys
+    them too:
+
+    >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+    >>> from flame_flwr.strategies import StarStrategy
+    >>> class Rows(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return {"rows": len(data)}
+    >>> class Total(StarAggregator):
+    ...     def aggregation_method(self, analysis_results):
+    ...         return sum(result["rows"] for result in analysis_results)
+    ...     def has_converged(self, result, last_result):
+    ...         return True
+    >>> class FirstTwo(StarStrategy):
+    ...     def configure_train(self, server_round, arrays, config, grid):
+    ...         config["top"] = 3
+    ...         return list(super().configure_train(server_round, arrays, config, grid))[:2]
+    ...     def aggregate_train(self, server_round, replies):
+    ...         arrays, metrics = super().aggregate_train(server_round, replies)
+    ...         metrics["asked"] = 2
+    ...         return arrays, metrics
+    >>> hospitals = [[1, 2, 3], [4], [5, 6]]
+    >>> StarModelTester(hospitals, Rows, FirstTwo(Total), "s3", quiet=True).result
+    4
+
+    :meth:`make_aggregation` merges values its own way, :meth:`metric_keys` says what of them are
+    metrics, and :meth:`about` what must be the same in a run that goes on with a checkpoint:
+
+    >>> from flame_flwr.aggregation import Finished
+    >>> class Longest:
+    ...     def begin(self, number):
+    ...         self.found = 0
+    ...     def add(self, node, value):
+    ...         self.found = max(self.found, value["rows"])
+    ...     def finish(self):
+    ...         return Finished(self.found, converged=True, reason="one round is enough")
+    ...     def final(self, aggregate, evaluations):
+    ...         return f"{aggregate} rows"
+    >>> class Largest(StarStrategy):
+    ...     def make_aggregation(self, flame, nodes, simple_analysis):
+    ...         return Longest()
+    ...     def metric_keys(self):
+    ...         return ["rows"]
+    ...     def about(self):
+    ...         return {**super().about(), "of": "rows"}
+    >>> tester = StarModelTester(hospitals, Rows, Largest(None), "s3", quiet=True)
+    >>> tester.result, tester.record.history[0].node_metrics["node-2"]
+    ('3 rows', {'rows': 2})
+
+    A convergence may be added, which also makes it an analysis of more than one round:
+
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> strategy = StarStrategy(Total)
+    >>> strategy.stop_also(MaxRounds(10))
+    >>> strategy.is_simple(simple_analysis=True)
+    False
+    """
+
+    _DECLARED: ClassVar[frozenset[str]] = frozenset()
+    """A subclass's attributes that only declare: a checkpoint has no need of them."""
+
+    nodes_read_first: bool = False
+    """Whether nodes read their data before they answer hello; the app of a model sets it."""
+
+    secure: bool | None = None
+    """Whether sums are masked, or on their grid; ``None``: neither."""
+
+    score_sums: Any = None
+    """How the numbers of ``evaluation_method`` are merged, where sums are secure."""
+
+    _run_sums: RunSums | None = None
+    """The secure sums of the run under way."""
+
+    _current: Run | None = None
+    """The run under way."""
+
+    def __init__(
+        self,
+        aggregator: type[StarAggregator] | None,
+        *,
+        aggregator_kwargs: dict[str, Any] | None = None,
+        simple_analysis: bool | None = None,
+        allow_pickle: bool = False,
+        convergence: Convergence | Callable[[Any, Any], Any] | None = None,
+    ) -> None:
+        self.aggregator = aggregator
+        self.convergence = as_convergence(convergence)
+        self.aggregator_kwargs = dict(aggregator_kwargs or {})
+        self.simple_analysis = simple_analysis
+        self.allow_pickle = allow_pickle
+
+    def make_aggregation(
+        self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool
+    ) -> Aggregation:
+        """Return a new aggregation for a run.
+
+        Parameters
+        ----------
+        flame : FlameHandle
+            The aggregator's handle.
+        nodes : tuple of str
+            The nodes, in participant order.
+        simple_analysis : bool
+            One round and no more.
+        """
+        if self.aggregator is None:
+            raise ModelError(f"{type(self).__name__} has neither aggregator nor make_aggregation")
+        aggregator = build(self.aggregator, flame, self.aggregator_kwargs)
+        return StarAggregation(aggregator, nodes, simple_analysis)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return one message per node: the aggregate, the round, at first all nodes' ids."""
+        return messages_for(self._run, MessageType.TRAIN, server_round, arrays, config)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Merge the replies as they arrive.
+
+        Returns
+        -------
+        arrays : ArrayRecord
+            The aggregate, a payload: what the next round's messages carry.
+        metrics : MetricRecord
+            ``nodes`` that answered and ``seconds`` of the slowest.
+        """
+        arrays = merge_round(self._run, server_round, replies)
+        seconds = self._run.record.history[-1].node_seconds
+        return arrays, MetricRecord({"nodes": len(seconds), "seconds": max(seconds.values())})
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return one message per node: the last aggregate. Called after the last round only."""
+        return messages_for(self._run, MessageType.EVALUATE, server_round, arrays, config)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Keep every node's numbers; return the means of those that all nodes gave.
+
+        They are weighted by ``n_test`` where the nodes give that, but for whole numbers, which are
+        counts; of others it is the plain mean.
+        """
+        keep_scores(self._run, replies)
+        evaluations = self._run.record.evaluations
+        scores = list(evaluations.values())
+        common = [key for key in scores[0] if all(key in score for score in scores)]
+        means: dict[str, Any] = {
+            key: float(sum(score[key] for score in scores) / len(scores)) for key in common
+        }
+        weighted = of_scores(evaluations)
+        return MetricRecord(means | {key: weighted[key][0] for key in common if key in weighted})
+
+    def summary(self) -> None:
+        """Log what is run; called once, before the nodes are greeted.
+
+        In this process nothing is logged: whoever runs it has just named the classes.
+        """
+        if runtime() != "process":
+            merges = getattr(self.aggregator, "__name__", "an aggregation of its own")
+            logger.info("%s with %s", type(self).__name__, merges)
+
+    def is_simple(self, simple_analysis: bool) -> bool:
+        """Tell whether there is one round and no more.
+
+        Parameters
+        ----------
+        simple_analysis : bool
+            What the model says; the strategy's own word and a convergence count more.
+        """
+        if self.simple_analysis is not None:
+            return self.simple_analysis
+        return simple_analysis and self.convergence is None
+
+    def metric_keys(self) -> Iterable[str]:
+        """Return which keys of what nodes return are metrics; they are shown as reported ones.
+
+        A dict says of each, too, which key the aggregate's number of that name is weighted by, or
+        ``""`` where it is none: a line, the report and TensorBoard then show that mean with its
+        weight.
+        """
+        return ()
+
+    def sum_securely(self, secure: bool | None) -> None:
+        """Take what a model or a run config says of secure sums.
+
+        Parameters
+        ----------
+        secure : bool or None
+            ``None`` leaves it as it is.
+
+        Raises
+        ------
+        ModelError
+            What the strategy merges are no declared sums.
+        """
+        if secure is not None:
+            raise ModelError(
+                f"{type(self).__name__}: secure sums need declared reductions, and an aggregator "
+                "that is written sees every node's part: declare them in a ReduceStrategy, such as "
+                "ReduceStrategy({'n': Sum(), 'coef': WeightedMean('n')}, secure=True)"
+            )
+
+    def stop_also(self, convergence: Convergence | None) -> None:
+        """Add a convergence that ends the run as well as the strategy's own."""
+        if convergence is not None:
+            own = self.convergence
+            self.convergence = convergence if own is None else own | convergence
+
+    def about(self) -> dict[str, str]:
+        """Return what must be the same in a run that goes on with a checkpoint."""
+        return {
+            "strategy": type(self).__qualname__,
+            "aggregator": getattr(self.aggregator, "__qualname__", ""),
+        }
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord | None = None,
+        num_rounds: int | None = None,
+        timeout: float | None = None,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+        *,
+        settings: RunSettings | None = None,
+        record: RunRecord | None = None,
+        simple_analysis: bool = True,
+        checkpoint: Checkpoint | None = None,
+    ) -> StarResult:
+        """Run the analysis.
+
+        Parameters
+        ----------
+        grid : Grid
+            Flower's, or the nodes in this process.
+        initial_arrays : ArrayRecord, optional
+            A payload (:func:`flame_flwr.payload.to_record`) that nodes get as the aggregate in
+            the first round; without it they get ``None``.
+        num_rounds : int, optional
+            Stop after so many rounds even if not converged.
+        timeout : float, optional
+            Seconds to wait for a round's answers, in place of the settings' ``round-timeout``.
+        train_config, evaluate_config : ConfigRecord, optional
+            Added to every message's config.
+        evaluate_fn : callable, optional
+            Called with round and aggregate after every round, on the server.
+        settings : RunSettings, optional
+            The run config.
+        record : RunRecord, optional
+            Filled as the run goes on, so that a caller has what there is after a failure.
+        simple_analysis : bool
+            One round and no more, where the strategy itself does not say.
+        checkpoint : Checkpoint, optional
+            Where the analysis is kept after every round; with ``resume`` in the settings it goes
+            on from there.
+
+        Returns
+        -------
+        StarResult
+            With ``record``.
+
+        Raises
+        ------
+        NodesMissingError, NodeFailedError, ConfigError, NotConvergedError
+            See there. What a user's aggregator raises comes through as itself.
+        """
+        settings = settings or RunSettings.from_config({})
+        if self.secure is True and settings.secure is False:
+            raise ConfigError(
+                "the analysis declares secure=True, which `secure` in the run config cannot undo: "
+                "hospitals may have approved it for that"
+            )
+        self.sum_securely(settings.secure)
+        if timeout is not None:
+            settings = settings.with_round_timeout(timeout)
+        result = StarResult(record=record if record is not None else RunRecord())
+        kept = checkpoint.open(settings.resume) if checkpoint is not None else None
+        simple = self.is_simple(simple_analysis)
+        run = start_run(self, grid, settings, result, simple, num_rounds, kept)
+        self._current = run
+        try:
+            run.take_up(initial_arrays, kept)
+            vars(self).update(kept.strategy if kept is not None else {})
+            if checkpoint is not None:
+                checkpoint.check(run.state(self._added()))
+            while not run.finished(num_rounds):
+                number, config = run.enter(), ConfigRecord(dict(train_config or {}))
+                messages = self.configure_train(number, run.sent(), config, run.transport.grid)
+                replies = run.exchange(messages, f"{type(self).__name__}.configure_train", number)
+                arrays, metrics = self.aggregate_train(number, replies)
+                run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
+                run.close_round(evaluate_fn)
+                if checkpoint is not None:
+                    checkpoint.save(run.state(self._added()), number)
+            if run.sums is not None:
+                run.record.secure = run.sums.about()
+            run.leave_rounds()
+            if run.evaluates and run.arrays is not None:
+                last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
+                messages = self.configure_evaluate(last, run.sent(), config, run.transport.grid)
+                replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
+                run.accept_scores(self.aggregate_evaluate(last, replies))
+            run.finish()
+            return result
+        finally:
+            self._current = None
+            run.close()
+
+    def _added(self) -> dict[str, Any]:
+        """Return what a user's subclass keeps in itself, for a checkpoint."""
+        own = {*inspect.signature(StarStrategy).parameters, "nodes_read_first", "_current"}
+        own |= {"secure", "score_sums", "_run_sums"}
+        return {k: value for k, value in vars(self).items() if k not in own | self._DECLARED}
+
+    @property
+    def _run(self) -> Run:
+        if self._current is None:
+            raise RuntimeError("no run is under way: call start()")
+        return self._current

@@ -1,0 +1,309 @@
+"""Secure sums in real runtimes: the same bits masked and not, and nobody's part at the server."""
+
+import json
+import pickle
+import sys
+import tomllib
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from deployed_app import KEYS
+from flower_app import write_package
+
+HEAD = "from flame_flwr.star import StarAnalyzer, StarModel\n"
+TAIL = """
+model = StarModel(Steps, Sums, "s3", secure={secure})
+client_app = model.client_app
+server_app = model.server_app
+"""
+FLAME = Path(sys.executable).parent / "flame-flwr"
+HOSPITALS = ("far", "hospital-a", "near")
+
+APP = """
+import numpy as np
+
+from flame_flwr.aggregation import *
+from flame_flwr.statistics import Moments
+from flame_flwr.strategies import ReduceStrategy
+
+
+def number(data):
+    # of this process and of a simulation the number itself; on a deployment, files of it
+    return float(data[0]["value"]) if isinstance(data, list) else data
+
+
+class Steps(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        data = number(data)
+        at = np.zeros(3) if aggregator_results is None else aggregator_results["coef"]
+        rows = np.random.default_rng(int(data)).normal(data, 1.0, (20 * int(data), 3))
+        self.seen = getattr(self, "seen", 0) + len(rows)
+        return {
+            "coef": at + 0.3 * (rows.mean(axis=0) - at),
+            "n": len(rows),
+            "seen": self.seen,
+            "first": Moments.from_data(rows[:, 0]),
+        }
+
+    def evaluation_method(self, data, result):
+        data = number(data)
+        return {"off": abs(float(result["coef"][0]) - data), "n": 20 * int(data)}
+
+
+class Sums(ReduceStrategy):
+    reductions = {"coef": WeightedMean("n"), "n": Sum(), "seen": Sum(), "first": Moments}
+    score_sums = {"off": WeightedMean("n")}
+    convergence = MaxRounds(3)
+    outputs = [("all.pkl", "pickle", lambda final: final)]
+
+    def finalize(self, aggregate, evaluations):
+        coef, first = aggregate["coef"].tobytes(), aggregate["first"].to_json()
+        return coef, aggregate["n"], aggregate["seen"], first, evaluations
+"""
+
+
+def result_of(folder):
+    return pickle.loads((folder / "all.pkl").read_bytes())
+
+
+def in_process(secure):
+    """Return what the same two classes give in this process."""
+    from flame_flwr import star
+
+    names = vars(star) | {name: getattr(star, name) for name in star.__all__}
+    exec(compile(APP, "app.py", "exec"), names)
+    tester = star.StarModelTester(
+        [1.0, 2.0, 3.0], names["Steps"], names["Sums"], "s3", secure=secure, quiet=True
+    )
+    return tester.result[0]
+
+
+@pytest.mark.simulation
+def test_simulation_gives_the_bits_of_this_process(run_app):
+    """Not in a run that there is: none declares sums, and both kinds of them are compared."""
+    wanted = in_process(False)
+    assert in_process(True) == wanted
+    for secure in (False, True):
+        done = run_app(APP, model=f"StarModel(Steps, Sums, 's3', secure={secure})")
+        assert done.succeeded, done.log
+        assert result_of(done.folder) == wanted
+        assert done.run["secure"]["masked"] is secure
+    assert done.run["secure"]["identities"] == "made up for this run"
+    assert done.run["secure"]["grids"]["coef"] == [64, 32]
+    assert sorted(done.run["secure"]["roster"]) == ["node-0", "node-1", "node-2"]
+    assert all(not entry["node_metrics"] for entry in done.run["history"])
+    json.dumps(done.run)
+    assert np.frombuffer(wanted[0]).shape == (3,)
+
+
+# ---- a deployment of three nodes -------------------------------------------------------------
+
+
+def write_app(folder, secure):
+    keys = KEYS | {"nodes": ",".join(HOSPITALS)}
+    source = HEAD + APP + TAIL.format(secure=secure)
+    return write_package(folder, f"summed{secure}".lower(), source, keys)
+
+
+@pytest.fixture(scope="module")
+def hospitals(deployment, tmp_path_factory):
+    """Three hospitals with identities, each with the others' in its file; none is online."""
+    sent = tmp_path_factory.mktemp("sent")
+    for place, name in enumerate(HOSPITALS):
+        data, party = tmp_path_factory.mktemp(name), deployment.parties / name
+        (data / "value").write_text(str(place + 1.0))
+        (data / "folder").write_text(str(data))
+        config = {"data": str(data), "identity_key": str(party / "own" / "identity.key")}
+        (party / "own").mkdir()
+        deployment.configure(name, **config, peers=str(party / "peers.toml"), secure="require")
+        said = deployment.command(FLAME, "node", "identity", "--node", party)
+        assert "fingerprint: " in said
+        assert (party / "own" / "identity.key").stat().st_mode & 0o777 == 0o600
+        (party / "own" / f"{name}.pub").rename(sent / f"{name}.pub")
+    federation = deployment.folder / "of secure sums.toml"
+    text = deployment.file.read_text().split("[[hospitals]]")
+    named = [each for each in text[1:] if any(f'name = "{name}"' in each for name in HOSPITALS)]
+    federation.write_text("[[hospitals]]".join([text[0], *named]))
+    deployment.provision(federation, "--to", deployment.parties, "--identities", sent)
+    peers = {deployment.command(FLAME, "node", "peers", "--node", deployment.parties / name)
+             for name in HOSPITALS}  # fmt: skip
+    assert len(peers) == 1
+    deployment.analyst("true")  # writes the connection
+    return deployment
+
+
+def own_parts():
+    """Return the bytes of each hospital's own coefficients in the first round, by a plain loop."""
+    rows = [np.random.default_rng(k).normal(k, 1.0, (20 * k, 3)) for k in (1, 2, 3)]
+    return [(np.zeros(3) + 0.3 * (each.mean(axis=0) - np.zeros(3))).tobytes() for each in rows]
+
+
+def at_the_server(deployment):
+    """Return all that the SuperLink has written."""
+    files = (deployment.folder / "var" / "server").glob("superlink.db*")
+    return b"".join(file.read_bytes() for file in sorted(files))
+
+
+def run(deployment, tmp_path, secure):
+    app, results = write_app(tmp_path / f"app {secure}", secure), tmp_path / f"results {secure}"
+    ended, log = deployment.run(app, ",".join(HOSPITALS), results=str(results))
+    return ended, f"{log}\n{deployment.logs()}", results
+
+
+@pytest.mark.deployed
+def test_deployment_gives_the_bits_of_this_process(hospitals, tmp_path):
+    wanted = in_process(True)
+    with hospitals.nodes(*HOSPITALS):
+        ended, log, results = run(hospitals, tmp_path, secure=True)
+        assert ended.succeeded, log
+        refused, log, _ = run(hospitals, tmp_path / "refused", secure=False)
+        assert not refused.succeeded
+        assert "lets nothing out but secure sums" in log
+    [folder] = results.glob("*")
+    assert result_of(folder) == wanted
+    about = json.loads((folder / "run.json").read_text())["secure"]
+    assert set(about["masked by"].values()) == {"the node"}
+    assert about["identities"] == "the hospitals' own"
+    assert not [part for part in own_parts() if part in at_the_server(hospitals)]
+    assert_audited(hospitals)
+    # and were they not masked, they could be read there
+    for name in HOSPITALS:
+        file = hospitals.parties / name / "node.toml"
+        file.write_text(file.read_text().replace('secure = "require"', 'secure = ""'))
+    with hospitals.nodes(*HOSPITALS):
+        ended, log, results = run(hospitals, tmp_path, secure=False)
+        assert ended.succeeded, log
+    [folder] = results.glob("*")
+    assert result_of(folder) == wanted
+    assert all(part in at_the_server(hospitals) for part in own_parts())
+
+
+def assert_audited(deployment):
+    # where its config says now: the tests before this one share the node
+    config = tomllib.loads((deployment.parties / "near" / "node.toml").read_text())
+    lines = [json.loads(line) for line in Path(config["audit-log"]).read_text().splitlines()]
+    masked = [line for line in lines if line.get("masked")]
+    assert [line["answer_to"] for line in masked] == ["train", "train", "train", "evaluate"]
+    assert {line["words"] for line in masked[:3]} == {1 + 1 + 3 + 1 + 1 + 2 + 2 * 4}
+    assert masked[0]["structure"][1] == ["number", "int"]
+    assert masked[0]["records"]["fitres.metrics"] == []  # no seconds, no size
+
+
+DRAWN = APP.replace(
+    "        self.seen =",
+    """        import time
+        from pathlib import Path
+
+        rows = rows + np.random.default_rng().normal(size=rows.shape)  # others when run again
+        folder = Path(files["folder"].decode()) if files else Path()
+        while self.num_iterations == 1 and Path(folder, "hold").exists():
+            time.sleep(0.05)
+        self.seen =""",
+).replace(
+    "        data = number(data)\n        at",
+    "        files, data = data[0] if isinstance(data, list) else {}, number(data)\n        at",
+)
+
+DIES = """
+import os, signal, sys
+
+if sys.argv[1:3] == ["node", "start"]:
+    from flame_flwr.privacy.secure.stores import FolderStore
+
+    save = FolderStore.save
+
+    def save_and_die(self, head, answer):
+        save(self, head, answer)
+        if self.saved == 3 or os.getpid() != parent:  # key, roster, round 1, round 2
+            os.kill(parent, signal.SIGKILL)
+        FolderStore.saved += 1
+
+    FolderStore.saved, parent = 0, os.getpid()
+    FolderStore.save = save_and_die
+"""
+
+
+def begin(deployment, app, **config):
+    """Run in a thread; return how to get the outcome."""
+    outcome = []
+    nodes = ",".join(HOSPITALS)
+    config |= {"on-failure": "wait"}
+    thread = Thread(target=lambda: outcome.append(deployment.run(app, nodes, **config)))
+    thread.start()
+
+    def end():
+        thread.join(timeout=240)
+        assert outcome, deployment.logs()
+        return outcome[0]
+
+    return end
+
+
+def round_left(deployment, name, number, before):
+    log = deployment.folder / "var" / name / "audit.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()[before[name] :]]
+    return any(line["round"] == number and line.get("masked") for line in lines)
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
+    """Killed between its state's write and the push; then the run itself, which goes on.
+
+    The SuperLink takes minutes to see it; ``tests/unit/privacy/secure/test_session.py`` has the
+    same of a process alone.
+    """
+    app = write_package(
+        tmp_path / "app", "drawn", HEAD + DRAWN + TAIL.format(secure=True),
+        KEYS | {"nodes": ",".join(HOSPITALS)},
+    )  # fmt: skip
+    config = {"results": str(tmp_path / "results"), "checkpoint": str(tmp_path / "kept")}
+    (tmp_path / "dies").mkdir()
+    (tmp_path / "dies" / "sitecustomize.py").write_text(DIES)
+    logs = {name: hospitals.folder / "var" / name / "audit.jsonl" for name in HOSPITALS}
+    before = {
+        name: len(log.read_text().splitlines()) if log.exists() else 0 for name, log in logs.items()
+    }
+    held = data_of(hospitals, "near")
+    (held / "hold").touch()
+    start = hospitals.parties / "far" / "start.sh"
+    with hospitals.nodes("hospital-a", "near"):
+        hospitals.start("far", start, PYTHONPATH=str(tmp_path / "dies"))
+        try:
+            end = begin(hospitals, app, **config)
+            died = hospitals.processes["far"]
+            hospitals.wait_for("far to die", lambda: died.poll() is not None)
+            states = (hospitals.folder / "var" / "far" / "state").glob("secure-sums/*/far/*")
+            state = max(states, key=lambda path: path.stat().st_mtime)
+            kept = state.read_bytes()
+            assert not round_left(hospitals, "far", 2, before)
+            # until then the SuperLink takes it for online, and does not let it in again
+            gone = ("offline", "deactivated")
+            hospitals.wait_for("far to be gone", lambda: hospitals.states().get("far") in gone, 180)
+            hospitals.start_node("far")
+            hospitals.wait_for("far's answer", lambda: round_left(hospitals, "far", 2, before))
+            assert state.read_bytes() == kept  # nothing was masked a second time
+            listed = json.loads(hospitals.analyst("flwr", "list", "study", "--format", "json"))
+            [run_id] = [r["run-id"] for r in listed["runs"] if "running" in r["status"]]
+            hospitals.analyst("flwr", "stop", "study", str(run_id), expect=None)
+            stopped, _ = end()
+            assert not stopped.succeeded
+            (held / "hold").unlink()
+            hospitals.wait_for("near's answer", lambda: round_left(hospitals, "near", 2, before))
+            end = begin(hospitals, app, resume=True, **config)
+            ended, log = end()
+            assert ended.succeeded, f"{log}\n{hospitals.logs()}"
+            assert "going on after round 1" in log
+        finally:
+            hospitals.stop("far")
+    [folder] = (each.parent for each in (tmp_path / "results").glob("*/all.pkl"))
+    coef, n, seen, _, _ = result_of(folder)
+    assert (n, seen) == (120, 3 * 120)  # each analyzer went on once from each round
+    assert np.isfinite(np.frombuffer(coef)).all()
+
+
+def data_of(deployment, name):
+    config = tomllib.loads((deployment.parties / name / "node.toml").read_text())
+    return Path(config["data"])

@@ -1,0 +1,92 @@
+"""What a deployed node needs for secure sums, and what it lets out without."""
+
+import json
+
+import pytest
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+
+from flame_flwr.clients import secure_gate
+from flame_flwr.clients.secure_gate import SecureGate
+from flame_flwr.config import NodeSettings
+from flame_flwr.data.cleaning import leftovers
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.flower import HELLO, in_process
+from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
+
+SESSION = "0f" * 16
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """Return what makes the gate of a deployed node with all that it needs, but for changes."""
+    monkeypatch.setattr(secure_gate, "runtime", lambda: "deployment")
+    own = SecretIdentity.make(tmp_path / "identity.key")
+    keys = {"a": own.public.hex()}
+    (tmp_path / "peers.toml").write_text(f"[peers]\na = {json.dumps(keys['a'])}\n")
+    config = {
+        "name": "a",
+        "state-dir": str(tmp_path / "state"),
+        "identity-key": str(tmp_path / "identity.key"),
+        "peers": str(tmp_path / "peers.toml"),
+    }
+
+    def gate(kind, said, **changed):
+        given = config | {key.replace("_", "-"): value for key, value in changed.items()}
+        name = {HELLO: "getpropertiesins", "train": "fitins"}[kind]
+        content = RecordDict({f"{name}.config": ConfigRecord(said)})
+        with in_process(run_id=1, node_id=0):
+            message = Message(content, 7, kind)
+        context = Context(1, 7, given, RecordDict(), {})
+        settings = NodeSettings.from_config({k: v for k, v in given.items() if v})
+        return SecureGate(message, context, settings, "a", {"app.py": b"pass\n"})
+
+    return gate, Identities.load(tmp_path / "peers.toml").keys["a"]
+
+
+def test_hello_gives_one_signed_key(node):
+    gate, public = node
+    said = {"secure": True, "session": SESSION}
+    [first, again] = [gate(HELLO, said).hello()["secure"] for _ in range(2)]
+    assert first == again
+    identity, key, signature = map(bytes.fromhex, first.split())
+    assert identity == public
+    assert is_signed(public, signature, SESSION, "a", key)
+
+
+def test_nothing_is_kept_where_nobody_asks(node, tmp_path):
+    gate, _ = node
+    assert gate(HELLO, {"session": SESSION}).hello() == {}
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("key", ["state_dir", "identity_key", "peers"])
+def test_deployed_node_needs_its_keys_and_its_folder(node, key):
+    gate, _ = node
+    with pytest.raises(ConfigError, match=f"need `{key.replace('_', '-')}` in this node's config"):
+        gate(HELLO, {"secure": True, "session": SESSION}, **{key: ""}).hello()
+
+
+@pytest.mark.parametrize("session", ["", "../../etc", SESSION.upper(), 3])
+def test_session_is_no_path(node, session):
+    gate, _ = node
+    with pytest.raises(NodeFailedError, match="names no session"):
+        gate(HELLO, {"secure": True, "session": session}).hello()
+
+
+def test_session_that_has_begun_lets_nothing_out_unmasked(node):
+    gate, _ = node
+    said = {"round": 1, "after": 0, "session": SESSION}
+    assert gate("train", said).before() is None
+    gate(HELLO, {"secure": True, "session": SESSION}).hello()
+    with pytest.raises(NodeFailedError, match="would leave unmasked"):
+        gate("train", said).before()
+
+
+def test_cleaning_takes_sessions_first(node, tmp_path):
+    gate, _ = node
+    gate(HELLO, {"secure": True, "session": SESSION}).hello()
+    analysis = tmp_path / "state" / "analyses" / SESSION / "a"
+    analysis.mkdir(parents=True)
+    (analysis / "run.json").write_text("{}")
+    found = leftovers(tmp_path / "state")
+    assert [each.path.parent.name for each in found] == ["secure-sums", "analyses"]

@@ -1,0 +1,88 @@
+"""How many rows and people a node's data is of, for its gate."""
+
+import random
+
+import pandas as pd
+import pytest
+
+from flame_flwr.data.expect import Column, Resources, Table, mismatches
+from flame_flwr.data.people import counted
+from flame_flwr.errors import ModelError
+from flame_flwr.privacy.evidence import Evidence
+
+VISITS = Table("visits*.csv", {"age": Column("number")}, subject="patient")
+
+
+def numbers(data, *expects):
+    found = counted(Evidence(files=1), data, expects)
+    assert found.files == 1
+    return found.rows, found.people
+
+
+def test_people_of_tables_are_the_different_subjects():
+    draw = random.Random(3)
+    drawn = [[draw.randrange(30) for _ in range(n)] for n in (40, 7)]
+    texts = ["patient,age\n" + "".join(f"0{p},61\n" for p in rows) for rows in drawn]
+    data = [{f"visits{i}.csv": text.encode()} for i, text in enumerate(texts)]
+    rows = 0
+    seen = []
+    for person in drawn[0] + drawn[1]:
+        rows += 1
+        if person not in seen:
+            seen.append(person)
+    assert numbers(data, VISITS) == (rows, len(seen))
+
+
+def test_an_empty_cell_is_nobody():
+    assert numbers([{"visits.csv": b"patient,age\na,1\n,2\n,3\n"}], VISITS) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"visits.csv": b"person,age\na,1\n"}],
+        [{"visits.csv": b"\xff\xfe\xff"}],
+        [{"visits.csv": b""}],
+        [{"visits.csv": {"resourceType": "Bundle"}}],
+        [{"others.csv": b"patient\na\n"}],
+        [],
+        None,
+        3,
+        "visits",
+        [3],
+    ],
+)
+def test_what_cannot_be_counted_is_not_known(data):
+    assert numbers(data, VISITS) == (None, None)
+
+
+def test_a_table_without_subject_is_not_read():
+    assert numbers([{"visits.csv": b"patient\na\n"}], Table("visits.csv")) == (None, None)
+
+
+def test_of_a_data_frame_the_rows_are_known():
+    assert numbers(pd.DataFrame({"age": range(7)})) == (7, None)
+
+
+def test_people_of_bundles_are_whose_resources_are():
+    resources = [
+        {"resourceType": "Patient", "id": "1"},
+        {"resourceType": "Observation", "subject": {"reference": "Patient/1"}},
+        {"resourceType": "Observation", "subject": {"reference": "http://a/fhir/Patient/2"}},
+        {"resourceType": "Immunization", "patient": {"reference": "Patient/3"}},
+        {"resourceType": "Observation", "subject": {"display": "Maria"}},
+        {"resourceType": "Organization"},
+    ]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": each} for each in resources]}
+    assert numbers([{"Observation": bundle}], Resources("Observation")) == (None, 3)
+    assert numbers([{"Observation": {**bundle, "entry": []}}]) == (None, None)
+    assert numbers([{"Observation": {"resourceType": "Bundle", "entry": 3}}]) == (None, None)
+
+
+def test_a_missing_subject_is_found_at_hello():
+    found = mismatches([VISITS], [{"visits.csv": b"person,age\na,1\n"}])
+    assert [each.text for each in found] == ["visits*.csv has no column 'patient'"]
+    both = Table("visits.csv", {"patient": Column()}, subject="patient")
+    assert len(mismatches([both], [{"visits.csv": b"age\n1\n"}])) == 1
+    with pytest.raises(ModelError, match="Table: subject"):
+        Table("visits.csv", subject=3)

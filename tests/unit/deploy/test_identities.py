@@ -1,0 +1,87 @@
+"""Identities of secure sums: made at hospitals, collected for all of them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from flame_flwr.cli import commands
+from flame_flwr.deploy import EXAMPLE, collect_identities, read_federation
+from flame_flwr.errors import ConfigError
+from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
+
+NAMES = ("hospital-a", "hospital-b")
+
+
+@pytest.fixture
+def parties(tmp_path):
+    (tmp_path / "federation.toml").write_text(EXAMPLE)
+    for name in NAMES:
+        folder = tmp_path / "made" / name
+        folder.mkdir(parents=True)
+        config = {
+            "name": name,
+            "identity-key": str(folder / "identity.key"),
+            "peers": str(folder / "peers.toml"),
+        }
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in config.items()]
+        (folder / "node.toml").write_text("".join(lines))
+    return tmp_path
+
+
+def node(parties, command, name="hospital-a"):
+    folder = parties / "made" / name
+    done = CliRunner().invoke(commands._app, ["node", command, "--node", str(folder)])
+    if done.exception:
+        raise done.exception
+    return done.output
+
+
+def sent_by_all(parties):
+    sent = parties / "sent"
+    sent.mkdir()
+    for name in NAMES:
+        node(parties, "identity", name)
+        (parties / "made" / name / f"{name}.pub").rename(sent / f"{name}.pub")
+    return read_federation(parties / "federation.toml"), parties / "made", sent
+
+
+def test_identity_is_made_once(parties):
+    first = node(parties, "identity")
+    own = SecretIdentity.load(parties / "made" / "hospital-a" / "identity.key")
+    assert f"public half: {own.public.hex()}" in first
+    again = node(parties, "identity")
+    assert "stays as it is" in again
+    assert first.splitlines()[1:] == again.splitlines()[1:]
+
+
+def test_every_hospital_gets_all_public_keys(parties):
+    federation, made, sent = sent_by_all(parties)
+    written = collect_identities(federation, made, sent)
+    keys = {name: SecretIdentity.load(made / name / "identity.key").public for name in NAMES}
+    assert [Identities.load(path).keys for path in written] == [keys, keys]
+    seen = [node(parties, "peers", name) for name in NAMES]
+    assert seen[0] == seen[1]
+    assert Identities(keys).fingerprint() in seen[0]
+
+
+def test_no_private_key_is_taken(parties):
+    federation, made, sent = sent_by_all(parties)
+    key = made / "hospital-a" / "identity.key"
+    (sent / "hospital-a.pub").write_text(f"-----{key.read_text()}")
+    with pytest.raises(ConfigError, match="is no public key"):
+        collect_identities(federation, made, sent)
+
+
+def test_missing_key_names_the_hospital(parties):
+    federation, made, sent = sent_by_all(parties)
+    (sent / "hospital-b.pub").unlink()
+    with pytest.raises(ConfigError, match="node identity` at hospital-b"):
+        collect_identities(federation, made, sent)
+
+
+def test_one_key_of_two_hospitals_is_refused(parties):
+    federation, made, sent = sent_by_all(parties)
+    (sent / "hospital-b.pub").write_bytes((sent / "hospital-a.pub").read_bytes())
+    with pytest.raises(ConfigError, match="one key"):
+        collect_identities(federation, made, sent)

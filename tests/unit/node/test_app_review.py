@@ -1,0 +1,155 @@
+"""What a review shows of an app: all that runs at a node, and what the models are made with."""
+
+import inspect
+import io
+import zipfile
+
+import pytest
+
+from flame_flwr.clients import NodePlan, make_client_app
+from flame_flwr.node.app_archive import AppArchive
+from flame_flwr.node.app_models import POSITIONAL
+from flame_flwr.node.app_review import Review
+from flame_flwr.star import StarLocalDPModel, StarModel, StarModelTester
+
+PYPROJECT = """
+[project]
+name = "study"
+version = "1"
+[tool.flwr.app]
+publisher = "tests"
+[tool.flwr.app.components]
+serverapp = "study.app:server_app"
+clientapp = "study.app:client_app"
+"""
+ANALYSIS = """
+from flame_flwr.star import StarAnalyzer
+
+class Analyzer(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return 1
+
+class Other(StarAnalyzer):
+    pass
+
+def attack(message, context, call):
+    return call(message, context)
+"""
+
+
+def review(**files):
+    files = {"analysis": ANALYSIS, **files}
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("pyproject.toml", PYPROJECT)
+        for name, text in files.items():
+            archive.writestr(f"study/{name}.py", text)
+    return Review(AppArchive.read(made.getvalue()))
+
+
+def shown(found):
+    return "\n".join(f"--- {each.place}\n{each.text}" for each in found.runs_at_node())
+
+
+def declared(found):
+    return [(key.strip(), value) for key, value in found.declared()]
+
+
+SIGNATURES = {
+    "StarModel": StarModel.__init__,
+    "StarLocalDPModel": StarModel.__init__,
+    "StarModelTester": StarModelTester.__init__,
+    "NodePlan": NodePlan.__init__,
+    "make_client_app": make_client_app,
+}
+
+
+@pytest.mark.parametrize("name", POSITIONAL)
+def test_positions_are_those_of_the_signature(name):
+    parameters = inspect.signature(SIGNATURES[name]).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD,)
+    assert POSITIONAL[name] == tuple(
+        each.name for each in parameters if each.kind in kinds and each.name != "self"
+    )
+    assert issubclass(StarLocalDPModel, StarModel)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'D = {"data_type": "s3"}\nmodel = StarModel(Analyzer, Analyzer, **D, disclosure=RULES)',
+        'D = {"data_type": "s3", "disclosure": RULES}\n'
+        "model = StarModel(Analyzer, Analyzer, **{**D})",
+        'model = StarModel(Analyzer, Analyzer, **dict(data_type="s3", disclosure=RULES))',
+        "from .keys import D\nmodel = StarModel(Analyzer, Analyzer, **D)",
+        "import study.keys\nfrom study.keys import D as E\nF = E\n"
+        "model = StarModel(Analyzer, Analyzer, **F)",
+        'if True:\n    D = {"data_type": "s3", "disclosure": RULES}\n'
+        "model = StarModel(Analyzer, Analyzer, **D)",
+    ],
+)
+def test_dicts_of_arguments_are_followed(code):
+    keys = 'RULES = [MinCount(5)]\nD = {"data_type": "s3", "disclosure": RULES}'
+    found = declared(review(app=f"RULES = [MinCount(5)]\n{code}", keys=keys))
+    assert ("data_type", "'s3'") in found
+    assert ("disclosure", "RULES, which is [MinCount(5)]") in found
+    assert "**" not in dict(found)
+
+
+@pytest.mark.parametrize(
+    "code", ["D = make()", "D = {**D}", "D = D", "from elsewhere import D", "from .app import D"]
+)
+def test_what_cannot_be_followed_is_said(code):
+    found = declared(review(app=f"{code}\nmodel = StarModel(Analyzer, Analyzer, 's3', **D)"))
+    assert ("data_type", "'s3'") in found
+    assert [value for key, value in found if key == "**"] != []
+
+
+def test_words_of_the_tester_are_its_own():
+    found = dict(declared(review(local="StarModelTester(splits, Analyzer, Aggregator, 's3')")))
+    assert found["analyzer"] == "Analyzer"
+    assert found["aggregator"] == "Aggregator"
+    assert found["data_type"] == "'s3'"
+
+
+MODS = """
+from flame_flwr.clients import {imported}, make_client_app
+from flame_flwr.star import StarModel
+from .analysis import Analyzer, Other, attack
+
+{more}
+decoy = StarModel(Other, Other, "none")
+client_app = make_client_app({plan}(Analyzer), mods=[attack])
+print("when it is loaded")
+"""
+
+
+@pytest.mark.parametrize(
+    ("imported", "more", "plan"),
+    [("NodePlan", "", "NodePlan"), ("NodePlan as P", "", "P"), ("NodePlan as P", "Q = P", "Q")],
+)
+def test_mods_and_their_module_are_shown(imported, more, plan):
+    """Also where a name is another one's, beside a model that nothing uses."""
+    app = MODS.format(imported=imported, more=more, plan=plan)
+    found = review(app=app)
+    text = shown(found)
+    assert "def attack(message" in text
+    assert text.index("class Analyzer") < text.index('print("when it is loaded")')
+    assert ("mods", "[attack]") in declared(found)
+    assert ("analyzer", "Analyzer") in declared(found)
+    assert "study.app:client_app, which is make_client_app(" in found.clientapp()
+
+
+def test_a_clientapp_from_elsewhere_is_followed():
+    found = review(app="from .real import client_app", real="client_app = made_by_hand()")
+    assert found.clientapp().endswith("which is made_by_hand() in study/real.py, line 1")
+    assert "client_app = made_by_hand()" in shown(found)
+    assert "it cannot be told what that is" in review(app="from flwr import *").clientapp()
+
+
+def test_what_is_above_is_not_shown_twice():
+    app = ANALYSIS + "model = StarModel(Analyzer, Analyzer, 's3')\nclient_app = model.client_app\n"
+    text = shown(review(app=app))
+    assert text.count("class Analyzer") == 2  # of both modules
+    assert "# lines 4 to 6 are above" in text
+    assert "client_app = model.client_app" in text

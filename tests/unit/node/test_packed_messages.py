@@ -1,0 +1,39 @@
+"""The node unpacks a message before anything looks at it, and packs the reply last."""
+
+import pytest
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+
+from flame_flwr.flower import in_process
+from flame_flwr.flower_node_state import Answer, NodeMessage
+from flame_flwr.node.packed_messages import unpacking
+from flame_flwr.transport.packing import is_packed, pack, unpack
+
+
+def asked(message):
+    context = Context(1, 7, {}, RecordDict(), {})
+    return NodeMessage(1, message, context, None, None)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_only_the_wire_sees_packed_messages(packed):
+    seen = []
+
+    def answer(each):
+        seen.append(dict(each.message.content["config"]))
+        return Answer(Message(RecordDict({"answer": ConfigRecord({"n": 1})}), reply_to=sent), None)
+
+    with in_process(1, 0):
+        sent = Message(RecordDict({"config": ConfigRecord({"round": 3})}), 7, "train")
+        reply = unpacking(answer)(asked(pack(sent) if packed else sent)).reply
+    assert seen == [{"round": 3}]
+    assert is_packed(reply) == packed
+    assert unpack(reply).content["answer"]["n"] == 1
+
+
+def test_a_damaged_message_reaches_its_app():
+    """The node goes on, and the app answers what is wrong."""
+    with in_process(1, 0):
+        content = RecordDict({"flame_flwr.packed": ConfigRecord({"records": b"\xc1"})})
+        sent = Message(content, 7, "train")
+        reply = unpacking(lambda each: Answer(each.message, None))(asked(sent)).reply
+    assert reply is sent

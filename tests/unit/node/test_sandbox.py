@@ -1,0 +1,401 @@
+"""What an analysis that means harm can do with and without the sandbox: real processes try.
+
+Each attempt sets `told["done"]` where it has succeeded. Those of the first table work without a
+sandbox, by the rights that the node's user has, and are why there is one.
+"""
+
+import os
+import shutil
+import socket
+import time
+
+import pytest
+
+from flame_flwr.config import NodeSettings
+from flame_flwr.data.kept_files import ANALYSES, LOCAL_STORAGE, FolderFiles, analysis_files
+from flame_flwr.node import sandbox as sandbox_module
+from flame_flwr.node.linux import _landlock_version as landlock_version
+from flame_flwr.node.linux import has_fence
+from flame_flwr.node.sandbox import Sandbox
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("bwrap"),
+    reason="bubblewrap is not installed: `make test-sandbox` installs Debian's, as root",
+)
+
+SECRET = "a line that must not leave"
+
+ATTEMPTS = {
+    "read the node's key": "told['done'] = SECRET in open(NODE + '/node.key').read()",
+    "read the audit log": "told['done'] = SECRET in open(NODE + '/data/audit.jsonl').read()",
+    "write the audit log": "told['done'] = open(NODE + '/data/audit.jsonl', 'a').write('x')",
+    "read a pending app": "told['done'] = SECRET in open(NODE + '/state/gate/pending').read()",
+    "read another project's data": "told['done'] = SECRET in open(OTHER).read()",
+    "find other projects": "told['done'] = 'another-project' in os.listdir(OTHERS)",
+    "write into the data": "told['done'] = open(NODE + '/data/patients.csv', 'a').write('x')",
+    "replace the data": "os.rename(NODE + '/data', NODE + '/old'); told['done'] = True",
+    "see the node": "told['done'] = os.path.exists(f'/proc/{SERVER}')",
+    "signal the node": "os.kill(SERVER, 0); told['done'] = True",
+    "open a connection": (
+        "import socket\n"
+        "socket.create_connection(('127.0.0.1', PORT), timeout=3).close(); told['done'] = True"
+    ),
+    "reach a local socket": (
+        "import socket\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect(NODE + '/service'); told['done'] = True"
+    ),
+    "reach an abstract socket": (
+        "import socket\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect('\\0' + NODE); told['done'] = True"
+    ),
+    "change an app's code": "told['done'] = open(NODE + '/apps/app.py', 'a').write('x')",
+}
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A node's folder, with what its analyses may and may not see."""
+    folder = tmp_path / "hospital-a"
+    for name in ("apps", "data", "state/gate"):
+        (folder / name).mkdir(parents=True, mode=0o700)
+    (folder / "data" / "patients.csv").write_text("age\n71\n")
+    for name in ("node.key", "data/audit.jsonl", "state/gate/pending"):
+        (folder / name).write_text(SECRET)
+    (folder / "apps" / "app.py").touch()
+    other = FolderFiles(folder / "state", LOCAL_STORAGE, "another-project", "a")
+    other.make()
+    other.write("a.value", [SECRET.encode()])
+    return folder
+
+
+@pytest.fixture
+def attempt(obey, obeying_host, node, monkeypatch):
+    """Have code executed that knows where everything is; return whether it got what it wanted."""
+    config = {"data": str(node / "data"), "state_dir": str(node / "state")}
+    monkeypatch.setattr(obeying_host.sandbox, "_secrets", (node / "data" / "audit.jsonl",))
+
+    def attempt(code, sandbox="bwrap", **known):
+        known |= {
+            "NODE": str(node),
+            "SECRET": SECRET,
+            "OTHERS": str(node / "state/local-storage"),
+            "OTHER": str(node / "state/local-storage/another-project/a/a.value"),
+            "SERVER": obeying_host._forks._server.pid,
+        }
+        first = "import os\n" + "".join(f"{name} = {value!r}\n" for name, value in known.items())
+        tried = "\n".join(["try:", *("    " + line for line in code.split("\n"))])
+        failed = "except OSError as error:\n    told['why'] = str(error)\n"
+        return obey(f"{first}{tried}\n{failed}", sandbox=sandbox, **config)
+
+    return attempt
+
+
+@pytest.mark.parametrize("what", ATTEMPTS)
+def test_the_sandbox_prevents_it(attempt, node, sandbox, what):
+    unix = socket.AF_UNIX
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.socket(unix) as local, socket.socket(unix) as abstract:
+            for each, address in ((local, f"{node}/service"), (abstract, f"\0{node}")):
+                each.bind(address)
+                each.listen()
+            told = attempt(ATTEMPTS[what], sandbox, PORT=port)
+    assert bool(told.get("done")) == (sandbox == "off"), told
+
+
+THROUGH_LANDLOCK = {
+    "read the audit log",  # which lies in the folder with the data here
+    "see the node",
+    "reach a local socket",
+}
+"""A fence around what is there, and no other view of it."""
+
+
+@pytest.mark.skipif(not has_fence(), reason="this kernel has no Landlock")
+@pytest.mark.parametrize("what", ATTEMPTS)
+def test_landlock_prevents_most_of_it(attempt, node, obeying_host, monkeypatch, what):
+    """On a machine without bubblewrap, with a node config that does not say."""
+    if what in ("reach an abstract socket", "signal the node") and landlock_version() < 6:
+        pytest.skip("Landlock has that from Linux 6.12")
+    monkeypatch.setattr(obeying_host.sandbox, "_trouble", "there is no bubblewrap")
+    unix = socket.AF_UNIX
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.socket(unix) as local, socket.socket(unix) as abstract:
+            for each, address in ((local, f"{node}/service"), (abstract, f"\0{node}")):
+                each.bind(address)
+                each.listen()
+            told = attempt(ATTEMPTS[what], "auto", PORT=port)
+    assert bool(told.get("done")) == (what in THROUGH_LANDLOCK), told
+
+
+@pytest.mark.skipif(not has_fence(), reason="this kernel has no Landlock")
+def test_landlock_leaves_what_an_analysis_needs(attempt, obeying_host, monkeypatch):
+    monkeypatch.setattr(obeying_host.sandbox, "_trouble", "there is no bubblewrap")
+    said = obeying_host.sandbox.announce(NodeSettings())
+    assert said == "analyses run behind Landlock, without a sandbox: there is no bubblewrap"
+    told = attempt(NEEDS, "auto")
+    assert told["data"] == "age\n71\n"
+    assert told["other"] == "1\n"
+    assert told["pool"] == [1, 4]
+    assert told["done"], told
+    kept = "open(NODE + '/state/local-storage/long-covid/a/kept', 'w').write('mine')"
+    assert attempt(f"told['done'] = {kept}", "auto")["done"] == 4
+    refused = "told['done'] = open(NODE + '/state/gate/approved.toml', 'w').write('x')"
+    assert "Permission denied" in attempt(refused, "auto")["why"]
+
+
+def test_links_to_data_show_no_secrets(obey, node):
+    (node / "linked").symlink_to(node / "data")
+    code = f"""
+try:
+    told["seen"] = open("{node}/linked/audit.jsonl").read()
+except OSError:
+    told["seen"] = ""
+"""
+    log = str(node / "data" / "audit.jsonl")
+    told = obey(code, data=str(node / "linked"), audit_log=log, sandbox="bwrap")
+    assert told == {"seen": ""}
+
+
+HIDDEN = (
+    *("node.key", "datasets.toml", "fhir.token", "rules", "cache/found"),
+    *("audit.jsonl", "audit.jsonl.chain", "audit.jsonl.1", "audit.jsonl-20261129.gz"),
+)
+
+
+@pytest.mark.parametrize("project", ["long-covid", "sepsis"])
+def test_no_project_sees_what_is_the_nodes(obey, obeying_host, node, monkeypatch, project):
+    """Wherever the hospital has it: here all of it lies in the data's own folder."""
+    data = node / "data"
+    (data / "cache").mkdir(mode=0o700)
+    for name in HIDDEN:
+        (data / name).write_text(SECRET)
+    (data / "rules").write_text(f"MinCount(5)  # {SECRET}")
+    (data / "datasets.toml").write_text(f"""
+[[dataset]]
+name = "{SECRET}"
+type = "s3"
+url = "{data}"
+projects = ["long-covid"]
+[[dataset]]
+name = "there"
+type = "fhir"
+url = "fhir+https://fhir.hospital.example/fhir"
+projects = ["sepsis"]
+token = {{ file = "{data}/fhir.token" }}
+""")
+    (data / "datasets.toml").chmod(0o600)
+    monkeypatch.setattr(obeying_host.sandbox, "_secrets", (data / "node.key",))
+    code = f"""
+import os
+for name in {HIDDEN!r} + ("patients.csv",):
+    try:
+        told[name] = {SECRET!r} in open("{data}/" + name, errors="replace").read()
+    except OSError:
+        told[name] = None
+"""
+    told = obey(
+        code,
+        project=project,
+        sandbox="bwrap",
+        datasets=str(data / "datasets.toml"),
+        disclosure=str(data / "rules"),
+        cache_dir=str(data / "cache"),
+        audit_log=str(data / "audit.jsonl"),
+    )
+    assert told.pop("patients.csv") is (False if project == "long-covid" else None)
+    assert set(told.values()) <= {False, None}
+
+
+NEEDS = (
+    "import multiprocessing, subprocess, sys, tempfile\n"
+    "told['data'] = open(NODE + '/data/patients.csv').read()\n"
+    "told['other'] = subprocess.check_output([sys.executable, '-c',\n"
+    "    'import numpy, flame_flwr.star, flame_flwr.clients; print(1)'], text=True)\n"
+    "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+    "    told['pool'] = pool.map(abs, [1, -4])\n"
+    "with tempfile.NamedTemporaryFile() as file: file.write(b'x')\n"
+    "open(os.devnull, 'w').close()\n"
+    "told['done'] = True\n"
+)
+
+
+def test_it_sees_what_it_needs(attempt, node):
+    code = (
+        "import subprocess, sys, tempfile\n"
+        "told['data'] = open(NODE + '/data/patients.csv').read()\n"
+        "told['other'] = subprocess.check_output([sys.executable, '-c',\n"
+        "    'import numpy, flame_flwr.star, flame_flwr.clients; print(1)'], text=True)\n"
+        "told['pids'] = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())\n"
+        "with tempfile.NamedTemporaryFile() as file: file.write(b'x')\n"
+        "told['cores'] = os.cpu_count()\n"
+        "told['user'] = os.getuid()\n"
+        "told['home'] = os.path.expanduser('~')\n"
+        "told['capable'] = open('/proc/self/status').read().partition('CapEff:')[2].split()[0]\n"
+        "told['done'] = True\n"
+    )
+    told = attempt(code)
+    assert isinstance(told, dict), told
+    assert told.pop("done"), told
+    assert told["data"] == "age\n71\n"
+    assert told["other"] == "1\n"
+    assert len(told["pids"]) < 6
+    assert told["cores"] == os.cpu_count()
+    assert told["user"] == os.getuid()
+    assert int(told["capable"], 16) == 0
+
+
+def test_what_a_project_keeps_stays(attempt, node):
+    value = f"{1:020d}_01234567-89ab-cdef-0123-456789abcdef_.value"
+    mine = FolderFiles(node / "state", LOCAL_STORAGE, "long-covid", "a").folder / value
+    here = analysis_files(node / "state", "0" * 32, "long-covid", "a").folder
+    for place in (str(mine), str(here / "after-00000000.state")):
+        assert attempt(f"told['done'] = open({place!r}, 'w').write('mine')")["done"] == 4
+        assert attempt(f"told['done'] = open({place!r}).read()")["done"] == "mine"
+    assert mine.read_text() == "mine"
+
+
+def test_temporary_files_are_gone_with_the_next_message(attempt):
+    attempt("open('/tmp/left', 'w').write('x'); open('/dev/shm/left', 'w').write('x')")
+    told = attempt("told['left'] = [*os.listdir('/dev/shm'), *os.listdir('/tmp')]")
+    assert "left" not in told["left"]
+
+
+def test_what_is_written_elsewhere_stays_nowhere(attempt, node):
+    assert attempt("told['done'] = open(NODE + '/state/left', 'w').write('x')") == {"done": 1}
+    assert not (node / "state/left").exists()
+    told = attempt("told['done'] = open('/left', 'w').write('x')")
+    assert "Read-only" in told["why"]
+
+
+def test_no_new_namespaces_can_be_made(attempt):
+    told = attempt("import ctypes; told['done'] = ctypes.CDLL(None).unshare(0x10000000) == 0")
+    assert told == {"done": False}
+
+
+def test_what_is_mounted_stays_as_it_is(attempt):
+    writable = "ctypes.CDLL(None).mount(None, NODE.encode() + b'/data', None, 0x1020, None)"
+    told = attempt(f"import ctypes; told['done'] = {writable} == 0")
+    assert told == {"done": False}
+
+
+@pytest.mark.parametrize("words", ["exit 1", "echo x"])
+def test_a_demanded_sandbox_that_fails_runs_nothing(
+    obey, obeying_host, tmp_path, monkeypatch, words
+):
+    program = tmp_path / "bwrap"
+    program.write_text(f"#!/bin/sh\necho 'no namespaces here' >&2\n{words}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(obeying_host, "sandbox", Sandbox(obeying_host._forks))
+    error = obey("told['ran'] = 1", sandbox="bwrap")
+    assert 'node a: the node\'s config has sandbox = "bwrap", and' in error.reason
+    assert "does not work here" in error.reason
+    assert obey("told['ran'] = 1", sandbox="off") == {"ran": 1}
+
+
+def test_a_missing_bubblewrap_is_named(obeying_host, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "apt install bubblewrap" in Sandbox(obeying_host._forks).trouble()
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_a_node_takes_the_sandbox_it_finds(obey, obeying_host, monkeypatch, caplog, has_one):
+    """Of a config that does not say; what was said is also what is done."""
+    monkeypatch.setattr(sandbox_module, "has_fence", lambda: False)
+    if not has_one:
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    sandbox = Sandbox(obeying_host._forks)
+    monkeypatch.setattr(obeying_host, "sandbox", sandbox)
+    said = sandbox.announce(NodeSettings())
+    assert ("run in bubblewrap's sandbox" if has_one else "run without a sandbox: ") in said
+    assert ("apt install bubblewrap" in said) != has_one
+    assert said in caplog.text
+    told = obey("import os; told['pids'] = os.listdir('/proc')", sandbox=NodeSettings().sandbox)
+    assert (str(obeying_host._forks._server.pid) not in told["pids"]) == has_one
+
+
+def test_hello_is_answered_beside_an_audit_log(obeying_host, obeying_fab, node, node_message):
+    """The log is the node's to write; in the sandbox it cannot be."""
+    config = {
+        "sandbox": "bwrap",
+        "data": str(node / "data"),
+        "state-dir": str(node / "state"),
+        "audit-log": str(node / "data" / "log.jsonl"),
+    }
+    asked = node_message(
+        "obeying", obeying_fab, None, kind="get_properties", node=config, session="0" * 32
+    )
+    said = obeying_host.answer(asked).reply.content["getpropertiesres.properties"]
+    assert "failure" not in said, said
+    assert said["keeps-state"]
+    assert len((node / "data" / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_old_analyses_go_at_hello(obeying_host, obeying_fab, node, node_message, sandbox):
+    """The node removes them: in the sandbox, an analysis does not see those of others."""
+    then, places = time.time() - 31 * 86400, {}
+    for name in ("old", "deep"):
+        files = FolderFiles(node / "state", ANALYSES, name[0].encode().hex() * 16, "a")
+        files.make()
+        files.write("run.json", [b"{}"])
+        places[name] = files.folder
+    (places["deep"] / "not" / "an" / "analysis's").mkdir(parents=True)
+    for path in (node / "state" / ANALYSES).rglob("*"):
+        os.utime(path, (then, then))
+    config = {"data": str(node / "data"), "state-dir": str(node / "state"), "sandbox": sandbox}
+    asked = node_message(
+        "obeying", obeying_fab, None, kind="get_properties", node=config, session="0" * 32
+    )
+    said = obeying_host.answer(asked).reply.content["getpropertiesres.properties"]
+    assert "failure" not in said, said
+    assert [name for name in places if places[name].exists()] == []
+    assert [*(node / "state" / ANALYSES).glob(f"{'0' * 32}-*/a")]
+
+
+def test_off_stays_off(obeying_host):
+    said = obeying_host.sandbox.announce(NodeSettings(sandbox="off"))
+    assert said == "analyses run without a sandbox: the node's config says so"
+
+
+@pytest.mark.parametrize("mode", ["bwrap", "landlock"])
+def test_an_analysis_is_its_projects_only(obey, obeying_host, node, monkeypatch, mode):
+    """Also for who knows its session: a run of another project has an empty folder of its own."""
+    if mode == "landlock":
+        if not has_fence():
+            pytest.skip("this kernel has no Landlock")
+        monkeypatch.setattr(obeying_host.sandbox, "_trouble", "there is no bubblewrap")
+    state = node / "state"
+    config = {"state_dir": str(state), "sandbox": mode if mode == "bwrap" else "auto"}
+    assert obey("told['done'] = True", project="one", session="ab" * 16, **config)["done"]
+    [kept] = (state / ANALYSES).glob("*/a/after-*.state")
+    kept_before = kept.stat().st_size
+    code = f"""
+import os
+for folder, _, names in os.walk({str(state / ANALYSES)!r}):
+    told[folder] = [each for each in names if each.startswith("after")]
+try:
+    told["read"] = len(open({str(kept)!r}, "rb").read())
+except OSError as error:
+    told["read"] = type(error).__name__
+try:
+    told["written"] = open({str(kept)!r}, "a").write("x")
+except OSError as error:
+    told["written"] = type(error).__name__
+"""
+    told = obey(code, project="two", session="ab" * 16, **config)
+    assert {told.pop("read"), told.pop("written")} <= {"FileNotFoundError", "PermissionError"}
+    assert [*filter(None, told.values())] == []
+    again = obey(code, project="one", session="ab" * 16, **config)
+    assert again["read"] == kept_before
+
+
+def test_states_without_a_project_are_refused(obey, node, sandbox):
+    """As they lie there of an earlier version: nobody can tell whose they are."""
+    old = FolderFiles(node / "state", ANALYSES, "ab" * 16, "a")
+    old.make()
+    old.write("after-00000001.state", [b"kept"])
+    error = obey("", session="ab" * 16, state_dir=str(node / "state"), sandbox=sandbox)
+    assert "start the analysis again" in error.reason
+    assert obey("told['on'] = 1", state_dir=str(node / "state"), sandbox=sandbox) == {"on": 1}

@@ -1,0 +1,297 @@
+"""Rounds on the grid, against sums of Python's whole numbers and fractions."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
+from flame_flwr.aggregation.merged_round import merge_values
+from flame_flwr.aggregation.reductions.tree import declare
+from flame_flwr.errors import AnswerError, DataError
+from flame_flwr.privacy.secure.declaration import SecureDeclaration
+from flame_flwr.privacy.secure.grid_round import GridRound
+from flame_flwr.privacy.secure.layout import lay_out
+from flame_flwr.statistics import (
+    AUC,
+    ContingencyTable,
+    Covariance,
+    Histogram,
+    KaplanMeier,
+    LogRank,
+    Missingness,
+    Moments,
+    RowCount,
+    Total,
+    ValueCounts,
+)
+from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
+
+
+def merged(declared, answers, order=None, known=None):
+    tree = declare(declared)
+    nodes = [f"node-{place}" for place in range(len(answers))]
+    added = GridRound(1, nodes, tree, SecureDeclaration.of(tree), known)
+    for place in order or range(len(answers)):
+        added.add(nodes[place], answers[place])
+    return added.result()
+
+
+def on_grid(value, exponent):
+    return Fraction(round(Fraction(value) * 2**exponent), 2**exponent)
+
+
+def rounded_once(fraction):
+    return fraction.numerator / fraction.denominator
+
+
+FLOATS = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(FLOATS, min_size=3, max_size=20), st.randoms())
+def test_sum_of_floats_is_that_of_fractions(values, shuffler):
+    order = list(range(len(values)))
+    shuffler.shuffle(order)
+    wanted = rounded_once(sum(on_grid(value, 128) for value in values))
+    assert merged({"x": Sum()}, [{"x": value} for value in values], order) == {"x": wanted}
+
+
+@given(st.lists(st.integers(-(2**58), 2**58), min_size=3, max_size=20))
+def test_sum_of_whole_numbers_never_passes_floats(values):
+    answers = [{"n": value, "a": np.array([value, -value])} for value in values]
+    result = merged({"n": Sum(), "a": Sum()}, answers)
+    assert result["n"] == sum(values)
+    assert result["a"].tolist() == [sum(values), -sum(values)]
+
+
+@given(st.lists(st.tuples(FLOATS, st.integers(0, 10**6)), min_size=3, max_size=20))
+def test_weighted_mean_is_two_sums_divided(pairs):
+    answers = [{"coef": np.array([value]), "n": weight} for value, weight in pairs]
+    total = sum(weight for _, weight in pairs)
+    if not total:
+        with pytest.raises(DataError, match="weights of all nodes together are zero"):
+            merged({"coef": WeightedMean("n", grid=Grid(128, 64))}, answers)
+        return
+    # each product is rounded once to a float, then to the grid
+    products = sum(on_grid(value * float(weight), 64) for value, weight in pairs)
+    wanted = rounded_once(products) / float(total)
+    assert merged({"coef": WeightedMean("n", grid=Grid(128, 64))}, answers)["coef"][0] == wanted
+
+
+@given(st.lists(FLOATS, min_size=3, max_size=5))
+def test_every_order_of_arrival_gives_one_bits(values):
+    answers = [{"coef": np.array([value, -value / 3]), "n": 3} for value in values]
+    declared = {"coef": WeightedMean("n", grid=Grid(128, 64))}
+    results = {
+        merged(declared, answers, order)["coef"].tobytes()
+        for order in itertools.permutations(range(len(values)))
+    }
+    assert len(results) == 1
+
+
+def test_error_is_within_half_a_step_each():
+    values = [0.1, 0.2, 0.7, 1 / 3]
+    answers = [{"x": np.array([value])} for value in values]
+    result = merged({"x": Sum(grid=Grid(64, 32))}, answers)["x"][0]
+    assert abs(Fraction(result) - sum(map(Fraction, values))) <= len(values) * Fraction(1, 2**33)
+
+
+def test_types_are_those_of_sums_without_grid():
+    answers = [
+        {"m": [np.float32([1.5]), np.int64([2])], "n": 2, "s": 1.0, "t": (np.zeros((2, 0)), True)},
+        {"m": [np.float32([0.5]), np.int64([5])], "n": 1, "s": 2.5, "t": (np.zeros((2, 0)), False)},
+        {"m": [np.float32([2.0]), np.int64([1])], "n": 1, "s": 0.5, "t": (np.zeros((2, 0)), True)},
+    ]
+    declared = {"m": WeightedMean("n"), "n": Sum(), "s": Sum(), "t": Sum()}
+    plain, gridded = merge_values(declared, answers), merged(declared, answers)
+    assert repr(plain) == repr(gridded)
+
+
+def test_buffers_of_whole_numbers_stay_whole():
+    def answer(seen, n):
+        return {"model": {"w": np.ones(2), "num_batches_tracked": np.array(seen)}, "n": n}
+
+    answers = [answer(10, 1), answer(20, 1), answer(31, 1)]
+    result = merged({"model": WeightedMean("n")}, answers)["model"]["num_batches_tracked"]
+    assert result.dtype == np.int64
+    assert result == 20  # 61 / 3
+
+
+# ---- statistics ------------------------------------------------------------------------------
+
+AGES = ([61.0, 70.5, None], [83.0], [20.0, 20.0, 35.25, 40.0])
+
+
+def statistics_of(ages):
+    known = [1.0 if age is None else age for age in ages]
+    ill = [place % 2 for place in range(len(ages))]
+    groups = ["a" if age > 40 else "b" for age in known]
+    frame = {"age": ages, "ill": ill}
+    return {
+        "rows": RowCount.from_data(ages),
+        "total": Total.from_data(ages),
+        "moments": Moments.from_data(ages),
+        "covariance": Covariance.from_data({"age": known, "ill": ill}),
+        "histogram": Histogram.from_data(ages, edges=[0, 30, 60, 90]),
+        "counts": ValueCounts.from_data(groups, labels=["a", "b"]),
+        "table": ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
+        "curve": KaplanMeier.from_data(known, ill, times=[20, 50, 90]),
+        "test": LogRank.from_data(known, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
+        "auc": [AUC.from_data(ill, [age / 100 for age in known])],
+        "missing": (Missingness.from_data(frame),),
+    }
+
+
+def test_statistics_are_those_that_merge_gives():
+    answers = [statistics_of(ages) for ages in AGES]
+    declared = MergeStatistics().reductions
+    assert merged(declared, answers) == merge_values(declared, answers)
+
+
+def test_withheld_figures_are_summed_as_merged():
+    answers = [
+        {name: part.with_min_count(2) for name, part in statistics_of(ages).items()
+         if name not in ("auc", "missing")}
+        for ages in AGES
+    ]  # fmt: skip
+    declared = MergeStatistics().reductions
+    assert merged(declared, answers) == merge_values(declared, answers)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(FLOATS, max_size=6), min_size=3, max_size=6))
+def test_moments_are_fractions_on_the_grid(columns):
+    result = merged(MergeStatistics().reductions, [Moments.from_data(each) for each in columns])
+    parts = [Moments.from_data(each) for each in columns]
+    assert result.n == sum(map(len, columns))
+    assert result.squares == sum((on_grid(part.squares, 128) for part in parts), Fraction(0))
+
+
+def test_found_labels_cannot_be_summed():
+    with pytest.raises(AnswerError, match=r"node-0: key .*ValueCounts without declared labels"):
+        merged(MergeStatistics().reductions, [ValueCounts.from_data(["f"])] * 3)
+
+
+# ---- counts by label -------------------------------------------------------------------------
+
+
+def test_counts_are_summed_by_declared_label():
+    answers = [{"sex": {"f": 3, "m": 1}}, {"sex": {"f": 2}}, {"sex": {}}]
+    declared = {"sex": MergeCounts(labels=["m", "f", "d"])}
+    assert merged(declared, answers) == {"sex": {"m": 1, "f": 5, "d": 0}}
+    assert merge_values(declared, answers) == merged(declared, answers)
+
+
+def test_undeclared_label_is_an_error():
+    with pytest.raises(AnswerError, match="'x', which is not declared"):
+        merged({"sex": MergeCounts(labels=["f"])}, [{"sex": {"x": 1}}] * 3)
+
+
+# ---- refusals --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (float("nan"), "NaN or infinity"),
+        (float("-inf"), "NaN or infinity"),
+        (2.0**126, "too large for a sum of 3 nodes"),
+    ],
+)
+def test_value_off_the_grid_is_its_nodes_failure(value, why):
+    with pytest.raises(AnswerError, match=f"node-1: key x: .*{why}"):
+        merged({"x": Sum()}, [{"x": 1.0}, {"x": value}, {"x": 1.0}])
+
+
+def test_value_that_is_not_whole_is_an_error():
+    with pytest.raises(AnswerError, match="not whole"):
+        merged({"n": Sum(grid=Grid(64, 0))}, [{"n": 0.5}] * 3)
+
+
+def test_weight_zero_leaves_the_value_unseen():
+    answers = [{"auc": 0.5, "n": 2}, {"n": 0}, {"auc": 0.75, "n": 2}]
+    declared = {"auc": WeightedMean("n", like=0.0)}
+    assert merged(declared, answers) == {"auc": 0.625}
+    nan = [{"auc": 0.5, "n": 2}, {"auc": float("nan"), "n": 0}, {"auc": 0.75, "n": 2}]
+    assert merged({"auc": WeightedMean("n")}, nan) == {"auc": 0.625}
+
+
+def test_weight_zero_without_form_says_the_way_out():
+    with pytest.raises(AnswerError, match=r"like=0\.0"):
+        merged({"auc": WeightedMean("n")}, [{"n": 0}, {"auc": 0.5, "n": 2}, {"auc": 0.5, "n": 1}])
+
+
+def test_form_before_serves_weight_zero():
+    declared = {"auc": WeightedMean("n")}
+    known = lay_out(SecureDeclaration.of(declare(declared)), {"auc": 0.5, "n": 1}, 3).forms
+    answers = [{"n": 0}, {"auc": 0.5, "n": 2}, {"auc": 1.0, "n": 2}]
+    assert merged(declared, answers, known=known) == {"auc": 0.75}
+
+
+def test_other_form_than_the_others_is_refused():
+    with pytest.raises(AnswerError, match=r"node-1: .*float64 of shape \(3,\).*shape \(2,\)"):
+        merged({"a": Sum()}, [{"a": np.zeros(2)}, {"a": np.zeros(3)}])
+
+
+def test_series_would_send_labels_in_clear():
+    import pandas as pd
+
+    with pytest.raises(AnswerError, match="labels, which a secure sum would send in clear"):
+        merged({"a": Sum()}, [{"a": pd.Series([1.0, 2.0])}])
+
+
+DECLARED = {
+    "PerNode": lambda a: {"x": a.PerNode()},
+    "Min": lambda a: {"x": a.Min()},
+    "Max": lambda a: {"x": a.Max()},
+    "Concat": lambda a: {"x": a.Concat()},
+    "Function": lambda a: {"x": max},
+    "MergeCounts": lambda a: {"x": a.MergeCounts()},
+    "missing": lambda a: {"x": a.Sum(missing="skip")},
+    "differing": lambda a: {"x": a.Sum(differing="skip")},
+    "non_finite": lambda a: {"x": a.Sum(non_finite="keep")},
+    "bad_weight": lambda a: {"x": a.WeightedMean("n", bad_weight="skip")},
+    "function": lambda a: {"x": a.WeightedMean(lambda answer: 1)},
+}
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("what", DECLARED)
+def test_what_is_no_sum_is_refused_when_built(what, secure):
+    from flame_flwr import aggregation
+
+    with pytest.raises(TypeError, match=rf"secure sums: `x` .*{what}.*: ") as caught:
+        ReduceStrategy(DECLARED[what](aggregation), secure=secure)
+    assert caught.value.message.count(":") >= 2  # what is wrong, and the way out
+
+
+def test_optimisers_of_flower_are_refused():
+    from flwr.serverapp.strategy import FedAdam
+
+    with pytest.raises(TypeError, match="`model` is merged by FlowerReduction"):
+        WeightedFedAvg(server=FedAdam(), secure=True)
+
+
+def test_statistics_that_do_not_add_up_are_refused():
+    from flame_flwr.statistics import MinMax
+
+    with pytest.raises(TypeError, match="MinMax, whose merge is not addition"):
+        MergeStatistics(MinMax, secure=True)
+
+
+def test_declaration_is_the_same_from_text():
+    from flame_flwr import aggregation as a
+
+    tree = declare(
+        {
+            "coef": [a.WeightedMean("n", grid=Grid(128, 64), like=np.zeros(3)), a.Mean()],
+            "sex": MergeCounts(labels=["f", 1]),
+            "ages": Moments,
+            3: Sum(),
+        }
+    )
+    declared = SecureDeclaration.of(tree)
+    assert SecureDeclaration.from_text(declared.to_text()) == declared

@@ -1,0 +1,222 @@
+"""A round of three nodes, and a server that lies to one of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+from secure_federation import NAMES, SESSION, Federation
+
+from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
+from flame_flwr.errors import DataError, NodeFailedError
+from flame_flwr.privacy.secure.grid_round import MasksNotCancelledError
+from flame_flwr.privacy.secure.identities import SecretIdentity
+from flame_flwr.privacy.secure.layout import Answer
+from flame_flwr.privacy.secure.part import Rules
+from flame_flwr.privacy.secure.roster import Roster
+
+DECLARED = {"coef": WeightedMean("n"), "n": Sum(), "sex": MergeCounts(labels=["f", "m"])}
+VALUES = [
+    {"coef": np.array([0.5, -0.25]), "n": 10, "sex": {"f": 4}},
+    {"coef": np.array([1.5, 0.0]), "n": 30, "sex": {"m": 3, "f": 1}},
+    {"coef": np.array([-2.0, 7.0]), "n": 0, "sex": {}},
+]
+
+
+@pytest.fixture
+def federation():
+    return Federation(DECLARED)
+
+
+def test_server_learns_the_sum(federation):
+    result = federation.round(VALUES)
+    assert result["coef"].tolist() == [(5 + 45) / 40, -2.5 / 40]
+    assert (result["n"], result["sex"]) == (40, {"f": 5, "m": 3})
+
+
+def test_later_rounds_and_the_evaluation_follow(federation):
+    federation.round(VALUES)
+    assert federation.round(VALUES, 2, aggregate={"coef": np.ones(2)})["n"] == 40
+    assert federation.round(VALUES, 2, aggregate={"coef": np.ones(2)}, kind="evaluate")["n"] == 40
+    assert federation.round(VALUES, 3, aggregate={"coef": np.zeros(2)})["n"] == 40
+
+
+def test_no_word_of_an_answer_is_that_of_the_value(federation):
+    config = federation.config(1)
+    words = Answer.from_bytes(federation.answer("node-1", VALUES[0], config)).words
+    assert all(min(int(word), 2**64 - int(word)) > 2**32 for word in words)
+
+
+def test_what_leaves_is_uniform():
+    """Chi-square over the bytes of many answers to equal inputs: one in 10,000 such tests fails."""
+    counts = np.zeros(256)
+    for number in range(40):
+        federation = Federation({"x": Sum()}, session=f"{number:032x}")
+        value = {"x": [np.zeros(50), np.zeros(50), np.ones(50)]}
+        answer = federation.answer("node-2", value, federation.config(1))
+        words = Answer.from_bytes(answer).words
+        counts += np.bincount(words.view(np.uint8), minlength=256)
+        # equal arrays within one answer do not show
+        zeros = words[1:401].reshape(2, -1)
+        assert not (zeros[0] == zeros[1]).any()
+    expected = counts.sum() / 256
+    assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, 255)
+
+
+# ---- a lying server --------------------------------------------------------------------------
+
+
+def lie_about(federation, **entries):
+    """Tell node-1 a roster in which others are changed."""
+    said = [entries.get(e.name.replace("-", "_"), e) for e in federation.roster.entries]
+    roster = Roster.of(SESSION, [entry for entry in said if entry is not None])
+    return federation.config(1, roster=roster.to_text())
+
+
+def swapped_key(federation):
+    stranger = Federation(DECLARED).entries["node-2"]
+    return lie_about(federation, node_2=replace(federation.entries["node-2"], key=stranger.key))
+
+
+def no_signature(federation):
+    return lie_about(federation, node_2=replace(federation.entries["node-2"], signature=b""))
+
+
+def unpinned_name(federation):
+    return lie_about(federation, node_2=Federation(DECLARED).entries["node-2"])
+
+
+def two_nodes(federation):
+    return lie_about(federation, node_2=None)
+
+
+LIES = {
+    swapped_key: "not signed by it",
+    no_signature: "not signed by it",
+    unpinned_name: "not known here with that identity",
+    two_nodes: "2 nodes take part, and the fewest are 3",
+    lambda f: f.config(1, analyzers='["node-1", "node-2"]'): "other nodes than the analysis",
+    lambda f: f.config(1, analyzers=0): "does not say who takes part",
+    lambda f: f.config(1, roster="{"): "the roster cannot be read",
+    lambda f: f.config(1, after=1): "to go on after round 1",
+    lambda f: f.config(2, after=0): "to go on after round 0",
+    lambda f: f.config(1, learning_rate=0.1): "the message says learning_rate",
+    lambda f: f.config(1, session="cd" * 16): "asks for no round of the session",
+    lambda f: f.config(1, sums="[]"): "what is summed cannot be read",
+    lambda f: f.config(1, first=False): "taken no roster",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_lie_is_refused_before_anything_is_computed(federation, lie):
+    part = federation.part("node-1")
+    with pytest.raises(NodeFailedError, match=f"secure sums are refused: .*{LIES[lie]}"):
+        part.question("train", lie(federation), None)
+
+
+def test_two_rosters_are_refused(federation):
+    federation.round(VALUES)
+    other = Federation(DECLARED, secrets=federation.secrets)
+    entries = [federation.entries["node-1"], other.entries["node-2"], other.entries["node-10"]]
+    config = federation.config(2, roster=Roster.of(SESSION, entries).to_text())
+    with pytest.raises(NodeFailedError, match="another roster in this session"):
+        federation.answer("node-1", VALUES[0], config, aggregate=3)
+
+
+def test_hospital_sums_with_those_it_names_only(federation):
+    federation.rules = Rules(federation.peers, only_with=("node-1", "node-2", "node-3"))
+    with pytest.raises(NodeFailedError, match="secure-with"):
+        federation.answer("node-1", VALUES[0], federation.config(1))
+
+
+def other_sums(federation, reductions):
+    declared = Federation(reductions).declared.to_text()
+    return {"config": federation.config(1, sums=json.dumps({"declared": declared, "forms": None}))}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda f: f.apps.update({"node-2": b"another app"}),
+        lambda f: f.configs["node-2"].update({"tags": "x"}),
+        lambda f: {"aggregate": {"coef": np.zeros(2)}},
+        lambda f: other_sums(f, DECLARED | {"n": Sum(grid=Grid(64, 1))}),
+        lambda f: other_sums(f, DECLARED | {"sex": MergeCounts(labels=["m", "f"])}),
+    ],
+)
+def test_masks_of_nodes_told_different_things_do_not_cancel(federation, changed):
+    told = changed(federation)
+    with pytest.raises((MasksNotCancelledError, DataError)):
+        federation.round(VALUES, told={"node-2": told} if told else None)
+
+
+def test_wrong_sum_shows_in_its_first_word(federation):
+    federation.apps["node-2"] = b"another app"
+    with pytest.raises(MasksNotCancelledError, match="do not cancel, so there is no result"):
+        federation.round(VALUES)
+
+
+def test_missing_answer_gives_no_sum(federation):
+    answers = {
+        name: federation.answer(name, value, federation.config(1))
+        for name, value in zip(NAMES[:2], VALUES, strict=False)
+    }
+    with pytest.raises(MasksNotCancelledError):
+        federation.summed(answers)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "why"),
+    [
+        (2, "train", "asked for before, and differently"),  # the round, with another aggregate
+        (1, "train", "is over"),  # the round before
+        (1, "evaluate", "is over"),
+    ],
+)
+def test_what_was_asked_before_is_asked_in_vain(federation, number, kind, why):
+    federation.round(VALUES)
+    federation.round(VALUES, 2, aggregate=1)
+    with pytest.raises(NodeFailedError, match=why):
+        federation.round(VALUES, number, aggregate=2, kind=kind)
+
+
+def test_evaluation_is_masked_otherwise_than_training(federation):
+    federation.round(VALUES)
+    trained = federation.answer("node-1", VALUES[0], federation.config(2), aggregate=1)
+    config = federation.config(2, kind="evaluate")
+    scored = federation.answer("node-1", VALUES[0], config, aggregate=1, kind="evaluate")
+    assert not (Answer.from_bytes(trained).words == Answer.from_bytes(scored).words).any()
+
+
+def test_two_runs_with_one_session_get_one_answer(federation):
+    first = federation.answer("node-1", VALUES[0], federation.config(1))
+    assert federation.answer("node-1", VALUES[1], federation.config(1)) == first
+    federation.configs["node-1"]["tags"] = "of the second run"
+    with pytest.raises(NodeFailedError, match="differently"):
+        federation.answer("node-1", VALUES[1], federation.config(1))
+
+
+def test_off_the_grid_is_heard_without_a_reason(federation, caplog):
+    value = VALUES[0] | {"coef": np.array([1e300, 0.0])}
+    with pytest.raises(NodeFailedError) as caught:
+        federation.answer("node-1", value, federation.config(1))
+    assert str(caught.value) == "a value cannot be summed"
+    assert "key coef" in caplog.text
+    with pytest.raises(NodeFailedError, match="has ended the session"):
+        federation.answer("node-1", VALUES[0], federation.config(1))
+
+
+def test_identity_signs_for_one_session_alone(federation):
+    other = Federation(DECLARED, session="cd" * 16, secrets=federation.secrets)
+    federation.roster = replace(other.roster, session=SESSION)
+    with pytest.raises(NodeFailedError, match="as it has said"):
+        federation.answer("node-1", VALUES[0], federation.config(1))
+
+
+def test_names_are_ordered_by_their_bytes():
+    names = ("node-2", "node-10", "Ä", "z")
+    secrets = {name: SecretIdentity.new() for name in names}
+    federation = Federation({"x": Sum()}, names, secrets=secrets)
+    assert federation.roster.names == ("node-10", "node-2", "z", "Ä")
+    assert federation.round([{"x": float(place)} for place in range(4)]) == {"x": 6.0}

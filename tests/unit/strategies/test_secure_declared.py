@@ -1,0 +1,156 @@
+"""``secure`` on models and strategies: what it refuses, and that the grid alone changes nothing."""
+
+import csv
+import io
+import logging
+
+import numpy as np
+import pytest
+
+from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
+from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.config import RunSettings
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.results.log_lines import log_evaluation
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+
+SPLITS = [[1.0, 2.0, 4.5], [7.25], [3.0, 0.125, 8.0, 1.0]]
+
+
+class Steps(StarAnalyzer):
+    """A mean that creeps to that of all data, and its loss."""
+
+    def analysis_method(self, data, aggregator_results):
+        last = np.zeros(2) if aggregator_results is None else aggregator_results["model"]
+        data = np.array(data)
+        step = np.array([data.mean(), data.std()]) - last
+        return {
+            "model": last + 0.5 * step,
+            "local_n_samples": len(data),
+            "loss": float(np.abs(step).max()),
+        }
+
+
+class Scored(Steps):
+    def evaluation_method(self, data, result):
+        return {"error": abs(float(np.mean(data)) - float(result["model"][0])), "n": len(data)}
+
+
+class Written(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+def run(secure, analyzer=Steps, splits=SPLITS, **more):
+    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4), secure=secure, **more)
+    return StarModelTester(splits, analyzer, strategy, "s3", quiet=True)
+
+
+def test_grid_gives_the_mean_within_its_step():
+    plain, gridded = run(None).result, run(False).result
+    assert np.abs(plain["model"] - gridded["model"]).max() <= 4 * 3 * 2.0**-33
+    assert gridded["loss"] == pytest.approx(plain["loss"], abs=1e-9)
+
+
+def test_scores_are_merged_as_declared():
+    tester = run(False, Scored, score_sums={"error": WeightedMean("n"), "n": Sum()})
+    means, n = [sum(each) / len(each) for each in SPLITS], [len(each) for each in SPLITS]
+    at = tester.aggregate["model"][0]
+    wanted = sum(w * abs(mean - at) for w, mean in zip(n, means, strict=True)) / sum(n)
+    assert tester.evaluations == {"all nodes": {"error": pytest.approx(wanted), "n": 8}}
+
+
+def test_scores_of_all_are_shown_as_theirs(caplog):
+    from flame_flwr.results.report_tables import nodes_table, scores_table
+    from flame_flwr.results.run_json import history_csv
+
+    record = run(True, Scored, score_sums={"error": WeightedMean("n"), "n": Sum()}).record
+    with caplog.at_level(logging.INFO):
+        log_evaluation(record)
+    assert "evaluation: 3 of 3 nodes, error" in caplog.text
+    about = record.to_json()
+    assert scores_table(about["nodes"], about["evaluations"]).rows[0][0] == "all nodes"
+    assert {row[3] for row in nodes_table(about).rows} == {"not said"}  # no node says its time
+    rows = list(csv.DictReader(io.StringIO(history_csv(record).decode())))
+    assert {row["seconds"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_scores_without_a_reduction_are_refused(secure):
+    with pytest.raises(TypeError, match=r"Scored\.evaluation_method .*score_sums="):
+        StarModel(Scored, WeightedFedAvg(secure=secure), "s3")
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_written_aggregators_are_refused(secure):
+    with pytest.raises(TypeError, match="declare them in a ReduceStrategy"):
+        StarModel(Steps, Written, "s3", secure=secure)
+
+
+def test_model_says_it_of_its_strategy_alone():
+    strategy = ReduceStrategy({"model": WeightedMean()}, convergence=MaxRounds(2))
+    assert StarModel(Steps, strategy, "s3", secure=True).plan.secure
+    assert strategy.secure is None
+    assert not StarModel(Steps, strategy, "s3").plan.secure
+
+
+# ---- what is said of a run -------------------------------------------------------------------
+
+
+def test_report_says_what_the_server_saw():
+    from flame_flwr.results.report_tables import settings_table
+
+    record = run(True).record
+    rows = dict(settings_table({"parameters": {}, **record.to_json()}).rows)
+    assert rows["sums"] == "masked"
+    assert rows["identities of the roster"] == "made up for this run"
+    assert "model 64/32" in rows["grids of sums (bits/exponent)"]
+    assert all(f"node-{place} " in rows["roster of sums"] for place in range(3))
+    assert record.to_json()["left"]["node-0"][0]["what"] == "masked sums"
+
+
+def test_masked_and_unmasked_runs_differ_in_no_bit():
+    masked, unmasked = run(True), run(False)
+    assert masked.aggregate["model"].tobytes() == unmasked.aggregate["model"].tobytes()
+    assert masked.aggregate["loss"] == unmasked.aggregate["loss"]
+    assert masked.rounds == unmasked.rounds
+
+
+@pytest.mark.parametrize("client", [None, StarClient])
+def test_client_of_ones_own_masks_too(client):
+    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4), secure=True)
+    own = client and type("Own", (client,), {})
+    tester = StarModelTester(SPLITS, Steps, strategy, "s3", quiet=True, client=own)
+    assert tester.aggregate["model"].tobytes() == run(False).aggregate["model"].tobytes()
+
+
+def test_two_nodes_are_too_few():
+    with pytest.raises(NodeFailedError, match="need 3 nodes or more, and here are 2"):
+        run(True, splits=SPLITS[:2])
+
+
+def test_run_config_asks_for_masks():
+    strategy = WeightedFedAvg(metrics=["loss"])
+    with LocalGrid(NodePlan(Steps, data_type="s3"), SPLITS, run_config={"secure": True}) as grid:
+        record = strategy.start(grid, settings=RunSettings.from_config({"secure": True})).record
+    assert record.secure["masked"]
+
+
+def test_run_config_cannot_leave_scores_unmerged():
+    strategy = WeightedFedAvg(metrics=["loss"])
+    said = "declare how they are merged, score_sums="
+    plan = NodePlan(Scored, data_type="s3")
+    with LocalGrid(plan, SPLITS) as grid, pytest.raises(TypeError, match=said):
+        strategy.start(grid, settings=RunSettings.from_config({"secure": True}))
+
+
+def test_run_config_cannot_take_masks_away():
+    strategy = ReduceStrategy({"local_n_samples": Sum()}, secure=True)
+    settings = RunSettings.from_config({"secure": False})
+    with pytest.raises(ConfigError, match="cannot undo"):
+        strategy.start(None, settings=settings)
