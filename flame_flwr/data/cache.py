@@ -14,12 +14,13 @@ import os
 import re
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.files import reason_of, write_whole
+from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Cache:
                 self._folder.mkdir(mode=0o700)
             own = self._folder.lstat().st_uid == os.geteuid() and not self._folder.is_symlink()
             if own:
-                self._folder.chmod(0o700)
+                with self._opened() as folder:
+                    os.fchmod(folder, 0o700)
             usable = self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)
         except OSError as error:
             raise ConfigError(
@@ -119,8 +121,8 @@ class Cache:
         if size > self._limit or self._stuck:
             return
         try:
-            with self._lock, self._counting() as count:
-                used = self._made_room(_number(count), size)
+            with self._lock, self._opened() as folder, self._counting(folder) as count:
+                used = self._made_room(folder, _number(count), size)
                 os.ftruncate(count, 0)  # of a process that ends here, no number is left
                 digest = hashlib.sha256(content).digest()
                 write_whole(self._path(identity), [content, digest], lasting=False)
@@ -133,10 +135,15 @@ class Cache:
         except OSError as error:
             logger.warning("`cache-dir` cannot be written to: %s", error)
 
+    def _opened(self) -> AbstractContextManager[int]:
+        """Open the folder: an analysis without a sandbox may have put a link in its place."""
+        return opened_folder(self._folder.parent, OBJECTS)
+
     @contextmanager
-    def _counting(self) -> Iterator[int]:
+    def _counting(self, folder: int) -> Iterator[int]:
         """Open the file with the bytes in use, for this process alone until it is done."""
-        count = os.open(self._folder / _SIZE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        count = os.open(_SIZE, how, 0o600, dir_fd=folder)
         try:
             deadline = time.monotonic() + _WAIT
             while True:
@@ -151,33 +158,34 @@ class Cache:
         finally:
             os.close(count)
 
-    def _made_room(self, used: int | None, size: int) -> int:
+    def _made_room(self, folder: int, used: int | None, size: int) -> int:
         """Remove files until `size` bytes more have room; return the bytes in use."""
         if used is not None and used + size <= self._limit:
             return used
         # whatever the count says, what is really there decides what goes
-        files = sorted(self._own_files())
+        files = sorted(self._own_files(folder))
         used = sum(each for _, each, _ in files)
         if used + size <= self._limit:
             return used
-        for _, each, path in files:
-            path.unlink(missing_ok=True)
+        for _, each, name in files:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
             used -= each
             if used + size <= self._limit * _ROOM:
                 break
         return used
 
-    def _own_files(self) -> Iterator[tuple[float, int, Path]]:
-        """Give last use, bytes and path of what the cache itself has written; tidy on the way."""
-        for entry in os.scandir(self._folder):
+    def _own_files(self, folder: int) -> Iterator[tuple[float, int, str]]:
+        """Give last use, bytes and name of what the cache itself has written; tidy on the way."""
+        for entry in os.scandir(folder):
             try:
                 if not entry.is_file(follow_symlinks=False):
                     continue
                 stat = entry.stat(follow_symlinks=False)
                 if _OWN.fullmatch(entry.name):
-                    yield stat.st_mtime, stat.st_size, Path(entry.path)
+                    yield stat.st_mtime, stat.st_size, entry.name
                 elif entry.name.startswith(_UNFINISHED) and stat.st_mtime < time.time() - _STALE:
-                    os.unlink(entry.path)
+                    os.unlink(entry.name, dir_fd=folder)
             except FileNotFoundError:
                 continue
 

@@ -22,7 +22,7 @@ from flame_flwr.data.kept_files import (
     STATE_FILE,
 )
 from flame_flwr.errors import ConfigError
-from flame_flwr.folder_trees import entries_below, remove_tree, size_on_disk
+from flame_flwr.folder_trees import entries_below, opened_folder, remove_tree, size_on_disk
 from flame_flwr.log import logger
 
 __all__ = ["Leftover", "clean", "expire", "leftovers"]
@@ -134,7 +134,8 @@ def clean(
     if not dry_run:
         for leftover in old:
             try:
-                remove_tree(leftover.path)
+                with opened_folder(state_dir, leftover.path.parent.name) as kind:
+                    remove_tree(leftover.path.name, kind)
             except FileNotFoundError:
                 continue  # another SuperNode with this folder was quicker
             except OSError as error:

@@ -5,6 +5,7 @@ Files are written whole. This module knows nothing of what is in them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ from typing import NoReturn
 
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of, write_whole
+from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
 __all__ = [
@@ -113,8 +115,9 @@ class FolderFiles:
                 f"`state-dir`: no folder can be made there ({type(error).__name__})",
                 detail=str(error),
             ) from error
-        with suppress(OSError):  # where it was there already, and others could read it
-            self._storage.chmod(0o700)
+        # where it was there already, and others could read it
+        with suppress(OSError), opened_folder(self._root, self._storage.name) as storage:
+            os.fchmod(storage, 0o700)
 
     def names(self) -> list[str]:
         """Return the names of all files; none where the folder is not there yet."""
@@ -130,8 +133,10 @@ class FolderFiles:
         """Return a file's content."""
         self._check()
         try:
-            handle = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            handle = os.open(self._folder / name, _HOW)
             with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 return file.read()
         except OSError as error:
             _fail("read", error)
@@ -256,12 +261,16 @@ def analyses_of(root: Path, project: str, node: str) -> list[Path]:
     return [
         folder / _safe(node)
         for folder in (root / ANALYSES).glob(f"*{suffix}")
-        if SESSION.fullmatch(folder.name.removesuffix(suffix)) and (folder / _safe(node)).is_dir()
+        if SESSION.fullmatch(folder.name.removesuffix(suffix))
+        and all(each.is_dir() and not each.is_symlink() for each in (folder, folder / _safe(node)))
     ]
 
 
 Files = FolderFiles | MemoryFiles | NoFiles
 """Where values are kept: whole files by name."""
+
+_HOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Through no link, and waiting for no pipe."""
 
 _OTHERS_WRITE = 0o022
 _OWN_FOLDER = "and give this node a folder of its own"

@@ -17,13 +17,13 @@ import select
 import signal
 import socket
 import sys
-import tempfile
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from flame_flwr.folder_trees import remove_tree
 from flame_flwr.node import linux, message_process
 from flame_flwr.node.limits import Limits
+from flame_flwr.node.message_scratch import MessageScratch
 from flame_flwr.node.message_watch import MessageWatch
 from flame_flwr.node.output_limit import Allowance, MessageOutput
 from flame_flwr.node.process_tree import children_of, tasks_of_user
@@ -57,6 +57,9 @@ MOST_REQUEST = 1 << 17
 _LOOK_EVERY = 0.1
 """Seconds between looks at what a message's processes use."""
 
+_LEFTOVERS_LOOK, _LEFTOVERS_END = 0.002, 5.0
+"""Seconds between looks at killed processes; seconds until one that the kernel holds is left."""
+
 
 def main(arguments: list[str]) -> None:
     """Fork until the node closes its end of the control socket."""
@@ -88,17 +91,20 @@ class _MessageProcess:
 
     watch: MessageWatch
     output: MessageOutput
-    scratch: str
+    scratch: MessageScratch
     sandbox: SandboxNamespaces | None
     limit: str = ""
+
+    def end_sandbox(self) -> None:
+        """End what is in its sandbox."""
+        if self.sandbox is not None:
+            self.sandbox.end()
 
     def close(self) -> None:
         """Let go of what it had; its processes have ended."""
         self.output.close()
-        if self.sandbox is not None:
-            self.sandbox.end()
-        with contextlib.suppress(OSError):  # as where a file system has just gone
-            remove_tree(self.scratch)
+        self.watch.close()
+        self.scratch.remove()
 
 
 class _ForkServer:
@@ -159,20 +165,19 @@ class _ForkServer:
         self, message: socket.socket, limits: Limits, command: list[str], fence: Fence | None
     ) -> None:
         sandbox = self._sandbox(command)
-        scratch = tempfile.mkdtemp(prefix="flame-flwr-message-")
+        scratch = MessageScratch()
+        watch = MessageWatch(limits, scratch.handle if sandbox is None else None)
         read, write = os.pipe()
         os.set_blocking(read, False)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if not pid:
-            _become_message_process(message, write, limits, sandbox, scratch, fence, self._tasks)
+            path = scratch.path
+            _become_message_process(message, write, limits, sandbox, path, fence, self._tasks)
         os.close(write)
         self._processes[pid] = _MessageProcess(
-            MessageWatch(limits, scratch if sandbox is None else ""),
-            MessageOutput(read, self._allowance),
-            scratch,
-            sandbox,
+            watch, MessageOutput(read, self._allowance), scratch, sandbox
         )
         self.say(event="started", pid=pid)
 
@@ -216,13 +221,26 @@ class _ForkServer:
             if process := self._processes.pop(pid, None):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
+                process.end_sandbox()
+                self._end_leftovers()  # before the node looks at what the message has left
                 code = os.waitstatus_to_exitcode(status)
-                self.say(event="ended", pid=pid, code=code, limit=process.limit)
+                limit = process.limit or ("" if process.scratch.is_in_place() else "folders")
+                self.say(event="ended", pid=pid, code=code, limit=limit)
                 process.close()
                 if process.sandbox is not None and self._spare is None:
                     with contextlib.suppress(SandboxError):
                         self._spare = SandboxNamespaces(process.sandbox.command)
-        _kill(set(children_of(os.getpid())) - self._kept())
+        self._end_leftovers()
+
+    def _end_leftovers(self) -> None:
+        """End processes that messages have left behind, and what these leave behind in turn."""
+        until = time.monotonic() + _LEFTOVERS_END
+        while (left := set(children_of(os.getpid())) - self._kept()) and time.monotonic() < until:
+            _kill(left)
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(_LEFTOVERS_LOOK)
 
     def _kept(self) -> set[int]:
         """Return the children that go on: those of messages, and bubblewrap's first processes."""
@@ -235,6 +253,7 @@ class _ForkServer:
             _kill(own)
             os.waitpid(-1, 0)
         for process in self._processes.values():
+            process.end_sandbox()
             process.close()
 
 

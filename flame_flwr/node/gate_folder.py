@@ -246,6 +246,9 @@ class GateFolder:
         """See that nobody else can have put this folder, or what is in it, where it is."""
         check_state_dir(self.path.parent, self._user)
         checked_folder(self.path, self._user)
+        for name in ("apps", "pending", "reviewers"):
+            with suppress(FileNotFoundError):  # nothing has come yet
+                checked_folder(self.path / name, self._user)
 
     def full(self) -> list[str]:
         """Say why apps that are sent now are refused; nothing where they are kept."""

@@ -1,14 +1,16 @@
 """What one message may write to in the node's ``state-dir``, and how much may lie there.
 
 It is its project's folder and its analysis's. The framework makes files of known names in them and
-no folders; what is there otherwise after a message, its app has left, and it is removed.
+no folders; what is there otherwise after a message, its app has left, and it is removed. Where no
+sandbox keeps it from that, an app may have put a link in the place of a folder: none is followed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+import stat
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -25,7 +27,14 @@ from flame_flwr.data.kept_files import (
     analyses_of,
     analysis_files,
 )
-from flame_flwr.folder_trees import remove_tree, size_on_disk
+from flame_flwr.errors import ConfigError
+from flame_flwr.folder_trees import (
+    Identity,
+    identity,
+    opened_folder,
+    remove_tree,
+    size_on_disk,
+)
 from flame_flwr.log import logger
 from flame_flwr.node.kept_states import WHOLE
 
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
     from flame_flwr.config import NodeSettings
     from flame_flwr.flower_node_state import NodeMessage
 
-__all__ = ["KeptFolders", "kept_bytes", "project_of"]
+__all__ = ["KeptFolders", "kept_bytes", "opened_kept", "project_of"]
 
 _NAMES = re.compile(f"{STATE_FILE.pattern}|{KEPT_VALUE.pattern}")
 _ROUNDING = 2**20
@@ -44,29 +53,57 @@ class _Entry(NamedTuple):
     inode: int
     changed: int
     size: int
+    is_file: bool
 
 
 @dataclass(frozen=True)
 class _Folder:
-    path: Path
+    files: FolderFiles
     most: int
+    identity: Identity
     before: dict[str, _Entry]
+
+    @classmethod
+    def of(cls, files: FolderFiles, most: int) -> Self:
+        files.make()
+        with opened_kept(files.folder) as folder:
+            return cls(files, most, identity(os.fstat(folder)), _listed(folder))
+
+    @property
+    def path(self) -> Path:
+        return self.files.folder
 
     @property
     def bytes_before(self) -> int:
         return sum(each.size for each in self.before.values())
 
-    def settle(self) -> bool:
-        """Remove what the message should not have left; return whether that was too much."""
-        new = {name for name, each in _listed(self.path).items() if self.before.get(name) != each}
-        own = {name for name in new if _NAMES.fullmatch(name) and _is_file(self.path / name)}
+    def settle(self) -> str:
+        """Remove what the message should not have left; return which limit that was above."""
+        with suppress(FileNotFoundError, NotADirectoryError), opened_kept(self.path) as folder:
+            if identity(os.fstat(folder)) == self.identity:
+                return self._settle(folder)
+        logger.warning(
+            "an app has put something else in the place of its folder in `state-dir`: that is "
+            "removed, nothing behind a link, and the folder is made anew"
+        )
+        try:
+            _remove_in_place(self.path)
+            self.files.make()
+        except (OSError, ConfigError) as error:
+            logger.error("its folder in `state-dir` cannot be made anew: %s", error)
+        return "folders"
+
+    def _settle(self, folder: int) -> str:
+        found = _listed(folder)
+        new = {name for name, each in found.items() if self.before.get(name) != each}
+        own = {name for name in new if _NAMES.fullmatch(name) and found[name].is_file}
         if new - own:
             logger.warning("an app has left files of its own in `state-dir`: they are removed")
-        _remove(self.path, new - own)
-        if kept_bytes(self.path) <= max(self.most, self.bytes_before):
-            return False
-        _remove(self.path, own)
-        return True
+        _remove(folder, new - own)
+        if kept_bytes(folder) <= max(self.most, self.bytes_before):
+            return ""
+        _remove(folder, own)
+        return "disk"
 
 
 @dataclass(frozen=True)
@@ -77,6 +114,10 @@ class KeptFolders:
     ----------
     folders : tuple
         None where the node has no ``state-dir``.
+    root : Path
+        The ``state-dir``.
+    identity : tuple, optional
+        The ``state-dir``'s.
     others : tuple of Path
         Of the project's other analyses.
     most_of_project : float
@@ -84,6 +125,8 @@ class KeptFolders:
     """
 
     folders: tuple[_Folder, ...]
+    root: Path = Path()
+    identity: Identity | None = None
     others: tuple[Path, ...] = ()
     most_of_project: float = 0
 
@@ -103,15 +146,10 @@ class KeptFolders:
         kept = [(FolderFiles(root, LOCAL_STORAGE, project, name), WHOLE * most)]
         if session := _session(asked):
             kept.append((analysis_files(root, session, project, name), most))
-        for files, _ in kept:
-            files.make()
-        folders = tuple(
-            _Folder(files.folder, int(most) + _ROUNDING, _listed(files.folder))
-            for files, most in kept
-        )
+        folders = tuple(_Folder.of(files, int(most) + _ROUNDING) for files, most in kept)
         here = {each.path for each in folders}
         others = tuple(each for each in analyses_of(root, project, name) if each not in here)
-        return cls(folders, others, WHOLE * most)
+        return cls(folders, root, _identity_of(root), others, WHOLE * most)
 
     def most_at_any_time(self) -> dict[str, int]:
         """Return how many bytes may lie in each: more than afterwards, as a new file comes first.
@@ -123,42 +161,80 @@ class KeptFolders:
             str(each.path): max(each.most, each.bytes_before) + each.most for each in self.folders
         }
 
-    def settle(self) -> bool:
-        """Remove what the message should not have left; return whether it has left too much.
+    def settle(self) -> str:
+        """Remove what the message should not have left.
 
         Its processes have ended.
-        """
-        left_too_much = [each.settle() for each in self.folders]
-        self._make_room()
-        return any(left_too_much)
 
-    def _make_room(self) -> None:
+        Returns
+        -------
+        str
+            The limit that it has not kept to, for :func:`.limits.reason_of_limit`; empty for none.
+        """
+        if self.folders and _identity_of(self.root) != self.identity:
+            logger.error(
+                "`state-dir` is another folder than before the message: nothing in it is touched"
+            )
+            return "folders"
+        try:
+            return max(*(each.settle() for each in self.folders), self._make_room(), "")
+        except OSError as error:
+            logger.error("what an app has left in `state-dir` cannot be looked at: %s", error)
+            return "folders"
+
+    def _make_room(self) -> str:
         """Remove the project's analyses that are unused for longest, where all keep too much.
 
         A run chooses the session of its messages, and so could have any number of folders.
         """
-        sizes = {path: kept_bytes(path) for path in self.others}
-        own = sum(kept_bytes(each.path) for each in self.folders[1:])
-        for path in sorted(self.others, key=_last_used):
-            if own + sum(sizes.values()) <= self.most_of_project:
-                return
-            sizes.pop(path)
+        limit, sizes = "", []
+        for path in self.others:
             with suppress(FileNotFoundError):  # another node with this folder was quicker
-                remove_tree(path)
+                try:
+                    with opened_kept(path) as folder:  # no app can set the time of a change
+                        sizes.append((os.fstat(folder).st_ctime, path, kept_bytes(folder)))
+                except NotADirectoryError:
+                    limit = "folders"
+                    logger.warning(
+                        "an app has put something else in the place of another analysis's folder "
+                        "in `state-dir`: that is removed, and nothing behind a link"
+                    )
+                    _remove_in_place(path)
+        own = 0.0
+        for each in self.folders[1:]:
+            with opened_kept(each.path) as folder:
+                own += kept_bytes(folder)
+        sizes.sort(reverse=True)
+        while sizes and own + sum(size for _, _, size in sizes) > self.most_of_project:
+            _, path, _ = sizes.pop()
+            with suppress(FileNotFoundError):
+                _remove_in_place(path)
             logger.warning(
                 "an analysis's states are removed from `state-dir`, as all of its project keep "
                 "more there than `state-mb` lets them"
             )
+        return limit
 
 
-def kept_bytes(folder: Path) -> float:
-    """Return what lies in a folder of a project's or analysis's.
+def opened_kept(path: Path) -> AbstractContextManager[int]:
+    """Open a folder of a project's or analysis's; only its ``state-dir`` may lie behind a link.
+
+    Raises
+    ------
+    OSError
+        As of :func:`~flame_flwr.folder_trees.opened_folder`.
+    """
+    return opened_folder(path.parents[2], *path.parts[-3:])
+
+
+def kept_bytes(folder: int) -> float:
+    """Return what lies in the open folder of a project's or analysis's.
 
     It is without end where there is a folder in it: the framework makes none, and however much is
     in there need not be counted.
     """
     size = 0
-    with suppress(FileNotFoundError), os.scandir(_readable(folder)) as found:
+    with os.scandir(folder) as found:
         for entry in found:
             with suppress(FileNotFoundError):  # written under another name first
                 if entry.is_dir(follow_symlinks=False):
@@ -182,42 +258,43 @@ def _session(asked: NodeMessage) -> str:
     return ""
 
 
-def _listed(folder: Path) -> dict[str, _Entry]:
-    """Return what lies in a folder; the time of a change no program sets."""
+def _listed(folder: int) -> dict[str, _Entry]:
+    """Return what lies in an open folder; the time of a change no program sets."""
     found = {}
-    with os.scandir(_readable(folder)) as entries:
+    with os.scandir(folder) as entries:
         for entry in entries:
-            about = entry.stat(follow_symlinks=False)
-            found[entry.name] = _Entry(about.st_ino, about.st_ctime_ns, size_on_disk(about))
+            with suppress(FileNotFoundError):
+                about = entry.stat(follow_symlinks=False)
+                found[entry.name] = _Entry(
+                    about.st_ino,
+                    about.st_ctime_ns,
+                    size_on_disk(about),
+                    stat.S_ISREG(about.st_mode),
+                )
     return found
 
 
-def _last_used(folder: Path) -> float:
-    try:
-        return folder.stat().st_ctime  # which no app can set
-    except FileNotFoundError:
-        return 0.0
+def _identity_of(root: Path) -> Identity | None:
+    """Return what a ``state-dir`` is, also behind a link; ``None`` where there is none."""
+    with suppress(OSError):
+        return identity(os.stat(root))
+    return None
 
 
-def _readable(folder: Path) -> Path:
-    """Open a folder again that its app has closed."""
-    with suppress(FileNotFoundError):
-        if folder.stat().st_mode & 0o700 != 0o700:
-            folder.chmod(0o700)
-    return folder
+def _remove_in_place(path: Path) -> None:
+    """Remove a folder below a ``state-dir``, or what is in the place of one that it is in."""
+    root, names = path.parents[2], path.parts[-3:]
+    for depth, name in enumerate(names, 1):
+        with opened_folder(root, *names[: depth - 1]) as above:
+            is_folder = stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
+            if depth == len(names) or not is_folder:
+                remove_tree(name, above)
+                return
 
 
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _remove(folder: Path, names: set[str]) -> None:
+def _remove(folder: int, names: set[str]) -> None:
     for name in names:
-        path = folder / name
         try:
-            if path.is_dir() and not path.is_symlink():
-                remove_tree(path)
-            else:
-                path.unlink(missing_ok=True)
+            remove_tree(name, folder)
         except OSError as error:
             logger.error("what an app has left in `state-dir` cannot be removed: %s", error)

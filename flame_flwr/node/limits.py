@@ -53,6 +53,10 @@ _MEND = {
         "own there: keep less in the analyzer's attributes and with `save_intermediate_data`, or "
         "have `state-mb` in the node config raised"
     ),
+    "folders": (
+        "has put something else in the place of a folder that its node has made: write into the "
+        "folder for temporary files, and leave all others as they are"
+    ),
     "temporary files": (
         "has more in temporary files than one message may at this node: remove them when they "
         "have been read, or have `memory-gb` in the node config raised"

@@ -135,14 +135,14 @@ class MessageHost:
                 frame = None
             deadline.cancel()
         end = self._forks.end(pid)
-        leaves_too_much = kept.settle()
+        limit = kept.settle() or (end.limit if end.limit == "folders" else "")
         if frame is None:
             if refused or end.limit:
                 why = f"the analysis was ended: {refused}"
                 return _refused(asked, why if refused else reason_of_limit(end.limit))
             return _crashed(asked, cause_of_end(end.code))
-        if leaves_too_much:
-            return _refused(asked, reason_of_limit("disk"))
+        if limit:
+            return _refused(asked, reason_of_limit(limit))
         answer = _answer(asked, *frame)
         if answer.state is not None and size_of_state(answer.state) > settings.state_mb * 1e6:
             return _refused(asked, reason_of_limit("state-mb"))

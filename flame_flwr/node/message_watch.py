@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.folder_trees import size_below
-from flame_flwr.node.kept_folders import kept_bytes
+from flame_flwr.node.kept_folders import kept_bytes, opened_kept
 from flame_flwr.node.process_tree import deleted_of, descendants, memory_of, processor_time
 
 if TYPE_CHECKING:
@@ -30,16 +31,29 @@ class MessageWatch:
 
     Messages come one at a time, so what has been left to the fork server is this message's too.
 
+    It is made before anything of an app runs, and looks at the folders that are there then.
+
     Parameters
     ----------
     limits : Limits
         What it may use.
-    scratch : str
-        The folder for its temporary files, where that is on a disk of the machine's.
+    scratch : int, optional
+        The handle of the folder for its temporary files, where that is on a disk of the machine's.
+
+    Raises
+    ------
+    OSError
+        A folder that it may write to is not there.
     """
 
-    def __init__(self, limits: Limits, scratch: str = "") -> None:
+    def __init__(self, limits: Limits, scratch: int | None = None) -> None:
         self._limits, self._scratch = limits, scratch
+        with ExitStack() as opened:
+            self._kept = [
+                (opened.enter_context(opened_kept(Path(each))), most)
+                for each, most in limits.kept.items()
+            ]
+            self._opened = opened.pop_all()
         self._look_at_disk = 0.0
         self._began = self._looked = time.monotonic()
         self._waited_for = _time_of_ended_children()
@@ -67,11 +81,13 @@ class MessageWatch:
         """Look at what lies on disk, ever more seldom the longer it takes."""
         if now < self._look_at_disk:
             return ""
-        limits, most, which = self._limits, self._limits.memory, ""
+        most, which = self._limits.memory, ""
         deleted = deleted_of(pids, self._devices())
-        if any(kept_bytes(Path(each)) > bound for each, bound in limits.kept.items()):
+        if any(kept_bytes(each) > bound for each, bound in self._kept):
             which = "disk"
-        elif deleted > most or (self._scratch and size_below(self._scratch, most) > most):
+        elif deleted > most or (
+            self._scratch is not None and size_below(self._scratch, most) > most
+        ):
             which = "temporary files"
         ended = time.monotonic()
         self._look_at_disk = ended + min(max(_DISK_WAIT, _DISK_SHARE * (ended - now)), _DISK_MOST)
@@ -79,8 +95,13 @@ class MessageWatch:
 
     def _devices(self) -> set[int]:
         """Return the devices that its folders are on; those of the sandbox are in memory."""
-        folders = [*self._limits.kept, *filter(None, [self._scratch])]
-        return {os.stat(each).st_dev for each in folders if os.path.exists(each)}
+        folders = [each for each, _ in self._kept]
+        folders += [] if self._scratch is None else [self._scratch]
+        return {os.fstat(each).st_dev for each in folders}
+
+    def close(self) -> None:
+        """Let go of the folders."""
+        self._opened.close()
 
     def all_processes(self) -> list[int]:
         """Return the message's process, those below it, and those that have lost their parent."""

@@ -129,7 +129,8 @@ def test_a_wrong_count_of_bytes_is_made_anew(cache, folder):
 
 def test_a_lock_is_waited_for_within_a_bound(cache, folder, monkeypatch, caplog):
     monkeypatch.setattr("flame_flwr.data.cache._WAIT", 0.05)
-    with Cache(folder, 10_000)._counting():
+    other = Cache(folder, 10_000)
+    with other._opened() as opened, other._counting(opened):
         for key in "abc":  # once, and not for every object
             cache.put((key,), b"1")
     assert cache.get(("a",), 1) is None
@@ -173,3 +174,14 @@ def test_a_full_disk_is_no_error(cache, disk_full_after, caplog):
     assert "`cache-dir` cannot be written to" in caplog.text
     cache.put(("b",), bytes(3000))
     assert cache.get(("b",), 3000) is not None
+
+
+def test_a_link_in_its_place_is_not_followed(cache, folder, tmp_path, caplog):
+    """As an analysis without a sandbox may put there, while the node runs."""
+    (folder / OBJECTS).rename(tmp_path / "precious")
+    (folder / OBJECTS).symlink_to(tmp_path / "precious")
+    for name in (64 * "0" + ".data", ".size"):
+        (tmp_path / "precious" / name).write_bytes(bytes(9000))
+    cache.put(("a",), bytes(3000))
+    assert {path.stat().st_size for path in (tmp_path / "precious").iterdir()} == {9000}
+    assert "`cache-dir` cannot be written to" in caplog.text

@@ -235,6 +235,7 @@ def given_away(path):
         (".", lambda path: path.chmod(0o770), "gate may be written by others.*`chmod 700` it"),
         ("..", lambda path: path.chmod(0o777), "`state-dir`.*by others.*then `chmod go-w` it"),
         (".", linked, "gate is a link"),
+        ("pending", lambda path: path.symlink_to(path.parent), "pending is a link"),
         (".", given_away, "gate belongs to another user"),
         ("approved.toml", lambda path: path.chmod(0o666), "others than.*then `chmod 600` it"),
         ("approved.toml", linked, "approved.toml is a link"),
@@ -409,10 +410,11 @@ def test_a_bomb_is_not_unpacked():
         tracemalloc.stop()
 
 
-def test_a_full_disk_ends_no_node(tmp_path):
+def test_a_full_disk_ends_no_node(tmp_path, monkeypatch):
     content, log = archive(), tmp_path / "log"
     approve(tmp_path, approved(content))
-    (tmp_path / "gate" / "apps").write_text("where a folder should be")
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr("flame_flwr.node.gate_folder.write_whole", full)
     node = {"name": "hospital-a", "state-dir": str(tmp_path), "audit-log": str(log)}
     reply = through_gate(asked(content, tmp_path, config=node), lambda _: None).reply
     assert "its log says why" in reply.error.reason
