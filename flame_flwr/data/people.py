@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,33 +44,99 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence
         found = [person for table in tables for person in subjects(table, data)]
         people = {person for person in found if isinstance(person, str)}  # and no empty cell
         return replace(known, rows=len(found), people=len(people)) if found else known
-    if patients := {*_patients(data)}:
-        return replace(known, people=len(patients))
+    if at_least := _people(_entries(data)):
+        return replace(known, people=at_least)
     is_frame = type(data).__name__ == "DataFrame" and len(getattr(data, "shape", ())) == 2
     return replace(known, rows=int(data.shape[0])) if is_frame else known
 
 
-def _patients(data: Any) -> Iterator[str]:
-    """Yield whose each resource of a node's FHIR bundles is, such as ``Patient/1``."""
-    sources = data if isinstance(data, list) else []
-    for bundle in (
-        each for source in sources if isinstance(source, dict) for each in source.values()
-    ):
-        if not isinstance(bundle, dict):
-            return
-        try:
-            resources = [entry.get("resource") for entry in read_entries([bundle]).entries]
-        except DataError:
-            return
-        yield from filter(None, map(_patient, resources))
+def _entries(data: Any) -> list[Mapping[str, Any]]:
+    """Return the entries of a node's FHIR bundles, up to the first content that is none."""
+    found: list[Mapping[str, Any]] = []
+    for source in data if isinstance(data, list) else []:
+        for bundle in source.values() if isinstance(source, dict) else ():
+            if not isinstance(bundle, dict):
+                return found
+            try:
+                found += read_entries([bundle]).entries
+            except DataError:
+                return found
+    return found
 
 
-def _patient(resource: Any) -> str:
-    """Return whose a resource is, without the server's address; ``''`` where it does not say."""
+def _people(entries: list[Mapping[str, Any]]) -> int:
+    """Return how many people FHIR resources are of at least; 0 where none says whose it is.
+
+    One person may have names of several kinds: the server's, one by each system of identifiers, one
+    within a transaction. So names of one kind are counted, and the kind with most of them counts.
+    """
+    patients = [each for each in entries if _type(each.get("resource")) == "Patient"]
+    known = {
+        _folded(url): name
+        for each in patients
+        if isinstance(url := each.get("fullUrl"), str) and (name := _own_name(each["resource"]))
+    }
+    names: dict[str, set[str]] = {}
+    for entry in entries:
+        if (name := _patient(entry, known)) is not None:
+            names.setdefault(name[0], set()).add(name[1])
+    return max(map(len, names.values()), default=0)
+
+
+_Name = tuple[str, str]
+"""A kind of names, and one of them."""
+
+_PATIENT = re.compile(r"(?:.*/)?Patient/([^/?#]+)(?:/_history/[^/?#]*)?/?(?:[?#].*)?", re.DOTALL)
+"""A reference to a patient, with or without the server's address and the version."""
+
+_OTHER_TYPE = re.compile(r"(?:.*/)?[A-Z][A-Za-z]+/[^/?#]+(?:/_history/[^/?#]*)?/?", re.DOTALL)
+"""A reference to what is no patient, such as ``Group/1`` or ``Device/1``."""
+
+_UNNAMED = "within a resource", ""
+
+
+def _patient(entry: Mapping[str, Any], known: Mapping[str, _Name]) -> _Name | None:
+    """Return whose an entry's resource is; ``None`` where it does not say."""
+    resource = entry.get("resource")
     if not isinstance(resource, Mapping):
-        return ""
-    if resource.get("resourceType") == "Patient":
-        return f"Patient/{resource.get('id', '')}"
+        return None
+    if _type(resource) == "Patient":
+        url = entry.get("fullUrl")
+        return _own_name(resource) or (_by_url(url, known) if isinstance(url, str) else _UNNAMED)
     of = resource.get("subject") or resource.get("patient")
-    reference = of.get("reference") if isinstance(of, Mapping) else None
-    return "/".join(reference.rsplit("/", 2)[-2:]) if isinstance(reference, str) else ""
+    if not isinstance(of, Mapping):
+        return None
+    if isinstance(reference := of.get("reference"), str) and reference:
+        return _by_url(reference, known)
+    return _by_identifier(of.get("identifier")) if of.get("type", "Patient") == "Patient" else None
+
+
+def _by_url(url: str, known: Mapping[str, _Name]) -> _Name | None:
+    if (name := known.get(_folded(url))) is not None:
+        return name
+    if found := _PATIENT.fullmatch(url):
+        return "a server's", found[1]
+    if _OTHER_TYPE.fullmatch(url):
+        return None
+    return _UNNAMED if url.startswith("#") else ("an address", _folded(url))
+
+
+def _own_name(patient: Mapping[str, Any]) -> _Name | None:
+    own = patient.get("id")
+    return ("a server's", own) if isinstance(own, str) and own else None
+
+
+def _by_identifier(identifier: Any) -> _Name | None:
+    if not isinstance(identifier, Mapping):
+        return None
+    value = identifier.get("value")
+    kind = f"an identifier of {identifier.get('system')}"
+    return (kind, value) if isinstance(value, str) and value else None
+
+
+def _folded(url: str) -> str:
+    return url.lower() if url.lower().startswith("urn:uuid:") else url
+
+
+def _type(resource: Any) -> Any:
+    return resource.get("resourceType") if isinstance(resource, Mapping) else None

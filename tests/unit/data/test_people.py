@@ -79,6 +79,48 @@ def test_people_of_bundles_are_whose_resources_are():
     assert numbers([{"Observation": {"resourceType": "Bundle", "entry": 3}}]) == (None, None)
 
 
+ONE, TWO = "Patient/1", "Patient/2"
+UUID = "urn:uuid:0C3151BD-1CBF-4D64-B04D-CD9187A4C6E0"
+
+
+@pytest.mark.parametrize(
+    ("of", "people"),
+    [
+        ([ONE, "Patient/1/_history/7", "https://x/fhir/Patient/1", "https://x/Patient/1/"], 1),
+        (["https://x/fhir/Patient/1/_history/2", "https://y/Patient/2/_history/2"], 2),
+        ([ONE, "https://x/Patient/1#a", "https://x/Patient/1?b=c"], 1),
+        ([ONE, UUID, UUID.lower()], 1),  # of the patient in the bundle
+        ([UUID.replace("0C", "0D"), UUID.replace("0C", "0E")], 2),
+        ([ONE, TWO, UUID.replace("0C", "0D")], 2),  # who may be one of the two
+        (["#p", "#q"], 1),  # each within its own resource: they may be one person
+        ([{"identifier": {"system": "a", "value": value}} for value in "121"], 2),
+        ([{"identifier": {"system": system, "value": "1"}} for system in "abc"], 1),
+        ([ONE, {"identifier": {"value": "1"}, "type": "Patient"}], 1),
+        (["Patient?identifier=a|1", "Patient?identifier=a|2"], 2),
+        (
+            ["Group/1", "https://x/fhir/Device/1/_history/3", {"identifier": 3}, {"reference": 3}],
+            None,
+        ),
+        ([{"identifier": {"value": "1"}, "type": "Device"}, "", {}], None),
+    ],
+)
+def test_one_person_counts_once_by_whatever_name(of, people):
+    patient = {"fullUrl": UUID, "resource": {"resourceType": "Patient", "id": "1"}}
+    entries = [patient] if UUID in of else []
+    for each in of:
+        subject = {"reference": each} if isinstance(each, str) else each
+        entries.append({"resource": {"resourceType": "Observation", "subject": subject}})
+    bundle = {"resourceType": "Bundle", "entry": entries}
+    assert numbers([{"Observation": bundle}]) == (None, people)
+
+
+def test_patients_without_an_id_are_known_by_their_addresses():
+    patients = [
+        {"fullUrl": url, "resource": {"resourceType": "Patient"}} for url in (UUID, UUID, "x:1")
+    ]
+    assert numbers([{"Patient": {"resourceType": "Bundle", "entry": patients}}]) == (None, 2)
+
+
 def test_a_missing_subject_is_found_at_hello():
     found = mismatches([VISITS], [{"visits.csv": b"person,age\na,1\n"}])
     assert [each.text for each in found] == ["visits*.csv has no column 'patient'"]
