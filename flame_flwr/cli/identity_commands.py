@@ -29,7 +29,7 @@ def identity(node: _Folder = Path()) -> None:
     """Make this hospital's identity for secure sums, or show the one that it has."""
     from flame_flwr.files import write_file
     from flame_flwr.node.node_folder import node_settings
-    from flame_flwr.privacy.secure.identities import SecretIdentity, fingerprint
+    from flame_flwr.privacy.secure.identities import PUBLIC, SecretIdentity, fingerprint
 
     settings = node_settings(node)
     name, path = settings.name, Path(settings.identity_key)
@@ -47,7 +47,7 @@ def identity(node: _Folder = Path()) -> None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror})") from error
     public = path.with_name(f"{name}.pub")
-    write_file(public, f"{own.public.hex()}\n".encode())
+    write_file(public, f"{PUBLIC}{own.public.hex()}\n".encode())
     say(f"public half: {own.public.hex()}")
     say(f"fingerprint: {fingerprint(own.public)}")
     say(f"send {public} to whoever provisions, for `flame-flwr provision --identities`")

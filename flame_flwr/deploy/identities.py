@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.files import write_file
+from flame_flwr.privacy.secure.identities import PRIVATE, PUBLIC
 
 if TYPE_CHECKING:
     from flame_flwr.deploy.federation import Federation
@@ -39,7 +40,7 @@ def collect_identities(federation: Federation, target: Path, folder: Path) -> li
     Raises
     ------
     ConfigError
-        A hospital's file is missing, is no public key, or two have one key.
+        A hospital's file is missing, is no public half of a key, or two have one key.
     """
     keys = {
         hospital.name: _read(folder / f"{hospital.name}.pub") for hospital in federation.hospitals
@@ -65,6 +66,18 @@ def _read(path: Path) -> str:
         raise ConfigError(
             f"{path} is missing: `flame-flwr node identity` at {path.stem} writes it, to be sent"
         ) from error
-    if len(text) != _DIGITS or set(text) - set("0123456789abcdef"):
-        raise ConfigError(f"{path} is no public key of `flame-flwr node identity`")
-    return text
+    send = f"say `flame-flwr node identity` at {path.stem}, and send {path.name}, which it writes"
+    if text.startswith(PRIVATE):
+        raise ConfigError(
+            f"{path} is a private key, and must not be here: whoever has seen it can pose as "
+            f"{path.stem}, so it must be replaced now. Delete this file, remove the file that "
+            f"`identity-key` names at {path.stem}, {send}"
+        )
+    key = text.removeprefix(PUBLIC)
+    if key == text or len(key) != _DIGITS or set(key) - set("0123456789abcdef"):
+        raise ConfigError(
+            f"{path} is no public half of a key, as `flame-flwr node identity` writes it: {send}. "
+            f"If the file that `identity-key` names was sent, that key must be replaced: delete "
+            f"what was sent, and remove that file before"
+        )
+    return key

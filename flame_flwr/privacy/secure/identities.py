@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Identities", "SecretIdentity", "fingerprint", "is_signed"]
+__all__ = ["PRIVATE", "PUBLIC", "Identities", "SecretIdentity", "fingerprint", "is_signed"]
+
+PRIVATE, PUBLIC = "private key of flame-flwr: ", "public half of a key of flame-flwr: "
+"""What stands before a key in its file: both halves are as long, and one must never be sent."""
 
 _KEY = 32
 
@@ -66,7 +69,7 @@ class SecretIdentity:
         seed = cls.new_seed()
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w") as file:
-            file.write(f"{seed.hex()}\n")
+            file.write(f"{PRIVATE}{seed.hex()}\n")
             file.flush()
             os.fsync(file.fileno())
         return cls(seed)
@@ -84,7 +87,7 @@ class SecretIdentity:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(handle) as file:
                 mode = os.fstat(file.fileno()).st_mode
-                text = file.read(1024).strip()
+                text = file.read(1024).strip().removeprefix(PRIVATE)  # earlier ones have none
         except (OSError, UnicodeDecodeError) as error:
             raise _unreadable("identity-key", path) from error
         if mode & 0o077:

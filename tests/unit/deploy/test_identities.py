@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from flame_flwr.cli import commands
 from flame_flwr.deploy import EXAMPLE, collect_identities, read_federation
 from flame_flwr.errors import ConfigError
-from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
+from flame_flwr.privacy.secure.identities import PRIVATE, Identities, SecretIdentity
 
 NAMES = ("hospital-a", "hospital-b")
 
@@ -65,12 +65,24 @@ def test_every_hospital_gets_all_public_keys(parties):
     assert Identities(keys).fingerprint() in seen[0]
 
 
-def test_no_private_key_is_taken(parties):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (str, "is a private key.* must be replaced now. Delete this file"),
+        (lambda text: text.removeprefix(PRIVATE), "no public half.*`identity-key` names was sent"),
+        (lambda text: f"-----{text}", "no public half"),
+    ],
+    ids=["as it is", "of an earlier version", "damaged"],
+)
+def test_no_private_key_is_taken(parties, change, words):
+    """What is taken would be in the file of every hospital, and in the server's folder."""
     federation, made, sent = sent_by_all(parties)
     key = made / "hospital-a" / "identity.key"
-    (sent / "hospital-a.pub").write_text(f"-----{key.read_text()}")
-    with pytest.raises(ConfigError, match="is no public key"):
+    (sent / "hospital-a.pub").write_text(change(key.read_text()))
+    with pytest.raises(ConfigError, match=words) as error:
         collect_identities(federation, made, sent)
+    assert "node identity` at hospital-a, and send hospital-a.pub" in str(error.value)
+    assert not list(made.glob("*/peers.toml"))
 
 
 def test_missing_key_names_the_hospital(parties):

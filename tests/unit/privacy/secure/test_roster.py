@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from flame_flwr.errors import ConfigError, NodeFailedError
-from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
+from flame_flwr.privacy.secure.identities import PRIVATE, Identities, SecretIdentity
 from flame_flwr.privacy.secure.roster import Entry, Roster
 from flame_flwr.privacy.secure.session import SecureSession
 
@@ -99,6 +99,8 @@ def test_identity_is_made_once_and_for_its_user_alone(tmp_path):
     path = tmp_path / "identity.key"
     made = SecretIdentity.make(path)
     assert path.stat().st_mode & 0o777 == 0o600
+    assert SecretIdentity.load(path).public == made.public
+    path.write_text(path.read_text().removeprefix(PRIVATE))  # as an earlier version wrote it
     assert SecretIdentity.load(path).public == made.public
     with pytest.raises(FileExistsError):
         SecretIdentity.make(path)
