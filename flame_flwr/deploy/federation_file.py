@@ -138,7 +138,7 @@ def _default_listen(host: str) -> str:
     """Return the address to listen on: hospitals connect from outside, unless to this host."""
     if not is_loopback(host):
         return "0.0.0.0"  # noqa: S104
-    return host if ":" in host else "127.0.0.1"
+    return "127.0.0.1" if host.endswith("localhost") else host
 
 
 def _hospital(given: Any, where: str, beside: Path, server: Server) -> Hospital:

@@ -1,6 +1,5 @@
 """FEDERATION.toml: what is taken, and what is refused with which words."""
 
-import ipaddress
 import re
 
 import pytest
@@ -59,11 +58,24 @@ def test_what_is_not_said_has_a_default(tmp_path):
     }
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
-def test_a_trial_on_one_machine_approves_all(tmp_path, host):
+@pytest.mark.parametrize(
+    ("host", "listen"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("trial.localhost", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("127.8.9.10", "127.8.9.10"),
+        ("::1", "::1"),
+    ],
+)
+def test_a_trial_on_one_machine_approves_all(tmp_path, host, listen):
+    """And its server listens where its nodes connect to."""
     federation = read(tmp_path, SMALL.replace("flower.example.org", host))
     assert federation.hospitals[0].node_config["approval"] == "none"
-    assert ipaddress.ip_address(federation.server.listen).is_loopback
+    assert federation.server.listen == listen
+    address = federation.server.address
+    assert address.startswith(host if "localhost" in host else federation.server.local_address)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
