@@ -98,7 +98,8 @@ bubblewrap:
 		(timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends bubblewrap) || \
 		(echo "bubblewrap cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
-# A quarter of an hour at most; the screenshots are in .browser.
+# Five minutes at most, and a quarter of an hour more where Chromium is still to be installed; the
+# screenshots are in .browser.
 test-browser: install chromium
 	timeout 300 $(BIN)/python tests/browser.py .browser
 
