@@ -14,42 +14,39 @@ from flwr.app import (
     ArrayRecord,
     ConfigRecord,
     Message,
-    MessageType,
     MetricRecord,
     RecordDict,
 )
 
 from flame_flwr import __version__
+from flame_flwr.clients.asked_message import AskedMessage
 from flame_flwr.clients.filter_counts import count_answers
 from flame_flwr.clients.node_data import node_rules
 from flame_flwr.clients.node_name import name_of, name_or_address
-from flame_flwr.clients.reply_records import failed_records, records_of
+from flame_flwr.clients.reply_failures import ReplyFailures
+from flame_flwr.clients.reply_records import records_of
 from flame_flwr.clients.reply_values import (
     FOREIGN,
     OK,
     config_of,
     in_known_words,
-    limited,
     limited_findings,
-    of_reason,
     read_number,
     read_rounds,
     read_whole,
     whole,
 )
-from flame_flwr.clients.reply_way import HERE, Way, error_reply, shares_tracebacks, unnoted
-from flame_flwr.clients.secure_gate import SecureGate, aggregate_in
+from flame_flwr.clients.reply_way import HERE, Way, shares_tracebacks, unnoted
+from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.errors import ConfigError, FlameError, NodeFailedError
-from flame_flwr.failure.failure import Failure
+from flame_flwr.errors import NodeFailedError
 from flame_flwr.failure.notes import log_error
-from flame_flwr.flower import EMPTY, HELLO, FitRes, runtime
+from flame_flwr.flower import FitRes, runtime
 from flame_flwr.installed.versions import installed
 from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import (
     WIRE_VERSION,
-    Payload,
     array_from_npy,
     from_arrays,
     from_record,
@@ -69,17 +66,12 @@ if TYPE_CHECKING:
 
     from flwr.app import Context
 
-    from flame_flwr.clients.known_words import KnownWords
-
 __all__ = ["TO_GATE", "ReplyGate"]
-
 
 _T = TypeVar("_T")
 
 TO_GATE = "flame_flwr.gate"
 """The key beside a result under which a client hands over what the gate must know."""
-
-_KINDS = {HELLO: "hello", MessageType.TRAIN: "round", MessageType.EVALUATE: "evaluation"}
 
 
 class ReplyGate:
@@ -100,10 +92,12 @@ class ReplyGate:
         self._message = message
         self._context = context
         self._way = way
+        self._asked = AskedMessage(message)
+        self._failures = ReplyFailures(self._asked, context, way, lambda: self._is_strict)
 
     def refusal(self) -> Message | None:
         """Return the answer to a message that must not come to the analysis; ``None`` if it may."""
-        kind = _KINDS.get(self._message.metadata.message_type)
+        kind = self._asked.kind
         try:
             if kind in ("round", "evaluation") and not self._gate.pickles:
                 self._in_time(self._arrives)
@@ -113,7 +107,7 @@ class ReplyGate:
                     return Message(RecordDict(before), reply_to=self._message)
         except Exception as error:
             log_error(error, "node %s does not take what the server sent", self._name)
-            return self._stopped(kind, error)
+            return self._failures.stopped(error)
         return None
 
     def let_out(self, reply: Message | FitRes) -> Message:
@@ -121,9 +115,9 @@ class ReplyGate:
 
         It is noted in the node's audit log, if any; where that cannot be, that is the answer.
         """
-        kind = _KINDS.get(self._message.metadata.message_type)
+        kind = self._asked.kind
         if isinstance(reply, Message) and reply.has_error():
-            passed = self._error(reply)
+            passed = self._failures.error(reply)
         else:
             try:
                 answer, said = (
@@ -135,7 +129,7 @@ class ReplyGate:
                 passed = Message(RecordDict(records), reply_to=self._message)
             except Exception as error:
                 log_error(error, "node %s lets no answer leave to %s", self._name, kind)
-                passed = self._stopped(kind, error)
+                passed = self._failures.stopped(error)
         return unnoted(self._message, self._context, passed, self._way, self._noted) or passed
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
@@ -150,9 +144,8 @@ class ReplyGate:
         return readers[kind]
 
     def _arrives(self) -> None:
-        for record in self._message.content.array_records.values():
-            if list(record) not in ([], [EMPTY]):
-                self._gate.arrives(from_record(record))
+        for payload in self._asked.payloads():
+            self._gate.arrives(payload)
 
     def _in_time(self, work: Callable[[], _T]) -> _T:
         """Do what the gate does with a message, as long as that may take.
@@ -165,8 +158,8 @@ class ReplyGate:
         try:
             return within(work, self._way.seconds)
         except TimeoutError as error:
-            asked = self._message.content.config_records.get("fitins.config")
-            number = "" if asked is None else f" in round {asked.get('round')!r}"
+            sent = self._asked.sent_round
+            number = "" if sent == "" else f" in round {sent!r}"
             raise NodeFailedError(
                 f"node {self._name} lets no answer leave{number}: its gate was not done with it in "
                 "the time that one message has at this node. Return fewer and larger parts, such "
@@ -177,8 +170,8 @@ class ReplyGate:
 
     def _hello(self, content: RecordDict) -> dict[str, Any]:
         said = config_of(content, "getpropertiesres.properties")
-        if (failure := self._failure(said)) is not None:
-            return self._failed("hello", failure)
+        if (failure := self._failures.read(said)) is not None:
+            return self._failures.records("hello", failure)
         study = Study.from_bytes(said.get(TO_GATE))
         evaluates = said.get("evaluates") is True
         self._gate.hello(study, evaluates=evaluates)
@@ -190,7 +183,7 @@ class ReplyGate:
                 found,
                 share=share,
                 strict=self._is_strict or self._secure.is_required,
-                known=self._known_words,
+                known=self._failures.known_words,
             )
         properties: dict[str, Any] = {
             **({} if found is None else {"findings": write_findings(found)}),
@@ -219,8 +212,8 @@ class ReplyGate:
             returned = from_arrays(list(map(array_from_npy, tensors)))
         else:
             said = config_of(answer, "fitres.metrics")
-            if (failure := self._failure(said)) is not None:
-                return self._failed("round", failure)
+            if (failure := self._failures.read(said)) is not None:
+                return self._failures.records("round", failure)
             arrays = answer.get("fitres.parameters")
             if not isinstance(arrays, ArrayRecord):
                 raise NodeFailedError(FOREIGN)
@@ -229,9 +222,9 @@ class ReplyGate:
         study, metrics = self._study(said), readable(said)
         if examples != 1:
             check_numbers_of("num_examples", self._gate.holding(study))
-        number = self._asked()
+        number = self._asked.round()
         filtered = study.filters or self._gate.filters  # nothing else looks at the aggregate
-        aggregate = self._aggregate() if filtered else None
+        aggregate = self._asked.aggregate() if filtered else None
         if self._secure.asks:
             metrics = {}  # they do not travel
         passed = self._gate.result(returned, study, number, aggregate, metrics)
@@ -256,15 +249,15 @@ class ReplyGate:
         }
 
     def _study(self, said: dict[str, Any]) -> Study:
-        study, known = Study.from_bytes(said.get(TO_GATE)), self._known_words
+        study, known = Study.from_bytes(said.get(TO_GATE)), self._failures.known_words
         return study if known is None else in_known_words(study, known)
 
     def _evaluation(self, content: RecordDict) -> dict[str, Any]:
         if (before := self._secure.before()) is not None:
             return before
         said = config_of(content, "evaluateres.metrics")
-        if (failure := self._failure(said)) is not None:
-            return self._failed("evaluation", failure)
+        if (failure := self._failures.read(said)) is not None:
+            return self._failures.records("evaluation", failure)
         study = Study.from_bytes(said.pop(TO_GATE, None))
         self._gate.evaluation(study)
         loss = content.get("evaluateres.loss")
@@ -280,41 +273,6 @@ class ReplyGate:
             num_examples=MetricRecord({"num_examples": examples}),
             metrics=ConfigRecord(dict(scores)),
         )
-
-    # ---- failures ----------------------------------------------------------------------------
-
-    def _failure(self, said: dict[str, Any]) -> Failure | None:
-        """Return the failure that an answer is, as it may leave."""
-        if not isinstance(said.get("failure"), bytes):  # a number is a score of that name
-            return None
-        return self._limited(Failure.from_json(said["failure"]))
-
-    def _limited(self, failure: Failure) -> Failure:
-        share = shares_tracebacks(self._context)
-        try:
-            strict = self._is_strict
-        except (FlameError, OSError) as error:  # they may say Strict(), and are what is wrong
-            return Failure.of(error, share=False)
-        return limited(failure, share=share, strict=strict, known=self._known_words)
-
-    def _stopped(self, kind: str | None, error: Exception) -> Message:
-        """Return the answer in place of what may not come here, or not leave."""
-        failure = Failure.of(error, share=shares_tracebacks(self._context))
-        if kind is None:
-            return error_reply(self._message, self._context, failure)
-        return Message(RecordDict(self._failed(kind, failure)), reply_to=self._message)
-
-    def _failed(self, kind: str, failure: Failure) -> dict[str, Any]:
-        partitions = self._context.node_config.get("num-partitions", 0)
-        hello = {"name": self._name, "partitions": partitions, "gated": self._way.gated}
-        return failed_records(kind, failure, {**hello, **told_clock(self._way.clock)})
-
-    def _error(self, reply: Message) -> Message:
-        """Return an error of Flower's as it may leave: of another process's only its form."""
-        if not self._way.is_apps_text:
-            return reply  # of this process, or made by the node itself
-        failure = self._limited(of_reason(str(reply.error.reason)))
-        return error_reply(self._message, self._context, failure)
 
     # ---- what the node's and the run's config say --------------------------------------------
 
@@ -343,12 +301,6 @@ class ReplyGate:
         return name_or_address(self._context)
 
     @property
-    def _known_words(self) -> KnownWords | None:
-        asked = self._message.content.get("fitins.config")
-        number = asked.get("round") if isinstance(asked, ConfigRecord) else ""
-        return self._way.known_words(self._context, number)
-
-    @property
     def _is_strict(self) -> bool:
         return any(isinstance(rule, Strict) for rule in self._gate.rules)
 
@@ -357,17 +309,6 @@ class ReplyGate:
         """Whether it may be known how much data there is; by default in a simulation only."""
         share = self._settings.share_size
         return runtime() != "deployment" if share is None else share
-
-    def _asked(self) -> int:
-        """Return the round that was asked for."""
-        try:
-            return int(self._message.content["fitins.config"]["round"])  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError("the message asks for no round") from error
-
-    def _aggregate(self) -> Payload | None:
-        """Return the aggregate that a round came with."""
-        return aggregate_in(self._message, "fitins.parameters")
 
     def _log_protection(self, study: Study) -> None:
         """Say in the node's own log what its answers go through."""
