@@ -94,7 +94,7 @@ class FolderStore:
             The file cannot be read, or is damaged.
         """
         try:
-            with open(self._folder / FILE, "rb") as file:
+            with open(self._folder / FILE, "rb", opener=_through_no_link) as file:
                 size, digest, rest = file.read(_SIZE), file.read(_HASH), file.read()
         except FileNotFoundError:
             return None
@@ -129,9 +129,14 @@ def refused(why: str) -> NodeFailedError:
     return NodeFailedError(f"secure sums are refused: {why}")
 
 
+def _through_no_link(path: str, flags: int) -> int:
+    """Open a file, waiting for no pipe in its place."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         yield handle
     finally:

@@ -209,6 +209,15 @@ def test_full_disk_gives_no_answer(on_disk, folder, monkeypatch):
     again().answer(1, "train", b"y" * 32, masking(2.0))  # nothing has left
 
 
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to(path.parent / "other")])
+def test_its_file_is_no_pipe_and_no_link(tmp_path, put):
+    """As an analysis without a sandbox may leave there; a pipe would be waited for."""
+    (tmp_path / "other").touch()
+    put(tmp_path / FILE)
+    with pytest.raises(NodeFailedError, match=r"is damaged|cannot be read"):
+        FolderStore(tmp_path).load()
+
+
 def test_key_that_all_would_know_is_refused(tmp_path):
     session = SecureSession(SESSION, "a", SecretIdentity.new(), FolderStore(tmp_path))
     others = [SecureSession(SESSION, name, SecretIdentity.new()).hello() for name in ("b", "c")]
