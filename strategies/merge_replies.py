@@ -49,12 +49,19 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
     """
     entry = RoundRecord(number)
     aggregation, copies = run.aggregation, not run.reads_only
+    # Equal parts, so that what one node sends takes nothing of the others'.
+    room = run.settings.round_bytes // max(1, len(run.record.nodes))
     aggregation.begin(number)
     for message in replies:
         # Known from the message that it answers, never from what the reply says of itself.
         sender = run.transport.sender(message)
         reply = read_result(
-            message, sender, allow_pickle=run.allow_pickle, copies=copies, masked=run.masked
+            message,
+            sender,
+            allow_pickle=run.allow_pickle,
+            copies=copies,
+            masked=run.masked,
+            room=room,
         )
         check_sender(run, reply, f"round {number}", entry.node_seconds, entry.failed)
         failure = reply.failure or run.bookkeeping.note(entry, reply)

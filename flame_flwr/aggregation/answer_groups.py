@@ -172,7 +172,8 @@ class AnswerGroups:
             else:
                 node = group.nodes[0]
                 odd[node] = self._places[path].refusal(error.text, node)
-        return odd
+        # where none fits, it is no node's: a step may be too large
+        return odd if fitting else {}
 
     def _overflow(self, path: Path, groups: list[_Group]) -> TooLargeError | None:
         """Return the error that there is if what groups have of a key is merged."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flame_flwr.aggregation.flower_supported import ROBUST, is_one
 from flame_flwr.errors import FlameError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flame_flwr.aggregation.accumulators import Where
+    from flame_flwr.aggregation.accumulators import TooLargeError, Where
 
 __all__ = ["merged_by", "start_from"]
 
@@ -38,6 +39,8 @@ def merged_by(
 
     Raises
     ------
+    TooLargeError
+        Numbers are too large for its arithmetic.
     DataError
         It raises an error of its own.
     """
@@ -54,10 +57,14 @@ def merged_by(
         for number, (arrays, weight) in enumerate(replies.values(), start=1)
     ]
     try:
-        with _quiet():
+        # A robust one compares answers, and an infinite distance is only far.
+        robust = is_one(strategy, ROBUST)
+        with _quiet(), np.errstate(over="ignore" if robust else "raise"):
             record, _ = strategy.aggregate_train(place.round, messages)
     except FlameError:
         raise
+    except FloatingPointError:
+        raise _too_large(strategy, place) from None
     except Exception as error:
         raise place.error(
             f"{type(strategy).__name__} cannot merge the replies "
@@ -82,10 +89,14 @@ def _check_finite(
         if not np.isfinite(value).all() and all(
             np.isfinite(arrays[i]).all() for arrays, _ in replies.values()
         ):
-            raise place.error(
-                f"what {type(strategy).__name__} made of finite numbers is not finite: take "
-                "smaller steps, or send float64"
-            )
+            raise _too_large(strategy, place)
+
+
+def _too_large(strategy: Any, place: Where) -> TooLargeError:
+    return place.too_large(
+        f"what {type(strategy).__name__} made of finite numbers is not finite: take smaller steps, "
+        "or send float64"
+    )
 
 
 @contextmanager

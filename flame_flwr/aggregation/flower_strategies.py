@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flame_flwr.aggregation.accumulators import AllValues, SameForm, check_choice
 from flame_flwr.aggregation.flower_merging import merged_by, start_from
 from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
+from flame_flwr.aggregation.large_numbers import FLOAT_MAX, largest_to_square
 from flame_flwr.aggregation.model_buffers import (
     Buffers,
     ModelMean,
@@ -172,12 +173,13 @@ class _Optimized:
         self._mean.merge(other._mean)
 
     def large_size(self, value: ModelValue, weight: float) -> float | None:
-        """Return how large a weight is if it could be too large with others'."""
-        return self._mean.large_size(value, weight)
+        """Return how large a number or a weight is if it could be too large with others'."""
+        return _large_size(self._place, value, weight)
 
     def check_fits(self) -> None:
-        """See that the weights are not too large together."""
-        self._mean.check_fits()
+        """See that no number is too large for the step, nor the weights together."""
+        self._strategy = copy.deepcopy(self._strategy)
+        self.result()
 
     def result(self) -> Any:
         """Take the step."""
@@ -231,6 +233,15 @@ class _Compared:
         self._weights |= other._weights
         self._weightless += other._weightless
         self._kept.merge(other._kept)
+
+    def large_size(self, value: ModelValue, weight: float) -> float | None:
+        """Return how large a number or a weight is if it could be too large with others'."""
+        return _large_size(self._place, value, weight)
+
+    def check_fits(self) -> None:
+        """See that nothing is too large for the strategy."""
+        self._strategy = copy.deepcopy(self._strategy)
+        self.result()
 
     def result(self) -> Any:
         """Ask the strategy."""
@@ -297,6 +308,15 @@ class _Compared:
         if fewer:
             self._place.leave_out("differs from the others", fewer)
         return spec
+
+
+def _large_size(place: Where, value: ModelValue, weight: float) -> float | None:
+    """Return the largest of a node's numbers and its weight, of those that could be too large."""
+    if weight == 0:  # its value is not looked at
+        return None
+    sizes = [largest_to_square(flatten(value.value)[1])]
+    sizes.append(weight if weight > FLOAT_MAX / len(place.nodes) else None)
+    return max((size for size in sizes if size is not None), default=None)
 
 
 def _mean(place: Where, declared: FlowerReduction) -> ModelMean:

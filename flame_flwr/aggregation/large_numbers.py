@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.pytree import Leaf
 
-__all__ = ["FLOAT_MAX", "INT64", "largest_of", "rounded"]
+__all__ = ["FLOAT_MAX", "INT64", "largest_of", "largest_to_square", "rounded"]
 
 FLOAT_MAX = sys.float_info.max
 INT64 = 2**63
@@ -47,6 +47,21 @@ def largest_of(leaves: Iterable[Leaf], most: float, nodes: int | None) -> float 
         elif nodes is not None and leaf.size:
             size = _size(leaf)
             sizes += [size] if size > _limit(leaf.dtype) // nodes else []
+    return max(sizes, default=None)
+
+
+def largest_to_square(leaves: Iterable[Leaf]) -> float | None:
+    """Return the largest size of numbers whose squares could be too large; ``None`` if none."""
+    sizes: list[Any] = []
+    for leaf in leaves:
+        if not isinstance(leaf, np.ndarray):
+            size, most = abs(leaf), FLOAT_MAX
+        elif leaf.size and leaf.dtype.kind in "fc":
+            size, most = _size(leaf), _limit(leaf.dtype)
+        else:
+            continue
+        # a difference is squared, and some squares are added up
+        sizes += [size] if size > math.sqrt(most) / 16 else []
     return max(sizes, default=None)
 
 

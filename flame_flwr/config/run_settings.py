@@ -16,6 +16,9 @@ __all__ = ["RUN_KEYS", "RunSettings"]
 
 _ASKING = re.compile(r"approval of (?P<nodes>.+?)(?: within (?P<seconds>\d{1,8}) s)?")
 
+_ANSWERS = 32
+"""How many of the largest answers the values of a round may take together."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -188,6 +191,11 @@ class RunSettings:
     def max_answer_bytes(self) -> int:
         """``max-answer-mb`` in bytes."""
         return int(self.max_answer_mb * 2**20)
+
+    @property
+    def round_bytes(self) -> int:
+        """What the values of a round may take in memory together, each node an equal part."""
+        return _ANSWERS * self.max_answer_bytes
 
     def tag_list(self) -> list[str]:
         """Return the tags one by one."""

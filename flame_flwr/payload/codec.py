@@ -96,7 +96,12 @@ def encode(value: object, *, allow_pickle: bool = False) -> Payload:
 
 
 def decode(
-    payload: Payload, *, allow_pickle: bool = False, copies: bool = True, as_text: bool = False
+    payload: Payload,
+    *,
+    allow_pickle: bool = False,
+    copies: bool = True,
+    as_text: bool = False,
+    room: int | None = None,
 ) -> Any:
     """Restore the value of a payload.
 
@@ -113,6 +118,8 @@ def decode(
     as_text : bool, default=False
         Whether the value will be written as text: whole numbers of more digits than Python
         writes are refused.
+    room : int, optional
+        Bytes of memory that a value from outside may take.
 
     Returns
     -------
@@ -127,7 +134,8 @@ def decode(
         allowed, or needs a package or a registered type that is missing here.
     """
     instead = {WHOLE_NUMBER: _writable_number} if as_text else None
-    return checked(Decoder(payload.arrays, allow_pickle, copies, instead=instead), payload)
+    decoder = Decoder(payload.arrays, allow_pickle, copies, instead=instead, room=room)
+    return checked(decoder, payload)
 
 
 def _writable_number(items: list[Any], decoder: Decoder) -> int:

@@ -52,6 +52,8 @@ class Decoder:
         Of the header, for who passes it on. Without them it may have what :class:`Work` allows.
     instead : mapping of int to callable
         What restores the kinds of these codes, in place of what the table says.
+    room : int, optional
+        Bytes of memory that the value may take.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Decoder:
         "_limits",
         "_nbytes",
         "_open_tags",
+        "_room",
         "_work",
         "allow_pickle",
         "copies",
@@ -73,10 +76,12 @@ class Decoder:
         copies: bool = True,
         limits: Limits | None = None,
         instead: Mapping[int, Restore] | None = None,
+        room: int | None = None,
     ) -> None:
         self._arrays: list[npt.NDArray[Any] | None] = list(arrays)
         self._open_tags = self._elements = 0
         self._limits = limits
+        self._room = room
         self._nbytes = sum(array.nbytes for array in arrays)
         self._work = Work(self._nbytes)
         self._instead = {code: _Tag(restore) for code, restore in (instead or {}).items()}
@@ -93,7 +98,7 @@ class Decoder:
             _, _, value = unpackb(header, ext_hook=self._tag, list_hook=self._build, **_READING)
         else:
             _check_sizes(header)
-            self._work = Work(len(header) + self._nbytes)
+            self._work = Work(len(header) + self._nbytes, self._nbytes, self._room)
             _, _, value = self._document(header)
         if self._open_tags:
             raise PayloadError(f"{_INVALID}: it has a marker outside of a tagged list.")

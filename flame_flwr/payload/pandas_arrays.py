@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.payload.kinds import Kind, Refusal
-from flame_flwr.payload.pandas_hashes import check_numbers, check_objects
+from flame_flwr.payload.pandas_hashes import check_numbers, check_objects, check_texts
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.work import check_hashes
 
@@ -142,6 +142,7 @@ def _pack_strings(value: Any) -> list[Any]:
 def _restore_strings(storage: Any, missing: Any, texts: list[Any]) -> Any:
     if not {*map(type, texts)} <= {str, type(None)}:
         raise TypeError("a text column with other things in it")
+    check_texts([text for text in texts if text is not None])
     if missing == "nan" and "na_value" not in signature(pandas().StringDtype).parameters:
         # before pandas 2.3 columns of texts are those of Python's objects
         return np.array([np.nan if text is None else text for text in texts], dtype=object)

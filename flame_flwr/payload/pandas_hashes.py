@@ -7,6 +7,8 @@ others. Here they are computed as pandas does, many at a time, before it sees th
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from flame_flwr.payload.work import FEW, check_hashes
 
-__all__ = ["check_numbers", "check_objects"]
+__all__ = ["check_numbers", "check_objects", "check_texts"]
 
 _Hashes = npt.NDArray[np.uint32]
 
@@ -45,6 +47,62 @@ def check_objects(values: list[Any]) -> None:
         There are too many of them.
     """
     check_hashes(values, _of_object, _SECRET)
+    check_texts([value for value in values if type(value) is str])
+
+
+def check_texts(values: list[str]) -> None:
+    """Refuse texts of which many have the same hash, and are not equal: `groupby` compares them.
+
+    Raises
+    ------
+    ValueError
+        There are too many of them.
+    """
+    rows = Counter(text for text in values if len(text) <= _LONGEST)
+    if len(rows) <= FEW:
+        return
+    texts = _hashed(list(rows))
+    lookups = np.fromiter(rows.values(), np.int64, len(rows))
+    _, which, labels = np.unique(_of_texts(texts), return_inverse=True, return_counts=True)
+    if int(labels[which.ravel()] @ lookups) > FEW * len(values):
+        raise ValueError("texts that have all the same hash")
+
+
+def _hashed(texts: list[str]) -> list[bytes]:
+    """Return what pandas hashes of texts: up to a zero, and of what is no UTF-8 its `repr`."""
+    try:
+        found = [text.encode() for text in texts]
+    except UnicodeEncodeError:
+        found = [(repr(text) if _SURROGATE.search(text) else text).encode() for text in texts]
+    if any(b"\0" in each for each in found):
+        found = [each.partition(b"\0")[0] for each in found]
+    return found
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST, _AT_ONCE = 2**14, 2**10
+"""Characters of a text that is looked at, as few can be longer; how many texts at once."""
+
+
+def _of_texts(texts: list[bytes]) -> _Hashes:
+    """Return khash's hashes of texts: 31 times what is before, plus the next byte."""
+    parts = [_of_some(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+    return np.concatenate(parts)
+
+
+def _of_some(texts: list[bytes]) -> _Hashes:
+    """Return hashes of some texts: of each its bytes, times 31 to what comes after them."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    data = np.frombuffer(b"".join(texts), np.int8).astype(np.uint32)
+    ends = np.cumsum(lengths)
+    after = np.repeat(ends, lengths) - 1 - np.arange(len(data))
+    hashes: _Hashes = np.zeros(len(texts), np.uint32)
+    if len(data):
+        powers = np.array([1] + [31] * int(lengths.max()), np.uint32)
+        data *= np.multiply.accumulate(powers)[after]
+        filled = lengths > 0
+        hashes[filled] = np.add.reduceat(data, (ends - lengths)[filled])
+    return hashes
 
 
 _SECRET = frozenset[type]({str, bytes, bool, type(None)})

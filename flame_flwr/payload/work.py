@@ -41,12 +41,18 @@ class Work:
     ----------
     received : int
         Bytes that arrived.
+    bulk : int
+        How many of them are arrays of the value's own.
+    room : int, optional
+        Bytes that it may take, its arrays among them.
     """
 
-    __slots__ = ("_left", "_look_below", "_until")
+    __slots__ = ("_left", "_look_below", "_room", "_until")
 
-    def __init__(self, received: int) -> None:
-        self._left = self._look_below = max(FLOOR, GROWTH * received)
+    def __init__(self, received: int, bulk: int = 0, room: int | None = None) -> None:
+        most = max(FLOOR, GROWTH * received)
+        self._room = room if room is not None and room - bulk < most else None
+        self._left = self._look_below = most if self._room is None else self._room - bulk
         # this thread's own time: others, and a busy machine, take none of it
         self._until = thread_time() + SECONDS + SECONDS_PER_MB * received / 2**20
 
@@ -69,6 +75,12 @@ class Work:
 
     def _look(self) -> None:
         self._look_below = max(0, self._left - _LOOK_EVERY)
+        if self._left < 0 and self._room is not None:
+            raise PayloadError(
+                f"The value takes more than {self._room / 2**20:.4g} MB of memory, which is a "
+                "node's part of what the values of a round may take: raise `max-answer-mb` in the "
+                "run config if the server has more, else return less."
+            )
         if self._left < 0:
             raise PayloadError(
                 f"The value takes more memory, or time, than {GROWTH} times its bytes, and than "

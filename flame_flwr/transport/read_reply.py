@@ -92,6 +92,7 @@ def read_result(
     allow_pickle: bool = False,
     copies: bool = True,
     masked: bool = False,
+    room: int | None = None,
 ) -> Reply:
     """Read a node's answer to a round.
 
@@ -101,7 +102,7 @@ def read_result(
         The answer.
     node : str
         Who gave it, as :meth:`flame_flwr.transport.interface.Transport.sender` knows.
-    allow_pickle, copies : bool
+    allow_pickle, copies, room
         As for :func:`flame_flwr.payload.decode`.
     masked : bool
         Whether it is a masked answer, with nothing beside it.
@@ -116,9 +117,9 @@ def read_result(
             arrays = message.content.get("fitres.parameters")
             payload = from_record(arrays if isinstance(arrays, ArrayRecord) else {})
         if masked:
-            value = masked_answer(decode(payload, copies=False))
+            value = masked_answer(decode(payload, copies=False, room=room))
             return Reply(node, value, payload.nbytes)
-        value = decode(payload, allow_pickle=allow_pickle, copies=copies, as_text=True)
+        value = decode(payload, allow_pickle=allow_pickle, copies=copies, as_text=True, room=room)
         beside = {key: said.pop(key, "") for key in OF_AN_ANSWER}
         return Reply(
             node,

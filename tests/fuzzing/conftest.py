@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import tracemalloc
 
 import pytest
 
 from .harness import DATA, FLOOR, Hostile, Recording
+from .peak_memory import peak_memory
 
 
 @pytest.fixture
-def run(tmp_path_factory, context, monkeypatch):
+def run(request, tmp_path_factory, context, monkeypatch):
     """Run a model's ServerApp with a change of the hostile node's answers; return its run.json."""
     monkeypatch.setattr("flame_flwr.payload.work.FLOOR", FLOOR)
     # partitions count in a simulation only, where nobody is hostile
@@ -19,6 +19,7 @@ def run(tmp_path_factory, context, monkeypatch):
     off = {"report": "off", "tensorboard": "off"}
     common = {**off, "results": str(results), "nodes": 3, "on-failure": "skip"}
     recorded = {}
+    memory = peak_memory(exact=request.node.get_closest_marker("exhaustive") is not None)
 
     def recordings(make):
         if make not in recorded:
@@ -34,13 +35,11 @@ def run(tmp_path_factory, context, monkeypatch):
         run_config = {**common, **config}
         answers = recordings(make)
         model, aggregator = make()
-        tracemalloc.start()
         try:
-            with Hostile(answers, change) as grid:
+            with memory.running(), Hostile(answers, change, memory) as grid:
                 model.server_app(grid, context(run_config=run_config))
                 grid.measure()
         finally:
-            tracemalloc.stop()
             [folder] = results.iterdir()
             start.about = json.loads((folder / "run.json").read_bytes())
             start.size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

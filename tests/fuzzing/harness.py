@@ -1,11 +1,12 @@
 """Runs in which one of three nodes sends anything: the real server, its time and memory."""
 
 import time
-import tracemalloc
 
 import numpy as np
+import pytest
 from flwr.app import Message, RecordDict
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
 from flame_flwr.clients.local_grid import LocalGrid
@@ -82,9 +83,9 @@ class Recording(LocalGrid):
 class Hostile(ProcessGrid):
     """Nodes that answer as recorded, but for one: the server is what is tested, and measured."""
 
-    def __init__(self, recorded, change):
+    def __init__(self, recorded, change, memory):
         super().__init__(len(DATA))
-        self.recorded, self.change = recorded, change
+        self.recorded, self.change, self.memory = recorded, change, memory
         self.received = self.answers = 0
 
     def push_messages(self, messages):
@@ -100,14 +101,13 @@ class Hostile(ProcessGrid):
         changed = self.change(message.metadata.message_type, reply)
         self.received = size_of(changed)
         self.began = time.monotonic()
-        tracemalloc.reset_peak()
-        self.before = tracemalloc.get_traced_memory()[0]
+        self.memory.begin()
         return changed
 
     def measure(self):
         """See that the last answer took time and memory in proportion to its bytes only."""
         if self.received:
-            peak = tracemalloc.get_traced_memory()[1] - self.before
+            peak = self.memory.grown()
             assert peak < 4 * FLOOR + 32 * self.received, (peak, self.received)
             assert time.monotonic() - self.began < LONG + 1e-4 * self.received
         self.received = 0
@@ -154,6 +154,23 @@ def check_rounds(run, collected=True):
             assert found[node]["coef"].tobytes() == coef(DATA[place - 1], number).tobytes()
             assert found[node]["n"] == 3 + number
             assert found[node]["age"] == Total.from_data(DATA[place - 1])
+
+
+def some_or_many(some, many):
+    """Return the parameter ``examples`` of a test: what `make test` has, and `make test-all`."""
+    exhaustive = pytest.param(many, marks=pytest.mark.exhaustive)
+    return pytest.mark.parametrize("examples", [some, exhaustive])
+
+
+def fuzz(examples, check):
+    """Call a check with something to draw from, so many times."""
+
+    @settings(QUIET, max_examples=examples)
+    @given(data=st.data())
+    def once(data):
+        check(data)
+
+    once()
 
 
 QUIET = settings(

@@ -7,14 +7,12 @@ process, and what the second of three answers is changed on its way.
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.flower import message_like
 
 from .forged_estimators import FORGERIES
-from .harness import QUIET, ROUNDS, brief, check_rounds, reduced, star
+from .harness import ROUNDS, brief, check_rounds, fuzz, reduced, some_or_many, star
 from .mutations import RECORDS, answers, nested
 
 
@@ -30,37 +28,26 @@ def hostile_run(run, data, make, kinds):
 AFTER_HELLO = ("train", "evaluate")
 
 
-def check_answers_to_rounds(run, data):
-    assert hostile_run(run, data, star, AFTER_HELLO) == ROUNDS + 2
+# At least 2,000 changed answers, in `make test-all` 200,000: each run has a hello, 18 rounds and an
+# evaluation.
 
 
-def check_declared_reductions(run, data):
-    hostile_run(run, data, reduced, AFTER_HELLO)
+@some_or_many(60, 6000)
+def test_answers_cost_their_sender_only(run, examples):
+    def check(data):
+        assert hostile_run(run, data, star, AFTER_HELLO) == ROUNDS + 2
+
+    fuzz(examples, check)
 
 
-def check_hellos(run, data):
-    hostile_run(run, data, brief, ("get_properties",))
+@some_or_many(30, 4000)
+def test_declared_reductions_leave_bad_answers_out(run, examples):
+    fuzz(examples, lambda data: hostile_run(run, data, reduced, AFTER_HELLO))
 
 
-# At least 2,000 changed answers: each run has a hello, 18 rounds and an evaluation.
-
-
-@settings(QUIET, max_examples=60)
-@given(data=st.data())
-def test_answers_cost_their_sender_only(run, data):
-    check_answers_to_rounds(run, data)
-
-
-@settings(QUIET, max_examples=30)
-@given(data=st.data())
-def test_declared_reductions_leave_bad_answers_out(run, data):
-    check_declared_reductions(run, data)
-
-
-@settings(QUIET, max_examples=200)
-@given(data=st.data())
-def test_a_hello_of_any_form_ends_no_run(run, data):
-    check_hellos(run, data)
+@some_or_many(200, 10_000)
+def test_a_hello_of_any_form_ends_no_run(run, examples):
+    fuzz(examples, lambda data: hostile_run(run, data, brief, ("get_properties",)))
 
 
 def test_forged_estimators_cost_their_sender_only(run):
@@ -107,27 +94,3 @@ def test_abort_ends_the_run_with_the_senders_name(run, name):
     assert about["status"] == "failed"
     assert [failure["node"] for failure in about["failures"]] == ["node-1"]
     assert run.size < 30_000
-
-
-@pytest.mark.exhaustive
-@settings(QUIET, max_examples=6000)
-@given(data=st.data())
-def test_many_answers_cost_their_sender_only(run, data):
-    """With the next two, at least 200,000 changed answers; `make test` has 2,000."""
-    check_answers_to_rounds(run, data)
-
-
-@pytest.mark.exhaustive
-@settings(QUIET, max_examples=4000)
-@given(data=st.data())
-def test_declared_reductions_leave_many_bad_answers_out(run, data):
-    """As above; `make test` has some hundreds."""
-    check_declared_reductions(run, data)
-
-
-@pytest.mark.exhaustive
-@settings(QUIET, max_examples=10_000)
-@given(data=st.data())
-def test_hellos_of_any_form_end_no_run(run, data):
-    """As above; `make test` has 200."""
-    check_hellos(run, data)

@@ -6,9 +6,6 @@ Every round is merged of all three nodes' numbers, or of the honest two's: to th
 import math
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flame_flwr.aggregation import (
     Concat,
@@ -24,7 +21,17 @@ from flame_flwr.star import StarModel
 from flame_flwr.statistics import Total
 from flame_flwr.strategies import ReduceStrategy
 
-from .harness import DATA, HONEST, NAMES, QUIET, ROUNDS, Fits, check_rounds, coef
+from .harness import (
+    DATA,
+    HONEST,
+    NAMES,
+    ROUNDS,
+    Fits,
+    check_rounds,
+    coef,
+    fuzz,
+    some_or_many,
+)
 from .mutations import other_forms
 
 
@@ -99,15 +106,6 @@ def bits(value):
     return (str(value.dtype), value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
-@settings(QUIET, max_examples=16)
-@given(data=st.data())
-def test_other_forms_cost_their_sender_only(run, data):
-    check_declared_forms(run, data)
-
-
-@pytest.mark.exhaustive
-@settings(QUIET, max_examples=2000)
-@given(data=st.data())
-def test_many_other_forms_cost_their_sender_only(run, data):
-    """As above; `make test` has some hundreds."""
-    check_declared_forms(run, data)
+@some_or_many(16, 2000)
+def test_other_forms_cost_their_sender_only(run, examples):
+    fuzz(examples, lambda data: check_declared_forms(run, data))

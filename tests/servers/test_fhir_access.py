@@ -159,14 +159,14 @@ def test_check_finds_what_cannot_be_searched(server, below, trouble, said):
 def test_a_server_may_count_for_long(server, source, monkeypatch):
     class Slow(Response):
         async def __call__(self, *scope):
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3)
             await super().__call__(*scope)
 
     monkeypatch.setattr(module, "_PROBE_TIMEOUT", httpx.Timeout(0.3))
     server.trouble = {1: Slow("")}
     started = time.monotonic()
     source.check()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(

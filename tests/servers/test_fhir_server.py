@@ -180,7 +180,7 @@ def test_silent_servers_are_waited_for_with_limits(refused, server, impatient):
             assert "no answer from the FHIR server within" in refused(source).message
             with pytest.raises(DataError, match="no answer from the FHIR server within"):
                 source.check()
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < 30
 
 
 def test_only_its_ca_vouches_for_a_server(refused, certificates, impatient):
@@ -207,7 +207,7 @@ def test_a_server_that_drips_is_given_up(refused, impatient, monkeypatch):
             connection.recv(10_000)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             try:
-                for _ in range(200):
+                for _ in range(1200):
                     connection.sendall(b" ")
                     time.sleep(0.05)
             except OSError:
@@ -220,6 +220,6 @@ def test_a_server_that_drips_is_given_up(refused, impatient, monkeypatch):
         source = FhirSource(f"fhir+http://127.0.0.1:{port}/fhir", "data source 1")
         started = time.monotonic()
         refused(source)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(timeout=20)

@@ -221,9 +221,7 @@ def test_ctrl_c_ends_an_upload_keeping_the_run(object_store, temporary):
     process.stdin.flush()
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
     output, _ = process.communicate(timeout=30)
-    assert time.monotonic() - started < 5
     assert process.returncode != 0
     [kept] = temporary.glob("flame-flwr-results-*/*")
     assert f"the upload was interrupted: the run's files are complete in {kept}" in output

@@ -58,8 +58,8 @@ def test_one_class_only(refused, file, columns):
     [
         (b"", "train.csv is no table in UTF-8, separated by commas, with column names in"),
         (HEAD.encode(), "train.csv has fewer than 10 rows: add patients, or leave this hospital"),
-        (csv(f"{SECRET},600,1\n" * 9), "train.csv has fewer than 10 rows: add patients, or"),
-        (csv(f"{SECRET};600;1\n" * 20, "radius;area;label\n"), "Is it separated by commas"),
+        (csv(f"{SECRET},8151.25,1\n" * 9), "train.csv has fewer than 10 rows: add patients, or"),
+        (csv(f"{SECRET};8151.25;1\n" * 20, "radius;area;label\n"), "Is it separated by commas"),
         (csv(f"{SECRET};6,5;1\n" * 20, "radius;area;label\n"), "Is it separated by commas"),
     ],
 )
@@ -67,7 +67,7 @@ def test_what_is_no_table_or_nearly_empty(refused, content, says, columns):
     text = refused({TRAIN: content}, columns=columns)
     assert "before round 1" in text
     assert says in text
-    assert "600" not in text
+    assert "8151.25" not in text
 
 
 def test_no_file(refused, run):

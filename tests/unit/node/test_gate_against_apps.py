@@ -280,7 +280,7 @@ def test_an_app_that_skips_rules_meets_them_all_the_same(ask, lines):
 def test_what_may_not_leave_is_answered_by_a_failure(ask, lines, do, rules, why):
     began = time.monotonic()
     answer = ask(do, disclosure=rules)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert why in failure(answer).text
     assert "Maria" not in everything(answer)
     assert lines()[-1]["failure"] == str(failure(answer))

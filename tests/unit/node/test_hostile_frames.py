@@ -131,4 +131,4 @@ def test_a_conversation_has_an_end(obey, obeying_host, monkeypatch):
     monkeypatch.setattr(obeying_host._forks, "end", lambda pid: End(None))
     began = time.monotonic()
     assert obey("", message_timeout=0.2).code == CRASHED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

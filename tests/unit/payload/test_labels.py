@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,12 @@ def folded():
     return [(place + 1) << 32 | ((place + 1) ^ 12345) for place in PLACES.tolist()]
 
 
+def texts(lengths=False):
+    """Texts in which ``BB`` stands for ``Aa``: 31 times the first letter, plus the second."""
+    found = ["".join(pair) for pair in product(("Aa", "BB", "C#"), repeat=9)]
+    return [f"{text}\0{place}" for place, text in enumerate(found)] if lengths else found
+
+
 def halves():
     return PLACES + PLACES * 1j
 
@@ -71,6 +78,13 @@ ALIKE = {
     "periods": lambda: pd.PeriodIndex.from_ordinals(colliding_ints(), freq="D"),
     "intervals": lambda: pd.IntervalIndex.from_arrays(colliding_ints() - 1, colliding_ints()),
     "objects": lambda: pd.Index(folded(), dtype=object),
+    "texts": lambda: pd.Index(texts()),
+    "a column of texts": lambda: pd.Series(texts()),
+    "a column of objects": lambda: pd.DataFrame({"a": [*texts(), 7]}, dtype=object),
+    "longer texts": lambda: pd.Series([text + 500 * "x" for text in texts()[:3000]]),
+    "texts that begin so": lambda: pd.Series(texts(lengths=True)),
+    "no UTF-8": lambda: pd.Series([f"\ud800{text}" for text in texts()], dtype=object),
+    "categories of texts": lambda: pd.Categorical(texts()[:1000]),
     "float objects": lambda: pd.Index([*map(float, folded())], dtype=object),
 }
 
@@ -115,6 +129,9 @@ def test_whatever_has_such_labels_is_refused(holder):
 
 
 HONEST = {
+    "texts": pd.Series([f"patient {place}" for place in range(50_000)]),
+    "words": pd.Series([*"abc", None, "Aa", "BB"] * 5000),
+    "one long text": pd.Series(["x" * 100_000, *map(str, range(5000))]),
     "one object": pd.Series([7] * 5000, dtype=object),
     "few objects": pd.Series([7, 2.5, None, "x"] * 5000, dtype=object),
     "one moment": pd.DatetimeIndex(["2026-01-01"] * 5000),

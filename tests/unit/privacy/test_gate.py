@@ -454,7 +454,7 @@ def test_rules_take_little_time_per_element(rule, value):
     """Time that grows with the length of keys would be half a minute."""
     began = time.process_time()
     Gate("a", (rule,)).result(encode(value), Study(), 1)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("rules", [(), (MaxRows(100),)])

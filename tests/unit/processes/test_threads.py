@@ -69,7 +69,7 @@ def test_a_call_over_its_time_is_broken_off(where):
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         where(lambda: within(endless, 0.02))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("takes", [0.0005, 0.001, 0.0011, 0.003])

@@ -23,7 +23,7 @@ class FailsLate(Fits):
 
     def analysis_method(self, data, aggregator_results):
         if self.num_iterations == 2 and data == 4.0:
-            raise self.error("it is 3.4")
+            raise self.error("it is 4711.0815")
         return super().analysis_method(data, aggregator_results)
 
 
@@ -41,12 +41,12 @@ def failed(tmp_path, analyzer, **kwargs):
 
 def test_record_and_report_say_where_it_failed(tmp_path):
     about, page = failed(tmp_path, FailsLate)
-    error = "ValueError: it is 3.4 (in node-1, round 3)"
+    error = "ValueError: it is 4711.0815 (in node-1, round 3)"
     assert about["error"] == error
     [failure] = about["failures"]
     assert (failure["round"], failure["node"]) == (3, "node-1")
     assert re.fullmatch(
-        r"ValueError at test_failed_runs.py:\d+ in analysis_method: it is 3.4", failure["why"]
+        r"ValueError at test_failed_runs.py:\d+ in analysis_method: it is 4711.0815", failure["why"]
     )
     assert error in page
     assert f"round 3: {failure['why']}" in page
@@ -84,7 +84,7 @@ def test_a_private_runs_error_is_its_place(tmp_path):
     about, page = failed(tmp_path, FailsLate, **private)
     assert about["error"] == "ValueError (in node-1, round 3)"
     assert about["failures"][0]["why"].startswith("ValueError at test_failed_runs.py:")
-    assert "3.4" not in json.dumps(about["failures"]) + page
+    assert "4711.0815" not in json.dumps(about["failures"]) + page
 
 
 def test_a_private_run_writes_no_nodes_text(tmp_path):

@@ -124,7 +124,7 @@ def test_no_answer_in_time_is_a_timeout():
     started = time.monotonic()
     with pytest.raises(NodeFailedError) as raised:
         run(grid_class=Deaf, timeout=0.1)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert "node node-2 failed in round 1: timeout: no answer within" in str(raised.value)
 
 

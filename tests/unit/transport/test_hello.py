@@ -131,7 +131,7 @@ def test_too_few_nodes_are_an_error_in_time():
     started = time.monotonic()
     with pytest.raises(NodesMissingError) as raised:
         hello(Hospitals(named("b", "a")), nodes=5, node_timeout=0.1)
-    assert 0.1 <= time.monotonic() - started < 2
+    assert 0.1 <= time.monotonic() - started < 30
     text = str(raised.value)
     assert "waited for 3 of 5 nodes (there: a, b)" in text
     assert "start the missing nodes, or set `nodes` in the run config" in text
@@ -311,7 +311,7 @@ def test_no_answer_to_hello_is_an_error():
     started = time.monotonic()
     with pytest.raises(NodeFailedError, match="2: no hello: no answer within"):
         hello(Silent(named("a", "b")), nodes=2, node_timeout=0.1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_clock_that_is_off_is_said(caplog):

@@ -97,7 +97,7 @@ def test_a_silent_node_has_an_error_reply():
     assert second.error.code == NO_ANSWER
     assert second.error.reason == "no answer within 0 s"
     assert second.metadata.reply_to_message_id == "message-2"
-    assert 0.1 <= took < 2
+    assert 0.1 <= took < 30
 
 
 def test_a_slow_caller_loses_no_reply():
