@@ -164,13 +164,13 @@ def readable(
     found = {
         name: value
         for name, value in metrics.items()
-        if _is_name(name)
-        and name not in reserved
+        if name not in reserved
+        and _is_name(name)
         and isinstance(value, int | float)
         and not isinstance(value, bool)
         and (isinstance(value, float) or -(2**63) <= value < 2**63)
     }
-    return dict(list(found.items())[:most])
+    return found if len(found) <= most else dict(list(found.items())[:most])
 
 
 def is_of_tests(name: str) -> bool:

@@ -78,9 +78,9 @@ class Bookkeeping:
             self._unfitted.note(node, entry.round, value)
         record.left.note_numbers(node, entry.round, len(reply.metrics), "report_metrics")
         self._rows_tested[node] = rows_tested(value, reply.metrics)
-        metrics = self._known(self._metrics(reply))
-        if metrics:
-            entry.node_metrics[node] = metrics
+        metrics = self._metrics(reply)
+        if metrics and (known := self._known(metrics)):
+            entry.node_metrics[node] = known
         if not self._table_known:
             with shielded("a look for tables"):
                 self._note_tables(entry, value)

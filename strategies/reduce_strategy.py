@@ -114,7 +114,7 @@ class ReduceStrategy(StarStrategy):
 
     flame: FlameHandle
 
-    _DECLARED: ClassVar[frozenset[str]] = frozenset(
+    _DECLARED: ClassVar[frozenset[str]] = StarStrategy._DECLARED | (
         {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
         | {"_declared_sums", "_scores"}
     )

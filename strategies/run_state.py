@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.strategies.bookkeeping import Bookkeeping
     from flame_flwr.strategies.run_sums import RunSums
+    from flame_flwr.strategies.star_strategy import StarStrategy
     from flame_flwr.transport.interface import Transport
 
 __all__ = ["Run", "StarResult"]
@@ -240,6 +241,8 @@ class Run:
 
     def leave_rounds(self) -> None:
         """End the rounds: what the aggregator keeps from now on is of none of them."""
+        if self.sums is not None:
+            self.record.secure = self.sums.about()
         self._own_memory()
         self._enter_kept_data(self.number + 1)
 
@@ -265,7 +268,9 @@ class Run:
         with shielded("the privacy budget"):
             self.record.filters.log_budgets()
 
-    def take_up(self, initial: ArrayRecord | None, kept: AnalysisState | None) -> None:
+    def take_up(
+        self, initial: ArrayRecord | None, kept: AnalysisState | None, strategy: StarStrategy
+    ) -> None:
         """Begin with an aggregate of the caller's, or where another run has stopped."""
         if initial is not None:
             payload = from_record(initial)
@@ -278,10 +283,13 @@ class Run:
         self.arrays = None if kept.aggregate is None else to_record(kept.aggregate)
         self.aggregation.load(kept.aggregation)
         self._remember()
+        vars(strategy).update(kept.strategy)
         logger.info("going on after round %d", self.number)
 
-    def state(self, strategy: dict[str, Any]) -> AnalysisState:
-        """Return what another run needs to go on after this round, the strategy's own part too.
+    def state(self, strategy: StarStrategy) -> AnalysisState:
+        """Return what another run needs to go on after this round.
+
+        What a user's subclass of the strategy keeps in itself is part of it.
 
         Raises
         ------
@@ -301,7 +309,7 @@ class Run:
             record=self.record.progress(),
             aggregate=None if self.arrays is None else from_record(self.arrays),
             aggregation=aggregation,
-            strategy=strategy,
+            strategy={k: v for k, v in vars(strategy).items() if k not in strategy._DECLARED},
         )
 
     def _remember(self) -> None:

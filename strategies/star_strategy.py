@@ -6,7 +6,6 @@ until its aggregation says that it is finished.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
@@ -14,17 +13,15 @@ from flwr.serverapp.strategy import Strategy
 
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.clients.node import build
-from flame_flwr.config import RunSettings
-from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.errors import ModelError
 from flame_flwr.flower import runtime
 from flame_flwr.log import logger
-from flame_flwr.results.metric_means import of_scores
-from flame_flwr.results.run_record import RunRecord
+from flame_flwr.results.metric_means import of_all_nodes
 from flame_flwr.strategies.merge_replies import keep_scores, merge_round
 from flame_flwr.strategies.round_messages import messages_for
 from flame_flwr.strategies.run_state import Run, StarResult
 from flame_flwr.strategies.star_aggregation import StarAggregation
-from flame_flwr.strategies.start_run import start_run
+from flame_flwr.strategies.start_run import settings_for, start_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +29,9 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
     from flame_flwr.aggregation import Aggregation, Convergence
+    from flame_flwr.config import RunSettings
     from flame_flwr.results.checkpoint import Checkpoint
+    from flame_flwr.results.run_record import RunRecord
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.star.nodes import StarAggregator
     from flame_flwr.strategies.run_sums import RunSums
@@ -61,8 +60,7 @@ class StarStrategy(Strategy):
     Notes
     -----
     A subclass overrides what it needs, and calls the base class's for the rest. Flower's own
-    methods choose nodes, add to messages and change what arrives; a run in this process obeys
-    them too:
+    methods choose nodes, add to messages and change what arrives, in this process, too:
 
     >>> from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
     >>> from flame_flwr.strategies import StarStrategy
@@ -97,8 +95,6 @@ class StarStrategy(Strategy):
     ...         self.found = max(self.found, value["rows"])
     ...     def finish(self):
     ...         return Finished(self.found, converged=True, reason="one round is enough")
-    ...     def final(self, aggregate, evaluations):
-    ...         return f"{aggregate} rows"
     >>> class Largest(StarStrategy):
     ...     def make_aggregation(self, flame, nodes, simple_analysis):
     ...         return Longest()
@@ -108,19 +104,14 @@ class StarStrategy(Strategy):
     ...         return {**super().about(), "of": "rows"}
     >>> tester = StarModelTester(hospitals, Rows, Largest(None), "s3", quiet=True)
     >>> tester.result, tester.record.history[0].node_metrics["node-2"]
-    ('3 rows', {'rows': 2})
-
-    A convergence may be added, which also makes it an analysis of more than one round:
-
-    >>> from flame_flwr.aggregation import MaxRounds
-    >>> strategy = StarStrategy(Total)
-    >>> strategy.stop_also(MaxRounds(10))
-    >>> strategy.is_simple(simple_analysis=True)
-    False
+    (3, {'rows': 2})
     """
 
-    _DECLARED: ClassVar[frozenset[str]] = frozenset()
-    """A subclass's attributes that only declare: a checkpoint has no need of them."""
+    _DECLARED: ClassVar[frozenset[str]] = frozenset(
+        {"aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle", "convergence"}
+        | {"nodes_read_first", "secure", "score_sums", "_run_sums", "_current"}
+    )
+    """Attributes that declare, or are the run's own: a checkpoint has no need of them."""
 
     nodes_read_first: bool = False
     """Whether nodes read their data before they answer hello; the app of a model sets it."""
@@ -208,21 +199,11 @@ class StarStrategy(Strategy):
         counts; of others it is the plain mean.
         """
         keep_scores(self._run, replies)
-        evaluations = self._run.record.evaluations
-        scores = list(evaluations.values())
-        common = [key for key in scores[0] if all(key in score for score in scores)]
-        means: dict[str, Any] = {
-            key: float(sum(score[key] for score in scores) / len(scores)) for key in common
-        }
-        weighted = of_scores(evaluations)
-        return MetricRecord(means | {key: weighted[key][0] for key in common if key in weighted})
+        return MetricRecord(of_all_nodes(self._run.record.evaluations))
 
     def summary(self) -> None:
-        """Log what is run; called once, before the nodes are greeted.
-
-        In this process nothing is logged: whoever runs it has just named the classes.
-        """
-        if runtime() != "process":
+        """Log what is run; called once, before the nodes are greeted."""
+        if runtime() != "process":  # there the caller has just named the classes
             merges = getattr(self.aggregator, "__name__", "an aggregation of its own")
             logger.info("%s with %s", type(self).__name__, merges)
 
@@ -241,9 +222,8 @@ class StarStrategy(Strategy):
     def metric_keys(self) -> Iterable[str]:
         """Return which keys of what nodes return are metrics; they are shown as reported ones.
 
-        A dict says of each, too, which key the aggregate's number of that name is weighted by, or
-        ``""`` where it is none: a line, the report and TensorBoard then show that mean with its
-        weight.
+        A dict says of each, too, which key the aggregate's number of that name is weighted by, if
+        any, else ``""``: wherever that mean is shown, it is with its weight.
         """
         return ()
 
@@ -332,25 +312,15 @@ class StarStrategy(Strategy):
         NodesMissingError, NodeFailedError, ConfigError, NotConvergedError
             See there. What a user's aggregator raises comes through as itself.
         """
-        settings = settings or RunSettings.from_config({})
-        if self.secure is True and settings.secure is False:
-            raise ConfigError(
-                "the analysis declares secure=True, which `secure` in the run config cannot undo: "
-                "hospitals may have approved it for that"
-            )
-        self.sum_securely(settings.secure)
-        if timeout is not None:
-            settings = settings.with_round_timeout(timeout)
-        result = StarResult(record=record if record is not None else RunRecord())
+        settings = settings_for(self, settings, timeout)
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
-        simple = self.is_simple(simple_analysis)
-        run = start_run(self, grid, settings, result, simple, num_rounds, kept)
-        self._current = run
+        run = self._current = start_run(
+            self, grid, settings, record, simple_analysis, num_rounds, kept
+        )
         try:
-            run.take_up(initial_arrays, kept)
-            vars(self).update(kept.strategy if kept is not None else {})
+            run.take_up(initial_arrays, kept, self)
             if checkpoint is not None:
-                checkpoint.check(run.state(self._added()))
+                checkpoint.check(run.state(self))
             while not run.finished(num_rounds):
                 number, config = run.enter(), ConfigRecord(dict(train_config or {}))
                 messages = self.configure_train(number, run.sent(), config, run.transport.grid)
@@ -359,9 +329,7 @@ class StarStrategy(Strategy):
                 run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
                 run.close_round(evaluate_fn)
                 if checkpoint is not None:
-                    checkpoint.save(run.state(self._added()), number)
-            if run.sums is not None:
-                run.record.secure = run.sums.about()
+                    checkpoint.save(run.state(self), number)
             run.leave_rounds()
             if run.evaluates and run.arrays is not None:
                 last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
@@ -369,16 +337,10 @@ class StarStrategy(Strategy):
                 replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
                 run.accept_scores(self.aggregate_evaluate(last, replies))
             run.finish()
-            return result
+            return run.result
         finally:
             self._current = None
             run.close()
-
-    def _added(self) -> dict[str, Any]:
-        """Return what a user's subclass keeps in itself, for a checkpoint."""
-        own = {*inspect.signature(StarStrategy).parameters, "nodes_read_first", "_current"}
-        own |= {"secure", "score_sums", "_run_sums"}
-        return {k: value for k, value in vars(self).items() if k not in own | self._DECLARED}
 
     @property
     def _run(self) -> Run:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.aggregation.base import as_aggregation
 from flame_flwr.aggregation.early_stopping import EarlyStopping
+from flame_flwr.config import RunSettings
 from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import ConfigError
 from flame_flwr.failure.node_notes import noting_node
@@ -29,22 +30,41 @@ from flame_flwr.transport.wait_for_replies import shortened
 if TYPE_CHECKING:
     from flwr.serverapp import Grid
 
-    from flame_flwr.config import RunSettings
     from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.checkpoint import AnalysisState
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.strategies.star_strategy import StarStrategy
     from flame_flwr.transport.greeting import Greeting
 
-__all__ = ["start_run"]
+__all__ = ["settings_for", "start_run"]
+
+
+def settings_for(
+    strategy: StarStrategy, settings: RunSettings | None, timeout: float | None
+) -> RunSettings:
+    """Return the settings of a run, once the strategy has taken what they say of secure sums.
+
+    Raises
+    ------
+    ConfigError
+        They undo what the analysis declares.
+    """
+    settings = settings or RunSettings.from_config({})
+    if strategy.secure is True and settings.secure is False:
+        raise ConfigError(
+            "the analysis declares secure=True, which `secure` in the run config cannot undo: "
+            "hospitals may have approved it for that"
+        )
+    strategy.sum_securely(settings.secure)
+    return settings if timeout is None else settings.with_round_timeout(timeout)
 
 
 def start_run(
     strategy: StarStrategy,
     grid: Grid,
     settings: RunSettings,
-    result: StarResult,
-    simple: bool,
+    record: RunRecord | None,
+    simple_analysis: bool,
     num_rounds: int | None,
     kept: AnalysisState | None,
 ) -> Run:
@@ -55,7 +75,9 @@ def start_run(
     NodesMissingError, NodeFailedError, ConfigError
         The nodes are not there, or cannot take part.
     """
+    simple = strategy.is_simple(simple_analysis)
     strategy.summary()  # Flower's own `start` calls it first, in whatever runtime
+    result = StarResult() if record is None else StarResult(record=record)
     record, transport = result.record, _transport(strategy, grid, settings, kept)
     masked = strategy.secure is True
     if masked and settings.on_failure == "skip":

@@ -8,18 +8,18 @@ see ``records``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy.typing as npt
 
 from flame_flwr.errors import PayloadError, text_of
-from flame_flwr.payload.decoder import Decoder
+from flame_flwr.payload.decoder import Decoder, Tag
 from flame_flwr.payload.encoder import Encoder
 from flame_flwr.payload.paths import explain
 from flame_flwr.payload.python_types import WHOLE_NUMBER
 
-__all__ = ["Payload", "checked", "decode", "encode"]
+__all__ = ["Payload", "checked", "decode", "encode", "known_good"]
 
 _MOST_BYTES = 1600
 """Of a whole number: 3,853 digits. Python writes 4,300 as text, and some may be added up."""
@@ -52,6 +52,11 @@ class Payload:
     def nbytes(self) -> int:
         """How many bytes the header and the arrays hold together."""
         return len(self.header) + sum(array.nbytes for array in self.arrays)
+
+
+def known_good(payload: Payload) -> Payload:
+    """Return a payload that has been decoded whole, and need not be taken as hostile again."""
+    return payload if payload._trusted else replace(payload, _trusted=True)
 
 
 def encode(value: object, *, allow_pickle: bool = False) -> Payload:
@@ -133,7 +138,7 @@ def decode(
         The payload is not valid, of another wire version, holds a pickle that is not
         allowed, or needs a package or a registered type that is missing here.
     """
-    instead = {WHOLE_NUMBER: _writable_number} if as_text else None
+    instead = _AS_TEXT if as_text else None
     decoder = Decoder(payload.arrays, allow_pickle, copies, instead=instead, room=room)
     return checked(decoder, payload)
 
@@ -146,6 +151,9 @@ def _writable_number(items: list[Any], decoder: Decoder) -> int:
             "written as text: return it as bytes."
         )
     return int.from_bytes(raw, "little", signed=True)
+
+
+_AS_TEXT = {WHOLE_NUMBER: Tag(_writable_number)}
 
 
 def checked(decoder: Decoder, payload: Payload) -> Any:

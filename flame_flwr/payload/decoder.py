@@ -20,7 +20,7 @@ from flame_flwr.payload.table import BY_CODE
 from flame_flwr.payload.wire_format import MAGIC, WIRE_VERSION
 from flame_flwr.payload.work import Work, check_hashes
 
-__all__ = ["Decoder", "Limits"]
+__all__ = ["Decoder", "Limits", "Tag"]
 
 Restore = Callable[[list[Any], "Decoder"], Any]
 Cost = int | Callable[[list[Any]], int]
@@ -50,7 +50,7 @@ class Decoder:
         Whether bulk arrays are copied.
     limits : Limits, optional
         Of the header, for who passes it on. Without them it may have what :class:`Work` allows.
-    instead : mapping of int to callable
+    instead : mapping of int to Tag
         What restores the kinds of these codes, in place of what the table says.
     room : int, optional
         Bytes of memory that the value may take.
@@ -61,7 +61,6 @@ class Decoder:
         "_elements",
         "_instead",
         "_limits",
-        "_nbytes",
         "_open_tags",
         "_room",
         "_work",
@@ -75,16 +74,14 @@ class Decoder:
         allow_pickle: bool,
         copies: bool = True,
         limits: Limits | None = None,
-        instead: Mapping[int, Restore] | None = None,
+        instead: Mapping[int, Tag] | None = None,
         room: int | None = None,
     ) -> None:
         self._arrays: list[npt.NDArray[Any] | None] = list(arrays)
         self._open_tags = self._elements = 0
         self._limits = limits
         self._room = room
-        self._nbytes = sum(array.nbytes for array in arrays)
-        self._work = Work(self._nbytes)
-        self._instead = {code: _Tag(restore) for code, restore in (instead or {}).items()}
+        self._instead = instead or {}
         self.allow_pickle = allow_pickle
         self.copies = copies
 
@@ -98,7 +95,8 @@ class Decoder:
             _, _, value = unpackb(header, ext_hook=self._tag, list_hook=self._build, **_READING)
         else:
             _check_sizes(header)
-            self._work = Work(len(header) + self._nbytes, self._nbytes, self._room)
+            beside = sum(array.nbytes for array in self._arrays if array is not None)
+            self._work = Work(len(header) + beside, beside, self._room)
             _, _, value = self._document(header)
         if self._open_tags:
             raise PayloadError(f"{_INVALID}: it has a marker outside of a tagged list.")
@@ -145,7 +143,7 @@ class Decoder:
             raise PayloadError(f"{_INVALID}: one of its arrays does not hold bytes.")
         return array.data
 
-    def _tag(self, code: int, data: bytes) -> _Tag:
+    def _tag(self, code: int, data: bytes) -> Tag:
         tag = self._instead.get(code) or _TAGS.get(code)
         if tag is None or data:
             raise PayloadError(f"{_INVALID}: it has a marker of an unknown kind.")
@@ -155,7 +153,7 @@ class Decoder:
     def _build_counted(self, items: list[Any]) -> object:
         self._count(len(items))
         self._work.for_list(len(items))
-        if items and type(items[0]) is _Tag:
+        if items and type(items[0]) is Tag:
             cost = items[0].cost
             self._work.spend(cost if type(cost) is int else cost(items[1:]))
         return self._build(items)
@@ -174,14 +172,22 @@ class Decoder:
 
     def _build(self, items: list[Any]) -> object:
         # msgpack finishes inner lists first, so the parts are values already
-        if items and type(items[0]) is _Tag:
+        if items and type(items[0]) is Tag:
             self._open_tags -= 1
             return items.pop(0).restore(items, self)
         return items
 
 
-class _Tag:
-    """A marker while its list is being built."""
+class Tag:
+    """A marker while its list is being built.
+
+    Parameters
+    ----------
+    restore : callable
+        Gives the value, for the parts that follow the marker and the decoder.
+    cost : int or callable
+        As of :class:`flame_flwr.payload.kinds.Kind`.
+    """
 
     __slots__ = ("cost", "restore")
 
@@ -224,4 +230,4 @@ def _too_large(limit: str) -> str:
 
 _INVALID = "What arrived is not a valid payload"
 _PREFIX = b"\x93" + bytes([0xA0 | len(MAGIC)]) + MAGIC.encode()
-_TAGS = {code: _Tag(kind.restored, kind.cost) for code, kind in BY_CODE.items()}
+_TAGS = {code: Tag(kind.restored, kind.cost) for code, kind in BY_CODE.items()}

@@ -15,7 +15,7 @@ from msgpack import ExtType, unpackb
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import user_types
 from flame_flwr.payload.codec import checked
-from flame_flwr.payload.decoder import Decoder, Limits
+from flame_flwr.payload.decoder import Decoder, Limits, Tag
 from flame_flwr.payload.estimators import ESTIMATOR
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.table import BY_TYPE, PICKLE
@@ -34,9 +34,10 @@ A list of a million numbers passes, and whatever passes is looked through within
 
 _LONGEST_NAME = 200
 
-_PICKLE_CODE = bytes([PICKLE.code])
-_HEADS_OF_MARKERS = (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
-"""How msgpack may begin an empty extension, before its code."""
+_PICKLE_MARKERS = [
+    head + bytes([PICKLE.code]) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
+]
+"""How msgpack may write an empty extension of that code."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +104,9 @@ def look_into(payload: Payload) -> Looked:
     """
     found: list[Opaque] = []
     hidden = {
-        user_types.USER_TYPE.code: lambda parts, decoder: _user_type(parts, decoder, found),
-        ESTIMATOR.code: lambda parts, decoder: _blob("estimator", parts, decoder, found),
-        PICKLE.code: lambda parts, decoder: _blob("pickle", parts, decoder, found),
+        user_types.USER_TYPE.code: Tag(lambda parts, decoder: _user_type(parts, decoder, found)),
+        ESTIMATOR.code: Tag(lambda parts, decoder: _blob("estimator", parts, decoder, found)),
+        PICKLE.code: Tag(lambda parts, decoder: _blob("pickle", parts, decoder, found)),
     }
     decoder = Decoder(payload.arrays, False, copies=False, limits=LIMITS, instead=hidden)
     return Looked(checked(decoder, payload), found)
@@ -127,7 +128,10 @@ def holds_pickle(payload: Payload) -> bool:
     (True, False)
     """
     # Nearly no header has these bytes. Those of a text or number may be the same by chance.
-    if not any(head + _PICKLE_CODE in payload.header for head in _HEADS_OF_MARKERS):
+    for marker in _PICKLE_MARKERS:
+        if marker in payload.header:
+            break
+    else:
         return False
     if len(payload.header) > LIMITS.header:
         raise PayloadError(

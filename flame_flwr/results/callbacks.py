@@ -12,6 +12,7 @@ from flame_flwr.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
     from flame_flwr.results.run_record import RoundRecord, RunRecord
 
@@ -103,15 +104,28 @@ def _remove(record: RunRecord, callback: Callback) -> None:
         record.callbacks.remove(callback)
 
 
-@contextmanager
-def shielded(what: str) -> Iterator[None]:
-    """Log an error in the block and go on: what only shows a run must not end it."""
-    try:
-        yield
-    except Exception as error:
-        logger.error(
-            "%s failed (%s: %s); it only shows the run, which goes on",
-            what,
-            type(error).__name__,
-            error,
-        )
+class shielded:  # noqa: N801 - reads as a statement, as the standard library's do
+    """Log an error in the block and go on: what only shows a run must not end it.
+
+    A class, as a generator takes several times as long, for every node in every round.
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        said = self._what, type(error).__name__, error
+        logger.error("%s failed (%s: %s); it only shows the run, which goes on", *said)
+        return True

@@ -138,6 +138,8 @@ def read_report(text: object) -> list[dict[str, Any]]:
     OddReportError
         It is no report of filters.
     """
+    if not text:
+        return []
     from flame_flwr.privacy.budget import Mechanism
 
     what, found = "its report of filters", _items(text, "its report of filters")

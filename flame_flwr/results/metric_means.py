@@ -79,6 +79,26 @@ def of_scores(evaluations: Mapping[str, Mapping[str, float]]) -> Weighted:
     return {name: (mean, TEST_ROWS) for name, mean in means.items()}
 
 
+def of_all_nodes(evaluations: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Return the evaluation's means of the scores that all nodes gave.
+
+    They are those of :func:`of_scores`, and plain ones of all others.
+
+    Parameters
+    ----------
+    evaluations : dict of str to dict
+        Each node's scores; of one node at least.
+    """
+    scores, weighted = list(evaluations.values()), of_scores(evaluations)
+    return {
+        name: weighted[name][0]
+        if name in weighted
+        else float(sum(score[name] for score in scores) / len(scores))
+        for name in scores[0]
+        if all(name in score for score in scores)
+    }
+
+
 def metric_names(rounds: Iterable[Mapping[str, Mapping[str, float]]]) -> list[str]:
     """Return the names of all metrics, in the order in which they come up.
 

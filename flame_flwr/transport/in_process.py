@@ -27,6 +27,7 @@ from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.node_notes import noting_node
 from flame_flwr.log import logger
 from flame_flwr.payload import encode, from_record
+from flame_flwr.payload.codec import known_good
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.privacy.gate import MUST_MASK, Gate
 from flame_flwr.transport.greeting import Greeting
@@ -104,6 +105,8 @@ class InProcess(ProcessGrid, Transport):
         Transport.__init__(self, secrets.token_hex(16))
         self.nodes = dict(enumerate(nodes, start=1))
         self._record = record
+        # Of the study's rules only: a hospital's has its own.
+        self._gates = {address: Gate(node.identity.id) for address, node in self.nodes.items()}
         self._last: tuple[Any, Payload] | None = None
         self._parts: dict[int, SecurePart] = {}
 
@@ -169,8 +172,11 @@ class InProcess(ProcessGrid, Transport):
         with noting_node(node.identity.id, f"round {number}"):
             try:
                 payload = node.round(number, aggregate)
-                gate = Gate(node.identity.id)  # of the study's rules only: a hospital's has its own
-                passed = gate.result(payload, node.study(), number, aggregate, node.metrics)
+                self._last = arrays, known_good(aggregate)  # this node has decoded it
+                study = node.study()
+                passed = self._gates[address].result(
+                    payload, study, number, aggregate, node.metrics
+                )
                 if asking is not None:
                     masked = asking(look_into(passed.payload).value)
                     return LocalReply(encode(np.frombuffer(masked, np.uint8)), {}, message)

@@ -16,7 +16,7 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import RAISED
 from flame_flwr.flower_objects import TOO_LARGE, UNREADABLE
-from flame_flwr.metrics import MOST_SCORES, OF_AN_ANSWER, readable
+from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import decode, from_record
 from flame_flwr.results.filter_record import read_names, read_report
 from flame_flwr.text.foreign_json import OddReportError
@@ -24,6 +24,8 @@ from flame_flwr.transport.local_message import LocalReply
 from flame_flwr.transport.wait_for_replies import NO_ANSWER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flwr.app import Message
 
     from flame_flwr.privacy.secure.layout import Answer
@@ -120,16 +122,15 @@ def read_result(
             value = masked_answer(decode(payload, copies=False, room=room))
             return Reply(node, value, payload.nbytes)
         value = decode(payload, allow_pickle=allow_pickle, copies=copies, as_text=True, room=room)
-        beside = {key: said.pop(key, "") for key in OF_AN_ANSWER}
         return Reply(
             node,
             value,
             payload.nbytes,
-            seconds=_seconds(beside["seconds"]),
-            metrics=readable(said),
-            filters=read_report(beside["filters"]),
-            size=beside["size"] if _is_short(beside["size"]) else "",
-            disclosure=read_names(beside["disclosure"]),
+            seconds=_seconds(said.get("seconds")),
+            metrics=readable(said),  # which leaves out the names of all that is read here
+            filters=read_report(said.get("filters")),
+            size=_short(said.get("size")),
+            disclosure=read_names(said.get("disclosure")),
         )
     except PayloadError as error:
         return Reply(node, failure=Failure.of(error, share=True))
@@ -175,10 +176,11 @@ def masked_answer(value: Any) -> Answer:
     return Answer.from_bytes(value)
 
 
-def _said(message: Message, key: str) -> dict[str, Any] | Failure:
-    """Return a copy of what an answer says beside its arrays, or the failure that it is."""
+def _said(message: Message, key: str) -> Mapping[str, Any] | Failure:
+    """Return what an answer says beside its arrays, or the failure that it is."""
     if isinstance(message, LocalReply) and message.unread is not None:
-        return dict(message.unread[1])
+        beside: Mapping[str, Any] = message.unread[1]
+        return beside
     if message.has_error():
         kind = _KINDS.get(message.error.code, "crash")
         return Failure.of_flower(kind, str(message.error.reason))
@@ -205,6 +207,7 @@ def _seconds(said: object) -> float:
     return float(said) if 0 <= said <= _LONGEST_SECONDS else 0.0
 
 
-def _is_short(text: object) -> bool:
-    """Tell whether a node's text can be shown in a line."""
-    return isinstance(text, str) and len(text) <= _LONGEST_SIZE and text.isprintable()
+def _short(text: object) -> str:
+    """Return a node's text if it can be shown in a line."""
+    is_short = isinstance(text, str) and len(text) <= _LONGEST_SIZE and text.isprintable()
+    return str(text) if is_short else ""

@@ -99,12 +99,13 @@ def _strings() -> Iterator[tuple[str, str]]:
             inside = path.relative_to(folder).parts
             if "app-templates" in inside or (folder.name == "flame_flwr" and inside[0] in _LINKED):
                 continue
-            tree = ast.parse(path.read_text())
-            skipped = _docstrings(tree)
-            for node in ast.walk(tree):
+            # Once: it is most of what all of this takes.
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            skipped = _docstrings(nodes)
+            for node in nodes:
                 if isinstance(node, ast.JoinedStr):
                     skipped |= {id(part) for part in ast.walk(node)} - {id(node)}
-            for node in ast.walk(tree):
+            for node in nodes:
                 text = None if id(node) in skipped else _text(node)
                 if text and len(text.split()) > 2 and not text.startswith(("#", "[")):
                     yield f"{folder.name}/{'/'.join(inside)}:{node.lineno}", " ".join(text.split())
@@ -113,9 +114,9 @@ def _strings() -> Iterator[tuple[str, str]]:
 _LINKED = ("clients", "strategies")
 
 
-def _docstrings(tree: ast.AST) -> set[int]:
+def _docstrings(nodes: list[ast.AST]) -> set[int]:
     """Return strings that stand alone: of modules, classes, functions and attributes."""
-    alone = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    alone = (node.value for node in nodes if isinstance(node, ast.Expr))
     return {id(value) for value in alone if isinstance(value, ast.Constant)}
 
 

@@ -113,7 +113,7 @@ def test_the_message_names_type_and_ways_out():
         (pd.arrays.SparseArray([0, 1]), ".sparse.to_dense()"),
         (pd.bdate_range("2020", periods=3, freq="C", holidays=["2020-01-02"]), ".freq = None"),
         (DecisionTreeClassifier().fit(*TINY), "made of trees (sklearn.tree._"),
-        (HistGradientBoostingClassifier().fit(*TINY), "or train a model of coefficients"),
+        (HistGradientBoostingClassifier(max_iter=1).fit(*TINY), "or train a model of coefficients"),
         (KNeighborsClassifier(1, algorithm="kd_tree").fit(*TINY), "searches for neighbours"),
         (SVC().fit(*TINY), "Train a linear one instead, LinearSVC or SGDClassifier"),
         (SVC().fit(*TINY), 'or declare payload="pickle" on the model (only where every'),

@@ -1,6 +1,7 @@
 """Which estimators travel: those of a list of ours, and only where their numbers fit each other."""
 
 import functools
+import importlib
 import warnings
 
 import numpy as np
@@ -33,20 +34,22 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR, OneClassSVM
-from sklearn.utils import all_estimators
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import decode, encode
 from flame_flwr.payload.estimator_check import check_estimator
-from flame_flwr.payload.estimator_types import may_travel
+from flame_flwr.payload.estimator_types import _TYPES, may_travel
 
 from .forging import forged, refused, wire
 
 RNG = np.random.default_rng(7)
 X = np.abs(RNG.normal(size=(40, 3))) + 0.1
 Y = (X[:, 0] > np.median(X[:, 0])).astype(int)
-LISTED = {
-    name: cls for name, cls in all_estimators() if may_travel(cls.__module__, cls.__qualname__)
+PACKAGES = {package: importlib.import_module(f"sklearn.{package}") for package, _ in _TYPES}
+LISTED = {  # of those of all versions the ones of this one
+    name: getattr(PACKAGES[package], name)
+    for package, name in sorted(_TYPES, key=lambda of: of[1])
+    if hasattr(PACKAGES[package], name)
 }
 
 

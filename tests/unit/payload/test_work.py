@@ -150,26 +150,26 @@ def test_few_bytes_that_name_much_are_refused(name):
 
 
 SAYS_MUCH = {
-    "numbers": list(range(1_000_000)),
-    "pairs": [[n % 7, n % 5] for n in range(300_000)],
-    "counts": {n: n % 11 for n in range(400_000)},
-    "texts": ["de", "fr"] * 400_000,
-    "records": [{"age": n % 90, "sex": "f", "bmi": 0.5} for n in range(150_000)],
-    "tuples": [(n % 7, 0.5) for n in range(200_000)],
-    "small arrays": [np.array([0.5, 1.5])] * 100_000,
-    "frames": [pd.DataFrame({"a": [1.0], "b": ["x"]})] * 2000,
-    "columns": pd.DataFrame({f"c{n}": [n, n + 1] for n in range(3000)}),
-    "rows": pd.DataFrame({"a": np.zeros(5_000_000, "i1")}),
-    "labels": pd.Series(np.arange(600_000).astype(str)).astype("category"),
-    "groups": pd.MultiIndex.from_product([range(1000), range(300)]),
-    "dates": pd.date_range("1900", periods=40_000, freq="D"),
-    "pairs of a matrix": sp.dok_array(np.eye(300)),
+    "numbers": lambda: list(range(1_000_000)),
+    "pairs": lambda: [[n % 7, n % 5] for n in range(300_000)],
+    "counts": lambda: {n: n % 11 for n in range(400_000)},
+    "texts": lambda: ["de", "fr"] * 400_000,
+    "records": lambda: [{"age": n % 90, "sex": "f", "bmi": 0.5} for n in range(150_000)],
+    "tuples": lambda: [(n % 7, 0.5) for n in range(200_000)],
+    "small arrays": lambda: [np.array([0.5, 1.5])] * 100_000,
+    "frames": lambda: [pd.DataFrame({"a": [1.0], "b": ["x"]})] * 2000,
+    "columns": lambda: pd.DataFrame({f"c{n}": [n, n + 1] for n in range(3000)}),
+    "rows": lambda: pd.DataFrame({"a": np.zeros(5_000_000, "i1")}),
+    "labels": lambda: pd.Series(np.arange(600_000).astype(str)).astype("category"),
+    "groups": lambda: pd.MultiIndex.from_product([range(1000), range(300)]),
+    "dates": lambda: pd.date_range("1900", periods=40_000, freq="D"),
+    "pairs of a matrix": lambda: sp.dok_array(np.eye(300)),
 }
 
 
 @pytest.mark.parametrize("name", SAYS_MUCH)
 def test_large_honest_values_pass(name):
-    payload = encode(SAYS_MUCH[name])
+    payload = encode(SAYS_MUCH[name]())
     decode(Payload(payload.header, payload.arrays))
 
 

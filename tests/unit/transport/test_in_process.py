@@ -7,7 +7,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flame_flwr.aggregation import MaxRounds, Mean
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.flower import in_process
-from flame_flwr.payload import decode, encode, from_record, to_record
+from flame_flwr.payload import decode, decoder, encode, from_record, to_record
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy
 from flame_flwr.transport.local_message import LocalReply, LocalRequest, address_of
@@ -203,3 +203,10 @@ def test_merging_large_arrays_copies_none_of_them(monkeypatch):
             return result
 
     assert StarModelTester([[1], [2, 3]], Model, Once, "s3").result[0, 0] == 1.5
+
+
+def test_an_aggregate_is_looked_through_once_a_round(monkeypatch):
+    looked = []
+    monkeypatch.setattr(decoder, "_check_sizes", looked.append)
+    StarModelTester([[1], [2], [3]], Rows, Total, "s3", simple_analysis=False, quiet=True)
+    assert len(looked) == 2, "of two rounds, and not of every node"
