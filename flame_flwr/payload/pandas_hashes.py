@@ -21,8 +21,15 @@ __all__ = ["check_numbers", "check_objects", "check_texts"]
 _Hashes = npt.NDArray[np.uint32]
 
 
-def check_numbers(values: npt.NDArray[Any]) -> None:
+def check_numbers(values: npt.NDArray[Any], few: float = FEW) -> None:
     """Refuse numbers or moments of which many have the same hash, and are not equal.
+
+    Parameters
+    ----------
+    values : ndarray
+        The numbers.
+    few : float
+        With how many each may be compared, itself among them.
 
     Raises
     ------
@@ -32,10 +39,10 @@ def check_numbers(values: npt.NDArray[Any]) -> None:
     if len(values) <= FEW or (words := _words(values)) is None:
         return
     hashes = _hashes(words)
-    if _is_crowded(np.sort(hashes)):
+    if _is_crowded(np.sort(hashes), few):
         bits = [word.view(f"u{word.itemsize}") for word in words]
         order = np.lexsort((*bits, hashes))
-        _check_sorted(hashes[order], [word[order] for word in bits])
+        _check_sorted(hashes[order], [word[order] for word in bits], few)
 
 
 def check_objects(values: list[Any]) -> None:
@@ -167,18 +174,18 @@ def _starts(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.concatenate(([True], ordered[1:] != ordered[:-1]))
 
 
-def _is_crowded(ordered: _Hashes) -> bool:
+def _is_crowded(ordered: _Hashes, few: float) -> bool:
     places = np.flatnonzero(_starts(ordered))
     counts = np.diff(places, append=len(ordered))
-    return int(counts @ counts) > FEW * len(ordered)
+    return int(counts @ counts) > few * len(ordered)
 
 
-def _check_sorted(hashes: _Hashes, words: list[npt.NDArray[Any]]) -> None:
+def _check_sorted(hashes: _Hashes, words: list[npt.NDArray[Any]], few: float) -> None:
     """Look at equal labels once more: each is compared with those of its hash that are not."""
     new_hash = _starts(hashes)
     new_label = new_hash | np.logical_or.reduce([_starts(word) for word in words])
     places = np.flatnonzero(new_hash)
     labels = np.add.reduceat(new_label.astype(np.int64), places)
     counts = np.diff(places, append=len(hashes))
-    if int(labels @ counts) > FEW * len(hashes):
+    if int(labels @ counts) > few * len(hashes):
         raise ValueError("labels that have all the same hash")

@@ -14,6 +14,7 @@ import numpy as np
 
 from flame_flwr.payload.kinds import Choice, Kind
 from flame_flwr.payload.pandas_arrays import (
+    checked_column,
     checked_labels,
     checked_lookup,
     checked_zone,
@@ -39,7 +40,10 @@ def _restore_frame(items: list[Any]) -> Any:
         raise ValueError("a frame with another number of columns than names")
     content = {
         place: pandas().Series(
-            restored_column(array, len(_index(index))), index=index, dtype=array.dtype, copy=False
+            checked_column(restored_column(array, len(_index(index)))),
+            index=index,
+            dtype=array.dtype,
+            copy=False,
         )
         for place, array in enumerate(arrays)
     }
@@ -65,6 +69,8 @@ def _restore_block(columns: Any, index: Any, block: Any) -> Any:
         raise ValueError("a frame's values do not fit its index and columns")
     if not block.size or block.dtype.kind not in _PLAIN_COLUMNS:
         raise ValueError("values that travel by columns, or that no frame holds")
+    for values in block.T:
+        checked_column(values)
     return pandas().DataFrame(block, index=index, columns=columns, copy=False)
 
 
@@ -73,7 +79,7 @@ def _pack_series(series: Any) -> list[Any]:
 
 
 def _restore_series(values: Any, index: Any, name: Any) -> Any:
-    values = restored_column(values, len(_index(index)))
+    values = checked_column(restored_column(values, len(_index(index))))
     return pandas().Series(values, index=index, dtype=values.dtype, name=name, copy=False)
 
 

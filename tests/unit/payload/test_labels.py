@@ -85,6 +85,10 @@ ALIKE = {
     "texts that begin so": lambda: pd.Series(texts(lengths=True)),
     "no UTF-8": lambda: pd.Series([f"\ud800{text}" for text in texts()], dtype=object),
     "categories of texts": lambda: pd.Categorical(texts()[:1000]),
+    "a column of numbers": lambda: pd.Series(colliding_ints()),
+    "a column of a table": lambda: pd.DataFrame({"a": colliding_floats()}).assign(b="x"),
+    "a block of numbers": lambda: pd.DataFrame({"a": np.arange(COUNT), "b": colliding_ints()}),
+    "a long column": lambda: pd.Series(np.append(colliding_ints(), np.arange(300_000))),
     "float objects": lambda: pd.Index([*map(float, folded())], dtype=object),
 }
 
@@ -129,6 +133,8 @@ def test_whatever_has_such_labels_is_refused(holder):
 
 
 HONEST = {
+    "a long column": pd.Series(np.arange(300_000) / 7),
+    "rare ones in a long column": pd.Series(np.append(colliding_ints()[:100], np.zeros(300_000))),
     "texts": pd.Series([f"patient {place}" for place in range(50_000)]),
     "words": pd.Series([*"abc", None, "Aa", "BB"] * 5000),
     "one long text": pd.Series(["x" * 100_000, *map(str, range(5000))]),
