@@ -19,7 +19,7 @@ from flame_flwr.clients.analyzer_state import NodeState
 from flame_flwr.clients.reply_values import OK
 from flame_flwr.config import RUN_KEYS, NodeSettings, RunSettings
 from flame_flwr.data.kept_files import SECURE_SUMS, SESSION, FolderFiles, analysis_files
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError, NodeFailedError, PayloadError
 from flame_flwr.flower import EMPTY, HELLO, app_files, runtime
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.privacy.gate import MUST_MASK
@@ -27,7 +27,7 @@ from flame_flwr.privacy.secure.context import IN_PROCESS, app_digest
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.session import SecureSession
-from flame_flwr.privacy.secure.stores import FILE, FolderStore
+from flame_flwr.privacy.secure.stores import FILE, FolderStore, refused
 from flame_flwr.transport.read_reply import SUMS
 
 if TYPE_CHECKING:
@@ -235,7 +235,10 @@ class SecureGate:
     def _question(self) -> Question:
         kind: Kind = "train" if self._kind == MessageType.TRAIN else "evaluate"
         prefix = "fitins" if kind == "train" else "evaluateins"
-        aggregate = aggregate_in(self._message, f"{prefix}.parameters")
+        arrays = f"{prefix}.parameters"
+        aggregate = aggregate_in(self._message, arrays)
+        if odd := self._message.content.keys() - {f"{prefix}.config", arrays}:
+            raise refused(f"the message has other records: {', '.join(sorted(odd))}")
         return self._part.question(kind, self._said, aggregate)
 
     def _records(self, answer: bytes) -> dict[str, Any]:
@@ -256,10 +259,19 @@ class SecureGate:
 
 
 def aggregate_in(message: Message, name: str) -> Payload | None:
-    """Return the aggregate that came with a message, in the record of that name."""
+    """Return the aggregate that came with a message, in the record of that name.
+
+    Raises
+    ------
+    PayloadError
+        It is none; or it has its arrays in another order, in which an analysis would get them.
+    """
     arrays = message.content.get(name)
-    has_some = isinstance(arrays, ArrayRecord) and list(arrays) not in ([], [EMPTY])
-    return from_record(arrays) if has_some else None  # type: ignore[arg-type]
+    if not isinstance(arrays, ArrayRecord) or list(arrays) in ([], [EMPTY]):
+        return None
+    if list(arrays) != [str(place) for place in range(len(arrays))]:
+        raise PayloadError("the arrays of what arrived are not in their order")
+    return from_record(arrays)
 
 
 class _ContextStore:
