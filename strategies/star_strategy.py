@@ -360,8 +360,6 @@ class StarStrategy(Strategy):
                 run.close_round(evaluate_fn)
                 if checkpoint is not None:
                     checkpoint.save(run.state(self._added()), number)
-            if run.sums is not None:
-                run.record.secure = run.sums.about()
             run.leave_rounds()
             if run.evaluates and run.arrays is not None:
                 last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
@@ -372,6 +370,8 @@ class StarStrategy(Strategy):
             return result
         finally:
             self._current = None
+            if run.sums is not None:
+                run.record.secure = run.sums.about()
             run.close()
 
     def _added(self) -> dict[str, Any]:

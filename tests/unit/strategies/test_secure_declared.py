@@ -13,6 +13,7 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.results.log_lines import log_evaluation
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 
@@ -112,6 +113,27 @@ def test_report_says_what_the_server_saw():
     assert "model 64/32" in rows["grids of sums (bits/exponent)"]
     assert all(f"node-{place} " in rows["roster of sums"] for place in range(3))
     assert record.to_json()["left"]["node-0"][0]["what"] == "masked sums"
+
+
+def test_grids_of_scores_are_said():
+    record = run(True, Scored, score_sums={"error": WeightedMean("n"), "n": Sum()}).record
+    assert record.secure["grids"]["scores.error"] == [256, 128]
+    assert record.secure["grids"]["model by local_n_samples"] == [64, 0]
+
+
+def test_run_that_fails_says_what_the_server_saw():
+    class Fails(Steps):
+        def analysis_method(self, data, aggregator_results):
+            if aggregator_results is not None:
+                raise ArithmeticError
+            return super().analysis_method(data, aggregator_results)
+
+    record, strategy = RunRecord(), WeightedFedAvg(convergence=MaxRounds(4), secure=True)
+    with LocalGrid(NodePlan(Fails, data_type="s3", secure=True), SPLITS) as grid:
+        with pytest.raises(NodeFailedError, match="ArithmeticError"):
+            strategy.start(grid, record=record)
+    assert len(record.secure["roster"]) == 3
+    assert record.secure["grids"]["model"] == [64, 32]
 
 
 def test_masked_and_unmasked_runs_differ_in_no_bit():
