@@ -134,9 +134,17 @@ class SecureGate:
             NodeState(self._context, self._analysis_files()).save_partners(names)
         return self._records(answer)
 
-    def masked(self, value: Any) -> dict[str, Any]:
-        """Return the records of a value that leaves masked: nothing is said beside it."""
-        return self._records(self._part.answer(self._question, value))
+    def masked(self, value: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the records of a value that leaves masked: nothing is said beside it.
+
+        Parameters
+        ----------
+        value : Any
+            As rules and filters have left it.
+        own : mapping
+            How statistics of the analysis's own classes add up.
+        """
+        return self._records(self._part.answer(self._question, value, own))
 
     def check_unmasked(self, *, declared: bool) -> None:
         """See that an answer may leave as it is.

@@ -145,7 +145,7 @@ class RunSums:
         return GridRound(number or 0, self._nodes, tree, declared, known, masked=self.masked)
 
     def close(self, number: int | None, added: GridRound) -> None:
-        """Keep the forms of the answers of a round, or of an evaluation: later ones have the same."""
+        """Keep the forms of answers: those of later ones must be the same."""
         self._forms.setdefault(self.declared(number).to_text(), added.forms)
         of = "scores." if number is None else ""
         self._fields |= {of + field.key: field.grid for field in added.fields[1:]}

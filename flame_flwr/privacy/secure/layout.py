@@ -20,6 +20,7 @@ from flame_flwr.aggregation.pytree import flatten, look_up, names_of
 from flame_flwr.aggregation.weights import nearest
 from flame_flwr.buffer_names import is_buffer
 from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
+from flame_flwr.payload.opaque import Opaque
 from flame_flwr.privacy.secure.fields import difference, fields_of, size_of, views_of
 from flame_flwr.privacy.secure.forms import (
     BUFFER,
@@ -30,11 +31,11 @@ from flame_flwr.privacy.secure.forms import (
     spec_of,
     type_of,
 )
-from flame_flwr.statistics.additive import split
+from flame_flwr.statistics.additive import split, split_form
 from flame_flwr.statistics.base import Statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,7 +101,11 @@ _SIZE = 8
 
 
 def lay_out(
-    declared: SecureDeclaration, value: Any, parties: int, known: Sequence[Any] | None = None
+    declared: SecureDeclaration,
+    value: Any,
+    parties: int,
+    known: Sequence[Any] | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Return an answer laid out.
 
@@ -114,6 +119,9 @@ def lay_out(
         How many nodes take part.
     known : sequence, optional
         The forms that answers have had before: this one must have the same.
+    own : mapping, optional
+        How statistics add up of classes that are not here; see
+        :func:`flame_flwr.statistics.additive.own_sums`.
 
     Raises
     ------
@@ -125,7 +133,7 @@ def lay_out(
     forms, numbers = [], []
     for place, leaf in enumerate(declared.leaves):
         try:
-            form, found = _laid_out(leaf, value, None if known is None else known[place])
+            form, found = _laid_out(leaf, value, None if known is None else known[place], own or {})
         except FlameError as error:
             raise DataError(f"key {leaf.name}: {error.message}", detail=error.detail) from error
         except OffGridError as error:
@@ -160,7 +168,9 @@ def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
 # ---- values ----------------------------------------------------------------------------------
 
 
-def _laid_out(leaf: SecureLeaf, value: Any, known: Any) -> tuple[Any, list[Any]]:
+def _laid_out(
+    leaf: SecureLeaf, value: Any, known: Any, own: Mapping[str, Any]
+) -> tuple[Any, list[Any]]:
     """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
     values = _on_the_way(leaf, value)
     if leaf.kind == "weighted":
@@ -172,7 +182,7 @@ def _laid_out(leaf: SecureLeaf, value: Any, known: Any) -> tuple[Any, list[Any]]
         return None, [_counted(leaf, found)]
     if leaf.kind == "statistics":
         numbers: list[Any] = []
-        return _form_of_statistics(found, numbers), numbers
+        return _form_of_statistics(found, numbers, own), numbers
     spec, leaves, types = _numbers(leaf, values)
     return form_of(spec, types), leaves
 
@@ -296,10 +306,13 @@ def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
     return np.array(list(counts.values()), dtype=object)
 
 
-def _form_of_statistics(found: Any, numbers: list[Any]) -> Form:
-    if isinstance(found, Statistic):
+def _form_of_statistics(found: Any, numbers: list[Any], own: Mapping[str, Any]) -> Form:
+    is_foreign = isinstance(found, Opaque) and found.name in own
+    if is_foreign or isinstance(found, Statistic):
         try:
-            clear, sums = split(found)
+            clear, sums = (
+                split_form(found.name, found.plain, own[found.name]) if is_foreign else split(found)
+            )
         except ModelError as error:
             raise DataError(error.message) from error
         runs = []
@@ -310,8 +323,9 @@ def _form_of_statistics(found: Any, numbers: list[Any]) -> Form:
         return ["statistic", clear, runs]
     if isinstance(found, list | tuple):
         kind = "list" if isinstance(found, list) else "tuple"
-        return [kind, [_form_of_statistics(part, numbers) for part in found]]
+        return [kind, [_form_of_statistics(part, numbers, own) for part in found]]
     if not isinstance(found, dict):
-        raise DataError(f"it sent a {type(found).__name__} where a statistic is expected")
-    parts = [_form_of_statistics(found[key], numbers) for key in sorted_keys(found)]
+        what = found if isinstance(found, Opaque) else type(found).__name__
+        raise DataError(f"it sent a {what} where a statistic that adds up is expected")
+    parts = [_form_of_statistics(found[key], numbers, own) for key in sorted_keys(found)]
     return ["dict", list(found), parts]

@@ -156,8 +156,17 @@ class SecurePart:
         """
         return self._session.answered(question.number, question.kind, question.digest)
 
-    def answer(self, question: Question, value: Any) -> bytes:
+    def answer(self, question: Question, value: Any, own: Mapping[str, Any] | None = None) -> bytes:
         """Return what leaves the node of a value that may leave it masked.
+
+        Parameters
+        ----------
+        question : Question
+            What is asked.
+        value : Any
+            As rules and filters have left it.
+        own : mapping, optional
+            How statistics of the analysis's own classes add up, which are not looked into.
 
         Raises
         ------
@@ -169,7 +178,7 @@ class SecurePart:
 
         def masked(keys_for: KeysFor) -> bytes:
             parties = len(question.roster.entries)
-            answer = lay_out(question.declared, value, parties, question.known)
+            answer = lay_out(question.declared, value, parties, question.known, own)
             fields = fields_of(question.declared, answer.forms)
             context = self._context(
                 question.kind,

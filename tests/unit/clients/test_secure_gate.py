@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from node_messages import call
 
-from flame_flwr.clients import secure_gate
+from flame_flwr.clients import NodePlan, StarClient, make_client_app, secure_gate
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.cleaning import leftovers
-from flame_flwr.errors import ConfigError, FlameError, NodeFailedError
+from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, in_process
 from flame_flwr.payload import encode, to_record
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
+from flame_flwr.star import StarAnalyzer
 
 SESSION = "0f" * 16
 
@@ -107,3 +110,20 @@ def test_cleaning_takes_sessions_first(node, tmp_path):
     (analysis / "run.json").write_text("{}")
     found = leftovers(tmp_path / "state")
     assert [each.path.parent.name for each in found] == ["secure-sums", "analyses"]
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_hospital_that_lets_sums_out_alone_keeps_texts_of_failures(context, deployed, share):
+    class Speaks(StarClient):
+        def open_data(self):
+            raise DataError("Maria Muster")
+
+    app, texts = make_client_app(NodePlan(StarAnalyzer), Speaks), []
+    for secure in ("", "require"):
+        node = context({"name": "a", "share-tracebacks": share, "secure": secure})
+        reply = call(app, node, {"getpropertiesins.config": ConfigRecord({"session": SESSION})})
+        failure = reply.content["getpropertiesres.properties"]["failure"]
+        texts.append(Failure.from_json(failure))
+    assert "Maria" in str(texts[0])
+    assert "Maria" not in str(texts[1])
+    assert not texts[1].traceback
