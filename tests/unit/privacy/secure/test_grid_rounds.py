@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flame_flwr import statistics as known
 from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
@@ -15,19 +16,7 @@ from flame_flwr.errors import AnswerError, DataError
 from flame_flwr.privacy.secure.declaration import SecureDeclaration
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import lay_out
-from flame_flwr.statistics import (
-    AUC,
-    ContingencyTable,
-    Covariance,
-    Histogram,
-    KaplanMeier,
-    LogRank,
-    Missingness,
-    Moments,
-    RowCount,
-    Total,
-    ValueCounts,
-)
+from flame_flwr.statistics import Moments, ValueCounts
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
 
 
@@ -126,22 +115,22 @@ AGES = ([61.0, 70.5, None], [83.0], [20.0, 20.0, 35.25, 40.0])
 
 
 def statistics_of(ages):
-    known = [1.0 if age is None else age for age in ages]
+    filled = [1.0 if age is None else age for age in ages]
     ill = [place % 2 for place in range(len(ages))]
-    groups = ["a" if age > 40 else "b" for age in known]
+    groups = ["a" if age > 40 else "b" for age in filled]
     frame = {"age": ages, "ill": ill}
     return {
-        "rows": RowCount.from_data(ages),
-        "total": Total.from_data(ages),
-        "moments": Moments.from_data(ages),
-        "covariance": Covariance.from_data({"age": known, "ill": ill}),
-        "histogram": Histogram.from_data(ages, edges=[0, 30, 60, 90]),
-        "counts": ValueCounts.from_data(groups, labels=["a", "b"]),
-        "table": ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
-        "curve": KaplanMeier.from_data(known, ill, times=[20, 50, 90]),
-        "test": LogRank.from_data(known, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
-        "auc": [AUC.from_data(ill, [age / 100 for age in known])],
-        "missing": (Missingness.from_data(frame),),
+        "rows": known.RowCount.from_data(ages),
+        "total": known.Total.from_data(ages),
+        "moments": known.Moments.from_data(ages),
+        "covariance": known.Covariance.from_data({"age": filled, "ill": ill}),
+        "histogram": known.Histogram.from_data(ages, edges=[0, 30, 60, 90]),
+        "counts": known.ValueCounts.from_data(groups, labels=["a", "b"]),
+        "table": known.ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
+        "curve": known.KaplanMeier.from_data(filled, ill, times=[20, 50, 90]),
+        "test": known.LogRank.from_data(filled, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
+        "auc": [known.AUC.from_data(ill, [age / 100 for age in filled])],
+        "missing": (known.Missingness.from_data(frame),),
     }
 
 
