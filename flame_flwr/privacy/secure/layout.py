@@ -7,14 +7,13 @@ same bits.
 from __future__ import annotations
 
 import json
-import math
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flame_flwr.aggregation.counts import count_key, whole_count
-from flame_flwr.aggregation.grid import STATISTICS, OffGridError
+from flame_flwr.aggregation.grid import OffGridError
 from flame_flwr.aggregation.model_buffers import with_buffer_names
 from flame_flwr.aggregation.pytree import flatten, look_up, names_of
 from flame_flwr.aggregation.weights import nearest
@@ -31,6 +30,7 @@ from flame_flwr.privacy.secure.forms import (
     spec_of,
     type_of,
 )
+from flame_flwr.privacy.secure.products import product, weight_of
 from flame_flwr.statistics.additive import split, split_form
 from flame_flwr.statistics.base import Statistic
 
@@ -161,7 +161,7 @@ def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
     flat = np.ravel(found.array if isinstance(found, _Weighted) else found)
     for start in range(0, len(view), _BLOCK):
         part = flat[start : start + _BLOCK]
-        part = part if weight is None else _product(part, weight)
+        part = part if weight is None else product(part, weight)
         view[start : start + _BLOCK] = grid.to_words(part, parties)
 
 
@@ -227,7 +227,7 @@ def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
 
 def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, list[Any]]:
     here = len(values) > len(leaf.path)
-    weight = _weight(nearest(values if here else [*values, None], leaf.by), leaf)
+    weight = weight_of(nearest(values if here else [*values, None], leaf.by), leaf.by)
     kind = "int" if isinstance(weight, int) else "float"
     if not weight:
         form = known[1] if known is not None else _form_of_nothing(leaf, values, here)
@@ -236,7 +236,7 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
         raise DataError("what it sent has not this key, and its weight is not 0")
     spec, leaves, types = _numbers(leaf, values)
     products = [
-        _Weighted(each, weight) if isinstance(each, np.ndarray) else _product(each, weight)
+        _Weighted(each, weight) if isinstance(each, np.ndarray) else product(each, weight)
         for each in leaves
     ]
     return [kind, form_of(spec, types)], [weight, *products]
@@ -258,36 +258,6 @@ def _form_of_nothing(leaf: SecureLeaf, values: list[Any], here: bool) -> Form:
         "float" if shape is None else kind for kind, shape in zip(types, numbers, strict=True)
     ]
     return form_of(spec, floats)
-
-
-def _weight(weight: Any, leaf: SecureLeaf) -> int | float:
-    if weight is None:
-        raise DataError(f"its weight `{leaf.by}` is missing")
-    if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-        raise DataError(f"its weight is of type {type(weight).__name__}, not a number")
-    number = int(weight) if isinstance(weight, int | np.integer) else float(weight)
-    if not number >= 0 or number == math.inf:  # NaN, too
-        raise OffGridError(f"the weight `{leaf.by}` is negative or not finite")
-    if isinstance(number, float):
-        steps = np.rint(np.ldexp(number, STATISTICS.exponent))
-        return float(np.ldexp(steps, -STATISTICS.exponent))  # as it is on its own grid
-    return number
-
-
-def _product(found: Leaf, weight: int | float) -> Any:
-    """Return a value times its weight: whole numbers exactly, others rounded once."""
-    if isinstance(weight, int) and isinstance(found, int):
-        return found * weight
-    if isinstance(found, np.ndarray) and found.dtype.kind in "biu" and isinstance(weight, int):
-        most = max(abs(int(found.max())), abs(int(found.min()))) if found.size else 0
-        if most * weight >= 2**63:
-            raise OffGridError("a whole number times its weight is too large")
-        return found.astype(np.int64) * weight
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(found).astype(np.float64) * float(weight)
-    except OverflowError as error:
-        raise OffGridError("a whole number too large for a float") from error
 
 
 def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:

@@ -12,8 +12,9 @@ from flame_flwr import statistics as known
 from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
-from flame_flwr.errors import AnswerError, DataError
-from flame_flwr.privacy.secure.declaration import SecureDeclaration
+from flame_flwr.errors import AnswerError, DataError, PayloadError
+from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
+from flame_flwr.privacy.secure.fields import fields_of
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import lay_out
 from flame_flwr.statistics import Moments, ValueCounts
@@ -68,6 +69,16 @@ def test_weighted_mean_is_two_sums_divided(pairs):
     products = sum(on_grid(value * float(weight), 64) for value, weight in pairs)
     wanted = rounded_once(products) / float(total)
     assert merged({"coef": WeightedMean("n", grid=Grid(128, 64))}, answers)["coef"][0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "weight"), [(3.0, 2**53 + 1), (np.array([3.0]), 2**53 + 1), (2**53 + 1, 3.0)]
+)
+def test_product_of_large_numbers_is_rounded_once(value, weight):
+    """As a float, 2**53 + 1 is 2**53."""
+    declared = {"x": WeightedMean("n", grid=Grid(128, 32)), "n": Sum(grid=Grid(128, 32))}
+    found = merged(declared, [{"x": value, "n": weight}, *[{"x": value, "n": weight * 0}] * 2])
+    assert np.ravel(found["x"])[0] == float(3 * (2**53 + 1)) / float(weight)
 
 
 @given(st.lists(FLOATS, min_size=3, max_size=5))
@@ -269,6 +280,22 @@ def test_statistics_that_do_not_add_up_are_refused():
 
     with pytest.raises(TypeError, match="MinMax, whose merge is not addition"):
         MergeStatistics(MinMax, secure=True)
+
+
+def test_no_two_paths_have_one_key():
+    """Else a server could have two nodes sum different values, and the masks would cancel."""
+    paths = [("a", "b"), ("a.b",), ('"a.b"',), (1,), ("1",), ("",), (), ("a", "")]
+    assert len({SecureLeaf(path, "sum").key for path in paths}) == len(paths)
+    assert SecureLeaf(("model", "layer_1"), "sum").key == "model.layer_1"
+
+
+@pytest.mark.parametrize(
+    "run", [[64.0, 0, 1], [64, 0.0, 1], [64, 0, True], [64, 0, -1], ["", 0, 1]]
+)
+def test_forged_form_of_a_statistic_is_refused(run):
+    declared = SecureDeclaration.of(declare({"x": Moments}))
+    with pytest.raises(PayloadError, match="not the form"):
+        fields_of(declared, [["statistic", {}, [run]]])
 
 
 def test_declaration_is_the_same_from_text():
