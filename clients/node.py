@@ -227,6 +227,7 @@ class Node:
         known = self._study
         if known is None or self._acted or known.evidence is not self.evidence:
             from flame_flwr.privacy import study_declaration as declared
+            from flame_flwr.statistics.additive import own_sums
 
             plan = self.plan
             known = self._study = declared.Study(
@@ -238,6 +239,7 @@ class Node:
                 ),
                 allow_pickle=plan.allow_pickle,
                 secure=plan.secure,
+                sums=own_sums(),
                 evidence=self.evidence,
             )
         return known

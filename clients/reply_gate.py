@@ -93,7 +93,7 @@ class ReplyGate:
         self._context = context
         self._way = way
         self._asked = AskedMessage(message)
-        self._failures = ReplyFailures(self._asked, context, way, lambda: self._is_strict)
+        self._failures = ReplyFailures(self._asked, context, way, lambda: self._keeps_texts)
 
     def refusal(self) -> Message | None:
         """Return the answer to a message that must not come to the analysis; ``None`` if it may."""
@@ -182,7 +182,7 @@ class ReplyGate:
             found = limited_findings(
                 found,
                 share=share,
-                strict=self._is_strict or self._secure.is_required,
+                strict=self._keeps_texts,
                 known=self._failures.known_words,
             )
         properties: dict[str, Any] = {
@@ -230,7 +230,7 @@ class ReplyGate:
         passed = self._gate.result(returned, study, number, aggregate, metrics)
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
         if self._secure.asks:
-            return self._secure.masked(look_into(passed.payload).value)
+            return self._secure.masked(look_into(passed.payload).value, study.sums)
         self._secure.check_unmasked(declared=study.secure)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
         if self._shares_size and (size := study.evidence.words()):
@@ -264,7 +264,7 @@ class ReplyGate:
         number = loss.get("loss") if isinstance(loss, MetricRecord) else None
         scores = readable(said, reserved=frozenset(), most=MOST_SCORES)
         if self._secure.asks:
-            return self._secure.masked(scores)
+            return self._secure.masked(scores, {})
         self._secure.check_unmasked(declared=study.secure)
         examples = read_whole(content, "evaluateres.num_examples", "num_examples")
         return records_of(
@@ -299,6 +299,11 @@ class ReplyGate:
     @cached_property
     def _name(self) -> str:
         return name_or_address(self._context)
+
+    @property
+    def _keeps_texts(self) -> bool:
+        """Whether texts of the analysis stay at the node: it lets statistics or sums out alone."""
+        return self._is_strict or self._secure.is_required
 
     @property
     def _is_strict(self) -> bool:

@@ -97,6 +97,11 @@ def error_reply(message: Message, context: Context, failure: Failure) -> Message
 
 
 def shares_tracebacks(context: Context) -> bool:
-    """Tell whether the text of an error may leave this node; by default in a simulation only."""
+    """Tell whether the text of an error may leave this node; by default in a simulation only.
+
+    It may not from a node that lets out secure sums alone.
+    """
+    if context.node_config.get("secure") == "require":
+        return False
     share = context.node_config.get("share-tracebacks")
     return share if isinstance(share, bool) else runtime() != "deployment"

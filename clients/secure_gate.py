@@ -19,7 +19,7 @@ from flame_flwr.clients.analyzer_state import NodeState
 from flame_flwr.clients.reply_values import OK
 from flame_flwr.config import RUN_KEYS, NodeSettings, RunSettings
 from flame_flwr.data.kept_files import SECURE_SUMS, SESSION, FolderFiles, analysis_files
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError, NodeFailedError, PayloadError
 from flame_flwr.flower import EMPTY, HELLO, app_files, runtime
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.privacy.gate import MUST_MASK
@@ -27,7 +27,7 @@ from flame_flwr.privacy.secure.context import IN_PROCESS, app_digest
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.session import SecureSession
-from flame_flwr.privacy.secure.stores import FILE, FolderStore
+from flame_flwr.privacy.secure.stores import FILE, FolderStore, refused
 from flame_flwr.transport.read_reply import SUMS
 
 if TYPE_CHECKING:
@@ -134,9 +134,17 @@ class SecureGate:
             NodeState(self._context, self._analysis_files()).save_partners(names)
         return self._records(answer)
 
-    def masked(self, value: Any) -> dict[str, Any]:
-        """Return the records of a value that leaves masked: nothing is said beside it."""
-        return self._records(self._part.answer(self._question, value))
+    def masked(self, value: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the records of a value that leaves masked: nothing is said beside it.
+
+        Parameters
+        ----------
+        value : Any
+            As rules and filters have left it.
+        own : mapping
+            How statistics of the analysis's own classes add up.
+        """
+        return self._records(self._part.answer(self._question, value, own))
 
     def check_unmasked(self, *, declared: bool) -> None:
         """See that an answer may leave as it is.
@@ -235,7 +243,10 @@ class SecureGate:
     def _question(self) -> Question:
         kind: Kind = "train" if self._kind == MessageType.TRAIN else "evaluate"
         prefix = "fitins" if kind == "train" else "evaluateins"
-        aggregate = aggregate_in(self._message, f"{prefix}.parameters")
+        arrays = f"{prefix}.parameters"
+        aggregate = aggregate_in(self._message, arrays)
+        if odd := self._message.content.keys() - {f"{prefix}.config", arrays}:
+            raise refused(f"the message has other records: {', '.join(sorted(odd))}")
         return self._part.question(kind, self._said, aggregate)
 
     def _records(self, answer: bytes) -> dict[str, Any]:
@@ -256,10 +267,19 @@ class SecureGate:
 
 
 def aggregate_in(message: Message, name: str) -> Payload | None:
-    """Return the aggregate that came with a message, in the record of that name."""
+    """Return the aggregate that came with a message, in the record of that name.
+
+    Raises
+    ------
+    PayloadError
+        It is none; or it has its arrays in another order, in which an analysis would get them.
+    """
     arrays = message.content.get(name)
-    has_some = isinstance(arrays, ArrayRecord) and list(arrays) not in ([], [EMPTY])
-    return from_record(arrays) if has_some else None  # type: ignore[arg-type]
+    if not isinstance(arrays, ArrayRecord) or list(arrays) in ([], [EMPTY]):
+        return None
+    if list(arrays) != [str(place) for place in range(len(arrays))]:
+        raise PayloadError("the arrays of what arrived are not in their order")
+    return from_record(arrays)
 
 
 class _ContextStore:

@@ -119,7 +119,8 @@ def keep_scores(run: Run, replies: Iterable[Message]) -> None:
     if not scores:
         said = "; ".join(failed.values())
         raise NodesMissingError(f"no node answered the evaluation. {said}".strip())
-    if merged is not None:
+    if run.sums is not None and merged is not None:
         run.record.evaluations = {ALL_NODES: merged.result()}
+        run.sums.close(None, merged)
     else:
         run.record.evaluations = in_order(run.record.nodes, scores)

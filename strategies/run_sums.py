@@ -145,9 +145,10 @@ class RunSums:
         return GridRound(number or 0, self._nodes, tree, declared, known, masked=self.masked)
 
     def close(self, number: int | None, added: GridRound) -> None:
-        """Keep the forms of a round's answers: those of later ones must be the same."""
+        """Keep the forms of answers: those of later ones must be the same."""
         self._forms.setdefault(self.declared(number).to_text(), added.forms)
-        self._fields |= {field.key: field.grid for field in added.fields[1:]}
+        of = "scores." if number is None else ""
+        self._fields |= {of + field.key: field.grid for field in added.fields[1:]}
 
     def save(self) -> str:
         """Return what a run needs that goes on with this one."""

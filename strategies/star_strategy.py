@@ -340,6 +340,8 @@ class StarStrategy(Strategy):
             return run.result
         finally:
             self._current = None
+            if run.sums is not None:
+                run.record.secure = run.sums.about()
             run.close()
 
     @property

@@ -56,12 +56,18 @@ def identity(node: _Folder = Path()) -> None:
 def peers(node: _Folder = Path()) -> None:
     """Show the hospitals that this one knows, and the fingerprint to be compared by telephone."""
     from flame_flwr.node.node_folder import node_settings
-    from flame_flwr.privacy.secure.identities import Identities, fingerprint
+    from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, fingerprint
 
     settings = node_settings(node)
     if not settings.peers:
         raise ConfigError(f"the config of the node in {node} has no `peers`")
     found = Identities.load(Path(settings.peers))
+    own, named = Path(settings.identity_key), found.keys.get(settings.name)
+    if named and own.is_file() and named != SecretIdentity.load(own).public:
+        raise ConfigError(
+            f"{settings.peers} has another key for {settings.name} than its own: somebody has "
+            "changed it, or the identity was made anew since. Send the .pub file again"
+        )
     for name in sorted(found.keys, key=str.encode):
         say(f"{name}: {fingerprint(found.keys[name])}")
     say(f"all {len(found.keys)} together: {found.fingerprint()}")

@@ -47,13 +47,14 @@ def collect_identities(federation: Federation, target: Path, folder: Path) -> li
     }
     if len(set(keys.values())) < len(keys):
         raise ConfigError("two hospitals have sent one key: each makes its own")
+    if not (target / "server").is_dir():
+        raise ConfigError(f"{target} is no folder that `flame-flwr provision` has made")
     lines = [f"{json.dumps(name)} = {json.dumps(key)}" for name, key in keys.items()]
     content = "\n".join(["[peers]", *lines, ""]).encode()
     written = []
     for name in keys:
-        if not (target / name).is_dir():
-            raise ConfigError(f"{target / name} is missing: provision the federation first")
         path = target / name / "peers.toml"
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # who has given it away has deleted it
         write_file(path, content)
         written.append(path)
     return written

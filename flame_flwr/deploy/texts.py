@@ -127,6 +127,8 @@ def hospital_texts(federation: Federation, hospital: Hospital) -> dict[str, str]
             SERVER=federation.server.address,
             PORT=f"{hospital.port}",
             KEY_NOTE=key_note,
+            IDENTITY=str(hospital.node_config["identity-key"]),
+            PEERS=shlex.quote(str(hospital.node_config["peers"])),
             SANDBOX_NOTE=_SANDBOX_NOTE if sandbox == "bwrap" else "",
             INSTALL=(_BUBBLEWRAP if has_sandbox else "")
             + _install(

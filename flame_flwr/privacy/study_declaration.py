@@ -57,6 +57,9 @@ class Study:
         How much data there is behind the result.
     secure : bool
         Whether results may leave masked only.
+    sums : mapping of str to mapping
+        How statistics of the app's own classes add up, as
+        :func:`flame_flwr.statistics.additive.own_sums` gives it.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Study:
     allow_pickle: bool = False
     evidence: Evidence = field(default_factory=Evidence)
     secure: bool = False
+    sums: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return it as the bytes that go to the gate."""
@@ -83,6 +87,7 @@ class Study:
             "own_rules": self.own_rules,
             "allow_pickle": self.allow_pickle,
             "secure": self.secure,
+            "sums": self.sums,
             "evidence": self.evidence.to_json(),
         }
         return json.dumps(said).encode()
@@ -112,6 +117,7 @@ class Study:
                 own_rules=tuple(map(_name, _listed(said["own_rules"]))),
                 allow_pickle=said["allow_pickle"] is True,
                 secure=said["secure"] is True,
+                sums={str(name): dict(each) for name, each in said["sums"].items()},
                 evidence=Evidence.from_json(said["evidence"]),
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:

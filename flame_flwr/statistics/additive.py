@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.grid import Grid
 from flame_flwr.errors import ModelError
-from flame_flwr.statistics.base import Statistic, kind_named
+from flame_flwr.statistics.base import Statistic, kind_named, own_kinds
+from flame_flwr.statistics.exact_sums import unpack_exact
 from flame_flwr.statistics.field_rules import rules_of
 
 if TYPE_CHECKING:
     from flame_flwr.statistics.field_rules import Summand
 
-__all__ = ["is_additive", "joined", "split"]
+__all__ = ["is_additive", "joined", "own_sums", "split", "split_form"]
 
 
 def is_additive(kind: type[Any]) -> bool:
@@ -54,6 +56,45 @@ def split(statistic: Statistic) -> tuple[dict[str, Any], list[Summand]]:
     return {"statistic": kind.wire_name, **clear}, sums
 
 
+def own_sums() -> dict[str, Any]:
+    """Return how statistics of a user's own classes add up, by the name under which they travel.
+
+    A node's gate has not these classes, so where the analysis runs tells it this.
+    """
+    return {
+        name: {field: rule.how() for field, rule in rules_of(kind).items()}
+        for name, kind in own_kinds().items()
+        if is_additive(kind)
+    }
+
+
+def split_form(
+    name: str, form: Any, how: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Summand]]:
+    """Return what :func:`split` does, of a statistic whose class is not here.
+
+    Parameters
+    ----------
+    name : str
+        Under which it travels.
+    form : mapping
+        What ``to_json`` has made of it; taken as hostile, as is `how`.
+    how : mapping
+        Of its class, as :func:`own_sums` gives it.
+
+    Raises
+    ------
+    ModelError
+        They do not go together.
+    """
+    sums: list[Summand] = []
+    try:
+        clear = _split_fields(form, how, sums)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise ModelError("a statistic is not of the form that its class declares") from error
+    return {"statistic": name, **clear}, sums
+
+
 def joined(clear: Mapping[str, Any], sums: Iterator[Any]) -> Statistic:
     """Return the statistic of what :func:`split` gave, with sums in place of its numbers.
 
@@ -86,3 +127,19 @@ def _tuples(form: Any) -> Any:
     if isinstance(form, list | tuple):
         return tuple(map(_tuples, form))
     return {key: _tuples(part) for key, part in form.items()} if isinstance(form, dict) else form
+
+
+def _split_fields(form: Any, how: Mapping[str, Any], sums: list[Summand]) -> dict[str, Any]:
+    return {field: _split(form[field], each, sums) for field, each in how.items()}
+
+
+def _split(form: Any, how: Any, sums: list[Summand]) -> Any:
+    if how == "clear":
+        return form
+    if isinstance(how, list):
+        sums.append((Grid(*how), unpack_exact(form["exact"]) if isinstance(form, dict) else form))
+        return None
+    [(kind, inner)] = how.items()
+    if kind == "each":
+        return [_split(item, inner, sums) for item in form]
+    return list(_split_fields(form, inner, sums).values())

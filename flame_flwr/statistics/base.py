@@ -40,7 +40,7 @@ from flame_flwr.statistics.visible import Visible, whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Statistic", "is_of_the_framework", "kind_named"]
+__all__ = ["Statistic", "is_of_the_framework", "kind_named", "own_kinds"]
 
 _NAMES: dict[str, type[Statistic]] = {}
 """Every statistic of this process, by its name in the JSON-able form and on the wire."""
@@ -250,6 +250,11 @@ class Statistic(ABC):
 def is_of_the_framework(statistic: Statistic) -> bool:
     """Tell whether a statistic is of a class of the framework's, and of no user's."""
     return type(statistic).__module__.startswith("flame_flwr.statistics.")
+
+
+def own_kinds() -> dict[str, type[Statistic]]:
+    """Return the statistics of this process that are a user's own, by the name on the wire."""
+    return {name: kind for name, kind in _NAMES.items() if name != kind.__name__}
 
 
 def kind_named(name: object) -> type[Statistic] | None:

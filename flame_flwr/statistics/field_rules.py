@@ -80,6 +80,11 @@ class FieldRule:
         """Return the value of what :meth:`split` gave: what is in clear, and the next sums."""
         return next(sums)
 
+    def how(self) -> Any:
+        """Return how :meth:`split` goes, as JSON can hold it: here the grid."""
+        assert self.grid is not None
+        return [self.grid.bits, self.grid.exponent]
+
     def blank(self, value: Any) -> Any:
         """Return what stands in place of a value that is withheld."""
         return self.empty if self.withheld is None else self.withheld(value)
@@ -101,6 +106,10 @@ class InClear(FieldRule):
     def joined(self, clear: Any, sums: Iterator[Any]) -> Any:
         """Return what is in clear."""
         return clear
+
+    def how(self) -> Any:
+        """Return that it is in clear."""
+        return "clear"
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,10 @@ class Each(FieldRule):
     def joined(self, clear: Any, sums: Iterator[Any]) -> Any:
         """Join every place."""
         return tuple(self.of.joined(item, sums) for item in clear)
+
+    def how(self) -> Any:
+        """Return how every place is split."""
+        return {"each": self.of.how()}
 
     def merged(
         self, owner: str, one: tuple[Any, ...], two: tuple[Any, ...], axes: Mapping[str, Aligned]
@@ -182,6 +195,10 @@ class Child(FieldRule):
         rules = rules_of(self.kind).items()
         pairs = zip(rules, clear, strict=True)
         return self.kind(**{name: rule.joined(part, sums) for (name, rule), part in pairs})
+
+    def how(self) -> Any:
+        """Return how every field is split."""
+        return {"fields": {name: rule.how() for name, rule in rules_of(self.kind).items()}}
 
 
 @cache

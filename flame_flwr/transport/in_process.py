@@ -178,7 +178,7 @@ class InProcess(ProcessGrid, Transport):
                     payload, study, number, aggregate, node.metrics
                 )
                 if asking is not None:
-                    masked = asking(look_into(passed.payload).value)
+                    masked = asking(look_into(passed.payload).value, node.study().sums)
                     return LocalReply(encode(np.frombuffer(masked, np.uint8)), {}, message)
             except Exception as error:
                 self._note(error, number, node, "")
@@ -200,7 +200,7 @@ class InProcess(ProcessGrid, Transport):
 
     def _asking(
         self, address: int, kind: str, config: Any, aggregate: Payload
-    ) -> Callable[[Any], bytes] | None:
+    ) -> Callable[..., bytes] | None:
         """Return what masks the answer to a question; ``None`` where answers are not masked."""
         part, node = self._parts.get(address), self.nodes[address]
         if part is None:
@@ -217,7 +217,7 @@ class InProcess(ProcessGrid, Transport):
         number: int,
         aggregate: Payload,
         message: Message,
-        asking: Callable[[Any], bytes] | None,
+        asking: Callable[..., bytes] | None,
     ) -> Message:
         with noting_node(node.identity.id, "evaluation"):
             try:

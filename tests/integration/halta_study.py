@@ -60,6 +60,23 @@ def write_app(folder, **aggregator_kwargs):
     return folder
 
 
+def write_summed_app(folder):
+    """Write the study of sums alone as an app."""
+    pyproject = write_app(folder) / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace("halta.watched:", "halta.summed:"))
+    return folder
+
+
+def summed_in_process(halta):
+    """Run the study of sums alone in this process; return its files by name."""
+    from halta import summed
+
+    splits = [[dict(halta[1].hospital_files(place))] for place in range(3)]
+    tester = StarModelTester(splits, summed.SummedAnalyzer, summed.SummedStrategy, "s3", quiet=True)
+    named = zip(halta[0].RESULT_FILENAMES, tester.result, strict=True)
+    return {name: x.encode() if isinstance(x, str) else x for name, x in named}
+
+
 def in_process(halta, nodes, **aggregator_kwargs):
     """Run the study in this process over the first hospitals."""
     analysis, synthetic, _ = halta

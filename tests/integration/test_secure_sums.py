@@ -7,10 +7,13 @@ import tomllib
 from pathlib import Path
 from threading import Thread
 
+import halta_study
 import numpy as np
 import pytest
 from deployed_app import KEYS
 from flower_app import write_package
+
+from flame_flwr.cli.submit import submit
 
 HEAD = "from flame_flwr.star import StarAnalyzer, StarModel\n"
 TAIL = """
@@ -224,6 +227,23 @@ if sys.argv[1:3] == ["node", "start"]:
     FolderStore.save = save_and_die
 """
 
+DIES_AFTER = """
+import os, signal, sys
+
+if sys.argv[1:3] == ["node", "start"]:
+    import flwr.supernode.start_client_internal as node
+
+    push, pushed = node.push_object_contents_from_iterable, []
+
+    def push_and_die(*arguments, **options):
+        push(*arguments, **options)
+        pushed.append(1)
+        if len(pushed) == 3:  # hello, round 1, round 2
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    node.push_object_contents_from_iterable = push_and_die
+"""
+
 
 def begin(deployment, app, **config):
     """Run in a thread; return how to get the outcome."""
@@ -250,7 +270,7 @@ def round_left(deployment, name, number, before):
 @pytest.mark.deployed
 @pytest.mark.exhaustive
 def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
-    """Killed between its state's write and the push; then the run itself, which goes on.
+    """Killed between its state's write and the push, and one between push and exit; then the run.
 
     The SuperLink takes minutes to see it; ``tests/unit/privacy/secure/test_session.py`` has the
     same of a process alone.
@@ -260,31 +280,40 @@ def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
         KEYS | {"nodes": ",".join(HOSPITALS)},
     )  # fmt: skip
     config = {"results": str(tmp_path / "results"), "checkpoint": str(tmp_path / "kept")}
-    (tmp_path / "dies").mkdir()
-    (tmp_path / "dies" / "sitecustomize.py").write_text(DIES)
+    for name, text in (("far", DIES), ("hospital-a", DIES_AFTER)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sitecustomize.py").write_text(text)
     logs = {name: hospitals.folder / "var" / name / "audit.jsonl" for name in HOSPITALS}
     before = {
         name: len(log.read_text().splitlines()) if log.exists() else 0 for name, log in logs.items()
     }
     held = data_of(hospitals, "near")
     (held / "hold").touch()
-    start = hospitals.parties / "far" / "start.sh"
-    with hospitals.nodes("hospital-a", "near"):
-        hospitals.start("far", start, PYTHONPATH=str(tmp_path / "dies"))
+    die = ("far", "hospital-a")
+    with hospitals.nodes("near"):
+        for name in die:
+            start = hospitals.parties / name / "start.sh"
+            hospitals.start(name, start, PYTHONPATH=str(tmp_path / name))
         try:
             end = begin(hospitals, app, **config)
-            died = hospitals.processes["far"]
-            hospitals.wait_for("far to die", lambda: died.poll() is not None)
-            states = (hospitals.folder / "var" / "far" / "state").glob("secure-sums/*/far/*")
-            state = max(states, key=lambda path: path.stat().st_mtime)
-            kept = state.read_bytes()
+            died = [hospitals.processes[name] for name in die]
+            hospitals.wait_for("both to die", lambda: None not in [each.poll() for each in died])
+            kept = {
+                state_of(hospitals, name): state_of(hospitals, name).read_bytes() for name in die
+            }
             assert not round_left(hospitals, "far", 2, before)
-            # until then the SuperLink takes it for online, and does not let it in again
-            gone = ("offline", "deactivated")
-            hospitals.wait_for("far to be gone", lambda: hospitals.states().get("far") in gone, 180)
-            hospitals.start_node("far")
+            assert round_left(hospitals, "hospital-a", 2, before)
+            # until then the SuperLink takes them for online, and does not let them in again
+            gone = {"offline", "deactivated"}
+            hospitals.wait_for(
+                "both to be gone",
+                lambda: {hospitals.states().get(name) for name in die} <= gone,
+                180,
+            )
+            for name in die:
+                hospitals.start_node(name)
             hospitals.wait_for("far's answer", lambda: round_left(hospitals, "far", 2, before))
-            assert state.read_bytes() == kept  # nothing was masked a second time
+            assert all(state.read_bytes() == data for state, data in kept.items())
             listed = json.loads(hospitals.analyst("flwr", "list", "study", "--format", "json"))
             [run_id] = [r["run-id"] for r in listed["runs"] if "running" in r["status"]]
             hospitals.analyst("flwr", "stop", "study", str(run_id), expect=None)
@@ -297,13 +326,71 @@ def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
             assert ended.succeeded, f"{log}\n{hospitals.logs()}"
             assert "going on after round 1" in log
         finally:
-            hospitals.stop("far")
+            hospitals.stop(*(name for name in die if name in hospitals.processes))
     [folder] = (each.parent for each in (tmp_path / "results").glob("*/all.pkl"))
     coef, n, seen, _, _ = result_of(folder)
     assert (n, seen) == (120, 3 * 120)  # each analyzer went on once from each round
     assert np.isfinite(np.frombuffer(coef)).all()
 
 
+def state_of(deployment, name):
+    """Return the file of the newest session."""
+    states = (deployment.folder / "var" / name / "state").glob(f"secure-sums/*/{name}/secure.state")
+    return max(states, key=lambda path: path.stat().st_mtime)
+
+
 def data_of(deployment, name):
     config = tomllib.loads((deployment.parties / name / "node.toml").read_text())
     return Path(config["data"])
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(hospitals, halta, tmp_path):
+    """The Long COVID study; one hospital masks in the app's process, as Flower's SuperNode does.
+
+    The other nodes' own process masks in the test above, and the study in this process beside it.
+    """
+    for place, name in enumerate(HOSPITALS):
+        party = hospitals.parties / name
+        keys = {"identity_key": str(party / "own" / "identity.key")}
+        keys |= {"peers": str(party / "peers.toml"), "secure": "require"}
+        hospitals.configure(name, data=str(hospitals.folder / "data" / f"hospital-{place}"), **keys)
+    app, results = halta_study.write_summed_app(tmp_path / "app"), tmp_path / "results"
+    stock = hospitals.parties / "near" / "start-stock.sh"
+    start = (hospitals.parties / "near" / "start.sh").read_text()
+    stock.write_text(start.replace("flame-flwr node start ", "flame-flwr node start --stock "))
+    with hospitals.nodes("far", "hospital-a"):
+        hospitals.start("near", "sh", stock)
+        try:
+            nodes = ",".join(HOSPITALS)
+            ended, log = hospitals.run(app, nodes, results=str(results), data="")
+            assert ended.succeeded, f"{log}\n{hospitals.logs()}"
+        finally:
+            hospitals.stop("near")
+    [folder] = results.glob("*")
+    by = json.loads((folder / "run.json").read_text())["secure"]["masked by"]
+    assert by == {"far": "the node", "hospital-a": "the node", "near": "the app's process"}
+    assert_files(folder, halta_study.summed_in_process(halta))
+
+
+@pytest.mark.simulation
+@pytest.mark.exhaustive
+def test_study_of_sums_alone_gives_its_files_in_a_simulation(halta, federation, tmp_path):
+    """Above, ``make test`` has a smaller analysis in a simulation."""
+    halta[1].main([str(tmp_path / "hospitals")])
+    config = {
+        "data": f"{tmp_path}/hospitals/hospital-{{partition-id}}",
+        "results": str(tmp_path / "results"),
+    }
+    log = []
+    app = halta_study.write_summed_app(tmp_path / "app")
+    ended = submit(app, federation, config, on_line=log.append)
+    assert ended.succeeded, "\n".join(log)
+    [folder] = (tmp_path / "results").iterdir()
+    assert_files(folder, halta_study.summed_in_process(halta))
+
+
+def assert_files(folder, wanted):
+    for name, content in wanted.items():
+        assert (folder / name).read_bytes() == content, name

@@ -7,8 +7,9 @@ to the nodes with every round: these have no strategy, and a node's gate not eve
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard
 
 from flame_flwr.aggregation.grid import Grid
 from flame_flwr.aggregation.reductions.collecting import Merge, MergeCounts
@@ -63,7 +64,12 @@ class SecureLeaf:
     @property
     def name(self) -> str:
         """The key as messages name it."""
-        return ".".join(map(str, self.path)) or "(the whole value)"
+        return self.key or "(the whole value)"
+
+    @property
+    def key(self) -> str:
+        """The path as one text; no other path has the same."""
+        return ".".join(part if _is_plain(part) else json.dumps(part) for part in self.path)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""
@@ -165,6 +171,14 @@ class SecureDeclaration:
                 "of flame-flwr",
                 detail=str(error),
             ) from error
+
+
+def _is_plain(part: str | int) -> TypeGuard[str]:
+    """Tell whether a key is text that nobody can take for another path, or for a number."""
+    return isinstance(part, str) and not _ODD.search(part)
+
+
+_ODD = re.compile(r'^$|[."]|^-?[0-9]+$')
 
 
 # ---- of reductions ---------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def _fields_of_numbers(leaf: SecureLeaf, form: Any, weight: str = "") -> Iterato
     spec, types = spec_of(form)
     by = f" by {leaf.by}" if weight else ""
     for name, kind, shape in zip(names_of(spec), types, shapes_of(spec), strict=True):
-        key = ".".join(filter(None, (".".join(map(str, leaf.path)), name)))
+        key = ".".join(filter(None, (leaf.key, name)))
         yield Field(key, shape or (), kind + by, _grid(leaf, kind, shape is None, weight))
 
 
@@ -151,7 +151,9 @@ def _fields_of_statistics(key: str, form: Any) -> Iterator[Field]:
         # all that is in clear of it is part of what the nodes must have alike
         text = json.dumps(clear, sort_keys=True)
         for place, (bits, exponent, count) in enumerate(sums):
-            if type(count) is not int or not 0 < count <= _MOST_OF_A_STATISTIC:
+            if not all(type(each) is int for each in (bits, exponent, count)):
+                raise ValueError("no whole numbers")
+            if not 0 < count <= _MOST_OF_A_STATISTIC:
                 raise ValueError("no count")
             grid = Grid(bits, exponent)
             yield Field(f"{key}[{place}]", (count,), "" if place else text, grid)

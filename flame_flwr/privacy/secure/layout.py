@@ -7,19 +7,19 @@ same bits.
 from __future__ import annotations
 
 import json
-import math
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from flame_flwr.aggregation.counts import count_key, whole_count
-from flame_flwr.aggregation.grid import STATISTICS, OffGridError
+from flame_flwr.aggregation.grid import OffGridError
 from flame_flwr.aggregation.model_buffers import with_buffer_names
 from flame_flwr.aggregation.pytree import flatten, look_up, names_of
 from flame_flwr.aggregation.weights import nearest
 from flame_flwr.buffer_names import is_buffer
 from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
+from flame_flwr.payload.opaque import Opaque
 from flame_flwr.privacy.secure.fields import difference, fields_of, size_of, views_of
 from flame_flwr.privacy.secure.forms import (
     BUFFER,
@@ -30,11 +30,12 @@ from flame_flwr.privacy.secure.forms import (
     spec_of,
     type_of,
 )
-from flame_flwr.statistics.additive import split
+from flame_flwr.privacy.secure.products import product, weight_of
+from flame_flwr.statistics.additive import split, split_form
 from flame_flwr.statistics.base import Statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,7 +101,11 @@ _SIZE = 8
 
 
 def lay_out(
-    declared: SecureDeclaration, value: Any, parties: int, known: Sequence[Any] | None = None
+    declared: SecureDeclaration,
+    value: Any,
+    parties: int,
+    known: Sequence[Any] | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Return an answer laid out.
 
@@ -114,6 +119,9 @@ def lay_out(
         How many nodes take part.
     known : sequence, optional
         The forms that answers have had before: this one must have the same.
+    own : mapping, optional
+        How statistics add up of classes that are not here; see
+        :func:`flame_flwr.statistics.additive.own_sums`.
 
     Raises
     ------
@@ -125,7 +133,7 @@ def lay_out(
     forms, numbers = [], []
     for place, leaf in enumerate(declared.leaves):
         try:
-            form, found = _laid_out(leaf, value, None if known is None else known[place])
+            form, found = _laid_out(leaf, value, None if known is None else known[place], own or {})
         except FlameError as error:
             raise DataError(f"key {leaf.name}: {error.message}", detail=error.detail) from error
         except OffGridError as error:
@@ -153,14 +161,16 @@ def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
     flat = np.ravel(found.array if isinstance(found, _Weighted) else found)
     for start in range(0, len(view), _BLOCK):
         part = flat[start : start + _BLOCK]
-        part = part if weight is None else _product(part, weight)
+        part = part if weight is None else product(part, weight)
         view[start : start + _BLOCK] = grid.to_words(part, parties)
 
 
 # ---- values ----------------------------------------------------------------------------------
 
 
-def _laid_out(leaf: SecureLeaf, value: Any, known: Any) -> tuple[Any, list[Any]]:
+def _laid_out(
+    leaf: SecureLeaf, value: Any, known: Any, own: Mapping[str, Any]
+) -> tuple[Any, list[Any]]:
     """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
     values = _on_the_way(leaf, value)
     if leaf.kind == "weighted":
@@ -172,7 +182,7 @@ def _laid_out(leaf: SecureLeaf, value: Any, known: Any) -> tuple[Any, list[Any]]
         return None, [_counted(leaf, found)]
     if leaf.kind == "statistics":
         numbers: list[Any] = []
-        return _form_of_statistics(found, numbers), numbers
+        return _form_of_statistics(found, numbers, own), numbers
     spec, leaves, types = _numbers(leaf, values)
     return form_of(spec, types), leaves
 
@@ -217,7 +227,7 @@ def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
 
 def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, list[Any]]:
     here = len(values) > len(leaf.path)
-    weight = _weight(nearest(values if here else [*values, None], leaf.by), leaf)
+    weight = weight_of(nearest(values if here else [*values, None], leaf.by), leaf.by)
     kind = "int" if isinstance(weight, int) else "float"
     if not weight:
         form = known[1] if known is not None else _form_of_nothing(leaf, values, here)
@@ -226,7 +236,7 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
         raise DataError("what it sent has not this key, and its weight is not 0")
     spec, leaves, types = _numbers(leaf, values)
     products = [
-        _Weighted(each, weight) if isinstance(each, np.ndarray) else _product(each, weight)
+        _Weighted(each, weight) if isinstance(each, np.ndarray) else product(each, weight)
         for each in leaves
     ]
     return [kind, form_of(spec, types)], [weight, *products]
@@ -250,36 +260,6 @@ def _form_of_nothing(leaf: SecureLeaf, values: list[Any], here: bool) -> Form:
     return form_of(spec, floats)
 
 
-def _weight(weight: Any, leaf: SecureLeaf) -> int | float:
-    if weight is None:
-        raise DataError(f"its weight `{leaf.by}` is missing")
-    if isinstance(weight, bool) or not isinstance(weight, int | float | np.integer | np.floating):
-        raise DataError(f"its weight is of type {type(weight).__name__}, not a number")
-    number = int(weight) if isinstance(weight, int | np.integer) else float(weight)
-    if not number >= 0 or number == math.inf:  # NaN, too
-        raise OffGridError(f"the weight `{leaf.by}` is negative or not finite")
-    if isinstance(number, float):
-        steps = np.rint(np.ldexp(number, STATISTICS.exponent))
-        return float(np.ldexp(steps, -STATISTICS.exponent))  # as it is on its own grid
-    return number
-
-
-def _product(found: Leaf, weight: int | float) -> Any:
-    """Return a value times its weight: whole numbers exactly, others rounded once."""
-    if isinstance(weight, int) and isinstance(found, int):
-        return found * weight
-    if isinstance(found, np.ndarray) and found.dtype.kind in "biu" and isinstance(weight, int):
-        most = max(abs(int(found.max())), abs(int(found.min()))) if found.size else 0
-        if most * weight >= 2**63:
-            raise OffGridError("a whole number times its weight is too large")
-        return found.astype(np.int64) * weight
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(found).astype(np.float64) * float(weight)
-    except OverflowError as error:
-        raise OffGridError("a whole number too large for a float") from error
-
-
 def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
     items = getattr(found, "items", None)
     if items is None:
@@ -296,10 +276,13 @@ def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
     return np.array(list(counts.values()), dtype=object)
 
 
-def _form_of_statistics(found: Any, numbers: list[Any]) -> Form:
-    if isinstance(found, Statistic):
+def _form_of_statistics(found: Any, numbers: list[Any], own: Mapping[str, Any]) -> Form:
+    is_foreign = isinstance(found, Opaque) and found.name in own
+    if is_foreign or isinstance(found, Statistic):
         try:
-            clear, sums = split(found)
+            clear, sums = (
+                split_form(found.name, found.plain, own[found.name]) if is_foreign else split(found)
+            )
         except ModelError as error:
             raise DataError(error.message) from error
         runs = []
@@ -310,8 +293,9 @@ def _form_of_statistics(found: Any, numbers: list[Any]) -> Form:
         return ["statistic", clear, runs]
     if isinstance(found, list | tuple):
         kind = "list" if isinstance(found, list) else "tuple"
-        return [kind, [_form_of_statistics(part, numbers) for part in found]]
+        return [kind, [_form_of_statistics(part, numbers, own) for part in found]]
     if not isinstance(found, dict):
-        raise DataError(f"it sent a {type(found).__name__} where a statistic is expected")
-    parts = [_form_of_statistics(found[key], numbers) for key in sorted_keys(found)]
+        what = found if isinstance(found, Opaque) else type(found).__name__
+        raise DataError(f"it sent a {what} where a statistic that adds up is expected")
+    parts = [_form_of_statistics(found[key], numbers, own) for key in sorted_keys(found)]
     return ["dict", list(found), parts]

@@ -138,8 +138,9 @@ class SecurePart:
             The node answers no such question; the message says why.
         """
         number = _checked_config(kind, config, self._id)
-        if "roster" in config:
-            self._take(Roster.from_text(self._id, config["roster"]), config.get("analyzers"))
+        if "roster" in config or "analyzers" in config:  # the analysis is told these, so both
+            roster = Roster.from_text(self._id, config.get("roster"))
+            self._take(roster, config.get("analyzers"))
         declared, known, text = _sums(config["sums"])
         roster, coded = self._session.roster(), aggregate_bytes(aggregate)
         digest = self._context(kind, number, roster, encode_fields(text), coded)
@@ -155,8 +156,17 @@ class SecurePart:
         """
         return self._session.answered(question.number, question.kind, question.digest)
 
-    def answer(self, question: Question, value: Any) -> bytes:
+    def answer(self, question: Question, value: Any, own: Mapping[str, Any] | None = None) -> bytes:
         """Return what leaves the node of a value that may leave it masked.
+
+        Parameters
+        ----------
+        question : Question
+            What is asked.
+        value : Any
+            As rules and filters have left it.
+        own : mapping, optional
+            How statistics of the analysis's own classes add up, which are not looked into.
 
         Raises
         ------
@@ -168,7 +178,7 @@ class SecurePart:
 
         def masked(keys_for: KeysFor) -> bytes:
             parties = len(question.roster.entries)
-            answer = lay_out(question.declared, value, parties, question.known)
+            answer = lay_out(question.declared, value, parties, question.known, own)
             fields = fields_of(question.declared, answer.forms)
             context = self._context(
                 question.kind,
@@ -184,9 +194,11 @@ class SecurePart:
 
     def _take(self, roster: Roster, analyzers: Any) -> None:
         try:
-            names = [str(name) for name in json.loads(analyzers)]
-        except (TypeError, ValueError, RecursionError) as error:
-            raise refused("the message does not say who takes part") from error
+            names = json.loads(analyzers)
+        except (TypeError, ValueError, RecursionError):
+            names = None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise refused("the message does not say who takes part")
         rules = self._rules
         self._session.take(
             roster,
@@ -211,7 +223,7 @@ def _checked_config(kind: Kind, config: Mapping[str, Any], session: str) -> int:
     number, after = config.get("round"), config.get("after")
     if type(number) is not int or not 0 < number < 2**31 or config.get("session") != session:
         raise refused("the message asks for no round of the session")
-    if after != (number - 1 if kind == "train" else number):
+    if type(after) is not int or after != (number - 1 if kind == "train" else number):
         raise refused(f"round {number} is to go on after round {after}")
     if not isinstance(config.get("sums"), str):
         raise refused("the message does not say what is summed")

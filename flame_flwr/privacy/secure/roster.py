@@ -139,7 +139,7 @@ class Roster:
             raise refused("this node does not stand in the roster as it has said who it is")
         if only_with and set(only_with) != set(names):
             raise refused("others take part than `secure-with` in this node's config allows")
-        if set(analyzers) != set(names):
+        if sorted(analyzers) != sorted(names):
             raise refused("the roster names other nodes than the analysis")
         for entry in self.entries:
             pinned = peers is None or peers.keys.get(entry.name) == entry.identity

@@ -2,16 +2,21 @@
 
 import json
 
+import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from node_messages import call
 
-from flame_flwr.clients import secure_gate
+from flame_flwr.clients import NodePlan, StarClient, make_client_app, secure_gate
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.cleaning import leftovers
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, in_process
+from flame_flwr.payload import encode, to_record
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
+from flame_flwr.star import StarAnalyzer
 
 SESSION = "0f" * 16
 
@@ -30,10 +35,10 @@ def node(tmp_path, monkeypatch):
         "peers": str(tmp_path / "peers.toml"),
     }
 
-    def gate(kind, said, **changed):
+    def gate(kind, said, *, records=None, **changed):
         given = config | {key.replace("_", "-"): value for key, value in changed.items()}
         name = {HELLO: "getpropertiesins", "train": "fitins"}[kind]
-        content = RecordDict({f"{name}.config": ConfigRecord(said)})
+        content = RecordDict({f"{name}.config": ConfigRecord(said), **(records or {})})
         with in_process(run_id=1, node_id=0):
             message = Message(content, 7, kind)
         context = Context(1, 7, given, RecordDict(), {})
@@ -82,6 +87,21 @@ def test_session_that_has_begun_lets_nothing_out_unmasked(node):
         gate("train", said).before()
 
 
+def test_what_is_hashed_is_what_the_analysis_gets(node):
+    """Two arrays of one aggregate, swapped for one hospital, had the hash of the others'."""
+    gate, _ = node
+    arrays = to_record(encode({"a": np.ones(5000), "b": np.zeros(5000)}))
+    swapped = ArrayRecord({key: arrays[key] for key in ("0", "2", "1")})
+    said = {"round": 1, "after": 0, "session": SESSION, "sums": "{}"}
+    for records, why in (
+        ({"fitins.parameters": swapped}, "not in their order"),
+        ({"fitins.parameters": arrays, "more": ConfigRecord({"a": 1})}, "other records: more"),
+        ({"fitins.parameters": arrays}, "what is summed cannot be read"),
+    ):
+        with pytest.raises(FlameError, match=why):
+            gate("train", said, records=records).before()
+
+
 def test_cleaning_takes_sessions_first(node, tmp_path):
     gate, _ = node
     gate(HELLO, {"secure": True, "session": SESSION}).hello()
@@ -90,3 +110,20 @@ def test_cleaning_takes_sessions_first(node, tmp_path):
     (analysis / "run.json").write_text("{}")
     found = leftovers(tmp_path / "state")
     assert [each.path.parent.name for each in found] == ["secure-sums", "analyses"]
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_hospital_that_lets_sums_out_alone_keeps_texts_of_failures(context, deployed, share):
+    class Speaks(StarClient):
+        def open_data(self):
+            raise DataError("Maria Muster")
+
+    app, texts = make_client_app(NodePlan(StarAnalyzer), Speaks), []
+    for secure in ("", "require"):
+        node = context({"name": "a", "share-tracebacks": share, "secure": secure})
+        reply = call(app, node, {"getpropertiesins.config": ConfigRecord({"session": SESSION})})
+        failure = reply.content["getpropertiesres.properties"]["failure"]
+        texts.append(Failure.from_json(failure))
+    assert "Maria" in str(texts[0])
+    assert "Maria" not in str(texts[1])
+    assert not texts[1].traceback

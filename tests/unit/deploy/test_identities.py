@@ -16,6 +16,7 @@ NAMES = ("hospital-a", "hospital-b")
 @pytest.fixture
 def parties(tmp_path):
     (tmp_path / "federation.toml").write_text(EXAMPLE)
+    (tmp_path / "made" / "server").mkdir(parents=True)
     for name in NAMES:
         folder = tmp_path / "made" / name
         folder.mkdir(parents=True)
@@ -63,6 +64,17 @@ def test_every_hospital_gets_all_public_keys(parties):
     seen = [node(parties, "peers", name) for name in NAMES]
     assert seen[0] == seen[1]
     assert Identities(keys).fingerprint() in seen[0]
+    written[0].write_text(written[0].read_text().replace(keys["hospital-a"].hex(), "ab" * 32))
+    with pytest.raises(ConfigError, match="another key for hospital-a than its own"):
+        node(parties, "peers")
+
+
+def test_hospitals_whose_folder_was_given_away_get_their_file(parties, tmp_path):
+    federation, _, sent = sent_by_all(parties)
+    with pytest.raises(ConfigError, match="no folder that `flame-flwr provision` has made"):
+        collect_identities(federation, tmp_path / "elsewhere", sent)
+    (tmp_path / "given" / "server").mkdir(parents=True)
+    assert all(path.exists() for path in collect_identities(federation, tmp_path / "given", sent))
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_the_commands_of_the_pages_are_quoted(made):
 
 
 @pytest.mark.parametrize(("sandbox", "count"), [("bwrap", 1), ("off", 0)])
-def test_a_hospitals_page_leads_to_its_approval(tmp_path, sandbox, count):
+def test_a_hospitals_page_leads_to_its_approval_and_its_peers(tmp_path, sandbox, count):
     folder = provisioned(tmp_path, f'sandbox = "{sandbox}"\n') / "hospital-b"
     page = (folder / "README.md").read_text()
     steps = [
@@ -285,12 +285,15 @@ def test_a_hospitals_page_leads_to_its_approval(tmp_path, sandbox, count):
         "node show",
         "node approve",
         "--verify",
+        "node identity",
+        "install -m 644 peers.toml",
+        "node peers",
     ]
     places = [page.index(f"{step} ") for step in steps]
     assert places == sorted(places)
     assert page.count("apt-get install bubblewrap") == count
     assert (
-        page.count("bin/flame-flwr node ") == page.count(" --node /etc/flame-flwr/hospital-b") == 6
+        page.count("bin/flame-flwr node ") == page.count(" --node /etc/flame-flwr/hospital-b") == 8
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics import ContingencyTable, Histogram, RowCount, Statistic, ValueCounts
+from flame_flwr.statistics.additive import split_form
 from flame_flwr.statistics.fields import COLUMNS, COUNT, WITHHELD_AT, child, combined, each
 
 
@@ -106,3 +107,12 @@ def test_a_count_withheld_once_stays_withheld(statistic):
 
 def flat(counts):
     return [n for part in counts for n in (part if isinstance(part, list) else [part])]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"m": "clear"}, {"n": "x"}, {"n": 5}, {"n": [64]}, {"n": [3, 0]}, {"n": {"each": [64, 0]}}],
+)
+def test_forged_account_of_how_a_statistic_adds_up_is_refused(how):
+    with pytest.raises(ModelError, match=r"not of the form|bits must be"):
+        split_form("app.Visits", {"n": 3}, how)

@@ -3,6 +3,8 @@
 import csv
 import io
 import logging
+from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.results.log_lines import log_evaluation
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.statistics import Moments, Statistic
+from flame_flwr.statistics.fields import COUNT, EXACT_SUM, child, each, parameter
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 
 SPLITS = [[1.0, 2.0, 4.5], [7.25], [3.0, 0.125, 8.0, 1.0]]
@@ -114,6 +119,27 @@ def test_report_says_what_the_server_saw():
     assert record.to_json()["left"]["node-0"][0]["what"] == "masked sums"
 
 
+def test_grids_of_scores_are_said():
+    record = run(True, Scored, score_sums={"error": WeightedMean("n"), "n": Sum()}).record
+    assert record.secure["grids"]["scores.error"] == [256, 128]
+    assert record.secure["grids"]["model by local_n_samples"] == [64, 0]
+
+
+def test_run_that_fails_says_what_the_server_saw():
+    class Fails(Steps):
+        def analysis_method(self, data, aggregator_results):
+            if aggregator_results is not None:
+                raise ArithmeticError
+            return super().analysis_method(data, aggregator_results)
+
+    record, strategy = RunRecord(), WeightedFedAvg(convergence=MaxRounds(4), secure=True)
+    plan, why = NodePlan(Fails, data_type="s3", secure=True), "ArithmeticError"
+    with LocalGrid(plan, SPLITS) as grid, pytest.raises(NodeFailedError, match=why):
+        strategy.start(grid, record=record)
+    assert len(record.secure["roster"]) == 3
+    assert record.secure["grids"]["model"] == [64, 32]
+
+
 def test_masked_and_unmasked_runs_differ_in_no_bit():
     masked, unmasked = run(True), run(False)
     assert masked.aggregate["model"].tobytes() == unmasked.aggregate["model"].tobytes()
@@ -154,3 +180,51 @@ def test_run_config_cannot_take_masks_away():
     settings = RunSettings.from_config({"secure": False})
     with pytest.raises(ConfigError, match="cannot undo"):
         strategy.start(None, settings=settings)
+
+
+# ---- statistics of a user's own --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Visits(Statistic):
+    """How many patients, how long in all, how often by ward, and how old."""
+
+    n: int = field(metadata=COUNT)
+    days: Fraction = field(metadata=EXACT_SUM)
+    wards: tuple[str, ...] = field(metadata=parameter())
+    by_ward: tuple[int, ...] = field(metadata=each(COUNT))
+    ages: Moments = field(metadata=child(Moments))
+
+    @classmethod
+    def from_data(cls, days):
+        days = list(days)
+        by_ward = (sum(day < 3 for day in days), sum(day >= 3 for day in days))
+        total = sum(map(Fraction, days), Fraction(0))
+        return cls(len(days), total, ("a", "b"), by_ward, Moments.from_data(days))
+
+    def result(self):
+        return {"n": self.n, "days": float(self.days), "by_ward": self.by_ward}
+
+    @property
+    def size(self):
+        return self.n
+
+
+class Counts(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return {"visits": Visits.from_data(data)}
+
+
+@pytest.mark.parametrize("client", [None, StarClient])
+def test_own_statistics_that_add_up_are_summed(client):
+    """Neither a node's gate nor, with a client, what comes to it has the class."""
+    results = [
+        StarModelTester(
+            SPLITS, Counts, ReduceStrategy({"visits": Visits}, simple_analysis=True, secure=secure),
+            "s3", quiet=True, client=client and type("Own", (client,), {}),
+        ).result["visits"]
+        for secure in (None, False, True)
+    ]  # fmt: skip
+    assert results[0] == results[1] == results[2]
+    assert results[2].n == sum(map(len, SPLITS))
+    assert results[2].by_ward == (4, 4)

@@ -8,26 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flame_flwr import statistics as known
 from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
-from flame_flwr.errors import AnswerError, DataError
-from flame_flwr.privacy.secure.declaration import SecureDeclaration
+from flame_flwr.errors import AnswerError, DataError, PayloadError
+from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
+from flame_flwr.privacy.secure.fields import fields_of
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import lay_out
-from flame_flwr.statistics import (
-    AUC,
-    ContingencyTable,
-    Covariance,
-    Histogram,
-    KaplanMeier,
-    LogRank,
-    Missingness,
-    Moments,
-    RowCount,
-    Total,
-    ValueCounts,
-)
+from flame_flwr.statistics import Moments, ValueCounts
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
 
 
@@ -81,6 +71,16 @@ def test_weighted_mean_is_two_sums_divided(pairs):
     assert merged({"coef": WeightedMean("n", grid=Grid(128, 64))}, answers)["coef"][0] == wanted
 
 
+@pytest.mark.parametrize(
+    ("value", "weight"), [(3.0, 2**53 + 1), (np.array([3.0]), 2**53 + 1), (2**53 + 1, 3.0)]
+)
+def test_product_of_large_numbers_is_rounded_once(value, weight):
+    """As a float, 2**53 + 1 is 2**53."""
+    declared = {"x": WeightedMean("n", grid=Grid(128, 32)), "n": Sum(grid=Grid(128, 32))}
+    found = merged(declared, [{"x": value, "n": weight}, *[{"x": value, "n": weight * 0}] * 2])
+    assert np.ravel(found["x"])[0] == float(3 * (2**53 + 1)) / float(weight)
+
+
 @given(st.lists(FLOATS, min_size=3, max_size=5))
 def test_every_order_of_arrival_gives_one_bits(values):
     answers = [{"coef": np.array([value, -value / 3]), "n": 3} for value in values]
@@ -126,22 +126,22 @@ AGES = ([61.0, 70.5, None], [83.0], [20.0, 20.0, 35.25, 40.0])
 
 
 def statistics_of(ages):
-    known = [1.0 if age is None else age for age in ages]
+    filled = [1.0 if age is None else age for age in ages]
     ill = [place % 2 for place in range(len(ages))]
-    groups = ["a" if age > 40 else "b" for age in known]
+    groups = ["a" if age > 40 else "b" for age in filled]
     frame = {"age": ages, "ill": ill}
     return {
-        "rows": RowCount.from_data(ages),
-        "total": Total.from_data(ages),
-        "moments": Moments.from_data(ages),
-        "covariance": Covariance.from_data({"age": known, "ill": ill}),
-        "histogram": Histogram.from_data(ages, edges=[0, 30, 60, 90]),
-        "counts": ValueCounts.from_data(groups, labels=["a", "b"]),
-        "table": ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
-        "curve": KaplanMeier.from_data(known, ill, times=[20, 50, 90]),
-        "test": LogRank.from_data(known, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
-        "auc": [AUC.from_data(ill, [age / 100 for age in known])],
-        "missing": (Missingness.from_data(frame),),
+        "rows": known.RowCount.from_data(ages),
+        "total": known.Total.from_data(ages),
+        "moments": known.Moments.from_data(ages),
+        "covariance": known.Covariance.from_data({"age": filled, "ill": ill}),
+        "histogram": known.Histogram.from_data(ages, edges=[0, 30, 60, 90]),
+        "counts": known.ValueCounts.from_data(groups, labels=["a", "b"]),
+        "table": known.ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
+        "curve": known.KaplanMeier.from_data(filled, ill, times=[20, 50, 90]),
+        "test": known.LogRank.from_data(filled, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
+        "auc": [known.AUC.from_data(ill, [age / 100 for age in filled])],
+        "missing": (known.Missingness.from_data(frame),),
     }
 
 
@@ -280,6 +280,22 @@ def test_statistics_that_do_not_add_up_are_refused():
 
     with pytest.raises(TypeError, match="MinMax, whose merge is not addition"):
         MergeStatistics(MinMax, secure=True)
+
+
+def test_no_two_paths_have_one_key():
+    """Else a server could have two nodes sum different values, and the masks would cancel."""
+    paths = [("a", "b"), ("a.b",), ('"a.b"',), (1,), ("1",), ("",), (), ("a", "")]
+    assert len({SecureLeaf(path, "sum").key for path in paths}) == len(paths)
+    assert SecureLeaf(("model", "layer_1"), "sum").key == "model.layer_1"
+
+
+@pytest.mark.parametrize(
+    "run", [[64.0, 0, 1], [64, 0.0, 1], [64, 0, True], [64, 0, -1], ["", 0, 1]]
+)
+def test_forged_form_of_a_statistic_is_refused(run):
+    declared = SecureDeclaration.of(declare({"x": Moments}))
+    with pytest.raises(PayloadError, match="not the form"):
+        fields_of(declared, [["statistic", {}, [run]]])
 
 
 def test_declaration_is_the_same_from_text():

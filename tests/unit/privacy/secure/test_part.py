@@ -1,20 +1,26 @@
 """A round of three nodes, and a server that lies to one of them."""
 
+import hashlib
+import itertools
 import json
 from dataclasses import replace
 
+import msgpack
 import numpy as np
 import pytest
+import secure_sums_by_hand as by_hand
 from scipy.stats import chi2
 from secure_federation import NAMES, SESSION, Federation
 
 from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
 from flame_flwr.errors import DataError, NodeFailedError
+from flame_flwr.payload import encode
 from flame_flwr.privacy.secure.grid_round import MasksNotCancelledError
 from flame_flwr.privacy.secure.identities import SecretIdentity
 from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.privacy.secure.part import Rules
 from flame_flwr.privacy.secure.roster import Roster
+from flame_flwr.statistics import Moments
 
 DECLARED = {"coef": WeightedMean("n"), "n": Sum(), "sex": MergeCounts(labels=["f", "m"])}
 VALUES = [
@@ -49,7 +55,7 @@ def test_no_word_of_an_answer_is_that_of_the_value(federation):
 
 
 def test_what_leaves_is_uniform():
-    """Chi-square over the bytes of many answers to equal inputs: one in 10,000 such tests fails."""
+    """Chi-square over the bytes of many answers to equal inputs: one in 10**9 such tests fails."""
     counts = np.zeros(256)
     for number in range(40):
         federation = Federation({"x": Sum()}, session=f"{number:032x}")
@@ -61,7 +67,50 @@ def test_what_leaves_is_uniform():
         zeros = words[1:401].reshape(2, -1)
         assert not (zeros[0] == zeros[1]).any()
     expected = counts.sum() / 256
-    assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, 255)
+    assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-9, 255)
+
+
+def test_answer_is_what_plain_python_says():
+    """Of a round and an evaluation: all that is hashed, laid out and masked, from the page."""
+    federation = Federation({"coef": WeightedMean("n"), "n": Sum(), "m": Moments})
+    federation.configs = {name: {"max-rounds": 3, "é": 0.1, "b": True} for name in NAMES}
+    federation.apps = dict.fromkeys(NAMES, b"A" * 32)
+    value = {"coef": np.array([0.5, -0.25]), "n": 7, "m": Moments.from_data([1.5, 2.0])}
+    aggregate = {"coef": np.asfortranarray(np.arange(6000.0).reshape(60, 100)), "s": "x"}
+    kept = {name: each._store.load()[0] for name, each in federation.sessions.items()}
+    scalars = {name: msgpack.unpackb(head)["key"] for name, head in kept.items()}
+    public = {name: by_hand.public(scalar) for name, scalar in scalars.items()}
+    ordered = [(n, federation.secrets[n].public, public[n]) for n in sorted(NAMES, key=str.encode)]
+    roster = by_hand.fields("flame-flwr secure-sums 1 roster", 3, *sum(ordered, ()))
+    clear = (
+        '{"n": null, "squares": null, "statistic": "Moments", "suppressed": null, "total": null}'
+    )
+    declaration = by_hand.fields(
+        *("", 0, "int", 64, 0, "coef by n", 0, "int", 64, 0, "coef", 1, 2, "float64 by n", 64, 32),
+        *("n", 0, "int", 64, 0, "m[0]", 1, 2, clear, 64, 0, "m[1]", 1, 2, "", 256, 128),
+    )
+    payload = encode(aggregate)
+    [array] = payload.arrays
+    sent = (payload.header, "<f8", by_hand.fields(60, 100), "F", array.T.tobytes())
+    sizes = [64] * 7 + [256] * 2
+    # the 1, the weight, weight times values, n, suppressed, n, total, squares
+    words = [1, 7, 7 << 31, -(7 << 30), 7, 0, 2, 7 << 127, 25 << 126]
+    for kind in ("train", "evaluate"):
+        context = by_hand.fields(
+            *("flame-flwr secure-sums 1 context", SESSION, kind, 7, roster, b"A" * 32),
+            *('{"b": true, "max-rounds": 3, "\\u00e9": 0.1}', declaration),
+            by_hand.fields("payload", *sent),
+        )
+        config = federation.config(7, kind=kind)
+        answer = federation.answer("node-10", value, config, aggregate=aggregate, kind=kind)
+        left = Answer.from_bytes(answer).words.tobytes()
+        places = np.cumsum([0, *sizes]) // 8
+        found = [int.from_bytes(left[a:b], "little") for a, b in itertools.pairwise(places)]
+        others = {name: key for name, key in public.items() if name != "node-10"}
+        asked = hashlib.sha256(context).digest()
+        modulo = [word % 2**bits for word, bits in zip(words, sizes, strict=True)]
+        of = (modulo, sizes, "node-10", scalars["node-10"], others, SESSION, asked)
+        assert found == by_hand.masked(*of)
 
 
 # ---- a lying server --------------------------------------------------------------------------
@@ -97,6 +146,9 @@ LIES = {
     unpinned_name: "not known here with that identity",
     two_nodes: "2 nodes take part, and the fewest are 3",
     lambda f: f.config(1, analyzers='["node-1", "node-2"]'): "other nodes than the analysis",
+    lambda f: f.config(1, analyzers='["node-1", "node-1", "node-2", "node-10"]'): "other nodes",
+    lambda f: f.config(1, analyzers='{"node-1": 1, "node-2": 1, "node-10": 1}'): "who takes part",
+    lambda f: f.config(1, first=False, analyzers='["node-1"]'): "roster cannot be read",
     lambda f: f.config(1, analyzers=0): "does not say who takes part",
     lambda f: f.config(1, roster="{"): "the roster cannot be read",
     lambda f: f.config(1, after=1): "to go on after round 1",
