@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 
+from flame_flwr.flower import message_like
 from flame_flwr.flower_objects import lean_arrays
+from flame_flwr.flower_single_record import SINGLE
 from flame_flwr.installed.versions import moved
 from flame_flwr.log import logger
 
@@ -132,12 +134,19 @@ class AnsweringState(InMemoryNodeState):
         Flower's, for the parts of messages.
     answer, keep : callable
         As for :func:`flame_flwr.flower_node.run_supernode`.
+    singles : dict of str to str, optional
+        By the id of a message with a single record, the id of that, which alone has been pulled.
     """
 
     def __init__(
-        self, store: Any, answer: Callable[[NodeMessage], Answer], keep: Callable[[Context], None]
+        self,
+        store: Any,
+        answer: Callable[[NodeMessage], Answer],
+        keep: Callable[[Context], None],
+        singles: dict[str, str] | None = None,
     ) -> None:
         super().__init__(store)
+        self._singles = {} if singles is None else singles
         self._answer = answer
         self._keep = keep
 
@@ -222,6 +231,10 @@ class AnsweringState(InMemoryNodeState):
     def _whole(self, bare: Message) -> Message:
         """Put a message's content together, and let go of the parts."""
         store, message_id = self.object_store, bare.metadata.message_id
+        if (single := self._singles.pop(message_id, None)) is not None:
+            content = store.get(single) or b""
+            store.delete(single)
+            return message_like(bare, RecordDict({SINGLE: ConfigRecord.inflate(content)}))
         with lean_arrays():
             message: Message = pull_and_inflate_object_from_tree(
                 store.get_object_tree(message_id),
