@@ -13,6 +13,7 @@ _KNOWN = {
     "supernode.start_client_internal:_pull_and_store_message": "0352223c09ee",
     "supernode.start_client_internal:_push_messages": "719c745486a1",
     "supernode.start_client_internal:_insert_message": "6a88dfd416ff",
+    "supernode.start_client_internal:_verify_fab": "d2a79f7909b5",
     "supernode.fleet_http_connection:http_request_response": "fffebd0bebdf",
     "supernode.node_auth_http_interceptor:NodeAuthHttpInterceptor": "f1bf50416f4a",
     "supernode.cli.flower_supernode:flower_supernode": "16452b502e81",

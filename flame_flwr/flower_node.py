@@ -148,10 +148,23 @@ def node_config_of(options: Sequence[str]) -> dict[str, Any]:
 
 
 def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
-    """Return Flower's way of taking a message, in which one that cannot be taken ends no node."""
+    """Return Flower's way of taking a message, in which one that cannot be taken ends no node.
 
-    def taken(*, state: Any, object_store: Any, receive: Callable[[], Any], **parts: Any) -> Any:
+    Flower itself would answer a message whose app no trusted key has signed, past the gate and the
+    audit log; here the state knows the keys.
+    """
+
+    def taken(
+        *,
+        state: Any,
+        object_store: Any,
+        receive: Callable[[], Any],
+        trusted_entities: dict[str, str] | None = None,
+        **parts: Any,
+    ) -> Any:
         last: Any = None
+        if trusted_entities:
+            state.trusted = trusted_entities
 
         def noted() -> Any:
             nonlocal last
@@ -159,7 +172,13 @@ def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
             return last
 
         try:
-            return take(state=state, object_store=object_store, receive=noted, **parts)
+            return take(
+                state=state,
+                object_store=object_store,
+                receive=noted,
+                trusted_entities=None,
+                **parts,
+            )
         except Exception as error:
             if last is None:  # it is the connection that has ended
                 raise
