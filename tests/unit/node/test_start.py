@@ -107,6 +107,49 @@ def test_an_unreadable_registry_ends_the_start(monkeypatch, tmp_path, text, whys
         start.start(options)
 
 
+LOOKS = """
+import os
+import sys
+from flame_flwr import flower_node
+from flame_flwr.node import linux, start
+
+linux.drop_capabilities()  # what makes root another user than a node's
+
+
+def refused(read, path):
+    try:
+        read(path)
+    except PermissionError:
+        return True
+    return False
+
+
+def look(*_):
+    children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+    for pid in (str(os.getpid()), *children):
+        if not os.fork():
+            files = all(refused(open, f"/proc/{pid}/{name}") for name in ("environ", "mem", "maps"))
+            print("refused:", files and refused(os.readlink, f"/proc/{pid}/fd/0"), flush=True)
+            os._exit(0)
+        os.wait()
+
+
+flower_node.run_supernode = look
+start.start(["--node-config", 'name="a" approval="none" sandbox="off"'])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forked messages are Linux's")
+def test_a_program_of_its_user_cannot_look_into_it(tmp_path):
+    """Neither into the node, which has the key, nor into its fork server."""
+    home = {**os.environ, "FLWR_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKS], capture_output=True, text=True, timeout=60, env=home
+    )
+    said = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
+    assert said == ["refused: True"] * 2, done
+
+
 @pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform != "linux", reason="forked messages are Linux's")
 @pytest.mark.parametrize(
