@@ -56,6 +56,21 @@ def test_an_analysis_that_takes_long_is_answered_once(monkeypatch):
     assert not reply.has_error()
 
 
+def test_what_an_app_keeps_is_stored_before_its_reply_leaves(server, monkeypatch):
+    """The next message may come as soon as the reply has gone: Flower stores it afterwards."""
+    happened = []
+    insert, keep = _loop._insert_message, server.state._keep
+    monkeypatch.setattr(
+        _loop, "_insert_message", lambda *parts: (happened.append("reply"), insert(*parts))
+    )
+    server.state._keep = lambda context: (happened.append(dict(context.state)), keep(context))
+    kept = RecordDict({"kept": ConfigRecord({"n": 1})})
+    server.state._answer = lambda asked: Answer(Message(RecordDict(), reply_to=asked.message), kept)
+    _, [reply] = server.send(8, lambda fab_hash, run_id: Fab("", b"announced", {}))
+    assert not reply.has_error()
+    assert happened[-2:] == [dict(kept), "reply"]
+
+
 def broken(store):
     """Have every part of a message be what nobody can read."""
     store.get = lambda object_id: b"nothing"

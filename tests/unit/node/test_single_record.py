@@ -1,5 +1,6 @@
 """A small message between a server and our node: one object each way, pushed and pulled once."""
 
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -9,6 +10,7 @@ from flwr.proto.message_pb2 import PushObjectResponse
 from flwr.proto.runtime_pb2 import PushAppMessagesResponse
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError
 from flwr.supercore.object_store import ObjectStoreFactory
 from superlink import RemoteGrid, SuperLink
 
@@ -28,6 +30,7 @@ class Link(SuperLink):
     def __init__(self):
         super().__init__()
         self.asked, self.pushed, self.taken = {}, [], []
+        self.delays = 0
 
     def PushMessages(self, request):  # noqa: N802
         trees = request.message_object_trees
@@ -50,6 +53,9 @@ class Link(SuperLink):
         return self.get(request.object_id) and super().PullObject(request)
 
     def get(self, key):
+        if self.delays:
+            self.delays -= 1
+            raise ObjectUnavailableError(key)
         self.taken.append(key)
         return self.objects[key]
 
@@ -115,6 +121,15 @@ def test_of_a_single_record_one_object_travels(link, name, objects):
     assert reply.content["answer"] == {"n": 1}
     assert len(link.pushed) == len(link.taken) == objects
     assert len(link.confirmed) == 1
+
+
+@pytest.mark.parametrize("name", [SINGLE, PACKED])
+def test_an_object_that_comes_late_is_asked_for_soon(link, name):
+    """A message is seen before its sender has pushed all of it; Flower waits a second, then two."""
+    link.delays, began = 8, time.monotonic()
+    assert answered(link, name).content["answer"] == {"n": 1}
+    assert link.delays == 0
+    assert time.monotonic() - began < 3
 
 
 def test_a_single_record_of_another_kind_is_unreadable(link):

@@ -13,6 +13,7 @@ import pytest
 from ports import free_port
 from typer.testing import CliRunner
 
+from flame_flwr import flower_fingerprints
 from flame_flwr.cli import commands
 from flame_flwr.errors import ConfigError
 from flame_flwr.node import start
@@ -38,11 +39,15 @@ def test_ctrl_c_before_the_start_has_words(monkeypatch, caplog):
     assert "stopped before it had started" in caplog.text
 
 
-def test_without_a_gate_it_is_said(monkeypatch, caplog):
+@pytest.mark.parametrize("unknown", [[], ["cli.install:install_from_fab"]])
+def test_without_a_gate_it_is_said(monkeypatch, caplog, unknown):
+    """Where it is asked for, and where Flower is another one than those that are known."""
     monkeypatch.setattr(start, "_run_stock", Mock(side_effect=SystemExit))
+    monkeypatch.setattr(flower_fingerprints, "unknown_parts", lambda: unknown)
     with pytest.raises(SystemExit):
-        start.start(["--node-config", 'name="a" approval="none"'], stock=True)
+        start.start(["--node-config", 'name="a" approval="none"'], stock=not unknown)
     ungated, approval = caplog.messages
+    assert (unknown[0] if unknown else "--stock") in ungated
     assert "no gate, no approval and no sandbox: rules act in the analyst's own" in ungated
     assert 'approval = "none"' in approval
 
