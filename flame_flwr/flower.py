@@ -2,7 +2,8 @@
 
 Everything else in the framework imports flwr's public modules (``flwr.app``, ``flwr.clientapp``,
 ``flwr.serverapp``, ``flwr.client``) or this one, but for ``flower_objects``, which has how messages
-arrive, and ``flower_node`` and ``flower_node_state``, which have the node's program.
+arrive, ``flower_single_record``, which has what of a small one travels, and ``flower_node`` and
+``flower_node_state``, which have the node's program.
 """
 
 from __future__ import annotations

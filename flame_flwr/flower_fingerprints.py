@@ -13,6 +13,7 @@ _KNOWN = {
     "supernode.start_client_internal:_pull_and_store_message": "0352223c09ee",
     "supernode.start_client_internal:_push_messages": "719c745486a1",
     "supernode.start_client_internal:_insert_message": "6a88dfd416ff",
+    "supernode.start_client_internal:_verify_fab": "d2a79f7909b5",
     "supernode.fleet_http_connection:http_request_response": "fffebd0bebdf",
     "supernode.node_auth_http_interceptor:NodeAuthHttpInterceptor": "f1bf50416f4a",
     "supernode.cli.flower_supernode:flower_supernode": "16452b502e81",
@@ -32,8 +33,15 @@ _KNOWN = {
     "supercore.protobuf.client:ProtobufClient._unary_unary": "bcd99dac0428",
     "supercore.retry.http_retry:make_simple_http_retry_invoker": "73b7188eedec",
     "supercore.inflatable.inflatable_utils:pull_and_inflate_object_from_tree": "86586b9e6a24",
+    "supercore.inflatable.inflatable_utils:push_objects": "b5ef731f4524",
+    "superlink.grid.http_grid:HttpGrid._try_push_messages": "17b31d3f2cda",
+    "supercore.corestate.in_memory_corestate:InMemoryCoreState.get_object": "78680e594115",
+    "supercore.corestate.in_memory_corestate:InMemoryCoreState.store_object": "6433f3345aab",
+    "supercore.corestate.sql_corestate:SqlCoreState.get_object": "3c2cd3de34b6",
+    "supercore.corestate.sql_corestate:SqlCoreState.store_object": "8f5d3ac21c07",
 }
-"""What the node's two modules lean on, with its fingerprints in flwr 1.41 and 1.42."""
+"""What the node's two modules lean on, with its fingerprints in flwr 1.41 and 1.42; last, what a
+message leans on that travels as one object, also at the server, which then has the same flwr."""
 
 
 def unknown_parts() -> list[str]:

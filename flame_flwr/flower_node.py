@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 
 from flame_flwr.flower_node_state import AnsweringState
+from flame_flwr.flower_single_record import single_record
 from flame_flwr.installed.versions import moved
 from flame_flwr.log import logger
 from flame_flwr.polling import Polling
@@ -99,6 +100,7 @@ def run_supernode(
     loop: Any = _loop
     program: Any = importlib.import_module("flwr.supernode.cli.flower_supernode")
     parse = program._parse_supernode_lifespan_config
+    singles: dict[str, str] = {}
 
     def parsed() -> Any:
         config = parse()
@@ -112,13 +114,13 @@ def run_supernode(
             with self.lock:
                 if self.state_instance is None:
                     store = self.objectstore_factory.store()
-                    self.state_instance = AnsweringState(store, answer, keep)
+                    self.state_instance = AnsweringState(store, answer, keep, singles)
                 return self.state_instance
 
     with _replaced(
         (program, "_parse_supernode_lifespan_config", parsed),
         (program, "NodeStateFactory", Factory),
-        (loop, "http_request_response", _prompt(loop.http_request_response)),
+        (loop, "http_request_response", _prompt(loop.http_request_response, singles)),
         (loop, "_pull_and_store_message", _surviving(loop._pull_and_store_message)),
         (NodeAuthHttpInterceptor, "intercept", _patient(will_pass)),
         # Flower opens an app's archive as soon as it arrives. Here it is opened once it may run.
@@ -146,10 +148,23 @@ def node_config_of(options: Sequence[str]) -> dict[str, Any]:
 
 
 def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
-    """Return Flower's way of taking a message, in which one that cannot be taken ends no node."""
+    """Return Flower's way of taking a message, in which one that cannot be taken ends no node.
 
-    def taken(*, state: Any, object_store: Any, receive: Callable[[], Any], **parts: Any) -> Any:
+    Flower itself would answer a message whose app no trusted key has signed, past the gate and the
+    audit log; here the state knows the keys.
+    """
+
+    def taken(
+        *,
+        state: Any,
+        object_store: Any,
+        receive: Callable[[], Any],
+        trusted_entities: dict[str, str] | None = None,
+        **parts: Any,
+    ) -> Any:
         last: Any = None
+        if trusted_entities:
+            state.trusted = trusted_entities
 
         def noted() -> Any:
             nonlocal last
@@ -157,7 +172,13 @@ def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
             return last
 
         try:
-            return take(state=state, object_store=object_store, receive=noted, **parts)
+            return take(
+                state=state,
+                object_store=object_store,
+                receive=noted,
+                trusted_entities=None,
+                **parts,
+            )
         except Exception as error:
             if last is None:  # it is the connection that has ended
                 raise
@@ -170,8 +191,11 @@ def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
     return taken
 
 
-def _prompt(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """Return Flower's connection, with a `receive` that asks again soon, and later less often."""
+def _prompt(connect: Callable[..., Any], singles: dict[str, str]) -> Callable[..., Any]:
+    """Return Flower's connection, with a `receive` that asks again soon, and later less often.
+
+    Of a message with a single record it takes that alone, and notes it by the message's id.
+    """
 
     @contextmanager
     def connected(*arguments: Any, **options: Any) -> Iterator[Any]:
@@ -187,7 +211,18 @@ def _prompt(connect: Callable[..., Any]) -> Callable[..., Any]:
                     idle = time.monotonic() - began > _IDLE_AFTER
                     polling.sleep(at_least=_IDLE_WAIT if idle else 0.0)
                 polling.note_news()
-                return received
+                singles.clear()  # a message is answered before the next one is received
+                message, tree = received
+                if single_record(tree) is None:
+                    return received
+                record = tree.children[0].children[0]
+                singles[message.metadata.message_id] = record.object_id
+                return message, record
+
+            def lean_send(message: Any, tree: Any, seconds: float) -> tuple[set[str], str]:
+                wanted, session = send(message, tree, seconds)
+                single = single_record(tree)
+                return (wanted if single is None else wanted & {single}), session
 
             def prompt_pull(run_id: int, object_id: str) -> Any:
                 # A message is seen before its sender has pushed all of it. Flower waits a second.
@@ -200,7 +235,7 @@ def _prompt(connect: Callable[..., Any]) -> Callable[..., Any]:
                             raise
                         soon.sleep()
 
-            yield (node_id, patient_receive, send, get_run, get_fab, prompt_pull, *rest)
+            yield (node_id, patient_receive, lean_send, get_run, get_fab, prompt_pull, *rest)
 
     return connected
 

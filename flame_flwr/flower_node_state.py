@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, RecordDict
 
+from flame_flwr.flower import message_like
 from flame_flwr.flower_objects import lean_arrays
+from flame_flwr.flower_single_record import SINGLE
 from flame_flwr.installed.versions import moved
 from flame_flwr.log import logger
 
@@ -53,6 +55,7 @@ REFUSED = ErrorCode.INVALID_FAB
 _MOST_APPS = 20
 """Archives that are held in memory; who reaches the server can send any number of apps."""
 
+_UNSIGNED = "The FAB could not be verified: no key that this node trusts has signed this app"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -132,12 +135,23 @@ class AnsweringState(InMemoryNodeState):
         Flower's, for the parts of messages.
     answer, keep : callable
         As for :func:`flame_flwr.flower_node.run_supernode`.
+    singles : dict of str to str, optional
+        By the id of a message with a single record, the id of that, which alone has been pulled.
     """
 
     def __init__(
-        self, store: Any, answer: Callable[[NodeMessage], Answer], keep: Callable[[Context], None]
+        self,
+        store: Any,
+        answer: Callable[[NodeMessage], Answer],
+        keep: Callable[[Context], None],
+        singles: dict[str, str] | None = None,
     ) -> None:
         super().__init__(store)
+        self._singles = {} if singles is None else singles
+        self.trusted: dict[
+            str, str
+        ] = {}  # public keys; where there are any, one has to have signed
+        self._unsigned: set[str] = set()
         self._answer = answer
         self._keep = keep
 
@@ -153,15 +167,28 @@ class AnsweringState(InMemoryNodeState):
         except ValueError as error:  # the hash is not its own; messages for it are refused
             logger.error("the server sent another app than it announced: %s", error)
             return ""
+        self._unsigned.discard(stored)
+        if not self._is_signed(fab):
+            self._unsigned.add(stored)
         with self.lock_fab_store:  # the last stored at the end
             self.fab_store[stored] = self.fab_store.pop(stored)
             while len(self.fab_store) > _MOST_APPS:
                 self._forget_app(next(iter(self.fab_store)))
         return stored
 
+    def _is_signed(self, fab: Fab) -> bool:
+        """Tell whether a trusted key has signed an app, or none is asked for."""
+        try:
+            has_license = bool(fab.verifications.get("valid_license"))
+            return not self.trusted or (has_license and _loop._verify_fab(fab, self.trusted))
+        except Exception as error:  # the server sends what it likes as a signature
+            logger.error("the signatures of an app cannot be read", exc_info=error)
+            return False
+
     def _forget_app(self, fab_hash: str) -> None:
         """Let go of an app: Flower gets it anew with the next message of a run that it forgets."""
         del self.fab_store[fab_hash]
+        self._unsigned.discard(fab_hash)
         with self.lock_run_store:
             for run_id, run in list(self.run_store.items()):
                 if run.fab_hash == fab_hash:
@@ -217,11 +244,17 @@ class AnsweringState(InMemoryNodeState):
         if fab is None:
             fab = Fab(run.fab_hash, b"", {})
             trouble = trouble or "the server sent another app than it announced"
+        if fab.hash_str in self._unsigned:
+            trouble = trouble or _UNSIGNED
         return NodeMessage(task.task_id, message, context, run, fab, trouble)
 
     def _whole(self, bare: Message) -> Message:
         """Put a message's content together, and let go of the parts."""
         store, message_id = self.object_store, bare.metadata.message_id
+        if (single := self._singles.pop(message_id, None)) is not None:
+            content = store.get(single) or b""
+            store.delete(single)
+            return message_like(bare, RecordDict({SINGLE: ConfigRecord.inflate(content)}))
         with lean_arrays():
             message: Message = pull_and_inflate_object_from_tree(
                 store.get_object_tree(message_id),

@@ -17,8 +17,10 @@ from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from flwr.app import Array, Error, Message
+from flwr.app import Array, Error, RecordDict
 
+from flame_flwr.flower import message_like
+from flame_flwr.flower_single_record import SINGLE, single_record
 from flame_flwr.installed.versions import moved
 
 try:
@@ -46,6 +48,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flwr.app import Message
     from flwr.serverapp import Grid
 
 __all__ = [
@@ -147,7 +150,8 @@ class ArrivingReply:
         most_parts = most // _LEAST_PART + 100
         parts = islice(iterate_object_tree(tree), _TIMES_NAMED * most_parts + 1)
         named = [part.object_id for part in parts]
-        ids = dict.fromkeys(named)
+        self._single = single_record(tree)
+        ids = dict.fromkeys(named if self._single is None else [self._single])
         self._too_many = len(ids) > most_parts or len(named) > _TIMES_NAMED * most_parts
         self._pending = deque(reversed(ids))
         self._contents: dict[str, bytes] = {}
@@ -228,9 +232,11 @@ class ArrivingReply:
         try:
             _check_records(contents)
             with lean_arrays(self._most):
-                message = cast("Message", inflate_object_from_contents(self._id, contents))
-            content = message.content if message.has_content() else None
-            said = None if content is not None else message.error
+                whole: Any = inflate_object_from_contents(self._single or self._id, contents)
+            if self._single is not None:
+                whole = message_like(self._bare, RecordDict({SINGLE: whole}))
+            content = whole.content if whole.has_content() else None
+            said = None if content is not None else whole.error
         except TooLargeError:
             raise
         except Exception as error:  # of any type and depth: the bytes are the node's

@@ -7,7 +7,7 @@ import time
 
 __all__ = ["Polling"]
 
-_LONGEST_HEAD_START = 0.25
+_LONGEST_HEAD_START = 0.5
 """Seconds. What comes much earlier than the last time waits no longer than that."""
 
 
@@ -16,8 +16,9 @@ class Polling:
 
     Every question costs the one who is asked, and a SuperLink answers one at a time. What is asked
     for again and again, such as the replies of one round after another, takes about as long each
-    time. So after :meth:`begin` nobody asks before half of that time has passed, and then in steps
-    of an eighth of it.
+    time. So after :meth:`begin` nobody asks before seven eighths of that time have passed, and
+    then in steps of an eighth of it. What is there by then counts as having taken so long: the
+    time shrinks until something is not there yet.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class Polling:
         self._began: float | None = None
 
     def begin(self, at_most: float = math.inf) -> None:
-        """Begin to wait for the next one, and be away for half of the time that the last one took.
+        """Begin to wait for the next one, and be away for most of the time that the last one took.
 
         Parameters
         ----------
@@ -51,7 +52,7 @@ class Polling:
             Seconds that there are.
         """
         self._began = time.monotonic()
-        if (head_start := min(self._usual / 2, _LONGEST_HEAD_START, at_most)) > 0:
+        if (head_start := min(self._usual * 7 / 8, _LONGEST_HEAD_START, at_most)) > 0:
             time.sleep(head_start)
         self._next = self._shortest()
 

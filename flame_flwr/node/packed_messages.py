@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower_node_state import Answer
-from flame_flwr.transport.packing import is_packed, pack, unpack
+from flame_flwr.transport.packing import pack, packed_as, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,10 @@ def unpacking(answer: Callable[[NodeMessage], Answer]) -> Callable[[NodeMessage]
     """
 
     def unpacked(asked: NodeMessage) -> Answer:
-        packed = is_packed(asked.message)
+        name = packed_as(asked.message)
         with suppress(PayloadError):  # the app meets the same error, and its answer says so
             asked = replace(asked, message=unpack(asked.message))
         answered = answer(asked)
-        return answered._replace(reply=pack(answered.reply)) if packed else answered
+        return answered._replace(reply=pack(answered.reply, name)) if name else answered
 
     return unpacked

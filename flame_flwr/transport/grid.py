@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import messages_at_once, runtime
+from flame_flwr.installed.versions import installed
 from flame_flwr.polling import Polling
 from flame_flwr.transport.arrivals import Arrivals, Sizes
 from flame_flwr.transport.interface import Transport
+from flame_flwr.transport.packing import PACKED, SINGLE
 from flame_flwr.transport.ready_check import check_states, say_hello
 from flame_flwr.transport.reconnecting import Reconnecting
 from flame_flwr.transport.wait_for_replies import pull, push
@@ -54,7 +56,7 @@ class GridTransport(Transport):
         self._after = after
         self._sizes = Sizes()
         self._polling = Polling()
-        self._packing: set[int] = set()
+        self._packing: dict[int, str] = {}
 
     @property
     def grid(self) -> Grid:
@@ -80,7 +82,7 @@ class GridTransport(Transport):
         present = [greeting for greeting in chosen if greeting.failure is None]
         check_states(present, self._after or {}, resumable=bool(settings.checkpoint))
         self.take_part(present)
-        self._packing = {greeting.address for greeting in present if greeting.packs}
+        self._packing = {each.address: _record_name(each) for each in present if each.packs}
         return chosen
 
     def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
@@ -109,3 +111,9 @@ class GridTransport(Transport):
         if self._settings.on_failure != "wait" or runtime() == "process":
             return None
         return Reconnecting(self._grid, self.addresses, messages, self.session, what)
+
+
+def _record_name(greeting: Greeting) -> str:
+    """Return what the one record of a small message is called on its way to a node."""
+    same_flower = greeting.versions.get("flwr") == installed()["flwr"]
+    return SINGLE if greeting.gated and same_flower else PACKED

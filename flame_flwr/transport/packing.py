@@ -15,21 +15,28 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import message_like
+from flame_flwr.flower_single_record import SINGLE
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "PACKED",
+    "SINGLE",
     "WireError",
     "is_packed",
     "pack",
     "pack_each",
     "pack_records",
+    "packed_as",
     "unpack",
     "unpack_records",
 ]
 
-_RECORD, _KEY = "flame_flwr.packed", "records"
+PACKED = "flame_flwr.packed"
+"""The record's name where the other end may have any program: Flower moves three objects."""
+
+_NAMES, _KEY = (PACKED, SINGLE), "records"
 _MOST = 2**20
 """Bytes of a packed message: more are better off in chunks, side by side."""
 _BYTES_PER_LIST, _FEW_LISTS = 3, 8
@@ -48,13 +55,26 @@ class WireError(Exception):
 
 def is_packed(message: Message) -> bool:
     """Tell whether a message has arrived as one record."""
-    return message.has_content() and list(message.content) == [_RECORD]
+    return packed_as(message) is not None
 
 
-def pack(message: Message) -> Message:
+def packed_as(message: Message) -> str | None:
+    """Return the name of the one record that a message has arrived as; ``None`` of any other."""
+    names = list(message.content) if message.has_content() else []
+    return names[0] if len(names) == 1 and names[0] in _NAMES else None
+
+
+def pack(message: Message, name: str = PACKED) -> Message:
     """Return a message as one record; the message itself where it is an error, or large.
 
     Both have the same metadata.
+
+    Parameters
+    ----------
+    message : Message
+        With any records.
+    name : str
+        Of the one record: :data:`PACKED`, or :data:`SINGLE` where who receives it knows that.
 
     Examples
     --------
@@ -66,11 +86,11 @@ def pack(message: Message) -> Message:
     >>> unpack(pack(message)).content["config"]["round"]
     3
     """
-    content = _packed(message.content) if message.has_content() else None
+    content = _packed(message.content, name) if message.has_content() else None
     return message if content is None else message_like(message, content)
 
 
-def pack_each(messages: Iterable[Message], nodes: Container[int]) -> list[Message]:
+def pack_each(messages: Iterable[Message], nodes: Mapping[int, str]) -> list[Message]:
     """Pack those messages that go to certain nodes.
 
     Messages that share their records share them when packed, too.
@@ -79,18 +99,19 @@ def pack_each(messages: Iterable[Message], nodes: Container[int]) -> list[Messag
     ----------
     messages : iterable of Message
         To any nodes.
-    nodes : container of int
-        The addresses of those that can unpack them.
+    nodes : mapping of int to str
+        By the addresses of those that can unpack them, the name of the one record.
     """
-    known: dict[tuple[tuple[str, int], ...], RecordDict | None] = {}
+    known: dict[tuple[object, ...], RecordDict | None] = {}
     found = []
     for message in messages:
-        if message.metadata.dst_node_id not in nodes:
+        name = nodes.get(message.metadata.dst_node_id)
+        if name is None:
             found.append(message)
             continue
-        key = tuple((name, id(record)) for name, record in message.content.items())
+        key = (name, *((key, id(record)) for key, record in message.content.items()))
         if key not in known:
-            known[key] = _packed(message.content)
+            known[key] = _packed(message.content, name)
         content = known[key]
         found.append(message if content is None else message_like(message, content))
     return found
@@ -104,10 +125,11 @@ def unpack(message: Message) -> Message:
     PayloadError
         It is packed, and not by :func:`pack`.
     """
-    if not is_packed(message):
+    name = packed_as(message)
+    if name is None:
         return message
     try:
-        data = message.content[_RECORD][_KEY]
+        data = message.content[name][_KEY]
         if not isinstance(data, bytes) or len(data) > _MOST:
             raise WireError("no bytes, or too many")
         described, bulk = _read(data)
@@ -191,16 +213,16 @@ def _refuse(*_: Any) -> None:
     raise WireError("a map or an extension")
 
 
-def _packed(content: RecordDict) -> RecordDict | None:
+def _packed(content: RecordDict, name: str) -> RecordDict | None:
     """Return records as one; ``None`` where they are large, or one already."""
-    if _RECORD in content or _array_bytes(content) > _MOST:
+    if any(known in content for known in _NAMES) or _array_bytes(content) > _MOST:
         return None
     bulk: list[bytes] = []
     try:
         data = msgpack.packb([pack_records(content, bulk), bulk])
     except (ValueError, TypeError, OverflowError):  # Flower says what it cannot send
         return None
-    return RecordDict({_RECORD: ConfigRecord({_KEY: data})}) if len(data) <= _MOST else None
+    return RecordDict({name: ConfigRecord({_KEY: data})}) if len(data) <= _MOST else None
 
 
 def _array_bytes(content: RecordDict) -> int:

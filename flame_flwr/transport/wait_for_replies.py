@@ -7,19 +7,21 @@ polls soon and then less often, and yields each reply as it is there.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from flwr.app import Error, Message
 
 from flame_flwr.errors import NodesMissingError
 from flame_flwr.flower import set_message_id
+from flame_flwr.flower_objects import is_remote
+from flame_flwr.flower_single_record import leaving_out_known
 from flame_flwr.log import logger
 from flame_flwr.polling import Polling
 from flame_flwr.transport.packing import pack_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from flwr.serverapp import Grid
 
@@ -42,7 +44,7 @@ _WAIT_PER_NODE = 1e-4
 
 
 def push(
-    grid: Grid, messages: Sequence[Message], what: str, packing: Container[int] = ()
+    grid: Grid, messages: Sequence[Message], what: str, packing: Mapping[int, str] | None = None
 ) -> tuple[Sent, list[Message]]:
     """Push messages; return those sent, by the ids that replies will name, and those refused.
 
@@ -56,16 +58,17 @@ def push(
         To nodes.
     what : str
         What is asked, for the error.
-    packing : container of int
-        The addresses of the nodes that take small messages as one record.
+    packing : mapping of int to str, optional
+        By the addresses of the nodes that take small messages as one record, its name.
 
     Raises
     ------
     NodesMissingError
         It took none at all, as too large.
     """
-    packed = pack_each(messages, packing)
-    ids = list(grid.push_messages(packed)) if messages else []
+    packed = pack_each(messages, packing or {})
+    with leaving_out_known(packed) if is_remote(grid) else nullcontext():
+        ids = list(grid.push_messages(packed)) if messages else []
     if len(ids) != len(messages):
         raise NodesMissingError(
             f"{what}: the SuperLink took none of {len(messages)} messages: they are too large"

@@ -79,6 +79,12 @@ def test_the_study_runs_and_nobody_else_gets_in(hospitals, undisturbed):
     states = hospitals.states()
     assert [states[name] for name in (*NODES, "hospital-c")] == ["online", "online", "registered"]
     hospitals.stop(*intruders)
+    for name in NODES:
+        [address] = set(re.findall(r"Uvicorn running on (http://127\S+)", hospitals.log(name)))
+        asked = httpx.post(
+            f"{address}/v1/runtime/acquire-task", headers={"content-type": "application/protobuf"}
+        )
+        assert asked.status_code == 401, name  # no other program of this host gets a task
 
 
 def test_it_has_the_plain_loops_numbers(halta, undisturbed):
@@ -177,7 +183,7 @@ def test_a_hospital_trusts_nobody_and_another_leaves(hospitals, study):
     with hospitals.nodes("hospital-c"):  # with the key that an intruder was refused with
         hospitals.wait_for_log("hospital-c", "SuperNode ID")
         said = hospitals.submit(study, "hospital-c", expect=1)
-        assert "no hello: The FAB could not be verified" in said
+        assert "The FAB could not be verified: no key that this node trusts" in said
         hospitals.wait_for_log("hospital-c", "The FAB could not be verified")
         assert "Start `flwr-clientapp` process" not in hospitals.log("hospital-c")
 

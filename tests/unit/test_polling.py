@@ -65,16 +65,17 @@ def test_what_takes_as_long_again_is_asked_seldom(clock, seconds):
     for _ in range(3):
         again = questions(clock, waits, seconds)
     assert first[0] == 0.0
-    assert again[0] == pytest.approx(min(seconds / 2, 0.25), rel=0.35)
+    assert again[0] == pytest.approx(min(seconds, 0.5), rel=0.35)
     assert len(again) < len(first)
+    assert len(again) <= 3 or seconds > 1
     assert again[-1] <= max(1.25 * seconds, seconds + 0.5)
 
 
-def test_what_comes_sooner_waits_a_quarter_second(clock):
+def test_what_comes_sooner_waits_half_a_second(clock):
     waits = Polling()
     questions(clock, waits, 3600)
-    assert questions(clock, waits, 0.0) == [0.25]
-    assert questions(clock, waits, 0.0) == [0.125]
+    assert questions(clock, waits, 0.0) == [0.5]
+    assert questions(clock, waits, 0.0) == [0.4375]
 
 
 def test_nobody_waits_longer_than_there_is_time(clock):

@@ -1,16 +1,20 @@
 """What Flower's loop gets from the node's state: one answer per message, however long it takes."""
 
+import base64
 import hashlib
 import json
 import time
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flwr.app import ConfigRecord, Context, Message, Metadata, RecordDict
 from flwr.supercore.constant import TaskType
 from flwr.supercore.corestate import in_memory_corestate
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.object_store import ObjectStoreFactory
+from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign
 
 from flame_flwr import flower_node_state
 from flame_flwr.flower import Run, message_of
@@ -52,6 +56,21 @@ def test_an_analysis_that_takes_long_is_answered_once(monkeypatch):
     assert not reply.has_error()
 
 
+def test_what_an_app_keeps_is_stored_before_its_reply_leaves(server, monkeypatch):
+    """The next message may come as soon as the reply has gone: Flower stores it afterwards."""
+    happened = []
+    insert, keep = _loop._insert_message, server.state._keep
+    monkeypatch.setattr(
+        _loop, "_insert_message", lambda *parts: (happened.append("reply"), insert(*parts))
+    )
+    server.state._keep = lambda context: (happened.append(dict(context.state)), keep(context))
+    kept = RecordDict({"kept": ConfigRecord({"n": 1})})
+    server.state._answer = lambda asked: Answer(Message(RecordDict(), reply_to=asked.message), kept)
+    _, [reply] = server.send(8, lambda fab_hash, run_id: Fab("", b"announced", {}))
+    assert not reply.has_error()
+    assert happened[-2:] == [dict(kept), "reply"]
+
+
 def broken(store):
     """Have every part of a message be what nobody can read."""
     store.get = lambda object_id: b"nothing"
@@ -91,7 +110,7 @@ def test_unused_states_go_first_but_for_counts():
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch, tmp_path):
     """A node's state, and a server whose messages it takes as Flower's loop does."""
 
     class Server:
@@ -101,10 +120,11 @@ def server(monkeypatch):
             self.state.set_node_id(2)
 
         def answer(self, asked):
-            asked.context.node_config = {"name": "a", "approval": "none"}
+            log = {"audit-log": str(tmp_path / "log")}
+            asked.context.node_config = {"name": "a", "approval": "none", **log}
             return through_gate(asked, lambda _: pytest.fail("the app has run"))
 
-        def send(self, run_id, get_fab, get_run=None):
+        def send(self, run_id, get_fab, get_run=None, trusted=None):
             run = Run.create_empty(run_id)
             run.fab_hash, run.series_id = hashlib.sha256(b"announced").hexdigest(), run_id
             metadata = Metadata(run_id, f"{run_id}", 1, 2, "", "1", time.time(), 60.0, "train")
@@ -120,7 +140,7 @@ def server(monkeypatch):
                 get_fab=get_fab,
                 pull_object=lambda run_id, object_id: objects[object_id],
                 confirm_message_received=lambda run_id, message_id: None,
-                trusted_entities=None,
+                trusted_entities=trusted,
             )
             return taken, self.state.get_messages_legacy(is_reply=True) if taken else []
 
@@ -138,6 +158,40 @@ def test_another_app_than_announced_ends_no_node(server, says):
         assert reply.error.code == REFUSED
         assert "the server sent another app than it announced" in reply.error.reason
         server.state.delete_messages(message_ids=[reply.metadata.reply_to_message_id])
+
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def signed(content):
+    """Return what Flower Hub says of an app that this key has signed."""
+    signature = KEY.sign(create_message_to_sign(hashlib.sha256(content).digest(), 1))
+    said = {"signed_at": 1, "signature": base64.urlsafe_b64encode(signature).decode()}
+    return {"valid_license": "MIT", "one": json.dumps(said)}
+
+
+@pytest.mark.parametrize(
+    ("says", "is_trusted"),
+    [
+        ({}, False),
+        (signed(b"another app"), False),
+        ({"valid_license": "MIT", "one": '{"signed_at": 1}'}, False),
+        (signed(b"announced"), True),
+    ],
+    ids=["none", "another app's", "unreadable", "sound"],
+)
+def test_an_app_without_a_trusted_signature_is_noted(server, tmp_path, says, is_trusted):
+    """Also with the next message of its run, for which Flower asks for no signature."""
+    fab = Fab(hashlib.sha256(b"announced").hexdigest(), b"announced", says)
+    for _ in range(2):
+        taken, [reply] = server.send(8, lambda fab_hash, run_id: fab, trusted={"one": PUBLIC})
+        assert taken == 8
+        assert reply.error.code == REFUSED
+        assert ("The FAB could not be verified" in reply.error.reason) != is_trusted
+        server.state.delete_messages(message_ids=[reply.metadata.reply_to_message_id])
+    lines = [json.loads(line)["failure"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert ["could not be verified" in line for line in lines] == [not is_trusted] * 2
 
 
 def test_a_message_that_cannot_be_taken_is_left_out(server, caplog):

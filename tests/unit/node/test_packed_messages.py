@@ -6,7 +6,7 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flame_flwr.flower import in_process
 from flame_flwr.flower_node_state import Answer, NodeMessage
 from flame_flwr.node.packed_messages import unpacking
-from flame_flwr.transport.packing import is_packed, pack, unpack
+from flame_flwr.transport.packing import PACKED, SINGLE, pack, packed_as, unpack
 
 
 def asked(message):
@@ -14,8 +14,8 @@ def asked(message):
     return NodeMessage(1, message, context, None, None)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_only_the_wire_sees_packed_messages(packed):
+@pytest.mark.parametrize("name", [PACKED, SINGLE, None])
+def test_only_the_wire_sees_packed_messages(name):
     seen = []
 
     def answer(each):
@@ -24,9 +24,9 @@ def test_only_the_wire_sees_packed_messages(packed):
 
     with in_process(1, 0):
         sent = Message(RecordDict({"config": ConfigRecord({"round": 3})}), 7, "train")
-        reply = unpacking(answer)(asked(pack(sent) if packed else sent)).reply
+        reply = unpacking(answer)(asked(pack(sent, name) if name else sent)).reply
     assert seen == [{"round": 3}]
-    assert is_packed(reply) == packed
+    assert packed_as(reply) == name
     assert unpack(reply).content["answer"]["n"] == 1
 
 

@@ -13,6 +13,7 @@ import pytest
 from ports import free_port
 from typer.testing import CliRunner
 
+from flame_flwr import flower_fingerprints
 from flame_flwr.cli import commands
 from flame_flwr.errors import ConfigError
 from flame_flwr.node import start
@@ -38,11 +39,15 @@ def test_ctrl_c_before_the_start_has_words(monkeypatch, caplog):
     assert "stopped before it had started" in caplog.text
 
 
-def test_without_a_gate_it_is_said(monkeypatch, caplog):
+@pytest.mark.parametrize("unknown", [[], ["cli.install:install_from_fab"]])
+def test_without_a_gate_it_is_said(monkeypatch, caplog, unknown):
+    """Where it is asked for, and where Flower is another one than those that are known."""
     monkeypatch.setattr(start, "_run_stock", Mock(side_effect=SystemExit))
+    monkeypatch.setattr(flower_fingerprints, "unknown_parts", lambda: unknown)
     with pytest.raises(SystemExit):
-        start.start(["--node-config", 'name="a" approval="none"'], stock=True)
+        start.start(["--node-config", 'name="a" approval="none"'], stock=not unknown)
     ungated, approval = caplog.messages
+    assert (unknown[0] if unknown else "--stock") in ungated
     assert "no gate, no approval and no sandbox: rules act in the analyst's own" in ungated
     assert 'approval = "none"' in approval
 
@@ -105,6 +110,49 @@ def test_an_unreadable_registry_ends_the_start(monkeypatch, tmp_path, text, whys
     file.write_text(tables[0])
     with pytest.raises(AssertionError, match="it starts"):
         start.start(options)
+
+
+LOOKS = """
+import os
+import sys
+from flame_flwr import flower_node
+from flame_flwr.node import linux, start
+
+linux.drop_capabilities()  # what makes root another user than a node's
+
+
+def refused(read, path):
+    try:
+        read(path)
+    except PermissionError:
+        return True
+    return False
+
+
+def look(*_):
+    children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+    for pid in (str(os.getpid()), *children):
+        if not os.fork():
+            files = all(refused(open, f"/proc/{pid}/{name}") for name in ("environ", "mem", "maps"))
+            print("refused:", files and refused(os.readlink, f"/proc/{pid}/fd/0"), flush=True)
+            os._exit(0)
+        os.wait()
+
+
+flower_node.run_supernode = look
+start.start(["--node-config", 'name="a" approval="none" sandbox="off"'])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forked messages are Linux's")
+def test_a_program_of_its_user_cannot_look_into_it(tmp_path):
+    """Neither into the node, which has the key, nor into its fork server."""
+    home = {**os.environ, "FLWR_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKS], capture_output=True, text=True, timeout=60, env=home
+    )
+    said = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
+    assert said == ["refused: True"] * 2, done
 
 
 @pytest.mark.exhaustive

@@ -15,7 +15,16 @@ from flame_flwr.errors import NodeFailedError, PayloadError
 from flame_flwr.flower import in_process, message_like
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
-from flame_flwr.transport.packing import WireError, is_packed, pack, unpack, unpack_records
+from flame_flwr.transport.packing import (
+    PACKED,
+    SINGLE,
+    WireError,
+    is_packed,
+    pack,
+    packed_as,
+    unpack,
+    unpack_records,
+)
 
 CONTENT = {
     "weights": ArrayRecord([np.arange(6.0).reshape(2, 3), np.array(7, dtype=np.int8)]),
@@ -30,10 +39,11 @@ def message(**records):
         return Message(RecordDict(records), 7, "train")
 
 
-def test_a_packed_message_is_one_record():
+@pytest.mark.parametrize("name", [PACKED, SINGLE])
+def test_a_packed_message_is_one_record(name):
     sent = message(**CONTENT)
-    packed = pack(sent)
-    assert is_packed(packed)
+    packed = pack(sent, name)
+    assert packed_as(packed) == name
     assert len(packed.content) == 1
     assert packed.metadata is sent.metadata
     assert unpack(packed).content == RecordDict(CONTENT)
@@ -155,20 +165,22 @@ class Aggregator(StarAggregator):
 class WatchedGrid(LocalGrid):
     """Notes which messages and replies are packed; the nodes in `old` say nothing of packing."""
 
-    def __init__(self, old=(), damaged=()):
+    def __init__(self, old=(), damaged=(), **said):
         plan = NodePlan(Analyzer)
         super().__init__(plan, [None, None])
         self.apps = dict.fromkeys(self.apps, make_client_app(plan))
-        self.old, self.damaged = old, damaged
-        self.seen = []
+        self.old, self.damaged, self.said = old, damaged, said
+        self.seen, self.names = [], set()
 
     def answer(self, sent):
         node, kind = sent.metadata.dst_node_id, sent.metadata.message_type
         reply = super().answer(sent)
         if kind == "get_properties":
-            reply.content["getpropertiesres.properties"]["packs"] = node not in self.old
+            said = {"packs": node not in self.old, **self.said}
+            reply.content["getpropertiesres.properties"].update(said)
         else:
             self.seen.append((node, is_packed(sent), is_packed(reply)))
+            self.names.add(packed_as(sent))
         if kind == "train" and node in self.damaged:
             return message_like(reply, forged(records=b"\xc1").content)
         return reply
@@ -197,6 +209,21 @@ def test_only_who_says_so_is_sent_packed_messages(old):
     assert record.result == total()
     assert record.evaluations == {node: {"score": value} for node, value in VALUES.items()}
     assert set(grid.seen) == {(node, node not in old, node not in old) for node in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"gated": True}, SINGLE),
+        ({"gated": False}, PACKED),
+        ({"gated": True, "versions": '{"flwr": "1.0"}'}, PACKED),
+    ],
+    ids=["ours", "Flower's", "another Flower"],
+)
+def test_one_object_travels_between_gated_nodes_alone(said, name):
+    grid = WatchedGrid(**said)
+    assert run(grid).result == total()
+    assert grid.names == {name}
 
 
 def test_a_damaged_answer_costs_its_sender():

@@ -1,0 +1,64 @@
+"""Messages whose one record says all: of the objects that Flower makes of them, one travels.
+
+Flower moves a message as a tree of objects, each pushed and pulled by a call of its own. Of one
+with a single record, the message's own object says what its envelope does, which arrives with the
+tree, and the record dict's says the record's name. So neither is pulled. They are not pushed
+either: the SuperLink lets go of a message once its receiver has it, and would refuse them then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flwr.app import Message
+
+__all__ = ["SINGLE", "leaving_out_known", "single_record"]
+
+SINGLE = "flame_flwr.single"
+"""The name of the one record of messages between two ends that both know of this."""
+
+
+def single_record(tree: Any) -> str | None:
+    """Return the id of the one object of a message that travels; ``None`` where all of them do.
+
+    Parameters
+    ----------
+    tree : object
+        The ids of its objects. An id is the hash of what the object says, so that of a record dict
+        tells the name of its record.
+    """
+    if len(tree.children) != 1 or len(tree.children[0].children) != 1:
+        return None
+    records = tree.children[0]
+    record = records.children[0]
+    names = json.dumps({SINGLE: record.object_id})
+    content = f"RecordDict {record.object_id} {len(names)}\0{names}".encode()
+    is_known = hashlib.sha256(content).hexdigest() == records.object_id
+    return str(record.object_id) if is_known and not record.children else None
+
+
+@contextmanager
+def leaving_out_known(messages: Sequence[Message]) -> Iterator[None]:
+    """Have Flower's Grid push, within the block, of messages with a single record only that."""
+    module: Any = importlib.import_module("flwr.superlink.grid.http_grid")
+    push_objects = module.push_objects
+
+    def push(objects: dict[str, Any], *arguments: Any, **options: Any) -> None:
+        for message in messages:
+            if message.has_content() and list(message.content) == [SINGLE]:
+                objects.pop(message.object_id, None)
+                objects.pop(message.content.object_id, None)
+        push_objects(objects, *arguments, **options)
+
+    module.push_objects = push
+    try:
+        yield
+    finally:
+        module.push_objects = push_objects
