@@ -9,7 +9,7 @@ SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=5 --keep-going
 # Each of these imports the tests that it runs, and no others. The first three mostly wait.
 TESTS := tests-failures tests-deployed tests-simulation tests-others tests-unit
 
-.PHONY: help install demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
+.PHONY: help install compiled demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
 	test-proxy nginx unit lint types tests $(TESTS) bench floors pythons clean
 
 help:
@@ -34,13 +34,17 @@ JOURNEYS := examples/patient_journeys
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[simulation,estimators,dp,report,tensorboard]" --group dev
 	$(BIN)/python -m pip install --quiet --no-compile "./$(JOURNEYS)[torch,polars,synthea]"
-# Compiled once, by all cores, as each message is a new process. Packages hold files that no Python
-# of this version can compile.
-	$(BIN)/python -m compileall -q flame_flwr clients strategies
+# Compiled by all cores, as each message is a new process. Packages hold files that no Python of this
+# version can compile.
 	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	touch $@
 
-demo: install
+# What has changed since is compiled before the tests: where PYTHONDONTWRITEBYTECODE is set, each of
+# their hundreds of processes would compile it anew.
+compiled: install
+	@$(BIN)/python -m compileall -q flame_flwr clients strategies
+
+demo: compiled
 	$(BIN)/python examples/halta/demo.py
 
 # Runs a command, and says all that it said when it ends, on lines of its own between those of others.
@@ -63,18 +67,18 @@ WHICH = $(if $(EVERY),,not exhaustive and )
 PYTEST := $(BIN)/python -m pytest
 
 # Those that share what is slow to start (tests/unit/test_what_tests_start.py holds where they are).
-tests-failures tests-deployed: install
+tests-failures tests-deployed: compiled
 	$(call SAY_AT_END,$(PYTEST) tests/integration -m "$(WHICH)$(subst tests-,,$@)")
 
-tests-simulation: install
+tests-simulation: compiled
 	$(call SAY_AT_END,$(PYTEST) tests/integration examples -m "$(WHICH)simulation and not deployed")
 
-tests-others: install
+tests-others: compiled
 	$(call SAY_AT_END,$(PYTEST) --ignore tests/unit \
 		-m "$(WHICH)not failures and not deployed and not simulation")
 
 # By two processes, as each often waits for a program that a test has started.
-tests-unit: install
+tests-unit: compiled
 	$(call SAY_AT_END,$(PYTEST) -n 2 --dist loadfile tests/unit $(if $(EVERY),-m ""))
 
 test-proxy: install nginx
@@ -109,7 +113,7 @@ chromium:
 			chromium chromium-driver fonts-dejavu-core) || \
 		(echo "Chromium cannot be installed here: it needs root, and Debian's archive" && exit 1)
 
-unit: install
+unit: compiled
 	$(PYTEST) -n 3 --dist loadfile tests/unit
 
 lint: install
@@ -119,7 +123,7 @@ lint: install
 types: install
 	$(call SAY_AT_END,$(BIN)/mypy)
 
-bench: install
+bench: compiled
 	$(BIN)/python tests/benchmarks/run.py
 
 # Environments of their own, without PyTorch. Flower brings uv, which can choose the lowest versions.
