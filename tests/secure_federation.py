@@ -13,6 +13,7 @@ from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.roster import Roster
 from flame_flwr.privacy.secure.session import SecureSession
+from flame_flwr.text.natural_order import natural_order
 
 SESSION = "ab" * 16
 NAMES = ("node-1", "node-2", "node-10")
@@ -45,7 +46,8 @@ class Federation:
             "sums": json.dumps(sums),
         }
         if first:
-            said |= {"roster": self.roster.to_text(), "analyzers": json.dumps(list(self.names))}
+            names = sorted(self.names, key=natural_order)
+            said |= {"roster": self.roster.to_text(), "analyzers": json.dumps(names)}
         return said | more
 
     def part(self, name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -14,6 +13,7 @@ from flame_flwr.flower import online_nodes
 from flame_flwr.flower_objects import is_remote
 from flame_flwr.log import logger
 from flame_flwr.polling import Polling
+from flame_flwr.text.natural_order import natural_order
 from flame_flwr.transport.arrivals import Arrivals
 from flame_flwr.transport.clocks import warn_of_clocks
 from flame_flwr.transport.compatibility import warn_of_versions
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flame_flwr.config import RunSettings
     from flame_flwr.flower import OnlineNode
 
-__all__ = ["check_states", "natural_order", "say_hello"]
+__all__ = ["check_states", "say_hello"]
 
 _SAY_EVERY = 15.0
 _TWICE = (
@@ -127,15 +127,6 @@ def say_hello(
             spoke = time.monotonic()
             logger.info("waiting for %s", state)
         polling.sleep(left)
-
-
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that puts ``node-2`` before ``node-10``.
-
-    Parts are compared by kind first (digits before text), so that any two names compare.
-    """
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def check_states(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from flame_flwr.privacy.secure.encoding import ROSTER, encode_fields
 from flame_flwr.privacy.secure.identities import is_signed
 from flame_flwr.privacy.secure.stores import refused
+from flame_flwr.text.natural_order import natural_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from flame_flwr.privacy.secure.identities import Identities
 
@@ -101,7 +102,7 @@ class Roster:
         self,
         own: Entry,
         peers: Identities | None,
-        analyzers: Collection[str],
+        analyzers: Sequence[str],
         *,
         fewest: int = FEWEST,
         only_with: Sequence[str] = (),
@@ -114,8 +115,8 @@ class Roster:
             What this node has said at hello.
         peers : Identities or None
             The hospitals that it has pinned; ``None`` where identities are made up for the session.
-        analyzers : collection of str
-            Who takes part in the analysis, as the server says.
+        analyzers : sequence of str
+            Who takes part in the analysis, as the server says, in the order of all such lists.
         fewest : int
             The fewest nodes; never less than 3.
         only_with : sequence of str
@@ -139,11 +140,11 @@ class Roster:
             raise refused("this node does not stand in the roster as it has said who it is")
         if only_with and set(only_with) != set(names):
             raise refused("others take part than `secure-with` in this node's config allows")
-        if sorted(analyzers) != sorted(names):
-            raise refused("the roster names other nodes than the analysis")
         for entry in self.entries:
             pinned = peers is None or peers.keys.get(entry.name) == entry.identity
             if entry != own and not pinned:
                 raise refused(f"{entry.name} is not known here with that identity")
             if not is_signed(entry.identity, entry.signature, self.session, entry.name, entry.key):
                 raise refused(f"the key of {entry.name} is not signed by it")
+        if list(analyzers) != sorted(names, key=natural_order):
+            raise refused("the roster names other nodes than the analysis, or in another order")

@@ -147,6 +147,7 @@ LIES = {
     two_nodes: "2 nodes take part, and the fewest are 3",
     lambda f: f.config(1, analyzers='["node-1", "node-2"]'): "other nodes than the analysis",
     lambda f: f.config(1, analyzers='["node-1", "node-1", "node-2", "node-10"]'): "other nodes",
+    lambda f: f.config(1, analyzers='["node-2", "node-1", "node-10"]'): "other nodes",
     lambda f: f.config(1, analyzers='{"node-1": 1, "node-2": 1, "node-10": 1}'): "who takes part",
     lambda f: f.config(1, first=False, analyzers='["node-1"]'): "roster cannot be read",
     lambda f: f.config(1, analyzers=0): "does not say who takes part",

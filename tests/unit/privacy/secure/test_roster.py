@@ -9,6 +9,7 @@ from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.privacy.secure.identities import PRIVATE, Identities, SecretIdentity
 from flame_flwr.privacy.secure.roster import Entry, Roster
 from flame_flwr.privacy.secure.session import SecureSession
+from flame_flwr.text.natural_order import natural_order
 
 SESSION = "ab" * 16
 NAMES = ("node-1", "node-2", "node-10")
@@ -31,7 +32,12 @@ def peers(secrets):
 
 def check(entries, peers, *, own="node-1", said=None, **rules):
     roster = Roster.of(SESSION, said or entries.values())
-    roster.check(entries[own], peers, rules.pop("analyzers", roster.names), **rules)
+    roster.check(
+        entries[own],
+        peers,
+        rules.pop("analyzers", sorted(roster.names, key=natural_order)),
+        **rules,
+    )
 
 
 def test_honest_roster_is_taken(entries, peers):
