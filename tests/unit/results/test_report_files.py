@@ -11,9 +11,9 @@ from flame_flwr.results.report_tables import Table
 from .small_runs import shown
 
 
-def image(name, size=(40, 30)):
+def image(name, size=(40, 30), mode="RGB"):
     found = io.BytesIO()
-    Image.new("RGB", size, "red").save(found, name)
+    Image.new(mode, size, 1).save(found, name)
     return found.getvalue()
 
 
@@ -74,7 +74,7 @@ def test_broken_images_are_told_of(tmp_path):
     assert all("cannot be shown" in file.note for file in files.values())
 
 
-@pytest.mark.parametrize("content", [PNG + b"." * 3_000_000, image("png", (8000, 8000))])
+@pytest.mark.parametrize("content", [PNG + b"." * 3_000_000, image("png", (8000, 8000), "1")])
 def test_images_that_are_too_large_are_left_out(tmp_path, content):
     file = shown(tmp_path, picture__png=content)["picture.png"]
     assert kind(file) == "none"
