@@ -99,14 +99,8 @@ def _strings() -> Iterator[tuple[str, str]]:
             inside = path.relative_to(folder).parts
             if "app-templates" in inside or (folder.name == "flame_flwr" and inside[0] in _LINKED):
                 continue
-            # Once: it is most of what all of this takes.
-            nodes = list(ast.walk(ast.parse(path.read_text())))
-            skipped = _docstrings(nodes)
-            for node in nodes:
-                if isinstance(node, ast.JoinedStr):
-                    skipped |= {id(part) for part in ast.walk(node)} - {id(node)}
-            for node in nodes:
-                text = None if id(node) in skipped else _text(node)
+            for node in _walk(ast.parse(path.read_text())):
+                text = _text(node)
                 if text and len(text.split()) > 2 and not text.startswith(("#", "[")):
                     yield f"{folder.name}/{'/'.join(inside)}:{node.lineno}", " ".join(text.split())
 
@@ -114,10 +108,15 @@ def _strings() -> Iterator[tuple[str, str]]:
 _LINKED = ("clients", "strategies")
 
 
-def _docstrings(nodes: list[ast.AST]) -> set[int]:
-    """Return strings that stand alone: of modules, classes, functions and attributes."""
-    alone = (node.value for node in nodes if isinstance(node, ast.Expr))
-    return {id(value) for value in alone if isinstance(value, ast.Constant)}
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Give all of a tree but strings that stand alone, as docstrings do, and parts of f-strings."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not (alone or isinstance(node, ast.JoinedStr)):
+            left.extend(ast.iter_child_nodes(node))
 
 
 def _text(node: ast.AST) -> str | None:

@@ -30,8 +30,7 @@ from .secure import SECURE
 from .training import TRAINING
 
 CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *SECURE, *TRAINING]
-ADVICE = list(advice())
-CODE = [one for one in ADVICE if one.kind in ("keyword", "setting", "call", "list")]
+PATTERNS = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -53,21 +52,22 @@ def test_what_check_advises_runs(pattern):
     RECIPES[pattern](found[found.lastindex or 0])
 
 
-@pytest.mark.parametrize("one", CODE, ids=lambda one: f"{one.where} {one.code}"[:90])
-def test_every_advice_in_a_message_is_followed(one):
-    patterns = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
-    if any(re.search(pattern, one.message) for pattern in patterns):
-        return
-    try:  # such as a rule by its name, which is right if it can be made
-        eval(one.code, dict(NAMES))
-    except Exception as error:
-        pytest.fail(f"no case follows {one.code} of {one.where} ({error!r}): {one.message}")
+def test_every_advice_in_a_message_is_followed():
+    code = [one for kind in ("keyword", "setting", "call", "list") for one in of_kind(kind)]
+    wrongs = []
+    for one in code:
+        if any(re.search(pattern, one.message) for pattern in PATTERNS):
+            continue
+        try:  # such as a rule by its name, which is right if it can be made
+            eval(one.code, dict(NAMES))
+        except Exception as error:
+            wrongs += [f"no case follows {one.code} of {one.where} ({error!r}): {one.message}"]
+    assert not wrongs
 
 
 def test_no_case_outlives_its_message():
     every = [text for _, text in messages()]
-    patterns = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
-    assert not [one for one in patterns if not any(re.search(one, text) for text in every)]
+    assert not [one for one in PATTERNS if not any(re.search(one, text) for text in every)]
 
 
 def test_everything_that_is_to_be_installed_is_there():
@@ -118,8 +118,8 @@ def leaves(command):
 
 
 def test_every_name_in_backticks_exists():
-    odd = {one.code.strip("`") for one in of_kind("name")} - known_names()
-    assert not odd, [one for one in ADVICE if one.code.strip("`") in odd]
+    known = known_names()
+    assert not [one for one in of_kind("name") if one.code.strip("`") not in known]
 
 
 CONFIGS = {"run": RUN_KEYS, "node": {**NODE_KEYS, **registry._KEYS}}
@@ -132,8 +132,9 @@ def test_every_config_has_the_keys_messages_name():
     assert not {(key, which) for key, which in found if key not in CONFIGS[which]}
 
 
+@cache
 def of_kind(kind):
-    found = [one for one in ADVICE if one.kind == kind]
+    found = [one for one in advice() if one.kind == kind]
     assert found
     return found
 

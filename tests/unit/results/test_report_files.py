@@ -13,7 +13,7 @@ from .small_runs import shown
 
 def image(name, size=(40, 30), mode="RGB"):
     found = io.BytesIO()
-    Image.new(mode, size).save(found, name)
+    Image.new(mode, size, 1).save(found, name)
     return found.getvalue()
 
 
