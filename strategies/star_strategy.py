@@ -1,7 +1,6 @@
 """``StarStrategy``: a Flower strategy that runs a STAR analysis, with the one loop.
 
-Flower's own ``Strategy.start`` has a fixed number of rounds and no way to stop; this one goes on
-until its aggregation says that it is finished.
+Flower's own has a fixed number of rounds; this one goes on until its aggregation has finished.
 """
 
 from __future__ import annotations
@@ -314,9 +313,8 @@ class StarStrategy(Strategy):
         """
         settings = settings_for(self, settings, timeout)
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
-        run = self._current = start_run(
-            self, grid, settings, record, simple_analysis, num_rounds, kept
-        )
+        run = start_run(self, grid, settings, record, simple_analysis, num_rounds, kept)
+        self._current = run
         try:
             run.take_up(initial_arrays, kept, self)
             if checkpoint is not None:
