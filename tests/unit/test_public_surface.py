@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 
 import flame_flwr
 from flame_flwr import clients, strategies
@@ -146,7 +147,7 @@ def modules_of(statement):
     """Run a statement in a fresh process and return the modules it loaded."""
     code = f"import sys, json\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=True
     )
     return set(json.loads(done.stdout))
 

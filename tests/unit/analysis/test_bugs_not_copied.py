@@ -7,6 +7,7 @@ import time
 
 import pytest
 from echo import Aggregator, Analyzer
+from hanging import HANGS
 
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.star import StarModelTester
@@ -59,7 +60,7 @@ def test_an_aggregators_exception_names_aggregator_and_round(method):
 def script(body):
     code = textwrap.dedent(body)
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False
     )
 
 

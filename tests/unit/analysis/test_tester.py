@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from echo import Aggregator, Analyzer, run
+from hanging import HANGS
 
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.star import StarModelTester
@@ -142,7 +143,7 @@ for setup in (
     os._exit(0)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=True
     )
     *three, nothing = done.stdout.split("its end\n")
     assert [said.count("Final result: 4321") for said in three] == [2, 2, 2]
@@ -170,7 +171,7 @@ StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=True,
     )
     lines = done.stdout.splitlines()

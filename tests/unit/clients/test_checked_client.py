@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from hanging import HANGS
 from node_messages import EVERYONE, ask, train, train_content
 
 from flame_flwr.clients import NodePlan, StarClient, checked_client
@@ -365,7 +366,7 @@ def test_a_process_leaves_no_temporary_folder(tmp_path):
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "FLWR_HOME": str(tmp_path / "flwr")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
     )
     assert "'wire'" in done.stdout, done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []

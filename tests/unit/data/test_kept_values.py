@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from hanging import HANGS
 
 from flame_flwr.data import clear_local_storage, open_kept_values
 from flame_flwr.data.kept_values import kept_in_memory
@@ -136,7 +137,7 @@ def test_two_processes_at_once_lose_nothing(tmp_path):
         "        assert values.sum() == 5000 * number\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, tmp_path, who]) for who in "xy"]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert [process.wait(timeout=HANGS) for process in both] == [0, 0]
     found = [(who, number) for who, number, _ in folder_store(tmp_path).load_tag("a")]
     for who in "xy":
         assert [pair for pair in found if pair[0] == who] == [(who, i) for i in range(40)]

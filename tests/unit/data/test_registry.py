@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 from rich.console import Console
 
 from flame_flwr.cli.registry_table import show_datasets, try_datasets
@@ -298,7 +299,7 @@ def command(*arguments):
         [program, "data", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
 

@@ -8,6 +8,7 @@ import sys
 
 import pandas as pd
 import pytest
+from hanging import HANGS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -213,7 +214,7 @@ def test_a_look_leaves_the_process_as_it_was():
         "import sys, flame_flwr.data.expect as e; e.Table('a.csv', {'b': e.Column(values=[1])})\n"
         "assert 'pandas' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANGS)
 
 
 # ---- which files ----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from hanging import HANGS
 
 from flame_flwr.deploy import provision, read_federation, with_proxy
 from flame_flwr.deploy.keys import client_pair
@@ -109,7 +110,7 @@ def test_a_command_has_the_analysts_certificate(certificates, tmp_path):
     def run(port):
         module = [sys.executable, "-m", "flame_flwr.deploy.forwarder", "trial", f"127.0.0.1:{port}"]
         command = [*module, str(tmp_path), sys.executable, "-c", code]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
 
     with HTTPServer(("127.0.0.1", 0), Known) as server:
         server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -13,6 +13,7 @@ import sys
 import tomllib
 
 import pytest
+from hanging import HANGS
 from ports import free_port
 
 from flame_flwr.config import NODE_KEYS
@@ -125,7 +126,7 @@ def test_the_connection_is_written_for_its_place(made, tmp_path):
     folder = tmp_path / 'it\'s "here" $x `y` \\ 100%'
     shutil.copytree(made / "analyst", folder)
     command = ["sh", folder / "connect.sh", "printenv", "FLWR_HOME"]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=HANGS)
     assert done.stdout == f"{folder}/flower\n", done.stderr
     config = tomllib.loads((folder / "flower" / "config.toml").read_text())
     assert config["superlink"] == {
@@ -212,7 +213,7 @@ def test_systemd_takes_the_units(made):
     units = [str(path) for path in made.glob("*/*.service")]
     assert len(units) == 3
     done = subprocess.run(
-        ["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60
+        ["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=HANGS
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -225,7 +226,7 @@ def test_systemds_score_of_a_node(federation, tmp_path, capsys, sandbox):
     more = {"sandbox": sandbox, "restrict_network": True}
     unit.write_text(service_unit("A", federation, "/etc/a", ["/var/a"], **more))
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     score = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
     assert score, done.stdout + done.stderr
     with capsys.disabled():
@@ -244,7 +245,9 @@ def test_the_network_is_opened_for_the_server(made, tmp_path):
         path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
         environment = {"PATH": path, "FLAME_UNITS": str(tmp_path / "units")}
         command = ["sh", script, *names]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=HANGS
+        )
 
     done = run("10.1.2.3", "10.2.0.0/16")
     assert done.returncode == 0, done.stderr
@@ -262,7 +265,7 @@ def test_shellcheck_finds_nothing(made):
     scripts = [str(path) for path in made.glob("*/*.sh")]
     assert len(scripts) == 9
     done = subprocess.run(
-        [SHELLCHECK, "-e", "SC2016", *scripts], capture_output=True, text=True, timeout=60
+        [SHELLCHECK, "-e", "SC2016", *scripts], capture_output=True, text=True, timeout=HANGS
     )
     assert done.returncode == 0, done.stdout
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 from datetime import UTC, datetime
 
+from hanging import HANGS
+
 from flame_flwr.deploy import provision, read_federation
 
 ODD = '/srv/it\'s a "test" 100%/$HOME\\`x`'
@@ -60,5 +62,5 @@ def start(script, venv, home, **environment):
     """Run a start script with a venv and a home, from the root."""
     given = {"PATH": os.environ["PATH"], "FLAME_VENV": str(venv), "FLAME_HOME": str(home)}
     return subprocess.run(
-        [script], cwd="/", env=given | environment, capture_output=True, text=True, timeout=20
+        [script], cwd="/", env=given | environment, capture_output=True, text=True, timeout=HANGS
     )

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hanging import HANGS
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -98,5 +99,7 @@ encode(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
 print("torch" in sys.modules)
 from sklearn.externals.array_api_compat import torch
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS
+    )
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

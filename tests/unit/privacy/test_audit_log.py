@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 
 from flame_flwr import journald
 from flame_flwr.errors import ConfigError
@@ -250,7 +251,7 @@ def test_processes_share_one_log(path):
         "for each in range(40): AuditLog(sys.argv[1]).append({'text': str(each)})"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(3)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=HANGS) for process in processes] == [0, 0, 0]
     found = verify(path)
     assert (found.wrong, found.lines) == ("", 120)
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 
 from flame_flwr.processes.child_processes import tied
 
@@ -71,7 +72,7 @@ def test_a_killed_process_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("how", ["end", "raise"])
 def test_after_the_block_only_folders_are_left(tmp_path, how):
     process = start(tmp_path, how)
-    assert process.wait(timeout=60) == (1 if how == "raise" else 0)
+    assert process.wait(timeout=HANGS) == (1 if how == "raise" else 0)
     assert of_mine(tmp_path) == []
     assert list(tmp_path.iterdir())
 

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from hanging import HANGS
 from rich.console import Console
 
 from flame_flwr.results import RoundRecord, RunRecord, progress_bar
@@ -52,7 +53,7 @@ def on_a_terminal(*command):
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     environment |= {"TERM": "xterm", "COLUMNS": "60"}
     try:
-        subprocess.run(command, stdout=its, stderr=its, env=environment, timeout=100, check=True)
+        subprocess.run(command, stdout=its, stderr=its, env=environment, timeout=HANGS, check=True)
     finally:
         os.close(its)
         reader.join(20)

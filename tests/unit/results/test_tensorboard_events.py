@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from hanging import HANGS
 
 from flame_flwr.results.event_tags import Tags
 from flame_flwr.star import StarModel
@@ -134,7 +135,7 @@ with tensorboardX.SummaryWriter("mine") as mine:
     mine.add_scalar("b", 2.5, 1)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=HANGS
     )
     assert (done.returncode, done.stdout) == (0, "False False\n"), done.stderr
     assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 2

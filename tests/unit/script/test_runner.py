@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hanging import HANGS
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.star.script import run_script
@@ -180,7 +181,7 @@ def test_a_script_may_have_pools_of_processes(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from hanging import HANGS
 
 from flame_flwr.payload import encode
 from flame_flwr.statistics import Moments, describe
@@ -19,7 +20,7 @@ def in_a_new_process(code, *arguments):
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

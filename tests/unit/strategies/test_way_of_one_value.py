@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_frames.py"
 
@@ -13,7 +14,7 @@ BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_frames.p
 def ways():
     """Both ways, as a process finds them that has run nothing else: it looks through objects."""
     done = subprocess.run(
-        [sys.executable, BENCHMARK], capture_output=True, text=True, timeout=100, check=True
+        [sys.executable, BENCHMARK], capture_output=True, text=True, timeout=HANGS, check=True
     )
     found = []
     for line in done.stdout.splitlines():
