@@ -107,20 +107,24 @@ def test_every_test_that_the_wheels_check_names_exists():
     assert [name for name in named if not (CHECKOUT / name).is_file()] == []
 
 
-def imports(path):
-    """Yield every module that a file imports, wherever in it, ``from a import b`` as a and a.b."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module
+@pytest.fixture(scope="module")
+def imports():
+    """Give every module that each file imports, wherever in it."""
+    found = {}
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found.setdefault(path, set()).update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.setdefault(path, set()).add(node.module)
+    return found
 
 
-def test_four_modules_touch_flwrs_non_public_ones():
+def test_four_modules_touch_flwrs_non_public_ones(imports):
     private = {
         (path.name, module)
-        for path in files()
-        for module in imports(path)
+        for path, modules in imports.items()
+        for module in modules
         if module.partition(".")[0] == "flwr" and module not in PUBLIC_FLWR
     }
     assert {name for name, _ in private} == {
@@ -128,11 +132,11 @@ def test_four_modules_touch_flwrs_non_public_ones():
     }
 
 
-def test_no_module_imports_folders_by_wrong_names():
-    tops = {module.partition(".")[0] for path in files() for module in imports(path)}
+def test_no_module_imports_folders_by_wrong_names(imports):
+    tops = {module.partition(".")[0] for modules in imports.values() for module in modules}
     assert not tops & {"clients", "strategies"}
     assert "flame_flwr" in tops
 
 
-def test_flwr_is_imported_by_its_modules():
-    assert not [path for path in files() if "flwr" in imports(path)]
+def test_flwr_is_imported_by_its_modules(imports):
+    assert not [path for path, modules in imports.items() if "flwr" in modules]

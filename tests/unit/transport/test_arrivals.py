@@ -96,7 +96,7 @@ def values(reply):
 
 
 def test_a_whole_reply_arrives_as_it_was_sent(link):
-    sent, array = ask(1), np.arange(3_000_000.0)
+    sent, array = ask(1), np.arange(300_000.0)
     link.push(answer(sent["message-1"], array, array[:5], n=3))
     found = taken(link, sent)[1]
     assert [each.tolist() for each in values(found)] == [array.tolist(), array[:5].tolist()]
@@ -226,13 +226,13 @@ def test_equal_arrays_of_a_reply_arrive(link):
     assert len(values(taken(link, sent, most=MB)[1])) == 200
 
 
-@pytest.mark.parametrize("stalled", [(), (1,), (1, 2), (1, 2, 3)])
+@pytest.mark.parametrize("stalled", [(1,), (1, 2, 3)])
 def test_of_many_replies_little_is_held_together(link, monkeypatch, stalled):
     most = 30 * MB
     monkeypatch.setattr("flame_flwr.flower_objects._AT_A_TIME", 1)
     monkeypatch.setattr("flame_flwr.transport.arrivals._HELD_TOGETHER", most)
     sent = ask(1, 2, 3, 4)
-    made = {node: np.random.default_rng(node).normal(size=3 * MB) for node in (1, 2, 3, 4)}
+    made = {node: np.random.default_rng(node).random(3 * MB) for node in (1, 2, 3, 4)}
     last = {node: link.push(answer(sent[f"message-{node}"], made[node]))[0] for node in made}
     link.held = {last[node] for node in stalled}
     arrivals, found, peak = Arrivals(grid_of(link), most), {}, 0
