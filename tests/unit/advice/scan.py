@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import flame_flwr.clients
 import flame_flwr.strategies
@@ -108,9 +109,9 @@ def _strings() -> Iterator[tuple[str, str]]:
 _LINKED = ("clients", "strategies")
 
 
-def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+def _walk(tree: ast.AST) -> Iterator[Any]:
     """Give all of a tree but strings that stand alone, as docstrings do, and parts of f-strings."""
-    left = [tree]
+    left: list[Any] = [tree]
     while left:
         node = left.pop()
         yield node
