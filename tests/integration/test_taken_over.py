@@ -43,7 +43,7 @@ server_app = model.server_app
 client_app = model.client_app
 """
 CONFIG = {"nodes": 3, "results": "", "data": "", "on-failure": "skip", "min-nodes": 2}
-CONFIG |= {"round-timeout": 10, "max-answer-mb": 1.0}
+CONFIG |= {"round-timeout": 10, "max-answer-mb": 2.0}
 
 LINE = "round 7: 3 of 3 nodes, 0.1 s, 1.0 kB received: has_converged returned True"
 FORGED = f"gone\n{LINE}\r\x1b[2J\x1b]0;title\x07{LINE}\x9b2J"
@@ -107,14 +107,14 @@ def test_another_hospitals_name_is_refused(run):
 
 
 def test_it_costs_its_own_part_and_nothing_else(run):
-    """Forged text in the first round, a large answer in the next, and an upload that stays away."""
+    """Forged text in the first round, then a large answer, and an upload that rests half way."""
     failure = dict.fromkeys(["type", "place", "text", "traceback"], FORGED)
     findings = {"findings": json.dumps([[FORGED, False]])}
     record, sums, log = run(
         3,
         get_properties={"says": {"getpropertiesres.properties": findings}},
         **{"1": {"says": {"fitres.metrics": {"failure": json.dumps(failure)}}}},
-        **{"2": {"noise": 3 * 2**20}, "3": {"slow": 100.0}},
+        **{"2": {"noise": 3 * 2**20}, "3": {"noise": 3 * 2**19, "slow": 100.0}},
     )
     assert sums == expected([A, B], [A, B], [A, B])
     why = [each["why"] for each in record["failures"]]
@@ -125,7 +125,7 @@ def test_it_costs_its_own_part_and_nothing_else(run):
     ]
     assert why[0].isprintable()
     assert LINE in why[0]  # as text
-    assert "too large: its answer has more than 1 MB" in why[1]
+    assert "too large: its answer has more than 2 MB" in why[1]
     assert re.search(r"no answer within 10 s; \d+ of \d+ parts of it are there", why[2])
     assert all(line.isprintable() for line in log.splitlines())
     assert not any(line.startswith("round 7") for line in log.splitlines())
