@@ -9,7 +9,7 @@ from pathlib import Path
 import halta_study
 import pytest
 import small_app
-from provisioned import Provisioned
+from provisioned import IDENTIFIED, Provisioned
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,3 +67,15 @@ def deployment(halta, store, tmp_path_factory):
         yield federation
     finally:
         federation.stop(*reversed(federation.processes))
+
+
+@pytest.fixture(scope="session")
+def identified(deployment, tmp_path_factory):
+    """Have three hospitals with identities, the first two online from here on: a start costs 6 s.
+
+    For the last modules of these tests; the third is started as each wants it.
+    """
+    deployment.identify(tmp_path_factory.mktemp("identified"))
+    for name in IDENTIFIED[:-1]:
+        deployment.start_node(name)
+    return deployment

@@ -32,6 +32,9 @@ port = {port}
 home = "{home}/{name}"
 """
 
+IDENTIFIED = ("far", "hospital-a", "near")
+"""Those with identities for secure sums; the last one lets nothing else out."""
+
 
 class Provisioned:
     """What was provisioned, and the processes that were started from it."""
@@ -79,6 +82,8 @@ class Provisioned:
         return self.command(Path(sys.executable).parent / "flame-flwr", "provision", *arguments)
 
     def start(self, name, *command, **more):
+        if name in self.processes:  # of another config, or of another test
+            self.stop(name)
         with (self.folder / f"{name}.log").open("a") as log:
             self.processes[name] = subprocess.Popen(
                 [str(part) for part in command],
@@ -127,6 +132,31 @@ class Provisioned:
 
     def wait_for_log(self, name, words):
         self.wait_for(f"{name} says {words}", lambda: words in self.log(name))
+
+    def identify(self, folder):
+        """Give hospitals identities, as their pages say, and a number as data: 1.0, 2.0, 3.0."""
+        program, sent = Path(sys.executable).parent / "flame-flwr", folder / "sent"
+        sent.mkdir()
+        for place, name in enumerate(IDENTIFIED):
+            data, party = folder / name, self.parties / name
+            data.mkdir()
+            (data / "value").write_text(str(place + 1.0))
+            (data / "folder").write_text(str(data))
+            config = {"data": str(data), "identity_key": str(party / "own" / "identity.key")}
+            config |= {"secure": "require"} if name == IDENTIFIED[-1] else {}
+            (party / "own").mkdir()
+            self.configure(name, **config, peers=str(party / "peers.toml"))
+            said = self.command(program, "node", "identity", "--node", party)
+            assert "fingerprint: " in said
+            assert (party / "own" / "identity.key").stat().st_mode & 0o777 == 0o600
+            (party / "own" / f"{name}.pub").rename(sent / f"{name}.pub")
+        federation = self.folder / "of secure sums.toml"
+        head, *hospitals = self.file.read_text().split("[[hospitals]]")
+        named = [each for each in hospitals if any(f'name = "{n}"' in each for n in IDENTIFIED)]
+        federation.write_text("[[hospitals]]".join([head, *named]))
+        self.provision(federation, "--to", self.parties, "--identities", sent)
+        nodes = [self.parties / name for name in IDENTIFIED]
+        assert len({self.command(program, "node", "peers", "--node", node) for node in nodes}) == 1
 
     def analyst(self, *command, **more):
         return self.command("sh", self.parties / "analyst" / "connect.sh", *command, **more)

@@ -2,13 +2,13 @@
 
 import json
 import pickle
-import sys
 import tomllib
 from pathlib import Path
 from threading import Thread
 
 import halta_study
 import numpy as np
+import provisioned
 import pytest
 from deployed_app import KEYS
 from flower_app import write_package
@@ -21,8 +21,8 @@ model = StarModel(Steps, Sums, "s3", secure={secure})
 client_app = model.client_app
 server_app = model.server_app
 """
-FLAME = Path(sys.executable).parent / "flame-flwr"
-HOSPITALS = ("far", "hospital-a", "near")
+HOSPITALS = provisioned.IDENTIFIED
+STRICT = HOSPITALS[-1]
 
 APP = """
 import numpy as np
@@ -71,14 +71,17 @@ def result_of(folder):
     return pickle.loads((folder / "all.pkl").read_bytes())
 
 
-def in_process(secure):
+def in_process(secure, nodes=3):
     """Return what the same two classes give in this process."""
     from flame_flwr import star
 
     names = vars(star) | {name: getattr(star, name) for name in star.__all__}
     exec(compile(APP, "app.py", "exec"), names)
     tester = star.StarModelTester(
-        [1.0, 2.0, 3.0], names["Steps"], names["Sums"], "s3", secure=secure, quiet=True
+        [k + 1.0 for k in range(nodes)],
+        *(names["Steps"], names["Sums"], "s3"),
+        secure=secure,
+        quiet=True,
     )
     return tester.result[0]
 
@@ -110,33 +113,6 @@ def write_app(folder, secure):
     return write_package(folder, f"summed{secure}".lower(), source, keys)
 
 
-@pytest.fixture(scope="module")
-def hospitals(deployment, tmp_path_factory):
-    """Three hospitals with identities, each with the others' in its file; none is online."""
-    sent = tmp_path_factory.mktemp("sent")
-    for place, name in enumerate(HOSPITALS):
-        data, party = tmp_path_factory.mktemp(name), deployment.parties / name
-        (data / "value").write_text(str(place + 1.0))
-        (data / "folder").write_text(str(data))
-        config = {"data": str(data), "identity_key": str(party / "own" / "identity.key")}
-        (party / "own").mkdir()
-        deployment.configure(name, **config, peers=str(party / "peers.toml"), secure="require")
-        said = deployment.command(FLAME, "node", "identity", "--node", party)
-        assert "fingerprint: " in said
-        assert (party / "own" / "identity.key").stat().st_mode & 0o777 == 0o600
-        (party / "own" / f"{name}.pub").rename(sent / f"{name}.pub")
-    federation = deployment.folder / "of secure sums.toml"
-    text = deployment.file.read_text().split("[[hospitals]]")
-    named = [each for each in text[1:] if any(f'name = "{name}"' in each for name in HOSPITALS)]
-    federation.write_text("[[hospitals]]".join([text[0], *named]))
-    deployment.provision(federation, "--to", deployment.parties, "--identities", sent)
-    peers = {deployment.command(FLAME, "node", "peers", "--node", deployment.parties / name)
-             for name in HOSPITALS}  # fmt: skip
-    assert len(peers) == 1
-    deployment.analyst("true")  # writes the connection
-    return deployment
-
-
 def own_parts():
     """Return the bytes of each hospital's own coefficients in the first round, by a plain loop."""
     rows = [np.random.default_rng(k).normal(k, 1.0, (20 * k, 3)) for k in (1, 2, 3)]
@@ -149,38 +125,37 @@ def at_the_server(deployment):
     return b"".join(file.read_bytes() for file in sorted(files))
 
 
-def run(deployment, tmp_path, secure):
+def run(deployment, tmp_path, secure, nodes=HOSPITALS):
     app, results = write_app(tmp_path / f"app {secure}", secure), tmp_path / f"results {secure}"
-    ended, log = deployment.run(app, ",".join(HOSPITALS), results=str(results))
+    ended, log = deployment.run(app, ",".join(nodes), results=str(results))
     return ended, f"{log}\n{deployment.logs()}", results
 
 
 @pytest.mark.deployed
-def test_deployment_gives_the_bits_of_this_process(hospitals, tmp_path):
+def test_deployment_gives_the_bits_of_this_process(identified, tmp_path):
     wanted = in_process(True)
-    with hospitals.nodes(*HOSPITALS):
-        ended, log, results = run(hospitals, tmp_path, secure=True)
+    with identified.nodes(STRICT):
+        ended, log, results = run(identified, tmp_path, secure=True)
         assert ended.succeeded, log
-        refused, log, _ = run(hospitals, tmp_path / "refused", secure=False)
+        refused, log, _ = run(identified, tmp_path / "refused", secure=False)
         assert not refused.succeeded
-        assert "lets nothing out but secure sums" in log
+        assert "this hospital lets nothing out but secure sums" in log
     [folder] = results.glob("*")
     assert result_of(folder) == wanted
     about = json.loads((folder / "run.json").read_text())["secure"]
+    assert set(about["masked by"]) == set(HOSPITALS)
     assert set(about["masked by"].values()) == {"the node"}
     assert about["identities"] == "the hospitals' own"
-    assert not [part for part in own_parts() if part in at_the_server(hospitals)]
-    assert_audited(hospitals)
+    assert not [part for part in own_parts() if part in at_the_server(identified)]
+    assert_audited(identified)
     # and were they not masked, they could be read there
-    for name in HOSPITALS:
-        file = hospitals.parties / name / "node.toml"
-        file.write_text(file.read_text().replace('secure = "require"', 'secure = ""'))
-    with hospitals.nodes(*HOSPITALS):
-        ended, log, results = run(hospitals, tmp_path, secure=False)
-        assert ended.succeeded, log
+    others = HOSPITALS[:-1]
+    ended, log, results = run(identified, tmp_path, secure=False, nodes=others)
+    assert ended.succeeded, log
     [folder] = results.glob("*")
-    assert result_of(folder) == wanted
-    assert all(part in at_the_server(hospitals) for part in own_parts())
+    assert result_of(folder) == in_process(False, len(others))
+    there = at_the_server(identified)
+    assert [part in there for part in own_parts()] == [True, True, False]
 
 
 def assert_audited(deployment):
@@ -269,7 +244,7 @@ def round_left(deployment, name, number, before):
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
+def test_node_that_died_gives_the_bytes_that_it_kept(identified, tmp_path):
     """Killed between its state's write and the push, and one between push and exit; then the run.
 
     The SuperLink takes minutes to see it; ``tests/unit/privacy/secure/test_session.py`` has the
@@ -283,50 +258,51 @@ def test_node_that_died_gives_the_bytes_that_it_kept(hospitals, tmp_path):
     for name, text in (("far", DIES), ("hospital-a", DIES_AFTER)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sitecustomize.py").write_text(text)
-    logs = {name: hospitals.folder / "var" / name / "audit.jsonl" for name in HOSPITALS}
+    logs = {name: identified.folder / "var" / name / "audit.jsonl" for name in HOSPITALS}
     before = {
         name: len(log.read_text().splitlines()) if log.exists() else 0 for name, log in logs.items()
     }
-    held = data_of(hospitals, "near")
+    held = data_of(identified, "near")
     (held / "hold").touch()
     die = ("far", "hospital-a")
-    with hospitals.nodes("near"):
+    with identified.nodes("near"):
         for name in die:
-            start = hospitals.parties / name / "start.sh"
-            hospitals.start(name, start, PYTHONPATH=str(tmp_path / name))
+            start = identified.parties / name / "start.sh"
+            identified.start(name, start, PYTHONPATH=str(tmp_path / name))
         try:
-            end = begin(hospitals, app, **config)
-            died = [hospitals.processes[name] for name in die]
-            hospitals.wait_for("both to die", lambda: None not in [each.poll() for each in died])
+            end = begin(identified, app, **config)
+            died = [identified.processes[name] for name in die]
+            identified.wait_for("both to die", lambda: None not in [each.poll() for each in died])
             kept = {
-                state_of(hospitals, name): state_of(hospitals, name).read_bytes() for name in die
+                state_of(identified, name): state_of(identified, name).read_bytes() for name in die
             }
-            assert not round_left(hospitals, "far", 2, before)
-            assert round_left(hospitals, "hospital-a", 2, before)
+            assert not round_left(identified, "far", 2, before)
+            assert round_left(identified, "hospital-a", 2, before)
             # until then the SuperLink takes them for online, and does not let them in again
             gone = {"offline", "deactivated"}
-            hospitals.wait_for(
+            identified.wait_for(
                 "both to be gone",
-                lambda: {hospitals.states().get(name) for name in die} <= gone,
+                lambda: {identified.states().get(name) for name in die} <= gone,
                 180,
             )
             for name in die:
-                hospitals.start_node(name)
-            hospitals.wait_for("far's answer", lambda: round_left(hospitals, "far", 2, before))
+                identified.start_node(name)
+            identified.wait_for("far's answer", lambda: round_left(identified, "far", 2, before))
             assert all(state.read_bytes() == data for state, data in kept.items())
-            listed = json.loads(hospitals.analyst("flwr", "list", "study", "--format", "json"))
+            listed = json.loads(identified.analyst("flwr", "list", "study", "--format", "json"))
             [run_id] = [r["run-id"] for r in listed["runs"] if "running" in r["status"]]
-            hospitals.analyst("flwr", "stop", "study", str(run_id), expect=None)
+            identified.analyst("flwr", "stop", "study", str(run_id), expect=None)
             stopped, _ = end()
             assert not stopped.succeeded
             (held / "hold").unlink()
-            hospitals.wait_for("near's answer", lambda: round_left(hospitals, "near", 2, before))
-            end = begin(hospitals, app, resume=True, **config)
+            identified.wait_for("near's answer", lambda: round_left(identified, "near", 2, before))
+            end = begin(identified, app, resume=True, **config)
             ended, log = end()
-            assert ended.succeeded, f"{log}\n{hospitals.logs()}"
+            assert ended.succeeded, f"{log}\n{identified.logs()}"
             assert "going on after round 1" in log
         finally:
-            hospitals.stop(*(name for name in die if name in hospitals.processes))
+            for name in die:
+                identified.start_node(name)
     [folder] = (each.parent for each in (tmp_path / "results").glob("*/all.pkl"))
     coef, n, seen, _, _ = result_of(folder)
     assert (n, seen) == (120, 3 * 120)  # each analyzer went on once from each round
@@ -346,28 +322,30 @@ def data_of(deployment, name):
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(hospitals, halta, tmp_path):
+def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(identified, halta, tmp_path):
     """The Long COVID study; one hospital masks in the app's process, as Flower's SuperNode does.
 
     The other nodes' own process masks in the test above, and the study in this process beside it.
     """
     for place, name in enumerate(HOSPITALS):
-        party = hospitals.parties / name
+        party = identified.parties / name
         keys = {"identity_key": str(party / "own" / "identity.key")}
         keys |= {"peers": str(party / "peers.toml"), "secure": "require"}
-        hospitals.configure(name, data=str(hospitals.folder / "data" / f"hospital-{place}"), **keys)
+        identified.configure(
+            name, data=str(identified.folder / "data" / f"hospital-{place}"), **keys
+        )
     app, results = halta_study.write_summed_app(tmp_path / "app"), tmp_path / "results"
-    stock = hospitals.parties / "near" / "start-stock.sh"
-    start = (hospitals.parties / "near" / "start.sh").read_text()
+    stock = identified.parties / "near" / "start-stock.sh"
+    start = (identified.parties / "near" / "start.sh").read_text()
     stock.write_text(start.replace("flame-flwr node start ", "flame-flwr node start --stock "))
-    with hospitals.nodes("far", "hospital-a"):
-        hospitals.start("near", "sh", stock)
+    with identified.nodes("far", "hospital-a"):
+        identified.start("near", "sh", stock)
         try:
             nodes = ",".join(HOSPITALS)
-            ended, log = hospitals.run(app, nodes, results=str(results), data="")
-            assert ended.succeeded, f"{log}\n{hospitals.logs()}"
+            ended, log = identified.run(app, nodes, results=str(results), data="")
+            assert ended.succeeded, f"{log}\n{identified.logs()}"
         finally:
-            hospitals.stop("near")
+            identified.stop("near")
     [folder] = results.glob("*")
     by = json.loads((folder / "run.json").read_text())["secure"]["masked by"]
     assert by == {"far": "the node", "hospital-a": "the node", "near": "the app's process"}
@@ -378,9 +356,9 @@ def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(hospitals, h
 @pytest.mark.exhaustive
 def test_study_of_sums_alone_gives_its_files_in_a_simulation(halta, federation, tmp_path):
     """Above, ``make test`` has a smaller analysis in a simulation."""
-    halta[1].main([str(tmp_path / "hospitals")])
+    halta[1].main([str(tmp_path / "identified")])
     config = {
-        "data": f"{tmp_path}/hospitals/hospital-{{partition-id}}",
+        "data": f"{tmp_path}/identified/hospital-{{partition-id}}",
         "results": str(tmp_path / "results"),
     }
     log = []

@@ -11,7 +11,7 @@ import pytest
 from flower_app import write_package
 
 A, B, TAKEN = "far", "hospital-a", "near"
-NUMBERS = {A: 3, B: 4, TAKEN: 1000}
+NUMBERS = {A: 1, B: 2, TAKEN: 1000}
 HOSTILE = Path(__file__).parent / "taken_over"
 pytestmark = pytest.mark.deployed
 
@@ -22,7 +22,7 @@ from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
 class Analyzer(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         [files] = data
-        return int(files["number"]) * (self.num_iterations + 1)
+        return int(float(files["value"])) * (self.num_iterations + 1)
 
 
 class Aggregator(StarAggregator):
@@ -50,25 +50,22 @@ FORGED = f"gone\n{LINE}\r\x1b[2J\x1b]0;title\x07{LINE}\x9b2J"
 
 
 @pytest.fixture(scope="module")
-def hospitals(deployment, tmp_path_factory):
-    """Three nodes, the last of which does as a file of the test says."""
+def hospitals(identified, tmp_path_factory):
+    """Three nodes, the last of which does as a file of the test says; the others are there."""
     folder = tmp_path_factory.mktemp("taken-over")
-    files = {name: deployment.parties / name / "node.toml" for name in NUMBERS}
-    before = {name: file.read_text() for name, file in files.items()}
-    deployment.deeds = folder / "deeds.json"
+    file = identified.parties / TAKEN / "node.toml"
+    before = file.read_text()
+    identified.deeds = folder / "deeds.json"
+    (folder / "data").mkdir()
+    (folder / "data" / "value").write_text(f"{NUMBERS[TAKEN]}")
+    identified.configure(TAKEN, data=str(folder / "data"))
+    more = {"PYTHONPATH": f"{HOSTILE}", "DEEDS": f"{identified.deeds}"}
     try:
-        for name, number in NUMBERS.items():
-            (folder / name).mkdir()
-            (folder / name / "number").write_text(f"{number}")
-            deployment.configure(name, data=str(folder / name))
-            start = deployment.parties / name / "start.sh"
-            more = {"PYTHONPATH": f"{HOSTILE}", "DEEDS": f"{deployment.deeds}"}
-            deployment.start(name, start, **(more if name == TAKEN else {}))
-        yield deployment
+        identified.start(TAKEN, identified.parties / TAKEN / "start.sh", **more)
+        yield identified
     finally:
-        deployment.stop(*(name for name in NUMBERS if name in deployment.processes))
-        for name, file in files.items():
-            file.write_text(before[name])
+        identified.stop(TAKEN)
+        file.write_text(before)
 
 
 @pytest.fixture
