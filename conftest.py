@@ -17,7 +17,18 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session")
-def federation():
+def flower():
+    """Have Flower's command, and what runs its apps, start as forks, in all of these tests."""
+    from forked_flower import forked_flower
+
+    with forked_flower() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, text in environment.items():
+            patch.setenv(name, text)
+        yield
+
+
+@pytest.fixture(scope="session")
+def federation(flower):
     """Start a SuperLink that simulates three nodes; ``dataclasses.replace`` gives a run others."""
     with simulation(3) as place:
         yield place

@@ -21,7 +21,7 @@ def run_app(federation, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def demo():
+def demo(flower):
     """What ``make demo`` prints; the study in the simulation runtime, for all who look at it."""
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "halta" / "demo.py"],
@@ -46,7 +46,7 @@ HOSPITALS = ("hospital-a", "hospital-b", "far", "near")
 
 
 @pytest.fixture(scope="session")
-def deployment(halta, store, tmp_path_factory):
+def deployment(flower, halta, store, tmp_path_factory):
     """A server as it is provisioned, with every hospital registered and none of them started.
 
     The first two have data of the Long COVID study. Its SuperLink knows the key of the store.

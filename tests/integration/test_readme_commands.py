@@ -36,6 +36,8 @@ def app(tmp_path):
 def environment(app):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+    # Flower's programs as a user starts them
+    quiet |= {"FORKED_FLOWER": ""}
     return {**os.environ, **quiet, "FLWR_HOME": str(app / "home"), "PATH": path}
 
 

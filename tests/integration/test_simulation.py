@@ -122,7 +122,7 @@ def in_store(store, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(store, tmp_path_factory):
+def whole(flower, store, tmp_path_factory):
     """The first app's run: what it printed, where it is in the store, and what was fetched.
 
     Its SuperLink is another one than all others': it alone knows the store's key.

@@ -74,7 +74,10 @@ def test_an_interruption_ends_every_process(tmp_path, kind, temporary):
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
-            env={**os.environ, "MARK_OF_A_TEST": str(tmp_path), "TMPDIR": temporary},
+            env={
+                **{**os.environ, "MARK_OF_A_TEST": str(tmp_path), "TMPDIR": temporary},
+                "FORKED_FLOWER": "",  # it is about the processes
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
         )

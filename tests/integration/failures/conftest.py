@@ -17,7 +17,7 @@ from deployment import Deployment
 
 
 @pytest.fixture(scope="session")
-def deployment(tmp_path_factory):
+def deployment(flower, tmp_path_factory):
     """A SuperLink and two SuperNodes that are killed and started again."""
     with Deployment(tmp_path_factory.mktemp("deployment")) as made:
         for name in ("a", "b"):

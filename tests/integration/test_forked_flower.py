@@ -1,0 +1,28 @@
+"""What tests start as a fork (``forked_flower.py``) says, and ends, as what a user starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FLWR = Path(sys.executable).with_name("flwr")
+
+
+@pytest.mark.simulation
+@pytest.mark.usefixtures("flower")
+def test_a_fork_says_and_ends_as_the_program(tmp_path):
+    def run(command, **more):
+        environment = {**os.environ, "FLWR_HOME": str(tmp_path), "NO_COLOR": "1", **more}
+        done = subprocess.run(
+            [FLWR, *command], env=environment, capture_output=True, text=True, timeout=120
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    (tmp_path / "config.toml").write_text('[superlink.here]\naddress = "127.0.0.1:1"\n')
+    wrong, list_elsewhere = ["list", "--no-such-option"], ["list", "elsewhere", "--format", "json"]
+    for command, code in ((wrong, 2), (list_elsewhere, 0)):
+        forked = run(command)
+        assert forked[0] == code
+        assert forked == run(command, FORKED_FLOWER="")
