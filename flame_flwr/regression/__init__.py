@@ -1,0 +1,27 @@
+"""Regressions of all hospitals' rows together, exact, with standard errors.
+
+A study is described once, and gives an analyzer and a strategy. Importing this imports neither
+formulaic nor statsmodels: building a study does.
+"""
+
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy_imports import lazy_exports
+
+if TYPE_CHECKING:
+    from flame_flwr.regression.cox import Cox as Cox
+    from flame_flwr.regression.glm import GLM as GLM
+    from flame_flwr.regression.result import RegressionResult as RegressionResult
+    from flame_flwr.regression.strategy import RegressionStrategy as RegressionStrategy
+    from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
+
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".cox": ["Cox"],
+        ".glm": ["GLM"],
+        ".result": ["RegressionResult"],
+        ".strategy": ["RegressionStrategy"],
+        ".study": ["RegressionAnalyzer"],
+    },
+)
