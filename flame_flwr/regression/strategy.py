@@ -16,8 +16,10 @@ from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flame_flwr.config import RunSettings
     from flame_flwr.regression.result import RegressionResult
     from flame_flwr.regression.study import Study
+    from flame_flwr.strategies.star_strategy import StarResult
 
 __all__ = ["RegressionStrategy", "files"]
 
@@ -64,6 +66,15 @@ class RegressionStrategy(ReduceStrategy):
         """Take whether sums are secure: nodes then send nothing that is no sum."""
         super().sum_securely(secure)
         self.initial = {"stage": "agree", "secure": self.secure is not None}
+
+    def start(
+        self, *arguments: Any, settings: RunSettings | None = None, **more: Any
+    ) -> StarResult:
+        """Run the analysis; what the run config says of secure sums is in the first question."""
+        asked = None if settings is None else settings.secure
+        if self.secure is None:
+            self.sum_securely(asked)
+        return super().start(*arguments, settings=settings, **more)
 
     def update(self, merged: Any, last: Any) -> Any:
         """Make of a round's sums what the next one is asked for.

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from regression_data import hospitals, patients
 
+from flame_flwr.analysis.local_run import run_local
+from flame_flwr.config import RunSettings
 from flame_flwr.errors import DataError, PayloadError
 from flame_flwr.privacy import MaxBins, MinCount, RowsPerParameter, Strict
 from flame_flwr.regression import GLM
+from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarModelTester
 
 TABLE = patients()
@@ -33,6 +36,14 @@ def test_secure_sums_have_the_same_bits_and_no_counts_of_hospitals():
     assert bits(unmasked) == bits(masked)
     np.testing.assert_allclose(plain.params, masked.params, rtol=1e-12)
     assert (plain.nobs_at, masked.nobs_at) == ({"node-0": 80, "node-1": 70, "node-2": 90}, {})
+
+
+def test_the_run_config_may_ask_for_secure_sums():
+    record, plan = RunRecord(), STUDY.model().plan
+    settings = RunSettings.from_config({"secure": True})
+    run_local(STUDY.strategy, plan, SITES, settings, record, simple_analysis=False)
+    assert bits(record.result) == bits(run(secure=True))
+    assert record.result.nobs_at == {}
 
 
 def test_secure_robust_errors():
