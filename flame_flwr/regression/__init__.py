@@ -1,4 +1,4 @@
-"""Regressions of all hospitals' rows together, exact, with standard errors.
+"""Regressions and the first table of a paper, of all hospitals' rows together, exact.
 
 A study is described once, and gives an analyzer and a strategy. Importing this imports neither
 formulaic nor statsmodels: building a study does.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flame_flwr.regression.result import RegressionResult as RegressionResult
     from flame_flwr.regression.strategy import RegressionStrategy as RegressionStrategy
     from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
+    from flame_flwr.regression.table_one import TableOne as TableOne
 
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
@@ -23,5 +24,6 @@ __all__, __dir__, __getattr__ = lazy_exports(
         ".result": ["RegressionResult"],
         ".strategy": ["RegressionStrategy"],
         ".study": ["RegressionAnalyzer"],
+        ".table_one": ["TableOne"],
     },
 )

@@ -11,5 +11,6 @@ def test_its_python_prints_its_quotes(tmp_path):
     shown = all_named(PAGE)
     for name, code in shown.items():
         (tmp_path / name).write_text(code)
-    printed = run_python(tmp_path, "try_mortality.py").splitlines()
-    assert set(shown["printed"].splitlines()) <= {line.rstrip() for line in printed}
+    printed = {line.rstrip() for line in run_python(tmp_path, "table_one.py").splitlines()}
+    assert set(shown["printed"].splitlines()) <= printed
+    assert set(shown["table"].splitlines()) <= printed
