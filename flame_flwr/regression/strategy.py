@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flame_flwr.config import RunSettings
-    from flame_flwr.regression.result import RegressionResult
     from flame_flwr.regression.study import Study
     from flame_flwr.strategies.star_strategy import StarResult
 
@@ -53,7 +52,7 @@ class RegressionStrategy(ReduceStrategy):
     def __init__(self, study: Study, *, outputs: Any = (), secure: bool | None = None) -> None:
         self.study = study
         self._path: Path | None = None
-        self._result: RegressionResult | None = None
+        self._last: tuple[Any, Any] | None = None
         super().__init__(
             {"sums": Merge()},
             first={"agreed": Merge()},
@@ -89,7 +88,7 @@ class RegressionStrategy(ReduceStrategy):
         sums = merged["sums"]
         fit = sums["fit"]
         if last["stage"] == "final":
-            self._result = self.study.result(sums, last)
+            self._last = sums, last
             return {"stage": "done", "steps": last["steps"]}
         if not fit.n:
             raise DataError(_NO_ROWS)
@@ -100,8 +99,9 @@ class RegressionStrategy(ReduceStrategy):
         return asked | {"stage": "final"} | self.study.finish(fit) if path.settled else asked
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Return the result."""
-        return self._result
+        """Return the result of the last round's sums, which a checkpoint has kept."""
+        assert self._last is not None
+        return self.study.result(*self._last)
 
     def _agreed(self, merged: Any, last: Any) -> dict[str, Any]:
         design = self.study.design
