@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from flame_flwr.log import logger
 from flame_flwr.regression.rows import (
     agreement,
@@ -182,11 +180,16 @@ class RegressionAnalyzer(StarAnalyzer):
         found = dict(study.sums(rows, matrix, asked))
         if asked["stage"] == "final" and not asked["secure"]:
             fit = found["fit"]
-            found["rows_at"] = ValueCounts.from_data(np.repeat(self.id, fit.n))
+            found["rows_at"] = _counted_at(self.id, fit.n)
             if fit.counted != "rows":
-                found["events_at"] = ValueCounts.from_data(np.repeat(self.id, fit.events))
+                found["events_at"] = _counted_at(self.id, fit.events)
         return {"sums": found}
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing of the rows between rounds: in another process they are read again."""
         return {key: value for key, value in vars(self).items() if key != "_matrix"}
+
+
+def _counted_at(node: str, count: int) -> ValueCounts:
+    """Return how many there are at a node, as counts by node."""
+    return ValueCounts(None, ((None, 0, 0), *([(node, count, 0)] if count else [])))
