@@ -65,10 +65,10 @@ class RowsPerParameter(DisclosureRule):
             value = each.value
             if not isinstance(value, ScoreInformation) or not value.size:
                 continue
-            if value.rows_that_count < self.least * len(value.columns):
+            if value.rows_that_count < self.least * value.parameters:
                 raise PayloadError(
                     f"this node has too few {_COUNTED[value.counted]} for a regression of "
-                    f"{len(value.columns)} parameters (the disclosure rule RowsPerParameter of "
+                    f"{value.parameters} parameters (the disclosure rule RowsPerParameter of "
                     "this node or of the analysis): leave terms out",
                     detail=each.path,
                 )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flame_flwr.regression.sites import intercepts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["INTERCEPT", "Standard", "original", "shifts", "standardized"]
-
-INTERCEPT = "Intercept"
+__all__ = ["Standard", "original", "shifts", "standardized"]
 
 Standard = dict[str, list[float]]
 """Mean and deviation, by column."""
@@ -43,7 +43,7 @@ def shifts(
     columns: Sequence[str], standard: Mapping[str, list[float]], *, centred: bool = False
 ) -> tuple[Numbers, Numbers]:
     """Return what is subtracted from each column, and by what it is divided then."""
-    centred = centred or INTERCEPT in columns
+    centred = centred or bool(intercepts(columns))
     pairs = [standard.get(name, [0.0, 1.0]) for name in columns]
     centres = np.array([mean if centred else 0.0 for mean, _ in pairs])
     return centres, np.array([deviation for _, deviation in pairs])
@@ -63,9 +63,8 @@ def original(
         p = len(columns)
         centres, scales = (list(map(Decimal, part)) for part in shifts(columns, standard))
         rows = [{j: 1 / scales[j]} for j in range(p)]
-        if INTERCEPT in columns:
-            first = columns.index(INTERCEPT)
-            rows[first] |= {j: -centres[j] / scales[j] for j in range(p) if centres[j]}
+        for place in intercepts(columns):
+            rows[place] |= {j: -centres[j] / scales[j] for j in range(p) if centres[j]}
         values = list(map(Decimal, coefficients))
         moved = [sum(part * values[j] for j, part in row.items()) for row in rows]
         half = [

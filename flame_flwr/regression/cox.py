@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.regression.coordinates import INTERCEPT, original, standardized
+from flame_flwr.regression.coordinates import original, standardized
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.partial_likelihood import SurvivalRows, partial_sums
 from flame_flwr.regression.result import RegressionResult
 from flame_flwr.regression.rows import cell_counts, one_csv, row_values
+from flame_flwr.regression.sites import INTERCEPT
 from flame_flwr.regression.solving import factorize
 from flame_flwr.regression.study import Study
 from flame_flwr.statistics import ScoreInformation

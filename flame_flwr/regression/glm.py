@@ -11,11 +11,12 @@ import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression import families
-from flame_flwr.regression.coordinates import INTERCEPT, original, standardized
+from flame_flwr.regression.coordinates import original, standardized
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.result import RegressionResult
 from flame_flwr.regression.rows import cell_counts, one_csv, row_values
+from flame_flwr.regression.sites import common_columns, embedded, intercepts
 from flame_flwr.regression.solving import factorize, sandwich
 from flame_flwr.regression.study import Study
 from flame_flwr.statistics import Moments, ScoreInformation
@@ -56,6 +57,8 @@ class GLM(Study):
         for rare ones where a disclosure rule withholds these. Secure sums need them.
     robust : {'HC0', 'HC1', 'cluster'}, optional
         Standard errors that allow for unequal variances, or for the rows of one `subject`.
+    site_effects : bool
+        Whether each hospital has an intercept of its own, in place of one for all.
     subject : str, optional
         The column that says whom a row is about; people stay within a hospital.
     table : callable, optional
@@ -86,6 +89,7 @@ class GLM(Study):
     levels: Mapping[str, Sequence[Label]] | None = None
     robust: str | None = None
     subject: str | None = None
+    site_effects: bool = False
     table: Callable[[Any], Any] = one_csv
 
     def __post_init__(self) -> None:
@@ -105,7 +109,11 @@ class GLM(Study):
             raise ModelError("table must be a function of the node's data")
         if not isinstance(self._link.link(np.array([0.5])), np.ndarray):
             raise ModelError("family: its link gives no numbers")
-        _ = self.design, self.outcome
+        _ = self.outcome, self.design
+        if self.site_effects and not any(str(term) == "1" for term in self.design.terms):
+            raise ModelError(
+                "site_effects put intercepts in the place of one: leave the 0 or -1 out"
+            )
 
     @cached_property
     def design(self) -> Design:
@@ -149,14 +157,16 @@ class GLM(Study):
         # with secure sums the answers of all rounds have one form
         if self.robust is not None and (asked["stage"] == "final" or asked["secure"]):
             names += ["bread", "meat"]
-        cells = self._cells(rows, matrix)
+        cells, columns = self._cells(rows, matrix), common_columns(matrix.columns, asked)
         if not len(rows):
             empty = ScoreInformation.zero(
-                matrix.columns, [*families.FIGURES, "clusters"], list(cells), self.counted
+                columns[0], [*families.FIGURES, "clusters"], list(cells), self.counted
             )
             return dict.fromkeys(names, empty)
         ready = self._rows(rows, standardized(matrix.table, matrix.columns, asked["standard"]))
         coefficients, clusters = asked["coefficients"], None
+        if coefficients is not None:
+            coefficients = coefficients[columns[1]]
         score, information, figures = families.scoring(
             self._link, ready, coefficients, asked["mean"], asked["scale"]
         )
@@ -165,27 +175,30 @@ class GLM(Study):
 
             clusters = pd.factorize(rows[self.subject])[0]
         figures["clusters"] = 0.0 if clusters is None else float(clusters.max() + 1)
-        found = dict.fromkeys(names, self._sums(matrix, rows, cells, score, information, figures))
+        found = dict.fromkeys(
+            names,
+            self._sums(columns, rows, cells, score, information, figures),
+        )
         if len(names) > 1 and coefficients is not None:
             bread, meat = families.meat(self._link, ready, coefficients, clusters)
-            found["bread"] = self._sums(matrix, rows, cells, score, bread, figures)
-            found["meat"] = self._sums(matrix, rows, cells, score, meat, figures)
+            found["bread"] = self._sums(columns, rows, cells, score, bread, figures)
+            found["meat"] = self._sums(columns, rows, cells, score, meat, figures)
         return found
 
     def _sums(
         self,
-        matrix: DesignMatrix,
+        columns: tuple[list[str], list[int]],
         rows: pd.DataFrame,
         cells: Mapping[str, tuple[int, int]],
         score: list[Fraction],
         information: list[Fraction],
         figures: Mapping[str, float],
     ) -> ScoreInformation:
+        names, places = columns
         return ScoreInformation.from_data(
-            matrix.columns,
+            names,
             len(rows),
-            score,
-            information,
+            *embedded(score, information, places, len(names)),
             figures,
             events=int(row_values(self.outcome, rows).sum()) if self.counted == "rarer" else 0,
             cells=cells,
@@ -227,10 +240,10 @@ class GLM(Study):
         """Return that the first sums are of starting means; and the mean alone, to step back to."""
         nothing = np.zeros(len(sums.columns))
         before = nothing.copy()
-        if asked["mean"] is not None and INTERCEPT in sums.columns:
+        if asked["mean"] is not None:
             with np.errstate(all="ignore"):
                 mean = float(self._link.link(np.array([asked["mean"]]))[0])
-            before[sums.columns.index(INTERCEPT)] = mean if np.isfinite(mean) else 0.0
+            before[intercepts(sums.columns)] = mean if np.isfinite(mean) else 0.0
         return Path(nothing, before, begins=True)
 
     def dispersion(self, sums: ScoreInformation) -> float:

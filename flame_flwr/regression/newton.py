@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flame_flwr.errors import DataError
-from flame_flwr.regression.coordinates import INTERCEPT
+from flame_flwr.regression.sites import INTERCEPT
 from flame_flwr.regression.solving import factorize
 
 if TYPE_CHECKING:

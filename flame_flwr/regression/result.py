@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flame_flwr.errors import DataError
+from flame_flwr.regression.sites import INTERCEPT, intercepts, site_column
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -141,13 +144,20 @@ class RegressionResult:
         names = list(self.columns)
         return pd.DataFrame(np.array(self.covariance), index=names, columns=names)
 
-    def predict(self, frame: pd.DataFrame) -> pd.Series:
+    def predict(self, frame: pd.DataFrame, site: str | None = None) -> pd.Series:
         """Return the means that the model gives for rows; of Cox's model, the hazard ratios.
 
         Parameters
         ----------
         frame : DataFrame
             With the columns of the right side, none of them missing.
+        site : str, optional
+            The hospital whose intercept is taken, where each has its own.
+
+        Raises
+        ------
+        DataError
+            A column is missing, or the hospital.
         """
         import pandas as pd
 
@@ -156,7 +166,13 @@ class RegressionResult:
         assert self.study is not None
         rows = frame.reset_index(drop=True)
         matrix = design_matrix(self.study.design, rows, self.levels, self.moments)
-        predictors = matrix.table @ np.array(self.coefficients) + self.study.offsets(rows)
+        known = dict(zip(self.columns, self.coefficients, strict=True))
+        if intercepts(self.columns) and INTERCEPT not in known:
+            if site is None or site_column(site) not in known:
+                raise DataError("each hospital has an intercept of its own: name the site")
+            known[INTERCEPT] = known[site_column(site)]
+        chosen = [known.get(name, 0.0) for name in matrix.columns]
+        predictors = matrix.table @ np.array(chosen) + self.study.offsets(rows)
         return pd.Series(self.study.means(predictors), index=frame.index)
 
     # ---- tables, files ---------------------------------------------------------------------
@@ -222,7 +238,8 @@ class RegressionResult:
         from matplotlib.figure import Figure
 
         frame = self.to_frame()
-        shown = [name for name in self.columns if name != "Intercept"] or list(self.columns)
+        left_out = {self.columns[place] for place in intercepts(self.columns)}
+        shown = [name for name in self.columns if name not in left_out] or list(self.columns)
         names = ["coefficient", "lower 95 %", "upper 95 %"]
         if self.ratio is not None:
             names = [self.ratio, f"{self.ratio}, lower", f"{self.ratio}, upper"]

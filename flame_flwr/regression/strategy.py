@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.convergence import Convergence
 from flame_flwr.aggregation.reductions.collecting import Merge
-from flame_flwr.errors import DataError
+from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression.newton import Path, next_step
 from flame_flwr.regression.rows import agreed_levels
 from flame_flwr.strategies.reduce_strategy import ReduceStrategy
@@ -63,6 +63,11 @@ class RegressionStrategy(ReduceStrategy):
 
     def sum_securely(self, secure: bool | None) -> None:
         """Take whether sums are secure: nodes then send nothing that is no sum."""
+        if secure is not None and self.study.site_effects:
+            raise ModelError(
+                "site_effects do not go with secure sums: the score of a hospital's own intercept "
+                "is nobody's else, so its sum over all hospitals would tell that hospital's part"
+            )
         super().sum_securely(secure)
         self.initial = {"stage": "agree", "secure": self.secure is not None}
 

@@ -40,6 +40,9 @@ class Study(ABC):
 
     table: Callable[[Any], Any]
 
+    site_effects: bool = False
+    """Whether each hospital has an intercept of its own."""
+
     @property
     @abstractmethod
     def design(self) -> Design:
@@ -177,6 +180,9 @@ class RegressionAnalyzer(StarAnalyzer):
             rows = complete_rows(self.table(data), study.columns)
             self._matrix = agreed, rows, design_matrix(study.design, rows, *agreed)
         _, rows, matrix = self._matrix
+        if study.site_effects:
+            others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
+            asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
         found = dict(study.sums(rows, matrix, asked))
         if asked["stage"] == "final" and not asked["secure"]:
             fit = found["fit"]

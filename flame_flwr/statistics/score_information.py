@@ -177,6 +177,11 @@ class ScoreInformation(Statistic):
         return self.events if self.counted == "events" else min(self.events, self.n - self.events)
 
     @property
+    def parameters(self) -> int:
+        """How many columns are not 0 in all rows."""
+        return sum(bool(self.information[i]) for i in _diagonal(len(self.columns)))
+
+    @property
     def visible(self) -> Visible:
         """The rows, and how many levels there are."""
         return Visible(whole(self.size), cells=len(self.cells))
@@ -193,3 +198,8 @@ class ScoreInformation(Statistic):
     def with_min_count(self, k: int) -> Self:
         """Withhold all of it where a level, or an outcome, has fewer rows than `k`, and some."""
         return self if self.too_small(k) is None else self.withheld()
+
+
+def _diagonal(p: int) -> list[int]:
+    """Return the places of the diagonal in an upper triangle, row by row."""
+    return [i * p - i * (i - 1) // 2 for i in range(p)]

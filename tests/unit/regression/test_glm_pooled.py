@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from regression_data import FAMILIES, LINKS, close, hospitals, patients, pooled
 from statsmodels.stats.sandwich_covariance import cov_white_simple
 
+from flame_flwr.errors import DataError
 from flame_flwr.regression import GLM
 
 TABLE = patients()
@@ -76,6 +77,30 @@ def test_what_a_formula_learns_it_learns_of_all_rows():
     knots = "bs(age, knots=[55, 65], lower_bound=20, upper_bound=100)"
     for right in ("center(age)*sex + np.log(months)", f"scale(months) + {knots}", "0 + C(stage)"):
         same(fit(f"died ~ {right}", family), pooled(TABLE, f"died ~ {right}", family), 1e-9)
+
+
+@pytest.mark.parametrize("robust", [None, "HC0"])
+def test_an_intercept_for_each_hospital(robust):
+    sites = [TABLE.iloc[:70], TABLE.iloc[70:150], TABLE.iloc[150:]]
+    names = [f"node-{place}" for place in range(3)]
+    table = TABLE.assign(site=np.repeat(names, [70, 80, 90]))
+    found = fit("visits ~ age + sex + year", "poisson", sites, site_effects=True, robust=robust)
+    # the reference has no year, as its own inverse loses digits of it
+    wanted = pooled(
+        table.assign(year=table["year"] - 2018),
+        "visits ~ 0 + site + age + sex + year",
+        FAMILIES.Poisson(),
+        robust,
+    )
+    slopes = ["age", "sex[T.m]", "year"]
+    assert list(found.columns) == [*(f"site[{name}]" for name in names), *slopes]
+    close(found.params[slopes], wanted.params[slopes], 1e-9)
+    close(found.bse[slopes], wanted.bse[slopes], 1e-9)
+    shifted = found.params[:3] + 2018 * found.params["year"]
+    close(shifted, wanted.params[:3], 1e-9)
+    close(found.predict(sites[1], site="node-1"), wanted.fittedvalues[70:150], 1e-9)
+    with pytest.raises(DataError, match="name the site"):
+        found.predict(sites[1])
 
 
 def test_declared_levels_have_their_first_as_the_reference():

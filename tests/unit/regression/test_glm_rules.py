@@ -11,7 +11,7 @@ from regression_data import hospitals, patients
 
 from flame_flwr.analysis.local_run import run_local
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import DataError, PayloadError
+from flame_flwr.errors import DataError, ModelError, PayloadError
 from flame_flwr.privacy import MaxBins, MinCount, RowsPerParameter, Strict
 from flame_flwr.regression import GLM
 from flame_flwr.results.run_record import RunRecord
@@ -54,6 +54,11 @@ def test_secure_robust_errors():
 def test_secure_sums_need_declared_levels():
     with pytest.raises(DataError, match="levels of categories must be declared: levels="):
         run(GLM("died ~ age + sex", "binomial"), secure=True)
+
+
+def test_an_intercept_of_its_own_would_tell_a_hospitals_part():
+    with pytest.raises(ModelError, match="site_effects do not go with secure sums"):
+        GLM("died ~ age", "binomial", site_effects=True).model(secure=True)
 
 
 def test_order_of_hospitals_does_not_show():
@@ -100,8 +105,13 @@ def test_a_small_level_or_outcome_is_refused_by_name(formula, site, words):
 
 
 def test_few_rows_for_each_parameter_are_refused():
+    few = [TABLE.iloc[:20], *SITES[1:]]
     with pytest.raises(PayloadError, match="too few rows of one outcome for a regression of 5"):
-        run(sites=[TABLE.iloc[:20], *SITES[1:]], disclosure=[RowsPerParameter(3)])
+        run(sites=few, disclosure=[RowsPerParameter(3)])
+    study = GLM("pain ~ age", site_effects=True)  # two parameters at each hospital
+    with pytest.raises(PayloadError, match="too few rows for a regression of 2 parameters"):
+        run(study, few, disclosure=[RowsPerParameter(11)])
+    assert run(study, few, disclosure=[RowsPerParameter(10)]).nobs
 
 
 def test_people_count_and_not_rows():
