@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.disclosure_rule import DisclosureRule as DisclosureRule
     from flame_flwr.privacy.gaussian_noise import GaussianNoise as GaussianNoise
     from flame_flwr.privacy.laplace import Laplace as Laplace
+    from flame_flwr.privacy.rows_per_parameter import RowsPerParameter as RowsPerParameter
     from flame_flwr.privacy.rules import MaxBins as MaxBins
     from flame_flwr.privacy.rules import MaxRows as MaxRows
     from flame_flwr.privacy.rules import MinCount as MinCount
@@ -27,6 +28,7 @@ __all__, __dir__, __getattr__ = lazy_exports(
         ".disclosure_rule": ["DisclosureRule"],
         ".gaussian_noise": ["GaussianNoise"],
         ".laplace": ["Laplace"],
+        ".rows_per_parameter": ["RowsPerParameter"],
         ".rules": ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict"],
         ".sparse_vector": ["SparseVector"],
         ".top_fraction": ["TopFraction"],

@@ -37,7 +37,7 @@ __all__ = [
     "write_text",
 ]
 
-RULES = ("MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict")
+RULES = ("MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "RowsPerParameter", "Strict")
 """The disclosure rules that a text may name."""
 
 FILTERS = ("Clip", "GaussianNoise", "SparseVector", "TopFraction")

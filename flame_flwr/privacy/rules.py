@@ -31,6 +31,7 @@ from flame_flwr.statistics.rule_changes import (
     with_most_cells,
     with_wider_range,
 )
+from flame_flwr.statistics.score_information import ScoreInformation
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.evidence import Evidence
@@ -101,6 +102,19 @@ class MinCount(_Rule):
                 "this node or of the analysis): return values of flame_flwr.statistics, which are "
                 "withheld where they are of too few"
             )
+
+    def look(self, found: Iterable[Found]) -> None:
+        """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
+        for each in found:
+            value = each.value
+            small = value.too_small(self.k) if isinstance(value, ScoreInformation) else None
+            if small is not None:
+                raise PayloadError(
+                    "this node has too few rows, or too few of one outcome, for a regression: "
+                    f"{small} (the disclosure rule MinCount of this node or of the analysis). "
+                    "Leave the term out, or join its levels",
+                    detail=each.path,
+                )
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what is small in each, then what is small between two of them."""

@@ -14,6 +14,7 @@ from flame_flwr.statistics.meta_analysis import MetaAnalysis
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.survival import KaplanMeier
 from flame_flwr.statistics.tables import ContingencyTable
 from flame_flwr.statistics.value_counts import ValueCounts
@@ -32,6 +33,7 @@ __all__ = [
     "Moments",
     "Quantiles",
     "RowCount",
+    "ScoreInformation",
     "Statistic",
     "Total",
     "ValueCounts",

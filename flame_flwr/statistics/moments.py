@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["Covariance", "Moments", "Total"]
+__all__ = ["Covariance", "Moments", "Total", "pairs_in_order"]
 
 
-def _pairs_in_order(columns: list[int]) -> list[int]:
+def pairs_in_order(columns: list[int]) -> list[int]:
     """Return the place of every pair of columns, in another order of these."""
     pairs = list(itertools.combinations_with_replacement(range(len(columns)), 2))
     at = {pair: place for place, pair in enumerate(pairs)}
@@ -158,7 +158,7 @@ class Covariance(Statistic):
     n: int = field(metadata=COUNT)
     totals_of: tuple[Fraction, ...] = field(metadata=each(EXACT_SUM, by="columns"))
     products: tuple[Fraction, ...] = field(
-        metadata=each(EXACT_SUM, by="columns", arrange=_pairs_in_order)
+        metadata=each(EXACT_SUM, by="columns", arrange=pairs_in_order)
     )
 
     def __post_init__(self) -> None:

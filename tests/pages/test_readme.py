@@ -15,7 +15,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def test_the_thirty_lines_run_as_they_stand(tmp_path):
     python = {each.name: each.text for each in blocks(README) if each.language == "python"}
-    assert set(python) == {"ages.py", "try_ages.py", "check_ages.py"}
+    assert set(python) == {"ages.py", "try_ages.py", "check_ages.py", "regression.py"}
     assert len(python["ages.py"].splitlines()) <= 32
     for name, code in python.items():
         (tmp_path / name).write_text(code)
@@ -23,6 +23,7 @@ def test_the_thirty_lines_run_as_they_stand(tmp_path):
     assert "[node-1, round 1] 3 patients with an age" in printed
     assert "Final result: 5 patients, 59.6 years on average, deviation 8.3" in printed
     run_python(tmp_path, "check_ages.py")
+    assert "odds ratio" in run_python(tmp_path, "regression.py")
 
 
 def test_the_tables_have_all_keys():
@@ -37,7 +38,7 @@ def test_the_tables_have_all_keys():
 
 def test_every_block_is_run():
     known = {"ages.py", "try_ages.py", "pyproject.toml", "config.toml", "simulation", "deployment"}
-    known |= {"quickstart", "run", "new", "check_ages.py", "results"}
+    known |= {"quickstart", "run", "new", "check_ages.py", "results", "regression.py"}
     unnamed = [each.language for each in blocks(README) if each.name not in known]
     assert unnamed == ["bash", "text"]  # make demo and make test, and what the demo prints
 

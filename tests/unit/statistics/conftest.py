@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from flame_flwr.statistics import (
     Moments,
     Quantiles,
     RowCount,
+    ScoreInformation,
     Statistic,
     Total,
     ValueCounts,
@@ -51,6 +53,23 @@ class Own(Statistic):
     @property
     def size(self):
         return self.n
+
+
+def scores(t):
+    """The sums of a line through the scores, each of them exact."""
+    values = [Fraction(value) for value in t["score"]]
+    total, squares = sum(values, Fraction(0)), sum((v * v for v in values), Fraction(0))
+    women = t["sex"] == "f"
+    return ScoreInformation.from_data(
+        ["Intercept", "score"],
+        len(t),
+        [total, squares],
+        [Fraction(len(t)), total, squares],
+        {"objective": squares},
+        events=int(t["ill"].sum()),
+        cells={"sex=f": (int(women.sum()), int(t["ill"][women].sum()))},
+        counted="rarer",
+    )
 
 
 KINDS = {
@@ -92,6 +111,10 @@ KINDS = {
     "meta": (
         lambda t: MetaAnalysis.from_data(float(t["score"].sum()), 0.1 + len(t) / 7, len(t)),
         lambda: MetaAnalysis.zero(),
+    ),
+    "scores": (
+        scores,
+        lambda: ScoreInformation.zero(["Intercept", "score"], ["objective"], ["sex=f"], "rarer"),
     ),
     "describe": (
         lambda t: describe(t[["age", "sex"]].astype({"age": float}), {"sex": SEXES}),

@@ -1,0 +1,74 @@
+"""``RowsPerParameter``: no regression of so many parameters that its sums give rows away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from flame_flwr.errors import PayloadError
+from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.privacy.rule_parameters import at_least, check_parameters, parameter, stricter_of
+from flame_flwr.statistics.score_information import ScoreInformation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flame_flwr.privacy.value_places import Found
+
+__all__ = ["RowsPerParameter"]
+
+_COUNTED = {"rows": "rows", "rarer": "rows of one outcome", "events": "rows with an event"}
+
+
+@dataclass(frozen=True)
+class RowsPerParameter(DisclosureRule):
+    """A regression leaves a node only where this has so many rows for each parameter.
+
+    With as many parameters as rows, score and information can be solved for the rows. Where the
+    outcome is one of two, the rows of the rarer one count, and of survival those with an event. It
+    does not stop who asks for many regressions of a few parameters each.
+
+    Parameters
+    ----------
+    least : int
+        So many rows for each parameter, or more.
+
+    Raises
+    ------
+    ModelError
+        It is no integer above 0.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from flame_flwr.privacy import Disclosure
+    >>> from flame_flwr.statistics import ScoreInformation
+    >>> sums = ScoreInformation.from_data(["Intercept"], 2, [Fraction(1)], [Fraction(2)], {})
+    >>> Disclosure([RowsPerParameter(3)]).apply(sums)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    PayloadError: this node has too few rows for a regression of 1 parameters ...
+    """
+
+    least: int = parameter(at_least(1), 3, stricter=max)
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        check_parameters(self)
+
+    def stricter(self, other: Self) -> Self:
+        """Return the one that asks for more rows."""
+        return stricter_of(self, other)
+
+    def look(self, found: Iterable[Found]) -> None:
+        """Refuse a regression with more parameters."""
+        for each in found:
+            value = each.value
+            if not isinstance(value, ScoreInformation) or not value.size:
+                continue
+            if value.rows_that_count < self.least * value.parameters:
+                raise PayloadError(
+                    f"this node has too few {_COUNTED[value.counted]} for a regression of "
+                    f"{value.parameters} parameters (the disclosure rule RowsPerParameter of "
+                    "this node or of the analysis): leave terms out",
+                    detail=each.path,
+                )

@@ -1,0 +1,29 @@
+"""Regressions and the first table of a paper, of all hospitals' rows together, exact.
+
+A study is described once, and gives an analyzer and a strategy. Importing this imports neither
+formulaic nor statsmodels: building a study does.
+"""
+
+from typing import TYPE_CHECKING
+
+from flame_flwr.lazy_imports import lazy_exports
+
+if TYPE_CHECKING:
+    from flame_flwr.regression.cox import Cox as Cox
+    from flame_flwr.regression.glm import GLM as GLM
+    from flame_flwr.regression.result import RegressionResult as RegressionResult
+    from flame_flwr.regression.strategy import RegressionStrategy as RegressionStrategy
+    from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
+    from flame_flwr.regression.table_one import TableOne as TableOne
+
+__all__, __dir__, __getattr__ = lazy_exports(
+    __name__,
+    {
+        ".cox": ["Cox"],
+        ".glm": ["GLM"],
+        ".result": ["RegressionResult"],
+        ".strategy": ["RegressionStrategy"],
+        ".study": ["RegressionAnalyzer"],
+        ".table_one": ["TableOne"],
+    },
+)

@@ -1,0 +1,216 @@
+"""``Cox``: proportional hazards over all hospitals' rows, each hospital a stratum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import DataError, ModelError
+from flame_flwr.regression.coordinates import original, standardized
+from flame_flwr.regression.formula import Design, read_design, read_outcome
+from flame_flwr.regression.newton import Path
+from flame_flwr.regression.partial_likelihood import SurvivalRows, partial_sums
+from flame_flwr.regression.result import RegressionResult
+from flame_flwr.regression.rows import cell_counts, one_csv, row_values
+from flame_flwr.regression.sites import INTERCEPT
+from flame_flwr.regression.solving import factorize
+from flame_flwr.regression.study import Study
+from flame_flwr.statistics import ScoreInformation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flame_flwr.labels import Label
+    from flame_flwr.regression.rows import DesignMatrix
+
+__all__ = ["Cox"]
+
+
+@dataclass(frozen=True)
+class Cox(Study):
+    """Cox's proportional hazards over all hospitals' rows, stratified by hospital.
+
+    People are compared with those of their own hospital, so that score and information add up, and
+    the maximum of the sum is that of the pooled rows with the hospital as a stratum.
+
+    Parameters
+    ----------
+    formula : str
+        On the left a time and whether it ended with an event, 1 or 0: ``"months, died ~ age +
+        C(stage)"``; with left truncation the entry first: ``"entry, months, died ~ age"``.
+    ties : {'efron', 'breslow'}
+        How events at one time are treated.
+    strata : str or list of str, optional
+        Columns of further strata, within each hospital.
+    levels, table
+        As for :class:`~flame_flwr.regression.GLM`.
+
+    Raises
+    ------
+    ModelError
+        Something cannot be so; the message says what to write.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> here = pd.DataFrame({"t": [1, 2, 3, 4, 5], "ill": [1, 0, 1, 1, 0], "x": [2, 1, 3, 0, 1]})
+    >>> there = pd.DataFrame({"t": [2, 4, 6, 7], "ill": [1, 1, 0, 1], "x": [1, 2, 0, 1]})
+    >>> result = Cox("t, ill ~ x").test([here, there], quiet=True).result
+    >>> result.to_frame()["hazard ratio"].round(3).to_dict(), result.events
+    ({'x': 2.057}, 6)
+    """
+
+    formula: str
+    ties: str = "efron"
+    strata: str | Sequence[str] = ()
+    levels: Mapping[str, Sequence[Label]] | None = None
+    table: Callable[[Any], Any] = one_csv
+
+    def __post_init__(self) -> None:
+        """Read the formula and check the rest, before anything runs."""
+        if not isinstance(self.formula, str) or self.formula.count("~") != 1:
+            raise ModelError("formula must be a text such as 'months, died ~ age + stage'")
+        if self.ties not in ("efron", "breslow"):
+            raise ModelError(f"ties must be 'efron' or 'breslow', not {self.ties!r}")
+        if not callable(self.table):
+            raise ModelError("table must be a function of the node's data")
+        if len(self.outcome) not in (2, 3):
+            raise ModelError(
+                "the left side of Cox's formula is `time, event ~` or `entry, time, event ~`"
+            )
+        if not any(str(term) == "1" for term in self.design.terms):
+            raise ModelError(
+                "Cox's model has no intercept in any case: leave the 0 or -1 out of the formula"
+            )
+
+    @cached_property
+    def design(self) -> Design:
+        """The right side of the formula."""
+        return read_design(self.formula.partition("~")[2].strip(), self.levels)
+
+    @cached_property
+    def outcome(self) -> tuple[str, ...]:
+        """The expressions on the left side."""
+        left = self.formula.partition("~")[0].split(",")
+        return tuple(read_outcome(part.strip()) for part in left)
+
+    @property
+    def _strata(self) -> list[str]:
+        return [self.strata] if isinstance(self.strata, str) else list(self.strata)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the table that are needed."""
+        left = [name for part in self.outcome for name in read_design(part).columns]
+        return tuple(dict.fromkeys([*left, *self.design.columns, *self._strata]))
+
+    # ---- at a node -------------------------------------------------------------------------
+
+    def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
+        """Check times and events; nothing of them is agreed on."""
+        self._survival(rows, np.zeros((len(rows), 0)))
+        return {}
+
+    def sums(
+        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
+    ) -> dict[str, ScoreInformation]:
+        """Return score and information of this hospital's strata."""
+        kept = [place for place, name in enumerate(matrix.columns) if name != INTERCEPT]
+        columns = tuple(matrix.columns[place] for place in kept)
+        table = standardized(matrix.table[:, kept], columns, asked["standard"], centred=True)
+        survival = self._survival(rows, table)
+        coefficients = asked["coefficients"]
+        if coefficients is None:
+            coefficients = np.zeros(len(columns))
+        score, information, likelihood = partial_sums(survival, coefficients, self.ties)
+        fit = ScoreInformation.from_data(
+            columns,
+            len(rows),
+            score,
+            information,
+            {"objective": -2 * likelihood, "outside": 0.0},
+            events=int(survival.event.sum()),
+            cells=cell_counts(matrix, survival.event),
+            counted="events",
+        )
+        return {"fit": fit}
+
+    def _survival(self, rows: pd.DataFrame, table: Any) -> SurvivalRows:
+        """Return times, events and strata.
+
+        Raises
+        ------
+        DataError
+            They cannot be such.
+        """
+        *entry, time, event = (row_values(part, rows) for part in self.outcome)
+        if not ((event == 0) | (event == 1)).all():
+            raise DataError(f"{self.outcome[-1]} must be 0 or 1: whether there was an event")
+        begins = entry[0] if entry else np.full(len(rows), -np.inf)
+        if not (time > begins).all():
+            raise DataError(f"{self.outcome[-2]} must be after {self.outcome[0]} in every row")
+        strata: Any = np.zeros(len(rows), dtype=np.int64)
+        if self._strata:
+            strata = rows.groupby(self._strata).ngroup().to_numpy()
+        return SurvivalRows(table, begins, time, event == 1, strata)
+
+    # ---- on the server ---------------------------------------------------------------------
+
+    def start(self, agreed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return nothing: the first coefficients are 0."""
+        return {}
+
+    def path(self, sums: ScoreInformation, asked: Mapping[str, Any]) -> Path:
+        """Return that the steps begin at 0."""
+        if not sums.events:
+            raise DataError("no hospital has an event: there is nothing to fit")
+        nothing = np.zeros(len(sums.columns))
+        return Path(nothing, nothing)
+
+    def dispersion(self, sums: ScoreInformation) -> float:
+        """Return 1: the covariance is the inverse information."""
+        return 1.0
+
+    def finish(self, sums: ScoreInformation) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def result(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> RegressionResult:
+        """Return the coefficients and all that is said of them."""
+        fit = merged["fit"]
+        inverse = factorize(fit.matrix(), fit.columns).inverse()
+        params, covariance = original(
+            asked["coefficients"], inverse, fit.columns, asked["standard"]
+        )
+        return RegressionResult(
+            model=f"Cox, ties {self.ties}, stratified by hospital",
+            formula=self.formula,
+            columns=fit.columns,
+            coefficients=tuple(params.tolist()),
+            covariance=tuple(map(tuple, covariance.tolist())),
+            covariance_type="nonrobust",
+            ratio="hazard ratio",
+            nobs=fit.n,
+            events=fit.events,
+            weights=float(fit.events),
+            llf=float(fit.figure("objective")) / -2,
+            steps=asked["steps"],
+            nobs_at=RegressionResult.counts_of(merged.get("rows_at")),
+            events_at=RegressionResult.counts_of(merged.get("events_at")),
+            levels={name: tuple(found) for name, found in asked["levels"].items()},
+            moments={name: tuple(found) for name, found in asked["moments"].items()},
+            suppressed=fit.suppressed,
+            study=self,
+        )
+
+    def means(self, predictors: Any) -> Any:
+        """Return hazard ratios against a row in which every column is 0."""
+        return np.exp(predictors)
+
+    def offsets(self, frame: pd.DataFrame) -> Any:
+        """Return zeros."""
+        return np.zeros(len(frame))

@@ -1,0 +1,314 @@
+"""``RegressionResult``: coefficients with their inference, under statsmodels' names."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import DataError
+from flame_flwr.regression.sites import INTERCEPT, intercepts, site_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flame_flwr.labels import Label
+    from flame_flwr.regression.study import Study
+
+__all__ = ["RegressionResult"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RegressionResult:
+    """What a regression of all hospitals has found; it prints as a table.
+
+    Attributes
+    ----------
+    model, formula : str
+        What was fitted.
+    columns : tuple of str
+        The names of the coefficients.
+    coefficients : tuple of float
+        The coefficients; :attr:`params` has them with their names.
+    covariance : tuple of tuples of float
+        Their covariance matrix.
+    covariance_type : str
+        ``nonrobust``, or which robust one it is.
+    ratio : str or None
+        What a coefficient's exponential is, such as ``odds ratio``.
+    nobs, events : int
+        The rows; those with the outcome 1, or an event, where there is such a thing.
+    weights : float
+        The sum of the frequency weights; without any, the rows; of Cox's model, the events.
+    llf, deviance, pearson_chi2, scale : float
+        As statsmodels has them; ``None`` where the model has none.
+    steps : int
+        How many steps it took.
+    nobs_at, events_at : dict of str to int
+        By hospital, as far as disclosure rules allow; empty with secure sums.
+    levels, moments : dict
+        What hospitals agreed on: the levels of categories, and means and deviations of what the
+        formula centres or scales.
+    suppressed : int
+        At how many hospitals a disclosure rule kept figures back.
+    """
+
+    model: str
+    formula: str
+    columns: tuple[str, ...]
+    coefficients: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    covariance_type: str
+    ratio: str | None
+    nobs: int
+    events: int | None
+    weights: float
+    llf: float
+    deviance: float | None = None
+    pearson_chi2: float | None = None
+    scale: float | None = None
+    steps: int = 0
+    nobs_at: Mapping[str, int] = field(default_factory=dict)
+    events_at: Mapping[str, int] = field(default_factory=dict)
+    levels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    suppressed: int = 0
+    study: Study | None = field(default=None, compare=False)
+
+    @staticmethod
+    def counts_of(counted: Any) -> dict[str, int]:
+        """Return the counts of a ``ValueCounts`` by label, but for those that are withheld."""
+        if counted is None:
+            return {}
+        found = counted.result()
+        pairs = zip(found["labels"], found["counts"], strict=True)
+        return {str(label): count for label, count in pairs if count is not None}
+
+    # ---- statsmodels' names ----------------------------------------------------------------
+
+    @property
+    def params(self) -> pd.Series:
+        """The coefficients."""
+        return self._series(self.coefficients)
+
+    @property
+    def bse(self) -> pd.Series:
+        """Their standard errors."""
+        return self._series(np.sqrt(np.diag(self.covariance)))
+
+    @property
+    def tvalues(self) -> pd.Series:
+        """Coefficients by standard errors."""
+        return self.params / self.bse
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values, of the normal distribution as statsmodels has them."""
+        from scipy.stats import norm
+
+        return self._series(2 * norm.sf(np.abs(self.tvalues)))
+
+    @property
+    def df_resid(self) -> float:
+        """The rows, by weight, less the coefficients."""
+        rows = self.nobs if self.deviance is None else self.weights
+        return rows - len(self.columns)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return -2 * self.llf + 2 * len(self.columns)
+
+    @property
+    def bic(self) -> float:
+        """The Bayesian criterion, of the log-likelihood."""
+        return -2 * self.llf + len(self.columns) * math.log(self.weights)
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return confidence intervals: columns 0 and 1, the lower and the upper end."""
+        import pandas as pd
+        from scipy.stats import norm
+
+        reach = norm.isf(alpha / 2) * self.bse
+        return pd.DataFrame({0: self.params - reach, 1: self.params + reach})
+
+    def cov_params(self) -> pd.DataFrame:
+        """Return the covariance matrix of the coefficients."""
+        import pandas as pd
+
+        names = list(self.columns)
+        return pd.DataFrame(np.array(self.covariance), index=names, columns=names)
+
+    def predict(self, frame: pd.DataFrame, site: str | None = None) -> pd.Series:
+        """Return the means that the model gives for rows; of Cox's model, the hazard ratios.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            With the columns of the right side, none of them missing.
+        site : str, optional
+            The hospital whose intercept is taken, where each has its own.
+
+        Raises
+        ------
+        DataError
+            A column is missing, or the hospital.
+        """
+        import pandas as pd
+
+        from flame_flwr.regression.rows import design_matrix
+
+        assert self.study is not None
+        rows = frame.reset_index(drop=True)
+        matrix = design_matrix(self.study.design, rows, self.levels, self.moments)
+        known = dict(zip(self.columns, self.coefficients, strict=True))
+        if intercepts(self.columns) and INTERCEPT not in known:
+            if site is None or site_column(site) not in known:
+                raise DataError("each hospital has an intercept of its own: name the site")
+            known[INTERCEPT] = known[site_column(site)]
+        chosen = [known.get(name, 0.0) for name in matrix.columns]
+        predictors = matrix.table @ np.array(chosen) + self.study.offsets(rows)
+        return pd.Series(self.study.means(predictors), index=frame.index)
+
+    # ---- tables, files ---------------------------------------------------------------------
+
+    def to_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return a row for each coefficient, with its ratio and interval where it is one."""
+        import pandas as pd
+
+        ends = self.conf_int(alpha)
+        level = f"{100 * (1 - alpha):g} %"
+        frame = pd.DataFrame(
+            {
+                "coefficient": self.params,
+                "standard error": self.bse,
+                "z": self.tvalues,
+                "p": self.pvalues,
+                f"lower {level}": ends[0],
+                f"upper {level}": ends[1],
+            }
+        )
+        if self.ratio is not None:
+            frame[self.ratio] = np.exp(self.params)
+            frame[f"{self.ratio}, lower"] = np.exp(ends[0])
+            frame[f"{self.ratio}, upper"] = np.exp(ends[1])
+        return frame
+
+    def summary(self) -> str:
+        """Return a table as text."""
+        facts = "\n".join(f"{name:<16}{value}" for name, value in self._facts())
+        return f"{facts}\n\n{self.to_frame().to_string(float_format=_rounded)}\n"
+
+    def to_html(self) -> str:
+        """Return a table as HTML."""
+        facts = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
+            for name, value in self._facts()
+        )
+        return f"<table>{facts}</table>\n{self.to_frame().to_html(float_format=_rounded)}\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures as what JSON can hold; what is infinite or no number is ``None``."""
+        own = {
+            item.name: _plain(getattr(self, item.name))
+            for item in fields(self)
+            if item.name != "study"
+        }
+        return own | {
+            "bse": _plain(self.bse.tolist()),
+            "pvalues": _plain(self.pvalues.tolist()),
+            "conf_int": _plain(self.conf_int().to_numpy().tolist()),
+            "aic": _plain(self.aic),
+            "bic": _plain(self.bic),
+            "df_resid": self.df_resid,
+        }
+
+    def forest_plot(self) -> str:
+        """Return a picture of the coefficients and their 95 % intervals, as SVG.
+
+        Ratios are on a logarithmic axis; an intercept is left out.
+        """
+        import matplotlib
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
+        frame = self.to_frame()
+        left_out = {self.columns[place] for place in intercepts(self.columns)}
+        shown = [name for name in self.columns if name not in left_out] or list(self.columns)
+        names = ["coefficient", "lower 95 %", "upper 95 %"]
+        if self.ratio is not None:
+            names = [self.ratio, f"{self.ratio}, lower", f"{self.ratio}, upper"]
+        middle, low, high = (frame.loc[shown, name].to_numpy() for name in names)
+        places = np.arange(len(shown))[::-1]
+        with matplotlib.rc_context({"svg.hashsalt": "flame-flwr", "svg.fonttype": "none"}):
+            figure = Figure(figsize=(7, 1.2 + 0.35 * len(shown)), layout="constrained")
+            FigureCanvasSVG(figure)
+            axes = figure.subplots()
+            axes.hlines(places, low, high, color="#1f4e79")
+            axes.plot(middle, places, "s", color="#1f4e79")
+            axes.axvline(1 if self.ratio else 0, color="#888888", linewidth=0.8)
+            axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])
+            if self.ratio is not None:
+                axes.set_xscale("log")
+            axes.set_xlabel(f"{names[0]}, with 95 % confidence interval")
+            for side in ("top", "right", "left"):
+                axes.spines[side].set_visible(False)
+            file = io.StringIO()
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()
+
+    def __str__(self) -> str:
+        """Return the table."""
+        return self.summary()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    # ---- helpers ---------------------------------------------------------------------------
+
+    def _series(self, values: Any) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(np.asarray(values, dtype=np.float64), index=list(self.columns))
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        numbers = [
+            ("log-likelihood", self.llf),
+            ("deviance", self.deviance),
+            ("Pearson's chi2", self.pearson_chi2),
+            ("scale", self.scale),
+        ]
+        return [
+            ("model", self.model),
+            ("formula", self.formula),
+            ("rows", _counted(self.nobs, self.nobs_at)),
+            *([] if self.events is None else [("events", _counted(self.events, self.events_at))]),
+            *((name, _rounded(value)) for name, value in numbers if value is not None),
+            ("errors", self.covariance_type),
+        ]
+
+
+def _counted(total: int, at: Mapping[str, int]) -> str:
+    parts = ", ".join(f"{name} {count}" for name, count in at.items())
+    return f"{total} ({parts})" if parts else str(total)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return (
+        {key: _plain(part) for key, part in value.items()} if isinstance(value, Mapping) else value
+    )

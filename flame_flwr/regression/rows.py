@@ -1,0 +1,320 @@
+"""A node's rows of a regression: the table, what all hospitals agree on, and the design."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import DataError, FlameError, text_of
+from flame_flwr.labels import label_key
+from flame_flwr.log import logger
+from flame_flwr.regression.packages import formulaic
+from flame_flwr.statistics import Moments, ScoreInformation, ValueCounts
+from flame_flwr.statistics.values import is_numeric, label_places, missing, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from flame_flwr.labels import Label
+    from flame_flwr.regression.formula import Design
+    from flame_flwr.statistics.values import Numbers
+
+__all__ = ["DesignMatrix", "agreed_levels", "agreement", "cell_counts", "complete_rows"]
+__all__ += ["design_matrix", "one_csv", "row_values"]
+
+
+ALL = "all rows"
+"""The name of the cell of all of them."""
+
+
+@dataclass(frozen=True)
+class DesignMatrix:
+    """The design of a node's complete rows.
+
+    Parameters
+    ----------
+    table : ndarray, shape (n, p)
+        The columns, as the formula has them.
+    columns : tuple of str
+        Their names, the same at every node.
+    cells : dict of str to ndarray of bool
+        Which rows there are, by level of each categorical term or levels of an interaction, and
+        which rows a column of numbers is not 0 for: sums are of these.
+    """
+
+    table: Numbers
+    columns: tuple[str, ...]
+    cells: Mapping[str, Any]
+
+
+def one_csv(data: Any) -> pd.DataFrame:
+    """Return a node's one CSV file as a table; a DataFrame is taken as it is.
+
+    Raises
+    ------
+    DataError
+        There is none, or more than one.
+    """
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    sources = data if isinstance(data, list) else [data]
+    found = [
+        content
+        for source in sources
+        if isinstance(source, dict)
+        for key, content in source.items()
+        if isinstance(content, bytes) and str(key).lower().endswith(".csv")
+    ]
+    if len(found) != 1:
+        raise DataError(
+            f"a regression reads one CSV file, and this node has {len(found)}: give the study "
+            "table=..., a function that makes a DataFrame of the node's data"
+        )
+    table: pd.DataFrame = pd.read_csv(io.BytesIO(found[0]))
+    return table
+
+
+def complete_rows(table: Any, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a table's rows in which none of the columns is missing.
+
+    Raises
+    ------
+    DataError
+        It is no table, or lacks a column.
+    """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"the table function must return a DataFrame, not {type(table).__name__}")
+    lacking = [name for name in columns if name not in table.columns]
+    if lacking:
+        raise DataError(f"this node's table has no column {' or '.join(lacking)}")
+    kept = ~np.any([missing(table[name]) for name in columns], axis=0)
+    rows: pd.DataFrame = table.loc[kept, list(columns)].reset_index(drop=True)
+    if len(rows) < len(table):
+        logger.info("%d of %d rows are complete; the others are left out", len(rows), len(table))
+    return rows
+
+
+def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, Any]:
+    """Return statistics from which all hospitals agree on what a design needs.
+
+    Parameters
+    ----------
+    design : Design
+        The formula.
+    rows : DataFrame
+        Complete rows.
+    secure : bool
+        Whether sums are secure: then levels that are found may not leave.
+
+    Raises
+    ------
+    DataError
+        A column does not hold what the formula needs.
+    """
+    bare = [name for name in design.numbers if name in design.columns]
+    texts = {name for name in bare if len(rows) and not _holds_numbers(rows[name])}
+    if secure and (texts or set(design.categories) - design.levels.keys()):
+        names = sorted(texts | (set(design.categories) - design.levels.keys()))
+        raise DataError(
+            "with secure sums the levels of categories must be declared: "
+            + ", ".join(f"levels={{{name!r}: [...]}}" for name in names)
+        )
+    found: dict[str, Any] = {"numbers": {}, "labels": {}, "moments": {}}
+    cells = {ALL: np.ones(len(rows), dtype=bool)}
+    for name in design.numbers:
+        values = np.zeros(0) if name in texts or not len(rows) else row_values(name, rows)
+        found["numbers"][name] = Moments.from_data(values)
+        cells |= _number_cells(name, values if len(values) else np.zeros(len(rows)))
+    found["rows"] = ScoreInformation.from_data(
+        (),
+        len(rows),
+        (),
+        (),
+        {},
+        cells={name: (int(cell.sum()), 0) for name, cell in cells.items()},
+    )
+    for call, inner in design.moments.items():
+        found["moments"][call] = Moments.from_data(row_values(inner, rows))
+    if not secure:
+        for name in dict.fromkeys([*bare, *design.categories]):
+            counted = name in texts or name in design.categories
+            levels = design.levels.get(name)
+            counts = ValueCounts.from_data(rows[name], levels) if counted else None
+            found["labels"][name] = counts or ValueCounts.zero(levels)
+    return found
+
+
+def design_matrix(
+    design: Design,
+    rows: pd.DataFrame,
+    levels: Mapping[str, Sequence[Label]],
+    moments: Mapping[str, tuple[float, float]],
+) -> DesignMatrix:
+    """Return the design of complete rows, with what all hospitals agreed on.
+
+    Parameters
+    ----------
+    design : Design
+        The formula.
+    rows : DataFrame
+        Complete rows.
+    levels : dict of str to sequence of labels
+        Of every column of labels.
+    moments : dict of str to (mean, deviation)
+        Of what ``center`` and ``scale`` have.
+
+    Raises
+    ------
+    DataError
+        A column does not hold what it holds at the other hospitals, or a level is unknown.
+    """
+    import pandas as pd
+
+    ready: dict[str, Any] = {}
+    for name in design.columns:
+        if name in levels:
+            if name in design.numbers and len(rows) and _holds_numbers(rows[name]):
+                raise DataError(
+                    f"the column {name} holds labels at other hospitals, and numbers here"
+                )
+            ready[name] = _categories(name, rows[name], levels[name])
+        elif len(rows) and not _holds_numbers(rows[name]):
+            raise DataError(f"the column {name} holds numbers at other hospitals, and text here")
+        else:
+            ready[name] = pd.Series(numbers(rows[name]))
+    states = {
+        call: {"ddof": 1, "center": mean, "scale": deviation if call[:5] == "scale" else None}
+        for call, (mean, deviation) in moments.items()
+    }
+    spec = formulaic().ModelSpec.from_spec(design.terms, transform_state=states)
+    try:
+        with np.errstate(all="ignore"):
+            matrix = spec.get_model_matrix(pd.DataFrame(ready), na_action="ignore")
+    except FlameError:
+        raise
+    except Exception as error:  # of whatever kind: formulaic's text may hold a value
+        raise DataError(
+            f"the formula {design.text} cannot be computed on this node's table: does every value "
+            "lie within the bounds of its splines?",
+            detail=text_of(error),
+        ) from error
+    table = np.ascontiguousarray(matrix, dtype=np.float64)
+    columns = tuple(map(str, matrix.columns))
+    for name, column in zip(columns, table.T, strict=True):
+        _check_finite(name, column)
+    cells = {ALL: np.ones(len(rows), dtype=bool), **dict(_cells(design, ready))}
+    for name, column in zip(columns, table.T, strict=True):
+        if name in design.numbers:
+            cells |= _number_cells(name, column)
+    return DesignMatrix(table, columns, cells)
+
+
+def cell_counts(
+    matrix: DesignMatrix, events: Any, people: pd.Series | None = None
+) -> dict[str, tuple[int, int]]:
+    """Return how many rows are in each cell, and how many with an event; or how many people."""
+    if people is None:
+        return {n: (int(c.sum()), int((c & events).sum())) for n, c in matrix.cells.items()}
+    return {
+        name: (people[cell].nunique(), people[cell & events].nunique())
+        for name, cell in matrix.cells.items()
+    }
+
+
+def row_values(expression: str, rows: pd.DataFrame) -> Numbers:
+    """Return an expression's value for every row.
+
+    Raises
+    ------
+    DataError
+        It is no number in each.
+    """
+    if expression in rows.columns:
+        values = rows[expression]
+    else:
+        spec = formulaic().ModelSpec.from_spec(f"0 + {{{expression}}}")
+        try:
+            with np.errstate(all="ignore"):
+                values = spec.get_model_matrix(rows, na_action="ignore").iloc[:, 0]
+        except Exception as error:
+            raise DataError(
+                f"{expression} cannot be computed on this node's table", detail=text_of(error)
+            ) from error
+    if len(rows) and not _holds_numbers(values):
+        raise DataError(f"{expression} must be numbers, and is something else at this node")
+    found = numbers(values)
+    _check_finite(expression, found)
+    return found
+
+
+def _check_finite(name: str, values: Numbers) -> None:
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{name} is no finite number in some rows of this node: leave them out in the table "
+            "function"
+        )
+
+
+def _holds_numbers(values: Any) -> bool:
+    return is_numeric(values) or values.dtype.kind == "b"
+
+
+def _number_cells(name: str, values: Numbers) -> dict[str, Any]:
+    """Return which rows a column's sums are of, and of 0 and 1 also the others."""
+    binary = bool(((values == 0) | (values == 1)).all())
+    return {f"{name} other than 0": values != 0, f"{name}=0": (values == 0) & binary}
+
+
+def _categories(name: str, values: Any, levels: Sequence[Label]) -> Any:
+    import pandas as pd
+
+    places = label_places(name, values, levels)
+    if (places >= len(levels)).any():
+        raise DataError(
+            f"the column {name} has a level here that not all hospitals agreed on: it is too rare "
+            "to be named, or not declared. Join it with another, or declare the levels"
+        )
+    return pd.Categorical.from_codes(places, categories=pd.Index(list(levels)))
+
+
+def _cells(design: Design, ready: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Yield every combination of levels that a term has, and which rows have it."""
+    import pandas as pd
+
+    for term in design.terms:
+        found: dict[str, Any] = {"": True}
+        for factor in term.factors:
+            name = factor.expr
+            if factor.eval_method.value == "python" and name.startswith("C("):
+                name = name[2:].split(",")[0].rstrip(")").strip()
+            column = ready.get(name)
+            if isinstance(column, pd.Categorical):
+                found = {
+                    f"{cell} and {name}={level}" if cell else f"{name}={level}": rows
+                    & (column.codes == code)
+                    for cell, rows in found.items()
+                    for code, level in enumerate(column.categories)
+                }
+        found.pop("", None)
+        yield from found.items()
+
+
+def agreed_levels(counts: Mapping[str, Any], declared: Mapping[str, Sequence[Label]]) -> Any:
+    """Return the levels of every column of labels: those that are declared, else those found."""
+    found = {}
+    for name, counted in counts.items():
+        labels = counted.result()["labels"]
+        if name in declared:
+            found[name] = list(declared[name])
+        elif labels:
+            found[name] = sorted(labels, key=label_key)
+    return found

@@ -1,0 +1,201 @@
+"""``Study``, the base of the regressions: a description that gives an analyzer and a strategy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flame_flwr.log import logger
+from flame_flwr.regression.rows import (
+    agreement,
+    complete_rows,
+    design_matrix,
+)
+from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.statistics import ValueCounts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flame_flwr.analysis.model import StarModel
+    from flame_flwr.analysis.tester import StarModelTester
+    from flame_flwr.regression.formula import Design
+    from flame_flwr.regression.newton import Path
+    from flame_flwr.regression.result import RegressionResult
+    from flame_flwr.regression.rows import DesignMatrix
+    from flame_flwr.regression.strategy import RegressionStrategy
+    from flame_flwr.statistics import ScoreInformation
+
+__all__ = ["RegressionAnalyzer", "Study"]
+
+
+class Study(ABC):
+    """What a regression is: its formula, and how its sums are computed at a node.
+
+    Subclasses are frozen dataclasses: :class:`~flame_flwr.regression.GLM` and
+    :class:`~flame_flwr.regression.Cox`.
+    """
+
+    table: Callable[[Any], Any]
+
+    site_effects: bool = False
+    """Whether each hospital has an intercept of its own."""
+
+    @property
+    @abstractmethod
+    def design(self) -> Design:
+        """The right side of the formula."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the table that are needed."""
+
+    @abstractmethod
+    def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
+        """Return statistics of the outcome for the first round, where the steps need them."""
+
+    @abstractmethod
+    def sums(
+        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
+    ) -> dict[str, ScoreInformation]:
+        """Return the sums of a step, or of the last round."""
+
+    @abstractmethod
+    def start(self, agreed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the first step needs of what hospitals agreed on."""
+
+    @abstractmethod
+    def path(self, sums: ScoreInformation, asked: Mapping[str, Any]) -> Path:
+        """Return where the steps begin."""
+
+    @abstractmethod
+    def dispersion(self, sums: ScoreInformation) -> float:
+        """Return by what the inverse information is multiplied."""
+
+    @abstractmethod
+    def finish(self, sums: ScoreInformation) -> dict[str, Any]:
+        """Return what the last round needs beside the coefficients."""
+
+    @abstractmethod
+    def result(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> RegressionResult:
+        """Return the result of the last round's sums."""
+
+    @abstractmethod
+    def means(self, predictors: Any) -> Any:
+        """Return what the model says of rows with these linear predictors."""
+
+    @abstractmethod
+    def offsets(self, frame: pd.DataFrame) -> Any:
+        """Return what a frame's columns add to the linear predictor."""
+
+    @property
+    def analyzer(self) -> type[RegressionAnalyzer]:
+        """The class that runs on every node; subclass it as any other."""
+        return self._analyzer
+
+    @property
+    def strategy(self) -> RegressionStrategy:
+        """A new strategy, whose result is a :class:`RegressionResult`."""
+        from flame_flwr.regression.strategy import RegressionStrategy
+
+        return RegressionStrategy(self)
+
+    def model(self, data_type: str = "s3", **more: Any) -> StarModel:
+        """Return the model whose apps run on Flower, and which writes table, picture and JSON.
+
+        Parameters
+        ----------
+        data_type : str
+            As for :class:`~flame_flwr.star.StarModel`.
+        **more
+            Others of its parameters, such as ``disclosure`` and ``secure``.
+        """
+        from flame_flwr.analysis.model import StarModel
+        from flame_flwr.regression.strategy import RegressionStrategy, files
+
+        strategy = RegressionStrategy(self, outputs=files())
+        return StarModel(self.analyzer, strategy, data_type, **more)
+
+    def test(self, splits: Sequence[Any], data_type: str = "s3", **more: Any) -> StarModelTester:
+        """Run it in this process, a node for every split; its ``result`` is the regression's.
+
+        Parameters
+        ----------
+        splits : sequence
+            A DataFrame for each node, or what `table` makes one of.
+        data_type : str
+            As for :class:`~flame_flwr.star.StarModelTester`.
+        **more
+            Others of its parameters.
+        """
+        from flame_flwr.analysis.tester import StarModelTester
+
+        return StarModelTester(splits, self.analyzer, self.strategy, data_type, **more)
+
+    @cached_property
+    def _analyzer(self) -> type[RegressionAnalyzer]:
+        name = f"{type(self).__name__}Analyzer"
+        return type(name, (RegressionAnalyzer,), {"study": self, "__module__": __name__})
+
+
+class RegressionAnalyzer(StarAnalyzer):
+    """Sums up what a step of a regression needs of one node's rows.
+
+    A study's ``analyzer`` is a subclass; one of your own may override :meth:`table`.
+
+    Attributes
+    ----------
+    study : Study
+        What it is of.
+    """
+
+    study: ClassVar[Study]
+
+    _matrix: tuple[Any, pd.DataFrame, DesignMatrix] | None = None
+
+    def table(self, data: Any) -> pd.DataFrame:
+        """Return the node's data as a table, a row for each patient; by default the study's way."""
+        made: pd.DataFrame = type(self).study.table(data)
+        return made
+
+    def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
+        """Return statistics: at first what hospitals agree on, then the sums of a step.
+
+        Raises
+        ------
+        DataError
+            The table is not what the formula needs.
+        """
+        study, asked = type(self).study, aggregator_results
+        if asked["stage"] == "agree":
+            rows = complete_rows(self.table(data), study.columns)
+            logger.info("a regression of %s", study.design.text)
+            found = agreement(study.design, rows, secure=asked["secure"])
+            return {"agreed": {**found, "outcome": study.agree(rows)}}
+        agreed = asked["levels"], asked["moments"]
+        if self._matrix is None or self._matrix[0] != agreed:
+            rows = complete_rows(self.table(data), study.columns)
+            self._matrix = agreed, rows, design_matrix(study.design, rows, *agreed)
+        _, rows, matrix = self._matrix
+        if study.site_effects:
+            others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
+            asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
+        found = dict(study.sums(rows, matrix, asked))
+        if asked["stage"] == "final" and not asked["secure"]:
+            fit = found["fit"]
+            found["rows_at"] = _counted_at(self.id, fit.n)
+            if fit.counted != "rows":
+                found["events_at"] = _counted_at(self.id, fit.events)
+        return {"sums": found}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep nothing of the rows between rounds: in another process they are read again."""
+        return {key: value for key, value in vars(self).items() if key != "_matrix"}
+
+
+def _counted_at(node: str, count: int) -> ValueCounts:
+    """Return how many there are at a node, as counts by node."""
+    return ValueCounts(None, ((None, 0, 0), *([(node, count, 0)] if count else [])))

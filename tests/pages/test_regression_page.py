@@ -1,0 +1,16 @@
+"""docs/regression.md: what it shows runs here, and prints what it quotes."""
+
+from pathlib import Path
+
+from snippets import all_named, run_python
+
+PAGE = Path(__file__).parents[2] / "docs" / "regression.md"
+
+
+def test_its_python_prints_its_quotes(tmp_path):
+    shown = all_named(PAGE)
+    for name, code in shown.items():
+        (tmp_path / name).write_text(code)
+    printed = {line.rstrip() for line in run_python(tmp_path, "table_one.py").splitlines()}
+    assert set(shown["printed"].splitlines()) <= printed
+    assert set(shown["table"].splitlines()) <= printed

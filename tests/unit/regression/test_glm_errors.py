@@ -1,0 +1,103 @@
+"""What cannot be fitted says so: which node, which column, what to do, and no value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from regression_data import patients
+
+from flame_flwr.errors import DataError, FlameError, ModelError
+from flame_flwr.regression import GLM
+
+TABLE = patients(120)
+HERE, THERE = TABLE.iloc[:40], TABLE.iloc[40:]
+
+
+@pytest.mark.parametrize(
+    ("formula", "change", "words"),
+    [
+        ("died ~ age + sex", {"died": lambda t: t["sex"] == "m"}, "'sex[T.m]' of the formula sep"),
+        ("died ~ age + C(stage)", {"died": lambda t: t["died"] | (t["stage"] == 3)}, "[T.3]' of"),
+        ("died ~ age + sex", {"died": lambda t: t["age"] > 60}, "'age' of the formula separate"),
+        ("died ~ age + twice", {"twice": lambda t: 2 * t["age"] + 1}, "'twice' is, over all hosp"),
+        ("died ~ age + one", {"one": 1.0}, "'one' is, over all hospitals, a sum of 'Intercept'"),
+        ("died ~ age + zero", {"zero": 0.0}, "no row of any hospital has 'zero'"),
+        ("died ~ center(one)", {"one": 1.0}, "the same in all rows of all hospitals"),
+        ("age ~ sex", {}, "it must be 0 or 1"),
+        ("sex ~ age", {}, "sex must be numbers"),
+        ("died ~ height", {}, "this node's table has no column height"),
+        ("died ~ np.log(age - 60)", {}, "is no finite number in some rows of this node"),
+        ("died ~ bs(age, knots=[60], lower_bound=59, upper_bound=61)", {}, "within the bounds"),
+        ("died ~ age", {"age": np.nan}, "no hospital has a row"),
+    ],
+)
+def test_data_without_a_fit(formula, change, words):
+    sites = [
+        site.assign(
+            **{name: made(site) if callable(made) else made for name, made in change.items()}
+        )
+        for site in (HERE, THERE)
+    ]
+    sites = [s.assign(died=s["died"].astype(int)) for s in sites]
+    with pytest.raises(DataError) as caught:
+        GLM(formula, "binomial").test(sites, quiet=True)
+    assert words in caught.value.message
+    if "node" in words:
+        assert any("node-0" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [("age", "old", "numbers at other hospitals, and text"), ("sex", 1.5, "labels at other")],
+)
+def test_a_column_of_another_kind_is_that_nodes_error(column, value, words):
+    with pytest.raises(DataError, match=words) as caught:
+        GLM("died ~ age + sex", "binomial").test(
+            [HERE.assign(**{column: value}), THERE], quiet=True
+        )
+    assert any("node-0" in note for note in caught.value.__notes__)
+
+
+def test_no_more_rows_than_parameters():
+    with pytest.raises(DataError, match="have no more rows than parameters"):
+        GLM("pain ~ age + sex").test([HERE.iloc[:2], THERE.iloc[:1]], quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"formula": "died ~ poly(age, 2)"}, "poly may learn from one hospital's rows"),
+        ({"formula": "died ~ bs(age, df=4)"}, "knots"),
+        ({"formula": "died ~ I(age - age.mean())"}, "row by row"),
+        ({"formula": "died ~ np.cumsum(age)"}, "row by row"),
+        ({"formula": "died ~ scale(center(age))"}, "takes one row-wise expression"),
+        ({"formula": "died ~ C(age // 10)"}, "C takes a column"),
+        ({"formula": "died ~ ."}, "cannot be read"),
+        ({"formula": "age + sex"}, "formula must be a text"),
+        ({"formula": "died + age ~ sex"}, "must be one column"),
+        ({"formula": "died ~ age", "family": "binomal"}, "there is no 'binomal'"),
+        ({"formula": "died ~ age", "family": "negative binomial"}, "alpha"),
+        ({"formula": "died ~ age", "robust": "hospital"}, "hospitals are no clusters"),
+        ({"formula": "died ~ age", "robust": "cluster"}, "go together"),
+        ({"formula": "died ~ age", "levels": {"sex": ["f", "m"]}}, "has no column sex"),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
+    with pytest.raises(ModelError, match=None) as caught:
+        GLM(**arguments)
+    assert words in caught.value.message
+
+
+def test_a_step_that_leaves_the_family_is_halved():
+    rng = np.random.default_rng(0)
+    table = TABLE.assign(count=rng.poisson(TABLE["age"] / 20))
+    identity = sm.families.Poisson(sm.families.links.Identity())
+    found = GLM("count ~ age", identity).test([table.iloc[:50], table.iloc[50:]], quiet=True).result
+    wanted = sm.GLM(table["count"], sm.add_constant(table[["age"]]), family=identity).fit(tol=1e-14)
+    np.testing.assert_allclose(found.params, wanted.params, rtol=1e-8)
+
+
+def test_errors_are_the_frameworks():
+    with pytest.raises(FlameError):
+        GLM("died ~ hashed(sex)")
