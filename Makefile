@@ -4,10 +4,11 @@ BIN := .venv/bin
 
 # Side by side, and each to its end. With more at once, processes start so late on a slow machine that
 # Flower starts them again.
-SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=6 --keep-going
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=7 --keep-going
 
 # Each of these imports the tests that it runs, and no others. The first three mostly wait.
-TESTS := tests-failures tests-deployed tests-simulation tests-others tests-unit-1 tests-unit-2
+TESTS := tests-failures tests-deployed tests-simulation tests-others tests-examples tests-unit-1 \
+	tests-unit-2
 
 .PHONY: help install compiled demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
 	test-proxy nginx unit lint types tests $(TESTS) bench floors pythons clean
@@ -74,8 +75,11 @@ tests-simulation: compiled
 	$(call SAY_AT_END,$(PYTEST) tests/integration examples -m "$(WHICH)simulation and not deployed")
 
 tests-others: compiled
-	$(call SAY_AT_END,$(PYTEST) --ignore tests/unit \
+	$(call SAY_AT_END,$(PYTEST) tests --ignore tests/unit \
 		-m "$(WHICH)not failures and not deployed and not simulation")
+
+tests-examples: compiled
+	$(call SAY_AT_END,$(PYTEST) examples -m "$(WHICH)not simulation")
 
 # In two halves that take about as long, as each often waits for a program that a test has started.
 # Each imports and gathers only its own tests, where pytest-xdist's processes each do so with all.
