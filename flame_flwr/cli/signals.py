@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import cache
 from typing import NoReturn
 
 __all__ = ["interrupt_on_signals"]
@@ -19,6 +20,12 @@ def interrupt_on_signals() -> None:
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
+    _hold_signals_at_forks()
+
+
+@cache
+def _hold_signals_at_forks() -> None:
+    """Do so once: a second time would save the mask of the first, and block them for good."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
             before=_block_signals,

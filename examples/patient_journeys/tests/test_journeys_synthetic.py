@@ -4,6 +4,8 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
+from urllib.error import URLError
 
 import pandas as pd
 import pytest
@@ -21,6 +23,14 @@ from patient_journeys.events import (
 from patient_journeys.synthetic import TAG, centre_files, node_files
 
 EXAMPLE = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def tanat_synthea():
+    """The package, which asks PyPI for its newest version while it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("urllib.request.urlopen", Mock(side_effect=URLError("not in tests")))
+        return pytest.importorskip("tanat_synthea")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +60,7 @@ def test_each_centre_has_60_patients(splits):
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_tanat_synthea_reads_our_folders_as_its_own(written, number):
-    tanat_synthea = pytest.importorskip("tanat_synthea")
+def test_tanat_synthea_reads_our_folders_as_its_own(written, number, tanat_synthea):
     journey = tanat_synthea.PatientJourney(written / f"center_{number}")
     static, observed = journey.static_data(), journey.temporal_data(record_types=["observation"])
     split = [centre_files(number)]
@@ -63,9 +72,8 @@ def test_tanat_synthea_reads_our_folders_as_its_own(written, number):
     assert static["CENTER_ID"].eq(number).all()
 
 
-def test_folders_of_tanat_synthea_are_read(tmp_path, splits):
+def test_folders_of_tanat_synthea_are_read(tmp_path, splits, tanat_synthea):
     """Its own last step makes a folder of Synthea's raw tables, which the real Synthea writes."""
-    tanat_synthea = pytest.importorskip("tanat_synthea")
     from tanat_synthea.synthea.processor import process_output
 
     raw, folder = tmp_path / "csv", tmp_path / "center_0"

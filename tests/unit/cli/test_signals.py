@@ -28,6 +28,7 @@ import os, signal, time
 from flame_flwr.cli.signals import interrupt_on_signals
 
 interrupt_on_signals()
+interrupt_on_signals()  # as a process may that runs the command twice
 for _ in range(300):
     child = os.fork()
     if child == 0:
@@ -36,6 +37,7 @@ for _ in range(300):
     os.kill(child, signal.SIGTERM)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM, status
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 """
 
 

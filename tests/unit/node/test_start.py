@@ -66,7 +66,7 @@ def test_a_start_without_a_gate_is_noted(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("key", "text", "why"),
     [
-        ("disclosure", "MinCont(5)", "MaxRows, MinCount, NoisyMinMax, Strict: did you mean 'MinC"),
+        ("disclosure", "MinCont(5)", "NoisyMinMax, RowsPerParameter, Strict: did you mean 'MinC"),
         ("disclosure", "MinCount(0)", "MinCount: k must be an integer of at least 2, not 0"),
         ("disclosure", " ", "names no rule: leave it out"),
         ("filters", "Clipp(5)", "Clip, GaussianNoise, SparseVector, TopFraction: did you mean 'Cl"),
