@@ -12,6 +12,8 @@ import hashlib
 import importlib
 import json
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,21 +46,31 @@ def single_record(tree: Any) -> str | None:
     return str(record.object_id) if is_known and not record.children else None
 
 
+_MESSAGES: ContextVar[Sequence[Message]] = ContextVar("messages", default=())
+"""What this thread pushes; another may push for another run meanwhile."""
+
+
 @contextmanager
 def leaving_out_known(messages: Sequence[Message]) -> Iterator[None]:
     """Have Flower's Grid push, within the block, of messages with a single record only that."""
+    _push_less()
+    before = _MESSAGES.set(messages)
+    try:
+        yield
+    finally:
+        _MESSAGES.reset(before)
+
+
+@cache
+def _push_less() -> None:
     module: Any = importlib.import_module("flwr.superlink.grid.http_grid")
     push_objects = module.push_objects
 
     def push(objects: dict[str, Any], *arguments: Any, **options: Any) -> None:
-        for message in messages:
+        for message in _MESSAGES.get():
             if message.has_content() and list(message.content) == [SINGLE]:
                 objects.pop(message.object_id, None)
                 objects.pop(message.content.object_id, None)
         push_objects(objects, *arguments, **options)
 
     module.push_objects = push
-    try:
-        yield
-    finally:
-        module.push_objects = push_objects

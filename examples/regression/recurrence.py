@@ -52,8 +52,9 @@ def main() -> None:
     for study in (WITHIN_TWO_YEARS, TIME_TO_RECURRENCE):
         result = study.test(splits, quiet=True, disclosure=RULES, secure=True).result
         print(f"{result.model}: {result.nobs} women, {result.events} events")
-        ratios = result.to_frame().iloc[:, -3:].assign(p=result.pvalues)
-        print(ratios.drop(index="Intercept", errors="ignore").round(4).to_string())
+        p = result.pvalues.map(lambda p: f"{p:.4f}" if p >= 1e-4 else "<0.0001")
+        ratios = result.to_frame().iloc[:, -3:].round(4).assign(p=p)
+        print(ratios.drop(index="Intercept", errors="ignore").to_string())
         print()
 
 

@@ -216,7 +216,8 @@ analyzer_kwargs, aggregator_kwargs
             files = NamedFiles(declaration.outputs, option, report=extras.report)
         show(logging.DEBUG)
         with printing:
-            if declaration.plan.data_type != "none":
+            takes_tables = getattr(declaration.plan.analyzer, "takes_tables", False)
+            if declaration.plan.data_type != "none" and not takes_tables:
                 warn_of_shapes(splits)
             record = declaration.new_record()
             record.study["max_rounds"] = str(max_rounds)

@@ -150,9 +150,12 @@ class RegressionAnalyzer(StarAnalyzer):
     ----------
     study : Study
         What it is of.
+    takes_tables : bool
+        Also a DataFrame is a node's data in a local test: it is not warned of.
     """
 
     study: ClassVar[Study]
+    takes_tables: ClassVar[bool] = True
 
     _matrix: tuple[Any, pd.DataFrame, DesignMatrix] | None = None
 

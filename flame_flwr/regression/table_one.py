@@ -125,9 +125,12 @@ class TableOneAnalyzer(StarAnalyzer):
     ----------
     study : TableOne
         What it is of.
+    takes_tables : bool
+        Also a DataFrame is a node's data in a local test: it is not warned of.
     """
 
     study: ClassVar[TableOne]
+    takes_tables: ClassVar[bool] = True
 
     def table(self, data: Any) -> pd.DataFrame:
         """Return the node's data as a table; by default the study's way."""

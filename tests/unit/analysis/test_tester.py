@@ -99,6 +99,13 @@ def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
     assert "data_splits[0] is of type int" in caplog.text
 
 
+def test_a_table_is_as_usual_where_an_analyzer_takes_one(caplog, monkeypatch):
+    monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
+    monkeypatch.setattr(Analyzer, "takes_tables", True, raising=False)
+    run([1, 2])
+    assert "data_splits" not in caplog.text
+
+
 def test_no_split_is_unusual_where_an_analyzer_gets_none(caplog, monkeypatch):
     monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
     StarModelTester([None, 1], Analyzer, Aggregator, "none")

@@ -1,7 +1,10 @@
 """A small message between a server and our node: one object each way, pushed and pulled once."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -9,16 +12,22 @@ from flwr.common.serde import message_from_proto
 from flwr.proto.message_pb2 import PushObjectResponse
 from flwr.proto.runtime_pb2 import PushAppMessagesResponse
 from flwr.supercore.fab import Fab
-from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    iterate_object_tree,
+)
 from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError
 from flwr.supercore.object_store import ObjectStoreFactory
+from flwr.superlink.grid import http_grid
+from hanging import HANGS
 from superlink import RemoteGrid, SuperLink
 
+from flame_flwr import flower_single_record
 from flame_flwr.flower import Run, in_process
 from flame_flwr.flower_node import _loop, _prompt
 from flame_flwr.flower_node_state import Answer, AnsweringState
 from flame_flwr.flower_objects import UNREADABLE
-from flame_flwr.flower_single_record import SINGLE
+from flame_flwr.flower_single_record import SINGLE, _push_less, leaving_out_known
 from flame_flwr.transport.arrivals import Arrivals
 from flame_flwr.transport.packing import PACKED, pack, packed_as
 from flame_flwr.transport.wait_for_replies import push
@@ -149,3 +158,31 @@ def test_a_record_beside_others_travels_as_any(link):
 
     assert answered(link, SINGLE, change).content[SINGLE]
     assert len(link.taken) == 1 + 4
+
+
+def test_two_runs_that_push_at_a_time_leave_nothing_behind(monkeypatch, link):
+    pushed = []
+    monkeypatch.setattr(http_grid, "push_objects", lambda objects: pushed.append(set(objects)))
+    monkeypatch.setattr(flower_single_record, "_push_less", cache(_push_less.__wrapped__))
+    message = Message(RecordDict({SINGLE: ConfigRecord({"x": b"1"})}), 1, "train")
+    leaves = [threading.Event(), threading.Event()]
+    with ThreadPoolExecutor() as pool:
+        ends = []
+        for leave in leaves:
+            entered = threading.Event()
+            ends.append(pool.submit(stay, message, entered, leave))
+            assert entered.wait(HANGS)
+        for leave, end in zip(leaves, ends, strict=True):  # the first to begin ends first
+            leave.set()
+            end.result(HANGS)
+    objects = get_all_nested_objects(message)
+    http_grid.push_objects(dict(objects))
+    with leaving_out_known([message]):
+        http_grid.push_objects(dict(objects))
+    assert [len(keys) for keys in pushed] == [3, 1]
+
+
+def stay(message, entered, leave):
+    with leaving_out_known([message]):
+        entered.set()
+        assert leave.wait(HANGS)
