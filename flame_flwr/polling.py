@@ -16,9 +16,10 @@ class Polling:
 
     Every question costs the one who is asked, and a SuperLink answers one at a time. What is asked
     for again and again, such as the replies of one round after another, takes about as long each
-    time. So after :meth:`begin` nobody asks before seven eighths of that time have passed, and
+    time. So after :meth:`begin` nobody asks before three quarters of that time have passed, and
     then in steps of an eighth of it. What is there by then counts as having taken so long: the
-    time shrinks until something is not there yet.
+    time shrinks until something is not there yet. The seconds of the question itself do not count,
+    as they come again each time and would keep the time from shrinking.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ class Polling:
         self._next = first
         self._usual = 0.0
         self._began: float | None = None
+        self._asks = 0.0
 
     def begin(self, at_most: float = math.inf) -> None:
         """Begin to wait for the next one, and be away for most of the time that the last one took.
@@ -52,19 +54,21 @@ class Polling:
             Seconds that there are.
         """
         self._began = time.monotonic()
-        if (head_start := min(self._usual * 7 / 8, _LONGEST_HEAD_START, at_most)) > 0:
+        if (head_start := min(self._usual * 3 / 4, _LONGEST_HEAD_START, at_most)) > 0:
             time.sleep(head_start)
+        self._asks = time.monotonic()
         self._next = self._shortest()
 
     def note_news(self) -> None:
         """Start over with the shortest wait; the first news since the beginning tell the time."""
         if self._began is not None:
-            self._usual, self._began = time.monotonic() - self._began, None
+            self._usual, self._began = self._asks - self._began, None
         self._next = self._shortest()
 
     def sleep(self, at_most: float = math.inf, at_least: float = 0.0) -> None:
         """Wait: at least `at_least` seconds, and never more than `at_most`."""
         time.sleep(max(0.0, min(max(self._next, at_least), at_most)))
+        self._asks = time.monotonic()
         self._next = min(self._next * self._growth, self._most)
 
     def _shortest(self) -> float:

@@ -236,6 +236,7 @@ class RegressionResult:
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
 
         frame = self.to_frame()
         left_out = {self.columns[place] for place in intercepts(self.columns)}
@@ -255,6 +256,9 @@ class RegressionResult:
             axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])
             if self.ratio is not None:
                 axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter("{x:g}")  # 0.5 and 2, not powers of ten
+                axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(f"{names[0]}, with 95 % confidence interval")
             for side in ("top", "right", "left"):
                 axes.spines[side].set_visible(False)

@@ -45,12 +45,13 @@ def test_waits_grow_and_start_over(clock):
         assert clock.slept[-1] == expected
 
 
-def questions(clock, waits, seconds):
+def questions(clock, waits, seconds, cost=0.0):
     """Wait for what is there after so many seconds; return the times of the questions."""
     began, asked = clock.now, []
     waits.begin()
     while True:
         asked.append(clock.now - began)
+        clock.now += cost
         if asked[-1] >= seconds:
             break
         waits.sleep()
@@ -75,7 +76,17 @@ def test_what_comes_sooner_waits_half_a_second(clock):
     waits = Polling()
     questions(clock, waits, 3600)
     assert questions(clock, waits, 0.0) == [0.5]
-    assert questions(clock, waits, 0.0) == [0.4375]
+    assert questions(clock, waits, 0.0) == [0.375]
+
+
+@pytest.mark.parametrize("cost", [0.07, 0.2])
+def test_after_a_slow_one_the_time_shrinks_again(clock, cost):
+    """However long a question takes."""
+    waits = Polling()
+    questions(clock, waits, 3.0, cost)
+    for _ in range(6):
+        [*_, last] = questions(clock, waits, 0.15, cost)
+    assert last < 1.3 * 0.15 + cost
 
 
 def test_nobody_waits_longer_than_there_is_time(clock):
