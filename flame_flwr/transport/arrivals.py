@@ -97,7 +97,10 @@ class Arrivals:
             for batch in self._sizes.batches(list(ids)):
                 replies = list(self._grid.pull_messages(batch))
                 while replies:  # none is held that has been yielded
-                    yield self._checked(replies.pop(0))
+                    reply = replies.pop(0)
+                    error = self._open(reply)
+                    yield reply if error is None else message_like(reply, error=error)
+                    del reply
             return
         known = {key: self._arriving[key] for key in ids if key in self._arriving}
         new = [key for key in ids if key not in known]
@@ -109,7 +112,8 @@ class Arrivals:
             message = self._continued(self._arriving[key])
             if message is not None:
                 del self._arriving[key]
-                yield self._checked(message)
+                error = self._open(message)
+                yield message if error is None else message_like(message, error=error)
                 del message
 
     @property
@@ -143,18 +147,17 @@ class Arrivals:
         except TooLargeError:
             return reply.failed(TOO_LARGE, _too_large(self._most))
 
-    def _checked(self, message: Message) -> Message:
-        """Return a reply as its node has made it; an error where that cannot be, or is too much."""
+    def _open(self, message: Message) -> Error | None:
+        """Have a reply's records as its node made them; return why it cannot be taken, if so."""
         try:
             if is_packed(message):
-                message = unpack(message)
+                message.content = unpack(message).content
             bulk, small = _content_bytes(message)
         except PayloadError as error:  # it is this node's failure, and of no other
-            return message_like(message, error=Error(UNREADABLE, str(error)))
+            return Error(UNREADABLE, str(error))
         self._sizes.note(bulk)
-        if bulk + small > self._most or small > SMALL:
-            return message_like(message, error=Error(TOO_LARGE, _too_large(self._most)))
-        return message
+        is_large = bulk + small > self._most or small > SMALL
+        return Error(TOO_LARGE, _too_large(self._most)) if is_large else None
 
 
 def _too_large(most: int) -> str:

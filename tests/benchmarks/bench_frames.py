@@ -43,7 +43,7 @@ ROOT = Path(flame_flwr.__file__).resolve().parent
 ALSO = [ROOT.parent / "strategies", ROOT.parent / "clients"]
 GATE = 5
 """Functions of a node's gate, which takes every reply apart and makes it anew."""
-IN_PROCESS, OVER_MESSAGES = 12, 15 + GATE
+IN_PROCESS, OVER_MESSAGES = 12, 16 + GATE
 """At most so many functions."""
 
 _FLOWERS = ("local_grid.py", "process_grid.py")
