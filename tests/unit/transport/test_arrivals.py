@@ -178,8 +178,8 @@ def test_a_large_reply_is_not_pulled_whole(link):
 
 def test_a_large_object_is_refused_unread(link):
     sent = ask(1)
-    link.push(answer(sent["message-1"], text="x" * 16 * MB))
-    assert error_of(link, sent, most=8 * MB).code == TOO_LARGE
+    link.push(answer(sent["message-1"], text="x" * 6 * MB))
+    assert error_of(link, sent, most=2 * MB).code == TOO_LARGE
     assert link.pulled < MB
 
 
