@@ -1,4 +1,4 @@
-"""Regressions and the first table of a paper, of all hospitals' rows together, exact.
+"""Regressions, survival curves and the first table of a paper, of all hospitals' rows, exact.
 
 A study is described once, and gives an analyzer and a strategy. Importing this imports neither
 formulaic nor statsmodels: building a study does.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flame_flwr.regression.result import RegressionResult as RegressionResult
     from flame_flwr.regression.strategy import RegressionStrategy as RegressionStrategy
     from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
+    from flame_flwr.regression.survival import Survival as Survival
     from flame_flwr.regression.table_one import TableOne as TableOne
 
 __all__, __dir__, __getattr__ = lazy_exports(
@@ -24,6 +25,7 @@ __all__, __dir__, __getattr__ = lazy_exports(
         ".result": ["RegressionResult"],
         ".strategy": ["RegressionStrategy"],
         ".study": ["RegressionAnalyzer"],
+        ".survival": ["Survival"],
         ".table_one": ["TableOne"],
     },
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.log import logger
+from flame_flwr.regression.described import Described, Outputs
 from flame_flwr.regression.rows import (
     agreement,
     complete_rows,
@@ -19,8 +20,6 @@ from flame_flwr.statistics import ValueCounts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flame_flwr.analysis.model import StarModel
-    from flame_flwr.analysis.tester import StarModelTester
     from flame_flwr.regression.formula import Design
     from flame_flwr.regression.newton import Path
     from flame_flwr.regression.result import RegressionResult
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["RegressionAnalyzer", "Study"]
 
 
-class Study(ABC):
+class Study(Described):
     """What a regression is: its formula, and how its sums are computed at a node.
 
     Subclasses are frozen dataclasses: :class:`~flame_flwr.regression.GLM` and
@@ -91,54 +90,24 @@ class Study(ABC):
     def offsets(self, frame: pd.DataFrame) -> Any:
         """Return what a frame's columns add to the linear predictor."""
 
-    @property
+    @cached_property
     def analyzer(self) -> type[RegressionAnalyzer]:
         """The class that runs on every node; subclass it as any other."""
-        return self._analyzer
-
-    @property
-    def strategy(self) -> RegressionStrategy:
-        """A new strategy, whose result is a :class:`RegressionResult`."""
-        from flame_flwr.regression.strategy import RegressionStrategy
-
-        return RegressionStrategy(self)
-
-    def model(self, data_type: str = "s3", **more: Any) -> StarModel:
-        """Return the model whose apps run on Flower, and which writes table, picture and JSON.
-
-        Parameters
-        ----------
-        data_type : str
-            As for :class:`~flame_flwr.star.StarModel`.
-        **more
-            Others of its parameters, such as ``disclosure`` and ``secure``.
-        """
-        from flame_flwr.analysis.model import StarModel
-        from flame_flwr.regression.strategy import RegressionStrategy, files
-
-        strategy = RegressionStrategy(self, outputs=files())
-        return StarModel(self.analyzer, strategy, data_type, **more)
-
-    def test(self, splits: Sequence[Any], data_type: str = "s3", **more: Any) -> StarModelTester:
-        """Run it in this process, a node for every split; its ``result`` is the regression's.
-
-        Parameters
-        ----------
-        splits : sequence
-            A DataFrame for each node, or what `table` makes one of.
-        data_type : str
-            As for :class:`~flame_flwr.star.StarModelTester`.
-        **more
-            Others of its parameters.
-        """
-        from flame_flwr.analysis.tester import StarModelTester
-
-        return StarModelTester(splits, self.analyzer, self.strategy, data_type, **more)
-
-    @cached_property
-    def _analyzer(self) -> type[RegressionAnalyzer]:
         name = f"{type(self).__name__}Analyzer"
         return type(name, (RegressionAnalyzer,), {"study": self, "__module__": __name__})
+
+    def make_strategy(self, outputs: Outputs = ()) -> RegressionStrategy:
+        """Return a new strategy, whose result is a :class:`RegressionResult`."""
+        from flame_flwr.regression.strategy import RegressionStrategy
+
+        return RegressionStrategy(self, outputs=outputs)
+
+    @property
+    def files(self) -> Outputs:
+        """Two tables, a picture and JSON."""
+        from flame_flwr.regression.strategy import files
+
+        return files()
 
 
 class RegressionAnalyzer(StarAnalyzer):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -149,6 +150,57 @@ class KaplanMeier(Statistic):
         )
         return next(reached, None) if self.size else None
 
+    def conf_int(self, alpha: float = 0.05) -> tuple[list[float | None], list[float | None]]:
+        """Return the lower and the upper confidence limit of survival at each time.
+
+        They are those of ``log(-log(survival))``, so they lie between 0 and 1 (Kalbfleisch and
+        Prentice, 1980); lifelines has the same by default.
+
+        Parameters
+        ----------
+        alpha : float
+            0.05 gives 95 % limits.
+
+        Returns
+        -------
+        lower, upper : list of float or None
+            Both 1 before the first event; ``None`` where nobody is left to survive, or observed.
+
+        Examples
+        --------
+        >>> curve = KaplanMeier.from_data([1, 2, 2, 3], [1, 1, 0, 0], times=[1, 2, 3])
+        >>> [round(limit, 3) for limit in curve.conf_int()[0]]
+        [0.128, 0.058, 0.058]
+        """
+        reach = NormalDist().inv_cdf(1 - alpha / 2)
+        pairs = [_limits(*point, reach) if self.size else (None, None) for point in self._curve()]
+        return [low for low, _ in pairs], [high for _, high in pairs]
+
+    def median_conf_int(self, alpha: float = 0.05) -> tuple[float | None, float | None]:
+        """Return the confidence interval of the median: where both limits are at most a half.
+
+        That of Brookmeyer and Crowley (1982). An end that the grid does not reach is ``None``.
+
+        Examples
+        --------
+        >>> curve = KaplanMeier.from_data([1, 2, 2, 3], [1, 1, 0, 0], times=[1, 2, 3])
+        >>> curve.median_conf_int()
+        (1.0, None)
+        """
+        low, high = (
+            next((time for time, at in zip(self.times, limits, strict=True) if _is_half(at)), None)
+            for limits in self.conf_int(alpha)
+        )
+        return low, high
+
+    def at_risk_at(self, time: float) -> int:
+        """Return how many are under observation just before a time up to the grid's last.
+
+        On the grid: who was observed until a time between two of the grid counts at the later one.
+        """
+        place = int(np.searchsorted(np.array(self.times), time, side="left"))
+        return self.at_risk()[place]
+
     def _curve(self) -> list[tuple[Fraction, Fraction | None]]:
         """Return survival after each time, and Greenwood's sum; none where nobody is left."""
         survival, total = Fraction(1), Fraction(0)
@@ -217,3 +269,19 @@ def _probability(value: Any) -> Fraction:
 
 def _error(survival: Fraction, total: Fraction | None) -> float | None:
     return None if total is None else float(survival) * math.sqrt(as_float(total))
+
+
+def _limits(
+    survival: Fraction, total: Fraction | None, reach: float
+) -> tuple[float | None, float | None]:
+    if total is None:
+        return None, None
+    value = float(survival)
+    if not 0 < value < 1:  # as before the first event
+        return value, value
+    power = math.exp(reach * math.sqrt(as_float(total)) / abs(math.log(value)))
+    return value**power, value ** (1 / power)
+
+
+def _is_half(limit: float | None) -> bool:
+    return limit is not None and limit <= 0.5

@@ -11,6 +11,7 @@ def test_its_python_prints_its_quotes(tmp_path):
     shown = all_named(PAGE)
     for name, code in shown.items():
         (tmp_path / name).write_text(code)
-    printed = {line.rstrip() for line in run_python(tmp_path, "table_one.py").splitlines()}
-    assert set(shown["printed"].splitlines()) <= printed
-    assert set(shown["table"].splitlines()) <= printed
+    for script, quotes in (("table_one.py", ("printed", "table")), ("curves.py", ("curves",))):
+        printed = {line.rstrip() for line in run_python(tmp_path, script).splitlines()}
+        for quote in quotes:
+            assert set(shown[quote].splitlines()) <= printed

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 from lifelines.statistics import logrank_test, multivariate_logrank_test
+from lifelines.utils import median_survival_times
 from sklearn.metrics import roc_auc_score
 
 from flame_flwr.statistics import (
@@ -210,6 +211,28 @@ def test_kaplan_meier_error_is_greenwoods():
     sums = np.cumsum([1 / (5 * 4), 1 / (3 * 2), 1 / (2 * 1)])
 
     assert found["error"] == close((np.array(found["survival"]) * np.sqrt(sums)).tolist())
+
+
+def test_kaplan_meier_limits_are_lifelines(sites, patients):
+    def make(site):
+        return KaplanMeier.from_data(site["time"], site["ill"], range(13))
+
+    curve = over(sites, make)
+    for alpha in (0.05, 0.1):
+        fitted = lifelines.KaplanMeierFitter(alpha=alpha).fit(patients["time"], patients["ill"])
+        limits = fitted.confidence_interval_.to_numpy().T.tolist()
+        assert list(curve.conf_int(alpha)) == [close(each, rel=1e-12) for each in limits]
+        wanted = median_survival_times(fitted.confidence_interval_).iloc[0].tolist()
+        assert list(curve.median_conf_int(alpha)) == wanted
+    assert KaplanMeier.zero([1, 2]).conf_int() == ([None, None], [None, None])
+    # none before the first event, and where nobody is left, lifelines has 0 there
+    assert KaplanMeier.from_data([2, 2], [1, 1], [1, 2]).conf_int() == ([1.0, None], [1.0, None])
+
+
+def test_the_number_at_risk_between_times_of_the_grid_is_that_at_the_next():
+    curve = KaplanMeier.from_data([1, 1, 2, 4], [1, 0, 1, 1], [1, 2, 4])
+
+    assert [curve.at_risk_at(time) for time in (0, 1, 1.5, 2, 3, 4)] == [4, 4, 2, 2, 1, 1]
 
 
 def test_durations_count_at_the_next_time():
