@@ -9,11 +9,13 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure_rule import DisclosureRule
 from flame_flwr.privacy.rule_parameters import at_least, check_parameters, parameter, stricter_of
 from flame_flwr.statistics.score_information import ScoreInformation
+from flame_flwr.statistics.site_fits import SiteFits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from flame_flwr.privacy.value_places import Found
+    from flame_flwr.statistics.base import Statistic
 
 __all__ = ["RowsPerParameter"]
 
@@ -72,3 +74,10 @@ class RowsPerParameter(DisclosureRule):
                     "this node or of the analysis): leave terms out",
                     detail=each.path,
                 )
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Leave a hospital's own fit with more parameters out of a meta-analysis."""
+        return [
+            each.with_rows_per_parameter(self.least) if isinstance(each, SiteFits) else each
+            for each in statistics
+        ]

@@ -11,6 +11,9 @@ from flame_flwr.lazy_imports import lazy_exports
 if TYPE_CHECKING:
     from flame_flwr.regression.cox import Cox as Cox
     from flame_flwr.regression.glm import GLM as GLM
+    from flame_flwr.regression.meta_analysis import (
+        RegressionMetaAnalysis as RegressionMetaAnalysis,
+    )
     from flame_flwr.regression.result import RegressionResult as RegressionResult
     from flame_flwr.regression.strategy import RegressionStrategy as RegressionStrategy
     from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
@@ -22,6 +25,7 @@ __all__, __dir__, __getattr__ = lazy_exports(
     {
         ".cox": ["Cox"],
         ".glm": ["GLM"],
+        ".meta_analysis": ["RegressionMetaAnalysis"],
         ".result": ["RegressionResult"],
         ".strategy": ["RegressionStrategy"],
         ".study": ["RegressionAnalyzer"],

@@ -99,6 +99,11 @@ class Cox(Study):
         return tuple(read_outcome(part.strip()) for part in left)
 
     @property
+    def ratio(self) -> str:
+        """What a coefficient's exponential is."""
+        return "hazard ratio"
+
+    @property
     def _strata(self) -> list[str]:
         return [self.strata] if isinstance(self.strata, str) else list(self.strata)
 
@@ -193,7 +198,7 @@ class Cox(Study):
             coefficients=tuple(params.tolist()),
             covariance=tuple(map(tuple, covariance.tolist())),
             covariance_type="nonrobust",
-            ratio="hazard ratio",
+            ratio=self.ratio,
             nobs=fit.n,
             events=fit.events,
             weights=float(fit.events),

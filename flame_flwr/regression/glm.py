@@ -130,6 +130,11 @@ class GLM(Study):
         return families.family_of(self.family)
 
     @property
+    def ratio(self) -> str | None:
+        """What a coefficient's exponential is."""
+        return families.ratio_of(self._link)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All columns of the table that are needed."""
         named = [self.offset, self.exposure, self.freq_weights, self.subject]
@@ -276,7 +281,6 @@ class GLM(Study):
         covariance = covariance * scale
         if self.robust is not None:
             covariance = self._robust(merged, asked)
-        ratio = families.ratio_of(self._link)
         link = type(self._link.link).__name__
         return RegressionResult(
             model=f"GLM, {type(self._link).__name__}, link {link}",
@@ -285,7 +289,7 @@ class GLM(Study):
             coefficients=tuple(params.tolist()),
             covariance=tuple(map(tuple, covariance.tolist())),
             covariance_type=self.robust or "nonrobust",
-            ratio=ratio,
+            ratio=self.ratio,
             nobs=fit.n,
             events=fit.events if self.counted == "rarer" else None,
             weights=float(fit.figure("weights")),

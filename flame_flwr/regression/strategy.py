@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.convergence import Convergence
 from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.regression.newton import Path, next_step
-from flame_flwr.regression.rows import agreed_levels
+from flame_flwr.regression.questions import (
+    NO_ROWS,
+    agreed_design,
+    first_question,
+    next_question,
+)
 from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flame_flwr.config import RunSettings
+    from flame_flwr.regression.newton import Path
     from flame_flwr.regression.study import Study
     from flame_flwr.strategies.star_strategy import StarResult
 
@@ -95,13 +99,8 @@ class RegressionStrategy(ReduceStrategy):
         if last["stage"] == "final":
             self._last = sums, last
             return {"stage": "done", "steps": last["steps"]}
-        if not fit.n:
-            raise DataError(_NO_ROWS)
-        path = self._path if self._path is not None else self.study.path(fit, last)
-        path = next_step(path, fit, self.study.dispersion(fit))
-        self._path = path
-        asked = last | {"coefficients": path.coefficients, "steps": path.steps}
-        return asked | {"stage": "final"} | self.study.finish(fit) if path.settled else asked
+        asked, self._path = next_question(self.study, fit, last, self._path)
+        return asked
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return the result of the last round's sums, which a checkpoint has kept."""
@@ -109,42 +108,10 @@ class RegressionStrategy(ReduceStrategy):
         return self.study.result(*self._last)
 
     def _agreed(self, merged: Any, last: Any) -> dict[str, Any]:
-        design = self.study.design
-        rows = merged["rows"].n
-        if not rows and not merged["rows"].suppressed:
-            raise DataError(_NO_ROWS)
-        numbers = {name: found.result() for name, found in merged["numbers"].items()}
-        labels = agreed_levels(merged["labels"], design.levels)
-        if last["secure"]:
-            labels = {name: list(levels) for name, levels in design.levels.items()}
-        for name in list(labels):
-            counted = merged["labels"][name].size if name in merged["labels"] else 0
-            # as most rows have it; the others' nodes will say that theirs is something else
-            if name in numbers and numbers[name]["n"] > counted:
-                del labels[name]
-        for name in design.categories:
-            if name not in labels:
-                raise DataError(f"no level of {name} is common enough to be named by a hospital")
-        moments = {}
-        for call, found in merged["moments"].items():
-            figures = found.result()
-            if not figures["std"]:
-                raise DataError(f"{call}: it is the same in all rows of all hospitals")
-            moments[call] = [figures["mean"], figures["std"]]
-        return {
-            "stage": "step",
-            "secure": last["secure"],
-            "levels": labels,
-            "moments": moments,
-            "standard": {
-                name: [found["mean"], found["std"]]
-                for name, found in numbers.items()
-                if name not in labels and found["std"] and math.isfinite(found["std"])
-            },
-            "coefficients": None,
-            "steps": 0,
-            **self.study.start(merged["outcome"]),
-        }
+        if not merged["rows"].n and not merged["rows"].suppressed:
+            raise DataError(NO_ROWS)
+        levels, moments = agreed_design(self.study, merged, secure=last["secure"])
+        return first_question(self.study, levels, moments, merged, secure=last["secure"])
 
 
 def files() -> list[tuple[str, str, Callable[[Any], Any]]]:
@@ -156,6 +123,3 @@ def files() -> list[tuple[str, str, Callable[[Any], Any]]]:
         ("summary.txt", "str", lambda result: result.summary()),
         ("result.json", "str", lambda result: json.dumps(result.to_json(), indent=1)),
     ]
-
-
-_NO_ROWS = "no hospital has a row in which every column of the formula is there"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flame_flwr.regression.formula import Design
+    from flame_flwr.regression.meta_analysis import RegressionMetaAnalysis
     from flame_flwr.regression.newton import Path
     from flame_flwr.regression.result import RegressionResult
     from flame_flwr.regression.rows import DesignMatrix
@@ -37,6 +38,7 @@ class Study(Described):
     :class:`~flame_flwr.regression.Cox`.
     """
 
+    formula: str
     table: Callable[[Any], Any]
 
     site_effects: bool = False
@@ -51,6 +53,11 @@ class Study(Described):
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
         """All columns of the table that are needed."""
+
+    @property
+    @abstractmethod
+    def ratio(self) -> str | None:
+        """What a coefficient's exponential is, such as ``odds ratio``; ``None``: nothing."""
 
     @abstractmethod
     def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
@@ -95,6 +102,13 @@ class Study(Described):
         """The class that runs on every node; subclass it as any other."""
         name = f"{type(self).__name__}Analyzer"
         return type(name, (RegressionAnalyzer,), {"study": self, "__module__": __name__})
+
+    @property
+    def meta_analysis(self) -> RegressionMetaAnalysis:
+        """The same regression of each hospital's rows alone, combined in one round."""
+        from flame_flwr.regression.meta_analysis import RegressionMetaAnalysis
+
+        return RegressionMetaAnalysis(self)
 
     def make_strategy(self, outputs: Outputs = ()) -> RegressionStrategy:
         """Return a new strategy, whose result is a :class:`RegressionResult`."""

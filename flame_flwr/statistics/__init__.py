@@ -15,6 +15,7 @@ from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.score_information import ScoreInformation
+from flame_flwr.statistics.site_fits import SiteFits
 from flame_flwr.statistics.survival import KaplanMeier
 from flame_flwr.statistics.tables import ContingencyTable
 from flame_flwr.statistics.value_counts import ValueCounts
@@ -34,6 +35,7 @@ __all__ = [
     "Quantiles",
     "RowCount",
     "ScoreInformation",
+    "SiteFits",
     "Statistic",
     "Total",
     "ValueCounts",

@@ -8,7 +8,7 @@ model with a stratum for each hospital. What is done with the sums is in
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Self
@@ -20,13 +20,14 @@ from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each, labels
 from flame_flwr.statistics.moments import pairs_in_order
 from flame_flwr.statistics.visible import Visible, whole
 
-__all__ = ["ScoreInformation"]
+__all__ = ["ScoreInformation", "check_counted", "rows_that_count", "small_cell"]
 
 COUNTED = ("rows", "rarer", "events")
 """What the rows of a parameter are: all, those of the rarer outcome, or those with an event."""
 
 
-def _check_counted(owner: str, value: object) -> None:
+def check_counted(owner: str, value: object) -> None:
+    """Refuse what is none of these."""
     if value not in COUNTED:
         raise ModelError(f"{owner}: what is counted must be one of {', '.join(COUNTED)}")
 
@@ -69,7 +70,7 @@ class ScoreInformation(Statistic):
     (14, [1.0], [[7.0]], 1.0)
     """
 
-    counted: str = field(metadata=parameter(_check_counted))
+    counted: str = field(metadata=parameter(check_counted))
     columns: tuple[str, ...] = field(metadata=COLUMNS)
     n: int = field(metadata=COUNT)
     events: int = field(metadata=COUNT)
@@ -172,9 +173,7 @@ class ScoreInformation(Statistic):
     @property
     def rows_that_count(self) -> int:
         """How many rows there are for the parameters: of the rarer outcome, or with an event."""
-        if self.counted == "rows":
-            return self.n
-        return self.events if self.counted == "events" else min(self.events, self.n - self.events)
+        return rows_that_count(self.counted, self.n, self.events)
 
     @property
     def parameters(self) -> int:
@@ -189,11 +188,7 @@ class ScoreInformation(Statistic):
     def too_small(self, k: int) -> str | None:
         """Return which level, or ``all rows``, has fewer rows than `k`, and some."""
         levels = zip(self.cells, self.cell_rows, self.cell_events, strict=True)
-        for name, rows, events in [("all rows", self.n, self.events), *levels]:
-            counts = [rows] if self.counted == "rows" else [rows, events, rows - events]
-            if any(0 < count < k for count in counts):
-                return name
-        return None
+        return small_cell(self.counted, [("all rows", self.n, self.events), *levels], k)
 
     def with_min_count(self, k: int) -> Self:
         """Withhold all of it where a level, or an outcome, has fewer rows than `k`, and some."""
@@ -203,3 +198,29 @@ class ScoreInformation(Statistic):
 def _diagonal(p: int) -> list[int]:
     """Return the places of the diagonal in an upper triangle, row by row."""
     return [i * p - i * (i - 1) // 2 for i in range(p)]
+
+
+def rows_that_count(counted: str, n: int, events: int) -> int:
+    """Return how many rows there are for the parameters, of `n` with so many events."""
+    if counted == "rows":
+        return n
+    return events if counted == "events" else min(events, n - events)
+
+
+def small_cell(counted: str, cells: Iterable[tuple[str, int, int]], k: int) -> str | None:
+    """Return the name of a cell that has fewer rows, or of one outcome, than `k`, and some.
+
+    Parameters
+    ----------
+    counted : {'rows', 'rarer', 'events'}
+        With ``'rows'`` there are no events.
+    cells : iterable of (str, int, int)
+        The name, the rows and the events of each.
+    k : int
+        The fewest that may be seen.
+    """
+    for name, rows, events in cells:
+        counts = [rows] if counted == "rows" else [rows, events, rows - events]
+        if any(0 < count < k for count in counts):
+            return name
+    return None

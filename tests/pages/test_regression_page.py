@@ -6,12 +6,19 @@ from snippets import all_named, run_python
 
 PAGE = Path(__file__).parents[2] / "docs" / "regression.md"
 
+RUN = {
+    "table_one.py": ["printed", "table"],
+    "curves.py": ["curves"],
+    "combined.py": ["combined"],
+}
+"""Scripts, and the quotes of what they print."""
+
 
 def test_its_python_prints_its_quotes(tmp_path):
     shown = all_named(PAGE)
     for name, code in shown.items():
         (tmp_path / name).write_text(code)
-    for script, quotes in (("table_one.py", ("printed", "table")), ("curves.py", ("curves",))):
+    for script, quotes in RUN.items():
         printed = {line.rstrip() for line in run_python(tmp_path, script).splitlines()}
         for quote in quotes:
             assert set(shown[quote].splitlines()) <= printed

@@ -24,6 +24,7 @@ from flame_flwr.statistics import (
     Quantiles,
     RowCount,
     ScoreInformation,
+    SiteFits,
     Statistic,
     Total,
     ValueCounts,
@@ -111,6 +112,17 @@ KINDS = {
     "meta": (
         lambda t: MetaAnalysis.from_data(float(t["score"].sum()), 0.1 + len(t) / 7, len(t)),
         lambda: MetaAnalysis.zero(),
+    ),
+    "fits": (
+        lambda t: SiteFits.from_data(
+            f"of {len(t)}",
+            "rarer",
+            len(t),
+            int(t["ill"].sum()),
+            [("score", float(t["score"].sum()), 0.1 + len(t) / 7), ("age", -0.0, 2.0)],
+            [("sex=f", int((t["sex"] == "f").sum()), int(t["ill"][t["sex"] == "f"].sum()))],
+        ),
+        lambda: SiteFits.zero(),
     ),
     "scores": (
         scores,
