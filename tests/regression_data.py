@@ -34,6 +34,24 @@ def patients(n=240, seed=3):
     return table
 
 
+def followed_patients(n=200):
+    """Patients of four hospitals, followed for some months."""
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame(
+        {
+            "age": rng.normal(60, 10, n).round(1),
+            "stage": rng.choice(["I", "II", "III"], n),
+            "ward": rng.choice(["a", "b"], n),
+            "since": rng.integers(0, 4, n),
+        }
+    )
+    risk = 0.03 * (table["age"] - 60) + 0.6 * (table["stage"] == "III")
+    table["months"] = table["since"] + np.ceil(rng.exponential(12 * np.exp(-risk)))  # many ties
+    table["died"] = rng.integers(0, 3, n) > 0
+    table["site"] = np.repeat([0, 1, 2, 3], [20, 50, 40, 90])
+    return table.astype({"died": int})
+
+
 def hospitals(table):
     """Three of them: the first has no men, and the second none of stage 3."""
     first = table[(table["sex"] == "f") & (table["age"] < 55)]

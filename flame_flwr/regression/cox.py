@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.regression.coordinates import original, standardized
+from flame_flwr.regression.baseline import breslow, stratum_labels
+from flame_flwr.regression.coordinates import original, shifts, standardized
+from flame_flwr.regression.described import Outputs
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.partial_likelihood import SurvivalRows, partial_sums
@@ -19,13 +21,14 @@ from flame_flwr.regression.rows import cell_counts, one_csv, row_values
 from flame_flwr.regression.sites import INTERCEPT
 from flame_flwr.regression.solving import factorize
 from flame_flwr.regression.study import Study
-from flame_flwr.statistics import ScoreInformation
+from flame_flwr.statistics import BaselineHazards, ScoreInformation
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from flame_flwr.labels import Label
     from flame_flwr.regression.rows import DesignMatrix
+    from flame_flwr.statistics import Statistic
 
 __all__ = ["Cox"]
 
@@ -46,6 +49,9 @@ class Cox(Study):
         How events at one time are treated.
     strata : str or list of str, optional
         Columns of further strata, within each hospital.
+    baseline : sequence of float, optional
+        Times at which the result has the baseline hazard of each hospital and stratum, rising; not
+        with secure sums, as it is a hospital's own.
     levels, table
         As for :class:`~flame_flwr.regression.GLM`.
 
@@ -67,6 +73,7 @@ class Cox(Study):
     formula: str
     ties: str = "efron"
     strata: str | Sequence[str] = ()
+    baseline: Sequence[float] = ()
     levels: Mapping[str, Sequence[Label]] | None = None
     table: Callable[[Any], Any] = one_csv
 
@@ -78,6 +85,8 @@ class Cox(Study):
             raise ModelError(f"ties must be 'efron' or 'breslow', not {self.ties!r}")
         if not callable(self.table):
             raise ModelError("table must be a function of the node's data")
+        if len(self.baseline):
+            BaselineHazards.zero(self.baseline)
         if len(self.outcome) not in (2, 3):
             raise ModelError(
                 "the left side of Cox's formula is `time, event ~` or `entry, time, event ~`"
@@ -124,10 +133,7 @@ class Cox(Study):
         self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
     ) -> dict[str, ScoreInformation]:
         """Return score and information of this hospital's strata."""
-        kept = [place for place, name in enumerate(matrix.columns) if name != INTERCEPT]
-        columns = tuple(matrix.columns[place] for place in kept)
-        table = standardized(matrix.table[:, kept], columns, asked["standard"], centred=True)
-        survival = self._survival(rows, table)
+        columns, survival = self._prepared(rows, matrix, asked)
         coefficients = asked["coefficients"]
         if coefficients is None:
             coefficients = np.zeros(len(columns))
@@ -143,6 +149,24 @@ class Cox(Study):
             counted="events",
         )
         return {"fit": fit}
+
+    def at_site(
+        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any], site: str
+    ) -> dict[str, Statistic]:
+        """Return the baseline hazards of this hospital, where they are asked for."""
+        if not len(self.baseline):
+            return {}
+        _, survival = self._prepared(rows, matrix, asked)
+        labels = self.strata_of(rows)
+        return {"baseline": breslow(survival, labels, asked["coefficients"], self.baseline, site)}
+
+    def _prepared(
+        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], SurvivalRows]:
+        kept = [place for place, name in enumerate(matrix.columns) if name != INTERCEPT]
+        columns = tuple(matrix.columns[place] for place in kept)
+        table = standardized(matrix.table[:, kept], columns, asked["standard"], centred=True)
+        return columns, self._survival(rows, table)
 
     def _survival(self, rows: pd.DataFrame, table: Any) -> SurvivalRows:
         """Return times, events and strata.
@@ -191,6 +215,7 @@ class Cox(Study):
         params, covariance = original(
             asked["coefficients"], inverse, fit.columns, asked["standard"]
         )
+        centres, _ = shifts(fit.columns, asked["standard"], centred=True)
         return RegressionResult(
             model=f"Cox, ties {self.ties}, stratified by hospital",
             formula=self.formula,
@@ -210,7 +235,31 @@ class Cox(Study):
             moments={name: tuple(found) for name, found in asked["moments"].items()},
             suppressed=fit.suppressed,
             study=self,
+            baseline=merged.get("baseline"),
+            baseline_at=float(centres @ params),
         )
+
+    def strata_of(self, frame: pd.DataFrame) -> list[str]:
+        """Return which stratum of a hospital each row is in.
+
+        Raises
+        ------
+        DataError
+            A column of the strata is missing.
+        """
+        lacking = [name for name in self._strata if name not in frame]
+        if lacking:
+            raise DataError(f"strata: the rows have no column {' or '.join(lacking)}")
+        return stratum_labels(frame, self._strata)
+
+    @property
+    def files(self) -> Outputs:
+        """Tables, a picture and JSON; with a baseline also its cumulative hazards."""
+        found = super().files
+        if not len(self.baseline):
+            return found
+        hazards = "baseline-hazard.csv", "str", lambda result: result.baseline_hazard.to_csv()
+        return [*found, hazards]
 
     def means(self, predictors: Any) -> Any:
         """Return hazard ratios against a row in which every column is 0."""

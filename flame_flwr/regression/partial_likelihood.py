@@ -19,7 +19,7 @@ from flame_flwr.regression.exact_products import linear, products
 if TYPE_CHECKING:
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["SurvivalRows", "partial_sums"]
+__all__ = ["SurvivalRows", "hazards_at", "partial_sums"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,40 @@ def _risk_sets(
     shares = shares - until[np.searchsorted(moments, entry, side="right")]
     shares[event] -= np.bincount(moment_of, weights=left_out * inverse)[which]
     return shares, sums[:, 1:] * inverse[:, None], sums[:, 0]
+
+
+def hazards_at(
+    rows: SurvivalRows, places: Any, predictors: Numbers, times: Numbers
+) -> tuple[Numbers, Any]:
+    """Return Breslow's cumulative hazard at times, and the events up to these.
+
+    Parameters
+    ----------
+    rows : SurvivalRows
+        All rows.
+    places : ndarray of int, shape (m,)
+        Those of the stratum.
+    predictors : ndarray, shape (m,)
+        Of these.
+    times : ndarray, shape (t,)
+        Rising.
+
+    Returns
+    -------
+    hazards : ndarray, shape (t,)
+    events : ndarray of int, shape (t,)
+    """
+    event, highest = rows.event[places], predictors.max()
+    entry, time = rows.entry[places], rows.time[places]
+    moments, deaths = np.unique(time[event], return_counts=True)
+    weights = np.exp(predictors - highest)[:, None]
+    at_risk = _from_each(weights, time, moments) - _from_each(weights, entry, moments)
+    steps = deaths / at_risk[:, 0] * np.exp(-highest)
+    until = np.searchsorted(moments, times, side="right")
+    return (
+        np.concatenate([[0.0], np.cumsum(steps)])[until],
+        np.concatenate([[0], np.cumsum(deaths)])[until],
+    )
 
 
 def _from_each(values: Numbers, times: Numbers, moments: Numbers) -> Numbers:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import html
-import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flame_flwr.errors import DataError
+from flame_flwr.regression.baseline import baseline_frame, survival_frame
 from flame_flwr.regression.sites import INTERCEPT, intercepts, site_column
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.labels import Label
     from flame_flwr.regression.study import Study
+    from flame_flwr.statistics import BaselineHazards
 
 __all__ = ["RegressionResult"]
 
@@ -56,6 +57,10 @@ class RegressionResult:
         formula centres or scales.
     suppressed : int
         At how many hospitals a disclosure rule kept figures back.
+    baseline : BaselineHazards or None
+        Of Cox's model, where asked for, without secure sums; :attr:`baseline_hazard` has a table.
+    baseline_at : float
+        The linear predictor of the row that `baseline` is of.
     """
 
     model: str
@@ -79,6 +84,8 @@ class RegressionResult:
     moments: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     suppressed: int = 0
     study: Study | None = field(default=None, compare=False)
+    baseline: BaselineHazards | None = None
+    baseline_at: float = 0.0
 
     @staticmethod
     def counts_of(counted: Any) -> dict[str, int]:
@@ -159,21 +166,40 @@ class RegressionResult:
         DataError
             A column is missing, or the hospital.
         """
-        import pandas as pd
-
-        from flame_flwr.regression.rows import design_matrix
-
         assert self.study is not None
-        rows = frame.reset_index(drop=True)
-        matrix = design_matrix(self.study.design, rows, self.levels, self.moments)
-        known = dict(zip(self.columns, self.coefficients, strict=True))
-        if intercepts(self.columns) and INTERCEPT not in known:
-            if site is None or site_column(site) not in known:
-                raise DataError("each hospital has an intercept of its own: name the site")
-            known[INTERCEPT] = known[site_column(site)]
-        chosen = [known.get(name, 0.0) for name in matrix.columns]
-        predictors = matrix.table @ np.array(chosen) + self.study.offsets(rows)
-        return pd.Series(self.study.means(predictors), index=frame.index)
+        return self._of_predictors(self.study.means, frame, site)
+
+    @property
+    def baseline_hazard(self) -> pd.DataFrame:
+        """Cox's cumulative baseline hazard, of a row of zeros: a row for each time.
+
+        A column for each hospital and stratum; none where none was asked for, or with secure sums.
+        NaN is what a disclosure rule keeps back.
+        """
+        return baseline_frame(self.baseline, self.baseline_at)
+
+    def predict_survival(self, frame: pd.DataFrame, site: str) -> pd.DataFrame:
+        """Return the survival of rows at a hospital: a column for each time of the baseline.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            With the columns of the right side and of the strata, none of them missing.
+        site : str
+            The hospital.
+
+        Raises
+        ------
+        DataError
+            There is no baseline, or none of this hospital and stratum; or a column is missing.
+        """
+        if self.baseline is None:
+            raise DataError(
+                "there is no baseline hazard: fit Cox(..., baseline=[12, 24]), without secure sums"
+            )
+        assert self.study is not None
+        predictors = self._of_predictors(lambda found: found - self.baseline_at, frame, site)
+        return survival_frame(self.baseline, site, self.study.strata_of(frame), predictors)
 
     # ---- tables, files ---------------------------------------------------------------------
 
@@ -217,8 +243,11 @@ class RegressionResult:
         own = {
             item.name: _plain(getattr(self, item.name))
             for item in fields(self)
-            if item.name != "study"
+            if item.name not in ("study", "baseline", "baseline_at")
         }
+        if self.baseline is not None:
+            own["baseline_hazard"] = _plain(self.baseline_hazard.to_dict("list"))
+            own["baseline_times"] = list(self.baseline.times)
         return own | {
             "bse": _plain(self.bse.tolist()),
             "pvalues": _plain(self.pvalues.tolist()),
@@ -233,38 +262,9 @@ class RegressionResult:
 
         Ratios are on a logarithmic axis; an intercept is left out.
         """
-        import matplotlib
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, NullFormatter
+        from flame_flwr.regression.forest_plot import draw
 
-        frame = self.to_frame()
-        left_out = {self.columns[place] for place in intercepts(self.columns)}
-        shown = [name for name in self.columns if name not in left_out] or list(self.columns)
-        names = ["coefficient", "lower 95 %", "upper 95 %"]
-        if self.ratio is not None:
-            names = [self.ratio, f"{self.ratio}, lower", f"{self.ratio}, upper"]
-        middle, low, high = (frame.loc[shown, name].to_numpy() for name in names)
-        places = np.arange(len(shown))[::-1]
-        with matplotlib.rc_context({"svg.hashsalt": "flame-flwr", "svg.fonttype": "none"}):
-            figure = Figure(figsize=(7, 1.2 + 0.35 * len(shown)), layout="constrained")
-            FigureCanvasSVG(figure)
-            axes = figure.subplots()
-            axes.hlines(places, low, high, color="#1f4e79")
-            axes.plot(middle, places, "s", color="#1f4e79")
-            axes.axvline(1 if self.ratio else 0, color="#888888", linewidth=0.8)
-            axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])
-            if self.ratio is not None:
-                axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.xaxis.set_major_formatter("{x:g}")  # 0.5 and 2, not powers of ten
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.set_xlabel(f"{names[0]}, with 95 % confidence interval")
-            for side in ("top", "right", "left"):
-                axes.spines[side].set_visible(False)
-            file = io.StringIO()
-            figure.savefig(file, format="svg", metadata={"Date": None})
-        return file.getvalue()
+        return draw(self)
 
     def __str__(self) -> str:
         """Return the table."""
@@ -276,6 +276,26 @@ class RegressionResult:
         return self.to_html()
 
     # ---- helpers ---------------------------------------------------------------------------
+
+    def _of_predictors(
+        self, function: Callable[[Any], Any], frame: pd.DataFrame, site: str | None
+    ) -> pd.Series:
+        """Return a function of the rows' linear predictors."""
+        import pandas as pd
+
+        from flame_flwr.regression.rows import design_matrix
+
+        assert self.study is not None
+        rows = frame.reset_index(drop=True)
+        matrix = design_matrix(self.study.design, rows, self.levels, self.moments)
+        known = dict(zip(self.columns, self.coefficients, strict=True))
+        if intercepts(self.columns) and INTERCEPT not in known:
+            if site is None or site_column(site) not in known:
+                raise DataError("each hospital has an intercept of its own: name the site")
+            known[INTERCEPT] = known[site_column(site)]
+        chosen = [known.get(name, 0.0) for name in matrix.columns]
+        predictors = matrix.table @ np.array(chosen) + self.study.offsets(rows)
+        return pd.Series(function(predictors), index=frame.index)
 
     def _series(self, values: Any) -> pd.Series:
         import pandas as pd

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flame_flwr.regression.result import RegressionResult
     from flame_flwr.regression.rows import DesignMatrix
     from flame_flwr.regression.strategy import RegressionStrategy
-    from flame_flwr.statistics import ScoreInformation
+    from flame_flwr.statistics import ScoreInformation, Statistic
 
 __all__ = ["RegressionAnalyzer", "Study"]
 
@@ -68,6 +68,16 @@ class Study(Described):
         self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
     ) -> dict[str, ScoreInformation]:
         """Return the sums of a step, or of the last round."""
+
+    def at_site(
+        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any], site: str
+    ) -> dict[str, Statistic]:
+        """Return what the last round has beside the sums of this hospital alone: nothing."""
+        return {}
+
+    def strata_of(self, frame: pd.DataFrame) -> list[str]:
+        """Return which stratum of a hospital each row is in: there is one, ``""``."""
+        return [""] * len(frame)
 
     @abstractmethod
     def start(self, agreed: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,18 +169,19 @@ class RegressionAnalyzer(StarAnalyzer):
         if asked["stage"] == "agree":
             rows = complete_rows(self.table(data), study.columns)
             logger.info("a regression of %s", study.design.text)
-            found = agreement(study.design, rows, secure=asked["secure"])
-            return {"agreed": {**found, "outcome": study.agree(rows)}}
-        agreed = asked["levels"], asked["moments"]
-        if self._matrix is None or self._matrix[0] != agreed:
+            agreed = agreement(study.design, rows, secure=asked["secure"])
+            return {"agreed": {**agreed, "outcome": study.agree(rows)}}
+        design = asked["levels"], asked["moments"]
+        if self._matrix is None or self._matrix[0] != design:
             rows = complete_rows(self.table(data), study.columns)
-            self._matrix = agreed, rows, design_matrix(study.design, rows, *agreed)
+            self._matrix = design, rows, design_matrix(study.design, rows, *design)
         _, rows, matrix = self._matrix
         if study.site_effects:
             others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
             asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
-        found = dict(study.sums(rows, matrix, asked))
+        found: dict[str, Any] = dict(study.sums(rows, matrix, asked))
         if asked["stage"] == "final" and not asked["secure"]:
+            found |= study.at_site(rows, matrix, asked, self.id)
             fit = found["fit"]
             found["rows_at"] = _counted_at(self.id, fit.n)
             if fit.counted != "rows":

@@ -6,6 +6,7 @@ nodes together, in any order with the same bits, and ``result`` gives the figure
 
 from flame_flwr.statistics.auc import AUC
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.baseline_hazards import BaselineHazards
 from flame_flwr.statistics.counts import Missingness, RowCount
 from flame_flwr.statistics.description import Description, describe
 from flame_flwr.statistics.histogram import Histogram
@@ -22,6 +23,7 @@ from flame_flwr.statistics.value_counts import ValueCounts
 
 __all__ = [
     "AUC",
+    "BaselineHazards",
     "ContingencyTable",
     "Covariance",
     "Description",

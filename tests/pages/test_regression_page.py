@@ -9,6 +9,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "regression.md"
 RUN = {
     "table_one.py": ["printed", "table"],
     "curves.py": ["curves"],
+    "baseline.py": ["baseline"],
     "combined.py": ["combined"],
 }
 """Scripts, and the quotes of what they print."""

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from formulaic import Formula
 from lifelines import CoxPHFitter
 from lifelines.datasets import load_rossi
-from regression_data import close
+from regression_data import close, followed_patients
 from statsmodels.duration.hazard_regression import PHReg
 
 from flame_flwr.errors import DataError, ModelError, PayloadError
 from flame_flwr.privacy import MinCount, Strict
 from flame_flwr.regression import Cox
 
-
-def patients(n=200):
-    rng = np.random.default_rng(5)
-    table = pd.DataFrame(
-        {
-            "age": rng.normal(60, 10, n).round(1),
-            "stage": rng.choice(["I", "II", "III"], n),
-            "ward": rng.choice(["a", "b"], n),
-            "since": rng.integers(0, 4, n),
-        }
-    )
-    risk = 0.03 * (table["age"] - 60) + 0.6 * (table["stage"] == "III")
-    table["months"] = table["since"] + np.ceil(rng.exponential(12 * np.exp(-risk)))  # many ties
-    table["died"] = rng.integers(0, 3, n) > 0
-    table["site"] = np.repeat([0, 1, 2, 3], [20, 50, 40, 90])
-    return table.astype({"died": int})
-
-
-TABLE = patients()
+TABLE = followed_patients()
 SITES = [TABLE[TABLE["site"] == site] for site in range(4)]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flame_flwr.statistics import (
     AUC,
+    BaselineHazards,
     ContingencyTable,
     Covariance,
     Histogram,
@@ -112,6 +113,16 @@ KINDS = {
     "meta": (
         lambda t: MetaAnalysis.from_data(float(t["score"].sum()), 0.1 + len(t) / 7, len(t)),
         lambda: MetaAnalysis.zero(),
+    ),
+    "hazards": (
+        lambda t: BaselineHazards.from_data(
+            GRID[:2],
+            [
+                (f"of {len(t)}", sex, [0.1 + len(rows), 0.5 + len(rows)], len(rows), [2, 7])
+                for sex, rows in t.groupby("sex")
+            ],
+        ),
+        lambda: BaselineHazards.zero(GRID[:2]),
     ),
     "fits": (
         lambda t: SiteFits.from_data(
