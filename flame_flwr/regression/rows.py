@@ -198,7 +198,8 @@ def design_matrix(
     spec = formulaic().ModelSpec.from_spec(design.terms, transform_state=states)
     try:
         with np.errstate(all="ignore"):
-            matrix = spec.get_model_matrix(pd.DataFrame(ready), na_action="ignore")
+            frame = pd.DataFrame(ready, index=range(len(rows)))  # also of no column
+            matrix = spec.get_model_matrix(frame, na_action="ignore")
     except FlameError:
         raise
     except Exception as error:  # of whatever kind: formulaic's text may hold a value

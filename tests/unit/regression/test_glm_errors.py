@@ -101,3 +101,9 @@ def test_a_step_that_leaves_the_family_is_halved():
 def test_errors_are_the_frameworks():
     with pytest.raises(FlameError):
         GLM("died ~ hashed(sex)")
+
+
+def test_an_intercept_alone_is_the_mean():
+    found = GLM("pain ~ 1").test([HERE, THERE], quiet=True).result
+    assert found.params["Intercept"] == pytest.approx(TABLE["pain"].mean(), rel=1e-12)
+    assert found.nobs == len(TABLE)
