@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from flame_flwr.regression.sites import intercepts
 if TYPE_CHECKING:
     from flame_flwr.regression.result import RegressionResult
 
-__all__ = ["draw"]
+__all__ = ["draw", "set_ratio_axis"]
 
 
 def draw(result: RegressionResult) -> str:
@@ -20,7 +20,6 @@ def draw(result: RegressionResult) -> str:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
 
     frame = result.to_frame()
     left_out = {result.columns[place] for place in intercepts(result.columns)}
@@ -39,13 +38,23 @@ def draw(result: RegressionResult) -> str:
         axes.axvline(1 if result.ratio else 0, color="#888888", linewidth=0.8)
         axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])
         if result.ratio is not None:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter("{x:g}")  # 0.5 and 2, not powers of ten
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            set_ratio_axis(axes)
         axes.set_xlabel(f"{names[0]}, with 95 % confidence interval")
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def set_ratio_axis(axes: Any) -> None:
+    """Have a logarithmic axis of what is drawn, with numbers that are read as they are."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    # within less than a decade there may be one of 1, 2 and 5 only
+    near = high < 4 * low
+    axes.xaxis.set_major_locator(MaxNLocator(6) if near else LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")  # 0.5 and 2, not powers of ten
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -60,7 +60,7 @@ class RegressionMetaAnalysis(Described):
     def is_agreed(self) -> bool:
         """Whether hospitals need not agree on anything before."""
         design = self.study.design
-        declared = getattr(self.study, "levels", None) is not None
+        declared = self.study.levels is not None
         return declared and not design.moments and set(design.categories) <= set(design.levels)
 
     @cached_property
@@ -75,11 +75,12 @@ class RegressionMetaAnalysis(Described):
 
     @property
     def files(self) -> Outputs:
-        """Two tables, text and JSON."""
+        """Two tables, a picture, text and JSON."""
         return [
             ("meta-analysis.csv", "str", lambda result: result.to_frame().to_csv()),
             ("meta-analysis.html", "str", lambda result: result.to_html()),
             ("meta-analysis.json", "str", lambda result: json.dumps(result.to_json(), indent=1)),
+            ("meta-analysis.svg", "str", lambda result: result.forest_plot()),
             ("meta-analysis.txt", "str", str),
             ("sites.csv", "str", lambda result: result.sites().to_csv(index=False)),
         ]

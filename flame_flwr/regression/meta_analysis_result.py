@@ -100,6 +100,12 @@ class MetaAnalysisResult:
         ]
         return pd.DataFrame(rows, columns=names)
 
+    def forest_plot(self) -> str:
+        """Return a picture as SVG: for each coefficient the hospitals', and the combined ones."""
+        from flame_flwr.regression.meta_analysis_plot import draw
+
+        return draw(self)
+
     def to_html(self) -> str:
         """Return the tables as HTML."""
         tables = "\n".join(

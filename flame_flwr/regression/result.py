@@ -195,7 +195,7 @@ class RegressionResult:
         """
         if self.baseline is None:
             raise DataError(
-                "there is no baseline hazard: fit Cox(..., baseline=[12, 24]), without secure sums"
+                "there is no baseline hazard: give Cox its times as baseline, without secure sums"
             )
         assert self.study is not None
         predictors = self._of_predictors(lambda found: found - self.baseline_at, frame, site)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ from flame_flwr.statistics import ValueCounts
 if TYPE_CHECKING:
     import pandas as pd
 
+    from flame_flwr.labels import Label
     from flame_flwr.regression.formula import Design
     from flame_flwr.regression.meta_analysis import RegressionMetaAnalysis
     from flame_flwr.regression.newton import Path
@@ -39,6 +40,7 @@ class Study(Described):
     """
 
     formula: str
+    levels: Mapping[str, Sequence[Label]] | None
     table: Callable[[Any], Any]
 
     site_effects: bool = False

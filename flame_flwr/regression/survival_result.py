@@ -206,7 +206,7 @@ class SurvivalResult:
     def _note(self) -> str:
         test, withheld = self.test or {}, self.found.suppressed
         moved = max(curve.coarsened_at for curve in self.curves.values())
-        note = "Of all hospitals together. Limits are those of log(-log(survival))."
+        note = "Of all hospitals together. Limits by the log-log method."
         if test.get("other") is None and test:
             note += " A hospital withholds how many are in no group."
         elif test.get("other"):

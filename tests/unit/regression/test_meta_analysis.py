@@ -156,6 +156,12 @@ def test_it_prints_and_is_files():
             assert title in text
     figures = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert figures["combined"]["age"]["studies"] == 3
+    picture = found.forest_plot()
+    for text in ("node-0", "fixed", "random", "odds ratio", "sex[T.m]", "1.05"):
+        assert f">{text}</text>" in picture
+    assert ">Intercept</text>" not in picture
+    only = fitted(GLM("pain ~ 1"), SITES[:1]).result
+    assert ">Intercept</text>" in only.forest_plot()
     names = [name for name, _, _ in STUDY.meta_analysis.files]
     assert names[0] == "meta-analysis.csv"
     with pytest.raises(ModelError, match="fixed, random"):
