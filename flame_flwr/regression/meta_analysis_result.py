@@ -12,6 +12,8 @@ import numpy as np
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from flame_flwr.statistics import SiteFits
@@ -59,27 +61,10 @@ class MetaAnalysisResult:
             It is another effect.
         """
         import pandas as pd
-        from scipy.stats import chi2
 
         if effect not in EFFECTS:
             raise ModelError(f"effect must be one of {', '.join(EFFECTS)}, not {effect!r}")
-        rows = {}
-        for column in self.fits.columns:
-            found = self.fits.combined(column).result()
-            figures = found[effect] or {}
-            rows[column] = {
-                "hospitals": found["studies"],
-                "coefficient": figures.get("estimate"),
-                "standard error": figures.get("error"),
-                "z": figures.get("z"),
-                "p": figures.get("p"),
-                "lower 95 %": figures.get("low"),
-                "upper 95 %": figures.get("high"),
-                "Q": found["q"],
-                "p of Q": math.nan if found["q"] is None else chi2.sf(found["q"], found["df"]),
-                "I2": found["i2"],
-                "tau2": found["tau2"],
-            }
+        rows = {name: _row(self.fits.combined(name).result(), effect) for name in self.fits.columns}
         frame = pd.DataFrame.from_dict(rows, orient="index")
         frame = frame.astype(dict.fromkeys(frame.columns[1:], float))
         if self.ratio is not None:
@@ -146,6 +131,26 @@ class MetaAnalysisResult:
             gone = "; ".join(f"{site} ({why})" for site, why in self.left_out.items())
             note += f" Left out: {gone}."
         return note
+
+
+def _row(found: Mapping[str, Any], effect: str) -> dict[str, Any]:
+    """Return the figures of one coefficient's meta-analysis, by their names in the table."""
+    from scipy.stats import chi2
+
+    figures = found[effect] or {}
+    return {
+        "hospitals": found["studies"],
+        "coefficient": figures.get("estimate"),
+        "standard error": figures.get("error"),
+        "z": figures.get("z"),
+        "p": figures.get("p"),
+        "lower 95 %": figures.get("low"),
+        "upper 95 %": figures.get("high"),
+        "Q": found["q"],
+        "p of Q": math.nan if found["q"] is None else chi2.sf(found["q"], found["df"]),
+        "I2": found["i2"],
+        "tau2": found["tau2"],
+    }
 
 
 def _rounded(value: float) -> str:
