@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.privacy import DisclosureRule
 
-__all__ = ["check_rules", "load_once", "node_rules", "open_node_data"]
+__all__ = ["check_rules", "datasets_of", "load_once", "node_rules", "open_node_data", "registered"]
 
 _LOADED: dict[tuple[int, int], Any] = {}
 """Data that this process has loaded, by run and node: of one run at a time."""
@@ -56,10 +56,25 @@ def node_rules(settings: NodeSettings, run: RunSettings) -> tuple[DisclosureRule
         What names them is no text of rules.
     """
     rules = settings.disclosure_rules()
-    for dataset in _datasets(settings):
-        if set(run.tag_list()) <= set(dataset.tags) and dataset.allows(run.project_id):
-            rules += _rules_of(dataset)
+    for dataset in datasets_of(settings, run):
+        rules += _rules_of(dataset)
     return rules
+
+
+def datasets_of(settings: NodeSettings, run: RunSettings) -> list[Dataset]:
+    """Return the datasets with a run's tags that are open to its project, of whatever type.
+
+    Raises
+    ------
+    ConfigError
+        The registry cannot be read.
+    """
+    tags = set(run.tag_list())
+    return [
+        each
+        for each in registered(settings)
+        if tags <= set(each.tags) and each.allows(run.project_id)
+    ]
 
 
 def check_rules(settings: NodeSettings) -> None:
@@ -72,12 +87,18 @@ def check_rules(settings: NodeSettings) -> None:
     """
     settings.disclosure_rules()
     settings.update_filters()
-    for dataset in _datasets(settings):
+    for dataset in registered(settings):
         _rules_of(dataset)
 
 
-def _datasets(settings: NodeSettings) -> list[Dataset]:
-    """Return what is in a node's registry, where it has one."""
+def registered(settings: NodeSettings) -> list[Dataset]:
+    """Return what is in a node's registry, where it has one.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
     if not settings.datasets:
         return []
     from flame_flwr.data.registry import read_registry

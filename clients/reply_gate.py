@@ -19,6 +19,7 @@ from flwr.app import (
 )
 
 from flame_flwr import __version__
+from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_message import AskedMessage
 from flame_flwr.clients.filter_counts import count_answers
 from flame_flwr.clients.node_data import node_rules
@@ -39,7 +40,7 @@ from flame_flwr.clients.reply_values import (
 from flame_flwr.clients.reply_way import HERE, Way, shares_tracebacks, unnoted
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.errors import FlameError, NodeFailedError
 from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import FitRes, runtime
 from flame_flwr.installed.versions import installed
@@ -53,6 +54,7 @@ from flame_flwr.payload import (
     to_record,
 )
 from flame_flwr.payload.opaque import look_into
+from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
 from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.rules import Strict
@@ -89,6 +91,7 @@ class ReplyGate:
 
     def __init__(self, message: Message, context: Context, way: Way = HERE) -> None:
         self._noted: dict[str, str] = {}
+        self._count = AnswerCount(way.ledger)
         self._message = message
         self._context = context
         self._way = way
@@ -105,6 +108,7 @@ class ReplyGate:
                 before = self._secure.before()
                 if before is not None:
                     return Message(RecordDict(before), reply_to=self._message)
+            self._count.check()
         except Exception as error:
             log_error(error, "node %s does not take what the server sent", self._name)
             return self._failures.stopped(error)
@@ -130,6 +134,7 @@ class ReplyGate:
             except Exception as error:
                 log_error(error, "node %s lets no answer leave to %s", self._name, kind)
                 passed = self._failures.stopped(error)
+        passed = self._counted(passed)
         return unnoted(self._message, self._context, passed, self._way, self._noted) or passed
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
@@ -142,6 +147,15 @@ class ReplyGate:
             "evaluation": self._evaluation,
         }
         return readers[kind]
+
+    def _counted(self, passed: Message) -> Message:
+        """Return what leaves: an answer that cannot be counted does not."""
+        try:
+            self._count.settle(self._asked.kind)
+        except FlameError as error:
+            log_error(error, "node %s lets no answer leave", self._name)
+            return self._failures.stopped(error)
+        return passed
 
     def _arrives(self) -> None:
         for payload in self._asked.payloads():
@@ -185,6 +199,8 @@ class ReplyGate:
                 strict=self._keeps_texts,
                 known=self._failures.known_words,
             )
+        if found is not None:  # that nothing is unexpected is an answer, too
+            self._count.add(lambda: Cost(len(found)))
         properties: dict[str, Any] = {
             **({} if found is None else {"findings": write_findings(found)}),
             "name": self._name,
@@ -229,9 +245,11 @@ class ReplyGate:
             metrics = {}  # they do not travel
         passed = self._gate.result(returned, study, number, aggregate, metrics)
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
+        if not self._secure.asks:
+            self._secure.check_unmasked(declared=study.secure)
+        self._count.add(lambda: cost_of(passed, len(metrics)))
         if self._secure.asks:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
-        self._secure.check_unmasked(declared=study.secure)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
         if self._shares_size and (size := study.evidence.words()):
             said_now["size"] = size
@@ -263,9 +281,11 @@ class ReplyGate:
         loss = content.get("evaluateres.loss")
         number = loss.get("loss") if isinstance(loss, MetricRecord) else None
         scores = readable(said, reserved=frozenset(), most=MOST_SCORES)
+        if not self._secure.asks:
+            self._secure.check_unmasked(declared=study.secure)
+        self._count.add(lambda: Cost(len(scores), exact=int(bool(scores))))
         if self._secure.asks:
             return self._secure.masked(scores, {})
-        self._secure.check_unmasked(declared=study.secure)
         examples = read_whole(content, "evaluateres.num_examples", "num_examples")
         return records_of(
             "evaluateres",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flwr.app import Error, Message
 
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
     from flwr.app import Context
 
-__all__ = ["HERE", "Way", "error_reply", "shares_tracebacks", "unnoted"]
+    from flame_flwr.privacy.answer_cost import Cost
+
+__all__ = ["HERE", "NodesLedger", "Way", "error_reply", "shares_tracebacks", "unnoted"]
+
+
+class NodesLedger(Protocol):
+    """What counts a node's answers, where there is such a thing."""
+
+    def check(self) -> None:
+        """Raise an error of the framework's where no answer may leave any more."""
+
+    def charge(self, cost: Cost) -> None:
+        """Count an answer that is about to leave; raise such an error where it may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class Way:
         How long the gate may work on it: a reply chooses how much work it is.
     app_files : mapping of str to bytes, optional
         The app's files, by path, where it is not this process that runs it.
+    ledger : NodesLedger, optional
+        What counts the answer before it leaves.
     """
 
     gated: bool = False
@@ -49,6 +63,7 @@ class Way:
     clock: float | None = None
     seconds: float | None = None
     app_files: Mapping[str, bytes] | None = None
+    ledger: NodesLedger | None = None
 
     def known_words(self, context: Context, number: object = "") -> KnownWords | None:
         """Return the words that the app may say at a node; ``None`` where this process runs it."""

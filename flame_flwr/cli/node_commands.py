@@ -103,6 +103,28 @@ def show_log(
         audit_table.show_log(read_entries(path), wanted)
 
 
+@node_commands.command("ledger")
+def show_ledger(
+    node: NodeFolder = Path(),
+    begin: Annotated[
+        bool, typer.Option("--begin", help="a new one in the place of one that cannot be read")
+    ] = False,
+) -> None:
+    """Show how much has left a node of each dataset, for each project."""
+    from flame_flwr.cli import ledger_table
+    from flame_flwr.node.ledger_file import begin_ledger, read_ledger
+    from flame_flwr.node.node_folder import check_user, node_settings
+
+    settings = node_settings(node)
+    folder = _path_in_config(node, "state-dir") / "gate"
+    check_user(folder)
+    if begin:
+        kept = begin_ledger(settings)
+        say(f"a new ledger was begun in {folder}{f'; what was there is {kept}' if kept else ''}")
+    else:
+        ledger_table.show_ledger(settings, read_ledger(settings))
+
+
 @node_commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def start(
     context: typer.Context,

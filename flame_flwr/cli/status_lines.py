@@ -39,6 +39,8 @@ _GATE: dict[str, Callable[[Any], str]] = {
         or "no rules: what an analysis returns leaves as it is"
     ),
     "filters": lambda filters: _if_read(read_filters, "filters", filters) or "none",
+    "answers-per-day": lambda most: f"{most} for a dataset" if most else "not limited",
+    "epsilon-total": lambda most: f"{most:g} for a dataset" if most else "not limited",
     "secure": {
         "": "sums leave masked where the analysis asks for it",
         "require": "nothing leaves but secure sums",

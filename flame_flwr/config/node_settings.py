@@ -95,6 +95,19 @@ class NodeSettings:
         "filters on results, after those of the analysis, such as `Clip(1.0), TopFraction(0.25)`; "
         "see docs/update-filters.md",
     )
+    answers_per_day: int = _node_key(
+        int,
+        0,
+        "how many answers about one dataset leave in a day (UTC), for all projects together; 0 is "
+        "no limit. A dataset's own entry in the registry goes first; see `flame-flwr node ledger`",
+    )
+    epsilon_total: float = _node_key(
+        (int, float),
+        0,
+        "how much epsilon the noise of all answers about one dataset may come to, for all projects "
+        "together; 0 is no limit, and answers without noise have none. A dataset's own entry in "
+        "the registry goes first; see `flame-flwr node ledger`",
+    )
     secure: str = _node_key(
         str,
         "",
@@ -201,7 +214,7 @@ class NodeSettings:
         settings = replace(settings, name=settings.name.strip())
         if settings.name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
-        for name in ("memory-gb", "cpu-minutes"):
+        for name in ("memory-gb", "cpu-minutes", "answers-per-day", "epsilon-total"):
             if not 0 <= getattr(settings, name.replace("-", "_")) < math.inf:
                 raise ConfigError(f"`{name}` in the node config must be 0 or a finite number above")
         if settings.data and settings.datasets:

@@ -34,6 +34,8 @@ type = "s3"                                  # files; "fhir" for FHIR searches
 url = "s3://long-covid/2026"                 # or a folder, /srv/long-covid
 projects = ["halta"]                         # their project-id; ["*"] is every project
 # disclosure = "MinCount(5)"                 # rules for what leaves, as in the node's config
+# answers-per-day = 500                      # limits, likewise: `flame-flwr node ledger`
+# epsilon-total = 4
 endpoint = "https://store.hospital.example:9000"
 key-id = { env = "LONG_COVID_KEY_ID" }
 secret = { file = "/etc/flame-flwr/long-covid.secret" }
@@ -73,6 +75,8 @@ _KEYS = {
     "url": ConfigKey(str),
     "projects": ConfigKey(list),
     "disclosure": ConfigKey(str, ""),
+    "answers-per-day": ConfigKey(int, None, is_positive=True),
+    "epsilon-total": ConfigKey((int, float), None, is_positive=True),
     "allow-http": ConfigKey(bool, False),
     "ca-file": ConfigKey(str, ""),
     **_OF_S3,

@@ -125,8 +125,13 @@ def say_what_runs(settings: NodeSettings) -> None:
     logger.info("this node runs approved apps only: %d approved%s", approved, more)
 
 
-def check_app(asked: NodeMessage) -> None:
+def check_app(asked: NodeMessage) -> str:
     """See whether a message's app may run, and give the message its run config if so.
+
+    Returns
+    -------
+    str
+        The project that it is approved for; empty where the node asks for no approval.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def check_app(asked: NodeMessage) -> None:
         raise _refused("kind", "not the app that was announced", about, "its archive has another")
     if settings.approval == "none":
         _open(asked, about)
-        return
+        return ""
     if not settings.state_dir:
         raise _refused(
             "unreadable", "no approvals", about, "its node config needs `state-dir`: see there"
@@ -165,11 +170,12 @@ def check_app(asked: NodeMessage) -> None:
         raise _refused("waits", "waits for approval", about, about.command)
     archive = _open(asked, about)
     try:
-        _check_given(given, asked, archive, about)
+        project = _check_given(given, asked, archive, about)
     except AppRefusedError:
         _keep(folder, asked, about, None)
         raise
     folder.keep_archive(about.digest, asked.fab.content)
+    return project
 
 
 def project_asked(asked: NodeMessage) -> str:
@@ -268,8 +274,8 @@ def _open(asked: NodeMessage, about: _Asked) -> AppArchive:
 
 def _check_given(
     given: Sequence[Approval], asked: NodeMessage, archive: AppArchive, about: _Asked
-) -> None:
-    """See whether one of the app's approvals is for this run."""
+) -> str:
+    """See whether one of the app's approvals is for this run, and return its project."""
     config = asked.context.run_config
     project = str(config.get("project-id", RUN_KEYS["project-id"].default))
     about = replace(about, project=_clean(project))
@@ -291,6 +297,7 @@ def _check_given(
             f"or have it approved with --may-differ {','.join(changed)}"
         )
         raise _refused("config", "approved with another run config", about, why)
+    return valid[0].project
 
 
 def _keep(folder: GateFolder, asked: NodeMessage, about: _Asked, content: bytes | None) -> None:

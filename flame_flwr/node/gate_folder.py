@@ -219,6 +219,20 @@ class GateFolder:
 
     # ---- the folder itself -------------------------------------------------------------------
 
+    def read(self, name: str) -> bytes:
+        """Return what one of its files holds.
+
+        Raises
+        ------
+        ConfigError
+            Others than the node's user may have written it.
+        OSError
+            It cannot be read.
+        """
+        self._check()
+        with opened_own(self.path / name, self._user) as (handle, _):
+            return _content(handle)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make the folder where it is missing, and keep others from writing within the block.

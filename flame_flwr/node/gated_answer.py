@@ -17,6 +17,7 @@ from flame_flwr.flower_node_state import CRASHED, Answer
 from flame_flwr.log import logger
 from flame_flwr.node.app_archive import AppArchive
 from flame_flwr.node.approval import AppRefusedError, check_app, project_asked, refusal_of
+from flame_flwr.node.ledger_file import NodeLedger
 from flame_flwr.transport.clocks import told_clock
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def _through_gate(
     asked: NodeMessage, run: Callable[[NodeMessage], Answer], clock: float | None
 ) -> Answer:
     try:
-        check_app(asked)  # first: before that the app's archive is not opened, also for its config
+        project = check_app(
+            asked
+        )  # first: before that the app's archive is not opened, also for its config
     except AppRefusedError as error:
         reply = refusal_of(asked, error, told_clock(clock))
         way = Way(gated=True, app=asked.app_folder)
@@ -72,7 +75,8 @@ def _through_gate(
         noted = {} if asked.context.run_config else {"project": project_asked(asked)}
         return Answer(unnoted(asked.message, asked.context, reply, way, noted) or reply, None)
     seconds, files = _seconds(asked), AppArchive.read(asked.fab.content).files
-    coming = Way(gated=True, seconds=seconds, app_files=files)
+    ledger = NodeLedger(asked.context, project)
+    coming = Way(gated=True, seconds=seconds, app_files=files, ledger=ledger)
     refused = ReplyGate(asked.message, asked.context, coming).refusal()
     answer = run(asked) if refused is None else Answer(refused, None)
     answer = _with_kept_counts(asked, answer)
@@ -84,6 +88,7 @@ def _through_gate(
         clock=clock,
         seconds=seconds,
         app_files=files,
+        ledger=ledger if refused is None else None,  # else it has left before, or nothing leaves
     )
     reply = ReplyGate(asked.message, context, way).let_out(answer.reply)
     return Answer(reply, None if answer.state is None else context.state)

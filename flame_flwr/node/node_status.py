@@ -24,6 +24,7 @@ from flame_flwr.files import write_whole
 from flame_flwr.log import logger
 from flame_flwr.node.approval import project_asked
 from flame_flwr.node.gate_folder import GateFolder
+from flame_flwr.node.ledger_file import trouble_with_ledger
 from flame_flwr.privacy.audit_log import AuditLog
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class StatusFile:
         self._status = NodeStatus(
             os.getpid(), time.time(), versions=versions, stock=stock, sandbox=sandbox
         )
-        self._status.trouble = _trouble_with_log(settings)
+        self._status.trouble = _trouble(settings)
 
     def start(self) -> None:
         """Write the file now, and from now on in a thread of its own."""
@@ -171,7 +172,7 @@ class StatusFile:
 
     def _go_on(self) -> None:
         while not self._stopped.wait(_WRITE_EVERY):
-            self._status.trouble = _trouble_with_log(self._settings)
+            self._status.trouble = _trouble(self._settings)
             self.write()
 
 
@@ -196,14 +197,14 @@ def _write(path: Path, text: str) -> OSError | None:
     return None
 
 
-def _trouble_with_log(settings: NodeSettings) -> str:
-    """Say why no answer can be noted: then none leaves."""
+def _trouble(settings: NodeSettings) -> str:
+    """Say why no answer can be noted or counted: then none leaves."""
     if settings.audit_log:
         try:
             AuditLog(settings.audit_log).check()
         except ConfigError as error:
             return error.message
-    return ""
+    return trouble_with_ledger(settings)
 
 
 def read_status(settings: NodeSettings) -> NodeStatus | None:

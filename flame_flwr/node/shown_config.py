@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["shown_config"]
 
 _NODES_OWN = {"audit-log", "audit-journal", "cache-dir", "datasets", "disclosure"}
-_NODES_OWN |= {"identity-key", "peers"}
+_NODES_OWN |= {"answers-per-day", "epsilon-total", "identity-key", "peers"}
 """What the node alone reads and writes; where that is, an analysis need not know."""
 
 

@@ -65,6 +65,7 @@ def _start(options: Sequence[str], preload: Sequence[str], *, stock: bool) -> No
         logger.warning("there is no %s, which this node's config names as its data", path)
     clock = ServerClock()
     from flame_flwr.node.approval import say_what_runs
+    from flame_flwr.node.ledger_file import check_ledger, has_limits
 
     if why := _reason_for_stock(options, stock):
         if settings.approval == "required":
@@ -72,6 +73,11 @@ def _start(options: Sequence[str], preload: Sequence[str], *, stock: bool) -> No
                 f"{why}: then Flower's own SuperNode is run, which asks nobody whether an app may "
                 'run, and this node runs approved apps only. approval="none" in the node config '
                 "lets every app run"
+            )
+        if has_limits(settings):
+            raise ConfigError(
+                f"{why}: then Flower's own SuperNode is run, which counts no answers. Without "
+                "`answers-per-day` and `epsilon-total`, here and in the registry, it may run"
             )
         logger.warning(_UNGATED, why)
         say_what_runs(settings)
@@ -82,6 +88,7 @@ def _start(options: Sequence[str], preload: Sequence[str], *, stock: bool) -> No
     from flame_flwr.node.message_host import MessageHost
 
     say_what_runs(settings)
+    check_ledger(settings)
     # The fork server first: nothing secret has been read yet, and no thread has been started.
     host = MessageHost(preload, clock, secrets=_files_in(options))
     allow_inspection(False)  # an app has the same user, and may not read keys

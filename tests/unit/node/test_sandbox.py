@@ -17,6 +17,7 @@ from flame_flwr.node import sandbox as sandbox_module
 from flame_flwr.node.linux import _landlock_version as landlock_version
 from flame_flwr.node.linux import has_fence
 from flame_flwr.node.sandbox import Sandbox
+from flame_flwr.privacy.ledger import Ledger
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("bwrap"),
@@ -29,7 +30,8 @@ ATTEMPTS = {
     "read the node's key": "told['done'] = SECRET in open(NODE + '/node.key').read()",
     "read the audit log": "told['done'] = SECRET in open(NODE + '/data/audit.jsonl').read()",
     "write the audit log": "told['done'] = open(NODE + '/data/audit.jsonl', 'a').write('x')",
-    "read a pending app": "told['done'] = SECRET in open(NODE + '/state/gate/pending').read()",
+    "read a pending app": "told['done'] = SECRET in open(NODE + '/state/gate/pending/app').read()",
+    "read the ledger": "told['done'] = 'accounts' in open(NODE + '/state/gate/ledger.json').read()",
     "read another project's data": "told['done'] = SECRET in open(OTHER).read()",
     "find other projects": "told['done'] = 'another-project' in os.listdir(OTHERS)",
     "write into the data": "told['done'] = open(NODE + '/data/patients.csv', 'a').write('x')",
@@ -56,10 +58,13 @@ ATTEMPTS = {
 def node(tmp_path):
     """A node's folder, with what its analyses may and may not see."""
     folder = tmp_path / "hospital-a"
-    for name in ("apps", "data", "state/gate"):
+    for name in ("apps", "data", "state/gate/pending"):
         (folder / name).mkdir(parents=True, mode=0o700)
+    os.chmod(folder / "state" / "gate", 0o700)
+    (folder / "state" / "gate" / "ledger.json").write_text(Ledger().text())
+    os.chmod(folder / "state" / "gate" / "ledger.json", 0o600)
     (folder / "data" / "patients.csv").write_text("age\n71\n")
-    for name in ("node.key", "data/audit.jsonl", "state/gate/pending"):
+    for name in ("node.key", "data/audit.jsonl", "state/gate/pending/app"):
         (folder / name).write_text(SECRET)
     (folder / "apps" / "app.py").touch()
     other = FolderFiles(folder / "state", LOCAL_STORAGE, "another-project", "a")
