@@ -61,6 +61,7 @@ from flame_flwr.privacy.rules import Strict
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.processes.threads import within
 from flame_flwr.transport.clocks import told_clock
+from flame_flwr.transport.frozen_digests import write_digests
 from flame_flwr.transport.hello_findings import read_findings, write_findings
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ class ReplyGate:
             "states": json.dumps(read_rounds(said.get("states"))),
             "gated": self._way.gated,
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
+            **write_digests(self._way.frozen),
             **self._secure.hello(),
             **told_clock(self._way.clock),
         }
@@ -251,6 +253,7 @@ class ReplyGate:
         if self._secure.asks:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
+        said_now |= self._way.said_of_data()
         if self._shares_size and (size := study.evidence.words()):
             said_now["size"] = size
         said_now |= passed.said()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flwr.app import Error, Message
 
@@ -14,6 +14,7 @@ from flame_flwr.clients.node_name import name_or_address
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import HELLO, RAISED, runtime
+from flame_flwr.transport.frozen_digests import write_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,10 @@ class Way:
         The app's files, by path, where it is not this process that runs it.
     ledger : NodesLedger, optional
         What counts the answer before it leaves.
+    frozen : tuple of str
+        The digests of the frozen data that the answer is made of.
+    data_changed : bool
+        Whether the data was something else when the run last read it.
     """
 
     gated: bool = False
@@ -64,6 +69,13 @@ class Way:
     seconds: float | None = None
     app_files: Mapping[str, bytes] | None = None
     ledger: NodesLedger | None = None
+    frozen: tuple[str, ...] = ()
+    data_changed: bool = False
+
+    def said_of_data(self) -> dict[str, Any]:
+        """Return what an answer to a round says of the data that it is made of."""
+        said: dict[str, Any] = {"data-changed": True} if self.data_changed else {}
+        return said | write_digests(self.frozen)
 
     def known_words(self, context: Context, number: object = "") -> KnownWords | None:
         """Return the words that the app may say at a node; ``None`` where this process runs it."""

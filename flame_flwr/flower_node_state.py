@@ -105,11 +105,17 @@ class Answer(NamedTuple):
         Of the analysis at this node.
     is_apps_text : bool
         Whether the reply is an error whose text the app's process has written.
+    frozen : tuple of str
+        The digests of the frozen data that it is made of.
+    data_changed : bool
+        Whether the data was something else when the run last read it.
     """
 
     reply: Message
     state: RecordDict | None
     is_apps_text: bool = False
+    frozen: tuple[str, ...] = ()
+    data_changed: bool = False
 
 
 def read_run_config(asked: NodeMessage) -> None:
@@ -221,7 +227,7 @@ class AnsweringState(InMemoryNodeState):
             context = cast("Context", self.get_run_series_context(run.series_id))
             self.record_message_processing_start(bare.metadata.message_id)
             asked = self._asked(task, bare, run, context)
-            reply, state, _ = self._answer(asked)
+            reply, state, *_ = self._answer(asked)
             del asked  # a model in it is of no use any more
             if state is not None:
                 context.state = state

@@ -33,7 +33,15 @@ __all__ = [
     "rows_tested",
 ]
 
-OF_AN_ANSWER = ("seconds", "size", "filters", "disclosure", "failure")
+OF_AN_ANSWER = (
+    "seconds",
+    "size",
+    "filters",
+    "disclosure",
+    "failure",
+    "frozen",
+    "data-changed",
+)
 """What an answer to a round holds beside the metrics: nodes write these, the server reads them."""
 
 COLUMNS = ("round", "node", "seconds", "bytes", "failed", "round_seconds", "reason", "change")

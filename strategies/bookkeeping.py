@@ -88,6 +88,7 @@ class Bookkeeping:
             record.sizes.setdefault(node, reply.size)
         record.filters.note(node, reply.filters)
         record.note_disclosure(node, reply.disclosure)
+        record.note_data(node, reply.frozen, entry.round if reply.data_changed else None)
 
     def close(self, entry: RoundRecord, aggregate: Any) -> None:
         """Put a round's entry into participant order, with the metrics' means."""

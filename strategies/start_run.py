@@ -134,6 +134,8 @@ def _transport(
 
 def _note_nodes(record: RunRecord, greetings: list[Greeting]) -> None:
     nodes = [greeting.name for greeting in greetings if greeting.failure is None]
+    for greeting in greetings:
+        record.note_data(greeting.name, greeting.frozen, None)
     record.nodes = nodes
     record.failures += [
         {"round": 0, "node": greeting.name, "why": str(greeting.failure)}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flame_flwr.cli import approval_commands, identity_commands
+from flame_flwr.cli import approval_commands, frozen_commands, identity_commands
 from flame_flwr.cli.say import say
 from flame_flwr.cli.typer_group import Commands, NodeCommands
 from flame_flwr.errors import ConfigError
@@ -197,18 +197,36 @@ def list_data(
     registry: Annotated[
         Path | None, typer.Argument(help="`datasets` of the node's config: a datasets.toml")
     ] = None,
+    node: Annotated[
+        Path | None, typer.Option("--node", help="a node's folder: what it has frozen, too")
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
 ) -> None:
-    """Show what a node may read, and for which projects."""
+    """Show what a node may read, and for which projects; and what it has frozen."""
     from flame_flwr.cli.registry_table import show_datasets
     from flame_flwr.data.registry import EXAMPLE, read_registry
 
     if example:
         typer.echo(EXAMPLE, nl=False)
         return
-    if registry is None:
-        raise typer.BadParameter("name a registry, or say --example")
-    show_datasets(read_registry(registry))
+    if node is not None:
+        registry = registry or _registry_of(node)
+    elif registry is None:
+        raise typer.BadParameter("name a registry, or say --node FOLDER or --example")
+    if registry is not None:
+        show_datasets(read_registry(registry))
+    if node is not None:
+        frozen_commands.show_frozen(node)
+
+
+def _registry_of(node: Path) -> Path | None:
+    from flame_flwr.node.node_folder import node_settings
+
+    named = node_settings(node).datasets
+    return Path(named) if named else None
+
+
+frozen_commands.register(data_commands)
 
 
 @data_commands.command("check")

@@ -70,6 +70,18 @@ class NodeSettings:
         "days after which the state of an analysis that nobody went on with is removed",
         is_positive=True,
     )
+    freeze_days: float = _node_key(
+        (int, float),
+        365,
+        "days after which frozen data is removed from `state-dir`; see `flame-flwr data freeze`",
+        is_positive=True,
+    )
+    freeze_gb: float = _node_key(
+        (int, float),
+        10,
+        "how much data all projects may have frozen together, in GB",
+        is_positive=True,
+    )
     audit_log: str = _node_key(
         str,
         "",

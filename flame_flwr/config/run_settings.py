@@ -123,6 +123,15 @@ class RunSettings:
         "the `tensorboard` extra is installed",
         choices=SWITCH,
     )
+    freeze: str = key(
+        str,
+        "",
+        "a name: what each node's source gives for the analysis is kept there under it, before "
+        "round 1, and read in its place from then on, also by later runs of the project that name "
+        "it; see docs/data.md",
+        side="node",
+        may_be_digits=True,
+    )
     tags: str = key(
         str,
         "",

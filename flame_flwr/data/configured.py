@@ -6,22 +6,29 @@ The analyst's run config names data in a simulation only: on a deployment the ho
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from flame_flwr.data.frozen_source import FrozenSource
+from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.open_data import open_data
-from flame_flwr.data.source import NODE_OPTION
+from flame_flwr.data.source import NODE_OPTION, SourceData
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flwr.app import Context
 
     from flame_flwr.config import NodeSettings, RunSettings
     from flame_flwr.data.cache import Cache
     from flame_flwr.data.registry import Dataset
-    from flame_flwr.data.source import SourceData
+    from flame_flwr.data.source import DataKind
 
-__all__ = ["chosen_datasets", "open_configured"]
+__all__ = ["STUDY", "chosen_datasets", "open_configured", "with_frozen"]
+
+STUDY = "study"
+"""The name of what the registry has frozen for a project that names nothing itself."""
 
 
 def open_configured(
@@ -56,7 +63,11 @@ def open_configured(
     if settings.datasets:
         from flame_flwr.data.open_data import open_datasets
 
-        return open_datasets(chosen_datasets(kind, settings, run), context, cache)
+        datasets = chosen_datasets(kind, settings, run)
+        names = [each.name for each in datasets]
+        always = [each.options.get("freeze") is True for each in datasets]
+        data = open_datasets(datasets, context, cache)
+        return with_frozen(data, kind, names, always, settings, run)
     if run.tag_list() and runtime() == "deployment":
         raise DataError(
             "the analysis names tags, and this node has no registry: set `datasets` in its config"
@@ -67,7 +78,9 @@ def open_configured(
             "this node's config has neither `data` nor `datasets`: they name what it reads"
         )
     option = NODE_OPTION if settings.data else "`data` in the run config"
-    return open_data(locations, context, cache, option=option)
+    data = open_data(locations, context, cache, option=option)
+    names = [f"data-{number}" for number in range(1, len(data.sources) + 1)]
+    return with_frozen(data, kind, names, [False] * len(names), settings, run)
 
 
 def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list[Dataset]:
@@ -84,6 +97,54 @@ def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list
 
     datasets = read_registry(Path(settings.datasets))
     return choose(datasets, kind, run.tag_list(), run.project_id)
+
+
+def with_frozen(
+    data: SourceData,
+    kind: str,
+    names: Sequence[str],
+    always: Sequence[bool],
+    settings: NodeSettings,
+    run: RunSettings,
+) -> SourceData:
+    """Return data whose sources are frozen, where the run or the registry wants that.
+
+    Parameters
+    ----------
+    data : SourceData
+        The live sources.
+    kind : str
+        The type of analysis.
+    names : sequence of str
+        What each source is kept as.
+    always : sequence of bool
+        Which of them the registry has frozen for every study.
+
+    Raises
+    ------
+    ConfigError
+        The node has no folder to keep them in.
+    DataError
+        A source is a function.
+    """
+    if not run.freeze and not any(always):
+        return data
+    folder = settings.state_dir or ("" if runtime() == "deployment" else run.state_dir)
+    if not folder:
+        raise ConfigError(
+            "frozen data needs a folder: set `state-dir` in this node's config, to an absolute path"
+        )
+    store = FrozenStore.of(settings, folder)
+    return SourceData(
+        [
+            FrozenSource(
+                source, cast("DataKind", kind), store, run.project_id, run.freeze or STUDY, name
+            )
+            if run.freeze or is_always
+            else source
+            for source, name, is_always in zip(data.sources, names, always, strict=True)
+        ]
+    )
 
 
 def _open_cache(settings: NodeSettings) -> Cache | None:

@@ -36,6 +36,7 @@ projects = ["halta"]                         # their project-id; ["*"] is every 
 # disclosure = "MinCount(5)"                 # rules for what leaves, as in the node's config
 # answers-per-day = 500                      # limits, likewise: `flame-flwr node ledger`
 # epsilon-total = 4
+# freeze = true                              # read once for a study: `flame-flwr data freeze`
 endpoint = "https://store.hospital.example:9000"
 key-id = { env = "LONG_COVID_KEY_ID" }
 secret = { file = "/etc/flame-flwr/long-covid.secret" }
@@ -75,6 +76,7 @@ _KEYS = {
     "url": ConfigKey(str),
     "projects": ConfigKey(list),
     "disclosure": ConfigKey(str, ""),
+    "freeze": ConfigKey(bool, False),
     "answers-per-day": ConfigKey(int, None, is_positive=True),
     "epsilon-total": ConfigKey((int, float), None, is_positive=True),
     "allow-http": ConfigKey(bool, False),

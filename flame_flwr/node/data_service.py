@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data.configured import open_configured
 from flame_flwr.data.folder_source import FolderSource
+from flame_flwr.data.frozen_source import FrozenSource
 from flame_flwr.data.function_source import FunctionSource
+from flame_flwr.data.spool import Spool
 from flame_flwr.errors import ConfigError, DataError, FlameError, UnavailableError
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
+from flame_flwr.node.data_changes import DataChanges, Seen, of_contents, of_folder
 from flame_flwr.node.data_question import KINDS, NOT_HAD, Question
-from flame_flwr.node.fetched_data import FetchedData, Spool
+from flame_flwr.node.fetched_data import FetchedData
 from flame_flwr.node.wire import RefusedError
 from flame_flwr.processes.threads import interruptibly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from flwr.app import Context
 
@@ -66,10 +69,11 @@ class DataService:
 
     def __init__(self, fetched: FetchedData | None = None) -> None:
         self._fetched = fetched or FetchedData()
+        self._changes = DataChanges()
 
     def for_message(self, context: Context, seconds: float | None = None) -> MessageData:
         """Return what the process of one message may ask for, within so many seconds from now."""
-        return MessageData(context, self._fetched, seconds)
+        return MessageData(context, self._fetched, seconds, self._changes)
 
     def close(self) -> None:
         """Let go of everything that was read."""
@@ -87,11 +91,27 @@ class MessageData:
         What was read before.
     seconds : float, optional
         How long its process may take; without it, only each source's own waits have limits.
+    changes : DataChanges, optional
+        What the run's data was before.
+
+    Attributes
+    ----------
+    frozen : set of str
+        The digests of the frozen data that it has read.
+    has_changed : bool
+        Whether its data was something else when the run last read it.
     """
 
     def __init__(
-        self, context: Context, fetched: FetchedData, seconds: float | None = None
+        self,
+        context: Context,
+        fetched: FetchedData,
+        seconds: float | None = None,
+        changes: DataChanges | None = None,
     ) -> None:
+        self._changes = changes or DataChanges()
+        self.frozen: set[str] = set()
+        self.has_changed = False
         self._context = context
         self._fetched = fetched
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -127,6 +147,7 @@ class MessageData:
         source = self._remote(asked)
         if asked.what == "check":
             self._in_time(source, lambda: source.check(asked.kind, asked.keys))
+            self._note_frozen(source, asked)
             return Reply({})
         if asked.what == "get":
             return self._get(cast("FhirSource", source), asked)
@@ -136,6 +157,9 @@ class MessageData:
         if opened not in self._opened:
             run = RunSettings.from_config(self._context.run_config)
             self._opened[opened] = open_configured(opened, self._settings, run, self._context)
+            for number, source in enumerate(self._opened[opened].sources, 1):
+                if isinstance(source, FolderSource) and (seen := of_folder(source.folder)):
+                    self._see((opened, number), source, seen)
         return self._opened[opened]
 
     @cached_property
@@ -154,16 +178,28 @@ class MessageData:
         """Return what a source holds, read once in a run."""
         run_id = self._context.run_id
         query = (source.type, source.where, asked.opened, asked.source, asked.kind, asked.keys)
+        self._note_frozen(source, asked)
         fetched = self._fetched.get(run_id, query)
         if fetched is not None:
             return _found(fetched)
         fetched = self._spooled(
             source, lambda spool: source.fetch(asked.kind, list(asked.keys), spool.write)
         )
+        if not isinstance(source, FrozenSource):
+            self._see(query, source, of_contents(_contents(*fetched)))
         reply = _found(fetched)
         if not self._fetched.keep(run_id, query, fetched):
             fetched[1].close()  # the process has it open
         return reply
+
+    def _note_frozen(self, source: RemoteSource, asked: Question) -> None:
+        if isinstance(source, FrozenSource):
+            self.frozen.add(source.frozen(asked.kind, asked.keys).hmac)
+
+    def _see(self, what: Hashable, source: Source, seen: Seen) -> None:
+        run_id = self._context.run_id
+        if self._changes.has_changed(run_id, what, source.name, seen):
+            self.has_changed = True
 
     def _get(self, source: FhirSource, asked: Question) -> Reply:
         """Make a request to a FHIR server."""
@@ -232,6 +268,14 @@ def _described(source: Source) -> dict[str, Any]:
     elif source.type == "fhir":
         told["base"] = cast("FhirSource", source).where
     return told
+
+
+def _contents(
+    found: Mapping[str, list[tuple[int, int]]], spool: Spool
+) -> Iterator[tuple[str, bytes]]:
+    for key, parts in sorted(found.items()):
+        for place, size in parts:
+            yield key, spool.read(place, size)
 
 
 def _found(fetched: tuple[Mapping[str, list[tuple[int, int]]], Spool]) -> Reply:

@@ -88,6 +88,8 @@ def _through_gate(
         clock=clock,
         seconds=seconds,
         app_files=files,
+        frozen=answer.frozen,
+        data_changed=answer.data_changed,
         ledger=ledger if refused is None else None,  # else it has left before, or nothing leaves
     )
     reply = ReplyGate(asked.message, context, way).let_out(answer.reply)

@@ -19,6 +19,7 @@ from flwr.app import Error, Message, Metadata
 from flame_flwr.clients.reply_values import FOREIGN
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.cleaning import expire
+from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
 from flame_flwr.flower_node_state import CRASHED, RAISED, UNLOADED, Answer
@@ -114,6 +115,7 @@ class MessageHost:
             return _refused(asked, str(error))
         if asked.message.metadata.message_type == HELLO and settings.state_dir:
             expire(Path(settings.state_dir), settings.state_days)
+            FrozenStore.of(settings).expire()
         data = self._data.for_message(asked.context, limits.seconds)
         ours, theirs = socket.socketpair()
         refused = ""
@@ -146,7 +148,7 @@ class MessageHost:
         answer = _answer(asked, *frame)
         if answer.state is not None and size_of_state(answer.state) > settings.state_mb * 1e6:
             return _refused(asked, reason_of_limit("state-mb"))
-        return answer
+        return answer._replace(frozen=tuple(sorted(data.frozen)), data_changed=data.has_changed)
 
 
 def _converse(

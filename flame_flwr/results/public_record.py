@@ -133,6 +133,8 @@ class PublicRecord:
             "filters": record.filters.to_json(),
             "left": record.left.to_json(),
             "disclosure": record.disclosure,
+            "frozen": record.frozen,
+            "data_changed": record.data_changed,
             "weighted_by": self._named(record.weighted_by),
             "history": [asdict(entry) for entry in self.history],
         }

@@ -38,6 +38,8 @@ _KEPT = (
     "left",
     "sizes",
     "disclosure",
+    "frozen",
+    "data_changed",
     "weighted_by",
 )
 """What a run that goes on takes over of the one before."""
@@ -136,6 +138,10 @@ class RunRecord:
         The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
+    frozen : dict of str to list of str
+        The digests (HMAC-SHA-256) of the frozen data that each node's answers are made of.
+    data_changed : dict of str to list of int
+        The rounds before which a node's data changed.
     weighted_by : dict of str to str
         What the mean of a metric is weighted by: the key that nodes send it under.
     metric_names : set of str
@@ -168,6 +174,8 @@ class RunRecord:
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
+    frozen: dict[str, list[str]] = field(default_factory=dict)
+    data_changed: dict[str, list[int]] = field(default_factory=dict)
     weighted_by: dict[str, str] = field(default_factory=dict)
     metric_names: set[str] = field(default_factory=set)
     callbacks: list[Callback] = field(default_factory=list, repr=False, compare=False)
@@ -219,6 +227,15 @@ class RunRecord:
         if rules:
             known = dict.fromkeys([*self.disclosure.get(node, ()), *rules])
             self.disclosure[node] = list(known)[:_MOST_RULES]
+
+    def note_data(self, node: str, frozen: list[str], changed: int | None) -> None:
+        """Note what a node says of its data: what is frozen, and before which round it changed."""
+        if frozen:
+            known = dict.fromkeys([*self.frozen.get(node, ()), *frozen])
+            self.frozen[node] = list(known)[:_MOST_RULES]
+        if changed is not None:
+            self.data_changed.setdefault(node, []).append(changed)
+            logger.warning("%s: the data changed between rounds, before round %d", node, changed)
 
     def release(self, mechanism: Laplace | None) -> None:
         """Noise the result where the model says so, and say what it cost."""

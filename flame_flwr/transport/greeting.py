@@ -19,6 +19,7 @@ from flame_flwr.text.foreign_json import OddReportError, read_json
 from flame_flwr.text.shown_text import one_line
 from flame_flwr.transport.clocks import CLOCK, read_clock
 from flame_flwr.transport.compatibility import must_upgrade, read_versions
+from flame_flwr.transport.frozen_digests import read_digests
 from flame_flwr.transport.hello_findings import failure_of, read_findings
 from flame_flwr.transport.wait_for_replies import NO_ANSWER, push
 
@@ -72,6 +73,8 @@ class Greeting:
         The rounds after which it has kept this analysis's analyzer on disk.
     findings : tuple of Mismatch or None
         What is not as expected of its data; ``None`` where the analysis expects nothing.
+    frozen : list of str
+        The digests of its frozen data.
     versions : mapping of str to str
         What it runs, by package; empty of a node that does not say.
     packs : bool
@@ -96,6 +99,7 @@ class Greeting:
     keeps_state: bool = False
     states: tuple[int, ...] = ()
     findings: tuple[Mismatch, ...] | None = None
+    frozen: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
     packs: bool = False
     clock: float | None = None
@@ -195,6 +199,7 @@ def _read(address: int, reply: Message) -> Greeting:
         partitions,
         failure=failure_of(findings or ()),
         findings=findings,
+        frozen=read_digests(said.get("frozen")),
         keeps_state=bool(said.get("keeps-state")),
         states=_numbers(said.get("states")),
         versions=read_versions(said.get("versions")),

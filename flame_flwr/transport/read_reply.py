@@ -20,6 +20,7 @@ from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import decode, from_record
 from flame_flwr.results.filter_record import read_names, read_report
 from flame_flwr.text.foreign_json import OddReportError
+from flame_flwr.transport.frozen_digests import read_digests
 from flame_flwr.transport.local_message import LocalReply
 from flame_flwr.transport.wait_for_replies import NO_ANSWER
 
@@ -74,6 +75,10 @@ class Reply:
         How much data the node has, where it lets it be known, in its first answer.
     disclosure : list of str
         The disclosure rules that it went through.
+    frozen : list of str
+        The digests of the frozen data that it is made of.
+    data_changed : bool
+        Whether the node's data was something else in the round before.
     """
 
     node: str
@@ -85,6 +90,8 @@ class Reply:
     filters: list[dict[str, Any]] = field(default_factory=list)
     size: str = ""
     disclosure: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
+    data_changed: bool = False
 
 
 def read_result(
@@ -131,6 +138,8 @@ def read_result(
             filters=read_report(said.get("filters")),
             size=_short(said.get("size")),
             disclosure=read_names(said.get("disclosure")),
+            frozen=read_digests(said.get("frozen")),
+            data_changed=said.get("data-changed") is True,
         )
     except PayloadError as error:
         return Reply(node, failure=Failure.of(error, share=True))

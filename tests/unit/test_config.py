@@ -14,7 +14,7 @@ from flame_flwr.errors import ConfigError
 
 WRONG = {"bool": True, "int": 3, "float": 2.5, "str": "text", "list": ["a"], "none": None}
 TABLES = {"the run config": (RUN_KEYS, RunSettings), "the node config": (NODE_KEYS, NodeSettings)}
-DIGITS = {"analysis-id", "name", "project-id", "tags"}
+DIGITS = {"analysis-id", "name", "project-id", "tags", "freeze"}
 
 
 def attribute(key):
@@ -153,7 +153,7 @@ def test_an_apps_own_tables_are_left_alone():
 @pytest.mark.parametrize("value", [0, -1, -0.5, math.nan, math.inf, -math.inf])
 def test_limits_are_finite_and_above_zero(value):
     positive = [(each, about) for *each, about in every_key() if about.is_positive]
-    assert len(positive) == 10
+    assert len(positive) == 12
     for (where, settings, key), about in positive:
         if isinstance(value, about.type):
             said = f"`{key}` in {where} must be a finite number above 0, not {value}"

@@ -443,7 +443,7 @@ def test_code_of_an_unapproved_app_never_runs(tmp_path, monkeypatch):
     content = archive(code, **{"pyproject.toml": pyproject})
     host = MessageHost()
     try:
-        reply, state, _ = host.answer(asked(content, tmp_path))
+        reply, state, *_ = host.answer(asked(content, tmp_path))
         assert reply.error.code == REFUSED
         assert reply.error.reason.startswith("waits for approval at hospital-a: app tests/study")
         assert state is None

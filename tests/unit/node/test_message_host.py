@@ -164,7 +164,7 @@ def test_arrays_come_back_bit_by_bit(ask):
 )
 def test_a_death_is_answered_at_once(ask, what, why):
     began = time.monotonic()
-    reply, state, _ = ask(what)
+    reply, state, *_ = ask(what)
     assert time.monotonic() - began < 30
     assert reply.error.code == CRASHED
     assert why in reply.error.reason
@@ -262,7 +262,7 @@ def test_a_node_goes_on_where_no_process_can_be_started(host, ask, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(host._forks, "fork", _fork)
-        reply, state, _ = ask("tell")
+        reply, state, *_ = ask("tell")
     assert reply.error.code == CRASHED
     assert "no process for the message could be started" in reply.error.reason
     assert state is None

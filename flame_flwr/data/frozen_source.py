@@ -1,0 +1,117 @@
+"""A data source as it was when a study froze it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote
+
+from flame_flwr.data.fhir_bundles import merge_pages
+from flame_flwr.data.frozen_manifest import Manifest, Wanted
+from flame_flwr.errors import DataError, UnavailableError
+
+if TYPE_CHECKING:
+    from flame_flwr.data.frozen_store import FrozenStore
+    from flame_flwr.data.source import DataKind, RemoteSource, Source
+
+__all__ = ["FrozenSource"]
+
+_T = TypeVar("_T")
+
+
+class FrozenSource:
+    """What a source gave when it was first asked for this, in one project and under one name.
+
+    Parameters
+    ----------
+    source : Source
+        The live one.
+    kind : str
+        The type of analysis that it is opened for.
+    store : FrozenStore
+        Where it is kept.
+    project, name, dataset : str
+        As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
+
+    Raises
+    ------
+    DataError
+        The source is a function, which runs in the analysis's process: nobody else can read it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        kind: DataKind,
+        store: FrozenStore,
+        project: str,
+        name: str,
+        dataset: str,
+    ) -> None:
+        if source.type == "function":
+            raise DataError(f"{source.name} is a function, and what it returns cannot be frozen")
+        self.name = source.name
+        self.type = str(kind)
+        self._source = source
+        self._store = store
+        self._owner = project, name, dataset
+
+    @property
+    def where(self) -> str:
+        """An address that there is not, for the detail of errors: no request goes to a server."""
+        return f"https://frozen.invalid/{'/'.join(map(quote, self._owner))}"
+
+    def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
+        """Freeze it where that is still to be done: this is asked for before round 1."""
+        self.frozen(kind, keys)
+
+    def frozen(self, kind: DataKind, keys: Sequence[str]) -> Manifest:
+        """Return what is frozen of a query, which is frozen now where it was not before."""
+        wanted = self._wanted(kind, keys)
+        return self._store.find(wanted) or self._store.freeze(
+            wanted, lambda write: self._fetch_live(kind, list(keys), write)
+        )
+
+    def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
+        """Return the frozen values by key."""
+        found = self.fetch(kind, keys, lambda content: content)
+        if kind == "fhir":
+            return {key: merge_pages(list(map(json.loads, parts))) for key, parts in found.items()}
+        return {key: part for key, [part] in found.items()}
+
+    def fetch(
+        self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]
+    ) -> dict[str, list[_T]]:
+        """Hand the frozen content to `write`, as of :class:`~flame_flwr.data.source.RemoteSource`.
+
+        Raises
+        ------
+        DataError
+            It is not what was frozen.
+        """
+        manifest, found = self.frozen(kind, keys), cast("dict[str, list[_T]]", {})
+        for key, content in self._store.contents(self._wanted(kind, keys), manifest):
+            found.setdefault(key, []).append(write(content))
+        return found
+
+    def forward(self, *_: Any) -> Any:
+        """Refuse a request to the live server, which might answer otherwise by now."""
+        raise UnavailableError(f"{self.name} is frozen: get_data_client would ask its live server")
+
+    def _wanted(self, kind: DataKind, keys: Sequence[str]) -> Wanted:
+        project, name, dataset = self._owner
+        return Wanted(project, name, dataset, kind, tuple(keys))
+
+    def _fetch_live(
+        self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]
+    ) -> dict[str, list[_T]]:
+        """Read the live source; what a folder gives as one value is one piece."""
+        if hasattr(self._source, "fetch"):
+            return cast("RemoteSource", self._source).fetch(kind, keys, write)
+        values: Mapping[str, Any] = self._source.read(kind, keys)
+        return {key: [write(_as_bytes(value))] for key, value in values.items()}
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
