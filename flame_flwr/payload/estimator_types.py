@@ -13,10 +13,14 @@ __all__ = ["FITTED", "MULTILABEL", "family_of", "may_travel"]
 MULTILABEL = "multilabel-indicator"
 """What a ``LabelBinarizer`` calls a target of several labels at once."""
 
+_OF_AVERAGES = (
+    "_average_coef:f|rf? _standard_coef:f|rf? _average_intercept:|r? _standard_intercept:|r?"
+)
+"""Of stochastic gradients: `partial_fit`, which is compiled, goes on in them."""
 _OF_COUNTS = "class_count_:c feature_count_:cf feature_log_prob_:cf< class_log_prior_:c<"
 FITTED = {
-    "regressor": "coef_:f|rf intercept_:|r",
-    "classifier": "coef_:rf intercept_:|r",
+    "regressor": f"coef_:f|rf intercept_:|r {_OF_AVERAGES}",
+    "classifier": f"coef_:rf intercept_:|r {_OF_AVERAGES}",
     "ridge classifier": "coef_:f|rf intercept_:|r",
     "gaussian": "theta_:cf var_:cf+ class_prior_:c class_count_:c",
     "counts": _OF_COUNTS,

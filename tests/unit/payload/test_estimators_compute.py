@@ -50,3 +50,24 @@ def test_what_is_let_in_computes(name):
                         found = getattr(forgery, method)(given)
                         assert found.shape[0] == len(given), (attribute, other)
                         assert np.prod(found.shape) <= 50 * data.size * 3
+
+
+TO_GO_ON = ("_average_coef", "_standard_coef", "_average_intercept", "_standard_intercept")
+
+
+@pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "PassiveAggressiveClassifier"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_averages_that_partial_fit_writes_to_have_the_shape_of_what_they_are_of(name, classes):
+    """Compiled code takes their length from the coefficients, and writes behind a shorter one."""
+    rows = np.arange(12.0).reshape(6, 2) % 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LISTED[name](average=True, max_iter=3).fit(rows, np.arange(6.0) % classes)
+    check_estimator(model)
+    for attribute in TO_GO_ON:
+        value = getattr(model, attribute)
+        for other in (value[..., :-1], np.zeros((1, 1, 1)), value.astype(str), np.nan):
+            forgery = copy.copy(model)
+            setattr(forgery, attribute, other)
+            with pytest.raises(ValueError, match=attribute):
+                check_estimator(forgery)
