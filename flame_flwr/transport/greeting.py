@@ -12,7 +12,6 @@ from flame_flwr import __version__
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, OFFLINE
 from flame_flwr.identity import AGGREGATOR_ID
-from flame_flwr.log import logger
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.privacy.secure.roster import Entry
 from flame_flwr.text.foreign_json import OddReportError, read_json
@@ -149,7 +148,6 @@ def parse_hello(asked: Message, reply: Message, *, reads_first: bool = False) ->
     """
     address = asked.metadata.dst_node_id
     if reply.has_error() and reply.error.code == OFFLINE:
-        logger.info("hello: node %d has gone, so it does not count", address)
         return None
     if reply.has_error() and reply.error.code == NO_ANSWER:
         reason = one_line(reply.error.reason, _LONGEST_NAME)  # a node may say that code itself

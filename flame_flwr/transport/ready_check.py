@@ -83,6 +83,7 @@ def say_hello(
         Two nodes with one name, or a deployment without `nodes`.
     """
     greeted: dict[int, Greeting] = {}
+    gone: set[int] = set()
     seen: dict[int, OnlineNode] = {}
     wanted = settings.nodes if isinstance(settings.nodes, tuple) else None
     started = spoke = time.monotonic()
@@ -108,11 +109,13 @@ def say_hello(
             ):
                 asked = sent[reply.metadata.reply_to_message_id]
                 greeting = parse_hello(asked, reply, reads_first=reads_first)
-                if greeting is not None:
+                if greeting is None:
+                    _say_gone(asked.metadata.dst_node_id, gone)
+                else:
+                    polling.note_news()
                     if is_remote(grid):  # only a simulation has partitions that are its nodes
                         greeting = replace(greeting, partitions=0)
                     greeted[greeting.address] = _checked(greeting, seen, settings)
-            polling.note_news()
         state = _still_missing(list(greeted.values()), settings)
         if not state:
             return _participants(greeted.values(), settings)
@@ -169,6 +172,13 @@ def check_states(
             "%s",
             shortened(forgetful),
         )
+
+
+def _say_gone(address: int, gone: set[int]) -> None:
+    """Log that a node has gone, once: it may say so itself, each time that it is asked."""
+    if address not in gone:
+        logger.info("hello: node %d has gone, so it does not count", address)
+    gone.add(address)
 
 
 def _checked(greeting: Greeting, seen: Mapping[int, OnlineNode], settings: RunSettings) -> Greeting:

@@ -380,3 +380,20 @@ def test_who_keeps_nothing_for_a_resume_is_named(caplog):
     caplog.clear()
     check_states(greetings, {}, resumable=False)
     assert caplog.messages == []
+
+
+class Denying(Hospitals):
+    """The first node says, at every hello, that it is gone."""
+
+    def answer(self, message):
+        if message.metadata.dst_node_id == 1:
+            return Message(Error(OFFLINE, "round 7: all is well"), reply_to=message)
+        return super().answer(message)
+
+
+def test_a_node_that_says_that_it_is_gone_fills_no_log(caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(NodesMissingError, match=r"1 of 2 nodes"):
+        hello(grid := Denying(named("a", "b")), nodes=2, node_timeout=0.5)
+    assert len(grid.greeted) > 2
+    assert sum("node 1 has gone" in record.getMessage() for record in caplog.records) == 1
