@@ -87,6 +87,8 @@ def _wrong(estimator: Any) -> Iterator[tuple[str, str]]:
     """Give what is wrong with the attributes of one estimator: a name, and why."""
     yield from _wrong_kinds(estimator)
     fitted, family = vars(estimator), str(_family(estimator))
+    if type(estimator).__name__ in _BLIND and fitted.get("warm_start"):
+        yield "warm_start", "has a fit go on in coefficients of any number: set it to False"
     yield from _wrong_counts(fitted, family)
     sizes = _sizes(fitted, family)
     for each in map(Numbers.of, FITTED[family].split()):
@@ -241,6 +243,9 @@ class Numbers(NamedTuple):
         axes = self.axes[-1:] if several else self.axes
         return [tuple(sizes[axis] for axis in each) for each in axes]
 
+
+_BLIND = {"ElasticNet", "Lasso", "MultiTaskElasticNet", "MultiTaskLasso"}
+"""Their `fit`, which is compiled, would write behind coefficients that are fewer than its rows'."""
 
 _OF_PIPELINES = {"steps", "memory", "verbose", "transform_input"}
 _OF_CLASSES = {

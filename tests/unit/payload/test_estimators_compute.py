@@ -71,3 +71,14 @@ def test_averages_that_partial_fit_writes_to_have_the_shape_of_what_they_are_of(
             setattr(forgery, attribute, other)
             with pytest.raises(ValueError, match=attribute):
                 check_estimator(forgery)
+
+
+@pytest.mark.parametrize("name", ["ElasticNet", "Lasso", "MultiTaskElasticNet", "MultiTaskLasso"])
+def test_no_fit_goes_on_in_coefficients_of_any_number(name):
+    """Its compiled code takes their number from the new rows, and writes behind fewer."""
+    model, _ = fitted(name)
+    check_estimator(model)
+    for true in (True, np.True_, 1):
+        model.warm_start = true
+        with pytest.raises(ValueError, match=r"warm_start .*: set it to False"):
+            check_estimator(model)
