@@ -79,7 +79,7 @@ class GridRound:
         self._tree = tree
         self._declared = declared
         self._known = known
-        self._fields: tuple[Field, ...] = () if known is None else fields_of(declared, known)
+        self._alike = known  # what all must be like: without known ones, the first that came
         self._total: NDArray[np.uint64] | None = None
         self._forms: tuple[int, list[Any]] | None = None
         self._added = 0
@@ -100,12 +100,10 @@ class GridRound:
                 if self._masked
                 else "its answer is masked, and nothing is to be",
             )
-        if isinstance(value, Answer):
-            self._add(node, value)
-            return
         try:
-            known = self._known
-            self._add(node, lay_out(self._declared, value, len(self._nodes), known))
+            if not isinstance(value, Answer):
+                value = lay_out(self._declared, value, len(self._nodes), self._known)
+            self._add(node, value)
         except AnswerError:
             raise
         except FlameError as error:
@@ -129,10 +127,11 @@ class GridRound:
         """
         if self._total is None:
             return self._tree.build({leaf.path: None for leaf in self._tree.leaves()})
-        one, *views = views_of(self._fields, self._total)
+        fields = self.fields
+        one, *views = views_of(fields, self._total)
         if int(one[0, 0]) != self._added or (self._masked and self._added < len(self._nodes)):
             raise MasksNotCancelledError(_NOT_CANCELLED)
-        pairs: Iterator[tuple[Field, Words]] = zip(self._fields[1:], views, strict=True)
+        pairs: Iterator[tuple[Field, Words]] = zip(fields[1:], views, strict=True)
         forms = zip(self._declared.leaves, self.forms, self._tree.leaves(), strict=True)
         return self._tree.build(
             {leaf.path: self._merged(leaf, form, tree, pairs) for leaf, form, tree in forms}
@@ -146,13 +145,13 @@ class GridRound:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What is summed; empty while no answer is there."""
-        return self._fields
+        """What is summed."""
+        return fields_of(self._declared, self.forms)
 
     def _add(self, node: str, answer: Answer) -> None:
         fields = fields_of(self._declared, answer.forms)
-        self._fields = self._fields or fields
-        if odd := difference(fields, self._fields):
+        alike = answer.forms if self._alike is None else self._alike
+        if odd := difference(self._declared, answer.forms, alike):
             raise self._refusal(
                 node,
                 f"{odd} as of the others: have every node send the same keys, shapes and types",
@@ -165,6 +164,7 @@ class GridRound:
         for total, words in pairs:
             total[...] = add_words(total, words)
         self._added += 1
+        self._alike = alike
         order = self._nodes.index(node)
         if self._forms is None or order < self._forms[0]:
             self._forms = order, answer.forms

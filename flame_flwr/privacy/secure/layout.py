@@ -141,7 +141,7 @@ def lay_out(
         forms.append(form)
         numbers += found
     fields = fields_of(declared, forms)
-    if known is not None and (odd := difference(fields, fields_of(declared, known))):
+    if known is not None and (odd := difference(declared, forms, known)):
         raise DataError(f"{odd} than in the answers before it")
     words = np.empty(size_of(fields), np.uint64)
     for field, view, found in zip(fields, views_of(fields, words), [1, *numbers], strict=True):

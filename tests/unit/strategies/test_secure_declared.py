@@ -8,12 +8,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, RecordDict
 
 from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.flower import message_like
+from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.log_lines import log_evaluation
 from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
@@ -68,6 +71,34 @@ def test_scores_are_merged_as_declared():
     at = tester.aggregate["model"][0]
     wanted = sum(w * abs(mean - at) for w, mean in zip(n, means, strict=True)) / sum(n)
     assert tester.evaluations == {"all nodes": {"error": pytest.approx(wanted), "n": 8}}
+
+
+@pytest.mark.parametrize(
+    "forms", [5, [["number", 5]], [["dict", ["a\x1b[2J\nINFO"], [["number", "float"]]]]]
+)
+def test_scores_of_any_form_are_their_nodes_failure(forms):
+    """As a hostile hospital may send them: its name is said, and no terminal obeys its text."""
+
+    class Hostile(LocalGrid):
+        def answer(self, message):
+            reply = super().answer(message)
+            if (message.metadata.dst_node_id, message.metadata.message_type) != (2, "evaluate"):
+                return reply
+            sums = ConfigRecord({"sums": Answer(forms, np.zeros(5, np.uint64)).to_bytes()})
+            return message_like(reply, RecordDict({**reply.content, "evaluateres.metrics": sums}))
+
+    strategy = ReduceStrategy(
+        {"model": WeightedMean()},
+        convergence=MaxRounds(2),
+        secure=True,
+        score_sums={"error": Sum()},
+    )
+    record = RunRecord()
+    plan, said = NodePlan(Scored, data_type="s3", secure=True), "node-1 failed in the evaluation"
+    with Hostile(plan, SPLITS) as grid, pytest.raises(NodeFailedError, match=said) as caught:
+        strategy.start(grid, record=record)
+    assert str(caught.value).isprintable()
+    assert [(each["round"], each["node"]) for each in record.failures] == [(2, "node-1")]
 
 
 def test_scores_of_all_are_shown_as_theirs(caplog):
