@@ -173,9 +173,10 @@ def _laid_out(
 ) -> tuple[Any, list[Any]]:
     """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
     values = _on_the_way(leaf, value)
+    is_here = len(values) > len(leaf.path)
     if leaf.kind == "weighted":
-        return _weighted(leaf, values, known)
-    if len(values) <= len(leaf.path):
+        return _weighted(leaf, values if is_here else [*values, None], known)
+    if not is_here:
         raise DataError("what it sent has not this key")
     found = values[-1]
     if leaf.kind == "counts":
@@ -226,14 +227,13 @@ def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
 
 
 def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, list[Any]]:
-    here = len(values) > len(leaf.path)
-    weight = weight_of(nearest(values if here else [*values, None], leaf.by), leaf.by)
+    weight = weight_of(nearest(values, leaf.by), leaf.by)
     kind = "int" if isinstance(weight, int) else "float"
     if not weight:
-        form = known[1] if known is not None else _form_of_nothing(leaf, values, here)
+        form = known[1] if known is not None else _form_of_nothing(leaf, values)
         return [kind, form], [weight, *[None] * len(spec_of(form)[1])]
-    if not here:
-        raise DataError("what it sent has not this key, and its weight is not 0")
+    if values[-1] is None:
+        raise DataError(_NO_VALUE)
     spec, leaves, types = _numbers(leaf, values)
     products = [
         _Weighted(each, weight) if isinstance(each, np.ndarray) else product(each, weight)
@@ -242,22 +242,26 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
     return [kind, form_of(spec, types)], [weight, *products]
 
 
-def _form_of_nothing(leaf: SecureLeaf, values: list[Any], here: bool) -> Form:
+def _form_of_nothing(leaf: SecureLeaf, values: list[Any]) -> Form:
     """Return the form of a value of weight 0, which is not looked at for more than that."""
-    if here and values[-1] is not None:
+    if values[-1] is not None:
         spec, _, types = _numbers(leaf, values)
         return form_of(spec, types)
     if leaf.like is None:
-        raise DataError(
-            "its weight is 0 and it has no value, so the form of a first secure sum is not known: "
-            "send zeros, or declare like=, such as WeightedMean(by=..., like=0.0)"
-        )
+        raise DataError(_NO_VALUE)
     spec, types = spec_of(leaf.like)
     numbers = [*shapes_of(spec)]
     floats = [
         "float" if shape is None else kind for kind, shape in zip(types, numbers, strict=True)
     ]
     return form_of(spec, floats)
+
+
+_NO_VALUE = (
+    "it has no value. Send one; where the weight is 0, send zeros, or declare like=, such as "
+    "WeightedMean(by=..., like=0.0)"
+)
+"""Whatever the weight: else this would tell whether it is 0."""
 
 
 def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
