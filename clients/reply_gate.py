@@ -185,6 +185,7 @@ class ReplyGate:
                 strict=self._keeps_texts,
                 known=self._failures.known_words,
             )
+        states = read_rounds(said.get("states"))
         properties: dict[str, Any] = {
             **({} if found is None else {"findings": write_findings(found)}),
             "name": self._name,
@@ -194,10 +195,10 @@ class ReplyGate:
             "evaluates": evaluates,
             "partitions": self._settings.num_partitions,
             "keeps-state": said.get("keeps-state") is True,
-            "states": json.dumps(read_rounds(said.get("states"))),
+            "states": json.dumps(states),
             "gated": self._way.gated,
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
-            **self._secure.hello(),
+            **self._secure.hello(states),
             **told_clock(self._way.clock),
         }
         return records_of("getpropertiesres", properties=ConfigRecord(properties))

@@ -18,7 +18,7 @@ from flame_flwr.log import logger
 from flame_flwr.privacy.secure.identities import SecretIdentity
 from flame_flwr.privacy.secure.masks import PairKey
 from flame_flwr.privacy.secure.roster import Entry, Roster
-from flame_flwr.privacy.secure.stores import MemoryStore, refused
+from flame_flwr.privacy.secure.stores import LOST, MemoryStore, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -217,7 +217,7 @@ class SecureSession:
     def _known(self) -> tuple[dict[str, Any], bytes]:
         kept, answer = self._read()
         if not kept:
-            raise refused("this node's file of the session is lost, which ends it")
+            raise refused(LOST)
         return kept, answer
 
     def _read(self) -> tuple[dict[str, Any], bytes]:

@@ -64,6 +64,17 @@ def test_nothing_is_kept_where_nobody_asks(node, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
+def test_session_whose_file_is_lost_is_not_begun_again(node, tmp_path):
+    """Its analyzer's state is still there: a run that goes on could ask for another sum of it."""
+    gate, _ = node
+    said = {"secure": True, "session": SESSION}
+    gate(HELLO, said).hello(states=())
+    gate(HELLO, said).hello(states=(1, 2))
+    next(tmp_path.glob("state/secure-sums/*/*/secure.state")).unlink()
+    with pytest.raises(NodeFailedError, match="file of the session is lost, which ends it"):
+        gate(HELLO, said).hello(states=(1, 2))
+
+
 @pytest.mark.parametrize("key", ["state_dir", "identity_key", "peers"])
 def test_deployed_node_needs_its_keys_and_its_folder(node, key):
     gate, _ = node

@@ -14,7 +14,7 @@ from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
 from flame_flwr.flower import message_like
 from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.log_lines import log_evaluation
@@ -211,6 +211,22 @@ def test_run_config_cannot_take_masks_away():
     settings = RunSettings.from_config({"secure": False})
     with pytest.raises(ConfigError, match="cannot undo"):
         strategy.start(None, settings=settings)
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, True), (True, None), (False, True)])
+def test_run_goes_on_with_the_sums_that_it_began_with(first, then, tmp_path, context):
+    """Else it raised a TypeError, or was told that hospitals had lost their files."""
+    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4))
+    model = StarModel(Steps, strategy, "s3")
+    config = {"results": str(tmp_path / "results"), "checkpoint": str(tmp_path / "kept")}
+    runs = [{"secure": first, "max-rounds": 2}, {"secure": then, "resume": True}]
+    for more, error in zip(runs, (NotConvergedError, ConfigError), strict=True):
+        given = config | {key: value for key, value in more.items() if value is not None}
+        with LocalGrid(model.plan, SPLITS, run_config=given) as grid, pytest.raises(error) as why:
+            model.server_app(grid, context(run_config=given))
+    shown = [None if secure is None else str(secure) for secure in (first, then)]
+    said = f"is of another secure: {shown[0]!r}, and this run has {shown[1]!r}"
+    assert said in why.value.message
 
 
 # ---- statistics of a user's own --------------------------------------------------------------
