@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -15,7 +16,7 @@ from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
-from flame_flwr.flower import message_like
+from flame_flwr.flower import HELLO, message_like
 from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.log_lines import log_evaluation
 from flame_flwr.results.run_record import RunRecord
@@ -176,6 +177,25 @@ def test_masked_and_unmasked_runs_differ_in_no_bit():
     assert masked.aggregate["model"].tobytes() == unmasked.aggregate["model"].tobytes()
     assert masked.aggregate["loss"] == unmasked.aggregate["loss"]
     assert masked.rounds == unmasked.rounds
+
+
+@pytest.mark.parametrize("secure", [True, False, None])
+def test_one_message_for_each_node_and_round(secure):
+    """Beside hello and the evaluation, as without: masks take no message of their own."""
+
+    class Counts(LocalGrid):
+        def push_messages(self, messages):
+            sent = [message.metadata for message in messages]
+            asked.update((each.message_type, each.group_id, each.dst_node_id) for each in sent)
+            return super().push_messages(messages)
+
+    asked, scores = Counter(), None if secure is None else {"error": WeightedMean("n"), "n": Sum()}
+    strategy = WeightedFedAvg(convergence=MaxRounds(4), secure=secure, score_sums=scores)
+    with Counts(NodePlan(Scored, data_type="s3", secure=secure is True), SPLITS) as grid:
+        strategy.start(grid)
+    assert set(asked.values()) == {1}
+    kinds = Counter(kind for kind, _, _ in asked)
+    assert kinds == {HELLO: 3, "train": 4 * 3, "evaluate": 3}
 
 
 @pytest.mark.parametrize("client", [None, StarClient])
