@@ -172,6 +172,8 @@ def _fields_of_statistics(key: str, form: Any) -> Iterator[Field]:
     kind, *rest = form
     if kind == "statistic":
         clear, sums = rest
+        if not isinstance(clear, dict):
+            raise ValueError("no statistic")
         # all that is in clear of it is part of what the nodes must have alike
         text = json.dumps(clear, sort_keys=True)
         for place, (bits, exponent, count) in enumerate(sums):

@@ -25,6 +25,7 @@ __all__ = [
     "is_whole",
     "sorted_keys",
     "spec_of",
+    "statistics_in",
     "structure_of",
     "type_of",
 ]
@@ -119,6 +120,16 @@ def structure_of(form: Form) -> Form:
         return form
     parts = [structure_of(part) for part in rest[-1]]
     return [kind, parts] if kind != "dict" else [kind, sorted_keys(rest[0]), parts]
+
+
+def statistics_in(form: Form) -> Iterator[object]:
+    """Yield what each statistic of a form is called."""
+    kind, *rest = form
+    if kind == "statistic":
+        yield rest[0].get("statistic")
+        return
+    for part in rest[-1]:
+        yield from statistics_in(part)
 
 
 def shapes_of(spec: TreeSpec) -> Iterator[tuple[int, ...] | None]:

@@ -15,7 +15,7 @@ import numpy as np
 from flame_flwr.aggregation.counts import count_key, whole_count
 from flame_flwr.aggregation.grid import OffGridError
 from flame_flwr.aggregation.model_buffers import with_buffer_names
-from flame_flwr.aggregation.pytree import flatten, look_up, names_of
+from flame_flwr.aggregation.pytree import flatten, names_of
 from flame_flwr.aggregation.weights import nearest
 from flame_flwr.buffer_names import is_buffer
 from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
@@ -193,7 +193,7 @@ def _on_the_way(leaf: SecureLeaf, value: Any) -> list[Any]:
     values = [value]
     for part in leaf.path:
         try:
-            values.append(look_up(values[-1], part))
+            values.append(values[-1][part])
         except (LookupError, TypeError):
             break
     return values

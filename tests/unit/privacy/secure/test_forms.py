@@ -14,7 +14,7 @@ from flame_flwr.errors import AnswerError, DataError
 from flame_flwr.privacy.secure.declaration import SecureDeclaration
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import Answer, lay_out
-from flame_flwr.statistics import Moments
+from flame_flwr.statistics import Moments, RowCount
 from flame_flwr.strategies import MergeStatistics
 
 
@@ -60,6 +60,21 @@ def test_structure_is_equal_at_all_nodes(what, of):
         known = lay_out(SecureDeclaration.of(declare(declared)), first, 3).forms
         with pytest.raises(DataError, match="than in the answers before it"):
             lay_out(SecureDeclaration.of(declare(declared)), second, 3, known)
+
+
+@pytest.mark.parametrize(
+    ("declared", "answer", "why"),
+    [
+        ({"x": Moments}, {"x": RowCount(3)}, "sent a RowCount where a Moments is expected"),
+        ({"x": Moments}, {"x": [{"a": RowCount(3)}]}, "sent a RowCount where a Moments"),
+        ({"a.b": Sum()}, {"a": {"b": 1.0}}, "has not this key"),
+        ({"0": Sum()}, [1.0], "has not this key"),
+    ],
+)
+def test_what_is_not_declared_is_refused_as_without_a_grid(declared, answer, why):
+    for add_up in (summed, merge_values):
+        with pytest.raises(AnswerError, match=f"node-0.*{why}"):
+            add_up(declared, [answer] * 3)
 
 
 def test_order_of_keys_is_each_nodes_own():
