@@ -202,6 +202,7 @@ class ReplyGate:
             )
         if found is not None:  # that nothing is unexpected is an answer, too
             self._count.add(lambda: Cost(len(found)))
+        states = read_rounds(said.get("states"))
         properties: dict[str, Any] = {
             **({} if found is None else {"findings": write_findings(found)}),
             "name": self._name,
@@ -211,11 +212,11 @@ class ReplyGate:
             "evaluates": evaluates,
             "partitions": self._settings.num_partitions,
             "keeps-state": said.get("keeps-state") is True,
-            "states": json.dumps(read_rounds(said.get("states"))),
+            "states": json.dumps(states),
             "gated": self._way.gated,
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
             **write_digests(self._way.frozen),
-            **self._secure.hello(),
+            **self._secure.hello(states),
             **told_clock(self._way.clock),
         }
         return records_of("getpropertiesres", properties=ConfigRecord(properties))

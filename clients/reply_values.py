@@ -71,8 +71,8 @@ OK: dict[str, Any] = {"code": 0, "message": "Success"}
 """The status of every answer of a client's."""
 
 NOT_AS_EXPECTED = (
-    "its data is not as the analysis expects; what differs stays in this node's log, as its rules "
-    "say Strict()"
+    "its data is not as the analysis expects; what differs stays in this node's log, as its config "
+    "says"
 )
 
 _MORE = "what else differs is in this node's log"

@@ -27,11 +27,11 @@ from flame_flwr.privacy.secure.context import IN_PROCESS, app_digest
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.session import SecureSession
-from flame_flwr.privacy.secure.stores import FILE, FolderStore, refused
+from flame_flwr.privacy.secure.stores import FILE, LOST, FolderStore, refused
 from flame_flwr.transport.read_reply import SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from flwr.app import Context, Message
@@ -86,13 +86,20 @@ class SecureGate:
         record = message.content.get(_CONFIGS.get(self._kind, ""))
         self._said = dict(record.items()) if isinstance(record, ConfigRecord) else {}
 
-    def hello(self) -> dict[str, Any]:
+    def hello(self, states: Collection[int] = ()) -> dict[str, Any]:
         """Return what hello says of the node's keys: nothing where it is not asked.
+
+        Parameters
+        ----------
+        states : collection of int
+            The rounds after which the node has kept this analysis's analyzer on disk.
 
         Raises
         ------
         ConfigError
             The node lets masked sums out only, and the run has others; or it has no identity.
+        NodeFailedError
+            The analysis is under way, and the file of its session is lost.
         """
         if self._said.get("secure") is not True:
             if self.is_required:
@@ -102,6 +109,8 @@ class SecureGate:
                     "config"
                 )
             return {}
+        if states and runtime() == "deployment" and not self._has_begun():
+            raise refused(LOST)
         entry = self._part.hello()
         return {"secure": f"{entry.identity.hex()} {entry.key.hex()} {entry.signature.hex()}"}
 

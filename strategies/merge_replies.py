@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.aggregation.base import Finished, unmeasured
 from flame_flwr.aggregation.early_stopping import EarlyStopping
 from flame_flwr.errors import AnswerError, NodesMissingError
+from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.node_notes import noting_node
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.payload import to_record
@@ -104,16 +105,21 @@ def keep_scores(run: Run, replies: Iterable[Message]) -> None:
     scores: dict[str, dict[str, float]] = {}
     failed: dict[str, str] = {}
     number = len(run.record.history)
-    merged = run.sums.begin(None) if run.sums is not None and run.sums.merges_scores else None
+    merged = run.sums.begin(number) if run.sums is not None and run.sums.merges_scores else None
     for message in replies:
         reply = read_scores(message, run.transport.sender(message), masked=run.masked)
         check_sender(run, reply, "the evaluation", scores, failed)
         if reply.failure is not None:
             failed[reply.node] = fail_evaluation(run, reply.node, reply.failure)
             continue
-        scores[reply.node] = reply.metrics
         if merged is not None:
-            merged.add(reply.node, reply.value if run.masked else reply.metrics)
+            try:
+                merged.add(reply.node, reply.value if run.masked else reply.metrics)
+            except AnswerError as error:
+                unfit = Failure.of(error, share=False)
+                failed[reply.node] = fail_evaluation(run, reply.node, unfit)
+                continue
+        scores[reply.node] = reply.metrics
         count = len(reply.metrics)
         run.record.left.note_numbers(reply.node, number, count, "evaluation_method")
     if not scores:

@@ -259,7 +259,9 @@ class ReduceStrategy(StarStrategy):
             for number in (1, 2)
             for leaf in self._tree(number).leaves()
         ]
-        return {"strategy": type(self).__qualname__, "reductions": ", ".join(dict.fromkeys(keys))}
+        sums = {} if self.secure is None else {"secure": str(self.secure)}
+        kinds = ", ".join(dict.fromkeys(keys))
+        return {"strategy": type(self).__qualname__, "reductions": kinds, **sums}
 
     def start(
         self, grid: Grid, initial_arrays: ArrayRecord | None = None, *arguments: Any, **more: Any

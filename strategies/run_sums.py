@@ -135,14 +135,14 @@ class RunSums:
         assert self._scores is not None
         return self._scores[1]
 
-    def begin(self, number: int | None, tree: Tree | None = None) -> GridRound:
-        """Return what adds up the answers of a round, by its tree, or of an evaluation."""
+    def begin(self, number: int, tree: Tree | None = None) -> GridRound:
+        """Return what adds up the answers of a round, by its tree, or of the evaluation after."""
+        declared = self.declared(None if tree is None else number)
         if tree is None:
             assert self._scores is not None
             tree = self._scores[0]
-        declared = self.declared(number)
         known = self._forms.get(declared.to_text())
-        return GridRound(number or 0, self._nodes, tree, declared, known, masked=self.masked)
+        return GridRound(number, self._nodes, tree, declared, known, masked=self.masked)
 
     def close(self, number: int | None, added: GridRound) -> None:
         """Keep the forms of answers: those of later ones must be the same."""

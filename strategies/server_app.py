@@ -112,6 +112,8 @@ def _run(
     run_config: Mapping[str, Any],
 ) -> tuple[Outputs, Checkpoint | None]:
     """Run the analysis; return its files, and the checkpoint that is of no use any more."""
+    from flame_flwr.strategies.start_run import settings_for
+
     filters = declaration.plan.filters
     if filters:
         from flame_flwr.privacy.budget import can_account
@@ -120,6 +122,7 @@ def _run(
     own = declaration.strategy()
     strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
     strategy.nodes_read_first = bool(declaration.plan.expects)
+    settings = settings_for(strategy, settings, None)  # what it sums must be a checkpoint's
     private = declaration.privacy is not None
     checkpoint = _checkpoint(settings, strategy, grid, private=private)
     strategy.start(

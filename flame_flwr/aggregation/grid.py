@@ -200,6 +200,8 @@ MODELS: Final = Grid(64, 32)
 
 def add_words(one: Words, other: Words) -> Words:
     """Return the sum of numbers, modulo the size of the grid, with carries from word to word."""
+    if one.shape[1] == 1:
+        return one + other
     total = np.empty_like(one)
     carry = np.zeros(len(one), np.uint64)
     for place in range(one.shape[1]):
@@ -216,6 +218,8 @@ def negated_words(words: Words) -> Words:
 
 
 def _negated(words: Words) -> Words:
+    if words.shape[1] == 1:
+        return np.negative(words)
     one = np.zeros_like(words)
     one[:, 0] = 1
     return add_words(~words, one)

@@ -14,6 +14,7 @@ from deployed_app import KEYS
 from flower_app import write_package
 
 from flame_flwr.cli.submit import submit
+from flame_flwr.statistics import Moments
 
 HEAD = "from flame_flwr.star import StarAnalyzer, StarModel\n"
 TAIL = """
@@ -38,13 +39,15 @@ def number(data):
 
 
 class Steps(StarAnalyzer):
+    # a linear regression of the last column on the others, by steps down its gradient
     def analysis_method(self, data, aggregator_results):
         data = number(data)
         at = np.zeros(3) if aggregator_results is None else aggregator_results["coef"]
-        rows = np.random.default_rng(int(data)).normal(data, 1.0, (20 * int(data), 3))
+        rows = np.random.default_rng(int(data)).normal(data, 1.0, (20 * int(data), 4))
         self.seen = getattr(self, "seen", 0) + len(rows)
+        x, y = rows[:, :3], rows[:, 3]
         return {
-            "coef": at + 0.3 * (rows.mean(axis=0) - at),
+            "coef": at - 0.02 * (x.T @ (x @ at - y)) / len(rows),
             "n": len(rows),
             "seen": self.seen,
             "first": Moments.from_data(rows[:, 0]),
@@ -114,14 +117,19 @@ def write_app(folder, secure):
 
 
 def own_parts():
-    """Return the bytes of each hospital's own coefficients in the first round, by a plain loop."""
-    rows = [np.random.default_rng(k).normal(k, 1.0, (20 * k, 3)) for k in (1, 2, 3)]
-    return [(np.zeros(3) + 0.3 * (each.mean(axis=0) - np.zeros(3))).tobytes() for each in rows]
+    """Return each hospital's own numbers of the first round as they travel: by a plain loop."""
+    for k in (1, 2, 3):
+        rows = np.random.default_rng(k).normal(k, 1.0, (20 * k, 4))
+        x, y = rows[:, :3], rows[:, 3]
+        yield (np.zeros(3) - 0.02 * (x.T @ (x @ np.zeros(3) - y)) / len(rows)).tobytes()
+        first = Moments.from_data(rows[:, 0]).to_json()
+        yield from (first[name]["exact"].encode() for name in ("total", "squares"))
 
 
 def at_the_server(deployment):
-    """Return all that the SuperLink has written."""
-    files = (deployment.folder / "var" / "server").glob("superlink.db*")
+    """Return all that the SuperLink has written: its database, and what lies beside it."""
+    files = [each for each in (deployment.folder / "var" / "server").rglob("*") if each.is_file()]
+    assert any(each.name.startswith("superlink.db") for each in files)
     return b"".join(file.read_bytes() for file in sorted(files))
 
 
@@ -155,7 +163,7 @@ def test_deployment_gives_the_bits_of_this_process(identified, tmp_path):
     [folder] = results.glob("*")
     assert result_of(folder) == in_process(False, len(others))
     there = at_the_server(identified)
-    assert [part in there for part in own_parts()] == [True, True, False]
+    assert [part in there for part in own_parts()] == [True] * 6 + [False] * 3
 
 
 def assert_audited(deployment):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, TypeVar
 
 from flame_flwr.aggregation.grid import Grid
 from flame_flwr.aggregation.reductions.collecting import Merge, MergeCounts
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.secure.forms import Form
 
 __all__ = ["SecureDeclaration", "SecureLeaf"]
+
+_R = TypeVar("_R")
 
 _KINDS = ("sum", "mean", "weighted", "counts", "statistics")
 _MOST_LEAVES = 10_000
@@ -191,25 +193,33 @@ def _leaf(leaf: Tree) -> SecureLeaf:
         raise _refused(leaf, "has a key that is neither text nor a whole number: rename it")
     _check_all_count(leaf, reduction)
     path = leaf.path
-    if isinstance(reduction, WeightedMean):
+    if _is(reduction, WeightedMean):
         if not isinstance(reduction.by, str | int):
             raise _refused(leaf, "is weighted by a function, which a node's gate cannot call: name "
                            "the key of the weight, by=\"n\"")  # fmt: skip
         buffers, like = _buffers(reduction.buffers), reduction.like
         form = None if like is None else form_like(like)
         return SecureLeaf(path, "weighted", reduction.grid, reduction.by, (), buffers, form)
-    if isinstance(reduction, Mean):
+    if _is(reduction, Mean):
         return SecureLeaf(path, "mean", reduction.grid, buffers=_buffers(reduction.buffers))
-    if isinstance(reduction, Sum):
+    if _is(reduction, Sum):
         return SecureLeaf(path, "sum", reduction.grid)
-    if isinstance(reduction, MergeCounts):
+    if _is(reduction, MergeCounts):
         return _counts(leaf, reduction)
-    if isinstance(reduction, Merge):
+    if _is(reduction, Merge):
         return _statistics(leaf, reduction)
     raise _refused(
         leaf,
         f"is merged by {type(reduction).__name__}, which is no sum: declare Sum(), Mean(), "
         "WeightedMean(by=...), MergeCounts(labels=[...]) or statistics that add up",
+    )
+
+
+def _is(reduction: Reduction, kind: type[_R]) -> TypeGuard[_R]:
+    """Tell whether a reduction merges as its kind does: one of a user's own may not."""
+    own = type(reduction)
+    return isinstance(reduction, kind) and all(
+        getattr(own, name) is getattr(kind, name) for name in ("collector", "taken")
     )
 
 

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.grid import COUNTS, MODELS, STATISTICS, Grid
 from flame_flwr.aggregation.pytree import names_of
-from flame_flwr.errors import PayloadError
-from flame_flwr.privacy.secure.forms import is_whole, shapes_of, sorted_keys, spec_of
+from flame_flwr.errors import DataError, PayloadError
+from flame_flwr.privacy.secure.forms import (
+    is_whole,
+    shapes_of,
+    sorted_keys,
+    spec_of,
+    structure_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,7 +81,7 @@ def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field,
     for leaf, form in zip(declared.leaves, forms, strict=True):
         try:
             fields += _fields(leaf, form)
-        except (TypeError, ValueError, KeyError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, RecursionError, DataError) as error:
             raise PayloadError(
                 f"key {leaf.name}: this is not the form of a secure sum", detail=str(error)
             ) from error
@@ -84,15 +90,21 @@ def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field,
     return tuple(fields)
 
 
-def difference(one: Sequence[Field], other: Sequence[Field]) -> str:
-    """Return in which field two answers differ, in words; empty where they are alike."""
-    for a, b in zip_longest(one, other):
+def difference(declared: SecureDeclaration, forms: Sequence[Any], others: Sequence[Any]) -> str:
+    """Return in what an answer differs from others, in words; empty where they are alike.
+
+    Raises
+    ------
+    PayloadError
+        As of :func:`fields_of`.
+    """
+    for a, b in zip_longest(fields_of(declared, forms), fields_of(declared, others)):
         if a != b:
-            shown = [
-                "nothing" if each is None else f"{each.type} of shape {each.shape} on {each.grid}"
-                for each in (a, b)
-            ]
-            return f"key {(a or b).key}: {shown[0]}, and not {shown[1]},"
+            return f"{_said(a)}, and not {_said(b)},"
+    # two keys of one path, such as `a.b` and `b` of `a`, are alike in the fields
+    for leaf, form, other in zip(declared.leaves, forms, others, strict=True):
+        if _structure(leaf, form) != _structure(leaf, other):
+            return f"key {leaf.name}: other keys, lists or tuples, and not the same,"
     return ""
 
 
@@ -108,6 +120,18 @@ def views_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray
         views.append(words[start : start + field.words].reshape(-1, field.grid.words_each))
         start += field.words
     return views
+
+
+def _said(field: Field | None) -> str:
+    if field is None:
+        return "nothing more"
+    return f"key {field.key}, {field.type} of shape {field.shape} on {field.grid}"
+
+
+def _structure(leaf: SecureLeaf, form: Any) -> str:
+    if leaf.kind == "weighted":
+        form = form[1]  # the type of the weight is a field's
+    return "" if form is None else json.dumps(structure_of(form), sort_keys=True)
 
 
 def _fields(leaf: SecureLeaf, form: Any) -> Iterator[Field]:
@@ -148,6 +172,8 @@ def _fields_of_statistics(key: str, form: Any) -> Iterator[Field]:
     kind, *rest = form
     if kind == "statistic":
         clear, sums = rest
+        if not isinstance(clear, dict):
+            raise ValueError("no statistic")
         # all that is in clear of it is part of what the nodes must have alike
         text = json.dumps(clear, sort_keys=True)
         for place, (bits, exponent, count) in enumerate(sums):

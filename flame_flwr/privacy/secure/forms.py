@@ -25,6 +25,8 @@ __all__ = [
     "is_whole",
     "sorted_keys",
     "spec_of",
+    "statistics_in",
+    "structure_of",
     "type_of",
 ]
 
@@ -107,8 +109,27 @@ def spec_of(form: Any) -> tuple[TreeSpec, list[str]]:
     types: list[str] = []
     try:
         return _spec_of(form, types), types
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, RecursionError, DataError) as error:
         raise PayloadError("this is not the form of a secure sum", detail=str(error)) from error
+
+
+def structure_of(form: Form) -> Form:
+    """Return a form without the order of its dicts' keys, in which alone answers may differ."""
+    kind, *rest = form
+    if kind not in ("list", "tuple", "dict"):
+        return form
+    parts = [structure_of(part) for part in rest[-1]]
+    return [kind, parts] if kind != "dict" else [kind, sorted_keys(rest[0]), parts]
+
+
+def statistics_in(form: Form) -> Iterator[object]:
+    """Yield what each statistic of a form is called."""
+    kind, *rest = form
+    if kind == "statistic":
+        yield rest[0].get("statistic")
+        return
+    for part in rest[-1]:
+        yield from statistics_in(part)
 
 
 def shapes_of(spec: TreeSpec) -> Iterator[tuple[int, ...] | None]:

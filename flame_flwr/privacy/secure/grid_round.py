@@ -14,9 +14,16 @@ from flame_flwr.aggregation.model_buffers import rounded_as
 from flame_flwr.aggregation.pytree import unflatten
 from flame_flwr.errors import AnswerError, FlameError, NodeFailedError
 from flame_flwr.privacy.secure.fields import Field, difference, fields_of, size_of, views_of
-from flame_flwr.privacy.secure.forms import BUFFER, is_whole, sorted_keys, spec_of
+from flame_flwr.privacy.secure.forms import (
+    BUFFER,
+    is_whole,
+    sorted_keys,
+    spec_of,
+    statistics_in,
+)
 from flame_flwr.privacy.secure.layout import Answer, lay_out
 from flame_flwr.statistics.additive import joined
+from flame_flwr.statistics.base import kind_named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +86,7 @@ class GridRound:
         self._tree = tree
         self._declared = declared
         self._known = known
-        self._fields: tuple[Field, ...] = () if known is None else fields_of(declared, known)
+        self._alike = known  # what all must be like: without known ones, the first that came
         self._total: NDArray[np.uint64] | None = None
         self._forms: tuple[int, list[Any]] | None = None
         self._added = 0
@@ -100,12 +107,10 @@ class GridRound:
                 if self._masked
                 else "its answer is masked, and nothing is to be",
             )
-        if isinstance(value, Answer):
-            self._add(node, value)
-            return
         try:
-            known = self._known
-            self._add(node, lay_out(self._declared, value, len(self._nodes), known))
+            if not isinstance(value, Answer):
+                value = lay_out(self._declared, value, len(self._nodes), self._known)
+            self._add(node, value)
         except AnswerError:
             raise
         except FlameError as error:
@@ -129,10 +134,11 @@ class GridRound:
         """
         if self._total is None:
             return self._tree.build({leaf.path: None for leaf in self._tree.leaves()})
-        one, *views = views_of(self._fields, self._total)
+        fields = self.fields
+        one, *views = views_of(fields, self._total)
         if int(one[0, 0]) != self._added or (self._masked and self._added < len(self._nodes)):
             raise MasksNotCancelledError(_NOT_CANCELLED)
-        pairs: Iterator[tuple[Field, Words]] = zip(self._fields[1:], views, strict=True)
+        pairs: Iterator[tuple[Field, Words]] = zip(fields[1:], views, strict=True)
         forms = zip(self._declared.leaves, self.forms, self._tree.leaves(), strict=True)
         return self._tree.build(
             {leaf.path: self._merged(leaf, form, tree, pairs) for leaf, form, tree in forms}
@@ -146,17 +152,12 @@ class GridRound:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """What is summed; empty while no answer is there."""
-        return self._fields
+        """What is summed."""
+        return fields_of(self._declared, self.forms)
 
     def _add(self, node: str, answer: Answer) -> None:
         fields = fields_of(self._declared, answer.forms)
-        self._fields = self._fields or fields
-        if odd := difference(fields, self._fields):
-            raise self._refusal(
-                node,
-                f"{odd} as of the others: have every node send the same keys, shapes and types",
-            )
+        self._check_forms(node, answer.forms)
         if answer.words.dtype != np.uint64 or answer.words.shape != (size_of(fields),):
             raise self._refusal(node, "it has not as many words as its form says")
         if self._total is None:
@@ -165,9 +166,30 @@ class GridRound:
         for total, words in pairs:
             total[...] = add_words(total, words)
         self._added += 1
+        if self._alike is None:
+            self._alike = answer.forms
         order = self._nodes.index(node)
         if self._forms is None or order < self._forms[0]:
             self._forms = order, answer.forms
+
+    def _check_forms(self, node: str, forms: list[Any]) -> None:
+        alike = forms if self._alike is None else self._alike
+        if odd := difference(self._declared, forms, alike):
+            raise self._refusal(
+                node,
+                f"{odd} as of the others: have every node send the same keys, shapes and types",
+            )
+        for leaf, form in zip(self._tree.leaves(), forms, strict=True):
+            if (wanted := getattr(leaf.reduction, "kind", None)) is not None:
+                self._check_kinds(node, leaf.name, form, wanted)
+
+    def _check_kinds(self, node: str, key: str, form: Any, wanted: type[Any]) -> None:
+        for name in statistics_in(form):
+            kind = kind_named(name)
+            if kind is None or not issubclass(kind, wanted):
+                said = "something else" if kind is None else f"a {kind.__name__}"
+                expected = f"a {wanted.__name__} is expected"
+                raise self._refusal(node, f"key {key}: it sent {said} where {expected}")
 
     def _refusal(self, node: str, text: str, detail: str | None = None) -> AnswerError:
         return AnswerError(f"round {self._place.round}, {node}: {text}", detail=detail)

@@ -15,7 +15,7 @@ import numpy as np
 from flame_flwr.aggregation.counts import count_key, whole_count
 from flame_flwr.aggregation.grid import OffGridError
 from flame_flwr.aggregation.model_buffers import with_buffer_names
-from flame_flwr.aggregation.pytree import flatten, look_up, names_of
+from flame_flwr.aggregation.pytree import flatten, names_of
 from flame_flwr.aggregation.weights import nearest
 from flame_flwr.buffer_names import is_buffer
 from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
@@ -141,7 +141,7 @@ def lay_out(
         forms.append(form)
         numbers += found
     fields = fields_of(declared, forms)
-    if known is not None and (odd := difference(fields, fields_of(declared, known))):
+    if known is not None and (odd := difference(declared, forms, known)):
         raise DataError(f"{odd} than in the answers before it")
     words = np.empty(size_of(fields), np.uint64)
     for field, view, found in zip(fields, views_of(fields, words), [1, *numbers], strict=True):
@@ -173,9 +173,10 @@ def _laid_out(
 ) -> tuple[Any, list[Any]]:
     """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
     values = _on_the_way(leaf, value)
+    is_here = len(values) > len(leaf.path)
     if leaf.kind == "weighted":
-        return _weighted(leaf, values, known)
-    if len(values) <= len(leaf.path):
+        return _weighted(leaf, values if is_here else [*values, None], known)
+    if not is_here:
         raise DataError("what it sent has not this key")
     found = values[-1]
     if leaf.kind == "counts":
@@ -192,7 +193,7 @@ def _on_the_way(leaf: SecureLeaf, value: Any) -> list[Any]:
     values = [value]
     for part in leaf.path:
         try:
-            values.append(look_up(values[-1], part))
+            values.append(values[-1][part])
         except (LookupError, TypeError):
             break
     return values
@@ -226,14 +227,13 @@ def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
 
 
 def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, list[Any]]:
-    here = len(values) > len(leaf.path)
-    weight = weight_of(nearest(values if here else [*values, None], leaf.by), leaf.by)
+    weight = weight_of(nearest(values, leaf.by), leaf.by)
     kind = "int" if isinstance(weight, int) else "float"
     if not weight:
-        form = known[1] if known is not None else _form_of_nothing(leaf, values, here)
+        form = known[1] if known is not None else _form_of_nothing(leaf, values)
         return [kind, form], [weight, *[None] * len(spec_of(form)[1])]
-    if not here:
-        raise DataError("what it sent has not this key, and its weight is not 0")
+    if values[-1] is None:
+        raise DataError(_NO_VALUE)
     spec, leaves, types = _numbers(leaf, values)
     products = [
         _Weighted(each, weight) if isinstance(each, np.ndarray) else product(each, weight)
@@ -242,22 +242,26 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
     return [kind, form_of(spec, types)], [weight, *products]
 
 
-def _form_of_nothing(leaf: SecureLeaf, values: list[Any], here: bool) -> Form:
+def _form_of_nothing(leaf: SecureLeaf, values: list[Any]) -> Form:
     """Return the form of a value of weight 0, which is not looked at for more than that."""
-    if here and values[-1] is not None:
+    if values[-1] is not None:
         spec, _, types = _numbers(leaf, values)
         return form_of(spec, types)
     if leaf.like is None:
-        raise DataError(
-            "its weight is 0 and it has no value, so the form of a first secure sum is not known: "
-            "send zeros, or declare like=, such as WeightedMean(by=..., like=0.0)"
-        )
+        raise DataError(_NO_VALUE)
     spec, types = spec_of(leaf.like)
     numbers = [*shapes_of(spec)]
     floats = [
         "float" if shape is None else kind for kind, shape in zip(types, numbers, strict=True)
     ]
     return form_of(spec, floats)
+
+
+_NO_VALUE = (
+    "it has no value. Send one; where the weight is 0, send zeros, or declare like=, such as "
+    "WeightedMean(by=..., like=0.0)"
+)
+"""Whatever the weight: else this would tell whether it is 0."""
 
 
 def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:

@@ -13,12 +13,12 @@ import msgpack
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from flame_flwr.aggregation.grid import OffGridError
-from flame_flwr.errors import NodeFailedError
+from flame_flwr.errors import DataError, NodeFailedError
 from flame_flwr.log import logger
 from flame_flwr.privacy.secure.identities import SecretIdentity
 from flame_flwr.privacy.secure.masks import PairKey
 from flame_flwr.privacy.secure.roster import Entry, Roster
-from flame_flwr.privacy.secure.stores import MemoryStore, refused
+from flame_flwr.privacy.secure.stores import LOST, MemoryStore, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -148,6 +148,8 @@ class SecureSession:
 
         Raises
         ------
+        DataError
+            The value has not the form of what is summed, which ends the session.
         NodeFailedError
             It was asked for before, and differently, or for a later one; a value has no place on
             its grid, which ends the session; the file is lost, damaged, or cannot be written.
@@ -159,10 +161,13 @@ class SecureSession:
                 return before
             try:
                 answer = masked(lambda context: self._keys(kept, context))
-            except OffGridError as error:
+            except (OffGridError, DataError) as error:
+                # Whoever may ask again could compare a value with whatever it likes.
                 self._write({**kept, "ended": True})
-                # Only here: who hears why could ask whether a value is above a bound.
                 logger.error("secure sums: %s: this node ends the session", error)
+                if isinstance(error, DataError):
+                    raise  # of the form alone, which is in clear
+                # Only in the log: who hears why could ask whether a value is above a bound.
                 raise NodeFailedError("a value cannot be summed") from None
             self._write({**kept, "last": [number, _ORDER[kind]], "asked": asked}, answer)
             return answer
@@ -212,7 +217,7 @@ class SecureSession:
     def _known(self) -> tuple[dict[str, Any], bytes]:
         kept, answer = self._read()
         if not kept:
-            raise refused("this node's file of the session is lost, which ends it")
+            raise refused(LOST)
         return kept, answer
 
     def _read(self) -> tuple[dict[str, Any], bytes]:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE", "FolderStore", "MemoryStore", "SessionStore", "refused"]
+__all__ = ["FILE", "LOST", "FolderStore", "MemoryStore", "SessionStore", "refused"]
 
 FILE = "secure.state"
 """The name of a session's file in its folder of a node's ``state-dir``."""
+
+LOST = "this node's file of the session is lost, which ends it"
 
 _SIZE = 4
 _HASH = hashlib.sha256().digest_size

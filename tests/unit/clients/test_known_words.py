@@ -3,6 +3,7 @@
 import ast
 import random
 import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ def test_every_word_that_leaves_is_known():
     files += [path for name in ("clients", "strategies") for path in _folder(name).glob("*.py")]
     words = {word for path in files for word in re.findall(r"\w+", path.read_text())}
     words |= {*dir(__import__("builtins")), *re.findall(r"\w+", CODE), "long", "covid", "17"}
+    words |= {f"{status:d}" for status in HTTPStatus}
     draw = random.Random(7)
     letters = "abenrst 0123-.,:\n"
     for _ in range(20):

@@ -1,22 +1,27 @@
 """What a deployed node needs for secure sums, and what it lets out without."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from node_messages import call
 
+from flame_flwr.aggregation import Sum
 from flame_flwr.clients import NodePlan, StarClient, make_client_app, secure_gate
+from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.cleaning import leftovers
+from flame_flwr.data.expect import Table
 from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, in_process
 from flame_flwr.payload import encode, to_record
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
 from flame_flwr.star import StarAnalyzer
+from flame_flwr.strategies import ReduceStrategy
 
 SESSION = "0f" * 16
 
@@ -62,6 +67,17 @@ def test_nothing_is_kept_where_nobody_asks(node, tmp_path):
     gate, _ = node
     assert gate(HELLO, {"session": SESSION}).hello() == {}
     assert not (tmp_path / "state").exists()
+
+
+def test_session_whose_file_is_lost_is_not_begun_again(node, tmp_path):
+    """Its analyzer's state is still there: a run that goes on could ask for another sum of it."""
+    gate, _ = node
+    said = {"secure": True, "session": SESSION}
+    gate(HELLO, said).hello(states=())
+    gate(HELLO, said).hello(states=(1, 2))
+    next(tmp_path.glob("state/secure-sums/*/*/secure.state")).unlink()
+    with pytest.raises(NodeFailedError, match="file of the session is lost, which ends it"):
+        gate(HELLO, said).hello(states=(1, 2))
 
 
 @pytest.mark.parametrize("key", ["state_dir", "identity_key", "peers"])
@@ -127,3 +143,45 @@ def test_hospital_that_lets_sums_out_alone_keeps_texts_of_failures(context, depl
     assert "Maria" in str(texts[0])
     assert "Maria" not in str(texts[1])
     assert not texts[1].traceback
+
+
+class Reports(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        self.flame.report_metrics({"auc": 0.5})
+        return {"n": 3}
+
+
+def answers_of(plan, splits, **node):
+    """Return what all nodes answer, by kind of message, as far as a masked run comes."""
+
+    class Listens(LocalGrid):
+        def answer(self, message):
+            reply = super().answer(message)
+            answers.setdefault(message.metadata.message_type, []).append(reply.content)
+            return reply
+
+    answers = {}
+    with Listens(plan, splits) as grid:
+        for context in grid.contexts.values():
+            context.node_config = {**context.node_config, "share-size": True, **node}
+        with suppress(NodeFailedError):
+            ReduceStrategy({"n": Sum()}, simple_analysis=True, secure=True).start(grid)
+    return answers
+
+
+def test_nothing_is_said_beside_a_masked_answer():
+    """Neither seconds, nor how much data there is, nor what was reported."""
+    plan = NodePlan(Reports, data_type="s3", secure=True)
+    for content in answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3)["train"]:
+        said = dict(content["fitres.metrics"]), dict(content["fitres.num_examples"])
+        assert said == ({}, {"num_examples": 1})
+
+
+@pytest.mark.parametrize("secure", ["", "require"])
+def test_hospital_that_lets_sums_out_alone_keeps_what_it_found(secure):
+    plan = NodePlan(Reports, data_type="s3", secure=True, expects=(Table("t.csv", min_rows=4),))
+    answers = answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3, secure=secure)
+    for content in answers[HELLO]:
+        found = content["getpropertiesres.properties"]["findings"]
+        assert ("fewer than 4 rows" in found) is not bool(secure)
+        assert "is not as the analysis expects" in found or not secure

@@ -30,6 +30,8 @@ ATTEMPTS = {
     "read the node's key": "told['done'] = SECRET in open(NODE + '/node.key').read()",
     "read the audit log": "told['done'] = SECRET in open(NODE + '/data/audit.jsonl').read()",
     "write the audit log": "told['done'] = open(NODE + '/data/audit.jsonl', 'a').write('x')",
+    "read the hospital's identity": "told['done'] = SECRET in open(NODE + '/data/own.key').read()",
+    "read a session's key": "told['done'] = SECRET in open(NODE + '/state/secure-sums/a').read()",
     "read a pending app": "told['done'] = SECRET in open(NODE + '/state/gate/pending/app').read()",
     "read the ledger": "told['done'] = 'accounts' in open(NODE + '/state/gate/ledger.json').read()",
     "read another project's data": "told['done'] = SECRET in open(OTHER).read()",
@@ -58,14 +60,15 @@ ATTEMPTS = {
 def node(tmp_path):
     """A node's folder, with what its analyses may and may not see."""
     folder = tmp_path / "hospital-a"
-    for name in ("apps", "data", "state/gate/pending"):
+    for name in ("apps", "data", "state/gate/pending", "state/secure-sums"):
         (folder / name).mkdir(parents=True, mode=0o700)
     os.chmod(folder / "state" / "gate", 0o700)
     (folder / "state" / "gate" / "ledger.json").write_text(Ledger().text())
     os.chmod(folder / "state" / "gate" / "ledger.json", 0o600)
     (folder / "data" / "patients.csv").write_text("age\n71\n")
-    for name in ("node.key", "data/audit.jsonl", "state/gate/pending/app"):
+    for name in ("node.key", "data/own.key", "data/audit.jsonl", "state/gate/pending/app"):
         (folder / name).write_text(SECRET)
+    (folder / "state" / "secure-sums" / "a").write_text(SECRET)
     (folder / "apps" / "app.py").touch()
     other = FolderFiles(folder / "state", LOCAL_STORAGE, "another-project", "a")
     other.make()
@@ -77,6 +80,7 @@ def node(tmp_path):
 def attempt(obey, obeying_host, node, monkeypatch):
     """Have code executed that knows where everything is; return whether it got what it wanted."""
     config = {"data": str(node / "data"), "state_dir": str(node / "state")}
+    config |= {"identity_key": str(node / "data" / "own.key")}
     monkeypatch.setattr(obeying_host.sandbox, "_secrets", (node / "data" / "audit.jsonl",))
 
     def attempt(code, sandbox="bwrap", **known):
@@ -110,6 +114,7 @@ def test_the_sandbox_prevents_it(attempt, node, sandbox, what):
 
 THROUGH_LANDLOCK = {
     "read the audit log",  # which lies in the folder with the data here
+    "read the hospital's identity",  # as does this
     "see the node",
     "reach a local socket",
 }

@@ -3,17 +3,21 @@
 import csv
 import io
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, RecordDict
 
 from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
+from flame_flwr.flower import HELLO, message_like
+from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.log_lines import log_evaluation
 from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
@@ -68,6 +72,34 @@ def test_scores_are_merged_as_declared():
     at = tester.aggregate["model"][0]
     wanted = sum(w * abs(mean - at) for w, mean in zip(n, means, strict=True)) / sum(n)
     assert tester.evaluations == {"all nodes": {"error": pytest.approx(wanted), "n": 8}}
+
+
+@pytest.mark.parametrize(
+    "forms", [5, [["number", 5]], [["dict", ["a\x1b[2J\nINFO"], [["number", "float"]]]]]
+)
+def test_scores_of_any_form_are_their_nodes_failure(forms):
+    """As a hostile hospital may send them: its name is said, and no terminal obeys its text."""
+
+    class Hostile(LocalGrid):
+        def answer(self, message):
+            reply = super().answer(message)
+            if (message.metadata.dst_node_id, message.metadata.message_type) != (2, "evaluate"):
+                return reply
+            sums = ConfigRecord({"sums": Answer(forms, np.zeros(5, np.uint64)).to_bytes()})
+            return message_like(reply, RecordDict({**reply.content, "evaluateres.metrics": sums}))
+
+    strategy = ReduceStrategy(
+        {"model": WeightedMean()},
+        convergence=MaxRounds(2),
+        secure=True,
+        score_sums={"error": Sum()},
+    )
+    record = RunRecord()
+    plan, said = NodePlan(Scored, data_type="s3", secure=True), "node-1 failed in the evaluation"
+    with Hostile(plan, SPLITS) as grid, pytest.raises(NodeFailedError, match=said) as caught:
+        strategy.start(grid, record=record)
+    assert str(caught.value).isprintable()
+    assert [(each["round"], each["node"]) for each in record.failures] == [(2, "node-1")]
 
 
 def test_scores_of_all_are_shown_as_theirs(caplog):
@@ -147,6 +179,25 @@ def test_masked_and_unmasked_runs_differ_in_no_bit():
     assert masked.rounds == unmasked.rounds
 
 
+@pytest.mark.parametrize("secure", [True, False, None])
+def test_one_message_for_each_node_and_round(secure):
+    """Beside hello and the evaluation, as without: masks take no message of their own."""
+
+    class Counts(LocalGrid):
+        def push_messages(self, messages):
+            sent = [message.metadata for message in messages]
+            asked.update((each.message_type, each.group_id, each.dst_node_id) for each in sent)
+            return super().push_messages(messages)
+
+    asked, scores = Counter(), None if secure is None else {"error": WeightedMean("n"), "n": Sum()}
+    strategy = WeightedFedAvg(convergence=MaxRounds(4), secure=secure, score_sums=scores)
+    with Counts(NodePlan(Scored, data_type="s3", secure=secure is True), SPLITS) as grid:
+        strategy.start(grid)
+    assert set(asked.values()) == {1}
+    kinds = Counter(kind for kind, _, _ in asked)
+    assert kinds == {HELLO: 3, "train": 4 * 3, "evaluate": 3}
+
+
 @pytest.mark.parametrize("client", [None, StarClient])
 def test_client_of_ones_own_masks_too(client):
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4), secure=True)
@@ -180,6 +231,22 @@ def test_run_config_cannot_take_masks_away():
     settings = RunSettings.from_config({"secure": False})
     with pytest.raises(ConfigError, match="cannot undo"):
         strategy.start(None, settings=settings)
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, True), (True, None), (False, True)])
+def test_run_goes_on_with_the_sums_that_it_began_with(first, then, tmp_path, context):
+    """Else it raised a TypeError, or was told that hospitals had lost their files."""
+    strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4))
+    model = StarModel(Steps, strategy, "s3")
+    config = {"results": str(tmp_path / "results"), "checkpoint": str(tmp_path / "kept")}
+    runs = [{"secure": first, "max-rounds": 2}, {"secure": then, "resume": True}]
+    for more, error in zip(runs, (NotConvergedError, ConfigError), strict=True):
+        given = config | {key: value for key, value in more.items() if value is not None}
+        with LocalGrid(model.plan, SPLITS, run_config=given) as grid, pytest.raises(error) as why:
+            model.server_app(grid, context(run_config=given))
+    shown = [None if secure is None else str(secure) for secure in (first, then)]
+    said = f"is of another secure: {shown[0]!r}, and this run has {shown[1]!r}"
+    assert said in why.value.message
 
 
 # ---- statistics of a user's own --------------------------------------------------------------

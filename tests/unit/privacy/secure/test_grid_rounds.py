@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flame_flwr import statistics as known
-from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
+from flame_flwr.aggregation import Grid, Mean, MergeCounts, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import AnswerError, DataError, PayloadError
@@ -267,6 +267,18 @@ def test_what_is_no_sum_is_refused_when_built(what, secure):
     with pytest.raises(TypeError, match=rf"secure sums: `x` .*{what}.*: ") as caught:
         ReduceStrategy(DECLARED[what](aggregation), secure=secure)
     assert caught.value.message.count(":") >= 2  # what is wrong, and the way out
+
+
+@pytest.mark.parametrize("kind", [Sum, Mean, WeightedMean, MergeCounts])
+@pytest.mark.parametrize("method", ["collector", "taken"])
+def test_reduction_of_ones_own_is_no_sum(kind, method):
+    """What a subclass merges otherwise, nobody would ask it."""
+    own = type("Halved", (kind,), {method: lambda self, of: getattr(kind, method)(self, of)})
+    given = {"labels": ["f"]} if kind is MergeCounts else {}
+    with pytest.raises(TypeError, match="`x` is merged by Halved, which is no sum"):
+        ReduceStrategy({"x": own(**given)}, secure=False)
+    named = type("Named", (kind,), {"about": "the same by another name"})
+    ReduceStrategy({"x": named(**given)}, secure=True)
 
 
 def test_optimisers_of_flower_are_refused():

@@ -17,7 +17,7 @@ from flame_flwr.errors import DataError, NodeFailedError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.secure.grid_round import MasksNotCancelledError
 from flame_flwr.privacy.secure.identities import SecretIdentity
-from flame_flwr.privacy.secure.layout import Answer
+from flame_flwr.privacy.secure.layout import Answer, lay_out
 from flame_flwr.privacy.secure.part import Rules
 from flame_flwr.privacy.secure.roster import Roster
 from flame_flwr.statistics import Moments
@@ -258,6 +258,28 @@ def test_off_the_grid_is_heard_without_a_reason(federation, caplog):
     assert "key coef" in caplog.text
     with pytest.raises(NodeFailedError, match="has ended the session"):
         federation.answer("node-1", VALUES[0], federation.config(1))
+
+
+def test_nobody_hears_whether_a_weight_is_zero(federation):
+    """A value of weight 0 has the form that is known: a server may tell another once, to see."""
+    known = lay_out(federation.declared, {**VALUES[0], "coef": np.zeros(9)}, 3).forms
+    config = federation.config(1, forms=known)
+    federation.answer("node-10", VALUES[2], config)
+    with pytest.raises(DataError, match="than in the answers before it"):
+        federation.answer("node-1", VALUES[0], config)
+    with pytest.raises(NodeFailedError, match="has ended the session"):
+        federation.answer("node-1", VALUES[0], federation.config(1))
+
+
+@pytest.mark.parametrize("lacking", [{}, {"coef": None}])
+def test_missing_value_is_said_alike_whatever_its_weight(lacking):
+    said = set()
+    for weight in (0, 30, 0.0, 1.5):
+        federation = Federation({"coef": WeightedMean("n")})
+        with pytest.raises(DataError) as caught:
+            federation.answer("node-1", {"n": weight, **lacking}, federation.config(1))
+        said.add(caught.value.message)
+    assert len(said) == 1
 
 
 def test_identity_signs_for_one_session_alone(federation):
