@@ -93,6 +93,31 @@ def test_an_intercept_for_each_hospital(robust):
         found.predict(sites[1])
 
 
+@pytest.mark.parametrize(
+    ("family", "outcome"), [(FAMILIES.Binomial(), "died"), (FAMILIES.Poisson(), "visits")]
+)
+def test_hospitals_are_asked_three_times_more_than_scoring_of_all_rows_has_steps(family, outcome):
+    y = TABLE[outcome].to_numpy(float)
+    x = np.column_stack([np.ones(len(y)), (TABLE["age"] - 60) / 10, TABLE["sex"] == "m"])
+    means = family.starting_mu(y)
+    before, steps = None, 0
+    while True:
+        slopes = family.link.deriv(means)
+        weights = 1 / (slopes**2 * family.variance(means))
+        information = (x.T * weights) @ x
+        coefficients = np.linalg.solve(
+            information, (x.T * weights) @ (family.link(means) + (y - means) * slopes)
+        )
+        steps += 1
+        errors = np.sqrt(np.diag(np.linalg.inv(information)))
+        if before is not None and np.all(np.abs(coefficients - before) < 1e-11 * errors):
+            break
+        before, means = coefficients, family.link.inverse(x @ coefficients)
+    tester = GLM(f"{outcome} ~ age + sex", family).test(SITES, quiet=True)
+    assert tester.rounds <= steps + 3
+    assert tester.result.steps == steps
+
+
 @pytest.mark.parametrize("sites", [SITES, [*SITES, TABLE.iloc[:0]]])
 def test_an_intercept_alone(sites):
     same(fit("visits ~ 1", "poisson", sites), pooled(TABLE, "visits ~ 1", FAMILIES.Poisson()))
