@@ -79,3 +79,17 @@ def pooled(table, formula, family, robust=None, subject=None, **columns):
 
 def close(found, wanted, relative):
     np.testing.assert_allclose(np.asarray(found), np.asarray(wanted), rtol=relative, atol=0)
+
+
+def same(found, wanted, relative=1e-10):
+    """Compare everything that statsmodels names alike."""
+    assert list(found.columns) == list(wanted.params.index)
+    errors = np.maximum(np.abs(wanted.params), wanted.bse)
+    assert (np.abs(found.params - wanted.params) / errors).max() < relative
+    for name in ("bse", "llf", "deviance", "pearson_chi2", "scale", "aic", "bic"):
+        close(getattr(found, name), getattr(wanted, name), relative)
+    np.testing.assert_allclose(found.pvalues, wanted.pvalues, rtol=0, atol=1e-9)
+    scales = np.outer(wanted.bse, wanted.bse)
+    assert (np.abs(found.cov_params() - wanted.cov_params()) / scales).to_numpy().max() < relative
+    assert (np.abs(found.conf_int() - wanted.conf_int()).T / errors).to_numpy().max() < relative
+    assert (found.nobs, found.df_resid) == (wanted.nobs, wanted.df_resid)

@@ -36,7 +36,8 @@ def standardized(
     With `centred` in any case, as for Cox's model, of which a constant is no part.
     """
     centres, scales = shifts(columns, standard, centred=centred)
-    return (table - centres) / scales
+    moved = table - centres
+    return np.divide(moved, scales, out=moved)
 
 
 def shifts(

@@ -130,34 +130,34 @@ class Cox(Study):
         return {}
 
     def sums(
-        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
+        self, prepared: tuple[pd.DataFrame, DesignMatrix], asked: Mapping[str, Any]
     ) -> dict[str, ScoreInformation]:
         """Return score and information of this hospital's strata."""
-        columns, survival = self._prepared(rows, matrix, asked)
+        columns, survival = self._prepared(*prepared, asked)
         coefficients = asked["coefficients"]
         if coefficients is None:
             coefficients = np.zeros(len(columns))
         score, information, likelihood = partial_sums(survival, coefficients, self.ties)
         fit = ScoreInformation.from_data(
             columns,
-            len(rows),
+            len(survival.time),
             score,
             information,
             {"objective": -2 * likelihood, "outside": 0.0},
             events=int(survival.event.sum()),
-            cells=cell_counts(matrix, survival.event),
+            cells=cell_counts(prepared[1], survival.event),
             counted="events",
         )
         return {"fit": fit}
 
     def at_site(
-        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any], site: str
+        self, prepared: tuple[pd.DataFrame, DesignMatrix], asked: Mapping[str, Any], site: str
     ) -> dict[str, Statistic]:
         """Return the baseline hazards of this hospital, where they are asked for."""
         if not len(self.baseline):
             return {}
-        _, survival = self._prepared(rows, matrix, asked)
-        labels = self.strata_of(rows)
+        _, survival = self._prepared(*prepared, asked)
+        labels = self.strata_of(prepared[0])
         return {"baseline": breslow(survival, labels, asked["coefficients"], self.baseline, site)}
 
     def _prepared(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,19 @@ from flame_flwr.regression.packages import statsmodels_families
 from flame_flwr.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["FIGURES", "GLMRows", "check_outcome", "family_of", "has_fixed_scale", "is_binary"]
+__all__ = [
+    "FIGURES",
+    "GLMRows",
+    "NodeRows",
+    "check_outcome",
+    "family_of",
+    "has_fixed_scale",
+    "is_binary",
+]
 __all__ += ["meat", "ratio_of", "scoring"]
 
 _BY_NAME = {
@@ -64,11 +75,44 @@ class GLMRows:
     offset: Numbers
     weights: Numbers
 
+    @cached_property
+    def largest(self) -> float:
+        """The largest value of the design."""
+        return float(max(self.table.max(initial=0.0), -self.table.min(initial=0.0)))
+
     def means(self, family: Any, coefficients: Numbers) -> tuple[Numbers, Numbers]:
         """Return linear predictors and means."""
         predictors = linear(self.table, coefficients) + self.offset
         with np.errstate(all="ignore"):
             return predictors, np.asarray(family.link.inverse(predictors), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class NodeRows:
+    """What a node keeps of its rows between the rounds of a GLM.
+
+    Parameters
+    ----------
+    rows : GLMRows
+        In the coordinates of the steps.
+    columns : list of str
+        Those of all hospitals.
+    places : list of int
+        Which of them each of the node's own is.
+    events : int
+        How many rows have the outcome 1.
+    cells : dict of str to (int, int)
+        How many people, or rows, there are of each level, and how many with the outcome.
+    clusters : ndarray of int, shape (n,), or None
+        Which person each row is of.
+    """
+
+    rows: GLMRows
+    columns: list[str]
+    places: list[int]
+    events: int
+    cells: Mapping[str, tuple[int, int]]
+    clusters: Any | None
 
 
 def family_of(asked: Any) -> Any:
@@ -161,7 +205,7 @@ def scoring(
     mean : float, optional
         The pooled mean of the outcome, from which most families' starting means are made.
     scale : float, optional
-        The dispersion of the log-likelihood.
+        The dispersion of the log-likelihood, which without it is not computed.
 
     Returns
     -------
@@ -187,7 +231,7 @@ def scoring(
     if coefficients is None:
         right = right + predictors - rows.offset
     roots = np.sqrt(working)
-    table = np.column_stack([rows.table * roots[:, None], right * roots])
+    scaled = right * roots
     figures = {
         "objective": float(family.deviance(y, means, freq_weights=weights)),
         "pearson": float(np.sum(weights * (y - means) ** 2 / family.variance(means))),
@@ -195,11 +239,12 @@ def scoring(
         "outside": 0.0,
         "llf": 0.0,
     }
-    if coefficients is not None:
-        figures["llf"] = float(family.loglike(y, means, freq_weights=weights, scale=scale or 1.0))
-    if not (np.abs(table) < _LARGEST).all() or not max(map(abs, figures.values())) < _LARGEST**2:
+    if scale is not None:
+        figures["llf"] = float(family.loglike(y, means, freq_weights=weights, scale=scale))
+    largest = np.max([roots.max() * rows.largest, np.abs(scaled).max()])
+    if not largest < _LARGEST or not np.max(np.abs(list(figures.values()))) < _LARGEST**2:
         return _outside(rows, 1.0)
-    found = products(table)
+    found = products(rows.table, roots, scaled)
     score, information = [row[-1] for row in found[:-1]], [row[:-1] for row in found[:-1]]
     return score, [value for row in information for value in row], figures
 
@@ -227,14 +272,13 @@ def meat(
     parts = []
     for sign in (1, -1):  # a weight may be negative, and has no root
         kept = observed * sign > 0
-        roots = np.sqrt(np.abs(observed[kept]))
-        parts.append(_upper(products(rows.table[kept] * roots[:, None])))
+        roots = np.sqrt(np.where(kept, np.abs(observed), 0.0))
+        parts.append(_upper(products(rows.table, roots)))
     bread = [above - below for above, below in zip(*parts, strict=True)]
-    scores = rows.table * residuals[:, None]
     if clusters is None:
-        return bread, _upper(products(scores * np.sqrt(rows.weights)[:, None]))
-    weighted = scores * rows.weights[:, None]
-    sums = [np.bincount(clusters, weights=column) for column in weighted.T]
+        return bread, _upper(products(rows.table, residuals * np.sqrt(rows.weights)))
+    scores = residuals * rows.weights
+    sums = [np.bincount(clusters, weights=column * scores) for column in rows.table.T]
     return bread, _upper(products(np.column_stack(sums)))
 
 

@@ -22,14 +22,14 @@ from flame_flwr.regression.study import Study
 from flame_flwr.statistics import Moments, ScoreInformation
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     import pandas as pd
 
     from flame_flwr.labels import Label
     from flame_flwr.regression.rows import DesignMatrix
+    from flame_flwr.statistics.values import Numbers
 
 __all__ = ["GLM"]
+
 
 _ROBUST = (None, "HC0", "HC1", "cluster")
 
@@ -56,7 +56,8 @@ class GLM(Study):
         Levels of categories, the reference first. Without, they are those that hospitals find, but
         for rare ones where a disclosure rule withholds these. Secure sums need them.
     robust : {'HC0', 'HC1', 'cluster'}, optional
-        Standard errors that allow for unequal variances, or for the rows of one `subject`.
+        Standard errors that allow for unequal variances, or for the rows of one `subject`. HC1 has
+        the factor n / (n - p), which statsmodels' OLS has and its GLM leaves out.
     site_effects : bool
         Whether each hospital has an intercept of its own, in place of one for all.
     subject : str, optional
@@ -154,70 +155,65 @@ class GLM(Study):
         families.check_outcome(self._link, outcome, self.outcome)
         return {} if families.is_binary(self._link) else {"mean": Moments.from_data(outcome)}
 
-    def sums(
+    def prepare(
         self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
+    ) -> families.NodeRows:
+        """Return what each step needs of the rows."""
+        import pandas as pd
+
+        events, people = np.zeros(len(rows), dtype=bool), None
+        if self.counted == "rarer":
+            events = row_values(self.outcome, rows) == 1
+        if self.subject is not None:
+            people = rows[self.subject]
+        return families.NodeRows(
+            self._rows(rows, standardized(matrix.table, matrix.columns, asked["standard"])),
+            *common_columns(matrix.columns, asked),
+            events=int(events.sum()),
+            cells=cell_counts(matrix, events, people),
+            clusters=None if people is None else pd.factorize(people)[0],
+        )
+
+    def sums(
+        self, prepared: families.NodeRows, asked: Mapping[str, Any]
     ) -> dict[str, ScoreInformation]:
         """Return score and information at the coefficients that are asked for."""
         names = ["fit"]
         # with secure sums the answers of all rounds have one form
         if self.robust is not None and (asked["stage"] == "final" or asked["secure"]):
             names += ["bread", "meat"]
-        cells, columns = self._cells(rows, matrix), common_columns(matrix.columns, asked)
-        if not len(rows):
-            empty = ScoreInformation.zero(
-                columns[0], [*families.FIGURES, "clusters"], list(cells), self.counted
+        if not len(prepared.rows.outcome):
+            nothing = ScoreInformation.zero(
+                prepared.columns,
+                [*families.FIGURES, "clusters"],
+                list(prepared.cells),
+                self.counted,
             )
-            return dict.fromkeys(names, empty)
-        ready = self._rows(rows, standardized(matrix.table, matrix.columns, asked["standard"]))
-        coefficients, clusters = asked["coefficients"], None
+            return dict.fromkeys(names, nothing)
+        coefficients, clusters = asked["coefficients"], prepared.clusters
         if coefficients is not None:
-            coefficients = coefficients[columns[1]]
+            coefficients = coefficients[prepared.places]
         score, information, figures = families.scoring(
-            self._link, ready, coefficients, asked["mean"], asked["scale"]
+            self._link, prepared.rows, coefficients, asked["mean"], asked["scale"]
         )
-        if self.subject is not None:
-            import pandas as pd
-
-            clusters = pd.factorize(rows[self.subject])[0]
         figures["clusters"] = 0.0 if clusters is None else float(clusters.max() + 1)
-        found = dict.fromkeys(
-            names,
-            self._sums(columns, rows, cells, score, information, figures),
-        )
+        found = [information] * len(names)
         if len(names) > 1 and coefficients is not None:
-            bread, meat = families.meat(self._link, ready, coefficients, clusters)
-            found["bread"] = self._sums(columns, rows, cells, score, bread, figures)
-            found["meat"] = self._sums(columns, rows, cells, score, meat, figures)
-        return found
+            found[1:] = families.meat(self._link, prepared.rows, coefficients, clusters)
+        return {
+            name: ScoreInformation.from_data(
+                prepared.columns,
+                len(prepared.rows.outcome),
+                *embedded(score, part, prepared.places, len(prepared.columns)),
+                figures,
+                events=prepared.events,
+                cells=prepared.cells,
+                counted=self.counted,
+            )
+            for name, part in zip(names, found, strict=True)
+        }
 
-    def _sums(
-        self,
-        columns: tuple[list[str], list[int]],
-        rows: pd.DataFrame,
-        cells: Mapping[str, tuple[int, int]],
-        score: list[Fraction],
-        information: list[Fraction],
-        figures: Mapping[str, float],
-    ) -> ScoreInformation:
-        names, places = columns
-        return ScoreInformation.from_data(
-            names,
-            len(rows),
-            *embedded(score, information, places, len(names)),
-            figures,
-            events=int(row_values(self.outcome, rows).sum()) if self.counted == "rarer" else 0,
-            cells=cells,
-            counted=self.counted,
-        )
-
-    def _cells(self, rows: pd.DataFrame, matrix: DesignMatrix) -> dict[str, tuple[int, int]]:
-        """Return how many people, or rows, are in each cell, and how many with the outcome."""
-        events = np.zeros(len(rows), dtype=bool)
-        if self.counted == "rarer":
-            events = row_values(self.outcome, rows) == 1
-        return cell_counts(matrix, events, None if self.subject is None else rows[self.subject])
-
-    def _rows(self, rows: pd.DataFrame, table: Any) -> families.GLMRows:
+    def _rows(self, rows: pd.DataFrame, table: Numbers) -> families.GLMRows:
         offset, weights = np.zeros(len(rows)), np.ones(len(rows))
         if self.offset is not None:
             offset = offset + row_values(self.offset, rows)

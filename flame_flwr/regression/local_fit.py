@@ -86,9 +86,10 @@ def fit_alone(
     """
     numbers = agreement(study.design, rows, secure=False)["numbers"]
     asked = first_question(study, levels, moments, {"numbers": numbers, "outcome": outcome})
+    prepared = study.prepare(rows, matrix, asked)
     path: Path | None = None
     while True:
-        sums = study.sums(rows, matrix, asked)
+        sums = study.sums(prepared, asked)
         if asked["stage"] == "final":
             return sums["fit"], study.result(sums, asked)
         asked, path = next_question(study, sums["fit"], asked, path)

@@ -18,6 +18,7 @@ from flame_flwr.statistics.values import is_numeric, label_places, missing, numb
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.labels import Label
@@ -133,7 +134,8 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
     for name in design.numbers:
         values = np.zeros(0) if name in texts or not len(rows) else row_values(name, rows)
         found["numbers"][name] = Moments.from_data(values)
-        cells |= _number_cells(name, values if len(values) else np.zeros(len(rows)))
+        column = (values if len(values) else np.zeros(len(rows)))[:, None]
+        cells |= _number_cells([name], column, design.numbers)
     found["rows"] = ScoreInformation.from_data(
         (),
         len(rows),
@@ -199,7 +201,7 @@ def design_matrix(
     try:
         with np.errstate(all="ignore"):
             frame = pd.DataFrame(ready, index=range(len(rows)))  # also of no column
-            matrix = spec.get_model_matrix(frame, na_action="ignore")
+            matrix = spec.get_model_matrix(frame, na_action="ignore", output="numpy")
     except FlameError:
         raise
     except Exception as error:  # of whatever kind: formulaic's text may hold a value
@@ -209,14 +211,11 @@ def design_matrix(
             detail=text_of(error),
         ) from error
     table = np.ascontiguousarray(matrix, dtype=np.float64)
-    columns = tuple(map(str, matrix.columns))
-    for name, column in zip(columns, table.T, strict=True):
-        _check_finite(name, column)
+    columns = tuple(map(str, matrix.model_spec.column_names))
+    for name, finite in zip(columns, np.all(np.isfinite(table), axis=0).tolist(), strict=True):
+        _check_finite(name, finite)
     cells = {ALL: np.ones(len(rows), dtype=bool), **dict(_cells(design, ready))}
-    for name, column in zip(columns, table.T, strict=True):
-        if name in design.numbers:
-            cells |= _number_cells(name, column)
-    return DesignMatrix(table, columns, cells)
+    return DesignMatrix(table, columns, cells | _number_cells(columns, table, design.numbers))
 
 
 def cell_counts(
@@ -253,12 +252,12 @@ def row_values(expression: str, rows: pd.DataFrame) -> Numbers:
     if len(rows) and not _holds_numbers(values):
         raise DataError(f"{expression} must be numbers, and is something else at this node")
     found = numbers(values)
-    _check_finite(expression, found)
+    _check_finite(expression, bool(np.isfinite(found).all()))
     return found
 
 
-def _check_finite(name: str, values: Numbers) -> None:
-    if not np.isfinite(values).all():
+def _check_finite(name: str, finite: bool) -> None:
+    if not finite:
         raise DataError(
             f"{name} is no finite number in some rows of this node: leave them out in the table "
             "function"
@@ -269,10 +268,18 @@ def _holds_numbers(values: Any) -> bool:
     return is_numeric(values) or values.dtype.kind == "b"
 
 
-def _number_cells(name: str, values: Numbers) -> dict[str, Any]:
+def _number_cells(
+    names: Sequence[str], table: Numbers, numbers: Sequence[str]
+) -> dict[str, npt.NDArray[np.bool_]]:
     """Return which rows a column's sums are of, and of 0 and 1 also the others."""
-    binary = bool(((values == 0) | (values == 1)).all())
-    return {f"{name} other than 0": values != 0, f"{name}=0": (values == 0) & binary}
+    others = np.asfortranarray(table != 0)
+    binary = (table == others).all(axis=0)
+    cells = {}
+    for j, name in enumerate(names):
+        if name in numbers:
+            cells[f"{name} other than 0"] = others[:, j]
+            cells[f"{name}=0"] = ~others[:, j] & binary[j]
+    return cells
 
 
 def _categories(name: str, values: Any, levels: Sequence[Label]) -> Any:

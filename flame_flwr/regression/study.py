@@ -65,15 +65,15 @@ class Study(Described):
     def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
         """Return statistics of the outcome for the first round, where the steps need them."""
 
-    @abstractmethod
-    def sums(
-        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
-    ) -> dict[str, ScoreInformation]:
-        """Return the sums of a step, or of the last round."""
+    def prepare(self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]) -> Any:
+        """Return what :meth:`sums` needs of a node's rows in every round."""
+        return rows, matrix
 
-    def at_site(
-        self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any], site: str
-    ) -> dict[str, Statistic]:
+    @abstractmethod
+    def sums(self, prepared: Any, asked: Mapping[str, Any]) -> dict[str, ScoreInformation]:
+        """Return the sums of a step, or of the last round, of what was prepared."""
+
+    def at_site(self, prepared: Any, asked: Mapping[str, Any], site: str) -> dict[str, Statistic]:
         """Return what the last round has beside the sums of this hospital alone: nothing."""
         return {}
 
@@ -152,7 +152,7 @@ class RegressionAnalyzer(StarAnalyzer):
     study: ClassVar[Study]
     takes_tables: ClassVar[bool] = True
 
-    _matrix: tuple[Any, pd.DataFrame, DesignMatrix] | None = None
+    _kept: tuple[Any, Any] | None = None
 
     def table(self, data: Any) -> pd.DataFrame:
         """Return the node's data as a table, a row for each patient; by default the study's way."""
@@ -171,19 +171,20 @@ class RegressionAnalyzer(StarAnalyzer):
         if asked["stage"] == "agree":
             rows = complete_rows(self.table(data), study.columns)
             logger.info("a regression of %s", study.design.text)
-            agreed = agreement(study.design, rows, secure=asked["secure"])
-            return {"agreed": {**agreed, "outcome": study.agree(rows)}}
-        design = asked["levels"], asked["moments"]
-        if self._matrix is None or self._matrix[0] != design:
-            rows = complete_rows(self.table(data), study.columns)
-            self._matrix = design, rows, design_matrix(study.design, rows, *design)
-        _, rows, matrix = self._matrix
+            self._kept = None
+            common = agreement(study.design, rows, secure=asked["secure"])
+            return {"agreed": {**common, "outcome": study.agree(rows)}}
         if study.site_effects:
             others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
             asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
-        found: dict[str, Any] = dict(study.sums(rows, matrix, asked))
+        agreed = [asked.get(name) for name in _AGREED]
+        if self._kept is None or self._kept[0] != agreed:
+            rows = complete_rows(self.table(data), study.columns)
+            matrix = design_matrix(study.design, rows, asked["levels"], asked["moments"])
+            self._kept = agreed, study.prepare(rows, matrix, asked)
+        found: dict[str, Any] = dict(study.sums(self._kept[1], asked))
         if asked["stage"] == "final" and not asked["secure"]:
-            found |= study.at_site(rows, matrix, asked, self.id)
+            found |= study.at_site(self._kept[1], asked, self.id)
             fit = found["fit"]
             found["rows_at"] = _counted_at(self.id, fit.n)
             if fit.counted != "rows":
@@ -192,7 +193,11 @@ class RegressionAnalyzer(StarAnalyzer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing of the rows between rounds: in another process they are read again."""
-        return {key: value for key, value in vars(self).items() if key != "_matrix"}
+        return {key: value for key, value in vars(self).items() if key != "_kept"}
+
+
+_AGREED = ("levels", "moments", "standard", "sites")
+"""What the design depends on; it is the same in all rounds of a run."""
 
 
 def _counted_at(node: str, count: int) -> ValueCounts:

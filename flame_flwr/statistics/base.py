@@ -15,6 +15,7 @@ The laws, for any `a`, `b`, `c` with the same parameters (edges, labels, columns
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -232,6 +233,13 @@ class Statistic(ABC):
         """Refuse to be pickled where that would pass a node's disclosure rules by."""
         check_cleared(self)
         return super().__reduce_ex__(protocol)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return itself where it is of the framework, as nothing in it can change."""
+        if is_of_the_framework(self):
+            return self
+        own = {item.name: copy.deepcopy(getattr(self, item.name), memo) for item in fields(self)}
+        return replace(self, **own)
 
     def _check_alike(self, other: object) -> None:
         if type(other) is not type(self):

@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from flame_flwr.errors import ModelError
 
-__all__ = ["as_decimal", "as_float", "pack_exact", "sum_about", "unpack_exact"]
+__all__ = ["as_decimal", "as_float", "pack_exact", "rounded_sum", "sum_about", "unpack_exact"]
 
+_LOG = 13
+"""Of so many values, as a power of two, a block that stays in the processor's cache has."""
 _MOST = 2200
 """Products of two floats, and sums of them, are between 2**-2200 and 2**2200."""
 _FORM = re.compile(r"(-?0x[0-9a-f]{1,2400})p(-?[0-9]{1,5})")
@@ -40,11 +42,39 @@ def sum_about(values: npt.NDArray[np.float64]) -> tuple[float, Fraction]:
     total : Fraction
         The sum, to twice a float's precision: that of integers is exact.
     """
-    numbers = values.tolist()
-    total = math.fsum(numbers)
-    rest = math.fsum([*numbers, -total])
-    centre = numbers[0] if values.min() == values.max() else total / len(numbers)
+    few = _few_of_the_same_sum(values)
+    total = math.fsum(few)
+    rest = math.fsum([*few, -total])
+    centre = float(values[0]) if values.min() == values.max() else total / len(values)
     return centre, Fraction(total) + Fraction(rest)
+
+
+def rounded_sum(values: npt.NDArray[np.float64]) -> float:
+    """Return the sum of finite floats, rounded once: ``math.fsum`` of an array, in a tenth of it.
+
+    Examples
+    --------
+    >>> rounded_sum(np.array([1e100, 1.0, -1e100]))
+    1.0
+    """
+    return math.fsum(_few_of_the_same_sum(values))
+
+
+def _few_of_the_same_sum(values: npt.NDArray[np.float64]) -> list[float]:
+    """Return a few floats that have, exactly, the sum of many.
+
+    The bits of a block that stand highest are cut off: sums of these need no rounding. So it goes
+    on with what is left (Rump, Ogita and Oishi, "Accurate floating-point summation", 2008).
+    """
+    few = []
+    for start in range(0, len(values), 1 << _LOG):
+        rest = values[start : start + (1 << _LOG)]
+        while (largest := np.abs(rest).max()) > 0:
+            shift = np.ldexp(1.5, np.frexp(largest)[1] + _LOG)
+            high = (rest + shift) - shift
+            few.append(float(high.sum()))
+            rest = rest - high
+    return few
 
 
 def as_float(value: Fraction) -> float:

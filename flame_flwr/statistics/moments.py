@@ -19,7 +19,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.exact_sums import as_float, sum_about
+from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
 from flame_flwr.statistics.values import columns_of, numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
@@ -109,7 +109,7 @@ class Moments(Statistic):
             return cls.zero()
         centre, total = sum_about(present)
         # about the mean: of large values close together, squares would lose the differences
-        spread = Fraction(math.fsum(((present - centre) ** 2).tolist()))
+        spread = Fraction(rounded_sum((present - centre) ** 2))
         return cls(len(present), total, _products(spread, len(present), (centre, total)))
 
     def result(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +16,12 @@ from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.field_rules import FieldRule, InClear, Summand
 from flame_flwr.statistics.fields import COUNT, declared_as
-from flame_flwr.statistics.values import check_labels, declared_labels, label_places, labels
+from flame_flwr.statistics.values import (
+    check_labels,
+    coded_labels,
+    declared_labels,
+    label_places,
+)
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
@@ -236,5 +240,6 @@ class ValueCounts(Statistic):
 
 def _found(values: Any) -> Iterable[Entry]:
     """Return the labels of a column with their counts."""
-    counts = Counter((type(label), label) for label in labels(values))
-    return ((label, count, 0) for (_, label), count in counts.items())
+    codes, known = coded_labels(values)
+    counts = np.bincount(codes, minlength=len(known)).tolist()
+    return ((label, count, 0) for label, count in zip(known, counts, strict=True) if count)

@@ -12,6 +12,7 @@ import bench_local
 import bench_memory
 import bench_node
 import bench_payload
+import bench_regression
 import bench_secure
 import bench_simulation
 
@@ -27,6 +28,7 @@ def main() -> None:
         bench_data,
         bench_memory,
         bench_gate,
+        bench_regression,
         bench_secure,
         bench_simulation,
         bench_deployment,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flame_flwr.errors import ModelError
 from flame_flwr.privacy import NoisyMinMax
 from flame_flwr.statistics import AUC, KaplanMeier, LogRank, MinMax, Moments, Quantiles, Total
+from flame_flwr.statistics.exact_sums import rounded_sum, sum_about
 
 TIMES = range(1, 9)
 TENTHS = [Fraction(i, 10) for i in range(11)]
@@ -168,3 +169,16 @@ def test_sums_beyond_floats_are_infinite(sign):
     for statistic in (Total(3, large), Moments(3, large, squares)):
         figures = statistic.merge(type(statistic).from_data([1.0, 2.0])).result()
         assert figures["sum"] == figures["mean"] == sign * math.inf
+
+
+SIZES = st.floats(-1e150, 1e150) | st.floats(-2, 2) | st.sampled_from([5e-324, -1e-310, 1e100])
+
+
+@given(st.lists(SIZES, max_size=40), st.integers(1, 900))
+def test_a_sum_of_an_array_is_that_of_fractions(numbers, often):
+    values = np.array(numbers * often)
+    exact = sum(map(Fraction, numbers), Fraction(0)) * often
+    assert rounded_sum(values) == float(exact)
+    if numbers:
+        _, total = sum_about(values)
+        assert abs(total - exact) <= abs(exact) * Fraction(1, 2**100)

@@ -229,3 +229,24 @@ def test_every_statistic_refuses_labels_that_are_none():
             make(["b", 0, "0"])
         with pytest.raises(ModelError, match="a missing value is no label"):
             make(["a", None])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["f", None, "m", "f", np.nan],
+        [1, True, 1.0, "1", None, False, 0],
+        [2.0, np.nan, 2.5, 2.0],
+        pd.array([1, None, 3, 1], dtype="Int64"),
+        pd.array([True, None, False], dtype="boolean"),
+        pd.Categorical(["b", None, "a", "b"]),
+        [],
+    ],
+)
+def test_a_column_is_counted_as_its_values_are_one_by_one(column):
+    for kind in (None, object):
+        series = pd.Series(column, dtype=kind)
+        assert ValueCounts.from_data(series) == ValueCounts.from_data(list(series))
+        declared = [1, True, "f", 2.5, "b"]
+        found = ValueCounts.from_data(series, declared)
+        assert found == ValueCounts.from_data(list(series), declared)

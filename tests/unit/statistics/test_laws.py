@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from functools import reduce
@@ -15,11 +16,20 @@ from hypothesis import strategies as st
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.payload import decode, encode
 from flame_flwr.statistics import Covariance, Histogram, Moments, RowCount, Statistic
+from flame_flwr.statistics.base import is_of_the_framework
 
 from .conftest import KINDS, TABLES
 
 FEW = settings(max_examples=10, deadline=None)
 every = pytest.mark.parametrize("kind", KINDS)
+
+
+@every
+def test_a_copy_of_what_cannot_change_is_itself(kind):
+    value = KINDS[kind][1]()
+    found = copy.deepcopy({"a": [value]})["a"][0]
+    assert found == value
+    assert (found is value) == is_of_the_framework(value)
 
 
 def merged(values):
