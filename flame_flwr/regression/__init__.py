@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flame_flwr.regression.study import RegressionAnalyzer as RegressionAnalyzer
     from flame_flwr.regression.survival import Survival as Survival
     from flame_flwr.regression.table_one import TableOne as TableOne
+    from flame_flwr.regression.table_one_result import TableOneResult as TableOneResult
 
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
@@ -31,5 +32,6 @@ __all__, __dir__, __getattr__ = lazy_exports(
         ".study": ["RegressionAnalyzer"],
         ".survival": ["Survival"],
         ".table_one": ["TableOne"],
+        ".table_one_result": ["TableOneResult"],
     },
 )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flame_flwr.statistics.values import Numbers
 
 __all__ = ["compare_counts", "compare_means", "difference_of_counts", "difference_of_means"]
+__all__ += ["p_text"]
 
 Group = tuple[int, float, float]
 """How many values, their mean and their variance."""
@@ -73,14 +74,21 @@ def difference_of_counts(one: Sequence[int], two: Sequence[int]) -> float | None
     """Return the standardised difference of two distributions over levels.
 
     Yang and Dalton, "A unified approach to measuring the effect size between two groups using SAS"
-    (2012); of two levels it is the difference of shares.
+    (2012); of two levels it is the difference of shares. Levels that nobody has are left out.
     """
     if not sum(one) or not sum(two):
         return None
-    shares = [np.array(part[1:], dtype=np.float64) / sum(part) for part in (one, two)]
+    table = np.array([one, two], dtype=np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    shares = table[:, 1:] / table.sum(axis=1, keepdims=True)
     apart = shares[0] - shares[1]
     spread = sum(np.diag(share) - np.outer(share, share) for share in shares) / 2
     return _distance(apart, np.asarray(spread))
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as papers print it."""
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _distance(apart: Numbers, spread: Numbers) -> float | None:

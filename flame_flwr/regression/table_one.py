@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where
+from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_statistics
+from flame_flwr.aggregation.reductions.base import Mergeable
 from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.labels import DeclaredLabels
+from flame_flwr.regression.group_statistics import GroupStatistics
 from flame_flwr.regression.rows import one_csv
-from flame_flwr.regression.table_one_result import TableOneResult
+from flame_flwr.regression.table_one_result import EVERYONE, TableOneResult
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.statistics import Moments, Quantiles, RowCount, ValueCounts
 from flame_flwr.strategies.reduce_strategy import ReduceStrategy
@@ -23,9 +28,7 @@ if TYPE_CHECKING:
     from flame_flwr.analysis.tester import StarModelTester
     from flame_flwr.labels import Label
 
-__all__ = ["TableOne", "TableOneAnalyzer", "TableOneStrategy"]
-
-EVERYONE = "all"
+__all__ = ["TableOne", "TableOneAnalyzer", "TableOneStrategy", "files"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ class TableOne:
                 )
         if (self.by is None) != (not self.groups) or isinstance(self.groups, str):
             raise ModelError("by, a column, and groups, a list of its values, go together")
+        heads = [*self.names, EVERYONE, "missing", "p", "test", "difference"]
+        if self.by is not None and len(set(heads)) < len(heads):
+            raise ModelError(
+                "groups must differ as text, from each other and from the table's other heads: "
+                "all, missing, p, test, difference"
+            )
         if not callable(self.table):
             raise ModelError("table must be a function of the node's data")
 
@@ -101,15 +110,10 @@ class TableOne:
         return TableOneStrategy(self)
 
     def model(self, data_type: str = "s3", **more: Any) -> StarModel:
-        """Return the model whose apps run on Flower; it writes the table as CSV, HTML and text."""
+        """Return the model whose apps run on Flower; it writes the table in five forms."""
         from flame_flwr.analysis.model import StarModel
 
-        outputs = [
-            ("table-one.csv", "str", lambda result: result.to_frame().to_csv()),
-            ("table-one.html", "str", lambda result: result.to_html()),
-            ("table-one.txt", "str", str),
-        ]
-        return StarModel(self.analyzer, TableOneStrategy(self, outputs=outputs), data_type, **more)
+        return StarModel(self.analyzer, TableOneStrategy(self, outputs=files()), data_type, **more)
 
     def test(self, splits: Sequence[Any], data_type: str = "s3", **more: Any) -> StarModelTester:
         """Run it in this process, a node for every split: a DataFrame, or what `table` reads."""
@@ -178,11 +182,63 @@ class TableOneStrategy(ReduceStrategy):
 
     def __init__(self, study: TableOne, *, outputs: Any = (), secure: bool | None = None) -> None:
         self.study = study
-        super().__init__(Merge(), outputs=outputs, secure=secure, simple_analysis=True)
+        super().__init__(_MergeAndKeep(), outputs=outputs, secure=secure, simple_analysis=True)
+
+    def sum_securely(self, secure: bool | None) -> None:
+        """Take whether sums are secure.
+
+        Raises
+        ------
+        ModelError
+            A median is asked for, and a sketch has no sum.
+        """
+        medians = [name for name, asked in self.study.columns.items() if asked == "median"]
+        if secure is not None and medians:
+            raise ModelError(
+                f"the median of {' and '.join(medians)} does not go with secure sums, as a sketch "
+                "of values has no sum: ask for the mean, or for levels of an age group, say"
+            )
+        super().sum_securely(secure)
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Return the table."""
-        return TableOneResult(self.study.columns, aggregate["rows"], aggregate["columns"])
+        """Return the table; with secure sums nobody knows those of hospitals."""
+        together, at = aggregate, {}
+        if "at" in aggregate:
+            together, at = aggregate["together"], aggregate["at"]
+        groups = {node: self._groups(found) for node, found in at.items()}
+        return TableOneResult(self.study.columns, self._groups(together), groups, self.study.by)
+
+    def _groups(self, found: Mapping[str, Any]) -> dict[str, GroupStatistics]:
+        return {
+            group: GroupStatistics(
+                rows, {name: groups[group] for name, groups in found["columns"].items()}
+            )
+            for group, rows in found["rows"].items()
+        }
+
+
+def files() -> list[tuple[str, str, Callable[[Any], Any]]]:
+    """Return the files of a Table 1: as CSV with the hospitals', a page, a picture, JSON, text."""
+    return [
+        ("table-one.csv", "str", lambda result: result.to_frame(hospitals=True).to_csv()),
+        ("table-one.html", "str", lambda result: result.to_html()),
+        ("table-one.svg", "str", lambda result: result.to_svg()),
+        ("table-one.json", "str", lambda result: json.dumps(result.to_json(), indent=1)),
+        ("table-one.txt", "str", str),
+    ]
+
+
+@dataclass(frozen=True)
+class _MergeAndKeep(Merge):
+    """Statistics, merged, and those of each node beside them; of masked ones the sum alone."""
+
+    def collector(self, place: Where) -> Accumulator:
+        """Return what keeps the values."""
+        return AllValues(
+            place,
+            lambda values: {"together": merged_statistics(values, place), "at": dict(values)},
+            StatisticForms(place, Mergeable, skip=False),
+        )
 
 
 def _statistics(values: Any, asked: str | Sequence[Label]) -> dict[str, Any]:

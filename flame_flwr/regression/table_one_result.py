@@ -2,183 +2,245 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.labels import DeclaredLabels
 from flame_flwr.regression import group_tests
+from flame_flwr.regression.group_statistics import (
+    WITHHELD,
+    WITHOUT_SOME,
+    GroupStatistics,
+    row_labels,
+)
+from flame_flwr.regression.printed_table import PrintedRow, PrintedTable, page_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flame_flwr.labels import Label
-    from flame_flwr.statistics import RowCount
+    from flame_flwr.regression.group_statistics import Asked
 
-__all__ = ["TableOneResult"]
+__all__ = ["EVERYONE", "TableOneResult"]
 
-WITHHELD = "withheld"
-"""What stands in a cell that a disclosure rule kept back at a hospital: never 0."""
+EVERYONE = "all"
+"""The head of the column of all groups together."""
+_HEADS = ("missing", "p", "test", "difference")
 
 
 @dataclass(frozen=True, repr=False)
 class TableOneResult:
-    """A Table 1; it prints as one.
+    """A Table 1; it prints as one, and shows as one in a notebook.
 
     Parameters
     ----------
     asked : dict of str to str or list
         What is said of each column.
-    rows : dict of str to RowCount
-        By group.
-    columns : dict of str to dict
-        By column and group, the merged statistics.
+    groups : dict of str to GroupStatistics
+        Of all hospitals together.
+    at : dict of str to dict of str to GroupStatistics
+        By hospital, its groups; empty with secure sums, as nobody knows them then.
+    by : str, optional
+        The column of groups.
     """
 
-    asked: Mapping[str, str | Sequence[Label]]
-    rows: Mapping[str, RowCount]
-    columns: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    asked: Asked
+    groups: Mapping[str, GroupStatistics]
+    at: Mapping[str, Mapping[str, GroupStatistics]] = field(default_factory=dict)
+    by: str | None = None
 
-    def to_frame(self) -> pd.DataFrame:
+    @cached_property
+    def everyone(self) -> GroupStatistics:
+        """All groups together, of all hospitals."""
+        return _together(self.groups)
+
+    def to_frame(self, *, hospitals: bool = False) -> pd.DataFrame:
         """Return the table as text, a row for each figure and a column for each group.
 
         ``missing`` has how many values are, in all groups together; ``p`` and ``test`` compare the
-        groups, and ``difference`` is the standardised one of two groups.
+        groups, and ``difference`` is the standardised one: of three and more groups, of the two
+        that differ most.
+
+        Parameters
+        ----------
+        hospitals : bool
+            Whether there are columns of all groups of each hospital, too, where these are known.
         """
         import pandas as pd
 
-        lines: dict[str, dict[str, str]] = {
-            "n": {g: _rows(found) for g, found in self.rows.items()}
-        }
-        for name, asked in self.asked.items():
-            groups = self.columns[name]
-            more = {"missing": self._missing(name), **self._comparison(name)}
-            if isinstance(asked, str):
-                cells = {group: _number(found, asked) for group, found in groups.items()}
-                said = "mean (SD)" if asked == "mean" else "median [quartiles]"
-                lines[f"{name}, {said}"] = cells | more
-            else:
-                for place, level in enumerate(asked):
-                    cells = {group: _share(found, level) for group, found in groups.items()}
-                    lines[f"{name} = {level}, n (%)"] = cells | (more if not place else {})
-        return pd.DataFrame.from_dict(lines, orient="index").fillna("")
+        def texts(parts: Mapping[str, GroupStatistics]) -> pd.DataFrame:
+            return pd.DataFrame({name: part.texts(self.asked) for name, part in parts.items()})
+
+        frame = texts(self._parts())
+        for head in _HEADS if self.by is not None else _HEADS[:1]:
+            said = {row_labels(*item)[0]: self._said(item[0])[head] for item in self.asked.items()}
+            frame[head] = pd.Series(said).reindex(frame.index)
+        if hospitals and self.at:
+            frame = frame.join(texts(self._hospitals()))
+        return frame.fillna("")
 
     def p_values(self) -> dict[str, float]:
         """Return the p-value of each column whose groups were compared."""
-        pairs = {name: self._test(name) for name in self.asked}
-        return {name: found[1] for name, found in pairs.items() if found is not None}
+        tests = {name: self._test(name) for name in self.asked}
+        return {name: found[1] for name, found in tests.items() if found is not None}
 
     def differences(self) -> dict[str, float]:
-        """Return the standardised difference of two groups, of each column that has one."""
-        pairs = {name: self._difference(name) for name in self.asked}
-        return {name: found for name, found in pairs.items() if found is not None}
+        """Return the standardised difference of each column whose groups could be compared."""
+        found = {name: self._difference(name) for name in self.asked}
+        return {name: apart for name, apart in found.items() if apart is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures, of groups and hospitals, as what JSON can hold."""
+        tests = {name: self._test(name) for name in self.asked}
+        return {
+            "groups": {name: group.figures(self.asked) for name, group in self.groups.items()},
+            EVERYONE: self.everyone.figures(self.asked),
+            "tests": {
+                name: {"test": found[0], "p": found[1]}
+                for name, found in tests.items()
+                if found is not None
+            },
+            "differences": self.differences(),
+            "hospitals": {
+                node: {name: group.figures(self.asked) for name, group in groups.items()}
+                for node, groups in self.at.items()
+            },
+        }
 
     def to_html(self) -> str:
-        """Return the table as HTML."""
-        return f"{self.to_frame().to_html()}\n<p>{html.escape(self._note())}</p>\n"
+        """Return a page with the table, and one of hospitals where these are known."""
+        return page_of("Table 1", [table.to_html() for table in self._printed()])
+
+    def to_svg(self) -> str:
+        """Return a picture of the table of all hospitals together."""
+        return next(self._printed()).to_svg()
+
+    def to_png(self) -> bytes:
+        """Return the same picture as PNG."""
+        return next(self._printed()).to_png()
 
     def __str__(self) -> str:
         """Return the table as text."""
-        return f"{self.to_frame().to_string()}\n\n{self._note()}\n"
+        notes = "\n".join(textwrap.fill(note, 100) for note in self._notes(self._parts()))
+        return f"{self.to_frame().to_string()}\n\n{notes}\n"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        return "".join(table.to_html() for table in self._printed())
 
-    # ---- helpers ---------------------------------------------------------------------------
+    # ---- columns ---------------------------------------------------------------------------
 
-    def _note(self) -> str:
-        note = "Of all hospitals together."
-        if "median" in self.asked.values():
-            note += " Medians and quartiles are within 1 %."
-        if WITHHELD in self.to_frame().to_numpy():
-            note += f" {WITHHELD.capitalize()}: at a hospital, for its disclosure rules."
-        return note
+    def _parts(self) -> dict[str, GroupStatistics]:
+        return {**self.groups} if self.by is None else {**self.groups, EVERYONE: self.everyone}
 
-    def _missing(self, name: str) -> str:
-        found = self.columns[name]
-        total = 0
-        for group, statistics in found.items():
-            counted = statistics.get("counts")
-            rows, values = self.rows[group], statistics.get("moments")
-            missing = None
-            if counted is not None:
-                figures = counted.result()
-                if figures["missing"] is not None and figures["other"] is not None:
-                    missing = figures["missing"] + figures["other"]
-            elif values is not None and not rows.suppressed and not values.suppressed:
-                missing = rows.rows - values.n
-            if missing is None:
-                return WITHHELD
-            total += missing
-        return str(total)
+    def _hospitals(self) -> dict[str, GroupStatistics]:
+        return {f"at {node}": _together(groups) for node, groups in self.at.items()}
 
-    def _comparison(self, name: str) -> dict[str, str]:
-        found, difference = self._test(name), self._difference(name)
-        shown = {} if found is None else {"p": f"{found[1]:.3g}", "test": found[0]}
-        return shown | ({} if difference is None else {"difference": f"{difference:.3f}"})
+    def _said(self, name: str) -> dict[str, str]:
+        """Return what is said of a column beside its groups."""
+        test, difference = self._test(name), self._difference(name)
+        missing = self.everyone.missing(name)
+        return {
+            "missing": WITHHELD if missing is None else str(missing),
+            "p": "" if test is None else group_tests.p_text(test[1]),
+            "test": "" if test is None else test[0],
+            "difference": "" if difference is None else f"{difference:.3f}",
+        }
+
+    # ---- comparisons -----------------------------------------------------------------------
+
+    def _compared(self, name: str) -> list[Any] | None:
+        """Return moments or counts of each group, where no hospital withheld its part."""
+        numeric, groups = isinstance(self.asked[name], str), self.groups.values()
+        found = [g.whole_moments(name) if numeric else g.whole_counts(name) for g in groups]
+        return None if None in found else found
 
     def _test(self, name: str) -> tuple[str, float] | None:
-        if isinstance(self.asked[name], str):
-            means = self._means(name)
-            # of a median no test can be had from sums; of means with a part withheld none is right
-            return None if means is None else group_tests.compare_means(means)
-        counts = self._counts(name)
-        return None if counts is None else group_tests.compare_counts(counts)
+        found = self._compared(name)
+        if found is None or self.asked[name] == "median":  # no sums tell how medians differ
+            return None
+        numeric = isinstance(self.asked[name], str)
+        return group_tests.compare_means(found) if numeric else group_tests.compare_counts(found)
 
     def _difference(self, name: str) -> float | None:
-        if len(self.columns[name]) != 2:
-            return None
-        if isinstance(self.asked[name], str):
-            means = self._means(name)
-            return None if means is None else group_tests.difference_of_means(*means)
-        counts = self._counts(name)
-        return None if counts is None else group_tests.difference_of_counts(*counts)
+        """Return the largest of two groups, where each pair has one."""
+        numeric = isinstance(self.asked[name], str)
+        apart = group_tests.difference_of_means if numeric else group_tests.difference_of_counts
+        pairs = itertools.combinations(self._compared(name) or [], 2)
+        known = [apart(*pair) for pair in pairs]
+        found = [each for each in known if each is not None]
+        return max(found) if found and len(found) == len(known) else None
 
-    def _means(self, name: str) -> list[group_tests.Group] | None:
-        if self.asked[name] == "median":
-            return None
-        found = [statistics["moments"] for statistics in self.columns[name].values()]
-        if any(each.suppressed for each in found):
-            return None
-        figures = [each.result() for each in found]
-        return [(f["n"], f["mean"] or 0.0, f["variance"] or 0.0) for f in figures]
+    # ---- print -----------------------------------------------------------------------------
 
-    def _counts(self, name: str) -> list[list[int]] | None:
-        found = [statistics["counts"].result() for statistics in self.columns[name].values()]
-        if any(None in each["counts"] for each in found):
-            return None
-        return [each["counts"] for each in found]
+    def _printed(self) -> Iterator[PrintedTable]:
+        """Yield the table of all hospitals together, and that of each of them."""
+        grouped = self.by is not None
+        heads = _HEADS if grouped else _HEADS[:1]
+        parts = self._parts()
+        yield PrintedTable(
+            "Table 1. All hospitals together",
+            [*parts, *heads],
+            list(self._rows(parts, heads)),
+            (str(self.by), len(self.groups)) if grouped else None,
+            self._notes(parts),
+        )
+        hospitals = self._hospitals()
+        if hospitals:
+            columns = [name.removeprefix("at ") for name in hospitals]
+            rows = list(self._rows(hospitals, []))
+            yield PrintedTable("By hospital", columns, rows, None, _marks(rows))
+
+    def _rows(
+        self, parts: Mapping[str, GroupStatistics], heads: Sequence[str]
+    ) -> Iterator[PrintedRow]:
+        texts = [part.texts(self.asked) for part in parts.values()]
+        yield PrintedRow("n", [each["n"] for each in texts] + [""] * len(heads))
+        for name, asked in self.asked.items():
+            said = [self._said(name)[head] for head in heads]
+            labels = row_labels(name, asked)
+            cells = [[each[label] for each in texts] for label in labels]
+            if isinstance(asked, str):
+                yield PrintedRow(labels[0], cells[0] + said)
+                continue
+            yield PrintedRow(f"{name}, n (%)", [""] * len(texts) + said)
+            for level, found in zip(asked, cells, strict=True):
+                yield PrintedRow(str(level), found + [""] * len(said), inner=True)
+
+    def _notes(self, parts: Mapping[str, GroupStatistics]) -> list[str]:
+        said = ["Of all hospitals together."]
+        if "median" in self.asked.values():
+            said.append("Medians and quartiles are from a sketch, and within 1 %.")
+        if any(part.is_coarsened for part in parts.values()):
+            said.append(
+                "They are rougher, as rules of hospitals moved neighbouring values together."
+            )
+        if self.by is not None:
+            which = ", of the two groups that differ most" if len(self.groups) > 2 else ""
+            said.append(f"Differences are standardised{which}.")
+        return [" ".join(said), *_marks(list(self._rows(parts, ["missing"])))]
 
 
-def _rows(found: RowCount) -> str:
-    return WITHHELD if found.suppressed else str(found.rows)
+def _together(groups: Mapping[str, GroupStatistics]) -> GroupStatistics:
+    return reduce(GroupStatistics.merge, groups.values())
 
 
-def _number(statistics: Mapping[str, Any], asked: str) -> str:
-    if asked == "mean":
-        moments = statistics["moments"]
-        figures = moments.result()
-        if moments.suppressed:
-            return WITHHELD
-        spread = "" if figures["std"] is None else f" ({figures['std']:.1f})"
-        return "" if figures["mean"] is None else f"{figures['mean']:.1f}{spread}"
-    quantiles = statistics["quantiles"]
-    if quantiles.suppressed:
-        return WITHHELD
-    low, middle, high = quantiles.result([0.25, 0.5, 0.75])["values"]
-    return "" if middle is None else f"{middle:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def _share(statistics: Mapping[str, Any], level: Label) -> str:
-    figures = statistics["counts"].result()
-    places = DeclaredLabels(figures["labels"])
-    place = places.find(level)
-    count = None if place is None else figures["counts"][place]
-    if count is None:
-        return WITHHELD
-    counts = figures["counts"]
-    total = None if None in counts else sum(counts)
-    return str(count) if not total else f"{count} ({100 * count / total:.1f} %)"
+def _marks(rows: list[PrintedRow]) -> list[str]:
+    """Return what the marks in cells mean, of those that there are."""
+    cells = [cell for row in rows for cell in row.cells]
+    notes = {
+        WITHHELD: (WITHHELD in cells, "kept back at a hospital by its disclosure rules"),
+        "≥": (
+            any("≥" in cell for cell in cells),
+            "at least so many, as a hospital kept its count back",
+        ),
+        WITHOUT_SOME: (
+            any(cell.endswith(WITHOUT_SOME) for cell in cells),
+            "without a hospital, which kept its part back",
+        ),
+    }
+    said = "; ".join(f"{mark}: {what}" for mark, (there, what) in notes.items() if there)
+    return [f"{said[0].upper()}{said[1:]}."] if said else []
