@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,6 +11,8 @@ import numpy as np
 
 from flame_flwr.errors import DataError
 from flame_flwr.regression.baseline import baseline_frame, survival_frame
+from flame_flwr.regression.group_tests import p_text
+from flame_flwr.regression.printed_table import PrintedRow, PrintedTable, page_of
 from flame_flwr.regression.sites import INTERCEPT, intercepts, site_column
 
 if TYPE_CHECKING:
@@ -231,12 +232,8 @@ class RegressionResult:
         return f"{facts}\n\n{self.to_frame().to_string(float_format=_rounded)}\n"
 
     def to_html(self) -> str:
-        """Return a table as HTML."""
-        facts = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in self._facts()
-        )
-        return f"<table>{facts}</table>\n{self.to_frame().to_html(float_format=_rounded)}\n"
+        """Return a page with the table, as papers print it."""
+        return page_of(self.formula, [self._repr_html_()])
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as what JSON can hold; what is infinite or no number is ``None``."""
@@ -273,7 +270,13 @@ class RegressionResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        frame = self.to_frame()
+        heads = [*frame.columns[:4], _INTERVAL]
+        heads += [] if self.ratio is None else [self.ratio, _INTERVAL]
+        figures = zip(self.columns, frame.to_numpy().tolist(), strict=True)
+        rows = [PrintedRow(term, _cells(found)) for term, found in figures]
+        facts = [f"{name}: {value}" for name, value in self._facts() if name != "formula"]
+        return PrintedTable(self.formula, heads, rows, notes=["; ".join(facts)]).to_html()
 
     # ---- helpers ---------------------------------------------------------------------------
 
@@ -317,6 +320,16 @@ class RegressionResult:
             *((name, _rounded(value)) for name, value in numbers if value is not None),
             ("errors", self.covariance_type),
         ]
+
+
+_INTERVAL = "95 % interval"
+
+
+def _cells(figures: list[float]) -> list[str]:
+    """Return the cells of a printed row, an interval in one."""
+    said = [_rounded(figure) for figure in figures]
+    estimate = [*said[:3], p_text(figures[3]), f"{said[4]} to {said[5]}"]
+    return estimate + ([said[6], f"{said[7]} to {said[8]}"] if said[6:] else [])
 
 
 def _counted(total: int, at: Mapping[str, int]) -> str:
