@@ -166,7 +166,9 @@ def new(
     name: Annotated[
         str, typer.Argument(help="of the folder; the Python package in it has _ for -")
     ],
-    template: Annotated[str, typer.Option(help="analysis, training or statistics")] = "analysis",
+    template: Annotated[
+        str, typer.Option(help="analysis, training, statistics, regression or table-one")
+    ] = "analysis",
 ) -> None:
     """Write a Flower app that runs at once: in this process, in a simulation, on a deployment."""
     from flame_flwr.cli.new_app import create, package_name

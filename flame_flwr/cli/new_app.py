@@ -26,6 +26,8 @@ TEMPLATES = {
     "analysis": "one round over CSV files, a table as the result",
     "training": "logistic regression over several rounds, scored on held-out rows",
     "statistics": "mean, variance and a histogram, as files of several types",
+    "regression": "a logistic regression with the numbers of all patients together",
+    "table-one": "the first table of a paper, of all hospitals and of each",
 }
 """Every template by its name: what its app does."""
 

@@ -205,7 +205,7 @@ class TableOneStrategy(ReduceStrategy):
         together, at = aggregate, {}
         if "at" in aggregate:
             together, at = aggregate["together"], aggregate["at"]
-        groups = {node: self._groups(found) for node, found in at.items()}
+        groups = {node: self._groups(at[node]) for node in sorted(at)}
         return TableOneResult(self.study.columns, self._groups(together), groups, self.study.by)
 
     def _groups(self, found: Mapping[str, Any]) -> dict[str, GroupStatistics]:

@@ -9,7 +9,13 @@ import pytest
 from flame_flwr.cli.new_app import create
 from flame_flwr.testing.kit import check_path
 
-NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
+NAMES = {
+    "analysis": "ward_stays",
+    "training": "illness",
+    "statistics": "blood",
+    "regression": "mortality",
+    "table-one": "who_they_are",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def test_the_tests_of_the_apps_pass(apps):
     pythonpath = ["-o", f"pythonpath={' '.join(folders)}"]
     done = run(["pytest", *chosen, *pythonpath, *folders], apps["analysis"])
     assert done.returncode == 0, done.stdout
-    assert "15 passed" in done.stdout
+    assert "22 passed" in done.stdout
 
 
 def test_an_app_runs_in_process_by_one_command(apps):

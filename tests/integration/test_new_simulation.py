@@ -11,16 +11,24 @@ from flame_flwr.cli.new_app import create
 from flame_flwr.cli.submit import submit
 from flame_flwr.testing.kit import check_path
 
+JSON = {"regression": "result.json", "table-one": "table-one.json"}
+
 pytestmark = [pytest.mark.simulation, pytest.mark.exhaustive]
 
-NAMES = {"analysis": "ward_stays", "training": "illness", "statistics": "blood"}
+NAMES = {
+    "analysis": "ward_stays",
+    "training": "illness",
+    "statistics": "blood",
+    "regression": "mortality",
+    "table-one": "who_they_are",
+}
 
 
-def in_process(app, name):
+def in_process(app, name, shown="result"):
     """Run the app's own ``local`` over three hospitals, in a process of its own."""
     code = (
-        f"import pickle, sys; from {name}.local import run; "
-        "sys.stdout.buffer.write(pickle.dumps(run(3, quiet=True).result))"
+        f"import pickle, sys; from {name}.local import run; result = run(3, quiet=True).result; "
+        f"sys.stdout.buffer.write(pickle.dumps({shown}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=app, capture_output=True, timeout=120, check=True
@@ -36,8 +44,10 @@ def test_a_simulation_of_an_app_gives_the_same(federation, tmp_path, template):
     done = submit(app, federation, {"results": str(tmp_path / "results")}, log.append)
     assert done.succeeded, "\n".join(log)
     [folder] = (tmp_path / "results").iterdir()
-    here = in_process(app, name)
-    if template == "analysis":
+    here = in_process(app, name, "result.to_json()" if template in JSON else "result")
+    if template in JSON:
+        assert json.loads((folder / JSON[template]).read_text()) == here
+    elif template == "analysis":
         assert (folder / "table.txt").read_text() == here
     elif template == "training":
         assert json.loads((folder / "model.json").read_text()) == json.loads(here[0])

@@ -9,6 +9,7 @@ import pytest
 
 import flame_flwr
 from flame_flwr import clients, strategies
+from flame_flwr.cli import new_app
 
 HERE = Path(__file__).resolve()
 CHECKOUT = next((p for p in HERE.parents if (p / "pyproject.toml").is_file()), None)
@@ -84,7 +85,7 @@ def test_type_information_goes_with_the_package(project):
 
 
 def test_the_package_has_the_templates():
-    assert {path.name for path in TEMPLATES.iterdir()} == {"analysis", "training", "statistics"}
+    assert {path.name for path in TEMPLATES.iterdir()} == set(new_app.TEMPLATES)
     assert all(list(path.glob("*/analysis.py")) for path in TEMPLATES.iterdir())
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import flame_flwr
 from flame_flwr.cli import commands
-from flame_flwr.cli.new_app import create
+from flame_flwr.cli.new_app import TEMPLATES, create
 from flame_flwr.deploy import EXAMPLE, provision, read_federation
 from flame_flwr.errors import ConfigError
 from flame_flwr.installed.wheel import installed_wheel, read_wheel
@@ -163,6 +163,6 @@ def test_from_python_no_wheel_is_written(tmp_path, wheel):
     assert says(tmp_path / "study" / "hospital-b" / "README.md", wheel)
 
 
-@pytest.mark.parametrize("template", ["analysis", "training", "statistics"])
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_a_new_apps_page_names_it(tmp_path, wheel, template):
     assert says(create("ward_stays", template, tmp_path) / "README.md", wheel)

@@ -1,0 +1,1 @@
+"""A logistic regression of the patients of all hospitals."""
