@@ -35,6 +35,8 @@ _PLACEHOLDER = "my_analysis"
 _FOLDER = Path(__file__).parents[1] / "app-templates"
 _NOT_FOR_APPS = {"script"}
 """Run keys of an app that is made around a script."""
+_LEFT_TO_THE_ANALYSIS = {"secure": True}
+"""Run keys that say something with any value, and are named in a comment, with another value."""
 
 _INSTALL = """
 ## What every party installs
@@ -128,14 +130,16 @@ def check_name(name: str, where: Path) -> None:
 def complete_config(pyproject: str) -> str:
     """Add every run key that an app's ``pyproject.toml`` does not have, with its default.
 
-    Flower refuses ``--run-config`` keys that are not there. The table with the run config is the
-    last one of the file.
+    Flower refuses ``--run-config`` keys that are not there. What would say something with any value
+    is there as a comment. The table with the run config is the last one of the file.
     """
     given = tomllib.loads(pyproject)["tool"]["flwr"]["app"]["config"]
     lines = []
     for key, about in RUN_KEYS.items():
         if key not in given and key not in _NOT_FOR_APPS:
-            lines += [f"# {about.doc}", f"{key} = {json.dumps(about.default)}"]
+            value = json.dumps(_LEFT_TO_THE_ANALYSIS.get(key, about.default))
+            mark = "# " if key in _LEFT_TO_THE_ANALYSIS else ""
+            lines += [f"# {about.doc}", f"{mark}{key} = {value}"]
     return pyproject.rstrip("\n") + "\n" + "".join(f"{line}\n" for line in lines)
 
 

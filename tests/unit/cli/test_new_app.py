@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flame_flwr.cli import commands
 from flame_flwr.cli.check_table import show_report
 from flame_flwr.cli.new_app import TEMPLATES, complete_config, create
-from flame_flwr.config import RUN_KEYS
+from flame_flwr.config import RUN_KEYS, RunSettings
 from flame_flwr.data.expect import mismatches
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.privacy import MinCount
@@ -66,7 +66,9 @@ def test_an_apps_readme_submits_to_a_deployment(apps, template):
 def test_the_config_lists_every_key_and_nothing_else(apps, template):
     config = tomllib.loads((apps[template] / "pyproject.toml").read_text())
     flower = config["tool"]["flwr"]["app"]
-    assert set(flower["config"]) == set(RUN_KEYS) - {"script"}
+    assert set(flower["config"]) == set(RUN_KEYS) - {"script", "secure"}
+    assert RunSettings.from_config(flower["config"]).secure is None  # `false` is a way of summing
+    assert "\n# secure = true\n" in (apps[template] / "pyproject.toml").read_text()
     assert flower["config"]["data"] == f"{NAMES[template]}.sample:node_files"
     assert flower["config"]["analysis-id"] == NAMES[template].replace("_", "-")
     assert config["project"]["name"] == NAMES[template].replace("_", "-")
