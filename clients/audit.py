@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +27,18 @@ from flame_flwr.payload import array_from_npy, from_record
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.payload.outline import outline
 from flame_flwr.privacy.audit_log import AuditLog
+from flame_flwr.statistics import ScoreInformation
 from flame_flwr.transport.hello_findings import read_findings
 from flame_flwr.transport.read_reply import SUMS, masked_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flwr.app import Context, Message, RecordDict
 
     from flame_flwr.config import NodeSettings
 
 __all__ = ["audit_log_of", "note", "note_start"]
 
+_LOOKED_AT = 100
 _FAILURES = ("fitres.metrics", "evaluateres.metrics", "getpropertiesres.properties")
 
 
@@ -144,7 +145,7 @@ def _about(content: RecordDict) -> dict[str, Any]:
     for name, record in content.items():
         if isinstance(record, ArrayRecord):
             records[name] = [_array(array.data) for array in record.values()]
-            about["result"] = _result(record)
+            about |= _result(record)
             leaving = [array.data for array in record.values()]
         else:
             values: dict[str, Any] = dict(record)
@@ -179,7 +180,8 @@ def _masked(message: Message, content: RecordDict) -> dict[str, Any]:
             answer = masked_answer(metrics.get(SUMS) if isinstance(metrics, ConfigRecord) else None)
     except PayloadError:
         return {}  # a failure
-    return {"masked": True, "structure": answer.forms, "words": len(answer.words)}
+    said = {"masked": True, "structure": answer.forms, "words": len(answer.words)}
+    return said | _regression(answer.forms)
 
 
 def _rules_and_filters(values: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -199,14 +201,35 @@ def _array(data: bytes) -> str:
         return f"{len(data)} bytes"
 
 
-def _result(arrays: ArrayRecord) -> str:
+def _result(arrays: ArrayRecord) -> dict[str, Any]:
     """Return the structure of what user code returned; of what is opaque only that it is."""
     if not any(len(array.data) for array in arrays.values()):
-        return "nothing"
+        return {"result": "nothing"}
     try:
-        return outline(look_into(from_record(arrays)).value)
+        value = look_into(from_record(arrays)).value
     except PayloadError:
-        return "not a payload of the framework's"
+        return {"result": "not a payload of the framework's"}
+    return {"result": outline(value), **_regression(value)}
+
+
+def _regression(value: Any) -> dict[str, Any]:
+    """Return how many parameters the regression has that an answer is a round of, if it is one."""
+    parameters = _parameters(value)
+    return {} if parameters is None else {"regression": {"parameters": parameters}}
+
+
+def _parameters(value: Any) -> int | None:
+    if isinstance(value, ScoreInformation):
+        return len(value.columns)
+    if isinstance(value, Mapping):
+        columns = value.get("columns")
+        # as masked sums say what they are of
+        if value.get("statistic") == ScoreInformation.__name__ and isinstance(columns, list):
+            return len(columns)
+        parts = list(value.values())
+    else:
+        parts = value[:_LOOKED_AT] if isinstance(value, list) else []
+    return max((found for found in map(_parameters, parts) if found is not None), default=None)
 
 
 def _plain(value: object) -> object:

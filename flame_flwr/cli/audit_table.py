@@ -17,7 +17,7 @@ from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from flame_flwr.privacy.audit_verify import Verified
@@ -74,8 +74,9 @@ def show_log(
         Where to; standard output where it is not given.
     """
     console = console or Console()
-    before = ""
-    for about, of_run in groupby((each for each in entries if wanted.has(each)), _about_run):
+    before, models = "", _Models()
+    shown = (models.counted(each) for each in entries if wanted.has(each))
+    for about, of_run in groupby(shown, _about_run):
         console.print(Text(f"{before}{about}\n", "bold"), end="")
         titles = ("line", "size", "time (UTC)", "node", "answer", "what left")
         rows = map(_cells, of_run)
@@ -83,6 +84,30 @@ def show_log(
         before = "\n"
     if not before:
         console.print("no such lines", highlight=False)
+    for line in models.lines():
+        console.print(Text(f"\n{line}"))
+
+
+class _Models:
+    """Counts the regressions of each project: a sequence of them tells what none of them does."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[str, set[tuple[str, int]]] = {}
+
+    def counted(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Count a line of the log, and return it."""
+        number = entry.get("round")
+        if "regression" in entry and not entry.get("failure") and isinstance(number, int):
+            project = str(entry.get("project", ""))
+            self._rounds.setdefault(project, set()).add((str(entry.get("run")), number))
+        return entry
+
+    def lines(self) -> Iterator[str]:
+        """Yield what there is to say of each project."""
+        for project, rounds in sorted(self._rounds.items()):
+            models = len({run for run, _ in rounds})
+            said = f"{models} regression{'' if models == 1 else 's'}"
+            yield f"project {_shown(project)}: {said}, of {len(rounds)} rounds in all"
 
 
 def show_verified(path: Path, found: Verified) -> None:

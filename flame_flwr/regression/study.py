@@ -168,9 +168,9 @@ class RegressionAnalyzer(StarAnalyzer):
             The table is not what the formula needs.
         """
         study, asked = type(self).study, aggregator_results
+        logger.info("round %d of a regression of %s", self.num_iterations + 1, study.design.text)
         if asked["stage"] == "agree":
             rows = complete_rows(self.table(data), study.columns)
-            logger.info("a regression of %s", study.design.text)
             self._kept = None
             common = agreement(study.design, rows, secure=asked["secure"])
             return {"agreed": {**common, "outcome": study.agree(rows)}}

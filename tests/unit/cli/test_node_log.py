@@ -88,6 +88,20 @@ def test_lines_are_chosen_by_what_they_say(node, options, lines):
     assert ("no such lines" in text) == (lines == 0)
 
 
+def test_models_and_their_rounds_are_counted(node):
+    """A failure is no round; what has no regression in it is none."""
+    log = AuditLog(str(node / "audit.jsonl"))
+    for project, run, rounds in (("sepsis", "8", 7), ("sepsis", "9", 5), ("long-covid", "7", 6)):
+        for number in range(1, rounds + 1):
+            about = {"project": project, "run": run, "round": number}
+            log.append({**ENTRY, **about, "regression": {"parameters": 4}})
+    log.append({**ENTRY, "run": "10", "regression": {"parameters": 4}, "failure": "few"})
+    text = " ".join(said(node)[1].split())
+    assert "project long-covid: 1 regression, of 6 rounds in all" in text
+    assert "project sepsis: 2 regressions, of 12 rounds in all" in text
+    assert "project sepsis: 1 regression, of 5 rounds in all" in said(node, "--run", "9")[1]
+
+
 def test_verify_prints_the_hash_to_note(node):
     code, text = said(node, "--verify")
     assert code == 0

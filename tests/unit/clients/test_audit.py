@@ -4,15 +4,18 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from flwr.app import ConfigRecord
 from node_messages import call
 
-from flame_flwr.clients import NodePlan
+from flame_flwr.clients import NodePlan, audit
 from flame_flwr.clients.app import make_client_app
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.flower import HELLO
 from flame_flwr.payload import encode, to_record
+from flame_flwr.regression import GLM
+from flame_flwr.regression.rows import agreement
 from flame_flwr.star import StarAnalyzer
 
 
@@ -87,6 +90,38 @@ def test_a_round_is_noted_with_its_structure(node, log):
             size += len(part)
     assert (line["sha256"], line["bytes"]) == (digest.hexdigest(), size)
     assert line["records"]["fitres.parameters"][0].startswith("ndarray uint8 (")
+
+
+def test_a_round_of_a_regression_says_so(node, log, tmp_path):
+    """So that who reads the log can count models."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "p.csv").write_text("age,ill\n50,0\n61,1\n47,1\n83,0\n70,1\n")
+    node.node_config["data"] = str(folder)
+    node.run_id = 43  # what a run has read is kept for its next round
+    study = GLM("ill ~ age", "binomial")
+    asked = study.strategy.update({"agreed": agreed(study)}, {"stage": "agree", "secure": False})
+    app = make_client_app(NodePlan(study.analyzer, data_type="s3"))
+    for number, question in enumerate([{"stage": "agree", "secure": False}, asked], 1):
+        config = {"round": number, "after": 0, "analyzers": json.dumps(["hospital-a"])}
+        content = {"fitins.config": ConfigRecord(config)}
+        content["fitins.parameters"] = to_record(encode(question))
+        call(app, node, content, "train")
+    assert [line["regression"] for line in lines(log)] == [{"parameters": 0}, {"parameters": 2}]
+
+
+def test_a_masked_round_of_a_regression_says_so():
+    """The names of its columns are in clear, its sums are not."""
+    said = {"statistic": "ScoreInformation", "columns": ["Intercept", "age"], "n": None}
+    form = [["dict", ["fit"], [["statistic", said, [[64, 0, 7], [256, 128, 5]]]]]]
+    assert audit._regression(form) == {"regression": {"parameters": 2}}
+    assert audit._regression([["dict", ["n"], [["number", "int"]]]]) == {}
+
+
+def agreed(study):
+    """Return what one hospital says in the first round."""
+    table = pd.DataFrame({"age": [50, 61, 47, 83, 70], "ill": [0, 1, 1, 0, 1]})
+    return agreement(study.design, table, secure=False) | {"outcome": study.agree(table)}
 
 
 def test_no_value_is_in_it(node, log):
