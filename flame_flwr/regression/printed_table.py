@@ -65,13 +65,13 @@ class PrintedTable:
         above = ""
         if self.span is not None:
             name, count = self.span
-            rest = f"<td colspan='{len(self.columns) - count}'></td>"
-            over = f"<th colspan='{count}'>{html.escape(name)}</th>"
-            above = f"<tr class='span'><td></td>{over}{rest}</tr>\n"
+            rest = f"<td colspan={len(self.columns) - count}></td>"
+            over = f"<th colspan={count}>{html.escape(name)}</th>"
+            above = f"<tr class=span><td></td>{over}{rest}</tr>\n"
         body = "\n".join(map(_html_row, self.rows))
-        notes = "".join(f"<p class='quiet'>{html.escape(note)}</p>\n" for note in self.notes)
+        notes = "".join(f"<p class=quiet>{html.escape(note)}</p>\n" for note in self.notes)
         return (
-            f"<div class='printed'><style>{_STYLE}</style>\n<div class='scroll'><table>\n"
+            f"<div class=printed><style>{_STYLE}</style>\n<div class=scroll><table>\n"
             f"<caption>{html.escape(self.caption)}</caption>\n"
             f"<thead>{above}<tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
             f"{notes}</div>\n"
@@ -148,8 +148,8 @@ def page_of(title: str, parts: Sequence[str]) -> str:
     """Return a page of HTML, in the style of a run's report."""
     style = (files("flame_flwr.results") / "report.css").read_text("utf-8")
     return (
-        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>\n"
         f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"{''.join(parts)}</body>\n</html>\n"
     )
@@ -177,9 +177,9 @@ _STYLE = """
 
 
 def _html_row(row: PrintedRow) -> str:
-    inner = " class='inner'" if row.inner else ""
+    inner = " class=inner" if row.inner else ""
     cells = "".join(_cell("td", cell) for cell in row.cells)
-    return f"<tr{inner}><th scope='row'>{html.escape(row.label)}</th>{cells}</tr>"
+    return f"<tr{inner}><th scope=row>{html.escape(row.label)}</th>{cells}</tr>"
 
 
 def _cell(kind: str, text: str) -> str:
