@@ -271,8 +271,7 @@ class RegressionResult:
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
-        heads = [*frame.columns[:4], _INTERVAL]
-        heads += [] if self.ratio is None else [self.ratio, _INTERVAL]
+        heads = [*frame.columns[:4], _INTERVAL, *([self.ratio, _INTERVAL] if self.ratio else [])]
         figures = zip(self.columns, frame.to_numpy().tolist(), strict=True)
         rows = [PrintedRow(term, _cells(found)) for term, found in figures]
         facts = [f"{name}: {value}" for name, value in self._facts() if name != "formula"]

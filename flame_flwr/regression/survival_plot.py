@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flame_flwr.regression.table_one_result import WITHHELD
+from flame_flwr.regression.group_statistics import WITHHELD
 
 if TYPE_CHECKING:
     from flame_flwr.regression.survival_result import SurvivalResult

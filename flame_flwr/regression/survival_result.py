@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.regression.table_one_result import WITHHELD
+from flame_flwr.regression.group_statistics import WITHHELD
 from flame_flwr.statistics import KaplanMeier, LogRank
 
 if TYPE_CHECKING:

@@ -335,6 +335,7 @@ NOT_ADVICE = {
     r"^payload='pickle': values may travel as pickles": "what was declared",
     r"^with payload=\"pickle\", what NumPy 2": "what was declared",
     r"^import json, sys; sys\.path": "a program",
+    r"content='width=device-width": "a page of HTML",
     r"Look for detach\(\), item\(\), no_grad\(\)": "what the user may have written",
     r"statistics have merge\(\) and result\(\)": "what a statistic has",
     r"its field `\{name\}` does not say how it is merged": "tests/unit/statistics/test_fields.py",
