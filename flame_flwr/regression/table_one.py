@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where
 from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_statistics
-from flame_flwr.aggregation.reductions.base import Mergeable
+from flame_flwr.aggregation.reductions.base import Mergeable, Reduction
 from flame_flwr.aggregation.reductions.collecting import Merge
+from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.labels import DeclaredLabels
 from flame_flwr.regression.group_statistics import GroupStatistics
@@ -198,6 +199,8 @@ class TableOneStrategy(ReduceStrategy):
                 f"the median of {' and '.join(medians)} does not go with secure sums, as a sketch "
                 "of values has no sum: ask for the mean, or for levels of an age group, say"
             )
+        if secure is not None:  # of which there is the sum alone
+            self._trees = dict.fromkeys(self._trees, declare(Merge()))
         super().sum_securely(secure)
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
@@ -229,8 +232,8 @@ def files() -> list[tuple[str, str, Callable[[Any], Any]]]:
 
 
 @dataclass(frozen=True)
-class _MergeAndKeep(Merge):
-    """Statistics, merged, and those of each node beside them; of masked ones the sum alone."""
+class _MergeAndKeep(Reduction):
+    """Statistics, merged, and those of each node beside them."""
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""
