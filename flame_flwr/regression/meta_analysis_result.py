@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.errors import ModelError
+from flame_flwr.regression.printed_table import PrintedTable, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,12 +92,8 @@ class MetaAnalysisResult:
         return draw(self)
 
     def to_html(self) -> str:
-        """Return the tables as HTML."""
-        tables = "\n".join(
-            f"<p>{html.escape(title)}</p>\n{table.to_html(float_format=_rounded)}"
-            for title, table in self._tables()
-        )
-        return f"{tables}\n<p>{html.escape(self._note())}</p>\n"
+        """Return a page with the tables, as papers print them."""
+        return page_of(f"Meta-analysis of {self.formula}", [self._repr_html_()])
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as what JSON can hold."""
@@ -115,7 +111,10 @@ class MetaAnalysisResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        *tables, (last, differences) = self._tables()
+        printed = [PrintedTable.of_frame(title, frame, _cell) for title, frame in tables]
+        printed.append(PrintedTable.of_frame(last, differences, _cell, notes=[self._note()]))
+        return "".join(table.to_html() for table in printed)
 
     def _tables(self) -> list[tuple[str, pd.DataFrame]]:
         differ = ["Q", "p of Q", "I2", "tau2"]
@@ -151,6 +150,12 @@ def _row(found: Mapping[str, Any], effect: str) -> dict[str, Any]:
         "I2": found["i2"],
         "tau2": found["tau2"],
     }
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return _rounded(value) if math.isfinite(value) else ""
+    return str(value)
 
 
 def _rounded(value: float) -> str:

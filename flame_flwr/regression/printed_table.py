@@ -14,6 +14,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -58,6 +62,33 @@ class PrintedTable:
     rows: Sequence[PrintedRow]
     span: tuple[str, int] | None = None
     notes: Sequence[str] = field(default=())
+
+    @classmethod
+    def of_frame(
+        cls,
+        caption: str,
+        frame: pd.DataFrame,
+        cell: Callable[[Any], str] = str,
+        notes: Sequence[str] = (),
+    ) -> PrintedTable:
+        """Make one of a DataFrame, with its index as labels.
+
+        Parameters
+        ----------
+        caption : str
+            What it shows.
+        frame : pandas.DataFrame
+            The figures.
+        cell : callable
+            How a value is written.
+        notes : sequence of str
+            What stands below.
+        """
+        rows = [
+            PrintedRow(str(label), [cell(value) for value in values])
+            for label, values in zip(frame.index, frame.to_numpy(object).tolist(), strict=True)
+        ]
+        return cls(caption, [str(name) for name in frame.columns], rows, notes=notes)
 
     def to_html(self) -> str:
         """Return it as a part of a page."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.regression.group_statistics import WITHHELD
+from flame_flwr.regression.printed_table import PrintedTable, page_of
 from flame_flwr.statistics import KaplanMeier, LogRank
 
 if TYPE_CHECKING:
@@ -139,13 +139,8 @@ class SurvivalResult:
         return draw(self, "png", dpi)
 
     def to_html(self) -> str:
-        """Return tables and picture as HTML."""
-        tables = "\n".join(
-            f"<p>{html.escape(title)}</p>\n{table.to_html()}" for title, table in self._tables()
-        )
-        lines = "\n".join(f"<p>{html.escape(line)}</p>" for line in self._lines())
-        picture = self.plot()
-        return f"{tables}\n{lines}\n{picture[picture.index('<svg') :]}\n"
+        """Return a page with the tables, as papers print them, and the picture."""
+        return page_of(f"Survival by {self.durations}", [self._repr_html_()])
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as what JSON can hold; what is unknown or withheld is ``None``."""
@@ -172,7 +167,13 @@ class SurvivalResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        (medians, about), (risk, of) = self._tables()
+        tables = [
+            PrintedTable.of_frame(medians, about),
+            PrintedTable.of_frame(risk, of, notes=self._lines()),
+        ]
+        picture = self.plot()
+        return "".join(table.to_html() for table in tables) + picture[picture.index("<svg") :]
 
     # ---- helpers ---------------------------------------------------------------------------
 
