@@ -188,6 +188,7 @@ class Node:
         if self.plan.filters:
             result = self._own_filters(result, number, aggregate)
         if self._rules is not None:
+            self._tell_columns(result)
             return self._rules.pack(result, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
@@ -283,6 +284,13 @@ class Node:
         if (sizes := sizes_of_own_statistics(result)) != self.evidence.sizes:
             self.evidence = replace(self.evidence, sizes=sizes)
         return result
+
+    def _tell_columns(self, result: Any) -> None:
+        """Tell the gate what its rules must know of the columns behind each statistic."""
+        from flame_flwr.privacy.figure_columns import columns_behind
+
+        if (columns := columns_behind(result)) != self.evidence.columns:
+            self.evidence = replace(self.evidence, columns=columns)
 
     def _own_filters(self, result: Any, number: int, aggregate: Payload | None) -> Any:
         """Apply the filters up to the last one that only this analysis knows."""

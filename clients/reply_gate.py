@@ -21,7 +21,7 @@ from flwr.app import (
 from flame_flwr import __version__
 from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_message import AskedMessage
-from flame_flwr.clients.filter_counts import count_answers
+from flame_flwr.clients.filter_counts import count_answers, keep_account, kept_account
 from flame_flwr.clients.node_data import node_rules
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
@@ -246,7 +246,9 @@ class ReplyGate:
         aggregate = self._asked.aggregate() if filtered else None
         if self._secure.asks:
             metrics = {}  # they do not travel
-        passed = self._gate.result(returned, study, number, aggregate, metrics)
+        account = kept_account(self._context.state)
+        passed = self._gate.result(returned, study, number, aggregate, metrics, account)
+        keep_account(self._context.state, account)
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)

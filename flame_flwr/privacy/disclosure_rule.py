@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.figure_account import FigureAccount
     from flame_flwr.privacy.value_places import Found
     from flame_flwr.statistics.base import Statistic
 
@@ -94,6 +95,10 @@ class DisclosureRule(ABC):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Return the statistics of one result as they may leave, in the same order."""
+        return list(statistics)
+
+    def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Return them as they may leave after all that has left in the run, in the same order."""
         return list(statistics)
 
 

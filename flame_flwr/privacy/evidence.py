@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.text.sizes import shown_size
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.column_facts import ColumnFacts
 
 __all__ = ["SIZED", "Evidence"]
 
@@ -21,6 +24,7 @@ _MOST = 2**63
 _MOST_COLUMNS = 1000
 _MOST_LEVELS = 1000
 _MOST_SIZES = 10_000
+_MOST_FIGURES = 50_000
 _MOST_SHOWN = 10
 _LONGEST_NAME = 100
 _WORD = re.compile(r"[\w<>|=\[\]]{1,60}")
@@ -48,6 +52,8 @@ class Evidence:
         How many rows there are of each of a column's values, which are not named.
     sizes : tuple of int
         How many people each statistic of the analysis's own classes is about, as it leaves.
+    columns : tuple of tuples of ColumnFacts
+        What is behind each statistic of the framework's, part by part.
 
     Examples
     --------
@@ -68,6 +74,7 @@ class Evidence:
     distinct: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sizes: tuple[int, ...] = ()
+    columns: tuple[tuple[ColumnFacts, ...], ...] = ()
 
     @property
     def together(self) -> int | None:
@@ -98,6 +105,7 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for :meth:`from_json`."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
+        known["columns"] = tuple([facts.to_json() for facts in each] for each in self.columns)
         return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
 
     @classmethod
@@ -130,6 +138,8 @@ def _read(said: Any) -> dict[str, Any]:
             found[name] = _numbers(value, 32)
         elif name == "sizes":
             found[name] = _numbers(value, _MOST_SIZES)
+        elif name == "columns":
+            found[name] = _columns(value)
         elif name == "distinct":
             found[name] = {_name(key): _number(count) for key, count in _entries(value)}
         elif name == "levels":
@@ -139,6 +149,14 @@ def _read(said: Any) -> dict[str, Any]:
         else:
             found[name] = _number(value)
     return found
+
+
+def _columns(value: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
+    from flame_flwr.statistics.column_facts import ColumnFacts
+
+    if not isinstance(value, list) or sum(1 + len(each) for each in value) > _MOST_FIGURES:
+        raise ValueError("no list of columns")
+    return tuple(tuple(map(ColumnFacts.from_json, each)) for each in value)
 
 
 def _entries(value: Any) -> list[tuple[Any, Any]]:

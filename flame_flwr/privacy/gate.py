@@ -23,12 +23,14 @@ from flame_flwr.privacy.disclosure import (
     encode_allowed,
     joint_rules,
 )
+from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.rules import Strict
 from flame_flwr.privacy.study_declaration import of_strict_node
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
+    from flame_flwr.privacy.figure_account import FigureAccount
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.privacy.update_filter import UpdateFilter
 
@@ -141,6 +143,7 @@ class Gate:
         number: int,
         aggregate: Payload | None = None,
         metrics: Mapping[str, float] | None = None,
+        account: FigureAccount | None = None,
     ) -> Passed:
         """Return the result of a round as it may leave.
 
@@ -156,6 +159,8 @@ class Gate:
             What the node was sent; filters act on the change from there.
         metrics : mapping of str to float, optional
             What the analyzer reported beside its result.
+        account : FigureAccount, optional
+            What has left of the node earlier in the run; this result is added.
 
         Raises
         ------
@@ -184,7 +189,8 @@ class Gate:
             parts = "1 part" if len(opaque) == 1 else f"{len(opaque)} parts"
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
-            value = apply_rules(rules, value)
+            tell_columns(value, study.evidence.columns)
+            value = apply_rules(rules, value, account)
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value

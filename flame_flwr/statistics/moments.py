@@ -19,6 +19,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
 from flame_flwr.statistics.values import columns_of, numbers
@@ -63,7 +64,9 @@ class Total(Statistic):
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers."""
         present = _present(values)
-        return cls(len(present), sum_about(present)[1]) if len(present) else cls.zero()
+        if not len(present):
+            return cls.zero()
+        return made_of(cls(len(present), sum_about(present)[1]), {"": present})
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum`` and ``mean``."""
@@ -110,7 +113,8 @@ class Moments(Statistic):
         centre, total = sum_about(present)
         # about the mean: of large values close together, squares would lose the differences
         spread = Fraction(rounded_sum((present - centre) ** 2))
-        return cls(len(present), total, _products(spread, len(present), (centre, total)))
+        squares = _products(spread, len(present), (centre, total))
+        return made_of(cls(len(present), total, squares), {"": present})
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
@@ -192,7 +196,8 @@ class Covariance(Statistic):
             for i in range(len(names))
             for j in range(i, len(names))
         ]
-        return cls(names, n, tuple(total for _, total in sums), tuple(products))
+        made = cls(names, n, tuple(total for _, total in sums), tuple(products))
+        return made_of(made, dict(zip(names, table.T, strict=True)))
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:

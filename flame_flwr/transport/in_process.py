@@ -29,6 +29,7 @@ from flame_flwr.log import logger
 from flame_flwr.payload import encode, from_record
 from flame_flwr.payload.codec import known_good
 from flame_flwr.payload.opaque import look_into
+from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.gate import MUST_MASK, Gate
 from flame_flwr.transport.greeting import Greeting
 from flame_flwr.transport.hello_findings import failure_of, refusal, show_table
@@ -107,6 +108,7 @@ class InProcess(ProcessGrid, Transport):
         self._record = record
         # Of the study's rules only: a hospital's has its own.
         self._gates = {address: Gate(node.identity.id) for address, node in self.nodes.items()}
+        self._accounts = {address: FigureAccount() for address in self.nodes}
         self._last: tuple[Any, Payload] | None = None
         self._parts: dict[int, SecurePart] = {}
 
@@ -175,7 +177,7 @@ class InProcess(ProcessGrid, Transport):
                 self._last = arrays, known_good(aggregate)  # this node has decoded it
                 study = node.study()
                 passed = self._gates[address].result(
-                    payload, study, number, aggregate, node.metrics
+                    payload, study, number, aggregate, node.metrics, self._accounts[address]
                 )
                 if asking is not None:
                     masked = asking(look_into(passed.payload).value, node.study().sums)
