@@ -7,6 +7,7 @@ import hmac
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError, PayloadError
@@ -21,6 +22,8 @@ from flame_flwr.privacy.rule_parameters import (
 )
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
+from flame_flwr.statistics.column_facts import FEW, facts_of
+from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import (
     with_each_member,
     with_most_cells,
@@ -43,13 +46,16 @@ class NoisyMinMax(CheckedRule):
 
     It is not differentially private: who knows `low` and `high` knows where the true value can
     be. Without a secret the noise is new in every answer, and the mean of many tells the true one.
+    With one, who knows the true ends of a column of many values knows how the ends of all columns
+    of as many values are moved.
 
     Parameters
     ----------
     low, high : float
         The smallest and the largest share, above 0 and at most 1.
     secret : str, optional
-        A text that only this node knows: with it the same two values are always moved alike.
+        A text that only this node knows: with it all columns of as many values are moved by the
+        same shares, always, so that the mean of many tells no more than one.
 
     Raises
     ------
@@ -81,15 +87,20 @@ class NoisyMinMax(CheckedRule):
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move the extremes of each."""
         return [
-            with_each_member(each, lambda member: with_wider_range(member, self._widened))
+            with_each_member(
+                each, lambda member: with_wider_range(member, partial(self._widened, member))
+            )
             for each in statistics
         ]
 
-    def _widened(self, low: float, high: float) -> tuple[float, float]:
+    def _widened(self, statistic: Statistic, low: float, high: float) -> tuple[float, float]:
         """Return two values, moved outwards."""
         noise: random.Random = random.SystemRandom()
         if self.secret is not None:
-            asked = f"{low.hex()} {high.hex()}".encode()
+            asked = f"{statistic.size}".encode()
+            # Who knows a column's true ends, as of one of 0 and 1, reads the shares from it.
+            if low == high or _has_few_values(statistic):
+                asked = f"{low.hex()} {high.hex()}".encode()
             noise = random.Random(hmac.digest(self.secret.encode(), asked, hashlib.sha256))  # noqa: S311
         reach = (high - low) or abs(low) or 1.0
         return (
@@ -226,6 +237,14 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
         replace(rule, secret=rule.secret or "check") if isinstance(rule, NoisyMinMax) else rule
         for rule in rules
     )
+
+
+def _has_few_values(statistic: Statistic) -> bool:
+    """Tell whether its column may be one of codes, whose ends everybody knows."""
+    found = [facts.distinct for facts in facts_of(statistic)]
+    if isinstance(statistic, Quantiles):
+        found = [len(statistic.buckets)]
+    return any(distinct <= FEW and distinct < statistic.size for distinct in found)
 
 
 def _called(value: object) -> str:

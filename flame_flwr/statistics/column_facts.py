@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flame_flwr.statistics.values import Numbers
 
 __all__ = [
+    "FEW",
     "ColumnFacts",
     "facts_of",
     "keep_columns",
@@ -33,7 +34,8 @@ __all__ = [
 _S = TypeVar("_S", bound="Statistic")
 _ATTRIBUTE = "_columns_behind"
 _MOST = 2**63
-_FEW = 10
+FEW = 10
+"""Columns of as many values may be columns of codes."""
 _FEW_CROSSED = 3
 """Columns of as few values are crossed: product sums tell how many rows have both."""
 _MOST_ORDERED = 10_000
@@ -93,7 +95,7 @@ class ColumnFacts:
         average; and where all but fewer than `k` rows have one and the same. Where all rows differ,
         nobody knows the values.
         """
-        few = self.distinct < self.n and self.distinct <= max(3, min(_FEW, self.n // k))
+        few = self.distinct < self.n and self.distinct <= max(3, min(FEW, self.n // k))
         others = self.n - self.commonest
         return (few and 0 < self.rarest < k) or (self.commonest >= k and 0 < others < k)
 

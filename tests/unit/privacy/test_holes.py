@@ -15,7 +15,7 @@ from flame_flwr.clients.filter_counts import keep_account, keep_counts, kept_acc
 from flame_flwr.errors import PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, encode
-from flame_flwr.privacy import MaxBins, MinCount, Strict
+from flame_flwr.privacy import MaxBins, MinCount, NoisyMinMax, Strict
 from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.privacy.figure_columns import columns_behind
 from flame_flwr.privacy.gate import Gate
@@ -24,6 +24,7 @@ from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import (
     Covariance,
     MetaAnalysis,
+    MinMax,
     Moments,
     Total,
     describe,
@@ -192,3 +193,30 @@ def test_an_estimate_of_few_does_not_leave_within_others():
     assert through(MetaAnalysis.from_data(0.5, 0.1, 120).merge(few), *RULES).studies == ()
     two = MetaAnalysis.from_data(0.5, 0.1, 120).merge(MetaAnalysis.from_data(0.6, 0.1, 90))
     assert through(two, *RULES) == two
+
+
+# ---- extremes --------------------------------------------------------------------------------
+
+NOISY = (*RULES, NoisyMinMax(0.05, 0.15, secret="of this node only"))
+
+
+def test_shifted_copies_of_a_column_are_moved_alike():
+    ages = np.array([18.0, 25, 33, 41, 47, 52, 66, 71, 80, 94])
+    shifts = np.arange(400) / 7
+    sent = [through(MinMax.from_data(ages + shift), *NOISY) for shift in shifts]
+    low = np.mean([each.low - shift for each, shift in zip(sent, shifts, strict=True)])
+    high = np.mean([each.high - shift for each, shift in zip(sent, shifts, strict=True)])
+    # as far from the truth as one answer is: the mean of 400 tells no more
+    assert low == pytest.approx(sent[0].low)
+    assert high == pytest.approx(sent[0].high)
+    assert low < 18 - 0.05 * 76
+    assert high > 94 + 0.05 * 76
+
+
+def test_columns_whose_extremes_are_known_do_not_tell_how_others_are_moved():
+    ages = np.array([18.0, 25, 33, 41, 47, 52, 66, 71, 80, 94])
+    known = through(MinMax.from_data(np.repeat([0.0, 1], 5)), *NOISY)
+    same = through(MinMax.from_data(np.ones(10)), *NOISY)
+    sent = through(MinMax.from_data(ages), *NOISY)
+    for share in (-known.low, 1 - same.low):
+        assert sent.low + share * (94 - 18) != pytest.approx(18, abs=0.01)
