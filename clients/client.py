@@ -234,11 +234,13 @@ class StarClient(NumPyClient):
         """Look whether the data is what the analysis expects, where it says."""
         if data is None or not self.plan.expects:
             return {}
+        from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
         from flame_flwr.transport.hello_findings import write_findings
 
         node = Node(self.plan, Identity(self._name(), (), "", ""), data)
         node.use_data(load_once(node, self.context))
-        return {"findings": write_findings(node.findings())}
+        asked = digests_of(self.plan.expects)
+        return {"findings": write_findings(node.findings()), EXPECTED: asked}
 
     # ---- a round -------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from flwr.app import (
 
 from flame_flwr import __version__
 from flame_flwr.clients.answer_count import AnswerCount
+from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
 from flame_flwr.clients.filter_counts import count_answers, keep_account, kept_account
 from flame_flwr.clients.node_data import node_rules
@@ -192,6 +193,10 @@ class ReplyGate:
         self._gate.hello(study, evaluates=evaluates)
         self._log_protection(study)
         found = read_findings(said.get("findings"))
+        if self._way.gated:
+            self._count_expectations(said.get(EXPECTED))
+        if found:
+            found = tuple(self._gate.findings(found, study))
         if found:  # their texts are another process's
             share = shares_tracebacks(self._context)
             found = limited_findings(
@@ -220,6 +225,11 @@ class ReplyGate:
             **told_clock(self._way.clock),
         }
         return records_of("getpropertiesres", properties=ConfigRecord(properties))
+
+    def _count_expectations(self, asked: object) -> None:
+        settings = self._settings
+        project = str(self._context.run_config.get("project-id", ""))
+        answer_expectations(asked, project, self._name, settings.state_dir)
 
     def _round(self, answer: RecordDict | FitRes) -> dict[str, Any]:
         if (before := self._secure.before()) is not None:

@@ -84,6 +84,10 @@ class DisclosureRule(ABC):
             Nothing of the result may leave.
         """
 
+    def may_say(self, rows: int) -> bool:
+        """Tell whether a finding about so many of the data's values may leave before round 1."""
+        return True
+
     def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
         """Look at a whole result, with its containers; may refuse it.
 

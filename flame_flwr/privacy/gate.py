@@ -10,11 +10,12 @@ stranger's, and runs nothing of the analysis's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, PayloadError
+from flame_flwr.log import logger
 from flame_flwr.payload import Payload, encode
 from flame_flwr.payload.opaque import holds_pickle, look_into
 from flame_flwr.privacy.disclosure import (
@@ -29,6 +30,7 @@ from flame_flwr.privacy.rules import Strict
 from flame_flwr.privacy.study_declaration import of_strict_node
 
 if TYPE_CHECKING:
+    from flame_flwr.data.mismatch import Mismatch
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
     from flame_flwr.privacy.figure_account import FigureAccount
     from flame_flwr.privacy.study_declaration import Study
@@ -125,6 +127,16 @@ class Gate:
             study.of_strict_node()
         if study.allow_pickle and not self.pickles:
             raise ConfigError(_NEVER)
+
+    def findings(self, found: Iterable[Mismatch], study: Study) -> list[Mismatch]:
+        """Return what may be said of the data before the first round; the log has the rest."""
+        rules, may_leave = self.holding(study), []
+        for each in found:
+            if each.rows is None or all(rule.may_say(each.rows) for rule in rules):
+                may_leave.append(each)
+            else:
+                logger.info("kept back at this node, as it tells of too few: %s", each.text)
+        return may_leave
 
     def evaluation(self, study: Study) -> None:
         """See that the numbers of ``evaluation_method`` may leave.

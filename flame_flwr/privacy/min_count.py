@@ -76,6 +76,10 @@ class MinCount(CheckedRule):
                 "withheld where they are of too few"
             )
 
+    def may_say(self, rows: int) -> bool:
+        """Tell whether a finding is about none or enough."""
+        return not 0 < rows < self.k
+
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
         for each in found:
