@@ -110,9 +110,11 @@ class MinCount(CheckedRule):
 
     def _of_enough(self, statistic: Statistic) -> Statistic:
         """Withhold what is small; all of it where a column of few values counts too few."""
-        if any(facts.is_small(self.k) for facts in facts_of(statistic)):
+        known = facts_of(statistic)
+        if any(facts.is_small(self.k) for facts in known):
             return statistic.withheld()
-        return statistic.with_min_count(self.k)
+        # One person may have many rows: then a cell needs more of them.
+        return statistic.with_min_count(max([self.k, *(f.least_rows(self.k) for f in known)]))
 
     def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what with the sums that have left could be solved for people's values."""

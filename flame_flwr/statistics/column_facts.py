@@ -13,11 +13,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.statistics.base import Statistic
+    from flame_flwr.statistics.people import People
     from flame_flwr.statistics.values import Numbers
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "without_columns",
 ]
 
+Places = npt.NDArray[np.int64]
+
 _S = TypeVar("_S", bound="Statistic")
 _ATTRIBUTE = "_columns_behind"
 _MOST = 2**63
@@ -38,6 +42,7 @@ FEW = 10
 """Columns of as many values may be columns of codes."""
 _FEW_CROSSED = 3
 """Columns of as few values are crossed: product sums tell how many rows have both."""
+_MOST_CELLS = 100
 _MOST_ORDERED = 10_000
 """Longer columns have no order: so many figures that they could be solved are not asked of them."""
 
@@ -49,7 +54,7 @@ class ColumnFacts:
     Parameters
     ----------
     n : int
-        How many values.
+        How many people, or how many values where it is not known whose they are.
     distinct : int
         How many different ones.
     rarest, commonest : int
@@ -58,6 +63,11 @@ class ColumnFacts:
         Tells columns of other values apart, in whatever order; empty of two columns crossed.
     order : str
         Tells columns of another order apart: that of a column and of its square is the same.
+    of_people : bool
+        Whether people are counted, in all these numbers.
+    cells : tuple of (int, int)
+        How many rows a bin or label with so few people has at most, for each number of people up
+        to a hundred with which there are more than with fewer.
 
     Examples
     --------
@@ -72,30 +82,56 @@ class ColumnFacts:
     commonest: int
     digest: str = ""
     order: str = ""
+    of_people: bool = False
+    cells: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, column: Numbers) -> Self:
-        """Look at a column without missing values."""
+    def of(cls, column: Numbers, people: People | None = None) -> Self:
+        """Look at a column without missing values, and at whose they are."""
         values, counts = np.unique(column, return_counts=True)
         if not len(values):
             return cls(0, 0, 0, 0)
+        n, rarest, commonest = len(column), int(counts.min()), int(counts.max())
+        if people is not None:
+            n, rarest, commonest = _counted_by_people(column, people)
         return cls(
-            len(column),
+            n,
             len(values),
-            int(counts.min()),
-            int(counts.max()),
+            rarest,
+            commonest,
             _digest(values + 0.0, counts),
             _order(np.searchsorted(values, column)) if len(column) <= _MOST_ORDERED else "",
+            people is not None,
         )
+
+    @classmethod
+    def of_rows(cls, people: People, places: Places | None = None) -> Self:
+        """Count the people of rows, and those of the cell that each row is in.
+
+        Without cells, any rows may be together: those of the people with most of them.
+        """
+        codes = np.unique(people, return_inverse=True)[1]
+        rows = np.bincount(codes)
+        if places is None:
+            pairs = list(enumerate(np.cumsum(np.sort(rows)[::-1][:_MOST_CELLS]).tolist(), start=1))
+        else:
+            pairs = _people_and_rows(codes, places)
+        return cls(len(rows), 0, 0, 0, of_people=True, cells=_frontier(pairs))
+
+    def least_rows(self, k: int) -> int:
+        """Return how many rows a cell must have, so that none with fewer than `k` people has."""
+        return max([k, *(rows + 1 for people, rows in self.cells if people < k)])
 
     def is_small(self, k: int) -> bool:
         """Tell whether sums of the column may give away that fewer than `k` have some value.
 
         So it is where it has three values or fewer, or up to ten with `k` rows for each on
         average; and where all but fewer than `k` rows have one and the same. Where all rows differ,
-        nobody knows the values.
+        nobody knows the values. What is of fewer people is small, too.
         """
-        few = self.distinct < self.n and self.distinct <= max(3, min(FEW, self.n // k))
+        if self.of_people and 0 < self.n < k:
+            return True
+        few = 0 < self.distinct < self.n and self.distinct <= max(3, min(FEW, self.n // k))
         others = self.n - self.commonest
         return (few and 0 < self.rarest < k) or (self.commonest >= k and 0 < others < k)
 
@@ -112,13 +148,16 @@ class ColumnFacts:
         TypeError, ValueError
             It is not of this form.
         """
-        n, distinct, rarest, commonest, digest, order = said
-        numbers = (n, distinct, rarest, commonest)
+        n, distinct, rarest, commonest, digest, order, of_people, cells = said
+        pairs = tuple((people, rows) for people, rows in cells)
+        numbers = (n, distinct, rarest, commonest, *(count for pair in pairs for count in pair))
         if not all(type(number) is int and 0 <= number < _MOST for number in numbers):
             raise ValueError("no numbers of a column")
         if not all(isinstance(text, str) and len(text) <= 16 for text in (digest, order)):
             raise ValueError("no digest")
-        return cls(n, distinct, rarest, commonest, digest, order)
+        if len(pairs) > _MOST_CELLS:
+            raise ValueError("too many cells")
+        return cls(n, distinct, rarest, commonest, digest, order, of_people is True, pairs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,20 +165,47 @@ class _Columns:
     """The columns that a statistic was made of, each in pieces: one for each that was merged."""
 
     pieces: Mapping[str, tuple[Numbers, ...]]
+    people: tuple[People, ...] = ()
+    places: tuple[Places, ...] = ()
 
     def facts(self) -> tuple[ColumnFacts, ...]:
         columns = [np.concatenate(parts) for parts in self.pieces.values()]
-        found = [ColumnFacts.of(column) for column in columns]
+        people = np.concatenate(self.people) if self.people else None
+        if not columns and people is not None:
+            places = np.concatenate(self.places) if self.places else None
+            return (ColumnFacts.of_rows(people, places),)
+        found = [ColumnFacts.of(column, people) for column in columns]
         few = [i for i, facts in enumerate(found) if 1 < facts.distinct <= _FEW_CROSSED]
         crossed = [_rarest_pair(columns[i], columns[j]) for i, j in combinations(few, 2)]
         n = found[0].n if found else 0
         return (*found, *([ColumnFacts(n, 2, min(crossed), n)] if crossed else []))
 
 
-def made_of(statistic: _S, columns: Mapping[str, Numbers]) -> _S:
-    """Return a new statistic that remembers the columns it was made of, without missing values."""
+def made_of(
+    statistic: _S,
+    columns: Mapping[str, Numbers],
+    people: People | None = None,
+    places: Places | None = None,
+) -> _S:
+    """Return a new statistic that remembers what it was made of.
+
+    Parameters
+    ----------
+    statistic : Statistic
+        The new one.
+    columns : mapping of str to ndarray
+        The columns that it has sums or extremes of, without missing values.
+    people : ndarray, optional
+        Whom each row is about.
+    places : ndarray, optional
+        Which bin or label each row is in.
+    """
     pieces = {name: (column,) for name, column in columns.items()}
-    object.__setattr__(statistic, _ATTRIBUTE, _Columns(pieces))
+    if not pieces and people is None:
+        return statistic
+    of = () if people is None else (people,)
+    known = _Columns(pieces, of, () if places is None else (places,))
+    object.__setattr__(statistic, _ATTRIBUTE, known)
     return statistic
 
 
@@ -161,7 +227,11 @@ def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
     if both and all(isinstance(each, _Columns) for each in both):
         names = both[0].pieces  # the other one may have them in another order
         joined = {name: sum((each.pieces[name] for each in both), ()) for name in names}
-        object.__setattr__(merged, _ATTRIBUTE, _Columns(joined))
+        of = tuple(part for each in both for part in each.people)
+        places = tuple(part for each in both for part in each.places)
+        # of pieces of which some do not say whose they are, the rows count
+        known = _Columns(joined, of, places) if all(each.people for each in both) else None
+        object.__setattr__(merged, _ATTRIBUTE, known or _Columns(joined))
     return merged
 
 
@@ -176,6 +246,42 @@ def facts_of(statistic: Statistic) -> tuple[ColumnFacts, ...]:
 def without_columns(state: dict[str, Any]) -> dict[str, Any]:
     """Return a statistic's attributes without its columns, as they are pickled."""
     return {name: value for name, value in state.items() if name != _ATTRIBUTE}
+
+
+def number_of(people: People) -> int:
+    """Return how many people there are; rows that say nobody's name are one person's."""
+    return len(np.unique(people))
+
+
+def _counted_by_people(column: Numbers, people: People) -> tuple[int, int, int]:
+    """Return how many people there are, and how many at least and at most have one value."""
+    places = np.unique(column, return_inverse=True)[1]
+    counts = _people_by_place(np.unique(people, return_inverse=True)[1], places)
+    commonest = int(np.bincount(places).argmax())
+    n = number_of(people)
+    others = number_of(people[places != commonest]) if len(counts) > 1 else 0
+    return n, int(counts.min()), n - others
+
+
+def _people_by_place(codes: Places, places: Places) -> Places:
+    pairs = np.unique(np.column_stack([places, codes]), axis=0)
+    return np.bincount(pairs[:, 0])
+
+
+def _people_and_rows(codes: Places, places: Places) -> list[tuple[int, int]]:
+    people, rows = _people_by_place(codes, places), np.bincount(places)
+    return sorted(zip(people.tolist(), rows.tolist(), strict=True))
+
+
+def _frontier(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs, sorted, that have more rows than people and than all before them."""
+    found: list[tuple[int, int]] = []
+    for people, rows in pairs:
+        if people < rows and (not found or rows > found[-1][1]):
+            if found and found[-1][0] == people:
+                found.pop()
+            found.append((people, rows))
+    return tuple(found[:_MOST_CELLS])
 
 
 def _rarest_pair(one: Numbers, two: Numbers) -> int:

@@ -1,0 +1,107 @@
+"""Whom each row is about, while an analyzer runs: for rules that count people and not rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["People", "counting_people", "of_rows", "people_in"]
+
+People = npt.NDArray[np.object_]
+"""The ids of the people whom rows are about, one for each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    subject: str
+    tables: tuple[Any, ...] = ()
+    rows: People | None = None
+
+
+_KNOWN: ContextVar[_Known | None] = ContextVar("whom rows are about", default=None)
+
+
+@contextmanager
+def counting_people(subject: str, data: Any) -> Iterator[None]:
+    """Have statistics remember, in memory only, of which people they are made.
+
+    Parameters
+    ----------
+    subject : str
+        The column that says whom a row is about, or the level of an index; with '' nothing is
+        remembered.
+    data : Any
+        What the analyzer gets: columns of its DataFrames are known again.
+    """
+    tables = tuple(table for table in _tables(data) if subject in table) if subject else ()
+    token = _KNOWN.set(_Known(subject, tables) if subject else None)
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
+@contextmanager
+def of_rows(frame: Any) -> Iterator[None]:
+    """Have statistics of a table's columns remember whom its rows are about."""
+    known, rows = _KNOWN.get(), people_in(frame)
+    if known is None or rows is None:
+        yield
+        return
+    token = _KNOWN.set(_Known(known.subject, known.tables, rows))
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
+def people_in(values: Any) -> People | None:
+    """Return whom each row of a table or column is about; ``None`` where that is not known."""
+    known = _KNOWN.get()
+    if known is None:
+        return None
+    if isinstance(values, Mapping) or getattr(values, "ndim", 1) == 2:
+        if known.subject in values:
+            return _ids(values[known.subject])
+    elif known.rows is not None and len(known.rows) == len(values):
+        return known.rows
+    index = getattr(values, "index", None)
+    if known.subject in (getattr(index, "names", None) or ()):
+        return _ids(values.index.get_level_values(known.subject))
+    return _from_tables(values, known)
+
+
+def _from_tables(values: Any, known: _Known) -> People | None:
+    """Find a Series among the columns that the analyzer got, by its name, index and values."""
+    name = getattr(values, "name", None)
+    for table in known.tables:
+        if name is None or name not in table or not table.index.is_unique:
+            continue
+        if values.index.isin(table.index).all() and table.loc[values.index, name].equals(values):
+            return _ids(table.loc[values.index, known.subject])
+    return None
+
+
+def _tables(data: Any) -> Iterator[Any]:
+    if type(data).__name__ == "DataFrame":
+        yield data
+    for each in data if isinstance(data, list) else ():
+        if type(each).__name__ == "DataFrame":
+            yield each
+        for value in each.values() if isinstance(each, Mapping) else ():
+            if type(value).__name__ == "DataFrame":
+                yield value
+
+
+def _ids(column: Any) -> People:
+    """Return ids as texts, so that those of several tables compare; '' where there is none."""
+    import pandas as pd
+
+    ids = pd.Series(np.asarray(column, dtype=object))
+    return np.asarray(ids.where(ids.notna(), "").astype(str), dtype=object)
