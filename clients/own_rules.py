@@ -67,7 +67,9 @@ def apply_own_rules(rules: Disclosure, evidence: Evidence, result: Any) -> tuple
 
 def with_columns(evidence: Evidence, result: Any) -> Evidence:
     """Return evidence with what rules must know of the columns behind each statistic."""
-    from flame_flwr.privacy.figure_columns import columns_behind
+    from flame_flwr.privacy.figure_columns import columns_behind, people_behind
 
-    columns = columns_behind(result)
-    return evidence if columns == evidence.columns else replace(evidence, columns=columns)
+    columns, sets = columns_behind(result), people_behind(result)
+    if (columns, sets) == (evidence.columns, evidence.sets):
+        return evidence
+    return replace(evidence, columns=columns, sets=sets)

@@ -8,6 +8,7 @@ analysis that says it, so what it helps against is accidents; approval of the co
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +18,7 @@ from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from flame_flwr.statistics.column_facts import ColumnFacts
+    from flame_flwr.statistics.people_sets import PeopleSets
 
 __all__ = ["SIZED", "Evidence"]
 
@@ -54,6 +56,8 @@ class Evidence:
         How many people each statistic of the analysis's own classes is about, as it leaves.
     columns : tuple of tuples of ColumnFacts
         What is behind each statistic of the framework's, part by part.
+    sets : PeopleSets, optional
+        Which people are in which of these parts.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Evidence:
     levels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sizes: tuple[int, ...] = ()
     columns: tuple[tuple[ColumnFacts, ...], ...] = ()
+    sets: PeopleSets | None = None
 
     @property
     def together(self) -> int | None:
@@ -105,6 +110,7 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for :meth:`from_json`."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
+        known["sets"] = None if self.sets is None else self.sets.to_json()
         known["columns"] = tuple([facts.to_json() for facts in each] for each in self.columns)
         return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
 
@@ -119,7 +125,7 @@ class Evidence:
         """
         try:
             return cls(**_read(said))
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, zlib.error) as error:
             raise PayloadError(
                 "what the analysis says of its data cannot be read at this node's gate"
             ) from error
@@ -140,6 +146,8 @@ def _read(said: Any) -> dict[str, Any]:
             found[name] = _numbers(value, _MOST_SIZES)
         elif name == "columns":
             found[name] = _columns(value)
+        elif name == "sets":
+            found[name] = _sets(value)
         elif name == "distinct":
             found[name] = {_name(key): _number(count) for key, count in _entries(value)}
         elif name == "levels":
@@ -149,6 +157,12 @@ def _read(said: Any) -> dict[str, Any]:
         else:
             found[name] = _number(value)
     return found
+
+
+def _sets(value: Any) -> PeopleSets:
+    from flame_flwr.statistics.people_sets import PeopleSets
+
+    return PeopleSets.from_json(value)
 
 
 def _columns(value: Any) -> tuple[tuple[ColumnFacts, ...], ...]:

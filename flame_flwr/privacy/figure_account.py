@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from flame_flwr.statistics.column_facts import facts_of
+from flame_flwr.privacy.published_sets import PublishedSets
+from flame_flwr.statistics.column_facts import facts_of, ids_of
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class FigureAccount:
 
     def __init__(self) -> None:
         self._left: dict[str, set[str]] = {}
+        self._sets = PublishedSets()
 
     def takes(self, statistic: Statistic, k: int) -> bool:
         """Tell whether a statistic may leave, too; if so, it has.
@@ -70,22 +72,39 @@ class FigureAccount:
             self._left.setdefault(group, set()).update(sums)
         return True
 
+    def takes_people(self, statistic: Statistic, column: str | None, k: int) -> bool:
+        """Tell whether a statistic may leave after those about other people; if so, it has.
+
+        Parameters
+        ----------
+        statistic : Statistic
+            As it would leave; where it is not known whom it is about, it gives nobody away.
+        column : str or None
+            The column that it is about.
+        k : int
+            The smallest group that may be seen.
+        """
+        ids = ids_of(statistic)
+        return ids is None or self._sets.takes(ids, column, k)
+
     def _is_full(self, sums: int, most: int) -> bool:
         return sums > most or sum(map(len, self._left.values())) >= _MOST
 
     def __bool__(self) -> bool:
         """Tell whether any has left."""
-        return bool(self._left)
+        return bool(self._left or self._sets)
 
     def to_json(self) -> str:
         """Return it as text, for the node's own memory."""
-        return json.dumps({group: sorted(sums) for group, sums in self._left.items()})
+        sums = {group: sorted(sums) for group, sums in self._left.items()}
+        return json.dumps({"sums": sums, "sets": self._sets.to_json()})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return what :meth:`to_json` wrote."""
-        account = cls()
-        account._left = {group: set(sums) for group, sums in json.loads(text).items()}
+        account, said = cls(), json.loads(text)
+        account._left = {group: set(sums) for group, sums in said["sums"].items()}
+        account._sets = PublishedSets.from_json(said["sets"])
         return account
 
 

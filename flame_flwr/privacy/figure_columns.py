@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import ColumnFacts, facts_of, with_facts
+from flame_flwr.statistics.column_facts import ColumnFacts, facts_of, ids_of, with_facts
+from flame_flwr.statistics.people_sets import PeopleSets
 from flame_flwr.statistics.rule_changes import members
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from flame_flwr.privacy.evidence import Evidence
 
-__all__ = ["columns_behind", "tell_columns"]
+__all__ = ["columns_behind", "people_behind", "tell_columns"]
 
 
 def columns_behind(result: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
@@ -22,19 +23,26 @@ def columns_behind(result: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
     return found if any(found) else ()
 
 
-def tell_columns(result: Any, columns: Sequence[Sequence[ColumnFacts]]) -> None:
-    """Have the statistics of a result that has arrived know what is said of their columns.
+def people_behind(result: Any) -> PeopleSets | None:
+    """Return whom each statistic of the framework's is about; ``None`` where of none is known."""
+    sets = PeopleSets.of_parts([ids_of(part) for part in _parts(result)])
+    return sets if sets.of else None
+
+
+def tell_columns(result: Any, evidence: Evidence) -> None:
+    """Have the statistics of a result that has arrived know what is said of them.
 
     Raises
     ------
     PayloadError
         It is said of other statistics.
     """
+    columns, sets = evidence.columns, evidence.sets or PeopleSets()
     parts = _parts(result) if columns else []
-    if len(parts) != len(columns):
+    if len(parts) != len(columns) or len(sets.of) not in (0, len(parts)):
         raise PayloadError("what the analysis says of its columns does not fit its result")
-    for part, facts in zip(parts, columns, strict=True):
-        with_facts(part, facts)
+    for place, (part, facts) in enumerate(zip(parts, columns, strict=True)):
+        with_facts(part, facts, sets.ids(place))
 
 
 def _parts(result: Any) -> list[Statistic]:

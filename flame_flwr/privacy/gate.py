@@ -201,7 +201,7 @@ class Gate:
             parts = "1 part" if len(opaque) == 1 else f"{len(opaque)} parts"
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
-            tell_columns(value, study.evidence.columns)
+            tell_columns(value, study.evidence)
             value = apply_rules(rules, value, account)
         acted = list(study.acted)
         if chain is not None:

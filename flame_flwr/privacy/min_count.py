@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import PayloadError
@@ -13,7 +12,7 @@ from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.rule_parameters import TRUE_OR_FALSE, at_least, parameter
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.column_facts import facts_of
+from flame_flwr.statistics.column_facts import facts_of, ids_of
 from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
 from flame_flwr.statistics.score_information import ScoreInformation
 
@@ -98,7 +97,7 @@ class MinCount(CheckedRule):
         if not self.differences:
             return [with_each_member(statistic, self._of_enough) for statistic in statistics]
         leaves = [
-            Leaf(source, column, member, self._of_enough(member))
+            Leaf(source, column, member, self._of_enough(member), ids_of(member) is not None)
             for source, statistic in enumerate(statistics)
             for column, member in members(statistic)
         ]
@@ -118,7 +117,18 @@ class MinCount(CheckedRule):
 
     def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what with the sums that have left could be solved for people's values."""
-        return [with_each_member(each, partial(self._if_new, account)) for each in statistics]
+        parts = [(part, column) for each in statistics for column, part in members(each)]
+        allowed: list[Statistic] = [part for part, _ in parts]
+        # From the largest set on: of two that give a few people away the larger says more.
+        for place in sorted(range(len(parts)), key=lambda place: -_people(parts[place][0])):
+            part, column = parts[place]
+            of_few = self.differences and not account.takes_people(part, column, self.k)
+            if of_few or not account.takes(part, self.k):
+                allowed[place] = part.withheld()
+        given = iter(allowed)
+        return [with_members(each, [next(given) for _ in members(each)]) for each in statistics]
 
-    def _if_new(self, account: FigureAccount, statistic: Statistic) -> Statistic:
-        return statistic if account.takes(statistic, self.k) else statistic.withheld()
+
+def _people(statistic: Statistic) -> int:
+    ids = ids_of(statistic)
+    return 0 if ids is None else len(ids)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -26,6 +27,7 @@ __all__ = [
     "FEW",
     "ColumnFacts",
     "facts_of",
+    "ids_of",
     "keep_columns",
     "made_of",
     "merge_columns",
@@ -161,6 +163,14 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """What the gate is told of a statistic that has arrived."""
+
+    facts: tuple[ColumnFacts, ...]
+    ids: People | None
+
+
+@dataclass(frozen=True, eq=False)
 class _Columns:
     """The columns that a statistic was made of, each in pieces: one for each that was merged."""
 
@@ -168,6 +178,11 @@ class _Columns:
     people: tuple[People, ...] = ()
     places: tuple[Places, ...] = ()
 
+    @cached_property
+    def ids(self) -> People | None:
+        return np.unique(np.concatenate(self.people)) if self.people else None
+
+    @cached_property
     def facts(self) -> tuple[ColumnFacts, ...]:
         columns = [np.concatenate(parts) for parts in self.pieces.values()]
         people = np.concatenate(self.people) if self.people else None
@@ -209,9 +224,11 @@ def made_of(
     return statistic
 
 
-def with_facts(statistic: Statistic, facts: Sequence[ColumnFacts]) -> None:
-    """Have a statistic that has arrived at the gate know what is said of its columns."""
-    object.__setattr__(statistic, _ATTRIBUTE, tuple(facts))
+def with_facts(
+    statistic: Statistic, facts: Sequence[ColumnFacts], ids: People | None = None
+) -> None:
+    """Have a statistic that has arrived at the gate know what is said of its columns and people."""
+    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids))
 
 
 def keep_columns(before: Statistic, changed: _S) -> _S:
@@ -237,10 +254,14 @@ def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
 
 def facts_of(statistic: Statistic) -> tuple[ColumnFacts, ...]:
     """Return what is known of the columns behind a statistic; nothing of one without values."""
-    known = getattr(statistic, _ATTRIBUTE, ())
-    if not statistic.size:
-        return ()
-    return known.facts() if isinstance(known, _Columns) else known
+    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
+    return known.facts if known is not None and statistic.size else ()
+
+
+def ids_of(statistic: Statistic) -> People | None:
+    """Return whom a statistic is about, each once; ``None`` where that is not known."""
+    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
+    return known.ids if known is not None and statistic.size else None
 
 
 def without_columns(state: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 __all__ = ["People", "counting_people", "of_rows", "people_in"]
 
-People = npt.NDArray[np.object_]
-"""The ids of the people whom rows are about, one for each row."""
+People = npt.NDArray[np.uint64]
+"""The people whom rows are about, one for each row: a hash of the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,11 @@ def _tables(data: Any) -> Iterator[Any]:
 
 
 def _ids(column: Any) -> People:
-    """Return ids as texts, so that those of several tables compare; '' where there is none."""
+    """Return a hash of each id, the same for 7, 7.0 and "7"; rows without one share one."""
     import pandas as pd
 
-    ids = pd.Series(np.asarray(column, dtype=object))
-    return np.asarray(ids.where(ids.notna(), "").astype(str), dtype=object)
+    ids = pd.Series(np.asarray(column))
+    if ids.dtype.kind == "f" and bool((ids.dropna() % 1 == 0).all()):
+        ids = ids.astype("Int64")  # pandas makes floats of integers where some are missing
+    texts = ids.astype(object).where(ids.notna(), "").astype(str)
+    return pd.util.hash_array(np.asarray(texts, dtype=object))

@@ -66,9 +66,10 @@ class PeopleSets:
         """Return the people whom a part of the result is about; ``None`` where it is not known."""
         if part >= len(self.of) or self.of[part] == _NO_SET:
             return None
-        people = np.frombuffer(self.people, dtype=np.uint64)
+        people: People = np.frombuffer(self.people, dtype=np.uint64)
         bits = np.unpackbits(np.frombuffer(self.sets[self.of[part]], np.uint8), count=len(people))
-        return people[bits.astype(bool)]
+        within: People = people[bits.astype(bool)]
+        return within
 
     def to_json(self) -> dict[str, Any]:
         """Return it for :meth:`from_json`."""

@@ -133,13 +133,13 @@ def test_a_pickle_and_a_copy_of_a_statistic_are_without_its_columns():
 
 
 def test_the_ages_of_five_are_not_solved_from_their_powers():
-    ages = np.array([52.0, 61, 67, 74, 88])
+    ages = np.array([52.0, 58, 61, 67, 74])
     powers = (1, 2, 4)
     sent = through([Moments.from_data(ages**power) for power in powers], *RULES)
     shown = [(power, each) for power, each in zip(powers, sent, strict=True) if each.n]
     assert [power for power, _ in shown] == [1]
 
-    guesses = np.array(list(itertools.combinations(range(50, 90), 5)), dtype=float)
+    guesses = np.array(list(itertools.combinations(range(50, 80), 5)), dtype=float)
     fits = np.ones(len(guesses), dtype=bool)
     for power, each in shown:
         fits &= np.abs((guesses**power).sum(axis=1) - float(each.total)) < 0.5
