@@ -38,7 +38,7 @@ class PublishedSets:
     """
 
     def __init__(self) -> None:
-        self._places: dict[int, int] = {}
+        self._ids: People = np.zeros(0, dtype=np.uint64)
         self._left: list[tuple[str | None, int]] = []
 
     def __bool__(self) -> bool:
@@ -73,27 +73,26 @@ class PublishedSets:
         return list(dict.fromkeys(bits for of, bits in self._left if of in (None, column)))
 
     def _bitmap(self, people: People) -> int:
-        places = [self._places.setdefault(each, len(self._places)) for each in people.tolist()]
-        bits = np.zeros(len(self._places), dtype=bool)
-        bits[places] = True
+        self._ids = np.concatenate([self._ids, np.setdiff1d(people, self._ids)])
+        order = np.argsort(self._ids)
+        bits = np.zeros(len(self._ids), dtype=bool)
+        bits[order[np.searchsorted(self._ids, people, sorter=order)]] = True
         return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
 
     def to_json(self) -> dict[str, Any]:
         """Return it for :meth:`from_json`."""
-        length = (len(self._places) + 7) // 8
+        length = (len(self._ids) + 7) // 8
         packed = [
             [column, base64.b64encode(bits.to_bytes(length, "little")).decode()]
             for column, bits in self._left
         ]
-        people = np.fromiter(self._places, dtype=np.uint64, count=len(self._places))
-        return {"people": packed_ids(people.tobytes()), "left": packed}
+        return {"people": packed_ids(self._ids.tobytes()), "left": packed}
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
         """Return what :meth:`to_json` wrote."""
         sets = cls()
-        people = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
-        sets._places = {each: place for place, each in enumerate(people.tolist())}
+        sets._ids = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
         sets._left = [
             (column, int.from_bytes(base64.b64decode(bits), "little"))
             for column, bits in said["left"]

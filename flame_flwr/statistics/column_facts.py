@@ -191,7 +191,10 @@ class _Columns:
             return (ColumnFacts.of_rows(people, places),)
         found = [ColumnFacts.of(column, people) for column in columns]
         few = [i for i, facts in enumerate(found) if 1 < facts.distinct <= _FEW_CROSSED]
-        crossed = [_rarest_pair(columns[i], columns[j]) for i, j in combinations(few, 2)]
+        codes = {i: np.unique(columns[i], return_inverse=True)[1] for i in few}
+        crossed = [
+            _rarest(_FEW_CROSSED * codes[i] + codes[j], people) for i, j in combinations(few, 2)
+        ]
         n = found[0].n if found else 0
         return (*found, *([ColumnFacts(n, 2, min(crossed), n)] if crossed else []))
 
@@ -305,10 +308,12 @@ def _frontier(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(found[:_MOST_CELLS])
 
 
-def _rarest_pair(one: Numbers, two: Numbers) -> int:
-    """Return how many rows have the rarest pair of values that there is."""
-    pairs = np.column_stack([one, two])
-    return int(np.unique(pairs, axis=0, return_counts=True)[1].min())
+def _rarest(places: Places, people: People | None) -> int:
+    """Return how many rows, or people, are in the place with the fewest that has some."""
+    counts = np.bincount(places)
+    if people is not None:
+        counts = _people_by_place(np.unique(people, return_inverse=True)[1], places)
+    return int(counts[counts > 0].min())
 
 
 def _order(ranks: Any) -> str:

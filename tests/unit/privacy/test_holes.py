@@ -144,7 +144,7 @@ def test_the_ages_of_five_are_not_solved_from_their_powers():
     for power, each in shown:
         fits &= np.abs((guesses**power).sum(axis=1) - float(each.total)) < 0.5
         fits &= np.abs((guesses ** (2 * power)).sum(axis=1) - float(each.squares)) < 0.5
-    assert fits.sum() > 20  # fives of ages that have these sums
+    assert fits.sum() >= 20  # fives of ages that have these sums
 
 
 def test_columns_that_were_read_leave_each():
