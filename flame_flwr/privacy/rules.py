@@ -22,7 +22,7 @@ from flame_flwr.privacy.rule_parameters import (
 )
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import FEW, facts_of
+from flame_flwr.statistics.column_facts import FEW, facts_of, ids_of
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import (
     with_each_member,
@@ -54,8 +54,9 @@ class NoisyMinMax(CheckedRule):
     low, high : float
         The smallest and the largest share, above 0 and at most 1.
     secret : str, optional
-        A text that only this node knows: with it all columns of as many values are moved by the
-        same shares, always, so that the mean of many tells no more than one.
+        A text that only this node knows: with it all columns of the same people, or of as many
+        values where it is not known whose, are moved by the same shares, always, so that the mean
+        of many tells no more than one.
 
     Raises
     ------
@@ -97,7 +98,8 @@ class NoisyMinMax(CheckedRule):
         """Return two values, moved outwards."""
         noise: random.Random = random.SystemRandom()
         if self.secret is not None:
-            asked = f"{statistic.size}".encode()
+            ids = ids_of(statistic)
+            asked = f"{statistic.size}".encode() if ids is None else ids.tobytes()
             # Who knows a column's true ends, as of one of 0 and 1, reads the shares from it.
             if low == high or _has_few_values(statistic):
                 asked = f"{low.hex()} {high.hex()}".encode()

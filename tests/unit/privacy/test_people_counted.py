@@ -11,7 +11,7 @@ from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode
-from flame_flwr.privacy import MaxBins, MinCount, Strict
+from flame_flwr.privacy import Disclosure, MaxBins, MinCount, NoisyMinMax, Strict
 from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.star import StarAnalyzer, StarModel
@@ -22,6 +22,7 @@ from flame_flwr.statistics import (
     Histogram,
     KaplanMeier,
     LogRank,
+    MinMax,
     Missingness,
     Moments,
     Quantiles,
@@ -168,6 +169,20 @@ def test_a_series_is_found_by_its_values_and_not_by_its_name_alone():
         known = Moments.from_data(table["age"])
     assert not hasattr(other, "_columns_behind") or not other._columns_behind.people
     assert len(set(known._columns_behind.people[0])) == 3
+
+
+def test_extremes_of_the_same_people_are_moved_by_the_same_shares():
+    table = visits(60, 1)
+    noise = NoisyMinMax(secret="of this node only")
+    with counting_people("person", table):
+        made = [MinMax.from_data(table[name][:30]) for name in ("age", "sbp")]
+        made.append(MinMax.from_data(table["age"][30:]))
+    shares = [
+        (each.low - sent.low) / (each.high - each.low)
+        for each, sent in zip(made, Disclosure([noise]).apply(made), strict=True)
+    ]
+    assert shares[0] == pytest.approx(shares[1])
+    assert shares[0] != pytest.approx(shares[2])  # as many other people
 
 
 def test_a_subject_is_a_name():
