@@ -95,7 +95,9 @@ class ColumnFacts:
             return cls(0, 0, 0, 0)
         n, rarest, commonest = len(column), int(counts.min()), int(counts.max())
         if people is not None:
-            n, rarest, commonest = _counted_by_people(column, people)
+            places = np.searchsorted(values, column)
+            is_common = places == counts.argmax()
+            n, rarest, commonest = _counted_by_people(places, is_common, len(values), people)
         return cls(
             n,
             len(values),
@@ -112,7 +114,7 @@ class ColumnFacts:
 
         Without cells, any rows may be together: those of the people with most of them.
         """
-        codes = np.unique(people, return_inverse=True)[1]
+        codes = _coded(people)[1]
         rows = np.bincount(codes)
         if places is None:
             pairs = list(enumerate(np.cumsum(np.sort(rows)[::-1][:_MOST_CELLS]).tolist(), start=1))
@@ -180,12 +182,12 @@ class _Columns:
 
     @cached_property
     def ids(self) -> People | None:
-        return np.unique(np.concatenate(self.people)) if self.people else None
+        return _coded(_joined(self.people))[0] if self.people else None
 
     @cached_property
     def facts(self) -> tuple[ColumnFacts, ...]:
         columns = [np.concatenate(parts) for parts in self.pieces.values()]
-        people = np.concatenate(self.people) if self.people else None
+        people = _joined(self.people) if self.people else None
         if not columns and people is not None:
             places = np.concatenate(self.places) if self.places else None
             return (ColumnFacts.of_rows(people, places),)
@@ -272,24 +274,40 @@ def without_columns(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != _ATTRIBUTE}
 
 
-def number_of(people: People) -> int:
-    """Return how many people there are; rows that say nobody's name are one person's."""
-    return len(np.unique(people))
+_LAST_CODED: list[tuple[People, tuple[People, Places]]] = []
 
 
-def _counted_by_people(column: Numbers, people: People) -> tuple[int, int, int]:
-    """Return how many people there are, and how many at least and at most have one value."""
-    places = np.unique(column, return_inverse=True)[1]
-    counts = _people_by_place(np.unique(people, return_inverse=True)[1], places)
-    commonest = int(np.bincount(places).argmax())
-    n = number_of(people)
-    others = number_of(people[places != commonest]) if len(counts) > 1 else 0
-    return n, int(counts.min()), n - others
+def _joined(parts: tuple[People, ...]) -> People:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _coded(people: People) -> tuple[People, Places]:
+    """Return each person once, and for each row the place there."""
+    # Columns of one table have one array of people, and they are many.
+    last = next(iter(_LAST_CODED), None)
+    if last is None or last[0] is not people:
+        ids, codes = np.unique(people, return_inverse=True)
+        last = people, (ids, codes)
+        _LAST_CODED[:] = [last]
+    return last[1]
+
+
+def _counted_by_people(
+    places: Places, is_common: npt.NDArray[np.bool_], distinct: int, people: People
+) -> tuple[int, int, int]:
+    """Return how many people there are, how many have the rarest value, and no value but one.
+
+    Of many values nobody asks how many people have the rarest: one.
+    """
+    ids, codes = _coded(people)
+    others = np.count_nonzero(np.bincount(codes[~is_common], minlength=len(ids)))
+    rarest = int(_people_by_place(codes, places).min()) if distinct <= FEW else 1
+    return len(ids), rarest, len(ids) - int(others)
 
 
 def _people_by_place(codes: Places, places: Places) -> Places:
-    pairs = np.unique(np.column_stack([places, codes]), axis=0)
-    return np.bincount(pairs[:, 0])
+    n = int(codes.max()) + 1
+    return np.bincount(np.unique(places * n + codes) // n)
 
 
 def _people_and_rows(codes: Places, places: Places) -> list[tuple[int, int]]:
@@ -312,7 +330,7 @@ def _rarest(places: Places, people: People | None) -> int:
     """Return how many rows, or people, are in the place with the fewest that has some."""
     counts = np.bincount(places)
     if people is not None:
-        counts = _people_by_place(np.unique(people, return_inverse=True)[1], places)
+        counts = _people_by_place(_coded(people)[1], places)
     return int(counts[counts > 0].min())
 
 

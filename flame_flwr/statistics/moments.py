@@ -22,7 +22,7 @@ from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
-from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.values import columns_of, numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
@@ -259,7 +259,7 @@ def _present(values: Any) -> tuple[Numbers, People | None]:
     """Return the values that are not missing, and whose they are."""
     column, people = numbers(values), people_in(values)
     there = ~np.isnan(column)
-    return column[there], None if people is None else people[there]
+    return column[there], None if people is None else of_those(people, there)
 
 
 def _products(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["People", "counting_people", "of_rows", "people_in"]
+__all__ = ["People", "counting_people", "of_rows", "of_those", "people_in"]
 
 People = npt.NDArray[np.uint64]
 """The people whom rows are about, one for each row: a hash of the id."""
@@ -75,6 +75,11 @@ def people_in(values: Any) -> People | None:
     if known.subject in (getattr(index, "names", None) or ()):
         return _ids(values.index.get_level_values(known.subject))
     return _from_tables(values, known)
+
+
+def of_those(people: People, there: npt.NDArray[np.bool_]) -> People:
+    """Return the people of some rows: the same array where it is all rows."""
+    return people if there.all() else people[there]
 
 
 def _from_tables(values: Any, known: _Known) -> People | None:

@@ -22,7 +22,7 @@ from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
-from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.rule_changes import Widen, with_most_cells, with_wider_range
 from flame_flwr.statistics.values import numbers
 
@@ -115,7 +115,7 @@ class Quantiles(Statistic):
         for value, count in zip(found.tolist(), counts.tolist(), strict=True):
             buckets[_place(mapping, value)] += count
         made = empty._changed(buckets=tuple(sorted(buckets.items())))
-        return made_of(made, {}, None if people is None else people[there])
+        return made_of(made, {}, None if people is None else of_those(people, there))
 
     @classmethod
     def zero(cls, accuracy: float = 0.01) -> Self:
