@@ -24,6 +24,7 @@ from flame_flwr.privacy.disclosure import (
     encode_allowed,
     joint_rules,
 )
+from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.rules import Strict
@@ -32,11 +33,10 @@ from flame_flwr.privacy.study_declaration import of_strict_node
 if TYPE_CHECKING:
     from flame_flwr.data.mismatch import Mismatch
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
-    from flame_flwr.privacy.figure_account import FigureAccount
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.privacy.update_filter import UpdateFilter
 
-__all__ = ["MUST_MASK", "Gate", "Passed"]
+__all__ = ["MUST_MASK", "Gate", "Passed", "findings_that_leave"]
 
 MUST_MASK = (
     "the answer would leave unmasked, and this analysis, or this node's config, lets secure sums "
@@ -91,6 +91,8 @@ class Gate:
     pickles : bool
         Whether a pickle may leave where the study declares it, and may be loaded. It is never
         loaded here.
+    account : FigureAccount, optional
+        What has left of the node earlier in the run; results are added. By default nothing.
 
     Examples
     --------
@@ -108,6 +110,7 @@ class Gate:
     rules: Sequence[DisclosureRule] = ()
     filters: Sequence[UpdateFilter] = ()
     pickles: bool = field(default=True, kw_only=True)
+    account: FigureAccount = field(default_factory=FigureAccount, kw_only=True)
 
     def holding(self, study: Study) -> tuple[DisclosureRule, ...]:
         """Return the rules that hold for a study, in the order in which they act."""
@@ -130,13 +133,7 @@ class Gate:
 
     def findings(self, found: Iterable[Mismatch], study: Study) -> list[Mismatch]:
         """Return what may be said of the data before the first round; the log has the rest."""
-        rules, may_leave = self.holding(study), []
-        for each in found:
-            if each.rows is None or all(rule.may_say(each.rows) for rule in rules):
-                may_leave.append(each)
-            else:
-                logger.info("kept back at this node, as it tells of too few: %s", each.text)
-        return may_leave
+        return findings_that_leave(self.holding(study), found)
 
     def evaluation(self, study: Study) -> None:
         """See that the numbers of ``evaluation_method`` may leave.
@@ -155,7 +152,6 @@ class Gate:
         number: int,
         aggregate: Payload | None = None,
         metrics: Mapping[str, float] | None = None,
-        account: FigureAccount | None = None,
     ) -> Passed:
         """Return the result of a round as it may leave.
 
@@ -171,8 +167,6 @@ class Gate:
             What the node was sent; filters act on the change from there.
         metrics : mapping of str to float, optional
             What the analyzer reported beside its result.
-        account : FigureAccount, optional
-            What has left of the node earlier in the run; this result is added.
 
         Raises
         ------
@@ -202,7 +196,7 @@ class Gate:
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
             tell_columns(value, study.evidence)
-            value = apply_rules(rules, value, account)
+            value = apply_rules(rules, value, self.account)
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value
@@ -237,6 +231,19 @@ class Gate:
         raise PayloadError(
             'the result holds a pickle, and the analysis does not declare payload="pickle"'
         )
+
+
+def findings_that_leave(
+    rules: Sequence[DisclosureRule], found: Iterable[Mismatch]
+) -> list[Mismatch]:
+    """Return what rules let a node say of its data; the log has the rest."""
+    may_leave = []
+    for each in found:
+        if each.rows is None or all(rule.may_say(each.rows) for rule in rules):
+            may_leave.append(each)
+        else:
+            logger.info("kept back at this node, as it tells of too few: %s", each.text)
+    return may_leave
 
 
 def _is_strict(rules: Sequence[DisclosureRule]) -> bool:

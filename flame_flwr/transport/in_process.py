@@ -29,8 +29,7 @@ from flame_flwr.log import logger
 from flame_flwr.payload import encode, from_record
 from flame_flwr.payload.codec import known_good
 from flame_flwr.payload.opaque import look_into
-from flame_flwr.privacy.figure_account import FigureAccount
-from flame_flwr.privacy.gate import MUST_MASK, Gate
+from flame_flwr.privacy.gate import MUST_MASK, Gate, findings_that_leave
 from flame_flwr.transport.greeting import Greeting
 from flame_flwr.transport.hello_findings import failure_of, refusal, show_table
 from flame_flwr.transport.interface import Transport
@@ -108,7 +107,6 @@ class InProcess(ProcessGrid, Transport):
         self._record = record
         # Of the study's rules only: a hospital's has its own.
         self._gates = {address: Gate(node.identity.id) for address, node in self.nodes.items()}
-        self._accounts = {address: FigureAccount() for address in self.nodes}
         self._last: tuple[Any, Payload] | None = None
         self._parts: dict[int, SecurePart] = {}
 
@@ -141,7 +139,7 @@ class InProcess(ProcessGrid, Transport):
         node = self.nodes[address]
         if not node.plan.expects:
             return None
-        return tuple(self._gates[address].findings(node.findings(), node.study()))
+        return tuple(findings_that_leave(node.study().rules, node.findings()))
 
     def entry(self, address: int) -> Entry:
         """Return a node's keys for secure sums, which it has from now on."""
@@ -184,7 +182,7 @@ class InProcess(ProcessGrid, Transport):
                 self._last = arrays, known_good(aggregate)  # this node has decoded it
                 study = node.study()
                 passed = self._gates[address].result(
-                    payload, study, number, aggregate, node.metrics, self._accounts[address]
+                    payload, study, number, aggregate, node.metrics
                 )
                 if asking is not None:
                     masked = asking(look_into(passed.payload).value, node.study().sums)

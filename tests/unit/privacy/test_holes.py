@@ -157,13 +157,14 @@ def test_columns_that_were_read_leave_each():
 
 
 def test_sums_of_earlier_rounds_count():
-    gate, ages = Gate("a", RULES), np.array([52.0, 61, 67, 74, 88])
+    ages = np.array([52.0, 61, 67, 74, 88])
     state, sizes = RecordDict(), []
     for column in (ages, ages**2, ages, np.log(ages), -ages):
         made = Moments.from_data(column)
         study = Study(evidence=Evidence(columns=columns_behind(made)))
         account = kept_account(state)
-        sizes.append(decode(gate.result(encode(made), study, 1, account=account).payload).n)
+        gate = Gate("a", RULES, account=account)
+        sizes.append(decode(gate.result(encode(made), study, 1).payload).n)
         keep_account(state, account)
     assert sizes == [5, 0, 5, 0, 0]
 

@@ -156,7 +156,7 @@ def rounds(table, *asks, subject="person"):
         returned = node.round(number, None)
         study = Study.from_bytes(node.study().to_bytes())
         account = kept_account(state)
-        passed = Gate("a", RULES).result(returned, study, number, account=account)
+        passed = Gate("a", RULES, account=account).result(returned, study, number)
         keep_account(state, account)
         sent.append(decode(passed.payload))
     return sent
