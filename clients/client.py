@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from flame_flwr.clients.analyzer_state import NodeState
 from flame_flwr.clients.audit import audit_log_of
 from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.node import Node, rules_of
-from flame_flwr.clients.node_data import load_once, node_rules, open_node_data
+from flame_flwr.clients.node_data import load_once, node_rules, node_subject, open_node_data
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import open_kept_values, served_data
@@ -234,11 +235,13 @@ class StarClient(NumPyClient):
         """Look whether the data is what the analysis expects, where it says."""
         if data is None or not self.plan.expects:
             return {}
+        from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
         from flame_flwr.transport.hello_findings import write_findings
 
         node = Node(self.plan, Identity(self._name(), (), "", ""), data)
         node.use_data(load_once(node, self.context))
-        return {"findings": write_findings(node.findings())}
+        asked = digests_of(self.plan.expects)
+        return {"findings": write_findings(node.findings()), EXPECTED: asked}
 
     # ---- a round -------------------------------------------------------------------------
 
@@ -251,8 +254,9 @@ class StarClient(NumPyClient):
         kept_values = self._kept_values()
         if kept_values is not None:
             kept_values.enter_round(str(config.get("session", "")), number, after)
+        subject = node_subject(self._settings, run) or self.plan.subject
         node = Node(
-            self.plan,
+            replace(self.plan, subject=subject),
             identity,
             self.open_data(),
             kept_values,

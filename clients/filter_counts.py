@@ -1,4 +1,4 @@
-"""How many answers of a node each filter has acted on: what its privacy budget is counted by."""
+"""What of a node's answers of a run is counted: by filters, and the sums that have left."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import ConfigRecord
 
+from flame_flwr.privacy.figure_account import FigureAccount
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flwr.app import RecordDict
 
-__all__ = ["count_answers", "keep_counts"]
+__all__ = ["count_answers", "keep_account", "keep_counts", "kept_account"]
 
 _COUNTS = "flame_flwr.filtered"
+_ACCOUNT = "flame_flwr.figures"
 
 
 def count_answers(state: RecordDict, report: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -39,6 +42,21 @@ def count_answers(state: RecordDict, report: Sequence[Mapping[str, Any]]) -> lis
 
 def keep_counts(before: RecordDict, state: RecordDict) -> None:
     """Put the counts of a state from before into one that an analysis's process gave back."""
-    state.pop(_COUNTS, None)
-    if _COUNTS in before:
-        state[_COUNTS] = before[_COUNTS]
+    for kind in (_COUNTS, _ACCOUNT):
+        state.pop(kind, None)
+        if kind in before:
+            state[kind] = before[kind]
+
+
+def kept_account(state: RecordDict) -> FigureAccount:
+    """Return which sums have left in this run."""
+    saved = state.get(_ACCOUNT)
+    if not isinstance(saved, ConfigRecord):
+        return FigureAccount()
+    return FigureAccount.from_json(str(saved["left"]))
+
+
+def keep_account(state: RecordDict, account: FigureAccount) -> None:
+    """Keep which sums have left, where some have."""
+    if account:
+        state[_ACCOUNT] = ConfigRecord({"left": account.to_json()})

@@ -7,9 +7,10 @@ The same class runs under Flower (:class:`flame_flwr.clients.StarClient`) and in
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.clients.own_rules import apply_own_rules, people_counted, with_columns
 from flame_flwr.data.data_size import evidence_of
 from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
@@ -59,6 +60,8 @@ class NodePlan:
         What the analysis expects of a node's data.
     secure : bool
         Whether results leave a node masked, and no other way.
+    subject : str
+        The column that says whom a row is about, for rules that count people.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class NodePlan:
     filters: tuple[UpdateFilter, ...] = ()
     expects: tuple[Expectation, ...] = ()
     secure: bool = False
+    subject: str = ""
 
     @property
     def evaluates(self) -> bool:
@@ -175,7 +179,8 @@ class Node:
         if self._rules is not None and not self._counted:
             self._count_people(data)  # before user code changes it
         try:
-            result = analyzer.analyze(data)
+            with people_counted(self._rules, self.plan.subject, data):
+                result = analyzer.analyze(data)
         except Exception as error:
             kind, is_split = self.plan.data_type, isinstance(self.source, SplitData)
             hint_analyzer(error, analyzer, data, kind, is_split=is_split)
@@ -184,10 +189,11 @@ class Node:
             self.handle._flush()
         self.metrics = self.handle._taken_metrics()
         if self._rules is not None:
-            result = self._own_rules(self._rules, result)
+            result, self.evidence = apply_own_rules(self._rules, self.evidence, result)
         if self.plan.filters:
             result = self._own_filters(result, number, aggregate)
         if self._rules is not None:
+            self.evidence = with_columns(self.evidence, result)
             return self._rules.pack(result, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 
@@ -264,25 +270,6 @@ class Node:
 
         self.evidence = counted(self.evidence, data, self.plan.expects)
         self._counted = True
-
-    def _own_rules(self, rules: Disclosure, result: Any) -> Any:
-        """Apply the rules that only this analysis knows, and all to statistics that only it has."""
-        from flame_flwr.privacy.disclosure import (
-            apply_rules,
-            apply_to_own_statistics,
-            sizes_of_own_statistics,
-        )
-        from flame_flwr.privacy.study_declaration import built_in_rules, own_rules
-
-        own = own_rules(rules.rules)
-        for rule in own:
-            rule.weigh(self.evidence)
-        if own:
-            result = apply_rules(own, result)
-        result = apply_to_own_statistics(built_in_rules(rules.rules), result)
-        if (sizes := sizes_of_own_statistics(result)) != self.evidence.sizes:
-            self.evidence = replace(self.evidence, sizes=sizes)
-        return result
 
     def _own_filters(self, result: Any, number: int, aggregate: Payload | None) -> Any:
         """Apply the filters up to the last one that only this analysis knows."""

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.privacy import DisclosureRule
 
-__all__ = ["check_rules", "datasets_of", "load_once", "node_rules", "open_node_data", "registered"]
+__all__ = [
+    "check_rules",
+    "datasets_of",
+    "load_once",
+    "node_rules",
+    "node_subject",
+    "open_node_data",
+    "registered",
+]
 
 _LOADED: dict[tuple[int, int], Any] = {}
 """Data that this process has loaded, by run and node: of one run at a time."""
@@ -59,6 +67,12 @@ def node_rules(settings: NodeSettings, run: RunSettings) -> tuple[DisclosureRule
     for dataset in datasets_of(settings, run):
         rules += _rules_of(dataset)
     return rules
+
+
+def node_subject(settings: NodeSettings, run: RunSettings) -> str:
+    """Return the column that says whom a row is about, as the node's registry has it, or ''."""
+    said = (dataset.subject for dataset in datasets_of(settings, run))
+    return next(filter(None, said), "")
 
 
 def datasets_of(settings: NodeSettings, run: RunSettings) -> list[Dataset]:

@@ -20,8 +20,9 @@ from flwr.app import (
 
 from flame_flwr import __version__
 from flame_flwr.clients.answer_count import AnswerCount
+from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
-from flame_flwr.clients.filter_counts import count_answers
+from flame_flwr.clients.filter_counts import count_answers, keep_account, kept_account
 from flame_flwr.clients.node_data import node_rules
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
@@ -187,16 +188,17 @@ class ReplyGate:
         said = config_of(content, "getpropertiesres.properties")
         if (failure := self._failures.read(said)) is not None:
             return self._failures.records("hello", failure)
-        study = Study.from_bytes(said.get(TO_GATE))
-        evaluates = said.get("evaluates") is True
+        study, evaluates = Study.from_bytes(said.get(TO_GATE)), said.get("evaluates") is True
         self._gate.hello(study, evaluates=evaluates)
         self._log_protection(study)
         found = read_findings(said.get("findings"))
+        if self._way.gated:
+            project = str(self._context.run_config.get("project-id", ""))
+            answer_expectations(said.get(EXPECTED), project, self._name, self._settings.state_dir)
         if found:  # their texts are another process's
-            share = shares_tracebacks(self._context)
             found = limited_findings(
-                found,
-                share=share,
+                self._gate.findings(found, study),
+                share=shares_tracebacks(self._context),
                 strict=self._keeps_texts,
                 known=self._failures.known_words,
             )
@@ -244,9 +246,9 @@ class ReplyGate:
         number = self._asked.round()
         filtered = study.filters or self._gate.filters  # nothing else looks at the aggregate
         aggregate = self._asked.aggregate() if filtered else None
-        if self._secure.asks:
-            metrics = {}  # they do not travel
+        metrics = {} if self._secure.asks else metrics  # they do not travel masked
         passed = self._gate.result(returned, study, number, aggregate, metrics)
+        keep_account(self._context.state, self._gate.account)
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)
@@ -312,6 +314,7 @@ class ReplyGate:
             node_rules(settings, RunSettings.from_config(self._context.run_config)),
             settings.update_filters(),
             pickles=settings.pickle != "never",
+            account=kept_account(self._context.state),
         )
 
     @cached_property

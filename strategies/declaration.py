@@ -70,6 +70,7 @@ class Declaration:
             "analyzer arguments": shown_arguments(plan.analyzer_kwargs),
             "data": plan.data_type,
             "query": shown_settings(plan.query) if plan.query else "",
+            "people by": plan.subject,
         }
         for name in ("filters", "disclosure", "expects"):
             about[name] = ", ".join(shown_settings(each) for each in getattr(plan, name))

@@ -51,6 +51,7 @@ class Arguments:
     disclosure: Any = None
     filters: Any = None
     expects: Any = ()
+    subject: Any = ""
     shown: Any = None
     secure: Any = None
 
@@ -84,6 +85,7 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         filters=_filters(given.filters),
         expects=_expectations(given.expects, data_type),
         secure=_secure(given, strategy, analyzer),
+        subject=_subject(given.subject),
     )
     outputs = _outputs(given, strategy, paths)
     return Declaration(
@@ -139,6 +141,15 @@ def _filters(filters: Any) -> tuple[Any, ...]:
     from flame_flwr.privacy.update_filter import check_filters
 
     return check_filters(filters)
+
+
+def _subject(subject: object) -> str:
+    if not isinstance(subject, str):
+        raise ModelError(
+            "subject must be the name of the column that says whom a row is about, such as "
+            f"'person_id', not {subject!r}"
+        )
+    return subject
 
 
 def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:

@@ -79,6 +79,9 @@ class StarModel:
         your own. Those of a node's config come after them.
     expects : list of Table or Resources, optional
         What the data must be (:mod:`flame_flwr.data.expect`): every node looks before round 1.
+    subject : str
+        The column, or level of an index, that says whom a row is about, such as ``"person_id"``:
+        disclosure rules count people by it, and not rows.
     shown : collection of str, optional
         Names of the metrics and scores (``report_metrics``, ``evaluation_method``) that log, files
         and report may show; ``[]``: none. The others are for the aggregator alone. ``None``: all.
@@ -133,6 +136,7 @@ class StarModel:
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        subject: str = "",
         shown: Collection[str] | None = None,
         secure: bool | None = None,
     ) -> None:
@@ -159,6 +163,7 @@ class StarModel:
                     disclosure=disclosure,
                     filters=filters,
                     expects=expects,
+                    subject=subject,
                     shown=shown,
                     secure=secure,
                 )

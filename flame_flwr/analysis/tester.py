@@ -65,7 +65,7 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters, expects, shown, secure
+    payload, client, convergence, disclosure, filters, expects, subject, shown, secure
         As in ``StarModel``.
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
@@ -170,6 +170,7 @@ analyzer_kwargs, aggregator_kwargs
         disclosure: Sequence[DisclosureRule] | None = None,
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
+        subject: str = "",
         shown: Collection[str] | None = None,
         secure: bool | None = None,
         report: str = "auto",
@@ -200,6 +201,7 @@ analyzer_kwargs, aggregator_kwargs
                     disclosure=disclosure,
                     filters=filters,
                     expects=expects,
+                    subject=subject,
                     shown=shown,
                     secure=secure,
                 ),

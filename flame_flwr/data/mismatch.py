@@ -1,12 +1,12 @@
 """Findings about data that is not as an analysis expects, in words that may leave the node.
 
 It is made of what the analysis itself has declared: no value, no count and no name out of the
-data, as it leaves the node before any rule has looked at it.
+data. Of how many values it tells, rules must know; that does not leave.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Mismatch", "outside"]
 
@@ -21,10 +21,14 @@ class Mismatch:
         What it is: free of the node's data.
     stops : bool
         Whether the node cannot take part because of it.
+    rows : int or None
+        Of how many values it tells; it stays at the node, for disclosure rules. ``None`` of what
+        tells of the form of the data only.
     """
 
     text: str
     stops: bool = True
+    rows: int | None = field(default=None, compare=False)
 
 
 def outside(low: float | None, high: float | None, unit: str = "") -> str:

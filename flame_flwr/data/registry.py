@@ -37,6 +37,7 @@ projects = ["halta"]                         # their project-id; ["*"] is every 
 # answers-per-day = 500                      # limits, likewise: `flame-flwr node ledger`
 # epsilon-total = 4
 # freeze = true                              # read once for a study: `flame-flwr data freeze`
+# subject = "person_id"                      # whom a row is about: rules count people by it
 endpoint = "https://store.hospital.example:9000"
 key-id = { env = "LONG_COVID_KEY_ID" }
 secret = { file = "/etc/flame-flwr/long-covid.secret" }
@@ -79,13 +80,14 @@ _KEYS = {
     "freeze": ConfigKey(bool, False),
     "answers-per-day": ConfigKey(int, None, is_positive=True),
     "epsilon-total": ConfigKey((int, float), None, is_positive=True),
+    "subject": ConfigKey(str, ""),
     "allow-http": ConfigKey(bool, False),
     "ca-file": ConfigKey(str, ""),
     **_OF_S3,
     **_OF_FHIR,
 }
 _PAIRS = (("key-id", "secret"), ("user", "password"))
-_OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure")
+_OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Dataset:
         The rules for what leaves of it, as in the node's config; empty for none of its own.
     options : dict
         The other keys as they stand in the file; credentials are still references.
+    subject : str
+        The column that says whom a row is about, for rules that count people.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Dataset:
     tags: tuple[str, ...]
     disclosure: str
     options: Mapping[str, Any]
+    subject: str = ""
 
     def allows(self, project: str) -> bool:
         """Tell whether a project may use it."""
@@ -230,6 +235,7 @@ def _dataset(table: Any, number: int) -> Dataset:
         tags=tuple(table.get("tags", ())),
         disclosure=table.get("disclosure", ""),
         options={key: value for key, value in table.items() if key not in _OF_DATASET},
+        subject=table.get("subject", ""),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.fhir_bundles import read_entries
@@ -21,7 +23,7 @@ def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         yield Mismatch("the data is no list of bundles")
         return
-    number, odd = 0, set[Mismatch]()
+    number, odd = 0, Counter[Mismatch]()
     for query, bundle in (pair for bundles in data for pair in bundles.items()):
         try:
             entries = read_entries([bundle]).entries
@@ -35,8 +37,10 @@ def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
         odd.update(each for meant in found for part in meant for each in _look_at(expected, part))
     if number < expected.at_least:
         wanted = f"{expected.at_least} resources of the type {expected.called}"
-        yield Mismatch(f"fewer than {wanted}")
-    yield from sorted(odd, key=lambda mismatch: mismatch.text)
+        # none at all may be said; else it is of as many as there may be
+        yield Mismatch(f"fewer than {wanted}", rows=min(number, 1) * (expected.at_least - 1))
+    for mismatch in sorted(odd, key=lambda mismatch: mismatch.text):
+        yield replace(mismatch, rows=odd[mismatch])
 
 
 def _meant(expected: Resources, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

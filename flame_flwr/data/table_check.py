@@ -109,7 +109,9 @@ def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
     if shifted:  # pandas takes the first cells of all rows for an index then
         yield Mismatch(f"{table.called} has more cells in its rows than names in its first line")
     if rows < table.min_rows:
-        yield Mismatch(f"{table.called} has fewer than {table.min_rows} rows")
+        # none at all may be said; else it is of as many as there may be
+        few = min(rows, 1) * (table.min_rows - 1)
+        yield Mismatch(f"{table.called} has fewer than {table.min_rows} rows", rows=few)
     for check in checks.values():
         yield from check.mismatches(rows)
 
@@ -174,18 +176,17 @@ class _ColumnCheck:
         self._column = column
         self._called = called
         self._allowed = None if column.values is None else DeclaredLabels(column.values)
-        self._missing = 0
-        self._of_kind = self._in_bounds = self._known = True
+        self._missing = self._odd = self._outside = self._unknown = 0
 
     def see(self, cells: pd.Series[Any]) -> None:
         """Look at some cells, as pandas has read them."""
         present = cells.dropna()
         self._missing += len(cells) - len(present)
-        # once a column has failed, the other pieces of a large file cannot change that
-        if self._allowed is not None and self._known:
-            self._known = all(self._allowed.find(cell) is not None for cell in present.unique())
+        if self._allowed is not None:
+            counts = present.value_counts().items()
+            self._unknown += sum(n for cell, n in counts if self._allowed.find(cell) is None)
         if self._column.kind == "date":
-            self._of_kind = self._of_kind and _are_dates(present)
+            self._odd += _no_dates(present)
         elif self._column.kind != "text" and len(present):
             self._see_numbers(present)
 
@@ -193,33 +194,37 @@ class _ColumnCheck:
         import numpy as np
 
         if not _are_numbers(present):
-            self._of_kind = False
+            self._odd += _no_numbers(present)
             return
         values = present.to_numpy(dtype=np.float64)
         finite = np.isfinite(values)
-        whole = self._column.kind != "whole" or bool((values[finite] % 1 == 0).all())
-        self._of_kind = self._of_kind and bool(finite.all()) and whole
+        self._odd += int((~finite).sum())
+        if self._column.kind == "whole":
+            self._odd += int((values[finite] % 1 != 0).sum())
         low, high = self._column.low, self._column.high
         if low is not None:
-            self._in_bounds = self._in_bounds and not (values[finite] < low).any()
+            self._outside += int((values[finite] < low).sum())
         if high is not None:
-            self._in_bounds = self._in_bounds and not (values[finite] > high).any()
+            self._outside += int((values[finite] > high).sum())
 
     def mismatches(self, rows: int) -> Iterator[Mismatch]:
         """Yield what was found in so many rows."""
         column, called = self._column, self._called
-        if not self._of_kind:
-            yield Mismatch(f"{called} holds other things than {_CALLED[column.kind]}")
-        if not self._known:
+        if self._odd:
+            kind = _CALLED[column.kind]
+            yield Mismatch(f"{called} holds other things than {kind}", rows=self._odd)
+        if self._unknown:
             allowed = ", ".join(map(str, column.values or ()))
-            yield Mismatch(f"{called} holds other texts than {allowed}", column.stops)
-        if not self._in_bounds:
+            text = f"{called} holds other texts than {allowed}"
+            yield Mismatch(text, column.stops, self._unknown)
+        if self._outside:
             where = outside(column.low, column.high, column.unit)
-            yield Mismatch(f"{called} has values {where}", column.stops)
+            yield Mismatch(f"{called} has values {where}", column.stops, self._outside)
         # as the decimal number that it is written as: 29 of 100 are not more than 0.29
         if self._missing > Fraction(str(float(column.most_missing))) * rows:
             share = f"{100 * float(column.most_missing):g}%"
-            yield Mismatch(f"{called} is empty in more than {share} of the rows", column.stops)
+            text = f"{called} is empty in more than {share} of the rows"
+            yield Mismatch(text, column.stops, self._missing)
 
 
 def _are_numbers(present: pd.Series[Any]) -> bool:
@@ -229,11 +234,18 @@ def _are_numbers(present: pd.Series[Any]) -> bool:
     return all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present)
 
 
-def _are_dates(present: pd.Series[Any]) -> bool:
-    """Tell whether they are texts that pandas reads as dates; a number is none."""
+def _no_numbers(present: pd.Series[Any]) -> int:
+    """Count what is no number in a column that pandas has not read as one: all are texts there."""
     import pandas as pd
 
-    if not all(isinstance(cell, str) and cell.strip()[:1].isdigit() for cell in present):
-        return False
-    read = pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True)
-    return not bool(read.isna().any())
+    odd = int(pd.to_numeric(present, errors="coerce").isna().sum())
+    return odd or len(present)
+
+
+def _no_dates(present: pd.Series[Any]) -> int:
+    """Count the cells that are no texts that pandas reads as dates; a number is none."""
+    import pandas as pd
+
+    texts = [isinstance(cell, str) and cell.strip()[:1].isdigit() for cell in present]
+    read = pd.to_datetime(present[texts], format="ISO8601", errors="coerce", utc=True)
+    return len(present) - int(read.notna().sum())

@@ -41,12 +41,16 @@ class Leaf(NamedTuple):
         The column that it describes: it is compared with other columns in pairs only.
     true, sent : Statistic
         As computed, and as it may leave for all that it says alone.
+    has_people : bool
+        Whether it is known whom it is about: then its differences are those of the sets, see
+        :mod:`flame_flwr.privacy.published_sets`, and not of sizes.
     """
 
     source: int
     column: str | None
     true: Statistic
     sent: Statistic
+    has_people: bool = False
 
 
 def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
@@ -64,10 +68,18 @@ def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
     list of Statistic
         In the same order.
     """
-    leaves = _without(leaves, _totals_to_withhold(leaves, k))
-    leaves = _without(leaves, _near_a_part(leaves, k))
+    rest = iter(_without_sizes([leaf for leaf in leaves if not leaf.has_people], leaves, k))
+    leaves = [leaf if leaf.has_people else next(rest) for leaf in leaves]
     tables = _tables_to_withhold(leaves, k)
     return [leaf.sent.withheld() if i in tables else leaf.sent for i, leaf in enumerate(leaves)]
+
+
+def _without_sizes(leaves: Sequence[Leaf], every: Sequence[Leaf], k: int) -> list[Leaf]:
+    """Return leaves of which nobody says whom they are about, without what sizes give away."""
+    leaves = _without(leaves, _totals_to_withhold(leaves, k))
+    leaves = _without(leaves, _near_a_part(leaves, k))
+    known = {n for leaf in every if leaf.has_people for n in leaf.sent.visible.sizes}
+    return _without(leaves, {n + d for n in known for d in range(1 - k, k) if d})
 
 
 def _without(leaves: Sequence[Leaf], totals: set[int]) -> list[Leaf]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flame_flwr.errors import ConfigError, PayloadError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.value_places import WHOLE, Found, Place
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.seen_by_rules import only_cleared
@@ -33,13 +34,16 @@ __all__ = [
     "encode_allowed",
     "joint_rules",
     "sizes_of_own_statistics",
+    "statistics_in",
 ]
 
 _MOST_LEVELS = 200
 _CONTAINERS = (dict, list, tuple)
 
 
-def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
+def apply_rules(
+    rules: Sequence[DisclosureRule], result: Any, account: FigureAccount | None = None
+) -> Any:
     """Return a decoded result with its statistics as they may leave, in new containers.
 
     Parameters
@@ -48,6 +52,8 @@ def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
         In the order in which they act, see :func:`joint_rules`.
     result : Any
         It is not changed.
+    account : FigureAccount, optional
+        What has left earlier in the run; by default nothing.
 
     Raises
     ------
@@ -57,11 +63,14 @@ def apply_rules(rules: Sequence[DisclosureRule], result: Any) -> Any:
     # All may refuse the result as it is before any of them changes it.
     for rule in rules:
         rule.look(_walk(result))
-    statistics = _statistics(result)
+    statistics = statistics_in(result)
     for rule in rules:
         rule.screen(result)
     for rule in rules:
         statistics = rule.protect(statistics)
+    account = FigureAccount() if account is None else account
+    for rule in rules:
+        statistics = rule.within(account, statistics)
     return _rebuilt(result, iter(statistics))
 
 
@@ -83,7 +92,7 @@ def apply_to_own_statistics(rules: Sequence[DisclosureRule], result: Any) -> Any
     PayloadError
         A rule refuses one of them.
     """
-    statistics = _statistics(result)
+    statistics = statistics_in(result)
     places = [place for place, each in enumerate(statistics) if not is_of_the_framework(each)]
     if not places:
         return result
@@ -103,7 +112,7 @@ def apply_to_own_statistics(rules: Sequence[DisclosureRule], result: Any) -> Any
 
 def sizes_of_own_statistics(result: Any) -> tuple[int, ...]:
     """Return of how many people each statistic of a user's own classes in a result is."""
-    own = (each for each in _statistics(result) if not is_of_the_framework(each))
+    own = (each for each in statistics_in(result) if not is_of_the_framework(each))
     return tuple(max(0, int(each.size)) for each in own)
 
 
@@ -136,7 +145,7 @@ def encode_allowed(allowed: Any, *, allow_pickle: bool) -> Payload:
     PayloadError
         A statistic is where no rule sees it, such as in a set.
     """
-    with only_cleared(_statistics(allowed)):
+    with only_cleared(statistics_in(allowed)):
         return encode(allowed, allow_pickle=allow_pickle)
 
 
@@ -228,7 +237,7 @@ def _turn(rule: DisclosureRule) -> int:
     return 2 if isinstance(rule, MinCount) else int(isinstance(rule, MaxBins))
 
 
-def _statistics(result: Any) -> list[Statistic]:
+def statistics_in(result: Any) -> list[Statistic]:
     """Return every statistic in dicts, lists and tuples, in order."""
     found: list[Statistic] = []
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.figure_account import FigureAccount
     from flame_flwr.privacy.value_places import Found
     from flame_flwr.statistics.base import Statistic
 
@@ -83,6 +84,10 @@ class DisclosureRule(ABC):
             Nothing of the result may leave.
         """
 
+    def may_say(self, rows: int) -> bool:
+        """Tell whether a finding about so many of the data's values may leave before round 1."""
+        return True
+
     def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
         """Look at a whole result, with its containers; may refuse it.
 
@@ -94,6 +99,10 @@ class DisclosureRule(ABC):
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Return the statistics of one result as they may leave, in the same order."""
+        return list(statistics)
+
+    def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Return them as they may leave after all that has left in the run, in the same order."""
         return list(statistics)
 
 

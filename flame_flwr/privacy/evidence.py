@@ -8,12 +8,17 @@ analysis that says it, so what it helps against is accidents; approval of the co
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.text.sizes import shown_size
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.column_facts import ColumnFacts
+    from flame_flwr.statistics.people_sets import PeopleSets
 
 __all__ = ["SIZED", "Evidence"]
 
@@ -21,6 +26,7 @@ _MOST = 2**63
 _MOST_COLUMNS = 1000
 _MOST_LEVELS = 1000
 _MOST_SIZES = 10_000
+_MOST_FIGURES = 50_000
 _MOST_SHOWN = 10
 _LONGEST_NAME = 100
 _WORD = re.compile(r"[\w<>|=\[\]]{1,60}")
@@ -48,6 +54,10 @@ class Evidence:
         How many rows there are of each of a column's values, which are not named.
     sizes : tuple of int
         How many people each statistic of the analysis's own classes is about, as it leaves.
+    columns : tuple of tuples of ColumnFacts
+        What is behind each statistic of the framework's, part by part.
+    sets : PeopleSets, optional
+        Which people are in which of these parts.
 
     Examples
     --------
@@ -68,6 +78,8 @@ class Evidence:
     distinct: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     sizes: tuple[int, ...] = ()
+    columns: tuple[tuple[ColumnFacts, ...], ...] = ()
+    sets: PeopleSets | None = None
 
     @property
     def together(self) -> int | None:
@@ -98,6 +110,8 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for :meth:`from_json`."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
+        known["sets"] = None if self.sets is None else self.sets.to_json()
+        known["columns"] = tuple([facts.to_json() for facts in each] for each in self.columns)
         return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
 
     @classmethod
@@ -111,7 +125,7 @@ class Evidence:
         """
         try:
             return cls(**_read(said))
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, zlib.error) as error:
             raise PayloadError(
                 "what the analysis says of its data cannot be read at this node's gate"
             ) from error
@@ -130,6 +144,10 @@ def _read(said: Any) -> dict[str, Any]:
             found[name] = _numbers(value, 32)
         elif name == "sizes":
             found[name] = _numbers(value, _MOST_SIZES)
+        elif name == "columns":
+            found[name] = _columns(value)
+        elif name == "sets":
+            found[name] = _sets(value)
         elif name == "distinct":
             found[name] = {_name(key): _number(count) for key, count in _entries(value)}
         elif name == "levels":
@@ -139,6 +157,20 @@ def _read(said: Any) -> dict[str, Any]:
         else:
             found[name] = _number(value)
     return found
+
+
+def _sets(value: Any) -> PeopleSets:
+    from flame_flwr.statistics.people_sets import PeopleSets
+
+    return PeopleSets.from_json(value)
+
+
+def _columns(value: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
+    from flame_flwr.statistics.column_facts import ColumnFacts
+
+    if not isinstance(value, list) or sum(1 + len(each) for each in value) > _MOST_FIGURES:
+        raise ValueError("no list of columns")
+    return tuple(tuple(map(ColumnFacts.from_json, each)) for each in value)
 
 
 def _entries(value: Any) -> list[tuple[Any, Any]]:

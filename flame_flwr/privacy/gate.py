@@ -10,11 +10,12 @@ stranger's, and runs nothing of the analysis's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, PayloadError
+from flame_flwr.log import logger
 from flame_flwr.payload import Payload, encode
 from flame_flwr.payload.opaque import holds_pickle, look_into
 from flame_flwr.privacy.disclosure import (
@@ -23,16 +24,19 @@ from flame_flwr.privacy.disclosure import (
     encode_allowed,
     joint_rules,
 )
+from flame_flwr.privacy.figure_account import FigureAccount
+from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.rules import Strict
 from flame_flwr.privacy.study_declaration import of_strict_node
 
 if TYPE_CHECKING:
+    from flame_flwr.data.mismatch import Mismatch
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.privacy.update_filter import UpdateFilter
 
-__all__ = ["MUST_MASK", "Gate", "Passed"]
+__all__ = ["MUST_MASK", "Gate", "Passed", "findings_that_leave"]
 
 MUST_MASK = (
     "the answer would leave unmasked, and this analysis, or this node's config, lets secure sums "
@@ -87,6 +91,8 @@ class Gate:
     pickles : bool
         Whether a pickle may leave where the study declares it, and may be loaded. It is never
         loaded here.
+    account : FigureAccount, optional
+        What has left of the node earlier in the run; results are added. By default nothing.
 
     Examples
     --------
@@ -104,6 +110,7 @@ class Gate:
     rules: Sequence[DisclosureRule] = ()
     filters: Sequence[UpdateFilter] = ()
     pickles: bool = field(default=True, kw_only=True)
+    account: FigureAccount = field(default_factory=FigureAccount, kw_only=True)
 
     def holding(self, study: Study) -> tuple[DisclosureRule, ...]:
         """Return the rules that hold for a study, in the order in which they act."""
@@ -123,6 +130,10 @@ class Gate:
             study.of_strict_node()
         if study.allow_pickle and not self.pickles:
             raise ConfigError(_NEVER)
+
+    def findings(self, found: Iterable[Mismatch], study: Study) -> list[Mismatch]:
+        """Return what may be said of the data before the first round; the log has the rest."""
+        return findings_that_leave(self.holding(study), found)
 
     def evaluation(self, study: Study) -> None:
         """See that the numbers of ``evaluation_method`` may leave.
@@ -184,7 +195,8 @@ class Gate:
             parts = "1 part" if len(opaque) == 1 else f"{len(opaque)} parts"
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
-            value = apply_rules(rules, value)
+            tell_columns(value, study.evidence)
+            value = apply_rules(rules, value, self.account)
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value
@@ -219,6 +231,19 @@ class Gate:
         raise PayloadError(
             'the result holds a pickle, and the analysis does not declare payload="pickle"'
         )
+
+
+def findings_that_leave(
+    rules: Sequence[DisclosureRule], found: Iterable[Mismatch]
+) -> list[Mismatch]:
+    """Return what rules let a node say of its data; the log has the rest."""
+    may_leave = []
+    for each in found:
+        if each.rows is None or all(rule.may_say(each.rows) for rule in rules):
+            may_leave.append(each)
+        else:
+            logger.info("kept back at this node, as it tells of too few: %s", each.text)
+    return may_leave
 
 
 def _is_strict(rules: Sequence[DisclosureRule]) -> bool:

@@ -7,133 +7,37 @@ import hmac
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError, PayloadError
 from flame_flwr.payload.opaque import Opaque
-from flame_flwr.privacy.differencing import Leaf, without_overlaps
-from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.privacy.checked_rule import CheckedRule
 from flame_flwr.privacy.find_tables import find_tables
+from flame_flwr.privacy.min_count import MinCount
 from flame_flwr.privacy.rule_parameters import (
     FRACTION,
-    TRUE_OR_FALSE,
     at_least,
-    check_parameters,
     parameter,
-    stricter_of,
 )
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
+from flame_flwr.statistics.column_facts import FEW, facts_of, ids_of
+from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import (
-    members,
     with_each_member,
-    with_members,
     with_most_cells,
     with_wider_range,
 )
-from flame_flwr.statistics.score_information import ScoreInformation
 
 if TYPE_CHECKING:
-    from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.disclosure_rule import DisclosureRule
 
 __all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
 
 
-class _Rule(DisclosureRule):
-    """A rule whose fields say what they may be, and which of two is the stricter."""
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        check_parameters(self)
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one with the stricter of each parameter."""
-        return stricter_of(self, other)
-
-
 @dataclass(frozen=True)
-class MinCount(_Rule):
-    """No figure about fewer than `k` people leaves; 0 may be said.
-
-    A mean, a variance or an estimate of too few is withheld with its count, so the merged one is
-    that of the others, and says that a node is missing. Of histograms, value counts and tables
-    small cells are withheld, and further ones, so that none can be had from the totals. Of
-    quantiles, survival and AUC neighbours are moved together. A smallest and a largest value are
-    withheld, each being one person's, unless `NoisyMinMax` holds, too. Groups are withheld that
-    others of the same result would give away.
-
-    It does not stop who asks twice, for overlapping groups, in two rounds or two analyses; nor who
-    knows some of the people; nor that a withheld cell is known to be small or to protect one.
-
-    Parameters
-    ----------
-    k : int
-        The smallest group that may be seen, at least 2.
-    differences : bool
-        Whether groups are withheld that with others of the same result give away fewer than `k`:
-        by their difference, such as those with a missing value, or by a sum of several.
-
-    Raises
-    ------
-    ModelError
-        `k` is no integer of at least 2.
-
-    Examples
-    --------
-    >>> from flame_flwr.privacy import Disclosure, MinCount
-    >>> from flame_flwr.statistics import RowCount
-    >>> allowed = Disclosure([MinCount(5)]).apply({"women": RowCount(31), "men": RowCount(3)})
-    >>> allowed["women"].size, allowed["men"].size, allowed["men"].suppressed
-    (31, 0, 1)
-    """
-
-    k: int = parameter(at_least(2), 5, stricter=max)
-    differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
-
-    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:
-        """Refuse parts of too few people; of the analysis's own statistics each says its own."""
-        counts = list(evidence.sizes)
-        if len(counts) < parts and evidence.together is not None:
-            counts.append(evidence.together)
-        if any(0 < count < self.k for count in counts):
-            raise PayloadError(
-                "the result holds a value that no rule can look into, and the analysis says that "
-                f"it is of fewer than {self.k} people or rows (the disclosure rule MinCount of "
-                "this node or of the analysis): return values of flame_flwr.statistics, which are "
-                "withheld where they are of too few"
-            )
-
-    def look(self, found: Iterable[Found]) -> None:
-        """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
-        for each in found:
-            value = each.value
-            small = value.too_small(self.k) if isinstance(value, ScoreInformation) else None
-            if small is not None:
-                raise PayloadError(
-                    "this node has too few rows, or too few of one outcome, for a regression: "
-                    f"{small} (the disclosure rule MinCount of this node or of the analysis). "
-                    "Leave the term out, or join its levels",
-                    detail=each.path,
-                )
-
-    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
-        """Withhold what is small in each, then what is small between two of them."""
-        if not self.differences:
-            return [statistic.with_min_count(self.k) for statistic in statistics]
-        leaves = [
-            Leaf(source, column, member, member.with_min_count(self.k))
-            for source, statistic in enumerate(statistics)
-            for column, member in members(statistic)
-        ]
-        allowed = iter(without_overlaps(leaves, self.k))
-        return [
-            with_members(statistic, [next(allowed) for _ in members(statistic)])
-            for statistic in statistics
-        ]
-
-
-@dataclass(frozen=True)
-class NoisyMinMax(_Rule):
+class NoisyMinMax(CheckedRule):
     """The smallest and the largest value, each of one person, leave only moved outwards.
 
     Each is moved by a random share of their distance, from `low` to `high`, evenly distributed;
@@ -142,13 +46,17 @@ class NoisyMinMax(_Rule):
 
     It is not differentially private: who knows `low` and `high` knows where the true value can
     be. Without a secret the noise is new in every answer, and the mean of many tells the true one.
+    With one, who knows the true ends of a column of many values knows how the ends of all columns
+    of as many values are moved.
 
     Parameters
     ----------
     low, high : float
         The smallest and the largest share, above 0 and at most 1.
     secret : str, optional
-        A text that only this node knows: with it the same two values are always moved alike.
+        A text that only this node knows: with it all columns of the same people, or of as many
+        values where it is not known whose, are moved by the same shares, always, so that the mean
+        of many tells no more than one.
 
     Raises
     ------
@@ -180,15 +88,21 @@ class NoisyMinMax(_Rule):
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move the extremes of each."""
         return [
-            with_each_member(each, lambda member: with_wider_range(member, self._widened))
+            with_each_member(
+                each, lambda member: with_wider_range(member, partial(self._widened, member))
+            )
             for each in statistics
         ]
 
-    def _widened(self, low: float, high: float) -> tuple[float, float]:
+    def _widened(self, statistic: Statistic, low: float, high: float) -> tuple[float, float]:
         """Return two values, moved outwards."""
         noise: random.Random = random.SystemRandom()
         if self.secret is not None:
-            asked = f"{low.hex()} {high.hex()}".encode()
+            ids = ids_of(statistic)
+            asked = f"{statistic.size}".encode() if ids is None else ids.tobytes()
+            # Who knows a column's true ends, as of one of 0 and 1, reads the shares from it.
+            if low == high or _has_few_values(statistic):
+                asked = f"{low.hex()} {high.hex()}".encode()
             noise = random.Random(hmac.digest(self.secret.encode(), asked, hashlib.sha256))  # noqa: S311
         reach = (high - low) or abs(low) or 1.0
         return (
@@ -198,7 +112,7 @@ class NoisyMinMax(_Rule):
 
 
 @dataclass(frozen=True)
-class MaxBins(_Rule):
+class MaxBins(CheckedRule):
     """A result with more bins, labels, cells or times in one statistic is refused.
 
     Quantiles are not refused, but get as many different values at most: neighbours are moved
@@ -248,7 +162,7 @@ class MaxBins(_Rule):
 
 
 @dataclass(frozen=True)
-class MaxRows(_Rule):
+class MaxRows(CheckedRule):
     """A result with a table of more rows is refused: it may be the patients'.
 
     Tables are DataFrames, Series, indexes, arrays with named fields, lists of records (dicts,
@@ -291,7 +205,7 @@ class MaxRows(_Rule):
 
 
 @dataclass(frozen=True)
-class Strict(_Rule):
+class Strict(CheckedRule):
     """Only statistics of the framework leave, so that the other rules see every figure.
 
     ``None``, dicts with strings as keys, lists and tuples may be around them. It does not stop who
@@ -325,6 +239,14 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
         replace(rule, secret=rule.secret or "check") if isinstance(rule, NoisyMinMax) else rule
         for rule in rules
     )
+
+
+def _has_few_values(statistic: Statistic) -> bool:
+    """Tell whether its column may be one of codes, whose ends everybody knows."""
+    found = [facts.distinct for facts in facts_of(statistic)]
+    if isinstance(statistic, Quantiles):
+        found = [len(statistic.buckets)]
+    return any(distinct <= FEW and distinct < statistic.size for distinct in found)
 
 
 def _called(value: object) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Study", "built_in_rules", "of_strict_node", "own_rules", "split_filters"]
 
-_LONGEST = 1_000_000
+_LONGEST = 16_000_000
 _MOST = 100
 _LONGEST_TEXT = 200
 _MOST_STRICT, _LONGEST_STRICT = 10, 300

@@ -12,7 +12,9 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.fields import COUNT, each, parameter
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.values import numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
@@ -78,10 +80,12 @@ class AUC(Statistic):
             raise DataError("an outcome must be 1 or 0")
         place = np.floor((score - empty.low) / (empty.high - empty.low) * bins)
         place = np.clip(place, 0, bins - 1).astype(np.int64)
-        return empty._changed(
+        made = empty._changed(
             positives=tuple(np.bincount(place[outcome == 1], minlength=bins).tolist()),
             negatives=tuple(np.bincount(place[outcome == 0], minlength=bins).tolist()),
         )
+        people = people_in(outcomes)
+        return made_of(made, {}, None if people is None else people[known])
 
     @classmethod
     def zero(cls, bins: int = 200, low: float = 0.0, high: float = 1.0) -> Self:

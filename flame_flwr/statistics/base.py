@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
+from flame_flwr.statistics.column_facts import keep_columns, merge_columns, without_columns
 from flame_flwr.statistics.exact_sums import pack_exact, unpack_exact
 from flame_flwr.statistics.field_rules import rules_of
 from flame_flwr.statistics.fields import (
@@ -142,7 +143,7 @@ class Statistic(ABC):
             The other one is another statistic, or has other edges, labels or columns.
         """
         self._check_alike(other)
-        return self._changed(**merged_fields(self, other))
+        return merge_columns(self, other, replace(self, **merged_fields(self, other)))
 
     @abstractmethod
     def result(self) -> dict[str, Any]:
@@ -241,6 +242,10 @@ class Statistic(ABC):
         own = {item.name: copy.deepcopy(getattr(self, item.name), memo) for item in fields(self)}
         return replace(self, **own)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the fields, and not the columns that it was made of."""
+        return without_columns(vars(self))
+
     def _check_alike(self, other: object) -> None:
         if type(other) is not type(self):
             raise ModelError(
@@ -248,7 +253,7 @@ class Statistic(ABC):
             )
 
     def _changed(self, **values: Any) -> Self:
-        return replace(self, **values)
+        return keep_columns(self, replace(self, **values))
 
     def _without_places(self, withheld: Sequence[bool], *names: str) -> Self:
         """Return it with some places of these fields withheld, and said to be suppressed."""

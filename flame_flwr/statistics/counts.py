@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.fields import COLUMNS, COUNT, WITHHELD_AT, each
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.rule_changes import without_totals
 from flame_flwr.statistics.values import columns_of, missing
 from flame_flwr.statistics.visible import Cells, Visible
@@ -38,7 +40,7 @@ class RowCount(Statistic):
     @classmethod
     def from_data(cls, data: Sized) -> Self:
         """Count the rows of a data frame, an array or a list."""
-        return cls(len(data))
+        return made_of(cls(len(data)), {}, people_in(data))
 
     def result(self) -> dict[str, Any]:
         """Return ``rows``."""
@@ -86,7 +88,7 @@ class Missingness(Statistic):
         columns = columns_of(frame)
         rows = tuple(map(len, columns.values()))
         gone = tuple(int(missing(column).sum()) for column in columns.values())
-        return cls(tuple(columns), rows, gone, (0,) * len(columns))
+        return made_of(cls(tuple(columns), rows, gone, (0,) * len(columns)), {}, people_in(frame))
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:

@@ -11,6 +11,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.columns import (
     DATE,
     LABEL,
@@ -25,6 +26,7 @@ from flame_flwr.statistics.fields import COLUMNS, child
 from flame_flwr.statistics.formatting import shown_table, shown_title
 from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
+from flame_flwr.statistics.people import of_rows, people_in
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import members, with_members
 from flame_flwr.statistics.value_counts import ValueCounts
@@ -117,11 +119,13 @@ class Description(Statistic):
         given = {str(name): found for name, found in (labels or {}).items()}
         if not set(given) <= set(columns):
             raise ModelError("describe: labels are given for a column that is not in the table")
-        parts = tuple(of_column(*column, given.get(column[0])) for column in columns.items())
+        with of_rows(frame):
+            parts = tuple(of_column(*column, given.get(column[0])) for column in columns.items())
         lengths = set(map(len, columns.values()))
         if len(lengths) != 1:
             raise ModelError("describe: a table has columns, and all of one length")
-        return cls(tuple(columns), RowCount(lengths.pop()), parts)
+        rows = made_of(RowCount(lengths.pop()), {}, people_in(frame))
+        return cls(tuple(columns), rows, parts)
 
     @classmethod
     def zero(cls, columns: Mapping[str, Sequence[Label] | type[float] | None]) -> Self:

@@ -11,7 +11,9 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_edges, check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, parameter
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.values import numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
@@ -60,7 +62,10 @@ class Histogram(Statistic):
         inside = np.histogram(present, bins=np.array(empty.edges))[0].tolist()
         below = int((present < empty.edges[0]).sum())
         above = int((present > empty.edges[-1]).sum())
-        return empty._changed(counts=(*inside, below, above, len(column) - len(present)))
+        counts = (*inside, below, above, len(column) - len(present))
+        places = np.digitize(column, empty.edges[:-1])  # missing values are behind all others
+        places += column > empty.edges[-1]
+        return made_of(empty._changed(counts=counts), {}, people_in(values), places)
 
     @classmethod
     def zero(cls, edges: Sequence[float]) -> Self:

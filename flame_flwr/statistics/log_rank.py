@@ -12,8 +12,10 @@ from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_float
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, child, each, labels_of
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.survival import KaplanMeier, followed
 from flame_flwr.statistics.values import declared_labels, label_places
 from flame_flwr.statistics.visible import Cells, Visible, whole
@@ -97,7 +99,7 @@ class LogRank(Statistic):
         )
         group = group[~np.isnan(length) & ~np.isnan(event)]
         outside = tuple(int((group == len(curves) + i).sum()) for i in range(2))
-        return empty._changed(curves=curves, outside=outside)
+        return made_of(empty._changed(curves=curves, outside=outside), {}, people_in(durations))
 
     @classmethod
     def zero(cls, groups: Sequence[Label], times: Sequence[float]) -> Self:

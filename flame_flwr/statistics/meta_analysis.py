@@ -10,6 +10,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.fields import combined
+from flame_flwr.statistics.visible import Visible
 
 __all__ = ["MetaAnalysis"]
 
@@ -113,6 +114,15 @@ class MetaAnalysis(Statistic):
     def size(self) -> int:
         """The people behind all estimates."""
         return sum(n for _, _, n in self.studies)
+
+    @property
+    def visible(self) -> Visible:
+        """The people behind each estimate: at a node that merged some before they leave, too."""
+        return Visible(tuple((None, n) for _, _, n in self.studies if n))
+
+    def with_min_count(self, k: int) -> Self:
+        """Withhold all where one estimate is of fewer than `k`; one of nobody is made up."""
+        return self.withheld() if any(n < k for _, _, n in self.studies) else self
 
 
 _Z = 1.959963984540054

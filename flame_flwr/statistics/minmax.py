@@ -10,7 +10,9 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
+from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.rule_changes import Widen, with_wider_range
 from flame_flwr.statistics.values import numbers
 
@@ -55,11 +57,13 @@ class MinMax(Statistic):
     def from_data(cls, values: Any) -> Self:
         """Find the smallest and the largest of a column of numbers."""
         column = numbers(values)
-        present = column[~np.isnan(column)]
+        there, people = ~np.isnan(column), people_in(values)
+        present = column[there]
         if not len(present):
             return cls.zero()
         # + 0.0: of 0.0 and -0.0 neither is smaller, and the order must not show
-        return cls(len(present), float(present.min()) + 0.0, float(present.max()) + 0.0)
+        made = cls(len(present), float(present.min()) + 0.0, float(present.max()) + 0.0)
+        return made_of(made, {"": present}, None if people is None else of_those(people, there))
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``min``, ``max``, and ``noisy_at``: how many nodes moved theirs."""

@@ -19,14 +19,17 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
+from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.values import columns_of, numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flame_flwr.statistics.people import People
     from flame_flwr.statistics.values import Numbers
 
 __all__ = ["Covariance", "Moments", "Total", "pairs_in_order"]
@@ -62,8 +65,10 @@ class Total(Statistic):
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers."""
-        present = _present(values)
-        return cls(len(present), sum_about(present)[1]) if len(present) else cls.zero()
+        present, people = _present(values)
+        if not len(present):
+            return cls.zero()
+        return made_of(cls(len(present), sum_about(present)[1]), {"": present}, people)
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum`` and ``mean``."""
@@ -104,13 +109,14 @@ class Moments(Statistic):
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers and their squares."""
-        present = _present(values)
+        present, people = _present(values)
         if not len(present):
             return cls.zero()
         centre, total = sum_about(present)
         # about the mean: of large values close together, squares would lose the differences
         spread = Fraction(rounded_sum((present - centre) ** 2))
-        return cls(len(present), total, _products(spread, len(present), (centre, total)))
+        squares = _products(spread, len(present), (centre, total))
+        return made_of(cls(len(present), total, squares), {"": present}, people)
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
@@ -179,7 +185,8 @@ class Covariance(Statistic):
         if len({len(column) for column in columns}) > 1:
             raise ModelError("Covariance: the columns have different lengths")
         table = np.column_stack(columns)
-        table = table[~np.isnan(table).any(axis=1)]
+        whole_rows = ~np.isnan(table).any(axis=1)
+        table, people = table[whole_rows], people_in(frame)
         n = len(table)
         if not n:
             return cls.zero(names)
@@ -192,7 +199,12 @@ class Covariance(Statistic):
             for i in range(len(names))
             for j in range(i, len(names))
         ]
-        return cls(names, n, tuple(total for _, total in sums), tuple(products))
+        made = cls(names, n, tuple(total for _, total in sums), tuple(products))
+        return made_of(
+            made,
+            dict(zip(names, table.T, strict=True)),
+            None if people is None else people[whole_rows],
+        )
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:
@@ -243,9 +255,11 @@ class Covariance(Statistic):
         return self.withheld() if 0 < self.n < max(k, len(self.columns) + 1) else self
 
 
-def _present(values: Any) -> Numbers:
-    column = numbers(values)
-    return column[~np.isnan(column)]
+def _present(values: Any) -> tuple[Numbers, People | None]:
+    """Return the values that are not missing, and whose they are."""
+    column, people = numbers(values), people_in(values)
+    there = ~np.isnan(column)
+    return column[there], None if people is None else of_those(people, there)
 
 
 def _products(

@@ -19,8 +19,10 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import check_counts
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
+from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.rule_changes import Widen, with_most_cells, with_wider_range
 from flame_flwr.statistics.values import numbers
 
@@ -105,13 +107,15 @@ class Quantiles(Statistic):
 
         empty = cls.zero(accuracy)
         column = numbers(values)
-        found, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+        there, people = ~np.isnan(column), people_in(values)
+        found, counts = np.unique(column[there], return_counts=True)
         mapping = LogarithmicMapping(empty.accuracy)
         # One call per distinct value: the mapping is Python, and columns repeat their values.
         buckets: Counter[int] = Counter()
         for value, count in zip(found.tolist(), counts.tolist(), strict=True):
             buckets[_place(mapping, value)] += count
-        return empty._changed(buckets=tuple(sorted(buckets.items())))
+        made = empty._changed(buckets=tuple(sorted(buckets.items())))
+        return made_of(made, {}, None if people is None else of_those(people, there))
 
     @classmethod
     def zero(cls, accuracy: float = 0.01) -> Self:

@@ -17,8 +17,10 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_edges, check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.exact_sums import as_decimal, as_float
 from flame_flwr.statistics.fields import COUNT, each, parameter
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.values import numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
@@ -80,7 +82,9 @@ class KaplanMeier(Statistic):
         counts = np.bincount(place[ended], minlength=last + 1)
         beyond = np.bincount(place[~ended], minlength=last + 1)
         beyond[last] += counts[last]  # an event after the last time is not seen: censored there
-        return empty._changed(events=tuple(counts[:last].tolist()), censored=tuple(beyond.tolist()))
+        made = empty._changed(events=tuple(counts[:last].tolist()), censored=tuple(beyond.tolist()))
+        people = people_in(durations)
+        return made_of(made, {}, None if people is None else people[known])
 
     @classmethod
     def zero(cls, times: Sequence[float]) -> Self:

@@ -12,7 +12,9 @@ from flame_flwr.labels import shared_keys
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import table_cells_to_withhold
 from flame_flwr.statistics.checks import check_lengths
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.values import declared_labels, label_places
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
@@ -96,7 +98,10 @@ class ContingencyTable(Statistic):
         # what fits no label and what is missing are together in the last row and column
         places = np.minimum(down, len(empty.rows)), np.minimum(across, len(empty.columns))
         np.add.at(counts, places, 1)
-        return empty._changed(counts=tuple(counts.ravel().tolist()))
+        made = empty._changed(counts=tuple(counts.ravel().tolist()))
+        people = people_in(rows)
+        cells = np.ravel_multi_index(places, counts.shape)
+        return made_of(made, {}, people_in(columns) if people is None else people, cells)
 
     @classmethod
     def zero(cls, row_labels: Sequence[Label], column_labels: Sequence[Label]) -> Self:

@@ -14,8 +14,10 @@ from flame_flwr.statistics.alignment import by_label, prefer
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_counts
+from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.field_rules import FieldRule, InClear, Summand
 from flame_flwr.statistics.fields import COUNT, declared_as
+from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.values import (
     check_labels,
     coded_labels,
@@ -146,16 +148,19 @@ class ValueCounts(Statistic):
             Those to count; what fits none of them, by the rule of :mod:`flame_flwr.labels`, is
             counted as ``other``. Without them, those that are found.
         """
+        people = people_in(values)
         if labels is None:
-            return cls(None, _added_by_label([(None, 0, 0)], _found(values)))
+            made = cls(None, _added_by_label([(None, 0, 0)], _found(values)))
+            return made if people is None else made_of(made, {}, people, coded_labels(values)[0])
         empty = cls.zero(labels)
         known = [label for label, _, _ in empty.entries if label is not None]
         places = label_places(cls.__name__, values, known)
         *counts, other, missing = np.bincount(places, minlength=len(known) + 2).tolist()
         entries = zip((None, *known), (missing, *counts), strict=True)
-        return empty._changed(
+        made = empty._changed(
             entries=tuple((label, count, 0) for label, count in entries), other=other
         )
+        return made_of(made, {}, people, places)
 
     @classmethod
     def zero(cls, labels: Sequence[Label] | None = None) -> Self:

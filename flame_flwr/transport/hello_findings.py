@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flame_flwr.data.expect import Mismatch
@@ -25,8 +26,13 @@ _MOST_CHARACTERS = 2**20
 
 
 def write_findings(found: Iterable[Mismatch]) -> str:
-    """Return findings as the text that travels with hello."""
-    return json.dumps([[finding.text, finding.stops] for finding in found][:_MOST])
+    """Return findings as the text that travels with hello; to the gate with numbers of rows."""
+    return json.dumps(
+        [
+            [each.text, each.stops, *([] if each.rows is None else [each.rows])]
+            for each in islice(found, _MOST)
+        ]
+    )
 
 
 def read_findings(text: object) -> tuple[Mismatch, ...] | None:
@@ -42,8 +48,9 @@ def read_findings(text: object) -> tuple[Mismatch, ...] | None:
         listed = []
     found = []
     for each in (listed if isinstance(listed, list) else [])[:_MOST]:
-        if isinstance(each, list) and len(each) == 2 and isinstance(each[0], str):
-            found.append(Mismatch(shown_text(each[0], _LONGEST), bool(each[1])))
+        if isinstance(each, list) and len(each) in (2, 3) and isinstance(each[0], str):
+            rows = each[2] if len(each) > 2 and type(each[2]) is int else None
+            found.append(Mismatch(shown_text(each[0], _LONGEST), bool(each[1]), rows))
     return tuple(found)
 
 

@@ -29,7 +29,7 @@ from flame_flwr.log import logger
 from flame_flwr.payload import encode, from_record
 from flame_flwr.payload.codec import known_good
 from flame_flwr.payload.opaque import look_into
-from flame_flwr.privacy.gate import MUST_MASK, Gate
+from flame_flwr.privacy.gate import MUST_MASK, Gate, findings_that_leave
 from flame_flwr.transport.greeting import Greeting
 from flame_flwr.transport.hello_findings import failure_of, refusal, show_table
 from flame_flwr.transport.interface import Transport
@@ -124,7 +124,7 @@ class InProcess(ProcessGrid, Transport):
             A node's data is not what the analysis expects.
         """
         greetings = [
-            _greeting(address, node, self.entry(address) if secure else None)
+            _greeting(address, node, self._found(address), self.entry(address) if secure else None)
             for address, node in self.nodes.items()
         ]
         if any(greeting.findings is not None for greeting in greetings):
@@ -133,6 +133,13 @@ class InProcess(ProcessGrid, Transport):
             raise refusal(greetings)
         self.take_part(greetings)
         return greetings
+
+    def _found(self, address: int) -> tuple[Mismatch, ...] | None:
+        """Return what may be said of a node's data; it is read where something is expected."""
+        node = self.nodes[address]
+        if not node.plan.expects:
+            return None
+        return tuple(findings_that_leave(node.study().rules, node.findings()))
 
     def entry(self, address: int) -> Entry:
         """Return a node's keys for secure sums, which it has from now on."""
@@ -257,9 +264,10 @@ def _part(session: str, node: LocalNode) -> SecurePart:
     return SecurePart(kept, session, IN_PROCESS, {}, Rules())
 
 
-def _greeting(address: int, node: LocalNode, entry: Entry | None) -> Greeting:
-    """Return what a node says; its data is read where the analysis expects something of it."""
-    found = tuple(node.findings()) if node.plan.expects else None
+def _greeting(
+    address: int, node: LocalNode, found: tuple[Mismatch, ...] | None, entry: Entry | None
+) -> Greeting:
+    """Return what a node says."""
     return Greeting(
         address,
         node.identity.id,

@@ -9,7 +9,7 @@ from node_messages import fit
 from flame_flwr.clients import NodePlan, StarClient, make_client_app, node_data
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.node import rules_of
-from flame_flwr.clients.node_data import node_rules
+from flame_flwr.clients.node_data import node_rules, node_subject
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data.cache import OBJECTS, Cache
 from flame_flwr.errors import ConfigError, DataError, NodeFailedError
@@ -176,6 +176,18 @@ def test_a_datasets_rules_join_the_nodes(registry, client):
     run = RunSettings.from_config({})
     rules = rules_of(PLAN, node_rules(NodeSettings.from_config(settings), run)).rules
     assert sorted(rules, key=str) == [MaxBins(20), MinCount(5)]
+
+
+def test_a_datasets_subject_goes_before_the_analysts(registry):
+    def subject(more, project="p"):
+        settings = NodeSettings.from_config(
+            {"datasets": registry(f"of{len(more)}", ["x"], ["p"], more)}
+        )
+        return node_subject(settings, RunSettings.from_config({"project-id": project}))
+
+    assert subject('subject = "person_id"') == "person_id"
+    assert subject("") == ""
+    assert subject('subject = "person_id" ', project="another") == ""
 
 
 def test_a_datasets_wrong_rules_end_hello(registry, client):

@@ -1,0 +1,116 @@
+"""How many sums about the same people leave in a run: with as many as people, these are solved.
+
+Moments of the ages of five people and of their squares are four sums, of which two are alike, and
+five ages that are whole numbers can be had from three. A column and what was computed of it tell of
+the same values. They are known by their order: a column, its square and its logarithm have one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+from flame_flwr.privacy.published_sets import PublishedSets
+from flame_flwr.statistics.column_facts import facts_of, ids_of
+from flame_flwr.statistics.moments import Covariance, Moments, Total
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.base import Statistic
+    from flame_flwr.statistics.column_facts import ColumnFacts
+
+__all__ = ["FigureAccount"]
+
+_SUMS: dict[type[Any], tuple[str, ...]] = {
+    Total: ("sum",),
+    Moments: ("sum", "squares"),
+    Covariance: ("sum", "squares"),
+}
+_MOST = 10_000
+"""So many sums are kept of a run; after that no new one of a small group leaves."""
+
+
+class FigureAccount:
+    """The sums that have left in a run.
+
+    A sum that leaves again, as in every round, counts once. Columns of people that are more than
+    `k` times as many as the sums that are asked of them never come to the limit.
+
+    Examples
+    --------
+    >>> from flame_flwr.statistics import Moments
+    >>> account, ages = FigureAccount(), [52.0, 61, 67, 74, 88]
+    >>> account.takes(Moments.from_data(ages), 5)
+    True
+    >>> account.takes(Moments.from_data([age**2 for age in ages]), 5)
+    False
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, set[str]] = {}
+        self._sets = PublishedSets()
+
+    def takes(self, statistic: Statistic, k: int) -> bool:
+        """Tell whether a statistic may leave, too; if so, it has.
+
+        Parameters
+        ----------
+        statistic : Statistic
+            As it would leave.
+        k : int
+            About n people, ``max(2, n // k)`` sums may leave of what has one order.
+        """
+        asked: dict[str, set[str]] = {}
+        for facts in facts_of(statistic):
+            if facts.order and facts.distinct > 1:
+                asked.setdefault(_group(facts), set()).update(_sums(statistic, facts))
+        for group, sums in asked.items():
+            n = int(group.split()[0])
+            left = self._left.get(group, set())
+            if not sums <= left and self._is_full(len(left | sums), max(2, n // k)):
+                return False
+        for group, sums in asked.items():
+            self._left.setdefault(group, set()).update(sums)
+        return True
+
+    def takes_people(self, statistic: Statistic, column: str | None, k: int) -> bool:
+        """Tell whether a statistic may leave after those about other people; if so, it has.
+
+        Parameters
+        ----------
+        statistic : Statistic
+            As it would leave; where it is not known whom it is about, it gives nobody away.
+        column : str or None
+            The column that it is about.
+        k : int
+            The smallest group that may be seen.
+        """
+        ids = ids_of(statistic)
+        return ids is None or self._sets.takes(ids, column, k)
+
+    def _is_full(self, sums: int, most: int) -> bool:
+        return sums > most or sum(map(len, self._left.values())) >= _MOST
+
+    def __bool__(self) -> bool:
+        """Tell whether any has left."""
+        return bool(self._left or self._sets)
+
+    def to_json(self) -> str:
+        """Return it as text, for the node's own memory."""
+        sums = {group: sorted(sums) for group, sums in self._left.items()}
+        return json.dumps({"sums": sums, "sets": self._sets.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what :meth:`to_json` wrote."""
+        account, said = cls(), json.loads(text)
+        account._left = {group: set(sums) for group, sums in said["sums"].items()}
+        account._sets = PublishedSets.from_json(said["sets"])
+        return account
+
+
+def _group(facts: ColumnFacts) -> str:
+    return f"{facts.n} {facts.order}"
+
+
+def _sums(statistic: Any, facts: ColumnFacts) -> set[str]:
+    return {f"{name} {facts.digest}" for name in _SUMS.get(type(statistic), ())}

@@ -1,0 +1,134 @@
+"""``MinCount``: no figure about fewer than so many people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flame_flwr.errors import PayloadError
+from flame_flwr.privacy.checked_rule import CheckedRule
+from flame_flwr.privacy.differencing import Leaf, without_overlaps
+from flame_flwr.privacy.rule_parameters import TRUE_OR_FALSE, at_least, parameter
+from flame_flwr.privacy.value_places import Found
+from flame_flwr.statistics.base import Statistic
+from flame_flwr.statistics.column_facts import facts_of, ids_of
+from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
+from flame_flwr.statistics.score_information import ScoreInformation
+
+if TYPE_CHECKING:
+    from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.privacy.figure_account import FigureAccount
+
+__all__ = ["MinCount"]
+
+
+@dataclass(frozen=True)
+class MinCount(CheckedRule):
+    """No figure about fewer than `k` people leaves; 0 may be said.
+
+    A mean, a variance or an estimate of too few is withheld with its count, so the merged one is
+    that of the others, and says that a node is missing. Of histograms, value counts and tables
+    small cells are withheld, and further ones, so that none can be had from the totals. Of
+    quantiles, survival and AUC neighbours are moved together. A smallest and a largest value are
+    withheld, each being one person's, unless `NoisyMinMax` holds, too. Groups are withheld that
+    others of the same result would give away.
+
+    It does not stop who asks twice, for overlapping groups, in two rounds or two analyses; nor who
+    knows some of the people; nor that a withheld cell is known to be small or to protect one.
+
+    Parameters
+    ----------
+    k : int
+        The smallest group that may be seen, at least 2.
+    differences : bool
+        Whether groups are withheld that with others of the same result give away fewer than `k`:
+        by their difference, such as those with a missing value, or by a sum of several.
+
+    Raises
+    ------
+    ModelError
+        `k` is no integer of at least 2.
+
+    Examples
+    --------
+    >>> from flame_flwr.privacy import Disclosure, MinCount
+    >>> from flame_flwr.statistics import RowCount
+    >>> allowed = Disclosure([MinCount(5)]).apply({"women": RowCount(31), "men": RowCount(3)})
+    >>> allowed["women"].size, allowed["men"].size, allowed["men"].suppressed
+    (31, 0, 1)
+    """
+
+    k: int = parameter(at_least(2), 5, stricter=max)
+    differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
+
+    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:
+        """Refuse parts of too few people; of the analysis's own statistics each says its own."""
+        counts = list(evidence.sizes)
+        if len(counts) < parts and evidence.together is not None:
+            counts.append(evidence.together)
+        if any(0 < count < self.k for count in counts):
+            raise PayloadError(
+                "the result holds a value that no rule can look into, and the analysis says that "
+                f"it is of fewer than {self.k} people or rows (the disclosure rule MinCount of "
+                "this node or of the analysis): return values of flame_flwr.statistics, which are "
+                "withheld where they are of too few"
+            )
+
+    def may_say(self, rows: int) -> bool:
+        """Tell whether a finding is about none or enough."""
+        return not 0 < rows < self.k
+
+    def look(self, found: Iterable[Found]) -> None:
+        """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
+        for each in found:
+            value = each.value
+            small = value.too_small(self.k) if isinstance(value, ScoreInformation) else None
+            if small is not None:
+                raise PayloadError(
+                    "this node has too few rows, or too few of one outcome, for a regression: "
+                    f"{small} (the disclosure rule MinCount of this node or of the analysis). "
+                    "Leave the term out, or join its levels",
+                    detail=each.path,
+                )
+
+    def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Withhold what is small in each, then what is small between two of them."""
+        if not self.differences:
+            return [with_each_member(statistic, self._of_enough) for statistic in statistics]
+        leaves = [
+            Leaf(source, column, member, self._of_enough(member), ids_of(member) is not None)
+            for source, statistic in enumerate(statistics)
+            for column, member in members(statistic)
+        ]
+        allowed = iter(without_overlaps(leaves, self.k))
+        return [
+            with_members(statistic, [next(allowed) for _ in members(statistic)])
+            for statistic in statistics
+        ]
+
+    def _of_enough(self, statistic: Statistic) -> Statistic:
+        """Withhold what is small; all of it where a column of few values counts too few."""
+        known = facts_of(statistic)
+        if any(facts.is_small(self.k) for facts in known):
+            return statistic.withheld()
+        # One person may have many rows: then a cell needs more of them.
+        return statistic.with_min_count(max([self.k, *(f.least_rows(self.k) for f in known)]))
+
+    def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
+        """Withhold what with the sums that have left could be solved for people's values."""
+        parts = [(part, column) for each in statistics for column, part in members(each)]
+        allowed: list[Statistic] = [part for part, _ in parts]
+        # From the largest set on: of two that give a few people away the larger says more.
+        for place in sorted(range(len(parts)), key=lambda place: -_people(parts[place][0])):
+            part, column = parts[place]
+            of_few = self.differences and not account.takes_people(part, column, self.k)
+            if of_few or not account.takes(part, self.k):
+                allowed[place] = part.withheld()
+        given = iter(allowed)
+        return [with_members(each, [next(given) for _ in members(each)]) for each in statistics]
+
+
+def _people(statistic: Statistic) -> int:
+    ids = ids_of(statistic)
+    return 0 if ids is None else len(ids)

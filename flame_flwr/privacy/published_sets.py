@@ -1,0 +1,154 @@
+"""Which sets of people figures have left about, and whether one more gives few of them away.
+
+Who has the sum over A and that over B within A has that over A less B. So no set that has left,
+less any sets within it that have no one in common, may have fewer than `k` people and some; nor may
+A less B, or B less A; nor what A and B have in common, where all of A and B together have left.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from flame_flwr.statistics.people_sets import packed_ids, unpacked_ids
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.people import People
+
+__all__ = ["PublishedSets"]
+
+_MOST_SETS = 300
+_MOST_STEPS = 5_000
+"""So many choices of sets within a set are looked at; one that needs more is withheld."""
+
+
+class PublishedSets:
+    """The sets of people about whom figures have left in a run, as bitmaps.
+
+    Examples
+    --------
+    >>> sets, everyone = PublishedSets(), np.arange(100, dtype=np.uint64)
+    >>> sets.takes(everyone, None, 5), sets.takes(everyone[:50], None, 5)
+    (True, True)
+    >>> sets.takes(everyone[50:97], None, 5)  # with it the last three could be had
+    False
+    """
+
+    def __init__(self) -> None:
+        self._ids: People = np.zeros(0, dtype=np.uint64)
+        self._left: list[tuple[str | None, int]] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether any has left."""
+        return bool(self._left)
+
+    def takes(self, people: People, column: str | None, k: int) -> bool:
+        """Tell whether a figure about these people may leave, too; if so, it has.
+
+        Parameters
+        ----------
+        people : ndarray of uint64
+            Their ids, each once.
+        column : str or None
+            The column that it is about: other columns' figures cannot be subtracted from it.
+        k : int
+            The smallest group that may be seen.
+        """
+        new = self._bitmap(people)
+        if (column, new) in self._left:
+            return True
+        if len(self._left) >= _MOST_SETS:
+            return False
+        columns = {None, *(of for of, _ in self._left)} if column is None else {column}
+        if any(_gives_away(new, self._alike(each), k) for each in columns):
+            return False
+        self._left.append((column, new))
+        return True
+
+    def _alike(self, column: str | None) -> list[int]:
+        """Return the sets about whole rows, and those of the column, each once."""
+        return list(dict.fromkeys(bits for of, bits in self._left if of in (None, column)))
+
+    def _bitmap(self, people: People) -> int:
+        self._ids = np.concatenate([self._ids, np.setdiff1d(people, self._ids)])
+        order = np.argsort(self._ids)
+        bits = np.zeros(len(self._ids), dtype=bool)
+        bits[order[np.searchsorted(self._ids, people, sorter=order)]] = True
+        return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for :meth:`from_json`."""
+        length = (len(self._ids) + 7) // 8
+        packed = [
+            [column, base64.b64encode(bits.to_bytes(length, "little")).decode()]
+            for column, bits in self._left
+        ]
+        return {"people": packed_ids(self._ids.tobytes()), "left": packed}
+
+    @classmethod
+    def from_json(cls, said: Any) -> Self:
+        """Return what :meth:`to_json` wrote."""
+        sets = cls()
+        sets._ids = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
+        sets._left = [
+            (column, int.from_bytes(base64.b64decode(bits), "little"))
+            for column, bits in said["left"]
+        ]
+        return sets
+
+
+def _gives_away(new: int, left: Sequence[int], k: int) -> bool:
+    """Tell whether a new set gives away fewer than `k`, with those that have left."""
+    if any(_is_few(new & ~other, k) or _is_few(other & ~new, k) for other in left):
+        return True
+    known = set(left)
+    if any((new | other) in known and _is_few(new & other, k) for other in left):
+        return True
+    within = [other for other in left if other != new and not other & ~new]
+    if _has_few_in_common(new, within, k) or _leaves_few(new, within, k):
+        return True
+    return any(
+        _leaves_few(larger & ~new, [o for o in left if not o & ~(larger & ~new)], k)
+        for larger in left
+        if larger != new and not new & ~larger
+    )
+
+
+def _has_few_in_common(whole: int, within: Sequence[int], k: int) -> bool:
+    """Tell whether two sets that make up a third have few people in common."""
+    return any(
+        one | two == whole and _is_few(one & two, k)
+        for place, one in enumerate(within)
+        for two in within[:place]
+    )
+
+
+def _leaves_few(rest: int, within: Iterable[int], k: int) -> bool:
+    """Tell whether few are left of a set without some disjoint ones of those within it."""
+    steps = _MOST_STEPS
+    # What is left when a set that fits is not taken is never few: it has that one in it. So those
+    # that overlap no other are taken, and of the others only the choices between them are tried.
+    open_ones = [(rest, list(within))]
+    while open_ones:
+        rest, fitting = open_ones.pop()
+        steps -= 1
+        if _is_few(rest, k) or steps < 0:
+            return True
+        covered = 0
+        for each in fitting:
+            covered |= each
+        if (rest & ~covered).bit_count() >= k or not fitting:
+            continue
+        one, *others = fitting
+        apart = [each for each in others if not each & one]
+        open_ones.append((rest & ~one, apart))
+        if len(apart) < len(others):
+            open_ones.append((rest, others))
+    return False
+
+
+def _is_few(people: int, k: int) -> bool:
+    return 0 < people.bit_count() < k

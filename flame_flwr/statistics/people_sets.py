@@ -1,0 +1,132 @@
+"""Sets of people as bitmaps over a list of them, for the node's gate; they never leave a node."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.people import People
+
+__all__ = ["MOST_PEOPLE", "PeopleSets", "packed_ids", "unpacked_ids"]
+
+MOST_PEOPLE = 500_000
+_MOST_SETS = 1000
+_NO_SET = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSets:
+    """Which people are in which figure of a result.
+
+    Parameters
+    ----------
+    people : bytes
+        Eight bytes for each of them, in ascending order: a hash of the id.
+    sets : tuple of bytes
+        Bitmaps over these people.
+    of : tuple of int
+        For each part of the result its set; -1 where it is not known.
+
+    Examples
+    --------
+    >>> some = np.array([3, 5, 9], dtype=np.uint64)
+    >>> sets = PeopleSets.of_parts([some, None, some[:2]])
+    >>> sets.of, PeopleSets.from_json(sets.to_json()).ids(2).tolist()
+    ((0, -1, 1), [3, 5])
+    """
+
+    people: bytes = b""
+    sets: tuple[bytes, ...] = ()
+    of: tuple[int, ...] = ()
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[People | None]) -> Self:
+        """Return the sets of the parts of a result, each given with the people it is about.
+
+        Without those of which there are too many, for which rules go by sizes.
+        """
+        known = [part for part in parts if part is not None]
+        if not known:
+            return cls()
+        # parts of one table share an array
+        everybody = np.unique(np.concatenate([*{id(part): part for part in known}.values()]))
+        if len(everybody) > MOST_PEOPLE:
+            return cls()
+        places: dict[bytes, int] = {}
+        of = [_NO_SET if part is None else _place(part, everybody, places) for part in parts]
+        return cls(everybody.tobytes(), tuple(places), tuple(of))
+
+    def ids(self, part: int) -> People | None:
+        """Return the people whom a part of the result is about; ``None`` where it is not known."""
+        if part >= len(self.of) or self.of[part] == _NO_SET:
+            return None
+        people: People = np.frombuffer(self.people, dtype=np.uint64)
+        bits = np.unpackbits(np.frombuffer(self.sets[self.of[part]], np.uint8), count=len(people))
+        within: People = people[bits.astype(bool)]
+        return within
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for :meth:`from_json`."""
+        packed = [base64.b64encode(zlib.compress(each, 1)).decode() for each in self.sets]
+        return {"people": packed_ids(self.people), "sets": packed, "of": list(self.of)}
+
+    @classmethod
+    def from_json(cls, said: Any) -> Self:
+        """Read what another process said.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is not of this form.
+        """
+        if not isinstance(said, Mapping) or len(said["sets"]) > _MOST_SETS:
+            raise ValueError("no sets of people")
+        people = unpacked_ids(said["people"])
+        length = (len(people) // 8 + 7) // 8
+        sets = tuple(_unpacked(each, length) for each in said["sets"])
+        of = tuple(said["of"])
+        if not all(type(place) is int and _NO_SET <= place < len(sets) for place in of):
+            raise ValueError("no place of a set")
+        return cls(people, sets, of)
+
+
+def packed_ids(people: bytes) -> str:
+    """Return people's ids as text."""
+    return base64.b64encode(people).decode()
+
+
+def unpacked_ids(text: str) -> bytes:
+    """Return what :func:`packed_ids` made a text of.
+
+    Raises
+    ------
+    ValueError
+        It is no such text.
+    """
+    people = base64.b64decode(text, validate=True)
+    if len(people) % 8 or len(people) > 8 * MOST_PEOPLE:
+        raise ValueError("no list of people")
+    return people
+
+
+def _place(part: People, everybody: People, places: dict[bytes, int]) -> int:
+    bits = np.zeros(len(everybody), dtype=bool)
+    bits[np.searchsorted(everybody, part)] = True
+    packed = np.packbits(bits).tobytes()
+    if packed not in places and len(places) >= _MOST_SETS:
+        return _NO_SET
+    return places.setdefault(packed, len(places))
+
+
+def _unpacked(text: str, length: int) -> bytes:
+    # never more than is expected, whatever was packed
+    found = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), length + 1)
+    if len(found) != length:
+        raise ValueError("a bitmap of other people")
+    return found

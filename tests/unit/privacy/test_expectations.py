@@ -1,0 +1,150 @@
+"""What an analysis may learn of a node's data from what it expects, before any result."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from flwr.app import ConfigRecord, Context, RecordDict
+from flwr.clientapp import ClientApp
+from node_messages import call
+
+from flame_flwr.clients import NodePlan, StarClient, asked_expectations
+from flame_flwr.clients.asked_expectations import MOST_OF_ONE, answer_expectations, digests_of
+from flame_flwr.clients.reply_gate import ReplyGate
+from flame_flwr.clients.reply_way import Way
+from flame_flwr.data.expect import Column, Resources, Table, mismatches
+from flame_flwr.data.source import SplitData
+from flame_flwr.errors import ConfigError, NodeFailedError
+from flame_flwr.privacy import MinCount
+from flame_flwr.privacy.gate import Gate
+from flame_flwr.privacy.study_declaration import Study
+from flame_flwr.star import StarAnalyzer
+from flame_flwr.statistics import RowCount
+
+AGES = [34, 41, 52, 58, 63, 71, 77, 83, 88, 90, 93, 97, 102]
+FILE = {"patients.csv": ("age,sex\n" + "".join(f"{age},f\n" for age in AGES)).encode()}
+
+
+class Count(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return RowCount(13)
+
+
+def no_age_above(high):
+    return Table("patients.csv", {"age": Column("number", high=high)})
+
+
+def told(expected, gate):
+    found = mismatches([expected], [FILE])
+    return [each.text for each in gate.findings(found, Study())]
+
+
+def test_bounds_do_not_tell_the_oldest():
+    def highest_told(gate):
+        return max(high for high in range(30, 120) if told(no_age_above(high), gate)) + 1
+
+    assert highest_told(Gate("a")) == 102
+    assert highest_told(Gate("a", (MinCount(5),))) == sorted(AGES)[-5] == 88
+
+
+@pytest.mark.parametrize(
+    ("column", "rows", "said"),
+    [
+        (Column(values=["f", "m"]), ["f"] * 20 + ["x"] * 4, False),
+        (Column(values=["f", "m"]), ["f"] * 20 + ["x"] * 5, True),
+        (Column("number"), ["7"] * 20 + ["x"] * 4, False),
+        (Column("number"), ["7"] * 20 + ["x"] * 5, True),
+        (Column("whole"), ["7"] * 20 + ["7.5"] * 4, False),
+        (Column("whole"), ["7"] * 20 + ["7.5"] * 5, True),
+        (Column("date"), ["2026-11-21"] * 20 + ["yesterday"] * 4, False),
+        (Column("date"), ["2026-11-21"] * 20 + ["yesterday"] * 5, True),
+        (Column(most_missing=0.1), ["f"] * 20 + [""] * 4, False),
+        (Column(most_missing=0.1), ["f"] * 20 + [""] * 5, True),
+    ],
+)
+def test_findings_about_few_values_stay(column, rows, said):
+    text = "n,c\n" + "".join(f"{number},{cell}\n" for number, cell in enumerate(rows))
+    found = mismatches([Table("t.csv", {"c": column})], [{"t.csv": text.encode()}])
+    assert len(found) == 1
+    assert bool(Gate("a", (MinCount(5),)).findings(found, Study())) == said
+
+
+@pytest.mark.parametrize(("rows", "least", "said"), [(0, 1, True), (3, 4, False), (3, 20, True)])
+def test_how_many_rows_there_are_is_told_as_a_count_is(rows, least, said):
+    text = "c\n" + "7\n" * rows
+    found = mismatches([Table("t.csv", min_rows=least)], [{"t.csv": text.encode()}])
+    assert bool(Gate("a", (MinCount(5),)).findings(found, Study())) == said
+
+
+def test_resources_are_counted_likewise():
+    def weight(kilos):
+        value = {"value": kilos, "unit": "kg"}
+        return {"resource": {"resourceType": "Observation", "valueQuantity": value}}
+
+    bundle = {"resourceType": "Bundle", "entry": [weight(kilos) for kilos in range(50, 100)]}
+    for high, said in ((94, True), (95, False)):
+        found = mismatches([Resources("Observation", high=high)], [{"Observation": bundle}])
+        assert [each.rows for each in found] == [99 - high]
+        assert bool(Gate("a", (MinCount(5),)).findings(found, Study())) == said
+
+
+# ---- how many are answered -------------------------------------------------------------------
+
+
+def test_a_node_answers_so_many_of_one_column_in_a_day(tmp_path, monkeypatch):
+    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+
+    def ask(high, project="covid", where=str(tmp_path / "state")):
+        answer_expectations(digests_of([no_age_above(high)]), project, "a", where)
+
+    for high in range(MOST_OF_ONE):
+        ask(high)
+    ask(0)  # one that was answered is answered again
+    with pytest.raises(ConfigError, match="10 different expectations of one column"):
+        ask(100)
+    ask(100, project="another")
+    answer_expectations(digests_of([Resources("Patient")]), "covid", "a", str(tmp_path / "state"))
+
+    asked_expectations._MEMORY.clear()  # the node's program has started again
+    with pytest.raises(ConfigError, match="run the analysis tomorrow"):
+        ask(100)
+    monkeypatch.setattr(asked_expectations.time, "strftime", lambda *_: "2099-01-01")
+    ask(100)
+
+
+def test_many_tables_of_one_file_are_many_expectations():
+    bounds = [no_age_above(high) for high in range(60, 110)]
+    with pytest.raises(ConfigError, match="different expectations"):
+        answer_expectations(digests_of(bounds), "p", "of many tables", "")
+
+
+@pytest.mark.parametrize("text", ["[", "[1]", '{"a": "b"}', 3, '{"0123456789abcdef": 1}'])
+def test_what_is_no_list_of_expectations_is_refused(text):
+    with pytest.raises(NodeFailedError, match="cannot be read at the gate"):
+        answer_expectations(text, "p", "a", "")
+
+
+def test_the_gate_of_a_hospitals_program_counts_and_keeps_back(monkeypatch):
+    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    config = {"name": "of the gate", "disclosure": "MinCount(5)"}
+    context = Context(1, 2, config, RecordDict(), {"project-id": "covid"}, 3)
+
+    def hello(high):
+        client = StarClient(NodePlan(Count, {}, "s3", expects=(no_age_above(high),)), context)
+        client.open_data = lambda: SplitData([FILE])
+        app = ClientApp(lambda _: client.to_client())
+
+        def gated(message, context):
+            gate = ReplyGate(message, context, Way(gated=True, app_files={}))
+            return gate.let_out(app(message, context))
+
+        content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content
+        return dict(content["getpropertiesres.properties"])
+
+    assert json.loads(hello(101)["findings"]) == []
+    [[_, stops]] = json.loads(hello(60)["findings"])
+    assert stops
+    for high in range(MOST_OF_ONE - 2):
+        assert "findings" in hello(high)
+    assert "different expectations" in str(hello(99))

@@ -1,0 +1,239 @@
+"""Differences of the people themselves: what can be had from all sets that have left."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from flwr.app import RecordDict
+
+from flame_flwr.clients import Node, NodePlan
+from flame_flwr.clients.filter_counts import keep_account, kept_account
+from flame_flwr.data.source import SplitData
+from flame_flwr.errors import PayloadError
+from flame_flwr.identity import Identity
+from flame_flwr.payload import decode
+from flame_flwr.privacy import MaxBins, MinCount, Strict
+from flame_flwr.privacy.evidence import Evidence
+from flame_flwr.privacy.gate import Gate
+from flame_flwr.privacy.published_sets import PublishedSets
+from flame_flwr.privacy.study_declaration import Study
+from flame_flwr.star import StarAnalyzer
+from flame_flwr.statistics import Moments, RowCount, describe
+from flame_flwr.statistics.people_sets import PeopleSets
+
+RULES = (MinCount(5), MaxBins(50), Strict())
+
+
+def of(*ranges):
+    return np.concatenate([np.arange(a, b, dtype=np.uint64) for a, b in ranges])
+
+
+def taken(*sets, k=5):
+    """Which sets leave, one after another."""
+    account = PublishedSets()
+    return [account.takes(each, None, k) for each in sets]
+
+
+@pytest.mark.parametrize(
+    ("sets", "leave"),
+    [
+        ([of((0, 100)), of((0, 50)), of((50, 97))], [True, True, False]),
+        ([of((0, 100)), of((0, 50)), of((50, 95))], [True, True, True]),
+        ([of((0, 100)), of((0, 50)), of((50, 100))], [True, True, True]),
+        ([of((0, 100)), of((0, 98))], [True, False]),
+        ([of((0, 98)), of((0, 100))], [True, False]),
+        ([of((0, 50)), of((3, 53))], [True, False]),
+        ([of((0, 50)), of((45, 95))], [True, True]),  # five of each, and nobody has all of them
+        ([of((0, 53)), of((0, 30)), of((27, 53))], [True, True, False]),  # three in both of two
+        ([of((0, 30)), of((27, 53)), of((0, 53))], [True, True, False]),
+        ([of((0, 50)), of((50, 97)), of((0, 100))], [True, True, False]),
+        ([of((0, 50)), of((0, 50))], [True, True]),
+        # 10 wards of 10, a clinic across two of them, and the hospital less three people
+        (
+            [*(of((10 * i, 10 * i + 10)) for i in range(10)), of((5, 15)), of((0, 103))],
+            [True] * 11 + [False],
+        ),
+    ],
+)
+def test_what_a_set_gives_away_with_those_that_have_left(sets, leave):
+    assert taken(*sets) == leave
+
+
+def test_many_wards_of_one_hospital_leave():
+    wards = [of((100 * i, 100 * i + 100)) for i in range(40)]
+    assert all(taken(of((0, 4000)), *wards))
+    assert taken(of((0, 4003)), *wards) == [True] * 40 + [False]
+
+
+def test_unrelated_groups_leave():
+    """Of sixteen such groups sizes alone let twelve leave: two sizes less a third come close."""
+    rng, start, groups = np.random.default_rng(5), 0, []
+    for size in rng.integers(50, 2000, 16):
+        groups.append(of((start, start + int(size))))
+        start += int(size)
+    assert all(taken(*groups))
+
+
+def few_by_definition(sets, k):
+    """Tell whether some set less disjoint ones within it, or a pair, has few people: by trying all.
+
+    Sets are Python's, and every choice of them is looked at.
+    """
+    for one, two in itertools.permutations(sets, 2):
+        if 0 < len(one - two) < k or (one | two in sets and 0 < len(one & two) < k):
+            return True
+    for whole in sets:
+        parts = [each for each in sets if each < whole]
+        for number in range(1, len(parts) + 1):
+            for some in itertools.combinations(parts, number):
+                together = set().union(*some)
+                if len(together) == sum(map(len, some)) and 0 < len(whole - together) < k:
+                    return True
+    return False
+
+
+def test_random_sets_leave_exactly_where_the_definition_lets_them():
+    rng, left_all, refused_some = np.random.default_rng(11), 0, 0
+    for _ in range(150):
+        account, published = PublishedSets(), []
+        for _ in range(7):
+            blocks = rng.random(6) < 0.5  # of blocks of people, as groups of one table are
+            sizes = [3, 5, 6, 7, 9, 12]
+            bounds = np.cumsum([0, *sizes])
+            people = {p for i in range(6) if blocks[i] for p in range(bounds[i], bounds[i + 1])}
+            if len(people) < 4:
+                continue
+            new = frozenset(people)
+            expected = new in published or not few_by_definition([*published, new], 4)
+            taken_now = account.takes(np.array(sorted(new), dtype=np.uint64), None, 4)
+            assert taken_now == expected, (published, new)
+            if taken_now and new not in published:
+                published.append(new)
+            left_all += taken_now
+            refused_some += not taken_now
+    assert min(left_all, refused_some) > 100
+
+
+def test_columns_are_compared_with_whole_rows_and_with_themselves():
+    account, everyone = PublishedSets(), of((0, 100))
+    assert account.takes(of((0, 90)), "age", 5)
+    assert account.takes(of((2, 90)), "bmi", 5)  # the ages of two less no age at all
+    assert not account.takes(of((1, 90)), "age", 5)
+    assert not account.takes(of((0, 88)), None, 5)
+    assert account.takes(everyone, None, 5)
+
+
+# ---- by way of a node's gate -----------------------------------------------------------------
+
+
+class Asks(StarAnalyzer):
+    def __init__(self, flame, asks):
+        super().__init__(flame)
+        self.asks = asks
+
+    def analysis_method(self, data, aggregator_results):
+        return self.asks[self.num_iterations](data)
+
+
+def patients(n=100):
+    rng = np.random.default_rng(8)
+    return pd.DataFrame(
+        {"person": np.arange(n), "age": rng.normal(60, 9, n), "bmi": rng.normal(27, 4, n)}
+    )
+
+
+def rounds(table, *asks, subject="person"):
+    """What leaves of a node in each round, its account kept as Flower keeps a node's state."""
+    plan = NodePlan(Asks, {"asks": asks}, "s3", subject=subject)
+    node = Node(plan, Identity("a", ("a",)), SplitData(table), node_rules=RULES)
+    state, sent = RecordDict(), []
+    for number in range(1, len(asks) + 1):
+        returned = node.round(number, None)
+        study = Study.from_bytes(node.study().to_bytes())
+        account = kept_account(state)
+        passed = Gate("a", RULES, account=account).result(returned, study, number)
+        keep_account(state, account)
+        sent.append(decode(passed.payload))
+    return sent
+
+
+def mean_age(first, last):
+    return lambda table: {"age": Moments.from_data(table["age"].iloc[first:last])}
+
+
+def test_rounds_that_differ_by_three_people_do_not_tell_of_them():
+    asks = (mean_age(0, 100), mean_age(3, 100), mean_age(0, 50), mean_age(50, 97), mean_age(0, 50))
+    sizes = [each["age"].n for each in rounds(patients(), *asks)]
+    assert sizes == [100, 0, 50, 0, 50]
+    without = [each["age"].n for each in rounds(patients(), *asks, subject="")]
+    assert without == [100, 97, 50, 47, 50]  # the attack: sizes of one answer alone were compared
+
+
+def test_groups_of_sizes_that_are_close_by_chance_leave():
+    groups = [(0, 50), (50, 97), (100, 147), (150, 200)]
+
+    def ask(table):
+        return [RowCount.from_data(table.iloc[first:last]) for first, last in groups]
+
+    [with_people] = rounds(patients(200), ask)
+    [by_sizes] = rounds(patients(200), ask, subject="")
+    assert [each.rows for each in with_people] == [50, 47, 47, 50]
+    assert [each.rows for each in by_sizes] == [50, 0, 0, 50]
+
+
+def test_a_column_with_two_missing_values_keeps_its_mean_to_itself():
+    table = patients()
+    table.loc[:1, "age"] = np.nan
+    [found] = rounds(table, describe)
+    columns = found.result()["columns"]
+    assert columns["age"]["mean"] is None
+    assert columns["bmi"]["mean"] == pytest.approx(table["bmi"].mean())
+
+
+def test_a_plain_figure_close_to_one_of_known_people_is_withheld():
+    def ask(table):
+        return [RowCount.from_data(table), RowCount.from_data(list(range(97)))]
+
+    assert [each.rows for each in rounds(patients(), ask)[0]] == [100, 0]
+
+
+# ---- what arrives at the gate ----------------------------------------------------------------
+
+
+def test_sets_travel_to_the_gate_as_bitmaps():
+    parts = [of((0, 20_000)), None, of((5, 10_000)), of((0, 20_000))]
+    sets = PeopleSets.of_parts(parts)
+    assert (len(sets.sets), sets.of) == (2, (0, -1, 1, 0))
+    read = Study.from_bytes(Study(evidence=Evidence(sets=sets)).to_bytes()).evidence.sets
+    for part, given in enumerate(parts):
+        assert given is None or np.array_equal(read.ids(part), given)
+    assert read.ids(1) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        3,
+        {},
+        {"people": "AAAA", "sets": [], "of": []},
+        {"people": "?", "sets": [], "of": []},
+        {"people": "", "sets": ["AAAA"], "of": [0]},
+        {"people": "", "sets": [], "of": [0]},
+        {"people": "", "sets": [], "of": ["x"]},
+        {"people": "", "sets": [""] * 2000, "of": []},
+    ],
+)
+def test_sets_of_another_form_are_refused(said):
+    with pytest.raises(PayloadError, match="cannot be read"):
+        Evidence.from_json({"sets": said})
+
+
+def test_a_bitmap_that_unpacks_to_much_more_is_refused_unread():
+    bomb = base64.b64encode(zlib.compress(bytes(5_000_000), 9)).decode()
+    with pytest.raises(PayloadError, match="cannot be read"):
+        Evidence.from_json({"sets": {"people": "", "sets": [bomb], "of": [0]}})
