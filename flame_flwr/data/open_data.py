@@ -151,7 +151,12 @@ def _sql(dataset: Dataset, name: str) -> SqlSource:
     from flame_flwr.data.credentials import resolve
     from flame_flwr.data.sql_databases import open_database
 
-    options = dataset.options
+    options, entry = dataset.options, SqlEntry.of(dataset.options, name)
+    if "://" not in dataset.url:
+        from flame_flwr.data.table_files import TableFiles
+
+        folder = _folder(dataset.url, name, _REGISTRY)
+        return SqlSource(TableFiles(folder, name, entry.tables), entry, name)
     user, password = (
         resolve(options[key], f"{name}: {key}") if key in options else ""
         for key in ("user", "password")
@@ -164,7 +169,7 @@ def _sql(dataset: Dataset, name: str) -> SqlSource:
         ca_file=options.get("ca-file", ""),
         tls=options.get("tls", ""),
     )
-    return SqlSource(database, SqlEntry.of(options, name), name)
+    return SqlSource(database, entry, name)
 
 
 def _folder(location: str, name: str, option: str) -> Path:

@@ -98,6 +98,14 @@ _KEYS = {
     **_OF_FHIR,
 }
 _REFERENCES = ("key-id", "secret", "token", "user", "password")
+_KINDS_BY_SCHEME = {
+    "s3": ("s3",),
+    "fhir": ("fhir",),
+    **dict.fromkeys(("postgresql", "sqlite", "duckdb"), ("sql",)),
+    "": get_args(DataKind),  # a folder
+}
+"""What analyses may ask of a place; of any other it is files or bundles."""
+
 _ONLY = {_S3: _OF_S3, _FHIR: _OF_FHIR, _SQL: SQL_KEYS}
 _PAIRS = (("key-id", "secret"), ("user", "password"))
 _OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure")
@@ -262,13 +270,12 @@ def _check_texts(key: str, value: object, what: str) -> None:
 def _check_urls(table: Mapping[str, Any], what: str) -> None:
     """Refuse URLs with credentials in them, and those that do not fit the type."""
     url, kind = table["url"], table["type"]
-    is_sql = url.startswith(("postgresql", "sqlite:", "duckdb:"))
     for key in ("url", "endpoint"):
         refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
         if table.get(key, "").startswith(("s3:", "http")) and {"?", "#"} & set(table[key]):
             raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
-    wanted = {"s3:": "s3", "fhi": "fhir"}.get(url[:3] if "://" in url else "")
-    if is_sql != (kind == "sql") or wanted not in (None, kind):
+    scheme, found, _ = url.partition("://")
+    if kind not in _KINDS_BY_SCHEME.get(scheme.partition("+")[0] if found else "", ("s3", "fhir")):
         raise ConfigError(f"{what}: `type` and `url` do not fit together", detail=f"{kind}, {url}")
     if url.startswith("fhir+") and {"?", "#"} & set(url):
         raise ConfigError(f"{what}: `url` ends with the server's base, without ? and what follows")

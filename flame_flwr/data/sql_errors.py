@@ -30,6 +30,7 @@ _WORDS = {
     "value": "the query fails at a value, such as a text that is no number",
     "memory": "the query needs more memory than the database gives it",
     "locked": "the database is locked by another process",
+    "form": "a file is not what its name says, a table as Parquet or CSV",
     "other": "the database does not run the query",
 }
 
