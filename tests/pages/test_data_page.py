@@ -32,6 +32,11 @@ def test_its_tables_and_models_can_be_declared(tmp_path):
     exec(block(PAGE, "model"), names)
 
 
+def test_its_cohort_is_one_select(tmp_path):
+    (tmp_path / "cohort.py").write_text(texts(PAGE, "python", "cohort")[0])
+    assert "FROM cdm.person p JOIN entry e" in run_python(tmp_path, "cohort.py")
+
+
 class Ages(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         return data[0]["visits"]["age"].mean()
