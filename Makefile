@@ -33,7 +33,7 @@ JOURNEYS := examples/patient_journeys
 .venv/.installed: pyproject.toml $(JOURNEYS)/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --no-compile --editable ".[simulation,estimators,dp,regression,freeze,report,tensorboard]" --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[simulation,estimators,dp,regression,freeze,sql,report,tensorboard]" --group dev
 	$(BIN)/python -m pip install --quiet --no-compile "./$(JOURNEYS)[torch,polars,synthea]"
 # Compiled by all cores, as each message is a new process. Packages hold files that no Python of this
 # version can compile.
@@ -138,7 +138,7 @@ bench: compiled
 # Environments of their own, without PyTorch. Flower brings uv, which can choose the lowest versions.
 # The quick tests start no simulation, so there is one after them.
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
-EXTRAS := .[simulation,estimators,dp,regression,freeze,report,tensorboard]
+EXTRAS := .[simulation,estimators,dp,regression,freeze,sql,report,tensorboard]
 
 floors: .venv-floors/.installed
 	.venv-floors/bin/python -m pytest -n 3 --dist loadfile tests/unit

@@ -86,7 +86,7 @@ class StarClient(NumPyClient):
         """
         data = self.open_data()
         if data is not None:
-            data.check(self.plan.data_type, self.plan.query)  # type: ignore[arg-type]
+            data.check(self.plan.data_type, self.plan.asked)  # type: ignore[arg-type]
         files = self._check_folders(config)
         self._check_protection()
         return {

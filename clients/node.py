@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.clients.own_rules import apply_own_rules, people_counted, with_columns
 from flame_flwr.data.data_size import evidence_of
 from flame_flwr.data.source import SplitData
+from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import ModelError
 from flame_flwr.failure.hints import hint_analyzer, hint_evaluation
 from flame_flwr.metrics import check_numbers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.expect import Expectation, Mismatch
     from flame_flwr.data.kept_values import KeptValues
-    from flame_flwr.data.source import NodeData
+    from flame_flwr.data.source import NodeData, Query
     from flame_flwr.identity import Identity
     from flame_flwr.privacy import Disclosure, DisclosureRule, UpdateFilter
     from flame_flwr.privacy.study_declaration import Study
@@ -46,9 +47,9 @@ class NodePlan:
         The user's class.
     analyzer_kwargs : dict
         For its constructor; every node gets a copy of its own.
-    data_type : {'s3', 'fhir', 'none'}
+    data_type : {'s3', 'fhir', 'sql', 'none'}
         Which data :meth:`Node.round` loads.
-    query : str, list of str or None
+    query : str, list of str, dict or None
         What is asked of the data.
     allow_pickle : bool
         Whether a value that cannot travel otherwise is pickled.
@@ -62,6 +63,8 @@ class NodePlan:
         Whether results leave a node masked, and no other way.
     subject : str
         The column that says whom a row is about, for rules that count people.
+    columns : tuple of str
+        What is asked of tables.
 
     Examples
     --------
@@ -76,13 +79,21 @@ class NodePlan:
     analyzer: type[StarAnalyzer]
     analyzer_kwargs: dict[str, Any] = field(default_factory=dict)
     data_type: str = "none"
-    query: str | list[str] | None = None
+    query: str | list[str] | dict[str, Any] | None = None
     allow_pickle: bool = False
     disclosure: tuple[DisclosureRule, ...] = ()
     filters: tuple[UpdateFilter, ...] = ()
     expects: tuple[Expectation, ...] = ()
     secure: bool = False
     subject: str = ""
+    columns: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> Query:
+        """What a source is asked for, as texts."""
+        if self.data_type == "sql":
+            return TableQuery.declared(self.query, self.columns).keys()
+        return self.query  # type: ignore[return-value]
 
     @property
     def evaluates(self) -> bool:
@@ -223,8 +234,8 @@ class Node:
         """Return the node's data, loaded at the first call."""
         if not self._loaded:
             plan = self.plan
-            if self.source is not None and plan.data_type in ("s3", "fhir"):
-                self._data = self.source.load(plan.data_type, plan.query)  # type: ignore[arg-type]
+            if self.source is not None and plan.data_type != "none":
+                self._data = self.source.load(plan.data_type, plan.asked)  # type: ignore[arg-type]
             self._loaded = True
         return self._data
 

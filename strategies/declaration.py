@@ -74,6 +74,7 @@ class Declaration:
         }
         for name in ("filters", "disclosure", "expects"):
             about[name] = ", ".join(shown_settings(each) for each in getattr(plan, name))
+        about["columns"] = ", ".join(plan.columns)
         if self.shown is not None:
             about["shown"] = ", ".join(self.shown) or "no metrics and no scores"
         return {name: text for name, text in about.items() if text}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATA_TYPES", "Arguments", "declare"]
 
-DATA_TYPES = ("s3", "fhir", "none")
+DATA_TYPES = ("s3", "fhir", "sql", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Arguments:
     aggregator: Any
     data_type: Any
     query: Any = None
+    columns: Any = None
     simple_analysis: Any = True
     output_type: Any = "str"
     multiple_results: Any = False
@@ -72,7 +73,8 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         It cannot be run as declared; the message says what is wrong and how to mend it.
     """
     analyzer = check_class(given.analyzer, StarAnalyzer, "analyzer", given.analyzer_kwargs)
-    data_type, query = _data_type(given.data_type), _query(given.query)
+    data_type = _data_type(given.data_type)
+    query, columns = _query(given, data_type)
     pickled = _allow_pickle(given.payload)
     strategy = _strategy(given, pickled)
     plan = NodePlan(
@@ -86,6 +88,7 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         expects=_expectations(given.expects, data_type),
         secure=_secure(given, strategy, analyzer),
         subject=_subject(given.subject),
+        columns=columns,
     )
     outputs = _outputs(given, strategy, paths)
     return Declaration(
@@ -108,12 +111,23 @@ def _data_type(data_type: object) -> str:
     return str(data_type)
 
 
-def _query(query: object) -> str | list[str] | None:
+def _query(
+    given: Arguments, data_type: str
+) -> tuple[str | list[str] | dict[str, Any] | None, tuple[str, ...]]:
+    """Return what is asked of the data, and the columns of it."""
+    query = given.query
+    if data_type == "sql":
+        from flame_flwr.data.table_query import TableQuery
+
+        asked = TableQuery.declared(query, given.columns)
+        return dict(asked.parameters) or list(asked.tables) or None, asked.columns
+    if given.columns is not None:
+        raise ModelError(f"columns are those of tables, of data_type 'sql', not {data_type!r}")
     if query is None or isinstance(query, str):
-        return query
+        return query, ()
     if not isinstance(query, Sequence) or not all(isinstance(part, str) for part in query):
         raise ModelError(f"query must be a string, a list of strings or None, not {query!r}")
-    return list(query)
+    return list(query), ()
 
 
 def _allow_pickle(payload: object) -> bool:
@@ -160,7 +174,7 @@ def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:
     listed = [expects] if isinstance(expects, Table | Resources) else expects
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise ModelError(f"expects must be a list of Table or Resources, not {expects!r}")
-    fitting = {"s3": Table, "fhir": Resources}.get(data_type)
+    fitting = {"s3": Table, "sql": Table, "fhir": Resources}.get(data_type)
     for each in listed:
         if fitting is None or not isinstance(each, fitting):
             wanted = "nothing" if fitting is None else fitting.__name__

@@ -43,10 +43,11 @@ class StarModel:
     aggregator : type of StarAggregator, or StarStrategy
         Runs on the server; a strategy in its place, built or its class, merges values its own
         way, such as :class:`~flame_flwr.strategies.ReduceStrategy`.
-    data_type : {'s3', 'fhir', 'none'}
-        What an analyzer gets: files, FHIR bundles, or ``None``.
-    query : str or list of str, optional
-        Which files (none: all), or which FHIR searches.
+    data_type : {'s3', 'fhir', 'sql', 'none'}
+        What an analyzer gets: files, FHIR bundles, tables as DataFrames, or ``None``.
+    query : str, list of str or dict, optional
+        Which files or tables (none: all), or which FHIR searches; of a hospital's own SQL, values
+        by the names of its parameters.
     simple_analysis : bool
         One round and no more; otherwise at least two, until ``has_converged`` says so.
     output_type : {'str', 'bytes', 'pickle'} or a list of them
@@ -82,6 +83,8 @@ class StarModel:
     subject : str
         The column, or level of an index, that says whom a row is about, such as ``"person_id"``:
         disclosure rules count people by it, and not rows.
+    columns : list of str, optional
+        Which columns of tables, ``"age"`` or ``"person.age"``; without it, all that may be read.
     shown : collection of str, optional
         Names of the metrics and scores (``report_metrics``, ``evaluation_method``) that log, files
         and report may show; ``[]``: none. The others are for the aggregator alone. ``None``: all.
@@ -119,7 +122,7 @@ class StarModel:
         analyzer: type[StarAnalyzer],
         aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
         data_type: str,
-        query: str | Sequence[str] | None = None,
+        query: str | Sequence[str] | Mapping[str, Any] | None = None,
         simple_analysis: bool = True,
         output_type: str | Sequence[str] = "str",
         multiple_results: bool = False,
@@ -137,6 +140,7 @@ class StarModel:
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
         subject: str = "",
+        columns: Sequence[str] | None = None,
         shown: Collection[str] | None = None,
         secure: bool | None = None,
     ) -> None:
@@ -149,6 +153,7 @@ class StarModel:
                     aggregator=aggregator,
                     data_type=data_type,
                     query=query,
+                    columns=columns,
                     simple_analysis=simple_analysis,
                     output_type=output_type,
                     multiple_results=multiple_results,

@@ -52,7 +52,7 @@ class StarModelTester:
         One entry per node, any object; it reaches the analyzer as it is.
     analyzer, aggregator, data_type, query, simple_analysis, output_type, multiple_results, \
 analyzer_kwargs, aggregator_kwargs
-        As in ``StarModel``; `query` is only a placeholder here.
+        As in ``StarModel``; `query` and `columns` are only placeholders here.
     node_roles : list of str, optional
         A parameter of FLAME's own class: ``'default'`` for every split.
     epsilon, sensitivity : float, optional
@@ -151,7 +151,7 @@ analyzer_kwargs, aggregator_kwargs
         aggregator: type[StarAggregator] | type[StarStrategy] | StarStrategy,
         data_type: str,
         node_roles: Sequence[str] | None = None,
-        query: str | Sequence[str] | None = None,
+        query: str | Sequence[str] | Mapping[str, Any] | None = None,
         simple_analysis: bool = True,
         output_type: str | Sequence[str] = "str",
         multiple_results: bool = False,
@@ -171,6 +171,7 @@ analyzer_kwargs, aggregator_kwargs
         filters: Sequence[UpdateFilter] | None = None,
         expects: Sequence[Expectation] = (),
         subject: str = "",
+        columns: Sequence[str] | None = None,
         shown: Collection[str] | None = None,
         secure: bool | None = None,
         report: str = "auto",

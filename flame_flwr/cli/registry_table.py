@@ -75,7 +75,7 @@ def _try(dataset: Dataset) -> tuple[str, str, str]:
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     started = time.monotonic()
     try:
-        check_dataset(dataset, dataset.name, context)
+        advice = check_dataset(dataset, dataset.name, context)
     except FlameError as error:
         return "no", f"{time.monotonic() - started:.1f}", str(error)
-    return "yes", f"{time.monotonic() - started:.1f}", ""
+    return "yes", f"{time.monotonic() - started:.1f}", advice

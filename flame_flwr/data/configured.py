@@ -38,7 +38,7 @@ def open_configured(
 
     Parameters
     ----------
-    kind : {'s3', 'fhir'}
+    kind : {'s3', 'fhir', 'sql'}
         The analysis's ``data_type``.
     settings : NodeSettings
         The node config.

@@ -18,7 +18,7 @@ def amount(data: Any, data_type: str) -> str:
     ----------
     data : Any
         As the analyzer gets it: a dict of files or bundles per source, or any other object.
-    data_type : {'s3', 'fhir', 'none'}
+    data_type : {'s3', 'fhir', 'sql', 'none'}
         The type of data that the analysis asks for.
 
     Returns
@@ -53,7 +53,13 @@ def evidence_of(data: Any, data_type: str) -> Evidence:
     if all(isinstance(value, dict) and value.get("resourceType") == "Bundle" for value in values):
         entries = [bundle.get("entry") for bundle in values]
         return Evidence(resources=sum(len(each) for each in entries if isinstance(each, list)))
+    if data_type == "sql" and all(map(_is_frame, values)):
+        return Evidence(kind="rows", shape=(sum(map(len, values)),))
     return _of_object(data)
+
+
+def _is_frame(value: Any) -> bool:
+    return type(value).__name__ == "DataFrame"
 
 
 def _of_object(data: Any) -> Evidence:

@@ -47,6 +47,7 @@ class FolderSource:
 
         For FHIR, if it has no file for a search, or no bundle at all where none is named.
         """
+        self._refuse_tables(kind)
         paths = self._paths()
         if kind == "fhir":
             from flame_flwr.data.fhir_folder import check_queries
@@ -72,6 +73,7 @@ class FolderSource:
         DataError
             Missing or empty folder, missing key, an unreadable file, or one that is no bundle.
         """
+        self._refuse_tables(kind)
         paths = self._paths()
         if kind == "fhir":
             from flame_flwr.data.fhir_folder import read_queries
@@ -81,6 +83,13 @@ class FolderSource:
             return {key: path.read_bytes() for key, path in select(paths, keys, self.name).items()}
         except OSError as error:
             raise self._unreadable(error) from error
+
+    def _refuse_tables(self, kind: DataKind) -> None:
+        if kind == "sql":
+            raise DataError(
+                f"{self.name} is a folder of files: for data_type 'sql', the hospital names tables "
+                'in its registry, in a dataset of the type "sql"'
+            )
 
     def _unreadable(self, error: OSError) -> DataError:
         text = f"{reason_of(error)}: {self.name}: a file cannot be read ({type(error).__name__})"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.source import NODE_OPTION, DataKind, select
+from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import DataError, text_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class FunctionSource:
     def read(self, kind: DataKind, keys: list[str]) -> Any:
         """Call the function. Of a mapping, only `keys` are kept; no keys means every one."""
         value = self._function()(self._context)
-        return select(value, keys, self.name) if isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            return value
+        if kind == "sql":
+            return TableQuery.read(keys).frames(value, self.name)
+        return select(value, keys, self.name)
 
     def _function(self) -> Callable[[Context], Any]:
         module, _, attribute = self.reference.partition(":")

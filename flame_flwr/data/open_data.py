@@ -18,6 +18,8 @@ from flame_flwr.data.credentials import refuse_in_url
 from flame_flwr.data.folder_source import FolderSource
 from flame_flwr.data.function_source import FunctionSource
 from flame_flwr.data.source import NODE_OPTION, Source, SourceData
+from flame_flwr.data.sql_entry import SqlEntry
+from flame_flwr.data.sql_source import SqlSource
 from flame_flwr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,22 +98,31 @@ def open_dataset(
     dataset: Dataset, name: str, context: Context, cache: Cache | None = None
 ) -> Source:
     """Return the source of one dataset; `name` is what messages call it."""
+    if dataset.type == "sql":
+        return _sql(dataset, name)
     return _source(dataset.url, name, context, dataset.options, cache, _REGISTRY)
 
 
-def check_dataset(dataset: Dataset, name: str, context: Context) -> None:
+def check_dataset(dataset: Dataset, name: str, context: Context) -> str:
     """Try a dataset's source, and read its disclosure rules, as the beginning of a run does.
+
+    Returns
+    -------
+    str
+        What the hospital had better change; '' for nothing.
 
     Raises
     ------
     ConfigError, DataError
         What the beginning of a run would say.
     """
-    open_dataset(dataset, name, context).check(dataset.type)
+    source = open_dataset(dataset, name, context)
+    source.check(dataset.type)
     if dataset.disclosure:
         from flame_flwr.privacy.config_text import read_rules
 
         read_rules(dataset.disclosure, f"{name}: `disclosure`")
+    return source.advice() if isinstance(source, SqlSource) else ""
 
 
 def _source(
@@ -133,6 +144,32 @@ def _source(
     if scheme in ("fhir+http", "fhir+https"):
         return _fhir(location, name, options, registered=option == _REGISTRY)
     return FolderSource(_folder(location, name, option), name, option)
+
+
+def _sql(dataset: Dataset, name: str) -> SqlSource:
+    """Return a database, with the credentials that the registry refers to."""
+    from flame_flwr.data.credentials import resolve
+    from flame_flwr.data.sql_databases import open_database
+
+    options, entry = dataset.options, SqlEntry.of(dataset.options, name)
+    if "://" not in dataset.url:
+        from flame_flwr.data.table_files import TableFiles
+
+        folder = _folder(dataset.url, name, _REGISTRY)
+        return SqlSource(TableFiles(folder, name, entry.tables), entry, name)
+    user, password = (
+        resolve(options[key], f"{name}: {key}") if key in options else ""
+        for key in ("user", "password")
+    )
+    database = open_database(
+        dataset.url,
+        name,
+        user,
+        password,
+        ca_file=options.get("ca-file", ""),
+        tls=options.get("tls", ""),
+    )
+    return SqlSource(database, entry, name)
 
 
 def _folder(location: str, name: str, option: str) -> Path:

@@ -18,6 +18,7 @@ from typing import Any, get_args
 from flame_flwr.config.config_key import REQUIRED, ConfigKey, check_keys
 from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
+from flame_flwr.data.sql_entry import SQL_KEYS, SqlEntry
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of
 from flame_flwr.text.textfiles import decode_text
@@ -30,7 +31,7 @@ EXAMPLE = """\
 [[dataset]]
 name = "long-covid-files"
 tags = ["long-covid", "cohort-2026"]
-type = "s3"                                  # files; "fhir" for FHIR searches
+type = "s3"                                  # files; "fhir" for searches, "sql" for tables
 url = "s3://long-covid/2026"                 # or a folder, /srv/long-covid
 projects = ["halta"]                         # their project-id; ["*"] is every project
 # disclosure = "MinCount(5)"                 # rules for what leaves, as in the node's config
@@ -49,13 +50,24 @@ type = "fhir"
 url = "fhir+https://fhir.hospital.example/fhir"
 projects = ["halta"]
 token = { file = "/etc/flame-flwr/fhir.token" }
+
+[[dataset]]
+name = "long-covid-visits"
+tags = ["long-covid"]
+type = "sql"
+url = "postgresql://db.hospital.example/research"
+projects = ["halta"]
+user = { env = "LONG_COVID_USER" }
+password = { file = "/etc/flame-flwr/long-covid.password" }
+query = "/etc/flame-flwr/visits.sql"         # one SELECT; the analysis gets the table "visits"
+parameters.since = { type = "date", low = 2020-01-01, default = 2020-01-01 }  # :since in it
 """
 """A registry that shows the usual keys."""
 
 EVERY_PROJECT = "*"
 
 
-_S3, _FHIR = "s3://", "fhir+https://"
+_S3, _FHIR, _SQL = "a URL that begins with s3://", "a URL that begins with fhir+https://", "tables"
 _OF_S3 = {
     "endpoint": ConfigKey(str, ""),
     "region": ConfigKey(str, ""),
@@ -84,8 +96,19 @@ _KEYS = {
     "allow-http": ConfigKey(bool, False),
     "ca-file": ConfigKey(str, ""),
     **_OF_S3,
+    **SQL_KEYS,
     **_OF_FHIR,
 }
+_REFERENCES = ("key-id", "secret", "token", "user", "password")
+_KINDS_BY_SCHEME = {
+    "s3": ("s3",),
+    "fhir": ("fhir",),
+    **dict.fromkeys(("postgresql", "sqlite", "duckdb"), ("sql",)),
+    "": get_args(DataKind),  # a folder
+}
+"""What analyses may ask of a place; of any other it is files or bundles."""
+
+_ONLY = {_S3: _OF_S3, _FHIR: _OF_FHIR, _SQL: SQL_KEYS}
 _PAIRS = (("key-id", "secret"), ("user", "password"))
 _OF_DATASET = ("name", "tags", "type", "url", "projects", "disclosure", "subject")
 
@@ -98,7 +121,7 @@ class Dataset:
     ----------
     name : str
         What the hospital calls it.
-    type : {'s3', 'fhir'}
+    type : {'s3', 'fhir', 'sql'}
         What analyses that use it ask for.
     url : str
         Where it is.
@@ -144,7 +167,7 @@ def read_registry(path: Path) -> list[Dataset]:
     ...     path = Path(folder, "datasets.toml")
     ...     _ = path.write_text(EXAMPLE)
     ...     [(dataset.name, dataset.type) for dataset in read_registry(path)]
-    [('long-covid-files', 's3'), ('long-covid-fhir', 'fhir')]
+    [('long-covid-files', 's3'), ('long-covid-fhir', 'fhir'), ('long-covid-visits', 'sql')]
     """
     content = _content(path)
     tables = content.pop("dataset", None)
@@ -220,13 +243,16 @@ def _dataset(table: Any, number: int) -> Dataset:
     if not isinstance(table, Mapping):
         raise ConfigError(f"{what} must be a [[dataset]] table")
     for key, value in table.items():
-        if key in _KEYS and _KEYS[key].type is dict:
+        if key in _REFERENCES:
             check_reference(value, f"{what}: `{key}`")
     check_keys(table, _KEYS, f"in {what}", is_private=True)
     for key, value in table.items():
         _check_texts(key, value, what)
     _check_urls(table, what)
     _check_together(table, what)
+    options = {key: value for key, value in table.items() if key not in _OF_DATASET}
+    if table["type"] == "sql":
+        SqlEntry.of(options, what)
     return Dataset(
         name=table["name"],
         type=table["type"],
@@ -234,7 +260,7 @@ def _dataset(table: Any, number: int) -> Dataset:
         projects=tuple(table["projects"]),
         tags=tuple(table.get("tags", ())),
         disclosure=table.get("disclosure", ""),
-        options={key: value for key, value in table.items() if key not in _OF_DATASET},
+        options=options,
         subject=table.get("subject", ""),
     )
 
@@ -254,7 +280,8 @@ def _check_urls(table: Mapping[str, Any], what: str) -> None:
         refuse_in_url(table.get(key, ""), f"{what}: `{key}`")
         if table.get(key, "").startswith(("s3:", "http")) and {"?", "#"} & set(table[key]):
             raise ConfigError(f"{what}: `{key}` must have no `?` or `#` in it, nor what follows it")
-    if (url.startswith("s3://") and kind != "s3") or (url.startswith("fhir+") and kind != "fhir"):
+    scheme, found, _ = url.partition("://")
+    if kind not in _KINDS_BY_SCHEME.get(scheme.partition("+")[0] if found else "", ("s3", "fhir")):
         raise ConfigError(f"{what}: `type` and `url` do not fit together", detail=f"{kind}, {url}")
     if url.startswith("fhir+") and {"?", "#"} & set(url):
         raise ConfigError(f"{what}: `url` ends with the server's base, without ? and what follows")
@@ -262,11 +289,16 @@ def _check_urls(table: Mapping[str, Any], what: str) -> None:
 
 def _check_together(table: Mapping[str, Any], what: str) -> None:
     """Refuse keys that do not go with the URL, or not without each other."""
-    for only, keys in {_S3: _OF_S3, _FHIR: _OF_FHIR}.items():
-        if table["url"].startswith(only.removesuffix("https://")):
-            continue
-        for key in table.keys() & keys.keys():
-            raise ConfigError(f"{what}: `{key}` is for a URL that begins with {only}")
+    url = table["url"]
+    own = {
+        _S3: url.startswith("s3://"),
+        _FHIR: url.startswith("fhir+"),
+        _SQL: table["type"] == "sql",
+    }
+    for key in table:
+        fits = [each for each, keys in _ONLY.items() if key in keys]
+        if fits and not any(own[each] for each in fits):
+            raise ConfigError(f"{what}: `{key}` is for {' or '.join(fits)}")
     for pair in _PAIRS:
         if len(table.keys() & set(pair)) == 1:
             raise ConfigError(f"{what}: `{pair[0]}` and `{pair[1]}` belong together")

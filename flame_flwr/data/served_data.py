@@ -19,6 +19,7 @@ from flame_flwr.data.fhir_bundles import merge_pages
 from flame_flwr.data.folder_source import FolderSource
 from flame_flwr.data.function_source import FunctionSource
 from flame_flwr.data.source import SourceData
+from flame_flwr.data.table_pieces import as_frame, unpack
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def _source(ask: Ask, opened: str, number: int, told: dict[str, Any], context: C
         return FunctionSource(told["reference"], context, name, told["option"])
     if kind == "fhir":
         return _ServedFhir(ask, opened, number, kind, name, told["base"])
-    return _ServedSource(ask, opened, number, kind, name)
+    made = _ServedTables if kind == "sql" else _ServedSource
+    return made(ask, opened, number, kind, name)
 
 
 class _ServedSource:
@@ -164,6 +166,18 @@ class _ServedFhir(_ServedSource):
 
     def _value(self, contents: list[bytes]) -> Mapping[str, Any]:
         return merge_pages([json.loads(page) for page in contents])
+
+
+class _ServedTables(_ServedSource):
+    """A database, read by the node piece by piece."""
+
+    def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
+        """Return DataFrames by the name of their table."""
+        with self.ask("read", kind=kind, keys=_texts(keys)) as served:
+            return {
+                table: as_frame([unpack(served.contents([part])[0]) for part in parts])
+                for table, parts in served.answer["found"]
+            }
 
 
 def _texts(keys: Sequence[str]) -> list[str]:

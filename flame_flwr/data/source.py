@@ -22,7 +22,7 @@ __all__ = [
     "select",
 ]
 
-DataKind = Literal["s3", "fhir"]
+DataKind = Literal["s3", "fhir", "sql"]
 _T = TypeVar("_T")
 Query = str | Sequence[str] | None
 
@@ -38,7 +38,7 @@ class NodeData(Protocol):
 
         Parameters
         ----------
-        kind : {'s3', 'fhir'}, optional
+        kind : {'s3', 'fhir', 'sql'}, optional
             What :meth:`load` will be asked for, where that is known.
         query : str or sequence of str, optional
             And which query.
@@ -68,11 +68,14 @@ class Source(Protocol):
     def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
         """Raise :class:`DataError` where it is known already that nothing can be read.
 
-        `kind` and `keys` are as for :meth:`read`; for FHIR, no keys means any.
+        `kind` and `keys` are as for :meth:`read`; for FHIR and tables, no keys means any.
         """
 
     def read(self, kind: DataKind, keys: list[str]) -> Any:
-        """Return values by key; no keys means every one."""
+        """Return values by key; no keys means every one.
+
+        For tables there is one key, of :class:`~flame_flwr.data.table_query.TableQuery`.
+        """
 
 
 class RemoteSource(Source, Protocol):
@@ -97,7 +100,8 @@ class RemoteSource(Source, Protocol):
         Returns
         -------
         dict
-            What `write` has returned, by key: of an object once, of a search for each page.
+            What `write` has returned, by key: of an object once, of a search for each page, of a
+            table for each piece.
         """
 
 
@@ -126,7 +130,7 @@ class SplitData:
     def load(self, kind: DataKind, query: Query) -> Any:
         """Return the split; of file dicts (``[{key: ...}, ...]``), only the keys of `query`."""
         keys = _keys(query)
-        if not keys or not _is_dicts(self._split):
+        if not keys or kind == "sql" or not _is_dicts(self._split):
             return self._split
         return [select(files, keys, f"source {i}") for i, files in enumerate(self._split, start=1)]
 

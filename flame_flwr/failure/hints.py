@@ -99,7 +99,8 @@ def hint_analyzer(
             add_hint(error, _NO_RETURN if analyzer.num_iterations else _NO_AGGREGATE)
         if data is None and data_type == "none" and _uses_none(error, method, 1):
             add_hint(
-                error, "data is None because the model says data_type='none': say 's3' or 'fhir'"
+                error,
+                "data is None because the model says data_type='none': say 's3', 'fhir' or 'sql'",
             )
     elif isinstance(error, _OF_SHAPE) and data is not None:
         shape = _content_hint(data, data_type)

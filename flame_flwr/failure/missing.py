@@ -38,7 +38,7 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
     """
     if not _asks_data(error, data):
         return
-    what = "FHIR query" if data_type == "fhir" else "file"
+    what = {"fhir": "FHIR query", "sql": "table"}.get(data_type, "file")
     if isinstance(error, KeyError) and len(error.args) == 1:
         error.add_note(Hint(f"the data has no {what} of that name: {LISTED}"))
         error.add_note(NodeOnlyNote(_keys(error.args[0], data)))

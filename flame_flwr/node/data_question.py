@@ -31,7 +31,7 @@ class Question:
     what : {'sources', 'check', 'read', 'get'}
         What is asked: which sources there are, whether one can be read, to read it, or a request to
         a FHIR server.
-    opened : {'s3', 'fhir'}
+    opened : {'s3', 'fhir', 'sql'}
         The type of analysis that the node opens its sources for.
     source : int
         Which of these, from 1.

@@ -15,6 +15,7 @@ import bench_payload
 import bench_regression
 import bench_secure
 import bench_simulation
+import bench_sql
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
         bench_import,
         bench_payload,
         bench_data,
+        bench_sql,
         bench_memory,
         bench_gate,
         bench_regression,

@@ -326,6 +326,7 @@ NOT_ADVICE = {
     r"^the result holds a pickle, and the analysis does not": "what was not declared",
     r"^the node's config has sandbox = \"bwrap\"": "what was declared",
     r"^approval = \"none\": whoever reaches": "what was declared",
+    r"^(SELECT|WITH entry|CREATE VIEW|, CASE WHEN|, \(|CASE WHEN) ?": "SQL",
     r"has no (check|collector)\(self, ": "what a class lacks that is to be one's own",
     r"^with on-failure = \"skip\": go on": "what a key of the config is for",
     r"^what `flame\.get_(analysis|project)_id\(\)` returns": "what a key of the config is for",

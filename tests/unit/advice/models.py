@@ -256,7 +256,7 @@ MODELS = [
     ),
     Case(
         "no data",
-        r"(data_type='none': say 's3') or 'fhir'",
+        r"(data_type='none': say 's3'), 'fhir' or 'sql'",
         lambda code: run(
             [1.0],
             analyzer=with_method(Echo, "analysis_method", "self, data, last", "return data + 1"),

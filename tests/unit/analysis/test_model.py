@@ -50,7 +50,7 @@ WRONG = {
         {"filename": "../report.txt"},
         "filename '../report.txt' must be a name without folders",
     ),
-    "data_type": ({"data_type": "csv"}, "data_type must be one of s3, fhir, none, not 'csv'"),
+    "data_type": ({"data_type": "csv"}, "data_type must be one of s3, fhir, sql, none, not 'csv'"),
     "query": ({"query": [3]}, "query must be a string, a list of strings or None"),
     "kwargs that are no dict": (
         {"analyzer_kwargs": [1]},

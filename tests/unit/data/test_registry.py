@@ -101,7 +101,7 @@ FHIR = DATASET.replace("/srv", "fhir+https://host").replace('"s3"', '"fhir"')
         (DATASET + 'tag = ["a"]', "unknown key in `datasets`, dataset 1; did you mean `tags`?"),
         (DATASET + 'tags = ["a,b"]', "`tags` must be a list of texts without commas"),
         (DATASET + "tags = [3]", "`tags` must be a list of texts without commas"),
-        (DATASET.replace('"s3"', '"csv"'), '`type` in `datasets`, dataset 1 is "s3" or "fhir"'),
+        (DATASET.replace('"s3"', '"csv"'), 'dataset 1 is "s3", "fhir" or "sql"'),
         (S3.replace('type = "s3"', 'type = "fhir"'), "`type` and `url` do not fit"),
         (DATASET + 'endpoint = "https://x"', "is for a URL that begins with s3://"),
         (DATASET + "max-pages = 3", "is for a URL that begins with fhir+https://"),
@@ -155,8 +155,8 @@ def test_a_missing_or_open_registry_is_refused(write, tmp_path):
 
 
 def test_the_example_is_a_registry(write):
-    files, fhir = read_registry(write(EXAMPLE))
-    assert (files.type, fhir.type) == ("s3", "fhir")
+    files, fhir, sql = read_registry(write(EXAMPLE))
+    assert (files.type, fhir.type, sql.type) == ("s3", "fhir", "sql")
     assert files.disclosure == ""
 
 

@@ -269,7 +269,7 @@ def test_bundles_in_place_of_files_are_named():
     )
 
 
-NO_DATA = "data is None because the model says data_type='none': say 's3' or 'fhir'"
+NO_DATA = "data is None because the model says data_type='none': say 's3', 'fhir' or 'sql'"
 
 
 def gives_a_function_both(self, data, aggregator_results):

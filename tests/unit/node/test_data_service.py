@@ -1,7 +1,9 @@
 """Stores and FHIR servers are read by the node; a message's process has neither key nor network."""
 
+import contextlib
 import hashlib
 import os
+import sqlite3
 import threading
 import time
 from itertools import count
@@ -43,7 +45,7 @@ class Keeps(StarAggregator):
     def has_converged(self, result, last_result):
         return True
 
-app = StarModel(Looks, Keeps, {kind!r}, query={query!r}).client_app
+app = StarModel(Looks, Keeps, {kind!r}, query={query!r}, columns={columns!r}).client_app
 """
 
 
@@ -88,9 +90,9 @@ def host(tmp_path_factory, store, fhir):
 def look(host, fab_of, node_message):
     """Have an analyzer with this body look at the data; return its value, or the failure."""
 
-    def ask(body, data, kind="s3", query=None, run=None, **config):
+    def ask(body, data, kind="s3", query=None, run=None, columns=None, **config):
         lines = "".join(f"        {line}\n" for line in body.splitlines())
-        fab = fab_of("looks", APP.format(body=lines, kind=kind, query=query))
+        fab = fab_of("looks", APP.format(body=lines, kind=kind, query=query, columns=columns))
         asked = node_message("looks", fab, None, node={"data": data, **config})
         asked.context.run_id = next(RUNS) if run is None else run
         asked.context.run_config.clear()
@@ -311,7 +313,7 @@ def test_a_data_client_meets_httpx_errors(look):
         {"ask": "read", "opened": "s3", "source": 2, "kind": "s3", "keys": []},  # a folder
         {"ask": "read", "opened": "s3", "source": 3, "kind": "s3", "keys": []},  # nothing
         {"ask": "read", "opened": "s3", "source": -1, "kind": "s3", "keys": []},
-        {"ask": "read", "opened": "sql", "source": 1, "kind": "s3", "keys": []},
+        {"ask": "read", "opened": "csv", "source": 1, "kind": "s3", "keys": []},
         {"ask": "read", "opened": "s3", "source": True, "kind": "s3", "keys": []},
         {"ask": "read", "opened": "s3", "source": 1, "kind": ["s3"], "keys": []},
         {"ask": "read", "opened": "s3", "source": 1, "kind": "s3", "keys": [["a"]]},
@@ -442,3 +444,31 @@ def test_a_large_part_is_read_in_pieces(tmp_path, monkeypatch):
     with served_data.Served({}, spool.open()) as served:
         assert served.contents(parts) == contents
     spool.close()
+
+
+def test_tables_of_a_database_are_read_by_the_node(look, tmp_path):
+    """As DataFrames, with the columns and the rows that the model asks for, once in a run."""
+    database = tmp_path / "ward.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE visits (id INTEGER, age INTEGER, note TEXT)")
+        rows = [(number, 18 + number % 50, "x") for number in range(30_000)]
+        connection.executemany("INSERT INTO visits VALUES (?, ?, ?)", rows)
+        connection.commit()
+    (tmp_path / "visits.sql").write_text("SELECT id, age, note FROM visits WHERE age >= :least")
+    (tmp_path / "datasets.toml").write_text(
+        f'[[dataset]]\nname = "n"\ntype = "sql"\nprojects = ["*"]\nurl = "sqlite:///{database}"\n'
+        f'query = "{tmp_path / "visits.sql"}"\nparameters.least = {{ type = "whole", low = 18 }}\n'
+    )
+    given = {"kind": "sql", "datasets": str(tmp_path / "datasets.toml"), "run": next(RUNS)}
+    body = "visits = data[0]['visits']\nvisits['age'] += 0\n"
+    body += "return [list(visits), len(visits), int(visits['id'].sum())]"
+    ids = [number for number, age, _ in rows if age >= 40]
+    for _ in range(2):  # the second time without the database
+        found = look(body, "", query={"least": 40}, columns=["age", "id"], **given)
+        assert found == [["age", "id"], len(ids), sum(ids)]
+        database.unlink(missing_ok=True)
+    said = look(body, "", query={"least": 40}, **given)
+    assert "no such database, or it cannot be opened" in said
+    assert str(database) not in said
+    said = look(body, "", query={"least": 17}, **given)
+    assert "'least' must be a whole number from 18" in said

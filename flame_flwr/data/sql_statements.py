@@ -1,0 +1,102 @@
+"""Makes statements of a hospital's entry for what an analysis asks: names are chosen, values bound.
+
+A name of the analysis's gets into a statement only where the entry lists it, or as the quoted name
+of a column of the hospital's own query; its values never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.data.source import select as chosen_of
+from flame_flwr.data.sql_entry import SqlEntry, read_sql
+from flame_flwr.data.sql_parameters import Bound, bind
+from flame_flwr.data.table_query import TableQuery
+from flame_flwr.errors import ConfigError
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+__all__ = ["Statements", "statements"]
+
+Statements = dict[str, "sqlalchemy.Select[Any]"]
+"""By the name of the table that each gives."""
+
+
+def statements(
+    entry: SqlEntry, asked: TableQuery | None, name: str
+) -> tuple[Statements, dict[str, Bound]]:
+    """Return the statements that a question means, and the values that they bind.
+
+    Parameters
+    ----------
+    entry : SqlEntry
+        What may be read.
+    asked : TableQuery, optional
+        The question; without one, all tables, with values that the hospital would allow.
+    name : str
+        How messages call the source.
+
+    Raises
+    ------
+    DataError
+        The entry does not allow it.
+    ConfigError
+        The entry's query cannot be read, or takes other parameters than it declares.
+
+    Examples
+    --------
+    >>> entry = SqlEntry.of({"tables": {"cdm.person": ["person_id", "sex"]}}, "dataset 1")
+    >>> made, _ = statements(entry, TableQuery(columns=("sex",)), "data source 1")
+    >>> " ".join(str(made["person"]).split())
+    'SELECT cdm.person.sex FROM cdm.person'
+    """
+    question = asked or TableQuery()
+    if entry.query is None:
+        bind({}, question.parameters, name)
+        tables = question.chosen(entry.tables, name)
+        return {
+            table: _of_table(full, _columns(columns, question.columns_of(table), name, table))
+            for table, (full, columns) in tables.items()
+        }, {}
+    text, table = read_sql(entry.query, name), entry.query.stem
+    statement, taken = _of_query(text, question.columns_of(table))
+    if taken != entry.parameters.keys():
+        raise ConfigError(
+            f"{name}: `parameters` must declare those that the file of `query` takes, as :name, "
+            "and no others",
+            detail=", ".join(sorted(taken ^ entry.parameters.keys())),
+        )
+    question.chosen({table: text}, name)
+    if asked is None:
+        return {table: statement}, {key: each.example() for key, each in entry.parameters.items()}
+    return {table: statement}, bind(entry.parameters, asked.parameters, name)
+
+
+def _columns(allowed: Sequence[str], asked: Sequence[str], name: str, table: str) -> list[str]:
+    """Return the columns that are read, of those that may be."""
+    return list(chosen_of(dict.fromkeys(allowed), list(asked), f"{name}, table {table!r},"))
+
+
+def _of_table(full: str, columns: Sequence[str]) -> sqlalchemy.Select[Any]:
+    """Return the statement that reads columns of a table, which may have a schema before it."""
+    import sqlalchemy
+
+    schema, _, table = full.rpartition(".")
+    made = sqlalchemy.table(table, *map(sqlalchemy.column, columns), schema=schema or None)
+    return sqlalchemy.select(*made.c)
+
+
+def _of_query(text: str, columns: Sequence[str]) -> tuple[sqlalchemy.Select[Any], set[str]]:
+    """Return the statement that reads columns of a query, or all; and the parameters it takes.
+
+    In brackets, as a table, it can only be one SELECT.
+    """
+    import sqlalchemy
+
+    query = sqlalchemy.text(f"{text}\n")  # a comment at its end must not go on
+    taken = set(query.compile().params)
+    inner = query.columns(*map(sqlalchemy.column, columns)).subquery("q")
+    what = [inner.c[column] for column in columns] or [sqlalchemy.literal_column("*")]
+    return sqlalchemy.select(*what).select_from(inner), taken

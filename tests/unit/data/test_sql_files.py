@@ -1,0 +1,332 @@
+"""Tables of SQLite and DuckDB: what comes, that nothing is written, and what is said of mistakes.
+
+PostgreSQL's are in ``tests/servers/test_sql_postgres.py``.
+"""
+
+import os
+import sqlite3
+from datetime import date
+
+import duckdb
+import numpy as np
+import pytest
+
+from flame_flwr.data.data_size import amount
+from flame_flwr.data.open_data import check_dataset, open_data, open_dataset
+from flame_flwr.data.registry import read_registry
+from flame_flwr.data.sql_source import SqlSource
+from flame_flwr.data.table_pieces import as_frame, unpack
+from flame_flwr.data.table_query import TableQuery
+from flame_flwr.errors import ConfigError, DataError, ModelError
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+
+PEOPLE = [(number, 18 + number % 70, "fm"[number % 2]) for number in range(12_000)]
+SECRET = "value-of-a-row"
+CREATE = "CREATE TABLE people (id BIGINT, age INTEGER, sex VARCHAR(9))"
+KINDS = ["sqlite", "duckdb"]
+
+
+def fill(kind, path, statements=(), rows=PEOPLE):
+    connection = sqlite3.connect(path) if kind == "sqlite" else duckdb.connect(str(path))
+    connection.execute(CREATE)
+    for first in range(0, len(rows), 5000):
+        some = ", ".join(map(str, rows[first : first + 5000]))
+        connection.execute(f"INSERT INTO people VALUES {some}")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("databases")
+    for kind in KINDS:
+        more = [
+            "CREATE TABLE odd (a VARCHAR, b INTEGER, c BOOLEAN)",
+            f"INSERT INTO odd VALUES (NULL, NULL, NULL), ('{SECRET}', 3, true)",
+        ]
+        fill(kind, folder / kind, more)
+    return folder
+
+
+@pytest.fixture
+def dataset(files, tmp_path):
+    """Write an entry for a kind of database, with these lines; return it as it is read."""
+
+    def write(kind, lines="", sql="", tables=""):
+        (tmp_path / "people.sql").write_text(sql)
+        path = tmp_path / "datasets.toml"
+        what = tables or f'query = "{tmp_path / "people.sql"}"'
+        url = f"{kind}:///{files / kind}"
+        start = '[[dataset]]\nname = "n"\ntype = "sql"\nprojects = ["*"]'
+        path.write_text(f'{start}\nurl = "{url}"\n{what}\n{lines}\n')
+        [made] = read_registry(path)
+        return made
+
+    return write
+
+
+@pytest.fixture
+def source(dataset, context):
+    return lambda *args, **more: open_dataset(dataset(*args, **more), "data source 1", context())
+
+
+def read(source, query=None, columns=None):
+    return source.read("sql", TableQuery.declared(query, columns).keys())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_comes_whole_here_and_in_a_child(source, kind):
+    people, pieces = source(kind, tables="tables.people = ['id', 'age', 'sex']"), []
+    frame = read(people)["people"]
+    assert list(frame.itertuples(index=False, name=None)) == PEOPLE
+    keys = TableQuery().keys()
+    found = people.fetch("sql", keys, lambda piece: pieces.append(piece) or len(pieces) - 1)
+    child = as_frame([unpack(pieces[number]) for number in found["people"]])
+    assert child.equals(frame)
+    child["age"] += 1  # an analyzer may change what it gets
+    assert amount([{"people": frame}], "sql") == f"rows ({len(PEOPLE)},)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_missing_and_nothing_at_all(source, kind):
+    frame = read(source(kind, tables="tables.odd = ['a', 'b', 'c']"))["odd"]
+    assert frame["a"].isna().tolist() == [True, False]
+    assert frame["b"].dtype == float
+    assert np.isnan(frame["b"][0])
+    assert frame["c"].tolist()[1] == 1
+    none = read(source(kind, sql="select id, age from people where id < 0"))["people"]
+    assert (list(none), len(none)) == (["id", "age"], 0)
+
+
+LATER = "parameters.least = { type = 'whole', low = 18, default = 50 }\n"
+LATER += "parameters.sex = { type = 'text', values = ['f', 'm'] }"
+SQL = "SELECT id, age FROM people WHERE age >= :least AND sex = :sex; -- :commented"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_takes_the_parameters_that_it_declares(source, kind):
+    people = source(kind, LATER, SQL.partition(";")[0] + ";")
+    people.check()
+    for query, least in (({"sex": "f"}, 50), ({"sex": "f", "least": 80}, 80)):
+        ids = [number for number, age, sex in PEOPLE if age >= least and sex == "f"]
+        assert read(people, query, ["id"])["people"]["id"].tolist() == ids
+    for query, message in (
+        ({}, "needs a value for the parameter 'sex'"),
+        ({"sex": "f' OR 1=1 --"}, "'sex' must be one of f, m: this node allows nothing else"),
+        ({"sex": "f", "least": 17}, "'least' must be a whole number from 18"),
+        ({"sex": "f", "least": 18.5}, "'least' must be a whole number from 18"),
+        ({"sex": "f", "least": 2**70}, "'least' must be a whole number from 18"),
+        ({"sex": "f", "more": 3}, "has no parameter 'more', which the query names"),
+    ):
+        with pytest.raises(DataError) as raised:
+            read(people, query)
+        assert message in raised.value.message
+
+
+FAILS = [
+    ("sqlite", "delete from people", "", "it must be one SELECT"),
+    ("duckdb", "delete from people returning id", "", "it must be one SELECT"),
+    ("duckdb", "select 1 as n) q; drop table people; --", "", "it must be one SELECT"),
+    ("duckdb", "select content from read_text('/etc/passwd')", "", "something beside the database"),
+    ("sqlite", "select load_extension('x') as n", "", "something beside the database"),
+    ("sqlite", "select * from absent", "", "a table that is read is not there"),
+    ("duckdb", "select * from absent", "", "a table that is read is not there"),
+    ("sqlite", "select absent from people", "", "a column that is read is not there"),
+    ("duckdb", "select absent from people", "", "a column that is read is not there"),
+    ("duckdb", "select cast(a as int) as n from odd", "", "fails at a value"),
+    ("duckdb", "select [1] as n", "", "column 1 of what is read has a type that pandas has not"),
+    ("sqlite", "select x'00' as n", "", "column 1 of what is read has a type that pandas has not"),
+    ("sqlite", "select 1 as n union all select 'x'", "", "or more than one, or"),
+    ("duckdb", "create table n (n int)", "", "it must be one SELECT"),
+    ("duckdb", "select * from people", "max-rows = 9000", "has more than 9000 rows: ask for less"),
+    ("sqlite", "select * from people", "max-mb = 0.1", "has more than 0.1 MB: ask for less"),
+]
+ENDLESS = (
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as c from n"
+)
+
+
+@pytest.mark.parametrize(("kind", "sql", "lines", "message"), FAILS)
+def test_what_fails_has_a_message_of_its_own(source, kind, sql, lines, message, files):
+    before = (files / kind).read_bytes()
+    with pytest.raises(DataError) as raised:
+        read(source(kind, lines, sql))
+    assert message in raised.value.message
+    for word in (SECRET, "people", "from", "/etc"):
+        assert word not in raised.value.message
+    assert (files / kind).read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_query_that_never_ends_is_stopped(source, kind):
+    with pytest.raises(DataError, match="took longer than `timeout` allows"):
+        read(source(kind, "timeout = 0.3", ENDLESS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_is_none(tmp_path, dataset, context, files, kind):
+    made = dataset(kind, tables="tables.people = ['id']")
+    said = "may write" if os.access(files / kind, os.W_OK) else ""
+    assert said in check_dataset(made, "n", context())
+    (files / kind).rename(tmp_path / "away")
+    try:
+        with pytest.raises(DataError, match=r"no such database, or it cannot be opened"):
+            check_dataset(made, "n", context())
+        assert not (files / kind).exists()
+    finally:
+        (tmp_path / "away").rename(files / kind)
+
+
+ENTRY = '[[dataset]]\nname = "n"\ntype = "sql"\nprojects = ["*"]\nurl = "sqlite:////srv/x.db"\n'
+TABLES = ENTRY + "tables.a = ['b']\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ENTRY, "must have either `query`, a file of SQL, or `tables`"),
+        (TABLES + 'query = "/srv/x.sql"', "must have either `query`"),
+        (ENTRY + 'query = "x.sql"', "`query` in `datasets`, dataset 1 must be an absolute path"),
+        (ENTRY + "tables.a = []", "`tables` must hold lists of columns that may be read"),
+        (ENTRY + "tables.a = '*'", "`tables` must hold lists of columns that may be read"),
+        (TABLES + "tables.'x.a' = ['b']", "`tables` must have a name each, and each another"),
+        (TABLES + "parameters.p = { type = 'whole' }", "`parameters` are those of a `query`"),
+        (TABLES + 'key-id = { env = "A" }', "`key-id` is for a URL that begins with s3://"),
+        (TABLES + 'password = "hunter2"', "`password` must be a reference"),
+        (TABLES.replace("sqlite:////srv", "postgresql://ada:hunter2@h"), "must have no user, key"),
+        (TABLES.replace('"sql"', '"s3"'), "`type` and `url` do not fit together"),
+        (TABLES.replace("sqlite:////srv/x.db", "fhir+https://h/"), "do not fit together"),
+    ],
+)
+def test_wrong_entries(tmp_path, text, message):
+    path = tmp_path / "datasets.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        read_registry(path)
+    assert message in raised.value.message
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("3", "must be a table with `type`"),
+        ("{ type = 'bool' }", "must be a table with `type`"),
+        ("{ type = 'date', lowest = 2020-01-01 }", "must be a table with `type`"),
+        ("{ type = 'date', low = 3 }", "must be of its type, date"),
+        ("{ type = 'whole', low = true }", "must be of its type, whole"),
+        ("{ type = 'text' }", "a text has `values`"),
+        ("{ type = 'whole', low = 3, default = 2 }", "its default must be one that it allows"),
+    ],
+)
+def test_wrong_parameters(dataset, parameter, message):
+    with pytest.raises(ConfigError, match=message):
+        dataset("sqlite", f"parameters.p = {parameter}", SQL)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite:///x.db", "the absolute path of a file, with four slashes"),
+        ("sqlite://host/srv/x.db", "the absolute path of a file, with four slashes"),
+        ("duckdb:////x?a=b", "the absolute path of a file"),
+        ("postgresql://h/d?sslmode=off", "may have ?host=/folder/of/the/socket, and no more"),
+        ("mysql://h/d", "`type` and `url` do not fit together"),
+    ],
+)
+def test_wrong_urls(tmp_path, context, url, message):
+    path = tmp_path / "datasets.toml"
+    path.write_text(TABLES.replace("sqlite:////srv/x.db", url))
+    with pytest.raises(ConfigError) as raised:
+        check_dataset(*read_registry(path), "n", context())
+    assert message in raised.value.message
+
+
+def test_another_host_is_asked_for_its_certificate():
+    from flame_flwr.data.sql_databases import open_database
+
+    def given(url, **more):
+        return open_database(url, "data source 1", **more)._given
+
+    assert "sslmode" not in given("postgresql:///d") | given("postgresql://127.0.0.1/d")
+    far = given("postgresql://db.hospital.example/d", ca_file="/etc/ca.crt")
+    assert (far["sslmode"], far["sslrootcert"]) == ("verify-full", "/etc/ca.crt")
+    assert given("postgresql://db.hospital.example/d")["sslmode"] == "verify-full"
+    assert given("postgresql://db.hospital.example/d", tls="encrypt")["sslmode"] == "require"
+
+
+def test_places_that_have_no_tables(tmp_path, context, source):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    with pytest.raises(DataError, match="is a folder of files"):
+        open_data(str(tmp_path), context()).check("sql", TableQuery().keys())
+    with pytest.raises(DataError, match="has no files or bundles"):
+        source("sqlite", tables="tables.people = ['id']").read("s3", [])
+
+
+class Ages(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return int(data[0]["people"]["age"].sum())
+
+
+class Total(StarAggregator):
+    def aggregation_method(self, analysis_results):
+        return sum(analysis_results)
+
+    def has_converged(self, result, last_result):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"query": 3}, "query must be a list of names"),
+        ({"query": {"since": [1]}}, "'since' must be a text, a number, True, False or a date"),
+        ({"query": {1: 2}}, "values by the names of parameters"),
+        ({"columns": ["a\x00"]}, "columns must be a list of names, each a text"),
+        ({"columns": [3]}, "columns must be a list of names, each a text"),
+        ({"data_type": "s3", "columns": ["a"]}, "columns are those of tables, of data_type 'sql'"),
+        ({"data_type": "s3", "query": {"a": 1}}, "query must be a string, a list of strings"),
+    ],
+)
+def test_wrong_models(arguments, message):
+    with pytest.raises(ModelError) as raised:
+        StarModel(Ages, Total, **{"data_type": "sql", **arguments})
+    assert message in raised.value.message
+
+
+def test_a_model_says_what_it_asks_for():
+    query = {"since": date(2020, 1, 1), "sex": "f"}
+    model = StarModel(Ages, Total, "sql", query, columns=["age", "people.sex"])
+    assert TableQuery.read(model.plan.asked).parameters == {"since": "2020-01-01", "sex": "f"}
+    about = model.declaration.about()
+    assert about["columns"] == "age, people.sex"
+    assert about["query"] == "{'since': '2020-01-01', 'sex': 'f'}"
+    assert TableQuery.read(StarModel(Ages, Total, "sql").plan.asked) == TableQuery()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '[["a"], [], [1]]', "[[1], [], {}]", "[" * 9999])
+def test_what_is_no_question(text):
+    with pytest.raises(DataError, match="a question for tables that cannot be read"):
+        TableQuery.read([text])
+
+
+def test_the_rows_of_a_function_stand_for_tables(tmp_path, monkeypatch, context):
+    code = "import pandas as pd\n\ndef rows(context):\n"
+    code += "    return {'people': pd.DataFrame({'id': [1], 'age': [54]})}\n"
+    (tmp_path / "invented_rows.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    data = open_data("invented_rows:rows", context())
+    asked = StarModel(Ages, Total, "sql", columns=["age"]).plan.asked
+    assert list(data.load("sql", asked)[0]["people"]) == ["age"]
+    with pytest.raises(DataError, match="has no 'visits', which the query names"):
+        data.load("sql", TableQuery(tables=("visits",)).keys())
+
+
+def test_sources_of_another_project_are_not_confused(source):
+    """What was read is kept by where it is: two tables of a database are two."""
+    one = source("sqlite", tables="tables.people = ['id']")
+    other = source("sqlite", tables="tables.odd = ['a']")
+    assert isinstance(one, SqlSource)
+    assert one.where != other.where
