@@ -136,7 +136,7 @@ class ReplyGate:
             except Exception as error:
                 log_error(error, "node %s lets no answer leave to %s", self._name, kind)
                 passed = self._failures.stopped(error)
-        passed = self._counted(passed)
+        passed = self._uncounted() or passed
         return unnoted(self._message, self._context, passed, self._way, self._noted) or passed
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
@@ -150,14 +150,14 @@ class ReplyGate:
         }
         return readers[kind]
 
-    def _counted(self, passed: Message) -> Message:
-        """Return what leaves: an answer that cannot be counted does not."""
+    def _uncounted(self) -> Message | None:
+        """Return what leaves in place of an answer that cannot be counted."""
         try:
             self._count.settle(self._asked.kind)
         except FlameError as error:
             log_error(error, "node %s lets no answer leave", self._name)
             return self._failures.stopped(error)
-        return passed
+        return None
 
     def _arrives(self) -> None:
         for payload in self._asked.payloads():
