@@ -270,4 +270,5 @@ def test_a_script_waits_for_rays_path(tmp_path, how):
     script.write_text("")
     command = [sys.executable, "-c", RAY_MEANWHILE, str(script), how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert ("No module named 'psutil'" in done.stderr) == (how == "does not"), done.stderr
+    # psutil, or what Ray imports from there before it
+    assert ("No module named '" in done.stderr) == (how == "does not"), done.stderr
