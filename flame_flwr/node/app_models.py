@@ -28,7 +28,7 @@ POSITIONAL = {
     ),
     "NodePlan": (
         *("analyzer", "analyzer_kwargs", "data_type", "query", "allow_pickle", "disclosure"),
-        *("filters", "expects", "secure", "columns"),
+        *("filters", "expects", "secure", "subject", "columns"),
     ),
     "make_client_app": ("plan", "client", "mods"),
 }
