@@ -70,7 +70,7 @@ def test_a_caught_refusal_is_the_reason():
         with pytest.raises(ScriptError) as raised:
             run(path)
         assert "builds no model: what it declares is refused, and it went on" in str(raised.value)
-        assert "ModelError: data_type must be one of s3, fhir, none" in str(raised.value)
+        assert "ModelError: data_type must be one of s3, fhir, sql, none" in str(raised.value)
 
 
 def test_a_refusal_beside_a_tester_is_logged(log):
@@ -140,7 +140,7 @@ WRONG_SCRIPTS = {
     "a model that cannot be": (
         HEAD + "StarModel(Analyzer, Aggregator, 'csv')\n",
         1,
-        ["error: data_type must be one of s3, fhir, none, not 'csv'", "at analysis.py:17 in <mod"],
+        ["error: data_type must be one of s3, fhir, sql, none, not 'csv'", "at analysis.py:17 in <mod"],
     ),
     "no such name": (
         "from flame.star import StarModle\n",
