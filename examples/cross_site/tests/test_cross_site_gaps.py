@@ -13,6 +13,8 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.results import RunRecord
 
+pytestmark = pytest.mark.exhaustive
+
 ROUNDS = 4
 
 

@@ -14,6 +14,8 @@ from cross_site import plots
 from cross_site.settings import COMPARISON
 from cross_site.study import METRICS, Study
 
+pytestmark = pytest.mark.exhaustive
+
 PICTURES = Path(__file__).parents[1] / "pictures"
 LONG = [f"klinikum-rechts-der-isar-muenchen-{k}" for k in range(10)]
 SHORT = [f"node-{k}" for k in range(12)]

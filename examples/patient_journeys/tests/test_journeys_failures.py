@@ -21,6 +21,8 @@ from patient_journeys.events import (
     top_codes,
 )
 
+pytestmark = pytest.mark.exhaustive
+
 
 def changed(split, patients=None, observations=None):
     """Return a centre's files with one table changed by a function of a DataFrame."""
