@@ -15,6 +15,7 @@ from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.labels import DeclaredLabels
+from flame_flwr.regression.described import Described, Outputs
 from flame_flwr.regression.group_statistics import GroupStatistics
 from flame_flwr.regression.rows import one_csv
 from flame_flwr.regression.table_one_result import EVERYONE, TableOneResult
@@ -25,15 +26,13 @@ from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flame_flwr.analysis.model import StarModel
-    from flame_flwr.analysis.tester import StarModelTester
     from flame_flwr.labels import Label
 
-__all__ = ["TableOne", "TableOneAnalyzer", "TableOneStrategy", "files"]
+__all__ = ["TableOne", "TableOneAnalyzer", "TableOneStrategy"]
 
 
 @dataclass(frozen=True)
-class TableOne:
+class TableOne(Described):
     """The first table of a paper: means, medians and shares, by group, of all hospitals' rows.
 
     Parameters
@@ -105,22 +104,20 @@ class TableOne:
         attributes = {"study": self, "__module__": __name__}
         return type("TableOneAnalyzer", (TableOneAnalyzer,), attributes)
 
+    def make_strategy(self, outputs: Outputs = ()) -> TableOneStrategy:
+        """Return a new strategy, whose result is a :class:`TableOneResult`."""
+        return TableOneStrategy(self, outputs=outputs)
+
     @property
-    def strategy(self) -> TableOneStrategy:
-        """A new strategy, whose result is a :class:`TableOneResult`."""
-        return TableOneStrategy(self)
-
-    def model(self, data_type: str = "s3", **more: Any) -> StarModel:
-        """Return the model whose apps run on Flower; it writes the table in five forms."""
-        from flame_flwr.analysis.model import StarModel
-
-        return StarModel(self.analyzer, TableOneStrategy(self, outputs=files()), data_type, **more)
-
-    def test(self, splits: Sequence[Any], data_type: str = "s3", **more: Any) -> StarModelTester:
-        """Run it in this process, a node for every split: a DataFrame, or what `table` reads."""
-        from flame_flwr.analysis.tester import StarModelTester
-
-        return StarModelTester(splits, self.analyzer, self.strategy, data_type, **more)
+    def files(self) -> Outputs:
+        """The table as CSV with the hospitals', a page, a picture, JSON and text."""
+        return [
+            ("table-one.csv", "str", lambda result: result.to_frame(hospitals=True).to_csv()),
+            ("table-one.html", "str", lambda result: result.to_html()),
+            ("table-one.svg", "str", lambda result: result.to_svg()),
+            ("table-one.json", "str", lambda result: json.dumps(result.to_json(), indent=1)),
+            ("table-one.txt", "str", str),
+        ]
 
 
 class TableOneAnalyzer(StarAnalyzer):
@@ -218,17 +215,6 @@ class TableOneStrategy(ReduceStrategy):
             )
             for group, rows in found["rows"].items()
         }
-
-
-def files() -> list[tuple[str, str, Callable[[Any], Any]]]:
-    """Return the files of a Table 1: as CSV with the hospitals', a page, a picture, JSON, text."""
-    return [
-        ("table-one.csv", "str", lambda result: result.to_frame(hospitals=True).to_csv()),
-        ("table-one.html", "str", lambda result: result.to_html()),
-        ("table-one.svg", "str", lambda result: result.to_svg()),
-        ("table-one.json", "str", lambda result: json.dumps(result.to_json(), indent=1)),
-        ("table-one.txt", "str", str),
-    ]
 
 
 @dataclass(frozen=True)
