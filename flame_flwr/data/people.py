@@ -28,7 +28,8 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence
         As the analyzer gets it.
     expects : iterable of Table or Resources
         What the analysis declares. Tables with a ``subject`` have as many people as there are
-        values in that column. FHIR resources say whose they are; of a DataFrame the rows count.
+        values in that column. FHIR resources say whose they are; of a DataFrame the rows count,
+        of several those of the shortest, as it may be the one with a row for each person.
 
     Examples
     --------
@@ -46,8 +47,16 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence
         return replace(known, rows=len(found), people=len(people)) if found else known
     if at_least := _people(_entries(data)):
         return replace(known, people=at_least)
-    is_frame = type(data).__name__ == "DataFrame" and len(getattr(data, "shape", ())) == 2
-    return replace(known, rows=int(data.shape[0])) if is_frame else known
+    sizes = [len(frame) for frame in _frames(data) if len(frame)]
+    return replace(known, rows=min(sizes)) if sizes else known
+
+
+def _frames(data: Any) -> list[Any]:
+    """Return the DataFrame that the data is, or those of a database's tables."""
+    parts = [data]
+    if isinstance(data, list):
+        parts = [each for tables in data if isinstance(tables, dict) for each in tables.values()]
+    return [each for each in parts if type(each).__name__ == "DataFrame"]
 
 
 def _entries(data: Any) -> list[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Looking at CSV files for the table that an analysis expects: read with pandas, as it will be.
 
-A file is read in pieces, so that a large one takes little memory.
+A file is read in pieces, so that a large one takes little memory. A table of a database is there as
+the DataFrame that the analysis gets.
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ def subjects(table: Table, data: Any) -> list[Any]:
     found: list[Any] = []
     try:
         for content in _meant(table, data):
+            if _is_frame(content):
+                found += content[table.subject].astype(str).tolist()
+                continue
             reading = {**_reading(table), "usecols": [table.subject], "dtype": str}
             found += pd.read_csv(io.BytesIO(content), **reading)[table.subject].tolist()
-    except (ValueError, OverflowError, TypeError, AttributeError):  # it is for hello to say why
-        return []
+    except (ValueError, OverflowError, TypeError, AttributeError, LookupError):
+        return []  # it is for hello to say why
     return found
 
 
@@ -81,7 +85,7 @@ def _places(keys: Sequence[str], pattern: str) -> list[int]:
 
 def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
     """Look at a file; of another form than bytes, it is none."""
-    if not isinstance(content, bytes | bytearray | memoryview):
+    if not isinstance(content, bytes | bytearray | memoryview) and not _is_frame(content):
         yield Mismatch(f"{table.called} is no file")
         return
     checks: dict[str, _ColumnCheck] = {}
@@ -116,9 +120,17 @@ def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
         yield from check.mismatches(rows)
 
 
+def _is_frame(content: Any) -> bool:
+    import pandas as pd
+
+    return isinstance(content, pd.DataFrame)
+
+
 def _header(table: Table, content: Any) -> list[str]:
     import pandas as pd
 
+    if _is_frame(content):
+        return list(map(str, content.columns))
     try:
         return list(pd.read_csv(io.BytesIO(content), nrows=0, **_reading(table)).columns)
     except pd.errors.EmptyDataError:
@@ -128,6 +140,9 @@ def _header(table: Table, content: Any) -> list[str]:
 def _pieces(table: Table, content: Any) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
+    if _is_frame(content):
+        yield content.reset_index(drop=True)
+        return
     with pd.read_csv(io.BytesIO(content), chunksize=_ROWS, **_reading(table)) as reader:
         yield from reader
 
@@ -243,9 +258,12 @@ def _no_numbers(present: pd.Series[Any]) -> int:
 
 
 def _no_dates(present: pd.Series[Any]) -> int:
-    """Count the cells that are no texts that pandas reads as dates; a number is none."""
+    """Count the cells that are no dates, nor texts that pandas reads as such; a number is none."""
+    import datetime
+
     import pandas as pd
 
+    present = present[[not isinstance(cell, datetime.date) for cell in present]]
     texts = [isinstance(cell, str) and cell.strip()[:1].isdigit() for cell in present]
     read = pd.to_datetime(present[texts], format="ISO8601", errors="coerce", utc=True)
     return len(present) - int(read.notna().sum())

@@ -1,6 +1,7 @@
 """What is not as expected of CSV files, and that no mismatch holds anything of them."""
 
 import csv
+import datetime
 import io
 import math
 import subprocess
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flame_flwr.data.expect import Column, Mismatch, Table, mismatches
+from flame_flwr.data.people import counted
+from flame_flwr.privacy.evidence import Evidence
 
 AGE = Column("number", low=0, high=120, unit="years")
 AGED = {"age": AGE}
@@ -253,3 +256,27 @@ def test_what_is_no_file_is_found():
     assert texts(Table("p.csv"), [3]) == ["the data is no list of files"]
     for content in (3, "a\n1\n"):
         assert texts(Table("p.csv"), [{"p.csv": content}]) == ["p.csv is no file"]
+
+
+def test_a_table_of_a_database_is_looked_at_as_a_file_is():
+    """It comes as the DataFrame that the analysis gets, dates as dates."""
+    table = Table("person", COLUMNS, min_rows=3, subject="patient")
+    good = pd.read_csv(io.StringIO(GOOD), parse_dates=["visit"], date_format="ISO8601")
+    days = good.assign(visit=[datetime.date(2026, 1, 31), None])
+    for frame in (good, days):
+        assert texts(table, [{"person": frame}]) == ["person has fewer than 3 rows"]
+        assert counted(Evidence(), [{"person": frame}], [table]).people == 2
+    bad = days.assign(age=[54, 610], sex="x", visit=5).drop(columns="patient")
+    assert texts(table, [{"person": bad}]) == [
+        "person has no column 'patient'",
+        "person has fewer than 3 rows",
+        "person: column 'age' has values outside 0 to 120 years",
+        "person: column 'sex' holds other texts than m, f",
+        "person: column 'visit' holds other things than dates like 2026-11-21",
+    ]
+    assert texts(table, [{"other": good}]) == ["no file person"]
+
+
+def test_of_several_tables_the_rows_of_the_shortest_count():
+    tables = {"person": pd.DataFrame({"a": [1, 2]}), "visit": pd.DataFrame({"a": [1] * 9})}
+    assert counted(Evidence(), [tables]).rows == 2
