@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from flame_flwr.data.people import counted
+from flame_flwr.data.table_pieces import rows_of, unpack
 from flame_flwr.errors import DataError
 from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.text.textfiles import decode_text
@@ -65,9 +66,9 @@ class Manifest:
     time : float
         When, in seconds since 1970.
     rows, people : int or None
-        Of CSV files and FHIR bundles, where it can be known.
+        Of CSV files, a database's tables and FHIR bundles, where it can be known.
     columns : tuple of str
-        Of the CSV files.
+        Of the CSV files and tables.
     nbytes : int
         Of the contents.
     files : tuple of str
@@ -176,7 +177,7 @@ class Tally:
     Parameters
     ----------
     kind : str
-        ``s3`` or ``fhir``; of others bytes are counted only.
+        ``s3``, ``fhir`` or ``sql``.
     """
 
     kind: str
@@ -192,6 +193,10 @@ class Tally:
         try:
             if self.kind == "s3" and name.lower().endswith(".csv"):
                 self._add_table(csv.reader(io.StringIO(decode_text(content), newline="")))
+            elif self.kind == "sql":
+                piece = unpack(content)
+                self.columns |= dict.fromkeys(piece)
+                self.rows = (self.rows or 0) + rows_of(piece)
             elif self.kind == "fhir":
                 bundle = json.loads(content)
                 self.rows = (self.rows or 0) + len(bundle.get("entry", []))

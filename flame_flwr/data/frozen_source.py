@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from flame_flwr.data.fhir_bundles import merge_pages
 from flame_flwr.data.frozen_manifest import Manifest, Wanted
+from flame_flwr.data.table_pieces import as_frame, unpack
 from flame_flwr.errors import DataError, UnavailableError
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class FrozenSource:
         found = self.fetch(kind, keys, lambda content: content)
         if kind == "fhir":
             return {key: merge_pages(list(map(json.loads, parts))) for key, parts in found.items()}
+        if kind == "sql":
+            return {key: as_frame(list(map(unpack, parts))) for key, parts in found.items()}
         return {key: part for key, [part] in found.items()}
 
     def fetch(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flame_flwr.data.sql_entry import Limits, SqlEntry
 from flame_flwr.data.sql_session import unknown
 from flame_flwr.data.sql_statements import statements
-from flame_flwr.data.table_pieces import Piece, as_frame, merged, pack
+from flame_flwr.data.table_pieces import Piece, as_frame, merged, pack, rows_of
 from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import DataError
 
@@ -127,7 +127,7 @@ class _Limit:
         """Yield the pieces of a table while they are within the limits, and go together."""
         kinds: dict[str, Kind] = {}
         for piece in pieces:
-            self._rows += max((len(cells.values) for cells in piece.values()), default=0)
+            self._rows += rows_of(piece)
             self._bytes += sum(cells.nbytes for cells in piece.values())
             if self._rows > self._limits.rows:
                 raise self._beyond(f"{self._limits.rows} rows", "max-rows")

@@ -19,7 +19,18 @@ from flame_flwr.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DTYPES", "Cells", "Kind", "Piece", "as_frame", "cells_of", "merged", "pack", "unpack"]
+__all__ = [
+    "DTYPES",
+    "Cells",
+    "Kind",
+    "Piece",
+    "as_frame",
+    "cells_of",
+    "merged",
+    "pack",
+    "rows_of",
+    "unpack",
+]
 
 Kind = Literal["empty", "bool", "whole", "number", "text", "time", "utc"]
 """What cells are. All ``empty``: all NULL, of an unknown type. ``utc``: times of a time zone."""
@@ -141,6 +152,17 @@ def unpack(content: bytes) -> Piece:
         )
         for name, kind, values in msgpack.unpackb(content)
     }
+
+
+def rows_of(piece: Piece) -> int:
+    """Return how many rows a piece has.
+
+    Examples
+    --------
+    >>> rows_of({"age": cells_of([54, 61])})
+    2
+    """
+    return max((len(cells.values) for cells in piece.values()), default=0)
 
 
 def as_frame(pieces: list[Piece]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from flame_flwr.data.table_pieces import rows_of, unpack
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def of_folder(folder: Path) -> Seen | None:
     return Seen(count, digest.hexdigest())
 
 
-def of_contents(contents: Iterable[tuple[str, bytes]]) -> Seen:
-    """Return what contents are, each with its key; of lines there are rows."""
+def of_contents(kind: str, contents: Iterable[tuple[str, bytes]]) -> Seen:
+    """Return what contents are, each with its key; of tables the rows count, else the lines."""
     digest, rows = hashlib.sha256(), 0
     for key, content in contents:
         digest.update(key.encode("utf-8", "surrogatepass") + b"\0")
         digest.update(len(content).to_bytes(8, "big"))
         digest.update(content)
-        rows += content.count(b"\n") or 1
+        rows += rows_of(unpack(content)) if kind == "sql" else content.count(b"\n") or 1
     return Seen(rows, digest.hexdigest())

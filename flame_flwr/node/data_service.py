@@ -186,7 +186,7 @@ class MessageData:
             source, lambda spool: source.fetch(asked.kind, list(asked.keys), spool.write)
         )
         if not isinstance(source, FrozenSource):
-            self._see(query, source, of_contents(_contents(*fetched)))
+            self._see(query, source, of_contents(asked.kind, _contents(*fetched)))
         reply = _found(fetched)
         if not self._fetched.keep(run_id, query, fetched):
             fetched[1].close()  # the process has it open

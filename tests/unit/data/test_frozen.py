@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import json
 import os
+import sqlite3
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 from rich.console import Console
@@ -18,6 +20,7 @@ from flame_flwr.data.configured import open_configured
 from flame_flwr.data.frozen_manifest import Manifest, Wanted
 from flame_flwr.data.frozen_source import FrozenSource
 from flame_flwr.data.frozen_store import FrozenStore
+from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import ConfigError, DataError, UnavailableError
 
 duckdb = pytest.importorskip("duckdb")
@@ -258,3 +261,30 @@ def test_the_commands(node, tmp_path):
     assert say("drop", manifest.hmac[:12])[0] == 0
     assert node.manifests() == []
     assert os.listdir(node.state / "frozen")
+
+
+def test_tables_of_a_database_are_frozen(node, tmp_path):
+    """A row that is added later is in no run of the study; the live database has it."""
+    place = tmp_path / "ward.db"
+    with sqlite3.connect(place) as ward:
+        ward.execute("CREATE TABLE person (id INTEGER, age REAL, sex TEXT)")
+        ward.executemany("INSERT INTO person VALUES (?, ?, ?)", [(1, 61, "f"), (2, None, "m")])
+    ward.close()
+    entry = '[[dataset]]\nname = "ward"\ntype = "sql"\nprojects = ["covid"]\n'
+    entry += f'url = "sqlite:///{place}"\ntables.person = ["id", "age", "sex"]\n'
+
+    def people(freeze):
+        Path(node.config["datasets"]).write_text(f"{entry}freeze = {freeze}\n")
+        settings = NodeSettings.from_config(node.config)
+        run, context = RunSettings.from_config({"project-id": "covid"}), Context(7, 1, {}, {}, {})
+        data = open_configured("sql", settings, run, context)
+        return data.load("sql", TableQuery().keys())[0]["person"]
+
+    before = people("true")
+    with sqlite3.connect(place) as ward:
+        ward.execute("INSERT INTO person VALUES (3, 47, 'f')")
+    ward.close()
+    pd.testing.assert_frame_equal(people("true"), before)
+    assert [len(before), len(people("false"))] == [2, 3]
+    [manifest] = node.manifests()
+    assert (manifest.rows, manifest.columns) == (2, ("id", "age", "sex"))

@@ -11,6 +11,7 @@ from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
 from flame_flwr.clients.reply_values import OK
 from flame_flwr.clients.reply_way import Way
 from flame_flwr.data.frozen_store import FrozenStore
+from flame_flwr.data.table_pieces import cells_of, pack
 from flame_flwr.flower import HELLO
 from flame_flwr.flower_node_state import Answer
 from flame_flwr.node.data_changes import DataChanges, Seen, of_contents, of_folder
@@ -65,11 +66,11 @@ def test_a_folder_that_changes_in_a_run_is_told_once(ask, tmp_path, caplog):
 
 def test_contents_are_compared_by_rows_and_hash():
     changes = DataChanges()
-    one = of_contents([("a", b"age\n61\n"), ("b", b"1")])
+    one = of_contents("s3", [("a", b"age\n61\n"), ("b", b"1")])
     assert one.parts == 3
-    assert one == of_contents([("a", b"age\n61\n"), ("b", b"1")])
+    assert one == of_contents("s3", [("a", b"age\n61\n"), ("b", b"1")])
     for other in ([("a", b"age\n62\n"), ("b", b"1")], [("a", b"age\n61\nb"), ("", b"1")]):
-        assert of_contents(other).digest != one.digest
+        assert of_contents("s3", other).digest != one.digest
     assert not changes.has_changed(1, "query", "data source 1", one)
     assert changes.has_changed(1, "query", "data source 1", Seen(3, "other"))
     assert of_folder(os.devnull) == of_folder("/no/such/folder")
@@ -173,3 +174,8 @@ def test_what_is_no_digest_is_not_taken(odd, node_message):
     )
     passed.content["fitres.metrics"]["frozen"] = odd
     assert read_result(passed, "a").frozen == []
+
+
+def test_rows_of_tables_are_counted():
+    pieces = [pack({"note": cells_of(["a\nb", None])}), pack({"note": cells_of(["c"])})]
+    assert of_contents("sql", [("notes", piece) for piece in pieces]).parts == 3

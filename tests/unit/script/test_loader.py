@@ -140,7 +140,10 @@ WRONG_SCRIPTS = {
     "a model that cannot be": (
         HEAD + "StarModel(Analyzer, Aggregator, 'csv')\n",
         1,
-        ["error: data_type must be one of s3, fhir, sql, none, not 'csv'", "at analysis.py:17 in <mod"],
+        [
+            "error: data_type must be one of s3, fhir, sql, none, not 'csv'",
+            "at analysis.py:17 in <mod",
+        ],
     ),
     "no such name": (
         "from flame.star import StarModle\n",
