@@ -19,7 +19,7 @@ from flame_flwr.regression.partial_likelihood import SurvivalRows, partial_sums
 from flame_flwr.regression.result import RegressionResult
 from flame_flwr.regression.rows import cell_counts, one_csv, row_values
 from flame_flwr.regression.sites import INTERCEPT
-from flame_flwr.regression.solving import factorize
+from flame_flwr.regression.solving import SingularError, factorize
 from flame_flwr.regression.study import Study
 from flame_flwr.statistics import BaselineHazards, ScoreInformation
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from flame_flwr.statistics import Statistic
 
 __all__ = ["Cox"]
+
+_SMALLEST = 1e-13
+"""Below it a column is a sum of others: sums over those at risk have the digits of floats."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,15 @@ class Cox(Study):
         """Return that the steps begin at 0."""
         if not sums.events:
             raise DataError("no hospital has an event: there is nothing to fit")
+        pairs = zip(sums.columns, np.diag(sums.matrix()), strict=True)
+        alike = [repr(name) for name, information in pairs if information <= 0]
+        if alike:
+            raise SingularError(
+                f"{' or '.join(alike)} is the same in all who are compared with each other, the "
+                "people at risk of one hospital and stratum: leave the term out"
+            )
         nothing = np.zeros(len(sums.columns))
-        return Path(nothing, nothing)
+        return Path(nothing, nothing, smallest=_SMALLEST)
 
     def dispersion(self, sums: ScoreInformation) -> float:
         """Return 1: the covariance is the inverse information."""

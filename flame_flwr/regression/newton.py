@@ -12,7 +12,7 @@ import numpy as np
 
 from flame_flwr.errors import DataError
 from flame_flwr.regression.sites import INTERCEPT
-from flame_flwr.regression.solving import factorize
+from flame_flwr.regression.solving import SMALLEST, factorize
 
 if TYPE_CHECKING:
     from flame_flwr.statistics import ScoreInformation
@@ -52,6 +52,8 @@ class Path:
         Whether the sums are of starting means, and of no coefficients.
     settled : bool
         Whether the coefficients are the maximum.
+    smallest : float
+        As of :func:`~flame_flwr.regression.solving.factorize`.
     """
 
     coefficients: Numbers
@@ -64,6 +66,7 @@ class Path:
     halvings: int = 0
     begins: bool = False
     settled: bool = False
+    smallest: float = SMALLEST
 
 
 def next_step(path: Path, sums: ScoreInformation, dispersion: float) -> Path:
@@ -86,7 +89,7 @@ def next_step(path: Path, sums: ScoreInformation, dispersion: float) -> Path:
     objective = float(sums.figure("objective"))
     if sums.figure("outside") or _is_worse(path, objective, sums.n):
         return _halved(path)
-    factors = factorize(sums.matrix(), sums.columns)
+    factors = factorize(sums.matrix(), sums.columns, path.smallest)
     step = np.array(factors.solve(sums.score), dtype=np.float64)
     inverse = factors.inverse()
     errors = np.sqrt([float(row[j]) * dispersion for j, row in enumerate(inverse)])

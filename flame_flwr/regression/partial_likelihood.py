@@ -8,7 +8,7 @@ one time the l-th, from 0, is compared with the people at risk less l/d of those
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ def partial_sums(
         How ties are treated.
     """
     p = rows.table.shape[1]
+    rows = _centred(rows)
     predictors = linear(rows.table, coefficients)
     hazards = np.zeros(len(predictors))
     shares = np.zeros(len(predictors))
@@ -88,6 +89,19 @@ def partial_sums(
         for above, below in zip(row, others, strict=True)
     ]
     return score, information, math.fsum(logarithms)
+
+
+def _centred(rows: SurvivalRows) -> SurvivalRows:
+    """Return rows less the mean of their stratum, of which the likelihood does not depend.
+
+    A column that is the same in a whole stratum is then exactly 0 there, and not rounding.
+    """
+    table = rows.table.copy()
+    for stratum in np.unique(rows.strata):
+        places = rows.strata == stratum
+        moved = table[places] - table[places][0]
+        table[places] = moved - moved.mean(axis=0)
+    return replace(rows, table=table)
 
 
 def _risk_sets(

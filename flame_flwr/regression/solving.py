@@ -11,12 +11,12 @@ from flame_flwr.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Factors", "SingularError", "factorize", "sandwich"]
+__all__ = ["SMALLEST", "Factors", "SingularError", "factorize", "sandwich"]
 
 _DIGITS = 60
-_SMALLEST = Decimal("1e-22")
-"""The squared sine of a column's angle to the others, below which it is their sum: floats have 16
-digits."""
+SMALLEST = 1e-19
+"""The squared sine of a column's angle to the others, below which it is their sum: exact sums of
+products have an error of some 1e-21, which would stand for it."""
 
 Matrix = list[list[Decimal]]
 
@@ -61,7 +61,9 @@ class Factors:
         return [self.solve([Decimal(i == j) for i in range(p)]) for j in range(p)]
 
 
-def factorize(matrix: Sequence[Sequence[Fraction]], columns: Sequence[str]) -> Factors:
+def factorize(
+    matrix: Sequence[Sequence[Fraction]], columns: Sequence[str], smallest: float = SMALLEST
+) -> Factors:
     """Factorize an information matrix.
 
     Parameters
@@ -70,6 +72,8 @@ def factorize(matrix: Sequence[Sequence[Fraction]], columns: Sequence[str]) -> F
         Symmetric.
     columns : sequence of str
         Their names, for the error.
+    smallest : float
+        The squared sine of a column's angle to those before it, below which it is their sum.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def factorize(matrix: Sequence[Sequence[Fraction]], columns: Sequence[str]) -> F
                 value -= sum((lower[i][k] * lower[j][k] * pivots[k] for k in range(j)), Decimal(0))
                 lower[i].append(value / pivots[j])
             pivot = 1 - sum((lower[i][k] ** 2 * pivots[k] for k in range(i)), Decimal(0))
-            if pivot < _SMALLEST:
+            if pivot < smallest:
                 raise SingularError(_dependence(columns, lower, i))
             pivots.append(pivot)
         return Factors(scales, lower, pivots)

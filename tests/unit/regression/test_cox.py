@@ -13,6 +13,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from flame_flwr.errors import DataError, ModelError, PayloadError
 from flame_flwr.privacy import MinCount, Strict
 from flame_flwr.regression import Cox
+from flame_flwr.regression.solving import SingularError
 
 TABLE = followed_patients()
 SITES = [TABLE[TABLE["site"] == site] for site in range(4)]
@@ -128,3 +129,15 @@ def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
     with pytest.raises(ModelError) as caught:
         Cox(**arguments)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_column_that_is_the_same_within_each_stratum_is_named_at_once(seed):
+    # were it rounding and not 0, its coefficient would be noise, now and then
+    rng = np.random.default_rng(seed)
+    sites = [
+        site.assign(beds=rng.normal() * 100 + 3.3 * (site["ward"] == "a")) for site in SITES[:3]
+    ]
+    with pytest.raises(SingularError, match="'beds' is the same in all who are comp") as caught:
+        Cox("months, died ~ age + beds", strata="ward").test(sites, quiet=True)
+    assert any("round 2" in note for note in caught.value.__notes__)

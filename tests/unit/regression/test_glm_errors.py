@@ -9,6 +9,7 @@ from regression_data import patients
 
 from flame_flwr.errors import DataError, FlameError, ModelError
 from flame_flwr.regression import GLM
+from flame_flwr.regression.solving import SingularError
 
 TABLE = patients(120)
 HERE, THERE = TABLE.iloc[:40], TABLE.iloc[40:]
@@ -107,3 +108,15 @@ def test_an_intercept_alone_is_the_mean():
     found = GLM("pain ~ 1").test([HERE, THERE], quiet=True).result
     assert found.params["Intercept"] == pytest.approx(TABLE["pain"].mean(), rel=1e-12)
     assert found.nobs == len(TABLE)
+
+
+@pytest.mark.parametrize("seed", [4, 8, 10])
+def test_a_sum_of_columns_is_named_at_once(seed):
+    # the sums' rounding is no information of its own
+    sites = [patients(50, 10 * seed + place) for place in range(3)]
+    sites = [
+        s.assign(burden=lambda t: t["months"] * 7 + t["age"] * 0.3 - t["visits"]) for s in sites
+    ]
+    with pytest.raises(SingularError, match="is, over all hospitals, a sum of") as caught:
+        GLM("visits ~ age + months + pain + burden + visits", "poisson").test(sites, quiet=True)
+    assert any("round 2" in note for note in caught.value.__notes__)
