@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression.baseline import breslow, stratum_labels
 from flame_flwr.regression.coordinates import original, shifts, standardized
-from flame_flwr.regression.described import Outputs
+from flame_flwr.regression.described import Outputs, check_names
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.partial_likelihood import SurvivalRows, partial_sums
@@ -88,15 +89,27 @@ class Cox(Study):
             raise ModelError(f"ties must be 'efron' or 'breslow', not {self.ties!r}")
         if not callable(self.table):
             raise ModelError("table must be a function of the node's data")
+        if isinstance(self.strata, str | Sequence):
+            check_names(**{f"strata[{place}]": name for place, name in enumerate(self._strata)})
+        else:
+            check_names(strata=self.strata)
+        if isinstance(self.baseline, str) or not hasattr(self.baseline, "__len__"):
+            raise ModelError("baseline must be a list of times, such as [12, 24]")
         if len(self.baseline):
             BaselineHazards.zero(self.baseline)
-        if len(self.outcome) not in (2, 3):
+        if len(self._left) not in (2, 3):
             raise ModelError(
                 "the left side of Cox's formula is `time, event ~` or `entry, time, event ~`"
             )
+        _ = self.outcome
         if not any(str(term) == "1" for term in self.design.terms):
             raise ModelError(
                 "Cox's model has no intercept in any case: leave the 0 or -1 out of the formula"
+            )
+        if len(self.design.terms) < 2:
+            raise ModelError(
+                "the formula has nothing on its right side. For curves without a model there is "
+                "flame_flwr.regression.Survival"
             )
 
     @cached_property
@@ -107,8 +120,12 @@ class Cox(Study):
     @cached_property
     def outcome(self) -> tuple[str, ...]:
         """The expressions on the left side."""
-        left = self.formula.partition("~")[0].split(",")
-        return tuple(read_outcome(part.strip()) for part in left)
+        return tuple(read_outcome(part.strip()) for part in self._left)
+
+    @property
+    def _left(self) -> list[str]:
+        """The left side's parts; a comma within a call does not part."""
+        return re.split(r",(?![^(]*\))", self.formula.partition("~")[0])
 
     @property
     def ratio(self) -> str:
@@ -200,8 +217,8 @@ class Cox(Study):
         """Return that the steps begin at 0."""
         if not sums.events:
             raise DataError("no hospital has an event: there is nothing to fit")
-        pairs = zip(sums.columns, np.diag(sums.matrix()), strict=True)
-        alike = [repr(name) for name, information in pairs if information <= 0]
+        information = sums.matrix()
+        alike = [repr(name) for j, name in enumerate(sums.columns) if information[j][j] <= 0]
         if alike:
             raise SingularError(
                 f"{' or '.join(alike)} is the same in all who are compared with each other, the "

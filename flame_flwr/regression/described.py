@@ -6,16 +6,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.errors import ModelError
+
 if TYPE_CHECKING:
     from flame_flwr.analysis.model import StarModel
     from flame_flwr.analysis.tester import StarModelTester
     from flame_flwr.star.nodes import StarAnalyzer
     from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 
-__all__ = ["Described", "Outputs"]
+__all__ = ["Described", "Outputs", "check_names"]
 
 Outputs = Sequence[tuple[str, str, Callable[[Any], Any]]]
 """Files: name, type, and what makes one of the result."""
+
+
+def check_names(**columns: Any) -> None:
+    """Refuse what is no name of a column.
+
+    Raises
+    ------
+    ModelError
+        One of them is neither a text nor ``None``.
+    """
+    for argument, name in columns.items():
+        if name is not None and not isinstance(name, str):
+            raise ModelError(f"{argument} must be the name of a column, not {name!r}")
 
 
 class Described(ABC):

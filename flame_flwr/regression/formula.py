@@ -8,6 +8,8 @@ refused here.
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,10 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.regression.packages import formulaic
+from flame_flwr.statistics.values import check_labels, declared_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from flame_flwr.labels import Label
 
@@ -82,8 +85,12 @@ def read_design(text: str, levels: Mapping[str, Sequence[Label]] | None = None) 
     ModelError
         It cannot be read, or something in it learns from the rows of one hospital.
     """
+    if levels is not None and not isinstance(levels, Mapping):
+        raise ModelError("levels must be a dict of columns and their levels, the reference first")
     terms = _parsed(text)
-    declared = {name: tuple(found) for name, found in (levels or {}).items()}
+    declared = {
+        name: declared_labels(f"levels of {name}", found) for name, found in (levels or {}).items()
+    }
     categories: list[str] = []
     numbers: list[str] = []
     moments: dict[str, str] = {}
@@ -114,7 +121,8 @@ def read_design(text: str, levels: Mapping[str, Sequence[Label]] | None = None) 
     if unknown:
         raise ModelError(f"levels: the formula has no column {' or '.join(unknown)}")
     for name, found in declared.items():
-        if (isinstance(levels, dict) and isinstance(levels.get(name), str)) or len(found) < 2:
+        check_labels(f"levels of {name}", found)
+        if len(found) < 2:
             raise ModelError(f"levels of {name}: give a list of two or more")
     return Design(
         text,
@@ -150,7 +158,8 @@ def _parsed(text: str) -> Any:
     try:
         terms = package.Formula(text)
     except Exception as error:  # of many kinds, of formulaic's parser and of Python's
-        raise ModelError(f"the formula {text!r} cannot be read: {error}") from error
+        why = re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error))  # colours, of terminals
+        raise ModelError(f"the formula {text!r} cannot be read: {why}") from error
     if not isinstance(terms, package.formula.SimpleFormula):
         raise ModelError(f"the formula {text!r} must have one right side")
     return terms
@@ -173,6 +182,8 @@ def _checked_calls(tree: ast.expr, text: str) -> Iterator[tuple[ast.Call, str]]:
             raise ModelError(f"{text}: `.{node.attr}` may look at all rows: {_IN_TABLE}")
         if isinstance(node, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.Subscript):
             raise ModelError(f"{text}: a formula has calls and operators only: {_IN_TABLE}")
+        if isinstance(node, ast.MatMult):
+            raise ModelError(f"{text}: `@` sums up the rows of one hospital: {_IN_TABLE}")
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
@@ -206,9 +217,10 @@ def _is_of_a_module(node: ast.Attribute) -> bool:
 
 def _is_row_wise(name: str) -> bool:
     module, _, function = name.partition(".")
-    return module == "np" and (
-        isinstance(getattr(np, function, None), np.ufunc) or function in ("where", "clip", "round")
-    )
+    found = getattr(np, function, None)
+    if isinstance(found, np.ufunc):
+        return module == "np" and found.signature is None  # others multiply matrices
+    return module == "np" and function in ("where", "clip", "round")
 
 
 def _category(call: ast.Call, text: str) -> tuple[str, tuple[Label, ...] | None]:

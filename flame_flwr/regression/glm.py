@@ -12,6 +12,7 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression import families
 from flame_flwr.regression.coordinates import original, standardized
+from flame_flwr.regression.described import check_names
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.result import RegressionResult
@@ -106,11 +107,19 @@ class GLM(Study):
             raise ModelError("robust errors by cluster and a subject column go together: give both")
         if self.robust is not None and self.freq_weights is not None:
             raise ModelError("robust standard errors and freq_weights do not go together here")
+        check_names(
+            offset=self.offset,
+            exposure=self.exposure,
+            freq_weights=self.freq_weights,
+            subject=self.subject,
+        )
         if not callable(self.table):
             raise ModelError("table must be a function of the node's data")
         if not isinstance(self._link.link(np.array([0.5])), np.ndarray):
             raise ModelError("family: its link gives no numbers")
-        _ = self.outcome, self.design
+        _ = self.outcome
+        if not self.design.terms:
+            raise ModelError("the formula has nothing on its right side: 1 is an intercept alone")
         if self.site_effects and not any(str(term) == "1" for term in self.design.terms):
             raise ModelError(
                 "site_effects put intercepts in the place of one: leave the 0 or -1 out"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flame_flwr.regression.formula import Design
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["DesignMatrix", "agreed_levels", "agreement", "cell_counts", "complete_rows"]
-__all__ += ["design_matrix", "one_csv", "row_values"]
+__all__ = ["DesignMatrix", "agreed_levels", "agreement", "cell_counts", "check_table"]
+__all__ += ["complete_rows", "design_matrix", "one_csv", "row_values"]
 
 
 ALL = "all rows"
@@ -82,6 +82,26 @@ def one_csv(data: Any) -> pd.DataFrame:
     return table
 
 
+def check_table(table: Any, columns: Sequence[str], what: str = "this node's table") -> None:
+    """Refuse what is no table, or lacks a column.
+
+    Raises
+    ------
+    DataError
+        It is none, or does.
+    """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"the table function must return a DataFrame, not {type(table).__name__}")
+    lacking = [name for name in columns if name not in table.columns]
+    if lacking:
+        raise DataError(f"{what} has no column {' or '.join(lacking)}")
+    twice = [name for name in columns if (table.columns == name).sum() > 1]
+    if twice:
+        raise DataError(f"{what} has two columns of the name {' or '.join(twice)}")
+
+
 def complete_rows(table: Any, columns: Sequence[str]) -> pd.DataFrame:
     """Return a table's rows in which none of the columns is missing.
 
@@ -90,13 +110,7 @@ def complete_rows(table: Any, columns: Sequence[str]) -> pd.DataFrame:
     DataError
         It is no table, or lacks a column.
     """
-    import pandas as pd
-
-    if not isinstance(table, pd.DataFrame):
-        raise DataError(f"the table function must return a DataFrame, not {type(table).__name__}")
-    lacking = [name for name in columns if name not in table.columns]
-    if lacking:
-        raise DataError(f"this node's table has no column {' or '.join(lacking)}")
+    check_table(table, columns)
     kept = ~np.any([missing(table[name]) for name in columns], axis=0)
     rows: pd.DataFrame = table.loc[kept, list(columns)].reset_index(drop=True)
     if len(rows) < len(table):
@@ -181,6 +195,7 @@ def design_matrix(
     """
     import pandas as pd
 
+    check_table(rows, design.columns, "the table")
     ready: dict[str, Any] = {}
     for name in design.columns:
         if name in levels:
@@ -190,6 +205,9 @@ def design_matrix(
                 )
             ready[name] = _categories(name, rows[name], levels[name])
         elif len(rows) and not _holds_numbers(rows[name]):
+            if name not in design.numbers:  # within a call, such as I(sex == 'm')
+                ready[name] = rows[name]
+                continue
             raise DataError(f"the column {name} holds numbers at other hospitals, and text here")
         else:
             ready[name] = pd.Series(numbers(rows[name]))
@@ -238,18 +256,21 @@ def row_values(expression: str, rows: pd.DataFrame) -> Numbers:
     DataError
         It is no number in each.
     """
+    labels = False
     if expression in rows.columns:
         values = rows[expression]
     else:
         spec = formulaic().ModelSpec.from_spec(f"0 + {{{expression}}}")
         try:
             with np.errstate(all="ignore"):
-                values = spec.get_model_matrix(rows, na_action="ignore").iloc[:, 0]
+                matrix = spec.get_model_matrix(rows, na_action="ignore")
         except Exception as error:
             raise DataError(
                 f"{expression} cannot be computed on this node's table", detail=text_of(error)
             ) from error
-    if len(rows) and not _holds_numbers(values):
+        values = matrix.iloc[:, 0]
+        labels = str(matrix.columns[0]).endswith("]")  # it has a column for each
+    if len(rows) and (labels or not _holds_numbers(values)):
         raise DataError(f"{expression} must be numbers, and is something else at this node")
     found = numbers(values)
     _check_finite(expression, bool(np.isfinite(found).all()))

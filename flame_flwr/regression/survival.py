@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.errors import ModelError
-from flame_flwr.regression.described import Described, Outputs
+from flame_flwr.regression.described import Described, Outputs, check_names
 from flame_flwr.regression.rows import complete_rows, one_csv
 from flame_flwr.regression.survival_result import SurvivalResult
 from flame_flwr.star.nodes import StarAnalyzer
@@ -76,6 +76,7 @@ class Survival(Described):
 
     def __post_init__(self) -> None:
         """Check what is declared, before anything runs."""
+        check_names(durations=self.durations, events=self.events, by=self.by)
         if (self.by is None) != (not self.groups) or isinstance(self.groups, str):
             raise ModelError("by, a column, and groups, a list of its values, go together")
         if not callable(self.table):

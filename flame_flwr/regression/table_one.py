@@ -13,11 +13,11 @@ from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_stat
 from flame_flwr.aggregation.reductions.base import Mergeable, Reduction
 from flame_flwr.aggregation.reductions.collecting import Merge
 from flame_flwr.aggregation.reductions.tree import declare
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import ModelError
 from flame_flwr.labels import DeclaredLabels
-from flame_flwr.regression.described import Described, Outputs
+from flame_flwr.regression.described import Described, Outputs, check_names
 from flame_flwr.regression.group_statistics import GroupStatistics
-from flame_flwr.regression.rows import one_csv
+from flame_flwr.regression.rows import check_table, one_csv
 from flame_flwr.regression.table_one_result import EVERYONE, TableOneResult
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.statistics import Moments, Quantiles, RowCount, ValueCounts
@@ -76,13 +76,16 @@ class TableOne(Described):
                 "list"
             )
         for name, asked in self.columns.items():
-            known = asked in ("mean", "median") if isinstance(asked, str) else len(asked) > 1
-            if not known:
+            levels = _is_list(asked) and len(asked) > 1
+            if not levels and asked not in ("mean", "median"):
                 raise ModelError(
                     f"columns: {name} must be mean, median, or a list of two or more levels, not "
                     f"{asked!r}"
                 )
-        if (self.by is None) != (not self.groups) or isinstance(self.groups, str):
+            if levels:
+                ValueCounts.zero(asked)
+        check_names(by=self.by)
+        if (self.by is None) != (not self.groups) or not _is_list(self.groups):
             raise ModelError("by, a column, and groups, a list of its values, go together")
         heads = [*self.names, EVERYONE, "missing", "p", "test", "difference"]
         if self.by is not None and len(set(heads)) < len(heads):
@@ -148,10 +151,7 @@ class TableOneAnalyzer(StarAnalyzer):
             The table lacks a column.
         """
         study, table = type(self).study, self.table(data)
-        needed = [*study.columns, *([] if study.by is None else [study.by])]
-        lacking = [name for name in needed if name not in table]
-        if lacking:
-            raise DataError(f"this node's table has no column {' or '.join(lacking)}")
+        check_table(table, [*study.columns, *([] if study.by is None else [study.by])])
         parts = {EVERYONE: table}
         if study.by is not None:
             known = DeclaredLabels(study.groups)
@@ -228,6 +228,10 @@ class _MergeAndKeep(Reduction):
             lambda values: {"together": merged_statistics(values, place), "at": dict(values)},
             StatisticForms(place, Mergeable, skip=False),
         )
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str)
 
 
 def _statistics(values: Any, asked: str | Sequence[Label]) -> dict[str, Any]:

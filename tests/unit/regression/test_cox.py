@@ -123,6 +123,12 @@ def test_data_without_a_fit(formula, change, words):
         ({"formula": "months ~ age"}, "`time, event ~`"),
         ({"formula": "months, died ~ 0 + stage"}, "no intercept in any case"),
         ({"formula": "months, died ~ age", "ties": "exact"}, "'efron' or 'breslow'"),
+        ({"formula": "months, died ~ 1"}, "nothing on its right side"),
+        ({"formula": "Surv(months, died) ~ age"}, "`time, event ~`"),
+        ({"formula": "months, died ~ age", "strata": ["ward", 3]}, "strata[1] must be the name"),
+        ({"formula": "months, died ~ age", "strata": 3}, "strata must be the name of a column"),
+        ({"formula": "months, died ~ age", "baseline": 12}, "baseline must be a list of times"),
+        ({"formula": "months, died ~ age", "baseline": "12"}, "baseline must be a list of times"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
@@ -141,3 +147,11 @@ def test_a_column_that_is_the_same_within_each_stratum_is_named_at_once(seed):
     with pytest.raises(SingularError, match="'beds' is the same in all who are comp") as caught:
         Cox("months, died ~ age + beds", strata="ward").test(sites, quiet=True)
     assert any("round 2" in note for note in caught.value.__notes__)
+
+
+def test_a_time_may_be_a_call_with_a_comma():
+    found, wanted = (
+        Cox(f"{time}, died ~ age").test(SITES, quiet=True).result
+        for time in ("np.maximum(months, 0)", "months")
+    )
+    assert found.coefficients == wanted.coefficients

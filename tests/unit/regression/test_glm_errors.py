@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from regression_data import patients
 
-from flame_flwr.errors import DataError, FlameError, ModelError
+from flame_flwr.errors import DataError, FlameError, ModelError, PayloadError
+from flame_flwr.privacy import MinCount
 from flame_flwr.regression import GLM
 from flame_flwr.regression.solving import SingularError
 
@@ -28,6 +30,7 @@ HERE, THERE = TABLE.iloc[:40], TABLE.iloc[40:]
         ("age ~ sex", {}, "it must be 0 or 1"),
         ("sex ~ age", {}, "sex must be numbers"),
         ("died ~ height", {}, "this node's table has no column height"),
+        ("died ~ I(sex)", {}, "I(sex) must be numbers"),
         ("died ~ np.log(age - 60)", {}, "is no finite number in some rows of this node"),
         ("died ~ bs(age, knots=[60], lower_bound=59, upper_bound=61)", {}, "within the bounds"),
         ("died ~ age", {"age": np.nan}, "no hospital has a row"),
@@ -82,6 +85,18 @@ def test_no_more_rows_than_parameters():
         ({"formula": "died ~ age", "robust": "hospital"}, "hospitals are no clusters"),
         ({"formula": "died ~ age", "robust": "cluster"}, "go together"),
         ({"formula": "died ~ age", "levels": {"sex": ["f", "m"]}}, "has no column sex"),
+        ({"formula": "died ~ sex", "levels": {"sex": ["f", "m", "f"]}}, "two labels are alike"),
+        ({"formula": "died ~ sex", "levels": ["f", "m"]}, "levels must be a dict"),
+        (
+            {"formula": "died ~ sex", "levels": {"sex": "fm"}},
+            "levels of sex: labels must be a list",
+        ),
+        ({"formula": "died ~ sex", "levels": {"sex": 2}}, "levels of sex: labels must be a list"),
+        ({"formula": "died ~ C(sex, levels=['f'])"}, "levels of sex: give a list of two or more"),
+        ({"formula": "died ~ age", "offset": 3}, "offset must be the name of a column"),
+        ({"formula": "died ~ 0"}, "nothing on its right side"),
+        ({"formula": "died ~ I(age - age @ age)"}, "row by row"),
+        ({"formula": "died ~ I(age - np.vecdot(age, age))"}, "row by row"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
@@ -120,3 +135,32 @@ def test_a_sum_of_columns_is_named_at_once(seed):
     with pytest.raises(SingularError, match="is, over all hospitals, a sum of") as caught:
         GLM("visits ~ age + months + pain + burden + visits", "poisson").test(sites, quiet=True)
     assert any("round 2" in note for note in caught.value.__notes__)
+
+
+def test_what_formulaic_says_has_no_colours_of_terminals():
+    with pytest.raises(ModelError, match="cannot be read: Could not find") as caught:
+        GLM("died ~ (age")
+    assert "\x1b" not in caught.value.message
+
+
+def test_a_call_may_compare_text():
+    found, wanted = (
+        GLM(f"died ~ age + {term}", "binomial").test([HERE, THERE], quiet=True).result
+        for term in ("I(sex == 'm')", "sex")
+    )
+    np.testing.assert_allclose(found.params, wanted.params, rtol=1e-12)
+    few = pd.concat([HERE[HERE["sex"] == "f"], HERE[HERE["sex"] == "m"].iloc[:2]])
+    with pytest.raises(PayloadError, match="for a regression: I"):
+        GLM("pain ~ I(sex == 'm')").test([few, THERE], quiet=True, disclosure=[MinCount(5)])
+
+
+def test_rows_to_predict_need_the_columns():
+    found = GLM("pain ~ age + sex").test([HERE, THERE], quiet=True).result
+    with pytest.raises(DataError, match="the table has no column sex"):
+        found.predict(THERE[["age"]])
+
+
+def test_two_columns_of_one_name_are_refused():
+    site = pd.concat([HERE, HERE[["age"]]], axis=1)
+    with pytest.raises(DataError, match="table has two columns of the name age"):
+        GLM("pain ~ age").test([site, THERE], quiet=True)

@@ -128,6 +128,7 @@ def test_what_a_rule_keeps_back_is_said_so_and_is_no_zero():
         ({"by": "arm", "groups": ["a"]}, "two groups or more"),
         ({"at": [0, 31]}, "at: give times from 0 to the grid's last, 30"),
         ({"table": "months.csv"}, "table must be a function"),
+        ({"by": 3, "groups": ["a", "b"]}, "by must be the name of a column"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):

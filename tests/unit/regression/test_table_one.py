@@ -230,7 +230,11 @@ def test_a_model_writes_its_files(tmp_path):
     [
         ({"columns": ["age"]}, "must be a dict"),
         ({"columns": {"age": "mode"}}, "age must be mean, median, or a list"),
+        ({"columns": {"age": 3}}, "age must be mean, median, or a list"),
+        ({"columns": {"sex": ["f", "f"]}}, "two labels are alike"),
         ({"columns": {"age": "mean"}, "by": "arm"}, "go together"),
+        ({"columns": {"age": "mean"}, "by": "arm", "groups": 3}, "go together"),
+        ({"columns": {"age": "mean"}, "by": ["arm"], "groups": [1]}, "by must be the name"),
         ({"columns": {"age": "mean"}, "by": "arm", "groups": ["all", "b"]}, "differ as text"),
         ({"columns": {"age": "mean"}, "by": "arm", "groups": [1, "1"]}, "differ as text"),
     ],
@@ -244,3 +248,9 @@ def test_a_table_that_cannot_be_is_refused_when_it_is_built(arguments, words):
 def test_a_column_that_is_not_there():
     with pytest.raises(DataError, match="no column stage"):
         STUDY.test([SITES[0].drop(columns="stage"), *SITES[1:]], quiet=True)
+
+
+def test_a_table_function_that_makes_none_is_told():
+    study = TableOne({"age": "mean"}, table=lambda data: None)
+    with pytest.raises(DataError, match="must return a DataFrame, not NoneType"):
+        study.test([pd.DataFrame({"age": [1.0]})], quiet=True)
