@@ -94,11 +94,9 @@ def check_table(table: Any, columns: Sequence[str], what: str = "this node's tab
 
     if not isinstance(table, pd.DataFrame):
         raise DataError(f"the table function must return a DataFrame, not {type(table).__name__}")
-    lacking = [name for name in columns if name not in table.columns]
-    if lacking:
+    if lacking := [name for name in columns if name not in table.columns]:
         raise DataError(f"{what} has no column {' or '.join(lacking)}")
-    twice = [name for name in columns if (table.columns == name).sum() > 1]
-    if twice:
+    if twice := [name for name in columns if (table.columns == name).sum() > 1]:
         raise DataError(f"{what} has two columns of the name {' or '.join(twice)}")
 
 
@@ -207,6 +205,8 @@ def design_matrix(
         elif len(rows) and not _holds_numbers(rows[name]):
             if name not in design.numbers:  # within a call, such as I(sex == 'm')
                 ready[name] = rows[name]
+                for call in set(design.numbers).difference(design.columns):
+                    row_values(call, rows)  # refuses a column for each label
                 continue
             raise DataError(f"the column {name} holds numbers at other hospitals, and text here")
         else:

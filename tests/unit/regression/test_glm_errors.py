@@ -164,3 +164,9 @@ def test_two_columns_of_one_name_are_refused():
     site = pd.concat([HERE, HERE[["age"]]], axis=1)
     with pytest.raises(DataError, match="table has two columns of the name age"):
         GLM("pain ~ age").test([site, THERE], quiet=True)
+
+
+def test_rows_to_predict_have_numbers_where_the_fit_had_them():
+    found = GLM("pain ~ I(age)").test([HERE, THERE], quiet=True).result
+    with pytest.raises(DataError, match=r"I\(age\) must be numbers"):
+        found.predict(THERE.assign(age="old"))
