@@ -76,7 +76,7 @@ def run_py(monkeypatch, capsys):
 
 def test_the_same_bytes_without_and_with_files(tmp_path):
     command = [sys.executable, "-m", "cross_site.hospitals", str(tmp_path)]
-    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=300, stdout=subprocess.DEVNULL)
     for k in range(len(HOSPITALS)):
         for name, content in hospital_files(k).items():
             assert (tmp_path / f"hospital-{k}" / name).read_bytes() == content
@@ -94,7 +94,7 @@ def test_run_names_the_folder_that_does_not_fit(tmp_path, run_py):
     assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in said
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
     command = [sys.executable, str(EXAMPLE / "run.py"), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, timeout=120, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=tmp_path, timeout=300, check=True, capture_output=True)
     assert done.stdout.startswith(b"node-0 is a\nnode-1 is b\n")
     listed = README.partition("## What comes out")[2].partition("All scores are")[0]
     named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))

@@ -37,7 +37,7 @@ def test_the_sum_is_there_with_noise_on_it(tmp_path):
 
 def test_the_folders_are_what_their_script_writes(tmp_path):
     command = [sys.executable, EXAMPLE / "make_hospitals.py", tmp_path]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     for folder in HOSPITALS:
         written = tmp_path / folder.name / "Patient.json"
         assert written.read_bytes() == (folder / "Patient.json").read_bytes()
@@ -59,7 +59,7 @@ def test_the_readmes_first_command_prints_what_it_shows(tmp_path):
         cwd=EXAMPLE,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

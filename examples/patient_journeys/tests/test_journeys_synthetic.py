@@ -39,7 +39,7 @@ def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("centres")
     command = [sys.executable, "-m", "patient_journeys.synthetic", str(out)]
     done = subprocess.run(
-        command, cwd=EXAMPLE, check=True, timeout=120, capture_output=True, text=True
+        command, cwd=EXAMPLE, check=True, timeout=300, capture_output=True, text=True
     )
     assert "Massachusetts General Hospital, 60 patients, " in done.stdout
     return out
