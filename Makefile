@@ -6,9 +6,10 @@ BIN := .venv/bin
 # Flower starts them again.
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=7 --keep-going
 
-# Each of these imports the tests that it runs, and no others. The first three mostly wait.
-TESTS := tests-failures tests-deployed tests-simulation tests-others tests-examples tests-unit-1 \
-	tests-unit-2
+# Each of these imports the tests that it runs, and no others. `lint` and `types` begin before all that
+# is compiled, so the last one here has to wait for them: it is the shortest.
+TESTS := tests-deployed tests-simulation tests-others tests-examples tests-unit-1 tests-unit-2 \
+	tests-failures
 
 .PHONY: help install compiled demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
 	test-proxy nginx unit lint types tests $(TESTS) bench floors pythons clean
