@@ -20,6 +20,7 @@ def run(request, tmp_path_factory, context, monkeypatch):
     common = {**off, "results": str(results), "nodes": 3, "on-failure": "skip"}
     recorded = {}
     memory = peak_memory(exact=request.node.get_closest_marker("exhaustive") is not None)
+    captured = request.config.pluginmanager.get_plugin("logging-plugin")
 
     def recordings(make):
         if make not in recorded:
@@ -40,6 +41,9 @@ def run(request, tmp_path_factory, context, monkeypatch):
                 model.server_app(grid, context(run_config=run_config))
                 grid.measure()
         finally:
+            # Of thousands of runs pytest would keep more lines than an answer may take memory.
+            for handler in (captured.caplog_handler, captured.report_handler):
+                handler.reset()
             [folder] = results.iterdir()
             start.about = json.loads((folder / "run.json").read_bytes())
             start.size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
