@@ -64,7 +64,7 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
     Parameters
     ----------
     text : object
-        What :func:`digests_of` gave in the analysis's process; ``None`` where it expects nothing.
+        What :func:`digests_of` gave in the analysis's process.
     project, node : str
         The run's project, and the node's name.
     state_dir : str
@@ -73,12 +73,10 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
     Raises
     ------
     ConfigError
-        They are too many.
+        They are too many, or what was asked today cannot be read.
     NodeFailedError
         The text is of another form.
     """
-    if text is None:
-        return
     today = time.strftime("%Y-%m-%d", time.gmtime())
     files = FolderFiles(Path(state_dir), _KIND, project, node) if state_dir else None
     before = _asked_before(files, (project, node), today)
@@ -99,8 +97,21 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
 def _asked_before(files: FolderFiles | None, of: tuple[str, str], today: str) -> Asked:
     day, asked = _MEMORY.get(of, ("", {}))
     if day != today and files is not None and _FILE in files.names():
-        day, asked = json.loads(files.read(_FILE))
+        day, asked = _kept(files.read(_FILE))
     return dict(asked) if day == today else {}
+
+
+def _kept(content: bytes) -> tuple[str, Asked]:
+    try:
+        day, asked = json.loads(content)
+        return str(day), {str(one): str(about) for one, about in asked.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            "what this node was asked today about its data cannot be read, so it answers no "
+            f"expectation: the hospital removes the file {_FILE} below `{_KIND}` in its "
+            "`state-dir`",
+            detail=str(error),
+        ) from error
 
 
 def _read(text: object) -> Asked:
@@ -108,7 +119,7 @@ def _read(text: object) -> Asked:
         said: Any = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         said = None
-    if not isinstance(said, dict) or not all(map(_is_digest, (*said, *said.values()))):
+    if not isinstance(said, dict) or not said or not all(map(_is_digest, (*said, *said.values()))):
         raise NodeFailedError("what the analysis says that it expects cannot be read at the gate")
     return said
 

@@ -192,7 +192,7 @@ class ReplyGate:
         self._gate.hello(study, evaluates=evaluates)
         self._log_protection(study)
         found = read_findings(said.get("findings"))
-        if self._way.gated:
+        if self._way.gated and found is not None:
             project = str(self._context.run_config.get("project-id", ""))
             answer_expectations(said.get(EXPECTED), project, self._name, self._settings.state_dir)
         if found:  # their texts are another process's

@@ -34,8 +34,9 @@ class MinCount(CheckedRule):
     withheld, each being one person's, unless `NoisyMinMax` holds, too. Groups are withheld that
     others of the same result would give away.
 
-    It does not stop who asks twice, for overlapping groups, in two rounds or two analyses; nor who
-    knows some of the people; nor that a withheld cell is known to be small or to protect one.
+    It does not stop who asks twice, for overlapping groups, in two analyses, or in two rounds where
+    it is not known whom a figure is about; nor who knows some of the people; nor that a withheld
+    cell is known to be small or to protect one.
 
     Parameters
     ----------

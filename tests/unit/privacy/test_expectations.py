@@ -119,10 +119,41 @@ def test_many_tables_of_one_file_are_many_expectations():
         answer_expectations(digests_of(bounds), "p", "of many tables", "")
 
 
-@pytest.mark.parametrize("text", ["[", "[1]", '{"a": "b"}', 3, '{"0123456789abcdef": 1}'])
+ODD = [None, "{}", "[", "[1]", '{"a": "b"}', 3, '{"0123456789abcdef": 1}']
+
+
+@pytest.mark.parametrize("text", ODD)
 def test_what_is_no_list_of_expectations_is_refused(text):
     with pytest.raises(NodeFailedError, match="cannot be read at the gate"):
         answer_expectations(text, "p", "a", "")
+
+
+@pytest.mark.parametrize("content", [b"[", b"{}", b'["2026-12-01", []]', b"\xff"])
+def test_a_damaged_count_is_no_new_one(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    ask = digests_of([no_age_above(80)]), "covid", "a", str(tmp_path / "state")
+    answer_expectations(*ask)
+    [file] = tmp_path.rglob("asked.json")
+    file.write_bytes(content)
+    asked_expectations._MEMORY.clear()
+    with pytest.raises(ConfigError, match="the hospital removes the file"):
+        answer_expectations(*ask)
+
+
+def test_findings_do_not_leave_uncounted():
+    """An app may leave out what it has expected."""
+    context = Context(1, 2, {"name": "uncounted"}, RecordDict(), {"project-id": "covid"}, 3)
+    client = StarClient(NodePlan(Count, {}, "s3", expects=(no_age_above(60),)), context)
+    client.open_data = lambda: SplitData([FILE])
+    app = ClientApp(lambda _: client.to_client())
+
+    def gated(message, context):
+        reply = app(message, context)
+        del reply.content["getpropertiesres.properties"][asked_expectations.EXPECTED]
+        return ReplyGate(message, context, Way(gated=True, app_files={})).let_out(reply)
+
+    content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content
+    assert "findings" not in content["getpropertiesres.properties"]
 
 
 def test_the_gate_of_a_hospitals_program_counts_and_keeps_back(monkeypatch):
