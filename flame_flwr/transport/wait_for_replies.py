@@ -162,12 +162,12 @@ def pull(
             more, _ = push(grid, [later.pop(name)], what)
             waiting.update(more)
             names.update(dict.fromkeys(more, name))
+        if fresh:  # also of the last ones, or the time of one slow round would stay for all
+            polling.note_news()
         left = report.left()
         if not unanswered or (over and (left < -_LAST or not arrivals.moving)):
             break
         report.say(missing() or unanswered)
-        if fresh:
-            polling.note_news()
         if arrivals.moving:
             continue
         # A poll costs the SuperLink time for every node that is waited for: in a simulation of a
