@@ -22,6 +22,8 @@ import sys
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flame_flwr.clients import NodePlan, make_client_app
+from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
+from flame_flwr.data.expect import Table
 from flame_flwr.failure.failure import Failure
 from flame_flwr.payload import Payload, decode, encode, from_record, register_type, to_record
 from flame_flwr.privacy import GaussianNoise
@@ -143,6 +145,7 @@ def attack(message, context, call_next):
             said[key] = value
         if context.run_config["project-id"] == "finds":
             said["findings"] = '[["Maria Muster", false]]'
+            said[EXPECTED] = digests_of([Table("patients.csv")])
         return reply
     do = decode(from_record(message.content["fitins.parameters"]))["do"]
     if do == "skips":

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from flame_flwr.cli import commands, ledger_table
 from flame_flwr.clients import reply_gate
+from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
 from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
 from flame_flwr.clients.reply_values import OK
 from flame_flwr.clients.reply_way import Way
 from flame_flwr.config import NodeSettings
-from flame_flwr.data.expect import Mismatch
+from flame_flwr.data.expect import Mismatch, Table
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO
@@ -143,8 +144,9 @@ def test_every_way_an_answer_leaves_is_counted(node):
     assert node.ask(greeting(), kind=HELLO) == ""  # it was not asked about its data
     assert node.accounts() == {("data", ""): (2, 34)}
     found = [Mismatch("no column", True), Mismatch("a value", False)]
-    assert node.ask(greeting(findings=write_findings(found)), kind=HELLO) == ""
-    assert node.ask(greeting(findings=write_findings([])), kind=HELLO) == ""
+    asked = {EXPECTED: digests_of([Table("patients.csv")])}
+    assert node.ask(greeting(findings=write_findings(found), **asked), kind=HELLO) == ""
+    assert node.ask(greeting(findings=write_findings([]), **asked), kind=HELLO) == ""
     assert node.accounts() == {("data", ""): (4, 36)}
     assert "ValueError" in node.ask(failed("above 102"))
     assert node.accounts() == {("data", ""): (5, 36)}
