@@ -66,7 +66,7 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
     text : object
         What :func:`digests_of` gave in the analysis's process.
     project, node : str
-        The run's project, and the node's name.
+        What the app is approved for, and the node's name.
     state_dir : str
         The node's; without one the count ends with the node's program.
 

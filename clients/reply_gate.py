@@ -22,7 +22,7 @@ from flame_flwr import __version__
 from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
-from flame_flwr.clients.filter_counts import count_answers, keep_account, kept_account
+from flame_flwr.clients.filter_counts import count_answers, counted_figures, kept_account
 from flame_flwr.clients.node_data import node_rules
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
@@ -193,8 +193,8 @@ class ReplyGate:
         self._log_protection(study)
         found = read_findings(said.get("findings"))
         if self._way.gated and found is not None:
-            project = str(self._context.run_config.get("project-id", ""))
-            answer_expectations(said.get(EXPECTED), project, self._name, self._settings.state_dir)
+            asked, folder = said.get(EXPECTED), self._settings.state_dir
+            answer_expectations(asked, self._way.project, self._name, folder)
         if found:  # their texts are another process's
             found = limited_findings(
                 self._gate.findings(found, study),
@@ -217,7 +217,7 @@ class ReplyGate:
             "states": json.dumps(states),
             "gated": self._way.gated,
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
-            **write_digests(self._way.frozen),
+            **write_digests(self._way.read_frozen(self._context)),
             **self._secure.hello(states),
             **told_clock(self._way.clock),
         }
@@ -247,8 +247,9 @@ class ReplyGate:
         filtered = study.filters or self._gate.filters  # nothing else looks at the aggregate
         aggregate = self._asked.aggregate() if filtered else None
         metrics = {} if self._secure.asks else metrics  # they do not travel masked
-        passed = self._gate.result(returned, study, number, aggregate, metrics)
-        keep_account(self._context.state, self._gate.account)
+        frozen = self._way.read_frozen(self._context)
+        with counted_figures(self._context, self._gate.account, frozen):
+            passed = self._gate.result(returned, study, number, aggregate, metrics)
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)
@@ -256,7 +257,7 @@ class ReplyGate:
         if self._secure.asks:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
-        said_now |= self._way.said_of_data()
+        said_now |= self._way.said_of_data(self._context)
         if self._shares_size and (size := study.evidence.words()):
             said_now["size"] = size
         said_now |= passed.said()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,14 +11,13 @@ from flwr.app import Error, Message
 from flame_flwr.clients.audit import note
 from flame_flwr.clients.known_words import KnownWords
 from flame_flwr.clients.node_name import name_or_address
+from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import HELLO, RAISED, runtime
 from flame_flwr.transport.frozen_digests import write_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flwr.app import Context
 
     from flame_flwr.privacy.answer_cost import Cost
@@ -56,8 +55,12 @@ class Way:
         The app's files, by path, where it is not this process that runs it.
     ledger : NodesLedger, optional
         What counts the answer before it leaves.
+    project : str
+        What the app is approved for; empty where the node asks for no approval, so that what is
+        counted by project is counted for all together: a run may say any project then.
     frozen : tuple of str
-        The digests of the frozen data that the answer is made of.
+        The digests of the frozen data that the answer is made of, where it is not this process that
+        has read it.
     data_changed : bool
         Whether the data was something else when the run last read it.
     """
@@ -69,13 +72,18 @@ class Way:
     seconds: float | None = None
     app_files: Mapping[str, bytes] | None = None
     ledger: NodesLedger | None = None
+    project: str = ""
     frozen: tuple[str, ...] = ()
     data_changed: bool = False
 
-    def said_of_data(self) -> dict[str, Any]:
+    def read_frozen(self, context: Context) -> Collection[str]:
+        """Return the digests of the frozen data that the answer is made of."""
+        return self.frozen if self.gated else frozen_reads(context)
+
+    def said_of_data(self, context: Context) -> dict[str, Any]:
         """Return what an answer to a round says of the data that it is made of."""
         said: dict[str, Any] = {"data-changed": True} if self.data_changed else {}
-        return said | write_digests(self.frozen)
+        return said | write_digests(self.read_frozen(context))
 
     def known_words(self, context: Context, number: object = "") -> KnownWords | None:
         """Return the words that the app may say at a node; ``None`` where this process runs it."""

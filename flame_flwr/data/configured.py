@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.data.frozen_source import FrozenSource
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.open_data import open_data
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.data.source import DataKind
 
-__all__ = ["STUDY", "chosen_datasets", "open_configured", "with_frozen"]
+__all__ = ["STUDY", "chosen_datasets", "frozen_folder", "open_configured", "with_frozen"]
 
 STUDY = "study"
 """The name of what the registry has frozen for a project that names nothing itself."""
@@ -67,7 +68,7 @@ def open_configured(
         names = [each.name for each in datasets]
         always = [each.options.get("freeze") is True for each in datasets]
         data = open_datasets(datasets, context, cache)
-        return with_frozen(data, kind, names, always, settings, run)
+        return with_frozen(data, kind, names, always, settings, run, context)
     if run.tag_list() and runtime() == "deployment":
         raise DataError(
             "the analysis names tags, and this node has no registry: set `datasets` in its config"
@@ -80,7 +81,7 @@ def open_configured(
     option = NODE_OPTION if settings.data else "`data` in the run config"
     data = open_data(locations, context, cache, option=option)
     names = [f"data-{number}" for number in range(1, len(data.sources) + 1)]
-    return with_frozen(data, kind, names, [False] * len(names), settings, run)
+    return with_frozen(data, kind, names, [False] * len(names), settings, run, context)
 
 
 def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list[Dataset]:
@@ -106,6 +107,7 @@ def with_frozen(
     always: Sequence[bool],
     settings: NodeSettings,
     run: RunSettings,
+    context: Context,
 ) -> SourceData:
     """Return data whose sources are frozen, where the run or the registry wants that.
 
@@ -119,6 +121,12 @@ def with_frozen(
         What each source is kept as.
     always : sequence of bool
         Which of them the registry has frozen for every study.
+    settings : NodeSettings
+        The node config.
+    run : RunSettings
+        The run config.
+    context : Context
+        Flower's, of this node and run.
 
     Raises
     ------
@@ -129,22 +137,37 @@ def with_frozen(
     """
     if not run.freeze and not any(always):
         return data
-    folder = settings.state_dir or ("" if runtime() == "deployment" else run.state_dir)
+    folder = frozen_folder(settings, run)
     if not folder:
         raise ConfigError(
             "frozen data needs a folder: set `state-dir` in this node's config, to an absolute path"
         )
     store = FrozenStore.of(settings, folder)
+    noted = frozen_reads(context)
+    # Nodes of a simulation share a folder, and each has data of its own.
+    partition = context.node_config.get("partition-id", "")
+    of = "" if settings.state_dir or partition == "" else f"-of-node-{partition}"
     return SourceData(
         [
             FrozenSource(
-                source, cast("DataKind", kind), store, run.project_id, run.freeze or STUDY, name
+                source,
+                cast("DataKind", kind),
+                store,
+                run.project_id,
+                run.freeze or STUDY,
+                name + of,
+                noted,
             )
             if run.freeze or is_always
             else source
             for source, name, is_always in zip(data.sources, names, always, strict=True)
         ]
     )
+
+
+def frozen_folder(settings: NodeSettings, run: RunSettings) -> str:
+    """Return the ``state-dir`` for frozen data; that of the run in a simulation alone, or ''."""
+    return settings.state_dir or ("" if runtime() == "deployment" else run.state_dir)
 
 
 def _open_cache(settings: NodeSettings) -> Cache | None:

@@ -34,6 +34,8 @@ class FrozenSource:
         Where it is kept.
     project, name, dataset : str
         As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
+    noted : set of str, optional
+        Gets the digests of what is read.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class FrozenSource:
         project: str,
         name: str,
         dataset: str,
+        noted: set[str] | None = None,
     ) -> None:
         if source.type == "function":
             raise DataError(f"{source.name} is a function, and what it returns cannot be frozen")
@@ -57,6 +60,7 @@ class FrozenSource:
         self._source = source
         self._store = store
         self._owner = project, name, dataset
+        self._noted: set[str] = set() if noted is None else noted
 
     @property
     def where(self) -> str:
@@ -70,9 +74,11 @@ class FrozenSource:
     def frozen(self, kind: DataKind, keys: Sequence[str]) -> Manifest:
         """Return what is frozen of a query, which is frozen now where it was not before."""
         wanted = self._wanted(kind, keys)
-        return self._store.find(wanted) or self._store.freeze(
+        manifest = self._store.find(wanted) or self._store.freeze(
             wanted, lambda write: self._fetch_live(kind, list(keys), write)
         )
+        self._noted.add(manifest.hmac)
+        return manifest
 
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Return the frozen values by key."""

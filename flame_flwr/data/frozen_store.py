@@ -6,6 +6,7 @@ kept as it came, piece by piece, so that an analysis gets the same values to the
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tempfile
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.data.frozen_figures import FrozenFigures
 from flame_flwr.data.frozen_manifest import Digest, Manifest, Tally, Wanted
 from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.data.spool import Spool
@@ -24,7 +26,7 @@ from flame_flwr.folder_trees import remove_tree
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from flame_flwr.config import NodeSettings
 
@@ -144,13 +146,23 @@ class FrozenStore:
                 found.append((path, Manifest.from_json(path.read_bytes())))
         yield from sorted(found, key=lambda each: each[1].time)
 
+    def figures(self, digests: Collection[str]) -> FrozenFigures:
+        """Return what has left of the frozen data with these digests, and of what is beside it."""
+        return FrozenFigures(
+            self.state_dir, [each for _, each in self.all() if each.hmac in digests]
+        )
+
     def drop(self, path: Path, manifest: Manifest) -> None:
-        """Remove frozen data, as :meth:`all` gives it."""
+        """Remove frozen data, as :meth:`all` gives it; with a dataset's last also what has left."""
         for name in (path.name, *manifest.files):
             (path.parent / os.path.basename(name)).unlink(missing_ok=True)
+        owner = manifest.project, manifest.dataset
+        if all((each.project, each.dataset) != owner for _, each in self.all()):
+            FrozenFigures(self.state_dir, [manifest]).drop()
 
     def _files(self, wanted: Wanted) -> FolderFiles:
-        owner = wanted.project, wanted.name
+        # one text: "a" and "b-c" are not "a-b" and "c"
+        owner = json.dumps([wanted.project, wanted.name])
         return FolderFiles(self.state_dir, FROZEN, owner, wanted.dataset)
 
     def _keep(

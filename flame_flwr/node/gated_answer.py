@@ -88,6 +88,7 @@ def _through_gate(
         clock=clock,
         seconds=seconds,
         app_files=files,
+        project=project,
         frozen=answer.frozen,
         data_changed=answer.data_changed,
         ledger=ledger if refused is None else None,  # else it has left before, or nothing leaves

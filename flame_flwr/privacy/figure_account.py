@@ -8,6 +8,7 @@ the same values. They are known by their order: a column, its square and its log
 from __future__ import annotations
 
 import json
+import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
@@ -30,7 +31,7 @@ _MOST = 10_000
 
 
 class FigureAccount:
-    """The sums that have left in a run.
+    """The sums and sets of people that have left in a run, and of frozen data in earlier ones.
 
     A sum that leaves again, as in every round, counts once. Columns of people that are more than
     `k` times as many as the sums that are asked of them never come to the limit.
@@ -94,6 +95,12 @@ class FigureAccount:
         """Tell whether any has left."""
         return bool(self._left or self._sets)
 
+    def add(self, other: FigureAccount) -> None:
+        """Add what has left elsewhere."""
+        for group, sums in other._left.items():
+            self._left.setdefault(group, set()).update(sums)
+        self._sets.add(other._sets)
+
     def to_json(self) -> str:
         """Return it as text, for the node's own memory."""
         sums = {group: sorted(sums) for group, sums in self._left.items()}
@@ -101,11 +108,29 @@ class FigureAccount:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return what :meth:`to_json` wrote."""
-        account, said = cls(), json.loads(text)
-        account._left = {group: set(sums) for group, sums in said["sums"].items()}
-        account._sets = PublishedSets.from_json(said["sets"])
+        """Return what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            It is not of this form.
+        """
+        account = cls()
+        try:
+            said = json.loads(text)
+            account._left = {group: set(map(_text, sums)) for group, sums in said["sums"].items()}
+            account._sets = PublishedSets.from_json(said["sets"])
+        except (TypeError, KeyError, AttributeError, RecursionError, zlib.error) as error:
+            raise ValueError(f"no account of figures: {error}") from error
+        if sum(map(len, account._left.values())) > 2 * _MOST:
+            raise ValueError("an account of too many figures")
         return account
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no name of a sum")
+    return value
 
 
 def _group(facts: ColumnFacts) -> str:

@@ -8,25 +8,27 @@ A less B, or B less A; nor what A and B have in common, where all of A and B tog
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from flame_flwr.statistics.people_sets import packed_ids, unpacked_ids
+from flame_flwr.statistics.people_sets import packed_ids, unpacked_bits, unpacked_ids
 
 if TYPE_CHECKING:
     from flame_flwr.statistics.people import People
 
 __all__ = ["PublishedSets"]
 
-_MOST_SETS = 300
+_MOST_SETS = 1000
+"""After so many none that is new leaves, of frozen data in any run."""
 _MOST_STEPS = 5_000
 """So many choices of sets within a set are looked at; one that needs more is withheld."""
 
 
 class PublishedSets:
-    """The sets of people about whom figures have left in a run, as bitmaps.
+    """The sets of people about whom figures have left, as bitmaps.
 
     Examples
     --------
@@ -68,6 +70,20 @@ class PublishedSets:
         self._left.append((column, new))
         return True
 
+    def add(self, other: PublishedSets) -> None:
+        """Add sets that have left elsewhere."""
+        for column, bits in other._left:
+            mine = column, self._bitmap(other._people(bits))
+            if mine not in self._left:
+                self._left.append(mine)
+
+    def _people(self, bits: int) -> People:
+        length = (len(self._ids) + 7) // 8
+        packed = np.frombuffer(bits.to_bytes(length, "little"), np.uint8)
+        there = np.unpackbits(packed, count=len(self._ids), bitorder="little")
+        people: People = self._ids[there.astype(bool)]
+        return people
+
     def _alike(self, column: str | None) -> list[int]:
         """Return the sets about whole rows, and those of the column, each once."""
         return list(dict.fromkeys(bits for of, bits in self._left if of in (None, column)))
@@ -83,20 +99,30 @@ class PublishedSets:
         """Return it for :meth:`from_json`."""
         length = (len(self._ids) + 7) // 8
         packed = [
-            [column, base64.b64encode(bits.to_bytes(length, "little")).decode()]
+            [column, base64.b64encode(zlib.compress(bits.to_bytes(length, "little"), 1)).decode()]
             for column, bits in self._left
         ]
         return {"people": packed_ids(self._ids.tobytes()), "left": packed}
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
-        """Return what :meth:`to_json` wrote."""
+        """Return what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            It is not of this form.
+        """
         sets = cls()
         sets._ids = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
-        sets._left = [
-            (column, int.from_bytes(base64.b64decode(bits), "little"))
-            for column, bits in said["left"]
-        ]
+        if len(np.unique(sets._ids)) != len(sets._ids) or len(said["left"]) > _MOST_SETS:
+            raise ValueError("no sets of people")
+        length = (len(sets._ids) + 7) // 8
+        for column, text in said["left"]:
+            bits = int.from_bytes(unpacked_bits(text, length), "little")
+            if not isinstance(column, str | None) or bits >> len(sets._ids):
+                raise ValueError("no set of people")
+            sets._left.append((column, bits))
         return sets
 
 
@@ -119,10 +145,14 @@ def _gives_away(new: int, left: Sequence[int], k: int) -> bool:
 
 def _has_few_in_common(whole: int, within: Sequence[int], k: int) -> bool:
     """Tell whether two sets that make up a third have few people in common."""
+    by_size: dict[int, list[int]] = {}
+    for each in within:
+        by_size.setdefault(each.bit_count(), []).append(each)
     return any(
-        one | two == whole and _is_few(one & two, k)
-        for place, one in enumerate(within)
-        for two in within[:place]
+        one | two == whole  # they have as many in common as their sizes are more than its
+        for one in within
+        for common in range(1, k)
+        for two in by_size.get(whole.bit_count() + common - one.bit_count(), ())
     )
 
 

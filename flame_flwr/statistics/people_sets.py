@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from flame_flwr.statistics.people import People
 
-__all__ = ["MOST_PEOPLE", "PeopleSets", "packed_ids", "unpacked_ids"]
+__all__ = ["MOST_PEOPLE", "PeopleSets", "packed_ids", "unpacked_bits", "unpacked_ids"]
 
 MOST_PEOPLE = 500_000
 _MOST_SETS = 1000
@@ -89,7 +89,7 @@ class PeopleSets:
             raise ValueError("no sets of people")
         people = unpacked_ids(said["people"])
         length = (len(people) // 8 + 7) // 8
-        sets = tuple(_unpacked(each, length) for each in said["sets"])
+        sets = tuple(unpacked_bits(each, length) for each in said["sets"])
         of = tuple(said["of"])
         if not all(type(place) is int and _NO_SET <= place < len(sets) for place in of):
             raise ValueError("no place of a set")
@@ -115,6 +115,21 @@ def unpacked_ids(text: str) -> bytes:
     return people
 
 
+def unpacked_bits(text: str, length: int) -> bytes:
+    """Return a bitmap of so many bytes, which was packed as text.
+
+    Raises
+    ------
+    ValueError, zlib.error
+        It is no such text.
+    """
+    # never more than is expected, whatever was packed
+    found = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), length + 1)
+    if len(found) != length:
+        raise ValueError("a bitmap of other people")
+    return found
+
+
 def _place(part: People, everybody: People, places: dict[bytes, int]) -> int:
     bits = np.zeros(len(everybody), dtype=bool)
     bits[np.searchsorted(everybody, part)] = True
@@ -122,11 +137,3 @@ def _place(part: People, everybody: People, places: dict[bytes, int]) -> int:
     if packed not in places and len(places) >= _MOST_SETS:
         return _NO_SET
     return places.setdefault(packed, len(places))
-
-
-def _unpacked(text: str, length: int) -> bytes:
-    # never more than is expected, whatever was packed
-    found = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), length + 1)
-    if len(found) != length:
-        raise ValueError("a bitmap of other people")
-    return found

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from flame_flwr.cli import commands, frozen_commands
 from flame_flwr.config import NodeSettings, RunSettings
-from flame_flwr.data import frozen_store
+from flame_flwr.data import configured, frozen_store
 from flame_flwr.data.configured import open_configured
 from flame_flwr.data.frozen_manifest import Manifest, Wanted
 from flame_flwr.data.frozen_source import FrozenSource
@@ -288,3 +288,27 @@ def test_tables_of_a_database_are_frozen(node, tmp_path):
     assert [len(before), len(people("false"))] == [2, 3]
     [manifest] = node.manifests()
     assert (manifest.rows, manifest.columns) == (2, ("id", "age", "sex"))
+
+
+def test_nodes_of_a_simulation_freeze_each_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(configured, "runtime", lambda: "simulation")
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "ward.csv").write_text(f"age\n{60 + number}\n")
+    state = str(tmp_path / "state")
+    said = {"project-id": "covid", "freeze": "2026", "state-dir": state}
+    run = RunSettings.from_config({**said, "data": f"{tmp_path}/{{partition-id}}"})
+    for number in (0, 1, 0):
+        node = {"partition-id": number, "num-partitions": 2}
+        context = Context(7, number, node, RecordDict(), {})
+        data = open_configured("s3", NodeSettings.from_config(node), run, context)
+        assert data.load("s3", None) == [{"ward.csv": b"age\n%d\n" % (60 + number)}]
+
+
+def test_a_name_with_a_dash_is_not_another_projects(node):
+    node.register()
+    text = Path(node.config["datasets"]).read_text()
+    Path(node.config["datasets"]).write_text(text.replace('"flu"', '"covid-a"'))
+    assert node.open(freeze="a-b").load("s3", None)[0]["ward.csv"] == ROWS
+    (node.folder / "ward.csv").write_bytes(b"new")
+    assert node.open(project="covid-a", freeze="b").load("s3", None)[0]["ward.csv"] == b"new"

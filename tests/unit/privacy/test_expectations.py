@@ -159,15 +159,16 @@ def test_findings_do_not_leave_uncounted():
 def test_the_gate_of_a_hospitals_program_counts_and_keeps_back(monkeypatch):
     monkeypatch.setattr(asked_expectations, "_MEMORY", {})
     config = {"name": "of the gate", "disclosure": "MinCount(5)"}
-    context = Context(1, 2, config, RecordDict(), {"project-id": "covid"}, 3)
 
     def hello(high):
+        # the count is of what the approval says, whatever a run says
+        context = Context(1, 2, config, RecordDict(), {"project-id": f"of {high}"}, 3)
         client = StarClient(NodePlan(Count, {}, "s3", expects=(no_age_above(high),)), context)
         client.open_data = lambda: SplitData([FILE])
         app = ClientApp(lambda _: client.to_client())
 
         def gated(message, context):
-            gate = ReplyGate(message, context, Way(gated=True, app_files={}))
+            gate = ReplyGate(message, context, Way(gated=True, app_files={}, project="covid"))
             return gate.let_out(app(message, context))
 
         content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content

@@ -1,0 +1,118 @@
+"""What has left of frozen data in all runs of its project: the sets of people, and the sums.
+
+It is beside the frozen data in the node's ``state-dir``, for one project and dataset whatever was
+frozen of it, and goes with the last of that. No analysis's process in the sandbox sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flame_flwr.data.kept_files import FolderFiles
+from flame_flwr.errors import ConfigError
+from flame_flwr.text.textfiles import decode_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from flame_flwr.data.frozen_manifest import Manifest
+    from flame_flwr.privacy.figure_account import FigureAccount
+
+__all__ = ["FIGURES", "FrozenFigures"]
+
+FIGURES = "frozen-figures"
+"""The folder in a ``state-dir`` for it."""
+
+_FILE, _LOCK = "left.json", ".lock"
+_LOCK_LIMIT = 60.0
+
+
+class FrozenFigures:
+    """What has left of some frozen data.
+
+    Parameters
+    ----------
+    state_dir : Path
+        The folder that the frozen data is in.
+    of : collection of Manifest
+        What is known of that data.
+    """
+
+    def __init__(self, state_dir: Path, of: Collection[Manifest]) -> None:
+        owners = sorted({(each.project, each.dataset) for each in of})
+        self._files = [FolderFiles(state_dir, FIGURES, *owner) for owner in owners]
+
+    @contextmanager
+    def added_to(self, account: FigureAccount) -> Iterator[None]:
+        """Have an account know what has left before; what leaves in the block is kept after it.
+
+        Other processes wait meanwhile: of two answers the second is compared with the first.
+
+        Raises
+        ------
+        ConfigError
+            What is kept cannot be read, or another process does not let go of it.
+        DataError
+            It cannot be written: nothing may leave.
+        """
+        locks: list[int] = []
+        try:
+            for files in self._files:
+                files.make()
+                locks.append(_locked(files.folder / _LOCK))
+                if _FILE in files.names():
+                    account.add(_read(files))
+            before = account.to_json()
+            yield
+            text = account.to_json()
+            for files in self._files if text != before else ():
+                files.write(_FILE, [text.encode()])
+        finally:
+            for lock in locks:
+                os.close(lock)
+
+    def drop(self) -> None:
+        """Forget it."""
+        for files in self._files:
+            (files.folder / _FILE).unlink(missing_ok=True)
+
+
+def _read(files: FolderFiles) -> FigureAccount:
+    from flame_flwr.privacy.figure_account import FigureAccount
+
+    try:
+        return FigureAccount.from_json(decode_text(files.read(_FILE)))
+    except ValueError as error:
+        raise ConfigError(
+            "what has left of the frozen data before cannot be read, so nothing leaves: the "
+            f"hospital removes the file {_FILE} below `{FIGURES}` in the node's `state-dir`, which "
+            "forgets it, or `flame-flwr data drop`s the data",
+            detail=f"{files.folder / _FILE}: {error}",
+        ) from error
+
+
+def _locked(path: Path) -> int:
+    import fcntl  # not on every system, and most nodes freeze nothing
+
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_LIMIT
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ConfigError(
+                        "another answer about the same frozen data has not left for "
+                        f"{_LOCK_LIMIT:.0f} s: try again"
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return handle
+    except BaseException:
+        os.close(handle)
+        raise
