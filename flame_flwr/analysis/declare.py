@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.results.output_files import Outputs
     from flame_flwr.strategies import StarStrategy
 
-__all__ = ["DATA_TYPES", "Arguments", "declare"]
+__all__ = ["DATA_TYPES", "Arguments", "declare", "ignore"]
 
 DATA_TYPES = ("s3", "fhir", "sql", "none")
 
@@ -103,6 +103,13 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
 
 
 # ---- the nodes' side -------------------------------------------------------------------------
+
+
+def ignore(**arguments: object) -> None:
+    """Say in one line which arguments of the reference have no effect here."""
+    given = [name for name, value in arguments.items() if value is not None]
+    if given:
+        logger.info("ignored, without effect here: %s", ", ".join(given))
 
 
 def _data_type(data_type: object) -> str:

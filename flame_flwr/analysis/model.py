@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declare import Arguments, declare
+from flame_flwr.analysis.declare import Arguments, declare, ignore
 from flame_flwr.analysis.listeners import announce, declaring
 from flame_flwr.log import logger
 
@@ -144,7 +144,7 @@ class StarModel:
         shown: Collection[str] | None = None,
         secure: bool | None = None,
     ) -> None:
-        _ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
+        ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         epsilon, sensitivity = self._budget
         with declaring():
             self.declaration: Declaration = declare(
@@ -262,10 +262,3 @@ class StarLocalDPModel(StarModel):
                 "is released"
             )
         super().__init__(*args, **kwargs)
-
-
-def _ignore(**arguments: object) -> None:
-    """Say in one line which arguments of the reference have no effect here."""
-    given = [name for name, value in arguments.items() if value is not None]
-    if given:
-        logger.info("ignored, without effect here: %s", ", ".join(given))

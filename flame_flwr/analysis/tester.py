@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.analysis.declare import Arguments, declare
+from flame_flwr.analysis.declare import Arguments, declare, ignore
 from flame_flwr.analysis.listeners import declaring, tester_may_run
 from flame_flwr.analysis.local_run import run_local
-from flame_flwr.analysis.splits import check_splits, warn_of_shapes
+from flame_flwr.analysis.splits import check_splits, in_own_order, warn_of_shapes
 from flame_flwr.config import RunSettings, check_max_rounds
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, printed, show, silent
@@ -54,12 +54,15 @@ class StarModelTester:
 analyzer_kwargs, aggregator_kwargs
         As in ``StarModel``; `query` and `columns` are only placeholders here.
     node_roles : list of str, optional
-        A parameter of FLAME's own class: ``'default'`` for every split.
+        A parameter of FLAME's own class: ``'default'`` for every split. FLAME's guide prints the
+        class without it; arguments that are given by their place may follow either.
     epsilon, sensitivity : float, optional
         Laplace noise on the final result, as in ``StarLocalDPModel``.
     result_filepath, filename : path or list of paths, optional
         Where the result goes, relative to the working directory; two spellings of one thing.
         Without one nothing is written, only printed. The folder, where a strategy names its files.
+    stream_log_level
+        A parameter of FLAME's own class; accepted and ignored.
     max_rounds : int
         Give up after so many rounds.
     quiet : bool, optional
@@ -162,6 +165,7 @@ analyzer_kwargs, aggregator_kwargs
         result_filepath: str | Path | Sequence[str | Path] | None = None,
         filename: str | Path | Sequence[str | Path] | None = None,
         *,
+        stream_log_level: object = None,
         max_rounds: int = 1000,
         quiet: bool | None = None,
         payload: str = "safe",
@@ -178,6 +182,10 @@ analyzer_kwargs, aggregator_kwargs
         tensorboard: str = "auto",
     ) -> None:
         self._take(RunRecord())
+        ignore(stream_log_level=stream_log_level)
+        node_roles, query, simple_analysis, output_type = in_own_order(
+            node_roles, query, simple_analysis, output_type
+        )
         names = _given_paths(result_filepath, filename)
         option = "result_filepath" if filename is None else "filename"
         with declaring():
@@ -221,7 +229,7 @@ analyzer_kwargs, aggregator_kwargs
         with printing:
             takes_tables = getattr(declaration.plan.analyzer, "takes_tables", False)
             if declaration.plan.data_type != "none" and not takes_tables:
-                warn_of_shapes(splits)
+                warn_of_shapes(splits, declaration.plan.data_type)
             record = declaration.new_record()
             record.study["max_rounds"] = str(max_rounds)
             looking = [] if quiet else list(bars())

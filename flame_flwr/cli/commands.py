@@ -98,6 +98,9 @@ def submit(
 @_app.command()
 def run(
     script: Annotated[Path, typer.Argument(help="a FLAME script, as it is")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="the script's own, behind --", show_default=False)
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -153,6 +156,7 @@ def run(
             max_rounds=max_rounds,
             report=report,
             tensorboard=tensorboard,
+            arguments=arguments or [],
         )
     except FlameError:
         raise

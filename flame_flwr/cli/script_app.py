@@ -49,12 +49,11 @@ def write_app(
         Flower would leave out a file that the script needs.
     """
     path = script.environment.path
-    name = path.name if path.suffix == ".py" else f"{path.name}.py"
+    name = _name_in_app(path)
     target = folder / _IN_APP
     target.mkdir(parents=True)
-    shutil.copyfile(path, target / name)
     tops = {*script.environment.helpers(), *modules}
-    files = {name: path, **_needed(path, script.environment.roots, tops)}
+    files = {**_needed(path, script.environment.roots, tops), name: path}
     for relative, source in files.items():
         if Path(relative).parent == Path() and _left_out(relative):
             raise ScriptError(
@@ -108,7 +107,6 @@ def _needed(script: Path, roots: Sequence[str], tops: set[str]) -> dict[str, Pat
             files[relative] = source
             if source.suffix == ".py":
                 waiting += _imports(source)
-    files.pop(script.name, None)
     return files
 
 
@@ -148,6 +146,13 @@ def _imports(source: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             names.add(node.module.partition(".")[0])
     return names - {"flame", "flame_flwr", "flwr"}
+
+
+def _name_in_app(script: Path) -> str:
+    """Return a name for the script that Flower takes into an app."""
+    stem = script.stem if script.suffix == ".py" else script.name
+    stem = f"script_{stem}" if stem.startswith("test_") else stem
+    return f"{stem}_script.py" if stem.endswith("_test") else f"{stem}.py"
 
 
 def _left_out(name: str) -> bool:

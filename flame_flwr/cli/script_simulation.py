@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.log import logger, show
 from flame_flwr.script.environment import ScriptError
 from flame_flwr.script.loader import LoadedScript, load_script
-from flame_flwr.script.locations import PARTITION, is_function, node_locations, open_sources
+from flame_flwr.script.locations import is_function, node_locations, open_sources
 from flame_flwr.script.options import ScriptOptions
 from flame_flwr.script.runner import ScriptRun
 
@@ -61,19 +62,20 @@ def simulate_script(
         raise ScriptError("--simulate needs Ray: pip install 'flame-flwr[simulation]'")
     show()
     # All that can be known is looked at here, before a SuperLink and Ray start, which is slow.
-    loaded = _load_in_empty_folder(asked.script)
+    loaded = _load_in_empty_folder(asked.script, asked.arguments)
     locations = node_locations(loaded.model.plan.data_type, asked.data, asked.nodes)
     with loaded.environment.entered():
         open_sources(locations)
     asked.check_results()
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as own:
         config: dict[str, str | int] = {
-            "data": _data_pattern(locations, Path(own, "nodes")),
+            "data": _data_of_nodes(locations),
             "results": str(asked.results),
             "state-dir": str(asked.state),
             "max-rounds": asked.max_rounds,
             "report": asked.report,
             "tensorboard": asked.tensorboard,
+            "script-arguments": shlex.join(asked.arguments),
         }
         app = write_app(Path(own, "app"), loaded, config, _modules_of(locations))
         begin_record(asked.results)
@@ -95,11 +97,11 @@ _NO_CONFIG = (
 )
 
 
-def _load_in_empty_folder(path: Path) -> LoadedScript:
+def _load_in_empty_folder(path: Path, arguments: Sequence[str]) -> LoadedScript:
     """Load a script in an empty folder, as Flower's processes do, and name what that breaks."""
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as folder, working_in(folder):
         try:
-            return load_script(path)
+            return load_script(path, arguments)
         except OSError as error:
             name = error.filename
             if not isinstance(name, str) or os.path.isabs(name):
@@ -120,23 +122,11 @@ def _modules_of(locations: Iterable[str]) -> set[str]:
     return {part.partition(":")[0].partition(".")[0] for part in parts if is_function(part)}
 
 
-def _data_pattern(locations: Sequence[str], links: Path) -> str:
-    """Return one ``data`` for all nodes: folders of different names become links of one pattern."""
-    if len(set(locations)) == 1:
-        return locations[0]
-    nodes = [location.replace(PARTITION, str(i)).split(";") for i, location in enumerate(locations)]
-    paths = all(os.path.isabs(part) for parts in nodes for part in parts)
-    if not paths or len({len(parts) for parts in nodes}) > 1:
-        raise ConfigError(
-            "--simulate takes folders, as many for every node, or one --data for all nodes: with "
-            f"{PARTITION} in it, or a module:function that asks for its partition-id"
-        )
-    for i, parts in enumerate(nodes):
-        # The run config has one `data` for all nodes, with a place for the node's number.
-        (links / str(i)).mkdir(parents=True)
-        for k, part in enumerate(parts):
-            (links / str(i) / str(k)).symlink_to(part, target_is_directory=True)
-    return ";".join(f"{links}/{PARTITION}/{k}" for k in range(len(nodes[0])))
+def _data_of_nodes(locations: Sequence[str]) -> str:
+    """Return one ``data`` for the run config, which says what each node reads."""
+    if any("|" in location for location in locations):
+        raise ConfigError("--simulate takes no `|` in --data: it stands between the nodes' data")
+    return locations[0] if len(set(locations)) == 1 else "|".join(locations)
 
 
 def _export(target: Path, run_id: str, asked: Mapping[str, Any]) -> Iterator[Path]:

@@ -106,7 +106,8 @@ class RunSettings:
         "",
         "simulation only: a node's data, `{partition-id}` filled in: an absolute path, "
         "`file:///path`, `s3://bucket/prefix`, `fhir+https://server/base` or "
-        "`package.module:function`; several with `;` between",
+        "`package.module:function`; several with `;` between, and a vertical bar between what "
+        "nodes have of their own, in order",
         side="node",
     )
     report: str = key(
@@ -159,6 +160,12 @@ class RunSettings:
         "",
         "the script to run, relative to the app's folder, where the app's components are "
         "`flame_flwr.star.script:server_app` and `:client_app`",
+        side="both",
+    )
+    script_arguments: str = key(
+        str,
+        "",
+        "the script's own arguments, as at a terminal",
         side="both",
     )
     strategy: str = key(

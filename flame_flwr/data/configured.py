@@ -73,7 +73,7 @@ def open_configured(
         raise DataError(
             "the analysis names tags, and this node has no registry: set `datasets` in its config"
         )
-    locations = settings.data or run.data
+    locations = settings.data or _of_this_node(run.data, context)
     if not locations:
         raise ConfigError(
             "this node's config has neither `data` nor `datasets`: they name what it reads"
@@ -168,6 +168,26 @@ def with_frozen(
 def frozen_folder(settings: NodeSettings, run: RunSettings) -> str:
     """Return the ``state-dir`` for frozen data; that of the run in a simulation alone, or ''."""
     return settings.state_dir or ("" if runtime() == "deployment" else run.state_dir)
+
+
+def _of_this_node(data: str, context: Context) -> str:
+    """Return what the run config's `data` names for a simulated node.
+
+    Raises
+    ------
+    ConfigError
+        It names data for another number of nodes.
+    """
+    parts = data.split("|")
+    if len(parts) == 1:
+        return data
+    config = context.node_config
+    if len(parts) != config.get("num-partitions"):
+        raise ConfigError(
+            f"`data` in the run config is for {len(parts)} nodes, with `|` between, and the "
+            f"simulation has {config.get('num-partitions')}"
+        )
+    return parts[int(config["partition-id"])]
 
 
 def _open_cache(settings: NodeSettings) -> Cache | None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import normpath
-from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,11 @@ from flame_flwr.results.text_form import file_text
 __all__ = ["OUTPUT_TYPES", "RESERVED", "Outputs", "files_of"]
 
 OUTPUT_TYPES = ("str", "bytes", "pickle")
+
+_ENDINGS = {"str": ".txt", "bytes": ".bin", "pickle": ".pkl"}
+"""What a name without an extension gets."""
+
+_COMPRESSED = frozenset({".gz", ".bz2", ".xz", ".zst"})
 
 RESERVED = frozenset(
     {
@@ -103,7 +108,9 @@ class Outputs:
             )
         if 0 in lengths.values():
             raise ModelError(f"{' and '.join(lengths)} must not be empty")
-        declared = cls(types, names, multiple_results)
+        for name in cls(types, names, multiple_results).listed:
+            _check_name(name, paths)
+        declared = cls(types, _complete(names, types), multiple_results)
         for name in declared.listed:
             _check_name(name, paths)
         paths_of = Counter(map(normpath, declared.listed))
@@ -152,7 +159,7 @@ class Outputs:
             )
         count = len(result)
         types = (self.types,) * count if isinstance(self.types, str) else self.types
-        names = self.names if isinstance(self.names, tuple) else self._numbered(count)
+        names = self.names if isinstance(self.names, tuple) else self._numbered(count, types)
         if not count == len(types) == len(names):
             files = f" and filename {len(names)}" if self.names is not None else ""
             raise ResultError(
@@ -165,11 +172,40 @@ class Outputs:
         """Return the folder of the first file, relative to where the files are written."""
         return PurePath(self.listed[0] if self.listed else "result").parent
 
-    def _numbered(self, count: int) -> tuple[str, ...]:
-        path = PurePath(self.names if isinstance(self.names, str) else "result")
-        return tuple(
-            str(path.with_name(f"{path.stem}_{i}{path.suffix}")) for i in range(1, count + 1)
-        )
+    def _numbered(self, count: int, types: Sequence[str]) -> tuple[str, ...]:
+        if self.names is None:
+            return tuple(f"result_{i}" for i in range(1, count + 1))
+        path = PurePath(str(self.names))
+        name, ending = _parts(path.name)
+        numbered = (str(path.with_name(f"{name}_{i}{ending}")) for i in range(1, count + 1))
+        return tuple(map(_with_extension, numbered, types))
+
+
+def _complete(
+    names: str | tuple[str, ...] | None, types: str | tuple[str, ...]
+) -> str | tuple[str, ...] | None:
+    """Give names without an extension the one of their type, where they are one file each."""
+    if names is None or (isinstance(names, str) and isinstance(types, tuple)):
+        return names
+    if isinstance(names, str):
+        return _with_extension(names, str(types))
+    kinds = (types,) * len(names) if isinstance(types, str) else types
+    return tuple(map(_with_extension, names, kinds))
+
+
+def _with_extension(name: str, kind: str) -> str:
+    """Return a bare file name with the extension of its type; a folder is refused elsewhere."""
+    path = Path(name)
+    no_file = name.endswith("/") or (path.exists() and not path.is_file())
+    return name if "." in path.name or no_file else name + _ENDINGS[kind]
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return a file's name and its extension; of what is compressed, both: ``.tar.gz``."""
+    path = PurePath(name)
+    endings = path.suffixes[-2:] if path.suffix in _COMPRESSED else path.suffixes[-1:]
+    ending = "".join(endings)
+    return name.removesuffix(ending), ending
 
 
 def _types(output_type: str | Sequence[str]) -> str | tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptClientApp", "client_app", "make_server", "server_app"]
 
-_LOADED: dict[tuple[int, str, str], tuple[ScriptEnvironment, ClientApp]] = {}
-"""The script of this process's run, by run, path and content: one at a time."""
+_LOADED: dict[tuple[int, str, str, str], tuple[ScriptEnvironment, ClientApp]] = {}
+"""The script of this process's run, by run, path, content and arguments: one at a time."""
 
 
 class ScriptClientApp(NodeClientApp):
@@ -76,7 +77,7 @@ def make_server() -> ServerApp:
         # The folder stays until the end: a simulation starts Ray meanwhile, from another thread of
         # this process, and Ray cannot do without its working directory.
         with temporary_folder() as folder:
-            environment, declaration = _load(_script_in_app(context.run_config), folder)
+            environment, declaration = _load(context.run_config, folder)
             with environment.entered():
                 make_server_app(declaration)(grid=grid, context=context)
 
@@ -110,25 +111,27 @@ def _loaded_app(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
     path = _script_in_app(context.run_config)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     # A simulation's workers outlive a run, and an edited script keeps its path.
-    key = (context.run_id, str(path), digest)
+    arguments = RunSettings.from_config(context.run_config).script_arguments
+    key = (context.run_id, str(path), digest, arguments)
     if key not in _LOADED:
         show()
         with temporary_folder() as folder:
-            environment, declaration = _load(path, folder)
+            environment, declaration = _load(context.run_config, folder)
         client = declaration.client or StarClient
         _LOADED.clear()
         _LOADED[key] = environment, make_client_app(declaration.plan, client)
     return _LOADED[key]
 
 
-def _load(path: Path, folder: str) -> tuple[ScriptEnvironment, Declaration]:
+def _load(run_config: Mapping[str, Any], folder: str) -> tuple[ScriptEnvironment, Declaration]:
     """Load a script in an empty folder, and let what it makes there go along.
 
     Scripts make their folders for plots at the top, and user code runs in scratch folders that
     are empty at first.
     """
+    path = _script_in_app(run_config)
     with working_in(folder):
-        script = load_script(path)
+        script = load_script(path, _arguments(run_config))
     declaration, made = script.model.declaration, _Made.below(Path(folder))
     if made.folders or made.files:
         declaration = replace(
@@ -137,6 +140,16 @@ def _load(path: Path, folder: str) -> tuple[ScriptEnvironment, Declaration]:
             client=_client_with(made, declaration.client or StarClient),
         )
     return script.environment, declaration
+
+
+def _arguments(run_config: Mapping[str, Any]) -> list[str]:
+    text = RunSettings.from_config(run_config).script_arguments
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"`script-arguments` in the run config cannot be taken apart: {error}", detail=text
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from flame_flwr.errors import FlameError
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -45,6 +45,8 @@ class ScriptEnvironment:
     ----------
     path : Path
         The script, absolute.
+    arguments : sequence of str
+        What follows it in ``sys.argv``.
 
     Attributes
     ----------
@@ -60,8 +62,9 @@ class ScriptEnvironment:
     A module ``flame`` that stands beside the script is not used, and a warning says so.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, arguments: Sequence[str] = ()) -> None:
         self.path = path
+        self.arguments = tuple(arguments)
         self.folder = path.resolve().parent
         self.roots = [str(self.folder)]
         self.main = ModuleType("__main__")
@@ -120,7 +123,7 @@ class ScriptEnvironment:
         # As with `python`, the script's folder comes first, unless a `flame` there would win.
         ahead = [_SPAWNED, *self.roots] if "flame" in self._beside else [*self.roots, _SPAWNED]
         sys.path = [*ahead, *sys.path]
-        sys.argv = [str(self.path)]
+        sys.argv = [str(self.path), *self.arguments]
         importlib.invalidate_caches()
 
     def _leave(self, around: set[str], path: list[str]) -> None:

@@ -53,7 +53,7 @@ class LoadedScript:
     model: StarModel
 
 
-def load_script(path: Path) -> LoadedScript:
+def load_script(path: Path, arguments: Sequence[str] = ()) -> LoadedScript:
     """Execute a script without running its analysis: ``StarModel(...)`` is only kept.
 
     What fails after the model was built, such as reading results that are not there yet, does
@@ -63,6 +63,8 @@ def load_script(path: Path) -> LoadedScript:
     ----------
     path : Path
         The script, absolute.
+    arguments : sequence of str
+        For the script.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def load_script(path: Path) -> LoadedScript:
         What the script's code raises comes through as itself.
     """
     built = BuiltModels(path.name)
-    environment = ScriptEnvironment(path)
+    environment = ScriptEnvironment(path, arguments)
     with working_in(os.curdir), environment.entered(), listening(built):
         try:
             execute(environment, built)

@@ -6,6 +6,7 @@ A script may leave the working directory, so nothing relative goes any further t
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ class ScriptOptions:
         The limit on rounds.
     report, tensorboard : {'auto', 'on', 'off'}
         What is written beside the results.
+    arguments : tuple of str
+        For the script itself.
     given : tuple of str
         Which of ``--data``, ``--nodes``, ``--results`` and ``--state`` were named.
     """
@@ -56,6 +59,7 @@ class ScriptOptions:
     max_rounds: int
     report: str
     tensorboard: str
+    arguments: tuple[str, ...]
     given: tuple[str, ...]
 
     @classmethod
@@ -70,6 +74,7 @@ class ScriptOptions:
         max_rounds: int = MAX_ROUNDS,
         report: str = "auto",
         tensorboard: str = "auto",
+        arguments: Sequence[str] = (),
     ) -> ScriptOptions:
         """Check what is asked for.
 
@@ -88,7 +93,11 @@ class ScriptOptions:
         kept = target.parent / ".flame-flwr" if state is None else _absolute(state)
         named = {"--data": data, "--nodes": nodes, "--results": results, "--state": state}
         given = tuple(option for option, value in named.items() if value)
-        return cls(path, locations, nodes, target, kept, max_rounds, report, tensorboard, given)
+        return cls(
+            *(path, locations, nodes, target, kept, max_rounds, report, tensorboard),
+            arguments=tuple(arguments),
+            given=given,
+        )
 
     def extras(self) -> Extras:
         """Return what is written beside the results, where the extra is installed."""
@@ -98,6 +107,7 @@ class ScriptOptions:
         """Return what the run was asked for, as ``run.json`` has it."""
         return {
             "script": str(self.script),
+            **({"script-arguments": shlex.join(self.arguments)} if self.arguments else {}),
             "data": self.data,
             "nodes": nodes,
             "results": str(self.results),

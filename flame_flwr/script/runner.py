@@ -67,6 +67,7 @@ def run_script(
     max_rounds: int = MAX_ROUNDS,
     report: str = "auto",
     tensorboard: str = "auto",
+    arguments: Sequence[str] = (),
 ) -> ScriptRun:
     """Run a FLAME script in this process: ``StarModel(...)`` runs the analysis when it is built.
 
@@ -94,6 +95,8 @@ def run_script(
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the results; ``'auto'`` writes them where
         the extra is installed.
+    arguments : sequence of str
+        For the script itself, in its ``sys.argv``.
 
     Returns
     -------
@@ -124,10 +127,11 @@ def run_script(
         max_rounds=max_rounds,
         report=report,
         tensorboard=tensorboard,
+        arguments=arguments,
     )
     runner = _Runner(options)
     show(logging.DEBUG)
-    environment = ScriptEnvironment(options.script)
+    environment = ScriptEnvironment(options.script, options.arguments)
     with working_in(os.curdir), environment.entered(), listening(runner):
         try:
             execute(environment, runner)

@@ -7,6 +7,7 @@ A missing value equals one of its own kind, wherever it stands: NaN as a number,
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import numbers
 import re
@@ -24,6 +25,7 @@ __all__ = ["difference"]
 _ABSOLUTE = 1e-12
 _LONGEST = 60
 _NAN = object()
+_NODE = re.compile(r"node-\d+|aggregator")
 _DECIMAL = re.compile(r"([-+]?\d+\.\d*(?:[eE][-+]?\d+)?)")
 
 
@@ -41,7 +43,8 @@ def difference(
     order : sequence of int, optional
         The values come of nodes in another order: `second` has the nodes ``order[0]``,
         ``order[1]``, .... Lists, arrays and lines of text with one entry per node then agree
-        when they do entry by entry.
+        when they do entry by entry, and so do lists of nodes, by their places or their names;
+        in a JSON text, too.
     path : str
         What the values are called.
 
@@ -173,15 +176,39 @@ def _agree_by_node(first: Any, second: Any, tolerance: float, order: Sequence[in
             return False
     if isinstance(first, str) and isinstance(second, str):
         lines = sorted(first.splitlines()), sorted(second.splitlines())
-        return _texts_agree("\n".join(lines[0]), "\n".join(lines[1]), tolerance)
+        if _texts_agree("\n".join(lines[0]), "\n".join(lines[1]), tolerance):
+            return True
+        one, two = _of_json(first), _of_json(second)
+        return None not in (one, two) and not difference(one, two, tolerance, order)
     listed = isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim)
     if not listed or type(first) is not type(second):
         return False
+    if isinstance(first, list | tuple) and _are_same_nodes(first, second, order):
+        return True
     if len(first) != len(order) or len(second) != len(order):
         return False
     return not any(
         difference(first[node], second[place], tolerance, order) for place, node in enumerate(order)
     )
+
+
+def _are_same_nodes(first: Sequence[Any], second: Sequence[Any], order: Sequence[int]) -> bool:
+    """Tell whether two lists say which nodes: by names, or by places in the two orders."""
+    both = [*first, *second]
+    if all(isinstance(each, str) and _NODE.fullmatch(each) for each in both):
+        return sorted(first) == sorted(second)
+    if not all(type(each) is int and 0 <= each < len(order) for each in both):
+        return False
+    return len(first) == len(second) and {order[place] for place in second} == set(first)
+
+
+def _of_json(text: str) -> Any:
+    """Return what a JSON text holds; ``None`` where it is no list and no object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 def _of_pandas(value: Any) -> Any:

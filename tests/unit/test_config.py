@@ -86,6 +86,7 @@ def test_every_key_says_who_reads_it():
         "tags",
         "client",
         "script",
+        "script_arguments",
         "secure",
     }  # by a method, an app, a script's components, a gate
     read &= {attribute(key) for key in RUN_KEYS}

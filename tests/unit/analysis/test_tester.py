@@ -119,6 +119,56 @@ def test_data_splits_that_are_no_list_are_refused(splits):
         run(splits)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("Patient?_count=100",),
+        (["Patient", "Observation?_count=1"], True, "str"),
+        ("Patient", False),
+        (None, False, "pickle"),
+        (None, "Patient", False, "pickle"),
+        (["default", "default"], "Patient", False),
+    ],
+)
+def test_arguments_may_stand_in_the_guides_order(given):
+    """FLAME's guide prints `query` where this signature has `node_roles`."""
+    asked = []
+
+    class Never(Aggregator):
+        def has_converged(self, result, last_result):
+            asked.append(self.num_iterations)
+            return True
+
+    tester = StarModelTester([1, 2], Analyzer, Never, "s3", *given)
+    assert tester.result == [1, 2]
+    assert tester.rounds == (2 if False in given else 1)
+
+
+def test_the_references_log_level_is_taken(caplog):
+    caplog.set_level("INFO", "flame_flwr")
+    assert run([1], stream_log_level=20).result == [1]
+    assert "ignored, without effect here: stream_log_level" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("data_type", "split", "key"),
+    [
+        ("fhir", [{"patients.csv": b"a"}], "'patients.csv'"),
+        ("fhir", [{"Patient": {}}, {"b.csv": bytearray(b"a")}], "'b.csv'"),
+        ("fhir", [{"Patient": {"resourceType": "Bundle"}}], ""),
+        ("s3", [{"patients.csv": b"a"}], ""),
+    ],
+)
+def test_files_where_bundles_belong_are_noticed(data_type, split, key, caplog, monkeypatch):
+    monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
+    StarModelTester([split], Analyzer, Aggregator, data_type)
+    said = [each.getMessage() for each in caplog.records if "data_splits" in each.getMessage()]
+    assert len(said) == bool(key)
+    assert all(
+        f"[0] has bytes under {key}, as a file of data_type 's3' is" in text for text in said
+    )
+
+
 def test_node_roles_may_say_what_is_so():
     assert run([1, 2], node_roles=["default", "default"]).result == [1, 2]
     assert run([1], node_roles=["default", "aggregator"]).result == [1]

@@ -51,7 +51,7 @@ class NeverRuns(Analyzer):
         ("a-file/r.txt", StoreError, "'a-file/r.txt' cannot be written to (File exists): name a f"),
         ("a-file/x/r.txt", StoreError, "'a-file/x/r.txt' cannot be written to (File exists): nam"),
         ("/proc/x/r.txt", StoreError, "'/proc/x/r.txt' cannot be written to ("),
-        (["a.txt", "a-file/b"], StoreError, "'a-file/b' cannot be written to (File exists)"),
+        (["a.txt", "a-file/b"], StoreError, "'a-file/b.txt' cannot be written to (File exists)"),
     ],
 )
 def test_an_impossible_result_file_is_refused_first(here, names, kind, message, spelling):

@@ -1,15 +1,18 @@
 """The app that ``run --simulate`` writes around a script, and what is found before it starts."""
 
 import json
+import shlex
 import textwrap
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from flame_flwr.app_folder import App
 from flame_flwr.cli.script_app import write_app
-from flame_flwr.cli.script_simulation import _data_pattern, _export, simulate_script
+from flame_flwr.cli.script_simulation import _data_of_nodes, _export, simulate_script
 from flame_flwr.errors import ConfigError
+from flame_flwr.script import components
 from flame_flwr.star.script import ScriptError, load_script
 
 
@@ -103,39 +106,47 @@ def test_an_app_has_modules_from_added_folders():
     ]
 
 
-def test_names_that_flower_leaves_out_are_refused():
-    write("study/entrypoint", MODEL)
-    assert written("study/entrypoint") == ["pyproject.toml", "script/entrypoint.py"]
-    for name in ("test_analysis.py", "analysis_test.py"):
-        write(f"study/{name}", MODEL)
-        with pytest.raises(ScriptError, match=f"Flower takes no file named {name} into an app"):
-            write_app(Path(name[:-3]), load_script(Path("study", name).absolute()), {})
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("entrypoint", "entrypoint.py"),
+        ("test_analysis.py", "script_test_analysis.py"),
+        ("analysis_test.py", "analysis_test_script.py"),
+        ("test_test.py", "script_test_test_script.py"),
+        ("test.py", "test.py"),
+    ],
+)
+def test_a_script_gets_a_name_that_flower_takes(name, there):
+    write(f"study/{name}", MODEL)
+    assert written(f"study/{name}") == ["pyproject.toml", f"script/{there}"]
 
 
-def test_one_data_for_all_nodes_of_a_simulation(tmp_path):
-    for name in ("b", "a", "c"):
-        write(f"{name}/{name}.txt", name)
-    here = [str(tmp_path / name) for name in "bac"]
-    assert _data_pattern([f"{tmp_path}/x-{{partition-id}}"] * 2, tmp_path) == (
-        f"{tmp_path}/x-{{partition-id}}"
-    )
-    assert _data_pattern(["tools:node"] * 2, tmp_path) == "tools:node"
-    assert _data_pattern([""] * 2, tmp_path) == ""
-    pattern = _data_pattern(here, tmp_path / "links")
-    places = [Path(pattern.replace("{partition-id}", str(i))) for i in range(3)]
-    assert [[file.name for file in place.iterdir()] for place in places] == [
-        ["b.txt"],
-        ["a.txt"],
-        ["c.txt"],
-    ]
-    pattern = _data_pattern([f"{here[0]};{here[1]}", f"{here[2]};{here[0]}"], tmp_path / "two")
-    assert [Path(p.replace("{partition-id}", "1")).resolve().name for p in pattern.split(";")] == [
-        "c",
-        "b",
-    ]
-    for wrong in (["tools:a", "tools:b"], [here[0], f"{here[1]};{here[2]}"], ["s3://a", here[0]]):
-        with pytest.raises(ConfigError, match="--simulate takes folders, as many for every node"):
-            _data_pattern(wrong, tmp_path / "wrong")
+def test_modules_that_flower_leaves_out_are_refused():
+    write("study/helpers_test.py", "")
+    write("study/analysis.py", "import helpers_test\n" + MODEL)
+    with pytest.raises(
+        ScriptError, match=r"Flower takes no file named helpers_test\.py into an app"
+    ):
+        write_app(Path("app"), load_script(Path("study/analysis.py").absolute()), {})
+
+
+def test_every_node_of_a_simulation_has_its_own_data():
+    assert _data_of_nodes(["/x-{partition-id}"] * 2) == "/x-{partition-id}"
+    assert _data_of_nodes(["tools:node"] * 2) == "tools:node"
+    assert _data_of_nodes([""] * 2) == ""
+    assert _data_of_nodes(["/a;s3://b", "/c", "tools:d"]) == "/a;s3://b|/c|tools:d"
+    with pytest.raises(ConfigError, match=r"--simulate takes no `\|` in --data"):
+        _data_of_nodes(["/a|b", "/c"])
+
+
+def test_a_simulation_hands_the_arguments_on():
+    write("analysis.py", "import sys\nassert sys.argv[1:] == ['--clients', '3 4']\n" + MODEL)
+    loaded = load_script(Path("analysis.py").absolute(), ["--clients", "3 4"])
+    folder = write_app(Path("app"), loaded, {"script-arguments": shlex.join(["--clients", "3 4"])})
+    config = App.read(folder).config
+    assert components._arguments(config) == ["--clients", "3 4"]
+    with pytest.raises(ConfigError, match="`script-arguments` in the run config cannot be taken"):
+        components._arguments({"script-arguments": "it's"})
 
 
 def test_errors_are_found_before_flower_starts():

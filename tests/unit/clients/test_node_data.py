@@ -94,6 +94,23 @@ def test_a_simulations_data_may_be_the_run_configs(client, runs_in, folder):
     assert client(node, data="/nowhere").open_data().load("s3", ["a.csv"])
 
 
+def test_each_simulated_node_may_have_its_own_sources(client, runs_in, folder, tmp_path):
+    runs_in("simulation")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "b.csv").write_bytes(b"3")
+    said = f"{folder};{tmp_path}/b|{tmp_path}/b"
+
+    def read(number, of=2):
+        node = client({"partition-id": number, "num-partitions": of}, data=said)
+        return [sorted(files) for files in node.open_data().load("s3", None)]
+
+    assert (read(0), read(1)) == ([["a.csv"], ["b.csv"]], [["b.csv"]])
+    with pytest.raises(
+        ConfigError, match=r"for 2 nodes, with `\|` between, and the simulation has 3"
+    ):
+        read(0, of=3)
+
+
 @pytest.mark.parametrize("node", [{}, {"data": "/srv/own"}])
 def test_a_deployments_data_is_the_hospitals(client, folder, node):
     made = client(node, data=folder)

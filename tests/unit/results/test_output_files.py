@@ -1,6 +1,7 @@
 """STAR.md "Final results": which files a result becomes, and what is refused when."""
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +87,8 @@ def test_each_result_has_its_name_and_type():
     ("filename", "names"),
     [
         ("out.csv", ["out_1.csv", "out_2.csv"]),
-        ("out", ["out_1", "out_2"]),
-        ("a.tar.gz", ["a.tar_1.gz", "a.tar_2.gz"]),
+        ("out", ["out_1.txt", "out_2.txt"]),
+        ("a.tar.gz", ["a_1.tar.gz", "a_2.tar.gz"]),
         (".hidden", [".hidden_1", ".hidden_2"]),
         (None, ["result_1", "result_2"]),
         (Path("p.txt"), ["p_1.txt", "p_2.txt"]),
@@ -208,7 +209,8 @@ def test_names_of_run_files_are_refused(name):
         Outputs.declare("str", name, False)
     assert repr(name) in str(raised.value)
     assert "choose another" in str(raised.value)
-    assert Outputs.declare("str", name, False, paths=True).names == name
+    written = name if "." in name else f"{name}.txt"
+    assert Outputs.declare("str", name, False, paths=True).names == written
 
 
 @pytest.mark.parametrize("again", ["a.txt", "./a.txt"])
@@ -217,9 +219,42 @@ def test_a_file_named_twice_is_refused(again):
         Outputs.declare("str", ["a.txt", "b.txt", again], True, paths=True)
 
 
-@pytest.mark.parametrize("name", ["...", "a b.txt", "ä.txt", "-rf", "a'b", "x" * 200, "résumé"])
+@pytest.mark.parametrize("name", ["...", "a b.txt", "ä.txt", "-r.f", "a'b.c", "x" * 200 + ".x"])
 def test_odd_but_harmless_names_are_fine(name):
     assert Outputs.declare("str", name, False).render(1) == [(name, b"1")]
+
+
+@pytest.mark.parametrize(
+    ("types", "name", "files"),
+    [
+        ("str", "a", ["a.txt"]),
+        ("bytes", "-rf", ["-rf.bin"]),
+        ("pickle", "résumé", ["résumé.pkl"]),
+        ("str", "a.b", ["a.b"]),
+        ("pickle", ".hidden", [".hidden"]),
+        ("str", None, ["result"]),
+        ("pickle", ["a", "b.x"], ["a.pkl", "b.x"]),
+        (["str", "bytes"], ["a", "b"], ["a.txt", "b.bin"]),
+        (["str", "bytes"], "a", ["a_1.txt", "a_2.bin"]),
+        (["str", "bytes"], "a.x", ["a_1.x", "a_2.x"]),
+        (["str", "bytes"], None, ["result_1", "result_2"]),
+    ],
+)
+def test_a_bare_name_gets_its_types_extension(types, name, files):
+    many = len(files) > 1
+    outputs = Outputs.declare(types, name, many)
+    assert [file for file, _ in outputs.render([b"1"] * 2 if many else b"1")] == files
+
+
+@pytest.mark.parametrize(("name", "written"), [("rescue", "rescue.txt"), ("x" * 238, "x" * 238)])
+def test_a_name_is_checked_with_its_extension(name, written):
+    with pytest.raises(ModelError, match=re.escape(written)):
+        Outputs.declare("str", name, False)
+
+
+def test_a_file_is_named_twice_with_its_extension_too():
+    with pytest.raises(ModelError, match=r"'a\.txt' twice"):
+        Outputs.declare("str", ["a", "a.txt"], True)
 
 
 @pytest.mark.parametrize(

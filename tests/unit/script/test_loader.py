@@ -53,7 +53,7 @@ def test_a_second_model_is_not_run(run):
         run(path.absolute())
     first = f"The first one has run: its files are in {Path('results').absolute()}"
     assert (first in str(raised.value)) == (run is not load_script)
-    assert Path("results/a").exists() == (run is not load_script)
+    assert Path("results/a.txt").exists() == (run is not load_script)
     assert not Path("results/b").exists()
 
 

@@ -311,3 +311,38 @@ def test_unused_options_are_warned_of(log):
     assert "not used: --nodes, --results, --state. analysis.py has" in log.text
     run_script(analysis(READS.format("none", None)), ["a", "b"])
     assert "--data is not read: the model has data_type 'none'" in log.text
+
+
+def test_a_script_gets_its_own_arguments(log):
+    analysis(
+        """
+        import argparse
+
+        def main():
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--clients", type=int)
+            parser.add_argument("names", nargs="*")
+            asked = parser.parse_args()
+            kwargs = {"asked": (asked.clients, asked.names)}
+            StarModel(Asked, Aggregator, "none", analyzer_kwargs=kwargs, filename="asked.txt")
+
+        class Asked(Analyzer):
+            def __init__(self, flame, asked):
+                super().__init__(flame)
+                self.asked = asked
+
+            def analysis_method(self, data, aggregator_results):
+                return self.asked
+
+        if __name__ == "__main__":
+            main()
+        """
+    )
+    before = list(sys.argv)
+    assert command("run", "analysis.py", "--nodes", 1, "--", "--clients", 3, "a b") == 0
+    assert Path("results/asked.txt").read_text() == "[(3, ['a b'])]"
+    about = json.loads(Path("results/run.json").read_text())["parameters"]
+    assert about["script-arguments"] == "--clients 3 'a b'"
+    assert sys.argv == before
+    with pytest.raises(SystemExit):  # argparse's
+        run_script("analysis.py", nodes=1, arguments=["--client", "x"])

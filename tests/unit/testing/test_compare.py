@@ -4,6 +4,7 @@ import collections
 import datetime
 import decimal
 import itertools
+import json
 import math
 
 import numpy as np
@@ -206,3 +207,35 @@ def test_entries_per_node_may_change_places(first, second):
 )
 def test_any_other_order_is_a_difference(first, second):
     assert difference(first, second, 1e-9, order=(2, 0, 1)) != ""
+
+
+def report(order, *, partners=None):
+    """Return what aggregators of FLAME's guides write: JSON in the order of the nodes."""
+    passes = [True, False, True]
+    nodes = [{"node_pass": passes[node], "files": node + 5} for node in order]
+    failing = [i for i, each in enumerate(nodes) if not each["node_pass"]]
+    partners = partners or [f"node-{node}" for node in order] + ["aggregator"]
+    about = {"overall_total": 18, "failing": failing, "partners": partners, "nodes": nodes}
+    return json.dumps(about)
+
+
+@pytest.mark.parametrize("kind", [str, str.encode, json.loads], ids=["text", "bytes", "value"])
+def test_nodes_may_move_within_json(kind):
+    first, second = report((0, 1, 2)), report((2, 0, 1))
+    assert difference(kind(first), kind(second), 1e-9, order=(2, 0, 1)) == ""
+    assert difference(kind(first), kind(second), 1e-9) != ""
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        report((2, 0, 1)).replace("18", "19"),
+        report((2, 0, 1)).replace('"failing": [2]', '"failing": [0]'),
+        report((2, 0, 1)).replace('"files": 6', '"files": 7'),
+        report((2, 0, 1), partners=["node-0", "node-0", "node-2", "aggregator"]),
+        report((2, 0, 1))[:-1],
+        report((0, 1, 2)).replace('"files": 5', '"files": 8'),
+    ],
+)
+def test_what_nodes_say_in_json_must_agree(second):
+    assert difference(report((0, 1, 2)), second, 1e-9, order=(2, 0, 1)) != ""
