@@ -22,6 +22,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.flower import runtime
 from flame_flwr.log import logger
 from flame_flwr.payload import encode, to_record
+from flame_flwr.strategies.analyzer_checks import check_proximal
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
 from flame_flwr.strategies.star_strategy import StarStrategy
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from flame_flwr.aggregation import Aggregation, Convergence
     from flame_flwr.privacy.secure.declaration import SecureDeclaration
     from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.star.nodes import StarAnalyzer
     from flame_flwr.strategies.star_strategy import StarResult
 
 __all__ = ["NOT_GIVEN", "ReduceStrategy"]
@@ -223,6 +225,17 @@ class ReduceStrategy(StarStrategy):
             finite=self.non_finite,
             sums=self._run_sums,
         )
+
+    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
+        """Check that an analyzer trains as what is declared needs it to.
+
+        Raises
+        ------
+        ModelError
+            It does not; the message says what to set.
+        """
+        for tree in self._trees.values():
+            check_proximal(tree, analyzer, arguments)
 
     def sum_securely(self, secure: bool | None) -> None:
         """Take what a model or a run config says of secure sums.

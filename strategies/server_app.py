@@ -121,6 +121,7 @@ def _run(
         can_account(filters)
     own = declaration.strategy()
     strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
+    strategy.check_analyzer(declaration.plan.analyzer, declaration.plan.analyzer_kwargs)
     strategy.nodes_read_first = bool(declaration.plan.expects)
     settings = settings_for(strategy, settings, None)  # what it sums must be a checkpoint's
     private = declaration.privacy is not None

@@ -23,7 +23,7 @@ from flame_flwr.strategies.star_aggregation import StarAggregation
 from flame_flwr.strategies.start_run import settings_for, start_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from flwr.serverapp import Grid
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flame_flwr.results.checkpoint import Checkpoint
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.star.handle import FlameHandle
-    from flame_flwr.star.nodes import StarAggregator
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies.run_sums import RunSums
 
 __all__ = ["StarResult", "StarStrategy"]
@@ -245,6 +245,19 @@ class StarStrategy(Strategy):
                 "that is written sees every node's part: declare them in a ReduceStrategy, such as "
                 "ReduceStrategy({'n': Sum(), 'coef': WeightedMean('n')}, secure=True)"
             )
+
+    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
+        """Check that an analyzer does its part of what this strategy says; nothing by default.
+
+        It is called when a model is built.
+
+        Parameters
+        ----------
+        analyzer : type of StarAnalyzer
+            The class.
+        arguments : dict of str to Any
+            For its constructor, beside ``flame``.
+        """
 
     def stop_also(self, convergence: Convergence | None) -> None:
         """Add a convergence that ends the run as well as the strategy's own."""

@@ -1,13 +1,15 @@
 """Corrections that analyzers apply while they train, so that nodes with different data agree.
 
 FedProx's proximal term and SCAFFOLD's control variates as plain functions. Every argument that
-stands for weights is a NumPy array, or a list, tuple or dict of arrays of one shape throughout.
-Nothing here keeps state or talks to anyone: an analyzer calls these in its own training loop.
+stands for weights is a NumPy array or a PyTorch tensor, or a list, tuple or dict of them, of one
+shape throughout; where the first argument is of tensors, so is the result, and arrays among the
+others become tensors like them. Nothing here keeps state or talks to anyone: an analyzer calls
+these in its own training loop. A ``TorchAnalyzer`` does so by itself, where it is told to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,33 +26,44 @@ __all__ = [
 ]
 
 
-def proximal_term(weights: Any, received: Any, mu: float) -> float:
+def proximal_term(weights: Any, received: Any, mu: float) -> Any:
     """Return what FedProx adds to a node's loss: ``mu / 2 * ||weights - received||**2``.
 
     Li et al., "Federated Optimization in Heterogeneous Networks", MLSys 2020, equation 2.
 
     Parameters
     ----------
-    weights : arrays
-        The node's own, in training.
-    received : arrays
+    weights : arrays or tensors
+        The node's own, in training, such as ``list(self.net.parameters())``.
+    received : arrays or tensors
         The aggregate that the round began with.
     mu : float
         How strongly the node is held back; 0 is plain federated averaging.
+
+    Returns
+    -------
+    float or torch.Tensor
+        Of tensors a tensor, to be added to the loss: gradients go through it.
 
     Examples
     --------
     >>> proximal_term([np.array([1.0, 2.0])], [np.array([1.0, 4.0])], mu=0.1)
     0.2
+    >>> import torch
+    >>> weights = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> proximal_term(weights, torch.tensor([1.0, 4.0]), mu=0.5).backward()
+    >>> weights.grad
+    tensor([ 0., -1.])
     """
-    squares: list[float] = []
+    squares: list[Any] = []
 
     def square(w: Any, r: Any) -> Any:
-        squares.append(float(np.sum(np.square(np.asarray(w) - r))))
+        squares.append(((w - r) ** 2).sum())
         return w
 
     _map(square, weights, received)
-    return mu / 2 * sum(squares)
+    term = mu / 2 * sum(squares)
+    return term if _is_tensor(term) else float(term)
 
 
 def proximal_gradient(weights: Any, received: Any, mu: float) -> Any:
@@ -63,7 +76,7 @@ def proximal_gradient(weights: Any, received: Any, mu: float) -> Any:
     >>> proximal_gradient({"coef": np.array([1.0, 2.0])}, {"coef": np.array([1.0, 4.0])}, mu=0.5)
     {'coef': array([ 0., -1.])}
     """
-    return _map(lambda w, r: mu * (np.asarray(w) - r), weights, received)
+    return _map(lambda w, r: mu * (w - r), weights, received)
 
 
 def scaffold_gradient(gradient: Any, control: Any, server_control: Any) -> Any:
@@ -84,7 +97,7 @@ def scaffold_gradient(gradient: Any, control: Any, server_control: Any) -> Any:
     >>> scaffold_gradient(np.array([1.0]), np.array([0.5]), np.array([0.2]))
     array([0.7])
     """
-    return _map(lambda g, c, s: np.asarray(g) - c + s, gradient, control, server_control)
+    return _map(lambda g, c, s: g - c + s, gradient, control, server_control)
 
 
 def scaffold_control(
@@ -130,7 +143,7 @@ def scaffold_control(
         )
     scale = 1.0 / (steps * learning_rate)
     return _map(
-        lambda c, s, r, w: np.asarray(c) - s + (np.asarray(r) - w) * scale,
+        lambda c, s, r, w: c - s + (r - w) * scale,
         control,
         server_control,
         received,
@@ -169,10 +182,8 @@ def scaffold_update(
     >>> scaffold_update(model, control, np.array([-1.0]), np.array([0.5]), share=0.5)
     (array([2.]), array([0.25]))
     """
-    new = _map(lambda w, d: np.asarray(w) + learning_rate * np.asarray(d), weights, weights_change)
-    control = _map(
-        lambda c, d: np.asarray(c) + share * np.asarray(d), server_control, control_change
-    )
+    new = _map(lambda w, d: w + learning_rate * d, weights, weights_change)
+    control = _map(lambda c, d: c + share * d, server_control, control_change)
     return new, control
 
 
@@ -184,13 +195,19 @@ def zeros_like(weights: Any) -> Any:
     >>> zeros_like({"coef": np.array([1, 2])})
     {'coef': array([0., 0.])}
     """
-    return _map(
-        lambda w: np.zeros_like(w, dtype=np.result_type(np.asarray(w), np.float32)), weights
-    )
+    return _map(_zeros, weights)
+
+
+def _zeros(weights: Any) -> Any:
+    if _is_tensor(weights):
+        return weights.new_zeros(weights.shape)
+    return np.zeros_like(weights, dtype=np.result_type(weights, np.float32))
 
 
 def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
-    """Apply a function to arrays that stand in the same places."""
+    """Apply a function to arrays that stand in the same places, all made of one kind."""
+    first = _listed(first)
+    others = tuple(map(_listed, others))
     if isinstance(first, Mapping):
         for other in others:
             if not isinstance(other, Mapping) or set(other) != set(first):
@@ -208,4 +225,16 @@ def _map(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     for other in others:
         if np.shape(other) != np.shape(first):
             raise ModelError(f"weights of shapes {np.shape(first)} and {np.shape(other)}")
-    return function(first, *others)
+    if _is_tensor(first):
+        return function(first, *(o if _is_tensor(o) else first.new_tensor(o) for o in others))
+    return function(*map(np.asarray, (first, *others)))
+
+
+def _listed(value: Any) -> Any:
+    """Return the parameters of a model, which come one by one, as a list."""
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def _is_tensor(value: Any) -> bool:
+    """Tell a tensor, by what it has and arrays have not: PyTorch may not be installed."""
+    return hasattr(value, "new_tensor")

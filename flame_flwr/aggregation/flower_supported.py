@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from flame_flwr.errors import ModelError
-from flame_flwr.log import logger
 
 __all__ = ["OPTIMIZERS", "ROBUST", "TRIED", "check_tried", "is_one"]
 
@@ -68,12 +67,6 @@ def check_tried(strategy: Any) -> None:
             f"{name} has not been tried here: a strategy may do more than merge arrays, and what "
             f"it does beside would be left out. Tried are {', '.join(sorted(TRIED))}; one of your "
             "own merges here where it is a subclass of one of these, such as FedAvg"
-        )
-    if is_one(strategy, ("FedProx",)) and getattr(strategy, "proximal_mu", None):
-        logger.warning(
-            "%s merges as FedAvg does: its proximal term is a part of training, which an analyzer "
-            "adds with proximal_term or proximal_gradient of flame_flwr.aggregation",
-            name,
         )
 
 

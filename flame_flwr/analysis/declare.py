@@ -77,9 +77,13 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
     query, columns = _query(given, data_type)
     pickled = _allow_pickle(given.payload)
     strategy = _strategy(given, pickled)
+    arguments = check_kwargs(given.analyzer_kwargs, "analyzer_kwargs")
+    # as in `_outputs`: of an aggregator's class, nothing is declared
+    if not isinstance(made := strategy.args[0], type):
+        made.check_analyzer(analyzer, arguments)
     plan = NodePlan(
         analyzer,
-        check_kwargs(given.analyzer_kwargs, "analyzer_kwargs"),
+        arguments,
         data_type,
         query,
         pickled,
@@ -194,7 +198,7 @@ def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:
 # ---- the server's side -----------------------------------------------------------------------
 
 
-def _strategy(given: Arguments, pickled: bool) -> Callable[[], StarStrategy]:
+def _strategy(given: Arguments, pickled: bool) -> partial[StarStrategy]:
     """Return what gives a run its strategy. A strategy's class is built here, to be checked."""
     stops = None
     if given.convergence is not None:

@@ -8,19 +8,19 @@ not import PyTorch: an analyzer does, when it trains.
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.star.nodes import StarAnalyzer
-from flame_flwr.torch.checks import check_model, check_settings
+from flame_flwr.torch.checks import check_settings
+from flame_flwr.torch.devices import AUTO
+from flame_flwr.torch.rounds import net_with, train_round
 from flame_flwr.torch.samples import as_dataset
 from flame_flwr.torch.seeding import seeded
-from flame_flwr.torch.training import mean_scores, train
-from flame_flwr.torch.weights import arrays_of, buffers_of, check_state, load_into, pytorch
+from flame_flwr.torch.training import mean_scores
+from flame_flwr.torch.weights import pytorch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     import torch
     from torch.utils.data import DataLoader, Dataset
@@ -65,6 +65,13 @@ class TorchAnalyzer(StarAnalyzer):
     threads : int
         Threads of PyTorch, so that sums do not depend on the machine's cores; 1. 0: PyTorch's own
         choice.
+    fedprox_mu : float
+        How strongly training is drawn to the weights that it began with, as FedProx does; 0: not
+        at all. The ``loss`` that is told is without the term.
+    device : str
+        Where it trains: ``'auto'``, a graphics card where the node has one (CUDA), else the CPU; or
+        ``'cpu'``, ``'cuda'``, ``'cuda:1'``. :meth:`loss` and :meth:`score` get batches there. Only
+        on the CPU are numbers the same to the bit on every machine of a kind.
 
     Attributes
     ----------
@@ -124,6 +131,8 @@ class TorchAnalyzer(StarAnalyzer):
     seed: int = 0
     keep_optimizer: bool = False
     threads: int = 1
+    fedprox_mu: float = 0.0
+    device: str = AUTO
 
     net: torch.nn.Module
 
@@ -150,6 +159,8 @@ class TorchAnalyzer(StarAnalyzer):
         seed: int | None = None,
         keep_optimizer: bool | None = None,
         threads: int | None = None,
+        fedprox_mu: float | None = None,
+        device: str | None = None,
     ) -> None:
         super().__init__(flame)
         given = {
@@ -160,6 +171,8 @@ class TorchAnalyzer(StarAnalyzer):
             "seed": seed,
             "keep_optimizer": keep_optimizer,
             "threads": threads,
+            "fedprox_mu": fedprox_mu,
+            "device": device,
         }
         for name, value in given.items():
             if value is not None:
@@ -262,29 +275,8 @@ class TorchAnalyzer(StarAnalyzer):
             The weights do not fit the model, a method returned what it must not, or PyTorch is
             not installed.
         """
-        weights = aggregator_results.get("model") if aggregator_results is not None else None
-        given = self.dataset(data)
-        held_back = self.test_dataset(data)
-        with self._net(weights):
-            samples = as_dataset(given, "dataset", self.net)
-            tested: dict[str, float] = {}
-            if held_back is not None:
-                tested = mean_scores(self, as_dataset(held_back, "test_dataset", self.net))
-            elif type(self).test_dataset is not TorchAnalyzer.test_dataset:
-                tested = {"n": 0}  # this node counts for no score of test data
-            loss, self._kept = train(self, samples, self._kept)
-            scores = {**mean_scores(self, samples), "loss": loss}
-            numbers = {name: value for name, value in scores.items() if name != "n"}
-            numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
-            self.flame.report_metrics(numbers)
-            buffers = buffers_of(self.net)
-            return {
-                "model": arrays_of(self.net),
-                "local_n_samples": len(samples),  # type: ignore[arg-type]
-                **numbers,
-                **({"n_test": tested["n"]} if tested else {}),
-                **({BUFFERS: buffers} if buffers else {}),
-            }
+        tests = type(self).test_dataset is not TorchAnalyzer.test_dataset
+        return train_round(self, data, aggregator_results, tests=tests)
 
     def evaluate(self, weights: Weights, dataset: Any) -> dict[str, float]:
         """Score weights on samples without training: for an ``evaluation_method`` of your own.
@@ -301,25 +293,5 @@ class TorchAnalyzer(StarAnalyzer):
         dict of str to float
             ``n``, how many samples; ``loss``; what :meth:`score` gives; means over the samples.
         """
-        with self._net(weights):
+        with net_with(self, weights):
             return mean_scores(self, as_dataset(dataset, "evaluate", self.net))
-
-    # ---- helpers -----------------------------------------------------------------------
-
-    @contextmanager
-    def _net(self, weights: Weights | None) -> Iterator[None]:
-        """Set up the model with these weights, the round's seed and the chosen threads."""
-        torch = pytorch()
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
-            self.net = self.model()
-            check_model(self, self.net)
-            check_state(self.net)
-            if weights is not None:
-                load_into(self.net, weights)
-            with seeded(self.seed + self.num_iterations + 1):
-                yield
-        finally:
-            torch.set_num_threads(before)
-            self.__dict__.pop("net", None)  # it is made anew: nothing of it is kept between rounds

@@ -53,6 +53,14 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
     _keep_as(analyzer, "learning_rate", float(rate))
+    mu = analyzer.fedprox_mu
+    if isinstance(mu, bool) or not isinstance(mu, Real) or not 0 <= mu < math.inf:
+        raise ModelError(f"{name}: fedprox_mu must be a number from 0, not {mu!r}")
+    _keep_as(analyzer, "fedprox_mu", float(mu))
+    if not isinstance(analyzer.device, str):
+        raise ModelError(
+            f"{name}: device must be a text, 'auto', 'cpu' or 'cuda', not {analyzer.device!r}"
+        )
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:

@@ -20,8 +20,9 @@ __all__ = ["seeded"]
 def seeded(seed: int) -> Iterator[None]:
     """Seed the process's random numbers within the block, and restore their state afterwards.
 
-    That is PyTorch's on the CPU, NumPy's ``np.random.normal`` and the like, and that of Python's
-    ``random``. Generators of their own, such as ``np.random.default_rng()``, are left alone.
+    That is PyTorch's, also on graphics cards that this process uses, NumPy's ``np.random.normal``
+    and the like, and that of Python's ``random``. Generators of their own, such as
+    ``np.random.default_rng()``, are left alone.
 
     Parameters
     ----------
@@ -30,8 +31,9 @@ def seeded(seed: int) -> Iterator[None]:
     """
     torch = pytorch()
     numpys, pythons = np.random.get_state(), random.getstate()
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=cards):
             torch.manual_seed(seed)
             np.random.seed(seed % 2**32)
             random.seed(seed)

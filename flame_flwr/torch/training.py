@@ -13,21 +13,28 @@ from flame_flwr.torch.checks import (
     check_parameters,
     check_scores,
 )
+from flame_flwr.torch.devices import device_of, moved
 from flame_flwr.torch.samples import explained, is_finite_batch, length
 from flame_flwr.torch.weights import is_finite, pytorch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from torch.utils.data import Dataset
 
     from flame_flwr.torch.analyzer import TorchAnalyzer
+    from flame_flwr.torch.corrections import Correction
 
 __all__ = ["mean_scores", "train"]
 
 
 def train(
-    analyzer: TorchAnalyzer, samples: Dataset[Any], kept: dict[str, Any] | None
-) -> tuple[float, dict[str, Any] | None]:
+    analyzer: TorchAnalyzer,
+    samples: Dataset[Any],
+    kept: dict[str, Any] | None,
+    corrections: Sequence[Correction] = (),
+) -> tuple[float, dict[str, Any] | None, int]:
     """Train the analyzer's model on the samples, as many epochs as it says.
 
     Parameters
@@ -38,11 +45,14 @@ def train(
         The node's.
     kept : dict or None
         The optimiser's state after this node's last round.
+    corrections : sequence of Correction
+        What a federated algorithm changes of it.
 
     Returns
     -------
-    float, dict or None
-        The mean loss over the samples of the last epoch, and the optimiser's state to keep.
+    float, dict or None, int
+        The mean loss over the samples of the last epoch, the optimiser's state to keep, and how
+        many steps were taken.
 
     Raises
     ------
@@ -60,12 +70,17 @@ def train(
     check_optimizer(analyzer, optimizer)
     if analyzer.keep_optimizer and kept is not None:
         optimizer.load_state_dict(kept)
-    mean = 0.0
+    for each in corrections:
+        each.begin(optimizer)
+    mean, steps = 0.0, 0
     for epoch in range(1, analyzer.epochs + 1):
-        mean = _epoch(analyzer, loader, optimizer, epoch)
+        mean, taken = _epoch(analyzer, loader, optimizer, epoch, corrections)
+        steps += taken
     if not is_finite(analyzer.net):  # the last step's gradient may have been
         raise _not_finite(f"epoch {analyzer.epochs}", "the weights are")
-    return mean, optimizer.state_dict() if analyzer.keep_optimizer else None
+    # kept where any later process can read it
+    state = moved(optimizer.state_dict(), pytorch().device("cpu"))
+    return mean, state if analyzer.keep_optimizer else None, steps
 
 
 def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, float]:
@@ -75,8 +90,10 @@ def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, flo
     analyzer.net.eval()
     totals: dict[str, float] = {}
     seen: dict[str, int] = {"n": 0}
+    device = device_of(analyzer)
     with pytorch().no_grad():
-        for batch in DataLoader(samples, batch_size=analyzer.batch_size):
+        for loaded in DataLoader(samples, batch_size=analyzer.batch_size):
+            batch = _on(device, loaded)
             number = length(batch)
             seen["n"] += number
             with explained():
@@ -90,24 +107,43 @@ def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, flo
 
 
 def _epoch(
-    analyzer: TorchAnalyzer, loader: Any, optimizer: torch.optim.Optimizer, epoch: int
-) -> float:
-    """Go through the batches once, and return the mean loss over their samples."""
+    analyzer: TorchAnalyzer,
+    loader: Any,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    corrections: Sequence[Correction],
+) -> tuple[float, int]:
+    """Go through the batches once; return the mean loss over their samples, and the steps."""
     analyzer.net.train()
-    total, seen = 0.0, 0
-    for batch in loader:
+    device = device_of(analyzer)
+    total, seen, steps = 0.0, 0, 0
+    for loaded in loader:
+        batch = _on(device, loaded)
         number = length(batch)
         optimizer.zero_grad()
         with explained():
             loss = _loss(analyzer, batch, f"epoch {epoch}")
             check_gradient(analyzer, loss)
-            loss.backward()  # type: ignore[no-untyped-call]
+            whole = loss
+            for each in corrections:
+                added = each.added_loss()
+                whole = whole if added is None else whole + added
+            whole.backward()  # type: ignore[no-untyped-call]
+        for each in corrections:
+            each.change_gradients()
         optimizer.step()
+        # the user's own, so that it compares with that of another algorithm
         total += float(loss.detach()) * number
         seen += number
+        steps += 1
     if not seen:
         raise _no_batch(epoch)
-    return total / seen
+    return total / seen, steps
+
+
+def _on(device: torch.device, batch: Any) -> Any:
+    """Return a batch where the model is; on the CPU as the loader made it, of whatever types."""
+    return batch if device.type == "cpu" else moved(batch, device)
 
 
 def _loss(analyzer: TorchAnalyzer, batch: Any, when: str) -> torch.Tensor:

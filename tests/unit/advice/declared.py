@@ -13,6 +13,7 @@ from flwr.serverapp.strategy import (
     FedAdam,
     FedAvg,
     FedMedian,
+    FedProx,
     FedXgbBagging,
     FedXgbCyclic,
     QFedAvg,
@@ -23,7 +24,7 @@ from flame_flwr.aggregation import MaxRounds, Mean, PerNode
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
 
-from .case import Attempt, Case, arguments, run, value_of
+from .case import Attempt, Case, Echo, arguments, run, value_of
 
 GOOD = {"model": np.ones(3), "local_n_samples": 5, "loss": 1.0}
 BAD = {
@@ -113,6 +114,13 @@ def _of_flowers(make: Callable[[], Strategy]) -> Attempt:
     return attempt
 
 
+def _fedprox(code: str | None) -> None:
+    """Have the analyzer say that it trains with the term."""
+    name, _, mu = (code or "").partition(" = ")
+    analyzer = type("Drawn", (Echo,), {name: float(mu)}) if code else Echo
+    run([GOOD] * 2, WeightedFedAvg(server=FedProx(proximal_mu=10)), analyzer)
+
+
 def _trees(make: Callable[[], Strategy]) -> Attempt:
     def attempt(code: str | None) -> None:
         strategy: Any = WeightedFedAvg(server=make()) if code is None else None
@@ -158,6 +166,7 @@ DECLARED = [
         )
         for server, make in SERVERS.items()
     ),
+    Case("FedProx's term", r"Say `(fedprox_mu = (?:10|\{mu\}))` in that class", _fedprox),
     Case("MergeStatistics, missing", r'or declare (missing="skip")', _statistics),
     *(
         Case(f"rounds without an end, {name}", _CONVERGENCE, _converging(make))

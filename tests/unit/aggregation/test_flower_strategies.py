@@ -53,14 +53,14 @@ def flat(model):
     return np.append(model["coef"].ravel(), model["intercept"])
 
 
-def run(server, rounds, initial=True, **more):
+def run(server, rounds, initial=True, analyzer=Pull, **more):
     strategy = WeightedFedAvg(
         server=server,
         convergence=MaxRounds(rounds),
         initial={"model": START} if initial else None,
         **more,
     )
-    return flat(StarModelTester(SITES, Pull, strategy, "s3").result["model"])
+    return flat(StarModelTester(SITES, analyzer, strategy, "s3").result["model"])
 
 
 TARGETS = np.array([np.append(coef.ravel(), intercept) for coef, intercept, _ in SITES])
@@ -284,11 +284,13 @@ def test_a_new_strategy_of_flower_is_refused():
         WeightedFedAvg(server=new())
 
 
-def test_fedprox_leaves_its_term_to_the_nodes(caplog):
-    WeightedFedAvg(server=FedProx(proximal_mu=0.1))
-    assert "proximal_term" in caplog.text
+def test_fedprox_leaves_its_term_to_the_nodes():
+    with pytest.raises(ModelError, match=r"Pull has fedprox_mu 0\. Say `fedprox_mu = 0\.1`"):
+        run(FedProx(proximal_mu=0.1), 3)
+    drawn = type("Drawn", (Pull,), {"fedprox_mu": 0.1})
     np.testing.assert_allclose(
-        run(FedProx(proximal_mu=0.1), 3), loop(lambda number, at, models: mean(models), 3)
+        run(FedProx(proximal_mu=0.1), 3, analyzer=drawn),
+        loop(lambda number, at, models: mean(models), 3),
     )
 
 
