@@ -32,7 +32,7 @@ def test_a_snippet_prints_what_the_page_says(space, number):
 def test_the_tables_name_what_there_is():
     from flame_flwr.torch import TorchAnalyzer
 
-    settings = dict(re.findall(r"^\| `(\w+)` \| `"?([\w.]+)"?` \| .+\|$", TEXT, re.M))
+    settings = dict(re.findall(r"^\| `(\w+)` \| `[\"]?([\w.]+)[\"]?` \| .+\|$", TEXT, re.M))
     assert {name: str(getattr(TorchAnalyzer, name)) for name in settings} == settings
     assert len(settings) == 9
     methods = dict(re.findall(r"^\| `(\w+)\([\w, ]*\)` \| (yes|no) \|", TEXT, re.M))
