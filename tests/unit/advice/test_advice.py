@@ -27,9 +27,9 @@ from .models import MODELS
 from .reductions import REDUCTIONS
 from .scan import advice, messages
 from .secure import SECURE
-from .training import TRAINING
+from .training import SCIKIT_LEARN, TRAINING
 
-CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *SECURE, *TRAINING]
+CASES = [*REDUCTIONS, *DECLARED, *MODELS, *CONFIG, *SECURE, *SCIKIT_LEARN, *TRAINING]
 PATTERNS = [*(case.pattern for case in CASES), *RECIPES, *ELSEWHERE, *NOT_ADVICE]
 
 
@@ -161,7 +161,10 @@ def known_names():
 
 PUBLIC = [
     f"flame_flwr.{name}"
-    for name in ("star", "strategies", "aggregation", "privacy", "payload", "statistics", "torch")
+    for name in (
+        *("star", "strategies", "aggregation", "privacy", "payload"),
+        *("sklearn", "statistics", "torch"),
+    )
 ]
 
 

@@ -1,4 +1,4 @@
-"""Advice of what trains with PyTorch."""
+"""Advice of what trains with PyTorch, and with scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flame_flwr.sklearn import SklearnAnalyzer
 from flame_flwr.strategies import WeightedFedAvg
 from flame_flwr.torch import TorchAnalyzer
 
@@ -74,4 +75,46 @@ TRAINING = [
     Case("samples for batches", r"made of them by `(DataLoader\(.*?\))`", _torch_loader),
     Case("a loss per sample", r"the mean over the batch, such as `(\.mean\(\))`", _torch_loss),
     Case("a batch of one", r"or write a `loader` with (drop_last=True)", _torch_batch),
+]
+
+
+class _Line(SklearnAnalyzer):
+    """A linear model of four rows."""
+
+    classes = (0, 1)
+
+    def estimator(self) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression()
+
+    def dataset(self, data: Any) -> Any:
+        return np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([0, 1, 0, 1])
+
+
+def _sklearn_estimator(code: str | None) -> None:
+    made = f"from sklearn.linear_model import LogisticRegression; return {code}"
+    line = with_method(_Line, "estimator", "self", made) if code else _Line
+    run([1.0], WeightedFedAvg(), line)
+
+
+def _sklearn_length(code: str | None) -> None:
+    made = code if code and code.startswith("SGD") else "SGDClassifier()"
+    line = with_method(
+        _Line, "estimator", "self", f"from sklearn.linear_model import SGDClassifier; return {made}"
+    )
+    if code and code.startswith("pass_length"):
+        name, _, parameters = code.rstrip(")").partition("(")
+        line = with_method(line, name, parameters, "return 0.1 * n_rows")
+    run([1.0], WeightedFedAvg(), line, analyzer_kwargs={"fedprox_mu": 1.0})
+
+
+SCIKIT_LEARN = [
+    Case(
+        "an estimator that begins anew",
+        r"with warm_start=True, such as (LogisticRegression\(.*?\))",
+        _sklearn_estimator,
+    ),
+    Case("steps of one length", r"such as (SGDClassifier\(.*?\)), or write", _sklearn_length),
+    Case("the length of a pass", r"write a method `(pass_length\(.*?\))`", _sklearn_length),
 ]

@@ -1,0 +1,9 @@
+"""Training scikit-learn's linear models: the base of analyzers, and a strategy that agrees first.
+
+Importing this does not import scikit-learn: an analyzer does, when it trains.
+"""
+
+from flame_flwr.sklearn.analyzer import SklearnAnalyzer
+from flame_flwr.sklearn.fedavg import SklearnFedAvg
+
+__all__ = ["SklearnAnalyzer", "SklearnFedAvg"]

@@ -1,0 +1,179 @@
+"""What the nodes agree on in the first round: columns, classes, and a scaling.
+
+A node says what it has (:func:`agreement_of`), the server makes one of it (:func:`agree`), and it
+goes out with every aggregate, where a node that missed a round finds it, too (:class:`Agreed`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flame_flwr.errors import DataError
+from flame_flwr.sklearn.checks import check_estimator
+from flame_flwr.sklearn.rows import Rows, named_columns, rows_of
+from flame_flwr.statistics import Moments
+
+if TYPE_CHECKING:
+    from flame_flwr.sklearn.analyzer import SklearnAnalyzer
+
+__all__ = ["AGREED", "AGREEMENT", "ASKS", "Agreed", "agree", "agreement_of"]
+__all__ += ["is_asked"]
+
+AGREED = "agreed"
+"""The key of the aggregate under which all that was agreed on goes out."""
+
+AGREEMENT = "agreement"
+"""The key under which a node says what it has."""
+
+ASKS = {"agree": True}
+"""The aggregate of the first round, by which a strategy asks for it."""
+
+
+def is_asked(aggregate: Any) -> bool:
+    """Tell whether an aggregate asks a node for what it has."""
+    return isinstance(aggregate, Mapping) and set(aggregate) == set(ASKS)
+
+
+def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
+    """Return what a node has.
+
+    Returns
+    -------
+    dict
+        ``columns``: how many, and a hash of their names, empty where they have none; ``classes``,
+        the sorted labels, or None for a regressor; ``moments``, one per column, where features
+        are to be scaled.
+    """
+    x, y = rows_of(given, "dataset")
+    names = named_columns(given[0])
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
+    classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
+    labels = np.unique(y) if analyzer.classes is None else np.asarray(analyzer.classes)
+    dense = x.toarray() if hasattr(x, "toarray") else x
+    return {
+        "columns": {"number": x.shape[1], "names": digest},
+        "classes": labels.tolist() if classifies else None,
+        "moments": [Moments.from_data(column) for column in dense.T] if analyzer.scaling else None,
+    }
+
+
+def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Make one of what the nodes have.
+
+    Parameters
+    ----------
+    said : dict of str to dict
+        By node, what :func:`agreement_of` returned.
+
+    Returns
+    -------
+    dict
+        ``classes``, sorted, or None; ``mean`` and ``std``, shape (n_features,), or None: of all
+        rows of all nodes, the deviation of a sample, and 1 for a column that never varies.
+
+    Raises
+    ------
+    DataError
+        The nodes have different columns, only some have classes, or there is only one class.
+
+    Examples
+    --------
+    >>> columns = {"number": 1, "names": ""}
+    >>> both = {node: {"columns": columns, "classes": [node], "moments": None} for node in "ab"}
+    >>> agree(both)
+    {'classes': ['a', 'b'], 'mean': None, 'std': None}
+    """
+    _compare_columns(said)
+    answers = list(said.values())
+    mean = std = None
+    if all(answer["moments"] is not None for answer in answers):
+        columns = zip(*(answer["moments"] for answer in answers), strict=True)
+        merged = [functools.reduce(Moments.merge, column).result() for column in columns]
+        mean = np.array([each["mean"] for each in merged], dtype=np.float64)
+        std = np.array([each["std"] or 1.0 for each in merged], dtype=np.float64)
+    return {
+        "classes": _classes([answer["classes"] for answer in answers]),
+        "mean": mean,
+        "std": std,
+    }
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What was agreed on, as a node uses it."""
+
+    classes: npt.NDArray[Any] | None = None
+    mean: npt.NDArray[np.float64] | None = None
+    std: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, analyzer: SklearnAnalyzer, aggregate: Any) -> Agreed:
+        """Read it from an aggregate, or from what the analyzer declares."""
+        found = aggregate.get(AGREED) if isinstance(aggregate, Mapping) else None
+        if found is not None:
+            classes = found["classes"]
+            return cls(
+                None if classes is None else np.asarray(classes), found["mean"], found["std"]
+            )
+        classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
+        return cls(np.unique(np.asarray(analyzer.classes)) if classifies else None)
+
+    def rows(self, x: Any, y: npt.NDArray[Any]) -> Rows:
+        """Return rows as the model sees them.
+
+        Raises
+        ------
+        DataError
+            A label is none of the classes, or there are not as many features as were agreed on.
+        """
+        if self.classes is not None and not np.isin(y, self.classes).all():
+            raise DataError(
+                "a row has a label that is none of the classes: name all of them in `classes`, or "
+                "leave that row out"
+            )
+        if self.mean is None:
+            return Rows(x, y, self.classes)
+        if x.shape[1] != len(self.mean):
+            raise DataError(
+                f"the rows have {x.shape[1]} features, and {len(self.mean)} were agreed on: "
+                "`dataset` and `test_dataset` must return the same columns in every round"
+            )
+        dense = x.toarray() if hasattr(x, "toarray") else x
+        return Rows((dense - self.mean) / self.std, y, self.classes)
+
+
+def _compare_columns(said: Mapping[str, Mapping[str, Any]]) -> None:
+    by_columns: dict[tuple[int, str], list[str]] = {}
+    for node, answer in said.items():
+        found = answer["columns"]
+        by_columns.setdefault((found["number"], found["names"]), []).append(node)
+    if len(by_columns) > 1:
+        told = "; ".join(f"{', '.join(nodes)}: {n}" for (n, _), nodes in by_columns.items())
+        raise DataError(
+            f"the nodes have different features, so no model fits all of them ({told}). Have "
+            "`dataset` return the same columns, called alike and in the same order, at every node"
+        )
+
+
+def _classes(found: list[Any]) -> list[Any] | None:
+    if all(each is None for each in found):
+        return None
+    try:
+        classes = sorted({label for each in found for label in each})
+    except TypeError:
+        raise DataError(
+            "the nodes' labels are of different types, such as texts at one and numbers at "
+            "another: have `dataset` return the same everywhere"
+        ) from None
+    if len(classes) < 2:
+        raise DataError(
+            "all rows of all nodes have the same label: a classifier needs rows of two classes"
+        )
+    return classes

@@ -1,0 +1,283 @@
+"""``SklearnAnalyzer``: train a linear model of scikit-learn on every node.
+
+A subclass says which estimator and which rows. What merges the coefficients is a strategy:
+:class:`~flame_flwr.strategies.WeightedFedAvg`, or :class:`~flame_flwr.sklearn.SklearnFedAvg` where
+the nodes agree on classes or a scaling first. Importing this module does not import scikit-learn.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import ModelError
+from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, Agreed, agreement_of, is_asked
+from flame_flwr.sklearn.checks import check_estimator, check_scores, check_settings
+from flame_flwr.sklearn.rows import Rows, rows_of
+from flame_flwr.sklearn.scores import scores_of
+from flame_flwr.sklearn.training import Weights, fitted_with, train, zero_weights
+from flame_flwr.star.nodes import StarAnalyzer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flame_flwr.star.handle import FlameHandle
+
+__all__ = ["SklearnAnalyzer"]
+
+
+class SklearnAnalyzer(StarAnalyzer):
+    """Trains a linear model of scikit-learn on the node's rows, some passes a round.
+
+    A subclass writes :meth:`estimator` and :meth:`dataset`, and where it needs them :meth:`score`,
+    :meth:`test_dataset` and :meth:`pass_length`. Each parameter may be a class attribute of a
+    subclass instead.
+
+    Parameters
+    ----------
+    flame : FlameHandle
+        The framework's handle.
+    classes : sequence, optional
+        All labels that there are at any node. Without it the nodes of a classifier agree on them
+        in the first round, which needs :class:`SklearnFedAvg`.
+    passes : int
+        How often a round goes through the rows; 1.
+    fedprox_mu : float
+        FedProx: how strongly the coefficients are drawn back to those that the round began with,
+        after every pass; 0 is plain federated averaging.
+    scaling : bool
+        Whether features are scaled with the means and deviations of all nodes' rows, on which the
+        nodes agree in the first round; false. It needs :class:`SklearnFedAvg`, too.
+    seed : int
+        An estimator whose ``random_state`` is None gets ``seed + r`` in round ``r``, from 1.
+
+    Raises
+    ------
+    ModelError
+        A parameter is not what it must be.
+
+    Notes
+    -----
+    The estimator has ``coef_`` after a fit, and is trained by ``partial_fit`` where it has it, such
+    as ``SGDClassifier`` and ``SGDRegressor``; else by ``fit`` with ``warm_start=True``, such as
+    ``LogisticRegression(max_iter=1, warm_start=True)``. All begin with coefficients of zero. The
+    node keeps its estimator from round to round, so a step length that falls with the number of
+    rows seen goes on falling.
+
+    A round returns a dict: ``model``, with ``coef`` and, where the estimator has one,
+    ``intercept``; ``local_n_samples``; what :meth:`score` gives for the trained model on the
+    node's rows; and with a :meth:`test_dataset` the same of the model as it was received, on that:
+    ``n_test``, ``test_accuracy`` and others. That is what ``WeightedFedAvg`` takes. Scores are
+    reported as metrics, too. A model is of use only with the ``agreed`` beside it in the aggregate.
+
+    FedProx (Li et al., MLSys 2020) adds ``mu / 2 * ||w - w0||**2`` to the loss. scikit-learn has no
+    place for it within a pass, so it acts as a step between passes, the proximal operator of this
+    term: ``w0 + (w - w0) / (1 + mu * length)``, with the :meth:`pass_length`. The more passes, the
+    closer it is to the paper's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> from flame_flwr.star import StarModelTester
+    >>> from flame_flwr.strategies import WeightedFedAvg
+    >>> class Ill(SklearnAnalyzer):
+    ...     classes = (0, 1)
+    ...
+    ...     def estimator(self):
+    ...         return SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.1)
+    ...
+    ...     def dataset(self, data):
+    ...         return data[:, :1], data[:, 1]
+    >>> hospital = np.array([[36.5, 0], [36.9, 0], [39.1, 1], [38.4, 1]]) - [37.5, 0]
+    >>> strategy = WeightedFedAvg(metrics=["accuracy"], convergence=MaxRounds(3))
+    >>> StarModelTester([hospital, hospital], Ill, strategy, "s3", quiet=True).result["accuracy"]
+    1.0
+    """
+
+    classes: Sequence[Any] | None = None
+    passes: int = 1
+    fedprox_mu: float = 0.0
+    scaling: bool = False
+    seed: int = 0
+
+    _framework_calls = StarAnalyzer._framework_calls | {
+        "analysis_method": {
+            "estimator": (),
+            "dataset": ("data",),
+            "test_dataset": ("data",),
+            "score": ("estimator", "x", "y"),
+            "pass_length": ("estimator", "n_rows"),
+        }
+    }
+
+    def __init__(
+        self,
+        flame: FlameHandle,
+        *,
+        classes: Sequence[Any] | None = None,
+        passes: int | None = None,
+        fedprox_mu: float | None = None,
+        scaling: bool | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(flame)
+        given = {"classes": classes, "passes": passes, "fedprox_mu": fedprox_mu}
+        given |= {"scaling": scaling, "seed": seed}
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+        check_settings(self)
+        self._trained: Any = None
+
+    # ---- to write ----------------------------------------------------------------------
+
+    @abstractmethod
+    def estimator(self) -> Any:
+        """Return a new estimator, the same on every node."""
+
+    @abstractmethod
+    def dataset(self, data: Any) -> tuple[Any, Any]:
+        """Return the node's rows: features, shape (n_rows, n_features), and labels or targets.
+
+        Features may be an array, a DataFrame or a sparse matrix. The columns of DataFrames must be
+        called alike at all nodes; where nodes agree first, that is compared.
+        """
+
+    # ---- to override -------------------------------------------------------------------
+
+    def test_dataset(self, data: Any) -> tuple[Any, Any] | None:
+        """Return rows that are not trained with, on which every round scores what it gets."""
+        return None
+
+    def score(self, estimator: Any, x: Any, y: Any) -> Mapping[str, float]:
+        """Return numbers by name that say how good a fitted estimator is on some rows.
+
+        By default ``accuracy``, ``loss`` (mean log loss) where it has ``predict_proba``, and
+        ``auc`` where there are two classes and `y` has both; for a regressor ``loss``, the mean
+        squared error.
+        """
+        return scores_of(estimator, x, y)
+
+    def pass_length(self, estimator: Any, n_rows: int) -> float:
+        """Return the lengths of a pass's steps together, which FedProx and Ditto go by.
+
+        By default ``eta0 * n_rows``, for an estimator with ``learning_rate="constant"``.
+        """
+        return check_estimator(estimator, type(self)).length(n_rows)
+
+    # ---- what the base does ------------------------------------------------------------
+
+    def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
+        """Train from the aggregate's coefficients; see the class for what is returned.
+
+        Raises
+        ------
+        DataError
+            There are no rows, they are not finite, do not fit the model, or training went out of
+            bounds.
+        ModelError
+            A method returned what it must not.
+        """
+        if is_asked(aggregator_results):
+            return {AGREEMENT: agreement_of(self, self.dataset(data))}
+        self._check_agreed(aggregator_results)
+        rows = self.rows(self.dataset(data), aggregator_results)
+        received = self._received(aggregator_results, rows)
+        self._trained = self._trained or self._new(rows)
+        weights = self.train(
+            self._trained, received, rows, toward=received, strength=self.fedprox_mu
+        )
+        numbers = self.evaluate(weights, rows)
+        tested = self._tested(data, aggregator_results, received)
+
+        shown = {name: value for name, value in tested.items() if name != "n_test"}
+        self.flame.report_metrics({**numbers, **shown})
+        return {"model": weights, "local_n_samples": len(rows.y), **numbers, **tested}
+
+    def rows(self, given: tuple[Any, Any], aggregate: Any = None) -> Rows:
+        """Return checked rows as the model sees them, scaled where nodes agreed on a scaling.
+
+        Parameters
+        ----------
+        given : tuple
+            What :meth:`dataset` returns.
+        aggregate : Any
+            The last one, which has what was agreed on.
+
+        Raises
+        ------
+        DataError
+            They are not as they must be.
+        """
+        agreed = Agreed.of(self, aggregate)
+        return agreed.rows(*rows_of(given, "dataset"))
+
+    def train(
+        self,
+        estimator: Any,
+        weights: Weights,
+        rows: Rows,
+        *,
+        toward: Weights | None = None,
+        strength: float = 0.0,
+    ) -> Weights:
+        """Return coefficients after this round's passes from the given ones.
+
+        Parameters
+        ----------
+        estimator : Any
+            Of :meth:`estimator`; it is trained.
+        weights : dict
+            Where to begin.
+        rows : Rows
+            From :meth:`rows`.
+        toward, strength
+            Coefficients that it is drawn to after every pass, and how strongly.
+        """
+        return train(self, estimator, weights, rows, toward=toward, strength=strength)
+
+    def evaluate(self, weights: Weights, rows: Rows) -> dict[str, float]:
+        """Score coefficients on rows without training, for an ``evaluation_method`` of your own."""
+        estimator = fitted_with(self._new(rows), weights, rows)
+        return check_scores(self, self.score(estimator, rows.x, rows.y))
+
+    # ---- helpers -----------------------------------------------------------------------
+
+    def _check_agreed(self, aggregate: Any) -> None:
+        """Refuse to train what nodes must agree on first, where the strategy has not asked."""
+        if aggregate is not None and AGREED in aggregate:
+            return
+        classifies = check_estimator(self.estimator(), type(self)).classifies
+        needed = ["`classes`"] if classifies and self.classes is None else []
+        needed += ["`scaling`"] if self.scaling else []
+        if needed:
+            raise ModelError(
+                f"{type(self).__name__}: the nodes must agree on {' and '.join(needed)} first. "
+                "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
+                "`classes` and scale in `dataset`"
+            )
+
+    def _tested(self, data: Any, aggregate: Any, received: Weights) -> dict[str, float]:
+        """Score what was received on the rows that are not trained with, if there are any."""
+        held_back = self.test_dataset(data)
+        if held_back is None:
+            overridden = type(self).test_dataset is not SklearnAnalyzer.test_dataset
+            return {"n_test": 0} if overridden else {}  # it counts for no score of test data
+        rows = self.rows(held_back, aggregate)
+        scores = self.evaluate(received, rows)
+        return {"n_test": len(rows.y), **{f"test_{name}": each for name, each in scores.items()}}
+
+    def _new(self, rows: Rows) -> Any:
+        estimator = self.estimator()
+        check_estimator(estimator, type(self), rows.classes)
+        return estimator
+
+    def _received(self, aggregate: Any, rows: Rows) -> Weights:
+        model = aggregate.get("model") if aggregate is not None else None
+        if model is None:
+            return zero_weights(self._new(rows), rows)
+        return {name: np.asarray(part) for name, part in model.items()}

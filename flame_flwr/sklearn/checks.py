@@ -1,0 +1,159 @@
+"""Checks of what an analyzer is given, and of what its methods return.
+
+Messages have no values of the data, as they may travel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flame_flwr.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from flame_flwr.sklearn.analyzer import SklearnAnalyzer
+
+__all__ = ["CheckedEstimator", "check_estimator", "check_scores", "check_settings"]
+__all__ += ["check_strength"]
+
+_RESERVED = frozenset({"model", "local_n_samples", "n_test", "agreement"})
+
+
+def check_settings(analyzer: SklearnAnalyzer) -> None:
+    """Check the parameters.
+
+    Raises
+    ------
+    ModelError
+        One is not what it must be.
+    """
+    name = type(analyzer).__name__
+    for key, least in (("passes", 1), ("seed", 0)):
+        value = getattr(analyzer, key)
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+    check_strength(analyzer, "fedprox_mu")
+    if not isinstance(analyzer.scaling, bool | np.bool_):
+        raise ModelError(f"{name}: scaling must be True or False, not {analyzer.scaling!r}")
+    if analyzer.classes is not None and len(set(analyzer.classes)) < 2:
+        raise ModelError(f"{name}: classes must name at least two labels")
+
+
+def check_strength(analyzer: SklearnAnalyzer, key: str) -> None:
+    """Check a parameter that says how strongly coefficients are drawn.
+
+    Raises
+    ------
+    ModelError
+        It is no finite number from 0.
+    """
+    value = getattr(analyzer, key)
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise ModelError(f"{type(analyzer).__name__}: {key} must be a number from 0, not {value!r}")
+
+
+@dataclass(frozen=True)
+class CheckedEstimator:
+    """What kind of estimator a user's one is."""
+
+    estimator: Any
+    owner: str
+    partial: bool
+    classifies: bool
+
+    def length(self, n_rows: int) -> float:
+        """Return the lengths of a pass's steps together.
+
+        Raises
+        ------
+        ModelError
+            The steps are not all alike.
+        """
+        if getattr(self.estimator, "learning_rate", None) != "constant":
+            raise ModelError(
+                f"{self.owner}: FedProx and Ditto need to know how far a pass goes. Take an "
+                "estimator with steps of one length, such as "
+                "SGDClassifier(learning_rate='constant', eta0=0.01), or write a method "
+                "`pass_length(self, estimator, n_rows)`"
+            )
+        return float(self.estimator.eta0) * n_rows
+
+
+def check_estimator(
+    estimator: Any, owner: type[Any], classes: np.ndarray | None = None
+) -> CheckedEstimator:
+    """Refuse what cannot be trained round by round.
+
+    Parameters
+    ----------
+    estimator : Any
+        What ``estimator`` of an analyzer returned.
+    owner : type
+        The analyzer's class.
+    classes : ndarray, optional
+        All labels that there are.
+
+    Raises
+    ------
+    ModelError
+        It is no estimator, or one that starts anew with every fit.
+    """
+    from sklearn.base import BaseEstimator, is_classifier
+
+    name, kind = f"{owner.__name__}.estimator", type(estimator).__name__
+    if isinstance(estimator, type) or not isinstance(estimator, BaseEstimator):
+        raise ModelError(f"{name} must return an estimator of scikit-learn, not {kind}")
+    partial, given = hasattr(estimator, "partial_fit"), estimator.get_params(deep=False)
+    if not partial and given.get("warm_start") is not True:
+        raise ModelError(
+            f"{name}: {kind} would begin anew in every round. Take one with partial_fit, such as "
+            "SGDClassifier, or with warm_start=True, such as "
+            "LogisticRegression(max_iter=1, warm_start=True)"
+        )
+    if given.get("average"):
+        raise ModelError(
+            f"{name}: this {kind} keeps two models, its last one and its own average, of which "
+            "only one would be averaged over the nodes: leave `average` out"
+        )
+    return CheckedEstimator(estimator, owner.__name__, partial, bool(is_classifier(estimator)))
+
+
+def check_scores(analyzer: SklearnAnalyzer, said: Any) -> dict[str, float]:
+    """Return what ``score`` says, as numbers.
+
+    Raises
+    ------
+    DataError
+        A number is NaN or infinite.
+    ModelError
+        They are no mapping, or one has a name of the base's, or is none.
+    """
+    method = f"{type(analyzer).__name__}.score"
+    if not isinstance(said, Mapping):
+        raise ModelError(f"{method} must return numbers by name, not {type(said).__name__}")
+    scores = {}
+    for name, value in said.items():
+        called = f"{method}: {name!r}"  # may be a name in the data: it stays in the detail
+        if name in _RESERVED or str(name).startswith("test_"):
+            raise ModelError(
+                f"{method}: one of the names is one that the base uses itself: choose another",
+                detail=f"{called} is a name that the base uses itself",
+            )
+        try:
+            scores[name] = float(value)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"{method}: each score must be one number", detail=f"{called}: {error}"
+            ) from None
+        if not math.isfinite(scores[name]):
+            raise DataError(
+                f"{method}: a score is not finite (NaN or infinite): leave it out there, such as "
+                "an AUC where all rows are of one class",
+                detail=f"{called} is not finite",
+            )
+    return scores

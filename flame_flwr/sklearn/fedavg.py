@@ -1,0 +1,64 @@
+"""``SklearnFedAvg``: federated averaging after a round in which the nodes agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flame_flwr.aggregation.reductions.collecting import PerNode
+from flame_flwr.errors import ModelError
+from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, ASKS, agree
+from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
+
+__all__ = ["SklearnFedAvg"]
+
+
+class SklearnFedAvg(WeightedFedAvg):
+    """``WeightedFedAvg`` for a ``SklearnAnalyzer`` whose nodes agree in the first round.
+
+    They agree on the features, compared by number and by a hash of their names; on the classes, of
+    which each node may have some only; and, with ``scaling=True`` of the analyzer, on means and
+    deviations over all rows. The aggregate of every round has it under ``agreed``, with the
+    ``classes``, ``mean`` and ``std`` that the model must be used with. A convergence counts this
+    round: ``MaxRounds(11)`` trains ten.
+
+    Parameters
+    ----------
+    *arguments, **more
+        As for :class:`~flame_flwr.strategies.WeightedFedAvg`; not ``first``, ``initial`` or
+        ``secure``, as what nodes say of their classes is no sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> from flame_flwr.sklearn import SklearnAnalyzer
+    >>> from flame_flwr.star import StarModelTester
+    >>> class Ward(SklearnAnalyzer):
+    ...     scaling = True
+    ...
+    ...     def estimator(self):
+    ...         return SGDClassifier(random_state=0)
+    ...
+    ...     def dataset(self, data):
+    ...         ages, wards = data
+    ...         return np.array(ages)[:, None], wards
+    >>> hospitals = [([7, 9, 71], ["child", "child", "old"]), ([8, 40], ["child", "adult"])]
+    >>> result = StarModelTester(
+    ...     hospitals, Ward, SklearnFedAvg(convergence=MaxRounds(3)), "s3", quiet=True
+    ... ).result
+    >>> result["agreed"]["classes"], result["agreed"]["mean"], result["model"]["coef"].shape
+    (['adult', 'child', 'old'], array([27.]), (3, 1))
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        for name in ("first", "initial"):
+            if name in more:
+                raise ModelError(f"{type(self).__name__}: `{name}` is its own: leave it out")
+        super().__init__(*arguments, first={AGREEMENT: PerNode()}, initial=ASKS, **more)
+
+    def update(self, merged: Any, last: Any) -> Any:
+        """Agree in the first round; then hand on what was agreed on with the new model."""
+        if AGREEMENT in merged:
+            return {AGREED: agree(merged[AGREEMENT])}
+        return {**merged, AGREED: last[AGREED]}

@@ -1,0 +1,52 @@
+"""How good a fitted estimator is on some rows, as an analyzer says it by default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["scores_of"]
+
+
+def scores_of(estimator: Any, x: Any, y: Any) -> dict[str, float]:
+    """Return a classifier's ``accuracy``, ``loss`` and ``auc``, or a regressor's ``loss``.
+
+    Parameters
+    ----------
+    estimator : Any
+        Fitted.
+    x, y : array
+        Rows, at least one.
+    """
+    from sklearn.base import is_classifier
+
+    if not is_classifier(estimator):
+        return {"loss": float(np.mean((estimator.predict(x) - y) ** 2))}
+    scores = {"accuracy": float(np.mean(estimator.predict(x) == y))}
+    classes = estimator.classes_
+    if hasattr(estimator, "predict_proba"):
+        scores["loss"] = _log_loss(estimator, x, y)
+    if len(classes) == 2 and len(np.unique(y)) == 2:
+        from sklearn.metrics import roc_auc_score
+
+        scores["auc"] = float(roc_auc_score(y == classes[1], estimator.decision_function(x)))
+    return scores
+
+
+def _log_loss(estimator: Any, x: Any, y: Any) -> float:
+    """Return the mean log loss; of two classes by log odds, which never are 0 as chances may be."""
+    if len(estimator.classes_) == 2 and _is_logistic(estimator):
+        odds = estimator.decision_function(x)
+        signed = np.where(y == estimator.classes_[1], -odds, odds)
+        return float(np.logaddexp(0.0, signed).mean())
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(y, estimator.predict_proba(x), labels=estimator.classes_))
+
+
+def _is_logistic(estimator: Any) -> bool:
+    """Tell whether ``predict_proba`` is the logistic function of the decision."""
+    from sklearn.linear_model import LogisticRegression
+
+    return isinstance(estimator, LogisticRegression) or estimator.loss == "log_loss"

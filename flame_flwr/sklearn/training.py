@@ -1,0 +1,188 @@
+"""A round's passes over the rows from given coefficients, and the step between passes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flame_flwr.errors import DataError, ModelError
+from flame_flwr.sklearn.checks import check_estimator
+
+if TYPE_CHECKING:
+    from flame_flwr.sklearn.analyzer import SklearnAnalyzer
+    from flame_flwr.sklearn.rows import Rows
+
+__all__ = ["Weights", "drawn", "fitted_with", "put", "taken", "train", "zero_weights"]
+
+Weights = dict[str, npt.NDArray[np.float64]]
+"""``coef``, and ``intercept`` where the estimator has one, in scikit-learn's shapes."""
+
+
+def train(
+    analyzer: SklearnAnalyzer,
+    estimator: Any,
+    weights: Weights,
+    rows: Rows,
+    *,
+    toward: Weights | None = None,
+    strength: float = 0.0,
+) -> Weights:
+    """Return coefficients after the analyzer's passes from the given ones, which stay as they are.
+
+    Parameters
+    ----------
+    analyzer : SklearnAnalyzer
+        Whose ``passes``, ``seed`` and ``pass_length`` count.
+    estimator : Any
+        It is trained.
+    weights : dict
+        Where to begin.
+    rows : Rows
+        To train with.
+    toward, strength
+        After every pass coefficients are drawn to these, see :func:`drawn`.
+
+    Raises
+    ------
+    DataError
+        Training went out of bounds, or a class is missing here that `fit` must see.
+    """
+    about = check_estimator(estimator, type(analyzer), rows.classes)
+    if not about.partial and about.classifies:
+        _check_classes(rows)
+    seeded = estimator.get_params(deep=False).get("random_state", 0) is None
+    length = float(analyzer.pass_length(estimator, len(rows.y))) if strength else 0.0
+    try:
+        for each in range(analyzer.passes):
+            if seeded:
+                number = analyzer.num_iterations + 1
+                estimator.set_params(random_state=analyzer.seed + number * analyzer.passes + each)
+            if hasattr(estimator, "coef_") or any(part.any() for part in weights.values()):
+                put(estimator, weights, rows)  # a new one begins with zeros by itself
+            _one_pass(estimator, rows, about.partial, about.classifies)
+            weights = taken(estimator)
+            if strength and toward is not None:
+                weights = drawn(weights, toward, strength * length)
+    finally:
+        if seeded:
+            estimator.set_params(random_state=None)
+    return weights
+
+
+def drawn(weights: Weights, toward: Weights, strength: float) -> Weights:
+    """Return coefficients drawn to others: the proximal operator of ``strength / 2 * distance**2``.
+
+    Examples
+    --------
+    >>> drawn({"coef": np.array([[5.0]])}, {"coef": np.array([[1.0]])}, 3.0)
+    {'coef': array([[2.]])}
+    """
+    return {
+        name: toward[name] + (part - toward[name]) / (1.0 + strength)
+        for name, part in weights.items()
+    }
+
+
+def zero_weights(estimator: Any, rows: Rows) -> Weights:
+    """Return the coefficients that every node begins with: zeros, in scikit-learn's shapes."""
+    n_features = rows.x.shape[1]
+    if rows.classes is None:
+        shape: tuple[int, ...] = (n_features,)
+        outputs = 1
+    else:
+        outputs = 1 if len(rows.classes) == 2 else len(rows.classes)
+        shape = (outputs, n_features)
+    weights = {"coef": np.zeros(shape)}
+    if estimator.get_params(deep=False).get("fit_intercept", True):
+        weights["intercept"] = np.zeros(outputs)
+    return weights
+
+
+def fitted_with(estimator: Any, weights: Weights, rows: Rows) -> Any:
+    """Return an estimator that predicts with these coefficients, without training it."""
+    put(estimator, weights, rows)
+    estimator.n_features_in_ = rows.x.shape[1]
+    if rows.classes is not None:
+        estimator.classes_ = rows.classes
+    if not hasattr(estimator, "intercept_"):
+        estimator.intercept_ = np.zeros(1)
+    return estimator
+
+
+def put(estimator: Any, weights: Weights, rows: Rows) -> None:
+    """Put coefficients into an estimator.
+
+    Raises
+    ------
+    DataError
+        They are of another shape than this node's.
+    """
+    own = zero_weights(estimator, rows)
+    for name, part in own.items():
+        given = weights.get(name)
+        if given is None or np.shape(given) != part.shape:
+            raise DataError(
+                f"the model that was received has another `{name}` than this node's: do nodes have "
+                "different features or classes, or another estimator?",
+                detail=f"{None if given is None else np.shape(given)} and {part.shape}",
+            )
+        # a copy of its own: scikit-learn trains in the very array that it is given
+        setattr(estimator, f"{name}_", np.array(given, dtype=np.float64, order="C"))
+
+
+def taken(estimator: Any) -> Weights:
+    """Return copies of an estimator's coefficients.
+
+    Raises
+    ------
+    ModelError
+        It has none: it is no linear model.
+    DataError
+        They are not finite.
+    """
+    coef = getattr(estimator, "coef_", None)
+    if coef is None:
+        raise ModelError(
+            f"{type(estimator).__name__} has no coefficients after training: SklearnAnalyzer "
+            "trains linear models, whose coefficients can be averaged"
+        )
+    weights = {"coef": np.array(coef, dtype=np.float64)}
+    if estimator.get_params(deep=False).get("fit_intercept", True):
+        weights["intercept"] = np.array(np.atleast_1d(estimator.intercept_), dtype=np.float64)
+    if not all(np.isfinite(part).all() for part in weights.values()):
+        raise _diverged()
+    return weights
+
+
+def _one_pass(estimator: Any, rows: Rows, partial: bool, classifies: bool) -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    more = {"classes": rows.classes} if partial and classifies else {}
+    with warnings.catch_warnings():
+        # That one pass does not reach the optimum is the plan, and no news in every round.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            (estimator.partial_fit if partial else estimator.fit)(rows.x, rows.y, **more)
+        except ValueError as error:
+            if "overflow occurred" in str(error):
+                raise _diverged() from error
+            raise
+
+
+def _check_classes(rows: Rows) -> None:
+    if rows.classes is not None and len(np.unique(rows.y)) < len(rows.classes):
+        raise DataError(
+            "this node has no row of one of the classes, and its estimator's fit must see all of "
+            "them: take one with partial_fit, such as SGDClassifier, or leave this node out"
+        )
+
+
+def _diverged() -> DataError:
+    return DataError(
+        "the coefficients are no finite numbers any more. Look for values that are far too large, "
+        "such as in another unit; scale the features; or take a smaller step, eta0. Nothing of "
+        "this round has left the node"
+    )

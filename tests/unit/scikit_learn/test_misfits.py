@@ -1,0 +1,141 @@
+"""What a ``SklearnAnalyzer`` refuses, and in which words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+
+from flame_flwr.aggregation import MaxRounds
+from flame_flwr.errors import DataError, ModelError
+from flame_flwr.sklearn import SklearnFedAvg
+from flame_flwr.star import StarModel
+from flame_flwr.strategies import WeightedFedAvg
+
+from .wards import SGD, SPLITS, Ward, rows, run
+
+
+def made(**members):
+    return type("Odd", (Ward,), members)
+
+
+def of(estimator):
+    return made(estimator=lambda self: estimator())
+
+
+ONE = WeightedFedAvg(convergence=MaxRounds(2))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "says"),
+    [
+        (lambda: SGDClassifier, "must return an estimator of scikit-learn, not "),
+        (LogisticRegression, "LogisticRegression would begin anew in every round"),
+        (lambda: SGDClassifier(average=True), "this SGDClassifier keeps two models"),
+        (GaussianNB, "GaussianNB has no coefficients after training"),
+    ],
+)
+def test_an_estimator_that_does_not_fit_is_named(estimator, says):
+    with pytest.raises(ModelError, match=says):
+        run(of(estimator), strategy=ONE)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"passes": 0}, "passes must be a whole number from 1, not 0"),
+        ({"fedprox_mu": -1}, "fedprox_mu must be a number from 0, not -1"),
+        ({"fedprox_mu": float("inf")}, "fedprox_mu must be a number from 0"),
+        ({"scaling": "site"}, "scaling must be True or False"),
+        ({"classes": [1]}, "classes must name at least two labels"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting, says):
+    with pytest.raises(ModelError, match=says):
+        run(strategy=ONE, **setting)
+
+
+def test_fedprox_needs_steps_of_one_length():
+    analyzer = of(lambda: SGDClassifier(random_state=0))
+    with pytest.raises(ModelError, match="write a method `pass_length"):
+        run(analyzer, strategy=ONE, fedprox_mu=1.0)
+
+
+@pytest.mark.parametrize("undeclared", [{"classes": None}, {"scaling": True}])
+def test_agreeing_needs_a_strategy_that_asks(undeclared):
+    with pytest.raises(ModelError, match=f"must agree on `{next(iter(undeclared))}` first"):
+        run(made(**undeclared), strategy=ONE)
+
+
+X, Y = rows(1, 20)
+
+
+@pytest.mark.parametrize(
+    ("split", "says"),
+    [
+        ((X, np.where(Y == 1, 2, 0)), "a label that is none of the classes"),
+        ((np.where(X[3, 2] == X, np.nan, X), Y), "every cell must be a finite number"),
+        ((pd.DataFrame({"sex": ["f", "m"]}), Y[:2]), "one is text or missing"),
+        ((X, Y[:-1]), "as many labels as rows"),
+        ((X[:0], Y[:0]), "there are no rows"),
+        ((X * 1e200, Y), "no finite numbers any more"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
+    with pytest.raises(DataError, match=says) as caught:
+        run(splits=[*SPLITS, [split]], strategy=ONE)
+    assert "node-3" in "".join(caught.value.__notes__)
+    assert "'m'" not in caught.value.message
+
+
+def test_different_features_are_named_before_training():
+    tables = [
+        pd.DataFrame(x, columns=list(names))
+        for (x, _), names in zip(
+            (split[0] for split in SPLITS), ("abcd", "abcd", "abdc"), strict=True
+        )
+    ]
+    splits = [[(table, split[0][1])] for table, split in zip(tables, SPLITS, strict=True)]
+    with pytest.raises(DataError, match="node-0, node-1: 4; node-2: 4"):
+        run(splits=splits)
+
+
+def test_labels_of_different_types_are_refused():
+    text = [(X, Y.astype(str))]
+    with pytest.raises(DataError, match="labels are of different types"):
+        run(made(classes=None), splits=[SPLITS[0], text])
+
+
+def test_one_class_everywhere_is_refused():
+    ones = [(X, np.ones(20, int))]
+    with pytest.raises(DataError, match="all rows of all nodes have the same label"):
+        run(made(classes=None), splits=[ones, ones])
+
+
+def test_fit_must_see_every_class():
+    warm = of(lambda: LogisticRegression(max_iter=1, warm_start=True))
+    with pytest.raises(DataError, match="no row of one of the classes"):
+        run(warm, splits=[*SPLITS, [(X, np.zeros(20, int))]], strategy=ONE)
+
+
+def test_scores_must_be_numbers():
+    for said, says in (
+        ({"model": 1.0}, "the base uses"),
+        ([], "numbers by name"),
+        ({"a": "b"}, "must be one number"),
+        ({"a": np.nan}, "is not finite"),
+    ):
+        with pytest.raises((ModelError, DataError), match=says):
+            run(made(score=lambda self, estimator, x, y, said=said: said), strategy=ONE)
+
+
+def test_what_is_written_is_checked_when_the_model_is_built():
+    StarModel(Ward, ONE, "none")
+    with pytest.raises(ModelError, match=r"Odd.dataset.* cannot be called as dataset\(data\)"):
+        StarModel(made(dataset=lambda self: ()), ONE, "none")
+    with pytest.raises(ModelError, match="`initial` is its own"):
+        SklearnFedAvg(initial={})
+
+
+def test_the_constant_rate_is_the_length_of_a_pass():
+    assert Ward.pass_length(None, SGDClassifier(**SGD), 50) == pytest.approx(50 * 0.02)
