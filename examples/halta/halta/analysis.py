@@ -17,9 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.star import StarAggregator, StarAnalyzer
-from halta.cohort import Cohort, load_cohort
+from halta.cohort import LABEL, Cohort, load_cohort
 from halta.describe import describe, merge
-from halta.features import agree, candidates, feature_matrix, held_out, moments, standardize
+from halta.features import (
+    agree,
+    candidates,
+    feature_matrix,
+    held_out,
+    moments,
+    standardize,
+    words_for,
+)
 from halta.svm import federated_average, score, train
 
 __all__ = ["MAX_ITERATIONS", "RESULT_FILENAMES", "SHOWN", "TOLERANCE"]
@@ -90,11 +98,17 @@ class HaltaAnalyzer(StarAnalyzer):
         cohort = load_cohort(data)
         if aggregator_results is None:
             features = candidates(cohort.table)
+            self.say_left_out(cohort, features)
             x, _ = _rows(cohort, features, test=False)
             self.flame.flame_log(f"{len(x)} patients to train with, {len(features)} features")
             return {**describe(cohort), "features": features, **moments(x)}
 
         agreed = aggregator_results
+        if agreed["rounds"] == 0:
+            others = set(candidates(cohort.table)) - set(agreed["features"])
+            self.flame.flame_log(
+                f"features that not every hospital has: {', '.join(sorted(others)) or 'none'}"
+            )
         x, y = _rows(cohort, agreed["features"], test=False)
         coef, intercept = train(
             standardize(x, agreed["means"], agreed["deviations"]),
@@ -106,6 +120,11 @@ class HaltaAnalyzer(StarAnalyzer):
             earlier_rounds=agreed["rounds"],
         )
         return {"coef": coef, "intercept": intercept, "n_train": len(y)}
+
+    def say_left_out(self, cohort: Cohort, features: list[str]) -> None:
+        """Name in this hospital's log the columns that are no features."""
+        others = set(map(str, cohort.table.columns)) - {*features, LABEL, "sex", "gender"}
+        self.flame.flame_log(f"columns that are no features: {words_for(others) or 'none'}")
 
     def evaluation_method(self, data: Any, result: Any) -> dict[str, float]:
         """Test the last aggregate on the patients held out from training.

@@ -20,7 +20,7 @@ from flame_flwr.errors import DataError
 from halta.cohort import LABEL, numbers, sexes
 
 __all__ = ["OLDEST", "Agreement", "ages", "agree", "candidates", "feature_matrix", "held_out"]
-__all__ += ["is_symptom", "moments", "standardize"]
+__all__ += ["is_symptom", "moments", "standardize", "words_for"]
 
 Values = npt.NDArray[np.float64]
 
@@ -35,7 +35,7 @@ _SYMPTOMS = (
     *("nausea", "vomit", "diarr", "abdominal", "dizz", "rash", "hair_loss", "tinnitus", "throat"),
     *("sputum", "weakness", "tremor"),
 )
-_SYMPTOM = re.compile(rf"(?:^|_)(?:{'|'.join(_SYMPTOMS)})")
+_SYMPTOM = re.compile(rf"(?:^|[_0-9])(?:{'|'.join(_SYMPTOMS)})")
 _NO_SYMPTOM = re.compile(r"^(?:comorb|treat|lab|vax|history)|_(?:date|onset|comment|text|id)$")
 
 
@@ -62,10 +62,11 @@ class Agreement:
 def is_symptom(column: str) -> bool:
     """Say whether a column's name is a symptom's.
 
-    A word of it must begin with a symptom's: ``visit1_fatigue_score`` is one, ``hospain`` is not.
-    Comorbidities, treatments, laboratory values, vaccines, dates and comments never are.
+    A word of it must begin with a symptom's: ``visit1_fatigue_score``, ``v1.cough`` and
+    ``acuteFever`` are, ``hospain`` is not. Comorbidities, treatments, laboratory values, vaccines,
+    dates and comments never are.
     """
-    name = column.lower()
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", column).lower()
     return bool(_SYMPTOM.search(name)) and not _NO_SYMPTOM.search(name)
 
 
@@ -77,6 +78,23 @@ def candidates(table: pd.DataFrame) -> list[str]:
     if "sex" in table.columns or "gender" in table.columns:
         names.add("female")
     return sorted(names)
+
+
+def words_for(names: Iterable[str]) -> str:
+    """Name columns, many of one beginning together.
+
+    Examples
+    --------
+    >>> words_for(["lab_crp", "lab_ldh", "site", "lab_tsh", "visit_date"])
+    'lab_* (3), site, visit_date'
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(re.split(r"[^A-Za-z0-9]", name)[0], []).append(name)
+    return ", ".join(
+        f"{group[0][: len(start) + 1]}* ({len(group)})" if len(group) > 2 else ", ".join(group)
+        for start, group in groups.items()
+    )
 
 
 def feature_matrix(table: pd.DataFrame, features: Sequence[str]) -> Values:

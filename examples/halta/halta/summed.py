@@ -53,6 +53,7 @@ class SummedAnalyzer(HaltaAnalyzer):
         cohort = load_cohort(data)
         own = candidates(cohort.table)
         features = [name for name in FEATURES if name in own]
+        self.say_left_out(cohort, features)
         x = training_rows(cohort, features)
         places = [FEATURES.index(name) for name in features]
         found = {key: _spread(values, places) for key, values in moments(x).items()}
