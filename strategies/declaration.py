@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.formatting import shown_arguments, shown_settings
+from flame_flwr.text.words import arguments_in_words, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,13 @@ class Declaration:
         from flame_flwr.results import RunRecord
 
         private = None if self.privacy is None else self.privacy.about()
-        return RunRecord(privacy=private, shown=self.shown, app=app, study=self.about())
+        return RunRecord(
+            privacy=private,
+            shown=self.shown,
+            app=app,
+            study=self.about(),
+            in_words=self.in_words(),
+        )
 
     def about(self) -> dict[str, str]:
         """Return what there is to know of the study, as text: for ``run.json`` and the report."""
@@ -78,3 +85,15 @@ class Declaration:
         if self.shown is not None:
             about["shown"] = ", ".join(self.shown) or "no metrics and no scores"
         return {name: text for name, text in about.items() if text}
+
+    def in_words(self) -> dict[str, str]:
+        """Return the same for readers who write no Python, by the same names."""
+        plan, words = self.plan, self.about()
+        if plan.analyzer_kwargs:
+            words["analyzer arguments"] = arguments_in_words(plan.analyzer_kwargs)
+        if plan.query:
+            words["query"] = value_in_words(plan.query)
+        for name in ("filters", "disclosure", "expects"):
+            if name in words:
+                words[name] = "; ".join(each.in_words() for each in getattr(plan, name))
+        return words

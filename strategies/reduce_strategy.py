@@ -276,6 +276,16 @@ class ReduceStrategy(StarStrategy):
         kinds = ", ".join(dict.fromkeys(keys))
         return {"strategy": type(self).__qualname__, "reductions": kinds, **sums}
 
+    def in_words(self) -> str:
+        """Return what is merged how, for readers who write no Python."""
+        merged = [
+            f"{leaf.name.strip('`()')} by {leaf.reduction.in_words()}"
+            for leaf in self._tree(2).leaves()
+            if leaf.reduction is not None
+        ]
+        more = [f"and {len(merged) - _MOST_SAID} more"] if len(merged) > _MOST_SAID else []
+        return f"{super().in_words()}: {'; '.join([*merged[:_MOST_SAID], *more])}"
+
     def start(
         self, grid: Grid, initial_arrays: ArrayRecord | None = None, *arguments: Any, **more: Any
     ) -> StarResult:
@@ -309,6 +319,8 @@ class ReduceStrategy(StarStrategy):
             return final
         return [function(final) for _, _, function in self.outputs]
 
+
+_MOST_SAID = 20
 
 _WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations")}
 

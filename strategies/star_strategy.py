@@ -21,6 +21,7 @@ from flame_flwr.strategies.round_messages import messages_for
 from flame_flwr.strategies.run_state import Run, StarResult
 from flame_flwr.strategies.star_aggregation import StarAggregation
 from flame_flwr.strategies.start_run import settings_for, start_run
+from flame_flwr.text.words import name_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -271,6 +272,10 @@ class StarStrategy(Strategy):
             "strategy": type(self).__qualname__,
             "aggregator": getattr(self.aggregator, "__qualname__", ""),
         }
+
+    def in_words(self) -> str:
+        """Return how answers are merged, for readers who write no Python."""
+        return name_in_words(type(self).__name__)
 
     def start(
         self,

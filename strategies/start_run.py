@@ -23,6 +23,7 @@ from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.bookkeeping import Bookkeeping
 from flame_flwr.strategies.run_state import Run, StarResult
+from flame_flwr.text.words import arguments_in_words
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Transport
 from flame_flwr.transport.wait_for_replies import shortened
@@ -105,6 +106,7 @@ def start_run(
             aggregation, strategy.convergence, private=not public.exact, hides=public.hides
         )
     record.study |= _study(strategy)
+    record.in_words |= _in_words(strategy)
     record.weighted_by |= {name: by for name, by in metrics.items() if by}
     return Run(
         transport,
@@ -177,3 +179,13 @@ def _study(strategy: StarStrategy) -> dict[str, str]:
     if strategy.convergence is not None:
         about["convergence"] = shown_settings(strategy.convergence)
     return about
+
+
+def _in_words(strategy: StarStrategy) -> dict[str, str]:
+    """Return the same for readers who write no Python, by the same names."""
+    words = {**_study(strategy), "strategy": strategy.in_words()}
+    if strategy.aggregator_kwargs:
+        words["aggregator arguments"] = arguments_in_words(strategy.aggregator_kwargs)
+    if strategy.convergence is not None:
+        words["convergence"] = f"stops {strategy.convergence.in_words()}"
+    return words

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from flame_flwr.aggregation.pytree import Key, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.text.words import settings_in_words, value_in_words
 from flame_flwr.user_code.signatures import check_function, check_methods
 
 __all__ = ["Combined", "Convergence", "MaxRounds", "When"]
@@ -41,6 +42,13 @@ class Convergence:
     >>> [either.check(number, {"loss": 0.05}, None) for number in (1, 2)]
     [None, 'the loss was small twice']
     """
+
+    words: ClassVar[str] = ""
+    """What a report says of when it stops, with its attributes in braces."""
+
+    def in_words(self) -> str:
+        """Return when it stops, for readers who write no Python."""
+        return settings_in_words(self, self.words)
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Return in one line why to stop, or ``None`` to go on; a bool will do.
@@ -112,6 +120,8 @@ class MaxRounds(Convergence):
     '10 rounds are done'
     """
 
+    words = "after {rounds} rounds"
+
     rounds: int
 
     def __post_init__(self) -> None:
@@ -146,6 +156,10 @@ class When(Convergence):
     """
 
     function: Callable[[Any, Any], Any]
+
+    def in_words(self) -> str:
+        """Name the function."""
+        return f"when {value_in_words(self.function)} says so"
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Ask the function."""
@@ -227,6 +241,11 @@ class Combined(Convergence):
         return f" {self.word} ".join(
             f"({part!r})" if isinstance(part, Combined) else repr(part) for part in self.parts
         )
+
+    def in_words(self) -> str:
+        """Return the parts', joined by what they are joined with."""
+        word = {"|": "or", "&": "and"}.get(self.word, "with")
+        return f", {word} ".join(part.in_words() for part in self.parts)
 
     def state(self) -> Any:
         """Return the parts' states."""

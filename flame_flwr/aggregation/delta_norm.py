@@ -15,6 +15,7 @@ from flame_flwr.aggregation.convergence import Convergence, value_at
 from flame_flwr.aggregation.pytree import Key, flatten, key_text, look_up, names_of
 from flame_flwr.buffer_names import is_counter
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.text.words import value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,6 +76,12 @@ class DeltaNorm(Convergence):
         if change is None or not change <= self.tol:
             return None
         return f"{key_text(self.key)} changed by {change:.3g}, at most {self.tol:g}"
+
+    def in_words(self) -> str:
+        """Name what is measured, and the largest change."""
+        what = "the aggregate" if self.key is None else value_in_words(self.key)
+        norm = "Euclidean norm" if self.ord == 2 else f"norm of the order {self.ord:g}"
+        return f"when {what} changes by at most {self.tol:g} ({norm})"
 
     def measured(self) -> float | None:
         """Return the norm; NaN where there is nothing to compare with."""

@@ -12,6 +12,7 @@ from flame_flwr.aggregation.convergence import Convergence, value_at
 from flame_flwr.aggregation.large_numbers import rounded
 from flame_flwr.aggregation.pytree import Key, key_text
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.text.words import value_in_words
 
 __all__ = ["Plateau"]
 
@@ -54,6 +55,15 @@ class Plateau(Convergence):
             raise ModelError(f"Plateau: min_delta must be 0 or more, not {self.min_delta!r}")
         self._best: float = math.inf
         self._waited: int = 0
+
+    def in_words(self) -> str:
+        """Name the number, and how long it is waited for."""
+        better = "smaller" if self.mode == "min" else "larger"
+        more = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        return (
+            f"when {value_in_words(self.metric)} has not become {better}{more} for "
+            f"{self.patience} rounds"
+        )
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Compare with the best so far. NaN is never better."""

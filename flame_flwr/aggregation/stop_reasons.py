@@ -18,7 +18,6 @@ from flame_flwr.aggregation.convergence import (
 )
 from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.plateau import Plateau
-from flame_flwr.aggregation.pytree import key_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,17 +51,9 @@ def check_unmeasured(
     reason = stop_reason(convergence, number, aggregate, last)
     if not reason or not closed(convergence):
         return reason
-    kind = type(convergence).__name__
-    if isinstance(convergence, When):
-        return f"{kind}({getattr(convergence.function, '__name__', 'a function')}) said so"
-    if type(convergence) not in (MaxRounds, DeltaNorm, Plateau):
-        return f"{kind} said so"
-    names = getattr(convergence, "__dataclass_fields__", {})
-    declared = [(name, getattr(convergence, name)) for name in names]
-    said = ", ".join(
-        f"{name}={key_text(value) if callable(value) else repr(value)}" for name, value in declared
-    )
-    return f"{kind}({said}) said so"
+    if type(convergence) in (MaxRounds, DeltaNorm, Plateau, When):
+        return f"as declared, {convergence.in_words()}"
+    return f"{type(convergence).__name__} said so"
 
 
 def measured_by(convergence: Convergence, closed: Callable[[Convergence], bool]) -> float | None:

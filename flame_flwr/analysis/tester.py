@@ -231,7 +231,7 @@ analyzer_kwargs, aggregator_kwargs
             if declaration.plan.data_type != "none" and not takes_tables:
                 warn_of_shapes(splits, declaration.plan.data_type)
             record = declaration.new_record()
-            record.study["max_rounds"] = str(max_rounds)
+            record.study["max_rounds"] = record.in_words["max_rounds"] = str(max_rounds)
             looking = [] if quiet else list(bars())
             if files.record_is_kept:
                 looking += extras.callbacks(files.path)

@@ -22,6 +22,7 @@ from flame_flwr.data.declaration_checks import (
     check_values,
     wrong,
 )
+from flame_flwr.data.expectation_words import resources_in_words, table_in_words
 from flame_flwr.data.mismatch import Mismatch
 from flame_flwr.data.resource_check import look_at_bundles
 from flame_flwr.data.table_check import look_at_files
@@ -159,6 +160,10 @@ class Table:
         """What messages call it: as it was declared."""
         return " or ".join(self.patterns)
 
+    def in_words(self) -> str:
+        """Return what it must be, for readers who write no Python."""
+        return table_in_words(self)
+
     def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield what is not as expected of a node's files, ``[{key: bytes, ...}, ...]``."""
         yield from look_at_files(self, data)
@@ -219,6 +224,10 @@ class Resources:
     def called(self) -> str:
         """What messages call them."""
         return f"{self.type} with the code {self.code}" if self.code else self.type
+
+    def in_words(self) -> str:
+        """Return what they must be, for readers who write no Python."""
+        return resources_in_words(self)
 
     def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield what is not as expected of a node's bundles, ``[{query: bundle, ...}, ...]``."""

@@ -49,6 +49,8 @@ class Clip(UpdateFilter):
     array([ 0.6, -0.8])
     """
 
+    words = "a change leaves shrunk to a norm of at most {norm}"
+
     norm: float = parameter(ABOVE_ZERO)
 
     def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:

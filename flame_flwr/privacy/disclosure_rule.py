@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
+from flame_flwr.text.words import settings_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,6 +40,13 @@ class DisclosureRule(ABC):
     >>> few.size, many.size
     (0, 250)
     """
+
+    words: ClassVar[str] = ""
+    """What a report says that it does, with its parameters in braces."""
+
+    def in_words(self) -> str:
+        """Return what it does, for readers who write no Python."""
+        return settings_in_words(self, self.words)
 
     @abstractmethod
     def stricter(self, other: Self) -> Self:

@@ -73,6 +73,11 @@ class GaussianNoise(UpdateFilter):
     Mechanism(kind='gaussian', value=1.0, delta=1e-05)
     """
 
+    words = (
+        "a change leaves shrunk to a norm of at most {norm}, with Gaussian noise of "
+        "{noise_multiplier} times that as its standard deviation (delta {delta})"
+    )
+
     norm: float = parameter(ABOVE_ZERO)
     noise_multiplier: float = parameter(ABOVE_ZERO)
     delta: float = parameter(ABOVE_ZERO, 1e-5)

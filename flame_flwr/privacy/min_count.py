@@ -60,6 +60,8 @@ class MinCount(CheckedRule):
     (31, 0, 1)
     """
 
+    words = "no figure about fewer than {k} people leaves"
+
     k: int = parameter(at_least(2), 5, stricter=max)
     differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
 

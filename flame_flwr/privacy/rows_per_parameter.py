@@ -51,6 +51,8 @@ class RowsPerParameter(DisclosureRule):
     PayloadError: this node has too few rows for a regression of 1 parameters ...
     """
 
+    words = "a regression leaves only of {least} rows or more for each parameter"
+
     least: int = parameter(at_least(1), 3, stricter=max)
 
     def __post_init__(self) -> None:

@@ -73,6 +73,11 @@ class NoisyMinMax(CheckedRule):
     (True, True)
     """
 
+    words = (
+        "a smallest and a largest value leave moved outwards, by a random share of {low} to {high} "
+        "of their distance"
+    )
+
     low: float = parameter(FRACTION, 0.05, stricter=max)
     high: float = parameter(FRACTION, 0.15, stricter=max)
     secret: str | None = field(default=None, repr=False)
@@ -139,6 +144,8 @@ class MaxBins(CheckedRule):
     PayloadError: the Histogram at $ has more than 5 bins, ...
     """
 
+    words = "no statistic of more than {most} bins, labels, cells or times leaves"
+
     most: int = parameter(at_least(1), stricter=min)
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
@@ -189,6 +196,8 @@ class MaxRows(CheckedRule):
     PayloadError: the list of records at $ has more than 1 rows ...
     """
 
+    words = "no table of more than {most} rows leaves"
+
     most: int = parameter(at_least(1), stricter=min)
 
     def screen(self, result: Any) -> None:
@@ -218,6 +227,8 @@ class Strict(CheckedRule):
     Traceback (most recent call last):
     PayloadError: this node lets only statistics leave ...
     """
+
+    words = "only statistics leave, of which the rules see every figure"
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a result with anything else."""

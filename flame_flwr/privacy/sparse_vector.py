@@ -89,6 +89,12 @@ class SparseVector(UpdateFilter):
     Mechanism(kind='pure', value=0.75, delta=0.0)
     """
 
+    words = (
+        "only changes above a threshold of {threshold} leave, a share of {fraction} of all at "
+        "most, limited to {bound} and with Laplace noise (sparse vector technique; epsilon of a "
+        "round: {epsilon_select} to choose them, {epsilon_values} for their values)"
+    )
+
     fraction: float = parameter(FRACTION)
     bound: float = parameter(ABOVE_ZERO)
     threshold: float = parameter(ABOVE_ZERO)

@@ -56,6 +56,8 @@ class TopFraction(UpdateFilter):
     array([ 0., -3.,  2.,  0.])
     """
 
+    words = "only the largest changes leave, a share of {fraction} of all"
+
     fraction: float = parameter(FRACTION)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"

@@ -20,6 +20,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.privacy.noise import Noise
 from flame_flwr.privacy.rule_parameters import Domain, check_parameters, parameter, plain_parameters
 from flame_flwr.privacy.update_blocks import as_part
+from flame_flwr.text.words import settings_in_words
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
@@ -94,6 +95,9 @@ class UpdateFilter(ABC):
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "filter"
 
+    words: ClassVar[str] = ""
+    """What a report says that it does, with its parameters in braces."""
+
     _: KW_ONLY
     keys: str | Sequence[str] | None = parameter(_KEYS, None)
     missing: Literal["error", "skip"] = parameter(_MISSING, "error")
@@ -129,6 +133,11 @@ class UpdateFilter(ABC):
             As for :meth:`change`.
         """
         return as_part(self.name, self.change(update.whole(), noise), update.size)
+
+    def in_words(self) -> str:
+        """Return what it does, for readers who write no Python."""
+        said, keys = settings_in_words(self, self.words), keys_of(self)
+        return f"{said} (of {', '.join(keys)})" if self.words and keys else said
 
     @property
     def name(self) -> str:

@@ -145,6 +145,8 @@ def _check_numbers(study: Study, rows: pd.DataFrame, levels: Mapping[str, Any]) 
 class Fitted(Convergence):
     """Stops when all hospitals have sent their fits."""
 
+    words = "when every hospital has sent its fit"
+
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Return why it is over, once it is."""
         return "every hospital has fitted its rows" if aggregate["stage"] == "done" else None

@@ -30,6 +30,8 @@ __all__ = ["RegressionStrategy", "files"]
 class Settled(Convergence):
     """Stops after the round in which all sums are those of the maximum."""
 
+    words = "when the steps of the regression have settled"
+
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Return why it is over, once it is."""
         if aggregate["stage"] != "done":

@@ -119,6 +119,7 @@ class PublicRecord:
         return {
             "app": record.app,
             "study": record.study,
+            "in_words": record.in_words,
             "nodes": record.nodes,
             "sizes": record.sizes,
             "rounds": len(record.history),

@@ -138,6 +138,8 @@ class RunRecord:
         The disclosure rules that each node's answers went through, as the node says.
     study : dict of str to str
         What is run: analyzer, strategy and what else the model declares.
+    in_words : dict of str to str
+        The same, by the same names, for readers who write no Python.
     frozen : dict of str to list of str
         The digests (HMAC-SHA-256) of the frozen data that each node's answers are made of.
     data_changed : dict of str to list of int
@@ -173,6 +175,7 @@ class RunRecord:
     left: EgressLog = field(default_factory=EgressLog)
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
+    in_words: dict[str, str] = field(default_factory=dict)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     frozen: dict[str, list[str]] = field(default_factory=dict)
     data_changed: dict[str, list[int]] = field(default_factory=dict)

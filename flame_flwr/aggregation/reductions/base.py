@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
+from flame_flwr.text.words import settings_in_words
 
 __all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Reduction", "Treatment"]
 
@@ -68,6 +69,10 @@ class Reduction:
             if item.compare and getattr(self, item.name) != item.default
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+    def in_words(self) -> str:
+        """Return what it does, for readers who write no Python."""
+        return settings_in_words(self)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what takes one round's values.

@@ -53,7 +53,7 @@ def test_a_hidden_metrics_change_is_hidden(tmp_path, left_by, measures, analyzer
     assert tester.rounds == 3
     assert [number for number in (5427.0, 1005.0) if is_in(number, text)] == []
     assert set(tester.history["change"].dropna()) <= {0.0}
-    assert "tol=1100.0, ord=2.0) said so" in tester.record.history[-1].reason
+    assert "changes by at most 1100 (Euclidean norm)" in tester.record.history[-1].reason
 
 
 def test_a_shown_metrics_change_is_shown():
@@ -76,7 +76,7 @@ def test_the_models_change_is_shown_all_the_same():
         tester = StarModelTester([0, 1], Moves, strategy, "s3", shown=[])
         assert tester.history["change"].tolist()[1:] == [5.0, 5.0]
         if convergence is both:
-            hidden = "DeltaNorm(key='loss', tol=1100.0, ord=2.0) said so"
+            hidden = "as declared, when loss changes by at most 1100 (Euclidean norm)"
             reason = f"{hidden} and `model` changed by 5, at most 6"
             assert tester.record.history[-1].reason == reason
 
@@ -102,7 +102,7 @@ def test_a_hidden_metric_is_hidden_in_aggregates_too():
             *arguments, simple_analysis=False, convergence=convergence, shown=[]
         )
         assert tester.history["change"].isna().all()
-        assert tester.record.history[-1].reason.startswith("DeltaNorm(key=")
+        assert tester.record.history[-1].reason.startswith("as declared, when ")
 
 
 @pytest.mark.parametrize("hiding", [{"shown": ["auc"]}, {"epsilon": 1.0, "sensitivity": 1.0}])

@@ -21,6 +21,7 @@ class Own(Convergence):
         return f"it is {aggregate!r}" if number > 2 else None
 
 
+SETTLED = "when the aggregate changes by at most 0.9 (Euclidean norm)"
 PRIVATE = {"epsilon": 1.0, "sensitivity": 1.0}
 
 
@@ -31,13 +32,13 @@ def told(aggregate, last):
 @pytest.mark.parametrize(
     ("convergence", "reason"),
     [
-        (DeltaNorm(None, tol=0.9), "DeltaNorm(key=None, tol=0.9, ord=2.0) said so"),
+        (DeltaNorm(None, tol=0.9), f"as declared, {SETTLED}"),
         (
             DeltaNorm(None, tol=0.9) & MaxRounds(3) | MaxRounds(9),
-            "DeltaNorm(key=None, tol=0.9, ord=2.0) said so and MaxRounds(rounds=3) said so",
+            f"as declared, {SETTLED} and as declared, after 3 rounds",
         ),
         (Own(), "Own said so"),
-        (told, "When(told) said so"),
+        (told, "as declared, when told says so"),
     ],
 )
 def test_a_private_run_gives_inexact_reasons(tmp_path, convergence, reason, caplog):
