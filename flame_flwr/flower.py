@@ -273,6 +273,12 @@ def app_files() -> dict[str, bytes]:
     }
 
 
+def app_folder() -> Path | None:
+    """Return the folder of the app that runs; ``None`` in process."""
+    name = app_name()
+    return get_flwr_home() / APP_DIR / name if name else None
+
+
 def app_name() -> str:
     """Return the folder's name of the app that runs: publisher, name, version, hash; or ``''``.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.formatting import shown_arguments, shown_settings
+from flame_flwr.results.heading import Heading
 from flame_flwr.text.words import arguments_in_words, value_in_words
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Declaration:
         The metrics and scores that are shown, by name; all of them without it.
     client : type of StarClient, optional
         A user's own.
+    heading : Heading
+        Title, question and authors, for the report.
     """
 
     plan: NodePlan
@@ -49,6 +52,7 @@ class Declaration:
     privacy: Laplace | None = None
     shown: tuple[str, ...] | None = None
     client: type[StarClient] | None = None
+    heading: Heading = field(default_factory=Heading)
 
     def new_record(self, app: str = "") -> RunRecord:
         """Return the record of a run that begins.
@@ -67,6 +71,7 @@ class Declaration:
             app=app,
             study=self.about(),
             in_words=self.in_words(),
+            heading=self.heading,
         )
 
     def about(self) -> dict[str, str]:

@@ -71,6 +71,7 @@ def make_server_app(declaration: Declaration) -> ServerApp:
         folder = RunFolder(settings.results, context.run_id, report=extras.report)
         logger.info("%s", FolderLine(folder.place))
         record = declaration.new_record(f"{grid.run.fab_id} {grid.run.fab_version}".strip())
+        record.heading = record.heading.completed(declaration.plan.analyzer)
         once = threading.Lock()
 
         def fail(error: BaseException) -> None:

@@ -14,6 +14,7 @@ from flame_flwr.analysis.users_class import check_class, check_kwargs
 from flame_flwr.clients.node import NodePlan
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
+from flame_flwr.results.heading import Heading
 from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 from flame_flwr.strategies.declaration import Declaration
 
@@ -55,6 +56,9 @@ class Arguments:
     subject: Any = ""
     shown: Any = None
     secure: Any = None
+    title: Any = ""
+    description: Any = ""
+    authors: Any = ()
 
 
 def declare(given: Arguments, *, paths: bool = False) -> Declaration:
@@ -103,6 +107,7 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         privacy=_privacy(given, outputs),
         shown=_shown(given.shown),
         client=given.client,
+        heading=Heading.declare(given.title, given.description, given.authors),
     )
 
 

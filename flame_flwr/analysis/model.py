@@ -92,6 +92,11 @@ class StarModel:
         ``True``: what nodes return leaves them masked, and the server learns the sums over all
         nodes alone; see docs/secure-sums.md. ``False``: the same sums, to the bit, of parts that
         are not masked. ``None``: what the strategy says, by default neither.
+    title, description : str
+        What the study is called, and what it asks: the top of its report. Without them, the app's
+        ``pyproject.toml`` says it.
+    authors : str or list of str
+        Who asks, by name, for the report.
 
     Raises
     ------
@@ -143,6 +148,9 @@ class StarModel:
         columns: Sequence[str] | None = None,
         shown: Collection[str] | None = None,
         secure: bool | None = None,
+        title: str = "",
+        description: str = "",
+        authors: str | Sequence[str] = (),
     ) -> None:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         epsilon, sensitivity = self._budget
@@ -171,6 +179,9 @@ class StarModel:
                     subject=subject,
                     shown=shown,
                     secure=secure,
+                    title=title,
+                    description=description,
+                    authors=authors,
                 )
             )
         announce(self)

@@ -68,7 +68,8 @@ analyzer_kwargs, aggregator_kwargs
     quiet : bool, optional
         Print warnings and errors only. ``None``: quiet under pytest, not elsewhere. ``False``
         prints also where logging is configured and would not show it.
-    payload, client, convergence, disclosure, filters, expects, subject, shown, secure
+    payload, client, convergence, disclosure, filters, expects, subject, shown, secure, title, \
+description, authors
         As in ``StarModel``.
     report, tensorboard : {'auto', 'on', 'off'}
         ``report.html`` and events for TensorBoard beside the result's file; ``'auto'`` writes them
@@ -178,6 +179,9 @@ analyzer_kwargs, aggregator_kwargs
         columns: Sequence[str] | None = None,
         shown: Collection[str] | None = None,
         secure: bool | None = None,
+        title: str = "",
+        description: str = "",
+        authors: str | Sequence[str] = (),
         report: str = "auto",
         tensorboard: str = "auto",
     ) -> None:
@@ -213,6 +217,9 @@ analyzer_kwargs, aggregator_kwargs
                     subject=subject,
                     shown=shown,
                     secure=secure,
+                    title=title,
+                    description=description,
+                    authors=authors,
                 ),
                 paths=True,
             )
@@ -234,6 +241,7 @@ analyzer_kwargs, aggregator_kwargs
             record.study["max_rounds"] = record.in_words["max_rounds"] = str(max_rounds)
             looking = [] if quiet else list(bars())
             if files.record_is_kept:
+                record.heading = record.heading.completed(declaration.plan.analyzer)
                 looking += extras.callbacks(files.path)
             files.begin()
             with files.rescuing(record, {}):

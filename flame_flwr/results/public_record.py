@@ -120,6 +120,7 @@ class PublicRecord:
             "app": record.app,
             "study": record.study,
             "in_words": record.in_words,
+            "heading": record.heading.to_json(),
             "nodes": record.nodes,
             "sizes": record.sizes,
             "rounds": len(record.history),

@@ -15,6 +15,7 @@ from flame_flwr.log import logger
 from flame_flwr.results.aggregate_change import Change
 from flame_flwr.results.egress_log import EgressLog
 from flame_flwr.results.filter_record import FilterRecord
+from flame_flwr.results.heading import Heading
 from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.public_record import PublicRecord
 
@@ -140,6 +141,8 @@ class RunRecord:
         What is run: analyzer, strategy and what else the model declares.
     in_words : dict of str to str
         The same, by the same names, for readers who write no Python.
+    heading : Heading
+        Title, question and authors of the study.
     frozen : dict of str to list of str
         The digests (HMAC-SHA-256) of the frozen data that each node's answers are made of.
     data_changed : dict of str to list of int
@@ -176,6 +179,7 @@ class RunRecord:
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     in_words: dict[str, str] = field(default_factory=dict)
+    heading: Heading = field(default_factory=Heading)
     disclosure: dict[str, list[str]] = field(default_factory=dict)
     frozen: dict[str, list[str]] = field(default_factory=dict)
     data_changed: dict[str, list[int]] = field(default_factory=dict)

@@ -219,6 +219,7 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
     sources = open_sources(node_locations(declaration.plan.data_type, options.data, options.nodes))
     options.check_results()
     extras, record = options.extras(), declaration.new_record()
+    record.heading = record.heading.completed(declaration.plan.analyzer)
     parameters = options.parameters(len(sources))
     files = RunFiles(options.results, report=extras.report)
     files.begin()
