@@ -48,7 +48,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
     ModelError
         A node has two answers, or one is of no node that was asked.
     """
-    entry = RoundRecord(number)
+    entry = run.record.stage.entry = RoundRecord(number)
     aggregation, copies = run.aggregation, not run.reads_only
     # Equal parts, so that what one node sends takes nothing of the others'.
     room = run.settings.round_bytes // max(1, len(run.record.nodes))
@@ -105,6 +105,9 @@ def keep_scores(run: Run, replies: Iterable[Message]) -> None:
     scores: dict[str, dict[str, float]] = {}
     failed: dict[str, str] = {}
     number = len(run.record.history)
+    stage = run.record.stage
+    stage.enter("evaluation")
+    stage.scores, stage.failed = scores, failed
     merged = run.sums.begin(number) if run.sums is not None and run.sums.merges_scores else None
     for message in replies:
         reply = read_scores(message, run.transport.sender(message), masked=run.masked)

@@ -151,6 +151,7 @@ class Run:
         """Begin a round; return its number."""
         number = self.number + 1
         self._enter_kept_data(number)
+        self.record.stage.enter("round", number)
         notify(self.record, "entered", number)
         self._started = time.perf_counter()
         return number
@@ -225,6 +226,7 @@ class Run:
         entry.seconds = time.perf_counter() - self._started
         with shielded("the aggregate's change"):
             record.note_change(self._change)
+        record.stage.closed = entry.round
         notify(record, "finished", entry, record)
         with shielded("the round's line"):
             log_round(entry, record)
@@ -245,6 +247,7 @@ class Run:
             self.record.secure = self.sums.about()
         self._own_memory()
         self._enter_kept_data(self.number + 1)
+        self.record.stage.enter("finishing")
 
     def accept_scores(self, metrics: MetricRecord | None) -> None:
         """Take what a strategy's ``aggregate_evaluate`` has returned."""
@@ -256,6 +259,7 @@ class Run:
 
     def finish(self) -> None:
         """Make the result of the last aggregate."""
+        self.record.stage.enter("finishing")
         with shielded("a look at what is shown"):
             warn_of_unknown(self.record)
         with noting_node(AGGREGATOR_ID, "final_method"):

@@ -85,7 +85,7 @@ def make_server_app(declaration: Declaration) -> ServerApp:
             with (
                 working_in(folder.scratch),
                 on_exit(lambda: fail(_stopped())),
-                with_callbacks(record, *extras.callbacks(folder.path)),
+                with_callbacks(record, *extras.callbacks(folder.path), *folder.live()),
             ):
                 outputs, checkpoint = _run(declaration, grid, settings, record, context.run_config)
             paths = folder.write_success(outputs, record, context.run_config)

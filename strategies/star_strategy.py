@@ -346,6 +346,7 @@ class StarStrategy(Strategy):
                 run.close_round(evaluate_fn)
                 if checkpoint is not None:
                     checkpoint.save(run.state(self), number)
+                    run.record.stage.checkpoint = number
             run.leave_rounds()
             if run.evaluates and run.arrays is not None:
                 last, config = run.number, ConfigRecord(dict(evaluate_config or {}))

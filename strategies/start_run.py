@@ -79,16 +79,20 @@ def start_run(
     simple = strategy.is_simple(simple_analysis)
     strategy.summary()  # Flower's own `start` calls it first, in whatever runtime
     result = StarResult() if record is None else StarResult(record=record)
-    record, transport = result.record, _transport(strategy, grid, settings, kept)
+    record = result.record
+    transport = _transport(strategy, grid, settings, record, kept)
     masked = strategy.secure is True
     if masked and settings.on_failure == "skip":
         raise ConfigError(
             'on-failure = "skip" does not go with secure sums: without all parts there is no sum. '
             'Use "abort", or "wait", which waits for nodes that come back'
         )
+    record.stage.masked = masked
+    record.stage.enter("hello")
     greetings = transport.hello(reads_first=strategy.nodes_read_first, secure=masked)
     _note_nodes(record, greetings)
-    notify(record, "began", record, _most_rounds(strategy, simple, num_rounds))
+    record.stage.most = _most_rounds(strategy, simple, num_rounds)
+    notify(record, "began", record, record.stage.most)
     keys = strategy.metric_keys()
     metrics = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, "")
     check_names(metrics, f"{type(strategy).__name__}: metrics")
@@ -122,16 +126,20 @@ def start_run(
 
 
 def _transport(
-    strategy: StarStrategy, grid: Grid, settings: RunSettings, kept: AnalysisState | None
+    strategy: StarStrategy,
+    grid: Grid,
+    settings: RunSettings,
+    record: RunRecord,
+    kept: AnalysisState | None,
 ) -> Transport:
     """Return what asks the nodes: nodes in this process are a transport themselves."""
     if isinstance(grid, Transport):
         return grid
     return_freed_memory()
     if kept is None:
-        return GridTransport(grid, settings, secrets.token_hex(16))
+        return GridTransport(grid, settings, secrets.token_hex(16), stage=record.stage)
     after = {node: kept.after.get(node, 0) for node in kept.nodes}
-    return GridTransport(grid, settings, kept.session, after)
+    return GridTransport(grid, settings, kept.session, after, stage=record.stage)
 
 
 def _note_nodes(record: RunRecord, greetings: list[Greeting]) -> None:

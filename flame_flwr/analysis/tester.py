@@ -243,6 +243,7 @@ description, authors
             if files.record_is_kept:
                 record.heading = record.heading.completed(declaration.plan.analyzer)
                 looking += extras.callbacks(files.path)
+                looking += [] if quiet else files.live()
             files.begin()
             with files.rescuing(record, {}):
                 with with_callbacks(record, *looking):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["call_each", "call_later", "interruptibly", "within"]
+__all__ = ["call_beside", "call_each", "call_later", "interruptibly", "within"]
 
 _AGAIN = 1.0
 """Seconds until a call that goes on is broken off once more: it may have been in a destructor."""
@@ -85,6 +85,28 @@ def call_each(
     if errors:
         raise errors[0]
     return [values[number] for number in range(len(items))]
+
+
+def call_beside(call: Callable[[], None], name: str) -> threading.Thread:
+    """Call something in another thread, which ends with the process.
+
+    Parameters
+    ----------
+    call : callable
+        What to call.
+    name : str
+        The thread's, for who looks at a process.
+
+    Examples
+    --------
+    >>> called = threading.Event()
+    >>> call_beside(called.set, "an example").join(10)
+    >>> called.is_set()
+    True
+    """
+    thread = threading.Thread(target=call, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def call_later(call: Callable[[], None], seconds: float) -> threading.Timer:

@@ -38,6 +38,9 @@ class Callback:
     1 0.5
     """
 
+    def opened(self, record: RunRecord) -> None:
+        """Note that the run is there: its nodes are not known yet."""
+
     def began(self, record: RunRecord, most: int | None) -> None:
         """Note that the first round is about to begin.
 
@@ -69,6 +72,7 @@ class Callback:
 def with_callbacks(record: RunRecord, *callbacks: Callback) -> Iterator[None]:
     """Notify callbacks of a run within the block, and close them at its end."""
     record.callbacks.extend(callbacks)
+    notify(record, "opened", record)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from flame_flwr.files import reason_of, write_file
 from flame_flwr.log import logger
 from flame_flwr.results.callbacks import shielded
 from flame_flwr.results.final_files import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
+from flame_flwr.results.live_state import LiveWriter, remove_live
 from flame_flwr.results.run_json import (
     begin_record,
     file_as_json,
@@ -32,10 +33,14 @@ from flame_flwr.results.upload import mend
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from flame_flwr.results.callbacks import Callback
     from flame_flwr.results.output_files import Outputs
     from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["RunFiles"]
+
+_BRIEF_RUN = 0.5
+"""Seconds that a run in this process lasts at least, to be seen by others while it goes on."""
 
 
 class RunFiles:
@@ -84,6 +89,12 @@ class RunFiles:
             Something of it cannot be removed.
         """
         begin_record(self.path)
+
+    def live(self) -> list[Callback]:
+        """Return what writes, while the run goes on, what it does."""
+        if not self.record_is_kept:
+            return []
+        return [LiveWriter(self.path, self.started, self.run_id, first=_BRIEF_RUN)]
 
     def address(self, path: Path) -> str:
         """Return a file's place, as a message names it."""
@@ -218,3 +229,4 @@ class RunFiles:
         listed = dict.fromkeys([*own, *others])
         about["other_files"] = [file_as_json(path, self.path) for path in listed]
         write_file(self.path / "run.json", strict_json(about))
+        remove_live(self.path)  # it said less

@@ -14,6 +14,8 @@ from flame_flwr.errors import ConfigError, StoreError
 from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.object_store import BRIEF, LONG, is_url
+from flame_flwr.results.live_file import LIVE
+from flame_flwr.results.live_state import LiveWriter, remove_live
 from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.upload import Upload, files_below, mend
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flame_flwr.object_store import Patience
+    from flame_flwr.results.callbacks import Callback
     from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["DEFAULT_RESULTS", "UPLOAD", "RunFolder"]
@@ -92,6 +95,10 @@ class RunFolder(RunFiles):
             ) from error
         self.place = str(self.path if self._delivery is None else self._delivery.place)
 
+    def live(self) -> list[Callback]:
+        """Return what writes, while the run goes on, what it does: where the run is to be found."""
+        return [LiveWriter(self.place, self.started, self.run_id)]
+
     def address(self, path: Path) -> str:
         """Return a file's place: its path, or the URL it was brought to."""
         return os.path.join(self.place, path.relative_to(self.path))
@@ -121,6 +128,8 @@ class RunFolder(RunFiles):
             if not isinstance(error, StoreError):
                 logger.error("the upload was interrupted: %s", self._kept())
             raise
+        if not (self.path / LIVE).exists():  # it may be the name of a result
+            remove_live(self._delivery.place)
         if left:
             logger.warning(
                 "%d files that are links, or whose names no store takes, are left in %s",
@@ -149,7 +158,8 @@ class RunFolder(RunFiles):
                 logger.error("%s; %s", reason, self._kept())
 
     def _others(self) -> list[Path]:
-        return [path for path in files_below(self.path) if path != self.path / "run.json"]
+        passing = {self.path / "run.json", self.path / LIVE}
+        return [path for path in files_below(self.path) if path not in passing]
 
     def _write_record(self, record: RunRecord, *what: Any) -> None:
         if self.scratch.is_dir() and not any(self.scratch.iterdir()):

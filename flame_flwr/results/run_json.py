@@ -21,6 +21,7 @@ from flame_flwr.files import write_file
 from flame_flwr.log import logger
 from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
+from flame_flwr.results.live_file import LIVE, is_live
 from flame_flwr.results.tensorboard_events import event_files
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def begin_record(folder: Path) -> None:
     old = record_files(folder)
     if is_run(folder / "run.json"):
         old.append(folder / "run.json")
+    if is_live(folder / LIVE):  # of one that has ended without a word
+        old.append(folder / LIVE)
     try:
         for path in old:
             path.unlink(missing_ok=True)

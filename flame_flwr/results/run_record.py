@@ -18,6 +18,7 @@ from flame_flwr.results.filter_record import FilterRecord
 from flame_flwr.results.heading import Heading
 from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.public_record import PublicRecord
+from flame_flwr.results.run_stage import RunStage
 
 if TYPE_CHECKING:
     from flame_flwr.privacy import Laplace
@@ -153,6 +154,8 @@ class RunRecord:
         What the strategy declares to be metrics and what nodes have reported in rounds, by name.
     callbacks : list of Callback
         What follows the run, such as a progress bar.
+    stage : RunStage
+        What the run does at this moment.
 
     Examples
     --------
@@ -186,6 +189,7 @@ class RunRecord:
     weighted_by: dict[str, str] = field(default_factory=dict)
     metric_names: set[str] = field(default_factory=set)
     callbacks: list[Callback] = field(default_factory=list, repr=False, compare=False)
+    stage: RunStage = field(default_factory=RunStage, repr=False, compare=False)
     _change: Change = field(default_factory=Change, repr=False, compare=False)
 
     @property
@@ -227,7 +231,7 @@ class RunRecord:
         self.filters.go_on()
         self.metric_names.update(metric_names(entry.node_metrics for entry in self.history))
         self._change.measure(self.aggregate, self.public.hides)
-        self.resumed_after = len(self.history)
+        self.resumed_after = self.stage.closed = len(self.history)
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:
         """Note the disclosure rules that a node's answer went through."""

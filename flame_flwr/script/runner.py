@@ -224,7 +224,8 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
     files = RunFiles(options.results, report=extras.report)
     files.begin()
     with files.rescuing(record, parameters), _naming_options(options):
-        with with_callbacks(record, *bars(), *extras.callbacks(files.path)):
+        looking = [*bars(), *extras.callbacks(files.path), *files.live()]
+        with with_callbacks(record, *looking):
             _run_rounds(declaration, options, sources, record)
         record.release(declaration.privacy)
         written = files.write_success(declaration.outputs, record, parameters)

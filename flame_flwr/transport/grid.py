@@ -9,9 +9,11 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.flower import messages_at_once, runtime
 from flame_flwr.installed.versions import installed
 from flame_flwr.polling import Polling
+from flame_flwr.results.run_stage import RunStage
 from flame_flwr.transport.arrivals import Arrivals, Sizes
 from flame_flwr.transport.interface import Transport
 from flame_flwr.transport.packing import PACKED, SINGLE
+from flame_flwr.transport.presence import Presence
 from flame_flwr.transport.ready_check import check_states, say_hello
 from flame_flwr.transport.reconnecting import Reconnecting
 from flame_flwr.transport.wait_for_replies import pull, push
@@ -41,6 +43,8 @@ class GridTransport(Transport):
         The analysis's own id.
     after : dict of str to int, optional
         The nodes of an analysis that goes on, with the rounds they go on after.
+    stage : RunStage, optional
+        Is told who is waited for.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class GridTransport(Transport):
         settings: RunSettings,
         session: str,
         after: Mapping[str, int] | None = None,
+        *,
+        stage: RunStage | None = None,
     ) -> None:
         super().__init__(session)
         self._grid = grid
@@ -57,6 +63,7 @@ class GridTransport(Transport):
         self._sizes = Sizes()
         self._polling = Polling()
         self._packing: dict[int, str] = {}
+        self._stage = stage or RunStage()
 
     @property
     def grid(self) -> Grid:
@@ -76,8 +83,15 @@ class GridTransport(Transport):
             raise ConfigError("only the ServerApp of a StarModel can ask for approval alone")
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
+        nodes = settings.nodes
+        self._stage.expected = len(nodes) if isinstance(nodes, tuple) else nodes
         chosen = say_hello(
-            self._grid, settings, self.session, reads_first=reads_first, secure=secure
+            self._grid,
+            settings,
+            self.session,
+            reads_first=reads_first,
+            secure=secure,
+            stage=self._stage,
         )
         present = [greeting for greeting in chosen if greeting.failure is None]
         check_states(present, self._after or {}, resumable=bool(settings.checkpoint))
@@ -92,6 +106,7 @@ class GridTransport(Transport):
         at_once = messages_at_once(self._grid) or len(messages)
         sent, refused = push(self._grid, messages[:at_once], what, self._packing)
         self.asked = {key: names[message.metadata.dst_node_id] for key, message in sent.items()}
+        self._stage.asked = self.asked
         for message in refused:
             self.asked[message.metadata.message_id] = names[message.metadata.dst_node_id]
         return pull(
@@ -105,6 +120,7 @@ class GridTransport(Transport):
             refused=refused,
             later={names[each.metadata.dst_node_id]: each for each in messages[at_once:]},
             polling=self._polling,
+            look=Presence(self._grid, self.addresses, self._stage).look,
         )
 
     def _reconnecting(self, messages: Sequence[Message], what: str) -> Reconnecting | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.config import RunSettings
     from flame_flwr.flower import OnlineNode
+    from flame_flwr.results.run_stage import RunStage
 
 __all__ = ["check_states", "say_hello"]
 
@@ -52,6 +53,7 @@ def say_hello(
     *,
     reads_first: bool = False,
     secure: bool = False,
+    stage: RunStage | None = None,
 ) -> list[Greeting]:
     """Wait for the expected nodes and return their greetings in participant order.
 
@@ -72,6 +74,8 @@ def say_hello(
         those that are there have ``round-timeout`` for it; ``node-timeout`` is for the others.
     secure : bool
         Whether nodes are asked for their keys for secure sums.
+    stage : RunStage, optional
+        Is told who is there and who is missing.
 
     Raises
     ------
@@ -116,6 +120,9 @@ def say_hello(
                     if is_remote(grid):  # only a simulation has partitions that are its nodes
                         greeting = replace(greeting, partitions=0)
                     greeted[greeting.address] = _checked(greeting, seen, settings)
+        if stage is not None:
+            stage.here = tuple(each.name for each in greeted.values() if each.failure is None)
+            stage.missing = tuple(_expected(greeted.values(), settings))
         state = _still_missing(list(greeted.values()), settings)
         if not state:
             return _participants(greeted.values(), settings)

@@ -91,6 +91,7 @@ def pull(
     later: Sent | None = None,
     missing: Callable[[], Sequence[str]] = list,
     polling: Polling | None = None,
+    look: Callable[[], None] | None = None,
 ) -> Iterator[Message]:
     """Yield one reply to every message that was sent.
 
@@ -118,6 +119,8 @@ def pull(
         Gives the names for the log where `names` has none yet.
     polling : Polling, optional
         Knows how long the replies before these took.
+    look : callable, optional
+        Called again and again while replies are waited for.
 
     Yields
     ------
@@ -168,6 +171,8 @@ def pull(
         if not unanswered or (over and (left < -_LAST or not arrivals.moving)):
             break
         report.say(missing() or unanswered)
+        if look is not None:
+            look()
         if arrivals.moving:
             continue
         # A poll costs the SuperLink time for every node that is waited for: in a simulation of a

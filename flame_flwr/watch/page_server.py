@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.processes.threads import call_beside
 from flame_flwr.watch.guard import Guard, new_token
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ class PageServer:
     @contextmanager
     def in_background(self) -> Iterator[str]:
         """Serve the page within the block, and give its address."""
-        thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="page", daemon=True
-        )
-        thread.start()
+        thread = call_beside(lambda: self._server.run([self._socket]), "page")
         try:
             yield self.url
         finally:

@@ -1,0 +1,185 @@
+"""What ``live.json`` says of a run: made anew at each look, of all rounds but once."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.results.live_file import LIVE_VERSION, MOST_FAILURES, MOST_METRICS
+from flame_flwr.results.metric_means import mean
+from flame_flwr.text.shown_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from flame_flwr.results.public_record import PublicRecord
+    from flame_flwr.results.run_record import RoundRecord, RunRecord
+
+__all__ = ["LiveContent"]
+
+_ROUNDS_A_LOOK = 20
+"""Rounds of which there is a point in the plots, at most: quicker ones are left out."""
+
+_MOST_ROUNDS = 1000
+"""Above so many, every second one is left out."""
+
+_LONGEST = 1000
+"""Characters of why a node failed; run.json has all of them."""
+
+
+class LiveContent:
+    """The content of one run's file.
+
+    Parameters
+    ----------
+    record : RunRecord
+        The run, which another thread fills.
+    started : datetime
+        When it began.
+    run_id : str or None
+        Flower's id.
+    beat : float
+        Seconds after which there is another file at the latest.
+    """
+
+    def __init__(
+        self, record: RunRecord, started: datetime, run_id: str | None, beat: float
+    ) -> None:
+        self._record = record
+        self._known = {
+            "live": LIVE_VERSION,
+            "beat": beat,
+            "started": started.isoformat(timespec="seconds"),
+            "run_id": run_id,
+            "app": record.app,
+        }
+        self._rounds: list[str] = []
+        self._taken = 0
+        self._signs: dict[str, tuple[tuple[str, int], float]] = {}
+
+    def look(self, now: float) -> bytes:
+        """Return the content, but for when it is written."""
+        record, stage, public = self._record, self._record.stage, self._record.public
+        self._take_rounds(public)
+        last = record.history[stage.closed - 1] if stage.closed else None
+        about = {
+            **self._known,
+            "study": record.study,
+            "doing": stage.doing,
+            "round": stage.round,
+            "since": round(stage.since, 3),
+            "most": stage.most,
+            "rounds": stage.closed,
+            "resumed_after": record.resumed_after,
+            "checkpoint": stage.checkpoint,
+            "private": not public.exact,
+            "reason": "" if last is None else last.reason,
+            "expected": stage.expected,
+            "missing": list(stage.missing),
+            "nodes": self._nodes(last, now),
+            "failures": [_failure(each) for each in list(record.failures)[-MOST_FAILURES:]],
+        }
+        text = json.dumps(about, allow_nan=False, default=str)
+        return f'{text[:-1]}, "history": [{", ".join(self._rounds)}]}}'.encode()
+
+    def _take_rounds(self, public: PublicRecord) -> None:
+        """Take the rounds since the last look; of very many, some, and the last one."""
+        fresh = self._record.history[self._taken : self._record.stage.closed]
+        self._taken += len(fresh)
+        step = math.ceil(len(fresh) / _ROUNDS_A_LOOK)
+        for entry in reversed(fresh[::-1][::step] if step > 1 else fresh[::-1]):
+            self._rounds.append(json.dumps(_round(public, entry), allow_nan=False))
+        if len(self._rounds) > _MOST_ROUNDS:
+            self._rounds = self._rounds[::-1][::2][::-1]
+
+    def _nodes(self, last: RoundRecord | None, now: float) -> list[dict[str, Any]]:
+        """Return what is known of each node, in participant order."""
+        record, stage = self._record, self._record.stage
+        answers, failures, gone = stage.answers(), stage.failures(), stage.gone
+        earlier = {} if last is None else last.node_seconds
+        metrics = {} if last is None else record.public.round(last).node_metrics
+        found = []
+        for name, state in _states(record, answers, failures):
+            if state == "here" or name in answers:
+                self._note_sign(name, (stage.doing, stage.round), now)
+            elif last is not None and name in earlier:
+                self._note_sign(name, ("round", last.round), now)
+            if name in gone and state in ("computing", "waiting"):
+                state = "gone"
+            seconds = answers.get(name, None if stage.masked else earlier.get(name))
+            about: dict[str, Any] = {
+                "name": name,
+                "state": state,
+                "seen": self._signs[name][1] if name in self._signs else None,
+                "seconds": None if seconds is None else round(seconds, 4),
+            }
+            if why := failures.get(name) or (gone.get(name) if state == "gone" else ""):
+                about["why"] = why
+            if shown := list(metrics.get(name, {}).items())[:MOST_METRICS]:
+                about["metrics"] = {key: _number(value) for key, value in shown}
+            if size := record.sizes.get(name):
+                about["size"] = size
+            found.append(about)
+        return found
+
+    def _note_sign(self, name: str, sign: tuple[str, int], now: float) -> None:
+        """Note when there was a sign of a node that was not there at the last look."""
+        if name not in self._signs or self._signs[name][0] != sign:
+            self._signs[name] = sign, round(now, 1)
+
+
+def _states(
+    record: RunRecord, answers: Mapping[str, object], failures: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return what each node does, in participant order."""
+    stage = record.stage
+    if stage.doing in ("starting", "hello"):
+        here = [(name, "here") for name in stage.here]
+        return here + [(name, "missing") for name in stage.missing]
+    if stage.doing == "finishing":
+        return [(name, "done") for name in record.nodes]
+    asked = None if stage.asked is None else set(stage.asked.values())
+    states, busy = [], False
+    for name in record.nodes:
+        if name in failures:
+            state = "failed"
+        elif name in answers:
+            state = "answered"
+        elif asked is None:  # in this process one is asked after the other
+            state, busy = ("waiting" if busy else "computing"), True
+        else:
+            state = "computing" if name in asked else "waiting"
+        states.append((name, state))
+    return states
+
+
+def _round(public: PublicRecord, entry: RoundRecord) -> dict[str, Any]:
+    """Return a round: how long it took, who answered, and the metrics' means with their weights."""
+    shown, weighted = public.round(entry), public.weighted(entry)
+    values: dict[str, list[float]] = {}
+    for metrics in shown.node_metrics.values():
+        for name, value in metrics.items():
+            values.setdefault(name, []).append(value)
+    means = {
+        name: weighted[name] if name in weighted else (mean(found), "")
+        for name, found in list(values.items())[:MOST_METRICS]
+    }
+    return {
+        "round": entry.round,
+        "seconds": round(entry.seconds, 4),
+        "answered": len(entry.node_seconds),
+        "failed": len(entry.failed),
+        "change": shown.change,
+        "metrics": {name: [_number(value), by] for name, (value, by) in means.items()},
+    }
+
+
+def _failure(noted: Mapping[str, Any]) -> dict[str, Any]:
+    return {**noted, "why": one_line(noted["why"], _LONGEST)}
+
+
+def _number(value: float) -> float | str:
+    """Return a number as JSON can have it: others are the texts that they read as."""
+    return value if math.isfinite(value) else str(value)

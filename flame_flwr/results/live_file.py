@@ -1,0 +1,263 @@
+"""Reads ``live.json``, which may be torn, of another version, or made by a stranger who means harm.
+
+A store is not trusted, and a folder may hold anything. What is returned has the types that it says,
+and limits on what there is of it; texts are as they came, for whoever shows them to escape.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["LIVE", "LIVE_VERSION", "LiveNode", "LiveRound", "LiveRun", "is_live", "parse_live"]
+
+LIVE = "live.json"
+"""The file's name, beside the results."""
+
+LIVE_VERSION = 1
+"""Of the file's form; one that is read has the same."""
+
+LARGEST = 8 * 2**20
+"""Bytes; a thousand nodes and rounds have fewer."""
+
+MOST_METRICS = 8
+"""Metrics of a round and of a node, as many as the report plots."""
+
+MOST_FAILURES = 50
+_MOST_NODES = 10_000
+_MOST_ROUNDS = 10_000
+_LONGEST = 5_000
+
+_DOING = frozenset({"starting", "hello", "round", "evaluation", "finishing"})
+_STATES = frozenset(
+    {"here", "missing", "computing", "waiting", "answered", "failed", "gone", "done"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveNode:
+    """A node of a run: its name, its state and since when, its last seconds and metrics."""
+
+    name: str
+    state: str
+    seen: float | None = None
+    seconds: float | None = None
+    why: str = ""
+    size: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRound:
+    """A round that is over; its metrics are means, each with what it is weighted by."""
+
+    number: int
+    seconds: float
+    answered: int
+    failed: int
+    change: float | None = None
+    metrics: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A run as its server has last written it.
+
+    Attributes
+    ----------
+    written : float
+        When, in seconds since 1970, by the server's clock.
+    beat : float
+        Seconds after which there is another file, as long as its writer lives.
+    doing : {'starting', 'hello', 'round', 'evaluation', 'finishing'}
+        What the run does.
+    """
+
+    written: float
+    beat: float
+    doing: str
+    started: str = ""
+    run_id: str = ""
+    app: str = ""
+    study: dict[str, str] = field(default_factory=dict)
+    round: int = 0
+    since: float = 0.0
+    most: int | None = None
+    rounds: int = 0
+    resumed_after: int = 0
+    checkpoint: int = 0
+    private: bool = False
+    reason: str = ""
+    expected: int = 0
+    nodes: tuple[LiveNode, ...] = ()
+    failures: tuple[tuple[int, str, str], ...] = ()
+    history: tuple[LiveRound, ...] = ()
+
+
+def parse_live(content: bytes) -> LiveRun:
+    """Return what a ``live.json`` says.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, whole.
+
+    Raises
+    ------
+    StoreError
+        It is torn, of another version, or none: the message says which.
+
+    Examples
+    --------
+    >>> parse_live(b'{"live": 1, "written": 1.5, "beat": 5, "doing": "hello"}').doing
+    'hello'
+    >>> parse_live(b'{"live": 1, "writ')
+    Traceback (most recent call last):
+        ...
+    flame_flwr.errors.StoreError: live.json is torn: it is not what a run writes
+    """
+    about = _object(content)
+    version = about.get("live")
+    if version != LIVE_VERSION or isinstance(version, bool):
+        raise StoreError(
+            f"live.json is of version {version!r:.20}, and this is one for {LIVE_VERSION}: look at "
+            "the run with the flame-flwr that runs it"
+        )
+    try:
+        return _run(about)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise StoreError("live.json is damaged: it is not what a run writes") from None
+
+
+def is_live(path: Path) -> bool:
+    """Tell whether a file is a ``live.json`` that a run has written, of whatever version."""
+    try:
+        if path.is_symlink() or path.stat().st_size > LARGEST:
+            return False
+        return _object(path.read_bytes()).keys() >= {"live", "written", "beat", "doing"}
+    except (OSError, StoreError):
+        return False
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    if len(content) > LARGEST:
+        raise StoreError(f"live.json has more than {LARGEST} bytes: it is not what a run writes")
+    try:
+        about = json.loads(content)
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict):
+        raise StoreError("live.json is torn: it is not what a run writes")
+    return about
+
+
+def _run(about: dict[str, Any]) -> LiveRun:
+    return LiveRun(
+        written=_number(about["written"]),
+        beat=min(max(_number(about["beat"]), 0.1), 3600.0),
+        doing=_one_of(about["doing"], _DOING),
+        started=_text(about.get("started", "")),
+        run_id=_text(about.get("run_id") or ""),
+        app=_text(about.get("app", "")),
+        study={_text(key): _text(value) for key, value in _pairs(about, "study", 100)},
+        round=_count(about.get("round", 0)),
+        since=_number(about.get("since", 0.0)),
+        most=None if about.get("most") is None else _count(about["most"]),
+        rounds=_count(about.get("rounds", 0)),
+        resumed_after=_count(about.get("resumed_after", 0)),
+        checkpoint=_count(about.get("checkpoint", 0)),
+        private=about.get("private") is True,
+        reason=_text(about.get("reason", "")),
+        expected=_count(about.get("expected", 0)),
+        nodes=tuple(_node(each) for each in _list(about, "nodes", _MOST_NODES)),
+        failures=tuple(_failure(each) for each in _list(about, "failures", MOST_FAILURES)),
+        history=tuple(_round(each) for each in _list(about, "history", _MOST_ROUNDS)),
+    )
+
+
+def _node(about: dict[str, Any]) -> LiveNode:
+    metrics = _pairs(about, "metrics", MOST_METRICS)
+    return LiveNode(
+        name=_text(about["name"]),
+        state=_one_of(about["state"], _STATES),
+        seen=_known(about.get("seen")),
+        seconds=_known(about.get("seconds")),
+        why=_text(about.get("why", "")),
+        size=_text(about.get("size", "")),
+        metrics={_text(name): _metric(value) for name, value in metrics},
+    )
+
+
+def _round(about: dict[str, Any]) -> LiveRound:
+    metrics = _pairs(about, "metrics", MOST_METRICS)
+    return LiveRound(
+        number=_count(about["round"]),
+        seconds=_number(about["seconds"]),
+        answered=_count(about["answered"]),
+        failed=_count(about["failed"]),
+        change=_known(about.get("change")),
+        metrics={_text(name): (_metric(value), _text(by)) for name, (value, by) in metrics},
+    )
+
+
+def _failure(about: dict[str, Any]) -> tuple[int, str, str]:
+    return _count(about["round"]), _text(about["node"]), _text(about["why"])
+
+
+def _list(about: dict[str, Any], key: str, most: int) -> list[dict[str, Any]]:
+    found = about.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise TypeError(key)
+    return found[:most]
+
+
+def _pairs(about: dict[str, Any], key: str, most: int) -> list[tuple[Any, Any]]:
+    found = about.get(key, {})
+    if not isinstance(found, dict):
+        raise TypeError(key)
+    return list(found.items())[:most]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value[:_LONGEST]
+
+
+def _one_of(value: Any, known: frozenset[str]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise ValueError
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _known(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _metric(value: Any) -> float:
+    """Return a metric's number, which may be NaN or infinite: these are texts."""
+    if isinstance(value, str):
+        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value]
+    return _number(value)
