@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.errors import DataError
+from flame_flwr.errors import DataError, ModelError
 from flame_flwr.sklearn.checks import check_estimator
 from flame_flwr.sklearn.rows import Rows, named_columns, rows_of
 from flame_flwr.statistics import Moments
@@ -115,7 +115,13 @@ class Agreed:
 
     @classmethod
     def of(cls, analyzer: SklearnAnalyzer, aggregate: Any) -> Agreed:
-        """Read it from an aggregate, or from what the analyzer declares."""
+        """Read it from an aggregate, or from what the analyzer declares.
+
+        Raises
+        ------
+        ModelError
+            The nodes must agree first, and the strategy has not asked.
+        """
         found = aggregate.get(AGREED) if isinstance(aggregate, Mapping) else None
         if found is not None:
             classes = found["classes"]
@@ -123,7 +129,13 @@ class Agreed:
                 None if classes is None else np.asarray(classes), found["mean"], found["std"]
             )
         classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
+        _check_declared(analyzer, classifies)
         return cls(np.unique(np.asarray(analyzer.classes)) if classifies else None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the aggregate has it."""
+        labels = None if self.classes is None else self.classes.tolist()
+        return {"classes": labels, "mean": self.mean, "std": self.std}
 
     def rows(self, x: Any, y: npt.NDArray[Any]) -> Rows:
         """Return rows as the model sees them.
@@ -147,6 +159,17 @@ class Agreed:
             )
         dense = x.toarray() if hasattr(x, "toarray") else x
         return Rows((dense - self.mean) / self.std, y, self.classes)
+
+
+def _check_declared(analyzer: SklearnAnalyzer, classifies: bool) -> None:
+    needed = ["`classes`"] if classifies and analyzer.classes is None else []
+    needed += ["`scaling`"] if analyzer.scaling else []
+    if needed:
+        raise ModelError(
+            f"{type(analyzer).__name__}: the nodes must agree on {' and '.join(needed)} first. "
+            "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
+            "`classes` and scale in `dataset`"
+        )
 
 
 def _compare_columns(said: Mapping[str, Mapping[str, Any]]) -> None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flame_flwr.errors import ModelError
-from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, Agreed, agreement_of, is_asked
+from flame_flwr.sklearn.agreement import AGREEMENT, Agreed, agreement_of, is_asked
 from flame_flwr.sklearn.checks import check_estimator, check_scores, check_settings
 from flame_flwr.sklearn.rows import Rows, rows_of
 from flame_flwr.sklearn.scores import scores_of
@@ -184,19 +183,24 @@ class SklearnAnalyzer(StarAnalyzer):
         """
         if is_asked(aggregator_results):
             return {AGREEMENT: agreement_of(self, self.dataset(data))}
-        self._check_agreed(aggregator_results)
-        rows = self.rows(self.dataset(data), aggregator_results)
+        agreed = Agreed.of(self, aggregator_results)
+        rows = agreed.rows(*rows_of(self.dataset(data), "dataset"))
+        held_back = self.test_dataset(data)
+        test = None if held_back is None else agreed.rows(*rows_of(held_back, "test_dataset"))
         received = self._received(aggregator_results, rows)
         self._trained = self._trained or self._new(rows)
         weights = self.train(
             self._trained, received, rows, toward=received, strength=self.fedprox_mu
         )
-        numbers = self.evaluate(weights, rows)
-        tested = self._tested(data, aggregator_results, received)
-
-        shown = {name: value for name, value in tested.items() if name != "n_test"}
-        self.flame.report_metrics({**numbers, **shown})
-        return {"model": weights, "local_n_samples": len(rows.y), **numbers, **tested}
+        numbers = {**self.evaluate(weights, rows), **self._beside(received, rows, test)}
+        if test is not None:
+            tested = self.evaluate(received, test)
+            numbers |= {f"test_{name}": value for name, value in tested.items()}
+        self.flame.report_metrics(numbers)
+        answer = {"model": weights, "local_n_samples": len(rows.y), **numbers}
+        if type(self).test_dataset is not SklearnAnalyzer.test_dataset:
+            answer["n_test"] = 0 if test is None else len(test.y)  # 0: it counts for no test score
+        return answer
 
     def rows(self, given: tuple[Any, Any], aggregate: Any = None) -> Rows:
         """Return checked rows as the model sees them, scaled where nodes agreed on a scaling.
@@ -247,29 +251,9 @@ class SklearnAnalyzer(StarAnalyzer):
 
     # ---- helpers -----------------------------------------------------------------------
 
-    def _check_agreed(self, aggregate: Any) -> None:
-        """Refuse to train what nodes must agree on first, where the strategy has not asked."""
-        if aggregate is not None and AGREED in aggregate:
-            return
-        classifies = check_estimator(self.estimator(), type(self)).classifies
-        needed = ["`classes`"] if classifies and self.classes is None else []
-        needed += ["`scaling`"] if self.scaling else []
-        if needed:
-            raise ModelError(
-                f"{type(self).__name__}: the nodes must agree on {' and '.join(needed)} first. "
-                "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
-                "`classes` and scale in `dataset`"
-            )
-
-    def _tested(self, data: Any, aggregate: Any, received: Weights) -> dict[str, float]:
-        """Score what was received on the rows that are not trained with, if there are any."""
-        held_back = self.test_dataset(data)
-        if held_back is None:
-            overridden = type(self).test_dataset is not SklearnAnalyzer.test_dataset
-            return {"n_test": 0} if overridden else {}  # it counts for no score of test data
-        rows = self.rows(held_back, aggregate)
-        scores = self.evaluate(received, rows)
-        return {"n_test": len(rows.y), **{f"test_{name}": each for name, each in scores.items()}}
+    def _beside(self, received: Weights, rows: Rows, test: Rows | None) -> dict[str, float]:
+        """Do what a round does beside training the common model, and return its scores."""
+        return {}
 
     def _new(self, rows: Rows) -> Any:
         estimator = self.estimator()
