@@ -12,13 +12,15 @@ TESTS := tests-deployed tests-simulation tests-others tests-examples tests-unit-
 	tests-failures
 
 .PHONY: help install compiled demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
-	test-proxy nginx unit lint types tests $(TESTS) bench floors pythons clean
+	test-proxy nginx unit lint types tests $(TESTS) docs reference bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
 	@echo "make test   install, then lint, types and the tests, side by side"
 	@echo "make test-all  all that, and the tests that are too long for every day"
 	@echo "make unit   the quick tests only"
+	@echo "make docs   the manual as a site, in site/, which needs no server and no network"
+	@echo "make reference  write docs/reference anew, after a name, a config key or a command has changed"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
 	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
 	@echo "make test-sandbox  what an analysis can do to a node; installs Debian's bubblewrap, as root"
@@ -133,6 +135,19 @@ lint: install
 types: install
 	$(call SAY_AT_END,$(BIN)/mypy)
 
+# Only those who build the site need what builds it.
+docs: .venv/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/flame-flwr docs --to site/manual.html
+	@echo "site/index.html is the site, site/manual.html the manual in one file"
+
+.venv/.docs-installed: .venv/.installed
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+reference: install
+	$(BIN)/python manual/reference_pages.py
+
 bench: compiled
 	$(BIN)/python tests/benchmarks/run.py
 
@@ -173,4 +188,4 @@ python-%: .venv-%/.installed
 .PRECIOUS: .venv-3.%/.installed
 
 clean:
-	rm -rf .venv .venv-* .demo .browser build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .demo .browser site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

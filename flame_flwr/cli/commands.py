@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from flame_flwr.cli.docs_command import docs
 from flame_flwr.cli.node_commands import data_commands, node_commands
 from flame_flwr.cli.signals import interrupt_on_signals
 from flame_flwr.cli.typer_group import VERSION, Commands, WaitingCommand
@@ -29,6 +30,7 @@ _app = typer.Typer(
 
 _app.add_typer(node_commands, name="node")
 _app.add_typer(data_commands, name="data")
+_app.command()(docs)
 
 
 @_app.callback()

@@ -68,8 +68,8 @@ class ConfigKey:
     default : Any
         The value where the key is not given; :data:`REQUIRED` where it must be.
     doc : str
-        What it is for, one line: the README's table is made of these. Empty for a key of a file
-        that has a page of its own.
+        What it is for, one line: ``docs/reference/config.md`` is made of these. Empty for a key of
+        a file that has a page of its own.
     side : {'server', 'node', 'both'}
         Who reads it.
     choices : tuple of str

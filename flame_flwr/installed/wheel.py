@@ -21,6 +21,7 @@ from flame_flwr.errors import ConfigError
 
 __all__ = ["Wheel", "installed_wheel", "read_wheel"]
 
+_MANUAL = ("*.md", "reference/*.md", "pictures/*.svg")
 _NAME = re.compile(r"flame_flwr-([0-9][0-9A-Za-z.!+]*)-py3-none-any\.whl")
 
 
@@ -108,6 +109,10 @@ def _modules() -> dict[str, bytes]:
                 if path.is_file() and not hidden:
                     name = f"{package.replace('.', '/')}/{within.as_posix()}"
                     files[name] = path.read_bytes()
+    manual = Path(__file__).parents[1] / "docs"  # in a checkout a link, which rglob does not follow
+    for pattern in _MANUAL:
+        for path in manual.glob(pattern):
+            files[f"flame_flwr/docs/{path.relative_to(manual).as_posix()}"] = path.read_bytes()
     return files
 
 

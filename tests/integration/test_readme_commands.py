@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand but for ports and folders; and the demo."""
+"""The commands of the pages on running it, as they stand but for ports and folders; the demo."""
 
 import os
 import subprocess
@@ -16,8 +16,11 @@ EXPECTED = "5 patients, 59.6 years on average, deviation 8.3"
 pytestmark = pytest.mark.simulation
 
 
+PAGES = [ROOT / "docs" / "first-analysis.md", ROOT / "docs" / "run.md"]
+
+
 def block(name):
-    return [each.text for each in snippets.blocks(ROOT / "README.md") if each.name == name]
+    return [each.text for page in PAGES for each in snippets.blocks(page) if each.name == name]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The commands of ``docs/results-store.md`` and the README's, as they stand but for places."""
+"""The commands of ``docs/results-store.md`` and ``results.md``, as they stand but for places."""
 
 import datetime
 import ipaddress
@@ -159,17 +159,17 @@ def test_an_analyst_fetches_what_the_superlink_writes(stores, here, tmp_path, mo
         RunFolder("s3://study/ages", 6)
 
 
-def test_the_readmes_commands(here, tmp_path):
+def test_the_commands_for_results(here, tmp_path):
     run = RunFolder(str(tmp_path / "results"), 5)
     run.write_success(Outputs.declare("str", "ages.txt", False), RunRecord(result=59.6), {})
-    script = block("results", "README.md").replace("/tmp/", f"{tmp_path}/")
+    script = block("results", "docs/results.md").replace("/tmp/", f"{tmp_path}/")
     done = shell(script.replace(DAY, run.path.name), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "fetched" / run.path.name / "ages.txt").read_text() == "59.6"
 
 
 def test_the_examples_days_are_those_replaced():
-    for text in (block("analyst"), block("results", "README.md")):
+    for text in (block("analyst"), block("results", "docs/results.md")):
         assert text.count(DAY) == 1
 
 

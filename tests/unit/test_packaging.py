@@ -95,6 +95,12 @@ def test_the_templates_are_listed_as_data(project):
     assert "app-templates/**/*" in data
 
 
+def test_the_package_has_the_manual():
+    docs = FOLDERS["flame_flwr"] / "docs"
+    assert {"index.md", "own-csv.md", "failures.md"} <= {path.name for path in docs.glob("*.md")}
+    assert (docs / "reference" / "config.md").is_file()
+
+
 @in_the_checkout
 def test_every_file_that_the_project_names_is_there(project):
     assert (CHECKOUT / project["project"]["readme"]).is_file()

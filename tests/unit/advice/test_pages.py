@@ -25,7 +25,7 @@ PAGES = [
 ]
 COMMAND = re.compile(
     r"(?:`|^|(?:sh|sudo -u \w+ sh) \S*connect\.sh |sudo -u \S+ \S+/bin/)"
-    r"((?:flame-flwr|flwr) (?!is )[a-z-][^`\n|&;]*)",
+    r"((?:flame-flwr|flwr) (?!(?:is|has|runs|takes|into) )[a-z-][^`\n|&;]*)",
     re.M,
 )
 
@@ -43,8 +43,8 @@ def test_there_are_commands_to_look_at():
 
 # The table of what is seen when something fails, and what to do.
 
-_, _, _TABLE = (ROOT / "docs" / "deployment.md").read_text().partition("## When something fails")
-ROWS = re.findall(r"^\| (.*) \| (.*) \|$", _TABLE, re.M)[1:]
+_TABLE = (ROOT / "docs" / "failures.md").read_text()
+ROWS = re.findall(r"^\| (?!what is seen|---)(.*) \| (.*) \|$", _TABLE, re.M)
 SYSTEMS = {
     "CERTIFICATE_VERIFY_FAILED",
     "Permission denied",

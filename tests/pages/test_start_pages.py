@@ -1,0 +1,78 @@
+"""The pages for a start: their Python runs here, and prints what they say."""
+
+from pathlib import Path
+
+import pytest
+from snippets import all_named, block, blocks, printed_by, run_python
+
+from flame_flwr.cli import new_app
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_the_first_analysis_is_the_readmes():
+    page, readme = DOCS / "first-analysis.md", ROOT / "README.md"
+    for name in ("ages.py", "try_ages.py"):
+        assert block(page, name) == block(readme, name)
+    unnamed = [each.text for each in blocks(page) if not each.name]
+    assert unnamed == ["flame-flwr run ages.py --data north --data south\n"]
+
+
+def test_its_check_finds_nothing(tmp_path):
+    for name in ("ages.py", "check_ages.py"):
+        (tmp_path / name).write_text(block(DOCS / "first-analysis.md", name))
+    run_python(tmp_path, "check_ages.py")
+
+
+def test_it_names_every_template():
+    text = (DOCS / "first-analysis.md").read_text()
+    assert all(f"`{name}`" in text or f"template {name}" in text for name in new_app.TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"), [("analysis", "kept"), ("analysis", "files"), ("own-csv", "table")]
+)
+def test_a_snippet_prints_what_the_page_says(here, page, name):
+    named = all_named(DOCS / f"{page}.md")
+    printed = printed_by(named[f"{name}.py"], {"__name__": "__main__"}, f"{page}.md, {name}.py")
+    assert printed == named[name]
+
+
+def test_the_csvs_model_can_be_declared(here):
+    page = DOCS / "own-csv.md"
+    (here / "table.py").write_text(block(page, "table.py"))
+    space = {"__name__": "app"}
+    printed_by(block(page, "app.py"), space)
+    assert set(space["expected"].columns) == {*space["table"].columns, "died"}
+
+
+def test_the_notebook_prints_what_it_says():
+    found = [each for each in blocks(DOCS / "notebook.md") if each.language == "python"]
+    space = {"__name__": "notebook"}
+    exec(found[0].text, space)
+    shown = [each for each in blocks(DOCS / "notebook.md") if each.language == "text"]
+    for cell, output in zip(found[1:], shown, strict=True):
+        assert printed_by(cell.text, space) == output.text
+
+
+def test_the_run_pages_blocks_are_all_run():
+    """By ``tests/integration/test_readme_commands.py``."""
+    assert {*all_named(DOCS / "results.md")} == {"results"}
+    names = [each.name for each in blocks(DOCS / "run.md")]
+    assert names == [
+        "run",
+        "pyproject.toml",
+        "simulation",
+        "simulation",
+        "deployment",
+        "config.toml",
+    ]
+    assert block(DOCS / "run.md", "run") == block(ROOT / "README.md", "run")
