@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
+    from flame_flwr.strategies.cyclic_training import CyclicTraining as CyclicTraining
     from flame_flwr.strategies.merge_statistics import MergeStatistics as MergeStatistics
     from flame_flwr.strategies.reduce_strategy import ReduceStrategy as ReduceStrategy
     from flame_flwr.strategies.server_app import make_server_app as make_server_app
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
     {
+        ".cyclic_training": ["CyclicTraining"],
         ".merge_statistics": ["MergeStatistics"],
         ".reduce_strategy": ["ReduceStrategy"],
         ".server_app": ["make_server_app"],

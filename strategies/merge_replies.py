@@ -95,6 +95,8 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
     # Only now: had `finish` failed, no node's state after this round would count.
     for node in entry.node_seconds:
         run.mark_counted(node, number)
+    if run.in_turn:
+        entry.order = list(entry.node_seconds)
     run.bookkeeping.close(entry, finished.aggregate)
     run.merged(entry, finished, arrays := to_record(payload))
     return arrays

@@ -110,7 +110,7 @@ class ReduceAggregation(Aggregation):
 
     def finish(self) -> Finished:
         """Merge what is left to merge, and hand it to the strategy."""
-        merged = self._round.result()
+        merged = self._merged()
         if self._sums is not None:
             assert isinstance(self._round, GridRound)
             self._sums.close(self._number, self._round)
@@ -144,6 +144,9 @@ class ReduceAggregation(Aggregation):
         if self._sums is not None:
             self._sums.load(*sums)
         self._flame.set_progress(progress)
+
+    def _merged(self) -> Any:
+        return self._round.result()
 
     def _for_run(self, leaf: Tree) -> Reduction:
         """Return a leaf's reduction for this run: the same in every round."""

@@ -116,6 +116,8 @@ class ReduceStrategy(StarStrategy):
 
     flame: FlameHandle
 
+    _aggregates: ClassVar[type[ReduceAggregation]] = ReduceAggregation
+
     _DECLARED: ClassVar[frozenset[str]] = StarStrategy._DECLARED | (
         {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
         | {"_declared_sums", "_scores"}
@@ -215,7 +217,7 @@ class ReduceStrategy(StarStrategy):
             self._run_sums = RunSums(
                 nodes, self.secure, lambda number: self._declared_sums[number == 1], self._scores
             )
-        return ReduceAggregation(
+        return self._aggregates(
             nodes,
             self._tree,
             self.update,

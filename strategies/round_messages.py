@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import ConfigRecord, Message, MessageType
@@ -13,20 +13,31 @@ from flame_flwr.transport.local_message import address_of
 from flame_flwr.transport.wait_for_replies import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from flwr.app import ArrayRecord
 
     from flame_flwr.strategies.run_state import Run
 
-__all__ = ["checked", "messages_for"]
+__all__ = ["checked", "each_checked", "messages_for"]
 
 _MARGIN = 60.0
 """Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
 
 
 def messages_for(
-    run: Run, kind: str, number: int, arrays: ArrayRecord, config: ConfigRecord
+    run: Run,
+    kind: str,
+    number: int,
+    arrays: ArrayRecord,
+    config: ConfigRecord,
+    *,
+    only: Collection[str] | None = None,
 ) -> list[Message]:
-    """Return a message of that kind for every node that takes part; all share the aggregate."""
+    """Return a message of that kind for every node that takes part; all share the aggregate.
+
+    With `only` it is for these nodes.
+    """
     configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
 
     def config_for(node: str) -> ConfigRecord:
@@ -44,11 +55,23 @@ def messages_for(
     return [
         request(kind, address, arrays, config_for(node), ttl=ttl, group_id=group)
         for node, address in run.transport.addresses.items()
+        if only is None or node in only
     ]
 
 
 def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
     """Return what a strategy has returned, once it is messages to nodes, one each.
+
+    Raises
+    ------
+    ModelError
+        As of :func:`each_checked`.
+    """
+    return list(each_checked(messages, nodes, owner))
+
+
+def each_checked(messages: Any, nodes: dict[int, str], owner: str) -> Iterator[Message]:
+    """Yield what a strategy has returned, as far as it is messages to nodes, one each.
 
     Raises
     ------
@@ -60,8 +83,8 @@ def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
         raise ModelError(
             f"{owner}: it must return messages, not {type(messages).__name__}; has it a `return`?"
         )
-    found, seen = list(messages), set()
-    for message in found:
+    seen = set()
+    for message in messages:
         if not isinstance(message, Message):
             raise ModelError(f"{owner}: it must return messages, not {type(message).__name__}")
         address = address_of(message)
@@ -77,4 +100,4 @@ def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
                 "needs"
             )
         seen.add(address)
-    return found
+        yield message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from flame_flwr.results.callbacks import notify, shielded
 from flame_flwr.results.checkpoint import AnalysisState
 from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
 from flame_flwr.results.run_record import RoundRecord, RunRecord
-from flame_flwr.strategies.round_messages import checked
+from flame_flwr.strategies.round_messages import checked, each_checked
+from flame_flwr.transport.local_message import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +92,8 @@ class Run:
         The last round of each node whose answer was counted: its analyzer goes on from there.
     sums : RunSums or None
         The secure sums, where there are some.
+    in_turn : bool
+        Whether a round asks one node after another.
     """
 
     transport: Transport
@@ -104,6 +108,7 @@ class Run:
     answered: set[str] = field(default_factory=set)
     after: dict[str, int] = field(default_factory=dict)
     sums: RunSums | None = None
+    in_turn: bool = False
     _merged: ArrayRecord | None = None
     _change: float | None = None
     _started: float = 0.0
@@ -170,7 +175,21 @@ class Run:
         """
         what = "evaluation" if number is None else f"round {number}"
         owner = f"{method}, {'the ' if number is None else ''}{what}"
+        if self.in_turn and number is not None:
+            return self._ask_in_turn(messages, owner, what)
         return self.transport.exchange(checked(messages, self.transport.names(), owner), what)
+
+    def _ask_in_turn(self, messages: Any, owner: str, what: str) -> Iterator[Message]:
+        """Ask one node after another: a message is made when the last reply has been merged."""
+        if isinstance(messages, Sequence):
+            raise ModelError(
+                f"{owner}: its nodes are asked one after another, so it must yield each message "
+                "when the one before is answered, and not return all of them"
+            )
+        names = self.transport.names()
+        for message in each_checked(messages, names, owner):
+            node = names[address_of(message)]
+            yield from self.transport.exchange([message], f"{what}, {node}")
 
     def mark_counted(self, node: str, number: int) -> None:
         """Note that a node's answer counts: the node continues from its state after this round."""

@@ -113,6 +113,10 @@ class StarStrategy(Strategy):
     )
     """Attributes that declare, or are the run's own: a checkpoint has no need of them."""
 
+    in_turn: ClassVar[bool] = False
+    """Whether a round asks one node after another: then ``configure_train`` yields each message
+    when the answer to the one before has been merged."""
+
     nodes_read_first: bool = False
     """Whether nodes read their data before they answer hello; the app of a model sets it."""
 

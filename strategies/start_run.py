@@ -122,6 +122,7 @@ def start_run(
         allow_pickle=strategy.allow_pickle,
         kept_data=kept_data,
         sums=strategy._run_sums,
+        in_turn=strategy.in_turn,
     )
 
 

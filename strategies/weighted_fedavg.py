@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.flower_strategies import FlowerReduction
-from flame_flwr.aggregation.pytree import key_text
 from flame_flwr.aggregation.reductions.base import Reduction
 from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.buffer_names import BUFFERS
-from flame_flwr.errors import ModelError
-from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
+from flame_flwr.strategies.declared_metrics import check_metrics, metric_weights, weight_names
 from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 
 if TYPE_CHECKING:
@@ -120,38 +118,19 @@ class WeightedFedAvg(ReduceStrategy):
         for name in ("bad_weight", "missing", "differing"):
             check_choice(self, name, "error", "skip")
         check_choice(self, "zero_total", "error", "none")
-        if isinstance(self.metrics, str):
-            raise ModelError(
-                f"{type(self).__name__}: metrics must be a list of keys, or a dict of keys and "
-                "what weighs them, not a string"
-            )
-        named = [key for key in self.metrics if isinstance(key, str)]
-        check_names(named, f"{type(self).__name__}: metrics")
+        check_metrics(type(self).__name__, self.metrics)
         whole = self._mean(self.by, buffers=self.buffers, grid=self.grid)
         if self.server is not None:
             whole = FlowerReduction(
                 self.server, by=self.by, buffers=self.buffers, **self._treatments()
             )
-        means = {key: self._mean(by) for key, by in self._weights().items()}
+        weights = metric_weights(self.metrics, self.by)
+        means = {key: self._mean(by) for key, by in weights.items()}
         super().__init__({self.model: whole, **means}, **more)
 
     def metric_keys(self) -> Mapping[str, str]:
         """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        weights = self._weights().items()
-        return {
-            key: "" if by is None else key_text(by).strip("`")
-            for key, by in weights
-            if isinstance(key, str)
-        }
-
-    def _weights(self) -> dict[str, Any]:
-        """Return what weighs each metric."""
-        if isinstance(self.metrics, Mapping):
-            return dict(self.metrics)
-        return {
-            key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else self.by
-            for key in self.metrics
-        }
+        return weight_names(metric_weights(self.metrics, self.by))
 
     def _mean(self, by: Any, **more: Any) -> Reduction:
         if by is None:

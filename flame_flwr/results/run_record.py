@@ -82,6 +82,8 @@ class RoundRecord:
     table : str
         The size of the largest table that left a node in this round, such as ``300 rows x 13
         columns``; only in the first round in which one did.
+    order : list of str
+        Through whom the model went, one after another, where nodes are asked in turn.
     """
 
     round: int
@@ -96,6 +98,7 @@ class RoundRecord:
     metrics: dict[str, float] = field(default_factory=dict)
     change: float | None = None
     table: str = ""
+    order: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

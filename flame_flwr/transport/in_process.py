@@ -155,7 +155,7 @@ class InProcess(ProcessGrid, Transport):
             What user code raises on a node.
         """
         if what != "evaluation":
-            logger.info("--- %s ---", what.capitalize())
+            logger.info("--- %s ---", what[:1].upper() + what[1:])
         names = self.names()
         self.asked = {self.number(message): names[address_of(message)] for message in messages}
         self._last = None

@@ -94,6 +94,7 @@ def test_the_surface_is_this():
         "StarModelTester",
     ]
     assert strategies.__all__ == [
+        "CyclicTraining",
         "MergeStatistics",
         "ReduceStrategy",
         "StarResult",

@@ -1,0 +1,211 @@
+"""A model goes from hospital to hospital: as a plain loop, in any runtime, with nodes that fail."""
+
+import random
+
+import numpy as np
+import pytest
+
+from flame_flwr.aggregation import DeltaNorm, MaxRounds
+from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.errors import AnswerError, ModelError
+from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
+
+from .regression import RATE, SPLITS, Regression, over_messages, start
+from .test_reduce_strategy import Keeps, rounds_of
+
+SKIP = {"on-failure": "skip", "min-nodes": 2}
+
+
+def trained(coef, split):
+    x, y = split
+    for _ in range(3):
+        coef = coef - RATE * x.T @ (x @ coef - y) / len(y)
+    return coef
+
+
+def line(number, seed):
+    """Return the order of a round by its definition: the smallest of three numbers drawn first."""
+    drawn = random.Random(f"{seed}/{number}")
+    return [node for _, node in sorted((drawn.random(), node) for node in range(3))]
+
+
+def loop(rounds, order=lambda number: [0, 1, 2], away=()):
+    """Hand the model on in a plain loop; `away` are rounds and nodes that are left out."""
+    coef = np.zeros(3)
+    for number in range(1, rounds + 1):
+        for node in order(number):
+            if (number, node) not in away:
+                coef = trained(coef, SPLITS[node])
+    return coef
+
+
+def bits(record):
+    return (record.result or record.aggregate)["model"]["coef"].tobytes()
+
+
+def test_it_is_a_plain_loop_in_every_runtime():
+    strategy = CyclicTraining(rounds=4, metrics=["loss"])
+    tester = StarModelTester(SPLITS, Regression, strategy, "s3")
+    assert bits(tester) == bits(over_messages(strategy)) == loop(4).tobytes()
+    assert (tester.rounds, tester.history[-1].reason) == (4, "4 rounds are done")
+    assert [entry.order for entry in tester.record.history] == [["node-0", "node-1", "node-2"]] * 4
+    at, losses = loop(3), []
+    for x, y in SPLITS:
+        losses.append(np.mean((y - x @ at) ** 2))
+        at = trained(at, (x, y))
+    sizes = [len(y) for _, y in SPLITS]
+    assert tester.result["loss"] == pytest.approx(np.average(losses, weights=sizes), rel=1e-12)
+    assert list(tester.evaluations) == ["node-0", "node-1", "node-2"]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_random_order_is_another_in_every_round_and_the_same_in_every_run(seed):
+    strategy = CyclicTraining("random", 5, seed=seed)
+    record = over_messages(strategy)
+    assert bits(record) == bits(StarModelTester(SPLITS, Regression, strategy, "s3"))
+    assert bits(record) == loop(5, lambda number: line(number, seed)).tobytes()
+    orders = [tuple(entry.order) for entry in record.history]
+    assert orders == [tuple(f"node-{k}" for k in line(n, seed)) for n in range(1, 6)]
+    assert len(set(orders)) > 1
+
+
+class OneByOne(LocalGrid):
+    """Counts messages of rounds that wait for their answers."""
+
+    most = 0
+
+    def push_messages(self, messages):
+        ids = super().push_messages(messages)
+        kinds = [message.metadata.message_type for message in self.messages.values()]
+        OneByOne.most = max(OneByOne.most, kinds.count("train"))
+        return ids
+
+
+def test_one_message_is_under_way_at_a_time():
+    for strategy, most in ((CyclicTraining(rounds=2), 1), (WeightedFedAvg(), 3)):
+        OneByOne.most = 0
+        over_messages(strategy, grid_class=OneByOne)
+        assert OneByOne.most == most
+
+
+class Failing(Regression):
+    """Node 1 fails in round 2 as `how` says."""
+
+    def __init__(self, flame, how="raises"):
+        super().__init__(flame)
+        self.how = how
+
+    def analysis_method(self, data, aggregator_results):
+        answer = super().analysis_method(data, aggregator_results)
+        if (self.num_iterations, self.id) != (1, "node-1"):
+            return answer
+        if self.how == "raises":
+            raise ValueError("no")
+        odd = {"nan": np.array([0.0, np.nan, 0.0]), "shape": np.zeros(4)}
+        if self.how in odd:
+            return {**answer, "model": {"coef": odd[self.how]}}
+        return {**answer, "loss": "low"} if self.how == "text" else {"loss": 1.0}
+
+
+@pytest.mark.parametrize("how", ["raises", "nan", "shape", "text", "nothing"])
+def test_who_fails_is_skipped_and_the_next_gets_the_last_good_model(how):
+    """Also one whose model has arrived and cannot go on."""
+    with LocalGrid(NodePlan(Failing, {"how": how}, data_type="s3"), SPLITS) as grid:
+        record = start(CyclicTraining(rounds=3, metrics=["loss"]), grid, SKIP)
+    assert bits(record) == loop(3, away=[(2, 1)]).tobytes()
+    assert [entry.order for entry in record.history][1] == ["node-0", "node-2"]
+    shown = record.to_json()
+    assert [failure["node"] for failure in shown["failures"]] == ["node-1"]
+    assert shown["history"][1]["order"] == ["node-0", "node-2"]
+
+
+def test_a_failure_ends_the_run_by_default():
+    for how, said in {"shape": "another form than the one", "nan": "sent NaN or infinity"}.items():
+        with pytest.raises(AnswerError, match=f"round 2, key .?model.*node-1: .*{said}"):
+            StarModelTester(
+                SPLITS, Failing, CyclicTraining(rounds=3), "s3", analyzer_kwargs={"how": how}
+            )
+
+
+@pytest.mark.parametrize("order", ["as given", "random"])
+def test_a_resumed_run_gives_the_same_bits(order, tmp_path):
+    def kind():
+        return CyclicTraining(order, 5, seed=2)
+
+    with LocalGrid(NodePlan(Regression, data_type="s3"), SPLITS, Keeps) as grid:
+        rounds_of(kind, grid, 2, tmp_path / "kept")
+        _, record = rounds_of(kind, grid, 5, tmp_path / "kept", resume=True)
+    orders = (lambda n: line(n, 2)) if order == "random" else (lambda n: [0, 1, 2])
+    assert record.resumed_after == 2
+    assert bits(record) == loop(5, orders).tobytes()
+    assert len(record.history) == 5
+
+
+def test_a_convergence_ends_it_too():
+    strategy = CyclicTraining(rounds=50, convergence=DeltaNorm("model.coef", 0.01))
+    tester = StarModelTester(SPLITS, Regression, strategy, "s3")
+    path = [loop(n) for n in range(51)]
+    expected = next(n for n in range(2, 51) if np.linalg.norm(path[n] - path[n - 1]) <= 0.01)
+    assert tester.rounds == expected < 50
+
+
+def test_it_begins_with_an_initial_model_and_update_sees_the_newest():
+    class Damped(CyclicTraining):
+        rounds = 2
+        initial = {"model": {"coef": np.ones(3)}}
+
+        def update(self, merged, last):
+            coef = (merged["model"]["coef"] + last["model"]["coef"]) / 2
+            return {"model": {"coef": coef}}
+
+    coef = np.ones(3)
+    for _ in range(2):
+        before = coef
+        for split in SPLITS:
+            coef = trained(coef, split)
+        coef = (coef + before) / 2
+    assert bits(over_messages(Damped())) == coef.tobytes()
+
+
+def test_anything_that_travels_may_be_the_model():
+    class Names(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            known = [] if aggregator_results is None else aggregator_results["model"]
+            return {"model": [*known, self.id]}
+
+    result = StarModelTester(SPLITS, Names, CyclicTraining(rounds=2), "s3").result
+    assert result == {"model": ["node-0", "node-1", "node-2"] * 2}
+
+
+def test_a_wrong_declaration_is_found_when_built():
+    with pytest.raises(ModelError, match="order must be one of 'as given', 'random'"):
+        CyclicTraining("by name")
+    with pytest.raises(ModelError, match="MaxRounds"):
+        CyclicTraining(rounds=0)
+    with pytest.raises(ModelError, match="seed must be a whole number"):
+        CyclicTraining(seed="0")
+    with pytest.raises(ModelError, match="CyclicTraining: metrics must be a list"):
+        CyclicTraining(metrics="loss")
+    with pytest.raises(ModelError, match="model"):
+        StarModel(Regression, CyclicTraining(rounds=2), "s3", secure=True)
+    with pytest.raises(ModelError, match=r"convergence=MaxRounds\(10\)"):
+        StarModelTester(SPLITS, Regression, CyclicTraining(), "s3", simple_analysis=False)
+
+
+def test_a_subclass_must_go_on_one_by_one():
+    class Listed(CyclicTraining):
+        def configure_train(self, server_round, arrays, config, grid):
+            return list(super().configure_train(server_round, arrays, config, grid))
+
+    with pytest.raises(ModelError, match=r"Listed.configure_train, round 1: .* yield each message"):
+        over_messages(Listed(rounds=2))
+
+    class Said(CyclicTraining):
+        def configure_train(self, server_round, arrays, config, grid):
+            config["more"] = 1
+            yield from super().configure_train(server_round, arrays, config, grid)
+
+    strategy = Said(convergence=MaxRounds(2))
+    assert bits(StarModelTester(SPLITS, Regression, strategy, "s3")) == loop(2).tobytes()
