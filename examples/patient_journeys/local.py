@@ -1,7 +1,8 @@
 """Stage A of the tutorial: the whole pipeline on one centre's files, without any federation.
 
 ``python local.py`` takes the first synthetic centre, ``python local.py FOLDER`` a folder with
-``patients.csv`` and ``observations.csv``, such as `tanat-synthea` writes.
+``patients.csv`` and ``observations.csv``, such as `tanat-synthea` writes. ``--tanat`` does
+the steps between with TanaT itself, where it is installed.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch
 
-from flame_flwr.errors import DataError
+from flame_flwr.errors import DataError, FlameError
 from patient_journeys.analysis import TOP_K, mlp
 from patient_journeys.events import (
-    AXIS,
     OBSERVATIONS,
     PATIENTS,
     code_counts,
+    cohort_lines,
     observation_data,
     read_journeys,
     static_data,
     temporal_tensor,
     top_codes,
 )
+from patient_journeys.stage_a import by_tanat
 from patient_journeys.synthetic import centre_files
 
 EPOCHS = 10
@@ -36,10 +38,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Read, count, make the tensor, and train the network on it for ten epochs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--tanat", action="store_true", help="with TanaT: pip install '.[tanat]'")
+    asked = parser.parse_args(arguments)
     try:
-        _show(_files(folder) if folder else centre_files(0))
-    except DataError as error:
+        files = _files(asked.folder) if asked.folder else centre_files(0)
+        if asked.tanat:
+            x, y = by_tanat(files)
+            train(torch.tensor(x), torch.tensor(y))
+        else:
+            _show(files)
+    except FlameError as error:
         sys.exit(f"error: {error.message}")
 
 
@@ -69,18 +77,13 @@ def _show(files: dict[str, bytes]) -> None:
     print(journeys.events.head(3))
     counts = code_counts(journeys, min_patients=1)
     codes = top_codes(counts, TOP_K)
-    kept = sum(counts[code] for code in codes)
     print(f"Retaining {len(codes)} codes out of {len(counts)}")
     print("Top codes:", codes[:5], "...")
-    print(f"{kept:,} / {len(journeys.events):,} events ({kept / len(journeys.events):.1%})")
+    for line in cohort_lines(journeys, codes):
+        print(line)
 
-    tensor = temporal_tensor(journeys, codes)
-    n = len(tensor)
-    print(f"Tensor shape : {tensor.shape}: patients, bins of {AXIS.days} days, codes")
-    print(f"Sparsity : {(tensor == 0).mean():.1%} empty cells")
-    print(f"Patients with events : {int((tensor.sum(axis=(1, 2)) != 0).sum())} / {n}")
-
-    x, y = torch.tensor(tensor.mean(axis=1)), torch.tensor(journeys.male)
+    x = torch.tensor(temporal_tensor(journeys, codes).mean(axis=1))
+    y = torch.tensor(journeys.male)
     print(f"X shape : {tuple(x.shape)}, y shape : {tuple(y.shape)}")
     print(f"Class balance : {y.mean():.0%} positive")
     train(x, y)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flame_flwr.cli import approval_commands, frozen_commands, identity_commands
+from flame_flwr.cli import approval_commands, frozen_commands, identity_commands, registry_add
 from flame_flwr.cli.say import say
 from flame_flwr.cli.typer_group import Commands, NodeCommands
 from flame_flwr.errors import ConfigError
@@ -227,6 +227,7 @@ def _registry_of(node: Path) -> Path | None:
 
 
 frozen_commands.register(data_commands)
+data_commands.command()(registry_add.add)
 
 
 @data_commands.command("check")

@@ -21,9 +21,9 @@ from flame_flwr.data.source import DataKind
 from flame_flwr.data.sql_entry import SQL_KEYS, SqlEntry
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.files import reason_of
-from flame_flwr.text.textfiles import decode_text
+from flame_flwr.text.textfiles import decode_text, toml_key, toml_value
 
-__all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry"]
+__all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry", "with_dataset"]
 
 EXAMPLE = """\
 # What this node may read. Analyses name tags; projects that are not listed get nothing.
@@ -169,7 +169,41 @@ def read_registry(path: Path) -> list[Dataset]:
     ...     [(dataset.name, dataset.type) for dataset in read_registry(path)]
     [('long-covid-files', 's3'), ('long-covid-fhir', 'fhir'), ('long-covid-visits', 'sql')]
     """
-    content = _content(path)
+    return _datasets(_content(path), path)
+
+
+def with_dataset(path: Path, entry: Mapping[str, Any]) -> bytes:
+    """Return a registry's text with one more dataset, checked; what stands there stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The registry; one that is missing is a new one.
+    entry : dict of str to Any
+        The dataset's keys.
+
+    Raises
+    ------
+    ConfigError
+        As for :func:`read_registry`, of the registry as it is or as it would be.
+    """
+    text = ""
+    if path.exists():
+        read_registry(path)
+        text = decode_text(path.read_bytes()).rstrip() + "\n\n"
+    lines = [f"{toml_key(key)} = {_toml(value)}" for key, value in entry.items()]
+    text += "\n".join(["[[dataset]]", *lines, ""])
+    _datasets(tomllib.loads(text), path)
+    return text.encode()
+
+
+def _toml(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return toml_value(value)
+    return f"{{ {', '.join(f'{toml_key(key)} = {_toml(each)}' for key, each in value.items())} }}"
+
+
+def _datasets(content: dict[str, Any], path: Path) -> list[Dataset]:
     tables = content.pop("dataset", None)
     if content or not isinstance(tables, list) or not tables:
         raise ConfigError(

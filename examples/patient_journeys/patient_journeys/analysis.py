@@ -23,6 +23,7 @@ from patient_journeys.events import (
     Axis,
     Journeys,
     code_counts,
+    cohort_lines,
     read_journeys,
     temporal_tensor,
     top_codes,
@@ -99,6 +100,10 @@ class JourneyAnalyzer(TorchAnalyzer):
             journeys = read_journeys(data, self.axis)
             both_sexes(journeys.male)
             return {"codes": code_counts(journeys, self.min_patients)}
+        if "model" not in aggregator_results:  # the codes have just been agreed on
+            journeys = read_journeys(data, self.axis)
+            lines = cohort_lines(journeys, aggregator_results["codes"], self.axis)
+            self.flame.flame_log("; ".join(lines))
         return super().analysis_method(data, aggregator_results)
 
     def model(self) -> torch.nn.Module:

@@ -7,7 +7,7 @@ The files are those that `tanat-synthea` writes: ``patients.csv``, a row per pat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from io import BytesIO
 
@@ -18,8 +18,8 @@ import polars as pl
 from flame_flwr.errors import DataError, ModelError
 
 __all__ = ["AXIS", "OBSERVATIONS", "PATIENTS"]
-__all__ += ["Axis", "Journeys", "code_counts", "observation_data", "read_journeys", "read_table"]
-__all__ += ["static_data", "temporal_tensor", "top_codes"]
+__all__ += ["Axis", "Journeys", "code_counts", "cohort_lines", "observation_data", "read_journeys"]
+__all__ += ["read_table", "static_data", "temporal_tensor", "top_codes"]
 
 PATIENTS = "patients.csv"
 OBSERVATIONS = "observations.csv"
@@ -37,23 +37,26 @@ class Axis:
         Where the first bin begins.
     days : int
         How long a bin is.
-    bins : int
+    max_bins : int
         How many there are. Events outside are left out.
+    fill_value : float
+        What a bin holds, for every code, in which a patient has none of the codes.
     """
 
     start: date = date(2006, 1, 1)
     days: int = 360
-    bins: int = 21
+    max_bins: int = 21
+    fill_value: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is no axis."""
-        if self.days < 1 or self.bins < 1:
+        if self.days < 1 or self.max_bins < 1:
             raise ModelError("a time axis needs bins of at least one day, and at least one of them")
 
     @property
     def end(self) -> date:
         """The first day after the last bin."""
-        return self.start + timedelta(self.days * self.bins)
+        return self.start + timedelta(self.days * self.max_bins)
 
 
 AXIS = Axis()
@@ -296,11 +299,43 @@ def temporal_tensor(journeys: Journeys, codes: Sequence[str], axis: Axis = AXIS)
         .join(columns.with_row_index("column").lazy(), on="CODE")
         .join(rows.lazy(), on="PATIENT")
         .with_columns(bin=(pl.col("DATE") - axis.start).dt.total_days() // axis.days)
-        .filter(pl.col("bin").is_between(0, axis.bins - 1))
+        .filter(pl.col("bin").is_between(0, axis.max_bins - 1))
         .select("row", "bin", "column")
         .unique()
         .collect()
     )
-    tensor = np.zeros((len(rows), axis.bins, len(codes)), np.float32)
+    tensor = np.zeros((len(rows), axis.max_bins, len(codes)), np.float32)
     tensor[cells["row"].to_numpy(), cells["bin"].to_numpy(), cells["column"].to_numpy()] = 1.0
+    if axis.fill_value:
+        tensor[~tensor.any(axis=2)] = axis.fill_value
     return tensor
+
+
+def cohort_lines(journeys: Journeys, codes: Sequence[str], axis: Axis = AXIS) -> list[str]:
+    """Say what a centre's cohort has, as the tutorial prints it: for the centre's own eyes.
+
+    Parameters
+    ----------
+    journeys : Journeys
+        The centre's.
+    codes : sequence of str
+        The vocabulary.
+    axis : Axis
+        The bins.
+    """
+    cells = temporal_tensor(journeys, codes, replace(axis, fill_value=0.0))
+    n, bins, k = cells.shape
+    kept = int(journeys.events["CODE"].is_in(list(codes)).sum())
+    events = len(journeys.events)
+    with_events = int(cells.any(axis=(1, 2)).sum())
+    return [
+        f"Events : {kept:,} / {events:,} ({kept / events:.1%})",
+        f"Codes : {k} of {journeys.events['CODE'].n_unique()}",
+        f"Tensor shape : {(n, bins, k)}",
+        f"Patients : {n}",
+        f"Time bins : {bins} of {axis.days} days, from {axis.start}",
+        f"Features : {k}",
+        f"Sparsity : {(cells == 0).mean():.1%} empty cells",
+        f"Non-zero cells : {int((cells != 0).sum())}",
+        f"Patients with events : {with_events} / {n}",
+    ]

@@ -17,6 +17,7 @@ from patient_journeys.events import (
     Axis,
     Journeys,
     code_counts,
+    cohort_lines,
     read_journeys,
     temporal_tensor,
     top_codes,
@@ -69,6 +70,39 @@ def test_a_tensor_is_what_an_event_loop_makes(study, splits, number):
     ours = temporal_tensor(read_journeys(splits[number]), codes)
     assert ours.shape == (60, 21, 30)
     np.testing.assert_array_equal(ours, tensor(*tables(splits[number][0]), codes))
+
+
+def test_a_bin_without_events_holds_the_fill_value(study, splits):
+    codes = study.aggregates[0]["codes"]
+    journeys, plain = read_journeys(splits[0]), tensor(*tables(splits[0][0]), codes)
+    filled = temporal_tensor(journeys, codes, Axis(fill_value=-1))
+    for patient in range(60):
+        for number in range(BINS):
+            had = plain[patient, number]
+            np.testing.assert_array_equal(
+                filled[patient, number], had if had.any() else np.full(30, -1)
+            )
+    assert (filled == -1).any()
+
+
+def test_a_cohort_is_described_as_a_loop_counts_it(study, splits):
+    codes = study.aggregates[0]["codes"]
+    patients, events = tables(splits[1][0])
+    cells = tensor(patients, events, codes)
+    events = events[[0 <= bin_of(day) < BINS for day in events["DATE"]]]
+    kept = events["CODE"].isin(codes).sum()
+    lines = cohort_lines(read_journeys(splits[1]), codes)
+    assert lines == [
+        f"Events : {kept:,} / {len(events):,} ({kept / len(events):.1%})",
+        f"Codes : 30 of {events['CODE'].nunique()}",
+        "Tensor shape : (60, 21, 30)",
+        "Patients : 60",
+        "Time bins : 21 of 360 days, from 2006-01-01",
+        "Features : 30",
+        f"Sparsity : {np.mean(cells == 0):.1%} empty cells",
+        f"Non-zero cells : {np.count_nonzero(cells)}",
+        f"Patients with events : {sum(each.any() for each in cells)} / 60",
+    ]
 
 
 def test_events_outside_the_axis_are_left_out(splits):

@@ -12,7 +12,7 @@ import pytest
 from snippets import block, texts
 
 from flame_flwr.data.registry import choose, read_registry
-from patient_journeys.events import observation_data
+from patient_journeys.events import observation_data, read_journeys
 from patient_journeys.synthetic import TAG, register
 
 EXAMPLE = Path(__file__).parents[1]
@@ -77,6 +77,27 @@ def test_one_centre_from_a_folder(tmp_path, capsys, monkeypatch, splits):
     monkeypatch.setattr(sys, "argv", ["local.py", str(tmp_path)])
     runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
     assert f"Observations : {observation_data(splits[1]).shape}" in capsys.readouterr().out
+
+
+@pytest.mark.exhaustive
+def test_tanat_itself_builds_the_same_events(capsys, splits):
+    """`make test` has TanaT's absence; where it is installed, its tensor of the common codes."""
+    pytest.importorskip("tanat")
+    from patient_journeys.stage_a import by_tanat
+
+    x, y = by_tanat(splits[0][0])
+    journeys = read_journeys(splits[0])
+    ours = dict(zip(journeys.patients["PATIENT"], journeys.male, strict=True))
+    assert x.shape == (60, 30)
+    assert y.sum() == sum(ours.values())
+    assert "Patients with events : 60 / 60" in capsys.readouterr().out
+
+
+def test_a_missing_tanat_is_said_in_a_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tanat", None)
+    monkeypatch.setattr(sys, "argv", ["local.py", "--tanat"])
+    with pytest.raises(SystemExit, match=r"^error: --tanat needs TanaT: pip install '\.\[tanat\]'"):
+        runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
 
 
 def test_a_missing_folder_is_said_in_a_line(tmp_path, monkeypatch):

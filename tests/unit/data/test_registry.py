@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from hanging import HANGS
 from rich.console import Console
+from typer.testing import CliRunner
 
+from flame_flwr.cli import commands
 from flame_flwr.cli.registry_table import show_datasets, try_datasets
 from flame_flwr.data import open_data
 from flame_flwr.data.credentials import refuse_in_url, resolve
@@ -346,3 +348,70 @@ def test_the_commands_show_a_registry_and_try_it(write, tmp_path, s3_server, mon
     assert "the store has no such bucket" in tried.stdout
     assert command("list", "--example").stdout == EXAMPLE
     assert command("check", tmp_path / "none").returncode == 1
+
+
+def add(*arguments):
+    return CliRunner().invoke(commands._app, ["data", "add", *map(str, arguments)])
+
+
+WARD = ("--name", "ward", "--tags", "pasc, adults", "--project", "halta", "--path")
+
+
+def test_add_writes_what_a_hand_would_write(write, tmp_path):
+    (tmp_path / "ward").mkdir()
+    (tmp_path / "ward" / "a.csv").write_text("age")
+    new = tmp_path / "new.toml"
+    done = add(new, *WARD, tmp_path / "ward", "--disclosure", "MinCount(5)", "--subject", "id")
+    assert done.exit_code == 0, done.output
+    [ward] = read_registry(new)
+    assert (ward.name, ward.type, ward.url) == ("ward", "s3", str(tmp_path / "ward"))
+    assert (ward.tags, ward.projects) == (("pasc", "adults"), ("halta",))
+    assert (ward.disclosure, ward.subject, ward.options) == ("MinCount(5)", "id", {})
+    assert new.stat().st_mode & 0o777 == 0o640
+    text = f"# ours\n{new.read_text().replace('ward', 'old', 1)}# the end"
+    path = write(text)
+    path.chmod(0o660)
+    assert add(path, *WARD, tmp_path / "ward").exit_code == 0
+    assert path.read_text().startswith(text)
+    assert [each.name for each in read_registry(path)] == ["old", "ward"]
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_add_takes_a_nodes_folder_and_relative_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("node", "ward"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "ward" / "a.csv").write_text("age")
+    config = tmp_path / "node" / "node.toml"
+    config.write_text(f'name = "a"\ndatasets = "{tmp_path}/datasets.toml"\n')
+    assert add("--node", "node", *WARD, "ward").exit_code == 0
+    assert read_registry(tmp_path / "datasets.toml")[0].url == str(tmp_path / "ward")
+    config.write_text('name = "a"\n')
+    assert "no `datasets`" in str(add("--node", "node", *WARD, "ward").exception)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--data-type", "csv"), "`type` in `datasets`, dataset 2"),
+        (("--credential", "token=s3cret"), "never the credential itself"),
+        (("--credential", "token=env:TOKEN"), "`token` is for a URL that begins with fhir"),
+        (("--name", "open"), "two datasets have the same name"),
+        (("--path", "https://u:s3cret@host/x"), "dataset 2"),
+    ],
+)
+def test_add_leaves_the_registry_where_it_refuses(write, tmp_path, more, said):
+    path = write(f'[[dataset]]\nname = "open"\ntype = "s3"\nurl = "{tmp_path}"\nprojects = ["*"]\n')
+    before = path.read_bytes()
+    done = add(path, *WARD, tmp_path, *more)
+    assert done.exit_code != 0
+    assert said in f"{done.output} {done.exception}"
+    assert "s3cret" not in f"{done.output} {done.exception}"
+    assert path.read_bytes() == before
+
+
+def test_add_says_that_a_source_does_not_answer(tmp_path):
+    done = add(tmp_path / "new.toml", *WARD, tmp_path / "nowhere")
+    assert done.exit_code == 1
+    assert "does not answer yet" in done.output
+    assert len(read_registry(tmp_path / "new.toml")) == 1
