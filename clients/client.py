@@ -86,7 +86,7 @@ class StarClient(NumPyClient):
         """
         data = self.open_data()
         if data is not None:
-            data.check(self.plan.data_type, self.plan.asked)  # type: ignore[arg-type]
+            data.check(self.plan.data_type, self._plan_here().asked)  # type: ignore[arg-type]
         files = self._check_folders(config)
         self._check_protection()
         return {
@@ -238,7 +238,7 @@ class StarClient(NumPyClient):
         from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
         from flame_flwr.transport.hello_findings import write_findings
 
-        node = Node(self.plan, Identity(self._name(), (), "", ""), data)
+        node = Node(self._plan_here(), Identity(self._name(), (), "", ""), data)
         node.use_data(load_once(node, self.context))
         asked = digests_of(self.plan.expects)
         return {"findings": write_findings(node.findings()), EXPECTED: asked}
@@ -254,9 +254,8 @@ class StarClient(NumPyClient):
         kept_values = self._kept_values()
         if kept_values is not None:
             kept_values.enter_round(str(config.get("session", "")), number, after)
-        subject = node_subject(self._settings, run) or self.plan.subject
         node = Node(
-            replace(self.plan, subject=subject),
+            self._plan_here(),
             identity,
             self.open_data(),
             kept_values,
@@ -265,6 +264,11 @@ class StarClient(NumPyClient):
         self._ran = node
         node.use_data(load_once(node, self.context))
         return node
+
+    def _plan_here(self) -> NodePlan:
+        """Return the plan; whom a row is about, the hospital says first."""
+        subject = node_subject(self._settings, self._run) or self.plan.subject
+        return replace(self.plan, subject=subject)
 
     def _state_files(self, config: dict[str, Scalar]) -> FolderFiles | None:
         """Return the analysis's folder in the ``state-dir``; ``None`` without one."""

@@ -92,7 +92,7 @@ class NodePlan:
     def asked(self) -> Query:
         """What a source is asked for, as texts."""
         if self.data_type == "sql":
-            return TableQuery.declared(self.query, self.columns).keys()
+            return TableQuery.declared(self.query, self.columns, self.subject).keys()
         return self.query  # type: ignore[return-value]
 
     @property
@@ -269,7 +269,7 @@ class Node:
         """Return what is not as the analysis expects of this node's data."""
         from flame_flwr.data.expect import mismatches
 
-        return mismatches(self.plan.expects, self.data())
+        return mismatches(self.plan.expects, self.data(), self.plan.subject)
 
     def use_data(self, data: Any) -> None:
         """Take data that this process has loaded before, instead of loading it."""

@@ -50,9 +50,10 @@ class StarModelTester:
     ----------
     data_splits : sequence
         One entry per node, any object; it reaches the analyzer as it is.
-    analyzer, aggregator, data_type, query, simple_analysis, output_type, multiple_results, \
-analyzer_kwargs, aggregator_kwargs
-        As in ``StarModel``; `query` and `columns` are only placeholders here.
+    analyzer, aggregator, data_type, query, columns, simple_analysis, output_type, \
+multiple_results, analyzer_kwargs, aggregator_kwargs
+        As in ``StarModel``. Of a split of the form ``[{key: ...}, ...]`` an analyzer gets what
+        `query` and `columns` ask for, as on a node; values for a hospital's parameters do nothing.
     node_roles : list of str, optional
         A parameter of FLAME's own class: ``'default'`` for every split. FLAME's guide prints the
         class without it; arguments that are given by their place may follow either.
@@ -200,6 +201,8 @@ description, authors
                     analyzer=analyzer,
                     aggregator=aggregator,
                     data_type=data_type,
+                    query=query,
+                    columns=columns,
                     simple_analysis=simple_analysis,
                     output_type=output_type,
                     multiple_results=multiple_results,

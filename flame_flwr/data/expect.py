@@ -25,7 +25,7 @@ from flame_flwr.data.declaration_checks import (
 from flame_flwr.data.expectation_words import resources_in_words, table_in_words
 from flame_flwr.data.mismatch import Mismatch
 from flame_flwr.data.resource_check import look_at_bundles
-from flame_flwr.data.table_check import look_at_files
+from flame_flwr.data.table_check import look_at_files, rows_by
 from flame_flwr.errors import ModelError
 
 __all__ = ["Column", "Expectation", "Mismatch", "Resources", "Table", "mismatches"]
@@ -237,7 +237,7 @@ class Resources:
 Expectation = Table | Resources
 
 
-def mismatches(expectations: Iterable[Expectation], data: Any) -> list[Mismatch]:
+def mismatches(expectations: Iterable[Expectation], data: Any, subject: str = "") -> list[Mismatch]:
     r"""Return what is not as expected, each mismatch once.
 
     Parameters
@@ -246,6 +246,8 @@ def mismatches(expectations: Iterable[Expectation], data: Any) -> list[Mismatch]
         What the analysis declares.
     data : Any
         What its analyzer will get.
+    subject : str
+        The column that says whom a row is about, where the node knows one; else each table's own.
 
     Examples
     --------
@@ -253,4 +255,5 @@ def mismatches(expectations: Iterable[Expectation], data: Any) -> list[Mismatch]
     >>> [found.text for found in mismatches([table], [{"patients.csv": b"age\n54\n610\n"}])]
     ["patients.csv: column 'age' has values outside 0 to 120"]
     """
-    return list(dict.fromkeys(found for each in expectations for found in each.look(data)))
+    with rows_by(subject):
+        return list(dict.fromkeys(found for each in expectations for found in each.look(data)))

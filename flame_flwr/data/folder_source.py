@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from flame_flwr.data.source import NODE_OPTION, DataKind, Query, SourceData, select
+from flame_flwr.data.chosen_keys import select
+from flame_flwr.data.source import NODE_OPTION, DataKind, Query, SourceData
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.source import NODE_OPTION, DataKind, select
+from flame_flwr.data.chosen_keys import select
+from flame_flwr.data.source import NODE_OPTION, DataKind
 from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import DataError, text_of
 

@@ -7,8 +7,13 @@ data. Of how many values it tells, rules must know; that does not leave.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Mismatch", "outside"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Mismatch", "Tally", "outside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +27,47 @@ class Mismatch:
     stops : bool
         Whether the node cannot take part because of it.
     rows : int or None
-        Of how many values it tells; it stays at the node, for disclosure rules. ``None`` of what
-        tells of the form of the data only.
+        Of how many values it tells, or people where it is known whose they are; it stays at the
+        node, for disclosure rules. ``None`` of what tells of the form of the data only.
     """
 
     text: str
     stops: bool = True
     rows: int | None = field(default=None, compare=False)
+
+
+class Tally:
+    """How many values there are of a kind, and of how many people.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> odd = Tally()
+    >>> odd.add(np.array([True, False, True]), np.array(["a", "b", "a"]))
+    >>> odd.rows, odd.size
+    (2, 1)
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._people: set[object] | None = set()
+
+    def add(self, are: npt.NDArray[np.bool_], people: Any = None) -> None:
+        """Count the values that are of the kind; `people` says whose each of all is."""
+        self.rows += int(are.sum())
+        if people is None:
+            self._people = None
+        elif self._people is not None and are.any():
+            self._people.update(map(str, people[are]))
+
+    @property
+    def size(self) -> int:
+        """How many people; of values of which somebody's are unknown, how many values."""
+        return self.rows if self._people is None else len(self._people)
+
+    def at_most(self, values: int) -> int:
+        """Return of how many people so many values may be."""
+        return values if self._people is None else min(values, len(self._people))
 
 
 def outside(low: float | None, high: float | None, unit: str = "") -> str:

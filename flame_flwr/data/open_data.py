@@ -151,7 +151,8 @@ def _sql(dataset: Dataset, name: str) -> SqlSource:
     from flame_flwr.data.credentials import resolve
     from flame_flwr.data.sql_databases import open_database
 
-    options, entry = dataset.options, SqlEntry.of(dataset.options, name)
+    options = dataset.options
+    entry = SqlEntry.of(options, name, dataset.subject)
     if "://" not in dataset.url:
         from flame_flwr.data.table_files import TableFiles
 

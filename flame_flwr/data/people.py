@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from flame_flwr.errors import DataError
 if TYPE_CHECKING:
     from flame_flwr.privacy.evidence import Evidence
 
-__all__ = ["counted"]
+__all__ = ["counted", "names_of_patients", "people_or_entries"]
 
 
 def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence:
@@ -79,17 +79,41 @@ def _people(entries: list[Mapping[str, Any]]) -> int:
     One person may have names of several kinds: the server's, one by each system of identifiers, one
     within a transaction. So names of one kind are counted, and the kind with most of them counts.
     """
-    patients = [each for each in entries if _type(each.get("resource")) == "Patient"]
-    known = {
+    known = names_of_patients(entries)
+    return _most_of_a_kind(_patient(entry, known) for entry in entries)
+
+
+def people_or_entries(entries: Sequence[Mapping[str, Any]], known: Mapping[str, _Name]) -> int:
+    """Return of how many people entries are; how many there are where one does not say whose it is.
+
+    Parameters
+    ----------
+    entries : sequence of dict
+        One for each value; one may be there more than once.
+    known : dict
+        Of :func:`names_of_patients`.
+    """
+    names = [_patient(entry, known) for entry in entries]
+    return len(names) if None in names else _most_of_a_kind(names)
+
+
+def names_of_patients(entries: Iterable[Mapping[str, Any]]) -> dict[str, _Name]:
+    """Return what the patients among entries call themselves, by their addresses there."""
+    return {
         _folded(url): name
-        for each in patients
-        if isinstance(url := each.get("fullUrl"), str) and (name := _own_name(each["resource"]))
+        for each in entries
+        if _type(each.get("resource")) == "Patient"
+        and isinstance(url := each.get("fullUrl"), str)
+        and (name := _own_name(each["resource"]))
     }
-    names: dict[str, set[str]] = {}
-    for entry in entries:
-        if (name := _patient(entry, known)) is not None:
-            names.setdefault(name[0], set()).add(name[1])
-    return max(map(len, names.values()), default=0)
+
+
+def _most_of_a_kind(names: Iterable[_Name | None]) -> int:
+    kinds: dict[str, set[str]] = {}
+    for name in names:
+        if name is not None:
+            kinds.setdefault(name[0], set()).add(name[1])
+    return max(map(len, kinds.values()), default=0)
 
 
 _Name = tuple[str, str]

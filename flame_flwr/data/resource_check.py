@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.fhir_bundles import read_entries
 from flame_flwr.data.mismatch import Mismatch, outside
+from flame_flwr.data.people import names_of_patients, people_or_entries
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,24 +23,33 @@ def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         yield Mismatch("the data is no list of bundles")
         return
-    number, odd = 0, Counter[Mismatch]()
+    number, everything = 0, list[Mapping[str, Any]]()
+    those, odd = list[Mapping[str, Any]](), dict[Mismatch, list[Mapping[str, Any]]]()
     for query, bundle in (pair for bundles in data for pair in bundles.items()):
         try:
             entries = read_entries([bundle]).entries
         except DataError:
             yield Mismatch("an answer to a search is no Bundle")
             return
-        found = [meant for entry in entries if (meant := _meant(expected, entry))]
+        found = [(entry, meant) for entry in entries if (meant := _meant(expected, entry))]
         # a search with _summary=count has no entries, but a total
         counted = len(found) if entries or expected.code else _total(expected, str(query), bundle)
         number += counted
-        odd.update(each for meant in found for part in meant for each in _look_at(expected, part))
+        everything += entries
+        those += [entry for entry, _ in found]
+        for entry, meant in found:
+            for each in (each for part in meant for each in _look_at(expected, part)):
+                odd.setdefault(each, []).append(entry)
+    known = names_of_patients(everything)
     if number < expected.at_least:
         wanted = f"{expected.at_least} resources of the type {expected.called}"
         # none at all may be said; else it is of as many as there may be
-        yield Mismatch(f"fewer than {wanted}", rows=min(number, 1) * (expected.at_least - 1))
+        few = min(number, 1) * (expected.at_least - 1)
+        if those and len(those) == number:
+            few = min(few, people_or_entries(those, known))
+        yield Mismatch(f"fewer than {wanted}", rows=few)
     for mismatch in sorted(odd, key=lambda mismatch: mismatch.text):
-        yield replace(mismatch, rows=odd[mismatch])
+        yield replace(mismatch, rows=people_or_entries(odd[mismatch], known))
 
 
 def _meant(expected: Resources, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

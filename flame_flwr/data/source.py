@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
+from flame_flwr.data.chosen_keys import select
+from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import DataError, UnavailableError
-from flame_flwr.text.suggestions import what_there_is
 
 __all__ = [
     "DataKind",
@@ -19,7 +20,6 @@ __all__ = [
     "Source",
     "SourceData",
     "SplitData",
-    "select",
 ]
 
 DataKind = Literal["s3", "fhir", "sql"]
@@ -128,10 +128,18 @@ class SplitData:
         """Do nothing: whatever was given is the data."""
 
     def load(self, kind: DataKind, query: Query) -> Any:
-        """Return the split; of file dicts (``[{key: ...}, ...]``), only the keys of `query`."""
+        """Return the split; of dicts (``[{key: ...}, ...]``), only what `query` asks for.
+
+        These are the keys of files or searches; of tables their names and columns.
+        """
         keys = _keys(query)
-        if not keys or kind == "sql" or not _is_dicts(self._split):
+        if not keys or not _is_dicts(self._split):
             return self._split
+        if kind == "sql":
+            asked = TableQuery.read(keys)
+            return [
+                asked.frames(each, f"source {i}") for i, each in enumerate(self._split, start=1)
+            ]
         return [select(files, keys, f"source {i}") for i, files in enumerate(self._split, start=1)]
 
     def describe(self) -> list[dict[str, str]]:
@@ -219,34 +227,3 @@ def _keys(query: Query) -> list[str]:
 
 def _is_dicts(split: Any) -> bool:
     return isinstance(split, list) and all(isinstance(files, dict) for files in split)
-
-
-def select(files: Mapping[str, _T], keys: list[str], name: str) -> dict[str, _T]:
-    """Return the files of these keys, in this order; no keys means all.
-
-    Parameters
-    ----------
-    files : dict
-        Anything by key.
-    keys : list of str
-        What a query names.
-    name : str
-        How messages call the source.
-
-    Raises
-    ------
-    DataError
-        A key is missing; the message names it and the source.
-
-    Examples
-    --------
-    >>> select({"a.csv": b"1", "b.csv": b"2"}, ["b.csv"], "data source 1")
-    {'b.csv': b'2'}
-    """
-    missing = [key for key in keys if key not in files]
-    if missing:
-        raise DataError(
-            f"{name} has no {', '.join(map(repr, missing))}, which the query names",
-            detail=what_there_is(missing, files),
-        )
-    return {key: files[key] for key in keys} if keys else dict(files)

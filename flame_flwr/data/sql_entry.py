@@ -63,6 +63,8 @@ class SqlEntry:
         What the query takes.
     limits : Limits
         What one reading may take.
+    subject : str
+        The column that says whom a row is about.
 
     Examples
     --------
@@ -75,9 +77,10 @@ class SqlEntry:
     tables: Mapping[str, tuple[str, list[str]]] = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     limits: Limits = Limits(10_000_000, 2000, 600)
+    subject: str = ""
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], what: str) -> SqlEntry:
+    def of(cls, options: Mapping[str, Any], what: str, subject: str = "") -> SqlEntry:
         """Read a dataset's options.
 
         Raises
@@ -95,7 +98,7 @@ class SqlEntry:
             options.get(key, SQL_KEYS[key].default) for key in ("max-rows", "max-mb", "timeout")
         ]
         path = Path(query) if query else None
-        return cls(path, _tables(tables, what), parameters, Limits(*limits))
+        return cls(path, _tables(tables, what), parameters, Limits(*limits), subject)
 
 
 def read_sql(path: Path, name: str) -> str:

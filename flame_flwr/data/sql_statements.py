@@ -7,9 +7,10 @@ of a column of the hospital's own query; its values never do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.source import select as chosen_of
+from flame_flwr.data.chosen_keys import select as chosen_of
 from flame_flwr.data.sql_entry import SqlEntry, read_sql
 from flame_flwr.data.sql_parameters import Bound, bind
 from flame_flwr.data.table_query import TableQuery
@@ -53,15 +54,18 @@ def statements(
     'SELECT cdm.person.sex FROM cdm.person'
     """
     question = asked or TableQuery()
+    # the hospital's word goes first, and whatever an analysis leaves out
+    question = replace(question, subject=entry.subject or question.subject)
     if entry.query is None:
         bind({}, question.parameters, name)
         tables = question.chosen(entry.tables, name)
         return {
-            table: _of_table(full, _columns(columns, question.columns_of(table), name, table))
+            table: _of_table(full, _columns(columns, question, name, table))
             for table, (full, columns) in tables.items()
         }, {}
     text, table = read_sql(entry.query, name), entry.query.stem
-    statement, taken = _of_query(text, question.columns_of(table))
+    columns = question.with_subject(question.columns_of(table), [question.subject])
+    statement, taken = _of_query(text, columns)
     if taken != entry.parameters.keys():
         raise ConfigError(
             f"{name}: `parameters` must declare those that the file of `query` takes, as :name, "
@@ -74,9 +78,11 @@ def statements(
     return {table: statement}, bind(entry.parameters, asked.parameters, name)
 
 
-def _columns(allowed: Sequence[str], asked: Sequence[str], name: str, table: str) -> list[str]:
+def _columns(allowed: Sequence[str], asked: TableQuery, name: str, table: str) -> list[str]:
     """Return the columns that are read, of those that may be."""
-    return list(chosen_of(dict.fromkeys(allowed), list(asked), f"{name}, table {table!r},"))
+    named = asked.columns_of(table)
+    chosen = chosen_of(dict.fromkeys(allowed), named, f"{name}, table {table!r},")
+    return asked.with_subject(list(chosen), allowed)
 
 
 def _of_table(full: str, columns: Sequence[str]) -> sqlalchemy.Select[Any]:

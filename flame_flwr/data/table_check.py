@@ -9,19 +9,23 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.mismatch import Mismatch, outside
+from flame_flwr.data.mismatch import Mismatch, Tally, outside
 from flame_flwr.labels import DeclaredLabels
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.data.expect import Column, Table
 
-__all__ = ["look_at_files", "subjects"]
+__all__ = ["look_at_files", "rows_by", "subjects"]
 
 _ROWS = 50_000
 """So many are looked at together."""
@@ -33,6 +37,19 @@ _CALLED = {
 }
 
 
+_SUBJECT: ContextVar[str] = ContextVar("the column that says whom a row is about", default="")
+
+
+@contextmanager
+def rows_by(subject: str) -> Iterator[None]:
+    """Have people counted by a column in the block, also of tables that name none or another."""
+    token = _SUBJECT.set(subject)
+    try:
+        yield
+    finally:
+        _SUBJECT.reset(token)
+
+
 def look_at_files(table: Table, data: Any) -> Iterator[Mismatch]:
     """Yield what is not as expected of a node's files, ``[{key: bytes, ...}, ...]``."""
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
@@ -42,7 +59,7 @@ def look_at_files(table: Table, data: Any) -> Iterator[Mismatch]:
     if not meant:
         yield Mismatch(f"no file {table.called}")
     for content in meant:
-        yield from _look_at(table, content)
+        yield from _look_at(table, content, [_SUBJECT.get(), table.subject])
 
 
 def subjects(table: Table, data: Any) -> list[Any]:
@@ -83,13 +100,13 @@ def _places(keys: Sequence[str], pattern: str) -> list[int]:
     return []
 
 
-def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
+def _look_at(table: Table, content: Any, subjects: Sequence[str]) -> Iterator[Mismatch]:
     """Look at a file; of another form than bytes, it is none."""
     if not isinstance(content, bytes | bytearray | memoryview) and not _is_frame(content):
         yield Mismatch(f"{table.called} is no file")
         return
     checks: dict[str, _ColumnCheck] = {}
-    rows, shifted = 0, False
+    everybody, shifted = Tally(), False
     try:
         header = _header(table, content)
         if _otherwise_separated(table, header):
@@ -103,21 +120,23 @@ def _look_at(table: Table, content: Any) -> Iterator[Mismatch]:
         if table.subject and header and table.subject not in {*header, *table.columns}:
             yield Mismatch(f"{table.called} has no column {table.subject!r}")
         for piece in _pieces(table, content) if header else ():
+            rows = everybody.rows
             shifted = shifted or list(piece.index) != list(range(rows, rows + len(piece)))
-            rows += len(piece)
+            people = next((piece[name] for name in subjects if name and name in piece), None)
+            everybody.add(piece.index == piece.index, people)
             for name, check in checks.items():
-                check.see(piece[name])
+                check.see(piece[name], people)
     except (ValueError, OverflowError):  # also pandas' own errors, and wrong encodings
         yield Mismatch(f"{table.called} is no table in {table.encoding}")
         return
     if shifted:  # pandas takes the first cells of all rows for an index then
         yield Mismatch(f"{table.called} has more cells in its rows than names in its first line")
-    if rows < table.min_rows:
+    if everybody.rows < table.min_rows:
         # none at all may be said; else it is of as many as there may be
-        few = min(rows, 1) * (table.min_rows - 1)
+        few = everybody.at_most(min(everybody.rows, 1) * (table.min_rows - 1))
         yield Mismatch(f"{table.called} has fewer than {table.min_rows} rows", rows=few)
     for check in checks.values():
-        yield from check.mismatches(rows)
+        yield from check.mismatches(everybody.rows)
 
 
 def _is_frame(content: Any) -> bool:
@@ -191,55 +210,56 @@ class _ColumnCheck:
         self._column = column
         self._called = called
         self._allowed = None if column.values is None else DeclaredLabels(column.values)
-        self._missing = self._odd = self._outside = self._unknown = 0
+        self._missing, self._odd, self._outside, self._unknown = (Tally() for _ in range(4))
 
-    def see(self, cells: pd.Series[Any]) -> None:
-        """Look at some cells, as pandas has read them."""
-        present = cells.dropna()
-        self._missing += len(cells) - len(present)
+    def see(self, cells: pd.Series[Any], people: pd.Series[Any] | None) -> None:
+        """Look at some cells, as pandas has read them, and at whose they are."""
+        there = cells.notna().to_numpy()
+        self._missing.add(~there, people)
+        present, whose = cells[there], None if people is None else people[there]
         if self._allowed is not None:
-            counts = present.value_counts().items()
-            self._unknown += sum(n for cell, n in counts if self._allowed.find(cell) is None)
+            find = {cell: self._allowed.find(cell) is None for cell in present.unique()}
+            self._unknown.add(present.map(find).to_numpy(dtype=bool), whose)
         if self._column.kind == "date":
-            self._odd += _no_dates(present)
+            self._odd.add(_no_dates(present), whose)
         elif self._column.kind != "text" and len(present):
-            self._see_numbers(present)
+            self._see_numbers(present, whose)
 
-    def _see_numbers(self, present: pd.Series[Any]) -> None:
+    def _see_numbers(self, present: pd.Series[Any], people: pd.Series[Any] | None) -> None:
         import numpy as np
 
         if not _are_numbers(present):
-            self._odd += _no_numbers(present)
+            self._odd.add(_no_numbers(present), people)
             return
         values = present.to_numpy(dtype=np.float64)
         finite = np.isfinite(values)
-        self._odd += int((~finite).sum())
+        odd = ~finite
         if self._column.kind == "whole":
-            self._odd += int((values[finite] % 1 != 0).sum())
+            odd |= np.where(finite, values, 0) % 1 != 0
+        self._odd.add(odd, people)
         low, high = self._column.low, self._column.high
-        if low is not None:
-            self._outside += int((values[finite] < low).sum())
-        if high is not None:
-            self._outside += int((values[finite] > high).sum())
+        below = values < low if low is not None else ~finite
+        above = values > high if high is not None else ~finite
+        self._outside.add(finite & (below | above), people)
 
     def mismatches(self, rows: int) -> Iterator[Mismatch]:
         """Yield what was found in so many rows."""
         column, called = self._column, self._called
-        if self._odd:
+        if self._odd.rows:
             kind = _CALLED[column.kind]
-            yield Mismatch(f"{called} holds other things than {kind}", rows=self._odd)
-        if self._unknown:
+            yield Mismatch(f"{called} holds other things than {kind}", rows=self._odd.size)
+        if self._unknown.rows:
             allowed = ", ".join(map(str, column.values or ()))
             text = f"{called} holds other texts than {allowed}"
-            yield Mismatch(text, column.stops, self._unknown)
-        if self._outside:
+            yield Mismatch(text, column.stops, self._unknown.size)
+        if self._outside.rows:
             where = outside(column.low, column.high, column.unit)
-            yield Mismatch(f"{called} has values {where}", column.stops, self._outside)
+            yield Mismatch(f"{called} has values {where}", column.stops, self._outside.size)
         # as the decimal number that it is written as: 29 of 100 are not more than 0.29
-        if self._missing > Fraction(str(float(column.most_missing))) * rows:
+        if self._missing.rows > Fraction(str(float(column.most_missing))) * rows:
             share = f"{100 * float(column.most_missing):g}%"
             text = f"{called} is empty in more than {share} of the rows"
-            yield Mismatch(text, column.stops, self._missing)
+            yield Mismatch(text, column.stops, self._missing.size)
 
 
 def _are_numbers(present: pd.Series[Any]) -> bool:
@@ -249,21 +269,23 @@ def _are_numbers(present: pd.Series[Any]) -> bool:
     return all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present)
 
 
-def _no_numbers(present: pd.Series[Any]) -> int:
-    """Count what is no number in a column that pandas has not read as one: all are texts there."""
+def _no_numbers(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Return what is no number in a column that pandas has not read as one: all are texts there."""
     import pandas as pd
 
-    odd = int(pd.to_numeric(present, errors="coerce").isna().sum())
-    return odd or len(present)
+    odd: npt.NDArray[np.bool_] = pd.to_numeric(present, errors="coerce").isna().to_numpy()
+    return odd if odd.any() else ~odd
 
 
-def _no_dates(present: pd.Series[Any]) -> int:
-    """Count the cells that are no dates, nor texts that pandas reads as such; a number is none."""
+def _no_dates(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Return which cells are no dates, nor texts that pandas reads as such; a number is none."""
     import datetime
 
+    import numpy as np
     import pandas as pd
 
-    present = present[[not isinstance(cell, datetime.date) for cell in present]]
+    odd = np.array([not isinstance(cell, datetime.date) for cell in present], dtype=bool)
     texts = [isinstance(cell, str) and cell.strip()[:1].isdigit() for cell in present]
     read = pd.to_datetime(present[texts], format="ISO8601", errors="coerce", utc=True)
-    return len(present) - int(read.notna().sum())
+    odd[np.flatnonzero(texts)[read.notna().to_numpy()]] = False
+    return odd

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+from flame_flwr.data.chosen_keys import select
 from flame_flwr.errors import DataError, ModelError
 
 __all__ = ["TableQuery", "Value"]
@@ -39,6 +40,9 @@ class TableQuery:
         without a dot of each table.
     parameters : dict of str to str, bool, int or float
         Values by the names that the hospital has given them.
+    subject : str
+        The column that says whom a row is about: it comes along where columns are named and a
+        table has it, so that rules can count people.
 
     Examples
     --------
@@ -47,14 +51,17 @@ class TableQuery:
     True
     >>> asked.columns_of("patients")
     ['age']
+    >>> TableQuery(columns=("age",), subject="id").with_subject(["age"], ["id", "age", "sex"])
+    ['age', 'id']
     """
 
     tables: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    subject: str = ""
 
     @classmethod
-    def declared(cls, query: Any, columns: Any) -> TableQuery:
+    def declared(cls, query: Any, columns: Any, subject: str = "") -> TableQuery:
         """Check what a model declares.
 
         Parameters
@@ -63,6 +70,8 @@ class TableQuery:
             Names of tables, or values by parameter.
         columns : sequence of str, optional
             Names of columns.
+        subject : str
+            The column that says whom a row is about.
 
         Raises
         ------
@@ -71,14 +80,16 @@ class TableQuery:
         """
         asked = _names("columns", columns)
         if not isinstance(query, Mapping):
-            return cls(_names("query", query), asked)
+            return cls(_names("query", query), asked, subject=subject)
         if not all(isinstance(name, str) for name in query):
             raise ModelError("query must hold values by the names of parameters, which are texts")
-        return cls((), asked, {name: _value(name, value) for name, value in query.items()})
+        values = {name: _value(name, value) for name, value in query.items()}
+        return cls((), asked, values, subject)
 
     def keys(self) -> list[str]:
         """Return it as a source's keys, which are texts: one."""
-        parts = [self.tables, self.columns, dict(sorted(self.parameters.items()))]
+        parameters = dict(sorted(self.parameters.items()))
+        parts = [self.tables, self.columns, parameters, self.subject]
         return [json.dumps(parts)]
 
     @classmethod
@@ -94,11 +105,12 @@ class TableQuery:
             return cls()
         try:
             [text] = keys
-            tables, columns, parameters = json.loads(text)
+            tables, columns, parameters, subject = json.loads(text)
             return cls(
                 _names("query", tables),
                 _names("columns", columns),
                 {_name(name): _value(name, value) for name, value in parameters.items()},
+                _name(subject),
             )
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise DataError("a question for tables that cannot be read") from None
@@ -108,6 +120,12 @@ class TableQuery:
         parts = [column.rpartition(".") for column in self.columns]
         return [name for of, _, name in parts if of in ("", table)]
 
+    def with_subject(self, columns: list[str], there: Collection[str]) -> list[str]:
+        """Return columns of a table, of those that are there, with the one that says whose."""
+        if not self.subject or not columns or self.subject in columns or self.subject not in there:
+            return columns
+        return [*columns, self.subject]
+
     def chosen(self, tables: Mapping[str, _T], called: str) -> dict[str, _T]:
         """Return the tables that are meant, of those that there are.
 
@@ -116,8 +134,6 @@ class TableQuery:
         DataError
             One is not there.
         """
-        from flame_flwr.data.source import select
-
         named = [of for of, _, _ in (column.rpartition(".") for column in self.columns) if of]
         select(tables, named, called)
         return select(tables, list(self.tables), called)
@@ -127,14 +143,12 @@ class TableQuery:
 
         Parameters have no meaning there.
         """
-        from flame_flwr.data.source import select
-
-        return {
-            name: frame[list(select(dict.fromkeys(frame.columns), asked, f"{called}, {name!r},"))]
-            if (asked := self.columns_of(name))
-            else frame
-            for name, frame in self.chosen(tables, called).items()
-        }
+        found = {}
+        for name, frame in self.chosen(tables, called).items():
+            asked, there = self.columns_of(name), getattr(frame, "columns", ())
+            columns = select(dict.fromkeys(there), asked, f"{called}, {name!r},")
+            found[name] = frame[self.with_subject(list(columns), there)] if asked else frame
+        return found
 
 
 def _names(what: str, names: Any) -> tuple[str, ...]:

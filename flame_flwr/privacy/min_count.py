@@ -86,12 +86,12 @@ class MinCount(CheckedRule):
         """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
         for each in found:
             value = each.value
-            small = value.too_small(self.k) if isinstance(value, ScoreInformation) else None
+            small = _small_level(value, self.k) if isinstance(value, ScoreInformation) else None
             if small is not None:
                 raise PayloadError(
-                    "this node has too few rows, or too few of one outcome, for a regression: "
-                    f"{small} (the disclosure rule MinCount of this node or of the analysis). "
-                    "Leave the term out, or join its levels",
+                    f"this node has too few {'people' if facts_of(value) else 'rows'}, or too few "
+                    f"of one outcome, for a regression: {small} (the disclosure rule MinCount of "
+                    "this node or of the analysis). Leave the term out, or join its levels",
                     detail=each.path,
                 )
 
@@ -127,9 +127,23 @@ class MinCount(CheckedRule):
             part, column = parts[place]
             of_few = self.differences and not account.takes_people(part, column, self.k)
             if of_few or not account.takes(part, self.k):
+                if isinstance(part, ScoreInformation):  # withheld, a step would be wrong
+                    raise PayloadError(
+                        "the people of this regression, and those of figures that have left this "
+                        f"node before, differ by fewer than {self.k} (the disclosure rule MinCount "
+                        "of this node or of the analysis): fit it to the same people"
+                    )
                 allowed[place] = part.withheld()
         given = iter(allowed)
         return [with_members(each, [next(given) for _ in members(each)]) for each in statistics]
+
+
+def _small_level(regression: ScoreInformation, k: int) -> str | None:
+    """Return which level has too few rows, or people where it is known whose they are."""
+    for name, people in zip(regression.cells, facts_of(regression), strict=False):
+        if people.is_small(k):
+            return name
+    return regression.too_small(k)
 
 
 def _people(statistic: Statistic) -> int:

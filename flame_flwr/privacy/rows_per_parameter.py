@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure_rule import DisclosureRule
 from flame_flwr.privacy.rule_parameters import at_least, check_parameters, parameter, stricter_of
+from flame_flwr.statistics.column_facts import facts_of
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RowsPerParameter"]
 
-_COUNTED = {"rows": "rows", "rarer": "rows of one outcome", "events": "rows with an event"}
+_COUNTED = {"rows": "", "rarer": " of one outcome", "events": " with an event"}
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class RowsPerParameter(DisclosureRule):
     """A regression leaves a node only where this has so many rows for each parameter.
 
     With as many parameters as rows, score and information can be solved for the rows. Where the
-    outcome is one of two, the rows of the rarer one count, and of survival those with an event. It
-    does not stop who asks for many regressions of a few parameters each.
+    outcome is one of two, the rows of the rarer one count, and of survival those with an event; and
+    people in place of rows, where it is known whose they are. It does not stop who asks for many
+    regressions of a few parameters each.
 
     Parameters
     ----------
@@ -69,9 +71,10 @@ class RowsPerParameter(DisclosureRule):
             value = each.value
             if not isinstance(value, ScoreInformation) or not value.size:
                 continue
-            if value.rows_that_count < self.least * value.parameters:
+            if _that_count(value) < self.least * value.parameters:
                 raise PayloadError(
-                    f"this node has too few {_COUNTED[value.counted]} for a regression of "
+                    f"this node has too few {'people' if facts_of(value) else 'rows'}"
+                    f"{_COUNTED[value.counted]} for a regression of "
                     f"{value.parameters} parameters (the disclosure rule RowsPerParameter of "
                     "this node or of the analysis): leave terms out",
                     detail=each.path,
@@ -83,3 +86,15 @@ class RowsPerParameter(DisclosureRule):
             each.with_rows_per_parameter(self.least) if isinstance(each, SiteFits) else each
             for each in statistics
         ]
+
+
+def _that_count(regression: ScoreInformation) -> int:
+    """Return how many rows there are for the parameters; people, where it is known whose they are.
+
+    A regression's first cell is of all rows: see ``CellPeople``.
+    """
+    rows = regression.rows_that_count
+    for everybody in facts_of(regression)[:1]:
+        counts = {"rows": everybody.n, "rarer": everybody.rarest, "events": everybody.commonest}
+        return min(rows, counts[regression.counted])
+    return rows

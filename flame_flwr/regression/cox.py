@@ -25,6 +25,7 @@ from flame_flwr.regression.study import Study
 from flame_flwr.statistics import BaselineHazards, ScoreInformation
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.labels import Label
@@ -143,6 +144,11 @@ class Cox(Study):
         return tuple(dict.fromkeys([*left, *self.design.columns, *self._strata]))
 
     # ---- at a node -------------------------------------------------------------------------
+
+    def happened(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return which rows have an event."""
+        happened: npt.NDArray[np.bool_] = row_values(self.outcome[-1], rows) == 1
+        return happened
 
     def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
         """Check times and events; nothing of them is agreed on."""

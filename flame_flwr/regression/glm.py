@@ -23,6 +23,7 @@ from flame_flwr.regression.study import Study
 from flame_flwr.statistics import Moments, ScoreInformation
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.labels import Label
@@ -164,15 +165,20 @@ class GLM(Study):
         families.check_outcome(self._link, outcome, self.outcome)
         return {} if families.is_binary(self._link) else {"mean": Moments.from_data(outcome)}
 
+    def happened(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return which rows have the outcome 1, where it is one of two; else none."""
+        if self.counted == "rows":
+            return np.zeros(len(rows), dtype=bool)
+        happened: npt.NDArray[np.bool_] = row_values(self.outcome, rows) == 1
+        return happened
+
     def prepare(
         self, rows: pd.DataFrame, matrix: DesignMatrix, asked: Mapping[str, Any]
     ) -> families.NodeRows:
         """Return what each step needs of the rows."""
         import pandas as pd
 
-        events, people = np.zeros(len(rows), dtype=bool), None
-        if self.counted == "rarer":
-            events = row_values(self.outcome, rows) == 1
+        events, people = self.happened(rows), None
         if self.subject is not None:
             people = rows[self.subject]
         return families.NodeRows(

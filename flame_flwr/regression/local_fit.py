@@ -11,6 +11,7 @@ from flame_flwr.errors import DataError
 from flame_flwr.log import logger
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.questions import first_question, next_question
+from flame_flwr.regression.row_people import CellPeople
 from flame_flwr.regression.rows import agreement, design_matrix
 from flame_flwr.regression.sites import INTERCEPT
 from flame_flwr.regression.solving import SingularError
@@ -66,7 +67,10 @@ def site_fits(
     if not all(is_estimate(b, error) for _, b, error in estimates):
         return SiteFits.of_none(site, NO_MAXIMUM)
     cells = zip(map(str, fit.cells), fit.cell_rows, fit.cell_events, strict=True)
-    return SiteFits.from_data(site, fit.counted, fit.n, fit.events, estimates, cells)
+    found = SiteFits.from_data(site, fit.counted, fit.n, fit.events, estimates, cells)
+    if (people := CellPeople.of(matrix.cells, study.happened(rows), rows)) is not None:
+        people.known_to(found)
+    return found
 
 
 def fit_alone(

@@ -114,12 +114,12 @@ class MetaAnalysisAnalyzer(StarAnalyzer):
             The table is not what the formula needs.
         """
         study, asked = type(self).study, aggregator_results
-        rows = complete_rows(self.table(data), study.columns)
         logger.info("a meta-analysis of regressions of %s", study.design.text)
-        if asked["stage"] == "fit":
-            _check_numbers(study, rows, asked["levels"])
-            return {"fits": site_fits(study, rows, asked["levels"], asked["moments"], self.id)}
-        found = agreement(study.design, rows, secure=False)
+        with complete_rows(self.table(data), study.columns) as rows:
+            if asked["stage"] == "fit":
+                _check_numbers(study, rows, asked["levels"])
+                return {"fits": site_fits(study, rows, asked["levels"], asked["moments"], self.id)}
+            found = agreement(study.design, rows, secure=False)
         numbers = {name: RowCount(moments.size) for name, moments in found["numbers"].items()}
         return {
             "agreed": {"labels": found["labels"], "moments": found["moments"], "numbers": numbers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from flame_flwr.errors import DataError, FlameError, text_of
 from flame_flwr.labels import label_key
 from flame_flwr.log import logger
 from flame_flwr.regression.packages import formulaic
+from flame_flwr.regression.row_people import CellPeople
 from flame_flwr.statistics import Moments, ScoreInformation, ValueCounts
+from flame_flwr.statistics.people import people_in, rows_about
 from flame_flwr.statistics.values import is_numeric, label_places, missing, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
     import pandas as pd
@@ -100,8 +103,11 @@ def check_table(table: Any, columns: Sequence[str], what: str = "this node's tab
         raise DataError(f"{what} has two columns of the name {' or '.join(twice)}")
 
 
-def complete_rows(table: Any, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a table's rows in which none of the columns is missing.
+@contextmanager
+def complete_rows(table: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Give a table's rows in which none of the columns is missing.
+
+    Statistics of them that are made in the block know whom they are about, where the table says.
 
     Raises
     ------
@@ -113,7 +119,9 @@ def complete_rows(table: Any, columns: Sequence[str]) -> pd.DataFrame:
     rows: pd.DataFrame = table.loc[kept, list(columns)].reset_index(drop=True)
     if len(rows) < len(table):
         logger.info("%d of %d rows are complete; the others are left out", len(rows), len(table))
-    return rows
+    people = people_in(table)
+    with rows_about(None if people is None else people[kept]):
+        yield rows
 
 
 def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, Any]:
@@ -148,14 +156,10 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
         found["numbers"][name] = Moments.from_data(values)
         column = (values if len(values) else np.zeros(len(rows)))[:, None]
         cells |= _number_cells([name], column, design.numbers)
-    found["rows"] = ScoreInformation.from_data(
-        (),
-        len(rows),
-        (),
-        (),
-        {},
-        cells={name: (int(cell.sum()), 0) for name, cell in cells.items()},
-    )
+    sizes = {name: (int(cell.sum()), 0) for name, cell in cells.items()}
+    found["rows"] = ScoreInformation.from_data((), len(rows), (), (), {}, cells=sizes)
+    if (people := CellPeople.of(cells, np.zeros(len(rows), dtype=bool), rows)) is not None:
+        people.known_to(found["rows"])
     for call, inner in design.moments.items():
         found["moments"][call] = Moments.from_data(row_values(inner, rows))
     if not secure:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.log import logger
 from flame_flwr.regression.described import Described, Outputs
-from flame_flwr.regression.rows import (
-    agreement,
-    complete_rows,
-    design_matrix,
-)
+from flame_flwr.regression.row_people import CellPeople
+from flame_flwr.regression.rows import agreement, complete_rows, design_matrix
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.statistics import ValueCounts
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.labels import Label
@@ -60,6 +59,10 @@ class Study(Described):
     @abstractmethod
     def ratio(self) -> str | None:
         """What a coefficient's exponential is, such as ``odds ratio``; ``None``: nothing."""
+
+    @abstractmethod
+    def happened(self, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return which rows have an event, or of two outcomes the one that is 1; else none."""
 
     @abstractmethod
     def agree(self, rows: pd.DataFrame) -> dict[str, Any]:
@@ -152,7 +155,7 @@ class RegressionAnalyzer(StarAnalyzer):
     study: ClassVar[Study]
     takes_tables: ClassVar[bool] = True
 
-    _kept: tuple[Any, Any] | None = None
+    _kept: tuple[Any, Any, CellPeople | None] | None = None
 
     def table(self, data: Any) -> pd.DataFrame:
         """Return the node's data as a table, a row for each patient; by default the study's way."""
@@ -170,26 +173,35 @@ class RegressionAnalyzer(StarAnalyzer):
         study, asked = type(self).study, aggregator_results
         logger.info("round %d of a regression of %s", self.num_iterations + 1, study.design.text)
         if asked["stage"] == "agree":
-            rows = complete_rows(self.table(data), study.columns)
             self._kept = None
-            common = agreement(study.design, rows, secure=asked["secure"])
-            return {"agreed": {**common, "outcome": study.agree(rows)}}
+            with complete_rows(self.table(data), study.columns) as rows:
+                common = agreement(study.design, rows, secure=asked["secure"])
+                return {"agreed": {**common, "outcome": study.agree(rows)}}
         if study.site_effects:
             others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
             asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
         agreed = [asked.get(name) for name in _AGREED]
         if self._kept is None or self._kept[0] != agreed:
-            rows = complete_rows(self.table(data), study.columns)
-            matrix = design_matrix(study.design, rows, asked["levels"], asked["moments"])
-            self._kept = agreed, study.prepare(rows, matrix, asked)
+            with complete_rows(self.table(data), study.columns) as rows:
+                matrix = design_matrix(study.design, rows, asked["levels"], asked["moments"])
+                people = CellPeople.of(matrix.cells, study.happened(rows), rows)
+                self._kept = agreed, study.prepare(rows, matrix, asked), people
         found: dict[str, Any] = dict(study.sums(self._kept[1], asked))
+        self._tell_people(found)
         if asked["stage"] == "final" and not asked["secure"]:
-            found |= study.at_site(self._kept[1], asked, self.id)
+            beside = study.at_site(self._kept[1], asked, self.id)
+            self._tell_people(beside)
+            found |= beside
             fit = found["fit"]
             found["rows_at"] = _counted_at(self.id, fit.n)
             if fit.counted != "rows":
                 found["events_at"] = _counted_at(self.id, fit.events)
         return {"sums": found}
+
+    def _tell_people(self, found: Mapping[str, Statistic]) -> None:
+        """Have statistics know whom they are about, for rules that count people."""
+        if self._kept is not None and (people := self._kept[2]) is not None:
+            people.known_to(*found.values())
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep nothing of the rows between rounds: in another process they are read again."""

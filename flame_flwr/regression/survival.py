@@ -140,12 +140,12 @@ class SurvivalAnalyzer(StarAnalyzer):
         """
         study = type(self).study
         needed = [study.durations, study.events, *([] if study.by is None else [study.by])]
-        rows = complete_rows(self.table(data), needed)
-        followed = rows[study.durations], rows[study.events]
-        if study.by is None:
-            return {"survival": KaplanMeier.from_data(*followed, study.times)}
-        found = LogRank.from_data(*followed, rows[study.by], study.groups, study.times)
-        return {"survival": found}
+        with complete_rows(self.table(data), needed) as rows:
+            followed = rows[study.durations], rows[study.events]
+            if study.by is None:
+                return {"survival": KaplanMeier.from_data(*followed, study.times)}
+            found = LogRank.from_data(*followed, rows[study.by], study.groups, study.times)
+            return {"survival": found}
 
 
 class SurvivalStrategy(ReduceStrategy):

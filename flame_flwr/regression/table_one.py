@@ -21,6 +21,7 @@ from flame_flwr.regression.rows import check_table, one_csv
 from flame_flwr.regression.table_one_result import EVERYONE, TableOneResult
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.statistics import Moments, Quantiles, RowCount, ValueCounts
+from flame_flwr.statistics.people import of_rows
 from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class TableOneAnalyzer(StarAnalyzer):
             parts = {name: table[found == place] for place, name in enumerate(study.names)}
         rows = {group: RowCount.from_data(part) for group, part in parts.items()}
         columns = {
-            name: {group: _statistics(part[name], asked) for group, part in parts.items()}
+            name: {group: _statistics(part, name, asked) for group, part in parts.items()}
             for name, asked in study.columns.items()
         }
         return {"rows": rows, "columns": columns}
@@ -234,8 +235,10 @@ def _is_list(value: Any) -> bool:
     return hasattr(value, "__len__") and not isinstance(value, str)
 
 
-def _statistics(values: Any, asked: str | Sequence[Label]) -> dict[str, Any]:
-    if not isinstance(asked, str):
-        return {"counts": ValueCounts.from_data(values, asked)}
-    found: dict[str, Any] = {"moments": Moments.from_data(values)}
-    return found if asked == "mean" else found | {"quantiles": Quantiles.from_data(values)}
+def _statistics(part: pd.DataFrame, name: str, asked: str | Sequence[Label]) -> dict[str, Any]:
+    values = part[name]
+    with of_rows(part):
+        if not isinstance(asked, str):
+            return {"counts": ValueCounts.from_data(values, asked)}
+        found: dict[str, Any] = {"moments": Moments.from_data(values)}
+        return found if asked == "mean" else found | {"quantiles": Quantiles.from_data(values)}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["People", "counting_people", "of_rows", "of_those", "people_in"]
+__all__ = ["People", "counting_people", "of_rows", "of_those", "people_in", "rows_about"]
 
 People = npt.NDArray[np.uint64]
 """The people whom rows are about, one for each row: a hash of the id."""
@@ -50,11 +50,18 @@ def counting_people(subject: str, data: Any) -> Iterator[None]:
 @contextmanager
 def of_rows(frame: Any) -> Iterator[None]:
     """Have statistics of a table's columns remember whom its rows are about."""
-    known, rows = _KNOWN.get(), people_in(frame)
-    if known is None or rows is None:
+    with rows_about(people_in(frame)):
+        yield
+
+
+@contextmanager
+def rows_about(people: People | None) -> Iterator[None]:
+    """Have statistics of as many values as these, in their order, remember whom they are about."""
+    known = _KNOWN.get()
+    if known is None or people is None:
         yield
         return
-    token = _KNOWN.set(_Known(known.subject, known.tables, rows))
+    token = _KNOWN.set(_Known(known.subject, known.tables, people))
     try:
         yield
     finally:
@@ -66,10 +73,10 @@ def people_in(values: Any) -> People | None:
     known = _KNOWN.get()
     if known is None:
         return None
-    if isinstance(values, Mapping) or getattr(values, "ndim", 1) == 2:
-        if known.subject in values:
-            return _ids(values[known.subject])
-    elif known.rows is not None and len(known.rows) == len(values):
+    is_mapping = isinstance(values, Mapping)
+    if (is_mapping or getattr(values, "ndim", 1) == 2) and known.subject in values:
+        return _ids(values[known.subject])
+    if not is_mapping and known.rows is not None and len(known.rows) == len(values):
         return known.rows
     index = getattr(values, "index", None)
     if known.subject in (getattr(index, "names", None) or ()):

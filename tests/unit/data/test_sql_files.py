@@ -9,6 +9,7 @@ from datetime import date
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 from flame_flwr.data.data_size import amount
@@ -18,7 +19,7 @@ from flame_flwr.data.sql_source import SqlSource
 from flame_flwr.data.table_pieces import as_frame, unpack
 from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import ConfigError, DataError, ModelError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 
 PEOPLE = [(number, 18 + number % 70, "fm"[number % 2]) for number in range(12_000)]
 SECRET = "value-of-a-row"
@@ -330,3 +331,55 @@ def test_sources_of_another_project_are_not_confused(source):
     other = source("sqlite", tables="tables.odd = ['a']")
     assert isinstance(one, SqlSource)
     assert one.where != other.where
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["query", "tables"])
+def test_whom_a_row_is_about_comes_along(source, kind, form):
+    """Else an analysis would have rows counted by leaving that column out."""
+    given = {"sql": "SELECT id, age, sex FROM people"}
+    if form == "tables":
+        given = {"tables": 'tables.people = ["age", "sex", "id"]'}
+    of_hospital, live = source(kind, 'subject = "id"', **given), source(kind, **given)
+    assert list(read(of_hospital, columns=["age"])["people"]) == ["age", "id"]
+    assert list(read(of_hospital, columns=["id", "age"])["people"]) == ["id", "age"]
+    assert list(read(live, columns=["age"])["people"]) == ["age"]
+    asked = StarModel(Ages, Total, "sql", columns=["age"], subject="id").plan.asked
+    assert list(live.read("sql", asked)["people"]) == ["age", "id"]
+    if form == "tables":
+        other = source(kind, 'subject = "id"', tables='tables.people = ["age", "sex"]')
+        assert list(read(other, columns=["age"])["people"]) == ["age"]  # it may not be read
+
+
+def test_a_tester_gets_the_columns_that_are_asked_for():
+    seen = []
+
+    class Looks(Ages):
+        def analysis_method(self, data, aggregator_results):
+            seen.append([{name: list(frame) for name, frame in each.items()} for each in data])
+            return 0
+
+    people = pd.DataFrame({"id": [1, 2], "age": [61, 47], "sex": ["f", "m"]})
+    split = [{"people": people, "odd": people[["id"]]}]
+    asked = {"query": ["people"], "columns": ["age"], "subject": "id"}
+    StarModelTester([split], Looks, Total, "sql", **asked)
+    assert seen == [[{"people": ["age", "id"]}]]
+    with pytest.raises(DataError, match="has no 'weight'"):
+        StarModelTester([split], Looks, Total, "sql", columns=["people.weight"])
+    with pytest.raises(ModelError, match="columns are those of tables"):
+        StarModelTester([split], Looks, Total, "s3", columns=["age"])
+
+
+def test_a_tester_gets_the_files_that_are_asked_for():
+    seen = []
+
+    class Looks(Ages):
+        def analysis_method(self, data, aggregator_results):
+            seen.append(data)
+            return 0
+
+    split = [{"a.csv": b"1", "b.csv": b"2"}]
+    StarModelTester([split, 7], Looks, Total, "s3", query="a.csv")
+    assert seen == [[{"a.csv": b"1"}], 7]
+    with pytest.raises(DataError, match=r"no 'c.csv', which the query names"):
+        StarModelTester([split], Looks, Total, "s3", query="c.csv")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import pandas as pd
 import pytest
 from flwr.app import ConfigRecord, Context, RecordDict
 from flwr.clientapp import ClientApp
@@ -180,3 +182,84 @@ def test_the_gate_of_a_hospitals_program_counts_and_keeps_back(monkeypatch):
     for high in range(MOST_OF_ONE - 2):
         assert "findings" in hello(high)
     assert "different expectations" in str(hello(99))
+
+
+# ---- people, where it is known whose the values are --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        (Column("number", high=100), "140"),
+        (Column("number"), "x"),
+        (Column("whole"), "7.5"),
+        (Column("date"), "yesterday"),
+        (Column(values=["7", "8"]), "9"),
+        (Column(most_missing=0.01), ""),
+    ],
+)
+@pytest.mark.parametrize("of_hospital", [True, False])
+def test_ten_values_of_three_people_are_of_three(column, cell, of_hospital):
+    usual = "2026-11-21" if column.kind == "date" else "7"
+    rows = [f"p{n},{usual}" for n in range(40)] + [f"q{n % 3},{cell}" for n in range(10)]
+    file = [{"t.csv": ("person,c\n" + "\n".join(rows) + "\n").encode()}]
+    frame = [{"t.csv": pd.read_csv(io.BytesIO(file[0]["t.csv"]))}]
+    gate = Gate("a", (MinCount(5),))
+    for data in (file, frame):
+        table = Table("t.csv", {"c": column}, subject="" if of_hospital else "person")
+        subject = "person" if of_hospital else ""
+        [by_rows] = mismatches([Table("t.csv", {"c": column})], data)
+        [by_people] = mismatches([table], data, subject)
+        assert (by_rows.rows, by_people.rows) == (10, 3)
+        assert gate.findings([by_rows], Study())  # the attack: it was told of three people
+        assert not gate.findings([by_people], Study())
+
+
+def test_how_many_rows_there_are_is_told_as_of_people():
+    file = [{"t.csv": b"person,c\n" + b"a,7\n" * 10 + b"b,7\n"}]
+    [found] = mismatches([Table("t.csv", min_rows=20, subject="person")], file)
+    assert found.rows == 2
+    [found] = mismatches(
+        [Table("t.csv", min_rows=2, subject="person")], [{"t.csv": b"person\na\n"}]
+    )
+    assert found.rows == 1
+
+
+def test_the_subject_of_a_hospitals_registry_counts_in_hello(tmp_path, monkeypatch):
+    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    rows = "".join(f"{n // 10},{60 + n}\n" for n in range(40))
+    (tmp_path / "ward").mkdir()
+    (tmp_path / "ward" / "patients.csv").write_text(f"person,age\n{rows}")
+    registry = tmp_path / "datasets.toml"
+    registry.write_text(
+        f'[[dataset]]\nname = "ward"\ntype = "s3"\nurl = "{tmp_path}/ward"\nprojects = ["*"]\n'
+        'subject = "person"\n'
+    )
+    config = {"name": "people", "disclosure": "MinCount(5)", "datasets": str(registry)}
+    context = Context(8123, 2, config, RecordDict(), {"project-id": "covid"}, 3)
+    client = StarClient(NodePlan(Count, {}, "s3", expects=(no_age_above(80),)), context)
+
+    def gated(message, context):
+        app = ClientApp(lambda _: client.to_client())
+        return ReplyGate(message, context).let_out(app(message, context))
+
+    content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content
+    assert json.loads(content["getpropertiesres.properties"]["findings"]) == []
+
+
+def test_resources_are_counted_by_whose_they_are():
+    def weight(kilos, who):
+        value = {"value": kilos, "unit": "kg"}
+        resource = {"resourceType": "Observation", "valueQuantity": value}
+        if who is not None:
+            resource["subject"] = {"reference": f"Patient/{who}"}
+        return {"resource": resource}
+
+    def heavy(*people):
+        entries = [weight(150, who) for who in people] + [weight(70, n) for n in range(50, 90)]
+        bundle = {"resourceType": "Bundle", "entry": entries}
+        [found] = mismatches([Resources("Observation", high=100)], [{"Observation": bundle}])
+        return found.rows
+
+    assert heavy(*"aabbcc") == 3
+    assert heavy(*"aabb", None, None) == 6  # two might be anybody's

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 import pandas as pd
 import pytest
+from flwr.app import Context, RecordDict
+from node_messages import gated_fit
 
-from flame_flwr.clients import Node, NodePlan
+from flame_flwr.clients import Node, NodePlan, StarClient
 from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ModelError
 from flame_flwr.identity import Identity
@@ -189,3 +193,25 @@ def test_a_subject_is_a_name():
     with pytest.raises(ModelError, match="subject must be the name of the column"):
         StarModel(Ages, Merge, "s3", subject=3)
     assert StarModel(Ages, Merge, "s3", subject="person").plan.subject == "person"
+
+
+def test_people_are_counted_where_an_analysis_asks_for_another_column(tmp_path):
+    """Of a database whose hospital says whom a row is about."""
+    with sqlite3.connect(tmp_path / "ward.db") as ward:
+        ward.execute("CREATE TABLE visits (person INTEGER, age REAL)")
+        ward.executemany("INSERT INTO visits VALUES (?, ?)", [(n % 3, 50 + n) for n in range(30)])
+    ward.close()
+    entry = (
+        f'[[dataset]]\nname = "ward"\ntype = "sql"\nprojects = ["*"]\n'
+        f'url = "sqlite:///{tmp_path}/ward.db"\ntables.visits = ["person", "age"]\n'
+    )
+    registry = tmp_path / "datasets.toml"
+    config = {"name": "a", "disclosure": "MinCount(5)", "datasets": str(registry)}
+    ask = {"ask": lambda data: Moments.from_data(data[0]["visits"]["age"])}
+    sizes = []
+    for run, subject in enumerate(("", 'subject = "person"\n'), start=8200):
+        registry.write_text(entry + subject)
+        context = Context(run, 3, config, RecordDict(), {"project-id": "covid"})
+        plan = NodePlan(Asks, ask, "sql", columns=("age",))
+        sizes.append(gated_fit(StarClient(plan, context), 1)[0].n)
+    assert sizes == [30, 0]
