@@ -68,12 +68,16 @@ def submit(
             "--wait, run it when all have",
         ),
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="open a page that shows the run while it goes on")
+    ] = False,
 ) -> None:
     """Run an app, follow its log, and exit non-zero when the run failed."""
     from flame_flwr.app_folder import App
     from flame_flwr.cli.approval_request import request
     from flame_flwr.cli.submit import WAIT, Federation, simulation
     from flame_flwr.cli.submit import submit as run_app
+    from flame_flwr.cli.watch_page import watching_submitted
     from flame_flwr.results.progress_bar import following
 
     if (federation is None) == (simulate is None):
@@ -90,11 +94,13 @@ def submit(
         wait = WAIT
     wait = 0 if simulate else WAIT if wait is None else wait
     where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
-    with where as place, following() as follow:
-        run = run_app(app, place, config, on_line=follow, wait=wait)
-    if not run.succeeded:
-        raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
-    typer.echo(f"run {run.run_id} completed")
+    with watching_submitted(asked=watch) as watched:
+        with where as place, following() as follow:
+            on_line = watched(follow)
+            run = run_app(app, place, config, on_line=on_line, wait=wait)
+        if not run.succeeded:
+            raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
+        typer.echo(f"run {run.run_id} completed")
 
 
 @_app.command()
@@ -236,6 +242,41 @@ def show_results(
         show_runs(runs(place))
     else:
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
+
+
+@_app.command("watch")
+def watch_runs(
+    place: Annotated[
+        str | None,
+        typer.Argument(
+            help="s3://bucket/prefix, or a folder; also that of one run",
+            show_default="~/flame-results",
+        ),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="which run: its name, or how it begins; the newest otherwise")
+    ] = None,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="show it here, and not in a browser")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="of the page; 0 is one that is free")
+    ] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="open the page where there is a desktop")
+    ] = True,
+) -> None:
+    """Show what runs do while they go on, and what came of them: in a browser, or here."""
+    from flame_flwr.cli.runs_terminal import follow_run
+    from flame_flwr.cli.watch_page import default_place, serve_page
+
+    where = place or default_place()
+    if not terminal:
+        serve_page(where, run or "", port, opens=browser)
+        return
+    from flame_flwr.watch.watched_runs import WatchedRuns
+
+    follow_run(WatchedRuns(where), run or "")
 
 
 @_app.command("plugins")

@@ -23,11 +23,15 @@ from flame_flwr.results.upload import RECORD, plain_name
 if TYPE_CHECKING:
     from flame_flwr.object_store import ObjectStore
 
-__all__ = ["ListedFile", "ListedRun", "fetch", "runs"]
+__all__ = ["LARGEST_RECORD", "RUN_NAME", "ListedFile", "ListedRun", "fetch", "listed_files"]
+__all__ += ["open_place", "runs"]
 
-_RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-\d+")
+RUN_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-\d+")
+"""The name of a run's folder: when it began, and Flower's id."""
+
 _HASH = re.compile(r"[0-9a-f]{64}")
-_LARGEST_RECORD = 64 * 2**20
+LARGEST_RECORD = 64 * 2**20
+"""Bytes of a ``run.json``; one that is larger is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def runs(place: str) -> list[ListedRun]:
     >>> runs(tempfile.mkdtemp())
     []
     """
-    store = _open(place)
+    store = open_place(place)
     return call_each(lambda found: _listed(store, found), list(_found(store)), workers=8)
 
 
@@ -139,7 +143,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     >>> sorted(path.name for path in folder.iterdir())
     ['history.csv', 'mean.txt', 'run.json']
     """
-    store = _open(place)
+    store = open_place(place)
     found = _chosen(_found(store), run, store.place)
     name = found.name
     target = Path(to).expanduser().absolute() / name
@@ -151,7 +155,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
             f"{name} is not finished: it has no {RECORD}. Ask again later; where its server ended "
             "in the middle, it stays so"
         )
-    files = _files(record, name)
+    files = listed_files(record, name)
     try:
         _fetch_files(store, found, files, record, target)
     except OSError as error:
@@ -177,7 +181,7 @@ def _fetch_files(
         os.rename(folder, target)
 
 
-def _open(place: str) -> ObjectStore:
+def open_place(place: str) -> ObjectStore:
     """Open a store of runs, or a run's own folder, which may be named by its ``run.json``."""
     if not is_url(place):
         place = os.path.abspath(os.path.expanduser(place))
@@ -188,10 +192,10 @@ def _open(place: str) -> ObjectStore:
 
 def _found(store: ObjectStore) -> list[_Found]:
     """Return the runs below a place, the newest first, and before them the place's own."""
-    names = sorted((name for name in store.folders() if _RUN.fullmatch(name)), reverse=True)
+    names = sorted((name for name in store.folders() if RUN_NAME.fullmatch(name)), reverse=True)
     itself = _Found(store.place.rpartition("/")[2] or "run", "")
     is_run = _record(store, itself) is not None
-    if not is_run and _RUN.fullmatch(itself.name):  # not finished
+    if not is_run and RUN_NAME.fullmatch(itself.name):  # not finished
         is_run = bool(store.sizes(""))
     return [*([itself] if is_run else []), *(_Found(name, name) for name in names)]
 
@@ -225,10 +229,10 @@ def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
 def _record(store: ObjectStore, found: _Found) -> bytes | None:
     """Return ``run.json``; ``None`` where there is none."""
     try:
-        content = b"".join(store.chunks(found.path(RECORD), _LARGEST_RECORD))
+        content = b"".join(store.chunks(found.path(RECORD), LARGEST_RECORD))
     except FileNotFoundError:
         return None
-    if len(content) > _LARGEST_RECORD:
+    if len(content) > LARGEST_RECORD:
         raise StoreError(f"{RECORD} of {found.name} is larger than any: it is not read")
     return content
 
@@ -243,7 +247,7 @@ def _about(record: bytes, name: str) -> dict[str, Any]:
     return about
 
 
-def _files(record: bytes, name: str) -> list[ListedFile]:
+def listed_files(record: bytes, name: str) -> list[ListedFile]:
     """Return the files that a record lists, each of them checked."""
     about = _about(record, name)
     entries = [about.get("files", []), about.get("other_files", [])]
@@ -295,14 +299,14 @@ def _fetch_file(store: ObjectStore, found: _Found, file: ListedFile, target: Pat
 def _listed(store: ObjectStore, found: _Found) -> ListedRun:
     """Return what a list shows of a run."""
     name, record = found.name, _record(store, found)
-    day, _, clock = name[:16].partition("T") if _RUN.fullmatch(name) else ("", "", "")
+    day, _, clock = name[:16].partition("T") if RUN_NAME.fullmatch(name) else ("", "", "")
     started = f"{day} {clock.replace('-', ':')}".strip()
     if record is None:
         sizes = store.sizes(found.folder)
         total = sum(sizes.values())
         return ListedRun(name, "unfinished", "", None, len(sizes), total, started)
     try:
-        about, files = _about(record, name), _files(record, name)
+        about, files = _about(record, name), listed_files(record, name)
     except StoreError:
         return ListedRun(name, "unreadable", "", None, 1, len(record), started)
     rounds = about.get("rounds")

@@ -54,6 +54,7 @@ class LiveContent:
             "started": started.isoformat(timespec="seconds"),
             "run_id": run_id,
             "app": record.app,
+            "title": record.heading.title,
         }
         self._rounds: list[str] = []
         self._taken = 0

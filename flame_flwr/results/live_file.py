@@ -7,11 +7,21 @@ and limits on what there is of it; texts are as they came, for whoever shows the
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import StoreError
+from flame_flwr.results.checked_json import (
+    DAMAGE,
+    count,
+    finite,
+    known,
+    metric,
+    objects,
+    one_of,
+    pairs,
+    text,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +43,6 @@ MOST_METRICS = 8
 MOST_FAILURES = 50
 _MOST_NODES = 10_000
 _MOST_ROUNDS = 10_000
-_LONGEST = 5_000
 
 _DOING = frozenset({"starting", "hello", "round", "evaluation", "finishing"})
 _STATES = frozenset(
@@ -86,6 +95,7 @@ class LiveRun:
     started: str = ""
     run_id: str = ""
     app: str = ""
+    title: str = ""
     study: dict[str, str] = field(default_factory=dict)
     round: int = 0
     since: float = 0.0
@@ -132,7 +142,7 @@ def parse_live(content: bytes) -> LiveRun:
         )
     try:
         return _run(about)
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except DAMAGE:
         raise StoreError("live.json is damaged: it is not what a run writes") from None
 
 
@@ -160,104 +170,53 @@ def _object(content: bytes) -> dict[str, Any]:
 
 def _run(about: dict[str, Any]) -> LiveRun:
     return LiveRun(
-        written=_number(about["written"]),
-        beat=min(max(_number(about["beat"]), 0.1), 3600.0),
-        doing=_one_of(about["doing"], _DOING),
-        started=_text(about.get("started", "")),
-        run_id=_text(about.get("run_id") or ""),
-        app=_text(about.get("app", "")),
-        study={_text(key): _text(value) for key, value in _pairs(about, "study", 100)},
-        round=_count(about.get("round", 0)),
-        since=_number(about.get("since", 0.0)),
-        most=None if about.get("most") is None else _count(about["most"]),
-        rounds=_count(about.get("rounds", 0)),
-        resumed_after=_count(about.get("resumed_after", 0)),
-        checkpoint=_count(about.get("checkpoint", 0)),
+        written=finite(about["written"]),
+        beat=min(max(finite(about["beat"]), 0.1), 3600.0),
+        doing=one_of(about["doing"], _DOING),
+        started=text(about.get("started", "")),
+        run_id=text(about.get("run_id") or ""),
+        app=text(about.get("app", "")),
+        title=text(about.get("title", "")),
+        study={text(key): text(value) for key, value in pairs(about, "study", 100)},
+        round=count(about.get("round", 0)),
+        since=finite(about.get("since", 0.0)),
+        most=None if about.get("most") is None else count(about["most"]),
+        rounds=count(about.get("rounds", 0)),
+        resumed_after=count(about.get("resumed_after", 0)),
+        checkpoint=count(about.get("checkpoint", 0)),
         private=about.get("private") is True,
-        reason=_text(about.get("reason", "")),
-        expected=_count(about.get("expected", 0)),
-        nodes=tuple(_node(each) for each in _list(about, "nodes", _MOST_NODES)),
-        failures=tuple(_failure(each) for each in _list(about, "failures", MOST_FAILURES)),
-        history=tuple(_round(each) for each in _list(about, "history", _MOST_ROUNDS)),
+        reason=text(about.get("reason", "")),
+        expected=count(about.get("expected", 0)),
+        nodes=tuple(_node(each) for each in objects(about, "nodes", _MOST_NODES)),
+        failures=tuple(_failure(each) for each in objects(about, "failures", MOST_FAILURES)),
+        history=tuple(_round(each) for each in objects(about, "history", _MOST_ROUNDS)),
     )
 
 
 def _node(about: dict[str, Any]) -> LiveNode:
-    metrics = _pairs(about, "metrics", MOST_METRICS)
+    metrics = pairs(about, "metrics", MOST_METRICS)
     return LiveNode(
-        name=_text(about["name"]),
-        state=_one_of(about["state"], _STATES),
-        seen=_known(about.get("seen")),
-        seconds=_known(about.get("seconds")),
-        why=_text(about.get("why", "")),
-        size=_text(about.get("size", "")),
-        metrics={_text(name): _metric(value) for name, value in metrics},
+        name=text(about["name"]),
+        state=one_of(about["state"], _STATES),
+        seen=known(about.get("seen")),
+        seconds=known(about.get("seconds")),
+        why=text(about.get("why", "")),
+        size=text(about.get("size", "")),
+        metrics={text(name): metric(value) for name, value in metrics},
     )
 
 
 def _round(about: dict[str, Any]) -> LiveRound:
-    metrics = _pairs(about, "metrics", MOST_METRICS)
+    metrics = pairs(about, "metrics", MOST_METRICS)
     return LiveRound(
-        number=_count(about["round"]),
-        seconds=_number(about["seconds"]),
-        answered=_count(about["answered"]),
-        failed=_count(about["failed"]),
-        change=_known(about.get("change")),
-        metrics={_text(name): (_metric(value), _text(by)) for name, (value, by) in metrics},
+        number=count(about["round"]),
+        seconds=finite(about["seconds"]),
+        answered=count(about["answered"]),
+        failed=count(about["failed"]),
+        change=known(about.get("change")),
+        metrics={text(name): (metric(value), text(by)) for name, (value, by) in metrics},
     )
 
 
 def _failure(about: dict[str, Any]) -> tuple[int, str, str]:
-    return _count(about["round"]), _text(about["node"]), _text(about["why"])
-
-
-def _list(about: dict[str, Any], key: str, most: int) -> list[dict[str, Any]]:
-    found = about.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise TypeError(key)
-    return found[:most]
-
-
-def _pairs(about: dict[str, Any], key: str, most: int) -> list[tuple[Any, Any]]:
-    found = about.get(key, {})
-    if not isinstance(found, dict):
-        raise TypeError(key)
-    return list(found.items())[:most]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value[:_LONGEST]
-
-
-def _one_of(value: Any, known: frozenset[str]) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise ValueError
-    return value
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise ValueError
-    return value
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _known(value: Any) -> float | None:
-    return None if value is None else _number(value)
-
-
-def _metric(value: Any) -> float:
-    """Return a metric's number, which may be NaN or infinite: these are texts."""
-    if isinstance(value, str):
-        return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value]
-    return _number(value)
+    return count(about["round"]), text(about["node"]), text(about["why"])

@@ -64,11 +64,8 @@ export function duration(seconds) {
   return `${Math.round(minutes / 1440)} days`;
 }
 
-/** A time in seconds since 1970, as this machine's clock shows it. */
-export function clock(seconds) {
-  return seconds ? new Date(seconds * 1000).toLocaleString(undefined,
-    { dateStyle: "short", timeStyle: "medium" }) : "";
-}
+/** A time in seconds since 1970, as this machine's clock shows it: 2026-12-01 14:05:33. */
+export const clock = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString("sv-SE") : "");
 
 /** A number as a table shows it. */
 export const short = (value) => (value === null || value === undefined ? "" : Number(Number(value).toPrecision(4)).toString());

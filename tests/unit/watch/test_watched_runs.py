@@ -1,0 +1,213 @@
+"""Runs are seen while they go on, when they are over, and when they end without a word."""
+
+import json
+import math
+
+import pytest
+from watched_place import fill, finished, over, running, write_live
+
+from flame_flwr.errors import StoreError
+from flame_flwr.results.live_state import BEAT
+from flame_flwr.watch.watched_runs import WatchedRuns
+
+NEWEST = "2026-12-30T03-40-00Z-9"
+
+
+class Clock:
+    """Time, as this machine's two clocks say it."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def wall(self):
+        return 1_000_000.0 + self.seconds
+
+    def steady(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def watched(tmp_path, clock):
+    return WatchedRuns(str(tmp_path), clock.wall, clock.steady)
+
+
+def status(watched, clock, after):
+    """Return the state of the newest run after so many seconds, looked at all the while."""
+    for _ in range(int(after)):
+        clock.seconds += 1
+        (run, *_) = watched.runs()
+    return run.status
+
+
+def test_runs_come_the_newest_first(tmp_path, watched):
+    names = fill(tmp_path, 12)
+    write_live(tmp_path / NEWEST, running(), 1_000_000.0)
+    runs = watched.runs()
+    assert [run.name for run in runs] == [NEWEST, *sorted(names, reverse=True)]
+    assert [run.status for run in runs] == ["running", *["completed"] * 12]
+    assert watched.newest() == NEWEST
+    assert runs[0].doing == "round 9"
+
+
+def test_a_run_is_seen_from_start_to_end(tmp_path, watched, clock):
+    assert watched.runs() == []
+    record = running(rounds=1)
+    write_live(tmp_path / NEWEST, record, clock.wall())
+    clock.seconds += 1
+    assert watched.runs()[0].rounds == 1
+    over(record)
+    write_live(tmp_path / NEWEST, record, clock.wall())
+    clock.seconds += 1
+    run = watched.run(NEWEST)
+    assert (run.rounds, run.history[-1].number, run.ended) == (2, 2, None)
+    assert run.history[-1].metrics["loss"] == pytest.approx((2.0 + 2.1 + 2.2) / 3)
+    name = finished(tmp_path, 1)
+    (tmp_path / name / "run.json").replace(tmp_path / NEWEST / "run.json")
+    clock.seconds += 1
+    run = watched.run(NEWEST)
+    assert (run.status, run.doing, run.rounds) == ("completed", "", 5)
+    assert [file.name for file in run.files] == ["mean.txt"]
+
+
+def test_a_run_whose_writer_has_died_has_ended_without_a_word(tmp_path, watched, clock):
+    write_live(tmp_path / NEWEST, running(), clock.wall())
+    assert status(watched, clock, 3 * BEAT) == "running"
+    assert status(watched, clock, 2) == "ended without a word"
+    run = watched.run(NEWEST)
+    assert run.ended == 1_000_000.0
+    assert "stopped writing" in run.said
+    write_live(tmp_path / NEWEST, running(), clock.wall())  # it was only away
+    assert status(watched, clock, 2) == "running"
+
+
+def test_an_old_one_is_known_at_once_and_a_servers_clock_may_be_wrong(tmp_path, clock):
+    write_live(tmp_path / NEWEST, running(), clock.wall() - 3600)
+    watched = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
+    assert watched.runs()[0].status == "ended without a word"
+    write_live(tmp_path / NEWEST, running(), clock.wall() - 3595)  # an hour late, and alive
+    assert status(watched, clock, 1) == "running"
+    ahead = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
+    write_live(tmp_path / NEWEST, running(), clock.wall() + 3600)
+    assert status(ahead, clock, 3 * BEAT) == "running"
+    assert status(ahead, clock, 2) == "ended without a word"
+
+
+def test_what_cannot_be_read_is_said(tmp_path, watched, clock):
+    (tmp_path / NEWEST).mkdir()
+    assert watched.runs()[0].status == "unfinished"
+    contents = {
+        b'{"live": 1, "wri': "live.json is torn",
+        b'{"live": 2, "written": 1}': "live.json is of version 2",
+        b'{"live": 1, "written": "x"}': "live.json is damaged",
+    }
+    for content, said in contents.items():
+        (tmp_path / NEWEST / "live.json").write_bytes(content)
+        clock.seconds += 1
+        (run,) = watched.runs()
+        assert run.status == "unreadable"
+        assert said in run.said
+    (tmp_path / NEWEST / "run.json").write_bytes(b"[1]")
+    clock.seconds += 1
+    assert "run.json is damaged" in watched.runs()[0].said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"history": 5},
+        {"history": [{"round": 1}]},
+        {"history": [{"round": 1, "seconds": 1, "node_metrics": {"a": 5}}]},
+        {"history": [{"round": 1, "seconds": 1, "node_metrics": []}]},
+        {"nodes": {"a": 1}},
+        {"nodes": [5]},
+        {"secure": [1]},
+        {"sizes": 7, "nodes": ["a"]},
+        {"heading": "a title"},
+        {"files": [{"name": 5, "bytes": 1}]},
+        {"status": ["completed"]},
+        {"rounds": -1},
+        {"failures": [{}]},
+    ],
+)
+def test_a_run_json_that_means_harm_is_damaged_and_no_more(tmp_path, watched, clock, change):
+    name = finished(tmp_path, 50)
+    path = tmp_path / name / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert watched.runs()[0].status == "unreadable"
+    fill(tmp_path, 3)
+    clock.seconds += 1
+    assert "completed" in {run.status for run in watched.runs()}
+
+
+def test_what_is_over_is_read_once(tmp_path, watched, clock, monkeypatch):
+    fill(tmp_path, 5)
+    watched.runs()
+    read = []
+    monkeypatch.setattr(watched, "_read", lambda name, about: read.append(name))
+    for _ in range(5):
+        clock.seconds += 1
+        assert len(watched.runs()) == 5
+    assert read == []
+
+
+def test_a_run_of_this_process_is_the_places_own(tmp_path, clock):
+    record = running()
+    record.nodes = ["node-0"]
+    write_live(tmp_path / "out", record, clock.wall())
+    watched = WatchedRuns(str(tmp_path / "out"), clock.wall, clock.steady)
+    (run,) = watched.runs()
+    assert (run.name, run.status) == ("out", "running")
+    assert [node.name for node in watched.run("out").nodes] == ["node-0"]
+
+
+def test_the_end_is_estimated_from_the_last_rounds(tmp_path, watched, clock):
+    record = running(rounds=8, most=20)
+    for entry in record.history:
+        entry.seconds = 10.0
+    record.stage.since = clock.wall() - 4
+    write_live(tmp_path / NEWEST, record, clock.wall())
+    assert watched.run(NEWEST).left == pytest.approx(11 * 10 + 6)
+    record.stage.most = None
+    write_live(tmp_path / NEWEST, record, clock.wall())
+    assert watched.run(NEWEST).left is None
+
+
+def test_of_many_rounds_there_are_as_many_points_as_are_seen(tmp_path, watched):
+    name = finished(tmp_path, 1, nodes=["a"], rounds=2000)
+    points = [each.number for each in watched.run(name).history]
+    assert points == sorted(set(points))
+    assert 400 < len(points) <= 500
+    assert points[-1] == 2000
+
+
+def test_numbers_that_are_none_are_no_trouble(tmp_path, watched):
+    record = running(rounds=1)
+    record.history[0].node_metrics["hospital-a"]["loss"] = math.inf
+    write_live(tmp_path / NEWEST, record, 1_000_000.0)
+    assert math.isinf(watched.run(NEWEST).nodes[0].metrics["loss"])
+
+
+def test_only_files_that_the_run_lists_are_given(tmp_path, watched):
+    name = finished(tmp_path, 1)
+    (tmp_path / name / "secret.txt").write_text("not listed")
+    (tmp_path / "outside.txt").write_text("outside")
+    assert b"".join(watched.content(name, "mean.txt")) == b"41.5\n"
+    for run, file in (
+        (name, "secret.txt"),
+        (name, "../outside.txt"),
+        ("..", "outside.txt"),
+        ("nothing", "mean.txt"),
+        (name, "run.json"),
+    ):
+        with pytest.raises(StoreError, match="has no file"):
+            watched.content(run, file)
+
+
+def test_a_run_that_is_not_there_is_said(watched):
+    with pytest.raises(StoreError, match="there is no run 'nothing'"):
+        watched.run("nothing")
