@@ -131,6 +131,7 @@ unit: compiled
 lint: install
 	$(call SAY_AT_END,$(BIN)/ruff check .)
 	$(call SAY_AT_END,$(BIN)/ruff format --check .)
+	$(call SAY_AT_END,$(BIN)/python manual/prose.py)
 
 types: install
 	$(call SAY_AT_END,$(BIN)/mypy)
