@@ -24,14 +24,17 @@ from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Cache"]
 
 OBJECTS = "objects"
 """The folder in a ``cache-dir`` that is the cache's own: nothing beside it is touched."""
 
-_OWN = re.compile(r"[0-9a-f]{64}\.data")
+_CONTENT = ".data"
+_OWN = re.compile(r"[0-9a-f]{64}\.(data|parquet|csv)")
+"""Contents with their digests, and files of tables as the store has them."""
+
 _UNFINISHED = ".part-"
 _SIZE = ".size"
 _DIGEST = 32
@@ -118,15 +121,20 @@ class Cache:
     def put(self, identity: Sequence[str], content: bytes) -> None:
         """Keep an object's content; a full disk is no error, then it is not kept."""
         size = len(content) + _DIGEST
-        if size > self._limit or self._stuck:
-            return
+        if self.has_room(size):
+            digest = hashlib.sha256(content).digest()
+            parts = [content, digest]
+            self._counted(size, lambda: write_whole(self._path(identity), parts, lasting=False))
+
+    def _counted(self, size: int, keep: Callable[[], object]) -> bool:
+        """Make room for a file, have it kept, and tell whether it was."""
         try:
             with self._lock, self._opened() as folder, self._counting(folder) as count:
                 used = self._made_room(folder, _number(count), size)
                 os.ftruncate(count, 0)  # of a process that ends here, no number is left
-                digest = hashlib.sha256(content).digest()
-                write_whole(self._path(identity), [content, digest], lasting=False)
+                keep()
                 os.pwrite(count, str(used + size).encode(), 0)
+                return True
         except BlockingIOError:
             self._stuck = True
             logger.warning(
@@ -134,6 +142,52 @@ class Cache:
             )
         except OSError as error:
             logger.warning("`cache-dir` cannot be written to: %s", error)
+        return False
+
+    @property
+    def folder(self) -> Path:
+        """The cache's own folder, for files that :meth:`take` is given."""
+        return self._folder
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether an object of so many bytes can be kept at all."""
+        return size <= self._limit and not self._stuck
+
+    def file(self, identity: Sequence[str], size: int, suffix: str) -> Path | None:
+        """Return the file of an object that :meth:`take` has kept; ``None`` where it is not here.
+
+        Parameters
+        ----------
+        identity : sequence of str
+            What names this object and this state of it.
+        size : int
+            Its bytes, as the store says.
+        suffix : str
+            How the file's name ends.
+        """
+        path = self._path(identity, suffix)
+        try:
+            if path.lstat().st_size != size:
+                return None
+            os.utime(path)  # what is used is the last to go
+        except OSError:
+            return None
+        return path
+
+    def take(self, identity: Sequence[str], path: Path, size: int, suffix: str) -> Path:
+        """Keep a file of :attr:`folder`, and return where; where that cannot be, it stays.
+
+        Parameters
+        ----------
+        identity, size, suffix
+            As of :meth:`file`.
+        path : Path
+            The file, called as an unfinished one.
+        """
+        kept = self._path(identity, suffix)
+        if self._counted(size, lambda: os.replace(path, kept)):
+            return kept
+        return path
 
     def _opened(self) -> AbstractContextManager[int]:
         """Open the folder: an analysis without a sandbox may have put a link in its place."""
@@ -189,9 +243,9 @@ class Cache:
             except FileNotFoundError:
                 continue
 
-    def _path(self, identity: Sequence[str]) -> Path:
+    def _path(self, identity: Sequence[str], suffix: str = _CONTENT) -> Path:
         named = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape"))
-        return self._folder / f"{named.hexdigest()}.data"
+        return self._folder / f"{named.hexdigest()}{suffix}"
 
 
 def _number(count: int) -> int | None:

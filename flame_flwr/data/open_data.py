@@ -99,7 +99,7 @@ def open_dataset(
 ) -> Source:
     """Return the source of one dataset; `name` is what messages call it."""
     if dataset.type == "sql":
-        return _sql(dataset, name)
+        return _sql(dataset, name, cache)
     return _source(dataset.url, name, context, dataset.options, cache, _REGISTRY)
 
 
@@ -146,13 +146,19 @@ def _source(
     return FolderSource(_folder(location, name, option), name, option)
 
 
-def _sql(dataset: Dataset, name: str) -> SqlSource:
+def _sql(dataset: Dataset, name: str, cache: Cache | None) -> SqlSource:
     """Return a database, with the credentials that the registry refers to."""
     from flame_flwr.data.credentials import resolve
     from flame_flwr.data.sql_databases import open_database
 
     options = dataset.options
     entry = SqlEntry.of(options, name, dataset.subject)
+    if dataset.url.startswith("s3://"):
+        from flame_flwr.data.s3_source import S3Source
+        from flame_flwr.data.table_objects import TableObjects
+
+        store = S3Source(dataset.url, name, _access(options, name), cache)
+        return SqlSource(TableObjects(store, name, entry.tables), entry, name)
     if "://" not in dataset.url:
         from flame_flwr.data.table_files import TableFiles
 

@@ -101,7 +101,7 @@ _KEYS = {
 }
 _REFERENCES = ("key-id", "secret", "token", "user", "password")
 _KINDS_BY_SCHEME = {
-    "s3": ("s3",),
+    "s3": ("s3", "sql"),
     "fhir": ("fhir",),
     **dict.fromkeys(("postgresql", "sqlite", "duckdb"), ("sql",)),
     "": get_args(DataKind),  # a folder

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from flame_flwr.data.s3_files import ChangedError, StoredObject, object_of, save_object
 from flame_flwr.errors import DataError, FlameError
 from flame_flwr.processes.threads import call_each, interruptibly
 from flame_flwr.s3.access import Access
@@ -22,8 +23,9 @@ from flame_flwr.s3.patience import BRIEF, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from obstore import GetOptions, ObjectMeta
+    from obstore import GetOptions
     from obstore.store import S3Store
 
     from flame_flwr.data.cache import Cache
@@ -48,14 +50,6 @@ LISTING_SECONDS = 900
 
 LISTED = 200
 """Objects that are taken from a listing at a time."""
-
-
-class _Object(NamedTuple):
-    """One object, as the store lists it."""
-
-    key: str
-    size: int
-    etag: str
 
 
 class S3Source:
@@ -128,6 +122,44 @@ class S3Source:
         """Read objects as :meth:`read` does; see :class:`~flame_flwr.data.source.RemoteSource`."""
         return self._read_each(kind, keys, lambda content: [write(content)])
 
+    def objects(self) -> list[StoredObject]:
+        """Return what there is below the prefix.
+
+        Raises
+        ------
+        DataError
+            Nothing; the store refuses or does not answer.
+        """
+        return self._listed(self._open(PATIENCE))
+
+    def save(self, objects: Sequence[StoredObject], folder: Path) -> list[Path]:
+        """Return files with the contents of objects, each called as the object ends.
+
+        They are those of the cache where there is one that holds them all, and else new ones in the
+        folder.
+
+        Raises
+        ------
+        DataError
+            An object is gone or has changed; the disk is full; the store refuses or does not
+            answer.
+        """
+        store = self._open(PATIENCE)
+        together = sum(item.size for item in objects)
+        cache = self._cache if self._cache is not None and self._cache.has_room(together) else None
+
+        def saved(item: StoredObject) -> Path:
+            with self._errors_in_words():
+                return save_object(store, item, self._identity(item), cache, folder)
+
+        try:
+            return call_each(saved, objects, WORKERS)
+        except (_MissingError, ChangedError):
+            raise self._changed() from None
+
+    def _identity(self, item: StoredObject) -> tuple[str, ...]:
+        return self._access.endpoint, self._bucket, self._prefix, item.key, item.etag
+
     def _read_each(
         self, kind: str, keys: list[str], take: Callable[[bytes], _Taken]
     ) -> dict[str, _Taken]:
@@ -136,7 +168,7 @@ class S3Source:
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
 
-        def taken(item: _Object) -> _Taken | None:
+        def taken(item: StoredObject) -> _Taken | None:
             content = self._content(store, item, asked=bool(keys))
             return None if content is None else take(content)
 
@@ -153,16 +185,16 @@ class S3Source:
     def _open(self, patience: Patience) -> S3Store:
         return open_s3(self._bucket, self._prefix, self._access, patience)
 
-    def _listed(self, store: S3Store) -> list[_Object]:
+    def _listed(self, store: S3Store) -> list[StoredObject]:
         import obstore
 
-        found: dict[str, _Object] = {}
+        found: dict[str, StoredObject] = {}
         again = 0
         with self._errors_in_words(listing=True):
             stream = obstore.list(store, chunk_size=LISTED)
             while entries := interruptibly(lambda: next(stream, None), LISTING_SECONDS):
                 for entry in entries:
-                    item = _object(entry["path"], entry)
+                    item = object_of(entry["path"], entry)
                     known = found.get(item.key)
                     again += known is not None  # as where a store pages in a circle
                     found[item.key] = item if known is None else self._without_folder(known, item)
@@ -172,7 +204,7 @@ class S3Source:
             self.check()
         return sorted(found.values())
 
-    def _without_folder(self, one: _Object, other: _Object) -> _Object:
+    def _without_folder(self, one: StoredObject, other: StoredObject) -> StoredObject:
         """Choose between objects whose keys differ in slashes at their ends: ``a`` and ``a/``."""
         if one.size and other.size and one != other:
             raise DataError(
@@ -182,10 +214,10 @@ class S3Source:
             )
         return one if one.size else other
 
-    def _named(self, store: S3Store, keys: Sequence[str]) -> list[_Object]:
+    def _named(self, store: S3Store, keys: Sequence[str]) -> list[StoredObject]:
         import obstore
 
-        def look(key: str) -> _Object | None:
+        def look(key: str) -> StoredObject | None:
             if not key.strip("/") or key != key.strip("/") or "//" in key:
                 return None
             try:
@@ -193,7 +225,7 @@ class S3Source:
                     entry = obstore.head(store, key)
             except (_MissingError, ValueError):  # a ValueError is of a key that cannot be
                 return None
-            return _object(key, entry)
+            return object_of(key, entry)
 
         wanted = list(dict.fromkeys(keys))
         try:
@@ -208,7 +240,7 @@ class S3Source:
             raise
         return [item for item in found if item is not None]
 
-    def _content(self, store: S3Store, item: _Object, *, asked: bool) -> bytes | None:
+    def _content(self, store: S3Store, item: StoredObject, *, asked: bool) -> bytes | None:
         """Return an object's content; ``None`` for what a store shows of an empty folder.
 
         What the cache has is handed out only where the store shows this object to this key:
@@ -216,7 +248,7 @@ class S3Source:
         """
         import obstore
 
-        identity = (self._access.endpoint, self._bucket, self._prefix, item.key, item.etag)
+        identity = self._identity(item)
         cache = self._cache if item.etag else None
         kept = cache.get(identity, item.size) if cache is not None else None
         if kept is not None and asked:
@@ -225,7 +257,7 @@ class S3Source:
         try:
             with self._errors_in_words():
                 if kept is not None:
-                    now, content = _object(item.key, obstore.head(store, item.key)), kept
+                    now, content = object_of(item.key, obstore.head(store, item.key)), kept
                 else:
                     now, content = item, self._transferred(store, item)
         except _MissingError:
@@ -248,7 +280,7 @@ class S3Source:
             cache.put(identity, content)
         return content
 
-    def _transferred(self, store: S3Store, item: _Object) -> bytes:
+    def _transferred(self, store: S3Store, item: StoredObject) -> bytes:
         """Read an object; where the connection was cut, see whether the object has changed."""
         import obstore
         from obstore.exceptions import BaseError
@@ -258,7 +290,7 @@ class S3Source:
         except BaseError as error:
             if (
                 problem_of(error).kind == "slow"
-                and _object(item.key, obstore.head(store, item.key)) != item
+                and object_of(item.key, obstore.head(store, item.key)) != item
             ):
                 raise self._changed() from None
             raise
@@ -294,16 +326,7 @@ class _MissingError(Exception):
     """There is no such object; or, of a store that does not say which, no such bucket."""
 
 
-def _object(key: str, entry: ObjectMeta) -> _Object:
-    """Return what a listing, or a single answer, says of an object; its ETag without quotes.
-
-    An ETag that cannot stand in a request is none.
-    """
-    etag = (entry["e_tag"] or "").strip('"')
-    return _Object(key, entry["size"], etag if etag.isprintable() else "")
-
-
-def _transfer(store: S3Store, item: _Object) -> bytes:
+def _transfer(store: S3Store, item: StoredObject) -> bytes:
     """Read an object; a large one piece by piece, into memory that is there once."""
     import obstore
 

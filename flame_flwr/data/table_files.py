@@ -6,7 +6,7 @@ beside the folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from flame_flwr.data.sql_errors import words_for
 from flame_flwr.errors import DataError
 from flame_flwr.files import reason_of
 
-__all__ = ["TableFiles"]
+__all__ = ["READERS", "TableFiles"]
 
-_READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+READERS = {".parquet": "read_parquet", ".csv": "read_csv"}
+"""What reads a file, by how its name ends."""
+
 _SETTINGS = {
     "autoinstall_known_extensions": False,
     "threads": 2,
@@ -54,13 +56,14 @@ class TableFiles(DuckDB):
         connection = self._driver.connect(config=_SETTINGS)
         try:
             for table, files in tables.items():
-                reader = _READERS[files[0].suffix]
+                reader = READERS[files[0].suffix]
                 listed = ", ".join(_quoted(str(file), "'") for file in files)
                 view = _quoted(table, '"')
                 connection.execute(f"CREATE VIEW {view} AS FROM {reader}([{listed}])")
-            folders = {str(self._path), str(self._path.resolve())}
-            allowed = ", ".join(_quoted(folder, "'") for folder in folders)
-            connection.execute(f"SET allowed_directories = [{allowed}]")
+            paths = [path for files in tables.values() for path in files]
+            both = dict.fromkeys(str(each) for path in paths for each in (path, path.resolve()))
+            allowed = ", ".join(_quoted(path, "'") for path in both)
+            connection.execute(f"SET allowed_paths = [{allowed}]")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
         except self._driver.Error as error:
@@ -75,7 +78,7 @@ class TableFiles(DuckDB):
             for entry in sorted(self._path.iterdir()):
                 files = sorted(entry.glob("*.parquet")) if entry.is_dir() else [entry]
                 table = entry.name if entry.is_dir() else entry.stem
-                if files and files[0].suffix in _READERS and table in (self._only or [table]):
+                if files and files[0].suffix in READERS and table in (self._only or [table]):
                     found.setdefault(table, []).append(files)
         except OSError as error:
             raise DataError(
@@ -83,14 +86,18 @@ class TableFiles(DuckDB):
                 f"({type(error).__name__})",
                 detail=str(self._path),
             ) from None
+        self._check_found(found)
+        return {table: files for table, [files] in found.items()}
+
+    def _check_found(self, found: Mapping[str, list[Any]]) -> None:
+        """Refuse tables that are missing, or in more than one place."""
         missing = set(self._only) - found.keys()
         if missing or not found or any(len(each) > 1 for each in found.values()):
             raise DataError(
                 f"{self._name}: the folder must have one file for each table, .parquet or .csv, or "
                 "one folder of .parquet files",
-                detail=f"{', '.join(sorted(missing))} in {self._path}",
+                detail=f"{', '.join(sorted(missing))} in {self.where}",
             )
-        return {table: files for table, [files] in found.items()}
 
 
 def _quoted(text: str, mark: str) -> str:
