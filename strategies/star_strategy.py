@@ -279,7 +279,8 @@ class StarStrategy(Strategy):
 
     def in_words(self) -> str:
         """Return how answers are merged, for readers who write no Python."""
-        return name_in_words(type(self).__name__)
+        plain = type(self) is StarStrategy
+        return "the aggregator gets all answers" if plain else name_in_words(type(self).__name__)
 
     def start(
         self,

@@ -5,9 +5,11 @@ that mean harm. Chromium shows both, and says what it shows, what it refused and
 Screenshots go to the folder that is named as the first argument.
 """
 
+import base64
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -83,9 +85,11 @@ def main():
         try:
             look(browser, run, target / "report.png", names=["node-0", "node-1", "node-2"])
             look(browser, hostile, target / "hostile.png", names=NAMES)
-            narrow(browser, run)
-            narrow(browser, hostile)
-            folded(browser)
+            for page in (run, hostile):
+                narrow(browser, page, target / f"{page.stem}-390.png")
+                whole(browser, page)
+                printed(browser, page, target / f"{page.stem}-print.png")
+            folded(browser, hostile)
         finally:
             browser.quit()
     print(f"the report is shown as it should be; screenshots are in {target}")
@@ -138,18 +142,19 @@ def look(browser, page, screenshot, names):
     text = browser.find_element(By.TAG_NAME, "body").text
     headings = [each.text for each in browser.find_elements(By.TAG_NAME, "h2")]
     assert headings == [
-        "Settings of the study",
-        "Nodes",
-        "Convergence",
-        "Metrics per node",
         "Results",
+        "Hospitals and patients",
+        "How it was computed",
+        "What was hidden, and why",
+        "Rounds and metrics",
+        "Settings of the study",
         "What left each node",
     ], headings
     for expected in (*names, "Average", "distance", "has_converged returned True", "8 rounds"):
         assert expected in text, expected
     for expected in (HARM, "</pre></body><h1>not a heading</h1>", "=cmd|' /C calc'!A0", "weights"):
         assert expected in text, expected
-    assert "ndarray float64 (2,)" in text
+    assert "array of 2 float64" in text
     assert len(browser.find_elements(By.TAG_NAME, "h1")) == 1
     for tag in ("script", "iframe", "object", "link", "form"):
         assert not browser.find_elements(By.TAG_NAME, tag), tag
@@ -173,7 +178,7 @@ def tables(browser, names):
         heading: [
             [cell.text for cell in row.find_elements(By.TAG_NAME, "td")]
             for row in browser.find_elements(
-                By.XPATH, f"//h2[@id='{heading}']/following::tbody[1]/tr"
+                By.XPATH, f"//*[@id='{heading}']/following::tbody[1]/tr"
             )
         ]
         for heading in ("nodes", "convergence", "metrics", "left")
@@ -199,19 +204,86 @@ def quiet(browser, page):
     assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}, asked
 
 
-def narrow(browser, page):
+def narrow(browser, page, screenshot):
     """See that a telephone's screen has no need to scroll to the side, also of what is folded."""
-    browser.set_window_size(500, 900)
+    sized(browser, 390)
     browser.get(page.as_uri())
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 1
+    assert browser.save_screenshot(str(screenshot))
     for each in browser.find_elements(By.TAG_NAME, "summary"):
         each.click()
     assert browser.execute_script(wide) <= 1
 
 
-def folded(browser):
-    """See that of the page that is open, an error's traceback is below it, and its lines are."""
+CUT = """
+const wide = document.documentElement.clientWidth;
+return [...document.querySelectorAll("body *")].filter(each => {
+  const box = each.getBoundingClientRect(), style = getComputedStyle(each);
+  const hidden = each.scrollWidth > each.clientWidth + 1 && style.overflowX !== "visible";
+  const folded = style.overflowY !== "visible" && each.scrollHeight > each.clientHeight + 1;
+  return box.width && (box.right > wide + 1 || hidden || (arguments[0] && folded));
+}).map(each => each.outerHTML.slice(0, 200))
+"""
+"""What is beyond the window's edge, or to be seen only by scrolling within it."""
+
+
+def whole(browser, page):
+    """See that nothing is cut in a window of 1,200 pixels, and that the contents lead on."""
+    sized(browser, 1200)
+    browser.get(page.as_uri())
+    for each in browser.find_elements(By.TAG_NAME, "summary"):
+        each.click()
+    assert browser.execute_script(CUT, False) == []
+    for link in browser.find_elements(By.CSS_SELECTOR, "nav a"):
+        name = link.get_attribute("href").partition("#")[2]
+        link.click()
+        heading = browser.find_element(By.ID, name)
+        place = "return arguments[0].getBoundingClientRect().top"
+        ends = time.monotonic() + 10
+        while not -1 <= browser.execute_script(place, heading) < 900:
+            assert time.monotonic() < ends, name
+            time.sleep(0.05)
+
+
+def printed(browser, page, screenshot):
+    """See that nothing is cut on A4, nor folded up, and that there is a PDF of all of it."""
+    browser.get(page.as_uri())
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    sized(browser, 688)  # the 182 mm that the margins leave of A4, at 96 pixels an inch
+    try:
+        assert browser.execute_script(CUT, True) == []
+        shown = "return [...document.querySelectorAll('details > :not(summary)')]"
+        heights = browser.execute_script(f"{shown}.map(each => each.offsetHeight)")
+        assert heights
+        assert all(height > 0 for height in heights)
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        sized(browser, 688, min(height + 50, 6000))
+        assert browser.save_screenshot(str(screenshot))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    made = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pdf = base64.b64decode(made["data"])
+    sizes = {tuple(map(float, found)) for found in MEDIA.findall(pdf)}
+    assert sizes
+    assert all(abs(x - 595) < 2 and abs(y - 842) < 2 for x, y in sizes), sizes
+    screenshot.with_suffix(".pdf").write_bytes(pdf)
+
+
+MEDIA = re.compile(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]")
+
+
+def sized(browser, width, height=900):
+    """Give the page a window of this width inside: Chromium's own is never so narrow."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def folded(browser, page):
+    """See that an error's traceback is below it, folded up, and that its lines are."""
+    browser.get(page.as_uri())
+    browser.find_element(By.CSS_SELECTOR, "p.error + details summary").click()
     error = browser.find_element(By.CSS_SELECTOR, "p.error")
     assert error.text == f"NodeFailedError: {HARM}\nMend it there.", error.text
     trace = browser.find_element(By.CSS_SELECTOR, "p.error + details pre")

@@ -17,6 +17,9 @@ from flame_flwr.results import report_tables as tables
 from flame_flwr.results.metric_means import reported_names
 from flame_flwr.results.plots import convergence_plot, metric_plots
 from flame_flwr.results.report_files import inline
+from flame_flwr.results.report_hidden import hidden
+from flame_flwr.results.report_methods import methods
+from flame_flwr.results.report_sites import sites
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 _HERE = Path(__file__).parent
+_NUMBER = re.compile(r"[-+]?[\d.,]{1,12}(?:e[-+]?\d{1,3}| k?B| [MG]B)?")
+"""What is not broken at the end of a line."""
+_LONG = re.compile(r"\S{13}")
+"""What may be broken anywhere: a table of eight columns has no room for it."""
 _TRACEBACK = re.compile(
     r"^[ +]*(?:Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
@@ -54,10 +61,22 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     environment.filters["data_uri"] = _svg_uri
     environment.filters["size"] = shown_size
     environment.filters["moment"] = _moment
+    environment.filters["kind"] = _kind
     style = (_HERE / "report.css").read_text("utf-8")
     error, traceback = _error(about["error"] or "")
+    text, references = methods(about)
     page = environment.get_template("report.jinja").render(
         about=about,
+        heading=about["heading"],
+        title=about["heading"]["title"]
+        or about["app"]
+        or about["study"].get("analyzer")
+        or "A run",
+        number=_Numbers(),
+        methods=text,
+        references=references,
+        hidden=hidden(about),
+        took_part=sites(about),
         error=error,
         traceback=traceback,
         style=style,
@@ -78,11 +97,28 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     return page.encode("utf-8", "replace")
 
 
+class _Numbers:
+    """Numbers figures and tables, in the order in which the page asks."""
+
+    def __init__(self) -> None:
+        self._given = {"figure": 0, "table": 0}
+
+    def next(self, kind: str) -> int:
+        """Return the number of the next one."""
+        self._given[kind] += 1
+        return self._given[kind]
+
+
 def _error(text: str) -> tuple[str, str]:
     """Return what an error says, and the traceback behind it that a node shares."""
     found = _TRACEBACK.search(text)
     start = found.start() if found else len(text)
     return text[:start].rstrip(), text[start:].rstrip()
+
+
+def _kind(cell: str) -> str:
+    """Return the class of a table's cell, which says where its text may be broken."""
+    return "number" if _NUMBER.fullmatch(cell) else "long" if _LONG.search(cell) else ""
 
 
 def _moment(text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flame_flwr.results.report_images import NotShownError, image_uri
+from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_tables import Table
 from flame_flwr.text.sizes import shown_size
 
@@ -107,6 +108,9 @@ def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
         return
     if suffix == ".json" and whole:
         text = _pretty(text)
+    elif whole and (table := literal_table(text)) is not None:
+        file.table = table
+        return
     file.text = text[:_MOST_TEXT]
     if len(text) > _MOST_TEXT or not whole:
         file.note = "This is its beginning; the file has the rest."

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.metric_means import mean, metric_names, reported_names
+from flame_flwr.results.report_words import plain_value, setting
 from flame_flwr.results.run_record import ALL_NODES
 from flame_flwr.text.sizes import shown_size
+from flame_flwr.text.words import arguments_in_words, form_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Table", "egress_table", "filters_table", "metrics_per_round", "metrics_table"]
 __all__ += ["nodes_table", "rounds_table", "scores_table", "settings_table"]
 
+_MOST_ACROSS = 8
+"""Columns that fit on a printed page."""
 _MOST_ROUNDS = 200
 _MOST_NODES = 30
 _MOST_METRICS = 20
@@ -26,8 +30,14 @@ _MOST_ROWS = 100
 """Of a table with a row per node."""
 _ABOUT_FILTERS = frozenset({"filter", "by", "answers", "mechanism"})
 """What `run.json` says of a filter beside its parameters."""
-_SHOWN_AS = {"data": "data type"}
-"""What `run.json` calls otherwise: there `data` is also where the data is."""
+_SHOWN_AS = {
+    "data": "data type",  # in `run.json` it is also where the data is
+    "disclosure": "disclosure rules",
+    "expects": "expected of the data",
+    "max_rounds": "rounds at most",
+    "shown": "metrics that are shown",
+}
+"""What `run.json` calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,21 @@ class Table:
     rows: list[list[str]]
     cut: str = ""
 
+    @property
+    def parts(self) -> list[tuple[list[str], list[list[str]]]]:
+        """Header and rows; of a wide table several, each with the first column, to fit a page."""
+        most = _MOST_ACROSS - 1
+        starts = range(1, max(len(self.header), 2), most)
+        if len(self.header) <= _MOST_ACROSS:
+            return [(self.header, self.rows)]
+        return [
+            (
+                [*self.header[:1], *self.header[start : start + most]],
+                [[*row[:1], *row[start : start + most]] for row in self.rows],
+            )
+            for start in starts
+        ]
+
     def with_note(self, hidden: int, what: str) -> Table:
         """Return it with a note on what is not shown, where there is any."""
         return replace(self, cut=f"{self.cut} {hidden} {what}.".strip()) if hidden > 0 else self
@@ -45,11 +70,11 @@ class Table:
 
 def settings_table(about: dict[str, Any]) -> Table:
     """Return what the model declares, then what the run was asked for; no two have one name."""
-    study = {_SHOWN_AS.get(name, name): text for name, text in about["study"].items()}
+    study = {_SHOWN_AS.get(name, name): setting(about, name) for name in about["study"]}
     asked = {
         f"{name} (asked for)" if name in study else name: text
-        for name, value in sorted(about["parameters"].items())
-        if (text := _text(value))
+        for key, value in sorted(about["parameters"].items())
+        if (text := plain_value(value)) and (name := key.replace("-", " "))
     }
     rows = study | asked | _about_sums(about.get("secure"))
     return Table(["setting", "value"], [[*row] for row in rows.items()])
@@ -84,7 +109,7 @@ def nodes_table(about: dict[str, Any]) -> Table:
         rows.append(
             [
                 node,
-                about["sizes"].get(node, "not said"),
+                form_in_words(about["sizes"].get(node, "not said")),
                 str(len(answers)),
                 "not said"
                 if are_masked
@@ -177,7 +202,7 @@ def egress_table(about: dict[str, Any]) -> Table:
             first, last = kind["first_round"], kind["last_round"]
             rounds = str(first) if first == last else f"{first} to {last}"
             size = shown_size(kind["bytes"])
-            rows.append([node, kind["what"], str(kind["answers"]), rounds, size])
+            rows.append([node, form_in_words(kind["what"]), str(kind["answers"]), rounds, size])
     return _without_end(["node", "what", "times", "rounds", "bytes"], rows)
 
 
@@ -186,8 +211,9 @@ def filters_table(about: dict[str, Any]) -> Table:
     rows = []
     for node, said in about["filters"].items():
         for one in said["filters"]:
-            given = [f"{key}={value}" for key, value in one.items() if key not in _ABOUT_FILTERS]
-            name = f"{one.get('filter', '')}({', '.join(given)})"
+            given = {key: value for key, value in one.items() if key not in _ABOUT_FILTERS}
+            name = f"{one.get('filter', '')}"
+            name += f" ({arguments_in_words(given)})" if given else ""
             rows.append([node, name, str(one.get("by", "")), str(one.get("answers", "")), ""])
         if "epsilon" in said:
             budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"

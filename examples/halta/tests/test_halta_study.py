@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from halta_reference import read, reference_run
+from report_text import python_in
 
 from flame_flwr.errors import DataError
 from halta import declared
@@ -28,6 +29,10 @@ def reference(contents):
 @pytest.fixture(scope="module")
 def pooled(contents):
     return pd.concat([read(content) for content in contents], ignore_index=True)
+
+
+def test_the_page_holds_no_python(study, folder):
+    assert python_in((folder / "report.html").read_text()) == []
 
 
 def entries(report, line, section="1. "):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from report_text import python_in
 from snippets import block, texts
 
 from flame_flwr.star.script import run_script
@@ -31,6 +32,7 @@ def test_the_sum_is_there_with_noise_on_it(tmp_path):
     for run in range(3):
         run_script(EXAMPLE / "count.py", folders, results=tmp_path / str(run))
         numbers.append(float((tmp_path / str(run) / "patients.txt").read_text()))
+        assert python_in((tmp_path / str(run) / "report.html").read_text()) == []
     assert all(abs(number - expected) < FAR for number in numbers)
     assert len(set(numbers)) == 3
 

@@ -84,13 +84,14 @@ def test_a_long_name_is_broken_wherever_it_stands(tag):
 
 def test_no_two_settings_have_one_name():
     study = {"analyzer": "A", "data": "s3", "strategy": "FirstNodes"}
+    words = {**study, "strategy": "first nodes"}
     asked = {"strategy": "first-nodes", "data": ["d/{partition-id}"], "nodes": 3, "resume": ""}
-    rows = settings_table({"study": study, "parameters": asked}).rows
+    rows = settings_table({"study": study, "in_words": words, "parameters": asked}).rows
     assert rows == [
         ["analyzer", "A"],
         ["data type", "s3"],
-        ["strategy", "FirstNodes"],
-        ["data", "['d/{partition-id}']"],
+        ["strategy", "first nodes"],
+        ["data", "d/{partition-id}"],
         ["nodes", "3"],
         ["strategy (asked for)", "first-nodes"],
     ]

@@ -15,16 +15,17 @@ def test_the_report_is_one_file_without_scripts(serve, tmp_path):
     [folder] = (tmp_path / "results").iterdir()
     page = Page((folder / "report.html").read_text())
     tags = [tag for tag, _ in page.tags]
-    assert not {"script", "iframe", "object", "link", "form", "a"} & set(tags)
+    assert not {"script", "iframe", "object", "link", "form"} & set(tags)
     policy = next(attrs["content"] for _, attrs in page.tags if "http-equiv" in attrs)
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
     for _, attrs in page.tags:
         assert attrs.get("src", "data:image/").startswith("data:image/")
-        assert not {"href", "style", "srcset"} & attrs.keys()
+        assert attrs.get("href", "#").startswith("#")
+        assert not {"style", "srcset"} & attrs.keys()
         assert not [name for name in attrs if name.startswith("on")]
     for shown in ("Fits", "Average", "node-0", "node-1", "mean.txt", HARM, "max-rounds"):
         assert (shown in page.text) == (shown != "max-rounds"), shown
-    assert "ndarray float64 (2,)" in page.text
+    assert "array of 2 float64" in page.text
     assert "has_converged returned True" in page.text
     about = json.loads((folder / "run.json").read_text())
     assert "report.html" in [file["name"] for file in about["other_files"]]

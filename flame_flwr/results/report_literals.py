@@ -1,0 +1,93 @@
+"""A result that was written as Python has it, ``{'age': {'n': 3}}``, as a table for readers."""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from flame_flwr.results.report_tables import Table
+from flame_flwr.text.words import value_in_words
+
+__all__ = ["literal_table"]
+
+_LONGEST = 20_000
+_MOST, _LONGEST_TEXT = 100, 200
+_DEEPEST = 8
+_PLAIN = (bool, int, float, str)
+
+
+def literal_table(text: str) -> Table | None:
+    """Return the values of a dict, list or tuple of Python's, each with what leads to it.
+
+    It is read, and never run. ``None``: the text is none of these, or too much for a table.
+
+    Examples
+    --------
+    >>> literal_table("{'age': {'n': 3, 'mean': 61.5}, 'sites': ['a', 'b']}").rows
+    [['age, n', '3'], ['age, mean', '61.5'], ['sites', 'a, b']]
+    """
+    if len(text) > _LONGEST or text.lstrip()[:1] not in ("{", "[", "("):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = _value(ast.parse(text.strip(), mode="eval").body)
+        rows = list(_rows((), value))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    fits = isinstance(value, dict | list) and 0 < len(rows) <= _MOST
+    return Table(["", "value"], rows) if fits else None
+
+
+def _value(node: ast.expr) -> Any:
+    """Return what is written: literals, and of NumPy's what is written around them."""
+    match node:
+        case ast.Dict(keys, values) if None not in keys:
+            pairs = zip(keys, values, strict=True)
+            return {_value(key): _value(value) for key, value in pairs if key is not None}
+        case ast.List(parts) | ast.Tuple(parts):
+            return [_value(part) for part in parts]
+        case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)):
+            return -number
+        case ast.UnaryOp(ast.USub(), ast.Name("inf")):
+            return -math.inf
+        case ast.Name("nan" | "inf" as name):
+            return float(name)
+        case ast.Constant(bool() | int() | float() | str() | None as value):
+            return value
+        case ast.Call(ast.Name("array"), [inner]) | ast.Call(
+            ast.Attribute(ast.Name("np"), str()), [inner]
+        ):
+            return _value(inner)
+        case ast.Call(ast.Name(), [], keywords) if keywords:  # a statistic says its figures so
+            return {str(each.arg): _value(each.value) for each in keywords}
+    raise ValueError("no literal")
+
+
+def _rows(path: tuple[str, ...], value: Any) -> Iterator[list[str]]:
+    if len(path) > _DEEPEST:
+        raise ValueError("too deep for a table")
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _rows((*path, _said(key)), part)
+    elif isinstance(value, list) and not all(isinstance(part, _PLAIN) for part in value):
+        for number, part in enumerate(value, 1):
+            yield from _rows((*path, str(number)), part)
+    elif isinstance(value, list) and not path:
+        yield from ([str(number), _said(part)] for number, part in enumerate(value, 1))
+    else:
+        yield [", ".join(path), _said(value)]
+
+
+def _said(value: Any) -> str:
+    """Return a value with all its digits: it is the result itself."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ValueError("a text, and no figure of a table")
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, list):
+        return ", ".join(map(_said, value)) or "empty"
+    return value_in_words(value)

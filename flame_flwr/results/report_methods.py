@@ -1,0 +1,162 @@
+"""How a run was computed, as a paragraph for a paper's methods section, and what it refers to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.results.report_words import counted, failed_nodes, listed, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["methods"]
+
+_WORKS = {
+    "flower": "Beutel DJ, Topal T, Mathur A, et al. Flower: a friendly federated learning research "
+    "framework. arXiv:2007.14390, 2020.",
+    "numpy": "Harris CR, Millman KJ, van der Walt SJ, et al. Array programming with NumPy. "
+    "Nature 585, 357-362, 2020.",
+    "averaging": "McMahan B, Moore E, Ramage D, Hampson S, Agüera y Arcas B. "
+    "Communication-efficient learning of deep networks from decentralized data. AISTATS, 2017.",
+    "masks": "Bonawitz K, Ivanov V, Kreuter B, et al. Practical secure aggregation for "
+    "privacy-preserving machine learning. ACM CCS, 2017.",
+    "laplace": "Dwork C, McSherry F, Nissim K, Smith A. Calibrating noise to sensitivity in "
+    "private data analysis. TCC, 2006.",
+    "gaussian": "Balle B, Wang YX. Improving the Gaussian mechanism for differential privacy. "
+    "ICML, 2018.",
+    "sparse": "Lyu M, Su D, Li N. Understanding the sparse vector technique for differential "
+    "privacy. VLDB, 2017.",
+}
+_DATA = {
+    "s3": "files",
+    "fhir": "FHIR resources",
+    "sql": "tables of a database",
+    "none": "no data of a source",
+}
+
+
+class _Cited:
+    """The works that the text refers to, in the order in which it does."""
+
+    def __init__(self) -> None:
+        self.works: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        if _WORKS[name] not in self.works:
+            self.works.append(_WORKS[name])
+        return f"[{self.works.index(_WORKS[name]) + 1}]"
+
+
+def methods(about: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the text, in paragraphs, and the works that it refers to by number.
+
+    Parameters
+    ----------
+    about : dict
+        What ``run.json`` says.
+    """
+    cite = _Cited()
+    parts = (_computed(about, cite), _protected(about, cite), _software(about, cite))
+    return [text for part in parts if (text := " ".join(part))], cite.works
+
+
+def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
+    """Say what ran where, and how it ended."""
+    nodes = counted(len(about["nodes"]), "node")
+    yield (
+        f"The analysis was federated over {nodes}: at each of them "
+        f"{setting(about, 'analyzer') or 'the analysis'} computed on the data that is there, and "
+        "the server received what that returned."
+    )
+    if about["study"].get("data") in _DATA:
+        yield f"The nodes' data were {_DATA[about['study']['data']]}."
+    people = setting(about, "people by")
+    if people:
+        yield f"People were told apart by {people}."
+    expected = setting(about, "expects")
+    if expected:
+        yield f"Each node first looked whether its data was as expected: {expected}."
+    how = setting(about, "aggregator") or setting(about, "strategy")
+    averaging = (
+        " " + cite("averaging") if "WeightedFedAvg" in about["study"].get("strategy", "") else ""
+    )
+    if how:
+        yield f"The nodes' results of a round were merged by {how}{averaging}."
+    yield from _end(about)
+    missing = failed_nodes(about)
+    if missing:
+        yield f"No result of some rounds came from {listed(missing)}."
+    if about["data_changed"]:
+        yield f"Between rounds the data changed at {listed(list(about['data_changed']))}."
+    if about["frozen"]:
+        yield f"The data of {listed(list(about['frozen']))} was frozen before the first round."
+
+
+def _end(about: dict[str, Any]) -> Iterator[str]:
+    rounds = counted(about["rounds"], "round")
+    declared = setting(about, "convergence")
+    if declared:
+        yield f"By what was declared, the analysis {declared}."
+    if about["status"] == "completed":
+        reason = f": {about['reason']}" if about["reason"] else ""
+        yield f"It ended after {rounds}{reason}."
+    else:
+        yield f"It failed after {rounds}, so that there is no final result."
+
+
+def _protected(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
+    """Say which rules held, what was changed before it left, and what was masked."""
+    rules = setting(about, "disclosure")
+    if rules:
+        yield f"By the rules of the analysis, {rules}."
+    for names, nodes in _alike(about["disclosure"]).items():
+        yield f"At {listed(nodes)} these disclosure rules held: {', '.join(names)}."
+    filters = setting(about, "filters")
+    if filters:
+        works = {"GaussianNoise": "gaussian", "SparseVector": "sparse"}
+        named = about["study"].get("filters", "")
+        cited = "".join(f" {cite(work)}" for name, work in works.items() if name in named)
+        yield f"Each node changed its results before they left: {filters}{cited}."
+    spent = [
+        said["epsilon"] for said in about["filters"].values() if said.get("epsilon") is not None
+    ]
+    if spent:
+        yield f"The noise of all answers of a node comes to an epsilon of {max(spent):.4g} at most."
+    secure = about["secure"]
+    if secure and secure["masked"]:
+        yield (
+            "What the nodes returned left them masked by pairwise secrets that cancel in the sum "
+            f"over all nodes {cite('masks')}: the server learned sums over all nodes, and no "
+            f"node's own part (protocol {secure['protocol']}, identities: {secure['identities']})."
+        )
+    elif secure:
+        yield "Sums were exact, on a grid of fixed-point numbers, and not masked."
+    if about["privacy"]:
+        private = about["privacy"]
+        yield (
+            f"The final result has Laplace noise {cite('laplace')}, with epsilon "
+            f"{private['epsilon']:g} and sensitivity {private['sensitivity']:g}: it is "
+            "differentially private, where one person more or less changes it by no more than that."
+        )
+
+
+def _software(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
+    versions = about["versions"]
+    where = "on Flower" if about["run_id"] else "with all nodes in one process, beside Flower"
+    yield (
+        f"The run was made with flame-flwr {versions.get('flame-flwr', '')} {where} "
+        f"{versions.get('flwr', '')} {cite('flower')}, NumPy {versions.get('numpy', '')} "
+        f"{cite('numpy')} and Python {versions.get('python', '')}."
+    )
+    if about["app"]:
+        yield f"The app was {about['app']}, the run {about['run_id']}."
+    if about["resumed_after"]:
+        yield f"It went on with a checkpoint after round {about['resumed_after']}."
+
+
+def _alike(disclosure: dict[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
+    """Return the nodes whose answers went through the same rules, by the rules' names."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for node, rules in disclosure.items():
+        found.setdefault(tuple(rules), []).append(node)
+    return found

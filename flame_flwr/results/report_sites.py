@@ -1,0 +1,57 @@
+"""Hospitals and patients in numbers, as far as they may be known."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.results.report_words import counted, failed_nodes, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["sites"]
+
+_AMOUNT = re.compile(r"(\d{1,3}(?:,\d{3})*|\d{1,15}) (resource|row|file)s?(?:, .*)?")
+
+
+def sites(about: dict[str, Any]) -> str:
+    """Return who took part, and how much data they have together, in sentences.
+
+    Parameters
+    ----------
+    about : dict
+        What ``run.json`` says.
+    """
+    return " ".join(_sentences(about))
+
+
+def _sentences(about: dict[str, Any]) -> Iterator[str]:
+    nodes, history = about["nodes"], about["history"]
+    if not nodes:
+        yield "No node took part."
+    elif history:
+        always = [n for n in nodes if all(n in entry["node_seconds"] for entry in history)]
+        each = "every one of them" if len(nodes) > 1 else "it"
+        many = each if len(always) == len(nodes) else f"{len(always):,} of them"
+        rounds = counted(len(history), "round")
+        yield f"{counted(len(nodes), 'node')} took part, and {many} answered in all of {rounds}."
+    else:
+        yield f"{counted(len(nodes), 'node')} took part, and no round was finished."
+    failed = failed_nodes(about)
+    if failed:
+        yield f"There were failures at {listed(failed)}."
+    yield from _together(about)
+
+
+def _together(about: dict[str, Any]) -> Iterator[str]:
+    """Say how much data there is at all nodes, where every one of them says it in one unit."""
+    sizes = [about["sizes"].get(node, "") for node in about["nodes"]]
+    found = [_AMOUNT.fullmatch(size) for size in sizes]
+    known = [(int(each[1].replace(",", "")), each[2]) for each in found if each]
+    if known and len(known) == len(sizes) and len({unit for _, unit in known}) == 1:
+        yield f"Together they have {counted(sum(n for n, _ in known), known[0][1])}."
+    elif len(known) < len(sizes) and not all(sizes):
+        silent = sizes.count("")
+        does = "does" if silent == 1 else "do"
+        yield f"{counted(silent, 'node')} {does} not say how much data there is."

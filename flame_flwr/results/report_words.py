@@ -1,0 +1,65 @@
+"""Words that several parts of a report use: counts, lists of nodes, settings as they are said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.text.words import value_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["counted", "failed_nodes", "listed", "plain_value", "setting"]
+
+_MOST_NAMED = 5
+_PYTHON = frozenset(
+    {"analyzer arguments", "aggregator arguments", "query", "filters", "disclosure", "expects"}
+    | {"convergence"}
+)
+"""What runs before 1.0 have as Python only."""
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts.
+
+    Examples
+    --------
+    >>> counted(1, "node"), counted(12000, "round")
+    ('1 node', '12,000 rounds')
+    """
+    return f"{number:,} {what}{'s'[number == 1 :]}"
+
+
+def listed(nodes: Sequence[str]) -> str:
+    """Return nodes by name, and of many their number.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"]), listed(list("abcdefg"))
+    ('a, b and c', '7 nodes')
+    """
+    if len(nodes) > _MOST_NAMED:
+        return counted(len(nodes), "node")
+    return " and ".join(filter(None, (", ".join(nodes[:-1]), *nodes[-1:])))
+
+
+def failed_nodes(about: dict[str, Any]) -> list[str]:
+    """Return the nodes that gave no result in some round, each once."""
+    return list(dict.fromkeys(str(each["node"]) for each in about["failures"]))
+
+
+def setting(about: dict[str, Any], name: str) -> str:
+    """Return a setting of the study as it is said; '' where there is none.
+
+    Of a run of an earlier version, which has no words for it, that it is in ``run.json``.
+    """
+    if name in about["in_words"]:
+        return str(about["in_words"][name])
+    if name in about["study"] and name in _PYTHON:
+        return "as run.json has it"
+    return str(about["study"].get(name, ""))
+
+
+def plain_value(value: Any) -> str:
+    """Return what a run was asked for; '' where that is nothing."""
+    return "" if value is None or value == "" else value_in_words(value)

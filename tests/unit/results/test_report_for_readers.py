@@ -1,0 +1,236 @@
+"""The report as somebody reads it who was not there: its order, its numbers, its words."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from report_text import Report, python_in
+
+from flame_flwr.aggregation.convergence import MaxRounds
+from flame_flwr.aggregation.delta_norm import DeltaNorm
+from flame_flwr.data.expect import Column, Table
+from flame_flwr.privacy import Clip, MaxRows, MinCount
+from flame_flwr.star import StarAnalyzer
+from flame_flwr.statistics import Moments
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+
+from .small_runs import HARM, Average, Scalar, full_run
+
+SECTIONS = [
+    "Results",
+    "Hospitals and patients",
+    "How it was computed",
+    "What was hidden, and why",
+    "Rounds and metrics",
+    "Settings of the study",
+    "What left each node",
+]
+
+
+class Steps(StarAnalyzer):
+    def __init__(self, flame, rate, layers, fit=None, deep=True):
+        super().__init__(flame)
+
+    def analysis_method(self, data, aggregator_results):
+        table = next(iter(data[0].values())).decode().split()[1:]
+        ages = np.array([float(age) for age in table])
+        self.flame.report_metrics(loss=float(ages.mean()) / (1 + self.num_iterations))
+        return {"model": [np.array([ages.mean()]), ages[:2]], "n": len(ages)}
+
+    def evaluation_method(self, data, result):
+        return {"auc": 0.5}
+
+
+SPLITS = [
+    [{"ages.csv": "age\n{}\n".format("\n".join(map(str, ages))).encode()}]
+    for ages in ([31, 47, 52], [68, 71], [25, 39, 44, 60])
+]
+MANY = {
+    "analyzer_kwargs": {"rate": 0.1, "layers": [8, {"a": 1}], "fit": np.mean, "deep": False},
+    "convergence": DeltaNorm("model", 1e-3) | MaxRounds(4),
+    "filters": [Clip(2.0, keys=["model"])],
+    "disclosure": [MaxRows(200)],
+    "expects": [Table("*.csv", {"age": Column("number", 0, 120, unit="years")})],
+    "query": ["ages.csv"],
+    "shown": ["loss"],
+}
+
+
+def page_of(folder, **kwargs):
+    full_run(folder, tensorboard="off", **kwargs)
+    return json.loads((folder / "run.json").read_text()), (folder / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A run with settings of every kind."""
+    return page_of(
+        tmp_path_factory.mktemp("many"),
+        splits=SPLITS,
+        analyzer=Steps,
+        aggregator=WeightedFedAvg(by="n"),
+        title=f"Ages {HARM}",
+        description="Who is older?\n\nAnd why?",
+        authors=["A. Weber", HARM],
+        **MANY,
+    )
+
+
+def test_it_reads_from_the_answer_to_the_details(many):
+    report = Report(many[1])
+    assert report.order == SECTIONS
+    assert f"Ages {HARM}" in report.text[: report.text.index("Results")]
+    before = report.text[: report.text.index("Results")]
+    for said in ("Who is older?", "And why?", f"A. Weber, {HARM}", many[0]["finished"][:10]):
+        assert said in before, said
+    assert HARM not in many[1]
+
+
+def test_the_contents_lead_to_every_section(many):
+    report = Report(many[1])
+    assert len(report.links) == len(SECTIONS)
+    assert all(link[0] == "#" and link[1:] in report.ids for link in report.links)
+    assert len(set(report.ids)) == len(report.ids)
+
+
+def test_figures_and_tables_are_numbered_in_order(many):
+    report = Report(many[1])
+    for kind in ("figure", "table"):
+        found = [int(each.partition("-")[2]) for each in report.ids if each.startswith(f"{kind}-")]
+        said = re.findall(rf"{kind.capitalize()} (\d+)\.", report.text)
+        assert found == list(range(1, len(found) + 1)) == list(map(int, said))
+        assert found
+
+
+def test_its_numbers_are_those_of_the_record(many):
+    about, page = many
+    report = Report(page)
+    rounds = len(about["history"])
+    assert f"3 nodes took part, and every one of them answered in all of {rounds} rounds." in page
+    assert "Together they have 3 files." in page
+    for name in ("flame-flwr", "flwr", "numpy", "python"):
+        assert f" {about['versions'][name]}" in report.text
+    losses = [
+        [f"{entry['node_metrics'][node]['loss']:.5g}" for node in about["nodes"]]
+        for entry in about["history"]
+    ]
+    assert [row[1:] for row in report.table("loss, every round")[1:]] == losses
+    sent = {}
+    for row in report.table("What left each node")[1:]:
+        sent[row[0]] = sent.get(row[0], 0) + int(row[2])
+    answers = {n: sum(kind["answers"] for kind in kinds) for n, kinds in about["left"].items()}
+    assert sent == answers
+
+
+def test_a_paper_can_take_over_how_it_was_computed(many):
+    text = Report(many[1]).text
+    said = text[text.index("The analysis was federated") : text.rindex("What was hidden, and why")]
+    for expected in (
+        "over 3 nodes",
+        "weighted fed avg: model by weighted mean (by: n)",
+        "stops when model changes by at most 0.001 (Euclidean norm), or after 4 rounds",
+        "*.csv of 1 row or more: age (numbers from 0 to 120 years)",
+        "no table of more than 200 rows leaves",
+        "a change leaves shrunk to a norm of at most 2 (of model)",
+        "McMahan",
+        "Flower: a friendly federated learning",
+    ):
+        assert expected in said, expected
+    cited = set(map(int, re.findall(r"\[(\d+)\]", said)))
+    assert cited == {1, 2, 3}
+
+
+def test_it_says_what_is_hidden(many, tmp_path):
+    text = Report(many[1]).text
+    assert "but those that the study shows (loss)" in text
+    assert "0.5" not in re.findall(r"auc.*", text)
+    assert "What disclosure rules withheld at node-0, node-1 and node-2" in text
+    _, private = page_of(tmp_path, aggregator=Scalar, epsilon=1.5, sensitivity=1.0)
+    text = Report(private).text
+    assert "Laplace noise [1], with epsilon 1.5 and sensitivity 1" in text
+    assert "Metrics, scores and the aggregate's change: they are exact" in text
+
+
+def test_where_nothing_is_hidden_it_says_so(tmp_path):
+    _, page = page_of(tmp_path)
+    assert "Nothing that this report could show" in Report(page).text
+
+
+class Counts(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return {"age": Moments.from_data(data)}
+
+
+class Fails(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        raise ValueError("no")
+
+
+def told(aggregate, last):
+    return True
+
+
+RUNS = {
+    "plain": {},
+    "a function": {"convergence": told},
+    "statistics": {
+        "splits": [[31.0, 47.0, 52.0, 60.0, 71.0]] * 3,
+        "analyzer": Counts,
+        "aggregator": ReduceStrategy({"age": Moments}),
+        "disclosure": [MinCount(2)],
+        "simple_analysis": True,
+    },
+    "secure sums": {
+        "splits": [[31.0, 47.0, 52.0]] * 3,
+        "analyzer": Counts,
+        "aggregator": ReduceStrategy({"age": Moments}),
+        "secure": True,
+        "simple_analysis": True,
+    },
+    "private": {
+        "aggregator": Scalar,
+        "epsilon": 1.0,
+        "sensitivity": 1.0,
+        "convergence": DeltaNorm(None, 9.0) | MaxRounds(2),
+    },
+    "many": {"splits": SPLITS, "analyzer": Steps, "aggregator": WeightedFedAvg(by="n"), **MANY},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_report_is_written_in_python(tmp_path, name):
+    _, page = page_of(tmp_path, **RUNS[name])
+    assert python_in(page) == []
+
+
+def test_the_report_of_a_failed_run_begins_with_its_error(tmp_path):
+    with pytest.raises(ValueError, match="no"):
+        full_run(tmp_path, analyzer=Fails, title="Ages", tensorboard="off")
+    page = (tmp_path / "report.html").read_text()
+    text = Report(page).text
+    assert text.index("failed") < text.index("ValueError: no") < text.index("Results")
+    assert "There are no files." in text
+    assert "no round was finished" in text
+    assert python_in(page) == []
+
+
+def test_a_wide_table_is_parted(tmp_path):
+    rows = [[str(i), *(f"{i}.{j}" for j in range(1, 19))] for i in range(3)]
+    header = ["row", *(f"c{j}" for j in range(1, 19))]
+    table = "\n".join(",".join(row) for row in [header, *rows])
+
+    class Table19(Average):
+        def final_method(self, result, evaluations):
+            return table
+
+    _, page = page_of(tmp_path, aggregator=Table19, filename=tmp_path / "wide.csv")
+    parts = Report(page).table("wide.csv")
+    heads = [row for row in parts if row[0] == "row"]
+    assert [len(head) for head in heads] == [8, 8, 5]
+    assert [cell for head in heads for cell in head[1:]] == header[1:]
+    found = {row[0]: [] for row in rows}
+    for row in parts:
+        if row[0] in found:
+            found[row[0]] += row[1:]
+    assert found == {row[0]: row[1:] for row in rows}
