@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveContent"]
 
-_ROUNDS_A_LOOK = 20
+_ROUNDS_A_LOOK = 5
 """Rounds of which there is a point in the plots, at most: quicker ones are left out."""
 
 _MOST_ROUNDS = 1000

@@ -8,6 +8,7 @@ import bench_frames
 import bench_gate
 import bench_guide
 import bench_import
+import bench_live
 import bench_local
 import bench_memory
 import bench_node
@@ -23,6 +24,7 @@ def main() -> None:
     for benchmark in (
         bench_frames,
         bench_local,
+        bench_live,
         bench_guide,
         bench_import,
         bench_payload,
