@@ -10,11 +10,16 @@ from flwr.app import MessageType
 
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import MaxRounds
-from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.errors import ModelError
 from flame_flwr.payload import to_record
+from flame_flwr.strategies.analyzer_checks import check_algorithm
 from flame_flwr.strategies.cyclic_aggregation import CyclicAggregation, GoesOn
-from flame_flwr.strategies.declared_metrics import check_metrics, metric_weights, weight_names
+from flame_flwr.strategies.declared_metrics import (
+    check_metrics,
+    metric_means,
+    metric_weights,
+    weight_names,
+)
 from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 from flame_flwr.strategies.round_messages import messages_for
 
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["CyclicTraining"]
 
@@ -119,10 +125,7 @@ class CyclicTraining(ReduceStrategy):
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ModelError(f"{name}: seed must be a whole number, not {self.seed!r}")
         check_metrics(name, self.metrics)
-        weights = metric_weights(self.metrics, self.by)
-        means = {
-            key: Mean() if by is None else WeightedMean(by, like=0.0) for key, by in weights.items()
-        }
+        means = metric_means(self.metrics, self.by)
         super().__init__({self.model: GoesOn(), **means}, **more)
         if self.rounds is not None:
             self.stop_also(MaxRounds(self.rounds))
@@ -130,6 +133,11 @@ class CyclicTraining(ReduceStrategy):
     def metric_keys(self) -> Mapping[str, str]:
         """Return the declared metrics, and what weighs them: each node's own are shown too."""
         return weight_names(metric_weights(self.metrics, self.by))
+
+    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
+        """Check that an analyzer trains for no other strategy."""
+        super().check_analyzer(analyzer, arguments)
+        check_algorithm(self, "fedavg", analyzer, arguments)
 
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""

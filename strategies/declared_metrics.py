@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.pytree import key_text
+from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.errors import ModelError
 from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["check_metrics", "metric_weights", "weight_names"]
+    from flame_flwr.aggregation.reductions.base import Reduction
+
+__all__ = ["check_metrics", "metric_means", "metric_weights", "weight_names"]
 
 
 def check_metrics(name: str, metrics: Iterable[Any] | Mapping[Any, Any]) -> None:
@@ -51,6 +54,12 @@ def metric_weights(metrics: Iterable[Any] | Mapping[Any, Any], by: Any) -> dict[
     if isinstance(metrics, Mapping):
         return dict(metrics)
     return {key: TEST_ROWS if isinstance(key, str) and is_of_tests(key) else by for key in metrics}
+
+
+def metric_means(metrics: Iterable[Any] | Mapping[Any, Any], by: Any) -> dict[Any, Reduction]:
+    """Return the reduction of each metric; a node of weight 0 need not have the number."""
+    weights = metric_weights(metrics, by).items()
+    return {key: Mean() if of is None else WeightedMean(of, like=0.0) for key, of in weights}
 
 
 def weight_names(weights: Mapping[Any, Any]) -> dict[str, str]:

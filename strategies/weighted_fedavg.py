@@ -10,6 +10,7 @@ from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reductions.base import Reduction
 from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.buffer_names import BUFFERS
+from flame_flwr.strategies.analyzer_checks import check_algorithm
 from flame_flwr.strategies.declared_metrics import check_metrics, metric_weights, weight_names
 from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from flwr.serverapp.strategy import Strategy
 
     from flame_flwr.aggregation.grid import Grid
+    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["WeightedFedAvg"]
 
@@ -127,6 +129,11 @@ class WeightedFedAvg(ReduceStrategy):
         weights = metric_weights(self.metrics, self.by)
         means = {key: self._mean(by) for key, by in weights.items()}
         super().__init__({self.model: whole, **means}, **more)
+
+    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
+        """Check that an analyzer trains for no other strategy, and with the term of FedProx."""
+        super().check_analyzer(analyzer, arguments)
+        check_algorithm(self, "fedavg", analyzer, arguments)
 
     def metric_keys(self) -> Mapping[str, str]:
         """Return the declared metrics, and what weighs them: each node's own are shown too."""

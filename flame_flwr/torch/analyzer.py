@@ -68,6 +68,10 @@ class TorchAnalyzer(StarAnalyzer):
     fedprox_mu : float
         How strongly training is drawn to the weights that it began with, as FedProx does; 0: not
         at all. The ``loss`` that is told is without the term.
+    algorithm : {'fedavg', 'scaffold', 'fednova'}
+        Which strategy it trains for: one that averages models, or
+        :class:`~flame_flwr.strategies.Scaffold` or :class:`~flame_flwr.strategies.FedNova`. The
+        latter two go plain gradient steps: :meth:`optimizer` returns SGD without momentum.
     device : str
         Where it trains: ``'auto'``, a graphics card where the node has one (CUDA), else the CPU; or
         ``'cpu'``, ``'cuda'``, ``'cuda:1'``. :meth:`loss` and :meth:`score` get batches there. Only
@@ -132,6 +136,7 @@ class TorchAnalyzer(StarAnalyzer):
     keep_optimizer: bool = False
     threads: int = 1
     fedprox_mu: float = 0.0
+    algorithm: str = "fedavg"
     device: str = AUTO
 
     net: torch.nn.Module
@@ -160,6 +165,7 @@ class TorchAnalyzer(StarAnalyzer):
         keep_optimizer: bool | None = None,
         threads: int | None = None,
         fedprox_mu: float | None = None,
+        algorithm: str | None = None,
         device: str | None = None,
     ) -> None:
         super().__init__(flame)
@@ -172,6 +178,7 @@ class TorchAnalyzer(StarAnalyzer):
             "keep_optimizer": keep_optimizer,
             "threads": threads,
             "fedprox_mu": fedprox_mu,
+            "algorithm": algorithm,
             "device": device,
         }
         for name, value in given.items():
@@ -179,6 +186,7 @@ class TorchAnalyzer(StarAnalyzer):
                 setattr(self, name, value)
         check_settings(self)
         self._kept: dict[str, Any] | None = None
+        self._control: dict[str, Any] | None = None
 
     if not TYPE_CHECKING:  # it would have every name pass as an attribute
 
@@ -223,11 +231,13 @@ class TorchAnalyzer(StarAnalyzer):
     # ---- to override -------------------------------------------------------------------
 
     def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimiser; by default Adam with ``learning_rate``.
+        """Return the optimiser; by default Adam with ``learning_rate``, or SGD: see `algorithm`.
 
         One that calls the loss itself (a closure), such as LBFGS, is refused.
         """
-        optimizer: torch.optim.Optimizer = pytorch().optim.Adam(parameters, lr=self.learning_rate)
+        optim = pytorch().optim
+        kind = optim.Adam if self.algorithm == "fedavg" else optim.SGD
+        optimizer: torch.optim.Optimizer = kind(parameters, lr=self.learning_rate)
         return optimizer
 
     def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.torch.corrections import ALGORITHMS
 from flame_flwr.torch.weights import pytorch
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
     if isinstance(mu, bool) or not isinstance(mu, Real) or not 0 <= mu < math.inf:
         raise ModelError(f"{name}: fedprox_mu must be a number from 0, not {mu!r}")
     _keep_as(analyzer, "fedprox_mu", float(mu))
+    if analyzer.algorithm not in ALGORITHMS:
+        raise ModelError(
+            f"{name}: algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, not "
+            f"{analyzer.algorithm!r}"
+        )
+    if analyzer.fedprox_mu and analyzer.algorithm != "fedavg":
+        raise ModelError(
+            f"{name}: fedprox_mu goes with the algorithm 'fedavg' alone, not {analyzer.algorithm!r}"
+        )
     if not isinstance(analyzer.device, str):
         raise ModelError(
             f"{name}: device must be a text, 'auto', 'cpu' or 'cuda', not {analyzer.device!r}"

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.drift_corrections import proximal_term
+from flame_flwr.aggregation.drift_corrections import (
+    proximal_term,
+    scaffold_control,
+    scaffold_gradient,
+    zeros_like,
+)
+from flame_flwr.errors import ModelError
+from flame_flwr.torch.weights import pytorch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
-__all__ = ["Correction", "Proximal", "corrections_for", "trained"]
+__all__ = ["ALGORITHMS", "Correction", "Nova", "Proximal", "Scaffold", "corrections_for"]
+__all__ += ["trained"]
+
+ALGORITHMS = ("fedavg", "scaffold", "fednova")
 
 
 class Correction:
@@ -65,11 +75,144 @@ class Proximal(Correction):
         return term
 
 
+class Scaffold(Correction):
+    """Corrects gradients by control variates: Karimireddy et al., ICML 2020, equations 3 and 4.
+
+    Parameters
+    ----------
+    analyzer : TorchAnalyzer
+        With its model, which has the weights that it begins with. It keeps the node's control.
+    common : mapping or None
+        The server's control variate; ``None``: zero.
+    """
+
+    def __init__(self, analyzer: TorchAnalyzer, common: Mapping[str, Any] | None) -> None:
+        self._analyzer = analyzer
+        self._weights = trained(analyzer.net)
+        self._received = {name: each.detach().clone() for name, each in self._weights.items()}
+        self._common = self._tensors(common)
+        self._control = self._tensors(analyzer._control)
+        self._rate = 0.0
+
+    def begin(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note the learning rate of the steps."""
+        self._rate = rate_of_plain_steps(self._analyzer, optimizer)
+
+    def change_gradients(self) -> None:
+        """Take the node's control variate from the gradient, and add the common one."""
+        for name, weight in self._weights.items():
+            if weight.grad is not None:
+                weight.grad = scaffold_gradient(
+                    weight.grad, self._control[name], self._common[name]
+                )
+
+    def answer(self, steps: int) -> dict[str, Any]:
+        """Return by how much the node's control variate has changed, and keep the new one."""
+        ends = {name: each.detach() for name, each in self._weights.items()}
+        new = scaffold_control(
+            self._control,
+            self._common,
+            self._received,
+            ends,
+            steps=steps,
+            learning_rate=self._rate,
+        )
+        self._analyzer._control = {name: each.cpu().numpy() for name, each in new.items()}
+        change = {name: (new[name] - self._control[name]).cpu().numpy() for name in new}
+        return {"control_change": change}
+
+    def _tensors(self, control: Mapping[str, Any] | None) -> dict[str, torch.Tensor]:
+        """Return a control variate as tensors like the weights.
+
+        Raises
+        ------
+        ModelError
+            It is of another model.
+        """
+        if control is None:
+            zeros: dict[str, torch.Tensor] = zeros_like(self._received)
+            return zeros
+        shapes = {name: tuple(each.shape) for name, each in self._received.items()}
+        if {name: tuple(each.shape) for name, each in control.items()} != shapes:
+            raise ModelError(
+                "the control variate is of another model than this node's: `model` must be the "
+                "same on every node and in every round"
+            )
+        return {name: each.new_tensor(control[name]) for name, each in self._received.items()}
+
+
+class Nova(Correction):
+    """Tells how many steps were gone: Wang et al., NeurIPS 2020.
+
+    Parameters
+    ----------
+    analyzer : TorchAnalyzer
+        With its model, which has the weights that it begins with.
+    tells_start : bool
+        Whether the server does not know these yet.
+    """
+
+    def __init__(self, analyzer: TorchAnalyzer, *, tells_start: bool) -> None:
+        self._analyzer = analyzer
+        begun = _by_every_name(analyzer.net) if tells_start else {}
+        self._start = {name: each.detach().cpu().numpy().copy() for name, each in begun.items()}
+
+    def begin(self, optimizer: torch.optim.Optimizer) -> None:
+        """See that a step is one of the length that the paper counts."""
+        rate_of_plain_steps(self._analyzer, optimizer)
+
+    def answer(self, steps: int) -> dict[str, Any]:
+        """Return the steps, and what else of the model is not trained by them."""
+        net = self._analyzer.net
+        own = _by_every_name(net)
+        kept = {
+            name: each.detach().cpu().numpy().copy()
+            for name, each in net.state_dict().items()
+            if name not in own
+        }
+        said = {"local_steps": steps, "per_step": 1 / steps, "buffer_values": kept}
+        return {**said, "start": self._start} if self._start else said
+
+
 def trained(net: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """Return the parameters of a model that are trained, by name."""
     return {name: each for name, each in net.named_parameters() if each.requires_grad}
 
 
-def corrections_for(analyzer: TorchAnalyzer) -> list[Correction]:
-    """Return what an analyzer's settings change in a round that begins."""
+def _by_every_name(net: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters that are trained, those that layers share by each of their names."""
+    named = net.named_parameters(remove_duplicate=False)
+    return {name: each for name, each in named if each.requires_grad}
+
+
+def corrections_for(analyzer: TorchAnalyzer, aggregate: Any) -> list[Correction]:
+    """Return what an analyzer's settings change in a round that begins with an aggregate."""
+    given = {} if aggregate is None else aggregate
+    if analyzer.algorithm == "scaffold":
+        return [Scaffold(analyzer, given.get("control"))]
+    if analyzer.algorithm == "fednova":
+        return [Nova(analyzer, tells_start=given.get("model") is None)]
     return [Proximal(analyzer.net, analyzer.fedprox_mu)] if analyzer.fedprox_mu else []
+
+
+def rate_of_plain_steps(analyzer: TorchAnalyzer, optimizer: torch.optim.Optimizer) -> float:
+    """Return the learning rate of an optimiser that goes plain gradient steps.
+
+    Raises
+    ------
+    ModelError
+        It goes others: then neither algorithm's formulas hold.
+    """
+    kind = type(optimizer)
+    rates = {float(group["lr"]) for group in optimizer.param_groups}
+    extra = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
+    plain = kind is pytorch().optim.SGD and not any(
+        group.get(name) for group in optimizer.param_groups for name in extra
+    )
+    if not plain or len(rates) != 1:
+        raise ModelError(
+            f"{type(analyzer).__name__}: {analyzer.algorithm!r} is made for plain gradient steps "
+            f"of one learning rate, and its optimizer is a {kind.__name__} that goes others: leave "
+            "the method out, or return torch.optim.SGD(parameters, lr=self.learning_rate)"
+        )
+    return rates.pop()

@@ -49,7 +49,7 @@ def train_round(
             tested = mean_scores(analyzer, as_dataset(held_back, "test_dataset", net))
         elif tests:
             tested = {"n": 0}  # this node counts for no score of test data
-        corrections = corrections_for(analyzer)
+        corrections = corrections_for(analyzer, aggregate)
         loss, analyzer._kept, steps = train(analyzer, samples, analyzer._kept, corrections)
         scores = {**mean_scores(analyzer, samples), "loss": loss}
         numbers = {name: value for name, value in scores.items() if name != "n"}

@@ -34,7 +34,7 @@ def test_the_tables_name_what_there_is():
 
     settings = dict(re.findall(r"^\| `(\w+)` \| `[\"]?([\w.]+)[\"]?` \| .+\|$", TEXT, re.M))
     assert {name: str(getattr(TorchAnalyzer, name)) for name in settings} == settings
-    assert len(settings) == 9
+    assert len(settings) == 10
     methods = dict(re.findall(r"^\| `(\w+)\([\w, ]*\)` \| (yes|no) \|", TEXT, re.M))
     assert {name for name, must in methods.items() if must == "yes"} == set(
         TorchAnalyzer.__abstractmethods__

@@ -1,6 +1,7 @@
 """Federated algorithms in plain PyTorch, as their papers have them, without the framework."""
 
 from contextlib import contextmanager
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -73,4 +74,69 @@ def fedavg(rounds, splits=SPLITS, **more):
         for number in range(1, rounds + 1):
             states = [local(common, split, number, **more)[0] for split in splits]
             common = whole(mean(states, [len(y) for _, y in splits])[0])
+    return common
+
+
+def scaffold(rounds, splits=SPLITS, away=()):
+    """Karimireddy et al., ICML 2020, option II: every node counts the same."""
+    with one_thread():
+        common = first()
+        names = [name for name, _ in network().named_parameters()]
+        server = {name: torch.zeros_like(common[name]) for name in names}
+        controls = [dict(server) for _ in splits]
+        for number in range(1, rounds + 1):
+            states, changes = [], []
+            for node, split in enumerate(splits):
+                if (number, node) in away:
+                    continue
+                own = controls[node]
+
+                def correct(name, gradient, own=own):
+                    return gradient - own[name] + server[name]
+
+                state, steps, _ = local(common, split, number, correct=correct)
+                scale = 1 / (steps * RATE)
+                controls[node] = {
+                    name: own[name] - server[name] + (common[name] - state[name]) * scale
+                    for name in names
+                }
+                states.append(state)
+                changes.append({name: controls[node][name] - own[name] for name in names})
+            for name in names:
+                total = sum(change[name].double() for change in changes).float()
+                server[name] = server[name] + 1 / len(splits) * total
+            common = whole(mean(states, [1] * len(states))[0])
+    return common, server
+
+
+def exact_mean(values, weights):
+    """Return a weighted mean, computed in fractions and rounded once."""
+    arrays = [value.numpy().ravel().tolist() for value in values]
+    fractions = [Fraction(weight) for weight in weights]
+    totals = [
+        sum(w * Fraction(x) for w, x in zip(fractions, each, strict=True)) / sum(fractions)
+        for each in zip(*arrays, strict=True)
+    ]
+    return torch.tensor([float(total) for total in totals], dtype=torch.float64)
+
+
+def fednova(rounds, splits=SPLITS):
+    """Wang et al., NeurIPS 2020, equation 6, for plain gradient steps."""
+    with one_thread():
+        common = first()
+        names = [name for name, _ in network().named_parameters()]
+        rows = [len(y) for _, y in splits]
+        for number in range(1, rounds + 1):
+            ends = [local(common, split, number)[:2] for split in splits]
+            states, steps = [end[0] for end in ends], [end[1] for end in ends]
+            new = whole(mean(states, rows)[0])
+            shares = [n / t for n, t in zip(rows, steps, strict=True)]
+            longer = exact_mean([torch.tensor(float(t)) for t in steps], rows)
+            shorter = exact_mean([torch.tensor(1 / t, dtype=torch.float64) for t in steps], rows)
+            for name in names:
+                middle = exact_mean([state[name] for state in states], shares).float()
+                before = common[name].double().ravel()
+                step = before + longer * shorter * (middle.double() - before)
+                new[name] = step.float().reshape(common[name].shape)
+            common = new
     return common

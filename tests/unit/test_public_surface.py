@@ -95,8 +95,10 @@ def test_the_surface_is_this():
     ]
     assert strategies.__all__ == [
         "CyclicTraining",
+        "FedNova",
         "MergeStatistics",
         "ReduceStrategy",
+        "Scaffold",
         "StarResult",
         "StarStrategy",
         "WeightedFedAvg",

@@ -22,7 +22,13 @@ from flwr.serverapp.strategy import (
 
 from flame_flwr.aggregation import MaxRounds, Mean, PerNode
 from flame_flwr.statistics import Moments
-from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
+from flame_flwr.strategies import (
+    FedNova,
+    MergeStatistics,
+    ReduceStrategy,
+    Scaffold,
+    WeightedFedAvg,
+)
 
 from .case import Attempt, Case, Echo, arguments, run, value_of
 
@@ -121,6 +127,19 @@ def _fedprox(code: str | None) -> None:
     run([GOOD] * 2, WeightedFedAvg(server=FedProx(proximal_mu=10)), analyzer)
 
 
+def _algorithm(make: Callable[[], ReduceStrategy]) -> Attempt:
+    """Have the analyzer say that it trains for a strategy, and send what that merges."""
+    beside = {"control_change": np.ones(3), "local_steps": 2, "per_step": 0.5, "buffer_values": {}}
+    answer = {**GOOD, **beside, "model": {"w": np.ones(3)}, "start": {"w": np.ones(3)}}
+
+    def attempt(code: str | None) -> None:
+        name, _, value = (code or "").partition(" = ")
+        analyzer = type("Trained", (Echo,), {name: value.strip('"')}) if code else Echo
+        run([answer] * 2, make(), analyzer)
+
+    return attempt
+
+
 def _trees(make: Callable[[], Strategy]) -> Attempt:
     def attempt(code: str | None) -> None:
         strategy: Any = WeightedFedAvg(server=make()) if code is None else None
@@ -167,6 +186,14 @@ DECLARED = [
         for server, make in SERVERS.items()
     ),
     Case("FedProx's term", r"Say `(fedprox_mu = (?:10|\{mu\}))` in that class", _fedprox),
+    *(
+        Case(
+            f"training for {make.__name__}",
+            rf'Say `(algorithm = "(?:{make.__name__.lower()}|\{{needed\}})")` in that class',
+            _algorithm(make),
+        )
+        for make in (Scaffold, FedNova)
+    ),
     Case("MergeStatistics, missing", r'or declare (missing="skip")', _statistics),
     *(
         Case(f"rounds without an end, {name}", _CONVERGENCE, _converging(make))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.sklearn import SklearnAnalyzer
-from flame_flwr.strategies import WeightedFedAvg
+from flame_flwr.strategies import Scaffold, WeightedFedAvg
 from flame_flwr.torch import TorchAnalyzer
 
 from .case import Case, run, with_method
@@ -66,12 +66,21 @@ def _torch_model(code: str | None) -> None:
     run([1.0], WeightedFedAvg(), with_method(net, "loss", "self, batch", loss))
 
 
+def _torch_steps(code: str | None) -> None:
+    steps = f"import torch; return {code or 'torch.optim.Adam(parameters)'}"
+    net = with_method(_Net, "optimizer", "self, parameters", steps)
+    loss = "return (self.net(batch[0]) - batch[1]).abs().mean()"
+    net = with_method(net, "loss", "self, batch", loss)
+    run([1.0], Scaffold(), net, analyzer_kwargs={"algorithm": "scaffold"})
+
+
 TRAINING = [
     Case(
         "a model's class",
         r"itself: call it, `(?:(\w+\(\.\.\.\))|\{value\.__name__\})",
         _torch_model,
     ),
+    Case("plain steps", r"or return (torch\.optim\.SGD\(.*?\))", _torch_steps),
     Case("samples for batches", r"made of them by `(DataLoader\(.*?\))`", _torch_loader),
     Case("a loss per sample", r"the mean over the batch, such as `(\.mean\(\))`", _torch_loss),
     Case("a batch of one", r"or write a `loader` with (drop_last=True)", _torch_batch),
