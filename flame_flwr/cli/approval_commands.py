@@ -78,13 +78,20 @@ def diff(
 ) -> None:
     """Show what an app has otherwise than the last approved version of it, or than another one."""
     from flame_flwr.cli.approval_tables import show_difference
+    from flame_flwr.node.app_history import last_approved
 
     folder, archive = _app(app, node)
     if other is not None:
         before = _app(other, node)[1]
     else:
         assert folder is not None
-        before = _last_approved(folder, archive)
+        found = last_approved(folder, archive)
+        if found is None:
+            raise ConfigError(
+                f"no other version of {archive.name} was approved here: `flame-flwr node show` has "
+                "it whole"
+            )
+        before = found
     show_difference(before, archive)
 
 
@@ -276,17 +283,6 @@ def _check_use(project: str, until: date) -> None:
         )
     if until < date.today():
         raise ConfigError(f"{until} is over: an approval is until a day that is still to come")
-
-
-def _last_approved(folder: GateFolder, archive: AppArchive) -> AppArchive:
-    for approval in reversed(folder.approvals().approved):
-        if approval.hash != archive.digest and folder.archive_path(approval.hash) is not None:
-            before = _archive(folder, approval.hash)
-            if before.name == archive.name:
-                return before
-    raise ConfigError(
-        f"no other version of {archive.name} was approved here: `flame-flwr node show` has it whole"
-    )
 
 
 def _person() -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import textwrap
-from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,20 +11,22 @@ import typer
 from flame_flwr.cli.colours import has_colours
 from flame_flwr.cli.say import say
 from flame_flwr.cli.tables import print_table
-from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import ConfigError
+from flame_flwr.node.app_history import (
+    difference,
+    history,
+    last_asked,
+    project_of,
+    projects_of,
+    state_of,
+)
 from flame_flwr.node.app_review import Review
 from flame_flwr.text.shown_text import printable
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from flame_flwr.node.app_archive import AppArchive
-    from flame_flwr.node.approvals_file import Approval
     from flame_flwr.node.gate_folder import GateFolder
-    from flame_flwr.node.reviewers import Reviewers
-    from flame_flwr.node.waiting_apps import Request
 
 __all__ = ["show_app", "show_apps", "show_difference", "show_file"]
 
@@ -39,11 +39,16 @@ def show_apps(folder: GateFolder, name: str) -> None:
     """Print which apps wait, may run and may not, and whose signatures are trusted."""
     approvals, reviewers = folder.approvals(), folder.reviewers()
     rows = [
-        (digest, request.app, f"waits, asked {_last(request, 'when')[:10]}", _project(request))
+        (
+            digest,
+            request.app,
+            f"waits, asked {last_asked(request, 'when')[:10]}",
+            project_of(request),
+        )
         for digest, request in folder.requests().items()
     ]
     rows += [
-        (each.hash, each.app, f"{_state(each, reviewers)} until {each.until}", each.project)
+        (each.hash, each.app, f"{state_of(each, reviewers)} until {each.until}", each.project)
         for each in approvals.approved
     ]
     rows += [
@@ -68,7 +73,7 @@ def show_app(archive: AppArchive, folder: GateFolder | None) -> None:
     review, short = Review(archive), archive.digest[:_SHORT]
     say(archive.title)
     say(f"SHA-256 {archive.digest}")
-    for line in _history(archive, folder) if folder is not None else ():
+    for line in history(archive, folder) if folder is not None else ():
         say(line)
     _head("What runs at the node")
     _say_folded(review.clientapp())
@@ -96,7 +101,7 @@ def show_app(archive: AppArchive, folder: GateFolder | None) -> None:
     _head("Then")
     say("This is what its text says. Code can be made to read otherwise than it runs:")
     say(f"read every file, `flame-flwr node show {short} --file PATH`. To let it run:")
-    for project in _projects(archive, folder):
+    for project in projects_of(archive, folder):
         said = shlex.quote(printable(project))
         say(f"flame-flwr node approve {short} --project {said} --until DATE")
 
@@ -118,60 +123,11 @@ def show_difference(before: AppArchive, after: AppArchive) -> None:
     """Print what one app has otherwise than another, file by file."""
     say(f"from {before.title}, {before.digest[:_SHORT]}")
     say(f"to   {after.title}, {after.digest[:_SHORT]}")
-    old, new = Review(before), Review(after)
-    for path in sorted(before.files.keys() | after.files.keys()):
-        if before.files.get(path) == after.files.get(path):
-            continue
-        left = old.text(path).split("\n") if path in before.files else []
-        right = new.text(path).split("\n") if path in after.files else []
-        name = printable(path)
-        lines = list(difflib.unified_diff(left, right, f"a/{name}", f"b/{name}", lineterm=""))
-        for line in lines or [f"{name}: other bytes that are no text"]:
-            colour = {"+": "green", "-": "red"}.get(line[:1]) if has_colours() else None
-            typer.secho(line, fg=colour)
+    for line in difference(before, after):
+        colour = {"+": "green", "-": "red"}.get(line[:1]) if has_colours() else None
+        typer.secho(line, fg=colour)
     if before.digest == after.digest:
         say("they are the same")
-
-
-def _state(approval: Approval, reviewers: Reviewers) -> str:
-    if not approval.is_valid(reviewers):
-        return "signature not trusted"
-    return "expired" if approval.is_over(date.today()) else "approved"
-
-
-def _last(request: Request, what: str) -> str:
-    return request.asked[-1].get(what, "") if request.asked else ""
-
-
-def _project(request: Request) -> str:
-    return _last(request, "project") or "the app's own"
-
-
-def _history(archive: AppArchive, folder: GateFolder) -> Iterable[str]:
-    """Say who asked for an app, and what was decided."""
-    approvals, reviewers = folder.approvals(), folder.reviewers()
-    request = folder.request(archive.digest)
-    for asked in request.asked if request is not None else ():
-        yield f"waits: run {asked.get('run')}, {asked.get('when')}"
-        yield f"  for project {asked.get('project') or _own_project(archive)}"
-    for each in approvals.of(archive.digest):
-        keys = f", may differ: {', '.join(each.may_differ)}" if each.may_differ else ""
-        state = _state(each, reviewers)
-        yield f"{state} for {each.project} until {each.until}, by {each.reviewer}{keys}"
-    if (rejection := approvals.rejection(archive.digest)) is not None:
-        yield f"rejected by {rejection.reviewer}: {rejection.note or 'no reason noted'}"
-
-
-def _own_project(archive: AppArchive) -> str:
-    return str(archive.config.get("project-id", RUN_KEYS["project-id"].default))
-
-
-def _projects(archive: AppArchive, folder: GateFolder | None) -> list[str]:
-    """Return which projects an app was asked for, the last first; else the app's own."""
-    request = None if folder is None else folder.request(archive.digest)
-    asked = request.asked if request is not None else ()
-    found = [each.get("project") or _own_project(archive) for each in reversed(asked)]
-    return list(dict.fromkeys(found)) or [_own_project(archive)]
 
 
 def _say_folded(text: str) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from flame_flwr.cli.say import say
 from flame_flwr.cli.tables import print_table
 from flame_flwr.errors import FlameError
-from flame_flwr.flower import HELLO
+from flame_flwr.privacy.audit_words import answer_words, what_left
 from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Wanted", "show_log", "show_verified"]
 
-_ANSWERS = {HELLO: "hello"}
 _LONGEST = 2000
 
 
@@ -144,42 +143,12 @@ def _about_run(entry: Mapping[str, Any]) -> str:
 
 
 def _cells(entry: Mapping[str, Any]) -> list[str]:
-    kind = str(entry.get("answer_to", ""))
-    number = entry.get("round")
     size = entry.get("bytes")
     return [
         str(entry.get("number", "")),
         shown_size(size) if isinstance(size, int) else "",
         _shown(entry.get("time", ""))[:19].replace("T", " "),
         _shown(entry.get("node", "")),
-        _shown(_ANSWERS.get(kind, kind)) + (f" {number}" if number else ""),
-        _shown(_what(entry)),
+        _shown(answer_words(entry)),
+        _shown(what_left(entry)),
     ]
-
-
-def _what_of_hello(entry: Mapping[str, Any]) -> str:
-    """Say what the node has found in its data, and of the rest only what it is called."""
-    findings = entry.get("findings")
-    found = [*(map(str, findings) if isinstance(findings, list) else ())] or ["no findings"]
-    told = [part.partition(":")[0] for part in _described(entry)]
-    return f"{'; '.join(found)}. Told: {', '.join(told)}"
-
-
-def _described(entry: Mapping[str, Any]) -> list[str]:
-    records = entry.get("records")
-    described = records.values() if isinstance(records, dict) else []
-    return [str(part) for parts in described for part in parts]
-
-
-def _what(entry: Mapping[str, Any]) -> str:
-    """Say what left: a failure as it was told, or the structure of the answer."""
-    if entry.get("failure"):
-        return f"failed: {entry['failure']}"
-    if isinstance(started := entry.get("started"), dict):
-        how = ", ".join(f"{key}: {value}" for key, value in started.items())
-        return f"nothing: the node was started; {how}"
-    if entry.get("answer_to") == HELLO:
-        return _what_of_hello(entry)
-    if entry.get("result") not in (None, "nothing"):
-        return str(entry["result"])
-    return ", ".join(_described(entry))

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
-from flame_flwr.cli.status_lines import _GATE
 from flame_flwr.config import NODE_KEYS, NodeSettings
 from flame_flwr.node import gate_folder, start
 from flame_flwr.node.node_status import StatusFile, read_status, status_path, why_nothing_runs
 from flame_flwr.node.server_clock import ServerClock
+from flame_flwr.node.status_words import _GATE
 
 
 @pytest.fixture

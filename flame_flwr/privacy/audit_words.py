@@ -1,0 +1,60 @@
+"""A line of an audit log in words: what was asked, and what of it left the node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.flower import HELLO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["answer_words", "what_left"]
+
+_ANSWERS = {HELLO: "hello"}
+
+
+def answer_words(entry: Mapping[str, Any]) -> str:
+    """Say what a line's answer was an answer to, with the round.
+
+    Examples
+    --------
+    >>> answer_words({"answer_to": "train", "round": 3})
+    'train 3'
+    """
+    kind, number = str(entry.get("answer_to", "")), entry.get("round")
+    return _ANSWERS.get(kind, kind) + (f" {number}" if number else "")
+
+
+def what_left(entry: Mapping[str, Any]) -> str:
+    """Say what left: a failure as it was told, or the structure of the answer.
+
+    Examples
+    --------
+    >>> what_left({"failure": "DataError: no rows"})
+    'failed: DataError: no rows'
+    """
+    if entry.get("failure"):
+        return f"failed: {entry['failure']}"
+    if isinstance(started := entry.get("started"), dict):
+        how = ", ".join(f"{key}: {value}" for key, value in started.items())
+        return f"nothing: the node was started; {how}"
+    if entry.get("answer_to") == HELLO:
+        return _what_of_hello(entry)
+    if entry.get("result") not in (None, "nothing"):
+        return str(entry["result"])
+    return ", ".join(_described(entry))
+
+
+def _what_of_hello(entry: Mapping[str, Any]) -> str:
+    """Say what the node has found in its data, and of the rest only what it is called."""
+    findings = entry.get("findings")
+    found = [*(map(str, findings) if isinstance(findings, list) else ())] or ["no findings"]
+    told = [part.partition(":")[0] for part in _described(entry)]
+    return f"{'; '.join(found)}. Told: {', '.join(told)}"
+
+
+def _described(entry: Mapping[str, Any]) -> list[str]:
+    records = entry.get("records")
+    described = records.values() if isinstance(records, dict) else []
+    return [str(part) for parts in described for part in parts]
