@@ -155,6 +155,21 @@ def status(node: NodeFolder = Path()) -> None:
         raise typer.Exit(1)
 
 
+@node_commands.command()
+def watch(
+    node: NodeFolder = Path(),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0: a free one")] = 0,
+) -> None:
+    """Serve a page of a node on this machine: what runs, what left, what waits for approval."""
+    from flame_flwr.node.page import node_page
+    from flame_flwr.watch.page_server import PageServer
+
+    server = PageServer(node_page(node), port)
+    say(f"open {server.url}")
+    say("The address has a secret: whoever has it sees the page. Ctrl-C ends it.")
+    server.serve()
+
+
 def _check_day(day: str) -> None:
     """Refuse what is no day and no month: else the log would seem to have nothing of it."""
     try:

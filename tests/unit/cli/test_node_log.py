@@ -11,6 +11,7 @@ from flame_flwr.clients.audit import note_start
 from flame_flwr.config import NodeSettings
 from flame_flwr.privacy.audit_files import read_entries
 from flame_flwr.privacy.audit_log import AuditLog
+from flame_flwr.privacy.audit_words import what_left
 
 RUN = "2841880428599617896"
 ENTRY = {
@@ -179,6 +180,6 @@ def test_a_log_fits_also_off_a_terminal(node, monkeypatch, columns):
 def test_findings_of_hello_come_first():
     records = {"said": ["name: str", "versions: str, 900 letters", "states: str"]}
     hello = {**ENTRY, "answer_to": "get_properties", "result": None, "records": records}
-    what = audit_table._what
+    what = what_left
     assert what(hello) == "no findings. Told: name, versions, states"
     assert what({**hello, "findings": ["no column a"]}).startswith("no column a. Told: name")

@@ -1,0 +1,331 @@
+"""What a hospital's page shows of its node: read from the node's own files, again and again.
+
+Each function returns what JSON can hold. A file that cannot be read is said in its place, and the
+others are shown all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flame_flwr.clients.node_data import registered
+from flame_flwr.config import NodeSettings
+from flame_flwr.errors import ConfigError, FlameError
+from flame_flwr.node.app_archive import AppArchive
+from flame_flwr.node.app_history import (
+    difference,
+    history,
+    last_approved,
+    last_asked,
+    project_of,
+    projects_of,
+    state_of,
+)
+from flame_flwr.node.app_review import Review
+from flame_flwr.node.gate_folder import GateFolder
+from flame_flwr.node.ledger_file import limits_of, read_ledger, today
+from flame_flwr.node.node_status import read_status, why_nothing_runs
+from flame_flwr.node.status_words import about_gate, about_node, troubles
+from flame_flwr.privacy.audit_chain import chain_path
+from flame_flwr.privacy.audit_files import read_entries
+from flame_flwr.privacy.audit_words import answer_words, what_left
+from flame_flwr.text.shown_text import shown_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["COLUMNS", "Egress", "app_part", "apps_part", "columns_of", "gate_part", "ledger_part"]
+__all__ += ["now_part"]
+
+_MOST_LINES = 500
+_MOST_DAYS = 1000
+_LONGEST = 2000
+_MOST_TEXT = 400_000
+"""Letters of an app's code and of its difference that a page shows; `node show` has all."""
+
+COLUMNS = (
+    *("time", "project", "run", "app", "node", "answer", "bytes", "masked", "rules", "filters"),
+    *("left", "withheld"),
+)
+"""The columns of the table that is saved."""
+
+
+def now_part(settings: NodeSettings) -> dict[str, Any]:
+    """Return what the node does at the moment, and for whom."""
+    status = read_status(settings)
+    message = dict(status.message) if status is not None and status.runs else {}
+    since = _number(message.pop("since", ""))
+    return {
+        "name": shown_text(settings.name or "a node without a name"),
+        "runs": status is not None and status.runs,
+        "lines": [shown_text(line.strip()) for line in about_node(settings, status)],
+        "trouble": [shown_text(t) for t in troubles(settings, status, why_nothing_runs(settings))],
+        "message": {key: shown_text(value) for key, value in message.items()},
+        "since": since,
+    }
+
+
+def gate_part(settings: NodeSettings) -> list[list[str]]:
+    """Return what the node's gate lets through: keys of its config, in words."""
+    return [[key, shown_text(words, _LONGEST)] for key, words in about_gate(settings)]
+
+
+def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of the audit log by :data:`COLUMNS`: texts that can be shown, and numbers."""
+    failed = bool(entry.get("failure"))
+    size = entry.get("bytes")
+    words = shown_text(what_left(entry), _LONGEST)
+    return {
+        **{key: shown_text(str(entry.get(key, "")), _LONGEST) for key in COLUMNS[:5]},
+        "answer": shown_text(answer_words(entry)),
+        "bytes": size if isinstance(size, int) else None,
+        "masked": entry.get("masked") is True,
+        "rules": _joined(entry.get("disclosure")),
+        "filters": _joined(entry.get("filters")),
+        "left": "" if failed else words,
+        "withheld": words.removeprefix("failed: ") if failed else "",
+    }
+
+
+def _joined(names: object) -> str:
+    return shown_text(", ".join(map(str, names))) if isinstance(names, list) else ""
+
+
+@dataclass
+class Egress:
+    """What has left a node: its audit log, read again when it has grown.
+
+    Parameters
+    ----------
+    path : Path or None
+        The log; ``None`` where the node keeps none.
+    """
+
+    path: Path | None
+    _known: tuple[Any, ...] = ()
+    _cost: float = 0.0
+    _read_at: float = 0.0
+    _part: dict[str, Any] = field(default_factory=dict)
+
+    def part(self) -> dict[str, Any]:
+        """Return the newest lines, and how many answers left by study and day."""
+        if self.path is None:
+            return {"trouble": "this node keeps no audit log: its config has no `audit-log`"}
+        signs = _signs(self.path)
+        # A log of years takes a second to read: not more than a tenth of the time goes into it.
+        if signs != self._known and time.monotonic() - self._read_at >= 10 * self._cost:
+            began = time.monotonic()
+            self._part = self._read()
+            self._cost, self._read_at = time.monotonic() - began, time.monotonic()
+            self._known = signs
+        return self._part
+
+    def entries(self, project: str = "", day: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the lines of a study and a day (UTC; or a month), the oldest first.
+
+        Raises
+        ------
+        ConfigError
+            There is no log, or it cannot be read.
+        """
+        if self.path is None:
+            raise ConfigError("this node keeps no audit log")
+        for entry in read_entries(self.path):
+            row = columns_of(entry)
+            if (not project or row["project"] == project) and row["time"].startswith(day):
+                yield row
+
+    def _read(self) -> dict[str, Any]:
+        newest: deque[dict[str, Any]] = deque(maxlen=_MOST_LINES)
+        days: dict[tuple[str, str], Counter[str]] = {}
+        try:
+            for row in self.entries():
+                newest.append(row)
+                if row["answer"]:
+                    counts = days.setdefault((row["time"][:10], row["project"]), Counter())
+                    counts.update(answers=1, bytes=row["bytes"] or 0, masked=row["masked"])
+                    counts.update(withheld=bool(row["withheld"]))
+        except ConfigError as error:
+            return {"trouble": str(error)}
+        of_days = [
+            {"day": day, "project": project, **counts}
+            for (day, project), counts in sorted(days.items(), key=lambda each: each[0][1])
+        ]
+        of_days.sort(key=lambda each: str(each["day"]), reverse=True)
+        return {
+            "lines": list(reversed(newest)),
+            "days": of_days[:_MOST_DAYS],
+            "projects": sorted({project for _, project in days}),
+            "all": sum(counts["answers"] for counts in days.values()),
+        }
+
+
+def _signs(path: Path) -> tuple[Any, ...]:
+    """Return what changes when a line is added, or the log is moved."""
+    found: list[tuple[int | None, ...]] = []
+    for each in (str(path), chain_path(str(path))):
+        try:
+            about = os.stat(each)
+            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
+        except OSError as error:
+            found.append((error.errno,))
+    return tuple(found)
+
+
+def ledger_part(settings: NodeSettings) -> dict[str, Any]:
+    """Return how much has left of each dataset for each project, with the limits."""
+    if not settings.state_dir:
+        return {"trouble": "this node keeps no ledger: its config has no `state-dir`"}
+    try:
+        ledger = read_ledger(settings)
+        datasets = registered(settings)
+    except FlameError as error:
+        return {"trouble": str(error)}
+    limits, day = limits_of(settings, datasets), today()
+    names = dict.fromkeys((*limits, *sorted(each.dataset for each in ledger.accounts.values())))
+    return {
+        "datasets": [
+            {
+                "name": shown_text(name),
+                "answers_per_day": limits[name].answers_per_day if name in limits else None,
+                "epsilon_total": limits[name].epsilon_total if name in limits else None,
+                "accounts": [
+                    {
+                        "project": shown_text(each.project),
+                        "answers": each.answers,
+                        "today": each.on(day),
+                        "figures": each.cost.figures,
+                        "exact": each.cost.exact,
+                        "extremes": each.cost.extremes,
+                        "epsilon": each.cost.epsilon,
+                    }
+                    for each in ledger.accounts.values()
+                    if each.dataset == name
+                ],
+            }
+            for name in names
+        ]
+    }
+
+
+def apps_part(settings: NodeSettings) -> dict[str, Any]:
+    """Return which apps wait, may run and may not."""
+    if not settings.state_dir:
+        return {"trouble": "this node keeps no approvals: its config has no `state-dir`"}
+    try:
+        folder = GateFolder(settings.state_dir)
+        approvals, reviewers, waiting = folder.approvals(), folder.reviewers(), folder.requests()
+        full = folder.full()
+    except FlameError as error:
+        return {"trouble": str(error)}
+    return {
+        "waiting": [
+            _app(digest, each.app, project_of(each), when=last_asked(each, "when"))
+            for digest, each in waiting.items()
+        ],
+        "decided": [
+            *(
+                _app(
+                    *(each.hash, each.app, each.project),
+                    state=f"{state_of(each, reviewers)} until {each.until}",
+                    reviewer=each.reviewer,
+                )
+                for each in approvals.approved
+            ),
+            *(
+                _app(each.hash, each.app, "", state="rejected", reviewer=each.reviewer)
+                for each in approvals.rejected
+            ),
+        ],
+        "full": [shown_text(why) for why in full],
+    }
+
+
+def _app(digest: str, title: str, project: str, **more: str) -> dict[str, str]:
+    texts = {"app": title, "project": project, **more}
+    return {"hash": digest, **{key: shown_text(text) for key, text in texts.items()}}
+
+
+def app_part(settings: NodeSettings, digest: str, node: Path) -> dict[str, Any]:
+    """Return what there is to see of an app before it may run, and how to let it run.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+        Of the node.
+    digest : str
+        The app's SHA-256, whole.
+    node : Path
+        The node's folder, for the command.
+
+    Raises
+    ------
+    ConfigError
+        No such app has come to this node, or it cannot be read.
+    """
+    folder = GateFolder(settings.state_dir) if settings.state_dir else None
+    if folder is None or digest not in folder.digests():
+        raise ConfigError("no such app has come to this node")
+    archive = AppArchive.read(folder.read_archive(digest))
+    review, before = Review(archive), last_approved(folder, archive)
+    code = [[each.place, each.text] for each in review.runs_at_node()]
+    return {
+        "title": shown_text(archive.title),
+        "hash": archive.digest,
+        "history": [shown_text(line) for line in history(archive, folder)],
+        "clientapp": shown_text(review.clientapp(), _LONGEST),
+        "code": _limited(code),
+        "declared": [[shown_text(k), shown_text(v, _LONGEST)] for k, v in review.declared()],
+        "config": [[shown_text(k), shown_text(str(v))] for k, v in archive.config.items()],
+        "files": _limited([[path, review.text(path)] for path in sorted(archive.files)]),
+        "imports": [[shown_text(k), ", ".join(v)] for k, v in review.imports().items()],
+        "warnings": [shown_text(each, _LONGEST) for each in review.warnings()],
+        "before": shown_text(before.title) if before is not None else "",
+        "difference": list(_cut(difference(before, archive))) if before is not None else [],
+        "commands": _commands(archive, folder, node),
+    }
+
+
+def _commands(archive: AppArchive, folder: GateFolder, node: Path) -> list[str]:
+    """Return what lets an app run: typed where the reviewer is known, and never a click here."""
+    short, place = archive.digest[:12], shlex.quote(str(node))
+    return [
+        f"flame-flwr node approve {short} --project {shlex.quote(shown_text(project))} "
+        f"--until DATE --node {place}"
+        for project in projects_of(archive, folder)
+    ] + [f"flame-flwr node reject {short} --node {place}"]
+
+
+def _limited(parts: Iterable[list[str]]) -> list[list[str]]:
+    """Return pieces of an app's text, up to so many letters in all."""
+    left, found = _MOST_TEXT, []
+    for place, text in parts:
+        found.append([shown_text(place), text[:left]])
+        left -= len(text)
+        if left <= 0:
+            found[-1][1] += "\n... cut here: `flame-flwr node show` has all of it"
+            break
+    return found
+
+
+def _cut(lines: Iterable[str]) -> Iterator[str]:
+    left = _MOST_TEXT
+    for line in lines:
+        left -= len(line) + 1
+        if left < 0:
+            yield "... cut here: `flame-flwr node diff` has all of it"
+            return
+        yield line
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
