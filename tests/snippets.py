@@ -8,11 +8,11 @@ import contextlib
 import io
 import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+
+import forked_python
 
 _BLOCK = re.compile(r"^```(\w*)[ ]?(.*)\n((?:.*\n)*?)```$", re.M)
 
@@ -87,16 +87,8 @@ def printed_by(source, space, name="a page"):
 
 
 def run_python(folder, script, expect=0, **environment):
-    """Run a script in a folder by a process of its own, as a reader does; return its output."""
+    """Run a script in a folder by a process of its own; return its output."""
     clean = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=folder,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = forked_python.run_python(script, cwd=folder, env={**clean, **environment})
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout

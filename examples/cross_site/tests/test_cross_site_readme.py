@@ -1,12 +1,11 @@
 """What the README shows is what happens."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from forked_python import run_python
 from snippets import block, texts
 
 import draws
@@ -75,8 +74,8 @@ def run_py(monkeypatch, capsys):
 
 
 def test_the_same_bytes_without_and_with_files(tmp_path):
-    command = [sys.executable, "-m", "cross_site.hospitals", str(tmp_path)]
-    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    done = run_python("-m", "cross_site.hospitals", tmp_path, cwd=EXAMPLE)
+    assert done.returncode == 0, done.stderr
     for k in range(len(HOSPITALS)):
         for name, content in hospital_files(k).items():
             assert (tmp_path / f"hospital-{k}" / name).read_bytes() == content
@@ -93,9 +92,9 @@ def test_run_names_the_folder_that_does_not_fit(tmp_path, run_py):
     assert code == 1
     assert "node-1: its data is not as the analysis expects: test.csv has no column 'fever'" in said
     (tmp_path / "b" / "test.csv").write_bytes((tmp_path / "a" / "test.csv").read_bytes())
-    command = [sys.executable, str(EXAMPLE / "run.py"), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, timeout=300, check=True, capture_output=True)
-    assert done.stdout.startswith(b"node-0 is a\nnode-1 is b\n")
+    done = run_python(EXAMPLE / "run.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("node-0 is a\nnode-1 is b\n")
     listed = README.partition("## What comes out")[2].partition("All scores are")[0]
     named = re.findall(r"`([a-z]+(?:\.[a-z]+|/))`", re.sub(r"(?m)\|[^|\n]*\|$", "", listed))
     made = {f"{path.name}{'/' * path.is_dir()}" for path in (tmp_path / "results").iterdir()}

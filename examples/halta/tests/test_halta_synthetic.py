@@ -1,13 +1,12 @@
 """The generator: the same bytes every time, and the facts the study relies on."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from forked_python import run_python
 from halta_reference import read
 
 from flame_flwr.errors import ConfigError
@@ -33,12 +32,8 @@ def test_another_seed_and_another_hospital_give_other_patients():
 def test_the_command_writes_what_simulated_nodes_read(tmp_path):
     root = Path(synthetic.__file__).parents[1]
     path = os.pathsep.join([str(root), str(root.parents[1])])
-    subprocess.run(
-        [sys.executable, "-m", "halta.synthetic", str(tmp_path)],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    done = run_python("-m", "halta.synthetic", tmp_path, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
     for partition in range(3):
         files = node_files(SimpleNamespace(node_config={"partition-id": partition}))
         folder = tmp_path / f"hospital-{partition}"

@@ -2,12 +2,11 @@
 
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_python import run_python
 from snippets import texts
 
 import compare
@@ -76,8 +75,8 @@ def test_one_draw_of_compare_follows_the_readme():
 
 
 def test_the_hospitals_command_runs(tmp_path):
-    command = [sys.executable, "-m", "pancreas.hospitals", str(tmp_path)]
-    subprocess.run(command, cwd=EXAMPLE, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    done = run_python("-m", "pancreas.hospitals", tmp_path, cwd=EXAMPLE)
+    assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("hospital-*/pancreasData.csv"))) == 3
 
 

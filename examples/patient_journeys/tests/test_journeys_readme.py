@@ -2,13 +2,13 @@
 
 import re
 import runpy
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_python import run_python
 from snippets import block, texts
 
 from flame_flwr.data.registry import choose, read_registry
@@ -26,15 +26,7 @@ def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "study.py").write_text("\n".join(PYTHON))
     environment = {"PYTHONPATH": f"{EXAMPLE}:{EXAMPLE.parents[1]}", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "study.py"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_python("study.py", cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     return folder / "results", done.stdout
 

@@ -1,8 +1,6 @@
 """The invented centres, beside what the `tanat-synthea` package writes and reads."""
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 from unittest.mock import Mock
 from urllib.error import URLError
@@ -10,6 +8,7 @@ from urllib.error import URLError
 import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
+from forked_python import run_python
 
 from flame_flwr.data.registry import choose, read_registry
 from flame_flwr.errors import ConfigError
@@ -37,10 +36,8 @@ def tanat_synthea():
 def written(tmp_path_factory):
     """The folder that the command writes."""
     out = tmp_path_factory.mktemp("centres")
-    command = [sys.executable, "-m", "patient_journeys.synthetic", str(out)]
-    done = subprocess.run(
-        command, cwd=EXAMPLE, check=True, timeout=300, capture_output=True, text=True
-    )
+    done = run_python("-m", "patient_journeys.synthetic", out, cwd=EXAMPLE)
+    assert done.returncode == 0, done.stderr
     assert "Massachusetts General Hospital, 60 patients, " in done.stdout
     return out
 

@@ -4,13 +4,12 @@ import importlib.util
 import json
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from forked_python import run_python
 from snippets import texts
 
 from flame_flwr.cli.submit import submit
@@ -100,15 +99,8 @@ def test_an_empty_node_is_named_with_its_round(app):
 
 
 def test_the_script_prints_what_the_readme_shows(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE / "app.py")],
-        cwd=tmp_path,
-        env={key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
+    environment = {key: text for key, text in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    done = run_python(EXAMPLE / "app.py", cwd=tmp_path, env=environment)
     assert done.stdout.splitlines()[-1] == "Final result: 5.46875"
     assert list(tmp_path.iterdir()) == []
     [quoted] = texts(EXAMPLE / "README.md", "text")

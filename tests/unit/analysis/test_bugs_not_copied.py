@@ -1,12 +1,12 @@
 """STAR.md's "Bugs in the reference not to copy", one test each."""
 
-import subprocess
 import sys
 import textwrap
 import time
 
 import pytest
 from echo import Aggregator, Analyzer
+from forked_python import run_python
 from hanging import HANGS
 
 from flame_flwr.errors import NodeFailedError
@@ -58,10 +58,7 @@ def test_an_aggregators_exception_names_aggregator_and_round(method):
 
 
 def script(body):
-    code = textwrap.dedent(body)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False
-    )
+    return run_python("-c", textwrap.dedent(body), timeout=HANGS)
 
 
 HEAD = """

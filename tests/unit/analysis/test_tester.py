@@ -2,12 +2,11 @@
 
 import logging
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from echo import Aggregator, Analyzer, run
+from forked_python import run_python
 from hanging import HANGS
 
 from flame_flwr.errors import ConfigError, ModelError
@@ -199,9 +198,7 @@ for setup in (
     print("its end", flush=True)
     os._exit(0)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=True
-    )
+    done = run_python("-c", code, timeout=HANGS)
     *three, nothing = done.stdout.split("its end\n")
     assert [said.count("Final result: 4321") for said in three] == [2, 2, 2]
     assert nothing == ""
@@ -222,15 +219,7 @@ StarModelTester([[{"a": 1}]], A, G, "s3", filename="out.txt")
 StarModelTester([[{"a": 1}]], A, G, "s3", quiet=True)
 """
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=True,
-    )
+    done = run_python("-c", code, cwd=tmp_path, env=environment, timeout=HANGS)
     lines = done.stdout.splitlines()
     assert lines[:4] == [
         "2 nodes take part: node-0, node-1",

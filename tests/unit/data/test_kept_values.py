@@ -2,14 +2,14 @@
 
 import os
 import stat
-import subprocess
-import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+from forked_python import run_python
 from hanging import HANGS
 
 from flame_flwr.data import clear_local_storage, open_kept_values
@@ -136,8 +136,9 @@ def test_two_processes_at_once_lose_nothing(tmp_path):
         "    for who, number, values in store.load_tag('a'):\n"
         "        assert values.sum() == 5000 * number\n"
     )
-    both = [subprocess.Popen([sys.executable, "-c", code, tmp_path, who]) for who in "xy"]
-    assert [process.wait(timeout=HANGS) for process in both] == [0, 0]
+    with ThreadPoolExecutor(2) as pool:
+        both = pool.map(lambda who: run_python("-c", code, tmp_path, who, timeout=HANGS), "xy")
+    assert [(done.returncode, done.stderr) for done in both] == [(0, "")] * 2
     found = [(who, number) for who, number, _ in folder_store(tmp_path).load_tag("a")]
     for who in "xy":
         assert [pair for pair in found if pair[0] == who] == [(who, i) for i in range(40)]

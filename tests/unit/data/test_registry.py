@@ -1,11 +1,9 @@
 """A node's registry: what is in it, who gets what, and what ``flame-flwr data`` shows of it."""
 
 import io
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked_python import run_python
 from hanging import HANGS
 from rich.console import Console
 from typer.testing import CliRunner
@@ -296,14 +294,8 @@ def test_what_hello_refuses_is_found_by_data_check(write, tmp_path, old, new, sa
 
 
 def command(*arguments):
-    program = str(Path(sys.executable).with_name("flame-flwr"))
-    return subprocess.run(
-        [program, "data", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=False,
-    )
+    main = "from flame_flwr.cli.commands import main; main()"
+    return run_python("-c", main, "data", *arguments, timeout=HANGS)
 
 
 def test_the_commands_show_a_registry_and_try_it(write, tmp_path, s3_server, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from flower_app import pyproject
 from flwr.app import ConfigRecord, Context, Metadata, RecordDict
 from flwr.cli.build import build_fab_from_disk
 from flwr.supercore.fab import Fab
+from forked_python import forked_servers
 
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import Run, message_of
@@ -45,6 +47,19 @@ needs_bubblewrap = pytest.mark.skipif(
 def sandbox(request):
     """Both kinds of processes, one after the other."""
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks():
+    """Have fork servers start as forks."""
+    with forked_servers():
+        yield
+
+
+@pytest.fixture
+def no_forks(monkeypatch):
+    """Have fork servers start as a node starts them, which can be told from outside."""
+    monkeypatch.setattr("flame_flwr.node.forks.subprocess", subprocess)
 
 
 @pytest.fixture(scope="session")

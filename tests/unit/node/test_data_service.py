@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import subprocess
 import threading
 import time
 from itertools import count
@@ -67,6 +68,9 @@ def store(s3_server):
 def host(tmp_path_factory, store, fhir):
     """A node whose environment has the keys."""
     patch = pytest.MonkeyPatch()
+    patch.setattr(
+        "flame_flwr.node.forks.subprocess", subprocess
+    )  # keys are looked for from outside
     patch.setenv("FLWR_HOME", str(tmp_path_factory.mktemp("home")))
     patch.setenv("AWS_ENDPOINT_URL", store.url)
     patch.setenv("AWS_ACCESS_KEY_ID", store.server.key_id)

@@ -126,7 +126,7 @@ def test_it_can_gain_no_privileges(obey, sandbox):
     assert "NoNewPrivs:\t1" in told["said"]
 
 
-def test_no_secret_is_in_its_environment(obey, obeying_host, restarted, monkeypatch):
+def test_no_secret_is_in_its_environment(obey, obeying_host, no_forks, restarted, monkeypatch):
     monkeypatch.setenv("STUDY_PASSWORD", "tell nobody")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     obeying_host._forks.close()

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import pickle
-import subprocess
 import sys
 import textwrap
 from io import BytesIO
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from forked_python import run_python
 from hanging import HANGS
 
 from flame_flwr.errors import ConfigError
@@ -175,15 +175,9 @@ def test_a_script_may_have_pools_of_processes(tmp_path):
             """
         )
     )
-    program = [sys.executable, "-c", "from flame_flwr.cli.commands import main; main()"]
-    ran = subprocess.run(
-        [*program, "run", "pool.py", "--nodes", "1", "--results", "out"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=False,
-    )
+    program = ["-c", "from flame_flwr.cli.commands import main; main()"]
+    command = [*program, "run", "pool.py", "--nodes", "1", "--results", "out"]
+    ran = run_python(*command, cwd=tmp_path, timeout=HANGS)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (tmp_path / "out" / "result").read_text() == "12"
 

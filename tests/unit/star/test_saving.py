@@ -2,13 +2,13 @@
 
 import random
 import socket
-import subprocess
 import sys
 import threading
 from types import ModuleType
 
 import numpy as np
 import pytest
+from forked_python import run_python
 from node_messages import train
 from sklearn.linear_model import SGDClassifier
 
@@ -186,12 +186,7 @@ def test_lambdas_closures_and_local_classes_survive_messages():
 def test_lambdas_closures_and_local_classes_survive_processes(tmp_path):
     (tmp_path / "fits.py").write_text(FITS)
     (tmp_path / "round.py").write_text(IN_TWO_PROCESSES)
-    said = [
-        subprocess.run(
-            [sys.executable, "round.py"], cwd=tmp_path, capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    ]
+    said = [run_python("round.py", cwd=tmp_path).stdout for _ in range(2)]
     assert said == ["[4.0]\n", "[4.0, 4.0]\n"]
 
 

@@ -154,9 +154,11 @@ PLACES = [*((strategy, "a") for strategy in STRATEGIES), ("a sum", "n"), ("a wei
 
 def pairs(places, *all_values):
     """Give every value at some places and every place with some values, the others now and then."""
+    found = []
     for place, value in itertools.product(places, UNPRINTABLE):
         often = place in all_values or value == "a number"
-        yield pytest.param(place, value, marks=() if often else pytest.mark.exhaustive)
+        found.append(pytest.param(place, value, marks=() if often else pytest.mark.exhaustive))
+    return found
 
 
 @pytest.mark.parametrize(
