@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from flame_flwr.data.omop_tables import VERSIONS, tables
 from flame_flwr.errors import ModelError
 
-__all__ = ["cohort"]
+__all__ = ["VERSIONS", "cohort", "tables"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _TAKEN = ("person_id", "index_date", "age", "sex")

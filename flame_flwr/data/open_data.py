@@ -122,7 +122,13 @@ def check_dataset(dataset: Dataset, name: str, context: Context) -> str:
         from flame_flwr.privacy.config_text import read_rules
 
         read_rules(dataset.disclosure, f"{name}: `disclosure`")
-    return source.advice() if isinstance(source, SqlSource) else ""
+    if not isinstance(source, SqlSource):
+        return ""
+    from flame_flwr.data.omop_tables import advice_for
+
+    entry = SqlEntry.of(dataset.options, name)
+    columns = {table: columns for table, (_, columns) in entry.tables.items()}
+    return "; ".join(filter(None, [source.advice(), advice_for(dataset.tags, columns)]))
 
 
 def _source(

@@ -51,7 +51,7 @@ def statements(
     >>> entry = SqlEntry.of({"tables": {"cdm.person": ["person_id", "sex"]}}, "dataset 1")
     >>> made, _ = statements(entry, TableQuery(columns=("sex",)), "data source 1")
     >>> " ".join(str(made["person"]).split())
-    'SELECT cdm.person.sex FROM cdm.person'
+    'SELECT cdm.person.sex AS sex FROM cdm.person'
     """
     question = asked or TableQuery()
     # the hospital's word goes first, and whatever an analysis leaves out
@@ -91,7 +91,8 @@ def _of_table(full: str, columns: Sequence[str]) -> sqlalchemy.Select[Any]:
 
     schema, _, table = full.rpartition(".")
     made = sqlalchemy.table(table, *map(sqlalchemy.column, columns), schema=schema or None)
-    return sqlalchemy.select(*made.c)
+    # by the name that was asked for: DuckDB gives that of the table, in capitals or not
+    return sqlalchemy.select(*(column.label(column.name) for column in made.c))
 
 
 def _of_query(text: str, columns: Sequence[str]) -> tuple[sqlalchemy.Select[Any], set[str]]:
@@ -104,5 +105,6 @@ def _of_query(text: str, columns: Sequence[str]) -> tuple[sqlalchemy.Select[Any]
     query = sqlalchemy.text(f"{text}\n")  # a comment at its end must not go on
     taken = set(query.compile().params)
     inner = query.columns(*map(sqlalchemy.column, columns)).subquery("q")
-    what = [inner.c[column] for column in columns] or [sqlalchemy.literal_column("*")]
+    named = [inner.c[column].label(column) for column in columns]
+    what = named or [sqlalchemy.literal_column("*")]
     return sqlalchemy.select(*what).select_from(inner), taken
