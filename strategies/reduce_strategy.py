@@ -219,7 +219,7 @@ class ReduceStrategy(StarStrategy):
             )
         return self._aggregates(
             nodes,
-            self._tree,
+            self._round_tree,
             self.update,
             self._written,
             flame,
@@ -310,6 +310,10 @@ class ReduceStrategy(StarStrategy):
             return given
         value = inspect.getattr_static(type(self), name)
         return value.__func__ if isinstance(value, staticmethod) else value
+
+    def _round_tree(self, number: int) -> Tree:
+        """Return what is declared for a round under way; a subclass may have phases."""
+        return self._tree(number)
 
     def _tree(self, number: int) -> Tree:
         return self._trees[number == 1]

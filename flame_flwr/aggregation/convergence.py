@@ -20,7 +20,7 @@ from flame_flwr.text.words import settings_in_words, value_in_words
 from flame_flwr.user_code.signatures import check_function, check_methods
 
 __all__ = ["Combined", "Convergence", "MaxRounds", "When"]
-__all__ += ["as_convergence", "first_known", "stop_reason", "value_at"]
+__all__ += ["as_convergence", "first_known", "is_missing", "stop_reason", "value_at"]
 
 
 class Convergence:
@@ -226,6 +226,21 @@ def value_at(aggregate: Any, key: Key, owner: Convergence) -> Any:
         raise DataError(
             f"{type(owner).__name__}: the aggregate has no {key_text(key)}: name one of its keys"
         ) from None
+
+
+def is_missing(aggregate: Any, key: Key) -> bool:
+    """Tell whether an aggregate has nothing at a key, as where a first round agrees on something.
+
+    Examples
+    --------
+    >>> is_missing({"agreed": {"classes": [0, 1]}}, "model.coef")
+    True
+    """
+    try:
+        look_up(aggregate, key)
+    except (LookupError, TypeError):
+        return True
+    return False
 
 
 class Combined(Convergence):

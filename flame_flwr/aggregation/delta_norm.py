@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.convergence import Convergence, value_at
+from flame_flwr.aggregation.convergence import Convergence, is_missing, value_at
 from flame_flwr.aggregation.pytree import Key, flatten, key_text, look_up, names_of
 from flame_flwr.buffer_names import is_counter
 from flame_flwr.errors import DataError, ModelError
@@ -65,7 +65,7 @@ class DeltaNorm(Convergence):
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Compare with the last round; the first has nothing to compare with."""
         self._change = None
-        if last is None:
+        if last is None or (number == 1 and is_missing(aggregate, self.key)):
             return None
         now = value_at(aggregate, self.key, self)
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flame_flwr.aggregation.accumulators import check_choice
-from flame_flwr.aggregation.convergence import Convergence, value_at
+from flame_flwr.aggregation.convergence import Convergence, is_missing, value_at
 from flame_flwr.aggregation.large_numbers import rounded
 from flame_flwr.aggregation.pytree import Key, key_text
 from flame_flwr.errors import DataError, ModelError
@@ -67,6 +67,8 @@ class Plateau(Convergence):
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Compare with the best so far. NaN is never better."""
+        if number == 1 and is_missing(aggregate, self.metric):
+            return None
         value = value_at(aggregate, self.metric, self)
         if not isinstance(value, numbers.Real):
             raise DataError(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flame_flwr import cross_site
+from flame_flwr.errors import ModelError
 from flame_flwr.sklearn.agreement import AGREEMENT, Agreed, agreement_of, is_asked
 from flame_flwr.sklearn.checks import check_estimator, check_scores, check_settings
 from flame_flwr.sklearn.rows import Rows, rows_of
-from flame_flwr.sklearn.scores import scores_of
+from flame_flwr.sklearn.scores import decisions_of, scores_of
 from flame_flwr.sklearn.training import Weights, fitted_with, train, zero_weights
 from flame_flwr.star.nodes import StarAnalyzer
 
@@ -181,6 +183,8 @@ class SklearnAnalyzer(StarAnalyzer):
         ModelError
             A method returned what it must not.
         """
+        if cross_site.is_asked(aggregator_results):
+            return cross_site.answer(self, data, aggregator_results)
         if is_asked(aggregator_results):
             return {AGREEMENT: agreement_of(self, self.dataset(data))}
         agreed = Agreed.of(self, aggregator_results)
@@ -248,6 +252,39 @@ class SklearnAnalyzer(StarAnalyzer):
         """Score coefficients on rows without training, for an ``evaluation_method`` of your own."""
         estimator = fitted_with(self._new(rows), weights, rows)
         return check_scores(self, self.score(estimator, rows.x, rows.y))
+
+    def own_model(self, data: Any, aggregate: Any, rounds: int) -> Weights:
+        """Return coefficients trained on this node's rows alone, as long as so many rounds.
+
+        For cross-site validation: :class:`flame_flwr.cross_site.CrossSite`.
+        """
+        rows = self.rows(self.dataset(data), aggregate)
+        estimator = self._new(rows)
+        weights = zero_weights(estimator, rows)
+        for number in range(1, rounds + 1):
+            weights = train(self, estimator, weights, rows, number=number)
+        return weights
+
+    def decisions(self, model: Weights, data: Any, aggregate: Any) -> tuple[Any, Any]:
+        """Return 1 for the second of two classes, 0 for the first, and how likely it is said to be.
+
+        Of the rows of :meth:`test_dataset`, for cross-site validation.
+
+        Raises
+        ------
+        ModelError
+            There are not two classes, or there is no :meth:`test_dataset`.
+        """
+        if type(self).test_dataset is SklearnAnalyzer.test_dataset:
+            raise ModelError(
+                f"{type(self).__name__}: cross-site validation is on rows that are not trained "
+                "with: write a `test_dataset`"
+            )
+        held_back = self.test_dataset(data)
+        if held_back is None:
+            return [], []
+        rows = self.rows(held_back, aggregate)
+        return decisions_of(fitted_with(self._new(rows), model, rows), rows)
 
     # ---- helpers -----------------------------------------------------------------------
 

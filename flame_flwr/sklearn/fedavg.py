@@ -1,15 +1,19 @@
-"""``SklearnFedAvg``: federated averaging after a round in which the nodes agree."""
+"""``SklearnFedAvg``: federated averaging after a round in which the nodes agree.
+
+``SklearnCrossSite`` is the same with a cross-site validation after it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flame_flwr.aggregation.reductions.collecting import PerNode
+from flame_flwr.cross_site.strategy import CrossSite
 from flame_flwr.errors import ModelError
 from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, ASKS, agree
 from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
 
-__all__ = ["SklearnFedAvg"]
+__all__ = ["SklearnCrossSite", "SklearnFedAvg"]
 
 
 class SklearnFedAvg(WeightedFedAvg):
@@ -62,3 +66,21 @@ class SklearnFedAvg(WeightedFedAvg):
         if AGREEMENT in merged:
             return {AGREED: agree(merged[AGREEMENT])}
         return {**merged, AGREED: last[AGREED]}
+
+
+class SklearnCrossSite(CrossSite, SklearnFedAvg):
+    """:class:`SklearnFedAvg`, and then every node's own model and the common one at every node.
+
+    Parameters as for :class:`~flame_flwr.cross_site.CrossSite` and :class:`SklearnFedAvg`. The
+    analyzer needs a ``test_dataset``.
+
+    Examples
+    --------
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> from flame_flwr.cross_site import CROSS_SITE_FILES
+    >>> strategy = SklearnCrossSite(convergence=MaxRounds(11), outputs=CROSS_SITE_FILES)
+    >>> [name for name, *_ in strategy.outputs]
+    ['cross_site.txt', 'cross_site.csv', 'cross_site.png', 'roc.csv', 'roc.png']
+    """
+
+    _DECLARED = CrossSite._DECLARED | SklearnFedAvg._DECLARED

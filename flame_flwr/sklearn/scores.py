@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["scores_of"]
+from flame_flwr.errors import ModelError
+
+if TYPE_CHECKING:
+    from flame_flwr.sklearn.rows import Rows
+
+__all__ = ["decisions_of", "scores_of"]
 
 
 def scores_of(estimator: Any, x: Any, y: Any) -> dict[str, float]:
@@ -32,6 +37,24 @@ def scores_of(estimator: Any, x: Any, y: Any) -> dict[str, float]:
 
         scores["auc"] = float(roc_auc_score(y == classes[1], estimator.decision_function(x)))
     return scores
+
+
+def decisions_of(estimator: Any, rows: Rows) -> tuple[Any, Any]:
+    """Return for each row whether it is of the second of two classes, and how likely that is said.
+
+    Where the estimator has no probabilities, the logistic function of its decision.
+
+    Raises
+    ------
+    ModelError
+        There are not two classes.
+    """
+    from scipy.special import expit
+
+    if rows.classes is None or len(rows.classes) != 2:
+        raise ModelError("cross-site validation is of classifiers of two classes")
+    outcomes = (rows.y == rows.classes[1]).astype(np.int64)
+    return outcomes, expit(estimator.decision_function(rows.x))
 
 
 def _log_loss(estimator: Any, x: Any, y: Any) -> float:

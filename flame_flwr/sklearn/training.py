@@ -29,6 +29,7 @@ def train(
     *,
     toward: Weights | None = None,
     strength: float = 0.0,
+    number: int | None = None,
 ) -> Weights:
     """Return coefficients after the analyzer's passes from the given ones, which stay as they are.
 
@@ -44,6 +45,8 @@ def train(
         To train with.
     toward, strength
         After every pass coefficients are drawn to these, see :func:`drawn`.
+    number : int, optional
+        The round, from 1, for the seed; without it the one under way.
 
     Raises
     ------
@@ -58,8 +61,8 @@ def train(
     try:
         for each in range(analyzer.passes):
             if seeded:
-                number = analyzer.num_iterations + 1
-                estimator.set_params(random_state=analyzer.seed + number * analyzer.passes + each)
+                start = analyzer.seed + (number or analyzer.num_iterations + 1) * analyzer.passes
+                estimator.set_params(random_state=start + each)
             if hasattr(estimator, "coef_") or any(part.any() for part in weights.values()):
                 put(estimator, weights, rows)  # a new one begins with zeros by itself
             _one_pass(estimator, rows, about.partial, about.classifies)

@@ -19,7 +19,7 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == TEXT.count("```python") == 2
+    assert len(SNIPPETS) == TEXT.count("```python") == 3
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from flame_flwr.cross_site import CrossSiteFedAvg
 from flame_flwr.sklearn import SklearnAnalyzer
 from flame_flwr.strategies import Scaffold, WeightedFedAvg
 from flame_flwr.torch import TorchAnalyzer
 
-from .case import Case, run, with_method
+from .case import Case, arguments, run, with_method
 
 
 class _Net(TorchAnalyzer):
@@ -118,6 +119,10 @@ def _sklearn_length(code: str | None) -> None:
     run([1.0], WeightedFedAvg(), line, analyzer_kwargs={"fedprox_mu": 1.0})
 
 
+def _cross_site(code: str | None) -> None:
+    CrossSiteFedAvg(**arguments(code))
+
+
 SCIKIT_LEARN = [
     Case(
         "an estimator that begins anew",
@@ -125,5 +130,6 @@ SCIKIT_LEARN = [
         _sklearn_estimator,
     ),
     Case("steps of one length", r"such as (SGDClassifier\(.*?\)), or write", _sklearn_length),
+    Case("the end of a training", r"training ends, such as (convergence=.*?\))", _cross_site),
     Case("the length of a pass", r"write a method `(pass_length\(.*?\))`", _sklearn_length),
 ]

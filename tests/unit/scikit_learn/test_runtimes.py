@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
-from flame_flwr.aggregation import MaxRounds
+from flame_flwr.aggregation import DeltaNorm, MaxRounds, Plateau
 from flame_flwr.sklearn import SklearnFedAvg
 
 from .wards import SPLITS, Ward, over_messages, resumed, run
@@ -38,6 +38,12 @@ def test_a_resumed_run_gives_the_same_bits(tmp_path):
     record = resumed(strategy, Agreeing, tmp_path, 5)
     assert record.resumed_after == 2
     assert coef_of(record) == coef_of(whole)
+
+
+def test_a_convergence_leaves_the_agreement_out():
+    for settled in (DeltaNorm("model.coef", 1e9), Plateau("accuracy", 1, min_delta=2.0)):
+        made = SklearnFedAvg(metrics=["accuracy"], convergence=settled)
+        assert run(Agreeing, strategy=made).rounds == 3
 
 
 class FailsOnce(Agreeing):
