@@ -22,7 +22,7 @@ help:
 	@echo "make docs   the manual as a site, in site/, which needs no server and no network"
 	@echo "make reference  write docs/reference anew, after a name, a config key or a command has changed"
 	@echo "make test-ceph  the tests of S3 sources against Ceph; installs Debian's packages, as root"
-	@echo "make test-browser  the report in a browser; installs Debian's Chromium, as root"
+	@echo "make test-browser  the report and the page of runs in a browser; installs Debian's Chromium, as root"
 	@echo "make test-sandbox  what an analysis can do to a node; installs Debian's bubblewrap, as root"
 	@echo "make test-proxy  a server behind nginx; installs Debian's, as root"
 	@echo "make floors  the quick tests with the lowest versions that pyproject.toml allows"

@@ -1,4 +1,4 @@
-"""The report in a real browser: `make test-browser` runs this with Debian's Chromium, headless.
+"""The report and the analyst's page in Chromium: `make test-browser` runs this, headless.
 
 A run in this process leaves a report; a second one is made of the same record with names and files
 that mean harm. Chromium shows both, and says what it shows, what it refused and what it asked for.
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from browser_watch import look_at_runs
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -90,9 +91,10 @@ def main():
                 whole(browser, page)
                 printed(browser, page, target / f"{page.stem}-print.png")
             folded(browser, hostile)
+            look_at_runs(browser, target)
         finally:
             browser.quit()
-    print(f"the report is shown as it should be; screenshots are in {target}")
+    print(f"report and page are shown as they should be; screenshots are in {target}")
 
 
 def reports(folder):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import StoreError
 from flame_flwr.results.checked_json import DAMAGE, count, finite, known, metric, objects, pairs
 from flame_flwr.results.checked_json import text as checked_text
-from flame_flwr.results.live_file import MOST_METRICS
+from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
 from flame_flwr.results.metric_means import mean
 from flame_flwr.text.sizes import shown_size
 
@@ -219,6 +219,12 @@ def _of_record(name: str, about: dict[str, Any]) -> RunView:
     last = history[-1][1] if history else {}
     names = _strings(about.get("nodes", []))
     heading, study = _table(about, "heading"), _table(about, "study")
+    rounds = count(about.get("rounds", 0))
+    failures = tuple(
+        (count(each["round"]), checked_text(each["node"]), checked_text(each["why"]))
+        for each in objects(about, "failures", 10**6)
+    )
+    at_the_end = {node: why for number, node, why in failures if number > rounds}
     files = [
         FileView(checked_text(each["name"]), shown_size(count(each["bytes"])))
         for key in ("files", "other_files")
@@ -235,14 +241,11 @@ def _of_record(name: str, about: dict[str, Any]) -> RunView:
         run_id=checked_text(about.get("run_id") or ""),
         started=_moment(checked_text(about.get("started", ""))),
         ended=_moment(checked_text(about.get("finished", ""))),
-        rounds=count(about.get("rounds", 0)),
+        rounds=rounds,
         resumed_after=count(about.get("resumed_after", 0)),
         private=about.get("privacy") is not None,
-        nodes=tuple(_node(node, last, about) for node in names[:_MOST_NODES]),
-        failures=tuple(
-            (count(each["round"]), checked_text(each["node"]), checked_text(each["why"]))
-            for each in objects(about, "failures", 50)
-        ),
+        nodes=tuple(_node(node, last, about, at_the_end) for node in names[:_MOST_NODES]),
+        failures=failures[-MOST_FAILURES:],
         history=_thinned(_round(number, each) for number, each in history),
         weighted_by=weighted_by,
         files=tuple(files),
@@ -250,8 +253,11 @@ def _of_record(name: str, about: dict[str, Any]) -> RunView:
     )
 
 
-def _node(name: str, last: dict[str, Any], about: dict[str, Any]) -> NodeView:
-    failed = dict(pairs(last, "failed", _MOST_NODES))
+def _node(
+    name: str, last: dict[str, Any], about: dict[str, Any], at_the_end: dict[str, str]
+) -> NodeView:
+    """Return a node as the last round has left it, or the failure that ended the run."""
+    failed = dict(pairs(last, "failed", _MOST_NODES)) | at_the_end
     seconds = dict(pairs(last, "node_seconds", _MOST_NODES))
     masked = bool(_table(about, "secure").get("masked"))
     metrics = pairs(dict(pairs(last, "node_metrics", _MOST_NODES)), name, MOST_METRICS)

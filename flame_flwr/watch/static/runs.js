@@ -10,7 +10,7 @@ const STATES = {
 };
 const FIRST = ["failed", "gone", "missing", "computing", "waiting"];
 
-let runs = [], run = null, source = null, made = {};
+let runs = [], run = null, source = null, asked = "", made = {};
 
 const chosen = () => {
   const hash = decodeURIComponent(location.hash.slice(1));
@@ -20,7 +20,8 @@ const chosen = () => {
 function connect() {
   source?.close();
   made = {};
-  source = listen(`events?run=${encodeURIComponent(chosen())}`, {
+  asked = chosen();
+  source = listen(`events?run=${encodeURIComponent(asked)}`, {
     place: (place) => { document.getElementById("place").textContent = place; },
     runs: (found) => { runs = found; showRuns(); },
     run: (found) => { run = found; showRun(); showRuns(); },
@@ -155,7 +156,7 @@ function tick() {
 }
 
 addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#run/") || location.hash === "") {
+  if (chosen() !== asked) { // and not where the way past the list was taken
     connect();
     document.getElementById("run").focus({ preventScroll: innerWidth > 768 });
   }

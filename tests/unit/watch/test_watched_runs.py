@@ -177,6 +177,19 @@ def test_the_end_is_estimated_from_the_last_rounds(tmp_path, watched, clock):
     assert watched.run(NEWEST).left is None
 
 
+def test_a_node_whose_failure_ended_the_run_has_failed(tmp_path, watched):
+    name = finished(tmp_path, 1)
+    path = tmp_path / name / "run.json"
+    failures = [{"round": 2, "node": "hospital-a", "why": "timeout"}]
+    failures.append({"round": 6, "node": "hospital-b", "why": "ValueError at study.py:7"})
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"failures": failures}))
+    nodes = watched.run(name).nodes
+    assert [(node.state, node.why) for node in nodes] == [
+        ("done", ""),
+        ("failed", "ValueError at study.py:7"),
+    ]
+
+
 def test_of_many_rounds_there_are_as_many_points_as_are_seen(tmp_path, watched):
     name = finished(tmp_path, 1, nodes=["a"], rounds=2000)
     points = [each.number for each in watched.run(name).history]
