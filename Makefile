@@ -148,6 +148,7 @@ docs: .venv/.docs-installed
 
 reference: install
 	$(BIN)/python manual/reference_pages.py
+	$(BIN)/python manual/round_picture.py
 
 bench: compiled
 	$(BIN)/python tests/benchmarks/run.py

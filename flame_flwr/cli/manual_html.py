@@ -56,7 +56,10 @@ def _rendered(page: ManualPage, known: Mapping[str, ManualPage]) -> str:
             if child.type == "link_open":
                 child.attrSet("href", _target(str(child.attrGet("href")), page, known))
             elif child.type == "image":
-                child.attrSet("src", _picture(page.path.parent / str(child.attrGet("src"))))
+                if source := _picture(page.path.parent / str(child.attrGet("src"))):
+                    child.attrSet("src", source)
+                else:  # of an example, which is not installed: what it shows
+                    child.type, child.tag = "text", ""
     rendered: Any = parser.renderer.render(tokens, parser.options, {})
     return str(rendered)
 

@@ -1,8 +1,12 @@
 """The pages for a start: their Python runs here, and prints what they say."""
 
+import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
+import round_picture
 from snippets import all_named, block, blocks, printed_by, run_python
 
 from flame_flwr.cli import new_app
@@ -38,12 +42,38 @@ def test_it_names_every_template():
 
 
 @pytest.mark.parametrize(
-    ("page", "name"), [("analysis", "kept"), ("analysis", "files"), ("own-csv", "table")]
+    ("page", "name"),
+    [
+        *[("analysis", "kept"), ("analysis", "files"), ("own-csv", "table")],
+        *[("extending", name) for name in ("above", "zipped", "median", "few")],
+    ],
 )
-def test_a_snippet_prints_what_the_page_says(here, page, name):
+def test_a_snippet_prints_what_the_page_says(here, monkeypatch, page, name):
     named = all_named(DOCS / f"{page}.md")
-    printed = printed_by(named[f"{name}.py"], {"__name__": "__main__"}, f"{page}.md, {name}.py")
-    assert printed == named[name]
+    (here / f"{name}.py").write_text(named[f"{name}.py"])
+    module = types.ModuleType(name)  # as what travels is known by its module
+    monkeypatch.setitem(sys.modules, name, module)
+    module.__name__ = "__main__" if "__main__" in named[f"{name}.py"] else name
+    assert printed_by(named[f"{name}.py"], vars(module), f"{page}.md, {name}.py") == named[name]
+
+
+def test_every_worked_change_is_short_and_names_files_that_there_are():
+    page = DOCS / "extending.md"
+    changes = [text for name, text in all_named(page).items() if name.endswith(".py")]
+    assert len(changes) == 4
+    assert all(len(text.splitlines()) < 60 for text in changes)
+    places = re.findall(r"^\| .* \| `([\w/.]+)`", page.read_text(), re.M)
+    places += re.findall(r"its name in `([\w/.]+)`", page.read_text())
+    new = {"statistics/above.py", "data/zip_source.py", "privacy/most_statistics.py"}
+    new = {f"flame_flwr/{name}" for name in new} | {"strategies/median_model.py"}
+    assert new < set(places)
+    assert [place for place in places if not (ROOT / place).exists() and place not in new] == []
+
+
+def test_the_picture_of_a_round_is_its_modules():
+    assert round_picture.PICTURE.read_text() == round_picture.picture()
+    files = {file for box in round_picture.BOXES for file in box.files}
+    assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_the_csvs_model_can_be_declared(here):
