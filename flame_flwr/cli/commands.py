@@ -13,6 +13,7 @@ import typer
 
 from flame_flwr.cli.docs_command import docs
 from flame_flwr.cli.node_commands import data_commands, node_commands
+from flame_flwr.cli.report_command import report as report_command
 from flame_flwr.cli.signals import interrupt_on_signals
 from flame_flwr.cli.typer_group import VERSION, Commands, WaitingCommand
 from flame_flwr.errors import FlameError
@@ -242,6 +243,9 @@ def show_results(
         show_runs(runs(place))
     else:
         typer.echo(f"fetched and checked: {fetch(place, run, to)}")
+
+
+_app.command("report")(report_command)
 
 
 @_app.command("watch")

@@ -23,7 +23,7 @@ _MOST_FILES = 40
 _ALL_IMAGES = 12_000_000
 _MOST_TEXT = 20_000
 _MOST_ROWS, _MOST_COLUMNS, _LONGEST_CELL = 50, 20, 200
-_LISTED_ONLY = ("history.csv", "run.json", "rescue.pkl", "report.html")
+_LISTED_ONLY = ("history.csv", "run.json", "rescue.pkl", "report.html", "report.pdf")
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["begin_record", "file_as_json", "history_csv", "is_run", "record_files", "run_as_json"]
 __all__ += ["strict_json", "write_report"]
 
-_OWN = ("history.csv", "report.html")
+_OWN = ("history.csv", "report.html", "report.pdf")
 _SIGNS = re.escape("".join(FORMULA))
 _FORMULA = re.compile(rf"(?:^|(?<=\W))(?=[{_SIGNS}])|(?:^|(?<=[^\w\s\"']))(?=[\s\"']+[{_SIGNS}])")
 """Where what a spreadsheet would calculate begins, in a text or behind any sign or space."""
@@ -106,7 +106,8 @@ def is_run(path: Path) -> bool:
 def record_files(folder: Path) -> list[Path]:
     """Return what the run that a folder's ``run.json`` is of has written beside its result.
 
-    These are ``history.csv``, ``report.html`` and events, as far as ``run.json`` names them.
+    These are ``history.csv``, ``report.html``, ``report.pdf`` and events, as far as ``run.json``
+    names them.
     """
     listed = _read(folder / "run.json").get("other_files")
     # A file of such a name that `run.json` does not list is somebody's own.
