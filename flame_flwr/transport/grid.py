@@ -103,6 +103,10 @@ class GridTransport(Transport):
         """Push messages and yield the replies as they come, one at a time where they are large."""
         names = self.names()
         reconnecting = self._reconnecting(messages, what)
+
+        def lost() -> set[str]:
+            return set() if reconnecting is None else reconnecting.lost
+
         at_once = messages_at_once(self._grid) or len(messages)
         sent, refused = push(self._grid, messages[:at_once], what, self._packing)
         self.asked = {key: names[message.metadata.dst_node_id] for key, message in sent.items()}
@@ -120,7 +124,7 @@ class GridTransport(Transport):
             refused=refused,
             later={names[each.metadata.dst_node_id]: each for each in messages[at_once:]},
             polling=self._polling,
-            look=Presence(self._grid, self.addresses, self._stage).look,
+            look=Presence(self._grid, self.addresses, self._stage, lost).look,
         )
 
     def _reconnecting(self, messages: Sequence[Message], what: str) -> Reconnecting | None:

@@ -14,7 +14,7 @@ from flame_flwr.flower import online_nodes
 from flame_flwr.flower_objects import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from flwr.serverapp import Grid
 
@@ -36,6 +36,8 @@ class Presence:
         The nodes' addresses by name.
     stage : RunStage
         What the run does.
+    lost : callable
+        Returns the nodes that are gone as Flower's answers in their place say.
     now : callable
         A clock, in seconds.
     """
@@ -45,11 +47,13 @@ class Presence:
         grid: Grid,
         addresses: Mapping[str, int],
         stage: RunStage,
+        lost: Callable[[], Iterable[str]] = tuple,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grid = grid
         self._addresses = addresses
         self._stage = stage
+        self._lost = lost
         self._now = now
         self._remote = is_remote(grid)
         self._looked = now()
@@ -63,5 +67,6 @@ class Presence:
             online = online_nodes(self._grid)
         except Exception:  # whoever waits for replies will find out, and says what it means
             return
-        gone = [name for name, address in self._addresses.items() if address not in online]
-        self._stage.gone = dict.fromkeys(gone, "its SuperNode is not online")
+        gone = dict.fromkeys(self._lost(), "its process has ended")
+        offline = [name for name, address in self._addresses.items() if address not in online]
+        self._stage.gone = gone | dict.fromkeys(offline, "its SuperNode is not online")

@@ -94,6 +94,11 @@ class Reconnecting:
             logger.warning("%s: node %s is gone; waiting for it", self._what, name)
         self._lost.add(name)
 
+    @property
+    def lost(self) -> set[str]:
+        """The nodes that are gone and waited for."""
+        return set(self._lost)
+
     def messages(self, unanswered: Container[str]) -> list[Message]:
         """Return new messages for the nodes that are back since the last look."""
         if time.monotonic() - self._looked < _LOOK_EVERY:

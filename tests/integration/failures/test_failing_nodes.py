@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from deployed_app import expected
+
+from flame_flwr.watch.watched_runs import WatchedRuns
 
 pytestmark = pytest.mark.failures
 
@@ -69,6 +72,43 @@ def killed_and_back(study, places, restarted):
     assert ended.succeeded, log + study.deployment.logs()
     assert study.outcome() == study.undisturbed()
     assert study.record()["failures"] == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("third")
+def test_who_watches_sees_which_node_has_gone(study):
+    """Of three nodes one is stopped, long before Flower's minute without a sign of it is over."""
+    for name in study.nodes:
+        study.hold(name, "round-2")
+    end = study.begin(on_failure="wait")
+    for name in study.nodes:
+        study.reached(name, "round-2")
+    runs = WatchedRuns(str(study.results))
+    assert states(runs) == dict.fromkeys("abc", "computing")
+    study.deployment.kill("c", signal.SIGTERM)
+    until(runs, "c", "gone", within=30)
+    assert states(runs) == {"a": "computing", "b": "computing", "c": "gone"}
+    study.release("a", "round-2")
+    until(runs, "a", "answered", within=30)
+    for name in "bc":
+        study.release(name, "round-2")
+    study.deployment.start_node("c")
+    ended, log = end()
+    assert ended.succeeded, log + study.deployment.logs()
+    assert runs.runs()[0].status == "completed"
+    [folder] = study.results.iterdir()
+    assert not (folder / "live.json").exists()
+
+
+def states(runs):
+    return {node.name: node.state for node in runs.run(runs.newest()).nodes}
+
+
+def until(runs, node, state, within):
+    deadline = time.monotonic() + within
+    while states(runs)[node] != state:
+        assert time.monotonic() < deadline, states(runs)
+        time.sleep(0.1)
 
 
 @pytest.mark.exhaustive

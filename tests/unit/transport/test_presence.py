@@ -20,9 +20,12 @@ def look(monkeypatch):
     """Return what looks after so many seconds, and with which nodes online."""
     monkeypatch.setattr(presence, "is_remote", lambda grid: True)
     stage, clock, asked = RunStage(), Clock(), []
-    made = Presence(None, {"a": 1, "b": 2}, stage, clock)
+    lost = []
+    made = Presence(None, {"a": 1, "b": 2}, stage, lambda: lost, clock)
 
-    def looking(seconds, online):
+    def looking(seconds, online, without=()):
+        lost[:] = without
+
         def nodes(grid):
             asked.append(clock.now)
             if online is None:
@@ -43,6 +46,12 @@ def test_a_node_that_has_gone_is_seen_and_also_when_it_is_back(look):
     assert look(2, [1, 2]) == ({}, 3)
 
 
+def test_a_node_whose_process_has_ended_is_gone_too(look):
+    gone, _ = look(2, [1], without=["a"])
+    assert gone == {"a": "its process has ended", "b": "its SuperNode is not online"}
+    assert look(2, [1, 2]) == ({}, 2)
+
+
 def test_the_superlink_is_not_asked_all_the_time(look):
     assert [look(0.5, [1])[1] for _ in range(9)] == [0, 0, 0, 1, 1, 1, 1, 2, 2]
 
@@ -53,4 +62,4 @@ def test_a_superlink_that_does_not_answer_ends_nothing(look):
 
 
 def test_elsewhere_nobody_is_asked():
-    Presence(None, {"a": 1}, RunStage(), Clock()).look()
+    Presence(None, {"a": 1}, RunStage(), now=Clock()).look()
