@@ -216,6 +216,7 @@ class ReplyGate:
             "keeps-state": said.get("keeps-state") is True,
             "states": json.dumps(states),
             "gated": self._way.gated,
+            **({"hospital": self._settings.hospital} if self._settings.hospital else {}),
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
             **write_digests(self._way.read_frozen(self._context)),
             **self._secure.hello(states),

@@ -148,6 +148,9 @@ def _note_nodes(record: RunRecord, greetings: list[Greeting]) -> None:
     for greeting in greetings:
         record.note_data(greeting.name, greeting.frozen, None)
     record.nodes = nodes
+    record.hospitals = {
+        greeting.name: greeting.hospital for greeting in greetings if greeting.hospital
+    }
     record.failures += [
         {"round": 0, "node": greeting.name, "why": str(greeting.failure)}
         for greeting in greetings

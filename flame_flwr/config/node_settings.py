@@ -39,6 +39,12 @@ class NodeSettings:
         "the node's id in the analysis; without it, Flower's node id",
         may_be_digits=True,
     )
+    hospital: str = _node_key(
+        str,
+        "",
+        "the hospital's real name, which reports then show beside `name`; without it they show "
+        "`name` alone",
+    )
     data: str = _node_key(str, "", "what this node reads; forms as in the run config's `data`")
     datasets: str = _node_key(
         str,
@@ -226,6 +232,8 @@ class NodeSettings:
         settings = replace(settings, name=settings.name.strip())
         if settings.name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
+        if len(settings.hospital) > 200 or not settings.hospital.isprintable():
+            raise ConfigError("`hospital` in the node config must be one line of at most 200 signs")
         for name in ("memory-gb", "cpu-minutes", "answers-per-day", "epsilon-total"):
             if not 0 <= getattr(settings, name.replace("-", "_")) < math.inf:
                 raise ConfigError(f"`{name}` in the node config must be 0 or a finite number above")

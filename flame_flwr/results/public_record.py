@@ -122,6 +122,7 @@ class PublicRecord:
             "in_words": record.in_words,
             "heading": record.heading.to_json(),
             "nodes": record.nodes,
+            "hospitals": record.hospitals,
             "sizes": record.sizes,
             "rounds": len(record.history),
             "resumed_after": record.resumed_after,

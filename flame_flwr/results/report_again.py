@@ -22,7 +22,7 @@ _PAGE = "report.html"
 _SINCE: dict[str, Any] = {
     "heading": {"title": "", "description": "", "authors": []},
     "in_words": {},
-    "names": {},
+    "hospitals": {},
     "secure": None,
     "frozen": {},
     "data_changed": {},

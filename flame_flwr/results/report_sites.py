@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sites"]
 
+_MOST_NAMED = 50
 _AMOUNT = re.compile(r"(\d{1,3}(?:,\d{3})*|\d{1,15}) (resource|row|file)s?(?:, .*)?")
 
 
@@ -38,6 +39,12 @@ def _sentences(about: dict[str, Any]) -> Iterator[str]:
         yield f"{counted(len(nodes), 'node')} took part, and {many} answered in all of {rounds}."
     else:
         yield f"{counted(len(nodes), 'node')} took part, and no round was finished."
+    named = [about["hospitals"][node] for node in nodes if node in about["hospitals"]]
+    if named:
+        more = (
+            f" and {counted(len(nodes) - len(named), 'other')}" if len(named) < len(nodes) else ""
+        )
+        yield f"The hospitals are {', '.join(named[:_MOST_NAMED])}{more}."
     failed = failed_nodes(about)
     if failed:
         yield f"There were failures at {listed(failed)}."

@@ -121,6 +121,11 @@ def nodes_table(about: dict[str, Any]) -> Table:
     absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
     rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
     header = ["node", "data", "rounds counted", "seconds of analysis", "sent", "failed"]
+    hospitals = about["hospitals"]
+    if hospitals:
+        header.insert(1, "hospital")
+        for row in rows:
+            row.insert(1, hospitals.get(row[0], "not said"))
     return _without_end(header, rows)
 
 

@@ -137,6 +137,8 @@ class RunRecord:
         What nodes did to their results before they left, and the budget that they have spent.
     left : EgressLog
         What left each node: types, shapes, bytes.
+    hospitals : dict of str to str
+        The hospitals' real names, of those that let it be known.
     sizes : dict of str to str
         How much data each node has, of those that let it be known.
     disclosure : dict of str to list of str
@@ -182,6 +184,7 @@ class RunRecord:
     app: str = ""
     filters: FilterRecord = field(default_factory=FilterRecord)
     left: EgressLog = field(default_factory=EgressLog)
+    hospitals: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, str] = field(default_factory=dict)
     study: dict[str, str] = field(default_factory=dict)
     in_words: dict[str, str] = field(default_factory=dict)

@@ -86,6 +86,8 @@ class Greeting:
     approval : str
         Why its hospital does not let this app run, in one word, such as ``waits``; empty where
         that is not why the node cannot take part.
+    hospital : str
+        The hospital's real name, where its config lets reports show it.
     secure : Entry or None
         Its keys for secure sums; ``None`` where it was not asked, or has none.
     """
@@ -104,6 +106,7 @@ class Greeting:
     clock: float | None = None
     gated: bool = False
     approval: str = ""
+    hospital: str = ""
     secure: Entry | None = None
 
 
@@ -204,6 +207,7 @@ def _read(address: int, reply: Message) -> Greeting:
         packs=bool(said.get("packs")),
         clock=read_clock(said.get(CLOCK)),
         gated=said.get("gated") is True,
+        hospital=_hospital(said.get("hospital")),
         secure=_entry(name, said.get("secure")),
     )
 
@@ -213,6 +217,10 @@ def _readable_name(said: object, address: int) -> str:
     name = str(said) or str(address)
     unfit = len(name) > _LONGEST_NAME or not name.isprintable() or name == AGGREGATOR_ID
     return "" if unfit else name
+
+
+def _hospital(said: object) -> str:
+    return one_line(said, _LONGEST_NAME).strip() if isinstance(said, str) else ""
 
 
 def _entry(name: str, text: object) -> Entry | None:

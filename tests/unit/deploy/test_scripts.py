@@ -191,6 +191,7 @@ def test_every_writable_place_is_known():
     """A new text key fails here: if it names such a place, ``texts._writable`` must know it."""
     assert {k for k, about in NODE_KEYS.items() if about.type is str} == {
         "name",
+        "hospital",
         "data",
         "datasets",
         "cache-dir",

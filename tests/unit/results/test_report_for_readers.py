@@ -11,6 +11,7 @@ from flame_flwr.aggregation.convergence import MaxRounds
 from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.privacy import Clip, MaxRows, MinCount
+from flame_flwr.results.report import render
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
@@ -75,6 +76,22 @@ def many(tmp_path_factory):
         authors=["A. Weber", HARM],
         **MANY,
     )
+
+
+def test_hospitals_have_their_real_names_where_they_give_them(many, tmp_path):
+    about = {**many[0], "hospitals": {"node-1": f"Clinic {HARM}"}}
+    page = render(about, tmp_path, []).decode()
+    report = Report(page)
+    assert f"The hospitals are Clinic {HARM} and 2 others." in report.text
+    rows = report.table("The nodes: their data")
+    assert [row[:2] for row in rows] == [
+        ["node", "hospital"],
+        ["node-0", "not said"],
+        ["node-1", f"Clinic {HARM}"],
+        ["node-2", "not said"],
+    ]
+    assert HARM not in page
+    assert "hospital" not in Report(many[1]).table("The nodes: their data")[0]
 
 
 def test_it_reads_from_the_answer_to_the_details(many):

@@ -13,12 +13,12 @@ from flwr.clientapp import ClientApp
 from flame_flwr import __version__
 from flame_flwr.clients import NodePlan, StarClient, make_client_app
 from flame_flwr.clients.local_grid import LocalGrid
-from flame_flwr.config import RunSettings
+from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.errors import ConfigError, NodeFailedError, NodesMissingError
 from flame_flwr.flower import OFFLINE
 from flame_flwr.installed.versions import installed
 from flame_flwr.payload import WIRE_VERSION
-from flame_flwr.transport.greeting import Greeting
+from flame_flwr.transport.greeting import Greeting, _hospital
 from flame_flwr.transport.ready_check import check_states, say_hello
 
 
@@ -338,6 +338,26 @@ def test_properties_of_wrong_types_end_no_run():
         changes = {"a": {"partitions": "many", "name": 5}}
 
     assert names(hello(Odd(named("a")), nodes=1)) == ["5"]
+
+
+def test_a_hospital_that_gives_its_real_name_is_known_by_it():
+    configs = [{"name": "a", "hospital": "University Hospital A"}, {"name": "b"}]
+    greeted = hello(Hospitals(configs), nodes=2)
+    assert [greeting.hospital for greeting in greeted] == ["University Hospital A", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("A\x1b[2J\nB", "A?[2J B"), (7, ""), (None, ""), (b"x", ""), ("x" * 999, "x" * 200 + "...")],
+)
+def test_a_hospitals_name_of_any_form_is_one_line(said, expected):
+    assert _hospital(said) == expected
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "A\nB"])
+def test_a_hospitals_name_that_is_no_line_is_refused(name):
+    with pytest.raises(ConfigError, match="`hospital` in the node config must be one line"):
+        NodeSettings.from_config({"hospital": name})
 
 
 def test_a_run_may_require_a_gate():
