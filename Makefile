@@ -12,7 +12,7 @@ TESTS := tests-deployed tests-simulation tests-others tests-examples tests-unit-
 	tests-failures
 
 .PHONY: help install compiled demo test test-all test-ceph test-browser chromium test-sandbox bubblewrap \
-	test-proxy nginx unit lint types tests $(TESTS) docs reference bench floors pythons clean
+	test-proxy test-containers nginx unit lint types tests $(TESTS) docs reference bench floors pythons clean
 
 help:
 	@echo "make demo   install into .venv and run the Long COVID study in Flower's simulation"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-browser  the report and the page of runs in a browser; installs Debian's Chromium, as root"
 	@echo "make test-sandbox  what an analysis can do to a node; installs Debian's bubblewrap, as root"
 	@echo "make test-proxy  a server behind nginx; installs Debian's, as root"
+	@echo "make test-containers  the image and its federation on one laptop; with docker or podman"
 	@echo "make floors  the quick tests with the lowest versions that pyproject.toml allows"
 	@echo "make pythons  the quick tests on Python 3.12 and 3.13, as far as they are installed"
 	@echo "make bench  what the framework costs, side by side with plain Flower"
@@ -95,6 +96,9 @@ tests-unit-2: compiled
 
 test-proxy: install nginx
 	$(PYTEST) tests/integration/test_proxy.py -m ""
+
+test-containers: install
+	$(PYTEST) tests/integration/test_containers.py -m ""
 
 nginx:
 	PATH="$$PATH:/usr/sbin"; command -v nginx > /dev/null || \

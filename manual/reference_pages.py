@@ -58,8 +58,9 @@ API: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "sklearn": (
         "scikit-learn",
-        "[Training a scikit-learn model](../sklearn.md) shows it at work.",
-        ("flame_flwr.sklearn",),
+        "[Training a scikit-learn model](../sklearn.md) shows it at work, and the cross-site "
+        "validation of any strategy.",
+        ("flame_flwr.sklearn", "flame_flwr.cross_site"),
     ),
     "privacy": (
         "Rules and filters",

@@ -1,0 +1,175 @@
+"""The federation of containers/compose.yaml: its commands without containers, and in them.
+
+The first needs no engine. The second builds the image and runs it where docker or podman is there;
+else it says that it was not run.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from ports import free_port
+from snippets import block
+
+from flame_flwr.cli.new_app import create
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "containers" / "compose.yaml"
+DOCKERFILE = (ROOT / "containers" / "Dockerfile").read_text()
+PAGE = ROOT / "docs" / "containers.md"
+SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
+
+
+def engine():
+    """Return the command of an engine that runs here, or an empty list."""
+    for name in ("docker", "podman"):
+        if shutil.which(name):
+            asked = subprocess.run([name, "info"], capture_output=True, timeout=60)
+            if not asked.returncode:
+                return [name]
+    return []
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The page's app, and the data of its two hospitals."""
+    folder = create("study", "analysis", tmp_path)
+    command = [sys.executable, "-m", "study.sample", str(tmp_path / "hospitals")]
+    subprocess.run(command, cwd=folder, check=True, timeout=60)
+    return tmp_path
+
+
+def table(folder):
+    [file] = folder.glob("**/table.txt")
+    return file.read_text()
+
+
+# ---- what is written -------------------------------------------------------------------------
+
+
+def test_the_image_is_pinned_labelled_and_not_roots():
+    assert re.search(r"^ARG BASE=python:[\d.]+-slim-\w+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.M)
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.M) == ["${BASE}", "${BASE}"]
+    assert re.findall(r"^USER (.*)$", DOCKERFILE, re.M) == ["10001:10001"]
+    for label in ("title", "description", "licenses", "base.name"):
+        assert f"org.opencontainers.image.{label}=" in DOCKERFILE
+    copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", DOCKERFILE, re.M)
+    files = {name for names in copied for name in names.split()} - {"/opt/flame-flwr"}
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert all((ROOT / name).exists() and f"!{name}" in ignored for name in files)
+
+
+def test_every_service_is_of_the_image_without_rights():
+    assert set(SERVICES) == {"server", "hospital-a", "hospital-b", "analyst"}
+    for service in SERVICES.values():
+        assert service["image"] == "flame-flwr"
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "ports" not in service  # nobody outside reaches an open server
+        mounts = [mount for mount in service["volumes"] if not mount.startswith("results:")]
+        assert all(mount.endswith(":ro") for mount in mounts)
+
+
+def test_the_page_names_the_services_and_the_file():
+    for name in ("up", "submit", "down"):
+        for line in block(PAGE, name).splitlines():
+            if line.startswith("docker"):
+                assert "flame-flwr/containers/compose.yaml" in line
+    assert "run --rm analyst" in block(PAGE, "submit")
+
+
+# ---- what it does ----------------------------------------------------------------------------
+
+
+@pytest.mark.exhaustive
+def test_its_commands_are_a_federation(study, tmp_path):
+    port, results, home = free_port(), tmp_path / "results", tmp_path / "home"
+    home.mkdir()
+    connection = (ROOT / "containers" / "config.toml").read_text()
+    (home / "config.toml").write_text(connection.replace("server:8000", f"127.0.0.1:{port}"))
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+    }
+
+    def command(name, node=0):
+        places = {
+            "/data": f"{study}/hospitals/hospital-{node}",
+            "/state": f"{tmp_path}/state-{node}",
+            "/study": f"{study}/study",
+            "/results": str(results),
+        }
+        words = SERVICES[name]["command"]
+        for place, here in places.items():
+            words = [re.sub(rf"(?<![\w-]){place}\b", here, word) for word in words]
+        words = [word.replace("server:8000", f"127.0.0.1:{port}") for word in words]
+        words = [word.replace("0.0.0.0", "127.0.0.1") for word in words]
+        words = [f"--port={port}" if word == "--port=8000" else word for word in words]
+        return words + ([f"--port={free_port()}"] if "node" in words else [])
+
+    started = []
+    try:
+        for name, node in (("server", 0), ("hospital-a", 0), ("hospital-b", 1)):
+            log = (tmp_path / f"{name}.log").open("w")
+            started.append(
+                subprocess.Popen(command(name, node), env=environment, stdout=log, stderr=log)
+            )
+            if name == "server":
+                wait_for(port)
+        done = subprocess.run(
+            command("analyst"), env=environment, capture_output=True, text=True, timeout=300
+        )
+        logs = "\n".join(path.read_text() for path in tmp_path.glob("*.log"))
+        assert done.returncode == 0, done.stdout + done.stderr + logs
+        assert "hospital-a, hospital-b" in done.stdout
+        assert "standard" in table(results)
+    finally:
+        for program in reversed(started):
+            program.terminate()
+        for program in started:
+            program.wait(timeout=30)
+
+
+@pytest.mark.exhaustive
+def test_the_federation_in_containers(study, tmp_path):
+    run = engine()
+    if not run:
+        pytest.skip("NOT RUN: neither docker nor podman runs here")
+    compose = [*run, "compose", "--file", str(COMPOSE), "--project-name", "flame-flwr-test"]
+    environment = {**os.environ, "STUDY": f"{study}/study", "HOSPITALS": f"{study}/hospitals"}
+
+    def call(*words):
+        done = subprocess.run(
+            [*compose, *words], env=environment, capture_output=True, text=True, timeout=1800
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    try:
+        call("up", "--build", "--detach")
+        assert call("exec", "-T", "server", "id", "-u").strip() == "10001"
+        assert "completed" in call("run", "--rm", "analyst")
+        call("cp", "server:/results", str(tmp_path / "results"))
+        assert "standard" in table(tmp_path / "results")
+    finally:
+        call("down", "--volumes")
+
+
+def wait_for(port):
+    for _ in range(300):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise TimeoutError("the SuperLink did not start in 30 s")
