@@ -35,9 +35,9 @@ class FedNova(ReduceStrategy):
     It needs an analyzer that says how many steps it went: a ``TorchAnalyzer`` with ``algorithm =
     "fednova"``. One of another kind returns ``model``, a dict of arrays by name;
     ``local_n_samples``; ``local_steps``, and ``per_step``, 1 through that; ``buffer_values``, what
-    of the model is no parameter, such as BatchNorm's mean, ``{}`` for nothing; and in a round that
-    it got no model for ``start``, the parameters that it began with. Each parameter may be a class
-    attribute of a subclass instead.
+    of the model is no parameter, such as BatchNorm's mean, ``{}`` for nothing; and in the first
+    round, where there is no ``initial`` model, ``start``, the parameters that it began with. Each
+    parameter may be a class attribute of a subclass instead.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ class FedNova(ReduceStrategy):
     ...     def analysis_method(self, data, aggregator_results):
     ...         minimum, steps = data
     ...         x = np.zeros(1) if aggregator_results is None else aggregator_results["model"]["x"]
-    ...         start = {"x": x}
+    ...         start = {} if aggregator_results else {"start": {"x": x}}
     ...         for _ in range(steps):
     ...             x = x - 0.004 * (x - minimum)
     ...         said = {"local_steps": steps, "per_step": 1 / steps, "buffer_values": {}}
-    ...         return {"model": {"x": x}, "local_n_samples": 50, "start": start, **said}
+    ...         return {"model": {"x": x}, "local_n_samples": 50, **start, **said}
     >>> strategy = FedNova(convergence=MaxRounds(500))
     >>> tester = StarModelTester([(0.0, 1), (8.0, 5)], Steps, strategy, "s3", quiet=True)
     >>> tester.result["model"]["x"].round(1)
@@ -93,15 +93,17 @@ class FedNova(ReduceStrategy):
             "buffer_values": rows,
             "local_steps": rows,
             "per_step": rows,
-            # all nodes begin with the same weights, so that their mean is these
-            "start": Mean(missing="skip"),
+            **metric_means(self.metrics, "local_n_samples"),
         }
-        super().__init__({**merged, **metric_means(self.metrics, "local_n_samples")}, **more)
+        # all nodes begin with the same weights, so that their mean is these
+        initial = self._declared("initial", more.get("initial", NOT_GIVEN))
+        begun = {"start": Mean()} if initial is None else {}
+        super().__init__(merged, first={**merged, **begun}, **more)
 
     def update(self, merged: Any, last: Any) -> Any:
         """Return the model a step further, and the metrics."""
         merged = dict(merged)
-        begun = merged.pop("start")
+        begun = merged.pop("start", None)
         before = begun if last is None else last["model"]
         scale = merged.pop("local_steps") * merged.pop("per_step")
         kept = merged.pop("buffer_values")

@@ -305,3 +305,7 @@ class TorchAnalyzer(StarAnalyzer):
         """
         with net_with(self, weights):
             return mean_scores(self, as_dataset(dataset, "evaluate", self.net))
+
+    def _beside(self, given: Any, held_back: Any, received: Weights | None) -> dict[str, float]:
+        """Train what the node keeps beside the common model, and return its scores; nothing."""
+        return {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
 __all__ = ["check_gradient", "check_loader", "check_loss", "check_model", "check_optimizer"]
-__all__ += ["check_parameters", "check_scores", "check_settings"]
+__all__ += ["check_parameters", "check_scores", "check_settings", "check_strength"]
 
 _RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
 
@@ -54,10 +54,7 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
     _keep_as(analyzer, "learning_rate", float(rate))
-    mu = analyzer.fedprox_mu
-    if isinstance(mu, bool) or not isinstance(mu, Real) or not 0 <= mu < math.inf:
-        raise ModelError(f"{name}: fedprox_mu must be a number from 0, not {mu!r}")
-    _keep_as(analyzer, "fedprox_mu", float(mu))
+    check_strength(analyzer, "fedprox_mu")
     if analyzer.algorithm not in ALGORITHMS:
         raise ModelError(
             f"{name}: algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, not "
@@ -71,6 +68,22 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
         raise ModelError(
             f"{name}: device must be a text, 'auto', 'cpu' or 'cuda', not {analyzer.device!r}"
         )
+
+
+def check_strength(analyzer: TorchAnalyzer, key: str) -> None:
+    """Check how strongly something is drawn to weights, and have it in Python's own type.
+
+    Raises
+    ------
+    ModelError
+        It is no number from 0.
+    """
+    value = getattr(analyzer, key)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    strength = float(value) if is_number else math.nan
+    if not 0 <= strength < math.inf:
+        raise ModelError(f"{type(analyzer).__name__}: {key} must be a number from 0, not {value!r}")
+    _keep_as(analyzer, key, strength)
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:

@@ -54,15 +54,15 @@ def train_round(
         scores = {**mean_scores(analyzer, samples), "loss": loss}
         numbers = {name: value for name, value in scores.items() if name != "n"}
         numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
-        analyzer.flame.report_metrics(numbers)
         answer = {"model": arrays_of(net), "local_n_samples": len(samples)}  # type: ignore[arg-type]
         buffers = buffers_of(net)
-        answer |= numbers
         answer |= {"n_test": tested["n"]} if tested else {}
         answer |= {BUFFERS: buffers} if buffers else {}
         for each in corrections:
             answer |= each.answer(steps)
-        return answer
+    numbers |= analyzer._beside(given, held_back, weights)
+    analyzer.flame.report_metrics(numbers)
+    return {**answer, **numbers}
 
 
 @contextmanager
