@@ -19,7 +19,7 @@ from flame_flwr.files import reason_of, write_whole
 from flame_flwr.log import logger
 from flame_flwr.object_store import BRIEF, is_url, open_store
 from flame_flwr.processes.threads import call_beside
-from flame_flwr.results.callbacks import Callback
+from flame_flwr.results.callbacks import Callback, shielded
 from flame_flwr.results.live_content import LiveContent
 from flame_flwr.results.live_file import LIVE, is_live
 
@@ -112,7 +112,7 @@ class LiveWriter(Callback):
             self._write(text)
         except (OSError, FlameError) as error:
             if not self._failing:
-                why = reason_of(error) if isinstance(error, OSError) else error
+                why = error if isinstance(error, FlameError) else reason_of(error)
                 logger.warning("live.json cannot be written (%s); the run goes on", why)
             self._failing = True
             return False
@@ -124,6 +124,10 @@ class LiveWriter(Callback):
         return Path(self._place)
 
     def _run(self) -> None:
+        with shielded("live.json"):
+            self._look_until_over()
+
+    def _look_until_over(self) -> None:
         wait = self._first
         while not self._over.wait(wait):
             if self._is_told():  # as where Flower ends the process

@@ -16,6 +16,8 @@ import pytest
 from flame_flwr.errors import ConfigError, NodeFailedError, ResultError, StoreError
 from flame_flwr.object_store import Patience
 from flame_flwr.results import Outputs, RunFolder, run_folder
+from flame_flwr.results.callbacks import with_callbacks
+from flame_flwr.watch.watched_runs import WatchedRuns
 
 QUICK = Patience(connect=1, request=2, retry=1, retries=1)
 TEXT = Outputs.declare("str", "a.txt", False)
@@ -54,12 +56,30 @@ def test_a_run_leaves_nothing_on_this_host(object_store, temporary, record, capl
         assert secret not in caplog.text + written
 
 
+def test_a_run_is_seen_there_while_it_goes_on(object_store, temporary, record):
+    run = RunFolder(object_store.url, 42)
+    times = iter(range(0, 10_000, 20))
+    watched = WatchedRuns(object_store.url, clock=lambda: next(times))
+    assert watched.runs() == []
+    with with_callbacks(record, *run.live()):
+        until = time.monotonic() + 30
+        while not (seen := watched.runs()):
+            assert time.monotonic() < until
+        assert [(each.name, each.status) for each in seen] == [(run.path.name, "running")]
+    run.write_success(TEXT, record, {})
+    run.deliver()
+    there = object_store.bucket / "results" / run.path.name
+    assert files(there) == ["a.txt", "history.csv", "run.json"]
+    assert watched.runs()[0].status == "completed"
+    assert b"".join(watched.content(run.path.name, "a.txt")) == b"8.5"
+
+
 def test_a_large_file_arrives_whole(object_store, temporary, record):
     run = RunFolder(object_store.url, 1)
     record.result = os.urandom(13_000_001)
     run.write_success(Outputs.declare("bytes", "large", False), record, {})
     run.deliver()
-    [there] = object_store.bucket.glob("results/*/large")
+    [there] = object_store.bucket.glob("results/*/large.bin")
     assert there.read_bytes() == record.result
 
 
