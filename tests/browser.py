@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from browser_node import look_at_node
 from browser_watch import look_at_runs
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -92,9 +93,10 @@ def main():
                 printed(browser, page, target / f"{page.stem}-print.png")
             folded(browser, hostile)
             look_at_runs(browser, target)
+            look_at_node(browser, target)
         finally:
             browser.quit()
-    print(f"report and page are shown as they should be; screenshots are in {target}")
+    print(f"report and pages are shown as they should be; screenshots are in {target}")
 
 
 def reports(folder):

@@ -105,7 +105,7 @@ function showEgress(part) {
 function showLedger(ledger) {
   const limit = (data) => [data.answers_per_day ? `${data.answers_per_day} answers a day` : null,
     data.epsilon_total ? `epsilon ${data.epsilon_total}` : null].filter(Boolean).join(", ");
-  put("ledger-part", trouble(ledger), (ledger.datasets ?? []).map((data) => [
+  put("ledger-part", trouble(ledger), (ledger.datasets ?? []).flatMap((data) => [
     el("h3", {}, data.name),
     limit(data) ? el("p", { class: "quiet" }, `at most ${limit(data)}, all projects together`) : null,
     data.accounts.length ? table("what has left of it, by project",

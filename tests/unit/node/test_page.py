@@ -3,92 +3,21 @@
 import csv
 import io
 import json
-import zipfile
-from datetime import date, timedelta
 
 import pytest
 from asgi_browser import Browser
+from hospital_node import HARM, line, write_node
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.node import node_folder, page_parts
-from flame_flwr.node.app_archive import AppArchive
-from flame_flwr.node.approvals_file import Approval
-from flame_flwr.node.gate_folder import GateFolder
 from flame_flwr.node.node_folder import node_settings
 from flame_flwr.node.page import node_page, saved
-from flame_flwr.node.waiting_apps import request_of
 from flame_flwr.privacy.audit_log import AuditLog
-
-HARM = "<img src=x onerror=alert(1)>"
-PYPROJECT = """
-[project]
-name = "study"
-version = "{version}"
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "app:server_app"
-clientapp = "app:client_app"
-[tool.flwr.app.config]
-project-id = "covid"
-"""
-CODE = """
-import socket
-from flame_flwr.star import StarAnalyzer, StarModel
-
-raise SystemExit("it must never be imported")
-
-
-class Ages(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return {result}
-
-
-model = StarModel(Ages, Total, data_type="s3", query=["ages.csv"])
-client_app = model.client_app
-"""
-
-
-def archive(version, result):
-    files = {
-        "pyproject.toml": PYPROJECT.format(version=version),
-        "app.py": CODE.format(result=result),
-    }
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
-        for name, content in files.items():
-            file.writestr(zipfile.ZipInfo(name), content)
-    return made.getvalue()
-
-
-def line(day=1, project="covid", **more):
-    return {
-        "time": f"2026-11-{day:02d}T10:00:00.000+00:00",
-        **{"project": project, "run": "7", "app": "tests/study 1.0.0", "node": "a"},
-        **{"answer_to": "train", "round": 2, "disclosure": ["MinCount(5)"], "bytes": 1000},
-        **{"result": "float64 array of shape (3,)", **more},
-    }
 
 
 @pytest.fixture
 def node(tmp_path):
-    """A node's folder, with an app that was approved and a newer one that waits."""
-    folder = tmp_path / "hospital"
-    folder.mkdir()
-    (folder / "node.toml").write_text(
-        f'name = "a"\nstate-dir = "{tmp_path}/state"\naudit-log = "{tmp_path}/audit.jsonl"\n'
-        'disclosure = "MinCount(5)"\nanswers-per-day = 9\n'
-    )
-    gate, until = GateFolder(tmp_path / "state"), date.today() + timedelta(9)
-    for version, result in (("1.0.0", "len(data)"), ("1.1.0", "data")):
-        content = archive(version, result)
-        made = AppArchive.read(content)
-        gate.keep_request(made.digest, request_of(made.title, 7, "covid"), content)
-        if version == "1.0.0":
-            approval = Approval(made.digest, made.title, "covid", until, reviewer="anna")
-            gate.change(lambda before, approval=approval: before.with_approval(approval))
-            gate.settle(made.digest)
-    return folder
+    return write_node(tmp_path)
 
 
 @pytest.fixture
