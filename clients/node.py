@@ -10,7 +10,12 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.clients.own_rules import apply_own_rules, people_counted, with_columns
+from flame_flwr.clients.own_rules import (
+    apply_own_rules,
+    people_counted,
+    read_columns,
+    with_columns,
+)
 from flame_flwr.data.data_size import evidence_of
 from flame_flwr.data.source import SplitData
 from flame_flwr.data.table_query import TableQuery
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy import Disclosure, DisclosureRule, UpdateFilter
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.star.nodes import StarAnalyzer, StarNode
+    from flame_flwr.statistics.read_columns import ReadColumns
 
 __all__ = ["Node", "NodePlan", "build", "rules_of"]
 
@@ -162,6 +168,7 @@ class Node:
         self.evidence = Evidence()
         self._rules = rules_of(plan, node_rules)
         self._counted = False
+        self._read: ReadColumns | None = None
         self._acted: list[dict[str, Any]] = []
         self._study: Study | None = None  # the same in every round, but for what filters say
 
@@ -189,6 +196,8 @@ class Node:
         data = self.data()
         if self._rules is not None and not self._counted:
             self._count_people(data)  # before user code changes it
+        if self._read is None:
+            self._read = read_columns(self._rules, data)
         try:
             with people_counted(self._rules, self.plan.subject, data):
                 result = analyzer.analyze(data)
@@ -204,7 +213,7 @@ class Node:
         if self.plan.filters:
             result = self._own_filters(result, number, aggregate)
         if self._rules is not None:
-            self.evidence = with_columns(self.evidence, result)
+            self.evidence = with_columns(self.evidence, result, self._read)
             return self._rules.pack(result, allow_pickle=self.plan.allow_pickle)
         return encode(result, allow_pickle=self.plan.allow_pickle)
 

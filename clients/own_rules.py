@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flame_flwr.privacy import Disclosure
     from flame_flwr.privacy.evidence import Evidence
+    from flame_flwr.statistics.read_columns import ReadColumns
 
-__all__ = ["apply_own_rules", "people_counted", "with_columns"]
+__all__ = ["apply_own_rules", "people_counted", "read_columns", "with_columns"]
 
 
 def people_counted(
@@ -65,11 +66,23 @@ def apply_own_rules(rules: Disclosure, evidence: Evidence, result: Any) -> tuple
     return result, evidence
 
 
-def with_columns(evidence: Evidence, result: Any) -> Evidence:
+def read_columns(rules: Disclosure | None, data: Any) -> ReadColumns | None:
+    """Return the columns of the data, before an analyzer changes it, where a rule may ask."""
+    if rules is None:
+        return None
+    from flame_flwr.statistics.read_columns import ReadColumns
+
+    return ReadColumns(data)
+
+
+def with_columns(evidence: Evidence, result: Any, read: ReadColumns | None = None) -> Evidence:
     """Return evidence with what rules must know of the columns behind each statistic."""
     from flame_flwr.privacy.figure_columns import columns_behind, people_behind
+    from flame_flwr.statistics.read_columns import looking_up
 
-    columns, sets = columns_behind(result), people_behind(result)
+    with looking_up(read):
+        columns = columns_behind(result)
+    sets = people_behind(result)
     if (columns, sets) == (evidence.columns, evidence.sets):
         return evidence
     return replace(evidence, columns=columns, sets=sets)

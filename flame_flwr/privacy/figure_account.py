@@ -2,20 +2,26 @@
 
 Moments of the ages of five people and of their squares are four sums, of which two are alike, and
 five ages that are whole numbers can be had from three. A column and what was computed of it tell of
-the same values. They are known by their order: a column, its square and its logarithm have one.
+the same values. Where a node knows which columns it has read, all others are computed, and share an
+account for each set of people. Where it does not, columns are known by their order: a column, its
+square and its logarithm have one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
-from flame_flwr.statistics.column_facts import facts_of, ids_of
+from flame_flwr.statistics.column_facts import FEW, facts_of, ids_of
 from flame_flwr.statistics.moments import Covariance, Moments, Total
+from flame_flwr.statistics.read_columns import COMPUTED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from flame_flwr.statistics.base import Statistic
     from flame_flwr.statistics.column_facts import ColumnFacts
 
@@ -58,20 +64,43 @@ class FigureAccount:
         statistic : Statistic
             As it would leave.
         k : int
-            About n people, ``max(2, n // k)`` sums may leave of what has one order.
+            About n people, ``max(2, n // k)`` sums may leave of one column, together with those of
+            computed columns.
         """
-        asked: dict[str, set[str]] = {}
-        for facts in facts_of(statistic):
-            if facts.order and facts.distinct > 1:
-                asked.setdefault(_group(facts), set()).update(_sums(statistic, facts))
+        ids = ids_of(statistic)
+        whom = "" if ids is None else hashlib.blake2b(ids.tobytes(), digest_size=8).hexdigest()
+        known, asked = facts_of(statistic), dict[str, set[str]]()
+        for facts in known:
+            # a computed column of few values that may leave is a count: another rule's
+            is_count = facts.source == COMPUTED and facts.distinct <= max(3, min(FEW, facts.n // k))
+            if facts.order and facts.distinct > 1 and not is_count:
+                sums = _sums(statistic, facts, known)
+                asked.setdefault(_group(facts, whom), set()).update(sums)
         for group, sums in asked.items():
-            n = int(group.split()[0])
             left = self._left.get(group, set())
-            if not sums <= left and self._is_full(len(left | sums), max(2, n // k)):
+            together = len(left | sums) + self._beside(group, asked)
+            if not sums <= left and self._is_full(together, max(2, int(group.split()[0]) // k)):
                 return False
         for group, sums in asked.items():
             self._left.setdefault(group, set()).update(sums)
         return True
+
+    def _beside(self, group: str, asked: Mapping[str, set[str]]) -> int:
+        """Return how many sums there are of what the columns of a group may be computed of, or be.
+
+        Computed columns may all be of one that was read, and tell of the same values.
+        """
+        n, whom, source = group.split(" ")
+        if not source:
+            return 0
+        these = f"{n} {whom} "
+        sizes = {
+            each: len(self._left.get(each, set()) | asked.get(each, set()))
+            for each in {*self._left, *asked}
+            if each.startswith(these) and each != group
+        }
+        computed = sizes.pop(these + COMPUTED, 0)
+        return max(sizes.values(), default=0) if source == COMPUTED else computed
 
     def takes_people(self, statistic: Statistic, column: str | None, k: int) -> bool:
         """Tell whether a statistic may leave after those about other people; if so, it has.
@@ -133,9 +162,21 @@ def _text(value: Any) -> str:
     return value
 
 
-def _group(facts: ColumnFacts) -> str:
-    return f"{facts.n} {facts.order}"
+def _group(facts: ColumnFacts, whom: str) -> str:
+    """Return which account a column is in: of how many, of whom, and of what.
+
+    Where nobody knows what was read, columns of one order are together. Where nobody knows whom a
+    column is about, all computed columns of as many are together.
+    """
+    if not facts.source:
+        return f"{facts.n} {facts.order} "
+    if not whom and facts.source != COMPUTED:
+        return f"{facts.n}  {facts.source}-{facts.order}"
+    return f"{facts.n} {whom} {facts.source}"
 
 
-def _sums(statistic: Any, facts: ColumnFacts) -> set[str]:
-    return {f"{name} {facts.digest}" for name in _SUMS.get(type(statistic), ())}
+def _sums(statistic: Any, facts: ColumnFacts, known: Sequence[ColumnFacts]) -> set[str]:
+    found = {f"{name} {facts.digest}" for name in _SUMS.get(type(statistic), ())}
+    if facts.source == COMPUTED and type(statistic) is Covariance:  # it has their products, too
+        found |= {f"product {facts.digest} {each.digest}" for each in known if each is not facts}
+    return found

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from flame_flwr.statistics.read_columns import source_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -70,6 +72,8 @@ class ColumnFacts:
     cells : tuple of (int, int)
         How many rows a bin or label with so few people has at most, for each number of people up
         to a hundred with which there are more than with fewer.
+    source : str
+        Which column of the data it is, or ``"="`` where it was computed; '' where nobody knows.
 
     Examples
     --------
@@ -86,6 +90,7 @@ class ColumnFacts:
     order: str = ""
     of_people: bool = False
     cells: tuple[tuple[int, int], ...] = ()
+    source: str = ""
 
     @classmethod
     def of(cls, column: Numbers, people: People | None = None) -> Self:
@@ -98,14 +103,16 @@ class ColumnFacts:
             places = np.searchsorted(values, column)
             is_common = places == counts.argmax()
             n, rarest, commonest = _counted_by_people(places, is_common, len(values), people)
+        is_short = len(column) <= _MOST_ORDERED
         return cls(
             n,
             len(values),
             rarest,
             commonest,
             _digest(values + 0.0, counts),
-            _order(np.searchsorted(values, column)) if len(column) <= _MOST_ORDERED else "",
+            _order(np.searchsorted(values, column)) if is_short else "",
             people is not None,
+            source=source_of(column) if is_short else "",
         )
 
     @classmethod
@@ -152,16 +159,17 @@ class ColumnFacts:
         TypeError, ValueError
             It is not of this form.
         """
-        n, distinct, rarest, commonest, digest, order, of_people, cells = said
+        n, distinct, rarest, commonest, digest, order, of_people, cells, source = said
         pairs = tuple((people, rows) for people, rows in cells)
         numbers = (n, distinct, rarest, commonest, *(count for pair in pairs for count in pair))
         if not all(type(number) is int and 0 <= number < _MOST for number in numbers):
             raise ValueError("no numbers of a column")
-        if not all(isinstance(text, str) and len(text) <= 16 for text in (digest, order)):
+        if not all(isinstance(text, str) and len(text) <= 16 for text in (digest, order, source)):
             raise ValueError("no digest")
         if len(pairs) > _MOST_CELLS:
             raise ValueError("too many cells")
-        return cls(n, distinct, rarest, commonest, digest, order, of_people is True, pairs)
+        people = of_people is True
+        return cls(n, distinct, rarest, commonest, digest, order, people, pairs, source)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

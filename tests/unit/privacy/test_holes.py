@@ -12,6 +12,7 @@ from flwr.app import RecordDict
 
 from flame_flwr.clients import Node, NodePlan
 from flame_flwr.clients.filter_counts import keep_account, keep_counts, kept_account
+from flame_flwr.data.source import SplitData
 from flame_flwr.errors import PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, encode
@@ -179,6 +180,119 @@ def test_of_more_people_more_sums_leave(n, powers):
     ages = np.random.default_rng(3).uniform(20, 90, n)
     sent = through([Moments.from_data(ages**power) for power in range(1, 9)], *RULES)
     assert sum(each.n > 0 for each in sent) == powers
+
+
+# ---- computed columns, where it is known what was read -----------------------------------------
+
+
+class Asks(StarAnalyzer):
+    def __init__(self, flame, ask):
+        super().__init__(flame)
+        self.ask = ask
+
+    def analysis_method(self, data, aggregator_results):
+        return self.ask(data)
+
+
+WARD = pd.DataFrame(
+    {
+        "person": range(60),
+        "age": np.random.default_rng(2).permutation(np.arange(30.0, 90)),
+        "bmi": np.random.default_rng(3).normal(27, 4, 60).round(1),
+        "ward": ["a", "b", "c"] * 20,
+    }
+)
+
+
+def figures(ask, table, subject="", form="frame"):
+    """What of an analysis's statistics leaves a node that has read a table."""
+    data = {
+        "frame": table,
+        "sources": [{"ward": table}],
+        "file": [{"ward.csv": table.to_csv(index=False).encode()}],
+        "odd file": [{"WARD.CSV": table.to_csv(index=False, sep=";", decimal=",").encode()}],
+    }[form]
+    plan = NodePlan(Asks, {"ask": lambda _: ask(table.copy())}, "s3", subject=subject)
+    node = Node(plan, Identity("a", ("a",)), SplitData(data), node_rules=RULES)
+    returned = node.round(1, None)
+    study = Study.from_bytes(node.study().to_bytes())
+    return [each.n for each in decode(Gate("a", RULES).result(returned, study, 1).payload)]
+
+
+def moments(*columns):
+    return [Moments.from_data(column) for column in columns]
+
+
+@pytest.mark.parametrize("form", ["frame", "sources", "file", "odd file"])
+def test_the_ages_of_five_are_not_solved_from_sums_of_another_order(form):
+    """Of fourth powers around 50 and 55, and what is next, five ages can be solved."""
+
+    def ask(table):
+        age = table["age"]
+        return moments(age, (age - 50) ** 2, (age - 55) ** 2, (age - 65).abs(), age % 7, -age)
+
+    ages = pd.DataFrame({"person": range(5), "age": [34.0, 47, 58, 71, 86]})
+    assert figures(ask, ages, form=form) == [5, 0, 0, 0, 0, 0]
+    without = [each.n for each in through(ask(ages.copy()), *RULES)]
+    assert without == [5, 5, 5, 5, 5, 0]  # the attack: where it is not known what was read
+
+
+def test_computed_columns_of_all_sorts_share_one_account():
+    """Of sixty people twelve sums leave: two of what was read, and five computed columns'."""
+
+    def ask(table):
+        age, bmi = table["age"], table["bmi"]
+        of_both = [age * bmi, age - bmi, (age - 50) ** 2, bmi**2, age % 10 + bmi, age / bmi, age**3]
+        return moments(age, bmi, *of_both)
+
+    for subject in ("", "person"):
+        found = figures(lambda table: ask(table.set_index("person")), WARD, subject)
+        assert found == [60] * 7 + [0] * 2
+    late = figures(lambda table: ask(table)[::-1], WARD)
+    assert late == [60] * 6 + [0] * 3  # first come, first served: no room is left for what was read
+
+
+def test_a_covariance_with_computed_columns_counts_its_products():
+    def ask(table):
+        age = table["age"]
+        return [Covariance.from_data({"age": age, "square": (age - 50) ** 2}), *moments(age)]
+
+    assert figures(ask, WARD.iloc[:20]) == [0, 20]
+    assert figures(ask, WARD.iloc[:30]) == [30, 30]
+
+
+@pytest.mark.parametrize("form", ["frame", "sources", "file"])
+@pytest.mark.parametrize("subject", ["", "person"])
+def test_columns_that_were_read_leave_of_any_rows(form, subject):
+    def ask(table):
+        groups = [rows for _, rows in table.set_index("person").groupby("ward")]
+        return moments(*(rows[name] for rows in groups for name in ("age", "bmi")))
+
+    assert figures(ask, WARD, subject, form) == [20] * 6
+
+
+def test_what_an_analyzer_adds_to_its_table_was_not_read():
+    plan = NodePlan(Adds, {}, "s3")
+    node = Node(plan, Identity("a", ("a",)), SplitData(WARD.iloc[:5].copy()), node_rules=RULES)
+    gate, sizes = Gate("a", RULES), []
+    for number in (1, 2):
+        returned = node.round(number, None)
+        study = Study.from_bytes(node.study().to_bytes())
+        sizes.append(decode(gate.result(returned, study, number).payload).n)
+    assert sizes == [5, 0]
+
+
+class Adds(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        data[f"power {self.num_iterations}"] = data["age"] ** (self.num_iterations + 1)
+        return Moments.from_data(data[f"power {self.num_iterations}"])
+
+
+def test_a_computed_column_of_few_values_is_a_count():
+    def ask(table):
+        return moments(*(table["age"] > bound for bound in range(36, 84, 6)))
+
+    assert figures(ask, WARD) == [60] * 8
 
 
 # ---- estimates -------------------------------------------------------------------------------
