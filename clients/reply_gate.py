@@ -250,7 +250,9 @@ class ReplyGate:
         metrics = {} if self._secure.asks else metrics  # they do not travel masked
         frozen = self._way.read_frozen(self._context)
         with counted_figures(self._context, self._gate.account, frozen):
-            passed = self._gate.result(returned, study, number, aggregate, metrics)
+            passed = self._gate.result(
+                returned, study, number, aggregate, metrics, sparse=not self._secure.asks
+            )
         self._noted = {"unseen": passed.unseen} if passed.unseen else {}
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)

@@ -63,6 +63,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
             copies=copies,
             masked=run.masked,
             room=room,
+            sent=run.last_sent,
         )
         check_sender(run, reply, f"round {number}", entry.node_seconds, entry.failed)
         failure = reply.failure or run.bookkeeping.note(entry, reply)

@@ -165,6 +165,12 @@ class Run:
         """Return the aggregate for this round's messages, in a record that may be changed."""
         return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
 
+    def last_sent(self) -> Any:
+        """Return the aggregate that this round's nodes were sent; its arrays may be read-only."""
+        if self.arrays is None:
+            return None
+        return self._decoded(from_record(self.arrays), copies=False)
+
     def exchange(self, messages: Any, method: str, number: int | None = None) -> Iterator[Message]:
         """Ask the nodes what a strategy's method has returned; yield their replies as they arrive.
 

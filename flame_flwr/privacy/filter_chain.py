@@ -23,6 +23,8 @@ def apply_filters(
     number: int,
     node: str,
     first: int = 0,
+    *,
+    sparse: bool = False,
 ) -> tuple[Any, list[bool]]:
     """Return what may leave of a result, and which of the filters have acted.
 
@@ -41,6 +43,9 @@ def apply_filters(
         The node's id; with the round and the filter's place it tells noise of one seed apart.
     first : int
         The place of the first of them among all that act on the result.
+    sparse : bool
+        Whether an array may be a :class:`~flame_flwr.payload.sparse_change.SparseChange`, where a
+        filter says so and that is shorter.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def apply_filters(
         changes.filter(each, Noise(_seed(each), f"{node}|{number}|{position}"))
         for position, each in enumerate(filters, first)
     ]
-    return changes.replaced(), applied
+    return changes.replaced(sparse=sparse), applied
 
 
 @dataclass(slots=True)
@@ -101,11 +106,11 @@ class FilterChain:
         chain += [("node", each) for each in own]
         return cls(chain, node, first) if chain else None
 
-    def apply(self, result: Any, aggregate: Any, number: int) -> Any:
+    def apply(self, result: Any, aggregate: Any, number: int, *, sparse: bool = False) -> Any:
         """Return what may leave of a result, as :func:`apply_filters` says."""
         filters = [each for _, each in self.filters]
         allowed, self.applied = apply_filters(
-            filters, result, aggregate, number, self.node, self.first
+            filters, result, aggregate, number, self.node, self.first, sparse=sparse
         )
         return allowed
 

@@ -18,6 +18,7 @@ from flame_flwr.errors import ConfigError, PayloadError
 from flame_flwr.log import logger
 from flame_flwr.payload import Payload, encode
 from flame_flwr.payload.opaque import holds_pickle, look_into
+from flame_flwr.payload.sparse_change import holds_sparse_change
 from flame_flwr.privacy.disclosure import (
     apply_rules,
     check_numbers_of,
@@ -28,6 +29,7 @@ from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.rules import Strict
+from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.privacy.study_declaration import of_strict_node
 
 if TYPE_CHECKING:
@@ -152,6 +154,8 @@ class Gate:
         number: int,
         aggregate: Payload | None = None,
         metrics: Mapping[str, float] | None = None,
+        *,
+        sparse: bool = True,
     ) -> Passed:
         """Return the result of a round as it may leave.
 
@@ -167,6 +171,9 @@ class Gate:
             What the node was sent; filters act on the change from there.
         metrics : mapping of str to float, optional
             What the analyzer reported beside its result.
+        sparse : bool
+            Whether arrays may leave as their changes, where a filter says so. Not where they are
+            masked.
 
         Raises
         ------
@@ -188,6 +195,8 @@ class Gate:
         names = (*study.own_rules, *(type(rule).__name__ for rule in rules))
         self._check_pickle(returned, study)
         value, opaque = look_into(returned)
+        if holds_sparse_change(returned):  # the gate alone makes them, after rules and filters
+            value = made_dense(value, lambda: aggregate and look_into(aggregate).value)
         unseen = ""
         if opaque and rules:
             for rule in rules:
@@ -200,7 +209,7 @@ class Gate:
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value
-            value = chain.apply(value, before, number)
+            value = chain.apply(value, before, number, sparse=sparse and number > 1)
             acted += [
                 of_strict_node(said) if is_strict and said["by"] == "analysis" else said
                 for said in chain.report()

@@ -15,6 +15,7 @@ from flame_flwr.buffer_names import is_buffer, names_in
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 from flame_flwr.privacy.float_arrays import Path, array_at, chosen, dotted, float_arrays, replaced
+from flame_flwr.privacy.sparse_changes import shortened
 from flame_flwr.privacy.update_blocks import ArrayChange, Update
 from flame_flwr.privacy.update_filter import UpdateFilter, keys_of
 
@@ -35,6 +36,7 @@ class Changes:
         self._aggregate = aggregate
         self._number = number
         self._changes: dict[Path, ArrayChange] = {}
+        self._sparse: set[Path] = set()
 
     def filter(self, each: UpdateFilter, noise: Noise) -> bool:
         """Have a filter act on its arrays, and tell whether it found any."""
@@ -42,11 +44,24 @@ class Changes:
         if places:
             update = Update([self._change(place, each) for place in places])
             update.changed_by(each, noise)
+            if getattr(each, "sparse", False) is True:
+                self._sparse.update(places)
         return bool(places)
 
-    def replaced(self) -> Any:
-        """Return the result with the filtered arrays, of shape and type as they were."""
-        filtered = {place: change.result() for place, change in self._changes.items()}
+    def replaced(self, *, sparse: bool = False) -> Any:
+        """Return the result with the filtered arrays, of shape and type as they were.
+
+        Parameters
+        ----------
+        sparse : bool
+            Whether arrays of filters that are sparse may be their changes, where these are shorter.
+        """
+        filtered: dict[Path, Any] = {
+            place: change.result() for place, change in self._changes.items()
+        }
+        if sparse and self._sparse:
+            few = {place: filtered[place] for place in self._sparse}
+            filtered |= shortened(few, self._aggregate)
         return replaced(self._result, filtered)
 
     def _places(self, each: UpdateFilter) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.rule_parameters import FRACTION, parameter
+from flame_flwr.privacy.rule_parameters import FRACTION, TRUE_OR_FALSE, parameter
 from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
 
@@ -32,6 +32,10 @@ class TopFraction(UpdateFilter):
     ----------
     fraction : float
         Above 0, at most 1. 0.25 is "only the top 25 %".
+    sparse : bool
+        Whether places and values of what has changed travel instead of the whole array, where that
+        is shorter: of numbers of 8 bytes, 25 % take three eighths. The server makes the array
+        again, to the bit, and sums as ever.
     keys, missing
         As for every :class:`UpdateFilter`.
 
@@ -48,7 +52,8 @@ class TopFraction(UpdateFilter):
     It gives no differential privacy. The changes that leave are exact, and the largest ones are
     those that a rare patient causes; which ones they are says something by itself. It makes
     reconstructing patients from a change harder, not impossible. Arrays keep their shape, so what
-    is sent is as long as before.
+    is sent is as long as before, unless it is `sparse`: not in a round whose aggregate has no such
+    array, as the first, nor with secure sums, whose masks cover every number.
 
     Examples
     --------
@@ -59,6 +64,7 @@ class TopFraction(UpdateFilter):
     words = "only the largest changes leave, a share of {fraction} of all"
 
     fraction: float = parameter(FRACTION)
+    sparse: bool = parameter(TRUE_OR_FALSE, False)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"
 

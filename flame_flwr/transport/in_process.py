@@ -182,7 +182,7 @@ class InProcess(ProcessGrid, Transport):
                 self._last = arrays, known_good(aggregate)  # this node has decoded it
                 study = node.study()
                 passed = self._gates[address].result(
-                    payload, study, number, aggregate, node.metrics
+                    payload, study, number, aggregate, node.metrics, sparse=asking is None
                 )
                 if asking is not None:
                     masked = asking(look_into(passed.payload).value, node.study().sums)

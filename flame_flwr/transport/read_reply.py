@@ -18,6 +18,8 @@ from flame_flwr.flower import RAISED
 from flame_flwr.flower_objects import TOO_LARGE, UNREADABLE
 from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import decode, from_record
+from flame_flwr.payload.sparse_change import holds_sparse_change
+from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.results.filter_record import read_names, read_report
 from flame_flwr.text.foreign_json import OddReportError
 from flame_flwr.transport.frozen_digests import read_digests
@@ -25,7 +27,7 @@ from flame_flwr.transport.local_message import LocalReply
 from flame_flwr.transport.wait_for_replies import NO_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flwr.app import Message
 
@@ -102,6 +104,7 @@ def read_result(
     copies: bool = True,
     masked: bool = False,
     room: int | None = None,
+    sent: Callable[[], Any] = lambda: None,
 ) -> Reply:
     """Read a node's answer to a round.
 
@@ -115,6 +118,8 @@ def read_result(
         As for :func:`flame_flwr.payload.decode`.
     masked : bool
         Whether it is a masked answer, with nothing beside it.
+    sent : callable
+        Gives the aggregate that the nodes were sent, of which an answer may tell the change.
     """
     try:
         said = _said(message, "fitres.metrics")
@@ -129,6 +134,8 @@ def read_result(
             value = masked_answer(decode(payload, copies=False, room=room))
             return Reply(node, value, payload.nbytes)
         value = decode(payload, allow_pickle=allow_pickle, copies=copies, as_text=True, room=room)
+        if holds_sparse_change(payload):
+            value = made_dense(value, sent)
         return Reply(
             node,
             value,

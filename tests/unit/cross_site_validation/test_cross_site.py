@@ -118,7 +118,7 @@ def test_the_training_is_not_changed_by_it():
     for part in ("coef", "intercept"):
         assert tester.result["model"][part].tobytes() == alone.result["model"][part].tobytes()
     assert (tester.rounds, alone.rounds) == (7, 5)
-    assert tester.history[-1].reason == "all models are scored at every node"
+    assert tester.record.history[-1].reason == "all models are scored at every node"
 
 
 def test_own_models_may_stay_at_home():

@@ -127,7 +127,7 @@ def test_both_models_are_scored_at_the_end():
             right = np.mean((x @ model["coef"][0] + model["intercept"] > 0) == (y == 1))
             assert scores[f"{called}_accuracy"] == pytest.approx(right, rel=1e-12)
         assert scores["n"] == len(y)
-    shown = tester.history[-1].node_metrics["node-0"]
+    shown = tester.record.history[-1].node_metrics["node-0"]
     assert {"personal_accuracy", "test_personal_auc", "test_auc", "auc"} <= set(shown)
 
 
