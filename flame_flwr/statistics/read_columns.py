@@ -39,7 +39,7 @@ class ReadColumns:
 
     Examples
     --------
-    >>> read = ReadColumns([{"ages.csv": b"age\\n52\\n61\\n61\\n"}])
+    >>> read = ReadColumns([{"ages.csv": b"age\n52\n61\n61\n"}])
     >>> ages = np.array([61.0, 52])
     >>> read.source_of(ages) == read.source_of(ages[:1]), read.source_of(ages**2)
     (True, '=')
