@@ -72,6 +72,7 @@ def look_at_runs(browser, target):
                     assert not found, found
             keyboard(browser, url)
             from_start_to_end(browser, url, place, target)
+            report(browser, url)
             only_its_own(browser, url)
 
 
@@ -169,6 +170,20 @@ def from_start_to_end(browser, url, place, target):
     assert "node-1" in text(browser, "failures")
     assert "1 done, 1 failed" in text(browser, "nodes")
     browser.save_screenshot(str(target / "watch-failed.png"))
+
+
+def report(browser, url):
+    """Open the report of the run, which has its look, and no right to run a script."""
+    page = browser.current_window_handle
+    browser.find_element(By.LINK_TEXT, "Open the report").click()
+    wait(browser, "the report", lambda: len(browser.window_handles) == 2)
+    browser.switch_to.window(next(each for each in browser.window_handles if each != page))
+    wait(browser, "its title", lambda: browser.title.startswith("Report of"))
+    assert browser.current_url == f"{url}report/{OURS}"
+    assert browser.execute_script("return self.origin") == "null"
+    assert browser.execute_script("return document.styleSheets[0].cssRules.length") > 10
+    browser.close()
+    browser.switch_to.window(page)
 
 
 def only_its_own(browser, url):

@@ -122,6 +122,8 @@ class LiveContent:
                 about["metrics"] = {key: _number(value) for key, value in shown}
             if size := record.sizes.get(name):
                 about["size"] = size
+            if hospital := record.hospitals.get(name):
+                about["hospital"] = hospital
             found.append(about)
         return found
 

@@ -52,10 +52,11 @@ _STATES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LiveNode:
-    """A node of a run: its name, its state and since when, its last seconds and metrics."""
+    """A node of a run: its name, what it does, the last sign of it, its seconds and metrics."""
 
     name: str
     state: str
+    hospital: str = ""
     seen: float | None = None
     seconds: float | None = None
     why: str = ""
@@ -198,6 +199,7 @@ def _node(about: dict[str, Any]) -> LiveNode:
     return LiveNode(
         name=text(about["name"]),
         state=one_of(about["state"], _STATES),
+        hospital=text(about.get("hospital", "")),
         seen=known(about.get("seen")),
         seconds=known(about.get("seconds")),
         why=text(about.get("why", "")),

@@ -45,6 +45,7 @@ class NodeView:
 
     name: str
     state: str
+    hospital: str = ""
     seen: float | None = None
     seconds: float | None = None
     why: str = ""
@@ -166,6 +167,7 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
             NodeView(
                 node.name,
                 node.state if alive or node.state in ("answered", "failed") else "unknown",
+                node.hospital,
                 node.seen,
                 node.seconds,
                 node.why,
@@ -264,6 +266,7 @@ def _node(
     return NodeView(
         name=name,
         state="failed" if name in failed else "done" if name in seconds else "unknown",
+        hospital=checked_text(_table(about, "hospitals").get(name, "")),
         seconds=None if masked else known(seconds.get(name)),
         why=checked_text(failed.get(name, "")),
         size=checked_text(_table(about, "sizes").get(name, "")),

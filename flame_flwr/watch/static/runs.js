@@ -101,7 +101,7 @@ function showNodes() {
   const live = run.nodes.some((node) => node.seen !== null);
   const titles = ["node", "state", "seconds", ...(live ? ["last seen"] : []), ...names, "remarks"];
   put("nodes", el("h3", {}, "Nodes"), table(caption, titles, sorted.map((node) => [
-    node.name, chip(...(STATES[node.state] ?? [node.state, ""])), short(node.seconds), ...(live ? [clock(node.seen).slice(-8)] : []),
+    node.hospital ? [node.name, el("br"), el("span", { class: "quiet" }, node.hospital)] : node.name, chip(...(STATES[node.state] ?? [node.state, ""])), short(node.seconds), ...(live ? [clock(node.seen).slice(-8)] : []),
     ...names.map((name) => short(node.metrics[name])), [node.why, node.size].filter(Boolean).join("; "),
   ]), [2, ...names.map((_, i) => i + (live ? 4 : 3))]));
 }

@@ -116,6 +116,7 @@ def test_nodes_are_waited_for_before_the_first_round(tmp_path, record, writer):
     record.nodes = []
     record.stage.enter("hello")
     record.stage.here, record.stage.missing, record.stage.expected = ("b",), ("a", "c"), 3
+    record.hospitals = {"b": "Klinikum Nord"}
     writer.look()
     said = written(tmp_path)
     assert {node.name: node.state for node in said.nodes} == {
@@ -123,7 +124,7 @@ def test_nodes_are_waited_for_before_the_first_round(tmp_path, record, writer):
         "a": "missing",
         "c": "missing",
     }
-    assert (said.doing, said.expected) == ("hello", 3)
+    assert (said.doing, said.expected, said.nodes[0].hospital) == ("hello", 3, "Klinikum Nord")
 
 
 def test_nothing_new_is_written_only_as_a_sign_of_life(tmp_path, writer):
