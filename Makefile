@@ -62,7 +62,7 @@ test: install
 
 test-all: install
 	$(SIDE_BY_SIDE) $(TESTS) lint types EVERY=yes
-	$(MAKE) floors pythons
+	$(MAKE) docs floors pythons
 
 tests: install
 	$(SIDE_BY_SIDE) $(TESTS)

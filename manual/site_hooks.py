@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jupytext
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ MOVED = {
 
 NOTEBOOKS = ("first-analysis", "own-csv", "notebook", "strategies", "torch", "sklearn")
 """Tutorials that are offered as notebooks, too."""
+
+SEARCH = {"failures": 5.0, "changelog": 0.2, "contributing": 0.5, "reference/": 0.5}
+"""What counts more or less in a search, by how the page's name begins: a message comes first."""
+
+_HEAD = re.compile(r"^\| (?:what is seen|---) \|.*\n", re.M)
+_ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.M)
+"""Rows of the page of messages: each is a section of the site, so that a search leads to it."""
+
+_LOADED = re.compile(
+    r"""(?:\bsrc=|<link\b[^>]*\bhref=|url\(|@import\s+)["']?((?:https?:)?//[^"'\s>)]+)"""
+)
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(\s*```)(\w+) (\S.*)$", re.M)
@@ -64,10 +76,33 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
             )
     text = "".join(parts)
     name = page.file.src_uri.removesuffix(".md")
+    for beginning, boost in SEARCH.items():
+        if name.startswith(beginning) and name != "reference/index":
+            page.meta["search"] = {"boost": boost}
+    if name == "failures":
+        text = _ROW.sub(_section, _HEAD.sub("", text))
     if name in NOTEBOOKS:
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n[This page as a notebook]({name}.ipynb)\n{rest}"
     return text
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Refuse a site of which a page loads something from elsewhere.
+
+    Raises
+    ------
+    PluginError
+        A page names a script, a style or a picture on another host.
+    """
+    for page in sorted(Path(config.site_dir).rglob("*.html")):
+        for found in _LOADED.findall(page.read_text(encoding="utf-8")):
+            raise PluginError(f"{page} loads {found}: the site is to work without a network")
+
+
+def _section(row: re.Match[str]) -> str:
+    message, mend = row.groups()
+    return f"### {message}\n\n{mend[0].upper()}{mend[1:].rstrip('.')}.\n"
 
 
 def _notebook(markdown: str) -> str:
