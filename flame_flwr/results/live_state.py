@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from flame_flwr.object_store import ObjectStore
     from flame_flwr.results.run_record import RunRecord
 
 __all__ = ["LiveWriter", "remove_live"]
@@ -75,6 +76,7 @@ class LiveWriter(Callback):
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._content: LiveContent | None = None
+        self._store: ObjectStore | None = None
         self._last = b""
         self._beaten = 0.0
         self._failing = False
@@ -143,8 +145,9 @@ class LiveWriter(Callback):
 
     def _write(self, text: bytes) -> None:
         if is_url(str(self._place)):
-            store = open_store(str(self._place), BRIEF, what="`results` in the run config")
-            store.put(LIVE, text)
+            if self._store is None:
+                self._store = _open(self._place)
+            self._store.put(LIVE, text)
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         # No waiting for the disk: after a power failure nobody asks what the run was doing.
@@ -155,12 +158,16 @@ def remove_live(place: str | Path) -> None:
     """Remove ``live.json`` of a run that has its ``run.json``; no other file of that name."""
     if is_url(str(place)):
         with suppress(FlameError):
-            open_store(str(place), BRIEF, what="`results` in the run config").delete(LIVE)
+            _open(place).delete(LIVE)
         return
     path = Path(place) / LIVE
     with suppress(OSError):
         if is_live(path):
             path.unlink(missing_ok=True)
+
+
+def _open(place: str | Path) -> ObjectStore:
+    return open_store(str(place), BRIEF, what="`results` in the run config")
 
 
 def _may_write(folder: Path) -> bool:

@@ -85,6 +85,7 @@ class WatchedRuns:
         self._names: list[str] = []
         self._listed = self._looked = float("-inf")
         self._lock = threading.Lock()
+        self._shown: tuple[str, Any, RunView | None] = "", None, None
         self.place = self._store.place
         self._own = self.place.rpartition("/")[2] or "run"
 
@@ -107,7 +108,12 @@ class WatchedRuns:
             self._look()
             if name not in self._known:
                 raise StoreError(f"there is no run {name!r:.200} in {self.place}")
-            return self._read(name, self._known[name])
+            about = self._known[name]
+            last, stamp, view = self._shown
+            if view is None or last != name or stamp != about.stamp or not about.over:
+                view = self._read(name, about)
+                self._shown = name, about.stamp, view
+            return view
 
     def newest(self) -> str:
         """Return the name of the newest run; empty where there is none."""

@@ -155,6 +155,21 @@ def test_what_is_over_is_read_once(tmp_path, watched, clock, monkeypatch):
     assert read == []
 
 
+def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, clock):
+    name = finished(tmp_path, 1)
+    first = watched.run(name)
+    clock.seconds += 1
+    assert watched.run(name) is first
+    path = tmp_path / name / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reason": "at last"}))
+    clock.seconds += 1
+    assert watched.run(name).said == "at last"
+    path.unlink()
+    write_live(tmp_path / name, running(), clock.wall())
+    clock.seconds += 1
+    assert watched.run(name).status == "running"
+
+
 def test_a_run_of_this_process_is_the_places_own(tmp_path, clock):
     record = running()
     record.nodes = ["node-0"]
