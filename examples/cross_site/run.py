@@ -1,8 +1,8 @@
 """The whole study in this process, from nothing to its files.
 
 ``python run.py`` takes some seconds. ``python run.py --data A B C`` runs it on your own hospitals:
-each folder holds a ``train.csv`` and a ``test.csv``. All of them are on this machine then, which
-is for trying it out; between hospitals it is a Flower app, see README.md.
+each folder holds a ``train.csv`` and a ``test.csv``, or what ``--files`` says. All of them are on
+this machine then, which is for trying it out; between hospitals it is a Flower app, see README.md.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ sys.path.insert(0, str(HERE))
 
 from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy, compare_columns  # noqa: E402
 from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files  # noqa: E402
+from cross_site.naming import as_named  # noqa: E402
 from cross_site.settings import COMPARISON, filters  # noqa: E402
 from cross_site.table import LABEL, TEST, TRAIN, expected  # noqa: E402
 from flame_flwr.errors import ConfigError, DataError, FlameError  # noqa: E402
 from flame_flwr.star import StarModelTester  # noqa: E402
+
+NAMED = (TRAIN, TEST)
 
 
 def run(
@@ -50,8 +53,8 @@ def run(
     )
 
 
-def folder_files(folders: Sequence[Path]) -> dict[Path, dict[str, bytes]]:
-    """Return every hospital's files, those that are there.
+def folder_files(folders: Sequence[Path], files: str = "") -> dict[Path, dict[str, bytes]]:
+    """Return every hospital's files, those that are there; called as here, whatever they are there.
 
     Raises
     ------
@@ -67,14 +70,15 @@ def folder_files(folders: Sequence[Path]) -> dict[Path, dict[str, bytes]]:
             raise ConfigError(
                 f"--data: {folder} is the same folder as {same}, and a hospital takes part once."
             )
-    return {
-        folder: {
-            name: (folder / name).read_bytes()
-            for name in (TRAIN, TEST)
-            if (folder / name).is_file()
-        }
-        for folder in folders
-    }
+    found = {}
+    for folder in folders:
+        names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+        read = {name: (folder / name).read_bytes() for name in names if files or name in NAMED}
+        try:
+            [found[folder]] = as_named([read], files)
+        except DataError as error:
+            raise DataError(f"{folder}: {error.message}", detail=error.detail) from None
+    return found
 
 
 def measurements(folders: Mapping[Path, Mapping[str, bytes]]) -> list[str] | None:
@@ -119,10 +123,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", type=Path, metavar="FOLDER", help="one per hospital")
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument(
+        "--files",
+        default="",
+        help="how a hospital's files are called, to train and to test with, such as "
+        "'site-*.csv, site-*_test.csv' or 'Xtrain.csv + ytrain.csv, Xtest.csv + ytest.csv'",
+    )
     options = parser.parse_args()
     try:
         if options.data:
-            folders = folder_files(options.data)
+            folders = folder_files(options.data, options.files)
             splits = [[files] for files in folders.values()]
             columns = measurements(folders)
             for number, folder in enumerate(folders):

@@ -15,6 +15,7 @@ import numpy as np
 
 from cross_site.classifier import Model, epoch, new_model, score
 from cross_site.files import OUTPUTS
+from cross_site.naming import as_named
 from cross_site.settings import COMPARISON, Setting, reductions
 from cross_site.study import Study
 from cross_site.table import TEST, TRAIN, Patients, read_both
@@ -48,6 +49,8 @@ class CrossSiteAnalyzer(StarAnalyzer):
         Without it, it is scored here only.
     sgd : dict, optional
         In place of some of :data:`cross_site.classifier.SGD`.
+    files : str
+        How the files are called, see :mod:`cross_site.naming`.
 
     Attributes
     ----------
@@ -64,6 +67,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         rounds: int = ROUNDS,
         share_own: bool = True,
         sgd: Mapping[str, Any] | None = None,
+        files: str = "",
     ) -> None:
         super().__init__(flame)
         self.columns = columns
@@ -71,6 +75,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         self.rounds = rounds
         self.share_own = share_own
         self.sgd = dict(sgd or {})
+        self.files = files
         self.own: Model | None = None
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
@@ -89,7 +94,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
         flame_flwr.errors.DataError
             The data is not what the analysis needs, or training went out of bounds.
         """
-        train, test = read_both(data, self.columns)
+        train, test = read_both(as_named(data, self.files), self.columns)
         if aggregator_results is None:
             names = hashlib.sha256("\n".join(train.columns).encode()).hexdigest()
             moments = [Moments.from_data(column) for column in train.x.T]
@@ -127,7 +132,7 @@ class CrossSiteAnalyzer(StarAnalyzer):
             ``n_test``, and ``accuracy``, ``auc`` and ``loss`` of each model, such as
             ``common/full/auc`` and ``own/node-0/auc``.
         """
-        _, test = read_both(data, self.columns)
+        _, test = read_both(as_named(data, self.files), self.columns)
         x = _scaled(test, result)
         models = {("common", key): model for key, model in result["models"].items()}
         own = result.get("own") or {self.id: self.own}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy
 from cross_site.hospitals import MEASUREMENTS
+from cross_site.naming import check_files
 from cross_site.settings import COMPARISON, filters
 from cross_site.table import expected
+from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.star import StarModel
 
-__all__ = ["COLUMNS", "SETTINGS", "SHARE_OWN", "client_app", "model", "server_app"]
+__all__ = ["COLUMNS", "SETTINGS", "SHARE_OWN", "CrossSiteClient"]
+__all__ += ["client_app", "model", "server_app"]
 
 COLUMNS: Sequence[str] | None = MEASUREMENTS
 """What every file's measurements are called. ``None``: whatever they are, as long as all
@@ -22,6 +27,23 @@ SETTINGS = COMPARISON
 SHARE_OWN = True
 """Whether hospitals' own models go out once, for the cross-site matrix."""
 
+
+class CrossSiteClient(StarClient):
+    """Reads files that are called as ``study.files`` in the run config says.
+
+    Then they have whatever measurements they have, and ``COLUMNS`` does not count.
+    """
+
+    def __init__(self, plan: NodePlan, context: Any) -> None:
+        files = str(context.run_config.get("study.files", ""))
+        if files:
+            check_files(files)
+            arguments = {**plan.analyzer_kwargs, "files": files, "columns": None}
+            expects = tuple(expected(None, files))
+            plan = dataclasses.replace(plan, analyzer_kwargs=arguments, expects=expects)
+        super().__init__(plan, context)
+
+
 model = StarModel(
     CrossSiteAnalyzer,
     CrossSiteStrategy(SETTINGS, COLUMNS),
@@ -29,6 +51,7 @@ model = StarModel(
     analyzer_kwargs={"columns": COLUMNS, "settings": SETTINGS, "share_own": SHARE_OWN},
     filters=filters(SETTINGS),
     expects=expected(COLUMNS),
+    client=CrossSiteClient,
 )
 
 client_app = model.client_app

@@ -72,7 +72,7 @@ def weights(study: Study) -> str:
         for each in study.settings
     ]
     count = len(study.scaling["mean"])
-    names = list(study.columns or [f"coef_{k}" for k in range(count)])
+    names = list(_columns(study) or [f"coef_{k}" for k in range(count)])
     return _csv(["round", "setting", "intercept", *names], lines)
 
 
@@ -80,7 +80,7 @@ def models(study: Study) -> str:
     """Return the final common models as JSON, with the scaling that they must be used with."""
     about = {
         "use": "log odds of being ill = intercept + sum(coef * (value - mean) / std)",
-        "columns": None if study.columns is None else list(study.columns),
+        "columns": _columns(study),
         "mean": study.scaling["mean"].tolist(),
         "std": study.scaling["std"].tolist(),
         "models": {
@@ -147,6 +147,12 @@ def _gaps(study: Study) -> list[str]:
         for site in away
     ]
     return said
+
+
+def _columns(study: Study) -> list[str] | None:
+    """Return what the measurements are called, where that is known of these files."""
+    columns = list(study.columns or ())
+    return columns if len(columns) == len(study.scaling["mean"]) else None
 
 
 def _shown(line: str) -> str:

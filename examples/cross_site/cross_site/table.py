@@ -16,13 +16,13 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from cross_site.naming import LABEL, TEST, TRAIN, as_named
 from flame_flwr.data.expect import Column, Mismatch, Table
 from flame_flwr.errors import DataError
 
 __all__ = ["LABEL", "TEST", "TRAIN", "HospitalTables", "Patients", "expected", "read"]
 __all__ += ["read_both"]
 
-TRAIN, TEST, LABEL = "train.csv", "test.csv", "label"
 MIN_ROWS = 10
 TOO_LARGE = 1e150
 """The square of a larger number is infinite."""
@@ -57,15 +57,28 @@ class _Named(NamedTuple):
     """Whether the analysis itself declares the names."""
 
 
+@dataclass(frozen=True)
 class HospitalTables(Table):
     """What a hospital's two files must be, looked at before round 1; each finding says what to do.
 
     A :class:`~flame_flwr.data.expect.Table` whose columns are the measurements.
+
+    Attributes
+    ----------
+    files : str
+        How they are called, for :func:`cross_site.naming.as_named`.
     """
+
+    files: str = ""
 
     def look(self, data: Any) -> Iterator[Mismatch]:
         """Yield the first thing that is not as expected of each of a node's files, or of both."""
         tables: dict[str, _Named] = {}
+        try:
+            data = as_named(data, self.files)
+        except DataError as error:
+            yield Mismatch(error.message)
+            return
         for file in (TRAIN, TEST):
             try:
                 tables[file] = _named(data, file, list(self.columns) or None)
@@ -83,15 +96,18 @@ class HospitalTables(Table):
                 yield Mismatch(error.message)
 
 
-def expected(columns: Sequence[str] | None) -> list[HospitalTables]:
+def expected(columns: Sequence[str] | None, files: str = "") -> list[HospitalTables]:
     """Return what every hospital's files must be, before the first round.
 
     Parameters
     ----------
     columns : sequence of str or None
         What the measurements are called; ``None``: hospitals say it in round 1.
+    files : str
+        How the files are called, where it is not ``train.csv`` and ``test.csv``.
     """
-    return [HospitalTables((TRAIN, TEST), {name: Column("number") for name in columns or ()})]
+    measured = {name: Column("number") for name in columns or ()}
+    return [HospitalTables((TRAIN, TEST), measured, files=files)]
 
 
 def read_both(
