@@ -52,6 +52,7 @@ WORDS = {
     "regression": ["formulaic", "scipy.stats"],
     "matplotlib": ["matplotlib.pyplot"],
     "lifelines": ["lifelines"],
+    "pytest": ["pytest"],
 }
 """What a script with such a word, or beside it, will import: it is imported for all after it."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jinja2 import Template
 
 __all__ = ["render"]
 
@@ -49,23 +52,10 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     paths : sequence of Path
         The files to show: the result's first.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = _svg_uri
-    environment.filters["size"] = shown_size
-    environment.filters["moment"] = _moment
-    environment.filters["kind"] = _kind
     style = (_HERE / "report.css").read_text("utf-8")
     error, traceback = _error(about["error"] or "")
     text, references = methods(about)
-    page = environment.get_template("report.jinja").render(
+    page = _template().render(
         about=about,
         heading=about["heading"],
         title=about["heading"]["title"]
@@ -95,6 +85,25 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         files=inline(folder, paths),
     )
     return page.encode("utf-8", "replace")
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template: it takes longer to compile than a page to fill."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _svg_uri
+    environment.filters["size"] = shown_size
+    environment.filters["moment"] = _moment
+    environment.filters["kind"] = _kind
+    return environment.get_template("report.jinja")
 
 
 class _Numbers:

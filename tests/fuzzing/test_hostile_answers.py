@@ -32,7 +32,7 @@ AFTER_HELLO = ("train", "evaluate")
 # evaluation.
 
 
-@some_or_many(60, 6000)
+@some_or_many(68, 6000)
 def test_answers_cost_their_sender_only(run, examples):
     def check(data):
         assert hostile_run(run, data, star, AFTER_HELLO) == ROUNDS + 2
@@ -45,7 +45,7 @@ def test_declared_reductions_leave_bad_answers_out(run, examples):
     fuzz(examples, lambda data: hostile_run(run, data, reduced, AFTER_HELLO))
 
 
-@some_or_many(200, 10_000)
+@some_or_many(50, 10_000)
 def test_a_hello_of_any_form_ends_no_run(run, examples):
     fuzz(examples, lambda data: hostile_run(run, data, brief, ("get_properties",)))
 

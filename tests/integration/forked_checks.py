@@ -48,6 +48,13 @@ def forked_checks():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked():
+    """Where pytest takes this module for a plug-in, all checks of the session are forks."""
+    with forked_checks():
+        yield
+
+
 def _work(path, folder, environment, log):
     from flame_flwr.testing.worker import main
 

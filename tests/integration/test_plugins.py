@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from forked_python import run_python
 from snippets import all_named
 
 from flame_flwr import plugins
@@ -40,12 +41,12 @@ KEYS = 'strategy = ""\nclient = ""\nquiet.nodes = 3\n'
 BLOCKS = all_named(PAGE)
 
 
-def install(source, target):
-    """Install a package for real, without a network."""
+def install(target, *sources):
+    """Install packages for real, without a network."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(target)]
     done = subprocess.run(
-        [*command, str(source)], capture_output=True, text=True, timeout=300, check=False
+        [*command, *map(str, sources)], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -70,7 +71,6 @@ def site(tmp_path_factory):
     (folder / "quiet").mkdir()
     for name in ("pyproject.toml", "quiet_rounds.py"):
         (folder / "quiet" / name).write_text(BLOCKS[name])
-    install(folder / "quiet", folder / "site")
     broken = write_package(
         folder / "broken",
         "broken-package",
@@ -86,11 +86,10 @@ def site(tmp_path_factory):
         ],
         clients=['thing = "broken_other:Thing"'],
     )
-    install(broken, folder / "site")
     twice = write_package(
         folder / "twice", "second-package", {"second": ""}, ['twice = "second:Thing"']
     )
-    install(twice, folder / "site")
+    install(folder / "site", folder / "quiet", broken, twice)
     return folder / "site"
 
 
@@ -104,13 +103,7 @@ def installed(site, monkeypatch):
 
 
 def listing():
-    done = subprocess.run(
-        [Path(sys.executable).with_name("flame-flwr"), "plugins"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_python("-c", "from flame_flwr.cli.commands import main; main()", "plugins")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -1,6 +1,12 @@
 """What the unit tests share: runs that write nothing which they are not asked for."""
 
+from functools import cache
+
 import pytest
+import typer.testing
+
+# Typer makes all commands anew for each that is run, a twentieth of a second.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @pytest.fixture(autouse=True)

@@ -234,11 +234,12 @@ def test_one_mistake_is_found_and_nothing_else(found, name):
 
 def test_errors_are_raised_and_warnings_warned_of():
     with (
+        forked_checks(),
         pytest.warns(ConformanceWarning, match=r"\[leaks, warning\] the analysis: a second run"),
         pytest.raises(ConformanceError, match=r"^1 finding\n  \[converges\] Both\."),
     ):
         check_analysis(made.Numbers, made.Both, SPLITS, **MANY, **NO_SECOND_RUN)
-    with pytest.warns(ConformanceWarning) as warned:
+    with forked_checks(), pytest.warns(ConformanceWarning) as warned:
         [finding] = check_analysis(made.Numbers, made.Leaks, SPLITS, **NO_SECOND_RUN)
     assert warned[0].filename == __file__
     assert finding.severity == "warning"

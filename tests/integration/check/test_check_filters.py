@@ -1,6 +1,7 @@
 """``flame-flwr check`` on an analysis whose noise differs in every run: no finding of its own."""
 
 from flower_app import write_package
+from forked_checks import forked_checks
 
 from flame_flwr.testing.kit import check_path
 
@@ -38,5 +39,6 @@ client_app = model.client_app
 
 def test_noise_is_no_finding(tmp_path):
     app = write_package(tmp_path / "app", "noisy", APP, {"data": "noisy.app:node_data"})
-    report = check_path(app, nodes=2)
+    with forked_checks():
+        report = check_path(app, nodes=2)
     assert [finding.text for finding in report.findings] == []

@@ -22,6 +22,12 @@ def serve(tmp_path, context):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Leave the drawings of reports empty, where nobody looks at them: each takes 50 ms."""
+    monkeypatch.setattr("flame_flwr.results.plots._svg", lambda drawing: b"<svg/>")
+
+
+@pytest.fixture
 def left_by(tmp_path, caplog, capsys):
     """Return all that runs have written and said."""
     caplog.set_level("DEBUG", "flame_flwr")

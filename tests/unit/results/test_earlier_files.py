@@ -8,6 +8,8 @@ from flame_flwr.star import StarModelTester
 
 from .small_runs import Average, Fits, Scalar, Shrinks, below, full_run, listed
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_a_private_run_removes_earlier_exact_files(tmp_path):
     full_run(tmp_path)

@@ -17,6 +17,8 @@ from flame_flwr.text.sizes import shown_size
 
 from .small_runs import Average, Fits, Never, Page, below, full_run, listed, reported
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class FailsLate(Fits):
     error: type[BaseException] = ValueError

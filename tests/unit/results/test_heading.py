@@ -12,6 +12,8 @@ from flame_flwr.star import StarModel
 
 from .small_runs import Average, Fits, full_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 PROJECT = """
 [project]
 name = "ages"

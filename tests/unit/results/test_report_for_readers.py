@@ -18,6 +18,8 @@ from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 
 from .small_runs import HARM, Average, Scalar, full_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SECTIONS = [
     "Results",
     "Hospitals and patients",
