@@ -24,6 +24,7 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from flame_flwr.results.print_pdf import print_pdf
 from flame_flwr.results.report import render
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
@@ -92,6 +93,8 @@ def main():
                 whole(browser, page)
                 printed(browser, page, target / f"{page.stem}-print.png")
             folded(browser, hostile)
+            print_pdf(run, target / "printed.pdf")
+            assert len(MEDIA.findall((target / "printed.pdf").read_bytes())) >= 3
             look_at_runs(browser, target)
             look_at_node(browser, target)
         finally:

@@ -35,6 +35,8 @@ _NUMBER = re.compile(r"[-+]?[\d.,]{1,12}(?:e[-+]?\d{1,3}| k?B| [MG]B)?")
 """What is not broken at the end of a line."""
 _LONG = re.compile(r"\S{13}")
 """What may be broken anywhere: a table of eight columns has no room for it."""
+_WIDE, _WIDER = 98, 130
+"""Letters of a line that have no room on paper in the usual size, and in a smaller one."""
 _TRACEBACK = re.compile(
     r"^[ +]*(?:Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
@@ -103,6 +105,7 @@ def _template() -> Template:
     environment.filters["size"] = shown_size
     environment.filters["moment"] = _moment
     environment.filters["kind"] = _kind
+    environment.filters["breadth"] = _breadth
     return environment.get_template("report.jinja")
 
 
@@ -128,6 +131,12 @@ def _error(text: str) -> tuple[str, str]:
 def _kind(cell: str) -> str:
     """Return the class of a table's cell, which says where its text may be broken."""
     return "number" if _NUMBER.fullmatch(cell) else "long" if _LONG.search(cell) else ""
+
+
+def _breadth(text: str) -> str:
+    """Return the class of a text by its longest line: a table of letters is not to be broken."""
+    longest = max(map(len, text.splitlines()), default=0)
+    return "wider" if longest > _WIDER else "wide" if longest > _WIDE else ""
 
 
 def _moment(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ _MOST_FILES = 40
 _ALL_IMAGES = 12_000_000
 _MOST_TEXT = 20_000
 _MOST_ROWS, _MOST_COLUMNS, _LONGEST_CELL = 50, 20, 200
+_LONG_NUMBER = re.compile(r"\A[-+]?\d{1,15}\.\d{7,40}(?:e[-+]?\d{1,3})?\Z", re.IGNORECASE)
+"""More digits than anybody reads, which also have no room on a page."""
 _LISTED_ONLY = ("history.csv", "run.json", "rescue.pkl", "report.html", "report.pdf")
 
 
@@ -144,13 +147,18 @@ def _show_table(file: ShownFile, suffix: str, text: str, whole: bool) -> bool:
         [cell if len(cell) <= _LONGEST_CELL else f"{cell[:_LONGEST_CELL]}..." for cell in row]
         for row in (line[:_MOST_COLUMNS] for line in lines[: _MOST_ROWS + 1])
     ]
-    file.table = Table(header, rows)
+    rounded = [[_LONG_NUMBER.sub(_six_digits, cell) for cell in row] for row in rows]
+    if rounded != rows:
+        file.note = "Numbers are rounded to six digits; the file has all of them."
+    file.table = Table(header, rounded)
     if max(map(len, lines)) > _MOST_COLUMNS or len(lines) > _MOST_ROWS + 1 or not whole:
-        file.note = (
-            f"These are {len(rows)} rows and at most {_MOST_COLUMNS} columns; the file "
-            "has the rest."
-        )
+        more = f"These are {len(rows)} rows and at most {_MOST_COLUMNS} columns; the file "
+        file.note = f"{file.note} {more}has the rest.".strip()
     return True
+
+
+def _six_digits(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.6g}"
 
 
 def _pretty(text: str) -> str:

@@ -68,7 +68,7 @@ def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
         f"{setting(about, 'analyzer') or 'the analysis'} computed on the data that is there, and "
         "the server received what that returned."
     )
-    if about["study"].get("data") in _DATA:
+    if about["study"].get("data") in _DATA and _is_of_its_type(about):
         yield f"The nodes' data were {_DATA[about['study']['data']]}."
     people = setting(about, "people by")
     if people:
@@ -85,11 +85,17 @@ def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
     yield from _end(about)
     missing = failed_nodes(about)
     if missing:
-        yield f"No result of some rounds came from {listed(missing)}."
+        yield f"In some rounds no result came from {listed(missing)}."
     if about["data_changed"]:
         yield f"Between rounds the data changed at {listed(list(about['data_changed']))}."
     if about["frozen"]:
         yield f"The data of {listed(list(about['frozen']))} was frozen before the first round."
+
+
+def _is_of_its_type(about: dict[str, Any]) -> bool:
+    """Tell whether nodes had what is declared: in this process they may have any object."""
+    sized = {"s3": "file", "fhir": "resource", "sql": "row", "none": ""}[about["study"]["data"]]
+    return bool(about["run_id"]) or any(sized in size for size in about["sizes"].values())
 
 
 def _end(about: dict[str, Any]) -> Iterator[str]:

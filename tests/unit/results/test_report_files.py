@@ -59,6 +59,16 @@ def test_files_are_shown_as_what_they_are(tmp_path):
     assert "open it elsewhere" in files["model.pkl"].note
 
 
+def test_long_numbers_of_a_table_are_rounded_and_it_is_said(tmp_path):
+    rows = b"a,b,c\n0.12345678901,-12.5,x0.12345678901\n1.23456789e-12,9007199254740993,0.5\n"
+    file = shown(tmp_path, numbers__csv=rows)["numbers.csv"]
+    assert file.table.rows == [
+        ["0.123457", "-12.5", "x0.12345678901"],
+        ["1.23457e-12", "9007199254740993", "0.5"],
+    ]
+    assert file.note == "Numbers are rounded to six digits; the file has all of them."
+
+
 def test_broken_images_are_told_of(tmp_path):
     whole = shown(tmp_path, **{f"image_{name}": image for name, image in IMAGES.items()})
     assert {kind(file) for file in whole.values()} == {"image"}

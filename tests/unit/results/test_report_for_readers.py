@@ -147,6 +147,7 @@ def test_a_paper_can_take_over_how_it_was_computed(many):
     said = text[text.index("The analysis was federated") : text.rindex("What was hidden, and why")]
     for expected in (
         "over 3 nodes",
+        "The nodes' data were files.",
         "weighted fed avg: model by weighted mean (by: n)",
         "stops when model changes by at most 0.001 (Euclidean norm), or after 4 rounds",
         "*.csv of 1 row or more: age (numbers from 0 to 120 years)",
@@ -174,6 +175,7 @@ def test_it_says_what_is_hidden(many, tmp_path):
 def test_where_nothing_is_hidden_it_says_so(tmp_path):
     _, page = page_of(tmp_path)
     assert "Nothing that this report could show" in Report(page).text
+    assert "data were files" not in page  # but numbers, in this process
 
 
 class Counts(StarAnalyzer):
@@ -232,6 +234,16 @@ def test_the_report_of_a_failed_run_begins_with_its_error(tmp_path):
     assert "There are no files." in text
     assert "no round was finished" in text
     assert python_in(page) == []
+
+
+@pytest.mark.parametrize(("letters", "shown"), [(80, ""), (99, "wide"), (131, "wider")])
+def test_a_text_of_long_lines_is_written_smaller(tmp_path, letters, shown):
+    class Wide(Average):
+        def final_method(self, result, evaluations):
+            return f"short\n{'x' * letters}\nshort"
+
+    _, page = page_of(tmp_path, aggregator=Wide)
+    assert re.findall(r"<pre( class=\"\w+\")?>short", page) == [shown and f' class="{shown}"']
 
 
 def test_a_wide_table_is_parted(tmp_path):
