@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveContent"]
 
-_ROUNDS_A_LOOK = 5
-"""Rounds of which there is a point in the plots, at most: quicker ones are left out."""
+_ROUNDS_A_LOOK, _ROUNDS_BEFORE = 5, 200
+"""Rounds of which there is a point in the plots, at most: quicker ones are left out. The second is
+of those that the first look finds, as of a run that goes on with a checkpoint."""
 
 _MOST_ROUNDS = 1000
 """Above so many, every second one is left out."""
@@ -89,7 +90,8 @@ class LiveContent:
         """Take the rounds since the last look; of very many, some, and the last one."""
         fresh = self._record.history[self._taken : self._record.stage.closed]
         self._taken += len(fresh)
-        step = math.ceil(len(fresh) / _ROUNDS_A_LOOK)
+        most = _ROUNDS_A_LOOK if self._rounds else _ROUNDS_BEFORE
+        step = math.ceil(len(fresh) / most)
         for entry in reversed(fresh[::-1][::step] if step > 1 else fresh[::-1]):
             self._rounds.append(json.dumps(_round(public, entry), allow_nan=False))
         if len(self._rounds) > _MOST_ROUNDS:

@@ -67,7 +67,8 @@ class LiveWriter(Callback):
         first: float = 0.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._place = place
+        # User code may change the working directory of this process.
+        self._place = place if is_url(str(place)) else Path(place).absolute()
         self._started = started
         self._run_id = run_id
         self._first = first

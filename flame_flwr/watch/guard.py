@@ -99,7 +99,7 @@ class Guard:
             return PlainTextResponse("this page answers to 127.0.0.1 and localhost only\n", 421)
         if "origin" in headers and headers["origin"] != f"http://{host}":
             return PlainTextResponse("this page answers to itself only\n", 403)
-        given = scope["path"].split("/")[1].encode("utf-8", "replace")
+        given = scope["path"].removeprefix("/").partition("/")[0].encode("utf-8", "replace")
         if not secrets.compare_digest(given, self._token):
             return PlainTextResponse(
                 "the address has no valid token: open the one that the command has printed\n", 403

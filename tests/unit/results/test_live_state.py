@@ -165,6 +165,15 @@ def test_it_writes_at_most_twice_a_second(tmp_path, record, monkeypatch):
     assert 50 < len(numbers) <= 100
 
 
+def test_of_a_run_that_goes_on_the_rounds_before_are_there(tmp_path, record, writer):
+    for number in range(1, 151):
+        over(record, number)
+    record.stage.closed = record.resumed_after = 150
+    writer.look()
+    said = written(tmp_path)
+    assert (said.rounds, said.resumed_after, len(said.history)) == (150, 150, 150)
+
+
 def test_a_mean_says_what_it_is_weighted_by(tmp_path, record, writer):
     record.weighted_by["auc"] = "n"
     values = {"a": {"auc": 0.5, "loss": 1.0}, "b": {"auc": 0.75, "loss": math.inf}}

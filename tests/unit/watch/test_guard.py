@@ -1,5 +1,7 @@
 """Who may ask a page on this machine, what may be asked, and what a browser may do with it."""
 
+import asyncio
+
 import pytest
 from asgi_browser import Browser
 from starlette.applications import Starlette
@@ -39,6 +41,17 @@ def test_without_the_secret_there_is_nothing(browser, path):
     answer = browser.get(path)
     assert answer.status_code == 403
     assert "the page" not in answer.text
+
+
+def test_a_path_that_is_none_is_refused(browser):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "OPTIONS", "path": "*", "headers": [(b"host", b"localhost")]}
+    asyncio.run(browser._app(scope, None, send))
+    assert sent[0]["status"] == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8888", "127.0.0.1:1", "[::1]:4000"])
