@@ -61,7 +61,9 @@ def test_the_evaluation_scores_the_final_model_too(study, files, table):
             assert float(row["auc"]) == scored
 
 
+@pytest.mark.exhaustive
 def test_a_second_run_gives_the_same_bytes(run, splits, study, monkeypatch):
+    """``make test`` has it of the HALTA study, and what is in the files of this one."""
     monkeypatch.undo()  # with its pictures
     again = run(splits)
     assert again.result == study.result

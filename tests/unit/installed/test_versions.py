@@ -69,15 +69,17 @@ def test_a_nodes_process_is_not_warned(monkeypatch, program):
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("package", "statement"),
     [
-        "import flame_flwr",
-        "from flame_flwr.star import StarAnalyzer, StarModel",
-        "import flame_flwr.star, flame_flwr.strategies, flame_flwr.clients, flame_flwr.flower",
+        ("flwr-nightly", "import flame_flwr"),
+        ("flwr", "from flame_flwr.star import StarAnalyzer, StarModel"),
+        (
+            "flwr",
+            "import flame_flwr.star, flame_flwr.strategies, flame_flwr.clients, flame_flwr.flower",
+        ),
     ],
 )
-@pytest.mark.parametrize("package", ["flwr", "flwr-nightly"])
-def test_importing_it_warns_once_and_names_the_version(statement, package):
+def test_importing_it_warns_once_and_names_the_version(package, statement):
     code = f"""
 import importlib.metadata as metadata
 version = metadata.version

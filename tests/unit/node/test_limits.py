@@ -97,7 +97,7 @@ def test_processes_have_a_limit(obey, sandbox, monkeypatch):
 
 def test_one_process_gets_no_more_memory(obey, sandbox):
     code = "kept = []\nwhile True: kept.append(bytearray(b'x') * 50_000_000)"
-    error = obey(code, sandbox=sandbox, memory_gb=0.5)
+    error = obey(code, sandbox=sandbox, memory_gb=0.3)
     assert "MemoryError" in str(error) or "memory-gb" in error.reason
 
 
@@ -299,11 +299,11 @@ os.chmod({kept_in(tmp_path)!r} + "/deep", 0)
 
 def test_temporary_files_have_a_limit(obey, sandbox):
     """Without the sandbox they are on the machine's disk, and go however they lie there."""
-    code = FILL.format(files=9, folder="SCRATCH", name="deep/{}", size=100_000_000)
+    code = FILL.format(files=9, folder="SCRATCH", name="deep/{}", size=50_000_000)
     code = "import tempfile\n" + code.replace("'SCRATCH'", "tempfile.gettempdir()")
     code = code.replace("for number", "os.mkdir(tempfile.gettempdir() + '/deep')\nfor number")
     told = obey(
-        f"{code}\nimport time; time.sleep(600)", sandbox=sandbox, memory_gb=0.4, message_timeout=60
+        f"{code}\nimport time; time.sleep(600)", sandbox=sandbox, memory_gb=0.25, message_timeout=60
     )
     if sandbox == "off":
         assert "has more in temporary files" in told.reason
@@ -333,7 +333,7 @@ def test_files_without_a_name_have_a_limit(obey, sandbox, tmp_path):
     code = f"""
 import os, time
 kept = []
-for number in range(8):
+for number in range(4):
     kept.append(open(os.path.join({kept_in(tmp_path)!r}, str(number)), "wb"))
     os.unlink(kept[-1].name)
     for _ in range(10):

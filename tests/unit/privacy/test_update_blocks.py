@@ -138,7 +138,7 @@ def test_noise_comes_in_parts_as_at_once(tiny):
             assert drawn.part(start, stop).tobytes() == at_once[start:stop].tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("place", [(), (0,), (2,), (4,), (5,), (2, 0, 4)])
 def test_the_gate_holds_little_beyond_what_leaves(monkeypatch, dtype, place):
     filters = [EVERY[each] for each in place]

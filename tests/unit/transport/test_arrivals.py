@@ -226,7 +226,7 @@ def test_equal_arrays_of_a_reply_arrive(link):
     assert len(values(taken(link, sent, most=MB)[1])) == 200
 
 
-@pytest.mark.parametrize("stalled", [(1,), (1, 2, 3)])
+@pytest.mark.parametrize("stalled", [pytest.param((1,), marks=pytest.mark.exhaustive), (1, 2, 3)])
 def test_of_many_replies_little_is_held_together(link, monkeypatch, stalled):
     most = 30 * MB
     monkeypatch.setattr("flame_flwr.flower_objects._AT_A_TIME", 1)
