@@ -16,7 +16,7 @@ def space():
 
 
 def test_every_snippet_says_what_it_prints():
-    assert len(SNIPPETS) == 6
+    assert len(SNIPPETS) == 7
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
