@@ -151,7 +151,11 @@ def test_the_models_convergence_ends_a_plug_ins_runs():
 
 def test_a_plug_ins_declared_files_count():
     outputs = Outputs.declare("str", "of the model.txt", False)
-    for name, files in [("Declared", ("n.txt",)), ("Plain", "of the model.txt"), ("", "of the model.txt")]:
+    for name, files in [
+        ("Declared", ("n.txt",)),
+        ("Plain", "of the model.txt"),
+        ("", "of the model.txt"),
+    ]:
         settings = RunSettings.from_config({"strategy": name})
         made, chosen = _selected(settings, own(), outputs, {})
         assert type(made).__name__ == (name or "StarStrategy")
