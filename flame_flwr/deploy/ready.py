@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flame_flwr.text.textfiles import has_mark, read_toml
 
-__all__ = ["obstacle"]
+__all__ = ["main", "obstacle"]
 
 _MENDS = {
     errno.EADDRINUSE: "another program listens there, such as one that was started before "
@@ -61,8 +61,19 @@ def obstacle(host: str, port: int, config: Path | None = None) -> str:
     return ""
 
 
-if __name__ == "__main__":
-    said = obstacle(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))
+def main(arguments: list[str]) -> None:
+    """Say what is in the way, and end with 3 then.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Those of the program.
+    """
+    said = obstacle(arguments[0], int(arguments[1]), *map(Path, arguments[2:]))
     if said:
         sys.stderr.write(f"{said}\n")
         raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -32,7 +32,7 @@ from flame_flwr.node.sandbox_namespaces import SandboxError, SandboxNamespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MOST_REQUEST", "PRELOADED", "main"]
+__all__ = ["MOST_REQUEST", "PRELOADED", "main", "preload"]
 
 Fence = dict[str, list[str]]
 """What :func:`flame_flwr.node.linux.fence` takes."""
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     os.set_inheritable(control.fileno(), False)
     linux.allow_inspection(False)  # code of apps has the same user, and may not read this process
     linux.adopt_orphans()  # what an app leaves behind comes here, to be ended
-    missing = _preload([*PRELOADED, *arguments[1:]])
+    missing = preload([*PRELOADED, *arguments[1:]])
     gc.collect()
     gc.freeze()  # or each collection in a fork would copy every page
     server = _ForkServer(control)
@@ -75,7 +75,8 @@ def main(arguments: list[str]) -> None:
     server.serve()
 
 
-def _preload(names: list[str]) -> dict[str, str]:
+def preload(names: Iterable[str]) -> dict[str, str]:
+    """Import modules; return those that cannot be, and why."""
     missing = {}
     for name in names:
         try:

@@ -37,7 +37,8 @@ class Deployment:
             f'[superlink.{name}]\naddress = "127.0.0.1:{self.port}"\ninsecure = true\n'
         )
         path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", "")])
-        self.environment = {**os.environ, **QUIET, "FLWR_HOME": str(self.home), "PATH": path}
+        own = {"FLWR_HOME": str(self.home), "PATH": path, "FORKED_COMMANDS": "1"}
+        self.environment = {**os.environ, **QUIET, **own}
         self.processes = {}
         self.configs = {}
 
@@ -47,11 +48,10 @@ class Deployment:
 
     def __exit__(self, *error):
         for name in list(self.processes):
-            children = self.children(name)
             self.kill(name)
-            for pid in children:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for pid in self.running():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     @property
     def federation(self):
@@ -110,20 +110,15 @@ class Deployment:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=30)
 
-    def children(self, name, program=""):
-        """Return the ids of a program's processes that another has started, at any depth."""
-        parents, found = {}, {}
+    def running(self, program=""):
+        """Return the ids of the processes that have this deployment's home, by their command."""
+        found, home = [], f"FLWR_HOME={self.home}".encode()
         for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, ValueError):
-                parents[int(entry.name)] = int(
-                    (entry / "stat").read_text().split(")")[-1].split()[1]
-                )
-                found[int(entry.name)] = (entry / "cmdline").read_text()
-        family = {self.processes[name].pid}
-        for _ in range(10):
-            family |= {pid for pid, parent in parents.items() if parent in family}
-        family.discard(self.processes[name].pid)
-        return [pid for pid in family if program in found.get(pid, "")]
+            with suppress(OSError):
+                told = (entry / "environ").read_bytes().split(b"\0")
+                if home in told and program in (entry / "cmdline").read_text():
+                    found.append(int(entry.name))
+        return found
 
     def log(self, name):
         """Return what a program has printed, without colours."""

@@ -201,4 +201,4 @@ class Provisioned:
 
 def environment():
     kept = {key: value for key, value in os.environ.items() if key != "FLWR_HOME"}
-    return {**kept, "NO_COLOR": "1", "FORKED_NODES": "1"}
+    return {**kept, "NO_COLOR": "1", "FORKED_COMMANDS": "1"}

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked_flower import REAL
 
 FLWR = Path(sys.executable).with_name("flwr")
 
@@ -25,4 +26,4 @@ def test_a_fork_says_and_ends_as_the_program(tmp_path):
     for command, code in ((wrong, 2), (list_elsewhere, 0)):
         forked = run(command)
         assert forked[0] == code
-        assert forked == run(command, FORKED_FLOWER="")
+        assert forked == run(command, **REAL)

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked_flower
 import httpx
 import pytest
 import snippets
@@ -39,9 +40,13 @@ def app(tmp_path):
 def environment(app):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
-    # Flower's programs as a user starts them
-    quiet |= {"FORKED_FLOWER": ""}
-    return {**os.environ, **quiet, "FLWR_HOME": str(app / "home"), "PATH": path}
+    return {
+        **os.environ,
+        **quiet,
+        **forked_flower.REAL,
+        "FLWR_HOME": str(app / "home"),
+        "PATH": path,
+    }
 
 
 def shell(app, script):

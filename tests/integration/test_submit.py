@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import forked_flower
 import pytest
 from flower_app import write_package
 
@@ -76,7 +77,7 @@ def test_an_interruption_ends_every_process(tmp_path, kind, temporary):
             command,
             env={
                 **{**os.environ, "MARK_OF_A_TEST": str(tmp_path), "TMPDIR": temporary},
-                "FORKED_FLOWER": "",  # it is about the processes
+                **forked_flower.REAL,  # it is about the processes
             },
             stdout=output,
             stderr=subprocess.STDOUT,

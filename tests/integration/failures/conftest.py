@@ -139,7 +139,7 @@ class Study:
             time.sleep(0.1)
 
     def kill_server_app(self):
-        [pid] = self.deployment.children("superlink", "flwr-serverapp")
+        [pid] = self.deployment.running("flwr-serverapp")
         os.kill(pid, signal.SIGKILL)
 
     def outcome(self, results=None):

@@ -8,25 +8,36 @@ Where that other process is not there, the program runs by itself.
 import os
 import sys
 
-NAMES = ("flwr", "flwr-serverapp", "flwr-clientapp", "flwr-simulation")
-NODE = ("flame-flwr", "node", "start")
+FLOWER = ("flwr", "flwr-serverapp", "flwr-clientapp", "flwr-simulation")
+FLOWER += ("flower-superlink", "flower-superexec", "flower-supernode")
+FORK_SERVER = "flame_flwr.node.fork_server"
+NAMES = (*FLOWER, FORK_SERVER, "flame_flwr.deploy.ready")
 
 
-def hand_over(place):
+def asked_for():
+    """Return what this Python was started with, from the program's or the module's name on."""
+    argv = sys.orig_argv[1:]
+    return argv[argv.index("-m") + 1 :] if "-m" in argv[:2] else argv
+
+
+def hand_over(argv):
     import json
     import signal
     import socket
 
     with socket.socket(socket.AF_UNIX) as other:
         try:
-            other.connect(place)
+            other.connect(os.path.join(os.path.dirname(__file__), "socket"))
         except OSError:
             return
-        told = {"argv": sys.orig_argv[1:], "env": dict(os.environ), "cwd": os.getcwd()}
-        told["path"] = [os.path.dirname(sys.orig_argv[1]), *sys.path]
-        data = json.dumps(told).encode()
-        socket.send_fds(other, [len(data).to_bytes(4, "big")], [0, 1, 2])
+        told = {"argv": argv, "env": dict(os.environ), "cwd": os.getcwd()}
+        told["path"] = [os.path.dirname(argv[0]), *sys.path] if "/" in argv[0] else sys.path
+        data, streams = json.dumps(told).encode(), [0, 1, 2]
+        streams += [int(argv[1])] if argv[0] == FORK_SERVER else []
+        socket.send_fds(other, [len(data).to_bytes(4, "big")], streams)
         other.sendall(data)
+        for stream in streams[3:]:
+            os.close(stream)  # or the node would not see the fork's end
         fork = int(other.recv(16))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: os.kill(fork, number))
@@ -34,7 +45,7 @@ def hand_over(place):
     os._exit(int(status) if status else 1)
 
 
-place = os.environ.get("FORKED_FLOWER")
-name, *more = [os.path.basename("".join(sys.orig_argv[1:2])), *sys.orig_argv[2:4]]
-if place and (name in NAMES or ((name, *more) == NODE and os.environ.get("FORKED_NODES"))):
-    hand_over(place)
+argv = asked_for()
+name = os.path.basename("".join(argv[:1]))
+if name in NAMES or (name == "flame-flwr" and os.environ.get("FORKED_COMMANDS")):
+    hand_over(argv)
