@@ -75,8 +75,9 @@ PYTEST := $(BIN)/python -m pytest
 tests-failures tests-deployed: compiled
 	$(call SAY_AT_END,$(PYTEST) tests/integration -m "$(WHICH)$(subst tests-,,$@)")
 
+# The examples' simulations are exhaustive, all of them: the import of their tests takes 6 s of a core.
 tests-simulation: compiled
-	$(call SAY_AT_END,$(PYTEST) tests/integration examples -m "$(WHICH)simulation and not deployed")
+	$(call SAY_AT_END,$(PYTEST) tests/integration $(if $(EVERY),examples) -m "$(WHICH)simulation and not deployed")
 
 tests-others: compiled
 	$(call SAY_AT_END,$(PYTEST) tests --ignore tests/unit \

@@ -11,7 +11,19 @@ import pytest
 import small_app
 from provisioned import IDENTIFIED, Provisioned
 
+from flame_flwr.cli.submit import simulation
+
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def federation(flower, store):
+    """As in the examples, and its SuperLink knows the key of the store, for results."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
+        with simulation(3) as place:
+            yield place
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from small_app import run_app as run_small_app
 
-from flame_flwr.cli.submit import simulation
 from flame_flwr.privacy import MinCount
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
@@ -105,7 +104,7 @@ def results(*arguments, **environment):
     program = str(Path(sys.executable).with_name("flame-flwr"))
     return subprocess.run(
         [program, "results", *map(str, arguments)],
-        env={**os.environ, **environment},
+        env={**os.environ, "FORKED_COMMANDS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -122,19 +121,15 @@ def in_store(store, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(flower, store, tmp_path_factory):
-    """The first app's run: what it printed, where it is in the store, and what was fetched.
-
-    Its SuperLink is another one than all others': it alone knows the store's key.
-    """
+def whole(federation, store, tmp_path_factory):
+    """The first app's run: what it printed, where it is in the store, and what was fetched."""
     where, url = tmp_path_factory.mktemp("whole"), "s3://bucket/hospitals/study"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment.items():
             patch.setenv(name, value)
-        with simulation(3) as place:
-            done = run_small_app(
-                place, where, WHOLE, MODEL, results=url, report="on", tensorboard="on"
-            )
+        done = run_small_app(
+            federation, where, WHOLE, MODEL, results=url, report="on", tensorboard="on"
+        )
         assert done.succeeded, done.log
         [behind] = (store.bucket / "hospitals" / "study").iterdir()
         listed, fetched = (

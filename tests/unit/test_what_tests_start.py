@@ -15,10 +15,9 @@ STARTERS = {"Deployment", "Provisioned", "simulation"}
 KNOWN = {
     # shared: by all simulations, by all `deployed` tests, by all failures
     ("conftest.py", "federation"),
+    ("tests/integration/conftest.py", "federation"),
     ("tests/integration/conftest.py", "deployment"),
     ("tests/integration/failures/conftest.py", "deployment"),
-    # its SuperLink needs what no other one has: the key of a store
-    ("tests/integration/test_simulation.py", "whole"),
 }
 OF_EXHAUSTIVE_TESTS = {
     ("tests/integration/test_plugins.py", "run"),
@@ -26,6 +25,8 @@ OF_EXHAUSTIVE_TESTS = {
     ("examples/cross_site/tests/test_cross_site_runtimes.py", "deployed"),
 }
 """Fixtures that nothing else uses."""
+
+LONG = re.compile(r"mark\.(failures|deployed|simulation)\b")
 
 pytestmark = pytest.mark.skipif(not (ROOT / "Makefile").exists(), reason="only in a checkout")
 
@@ -66,9 +67,19 @@ def test_every_place_says_why():
 
 def test_long_groups_are_where_make_looks():
     """`make tests-simulation` imports nothing else, and `make tests-others` leaves them out."""
-    long = re.compile(r"mark\.(failures|deployed|simulation)\b")
-    files = {file for file in ROOT.glob("tests/**/*.py") if long.search(file.read_text())}
+    files = {file for file in ROOT.glob("tests/**/*.py") if LONG.search(file.read_text())}
     assert files
     assert {file for file in files if ROOT / "tests" / "integration" not in file.parents} == set()
-    examples = "".join(file.read_text() for file in ROOT.glob("examples/*/tests/*.py"))
-    assert set(long.findall(examples)) == {"simulation"}
+
+
+def test_simulations_of_the_examples_are_exhaustive():
+    """`make test` does not look for others there."""
+    for file in ROOT.glob("examples/*/tests/*.py"):
+        nodes = ast.parse(file.read_text(encoding="utf-8")).body
+        of_all = " ".join(ast.unparse(node) for node in nodes if "pytestmark" in ast.unparse(node))
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                marks = " ".join([of_all, *map(ast.unparse, node.decorator_list)])
+                groups = set(LONG.findall(marks))
+                assert groups <= {"simulation"}, (file, node.name)
+                assert not groups or "mark.exhaustive" in marks, (file, node.name)
