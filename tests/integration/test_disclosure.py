@@ -152,6 +152,19 @@ def test_an_app_that_skips_rules_meets_them_at_the_gate(deployment, near, tmp_pa
 @pytest.mark.deployed
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("near")
+def test_a_run_names_no_hospitals_data(deployment, tmp_path):
+    """``tests/unit/clients/test_node_data.py`` has the error."""
+    app = write_app(tmp_path / "app", 2)
+    data = str(tmp_path / "data")
+    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"), data=data)
+    assert not ended.succeeded
+    assert "`data` in the run config is for simulations" in log
+    assert "each hospital names its data in its own node config" in log
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("near")
 def test_what_rules_refuse_is_in_no_log(deployment, tmp_path):
     """``tests/unit/privacy/test_disclosure.py`` has the error; ``failures`` reads such a log."""
     plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')

@@ -73,7 +73,9 @@ def test_a_script_as_it_is(app):
     assert (app / "app" / "results" / "ages.txt").read_text() == EXPECTED
 
 
+@pytest.mark.exhaustive
 def test_a_new_app_and_a_check_of_it(app):
+    """``unit/cli/test_new_app.py`` has the commands, ``test_new_apps.py`` a check of an app."""
     done = shell(app, block("new")[0])
     assert done.returncode == 0, done.stdout + done.stderr
     assert (app / "app" / "my_study" / "pyproject.toml").exists()
@@ -128,12 +130,6 @@ def test_a_deployment_of_two_supernodes(app):
         assert done.returncode == 0, done.stdout + done.stderr + logs
         assert result(app) == EXPECTED
         assert "[hospital-b, round 1] 3 patients with an age" in (app / "server2.log").read_text()
-        refused = shell(
-            app, f"flame-flwr submit {submit.strip()} --run-config data=/tmp/hospital-0"
-        )
-        assert refused.returncode == 1
-        assert "`data` in the run config is for simulations" in refused.stdout
-        assert "each hospital names its data in its own node config" in refused.stdout
     finally:
         for server in reversed(servers):
             server.terminate()

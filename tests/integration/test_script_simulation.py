@@ -1,6 +1,7 @@
 """FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def command(folder, *arguments):
     return subprocess.run(
         [Path(sys.executable).with_name("flame-flwr"), "run", *map(str, arguments)],
         cwd=folder,
+        env={**os.environ, "FORKED_COMMANDS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -43,6 +45,7 @@ def command(folder, *arguments):
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("flower")
 def test_the_pancreas_tutorial_simulates_with_the_same_numbers(tmp_path):
     folders = hospitals(tmp_path, "pancreasData.csv")
     (tmp_path / "analysis.py").write_text((SCRIPTS / "pancreas.txt").read_text())
@@ -156,6 +159,7 @@ def expected(run=1):
     return [*found, run]
 
 
+@pytest.mark.usefixtures("flower")
 def test_classes_files_and_kept_data_are_the_same(tmp_path):
     """Two runs by the command, each with a record; the first one in process."""
     write_study(tmp_path)
