@@ -1,16 +1,16 @@
-"""Withholds what could be computed from the rest of an answer: group sizes and cell counts.
+"""Withholds what two figures of one answer give away together, where only their sizes are known.
 
-Who has everyone's sum, the women's and the men's has that of the three others. So of groups whose
-sizes, added and subtracted, come to less than `k`, the smallest is withheld; likewise of tables
-whose counts do, cell by cell. It goes by sizes alone, so that chance hits are withheld, too. Two
-cells of different statistics are not compared unless they have the same labels.
+Of plain arrays nobody says whom they are about. So of two groups whose sizes differ by less than
+`k` only the larger leaves; likewise of two tables of one form, cell by cell, and of a group beside
+a bin or label of another statistic. It goes by sizes, so that chance hits are withheld, too; and in
+pairs: what three groups give away together is known of sets of people alone, see
+:mod:`flame_flwr.privacy.published_sets`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +22,8 @@ from flame_flwr.statistics.visible import Cells
 
 __all__ = ["Leaf", "without_overlaps"]
 
-_FEW = 8
-_MOST_SUMS = 20_000
-_MOST_TABLES = 4_000
-"""So many sums are looked at; a group or table with which there would be more is withheld."""
-_MOST_GROUPS = 1_000
-"""So many sizes of groups are kept, each compared with all of them; smaller ones are withheld."""
+_MOST_TABLES = 1_000
+"""So many tables of one form are compared with each other; more are withheld."""
 
 
 class Leaf(NamedTuple):
@@ -38,7 +34,7 @@ class Leaf(NamedTuple):
     source : int
         The place of the statistic of the answer that it is, or is a part of.
     column : str or None
-        The column that it describes: it is compared with other columns in pairs only.
+        The column that it describes: tables of other columns are not compared with it.
     true, sent : Statistic
         As computed, and as it may leave for all that it says alone.
     has_people : bool
@@ -76,7 +72,7 @@ def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
 
 def _without_sizes(leaves: Sequence[Leaf], every: Sequence[Leaf], k: int) -> list[Leaf]:
     """Return leaves of which nobody says whom they are about, without what sizes give away."""
-    leaves = _without(leaves, _totals_to_withhold(leaves, k))
+    leaves = _without(leaves, _close((n for leaf in leaves for n in leaf.sent.visible.sizes), k))
     leaves = _without(leaves, _near_a_part(leaves, k))
     known = {n for leaf in every if leaf.has_people for n in leaf.sent.visible.sizes}
     return _without(leaves, {n + d for n in known for d in range(1 - k, k) if d})
@@ -89,134 +85,18 @@ def _without(leaves: Sequence[Leaf], totals: set[int]) -> list[Leaf]:
 # ---- sizes of groups ------------------------------------------------------------------------
 
 
-class _Group(NamedTuple):
-    size: int
-    column: str | None
-    source: int
-
-
-def _totals_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
-    """Return the sizes of groups of which nothing may leave."""
-    groups = {
-        _Group(total, leaf.column or column, leaf.source)
-        for leaf in leaves
-        for column, total in leaf.sent.visible.totals
-    }
-    small = {
-        _Group(leaf.true.size, leaf.column, leaf.source)
-        for leaf in leaves
-        if 0 < leaf.true.size < k
-    }
-    unsafe = _close({group.size for group in groups}, k)
-    for column in _columns(group.column for group in groups):
-        sizes = [size for size in _sizes(groups, column) if size not in unsafe]
-        unsafe |= _Sums.of(_sizes(small, column), k).unsafe(sizes)
-    return unsafe
-
-
-def _sizes(groups: Iterable[_Group], column: str | None) -> list[int]:
-    """Return the sizes of a column's groups; in one source those of one size are one."""
-    found = {(group.size, group.source) for group in groups if group.column in (None, column)}
-    return [size for size, _ in found]
-
-
-def _columns(found: Iterable[str | None]) -> list[str | None]:
-    """Return the columns, in order; what is of none is compared with all, or alone."""
-    named = sorted({column for column in found if column is not None})
-    return [*named] if named else [None]
-
-
-def _close(totals: set[int], k: int) -> set[int]:
+def _close(totals: Iterable[int], k: int) -> set[int]:
     """Return the totals that are less than `k` below a larger one that is kept."""
     kept: list[int] = []
     close: set[int] = set()
     # From the largest on, and compared with the last one kept: one that is withheld is no longer
     # there to be subtracted from.
-    for total in sorted(totals, reverse=True):
+    for total in sorted(set(totals), reverse=True):
         if kept and kept[-1] - total < k:
             close.add(total)
         else:
             kept.append(total)
     return close
-
-
-@dataclass
-class _Sums:
-    """Sizes that are kept, from the largest on, and what can be had from these.
-
-    Attributes
-    ----------
-    limit : int
-        A difference from 1 to this is too small: ``k - 1``; of several withheld groups as much
-        more as :func:`flame_flwr.statistics.cell_suppression.cells_to_withhold` asks for.
-    targets : set of int
-        What the withheld groups come to, up to the limit.
-    kept : set of int
-        The sizes themselves.
-    groups : int
-        How many groups have them: one size may be that of several.
-    rests : set of int
-        One of them less any number of others, where that is positive.
-    gaps : set of int
-        One less another one.
-    mixed : set of int
-        Any of the first few, added and subtracted.
-    """
-
-    limit: int
-    targets: set[int]
-    kept: set[int] = field(default_factory=set)
-    groups: int = 0
-    rests: set[int] = field(default_factory=set)
-    gaps: set[int] = field(default_factory=set)
-    mixed: set[int] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, withheld: list[int], k: int) -> _Sums:
-        """Begin, with the sizes of the groups that are withheld for being small."""
-        limit, sums = k - 1 + max(0, len(withheld) - 1), {0}
-        # Several withheld groups may come out of a difference together, so their sums count too.
-        for size in withheld:
-            sums |= {size + other for other in sums if size + other <= limit}
-        return cls(limit, sums - {0})
-
-    def unsafe(self, sizes: list[int]) -> set[int]:
-        """Return those that with larger ones come to too little."""
-        found: set[int] = set()
-        # From the largest on: of two that give a small one away, the larger says more and stays.
-        for size in sorted(sizes, reverse=True):
-            if size in found:
-                continue
-            rests = {rest - size for rest in self.rests if rest > size}
-            is_more = size not in self.kept and len(self.kept) >= _MOST_GROUPS
-            too_many = is_more or len(self.rests | rests) > _MOST_SUMS
-            if too_many or self._too_close(size, rests):
-                found.add(size)
-                continue
-            self.rests |= rests | {size}
-            # What the size gives with those that are kept is known from now on, too.
-            self.gaps |= {other - size for other in self.kept}
-            if self.groups < _FEW:
-                self.mixed |= {size} | self._mixed_with(size)
-            self.kept.add(size)
-            self.groups += 1
-        return found
-
-    def _too_close(self, size: int, rests: set[int]) -> bool:
-        if any(rest <= self.limit for rest in rests):  # all - f - m - ... = the few others
-            return True
-        if any({size - d, size + d} & self.gaps for d in range(1, self.limit + 1)):
-            return True  # f + m - all = the few that are both
-        if self.groups < _FEW:  # f + m + x - young - old = those who are withheld
-            return not self.targets.isdisjoint(self._mixed_with(size))
-        return any(  # likewise, with two on each side
-            {other - size + d, other - size - d} & self.gaps
-            for other in self.kept
-            for d in self.targets
-        )
-
-    def _mixed_with(self, size: int) -> set[int]:
-        return {abs(other + sign * size) for other in self.mixed - {0} for sign in (1, -1)}
 
 
 def _near_a_part(leaves: Sequence[Leaf], k: int) -> set[int]:
@@ -280,6 +160,12 @@ def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
     return found
 
 
+def _columns(found: Iterable[str | None]) -> list[str | None]:
+    """Return the columns, in order; what is of none is compared with all, or alone."""
+    named = sorted({column for column in found if column is not None})
+    return [*named] if named else [None]
+
+
 def _least(key: object, k: int) -> int:
     """Return the smallest count that may be seen; of covariances, what could not be solved."""
     if isinstance(key, tuple) and key[0] == "Covariance":
@@ -288,9 +174,9 @@ def _least(key: object, k: int) -> int:
 
 
 def _nested(tables: list[_Table], k: int) -> set[int]:
-    """Return the tables that fit into larger ones and leave a small count there."""
+    """Return the tables that fit into a larger one and leave a small count there."""
     at = {place: j for j, place in enumerate(dict.fromkeys(p for t in tables for p in t[1]))}
-    rests = np.zeros((0, len(at)), dtype=np.int64)
+    kept = np.zeros((0, len(at)), dtype=np.int64)
     known = np.zeros((0, len(at)), dtype=bool)
     found: set[int] = set()
     for i, places, shown in sorted(tables, key=lambda table: -sum(table[1].values())):
@@ -299,20 +185,18 @@ def _nested(tables: list[_Table], k: int) -> set[int]:
         counts, seen = np.zeros(len(at), dtype=np.int64), np.ones(len(at), dtype=bool)
         for place, count in places.items():
             counts[at[place]], seen[at[place]] = count, place in shown
-        # It fits into a table, or what is left of one, where no cell is larger.
-        less = rests - counts
+        # It fits into a table where no cell is larger.
+        less = kept - counts
         fits = (less >= 0).all(axis=1) & less.any(axis=1)
-        less, both = less[fits], known[fits] & seen
-        # With too many combinations to look at, it is withheld as if one had been found.
-        if len(rests) + len(less) >= _MOST_TABLES or _gives_away(less, both, k):
+        if len(kept) >= _MOST_TABLES or _gives_away(less[fits], known[fits] & seen, k):
             found.add(i)
             continue
-        rests, known = np.vstack([rests, less, counts]), np.vstack([known, both, seen])
+        kept, known = np.vstack([kept, counts]), np.vstack([known, seen])
     return found
 
 
 def _gives_away(rests: npt.NDArray[np.int64], known: npt.NDArray[np.bool_], k: int) -> bool:
-    """Tell whether a count, or all that are not known of one rest together, is small."""
+    """Tell whether a count, or all that are not known of one difference together, is small."""
     together = np.where(known, 0, rests).sum(axis=1)
     few = (together > 0) & (together < k)
     return bool(few.any() or ((rests > 0) & (rests < k) & known).any())

@@ -43,8 +43,9 @@ class MinCount(CheckedRule):
     k : int
         The smallest group that may be seen, at least 2.
     differences : bool
-        Whether groups are withheld that with others of the same result give away fewer than `k`:
-        by their difference, such as those with a missing value, or by a sum of several.
+        Whether groups are withheld that with others give away fewer than `k`: by their difference,
+        such as those with a missing value; and where it is known whom they are about, also with
+        several others, and those of earlier rounds.
 
     Raises
     ------

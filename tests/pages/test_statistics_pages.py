@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
-    ("page", "main"), [("statistics.md", "try_cohort.py"), ("disclosure.md", "try_ages.py")]
+    ("page", "main"), [("statistics.md", "try_cohort.py"), ("disclosure.md", "ages.py")]
 )
 def test_a_pages_python_prints_its_quotes(page, main, tmp_path):
     shown = all_named(DOCS / page)

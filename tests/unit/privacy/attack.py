@@ -50,29 +50,3 @@ def ranges(shape, known_cells, known_rows, known_columns, total, low):
             ends.append(np.inf if solved.status == 3 else sign * solved.fun)
         found[place] = (ends[0], ends[1])
     return found
-
-
-def range_of(group, known, atoms):
-    """Return the smallest and the largest size that a group can have.
-
-    Parameters
-    ----------
-    group : set of int
-        The atoms, disjoint sets of people, that make it up.
-    known : list of (set of int, int)
-        Other groups, each with its size.
-    atoms : int
-        How many there are.
-    """
-    goal = np.array([i in group for i in range(atoms)], float)
-    matrix = np.array([[i in other for i in range(atoms)] for other, _ in known], float)
-    ends = []
-    for sign in (1, -1):
-        solved = linprog(
-            sign * goal,
-            A_eq=matrix if known else None,
-            b_eq=[size for _, size in known] if known else None,
-        )
-        assert solved.status in (0, 3), solved.message
-        ends.append(np.inf if solved.status == 3 else sign * solved.fun)
-    return ends[0], ends[1]
