@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
+from flame_flwr.aggregation.reductions.numeric import Mean, Sum, WeightedMean
 from flame_flwr.strategies.analyzer_checks import check_algorithm
 from flame_flwr.strategies.declared_metrics import (
     check_metrics,
@@ -34,10 +34,10 @@ class FedNova(ReduceStrategy):
 
     It needs an analyzer that says how many steps it went: a ``TorchAnalyzer`` with ``algorithm =
     "fednova"``. One of another kind returns ``model``, a dict of arrays by name;
-    ``local_n_samples``; ``local_steps``, and ``per_step``, 1 through that; ``buffer_values``, what
-    of the model is no parameter, such as BatchNorm's mean, ``{}`` for nothing; and in the first
-    round, where there is no ``initial`` model, ``start``, the parameters that it began with. Each
-    parameter may be a class attribute of a subclass instead.
+    ``local_n_samples``; ``local_steps``; ``rows_per_step``, the first of these through the second;
+    ``buffer_values``, what of the model is no parameter, such as BatchNorm's mean, ``{}`` for
+    nothing; and in the first round, where there is no ``initial`` model, ``start``, the parameters
+    that it began with. Each parameter may be a class attribute of a subclass instead.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class FedNova(ReduceStrategy):
     ...         start = {} if aggregator_results else {"start": {"x": x}}
     ...         for _ in range(steps):
     ...             x = x - 0.004 * (x - minimum)
-    ...         said = {"local_steps": steps, "per_step": 1 / steps, "buffer_values": {}}
+    ...         said = {"local_steps": steps, "rows_per_step": 50 / steps, "buffer_values": {}}
     ...         return {"model": {"x": x}, "local_n_samples": 50, **start, **said}
     >>> strategy = FedNova(convergence=MaxRounds(500))
     >>> tester = StarModelTester([(0.0, 1), (8.0, 5)], Steps, strategy, "s3", quiet=True)
@@ -89,10 +89,12 @@ class FedNova(ReduceStrategy):
         check_metrics(type(self).__name__, self.metrics)
         rows = WeightedMean("local_n_samples")
         merged = {
-            "model": WeightedMean(_rows_per_step),
+            # so weighted, the mean's change is in the direction of all changes per step
+            "model": WeightedMean("rows_per_step"),
             "buffer_values": rows,
             "local_steps": rows,
-            "per_step": rows,
+            "rows_per_step": Sum(),
+            "local_n_samples": Sum(),
             **metric_means(self.metrics, "local_n_samples"),
         }
         # all nodes begin with the same weights, so that their mean is these
@@ -105,7 +107,8 @@ class FedNova(ReduceStrategy):
         merged = dict(merged)
         begun = merged.pop("start", None)
         before = begun if last is None else last["model"]
-        scale = merged.pop("local_steps") * merged.pop("per_step")
+        shares = merged.pop("rows_per_step") / merged.pop("local_n_samples")
+        scale = merged.pop("local_steps") * shares
         kept = merged.pop("buffer_values")
         model = {
             name: kept[name] if name in kept else _stepped(before[name], mean, scale)
@@ -127,11 +130,6 @@ class FedNova(ReduceStrategy):
         """
         super().check_analyzer(analyzer, arguments)
         check_algorithm(self, "fednova", analyzer, arguments)
-
-
-def _rows_per_step(answer: Any) -> Any:
-    """Return what weighs a node's model: then its mean's change is that of all changes per step."""
-    return answer["local_n_samples"] / answer["local_steps"]
 
 
 def _stepped(before: Any, mean: Any, scale: float) -> Any:

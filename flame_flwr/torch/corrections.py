@@ -43,8 +43,8 @@ class Correction:
     def change_gradients(self) -> None:
         """Change the gradients of a step, before the optimiser takes it."""
 
-    def answer(self, steps: int) -> dict[str, Any]:
-        """Return what the node sends beside its model, after so many steps."""
+    def answer(self, steps: int, rows: int) -> dict[str, Any]:
+        """Return what the node sends beside its model, after so many steps on so many samples."""
         return {}
 
 
@@ -106,7 +106,7 @@ class Scaffold(Correction):
                     weight.grad, self._control[name], self._common[name]
                 )
 
-    def answer(self, steps: int) -> dict[str, Any]:
+    def answer(self, steps: int, rows: int) -> dict[str, Any]:
         """Return by how much the node's control variate has changed, and keep the new one."""
         ends = {name: each.detach() for name, each in self._weights.items()}
         new = scaffold_control(
@@ -161,7 +161,7 @@ class Nova(Correction):
         """See that a step is one of the length that the paper counts."""
         rate_of_plain_steps(self._analyzer, optimizer)
 
-    def answer(self, steps: int) -> dict[str, Any]:
+    def answer(self, steps: int, rows: int) -> dict[str, Any]:
         """Return the steps, and what else of the model is not trained by them."""
         net = self._analyzer.net
         own = _by_every_name(net)
@@ -170,7 +170,7 @@ class Nova(Correction):
             for name, each in net.state_dict().items()
             if name not in own
         }
-        said = {"local_steps": steps, "per_step": 1 / steps, "buffer_values": kept}
+        said = {"local_steps": steps, "rows_per_step": rows / steps, "buffer_values": kept}
         return {**said, "start": self._start} if self._start else said
 
 

@@ -54,12 +54,13 @@ def train_round(
         scores = {**mean_scores(analyzer, samples), "loss": loss}
         numbers = {name: value for name, value in scores.items() if name != "n"}
         numbers |= {f"test_{name}": value for name, value in tested.items() if name != "n"}
-        answer = {"model": arrays_of(net), "local_n_samples": len(samples)}  # type: ignore[arg-type]
+        rows = len(samples)  # type: ignore[arg-type]
+        answer = {"model": arrays_of(net), "local_n_samples": rows}
         buffers = buffers_of(net)
         answer |= {"n_test": tested["n"]} if tested else {}
         answer |= {BUFFERS: buffers} if buffers else {}
         for each in corrections:
-            answer |= each.answer(steps)
+            answer |= each.answer(steps, rows)
     numbers |= analyzer._beside(given, held_back, weights)
     analyzer.flame.report_metrics(numbers)
     return {**answer, **numbers}

@@ -1,5 +1,6 @@
 """Federated algorithms in plain PyTorch, as their papers have them, without the framework."""
 
+import math
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -132,11 +133,11 @@ def fednova(rounds, splits=SPLITS):
             new = whole(mean(states, rows)[0])
             shares = [n / t for n, t in zip(rows, steps, strict=True)]
             longer = exact_mean([torch.tensor(float(t)) for t in steps], rows)
-            shorter = exact_mean([torch.tensor(1 / t, dtype=torch.float64) for t in steps], rows)
             for name in names:
                 middle = exact_mean([state[name] for state in states], shares).float()
                 before = common[name].double().ravel()
-                step = before + longer * shorter * (middle.double() - before)
+                scale = longer * (math.fsum(shares) / sum(rows))
+                step = before + scale * (middle.double() - before)
                 new[name] = step.float().reshape(common[name].shape)
             common = new
     return common

@@ -79,6 +79,16 @@ def test_with_as_many_rows_everywhere_fednova_is_fedavg():
         np.testing.assert_allclose(got[name], value.numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(("kind", "analyzer"), [(Scaffold, Corrected), (FedNova, Counted)])
+def test_masked_sums_are_those_of_the_same_grid(kind, analyzer):
+    strategies = [kind(convergence=MaxRounds(2), secure=secure) for secure in (False, True)]
+    clear, masked = (run(analyzer, strategy=each, splits=THREE).result for each in strategies)
+    exact = run(analyzer, strategy=kind(convergence=MaxRounds(2)), splits=THREE).result["model"]
+    for name, value in clear["model"].items():
+        assert masked["model"][name].tobytes() == value.tobytes(), name
+        np.testing.assert_allclose(value, exact[name], rtol=1e-5, atol=1e-6)
+
+
 class Away(Corrected):
     """Node 1 fails in round 2, when it has trained."""
 

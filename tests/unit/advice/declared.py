@@ -129,7 +129,8 @@ def _fedprox(code: str | None) -> None:
 
 def _algorithm(make: Callable[[], ReduceStrategy]) -> Attempt:
     """Have the analyzer say that it trains for a strategy, and send what that merges."""
-    beside = {"control_change": np.ones(3), "local_steps": 2, "per_step": 0.5, "buffer_values": {}}
+    beside = {"control_change": np.ones(3), "local_steps": 2, "rows_per_step": 2.5}
+    beside |= {"buffer_values": {}}
     answer = {**GOOD, **beside, "model": {"w": np.ones(3)}, "start": {"w": np.ones(3)}}
 
     def attempt(code: str | None) -> None:
