@@ -383,3 +383,35 @@ def test_a_tester_gets_the_files_that_are_asked_for():
     assert seen == [[{"a.csv": b"1"}], 7]
     with pytest.raises(DataError, match=r"no 'c.csv', which the query names"):
         StarModelTester([split], Looks, Total, "s3", query="c.csv")
+
+
+INJECTED = ["1; DROP TABLE people; --", "1) OR (1=1", "' OR ''='", ":sex", "$1", "f\0", "f' --"]
+PARAMETERS = """
+parameters.since = { type = "date", low = 2020-01-01, default = 2020-01-01 }
+parameters.least = { type = "whole", low = 0, default = 0 }
+parameters.share = { type = "number", low = 0, default = 0.5 }
+parameters.sex = { type = "text", values = ["f", "m"], default = "f" }
+"""
+TAKEN = """
+SELECT id FROM people
+WHERE sex = :sex AND age >= :least AND :share < 2 AND :since > '2019-01-01'
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["since", "least", "share", "sex", "a name", "table", "column"])
+def test_nothing_is_injected_through_anything_that_an_analysis_says(source, files, kind, place):
+    """Each place, with what has a meaning in SQL: refused by what the hospital's entry allows."""
+    before, is_name = (files / kind).read_bytes(), place in ("a name", "table", "column")
+    if place in ("table", "column"):
+        people = source(kind, tables='tables.people = ["id", "age"]')
+    else:
+        people = source(kind, PARAMETERS, TAKEN)
+        assert len(read(people, {"since": "2020-02-01", "least": 60})["people"]) > 1000
+    for text in INJECTED:
+        asked = {"table": ([text],), "column": (None, [text]), "a name": ({text: 1},)}
+        with pytest.raises((DataError, ModelError)) as raised:
+            read(people, *asked.get(place, ({place: text},)))
+        assert "SELECT" not in raised.value.message
+        assert is_name or "allows nothing else" in raised.value.message
+    assert (files / kind).read_bytes() == before
