@@ -66,7 +66,15 @@ class Average(StarAggregator):
             '<rect width="40" height="40" fill="teal"/></svg>'
         )
         text = f"{HARM}\n</pre></body><h1>not a heading</h1>"
-        return [table.getvalue(), picture(), svg, text, json.dumps({"weights": list(result)})]
+        wide = "\n".join(",".join(line) for line in wide_table(result[0]))
+        weights = json.dumps({"weights": list(result)})
+        return [table.getvalue(), picture(), svg, text, weights, wide]
+
+
+def wide_table(number):
+    """Return a table of twenty columns, whose names and numbers are as long as they may be."""
+    names = [f"column_{i}_of_a_long_name" for i in range(20)]
+    return [names, *([f"{-number / 7**i:.17g}" for i in range(20)] for _ in range(3))]
 
 
 def picture():
@@ -104,7 +112,7 @@ def main():
 
 def reports(folder):
     """Return the report of a run, and one of the same record with names that mean harm."""
-    names = ["table.csv", "plot.png", "drawing.svg", "text.txt", "weights.json"]
+    names = ["table.csv", "plot.png", "drawing.svg", "text.txt", "weights.json", "wide.csv"]
     StarModelTester(
         [1.0, 2.0, 4.0],
         Fit,
@@ -112,7 +120,7 @@ def reports(folder):
         "s3",
         simple_analysis=False,
         multiple_results=True,
-        output_type=["str", "bytes", "str", "str", "str"],
+        output_type=["str", "bytes", "str", "str", "str", "str"],
         filename=[folder / name for name in names],
         report="on",
         quiet=True,
