@@ -151,12 +151,12 @@ def test_an_app_that_skips_rules_meets_them_at_the_gate(deployment, near, tmp_pa
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-@pytest.mark.usefixtures("near")
 def test_a_run_names_no_hospitals_data(deployment, tmp_path):
     """``tests/unit/clients/test_node_data.py`` has the error."""
-    app = write_app(tmp_path / "app", 2)
-    data = str(tmp_path / "data")
-    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"), data=data)
+    app, own = write_app(tmp_path / "app", 2), tmp_path / "own"
+    own.mkdir()
+    with deployment.nodes("far", data=str(own)):  # whose rules let texts of errors out
+        ended, log = deployment.run(app, "far", results=str(tmp_path / "results"), data=str(own))
     assert not ended.succeeded
     assert "`data` in the run config is for simulations" in log
     assert "each hospital names its data in its own node config" in log
