@@ -103,6 +103,11 @@ class Subject:
         return aggregator if isinstance(aggregator, type) else None
 
     @property
+    def goes_in_turn(self) -> bool:
+        """Whether nodes are asked one after another: then their order makes the result."""
+        return self.strategy().in_turn
+
+    @property
     def speaks_messages(self) -> bool:
         """Whether a client of the user's own, or the strategy, reads or writes Flower's messages.
 

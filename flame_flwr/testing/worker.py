@@ -109,12 +109,13 @@ def _check(
     verdicts.compare("process", first, apart)
     numbers = range(len(subject.sources))
     backward = tuple(reversed(numbers))
-    if "arrival" not in spec.skip and len(numbers) > 1 and not verdicts.has("process"):
+    arrives = len(numbers) > 1 and not subject.goes_in_turn
+    if "arrival" not in spec.skip and arrives and not verdicts.has("process"):
         other = processes.run(forward, arrival=backward, rounds=rounds)
         verdicts.compare("arrival", first, other)
     if "leaks" not in spec.skip and first.changed and not verdicts.has("process"):
         verdicts.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
-    if len(numbers) < 2:
+    if len(numbers) < 2 or subject.goes_in_turn:
         return first
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
         # processes for every message are slow: an order that counts shows in the first rounds

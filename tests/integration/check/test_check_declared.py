@@ -5,7 +5,7 @@ import pytest
 
 from flame_flwr.aggregation import DeltaNorm, MaxRounds, Mean, Sum
 from flame_flwr.star import StarAnalyzer
-from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
+from flame_flwr.strategies import CyclicTraining, ReduceStrategy, WeightedFedAvg
 from flame_flwr.testing import check_analysis
 
 SPLITS = [[1.0, 2.0], [5.0], [3.0, 3.0, 4.0]]
@@ -23,8 +23,14 @@ class Declared(ReduceStrategy):
     outputs = (("n.txt", "str", lambda final: final["local_n_samples"]),)
 
 
+STRATEGIES = [Declared, WeightedFedAvg(convergence=MaxRounds(3)), CyclicTraining(rounds=3)]
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("strategy", [Declared, WeightedFedAvg(convergence=MaxRounds(3))])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_declared_strategy_is_sound(strategy):
-    """The template that the README has checked is such a one."""
+    """The template that the README has checked is such a one.
+
+    Where a model goes from node to node, their order makes it.
+    """
     assert check_analysis(Pull, strategy, SPLITS) == []
