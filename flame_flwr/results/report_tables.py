@@ -136,19 +136,24 @@ def rounds_table(history: list[dict[str, Any]], weighted_by: Mapping[str, str]) 
         f"{name}, weighted by {weighted_by[name]}" if name in weighted_by else f"mean of {name}"
         for name in names
     ]
+    # a model that goes from node to node: an older run says nothing of that
+    lines = [", ".join(entry.get("order", ())[:_MOST_NODES]) for entry in history]
+    in_turn = any(lines)
     rows = [
         [
             str(entry["round"]),
             str(len(entry["node_seconds"])),
+            *([line] if in_turn else []),
             f"{entry['seconds']:.2f}",
             shown_size(sum(entry["node_bytes"].values())),
             _text(entry["change"]),
             *(_mean(entry, name, weighted=name in weighted_by) for name in names),
             entry["reason"],
         ]
-        for entry in history
+        for entry, line in zip(history, lines, strict=True)
     ]
-    header = ["round", "nodes", "seconds", "received", "change", *means, "why it stopped"]
+    through = ["through"] if in_turn else []
+    header = ["round", "nodes", *through, "seconds", "received", "change", *means, "why it stopped"]
     return _without_middle(header, rows)
 
 

@@ -9,6 +9,7 @@ from flame_flwr.aggregation import DeltaNorm, MaxRounds
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import AnswerError, ModelError
+from flame_flwr.results.report_tables import rounds_table
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
 
@@ -58,6 +59,19 @@ def test_it_is_a_plain_loop_in_every_runtime():
     sizes = [len(y) for _, y in SPLITS]
     assert tester.result["loss"] == pytest.approx(np.average(losses, weights=sizes), rel=1e-12)
     assert list(tester.evaluations) == ["node-0", "node-1", "node-2"]
+
+
+def test_the_report_says_through_whom_a_round_went():
+    with LocalGrid(NodePlan(Failing, {"how": "nan"}, data_type="s3"), SPLITS) as grid:
+        shown = start(CyclicTraining(rounds=2), grid, SKIP).to_json()
+    table = rounds_table(shown["history"], {})
+    assert table.header[:3] == ["round", "nodes", "through"]
+    assert [row[:3] for row in table.rows] == [
+        ["1", "3", "node-0, node-1, node-2"],
+        ["2", "2", "node-0, node-2"],
+    ]
+    older = [{k: v for k, v in entry.items() if k != "order"} for entry in shown["history"]]
+    assert "through" not in rounds_table(older, {}).header
 
 
 @pytest.mark.parametrize("seed", [0, 7])
