@@ -28,7 +28,7 @@ MOVED = {
 }
 """Files of the source and the pages of the site that show them; README.md has a page of its own."""
 
-NOTEBOOKS = ("first-analysis", "own-csv", "notebook", "strategies", "torch", "sklearn")
+NOTEBOOKS = ("first-analysis", "own-csv", "notebook", "strategies", "torch", "images", "sklearn")
 """Tutorials that are offered as notebooks, too."""
 
 SEARCH = {"failures": 5.0, "changelog": 0.2, "contributing": 0.5, "reference/": 0.5}
