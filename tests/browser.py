@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from browser_deployment import look_at_deployment
 from browser_node import look_at_node
 from browser_watch import look_at_runs
 from selenium import webdriver
@@ -105,6 +106,7 @@ def main():
             assert len(MEDIA.findall((target / "printed.pdf").read_bytes())) >= 3
             look_at_runs(browser, target)
             look_at_node(browser, target)
+            look_at_deployment(browser, target)
         finally:
             browser.quit()
     print(f"report and pages are shown as they should be; screenshots are in {target}")

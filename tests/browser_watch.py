@@ -74,6 +74,7 @@ def look_at_runs(browser, target):
             from_start_to_end(browser, url, place, target)
             report(browser, url)
             only_its_own(browser, url)
+            browser.get("about:blank")  # before what it listens to ends
 
 
 def busy():

@@ -1,0 +1,109 @@
+"""A deployment of three nodes in a real browser: `tests/browser.py` calls this.
+
+Of one the process that analyses is killed, and another is stopped: the page shows both within five
+seconds, while the run goes on with the third.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from browser_watch import text, wait
+from selenium.webdriver.common.by import By
+
+from flame_flwr.watch.page_server import PageServer
+from flame_flwr.watch.runs_page import runs_page
+from flame_flwr.watch.watched_runs import WatchedRuns
+
+sys.path.insert(0, str(Path(__file__).parent / "integration"))  # as pytest has it
+
+from deployed_app import VALUES, write_app
+from deployment import Deployment
+
+__all__ = ["look_at_deployment"]
+
+SOON = 5
+
+
+def look_at_deployment(browser, target):
+    """See which nodes go.
+
+    Parameters
+    ----------
+    browser : WebDriver
+        Chromium.
+    target : Path
+        The folder for screenshots.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="flame-flwr-browser-") as temporary,
+        Deployment(Path(temporary) / "deployment", stock=()) as deployment,
+    ):
+        folder = Path(temporary)
+        for name, value in VALUES.items():
+            start_node(deployment, folder / name, value)
+        (folder / "results").mkdir()
+        run = begun(deployment, folder)
+        runs = WatchedRuns(str(folder / "results"))
+        with PageServer(runs_page(runs)).in_background() as url:
+            metrics = {"width": 1200, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            browser.get(url)
+            processes = {name: reached(folder / name, "round-2") for name in VALUES}
+            wait(browser, "three that compute", lambda: "3 computing" in text(browser, "nodes"))
+            os.kill(processes["b"], signal.SIGKILL)
+            soon(browser, "b", ("failed",))
+            deployment.kill("c", signal.SIGTERM)
+            soon(browser, "c", ("gone, waited for", "failed"))
+            assert state(browser, "a") == "computing"
+            assert browser.save_screenshot(str(target / "watch-deployment.png"))
+            (folder / "a" / "round-2.hold").unlink()
+            (folder / "c" / "round-2.hold").unlink()
+            wait(browser, "its end", lambda: "completed" in text(browser, "head"), seconds=90)
+            assert "means.pkl" in text(browser, "files")
+            browser.get("about:blank")
+        run.join(60)
+
+
+def start_node(deployment, data, value):
+    """Start a node whose analysis stays in its second round."""
+    data.mkdir()
+    (data / "folder").write_text(str(data))
+    (data / "value").write_text(str(value))
+    (data / "round-2.hold").touch()
+    deployment.start_node(data.name, data=str(data))
+
+
+def begun(deployment, folder):
+    """Begin the run in another thread."""
+    app = write_app(folder / "app", "study")
+    config = {"nodes": 3, "results": str(folder / "results"), "on_failure": "skip", "min_nodes": 1}
+    thread = threading.Thread(target=lambda: deployment.run(app, **config), daemon=True)
+    thread.start()
+    return thread
+
+
+def reached(folder, place, seconds=120):
+    """Wait until a node is at a place; return its process."""
+    file, deadline = folder / f"{place}.reached", time.monotonic() + seconds
+    while not (file.exists() and file.read_text()):
+        assert time.monotonic() < deadline, f"{folder} did not reach {place}"
+        time.sleep(0.05)
+    return int(file.read_text())
+
+
+def state(browser, node):
+    """Return what the page says of a node."""
+    cell = f"//div[@id='nodes']//tr[td[1]='{node}']/td[2]"
+    return "".join(each.text for each in browser.find_elements(By.XPATH, cell))
+
+
+def soon(browser, node, states):
+    """See that a node is in one of these states within five seconds."""
+    began = time.monotonic()
+    wait(browser, f"{node}: {states}", lambda: state(browser, node) in states, seconds=SOON)
+    print(f"  {node} is {state(browser, node)!r} after {time.monotonic() - began:.1f} s")
