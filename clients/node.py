@@ -288,7 +288,7 @@ class Node:
         """Count how many rows and people the data is of: rules may weigh what none looks into."""
         from flame_flwr.data.people import counted
 
-        self.evidence = counted(self.evidence, data, self.plan.expects)
+        self.evidence = counted(self.evidence, data, self.plan.expects, self.plan.subject)
         self._counted = True
 
     def _own_filters(self, result: Any, number: int, aggregate: Payload | None) -> Any:

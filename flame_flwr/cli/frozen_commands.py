@@ -62,7 +62,9 @@ def freeze(
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     source = open_dataset(found[0], dataset, context)
     kind = found[0].type
-    frozen = FrozenSource(source, kind, store, project, name or STUDY, dataset)
+    frozen = FrozenSource(
+        source, kind, store, project, name or STUDY, dataset, subject=found[0].subject
+    )
     say(shown_text(frozen.frozen(kind, query or []).words(), 2000))
 
 

@@ -6,7 +6,7 @@ The analyst's run config names data in a simulation only: on a deployment the ho
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.data.frozen_source import FrozenSource
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flame_flwr.data.registry import Dataset
     from flame_flwr.data.source import DataKind
 
-__all__ = ["STUDY", "chosen_datasets", "frozen_folder", "open_configured", "with_frozen"]
+__all__ = ["STUDY", "Kept", "chosen_datasets", "frozen_folder", "open_configured", "with_frozen"]
 
 STUDY = "study"
 """The name of what the registry has frozen for a project that names nothing itself."""
@@ -65,10 +65,11 @@ def open_configured(
         from flame_flwr.data.open_data import open_datasets
 
         datasets = chosen_datasets(kind, settings, run)
-        names = [each.name for each in datasets]
-        always = [each.options.get("freeze") is True for each in datasets]
+        kept = [
+            Kept(each.name, each.options.get("freeze") is True, each.subject) for each in datasets
+        ]
         data = open_datasets(datasets, context, cache)
-        return with_frozen(data, kind, names, always, settings, run, context)
+        return with_frozen(data, kind, kept, settings, run, context)
     if run.tag_list() and runtime() == "deployment":
         raise DataError(
             "the analysis names tags, and this node has no registry: set `datasets` in its config"
@@ -80,8 +81,8 @@ def open_configured(
         )
     option = NODE_OPTION if settings.data else "`data` in the run config"
     data = open_data(locations, context, cache, option=option)
-    names = [f"data-{number}" for number in range(1, len(data.sources) + 1)]
-    return with_frozen(data, kind, names, [False] * len(names), settings, run, context)
+    kept = [Kept(f"data-{number}") for number in range(1, len(data.sources) + 1)]
+    return with_frozen(data, kind, kept, settings, run, context)
 
 
 def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list[Dataset]:
@@ -100,11 +101,28 @@ def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list
     return choose(datasets, kind, run.tag_list(), run.project_id)
 
 
+class Kept(NamedTuple):
+    """How a source is kept where it is frozen.
+
+    Attributes
+    ----------
+    name : str
+        As what.
+    always : bool
+        Whether the registry has it frozen for every study.
+    subject : str
+        The column that says whom a row is about.
+    """
+
+    name: str
+    always: bool = False
+    subject: str = ""
+
+
 def with_frozen(
     data: SourceData,
     kind: str,
-    names: Sequence[str],
-    always: Sequence[bool],
+    kept: Sequence[Kept],
     settings: NodeSettings,
     run: RunSettings,
     context: Context,
@@ -117,10 +135,8 @@ def with_frozen(
         The live sources.
     kind : str
         The type of analysis.
-    names : sequence of str
-        What each source is kept as.
-    always : sequence of bool
-        Which of them the registry has frozen for every study.
+    kept : sequence of Kept
+        How each source is kept.
     settings : NodeSettings
         The node config.
     run : RunSettings
@@ -135,7 +151,7 @@ def with_frozen(
     DataError
         A source is a function.
     """
-    if not run.freeze and not any(always):
+    if not run.freeze and not any(each.always for each in kept):
         return data
     folder = frozen_folder(settings, run)
     if not folder:
@@ -155,12 +171,13 @@ def with_frozen(
                 store,
                 run.project_id,
                 run.freeze or STUDY,
-                name + of,
+                each.name + of,
                 noted,
+                each.subject,
             )
-            if run.freeze or is_always
+            if run.freeze or each.always
             else source
-            for source, name, is_always in zip(data.sources, names, always, strict=True)
+            for source, each in zip(data.sources, kept, strict=True)
         ]
     )
 

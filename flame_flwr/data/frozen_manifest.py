@@ -39,6 +39,8 @@ class Wanted:
         The type of analysis, such as ``s3``.
     keys : tuple of str
         What it asks for.
+    subject : str
+        The column of tables that says whom a row is about, to count people by.
     """
 
     project: str
@@ -46,6 +48,7 @@ class Wanted:
     dataset: str
     kind: str
     keys: tuple[str, ...]
+    subject: str = ""
 
     @property
     def query(self) -> str:
@@ -178,14 +181,18 @@ class Tally:
     ----------
     kind : str
         ``s3``, ``fhir`` or ``sql``.
+    subject : str
+        The column of tables that says whom a row is about.
     """
 
     kind: str
+    subject: str = ""
     nbytes: int = 0
     rows: int | None = None
     people: int | None = None
     columns: dict[str, None] = field(default_factory=dict)
     _bundles: list[Any] = field(default_factory=list)
+    _people: set[str] = field(default_factory=set)
 
     def add(self, name: str, content: bytes) -> None:
         """Add a content; what is no table and no bundle has no rows."""
@@ -197,6 +204,8 @@ class Tally:
                 piece = unpack(content)
                 self.columns |= dict.fromkeys(piece)
                 self.rows = (self.rows or 0) + rows_of(piece)
+                if self.subject in piece:
+                    self._people.update(map(str, piece[self.subject].values))
             elif self.kind == "fhir":
                 bundle = json.loads(content)
                 self.rows = (self.rows or 0) + len(bundle.get("entry", []))
@@ -207,9 +216,15 @@ class Tally:
     def close(self) -> None:
         """Count people, of whom one may be in several bundles."""
         by_number = dict(enumerate(self._bundles))
-        self.people = counted(Evidence(), [by_number]).people
+        self.people = counted(Evidence(), [by_number]).people or len(self._people) or None
         self._bundles.clear()
 
     def _add_table(self, rows: Any) -> None:
-        self.columns |= dict.fromkeys(next(rows, []))
-        self.rows = (self.rows or 0) + sum(1 for row in rows if row)
+        header: list[str] = next(rows, [])
+        self.columns |= dict.fromkeys(header)
+        place = header.index(self.subject) if self.subject in header else len(header)
+        self.rows = self.rows or 0
+        for row in filter(None, rows):
+            self.rows += 1
+            if place < min(len(row), len(header)):
+                self._people.add(row[place])

@@ -36,6 +36,8 @@ class FrozenSource:
         As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
     noted : set of str, optional
         Gets the digests of what is read.
+    subject : str
+        As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class FrozenSource:
         name: str,
         dataset: str,
         noted: set[str] | None = None,
+        subject: str = "",
     ) -> None:
         if source.type == "function":
             raise DataError(f"{source.name} is a function, and what it returns cannot be frozen")
@@ -60,6 +63,7 @@ class FrozenSource:
         self._source = source
         self._store = store
         self._owner = project, name, dataset
+        self._subject = subject
         self._noted: set[str] = set() if noted is None else noted
 
     @property
@@ -110,7 +114,7 @@ class FrozenSource:
 
     def _wanted(self, kind: DataKind, keys: Sequence[str]) -> Wanted:
         project, name, dataset = self._owner
-        return Wanted(project, name, dataset, kind, tuple(keys))
+        return Wanted(project, name, dataset, kind, tuple(keys), self._subject)
 
     def _fetch_live(
         self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]

@@ -175,7 +175,7 @@ class FrozenStore:
                 "all frozen data of this node would be larger than `freeze-gb` in its config: "
                 "`flame-flwr data drop` removes what is not needed any more"
             )
-        digest, tally = Digest(), Tally(wanted.kind)
+        digest, tally = Digest(), Tally(wanted.kind, wanted.subject)
         temporary = tempfile.mkdtemp(prefix=".part-", dir=files.folder)
         try:
             names = _write(Path(temporary), _noted(found, spool, digest, tally))

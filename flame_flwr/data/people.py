@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["counted", "names_of_patients", "people_or_entries"]
 
 
-def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence:
+def counted(known: Evidence, data: Any, expects: Iterable[Any] = (), subject: str = "") -> Evidence:
     r"""Return evidence with how many rows and people data is of, where that can be known.
 
     Parameters
@@ -30,6 +31,9 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence
         What the analysis declares. Tables with a ``subject`` have as many people as there are
         values in that column. FHIR resources say whose they are; of a DataFrame the rows count,
         of several those of the shortest, as it may be the one with a row for each person.
+    subject : str
+        The column that says whom a row is about: where DataFrames and CSV files have it, people
+        are those in there.
 
     Examples
     --------
@@ -45,10 +49,34 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = ()) -> Evidence
         found = [person for table in tables for person in subjects(table, data)]
         people = {person for person in found if isinstance(person, str)}  # and no empty cell
         return replace(known, rows=len(found), people=len(people)) if found else known
+    if subject and (rows := _rows_by(subject, data)):
+        return replace(known, rows=len(rows), people=len(set(rows)))
     if at_least := _people(_entries(data)):
         return replace(known, people=at_least)
     sizes = [len(frame) for frame in _frames(data) if len(frame)]
     return replace(known, rows=min(sizes)) if sizes else known
+
+
+def _rows_by(subject: str, data: Any) -> list[str]:
+    """Return whom each row is about, of all tables and CSV files that have the column."""
+    found: list[str] = []
+    for source in data if isinstance(data, list) else [{"table": data}]:
+        for key, value in source.items() if isinstance(source, Mapping) else ():
+            if type(value).__name__ == "DataFrame" and subject in value:
+                found += value[subject].dropna().astype(str).tolist()
+            elif isinstance(value, bytes) and str(key).lower().endswith(".csv"):
+                found += _column_of_file(value, subject)
+    return found
+
+
+def _column_of_file(content: bytes, name: str) -> list[str]:
+    import pandas as pd
+
+    try:
+        reading: dict[str, Any] = {"usecols": [name], "dtype": str, "encoding": "utf-8-sig"}
+        return list(pd.read_csv(io.BytesIO(content), **reading)[name].dropna())
+    except (ValueError, OverflowError):  # no such column, or no table
+        return []
 
 
 def _frames(data: Any) -> list[Any]:

@@ -312,3 +312,26 @@ def test_a_name_with_a_dash_is_not_another_projects(node):
     assert node.open(freeze="a-b").load("s3", None)[0]["ward.csv"] == ROWS
     (node.folder / "ward.csv").write_bytes(b"new")
     assert node.open(project="covid-a", freeze="b").load("s3", None)[0]["ward.csv"] == b"new"
+
+
+@pytest.mark.parametrize("kind", ["s3", "sql"])
+def test_a_manifest_has_how_many_people(node, tmp_path, kind):
+    """By the column that the registry names: two, one with two rows."""
+    node.register('freeze = true\nsubject = "person"\n')
+    if kind == "sql":
+        with sqlite3.connect(tmp_path / "ward.db") as ward:
+            ward.execute("CREATE TABLE visits (person TEXT, age REAL)")
+            ward.executemany("INSERT INTO visits VALUES (?, ?)", [("a", 61), ("b", 47), ("a", 62)])
+        ward.close()
+        Path(node.config["datasets"]).write_text(
+            '[[dataset]]\nname = "ward"\ntype = "sql"\nprojects = ["covid"]\nfreeze = true\n'
+            f'url = "sqlite:///{tmp_path}/ward.db"\ntables.visits = ["person", "age"]\n'
+            'subject = "person"\n'
+        )
+    settings = NodeSettings.from_config(node.config)
+    run, context = RunSettings.from_config({"project-id": "covid"}), Context(7, 1, {}, {}, {})
+    keys = None if kind == "s3" else TableQuery().keys()
+    open_configured(kind, settings, run, context).check(kind, keys)
+    [manifest] = node.manifests()
+    assert (manifest.rows, manifest.people) == (3, 2)
+    assert "3 rows, 2 people" in manifest.words()

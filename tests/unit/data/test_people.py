@@ -128,3 +128,15 @@ def test_a_missing_subject_is_found_at_hello():
     assert len(mismatches([both], [{"visits.csv": b"age\n1\n"}])) == 1
     with pytest.raises(ModelError, match="Table: subject"):
         Table("visits.csv", subject=3)
+
+
+def test_a_column_of_tables_and_files_says_whose_rows_are():
+    """30 rows of 3 people: of a part that no rule looks into, the people count."""
+    frame = pd.DataFrame({"person": [n % 3 for n in range(30)], "age": range(30)})
+    file = frame.to_csv(index=False).encode()
+    for data in (frame, [{"visits": frame}], [{"visits.csv": file, "other.csv": b"a\n1\n"}]):
+        found = counted(Evidence(), data, (), "person")
+        assert (found.rows, found.people) == (30, 3)
+        assert counted(Evidence(), data, (), "nobody").people is None
+    both = counted(Evidence(), [{"a": frame}, {"b.csv": b"person\n2\n7\n\n"}], (), "person")
+    assert (both.rows, both.people) == (32, 4)
