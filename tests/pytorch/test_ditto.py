@@ -29,7 +29,7 @@ class Personal(Ditto, Steps):
     lam = 0.5
 
 
-class Tested(Personal):
+class HeldBack(Personal):
     def test_dataset(self, data):
         return HELD
 
@@ -110,18 +110,18 @@ def tensors(arrays):
     return {name: torch.tensor(array) for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize(("analyzer", "n"), [(Tested, [12, 12]), (Personal, [40, 24])])
+@pytest.mark.parametrize(("analyzer", "n"), [(HeldBack, [12, 12]), (Personal, [40, 24])])
 def test_both_models_are_scored_in_the_end(analyzer, n):
     tester = run(analyzer)
     common = tensors(tester.result["model"])
     for node, (_, [personal]) in enumerate(kept()):
         scores = tester.evaluations[f"node-{node}"]
         assert list(scores) == ["n", "common_loss", "personal_loss"]
-        samples = HELD if analyzer is Tested else SPLITS[node]
+        samples = HELD if analyzer is HeldBack else SPLITS[node]
         expected = loss_on(common, samples), loss_on(tensors(personal), samples)
         assert (scores["common_loss"], scores["personal_loss"]) == pytest.approx(expected, rel=1e-5)
         assert scores["n"] == n[node]
-        if analyzer is Tested:
+        if analyzer is HeldBack:
             told = tester.record.history[-1].node_metrics[f"node-{node}"]
             assert told["test_personal_loss"] == scores["personal_loss"]
 
