@@ -13,7 +13,7 @@ from flame_flwr.transport.local_message import address_of
 from flame_flwr.transport.wait_for_replies import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from flwr.app import ArrayRecord
 
@@ -67,11 +67,15 @@ def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
     ModelError
         As of :func:`each_checked`.
     """
-    return list(each_checked(messages, nodes, owner))
+    return list(each_checked(messages, lambda: nodes, owner))
 
 
-def each_checked(messages: Any, nodes: dict[int, str], owner: str) -> Iterator[Message]:
+def each_checked(
+    messages: Any, names: Callable[[], dict[int, str]], owner: str
+) -> Iterator[Message]:
     """Yield what a strategy has returned, as far as it is messages to nodes, one each.
+
+    A node's address may change while others are asked, so `names` is called for each.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def each_checked(messages: Any, nodes: dict[int, str], owner: str) -> Iterator[M
     for message in messages:
         if not isinstance(message, Message):
             raise ModelError(f"{owner}: it must return messages, not {type(message).__name__}")
-        address = address_of(message)
+        address, nodes = address_of(message), names()
         if address not in nodes:
             raise ModelError(
                 f"{owner}: a message goes to node {address}, which takes no part in this run; "

@@ -192,9 +192,8 @@ class Run:
                 f"{owner}: its nodes are asked one after another, so it must yield each message "
                 "when the one before is answered, and not return all of them"
             )
-        names = self.transport.names()
-        for message in each_checked(messages, names, owner):
-            node = names[address_of(message)]
+        for message in each_checked(messages, self.transport.names, owner):
+            node = self.transport.names()[address_of(message)]
             yield from self.transport.exchange([message], f"{what}, {node}")
 
     def mark_counted(self, node: str, number: int) -> None:

@@ -12,6 +12,7 @@ from flame_flwr.errors import AnswerError, ModelError
 from flame_flwr.results.report_tables import rounds_table
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
+from flame_flwr.transport.grid import GridTransport
 
 from .regression import RATE, SPLITS, Regression, over_messages, start
 from .test_reduce_strategy import Keeps, rounds_of
@@ -102,6 +103,31 @@ def test_one_message_is_under_way_at_a_time():
         OneByOne.most = 0
         over_messages(strategy, grid_class=OneByOne)
         assert OneByOne.most == most
+
+
+class Moving(LocalGrid):
+    """Once node 0 has trained, the last one has another address, as after a restart."""
+
+    transport = None
+
+    def pull_messages(self, message_ids):
+        replies = super().pull_messages(message_ids)
+        if replies and replies[0].metadata.message_type == "train" and 4 not in self.apps:
+            self.apps[4], self.contexts[4] = self.apps.pop(3), self.contexts.pop(3)
+            Moving.transport.addresses["node-2"] = 4
+        return replies
+
+
+def test_a_node_may_have_another_address_when_its_turn_comes(monkeypatch):
+    begun = GridTransport.__init__
+
+    def noted(self, *arguments, **more):
+        begun(self, *arguments, **more)
+        Moving.transport = self
+
+    monkeypatch.setattr(GridTransport, "__init__", noted)
+    record = over_messages(CyclicTraining(rounds=2), grid_class=Moving)
+    assert bits(record) == loop(2).tobytes()
 
 
 class Failing(Regression):
