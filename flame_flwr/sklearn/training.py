@@ -72,6 +72,10 @@ def train(
     finally:
         if seeded:
             estimator.set_params(random_state=None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = rows.x @ weights["coef"].T + weights.get("intercept", 0.0)
+        if not np.isfinite(np.abs(found).sum()):  # nor is any loss then
+            raise _diverged()
     return weights
 
 
@@ -185,7 +189,8 @@ def _check_classes(rows: Rows) -> None:
 
 def _diverged() -> DataError:
     return DataError(
-        "the coefficients are no finite numbers any more. Look for values that are far too large, "
+        "the coefficients, or what the model makes of the rows, are no finite numbers any more. "
+        "Look for values that are far too large, "
         "such as in another unit; scale the features; or take a smaller step, eta0. Nothing of "
         "this round has left the node"
     )

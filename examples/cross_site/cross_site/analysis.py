@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import SGDClassifier
 
-from cross_site.classifier import Model, epoch, new_model, score
+from cross_site.classifier import SGD, score
 from cross_site.files import OUTPUTS
 from cross_site.naming import as_named
 from cross_site.settings import COMPARISON, Setting, reductions
@@ -21,7 +22,9 @@ from cross_site.study import Study
 from cross_site.table import TEST, TRAIN, Patients, read_both
 from flame_flwr.aggregation import MaxRounds, PerNode
 from flame_flwr.errors import DataError
-from flame_flwr.star import StarAnalyzer
+from flame_flwr.sklearn import SklearnAnalyzer
+from flame_flwr.sklearn.rows import Rows
+from flame_flwr.sklearn.training import Weights, zero_weights
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy
 
@@ -31,7 +34,7 @@ ROUNDS = 10
 """Rounds of training, as on the slides; one more before them agrees on the scaling."""
 
 
-class CrossSiteAnalyzer(StarAnalyzer):
+class CrossSiteAnalyzer(SklearnAnalyzer):
     """Trains and scores at one hospital.
 
     Parameters
@@ -54,10 +57,12 @@ class CrossSiteAnalyzer(StarAnalyzer):
 
     Attributes
     ----------
-    own : Model or None
+    own : Weights or None
         The hospital's own model, which has seen no weights of the others. It stays here until the
         last round.
     """
+
+    classes = (0, 1)
 
     def __init__(
         self,
@@ -76,7 +81,16 @@ class CrossSiteAnalyzer(StarAnalyzer):
         self.share_own = share_own
         self.sgd = dict(sgd or {})
         self.files = files
-        self.own: Model | None = None
+        self.own: Weights | None = None
+
+    def estimator(self) -> SGDClassifier:
+        """Return the classifier of the slides."""
+        return SGDClassifier(**{**SGD, **self.sgd})
+
+    def dataset(self, data: Any) -> tuple[Any, Any]:
+        """Return the rows that are trained with, as they stand in the file."""
+        train, _ = read_both(as_named(data, self.files), self.columns)
+        return train.x, train.y
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
         """Say how the measurements are distributed; later, train one epoch from common weights.
@@ -101,10 +115,9 @@ class CrossSiteAnalyzer(StarAnalyzer):
             return {"columns": {"number": len(moments), "names": names}, "moments": moments}
         x, x_test = (_scaled(each, aggregator_results) for each in (train, test))
         received = aggregator_results["models"]
-        fitted = {
-            each.key: epoch(received[each.key], x, train.y, **self.sgd) for each in self.settings
-        }
-        self.own = epoch(self.own or new_model(x.shape[1]), x, train.y, **self.sgd)
+        rows, model = Rows(x, train.y, np.array(self.classes)), self.estimator()
+        fitted = {each.key: self.train(model, received[each.key], rows) for each in self.settings}
+        self.own = self.train(model, self.own or zero_weights(model, rows), rows)
         result: dict[str, Any] = {
             "n": len(train.y),
             "models": {
@@ -197,8 +210,9 @@ class CrossSiteStrategy(ReduceStrategy):
             self.study = Study(self.settings)
             scaling = _agree(merged)
             n_measurements = len(scaling["mean"])
-            zero = {each.key: new_model(n_measurements) for each in self.settings}
-            return {"scaling": scaling, "models": zero}
+            zero = {"coef": np.zeros((1, n_measurements)), "intercept": np.zeros(1)}
+            models = {each.key: zero for each in self.settings}
+            return {"scaling": scaling, "models": models}
         self.study.add(merged["models"], merged["local"], merged["received"])
         common = {"scaling": last["scaling"], "models": merged["models"]}
         own = {node: model for node, model in merged["own"].items() if model is not None}
@@ -215,7 +229,7 @@ def _scaled(patients: Patients, aggregate: Any) -> Any:
     return (patients.x - scaling["mean"]) / scaling["std"]
 
 
-def _weight(setting: Setting, model: Model, x: Any, train: Patients) -> dict[str, float]:
+def _weight(setting: Setting, model: Weights, x: Any, train: Patients) -> dict[str, float]:
     """Return the score that a model is weighted by: not of the test rows, which only test."""
     return {"score": score(model, x, train.y)["auc"]} if setting.weight == "score" else {}
 

@@ -186,7 +186,7 @@ class Diverging(CrossSiteAnalyzer):
 
 def test_a_nan_loss_fails_the_round(refused):
     text = refused({}, error=DataError, analyzer=Diverging)
-    assert "The loss or the weights are not finite numbers any more" in text
+    assert "what the model makes of the rows, are no finite numbers any more" in text
     assert "in node-1, round 3" in text
 
 
@@ -197,7 +197,7 @@ def test_a_nan_in_common_weights_fails_the_round(run):
                 aggregator_results["models"]["full"]["coef"][:] = np.nan
             return super().analysis_method(data, aggregator_results)
 
-    with pytest.raises(DataError, match="not finite numbers any more") as caught:
+    with pytest.raises(DataError, match="no finite numbers any more") as caught:
         run([[GOOD], [GOOD]], columns=("radius", "area"), analyzer=Spoilt)
     assert caught.value.__notes__ == ["in node-1, round 2"]
 

@@ -88,6 +88,13 @@ def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
     assert "'m'" not in caught.value.message
 
 
+def test_coefficients_that_are_finite_and_of_no_use_do_not_leave():
+    settings = {"loss": "perceptron", "penalty": None, "learning_rate": "constant"}
+    huge = of(lambda: SGDClassifier(**settings, eta0=1e298))
+    with pytest.raises(DataError, match="what the model makes of the rows"):
+        run(huge, splits=[[(X * 1e8, Y)]], strategy=ONE)
+
+
 def test_different_features_are_named_before_training():
     tables = [
         pd.DataFrame(x, columns=list(names))
