@@ -72,8 +72,11 @@ WHICH = $(if $(EVERY),,not exhaustive and )
 PYTEST := $(BIN)/python -m pytest
 
 # Those that share what is slow to start (tests/unit/test_what_tests_start.py holds where they are).
-tests-failures tests-deployed: compiled
-	$(call SAY_AT_END,$(PYTEST) tests/integration -m "$(WHICH)$(subst tests-,,$@)")
+tests-failures: compiled
+	$(call SAY_AT_END,$(PYTEST) tests/integration/failures -m "$(WHICH)failures")
+
+tests-deployed: compiled
+	$(call SAY_AT_END,$(PYTEST) tests/integration -m "$(WHICH)deployed")
 
 # The examples' simulations are exhaustive, all of them: the import of their tests takes 6 s of a core.
 tests-simulation: compiled

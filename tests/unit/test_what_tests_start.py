@@ -70,6 +70,8 @@ def test_long_groups_are_where_make_looks():
     files = {file for file in ROOT.glob("tests/**/*.py") if LONG.search(file.read_text())}
     assert files
     assert {file for file in files if ROOT / "tests" / "integration" not in file.parents} == set()
+    kills = {file for file in files if "failures" in LONG.findall(file.read_text())}
+    assert {file.parent for file in kills} == {ROOT / "tests" / "integration" / "failures"}
 
 
 def test_simulations_of_the_examples_are_exhaustive():
