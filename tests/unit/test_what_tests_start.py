@@ -43,8 +43,8 @@ def places():
     """Find them in all tests."""
     files = [ROOT / "conftest.py", *ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/*/tests/*.py")]
     for file in files:
-        if "benchmarks" in file.parts:
-            continue
+        if "benchmarks" in file.parts or file.name.startswith("browser"):
+            continue  # `make bench`, `make test-browser`
         text = file.read_text(encoding="utf-8")
         for node in ast.parse(text).body if any(name in text for name in STARTERS) else ():
             if isinstance(node, ast.FunctionDef) and starts(node):
