@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.reductions.collecting import PerNode
 from flame_flwr.cross_site.strategy import CrossSite
 from flame_flwr.errors import ModelError
 from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, ASKS, agree
+from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["SklearnCrossSite", "SklearnFedAvg"]
 
@@ -60,6 +66,21 @@ class SklearnFedAvg(WeightedFedAvg):
             if name in more:
                 raise ModelError(f"{type(self).__name__}: `{name}` is its own: leave it out")
         super().__init__(*arguments, first={AGREEMENT: PerNode()}, initial=ASKS, **more)
+
+    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
+        """Check that the analyzer can agree with others.
+
+        Raises
+        ------
+        ModelError
+            It is no ``SklearnAnalyzer``.
+        """
+        super().check_analyzer(analyzer, arguments)
+        if not issubclass(analyzer, SklearnAnalyzer):
+            raise ModelError(
+                f"{type(self).__name__}: {analyzer.__name__} is no SklearnAnalyzer, so it does not "
+                "agree on features and classes in the first round: take WeightedFedAvg"
+            )
 
     def update(self, merged: Any, last: Any) -> Any:
         """Agree in the first round; then hand on what was agreed on with the new model."""

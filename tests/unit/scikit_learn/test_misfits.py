@@ -9,7 +9,7 @@ from sklearn.naive_bayes import GaussianNB
 from flame_flwr.aggregation import MaxRounds
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.sklearn import SklearnFedAvg
-from flame_flwr.star import StarModel
+from flame_flwr.star import StarAnalyzer, StarModel
 from flame_flwr.strategies import WeightedFedAvg
 
 from .wards import SGD, SPLITS, Ward, rows, run
@@ -140,6 +140,13 @@ def test_what_is_written_is_checked_when_the_model_is_built():
     StarModel(Ward, ONE, "none")
     with pytest.raises(ModelError, match=r"Odd.dataset.* cannot be called as dataset\(data\)"):
         StarModel(made(dataset=lambda self: ()), ONE, "none")
+
+    class Other(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            return {}
+
+    with pytest.raises(ModelError, match="Other is no SklearnAnalyzer"):
+        StarModel(Other, SklearnFedAvg(convergence=MaxRounds(2)), "none")
     with pytest.raises(ModelError, match="`initial` is its own"):
         SklearnFedAvg(initial={})
 
