@@ -74,6 +74,7 @@ def keyboard(browser, url, target):
     reach(browser, "project").send_keys("heart")
     wait(browser, "one study", lambda: "covid" not in text(browser, "left-part"))
     assert "project=heart" in browser.find_element(By.ID, "save").get_attribute("href")
+    assert "the newest 100 of 133 lines that fit" in text(browser, "count")
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.HOME)
     link = browser.find_element(By.CSS_SELECTOR, "#waiting-part a")
     reach(browser, link.get_attribute("data-key"), by="data-key").send_keys(Keys.ENTER)

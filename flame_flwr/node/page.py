@@ -19,6 +19,7 @@ from starlette.routing import Route
 from flame_flwr.errors import FlameError
 from flame_flwr.node import page_parts
 from flame_flwr.node.node_folder import check_user, node_settings
+from flame_flwr.node.page_egress import ALL, COLUMNS, Asked, Egress
 from flame_flwr.watch.event_stream import as_json, event_stream
 from flame_flwr.watch.page_server import static_routes
 
@@ -51,7 +52,7 @@ def node_page(folder: Path) -> Starlette:
     settings, place = node_settings(folder), folder.absolute()
     if settings.state_dir:
         check_user(Path(settings.state_dir) / "gate")
-    egress = page_parts.Egress(Path(settings.audit_log) if settings.audit_log else None)
+    egress = Egress(Path(settings.audit_log) if settings.audit_log else None)
 
     def look() -> dict[str, Any]:
         return {
@@ -74,14 +75,16 @@ def node_page(folder: Path) -> Starlette:
         return _json(part)
 
     async def left(request: Request) -> Response:
-        asked = request.query_params
-        lines = saved(egress, asked.get("project", ""), asked.get("day", ""))
+        lines = saved(egress, _asked(request))
         disposition = 'attachment; filename="left.csv"'
         return StreamingResponse(
             iterate_in_threadpool(lines),
             media_type="text/csv; charset=utf-8",
             headers={"content-disposition": disposition},
         )
+
+    async def lines(request: Request) -> Response:
+        return _json(await run_in_threadpool(egress.found, _asked(request)))
 
     return Starlette(
         routes=[
@@ -90,22 +93,28 @@ def node_page(folder: Path) -> Starlette:
             Route("/events", events),
             Route("/app/{digest:str}", app),
             Route("/left.csv", left),
+            Route("/lines", lines),
         ]
     )
 
 
-def saved(egress: page_parts.Egress, project: str = "", day: str = "") -> Iterator[str]:
-    """Yield what has left as lines of CSV, of a study and a day or of all.
+def saved(egress: Egress, asked: Asked = ALL) -> Iterator[str]:
+    """Yield what has left as lines of CSV: those that are asked for, or all.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it: apps choose
     some of them.
     """
-    yield _line(page_parts.COLUMNS)
+    yield _line(COLUMNS)
     try:
-        for row in egress.entries(project, day):
-            yield _line([row[column] for column in page_parts.COLUMNS])
+        for row in egress.entries(asked):
+            yield _line([row[column] for column in COLUMNS])
     except FlameError as error:
         yield _line([f"not complete: {error}"])
+
+
+def _asked(request: Request) -> Asked:
+    said = request.query_params
+    return Asked(said.get("project", ""), said.get("day", ""), said.get("text", ""))
 
 
 def _line(cells: Any) -> str:

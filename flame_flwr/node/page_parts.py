@@ -6,11 +6,7 @@ others are shown all the same.
 
 from __future__ import annotations
 
-import os
 import shlex
-import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,28 +28,16 @@ from flame_flwr.node.gate_folder import GateFolder
 from flame_flwr.node.ledger_file import limits_of, read_ledger, today
 from flame_flwr.node.node_status import read_status, why_nothing_runs
 from flame_flwr.node.status_words import about_gate, about_node, troubles
-from flame_flwr.privacy.audit_chain import chain_path
-from flame_flwr.privacy.audit_files import read_entries
-from flame_flwr.privacy.audit_words import answer_words, what_left
 from flame_flwr.text.shown_text import shown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["COLUMNS", "Egress", "app_part", "apps_part", "columns_of", "gate_part", "ledger_part"]
-__all__ += ["now_part"]
+__all__ = ["app_part", "apps_part", "gate_part", "ledger_part", "now_part"]
 
-_MOST_LINES = 500
-_MOST_DAYS = 1000
 _LONGEST = 2000
 _MOST_TEXT = 400_000
 """Letters of an app's code and of its difference that a page shows; `node show` has all."""
-
-COLUMNS = (
-    *("time", "project", "run", "app", "node", "answer", "bytes", "masked", "rules", "filters"),
-    *("left", "withheld"),
-)
-"""The columns of the table that is saved."""
 
 
 def now_part(settings: NodeSettings) -> dict[str, Any]:
@@ -74,108 +58,6 @@ def now_part(settings: NodeSettings) -> dict[str, Any]:
 def gate_part(settings: NodeSettings) -> list[list[str]]:
     """Return what the node's gate lets through: keys of its config, in words."""
     return [[key, shown_text(words, _LONGEST)] for key, words in about_gate(settings)]
-
-
-def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line of the audit log by :data:`COLUMNS`: texts that can be shown, and numbers."""
-    failed = bool(entry.get("failure"))
-    size = entry.get("bytes")
-    words = shown_text(what_left(entry), _LONGEST)
-    return {
-        **{key: shown_text(str(entry.get(key, "")), _LONGEST) for key in COLUMNS[:5]},
-        "answer": shown_text(answer_words(entry)),
-        "bytes": size if isinstance(size, int) else None,
-        "masked": entry.get("masked") is True,
-        "rules": _joined(entry.get("disclosure")),
-        "filters": _joined(entry.get("filters")),
-        "left": "" if failed else words,
-        "withheld": words.removeprefix("failed: ") if failed else "",
-    }
-
-
-def _joined(names: object) -> str:
-    return shown_text(", ".join(map(str, names))) if isinstance(names, list) else ""
-
-
-@dataclass
-class Egress:
-    """What has left a node: its audit log, read again when it has grown.
-
-    Parameters
-    ----------
-    path : Path or None
-        The log; ``None`` where the node keeps none.
-    """
-
-    path: Path | None
-    _known: tuple[Any, ...] = ()
-    _cost: float = 0.0
-    _read_at: float = 0.0
-    _part: dict[str, Any] = field(default_factory=dict)
-
-    def part(self) -> dict[str, Any]:
-        """Return the newest lines, and how many answers left by study and day."""
-        if self.path is None:
-            return {"trouble": "this node keeps no audit log: its config has no `audit-log`"}
-        signs = _signs(self.path)
-        # A log of years takes a second to read: not more than a tenth of the time goes into it.
-        if signs != self._known and time.monotonic() - self._read_at >= 10 * self._cost:
-            began = time.monotonic()
-            self._part = self._read()
-            self._cost, self._read_at = time.monotonic() - began, time.monotonic()
-            self._known = signs
-        return self._part
-
-    def entries(self, project: str = "", day: str = "") -> Iterator[dict[str, Any]]:
-        """Yield the lines of a study and a day (UTC; or a month), the oldest first.
-
-        Raises
-        ------
-        ConfigError
-            There is no log, or it cannot be read.
-        """
-        if self.path is None:
-            raise ConfigError("this node keeps no audit log")
-        for entry in read_entries(self.path):
-            row = columns_of(entry)
-            if (not project or row["project"] == project) and row["time"].startswith(day):
-                yield row
-
-    def _read(self) -> dict[str, Any]:
-        newest: deque[dict[str, Any]] = deque(maxlen=_MOST_LINES)
-        days: dict[tuple[str, str], Counter[str]] = {}
-        try:
-            for row in self.entries():
-                newest.append(row)
-                if row["answer"]:
-                    counts = days.setdefault((row["time"][:10], row["project"]), Counter())
-                    counts.update(answers=1, bytes=row["bytes"] or 0, masked=row["masked"])
-                    counts.update(withheld=bool(row["withheld"]))
-        except ConfigError as error:
-            return {"trouble": str(error)}
-        of_days = [
-            {"day": day, "project": project, **counts}
-            for (day, project), counts in sorted(days.items(), key=lambda each: each[0][1])
-        ]
-        of_days.sort(key=lambda each: str(each["day"]), reverse=True)
-        return {
-            "lines": list(reversed(newest)),
-            "days": of_days[:_MOST_DAYS],
-            "projects": sorted({project for _, project in days}),
-            "all": sum(counts["answers"] for counts in days.values()),
-        }
-
-
-def _signs(path: Path) -> tuple[Any, ...]:
-    """Return what changes when a line is added, or the log is moved."""
-    found: list[tuple[int | None, ...]] = []
-    for each in (str(path), chain_path(str(path))):
-        try:
-            about = os.stat(each)
-            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
-        except OSError as error:
-            found.append((error.errno,))
-    return tuple(found)
 
 
 def ledger_part(settings: NodeSettings) -> dict[str, Any]:

@@ -47,7 +47,9 @@ _GATE: dict[str, Callable[[Any], str]] = {
         "the text of errors leaves, which may hold a value" if on else "the text of errors stays"
     ),
     "hospital": lambda name: f"reports say that this is {name}" if name else "no name in reports",
-    "share-size": lambda on: "how much data there is leaves" if on else "how much data is stays",
+    "share-size": lambda on: (
+        "how much data there is leaves" if on else "how much data there is stays"
+    ),
     "memory-gb": lambda gb: f"{gb:g} GB for a message" if gb else "not set",
     "cpu-minutes": lambda minutes: f"{minutes:g} minutes for a message" if minutes else "not set",
     "state-mb": lambda mb: f"{mb:g} MB in memory from round to round",

@@ -5,8 +5,8 @@ const size = (bytes) => (bytes === null || bytes === undefined ? ""
   : bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const when = (text) => text.slice(0, 19).replace("T", " ");
 const trouble = (part) => (part.trouble ? el("p", { class: "said bad" }, part.trouble) : null);
-const MOST_ROWS = 100, MOST_DAYS = 31;
-let egress = {};
+const MOST_DAYS = 31, PAUSE = 250;
+let egress = {}, found = null, asking = 0, typing = 0;
 
 function showNow(now) {
   $("name").textContent = now.name;
@@ -67,31 +67,45 @@ async function showApp() {
   $("app-part").focus({ preventScroll: true });
 }
 
+const asked = () => ({ project: $("project").value, day: $("day").value, text: $("text").value.trim() });
+
+/** The server searches the whole log: the page has only its newest lines. */
+async function search() {
+  const wanted = asked(), mine = ++asking;
+  $("save").href = `left.csv?${new URLSearchParams(wanted)}`;
+  let said = null;
+  if (Object.values(wanted).some(Boolean)) {
+    $("count").textContent = "The log is searched.";
+    said = await fetch(`lines?${new URLSearchParams(wanted)}`).then((answer) => answer.json())
+      .catch(() => ({ trouble: "The log could not be searched: change what is asked for, to try again." }));
+  }
+  if (mine !== asking) return; // something else is asked for by now
+  found = said;
+  showLeft();
+}
+
 function showLeft() {
-  const project = $("project").value, day = $("day").value, text = $("text").value.toLowerCase();
-  const fits = (row) => (!project || row.project === project)
-    && (!day || (row.day ?? row.time).startsWith(day));
-  const lines = (egress.lines ?? []).filter((row) => fits(row)
-    && (!text || Object.values(row).join(" ").toLowerCase().includes(text)));
-  const days = (egress.days ?? []).filter(fits);
-  $("save").href = `left.csv?${new URLSearchParams({ project, day })}`;
-  $("count").textContent = egress.all === undefined ? "" : `${egress.all} answers in all; `
-    + `${Math.min(lines.length, MOST_ROWS)} of the newest ${egress.lines.length} lines are shown. The CSV has all.`;
-  put("days-part", trouble(egress), days.length ? table("by day and study",
+  const { project, day } = asked(), about = found ?? egress;
+  const lines = about.lines ?? [], refused = about.refused ?? [];
+  const days = (egress.days ?? []).filter((row) => (!project || row.project === project) && (!day || row.day === day));
+  const shown = (some, all, what) => `${some.length < all ? `the newest ${some.length} of ` : ""}${all} ${what}`;
+  $("count").textContent = egress.all === undefined || about.fitting === undefined ? "" : `${egress.all} answers in all; `
+    + `below: ${shown(lines, about.fitting, found ? "lines that fit" : "lines")}. The CSV has all of these.`;
+  put("days-part", trouble(about), days.length ? table(
+    days.length > MOST_DAYS ? `by day and study, the newest ${MOST_DAYS} of ${days.length}; choose a day or a study for others` : "by day and study",
     ["day (UTC)", "study", "answers", "size", "masked", "withheld"],
     days.slice(0, MOST_DAYS).map((row) => [row.day, row.project, row.answers, size(row.bytes), row.masked, row.withheld]),
     [2, 3, 4, 5]) : null);
   put("left-part", lines.length ? table("answer by answer, the newest first",
     ["time (UTC)", "study", "answer", "size", "masked", "rules and filters", "what left"],
-    lines.slice(0, MOST_ROWS).map((row) => [when(row.time), row.project, row.answer, size(row.bytes),
+    lines.map((row) => [when(row.time), row.project, row.answer, size(row.bytes),
       row.masked ? "yes" : "no", [row.rules, row.filters].filter(Boolean).join("; "),
       row.left || `nothing: ${row.withheld}`]), [3])
-    : el("p", { class: "quiet" }, "Nothing that fits has left."));
-  const refused = (egress.lines ?? []).filter((row) => row.withheld && fits(row));
-  put("withheld-part", refused.length ? table("of the newest lines",
+    : about.trouble ? null : el("p", { class: "quiet" }, found ? "Nothing that fits has left." : "Nothing has left."));
+  put("withheld-part", refused.length ? table(`${shown(refused, about.withheld, found ? "that fit" : "in all")}, the newest first`,
     ["time (UTC)", "study", "app", "answer", "why"],
-    refused.slice(0, MOST_ROWS).map((row) => [when(row.time), row.project, row.app, row.answer, row.withheld]))
-    : el("p", { class: "quiet" }, "Nothing was withheld or refused in the newest lines."));
+    refused.map((row) => [when(row.time), row.project, row.app, row.answer, row.withheld]))
+    : about.trouble ? null : el("p", { class: "quiet" }, `Nothing ${found ? "that fits " : ""}was withheld or refused.`));
 }
 
 function showEgress(part) {
@@ -99,7 +113,7 @@ function showEgress(part) {
   const chosen = $("project").value;
   $("project").replaceChildren(el("option", { value: "" }, "all"),
     ...(part.projects ?? []).map((name) => el("option", { value: name, selected: name === chosen }, name || "(not named)")));
-  showLeft();
+  search();
 }
 
 function showLedger(ledger) {
@@ -116,7 +130,9 @@ function showLedger(ledger) {
   ledger.datasets?.length === 0 ? el("p", { class: "quiet" }, "Nothing has left.") : null);
 }
 
-for (const id of ["project", "day", "text"]) $(id).addEventListener("input", showLeft);
+for (const id of ["project", "day", "text"]) {
+  $(id).addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, PAUSE); });
+}
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("hashchange", showApp);
 listen("events", {

@@ -32,9 +32,9 @@ export function put(id, ...children) {
   const place = document.getElementById(id);
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
   const key = focused?.closest("[data-key]")?.dataset.key;
-  const scrolled = [...place.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
+  const scrolled = [...place.querySelectorAll(".scroll")].map((each) => [each.scrollLeft, each.scrollTop]);
   place.replaceChildren(...children.flat().filter((child) => child !== null));
-  place.querySelectorAll(".scroll").forEach((each, i) => { each.scrollLeft = scrolled[i] ?? 0; });
+  place.querySelectorAll(".scroll").forEach((each, i) => { [each.scrollLeft, each.scrollTop] = scrolled[i] ?? [0, 0]; });
   if (key !== undefined) {
     const again = [...place.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
     again?.focus({ preventScroll: true });

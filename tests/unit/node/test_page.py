@@ -9,7 +9,7 @@ from asgi_browser import Browser
 from hospital_node import HARM, line, write_node
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.node import node_folder, page_parts
+from flame_flwr.node import node_folder, page_egress, page_parts
 from flame_flwr.node.node_folder import node_settings
 from flame_flwr.node.page import node_page, saved
 from flame_flwr.privacy.audit_log import AuditLog
@@ -31,7 +31,7 @@ def browser(node):
 
 
 def egress(tmp_path):
-    return page_parts.Egress(tmp_path / "audit.jsonl")
+    return page_egress.Egress(tmp_path / "audit.jsonl")
 
 
 def test_answers_are_counted_by_day_and_study(log, tmp_path):
@@ -58,20 +58,20 @@ def test_answers_are_counted_by_day_and_study(log, tmp_path):
 
 def test_a_log_is_read_again_when_it_has_grown(log, tmp_path, monkeypatch):
     read = []
-    original = page_parts.read_entries
-    monkeypatch.setattr(page_parts, "read_entries", lambda path: read.append(1) or original(path))
+    original = page_egress.read_entries
+    monkeypatch.setattr(page_egress, "read_entries", lambda path: read.append(1) or original(path))
     log.append(line())
     seen = egress(tmp_path)
-    monkeypatch.setattr(page_parts.time, "monotonic", lambda: 10.0 * len(read))
+    monkeypatch.setattr(page_egress.time, "monotonic", lambda: 10.0 * len(read))
     assert [seen.part()["all"] for _ in range(3)] == [1, 1, 1]
     assert len(read) == 1
     log.append(line())
-    monkeypatch.setattr(page_parts.time, "monotonic", lambda: 1e6)
+    monkeypatch.setattr(page_egress.time, "monotonic", lambda: 1e6)
     assert seen.part()["all"] == 2
 
 
 def test_a_missing_log_is_said(tmp_path):
-    assert "keeps no audit log" in page_parts.Egress(None).part()["trouble"]
+    assert "keeps no audit log" in page_egress.Egress(None).part()["trouble"]
     assert "cannot be read" in egress(tmp_path).part()["trouble"]
 
 
@@ -79,13 +79,38 @@ def test_what_left_is_saved_by_study_and_day(log, tmp_path):
     for entry in (line(1), line(2), line(2, project="=cmd|' /C calc'!A0"), line(2, project=HARM)):
         log.append(entry)
     rows = list(csv.DictReader(io.StringIO("".join(saved(egress(tmp_path))))))
-    assert tuple(rows[0]) == page_parts.COLUMNS
+    assert tuple(rows[0]) == page_egress.COLUMNS
     assert [row["project"] for row in rows] == ["covid", "covid", "'=cmd|' /C calc'!A0", HARM]
     assert [row["masked"] for row in rows] == ["no"] * 4
     chosen = list(
-        csv.DictReader(io.StringIO("".join(saved(egress(tmp_path), "covid", "2026-11-02"))))
+        csv.DictReader(
+            io.StringIO("".join(saved(egress(tmp_path), page_egress.Asked("covid", "2026-11-02"))))
+        )
     )
     assert [(row["time"][:10], row["project"]) for row in chosen] == [("2026-11-02", "covid")]
+
+
+def test_the_whole_log_is_searched_and_not_its_newest_lines_only(log, browser):
+    old = [line(1, project="heart"), line(1, failure="TooFewError: MinCount(5)"), line(2)]
+    for entry in (*old, *(line(3) for _ in range(120))):
+        log.append(entry)
+    newest = browser.get("/lines").json()
+    assert (len(newest["lines"]), newest["fitting"]) == (100, 123)
+    assert [each["withheld"] for each in newest["refused"]] == ["TooFewError: MinCount(5)"]
+    for asked, fitting, withheld in (
+        ("project=heart", 1, 0),
+        ("day=2026-11-01", 2, 1),
+        ("day=2026-11&text=TOOFEW", 1, 1),
+        ("text=toofew&project=heart", 0, 0),
+    ):
+        found = browser.get(f"/lines?{asked}").json()
+        assert (found["fitting"], found["withheld"]) == (fitting, withheld), asked
+        assert len(found["lines"]) == fitting
+        assert browser.get(f"/left.csv?{asked}").text.count("\n") == 1 + fitting
+
+
+def test_a_log_that_cannot_be_searched_is_said(browser):
+    assert "cannot be read" in browser.get("/lines?text=a").json()["trouble"]
 
 
 def test_an_app_is_shown_with_what_has_changed(node, browser):
