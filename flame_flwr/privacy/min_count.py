@@ -12,7 +12,8 @@ from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.rule_parameters import TRUE_OR_FALSE, at_least, parameter
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.column_facts import facts_of, ids_of
+from flame_flwr.statistics.column_facts import facts_of, ids_of, sources_behind
+from flame_flwr.statistics.read_columns import COMPUTED
 from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
 from flame_flwr.statistics.score_information import ScoreInformation
 
@@ -121,7 +122,7 @@ class MinCount(CheckedRule):
 
     def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Withhold what with the sums that have left could be solved for people's values."""
-        parts = [(part, column) for each in statistics for column, part in members(each)]
+        parts = [pair for each in statistics for pair in _with_read_columns(members(each))]
         allowed: list[Statistic] = [part for part, _ in parts]
         # From the largest set on: of two that give a few people away the larger says more.
         for place in sorted(range(len(parts)), key=lambda place: -_people(parts[place][0])):
@@ -145,6 +146,25 @@ def _small_level(regression: ScoreInformation, k: int) -> str | None:
         if people.is_small(k):
             return name
     return regression.too_small(k)
+
+
+def _with_read_columns(
+    parts: Sequence[tuple[str | None, Statistic]],
+) -> list[tuple[Statistic, str | None]]:
+    """Return parts with the columns that they are about, not as an analysis calls them.
+
+    A column that was computed may be of any other: so it is compared with all, as whole rows are.
+    Where nobody knows what was read, there are names alone.
+    """
+    found: dict[str | None, set[str]] = {}
+    for column, part in parts:
+        found.setdefault(column, set()).update(sources_behind(part))
+    named: dict[str | None, str | None] = {
+        column: None if COMPUTED in sources else min(sources, default=column)
+        for column, sources in found.items()
+        if column is not None
+    }
+    return [(part, named.get(column)) for column, part in parts]
 
 
 def _people(statistic: Statistic) -> int:

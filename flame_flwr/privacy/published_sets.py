@@ -2,7 +2,8 @@
 
 Who has the sum over A and that over B within A has that over A less B. So no set that has left,
 less any sets within it that have no one in common, may have fewer than `k` people and some; nor may
-A less B, or B less A; nor what A and B have in common, where all of A and B together have left.
+A less B, or B less A; nor what A and B have in common, where all of A and B together have left. And
+of no fewer than `k` who are in the same sets may the sum be had from any sums over the sets.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from flame_flwr.privacy.solved_sums import rows_of, solves_few
 from flame_flwr.statistics.people_sets import packed_ids, unpacked_bits, unpacked_ids
 
 if TYPE_CHECKING:
@@ -65,10 +67,13 @@ class PublishedSets:
         if len(self._left) >= _MOST_SETS:
             return False
         columns = {None, *(of for of, _ in self._left)} if column is None else {column}
-        if any(_gives_away(new, self._alike(each), k) for each in columns):
+        if any(self._tells_of_few(new, self._alike(each), k) for each in columns):
             return False
         self._left.append((column, new))
         return True
+
+    def _tells_of_few(self, new: int, left: Sequence[int], k: int) -> bool:
+        return _gives_away(new, left, k) or solves_few(new, left, len(self._ids), k)
 
     def add(self, other: PublishedSets) -> None:
         """Add sets that have left elsewhere."""
@@ -78,10 +83,7 @@ class PublishedSets:
                 self._left.append(mine)
 
     def _people(self, bits: int) -> People:
-        length = (len(self._ids) + 7) // 8
-        packed = np.frombuffer(bits.to_bytes(length, "little"), np.uint8)
-        there = np.unpackbits(packed, count=len(self._ids), bitorder="little")
-        people: People = self._ids[there.astype(bool)]
+        people: People = self._ids[rows_of(bits, len(self._ids))]
         return people
 
     def _alike(self, column: str | None) -> list[int]:

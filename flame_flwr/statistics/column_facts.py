@@ -33,6 +33,7 @@ __all__ = [
     "keep_columns",
     "made_of",
     "merge_columns",
+    "sources_behind",
     "with_facts",
     "without_columns",
 ]
@@ -112,7 +113,7 @@ class ColumnFacts:
             _digest(values + 0.0, counts),
             _order(np.searchsorted(values, column)) if is_short else "",
             people is not None,
-            source=source_of(column) if is_short else "",
+            source=source_of(column),
         )
 
     @classmethod
@@ -275,6 +276,12 @@ def ids_of(statistic: Statistic) -> People | None:
     """Return whom a statistic is about, each once; ``None`` where that is not known."""
     known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
     return known.ids if known is not None and statistic.size else None
+
+
+def sources_behind(statistic: Statistic) -> set[str]:
+    """Return which columns that were read a statistic is of, also of one that is withheld."""
+    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
+    return {facts.source for facts in known.facts if facts.source} if known is not None else set()
 
 
 def without_columns(state: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,22 @@ def few_by_definition(sets, k):
                 together = set().union(*some)
                 if len(together) == sum(map(len, some)) and 0 < len(whole - together) < k:
                     return True
-    return False
+    return solved_by_definition(sets, k)
+
+
+def solved_by_definition(sets, k):
+    """Tell whether the sum of few in the same sets is one of the sums' combinations, by ranks."""
+    people = sorted(set().union(*sets))
+    columns = [tuple(float(person in each) for each in sets) for person in people]
+    sums = np.array(columns).T
+    rank = np.linalg.matrix_rank(sums)
+    if 2 * rank > len(people):
+        return True
+    groups = [[column == each for column in columns] for each in set(columns)]
+    return any(
+        sum(group) < k and np.linalg.matrix_rank(np.vstack([sums, group])) == rank
+        for group in groups
+    )
 
 
 def test_random_sets_leave_exactly_where_the_definition_lets_them():
@@ -117,6 +132,22 @@ def test_random_sets_leave_exactly_where_the_definition_lets_them():
             left_all += taken_now
             refused_some += not taken_now
     assert min(left_all, refused_some) > 100
+
+
+def test_one_persons_value_is_not_solved_from_four_sums():
+    """Half of the first two less the others: no two of these sets give it away."""
+    x, a, b, c, d = (of((start, end)) for start, end in itertools.pairwise([0, 1, 11, 21, 31, 41]))
+    sets = [np.concatenate(each) for each in ([x, a, b], [x, c, d], [a, c], [b, d])]
+    assert taken(*sets) == [True, True, True, False]
+    more = [np.concatenate(each) for each in ([a, b], [a, d], [b, c])]
+    assert taken(*sets[2:], *more[1:]) == [True] * 4
+
+
+def test_all_are_not_solved_from_random_halves():
+    halves = [np.random.default_rng(i).permutation(60)[:30].astype(np.uint64) for i in range(60)]
+    assert sum(taken(*map(np.sort, halves))) == 30
+    crossed = [of((0, 30)), of((30, 60)), *(np.arange(i, 60, 4, dtype=np.uint64) for i in range(4))]
+    assert all(taken(of((0, 60)), *crossed))
 
 
 def test_columns_are_compared_with_whole_rows_and_with_themselves():
@@ -193,6 +224,39 @@ def test_a_column_with_two_missing_values_keeps_its_mean_to_itself():
     columns = found.result()["columns"]
     assert columns["age"]["mean"] is None
     assert columns["bmi"]["mean"] == pytest.approx(table["bmi"].mean())
+
+
+def some_of(name, first, last):
+    """Describe a column of the ages of some, called as the analysis likes."""
+
+    def ask(table):
+        there = table["person"].between(first, last - 1)
+        return describe(table[["person"]].assign(**{name: table["age"].where(there)}))
+
+    return ask
+
+
+def test_a_column_that_is_called_otherwise_is_the_same():
+    sent = rounds(patients(), some_of("a", 0, 50), some_of("b", 0, 49), some_of("c", 0, 45))
+    counts = [found.column(name)[0].n for found, name in zip(sent, "abc", strict=True)]
+    assert counts == [50, 0, 45]
+
+
+def test_a_computed_column_is_compared_with_all():
+    def doubled(table):
+        return some_of("b", 1, 50)(table.assign(age=2 * table["age"]))
+
+    sent = rounds(patients(), some_of("a", 0, 50), doubled)
+    assert [found.columns for found in sent] == [("person", "a"), ("person", "b")]
+    assert [found.column(name)[0].n for found, name in zip(sent, "ab", strict=True)] == [50, 0]
+
+
+def test_other_columns_that_were_read_leave_of_people_who_are_nearly_the_same():
+    table = patients()
+    table.loc[:19, "age"] = np.nan
+    table.loc[:17, "bmi"] = np.nan
+    found = rounds(table, describe)[0].result()["columns"]
+    assert (found["age"]["count"], found["bmi"]["count"]) == (80, 82)
 
 
 def test_a_plain_figure_close_to_one_of_known_people_is_withheld():
