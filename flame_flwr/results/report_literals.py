@@ -6,6 +6,7 @@ import ast
 import math
 import warnings
 from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any
 
 from flame_flwr.results.report_tables import Table
@@ -36,7 +37,7 @@ def literal_table(text: str) -> Table | None:
             warnings.simplefilter("ignore")
             value = _value(ast.parse(text.strip(), mode="eval").body)
         rows = list(_rows((), value))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError):
         return None
     fits = isinstance(value, dict | list) and 0 < len(rows) <= _MOST
     return Table(["", "value"], rows) if fits else None
@@ -48,7 +49,7 @@ def _value(node: ast.expr) -> Any:
         case ast.Dict(keys, values) if None not in keys:
             pairs = zip(keys, values, strict=True)
             return {_value(key): _value(value) for key, value in pairs if key is not None}
-        case ast.List(parts) | ast.Tuple(parts):
+        case ast.List(parts) | ast.Tuple(parts) | ast.Set(parts):
             return [_value(part) for part in parts]
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)):
             return -number
@@ -62,9 +63,26 @@ def _value(node: ast.expr) -> Any:
             ast.Attribute(ast.Name("np"), str()), [inner]
         ):
             return _value(inner)
+        case ast.Call(ast.Attribute(ast.Name("datetime"), "date" | "datetime"), parts, []):
+            return _moment([_value(part) for part in parts])
+        case ast.Call(
+            ast.Name("Timestamp" | "Decimal" | "UUID"), [ast.Constant(str() as said)], []
+        ):
+            return said
+        case ast.Call(ast.Name("set" | "frozenset"), [], []):
+            return []
+        case ast.Call(ast.Name("frozenset"), [ast.Set() as inner], []):
+            return _value(inner)
         case ast.Call(ast.Name(), [], keywords) if keywords:  # a statistic says its figures so
             return {str(each.arg): _value(each.value) for each in keywords}
     raise ValueError("no literal")
+
+
+def _moment(parts: list[Any]) -> str:
+    """Return a date, or a time, as it is read: 2026-12-01, 2026-12-01 14:05."""
+    if len(parts) == 3:
+        return date(*parts).isoformat()
+    return datetime(*parts).isoformat(" ", "auto" if len(parts) > 5 else "minutes")
 
 
 def _rows(path: tuple[str, ...], value: Any) -> Iterator[list[str]]:

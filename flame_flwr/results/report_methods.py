@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.aggregation.base import CONVERGED
 from flame_flwr.results.report_words import counted, failed_nodes, listed, setting
+from flame_flwr.text.shown_text import one_line
+from flame_flwr.text.words import name_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["methods"]
+__all__ = ["RULES_IN_WORDS", "methods"]
 
 _WORKS = {
     "flower": "Beutel DJ, Topal T, Mathur A, et al. Flower: a friendly federated learning research "
@@ -33,6 +36,17 @@ _DATA = {
     "sql": "tables of a database",
     "none": "no data of a source",
 }
+RULES_IN_WORDS = {
+    "MaxBins": "no statistic of too many bins, labels, cells or times leaves",
+    "MaxRows": "no table of too many rows leaves",
+    "MinCount": "no figure about too few people leaves",
+    "NoisyMinMax": "a smallest and a largest value leave moved outwards, by chance",
+    "RowsPerParameter": "a regression leaves only of enough rows for each parameter",
+    "Strict": "only statistics leave, of which the rules see every figure",
+}
+"""A node names the kinds of its rules, and not how they are set."""
+
+_OWN_CHECK = "a check that the study has of its own said so"
 
 
 class _Cited:
@@ -104,7 +118,8 @@ def _end(about: dict[str, Any]) -> Iterator[str]:
     if declared:
         yield f"By what was declared, the analysis {declared}."
     if about["status"] == "completed":
-        reason = f": {about['reason']}" if about["reason"] else ""
+        why = _OWN_CHECK if about["reason"] == CONVERGED else about["reason"]
+        reason = f": {why}" if why else ""
         yield f"It ended after {rounds}{reason}."
     else:
         yield f"It failed after {rounds}, so that there is no final result."
@@ -116,7 +131,11 @@ def _protected(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
     if rules:
         yield f"By the rules of the analysis, {rules}."
     for names, nodes in _alike(about["disclosure"]).items():
-        yield f"At {listed(nodes)} these disclosure rules held: {', '.join(names)}."
+        held = "; ".join(map(_rule_in_words, names))
+        yield (
+            f"At {listed(nodes)} these disclosure rules held (a node does not say how its own are "
+            f"set): {held}."
+        )
     filters = setting(about, "filters")
     if filters:
         works = {"GaussianNoise": "gaussian", "SparseVector": "sparse"}
@@ -166,3 +185,9 @@ def _alike(disclosure: dict[str, list[str]]) -> dict[tuple[str, ...], list[str]]
     for node, rules in disclosure.items():
         found.setdefault(tuple(rules), []).append(node)
     return found
+
+
+def _rule_in_words(kind: str) -> str:
+    """Return what a kind of rule does; of a hospital's own kind there is no more than its name."""
+    name = name_in_words(one_line(kind, 200))
+    return f"{RULES_IN_WORDS[kind]} ({name})" if kind in RULES_IN_WORDS else name

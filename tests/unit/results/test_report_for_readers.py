@@ -2,6 +2,8 @@
 
 import json
 import re
+from datetime import date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ from flame_flwr.aggregation.convergence import MaxRounds
 from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.privacy import Clip, MaxRows, MinCount
+from flame_flwr.privacy.config_text import RULES
 from flame_flwr.results.report import render
+from flame_flwr.results.report_literals import literal_table
+from flame_flwr.results.report_methods import RULES_IN_WORDS, methods
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
@@ -152,6 +157,8 @@ def test_a_paper_can_take_over_how_it_was_computed(many):
         "stops when model changes by at most 0.001 (Euclidean norm), or after 4 rounds",
         "*.csv of 1 row or more: age (numbers from 0 to 120 years)",
         "no table of more than 200 rows leaves",
+        "At node-0, node-1 and node-2 these disclosure rules held (a node does not say how its own "
+        "are set): no table of too many rows leaves (max rows).",
         "a change leaves shrunk to a norm of at most 2 (of model)",
         "McMahan",
         "Flower: a friendly federated learning",
@@ -159,6 +166,43 @@ def test_a_paper_can_take_over_how_it_was_computed(many):
         assert expected in said, expected
     cited = set(map(int, re.findall(r"\[(\d+)\]", said)))
     assert cited == {1, 2, 3}
+
+
+def test_rules_that_nodes_name_are_said_in_words(many):
+    assert set(RULES_IN_WORDS) == set(RULES)
+    kinds = ["MinCount", "Anonymous\n" + "x" * 9000]
+    text = " ".join(methods({**many[0], "disclosure": {"a": kinds}})[0])
+    [held] = re.findall(r"At a these disclosure rules held [^:]*: ([^.]*)", text)
+    assert held.startswith("no figure about too few people leaves (min count); anonymous")
+    assert len(held) < 300
+
+
+def test_a_check_of_the_study_s_own_is_no_python(many):
+    text = " ".join(methods({**many[0], "reason": "has_converged returned True"})[0])
+    assert "a check that the study has of its own said so." in text
+    assert "has_converged" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            {"when": date(2026, 1, 9), "at": datetime(2026, 1, 9, 14, 5)},
+            ["2026-01-09", "2026-01-09 14:05"],
+        ),
+        ({"sites": {"b"}, "none": set(), "p": Decimal("0.05")}, ["b", "empty", "0.05"]),
+        ({"w": np.array([0.5, 2.0], dtype=np.float32), "n": np.int64(3)}, ["0.5, 2.0", "3"]),
+    ],
+)
+def test_a_result_as_python_has_it_is_a_table(value, shown):
+    assert [row[1] for row in literal_table(repr(value)).rows] == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["{'a': datetime.date(2026, 13, 1)}", "{'a': datetime.date(10**9)}", "{'a': f(1)}"]
+)
+def test_what_is_no_value_stays_text(text):
+    assert literal_table(text) is None
 
 
 def test_it_says_what_is_hidden(many, tmp_path):
