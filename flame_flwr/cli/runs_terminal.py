@@ -7,7 +7,6 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from flame_flwr.errors import StoreError
 from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
@@ -86,15 +85,8 @@ def follow_run(
 
 
 def _run(runs: WatchedRuns, name: str) -> RunView | None:
-    chosen = name or runs.newest()
-    if not chosen:
-        return None
-    names = [run.name for run in runs.runs() if run.name == chosen or run.name.startswith(chosen)]
-    names = [chosen] if chosen in names else names
-    if len(names) > 1:
-        shown = ", ".join(names[:5])
-        raise StoreError(f"{name!r} is the beginning of {len(names)} runs: {shown}; say more of it")
-    return runs.run(names[0] if names else chosen)
+    chosen = runs.full_name(name) if name else runs.newest()
+    return runs.run(chosen) if chosen else None
 
 
 def shown_run(run: RunView | None, place: str, console: Console) -> RenderableType:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from flame_flwr.cli.say import say
 from flame_flwr.errors import FlameError, StoreError
@@ -34,15 +35,16 @@ def serve_page(place: str, run: str, port: int, *, opens: bool) -> None:
     Raises
     ------
     StoreError, ConfigError
-        There is no such place, or the port is taken.
+        There is no such place or run, or the port is taken.
     """
     from flame_flwr.watch.page_server import PageServer
     from flame_flwr.watch.runs_page import runs_page
     from flame_flwr.watch.watched_runs import WatchedRuns
 
     runs = WatchedRuns(place)
+    chosen = f"#run/{quote(runs.full_name(run))}" if run else ""
     server = PageServer(runs_page(runs), port)
-    address = server.url + (f"#run/{run}" if run else "")
+    address = server.url + chosen
     say(f"watching {runs.place}; for this browser and nobody else's:")
     say(f"  {address}")
     say("Ctrl-C ends it")
@@ -141,7 +143,7 @@ def _opened(place: str, opened: ExitStack) -> str:
         )
     runs = WatchedRuns(around if RUN_NAME.fullmatch(name) else place)
     url = opened.enter_context(PageServer(runs_page(runs)).in_background())
-    address = f"{url}#run/{name}"
+    address = f"{url}#run/{quote(name)}"
     opened.enter_context(open_browser(address))
     return address
 

@@ -121,6 +121,24 @@ class WatchedRuns:
             self._look()
             return self._names[0] if self._names else ""
 
+    def full_name(self, begin: str) -> str:
+        """Return the name of the run that is called so, or else of the one whose name begins so.
+
+        Raises
+        ------
+        StoreError
+            There is none, or more than one.
+        """
+        names = [run.name for run in self.runs() if run.name.startswith(begin)]
+        if begin in names or len(names) == 1:
+            return begin if begin in names else names[0]
+        if not names:
+            raise StoreError(f"there is no run {begin!r:.200} in {self.place}")
+        shown = ", ".join(names[:5])
+        raise StoreError(
+            f"{begin!r} is the beginning of {len(names)} runs: {shown}; say more of it"
+        )
+
     def content(self, name: str, file: str) -> Iterator[bytes]:
         """Return a file that a run's ``run.json`` lists, in pieces.
 

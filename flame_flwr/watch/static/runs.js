@@ -13,8 +13,9 @@ const FIRST = ["failed", "gone", "missing", "computing", "waiting"];
 let runs = [], run = null, source = null, asked = "", made = {};
 
 const chosen = () => {
-  const hash = decodeURIComponent(location.hash.slice(1));
-  return hash.startsWith("run/") ? hash.slice(4) : "";
+  const hash = location.hash.slice(1);
+  if (!hash.startsWith("run/")) return "";
+  try { return decodeURIComponent(hash.slice(4)); } catch { return hash.slice(4); }
 };
 
 function connect() {
@@ -46,7 +47,7 @@ function showRuns() {
     href: `#run/${encodeURIComponent(each.name)}`, "data-key": each.name, "aria-current": each.name === run?.name ? "true" : null,
   },
   el("span", { class: "name" }, each.title || each.app || each.name), " ", chip(each.status, KINDS[each.status] ?? "warn"),
-  el("br"), el("span", { class: "quiet" }, [each.started ? clock(each.started) : each.name, each.doing || rounds(each)].join(" · "))))));
+  el("br"), el("span", { class: "quiet" }, each.started ? `${clock(each.started)} · ${each.doing || rounds(each)}` : null)))));
 }
 
 function showRun() {
@@ -68,16 +69,17 @@ function showHead() {
   const { nodes, history, failures, files, ...head } = run;
   if (same("head", head)) return;
   const facts = [
-    ["Rounds", head.rounds === undefined ? null : rounds(head)],
+    ["Rounds", head.started ? rounds(head) : null],
     ["Began", clock(head.started)],
-    head.ended ? ["Last sign", clock(head.ended)] : ["Since then", el("span", { "data-since": head.started })],
+    ["completed", "failed"].includes(head.status) ? ["Took", head.ended && head.started ? duration(head.ended - head.started) : ""]
+      : head.ended ? ["Last sign", clock(head.ended)]
+        : ["Since then", head.started ? el("span", { "data-since": head.started }) : null], // none where it cannot be read
     ["Now", head.doing && head.status === "running" ? [`${head.doing}, for `, el("span", { "data-since": head.since })] : null],
     ["Ends", head.left !== null && head.left !== undefined ? `in ${duration(head.left)} at the latest` : null],
     ["Kept after round", head.checkpoint || null],
     ["Went on after round", head.resumed_after || null],
     ["App", head.app], ["Flower's run", head.run_id],
   ].filter(([, value]) => value !== null && value !== "" && value !== undefined);
-  if (head.status === "completed" || head.status === "failed") facts.splice(2, 1, ["Took", head.ended && head.started ? duration(head.ended - head.started) : ""]);
   put("head",
     el("h2", {}, head.title || head.app || head.name),
     el("p", { role: "status" }, chip(head.status, KINDS[head.status] ?? "warn"), " ", el("span", { class: "quiet" }, head.name)),

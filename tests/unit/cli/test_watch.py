@@ -13,6 +13,7 @@ from flame_flwr.cli import watch_page
 from flame_flwr.cli.runs_terminal import follow_run
 from flame_flwr.cli.watch_page import open_browser, watching_submitted
 from flame_flwr.errors import StoreError
+from flame_flwr.watch.page_server import PageServer
 from flame_flwr.watch.watched_runs import WatchedRuns
 
 NEWEST = "2026-12-30T03-40-00Z-9"
@@ -99,6 +100,15 @@ def test_which_run_is_said(tmp_path):
         follow_run(WatchedRuns(str(tmp_path)), "2026", console())
     with pytest.raises(StoreError, match="there is no run '2025'"):
         follow_run(WatchedRuns(str(tmp_path)), "2025", console())
+
+
+def test_the_page_opens_at_the_run_that_is_named_by_its_beginning(tmp_path, monkeypatch, capsys):
+    named = fill(tmp_path, 3)[1]
+    monkeypatch.setattr(PageServer, "serve", lambda server: None)
+    watch_page.serve_page(str(tmp_path), named[:13], 0, opens=False)
+    assert capsys.readouterr().out.splitlines()[1].endswith(f"/#run/{named}")
+    with pytest.raises(StoreError, match="there is no run '2025'"):
+        watch_page.serve_page(str(tmp_path), "2025", 0, opens=False)
 
 
 def test_the_page_of_a_submitted_run_is_served_from_where_it_says(tmp_path, monkeypatch):
