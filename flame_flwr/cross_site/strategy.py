@@ -16,8 +16,7 @@ from flame_flwr.aggregation.convergence import (
     stop_reason,
 )
 from flame_flwr.aggregation.pytree import look_up
-from flame_flwr.aggregation.reductions.collecting import PerNode
-from flame_flwr.aggregation.reductions.tree import Tree, declare
+from flame_flwr.cross_site.answers import kind_of, phase_tree
 from flame_flwr.cross_site.phases import CROSS_SITE, DONE, OWN, SCORES
 from flame_flwr.cross_site.result import CrossSiteResult
 from flame_flwr.errors import ModelError
@@ -25,9 +24,10 @@ from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flame_flwr.aggregation import Aggregation
+    from flame_flwr.aggregation.reductions.tree import Tree
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.star.nodes import StarAnalyzer
 
@@ -79,6 +79,7 @@ class CrossSite(ReduceStrategy):
     _trained: int
     _state: Any
     _found: Any
+    _kind: Any
 
     _DECLARED = ReduceStrategy._DECLARED | {
         *("share_own", "bins", "model_key", "training", "_training", "_phase_trees"),
@@ -109,7 +110,6 @@ class CrossSite(ReduceStrategy):
             raise ModelError(
                 f"{name}: own models and their scores are no sums, so leave out secure"
             )
-        self._phase_trees = {each: declare({each: PerNode()}) for each in (OWN, SCORES)}
         self._begin()
 
     def make_aggregation(
@@ -125,7 +125,7 @@ class CrossSite(ReduceStrategy):
         Raises
         ------
         ModelError
-            It has not the methods.
+            It has not the methods, or says itself that something is missing.
         """
         super().check_analyzer(analyzer, arguments)
         missing = [each for each in ("own_model", "decisions") if not hasattr(analyzer, each)]
@@ -134,6 +134,8 @@ class CrossSite(ReduceStrategy):
                 f"{type(self).__name__}: {analyzer.__name__} has no method {' and '.join(missing)}"
                 ", which cross-site validation needs: a SklearnAnalyzer has both"
             )
+        check: Callable[[], None] = getattr(analyzer, "check_scorer", lambda: None)
+        check()
 
     def sum_securely(self, secure: bool | None) -> None:
         """Refuse secure sums.
@@ -186,7 +188,8 @@ class CrossSite(ReduceStrategy):
         return super().finalize({**aggregate, CROSS_SITE: found}, evaluations)
 
     def _round_tree(self, number: int) -> Tree:
-        return self._phase_trees.get(self._phase) or super()._round_tree(number)
+        asked = phase_tree(self._phase, self.bins, self._kind)
+        return super()._round_tree(number) if asked is None else asked
 
     def _begin(self) -> None:
         scored = self.convergence
@@ -194,14 +197,15 @@ class CrossSite(ReduceStrategy):
         self._training = copy.deepcopy(scored.training)
         self._phase = ""
         self._rounds = self._trained = 0
-        self._state = self._found = None
+        self._state = self._found = self._kind = None
 
     def _asking(self, phase: str, aggregate: Any, models: Any) -> Any:
         """Return the aggregate that asks nodes for this."""
-        self._phase = phase
+        self._phase, common = phase, look_up(aggregate, self.model_key)
+        self._kind = kind_of(common)
         asked: dict[str, Any] = {"ask": phase, "rounds": self._trained}
         if phase == SCORES:
-            asked |= {"models": models, "common": look_up(aggregate, self.model_key)}
+            asked |= {"models": models, "common": common}
             asked |= {"bins": self.bins, "shared": self.share_own}
         return {**aggregate, CROSS_SITE: asked}
 

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
 __all__ = ["AGREED", "AGREEMENT", "ASKS", "Agreed", "agree", "agreement_of"]
-__all__ += ["is_asked"]
+__all__ += ["is_asked", "odd_agreement"]
 
 AGREED = "agreed"
 """The key of the aggregate under which all that was agreed on goes out."""
 
 AGREEMENT = "agreement"
 """The key under which a node says what it has."""
+
+_MOST_CLASSES = 10_000
 
 ASKS = {"agree": True}
 """The aggregate of the first round, by which a strategy asks for it."""
@@ -59,9 +61,51 @@ def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
     dense = x.toarray() if hasattr(x, "toarray") else x
     return {
         "columns": {"number": x.shape[1], "names": digest},
-        "classes": labels.tolist() if classifies else None,
+        "classes": [_plain(each) for each in labels.tolist()] if classifies else None,
         "moments": [Moments.from_data(column) for column in dense.T] if analyzer.scaling else None,
     }
+
+
+def odd_agreement(said: Any, nodes: tuple[str, ...]) -> str:
+    """Return what is wrong with what a node says that it has, or ``''``.
+
+    Parameters
+    ----------
+    said : Any
+        From a party that need not be honest.
+    nodes : tuple of str
+        Not needed.
+
+    Examples
+    --------
+    >>> odd_agreement({"columns": {"number": 1, "names": ""}, "classes": [0], "moments": None}, ())
+    ''
+    >>> odd_agreement({"classes": [0]}, ())
+    'it did not say what features and labels it has: look at what runs there'
+    """
+    answer = said if isinstance(said, Mapping) else {}
+    columns = answer.get("columns")
+    columns = columns if isinstance(columns, Mapping) else {}
+    number = columns.get("number")
+    if type(number) is int and isinstance(columns.get("names"), str):
+        classes, moments = answer.get("classes"), answer.get("moments", ())
+        if _is_list(classes, bool | int | float | str, _MOST_CLASSES) and (
+            moments is None or (_is_list(moments, Moments, number) and len(moments) == number)
+        ):
+            return ""
+    return "it did not say what features and labels it has: look at what runs there"
+
+
+def _plain(label: Any) -> Any:
+    """Return a label in a type of Python's: a column of objects may have NumPy's."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def _is_list(value: Any, kind: Any, most: int) -> bool:
+    if value is None:
+        return True
+    short = isinstance(value, list) and len(value) <= most
+    return short and all(isinstance(each, kind) for each in value)
 
 
 def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -81,7 +125,8 @@ def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     Raises
     ------
     DataError
-        The nodes have different columns, only some have classes, or there is only one class.
+        The nodes have different columns, only some have classes or scale, there is only one class,
+        or rules at the nodes keep back what features are scaled by.
 
     Examples
     --------
@@ -93,11 +138,18 @@ def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     _compare_columns(said)
     answers = list(said.values())
     mean = std = None
-    if all(answer["moments"] is not None for answer in answers):
+    scaling = [node for node, answer in said.items() if answer["moments"] is not None]
+    if scaling:
+        _check_all_scale(scaling, list(said))
         columns = zip(*(answer["moments"] for answer in answers), strict=True)
         merged = [functools.reduce(Moments.merge, column).result() for column in columns]
         mean = np.array([each["mean"] for each in merged], dtype=np.float64)
         std = np.array([each["std"] or 1.0 for each in merged], dtype=np.float64)
+        if not np.isfinite([mean, std]).all():
+            raise DataError(
+                "rules at the nodes keep back the means and deviations that features are scaled "
+                "by, or there are none: leave `scaling` out, or ask for rules that allow them"
+            )
     return {
         "classes": _classes([answer["classes"] for answer in answers]),
         "mean": mean,
@@ -169,6 +221,15 @@ def _check_declared(analyzer: SklearnAnalyzer, classifies: bool) -> None:
             f"{type(analyzer).__name__}: the nodes must agree on {' and '.join(needed)} first. "
             "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
             "`classes` and scale in `dataset`"
+        )
+
+
+def _check_all_scale(scaling: list[str], nodes: list[str]) -> None:
+    others = sorted(set(nodes) - set(scaling), key=nodes.index)
+    if others:
+        raise DataError(
+            f"features are scaled at {', '.join(scaling)} and not at {', '.join(others)}: "
+            "`scaling` must be the same at every node"
         )
 
 

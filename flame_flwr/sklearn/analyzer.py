@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr import cross_site
-from flame_flwr.errors import ModelError
 from flame_flwr.sklearn.agreement import AGREEMENT, Agreed, agreement_of, is_asked
-from flame_flwr.sklearn.checks import check_estimator, check_scores, check_settings
+from flame_flwr.sklearn.checks import (
+    check_estimator,
+    check_held_back,
+    check_scores,
+    check_settings,
+)
 from flame_flwr.sklearn.rows import Rows, rows_of
 from flame_flwr.sklearn.scores import decisions_of, scores_of
 from flame_flwr.sklearn.training import Weights, fitted_with, train, zero_weights
@@ -268,23 +272,18 @@ class SklearnAnalyzer(StarAnalyzer):
     def decisions(self, model: Weights, data: Any, aggregate: Any) -> tuple[Any, Any]:
         """Return 1 for the second of two classes, 0 for the first, and how likely it is said to be.
 
-        Of the rows of :meth:`test_dataset`, for cross-site validation.
-
-        Raises
-        ------
-        ModelError
-            There are not two classes, or there is no :meth:`test_dataset`.
+        Of the rows of :meth:`test_dataset`, for cross-site validation. There must be two classes.
         """
-        if type(self).test_dataset is SklearnAnalyzer.test_dataset:
-            raise ModelError(
-                f"{type(self).__name__}: cross-site validation is on rows that are not trained "
-                "with: write a `test_dataset`"
-            )
         held_back = self.test_dataset(data)
         if held_back is None:
             return [], []
         rows = self.rows(held_back, aggregate)
         return decisions_of(fitted_with(self._new(rows), model, rows), rows)
+
+    @classmethod
+    def check_scorer(cls) -> None:
+        """Check that there is a :meth:`test_dataset`, which cross-site validation needs."""
+        check_held_back(cls.__name__, cls.test_dataset is not SklearnAnalyzer.test_dataset)
 
     # ---- helpers -----------------------------------------------------------------------
 

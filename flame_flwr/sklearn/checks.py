@@ -18,8 +18,8 @@ from flame_flwr.errors import DataError, ModelError
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
-__all__ = ["CheckedEstimator", "check_estimator", "check_scores", "check_settings"]
-__all__ += ["check_strength"]
+__all__ = ["CheckedEstimator", "check_estimator", "check_held_back", "check_scores"]
+__all__ += ["check_settings", "check_strength"]
 
 _RESERVED = frozenset({"model", "local_n_samples", "n_test", "agreement"})
 
@@ -121,6 +121,21 @@ def check_estimator(
             "only one would be averaged over the nodes: leave `average` out"
         )
     return CheckedEstimator(estimator, owner.__name__, partial, bool(is_classifier(estimator)))
+
+
+def check_held_back(owner: str, written: bool) -> None:
+    """Refuse a cross-site validation without rows that are not trained with.
+
+    Raises
+    ------
+    ModelError
+        No ``test_dataset`` is written.
+    """
+    if not written:
+        raise ModelError(
+            f"{owner}: cross-site validation is on rows that are not trained with: "
+            "write a `test_dataset`"
+        )
 
 
 def check_scores(analyzer: SklearnAnalyzer, said: Any) -> dict[str, float]:

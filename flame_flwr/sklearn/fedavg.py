@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.reductions.collecting import PerNode
+from flame_flwr.aggregation.reductions.looked_at import LookedAtPerNode
 from flame_flwr.cross_site.strategy import CrossSite
 from flame_flwr.errors import ModelError
-from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, ASKS, agree
+from flame_flwr.sklearn.agreement import AGREED, AGREEMENT, ASKS, agree, odd_agreement
 from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
 
@@ -65,7 +65,8 @@ class SklearnFedAvg(WeightedFedAvg):
         for name in ("first", "initial"):
             if name in more:
                 raise ModelError(f"{type(self).__name__}: `{name}` is its own: leave it out")
-        super().__init__(*arguments, first={AGREEMENT: PerNode()}, initial=ASKS, **more)
+        said = LookedAtPerNode(fault=odd_agreement)
+        super().__init__(*arguments, first={AGREEMENT: said}, initial=ASKS, **more)
 
     def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
         """Check that the analyzer can agree with others.
@@ -105,3 +106,16 @@ class SklearnCrossSite(CrossSite, SklearnFedAvg):
     """
 
     _DECLARED = CrossSite._DECLARED | SklearnFedAvg._DECLARED
+
+    def update(self, merged: Any, last: Any) -> Any:
+        """Agree in the first round, on two classes; then as of ``CrossSite``.
+
+        Raises
+        ------
+        ModelError
+            There are not two.
+        """
+        aggregate = super().update(merged, last)
+        if AGREEMENT in merged and len(aggregate[AGREED]["classes"] or ()) != 2:
+            raise ModelError("cross-site validation is of classifiers of two classes")
+        return aggregate

@@ -74,7 +74,16 @@ def rows_of(given: Any, method: str) -> tuple[Any, npt.NDArray[Any]]:
             f"{method}: every cell must be a finite number, and there are empty or infinite ones. "
             "Nothing is guessed: fill them in, or leave these rows out"
         )
+    if y.dtype.kind not in "biufU" and not all(map(_is_label, y)):
+        raise DataError(
+            f"{method}: a label is missing, or neither a text nor a number: leave such rows out, "
+            "or say the label as a text"
+        )
     return x, y
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | bool | int | float | np.number | np.bool_) and value == value
 
 
 def named_columns(x: Any) -> list[str]:

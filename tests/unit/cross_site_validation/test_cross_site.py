@@ -10,16 +10,19 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import roc_auc_score
 
 from flame_flwr.aggregation import MaxRounds, Plateau
+from flame_flwr.aggregation.merged_round import MergedRound
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.cross_site import CROSS_SITE_FILES, CrossSite, CrossSiteFedAvg, answer, is_asked
-from flame_flwr.errors import ModelError
+from flame_flwr.cross_site.answers import kind_of, phase_tree
+from flame_flwr.errors import AnswerError, ModelError
 from flame_flwr.privacy import MinCount
 from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.results.run_record import RunRecord
 from flame_flwr.sklearn import SklearnAnalyzer, SklearnCrossSite
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.statistics import AUC
 from flame_flwr.strategies import ReduceStrategy
 
 SGD = {"loss": "log_loss", "learning_rate": "constant", "eta0": 0.01, "random_state": 5}
@@ -134,11 +137,13 @@ def test_own_models_may_stay_at_home():
         assert math.isnan(found.figures(model)["auc"]) is (model != "common")
 
 
-def over_messages(made, analyzer=Ward, most=20, folder=None, *, resume=False, **settings):
+def over_messages(
+    made, analyzer=Ward, most=20, folder=None, *, splits=SPLITS, resume=False, **settings
+):
     record = RunRecord()
     if resume:
         settings |= {"resume": True, "checkpoint": str(folder)}
-    with LocalGrid(NodePlan(analyzer, data_type="s3"), SPLITS) as grid:
+    with LocalGrid(NodePlan(analyzer, data_type="s3"), splits) as grid:
         made.start(
             grid,
             num_rounds=most,
@@ -268,6 +273,56 @@ def test_any_analyzer_can_answer():
     assert table.loc["common"].tolist() == pytest.approx([2 / 3, 1.0, 5 / 6])
 
 
+def forging(key, forged):
+    """Ward, where node-1 answers something else under a key."""
+
+    class Forging(Ward):
+        def analysis_method(self, data, aggregate):
+            said = super().analysis_method(data, aggregate)
+            return {key: forged(said[key])} if key in said and self.id == "node-1" else said
+
+    return Forging
+
+
+ZERO = AUC.zero(100)
+
+
+@pytest.mark.parametrize(
+    ("phase", "answer", "says"),
+    [
+        ("own", 5, "its own model is made of other parts than the common one"),
+        ("own", {}, "its own model is made of other parts than the common one"),
+        ("scores", 5, "no scores of the models that it was sent"),
+        ("scores", {"common": ZERO}, "no scores of the models that it was sent"),
+        ("scores", {"own": {"\x1b[31m": ZERO}, "common": ZERO}, "no scores of the models"),
+        ("scores", {"own": {"node-0": 1}, "common": ZERO}, "no AUC with 100 bins"),
+        ("scores", {"own": {}}, "no AUC with 100 bins"),
+        ("scores", {"own": {}, "common": AUC.zero(10)}, "no AUC with 100 bins"),
+        ("scores", {"own": {}, "common": AUC.zero(100, 0, 2)}, "no AUC with 100 bins"),
+    ],
+)
+def test_what_no_node_answers_is_refused(phase, answer, says):
+    merged = MergedRound(1, NODES, phase_tree(phase, 100, kind_of({"coef": 1.0})))
+    with pytest.raises(AnswerError, match=f"node-0: .*{says}"):
+        merged.add("node-0", {phase: answer})
+
+
+@pytest.mark.parametrize("key", ["agreement", "own", "scores"])
+def test_a_forged_answer_is_the_failure_of_its_node(key):
+    skip = {"on-failure": "skip", "min-nodes": 2}
+    record = over_messages(strategy(rounds=1), forging(key, lambda said: 5), **skip)
+    found = record.result["cross_site"]
+    assert found.nodes == (["node-0", "node-2"] if key == "scores" else NODES)
+    assert ("node-1 alone" in found.models) is (key != "own")
+    assert [list(entry.failed) for entry in record.history if entry.failed] == [["node-1"]]
+
+
+def test_two_classes_are_seen_to_in_the_first_round():
+    three = [[(x, np.arange(len(y)) % 3)] for ((x, y),) in SPLITS]
+    with pytest.raises(ModelError, match="classifiers of two classes"):
+        over_messages(strategy(), splits=three, most=1)
+
+
 def test_what_is_declared_wrongly_is_named():
     for wrong, says in (
         ({"bins": 7}, "bins must be an even number from 2, not 7"),
@@ -286,5 +341,5 @@ def test_what_is_declared_wrongly_is_named():
         StarModel(Plain, CrossSiteFedAvg(convergence=MaxRounds(3)), "none")
     bare = type("Bare", (Ward,), {"test_dataset": SklearnAnalyzer.test_dataset})
     with pytest.raises(ModelError, match="rows that are not trained with: write a `test_dataset`"):
-        run(analyzer=bare)
+        StarModel(bare, strategy(), "none")
     assert issubclass(CrossSite, ReduceStrategy)

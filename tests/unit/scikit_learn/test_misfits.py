@@ -8,8 +8,11 @@ from sklearn.naive_bayes import GaussianNB
 
 from flame_flwr.aggregation import MaxRounds
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.privacy import MinCount
 from flame_flwr.sklearn import SklearnFedAvg
-from flame_flwr.star import StarAnalyzer, StarModel
+from flame_flwr.sklearn.agreement import agree, odd_agreement
+from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.statistics import Moments
 from flame_flwr.strategies import WeightedFedAvg
 
 from .wards import SGD, SPLITS, Ward, rows, run
@@ -78,6 +81,9 @@ X, Y = rows(1, 20)
         ((pd.DataFrame({"sex": ["f", "m"]}), Y[:2]), "one is text or missing"),
         ((X, Y[:-1]), "as many labels as rows"),
         ((X[:0], Y[:0]), "there are no rows"),
+        ((X, np.array([None, "f"] * 10, object)), "a label is missing, or neither a text nor a"),
+        ((X, np.array([np.nan, "f"] * 10, object)), "a label is missing, or neither a text nor a"),
+        ((X, pd.Series([pd.NA, "f"] * 10)), "a label is missing, or neither a text nor a number"),
         ((X * 1e200, Y), "no finite numbers any more"),
     ],
 )
@@ -117,6 +123,48 @@ def test_one_class_everywhere_is_refused():
     ones = [(X, np.ones(20, int))]
     with pytest.raises(DataError, match="all rows of all nodes have the same label"):
         run(made(classes=None), splits=[ones, ones])
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"columns": {"number": [3], "names": ""}},
+        {"columns": {"number": 3}},
+        {"columns": 3},
+        {"classes": [[0], [1]]},
+        {"classes": list(range(10_001))},
+        {"classes": "ab"},
+        {"moments": [1, 2]},
+        {"moments": [Moments.from_data([1.0])]},
+    ],
+)
+def test_what_no_analyzer_says_is_refused(forged):
+    said = {"columns": {"number": 2, "names": "ab"}, "classes": ["f", "m"], "moments": None}
+    assert not odd_agreement(said, ())
+    assert not odd_agreement(said | {"classes": None, "moments": [Moments.from_data([])] * 2}, ())
+    assert odd_agreement(said | forged, ())
+    assert odd_agreement(5, ())
+
+
+def test_numbers_of_numpy_are_labels_of_an_object_column():
+    splits = [[(x, pd.Series([np.int64(v) for v in y], dtype=object))] for ((x, y),) in SPLITS]
+    found = run(made(classes=None), splits=splits, rounds=1).result
+    assert found["agreed"]["classes"] == [0, 1]
+    assert [type(each) for each in found["agreed"]["classes"]] == [int, int]
+
+
+def test_all_nodes_scale_or_none():
+    said = {"columns": {"number": 1, "names": ""}, "classes": [0, 1], "moments": None}
+    scaled = said | {"moments": [Moments.from_data([1.0, 2.0])]}
+    with pytest.raises(DataError, match="scaled at b and not at a, c: `scaling` must be the same"):
+        agree({"a": said, "b": scaled, "c": said})
+
+
+def test_rules_that_keep_back_what_features_are_scaled_by_are_named():
+    strategy = SklearnFedAvg(convergence=MaxRounds(2))
+    rule = [MinCount(500)]
+    with pytest.raises(DataError, match="rules at the nodes keep back the means and deviations"):
+        StarModelTester(SPLITS, made(scaling=True), strategy, "s3", disclosure=rule, quiet=True)
 
 
 def test_fit_must_see_every_class():
