@@ -139,7 +139,7 @@ unit: compiled
 lint: install
 	$(call SAY_AT_END,$(BIN)/ruff check .)
 	$(call SAY_AT_END,$(BIN)/ruff format --check .)
-	$(call SAY_AT_END,$(BIN)/python manual/prose.py)
+	$(call SAY_AT_END,$(BIN)/python docs/tools/prose.py)
 
 types: install
 	$(call SAY_AT_END,$(BIN)/mypy)
@@ -155,8 +155,8 @@ docs: .venv/.docs-installed
 	touch $@
 
 reference: install
-	$(BIN)/python manual/reference_pages.py
-	$(BIN)/python manual/round_picture.py
+	$(BIN)/python docs/tools/reference_pages.py
+	$(BIN)/python docs/tools/round_picture.py
 
 bench: compiled
 	$(BIN)/python tests/benchmarks/run.py

@@ -125,7 +125,7 @@ class NoGate:
     def __init__(self, node):
         self._node = node
 
-    def result(self, returned, study, number, aggregate, metrics):
+    def result(self, returned, study, number, aggregate, metrics, *, sparse=True):
         if not study.filters:
             return Passed(returned)
         before = None if aggregate is None else decode(aggregate)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WORDS_OF_A_SENTENCE = 24
 WORDS_OF_A_PARAGRAPH = 120
 WORDY = {

@@ -18,7 +18,7 @@ from typer.main import get_command
 from flame_flwr.cli.commands import _app
 from flame_flwr.config import NODE_KEYS, RUN_KEYS, ConfigKey
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1]
 SET_BY_FLOWER = {"partition-id", "num-partitions"}
 
 API: dict[str, tuple[str, str, tuple[str, ...]]] = {
