@@ -62,7 +62,7 @@ SETTINGS = [
     (Resources("Patient", at_least=9, low=None, high=3.5), ["9 or more", "up to 3.5"]),
     (WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(1)), ["loss by weighted mean"]),
     (MergeStatistics(Total), ["whole value by merge", "Total"]),
-    (StarStrategy(None), ["star strategy"]),
+    (StarStrategy(None), ["the aggregator gets all answers"]),
 ]
 
 
