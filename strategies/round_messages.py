@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import ConfigRecord, Message, MessageType
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from flwr.app import ArrayRecord
 
     from flame_flwr.strategies.run_state import Run
+    from flame_flwr.transport.interface import Transport
 
-__all__ = ["checked", "each_checked", "messages_for"]
+__all__ = ["ask_in_turn", "checked", "each_checked", "messages_for"]
 
 _MARGIN = 60.0
 """Seconds that a message outlives the wait for its answer: the wait's own limit comes first."""
@@ -105,3 +106,30 @@ def each_checked(
             )
         seen.add(address)
         yield message
+
+
+def ask_in_turn(transport: Transport, messages: Any, owner: str, what: str) -> Iterator[Message]:
+    """Ask one node after another: a message is made when the last reply has been merged.
+
+    Parameters
+    ----------
+    transport : Transport
+        Asks the nodes.
+    messages : iterable of Message
+        What a strategy has returned.
+    owner, what : str
+        Whose messages they are, and of which round.
+
+    Raises
+    ------
+    ModelError
+        They are all there already, or are not one for a node each.
+    """
+    if isinstance(messages, Sequence):
+        raise ModelError(
+            f"{owner}: its nodes are asked one after another, so it must yield each message "
+            "when the one before is answered, and not return all of them"
+        )
+    for message in each_checked(messages, transport.names, owner):
+        node = transport.names()[address_of(message)]
+        yield from transport.exchange([message], f"{what}, {node}")

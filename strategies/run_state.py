@@ -1,13 +1,10 @@
-"""The state of the run under way, and the result that its caller gets."""
+"""The state of the run under way."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from flwr.serverapp.strategy import Result
 
 from flame_flwr.aggregation.pytree import own_arrays
 from flame_flwr.errors import ModelError, NodeFailedError, NotConvergedError, PayloadError
@@ -18,9 +15,8 @@ from flame_flwr.payload import Payload, decode, describe, encode, from_record, t
 from flame_flwr.results.callbacks import notify, shielded
 from flame_flwr.results.checkpoint import AnalysisState
 from flame_flwr.results.log_lines import log_evaluation, log_round, warn_of_unknown
-from flame_flwr.results.run_record import RoundRecord, RunRecord
-from flame_flwr.strategies.round_messages import checked, each_checked
-from flame_flwr.transport.local_message import address_of
+from flame_flwr.results.run_record import RoundRecord
+from flame_flwr.strategies.round_messages import ask_in_turn, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,35 +27,14 @@ if TYPE_CHECKING:
     from flame_flwr.aggregation.base import Finished
     from flame_flwr.config import RunSettings
     from flame_flwr.data.kept_values import KeptValues
+    from flame_flwr.results.run_record import RunRecord
     from flame_flwr.strategies.bookkeeping import Bookkeeping
     from flame_flwr.strategies.run_sums import RunSums
+    from flame_flwr.strategies.star_result import StarResult
     from flame_flwr.strategies.star_strategy import StarStrategy
     from flame_flwr.transport.interface import Transport
 
-__all__ = ["Run", "StarResult"]
-
-
-@dataclass
-class StarResult(Result):
-    """Flower's ``Result``, with the values.
-
-    Attributes
-    ----------
-    record : RunRecord
-        Nodes, history, last aggregate, evaluations and the final result.
-
-    Examples
-    --------
-    A callback that a strategy's user passes on, or the code after ``start``, reads the record:
-
-    >>> from flame_flwr.results.run_record import RoundRecord, RunRecord
-    >>> rounds = [RoundRecord(1), RoundRecord(2, converged=True)]
-    >>> result = StarResult(record=RunRecord(nodes=["ward-a"], history=rounds, result=41.5))
-    >>> result.record.result, [entry.converged for entry in result.record.history]
-    (41.5, [False, True])
-    """
-
-    record: RunRecord = field(default_factory=RunRecord)
+__all__ = ["Run"]
 
 
 @dataclass(slots=True)
@@ -109,6 +84,7 @@ class Run:
     after: dict[str, int] = field(default_factory=dict)
     sums: RunSums | None = None
     in_turn: bool = False
+    _asked: ArrayRecord | None = None
     _merged: ArrayRecord | None = None
     _change: float | None = None
     _started: float = 0.0
@@ -154,7 +130,7 @@ class Run:
 
     def enter(self) -> int:
         """Begin a round; return its number."""
-        number = self.number + 1
+        number, self._asked = self.number + 1, None
         self._enter_kept_data(number)
         self.record.stage.enter("round", number)
         notify(self.record, "entered", number)
@@ -165,11 +141,14 @@ class Run:
         """Return the aggregate for this round's messages, in a record that may be changed."""
         return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
 
+    def asks_with(self, arrays: ArrayRecord) -> None:
+        """Note what the next nodes are sent, where a round's nodes get one aggregate each."""
+        self._asked = arrays
+
     def last_sent(self) -> Any:
-        """Return the aggregate that this round's nodes were sent; its arrays may be read-only."""
-        if self.arrays is None:
-            return None
-        return self._decoded(from_record(self.arrays), copies=False)
+        """Return the aggregate that the last node was sent; its arrays may be read-only."""
+        sent = self.arrays if self._asked is None else self._asked
+        return None if sent is None else self._decoded(from_record(sent), copies=False)
 
     def exchange(self, messages: Any, method: str, number: int | None = None) -> Iterator[Message]:
         """Ask the nodes what a strategy's method has returned; yield their replies as they arrive.
@@ -182,19 +161,8 @@ class Run:
         what = "evaluation" if number is None else f"round {number}"
         owner = f"{method}, {'the ' if number is None else ''}{what}"
         if self.in_turn and number is not None:
-            return self._ask_in_turn(messages, owner, what)
+            return ask_in_turn(self.transport, messages, owner, what)
         return self.transport.exchange(checked(messages, self.transport.names(), owner), what)
-
-    def _ask_in_turn(self, messages: Any, owner: str, what: str) -> Iterator[Message]:
-        """Ask one node after another: a message is made when the last reply has been merged."""
-        if isinstance(messages, Sequence):
-            raise ModelError(
-                f"{owner}: its nodes are asked one after another, so it must yield each message "
-                "when the one before is answered, and not return all of them"
-            )
-        for message in each_checked(messages, self.transport.names, owner):
-            node = self.transport.names()[address_of(message)]
-            yield from self.transport.exchange([message], f"{what}, {node}")
 
     def mark_counted(self, node: str, number: int) -> None:
         """Note that a node's answer counts: the node continues from its state after this round."""

@@ -18,8 +18,9 @@ from flame_flwr.log import logger
 from flame_flwr.results.metric_means import of_all_nodes
 from flame_flwr.strategies.merge_replies import keep_scores, merge_round
 from flame_flwr.strategies.round_messages import messages_for
-from flame_flwr.strategies.run_state import Run, StarResult
+from flame_flwr.strategies.run_state import Run
 from flame_flwr.strategies.star_aggregation import StarAggregation
+from flame_flwr.strategies.star_result import StarResult
 from flame_flwr.strategies.start_run import settings_for, start_run
 from flame_flwr.text.words import name_in_words
 

@@ -22,7 +22,8 @@ from flame_flwr.results.followed_lines import ParticipantsLine
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.bookkeeping import Bookkeeping
-from flame_flwr.strategies.run_state import Run, StarResult
+from flame_flwr.strategies.run_state import Run
+from flame_flwr.strategies.star_result import StarResult
 from flame_flwr.text.words import arguments_in_words
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Transport

@@ -121,7 +121,7 @@ class SparseChange:
         if zlib.crc32(array.reshape(-1).data) != self.checksum:
             raise PayloadError(
                 "What arrived tells the change of another array than the last aggregate's. Where a "
-                "strategy sends nodes different ones, as one node after another, leave `sparse` out"
+                "strategy of your own sends nodes different ones, leave `sparse` out"
             )
         array.reshape(-1)[self.places] = self.values
         return array

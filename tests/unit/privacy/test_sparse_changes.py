@@ -18,7 +18,7 @@ from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.results.run_record import RunRecord
 from flame_flwr.star import StarAnalyzer, StarModelTester
-from flame_flwr.strategies import WeightedFedAvg
+from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
 
 SIZE = 2000
 
@@ -62,11 +62,11 @@ def test_the_bits_are_those_of_whole_arrays_and_the_bytes_fewer(fraction):
             assert few <= at_most, (number, few, at_most)
 
 
-def over_messages(grid_class=LocalGrid, analyzer=Drift, **settings):
+def over_messages(grid_class=LocalGrid, analyzer=Drift, made=strategy, **settings):
     record = RunRecord()
     plan = NodePlan(analyzer, data_type="s3", filters=(TopFraction(0.1, sparse=True),))
     with grid_class(plan, [3, 5, 7]) as grid:
-        strategy().start(
+        made().start(
             grid, settings=RunSettings.from_config(settings), record=record, simple_analysis=False
         )
     return record
@@ -76,6 +76,21 @@ def test_it_is_alike_over_messages():
     model = over_messages().result["model"]
     for name, array in run(TopFraction(0.1)).result["model"].items():
         assert model[name].tobytes() == array.tobytes()
+
+
+def test_a_change_is_of_what_that_node_was_sent():
+    def cyclic():
+        return CyclicTraining("random", rounds=3, seed=2)
+
+    def here(**more):
+        filters = [TopFraction(0.1, **more)]
+        return StarModelTester([3, 5, 7], Drift, cyclic(), "s3", filters=filters, quiet=True)
+
+    whole, sparse = here(), here(sparse=True)
+    for record in (sparse.record, over_messages(made=cyclic)):
+        assert record.history[1].node_bytes["node-2"] < whole.record.history[1].node_bytes["node-2"]
+        for name, array in whole.result["model"].items():
+            assert record.result["model"][name].tobytes() == array.tobytes()
 
 
 def test_filters_behind_it_decide_what_is_short():
