@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from axe import serious
 from browser_deployment import look_at_deployment
 from browser_node import look_at_node
 from browser_watch import look_at_runs
@@ -99,7 +100,7 @@ def main():
             look(browser, hostile, target / "hostile.png", names=NAMES)
             for page in (run, hostile):
                 narrow(browser, page, target / f"{page.stem}-390.png")
-                whole(browser, page)
+                whole(browser, page, target)
                 printed(browser, page, target / f"{page.stem}-print.png")
             folded(browser, hostile)
             print_pdf(run, target / "printed.pdf")
@@ -228,9 +229,17 @@ def narrow(browser, page, screenshot):
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 1
     assert browser.save_screenshot(str(screenshot))
+    usable(browser, screenshot.parent)
     for each in browser.find_elements(By.TAG_NAME, "summary"):
         each.click()
     assert browser.execute_script(wide) <= 1
+    usable(browser, screenshot.parent)
+
+
+def usable(browser, folder):
+    """See that axe-core finds nothing serious, as tables that scroll and no key reaches."""
+    found = serious(browser, folder / "axe")
+    assert not found, found
 
 
 CUT = """
@@ -245,13 +254,14 @@ return [...document.querySelectorAll("body *")].filter(each => {
 """What is beyond the window's edge, or to be seen only by scrolling within it."""
 
 
-def whole(browser, page):
+def whole(browser, page, target):
     """See that nothing is cut in a window of 1,200 pixels, and that the contents lead on."""
     sized(browser, 1200)
     browser.get(page.as_uri())
     for each in browser.find_elements(By.TAG_NAME, "summary"):
         each.click()
     assert browser.execute_script(CUT, False) == []
+    usable(browser, target)
     for link in browser.find_elements(By.CSS_SELECTOR, "nav a"):
         name = link.get_attribute("href").partition("#")[2]
         link.click()

@@ -115,13 +115,11 @@ def shown_run(run: RunView | None, place: str, console: Console) -> RenderableTy
 def _head(run: RunView) -> Iterator[str]:
     yield f"{one_line(run.title or run.app or run.name, 70)}: {run.status}"
     yield f"run {one_line(run.name, 70)}"
-    of = f" of {run.most}" if run.most else ""
-    facts = [f"{run.rounds}{of} rounds"]
-    if run.started:
-        facts.append(f"began {datetime.fromtimestamp(run.started):%Y-%m-%d %H:%M:%S}")
-    if run.left is not None:
-        facts.append(f"ends in {_duration(run.left)} at the latest")
-    yield ", ".join(facts)
+    if run.started:  # not of one that cannot be read
+        of = f" of {run.most}" if run.most else ""
+        began = datetime.fromtimestamp(run.started)
+        ends = "" if run.left is None else f", ends in {_duration(run.left)} at the latest"
+        yield f"{run.rounds}{of} rounds, began {began:%Y-%m-%d %H:%M:%S}{ends}"
     if run.status == "running":
         since = f", for {_duration(time.time() - run.since)}" if run.since else ""
         yield f"now: {run.doing}{since}"

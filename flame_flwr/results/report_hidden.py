@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.results.report_words import counted, listed, setting
+from flame_flwr.results.report_words import counted, failed_nodes, listed, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def _hidden(about: dict[str, Any]) -> Iterator[str]:
         )
     if about["failures"]:
         yield (
-            f"What exactly went wrong in {counted(len(about['failures']), 'failure')} of nodes: a "
-            "failing node sends the type of its error and its place, and the rest only where its "
-            "hospital shares that. The node's own log has it."
+            f"What exactly went wrong, {counted(len(about['failures']), 'time')}, at "
+            f"{listed(failed_nodes(about))}: a failing node sends the type of its error and its "
+            "place, and the rest only where its hospital shares that. The node's own log has it."
         )

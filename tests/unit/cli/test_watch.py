@@ -81,6 +81,15 @@ def test_it_is_followed_until_it_is_over(tmp_path):
     assert len(naps) == 3
 
 
+def test_of_a_run_that_cannot_be_read_nothing_is_made_up(tmp_path):
+    (tmp_path / NEWEST).mkdir()
+    (tmp_path / NEWEST / "live.json").write_bytes(b'{"live": 1, "writ')
+    target = console()
+    follow_run(WatchedRuns(str(tmp_path)), "", target)
+    said = "live.json is torn: it is not what a run writes"
+    assert shown(target) == [f"{NEWEST}: unreadable", f"run {NEWEST}", said]
+
+
 def test_names_that_mean_harm_do_nothing_to_a_terminal(tmp_path):
     write_live(tmp_path / NEWEST, running(nodes=["a\x1b[2J", "[red]b[/red]"]))
     target = console()

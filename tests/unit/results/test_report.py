@@ -49,7 +49,9 @@ def test_a_traceback_stands_below_its_error(tmp_path):
     assert " and a second line\nThe node's own log has the details." in said
     assert trace.startswith("    File ")
     assert inside(page, '<p class="error">(.*?)</p>') == said
-    shown = inside(page, "<details><summary>Traceback</summary><pre>(.*?)</pre></details>")
+    shown = inside(
+        page, '<details><summary>Traceback</summary><pre tabindex="0">(.*?)</pre></details>'
+    )
     assert shown == f"  Traceback (most recent call last):\n{trace.rstrip()}"
 
 

@@ -287,7 +287,9 @@ def test_a_text_of_long_lines_is_written_smaller(tmp_path, letters, shown):
             return f"short\n{'x' * letters}\nshort"
 
     _, page = page_of(tmp_path, aggregator=Wide)
-    assert re.findall(r"<pre( class=\"\w+\")?>short", page) == [shown and f' class="{shown}"']
+    assert re.findall(r"<pre tabindex=.0.( class=\"\w+\")?>short", page) == [
+        shown and f' class="{shown}"'
+    ]
 
 
 def test_a_wide_table_is_parted(tmp_path):
