@@ -13,6 +13,7 @@ import typer
 
 from flame_flwr.cli.docs_command import docs
 from flame_flwr.cli.node_commands import data_commands, node_commands
+from flame_flwr.cli.provision_command import provision
 from flame_flwr.cli.report_command import report as report_command
 from flame_flwr.cli.signals import interrupt_on_signals
 from flame_flwr.cli.typer_group import VERSION, Commands, WaitingCommand
@@ -296,74 +297,7 @@ def show_plugins() -> None:
         typer.echo(f"{line}; BROKEN: {plugin.problem}" if plugin.problem else line)
 
 
-@_app.command()
-def provision(
-    federation: Annotated[
-        Path | None, typer.Argument(help="a TOML file that says who takes part")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="the folder; beside the file and called as it otherwise")
-    ] = None,
-    add: Annotated[str | None, typer.Option(help="add one hospital to the folder")] = None,
-    renew: Annotated[
-        bool, typer.Option("--renew", help="make the server a new certificate")
-    ] = False,
-    rotate: Annotated[
-        str | None, typer.Option(help="make one hospital a new key beside the one it has")
-    ] = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            help="put the server behind a reverse proxy, which closes what Flower leaves "
-            "open: nginx"
-        ),
-    ] = None,
-    identities: Annotated[
-        Path | None,
-        typer.Option(
-            help="a folder with NAME.pub of every hospital, as `node identity` writes it: collect "
-            "them into each one's peers.toml, for secure sums"
-        ),
-    ] = None,
-    wheel: Annotated[
-        Path | None,
-        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
-    ] = None,
-    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
-) -> None:
-    """Write keys, certificates, start scripts and instructions, a folder for every party."""
-    from flame_flwr import deploy
-
-    if example:
-        typer.echo(deploy.EXAMPLE, nl=False)
-        return
-    if federation is None or sum(map(bool, (add, renew, rotate, proxy, identities))) > 1:
-        raise typer.BadParameter(
-            "name a federation's file, with one of --add, --rotate, --renew, --proxy and "
-            "--identities at most"
-        )
-    parties = deploy.read_federation(federation)
-    if proxy:
-        parties = deploy.with_proxy(parties, proxy)
-    if wheel or not (add or renew or rotate or identities):
-        parties = deploy.with_wheel(parties, wheel)
-    folder = to or federation.absolute().with_suffix("")
-    if add:
-        deploy.add_hospital(parties, folder, add)
-        typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
-    elif rotate:
-        made, public = deploy.rotate(parties, folder, rotate)
-        typer.echo(f"{made} is written, for the hospital, and {public}, for the server:")
-        typer.echo(f"{folder / 'README.md'} says in which order they are used")
-    elif identities:
-        for path in deploy.collect_identities(parties, folder, identities):
-            typer.echo(f"{path} is written")
-        typer.echo("each hospital says `flame-flwr node peers`, and compares by telephone")
-    elif renew:
-        typer.echo(f"{deploy.renew(parties, folder)} is written")
-    else:
-        deploy.provision(parties, folder)
-        typer.echo(f"{folder} is written; {folder / 'README.md'} says who gets what")
+_app.command()(provision)
 
 
 def main() -> None:
