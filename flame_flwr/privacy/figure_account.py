@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
-from flame_flwr.statistics.column_facts import FEW, facts_of, ids_of
+from flame_flwr.statistics.column_facts import FEW, cells_of, facts_of, ids_of
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.read_columns import COMPUTED
 
@@ -115,7 +115,13 @@ class FigureAccount:
             The smallest group that may be seen.
         """
         ids = ids_of(statistic)
-        return ids is None or self._sets.takes(ids, column, k)
+        if ids is None:
+            return True
+        sizes = set(statistic.visible.parts)
+        cells = [each for each in cells_of(statistic) if len(each) in sizes]
+        # of a person with several rows nobody can tell from counts who is the difference
+        whole = [ids] if len(ids) == statistic.size else []
+        return self._sets.takes_counts(whole, cells, k) and self._sets.takes(ids, column, k)
 
     def _is_full(self, sums: int, most: int) -> bool:
         return sums > most or sum(map(len, self._left.values())) >= _MOST

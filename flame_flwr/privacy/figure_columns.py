@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import ColumnFacts, facts_of, ids_of, with_facts
+from flame_flwr.statistics.column_facts import ColumnFacts, cells_of, facts_of, ids_of, with_facts
 from flame_flwr.statistics.people_sets import PeopleSets
 from flame_flwr.statistics.rule_changes import members
 
@@ -25,7 +25,8 @@ def columns_behind(result: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
 
 def people_behind(result: Any) -> PeopleSets | None:
     """Return whom each statistic of the framework's is about; ``None`` where of none is known."""
-    sets = PeopleSets.of_parts([ids_of(part) for part in _parts(result)])
+    parts = _parts(result)
+    sets = PeopleSets.of_parts(list(map(ids_of, parts)), list(map(cells_of, parts)))
     return sets if sets.of else None
 
 
@@ -42,7 +43,7 @@ def tell_columns(result: Any, evidence: Evidence) -> None:
     if len(parts) != len(columns) or len(sets.of) not in (0, len(parts)):
         raise PayloadError("what the analysis says of its columns does not fit its result")
     for place, (part, facts) in enumerate(zip(parts, columns, strict=True)):
-        with_facts(part, facts, sets.ids(place))
+        with_facts(part, facts, sets.ids(place), sets.ids_by_cell(place))
 
 
 def _parts(result: Any) -> list[Statistic]:

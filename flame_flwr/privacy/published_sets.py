@@ -25,6 +25,8 @@ __all__ = ["PublishedSets"]
 
 _MOST_SETS = 1000
 """After so many none that is new leaves, of frozen data in any run."""
+_MOST_BITS = 4e8
+"""So many of people times groups are kept of counts; after that no new count leaves."""
 _MOST_STEPS = 5_000
 """So many choices of sets within a set are looked at; one that needs more is withheld."""
 
@@ -43,7 +45,9 @@ class PublishedSets:
 
     def __init__(self) -> None:
         self._ids: People = np.zeros(0, dtype=np.uint64)
+        self._order = np.zeros(0, dtype=np.int64)
         self._left: list[tuple[str | None, int]] = []
+        self._counted: set[tuple[bool, int]] = set()
 
     def __bool__(self) -> bool:
         """Tell whether any has left."""
@@ -72,6 +76,34 @@ class PublishedSets:
         self._left.append((column, new))
         return True
 
+    def takes_counts(self, whole: Sequence[People], cells: Sequence[People], k: int) -> bool:
+        """Tell whether a statistic's counts of people may leave; if so, they have.
+
+        A bin tells who is beside it where another bin or group is within it, or it within them.
+        Those of one statistic are not compared: its own rule has seen to them.
+
+        Parameters
+        ----------
+        whole : sequence of ndarray of uint64
+            The ids of all, each once; none where a count of rows is no count of people.
+        cells : sequence of ndarray of uint64
+            Those of each bin or label.
+        k : int
+            The smallest group that may be seen.
+        """
+        both = [*((False, each) for each in whole), *((True, each) for each in cells)]
+        new = {(is_cell, self._bitmap(ids)) for is_cell, ids in both} - self._counted
+        if new and (len(self._counted) + len(new)) * len(self._ids) > _MOST_BITS:
+            return False
+        if any(
+            (is_cell or was_cell) and _is_few_apart(one, two, k)
+            for is_cell, one in new
+            for was_cell, two in self._counted
+        ):
+            return False
+        self._counted |= new
+        return True
+
     def _tells_of_few(self, new: int, left: Sequence[int], k: int) -> bool:
         return _gives_away(new, left, k) or solves_few(new, left, len(self._ids), k)
 
@@ -81,6 +113,7 @@ class PublishedSets:
             mine = column, self._bitmap(other._people(bits))
             if mine not in self._left:
                 self._left.append(mine)
+        self._counted |= {(of, self._bitmap(other._people(bits))) for of, bits in other._counted}
 
     def _people(self, bits: int) -> People:
         people: People = self._ids[rows_of(bits, len(self._ids))]
@@ -91,20 +124,24 @@ class PublishedSets:
         return list(dict.fromkeys(bits for of, bits in self._left if of in (None, column)))
 
     def _bitmap(self, people: People) -> int:
-        self._ids = np.concatenate([self._ids, np.setdiff1d(people, self._ids)])
-        order = np.argsort(self._ids)
+        if len(self._order) != len(self._ids):
+            self._order = np.argsort(self._ids)
+        places = np.searchsorted(self._ids, people, sorter=self._order)
+        known = places < len(self._ids)
+        known[known] = self._ids[self._order[places[known]]] == people[known]
+        if not known.all():
+            self._ids = np.concatenate([self._ids, people[~known]])
+            return self._bitmap(people)
         bits = np.zeros(len(self._ids), dtype=bool)
-        bits[order[np.searchsorted(self._ids, people, sorter=order)]] = True
+        bits[self._order[places]] = True
         return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
 
     def to_json(self) -> dict[str, Any]:
         """Return it for :meth:`from_json`."""
         length = (len(self._ids) + 7) // 8
-        packed = [
-            [column, base64.b64encode(zlib.compress(bits.to_bytes(length, "little"), 1)).decode()]
-            for column, bits in self._left
-        ]
-        return {"people": packed_ids(self._ids.tobytes()), "left": packed}
+        packed = [[column, _packed(bits, length)] for column, bits in self._left]
+        counted = [[is_cell, _packed(bits, length)] for is_cell, bits in sorted(self._counted)]
+        return {"people": packed_ids(self._ids.tobytes()), "left": packed, "counted": counted}
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
@@ -121,11 +158,28 @@ class PublishedSets:
             raise ValueError("no sets of people")
         length = (len(sets._ids) + 7) // 8
         for column, text in said["left"]:
-            bits = int.from_bytes(unpacked_bits(text, length), "little")
-            if not isinstance(column, str | None) or bits >> len(sets._ids):
-                raise ValueError("no set of people")
-            sets._left.append((column, bits))
+            if not isinstance(column, str | None):
+                raise TypeError("no name of a column")
+            sets._left.append((column, sets._unpacked(text, length)))
+        sets._counted = {
+            (is_cell is True, sets._unpacked(text, length)) for is_cell, text in said["counted"]
+        }
         return sets
+
+    def _unpacked(self, text: str, length: int) -> int:
+        bits = int.from_bytes(unpacked_bits(text, length), "little")
+        if bits >> len(self._ids):
+            raise ValueError("no set of people")
+        return bits
+
+
+def _packed(bits: int, length: int) -> str:
+    return base64.b64encode(zlib.compress(bits.to_bytes(length, "little"), 1)).decode()
+
+
+def _is_few_apart(one: int, two: int, k: int) -> bool:
+    """Tell whether one is within the other, and few are only in that."""
+    return not (one & ~two and two & ~one) and _is_few(one ^ two, k)
 
 
 def _gives_away(new: int, left: Sequence[int], k: int) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FEW",
     "ColumnFacts",
+    "cells_of",
     "facts_of",
     "ids_of",
     "keep_columns",
@@ -179,6 +180,7 @@ class _Told:
 
     facts: tuple[ColumnFacts, ...]
     ids: People | None
+    cells: tuple[People, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +194,15 @@ class _Columns:
     @cached_property
     def ids(self) -> People | None:
         return _coded(_joined(self.people))[0] if self.people else None
+
+    @cached_property
+    def cells(self) -> tuple[People, ...]:
+        """Whom each bin or label is about, where each person has one row, of one piece."""
+        if self.ids is None or len(self.places) != 1 or len(self.ids) != len(self.people[0]):
+            return ()
+        order = np.argsort(self.places[0], kind="stable")
+        starts = np.flatnonzero(np.diff(self.places[0][order])) + 1
+        return tuple(np.sort(each) for each in np.split(self.people[0][order], starts))
 
     @cached_property
     def facts(self) -> tuple[ColumnFacts, ...]:
@@ -239,10 +250,13 @@ def made_of(
 
 
 def with_facts(
-    statistic: Statistic, facts: Sequence[ColumnFacts], ids: People | None = None
+    statistic: Statistic,
+    facts: Sequence[ColumnFacts],
+    ids: People | None = None,
+    cells: Sequence[People] = (),
 ) -> None:
     """Have a statistic that has arrived at the gate know what is said of its columns and people."""
-    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids))
+    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids, tuple(cells)))
 
 
 def keep_columns(before: Statistic, changed: _S) -> _S:
@@ -276,6 +290,12 @@ def ids_of(statistic: Statistic) -> People | None:
     """Return whom a statistic is about, each once; ``None`` where that is not known."""
     known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
     return known.ids if known is not None and statistic.size else None
+
+
+def cells_of(statistic: Statistic) -> tuple[People, ...]:
+    """Return whom each bin or label of a statistic is about, where each person has one row."""
+    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
+    return known.cells if known is not None and statistic.size else ()
 
 
 def sources_behind(statistic: Statistic) -> set[str]:

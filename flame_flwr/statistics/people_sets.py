@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PEOPLE", "PeopleSets", "packed_ids", "unpacked_bits", "unpacked_ids"]
 
 MOST_PEOPLE = 500_000
-_MOST_SETS = 1000
+_MOST_SETS = 5000
+_MOST_PLACES = 100_000
 _NO_SET = -1
 
 
@@ -32,6 +33,8 @@ class PeopleSets:
         Bitmaps over these people.
     of : tuple of int
         For each part of the result its set; -1 where it is not known.
+    cells : mapping of int to tuple of int
+        For parts that count bins or labels, by their number: the set of each.
 
     Examples
     --------
@@ -44,9 +47,12 @@ class PeopleSets:
     people: bytes = b""
     sets: tuple[bytes, ...] = ()
     of: tuple[int, ...] = ()
+    cells: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of_parts(cls, parts: Sequence[People | None]) -> Self:
+    def of_parts(
+        cls, parts: Sequence[People | None], cells: Sequence[Sequence[People]] = ()
+    ) -> Self:
         """Return the sets of the parts of a result, each given with the people it is about.
 
         Without those of which there are too many, for which rules go by sizes.
@@ -60,21 +66,35 @@ class PeopleSets:
             return cls()
         places: dict[bytes, int] = {}
         of = [_NO_SET if part is None else _place(part, everybody, places) for part in parts]
-        return cls(everybody.tobytes(), tuple(places), tuple(of))
+        within = {
+            number: tuple(_place(cell, everybody, places) for cell in found)
+            for number, found in enumerate(cells)
+            if found
+        }
+        return cls(everybody.tobytes(), tuple(places), tuple(of), within)
 
     def ids(self, part: int) -> People | None:
         """Return the people whom a part of the result is about; ``None`` where it is not known."""
         if part >= len(self.of) or self.of[part] == _NO_SET:
             return None
+        return self._set(self.of[part])
+
+    def ids_by_cell(self, part: int) -> tuple[People, ...]:
+        """Return the people of each bin or label of a part, where they are known."""
+        return tuple(self._set(each) for each in self.cells.get(part, ()) if each != _NO_SET)
+
+    def _set(self, number: int) -> People:
         people: People = np.frombuffer(self.people, dtype=np.uint64)
-        bits = np.unpackbits(np.frombuffer(self.sets[self.of[part]], np.uint8), count=len(people))
+        bits = np.unpackbits(np.frombuffer(self.sets[number], np.uint8), count=len(people))
         within: People = people[bits.astype(bool)]
         return within
 
     def to_json(self) -> dict[str, Any]:
         """Return it for :meth:`from_json`."""
         packed = [base64.b64encode(zlib.compress(each, 1)).decode() for each in self.sets]
-        return {"people": packed_ids(self.people), "sets": packed, "of": list(self.of)}
+        cells = [[part, *places] for part, places in self.cells.items()]
+        people = packed_ids(self.people)
+        return {"people": people, "sets": packed, "of": list(self.of), "cells": cells}
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
@@ -90,10 +110,13 @@ class PeopleSets:
         people = unpacked_ids(said["people"])
         length = (len(people) // 8 + 7) // 8
         sets = tuple(unpacked_bits(each, length) for each in said["sets"])
-        of = tuple(said["of"])
-        if not all(type(place) is int and _NO_SET <= place < len(sets) for place in of):
+        of, cells = tuple(said["of"]), {part: tuple(rest) for part, *rest in said["cells"]}
+        every = [*of, *(place for places in cells.values() for place in places)]
+        if not all(type(place) is int and _NO_SET <= place < len(sets) for place in every):
             raise ValueError("no place of a set")
-        return cls(people, sets, of)
+        if not all(type(part) is int for part in cells) or len(every) > _MOST_PLACES:
+            raise ValueError("no parts of a result")
+        return cls(people, sets, of, cells)
 
 
 def packed_ids(people: bytes) -> str:

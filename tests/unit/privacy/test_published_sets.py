@@ -23,7 +23,14 @@ from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.published_sets import PublishedSets
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.star import StarAnalyzer
-from flame_flwr.statistics import Moments, RowCount, describe
+from flame_flwr.statistics import (
+    ContingencyTable,
+    Histogram,
+    Moments,
+    RowCount,
+    ValueCounts,
+    describe,
+)
 from flame_flwr.statistics.people_sets import PeopleSets
 
 RULES = (MinCount(5), MaxBins(50), Strict())
@@ -259,6 +266,78 @@ def test_other_columns_that_were_read_leave_of_people_who_are_nearly_the_same():
     assert (found["age"]["count"], found["bmi"]["count"]) == (80, 82)
 
 
+# ---- counts within a statistic ----------------------------------------------------------------
+
+
+def ages_between(table, low, high, but=()):
+    there = table["age"].between(low, high) & ~table["person"].isin(but)
+    return table[there].set_index("person")["age"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_group_less_one_does_not_tell_who_is_in_a_bin(together):
+    """The attack: 49 are below 60, and 48 of these are not patient 7: so that one is, too."""
+    table = patients().assign(age=np.arange(11.0, 111))
+
+    def bins(table):
+        return Histogram.from_data(ages_between(table, 0, 200), [0, 60, 200])
+
+    def group(table):
+        return RowCount.from_data(ages_between(table, 0, 59, but=[7]))
+
+    def wide(table):
+        return RowCount.from_data(ages_between(table, 0, 50))
+
+    if together:
+        [[found, less, other]] = rounds(table, lambda each: [bins(each), group(each), wide(each)])
+    else:
+        found, less, other = rounds(table, bins, group, wide)
+    assert found.result()["counts"] == [49, 51]
+    assert (less.rows, other.rows) == (0, 40)
+
+
+@pytest.mark.parametrize("form", ["bins", "labels", "table"])
+def test_counts_of_two_rounds_do_not_tell_of_those_who_are_left_out(form):
+    """Of six who are left out, two are in one of the bins: it may not be told."""
+    table = patients().assign(high=["n", "y"] * 50, sex=["f"] * 50 + ["m"] * 50)
+
+    def count(table):
+        rows = table.set_index("person")
+        if form == "bins":
+            return Histogram.from_data((rows["high"] == "y") * 1, [0, 0.5, 1])
+        if form == "labels":
+            return ValueCounts.from_data(rows["high"])
+        return ContingencyTable.from_data(rows["high"], rows["sex"], ["n", "y"], ["f", "m"])
+
+    def without(*people):
+        return lambda table: count(table[~table["person"].isin(people)])
+
+    first, second, third = rounds(
+        table, count, without(0, 1, 2, 3, 5, 7), without(*range(0, 50, 2))
+    )
+    assert (first.size, second.size, third.size) == (100, 0, 75)
+
+
+def test_people_with_several_rows_are_not_taken_for_the_difference_of_counts():
+    visits = pd.concat([patients(40)] * 3, ignore_index=True)
+    visits["high"] = (visits.index < 80 - 3) | (visits.index >= 117)  # 38 people have it at a visit
+
+    def ask(table):
+        return [ValueCounts.from_data(table.set_index("person")["high"]), RowCount.from_data(table)]
+
+    [[labels, rows]] = rounds(visits, ask)
+    assert (labels.size, rows.rows) == (120, 120)
+
+
+def test_counts_are_kept_as_text():
+    sets = PublishedSets()
+    assert sets.takes_counts([of((0, 100))], [of((0, 60)), of((60, 100))], 5)
+    again = PublishedSets.from_json(sets.to_json())
+    assert not again.takes_counts([of((0, 59))], [], 5)
+    assert again.takes_counts([of((0, 55)), of((0, 98))], [], 5)  # wholes go by their columns
+    assert not again.takes_counts([], [of((2, 100))], 5)
+
+
 def test_a_plain_figure_close_to_one_of_known_people_is_withheld():
     def ask(table):
         return [RowCount.from_data(table), RowCount.from_data(list(range(97)))]
@@ -289,7 +368,10 @@ def test_sets_travel_to_the_gate_as_bitmaps():
         {"people": "", "sets": ["AAAA"], "of": [0]},
         {"people": "", "sets": [], "of": [0]},
         {"people": "", "sets": [], "of": ["x"]},
-        {"people": "", "sets": [""] * 2000, "of": []},
+        {"people": "", "sets": [""] * 6000, "of": [], "cells": []},
+        {"people": "", "sets": [], "of": [], "cells": [[0, 0]]},
+        {"people": "", "sets": [], "of": [], "cells": [["x"]]},
+        {"people": "", "sets": [], "of": [-1], "cells": [[0, *[-1] * 100_000]]},
     ],
 )
 def test_sets_of_another_form_are_refused(said):
