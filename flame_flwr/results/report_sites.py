@@ -35,8 +35,8 @@ def _sentences(about: dict[str, Any]) -> Iterator[str]:
         always = [n for n in nodes if all(n in entry["node_seconds"] for entry in history)]
         each = "every one of them" if len(nodes) > 1 else "it"
         many = each if len(always) == len(nodes) else f"{len(always):,} of them"
-        rounds = counted(len(history), "round")
-        yield f"{counted(len(nodes), 'node')} took part, and {many} answered in all of {rounds}."
+        rounds = f"all of {len(history):,} rounds" if len(history) > 1 else "the one round"
+        yield f"{counted(len(nodes), 'node')} took part, and {many} answered in {rounds}."
     else:
         yield f"{counted(len(nodes), 'node')} took part, and no round was finished."
     named = [about["hospitals"][node] for node in nodes if node in about["hospitals"]]

@@ -223,7 +223,8 @@ class RunFiles:
         about["files"] = [file_as_json(path, self.path) for path in files]
         if self.report and not isinstance(error, StoppedError):  # which leaves little time
             shown = [*files, *self._others()] if record.public.exact else files
-            if write_report(self.path, about, shown):
+            # Of a folder that is the run's own, the others are all that is there.
+            if write_report(self.path, about, list(dict.fromkeys(shown))):
                 own.append(self.path / "report.html")
         others = [path for path in self._others() if path not in files]
         listed = dict.fromkeys([*own, *others])

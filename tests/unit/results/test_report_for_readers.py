@@ -14,6 +14,7 @@ from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.privacy import Clip, MaxRows, MinCount
 from flame_flwr.privacy.config_text import RULES
+from flame_flwr.results import Outputs, RunFolder, RunRecord
 from flame_flwr.results.report import render
 from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_methods import RULES_IN_WORDS, methods
@@ -311,3 +312,11 @@ def test_a_wide_table_is_parted(tmp_path):
         if row[0] in found:
             found[row[0]] += row[1:]
     assert found == {row[0]: row[1:] for row in rows}
+
+
+def test_a_result_is_shown_once_where_the_folder_is_the_runs_own(tmp_path):
+    folder = RunFolder(str(tmp_path), 7, report=True)
+    record = RunRecord(result="41.5 years")
+    folder.write_success(Outputs.declare("str", "mean.txt", False), record, {})
+    page = (folder.path / "report.html").read_text()
+    assert page.count("41.5 years") == page.count("mean.txt") == 1
