@@ -69,6 +69,24 @@ class Proximal(Correction):
         self._mu = mu
         self._towards = [each.detach().clone() for each in towards or self._weights]
 
+    def begin(self, optimizer: torch.optim.Optimizer) -> None:
+        """See that steps towards the weights do not end further beyond them each time.
+
+        Raises
+        ------
+        ModelError
+            They would, whatever the data: the strength is too large for plain gradient steps.
+        """
+        for group in optimizer.param_groups:
+            plain = type(optimizer) is pytorch().optim.SGD and not group.get("momentum")
+            if plain and self._mu * float(group["lr"]) >= 2:
+                raise ModelError(
+                    f"a model is drawn to the common one with {self._mu:g}, in plain gradient "
+                    f"steps of the learning rate {float(group['lr']):g}. Where their product is 2 "
+                    "or more, each step ends further beyond it: take a smaller learning_rate, "
+                    "fedprox_mu or lam"
+                )
+
     def added_loss(self) -> torch.Tensor:
         """Return the term."""
         term: torch.Tensor = proximal_term(self._weights, self._towards, self._mu)

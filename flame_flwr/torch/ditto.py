@@ -34,7 +34,8 @@ class Ditto(TorchAnalyzer):
         The framework's handle.
     lam : float
         How strongly the personal model is drawn to the common one; 1. With 0 it is the node's own
-        model, trained on its samples alone; the larger, the closer to the common one.
+        model, trained on its samples alone; the larger, the closer to the common one. With plain
+        gradient steps, times the learning rate, it must be below 2.
     **more
         As for :class:`TorchAnalyzer`.
 
