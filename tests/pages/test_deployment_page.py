@@ -34,6 +34,16 @@ def test_its_ports_and_folders_are_the_defaults(tmp_path):
     assert f"python -m venv {federation.venv}" in text
 
 
+def test_its_try_on_one_machine_has_approval_and_ports_that_differ(tmp_path):
+    (tmp_path / "try.toml").write_text(block(PAGE, "try.toml"))
+    federation = read_federation(tmp_path / "try.toml")
+    assert [each.node_config["approval"] for each in federation.hospitals] == ["required"] * 2
+    assert len({federation.server.port, *(each.port for each in federation.hospitals)}) == 3
+    templates = PAGE.parents[1] / "flame_flwr" / "app-templates"
+    [said] = re.findall(r"^sed -i 's/\^(.*)\.\*/", PAGE.read_text(), re.M)
+    assert f"\n{said}" in (templates / "regression" / "pyproject.toml").read_text()
+
+
 @pytest.mark.parametrize(("name", "files"), [("provision", 0), ("proxy", 2)])
 def test_its_commands_provision(tmp_path, name, files):
     (tmp_path / "federation.toml").write_text(block(PAGE, "federation.toml"))
@@ -48,6 +58,7 @@ def test_every_named_block_is_used():
     assert [(each.language, each.name) for each in blocks(PAGE) if each.name] == [
         ("toml", "federation.toml"),
         ("bash", "provision"),
+        ("toml", "try.toml"),
         ("bash", "proxy"),
         ("bash", "wheelhouse"),
         ("bash", "offline"),
