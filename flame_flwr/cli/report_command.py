@@ -28,6 +28,10 @@ def report(
     from flame_flwr.results.print_pdf import print_pdf
     from flame_flwr.results.report_again import list_file, report_again
 
+    if to is not None and to.suffix.lower() == ".pdf":
+        raise typer.BadParameter(
+            f"--to names the page, and a PDF is beside it: say --pdf --to {to.with_suffix('.html')}"
+        )
     page = report_again(run, to)
     say(f"{page} is written")
     if pdf:

@@ -36,6 +36,13 @@ def changed(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def test_a_page_is_not_written_as_if_it_were_a_pdf(tmp_path):
+    result = command(tmp_path, "--pdf", "--to", tmp_path / "study.pdf")
+    assert result.exit_code == 2
+    assert "study.html" in result.output.replace("\n", "")
+    assert not (tmp_path / "study.pdf").exists()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
