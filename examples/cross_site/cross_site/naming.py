@@ -101,7 +101,8 @@ def _written(table: Lines, labels: Lines | None = None) -> bytes:
     """Return one CSV file with column names and a label."""
     names, rows = (table[0], table[1:]) if _are_names(table[0]) else (None, table)
     if labels is not None:
-        own = labels[1:] if _are_names(labels[0]) else labels
+        # words may be labels, too: a first line is a name where there is a line more than rows
+        own = labels[1:] if _are_names(labels[0]) and len(labels) > len(rows) else labels
         if len(own) != len(rows) or any(len(line) != 1 for line in own):
             raise DataError("A file of labels must have one label per row of the measurements.")
         names = names or _numbered(len(rows[0]) if rows else 0)

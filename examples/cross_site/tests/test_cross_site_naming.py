@@ -120,3 +120,11 @@ def test_files_that_do_not_fit_are_named():
     assert [each.text for each in tables.look([pairs])] == [
         "A file of labels must have one label per row of the measurements."
     ]
+
+
+def test_words_are_labels_where_there_is_one_for_each_row():
+    x = b"1,2\n3,4\n"
+    test = {"Xtest.csv": x, "ytest.csv": b"ill\n0\n1\n"}
+    [found] = as_named([{"Xtrain.csv": x, "ytrain.csv": b"ill\nwell\n", **test}], PAIRS)
+    assert found["train.csv"] == b"label,x1,x2\nill,1,2\nwell,3,4\n"
+    assert found["test.csv"] == b"label,x1,x2\n0,1,2\n1,3,4\n"
