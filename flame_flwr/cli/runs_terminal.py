@@ -117,9 +117,8 @@ def _head(run: RunView) -> Iterator[str]:
     yield f"run {one_line(run.name, 70)}"
     if run.started:  # not of one that cannot be read
         of = f" of {run.most}" if run.most else ""
-        began = datetime.fromtimestamp(run.started)
         ends = "" if run.left is None else f", ends in {_duration(run.left)} at the latest"
-        yield f"{run.rounds}{of} rounds, began {began:%Y-%m-%d %H:%M:%S}{ends}"
+        yield f"{run.rounds}{of} rounds, began {_clock(run.started, '%Y-%m-%d %H:%M:%S')}{ends}"
     if run.status == "running":
         since = f", for {_duration(time.time() - run.since)}" if run.since else ""
         yield f"now: {run.doing}{since}"
@@ -141,12 +140,11 @@ def _nodes(nodes: list[NodeView]) -> Table:
     names = list(dict.fromkeys(key for node in nodes for key in node.metrics))[:_MOST_METRICS]
     table = _table(["node", "state", "seconds", "seen", *names])
     for node in nodes:
-        seen = f"{datetime.fromtimestamp(node.seen):%H:%M:%S}" if node.seen else ""
         table.add_row(
             Text(one_line(node.name, _LONGEST_NAME)),
             Text(_WORDS.get(node.state, node.state), _COLOURS.get(node.state, "")),
             Text(_number(node.seconds)),
-            Text(seen),
+            Text(_clock(node.seen, "%H:%M:%S")),
             *(Text(_number(node.metrics.get(name))) for name in names),
         )
     return table
@@ -180,6 +178,14 @@ def _table(titles: list[str]) -> Table:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _clock(seconds: float | None, form: str) -> str:
+    """Return a time as this machine's clock shows it; none of what a stranger may have written."""
+    try:
+        return f"{datetime.fromtimestamp(seconds):{form}}" if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _duration(seconds: float) -> str:

@@ -99,6 +99,15 @@ def test_names_that_mean_harm_do_nothing_to_a_terminal(tmp_path):
     assert "[red]b[/red]" in text
 
 
+@pytest.mark.parametrize("seen", [1e308, 1e12, -1e300])
+def test_a_time_that_no_clock_shows_is_left_out(tmp_path, seen):
+    node = {"name": "hospital-a", "state": "answered", "seen": seen, "seconds": 1.5}
+    write_live(tmp_path / NEWEST, running(), nodes=[node])
+    target = console()
+    follow_run(WatchedRuns(str(tmp_path)), "", target)
+    assert "hospital-a  answered  1.5" in [line.rstrip() for line in shown(target)]
+
+
 def test_which_run_is_said(tmp_path):
     runs = WatchedRuns(str(tmp_path))
     target = console()
