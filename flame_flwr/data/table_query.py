@@ -118,7 +118,7 @@ class TableQuery:
     def columns_of(self, table: str) -> list[str]:
         """Return the columns that are meant of a table; none for all that may be read."""
         parts = [column.rpartition(".") for column in self.columns]
-        return [name for of, _, name in parts if of in ("", table)]
+        return list(dict.fromkeys(name for of, _, name in parts if of in ("", table)))
 
     def with_subject(self, columns: list[str], there: Collection[str]) -> list[str]:
         """Return columns of a table, of those that are there, with the one that says whose."""

@@ -36,6 +36,10 @@ ALL = "all rows"
 """The name of the cell of all of them."""
 
 
+_FEW = 3
+"""Sums of a column of as many values tell how many rows have each."""
+
+
 @dataclass(frozen=True)
 class DesignMatrix:
     """The design of a node's complete rows.
@@ -296,7 +300,10 @@ def _holds_numbers(values: Any) -> bool:
 def _number_cells(
     names: Sequence[str], table: Numbers, numbers: Sequence[str]
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which rows a column's sums are of, and of 0 and 1 also the others."""
+    """Return which rows a column's sums are of, and of few values, or of nearly one, the others.
+
+    A column of 1 and 2 tells the same as one of 0 and 1. The names do not say what the values are.
+    """
     others = np.asfortranarray(table != 0)
     binary = (table == others).all(axis=0)
     cells = {}
@@ -304,7 +311,20 @@ def _number_cells(
         if name in numbers:
             cells[f"{name} other than 0"] = others[:, j]
             cells[f"{name}=0"] = ~others[:, j] & binary[j]
+            rarest, uncommon = _rare_rows(table[:, j])
+            cells[f"{name} of its rarest value"] = rarest
+            cells[f"{name} of another than its commonest value"] = uncommon
     return cells
+
+
+def _rare_rows(column: Numbers) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return the rows with the rarest of up to three values, and those without one of most rows."""
+    values, counts = np.unique(column, return_counts=True)
+    none = np.zeros(len(column), dtype=bool)
+    if len(values) < 2:
+        return none, none
+    rarest = column == values[counts.argmin()] if len(values) <= _FEW else none
+    return rarest, column != values[counts.argmax()] if 2 * counts.max() > len(column) else none
 
 
 def _categories(name: str, values: Any, levels: Sequence[Label]) -> Any:

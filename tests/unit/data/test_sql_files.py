@@ -101,6 +101,12 @@ def test_what_is_missing_and_nothing_at_all(source, kind):
     assert (list(none), len(none)) == (["id", "age"], 0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_that_is_named_twice_is_read_once(source, kind):
+    people = source(kind, sql="select id, age from people")
+    assert list(read(people, columns=["age", "people.age"])["people"]) == ["age"]
+
+
 LATER = "parameters.least = { type = 'whole', low = 18, default = 50 }\n"
 LATER += "parameters.sex = { type = 'text', values = ['f', 'm'] }"
 SQL = "SELECT id, age FROM people WHERE age >= :least AND sex = :sex; -- :commented"

@@ -90,6 +90,16 @@ def test_strict_nodes_know_all_that_is_sent():
         ("died ~ age", TABLE.iloc[:3], "all rows"),
         ("died ~ smoker", TABLE.iloc[:60].assign(smoker=lambda t: (t["age"] > 78) * 1), "smoker o"),
         (
+            "died ~ smoker",
+            TABLE.iloc[:60].assign(smoker=lambda t: 1 + (t["age"] > 78)),
+            "smoker of its rarest value",
+        ),
+        (
+            "died ~ smoker",
+            TABLE.iloc[:60].assign(smoker=lambda t: t["age"].where(t["age"] > 74, 1)),
+            "smoker of another than its commonest value",
+        ),
+        (
             "died ~ age",
             TABLE[TABLE["died"] == 0].iloc[:30].assign(died=[1] * 2 + [0] * 28),
             "all rows",
