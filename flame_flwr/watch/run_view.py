@@ -18,6 +18,7 @@ from flame_flwr.results.checked_json import text as checked_text
 from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
 from flame_flwr.results.metric_means import mean
 from flame_flwr.text.sizes import shown_size
+from flame_flwr.text.words import form_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -171,7 +172,7 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
                 node.seen,
                 node.seconds,
                 node.why,
-                node.size,
+                form_in_words(node.size),
                 node.metrics,
             )
             for node in live.nodes
@@ -269,7 +270,7 @@ def _node(
         hospital=checked_text(_table(about, "hospitals").get(name, "")),
         seconds=None if masked else known(seconds.get(name)),
         why=checked_text(failed.get(name, "")),
-        size=checked_text(_table(about, "sizes").get(name, "")),
+        size=form_in_words(checked_text(_table(about, "sizes").get(name, ""))),
         metrics={key: metric(value) for key, value in metrics},
     )
 
