@@ -76,6 +76,9 @@ class CyclicAggregation(ReduceAggregation):
         AnswerError
             It cannot go on: the next node gets what this one got.
         """
+        if not self._has_model:
+            super().add(node, value)
+            return
         self._check(node, value)
         super().add(node, value)
         self._keep(copy_arrays(value[self.model]))
@@ -88,7 +91,13 @@ class CyclicAggregation(ReduceAggregation):
         return {**last, self.model: self._newest}
 
     def _merged(self) -> Any:
-        return {**super()._merged(), self.model: self._newest}
+        merged = super()._merged()
+        return {**merged, self.model: self._newest} if self._has_model else merged
+
+    @property
+    def _has_model(self) -> bool:
+        """Whether the model is asked for: not in a round of another kind, after the training."""
+        return self.model in self._current.children
 
     def _keep(self, model: Any) -> None:
         self._newest = model

@@ -112,7 +112,15 @@ class StarStrategy(Strategy):
         {"aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle", "convergence"}
         | {"nodes_read_first", "secure", "score_sums", "_run_sums", "_current"}
     )
-    """Attributes that declare, or are the run's own: a checkpoint has no need of them."""
+    """Attributes that declare, or are the run's own: a checkpoint has no need of them.
+
+    A subclass of several strategies has those of all.
+    """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Gather what all bases declare."""
+        super().__init_subclass__(**more)
+        cls._DECLARED = frozenset().union(*(vars(base).get("_DECLARED", ()) for base in cls.mro()))
 
     in_turn: ClassVar[bool] = False
     """Whether a round asks one node after another: then ``configure_train`` yields each message

@@ -244,8 +244,6 @@ class CrossSiteFedAvg(CrossSite, WeightedFedAvg):
     common          0.95    0.95  0.95
     """
 
-    _DECLARED = CrossSite._DECLARED | WeightedFedAvg._DECLARED
-
 
 class Scored(Convergence):
     """Stop when the models of a finished training are scored.

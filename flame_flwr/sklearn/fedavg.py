@@ -105,8 +105,6 @@ class SklearnCrossSite(CrossSite, SklearnFedAvg):
     ['cross_site.txt', 'cross_site.csv', 'cross_site.png', 'roc.csv', 'roc.png']
     """
 
-    _DECLARED = CrossSite._DECLARED | SklearnFedAvg._DECLARED
-
     def update(self, merged: Any, last: Any) -> Any:
         """Agree in the first round, on two classes; then as of ``CrossSite``.
 

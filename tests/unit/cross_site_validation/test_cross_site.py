@@ -23,7 +23,7 @@ from flame_flwr.results.run_record import RunRecord
 from flame_flwr.sklearn import SklearnAnalyzer, SklearnCrossSite
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import AUC
-from flame_flwr.strategies import ReduceStrategy
+from flame_flwr.strategies import CyclicTraining, ReduceStrategy
 
 SGD = {"loss": "log_loss", "learning_rate": "constant", "eta0": 0.01, "random_state": 5}
 NODES = ["node-0", "node-1", "node-2"]
@@ -251,6 +251,29 @@ def keeps(number):
             return {**super().get_properties(config), **kept}
 
     return Keeps
+
+
+class Round(CrossSite, CyclicTraining):
+    """As the page says of any declared strategy."""
+
+
+def test_it_stands_in_front_of_any_declared_strategy(predictions, tmp_path):
+    made = Round(metrics=["accuracy"], convergence=MaxRounds(4))
+    analyzer = type("Known", (Ward,), {"classes": (0, 1)})
+    record = over_messages(made, analyzer, folder=tmp_path / "kept")
+    common = np.zeros(4)
+    for _ in range(4):
+        for ((x, y),) in SPLITS:
+            common = fit(common, x[::2], y[::2])
+    model = record.result["model"]
+    np.testing.assert_allclose([*model["coef"][0], *model["intercept"]], common, rtol=1e-12)
+    found = record.result["cross_site"]
+    for ((x, y),), node in zip(SPLITS, NODES, strict=True):
+        right = (x[1::2] @ common[:-1] + common[-1] >= 0) == (y[1::2] == 1)
+        assert found.figures("common", node)["accuracy"] == pytest.approx(np.mean(right))
+        own = found.figures(f"{node} alone", "node-0")["accuracy"]
+        y, said = predictions[f"{node} alone"]["node-0"]
+        assert own == pytest.approx(np.mean((said >= 0.5) == (y == 1)))
 
 
 def test_any_analyzer_can_answer():
