@@ -40,6 +40,8 @@ class Leaf(NamedTuple):
     has_people : bool
         Whether it is known whom it is about: then its differences are those of the sets, see
         :mod:`flame_flwr.privacy.published_sets`, and not of sizes.
+    has_cells : bool
+        Whether it is known who is in each bin or of each label, likewise.
     """
 
     source: int
@@ -47,6 +49,7 @@ class Leaf(NamedTuple):
     true: Statistic
     sent: Statistic
     has_people: bool = False
+    has_cells: bool = False
 
 
 def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
@@ -156,7 +159,8 @@ def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
                 for table in tables
                 if table[0] not in found and leaves[table[0]].column in (None, column)
             ]
-            found |= _nested(alike, _least(key, k)) if len(alike) > 1 else set()
+            by_sizes = any(not leaves[i].has_cells for i, _, _ in alike)
+            found |= _nested(alike, _least(key, k)) if len(alike) > 1 and by_sizes else set()
     return found
 
 

@@ -318,6 +318,16 @@ def test_counts_of_two_rounds_do_not_tell_of_those_who_are_left_out(form):
     assert (first.size, second.size, third.size) == (100, 0, 75)
 
 
+def test_tables_that_fit_into_another_by_chance_leave():
+    table = patients().assign(high=["n", "y"] * 50)
+
+    def count(first, last):
+        return ValueCounts.from_data(table.set_index("person")["high"].iloc[first:last])
+
+    [found] = rounds(table, lambda _: [count(0, 42), count(50, 90)])
+    assert [each.size for each in found] == [42, 40]
+
+
 def test_people_with_several_rows_are_not_taken_for_the_difference_of_counts():
     visits = pd.concat([patients(40)] * 3, ignore_index=True)
     visits["high"] = (visits.index < 80 - 3) | (visits.index >= 117)  # 38 people have it at a visit
