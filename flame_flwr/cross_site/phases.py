@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from flame_flwr.errors import text_of
+from flame_flwr.log import logger
 from flame_flwr.statistics import AUC
 
 __all__ = ["CROSS_SITE", "DONE", "OWN", "SCORES", "Scorer", "answer", "is_asked"]
@@ -63,7 +65,7 @@ def answer(analyzer: Scorer, data: Any, aggregate: Any) -> dict[str, Any]:
     -------
     dict
         ``own``, the node's own model, or ``scores``: an ``AUC`` of the common model and of every
-        own one, by node.
+        own one, by node. Another node's model that cannot be scored here is left out.
     """
     asked = aggregate[CROSS_SITE]
     if asked["ask"] == OWN:
@@ -76,5 +78,13 @@ def answer(analyzer: Scorer, data: Any, aggregate: Any) -> dict[str, Any]:
         outcomes, predictions = analyzer.decisions(model, data, aggregate)
         return AUC.from_data(outcomes, predictions, bins=asked["bins"])
 
-    own = {node: counted(model) for node, model in models.items()}
-    return {SCORES: {OWN: own, "common": counted(asked["common"])}}
+    common = counted(asked["common"])
+    own = {}
+    for node, model in models.items():
+        try:
+            own[node] = counted(model)
+        except Exception as error:  # of another node, which need not be honest
+            if node == analyzer.id:
+                raise
+            logger.warning("the model of %s cannot be scored here: %s", node, text_of(error))
+    return {SCORES: {OWN: own, "common": common}}

@@ -340,6 +340,15 @@ def test_a_forged_answer_is_the_failure_of_its_node(key):
     assert [list(entry.failed) for entry in record.history if entry.failed] == [["node-1"]]
 
 
+def test_a_model_that_fits_no_other_node_ends_no_run():
+    analyzer = forging("own", lambda own: own | {"coef": np.zeros((1, 7))})
+    skip = {"on-failure": "skip", "min-nodes": 2}
+    found = over_messages(strategy(rounds=1), analyzer, **skip).result["cross_site"]
+    assert found.nodes == ["node-0", "node-2"]  # a node must be able to score its own
+    assert list(found.models) == ["node-0 alone", "node-2 alone", "common"]
+    assert 0.5 < found.figures("node-2 alone", "node-0")["auc"] <= 1
+
+
 def test_two_classes_are_seen_to_in_the_first_round():
     three = [[(x, np.arange(len(y)) % 3)] for ((x, y),) in SPLITS]
     with pytest.raises(ModelError, match="classifiers of two classes"):
