@@ -15,7 +15,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
-from flame_flwr.statistics.column_facts import FEW, cells_of, facts_of, ids_of
+from flame_flwr.statistics.column_facts import FEW, cells_of, facts_of, ids_of, ids_with_rows
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.read_columns import COMPUTED
 
@@ -55,6 +55,7 @@ class FigureAccount:
     def __init__(self) -> None:
         self._left: dict[str, set[str]] = {}
         self._sets = PublishedSets()
+        self._row_sets = PublishedSets()
 
     def takes(self, statistic: Statistic, k: int) -> bool:
         """Tell whether a statistic may leave, too; if so, it has.
@@ -121,7 +122,13 @@ class FigureAccount:
         cells = [each for each in cells_of(statistic) if len(each) in sizes]
         # of a person with several rows nobody can tell from counts who is the difference
         whole = [ids] if len(ids) == statistic.size else []
-        return self._sets.takes_counts(whole, cells, k) and self._sets.takes(ids, column, k)
+        # the same people with a row less of one tell of that one, too
+        rows = ids_with_rows(statistic)
+        return (
+            self._sets.takes_counts(whole, cells, k)
+            and self._sets.takes(ids, column, k)
+            and self._row_sets.takes(ids if rows is None else rows, column, k)
+        )
 
     def _is_full(self, sums: int, most: int) -> bool:
         return sums > most or sum(map(len, self._left.values())) >= _MOST
@@ -135,11 +142,13 @@ class FigureAccount:
         for group, sums in other._left.items():
             self._left.setdefault(group, set()).update(sums)
         self._sets.add(other._sets)
+        self._row_sets.add(other._row_sets)
 
     def to_json(self) -> str:
         """Return it as text, for the node's own memory."""
         sums = {group: sorted(sums) for group, sums in self._left.items()}
-        return json.dumps({"sums": sums, "sets": self._sets.to_json()})
+        rows = self._row_sets.to_json()
+        return json.dumps({"sums": sums, "sets": self._sets.to_json(), "rows": rows})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -155,6 +164,7 @@ class FigureAccount:
             said = json.loads(text)
             account._left = {group: set(map(_text, sums)) for group, sums in said["sums"].items()}
             account._sets = PublishedSets.from_json(said["sets"])
+            account._row_sets = PublishedSets.from_json(said["rows"])
         except (TypeError, KeyError, AttributeError, RecursionError, zlib.error) as error:
             raise ValueError(f"no account of figures: {error}") from error
         if sum(map(len, account._left.values())) > 2 * _MOST:

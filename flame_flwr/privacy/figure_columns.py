@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import ColumnFacts, cells_of, facts_of, ids_of, with_facts
+from flame_flwr.statistics.column_facts import (
+    ColumnFacts,
+    cells_of,
+    facts_of,
+    ids_of,
+    ids_with_rows,
+    with_facts,
+)
 from flame_flwr.statistics.people_sets import PeopleSets
 from flame_flwr.statistics.rule_changes import members
 
@@ -26,7 +33,9 @@ def columns_behind(result: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
 def people_behind(result: Any) -> PeopleSets | None:
     """Return whom each statistic of the framework's is about; ``None`` where of none is known."""
     parts = _parts(result)
-    sets = PeopleSets.of_parts(list(map(ids_of, parts)), list(map(cells_of, parts)))
+    sets = PeopleSets.of_parts(
+        list(map(ids_of, parts)), list(map(cells_of, parts)), list(map(ids_with_rows, parts))
+    )
     return sets if sets.of else None
 
 
@@ -43,7 +52,8 @@ def tell_columns(result: Any, evidence: Evidence) -> None:
     if len(parts) != len(columns) or len(sets.of) not in (0, len(parts)):
         raise PayloadError("what the analysis says of its columns does not fit its result")
     for place, (part, facts) in enumerate(zip(parts, columns, strict=True)):
-        with_facts(part, facts, sets.ids(place), sets.ids_by_cell(place))
+        known = sets.ids(place), sets.ids_by_cell(place), sets.ids_with_rows(place)
+        with_facts(part, facts, *known)
 
 
 def _parts(result: Any) -> list[Statistic]:

@@ -31,6 +31,7 @@ __all__ = [
     "cells_of",
     "facts_of",
     "ids_of",
+    "ids_with_rows",
     "keep_columns",
     "made_of",
     "merge_columns",
@@ -181,6 +182,7 @@ class _Told:
     facts: tuple[ColumnFacts, ...]
     ids: People | None
     cells: tuple[People, ...] = ()
+    with_rows: People | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +196,18 @@ class _Columns:
     @cached_property
     def ids(self) -> People | None:
         return _coded(_joined(self.people))[0] if self.people else None
+
+    @cached_property
+    def with_rows(self) -> People | None:
+        """A hash of each person and the number of rows; ``None`` where all have one."""
+        if not self.people:
+            return None
+        ids, codes = _coded(_joined(self.people))
+        if len(ids) == len(codes):
+            return None
+        step = np.uint64(0x9E3779B97F4A7C15)  # odd: wraps around, and is the same in all rounds
+        more = np.bincount(codes).astype(np.uint64) - np.uint64(1)
+        return np.unique(ids + more * step)
 
     @cached_property
     def cells(self) -> tuple[People, ...]:
@@ -254,9 +268,10 @@ def with_facts(
     facts: Sequence[ColumnFacts],
     ids: People | None = None,
     cells: Sequence[People] = (),
+    with_rows: People | None = None,
 ) -> None:
     """Have a statistic that has arrived at the gate know what is said of its columns and people."""
-    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids, tuple(cells)))
+    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids, tuple(cells), with_rows))
 
 
 def keep_columns(before: Statistic, changed: _S) -> _S:
@@ -296,6 +311,12 @@ def cells_of(statistic: Statistic) -> tuple[People, ...]:
     """Return whom each bin or label of a statistic is about, where each person has one row."""
     known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
     return known.cells if known is not None and statistic.size else ()
+
+
+def ids_with_rows(statistic: Statistic) -> People | None:
+    """Return whom it is about, with how many rows each; ``None`` where all have one."""
+    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
+    return known.with_rows if known is not None and statistic.size else None
 
 
 def sources_behind(statistic: Statistic) -> set[str]:

@@ -35,6 +35,9 @@ class PeopleSets:
         For each part of the result its set; -1 where it is not known.
     cells : mapping of int to tuple of int
         For parts that count bins or labels, by their number: the set of each.
+    rows : tuple of int
+        For each part its set of people together with how many rows each has, as `of`; -1 where all
+        have one.
 
     Examples
     --------
@@ -48,16 +51,20 @@ class PeopleSets:
     sets: tuple[bytes, ...] = ()
     of: tuple[int, ...] = ()
     cells: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    rows: tuple[int, ...] = ()
 
     @classmethod
     def of_parts(
-        cls, parts: Sequence[People | None], cells: Sequence[Sequence[People]] = ()
+        cls,
+        parts: Sequence[People | None],
+        cells: Sequence[Sequence[People]] = (),
+        rows: Sequence[People | None] = (),
     ) -> Self:
         """Return the sets of the parts of a result, each given with the people it is about.
 
         Without those of which there are too many, for which rules go by sizes.
         """
-        known = [part for part in parts if part is not None]
+        known = [part for part in (*parts, *rows) if part is not None]
         if not known:
             return cls()
         # parts of one table share an array
@@ -71,7 +78,8 @@ class PeopleSets:
             for number, found in enumerate(cells)
             if found
         }
-        return cls(everybody.tobytes(), tuple(places), tuple(of), within)
+        told = [_NO_SET if part is None else _place(part, everybody, places) for part in rows]
+        return cls(everybody.tobytes(), tuple(places), tuple(of), within, tuple(told))
 
     def ids(self, part: int) -> People | None:
         """Return the people whom a part of the result is about; ``None`` where it is not known."""
@@ -82,6 +90,11 @@ class PeopleSets:
     def ids_by_cell(self, part: int) -> tuple[People, ...]:
         """Return the people of each bin or label of a part, where they are known."""
         return tuple(self._set(each) for each in self.cells.get(part, ()) if each != _NO_SET)
+
+    def ids_with_rows(self, part: int) -> People | None:
+        """Return people together with how many rows each has; ``None`` where all have one."""
+        number = self.rows[part] if part < len(self.rows) else _NO_SET
+        return None if number == _NO_SET else self._set(number)
 
     def _set(self, number: int) -> People:
         people: People = np.frombuffer(self.people, dtype=np.uint64)
@@ -94,7 +107,8 @@ class PeopleSets:
         packed = [base64.b64encode(zlib.compress(each, 1)).decode() for each in self.sets]
         cells = [[part, *places] for part, places in self.cells.items()]
         people = packed_ids(self.people)
-        return {"people": people, "sets": packed, "of": list(self.of), "cells": cells}
+        of, rows = list(self.of), list(self.rows)
+        return {"people": people, "sets": packed, "of": of, "cells": cells, "rows": rows}
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
@@ -111,12 +125,13 @@ class PeopleSets:
         length = (len(people) // 8 + 7) // 8
         sets = tuple(unpacked_bits(each, length) for each in said["sets"])
         of, cells = tuple(said["of"]), {part: tuple(rest) for part, *rest in said["cells"]}
-        every = [*of, *(place for places in cells.values() for place in places)]
+        rows = tuple(said["rows"])
+        every = [*of, *rows, *(place for places in cells.values() for place in places)]
         if not all(type(place) is int and _NO_SET <= place < len(sets) for place in every):
             raise ValueError("no place of a set")
         if not all(type(part) is int for part in cells) or len(every) > _MOST_PLACES:
             raise ValueError("no parts of a result")
-        return cls(people, sets, of, cells)
+        return cls(people, sets, of, cells, rows)
 
 
 def packed_ids(people: bytes) -> str:

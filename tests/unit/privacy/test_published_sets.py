@@ -328,6 +328,20 @@ def test_tables_that_fit_into_another_by_chance_leave():
     assert [each.size for each in found] == [42, 40]
 
 
+@pytest.mark.parametrize("kind", [Moments, ValueCounts])
+def test_the_same_people_with_a_row_less_do_not_tell_of_that_row(kind):
+    visits = pd.concat([patients(40)] * 3, ignore_index=True).assign(stage=["a", "b"] * 60)
+
+    def without(*rows):
+        column = "age" if kind is Moments else "stage"
+        return lambda table: kind.from_data(
+            table.drop(index=list(rows)).set_index("person")[column]
+        )
+
+    sent = rounds(visits, without(), without(7), without(7, 47), without(*range(10, 20)))
+    assert [each.size for each in sent] == [120, 0, 0, 110]
+
+
 def test_people_with_several_rows_are_not_taken_for_the_difference_of_counts():
     visits = pd.concat([patients(40)] * 3, ignore_index=True)
     visits["high"] = (visits.index < 80 - 3) | (visits.index >= 117)  # 38 people have it at a visit
