@@ -189,18 +189,21 @@ def project_asked(asked: NodeMessage) -> str:
 def differing_keys(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     """Return the keys of a run config that are not as the app has them, and that matter at a node.
 
-    What the server alone reads may always differ: how long it waits, where results go.
+    What the server alone reads may always differ: how long it waits, where results go. So may a
+    `data` that is emptied, as it names what simulated nodes read, and no hospital takes it.
 
     Examples
     --------
-    >>> defaults = {"alpha": 0.1, "results": "", "tags": ""}
-    >>> differing_keys({"alpha": 0.5, "results": "/srv", "tags": ""}, defaults)
+    >>> defaults = {"alpha": 0.1, "results": "", "tags": "", "data": "app:patients"}
+    >>> differing_keys({"alpha": 0.5, "results": "/srv", "tags": "", "data": ""}, defaults)
     ['alpha']
     """
     return sorted(
         key
         for key, value in config.items()
-        if key not in _FREE and (key not in defaults or not _same(value, defaults[key]))
+        if key not in _FREE
+        and (key, value) != ("data", "")
+        and (key not in defaults or not _same(value, defaults[key]))
     )
 
 

@@ -23,7 +23,7 @@ from flame_flwr.flower import HELLO, Run, message_of
 from flame_flwr.flower_node_state import REFUSED, NodeMessage
 from flame_flwr.node import approval, gate_folder, waiting_apps
 from flame_flwr.node.app_archive import AppArchive, ArchiveError, digest_of
-from flame_flwr.node.approval import AppRefusedError, check_app
+from flame_flwr.node.approval import AppRefusedError, check_app, differing_keys
 from flame_flwr.node.approvals_file import Approval, Approvals, Rejection
 from flame_flwr.node.gate_folder import GateFolder
 from flame_flwr.node.gated_answer import through_gate
@@ -166,6 +166,12 @@ def test_what_an_approval_allows_runs(tmp_path, entry, overrides):
     content = archive()
     approve(tmp_path, approved(content, **entry))
     check_app(asked(content, tmp_path, **overrides))
+
+
+def test_an_emptied_data_is_approved_with_every_app():
+    """`flame-flwr new` writes one for simulations, and no hospital takes an analyst's."""
+    assert differing_keys({"data": ""}, {"data": "app.sample:node_files"}) == []
+    assert differing_keys({"data": "/srv"}, {"data": ""}) == ["data"]
 
 
 def test_a_projects_name_ends_no_command(tmp_path):
