@@ -19,7 +19,7 @@ from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.errors import ConfigError, NodeFailedError
 
 if TYPE_CHECKING:
-    from flame_flwr.data.expect import Expectation
+    from flame_flwr.data.expect import Column, Expectation
 
 __all__ = ["EXPECTED", "MOST_OF_ALL", "MOST_OF_ONE", "answer_expectations", "digests_of"]
 
@@ -49,13 +49,24 @@ def digests_of(expects: Iterable[Expectation]) -> str:
         if isinstance(each, Table):
             where = (each.file, each.separator, each.encoding, each.decimal)
             asked |= {
-                _digest(where, name, column): _digest(each.file, name)
+                _digest(where, name, column): _about(each, name, column)
                 for name, column in each.columns.items()
             }
-            asked[_digest(where, each.min_rows, each.subject)] = _digest(each.file)
+            rows = _digest(each.file) if each.min_rows <= 1 else _digest("rows")
+            asked[_digest(where, each.min_rows, each.subject)] = rows
         else:
             asked[_digest(each)] = _digest(each.type, each.code)
     return json.dumps(asked)
+
+
+def _about(table: Table, name: str, column: Column) -> str:
+    """Return what an expectation of a column is about.
+
+    One that its values answer is about every column of the name: a file has many patterns, and ten
+    answers to each would be as many as somebody likes. Whether it is there is asked of each file.
+    """
+    bounded = (column.low, column.high, column.values) != (None, None, None)
+    return _digest(name) if bounded or column.most_missing < 1 else _digest(table.file, name)
 
 
 def answer_expectations(text: object, project: str, node: str, state_dir: str) -> None:

@@ -121,6 +121,30 @@ def test_many_tables_of_one_file_are_many_expectations():
         answer_expectations(digests_of(bounds), "p", "of many tables", "")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [Table(f"{'?' * i}*.csv", {"age": Column("number", high=90 + i)}) for i in range(11)],
+        [
+            Table(f"{'?' * i}*.csv", {"age": Column("number", most_missing=i / 20)})
+            for i in range(11)
+        ],
+        [Table(f"{'?' * i}*.csv", min_rows=100 + i) for i in range(11)],
+    ],
+    ids=["bounds", "empty cells", "rows"],
+)
+def test_a_file_under_many_patterns_is_one(asked):
+    answer_expectations(digests_of(asked[:10]), "p", "of one file", "")
+    with pytest.raises(ConfigError, match="different expectations"):
+        answer_expectations(digests_of(asked), "p", "of one file", "")
+    asked_expectations._MEMORY.clear()
+
+
+def test_a_column_may_be_there_in_many_files():
+    asked = [Table(f"{number}.csv", {"person_id": Column("whole")}) for number in range(40)]
+    answer_expectations(digests_of(asked), "p", "of many files", "")
+
+
 ODD = [None, "{}", "[", "[1]", '{"a": "b"}', 3, '{"0123456789abcdef": 1}']
 
 
