@@ -15,7 +15,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
-from flame_flwr.statistics.column_facts import FEW, cells_of, facts_of, ids_of, ids_with_rows
+from flame_flwr.statistics.column_facts import FEW
+from flame_flwr.statistics.columns_behind import cells_of, facts_of, ids_of, ids_with_rows
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.read_columns import COMPUTED
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import (
-    ColumnFacts,
+from flame_flwr.statistics.column_facts import ColumnFacts
+from flame_flwr.statistics.columns_behind import (
     cells_of,
     facts_of,
     ids_of,

@@ -12,7 +12,7 @@ from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.rule_parameters import TRUE_OR_FALSE, at_least, parameter
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.column_facts import cells_of, facts_of, ids_of, sources_behind
+from flame_flwr.statistics.columns_behind import cells_of, facts_of, ids_of, sources_behind
 from flame_flwr.statistics.read_columns import COMPUTED
 from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
 from flame_flwr.statistics.score_information import ScoreInformation

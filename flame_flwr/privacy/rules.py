@@ -22,7 +22,8 @@ from flame_flwr.privacy.rule_parameters import (
 )
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.column_facts import FEW, facts_of, ids_of
+from flame_flwr.statistics.column_facts import FEW
+from flame_flwr.statistics.columns_behind import facts_of, ids_of
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import (
     with_each_member,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from flame_flwr.statistics.column_facts import ColumnFacts, with_facts
+from flame_flwr.statistics.column_facts import ColumnFacts
+from flame_flwr.statistics.columns_behind import with_facts
 from flame_flwr.statistics.people import people_in
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
-from flame_flwr.statistics.column_facts import keep_columns, merge_columns, without_columns
+from flame_flwr.statistics.columns_behind import keep_columns, merge_columns, without_columns
 from flame_flwr.statistics.exact_sums import pack_exact, unpack_exact
 from flame_flwr.statistics.field_rules import rules_of
 from flame_flwr.statistics.fields import (

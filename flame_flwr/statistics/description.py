@@ -11,7 +11,6 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.alignment import by_name
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
-from flame_flwr.statistics.column_facts import made_of
 from flame_flwr.statistics.columns import (
     DATE,
     LABEL,
@@ -21,6 +20,7 @@ from flame_flwr.statistics.columns import (
     merged_column,
     of_column,
 )
+from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.counts import RowCount
 from flame_flwr.statistics.fields import COLUMNS, child
 from flame_flwr.statistics.formatting import shown_table, shown_title

@@ -10,7 +10,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.column_facts import made_of
+from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
 from flame_flwr.statistics.people import of_those, people_in
 from flame_flwr.statistics.rule_changes import Widen, with_wider_range

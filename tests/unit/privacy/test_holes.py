@@ -30,7 +30,7 @@ from flame_flwr.statistics import (
     Total,
     describe,
 )
-from flame_flwr.statistics.column_facts import facts_of
+from flame_flwr.statistics.columns_behind import facts_of
 
 from .studies import through
 
