@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from flame_flwr.data.kept_values import KeptValues
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.strategies.bookkeeping import Bookkeeping
+    from flame_flwr.strategies.round_loop import RoundLoop
     from flame_flwr.strategies.run_sums import RunSums
     from flame_flwr.strategies.star_result import StarResult
-    from flame_flwr.strategies.star_strategy import StarStrategy
     from flame_flwr.transport.interface import Transport
 
 __all__ = ["Run"]
@@ -265,7 +265,7 @@ class Run:
             self.record.filters.log_budgets()
 
     def take_up(
-        self, initial: ArrayRecord | None, kept: AnalysisState | None, strategy: StarStrategy
+        self, initial: ArrayRecord | None, kept: AnalysisState | None, strategy: RoundLoop
     ) -> None:
         """Begin with an aggregate of the caller's, or where another run has stopped."""
         if initial is not None:
@@ -282,7 +282,7 @@ class Run:
         vars(strategy).update(kept.strategy)
         logger.info("going on after round %d", self.number)
 
-    def state(self, strategy: StarStrategy) -> AnalysisState:
+    def state(self, strategy: RoundLoop) -> AnalysisState:
         """Return what another run needs to go on after this round.
 
         What a user's subclass of the strategy keeps in itself is part of it.

@@ -1,6 +1,7 @@
-"""``StarStrategy``: a Flower strategy that runs a STAR analysis, with the one loop.
+"""``StarStrategy``: a Flower strategy that runs a STAR analysis.
 
-Flower's own has a fixed number of rounds; this one goes on until its aggregation has finished.
+Flower's own has a fixed number of rounds; this one goes on until its aggregation has finished:
+:mod:`flame_flwr.strategies.round_loop` has the loop.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
-from flwr.serverapp.strategy import Strategy
 
 from flame_flwr.aggregation.convergence import as_convergence
 from flame_flwr.clients.node import build
@@ -17,8 +17,8 @@ from flame_flwr.flower import runtime
 from flame_flwr.log import logger
 from flame_flwr.results.metric_means import of_all_nodes
 from flame_flwr.strategies.merge_replies import keep_scores, merge_round
+from flame_flwr.strategies.round_loop import RoundLoop
 from flame_flwr.strategies.round_messages import messages_for
-from flame_flwr.strategies.run_state import Run
 from flame_flwr.strategies.star_aggregation import StarAggregation
 from flame_flwr.strategies.star_result import StarResult
 from flame_flwr.strategies.start_run import settings_for, start_run
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
-    from flame_flwr.strategies.run_sums import RunSums
 
 __all__ = ["StarResult", "StarStrategy"]
 
 
-class StarStrategy(Strategy):
+class StarStrategy(RoundLoop):
     """Runs rounds until the aggregation is finished, then evaluation and the final method.
 
     Parameters
@@ -110,17 +109,8 @@ class StarStrategy(Strategy):
 
     _DECLARED: ClassVar[frozenset[str]] = frozenset(
         {"aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle", "convergence"}
-        | {"nodes_read_first", "secure", "score_sums", "_run_sums", "_current"}
+        | {"nodes_read_first", "secure", "score_sums"}
     )
-    """Attributes that declare, or are the run's own: a checkpoint has no need of them.
-
-    A subclass of several strategies has those of all.
-    """
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        """Gather what all bases declare."""
-        super().__init_subclass__(**more)
-        cls._DECLARED = frozenset().union(*(vars(base).get("_DECLARED", ()) for base in cls.mro()))
 
     in_turn: ClassVar[bool] = False
     """Whether a round asks one node after another: then ``configure_train`` yields each message
@@ -134,12 +124,6 @@ class StarStrategy(Strategy):
 
     score_sums: Any = None
     """How the numbers of ``evaluation_method`` are merged, where sums are secure."""
-
-    _run_sums: RunSums | None = None
-    """The secure sums of the run under way."""
-
-    _current: Run | None = None
-    """The run under way."""
 
     def __init__(
         self,
@@ -346,37 +330,9 @@ class StarStrategy(Strategy):
         settings = settings_for(self, settings, timeout)
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         run = start_run(self, grid, settings, record, simple_analysis, num_rounds, kept)
-        self._current = run
-        try:
+        with self._under_way(run):
             run.take_up(initial_arrays, kept, self)
-            if checkpoint is not None:
-                checkpoint.check(run.state(self))
-            while not run.finished(num_rounds):
-                number, config = run.enter(), ConfigRecord(dict(train_config or {}))
-                messages = self.configure_train(number, run.sent(), config, run.transport.grid)
-                replies = run.exchange(messages, f"{type(self).__name__}.configure_train", number)
-                arrays, metrics = self.aggregate_train(number, replies)
-                run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
-                run.close_round(evaluate_fn)
-                if checkpoint is not None:
-                    checkpoint.save(run.state(self), number)
-                    run.record.stage.checkpoint = number
-            run.leave_rounds()
-            if run.evaluates and run.arrays is not None:
-                last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
-                messages = self.configure_evaluate(last, run.sent(), config, run.transport.grid)
-                replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
-                run.accept_scores(self.aggregate_evaluate(last, replies))
+            self._run_rounds(run, num_rounds, train_config, evaluate_fn, checkpoint)
+            self._run_evaluation(run, evaluate_config)
             run.finish()
-            return run.result
-        finally:
-            self._current = None
-            if run.sums is not None:
-                run.record.secure = run.sums.about()
-            run.close()
-
-    @property
-    def _run(self) -> Run:
-        if self._current is None:
-            raise RuntimeError("no run is under way: call start()")
-        return self._current
+        return run.result

@@ -1,0 +1,93 @@
+"""The one loop: rounds until the aggregation has finished, then the evaluation.
+
+What a round asks and how answers are merged is not here: a strategy's methods say it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flwr.app import ConfigRecord
+from flwr.serverapp.strategy import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flwr.app import ArrayRecord, MetricRecord
+
+    from flame_flwr.results.checkpoint import Checkpoint
+    from flame_flwr.strategies.run_state import Run
+    from flame_flwr.strategies.run_sums import RunSums
+
+__all__ = ["RoundLoop"]
+
+
+class RoundLoop(Strategy):
+    """A strategy with the loop, and with what is of the run under way alone."""
+
+    _DECLARED: ClassVar[frozenset[str]] = frozenset({"_run_sums", "_current"})
+    """Attributes that declare, or are the run's own: a checkpoint has no need of them.
+
+    A subclass of several strategies has those of all.
+    """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Gather what all bases declare."""
+        super().__init_subclass__(**more)
+        cls._DECLARED = frozenset().union(*(vars(base).get("_DECLARED", ()) for base in cls.mro()))
+
+    _run_sums: RunSums | None = None
+    """The secure sums of the run under way."""
+
+    _current: Run | None = None
+    """The run under way."""
+
+    @property
+    def _run(self) -> Run:
+        if self._current is None:
+            raise RuntimeError("no run is under way: call start()")
+        return self._current
+
+    @contextmanager
+    def _under_way(self, run: Run) -> Iterator[None]:
+        """Have a run under way within the block, and its record complete however it ends."""
+        self._current = run
+        try:
+            yield
+        finally:
+            self._current = None
+            if run.sums is not None:
+                run.record.secure = run.sums.about()
+            run.close()
+
+    def _run_rounds(
+        self,
+        run: Run,
+        num_rounds: int | None,
+        train_config: ConfigRecord | None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Run rounds until the last one; the parameters are those of ``start``."""
+        if checkpoint is not None:
+            checkpoint.check(run.state(self))
+        while not run.finished(num_rounds):
+            number, config = run.enter(), ConfigRecord(dict(train_config or {}))
+            messages = self.configure_train(number, run.sent(), config, run.transport.grid)
+            replies = run.exchange(messages, f"{type(self).__name__}.configure_train", number)
+            arrays, metrics = self.aggregate_train(number, replies)
+            run.accept(arrays, metrics, f"{type(self).__name__}.aggregate_train")
+            run.close_round(evaluate_fn)
+            if checkpoint is not None:
+                checkpoint.save(run.state(self), number)
+                run.record.stage.checkpoint = number
+        run.leave_rounds()
+
+    def _run_evaluation(self, run: Run, evaluate_config: ConfigRecord | None) -> None:
+        """Have the nodes score the last aggregate, where they do."""
+        if run.evaluates and run.arrays is not None:
+            last, config = run.number, ConfigRecord(dict(evaluate_config or {}))
+            messages = self.configure_evaluate(last, run.sent(), config, run.transport.grid)
+            replies = run.exchange(messages, f"{type(self).__name__}.configure_evaluate")
+            run.accept_scores(self.aggregate_evaluate(last, replies))
