@@ -13,15 +13,15 @@ from flame_flwr.errors import DataError, FlameError, text_of
 from flame_flwr.labels import label_key
 from flame_flwr.log import logger
 from flame_flwr.regression.packages import formulaic
+from flame_flwr.regression.row_cells import ALL, level_cells, number_cells
 from flame_flwr.regression.row_people import CellPeople
 from flame_flwr.statistics import Moments, ScoreInformation, ValueCounts
 from flame_flwr.statistics.people import people_in, rows_about
 from flame_flwr.statistics.values import is_numeric, label_places, missing, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
     import pandas as pd
 
     from flame_flwr.labels import Label
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DesignMatrix", "agreed_levels", "agreement", "cell_counts", "check_table"]
 __all__ += ["complete_rows", "design_matrix", "one_csv", "row_values"]
-
-
-ALL = "all rows"
-"""The name of the cell of all of them."""
-
-
-_FEW = 3
-"""Sums of a column of as many values tell how many rows have each."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +151,7 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
         values = np.zeros(0) if name in texts or not len(rows) else row_values(name, rows)
         found["numbers"][name] = Moments.from_data(values)
         column = (values if len(values) else np.zeros(len(rows)))[:, None]
-        cells |= _number_cells([name], column, design.numbers)
+        cells |= number_cells([name], column, design.numbers)
     sizes = {name: (int(cell.sum()), 0) for name, cell in cells.items()}
     found["rows"] = ScoreInformation.from_data((), len(rows), (), (), {}, cells=sizes)
     if (people := CellPeople.of(cells, np.zeros(len(rows), dtype=bool), rows)) is not None:
@@ -240,8 +232,8 @@ def design_matrix(
     columns = tuple(map(str, matrix.model_spec.column_names))
     for name, finite in zip(columns, np.all(np.isfinite(table), axis=0).tolist(), strict=True):
         _check_finite(name, finite)
-    cells = {ALL: np.ones(len(rows), dtype=bool), **dict(_cells(design, ready))}
-    return DesignMatrix(table, columns, cells | _number_cells(columns, table, design.numbers))
+    cells = {ALL: np.ones(len(rows), dtype=bool), **dict(level_cells(design, ready))}
+    return DesignMatrix(table, columns, cells | number_cells(columns, table, design.numbers))
 
 
 def cell_counts(
@@ -297,36 +289,6 @@ def _holds_numbers(values: Any) -> bool:
     return is_numeric(values) or values.dtype.kind == "b"
 
 
-def _number_cells(
-    names: Sequence[str], table: Numbers, numbers: Sequence[str]
-) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return which rows a column's sums are of, and of few values, or of nearly one, the others.
-
-    A column of 1 and 2 tells the same as one of 0 and 1. The names do not say what the values are.
-    """
-    others = np.asfortranarray(table != 0)
-    binary = (table == others).all(axis=0)
-    cells = {}
-    for j, name in enumerate(names):
-        if name in numbers:
-            cells[f"{name} other than 0"] = others[:, j]
-            cells[f"{name}=0"] = ~others[:, j] & binary[j]
-            rarest, uncommon = _rare_rows(table[:, j])
-            cells[f"{name} of its rarest value"] = rarest
-            cells[f"{name} of another than its commonest value"] = uncommon
-    return cells
-
-
-def _rare_rows(column: Numbers) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return the rows with the rarest of up to three values, and those without one of most rows."""
-    values, counts = np.unique(column, return_counts=True)
-    none = np.zeros(len(column), dtype=bool)
-    if len(values) < 2:
-        return none, none
-    rarest = column == values[counts.argmin()] if len(values) <= _FEW else none
-    return rarest, column != values[counts.argmax()] if 2 * counts.max() > len(column) else none
-
-
 def _categories(name: str, values: Any, levels: Sequence[Label]) -> Any:
     import pandas as pd
 
@@ -337,28 +299,6 @@ def _categories(name: str, values: Any, levels: Sequence[Label]) -> Any:
             "to be named, or not declared. Join it with another, or declare the levels"
         )
     return pd.Categorical.from_codes(places, categories=pd.Index(list(levels)))
-
-
-def _cells(design: Design, ready: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Yield every combination of levels that a term has, and which rows have it."""
-    import pandas as pd
-
-    for term in design.terms:
-        found: dict[str, Any] = {"": True}
-        for factor in term.factors:
-            name = factor.expr
-            if factor.eval_method.value == "python" and name.startswith("C("):
-                name = name[2:].split(",")[0].rstrip(")").strip()
-            column = ready.get(name)
-            if isinstance(column, pd.Categorical):
-                found = {
-                    f"{cell} and {name}={level}" if cell else f"{name}={level}": rows
-                    & (column.codes == code)
-                    for cell, rows in found.items()
-                    for code, level in enumerate(column.categories)
-                }
-        found.pop("", None)
-        yield from found.items()
 
 
 def agreed_levels(counts: Mapping[str, Any], declared: Mapping[str, Sequence[Label]]) -> Any:
