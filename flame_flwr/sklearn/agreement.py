@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.errors import DataError, ModelError
-from flame_flwr.sklearn.checks import check_estimator
+from flame_flwr.errors import DataError
+from flame_flwr.sklearn.checks import check_agrees_on_nothing, check_estimator
 from flame_flwr.sklearn.rows import Rows, named_columns, rows_of
 from flame_flwr.statistics import Moments
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
 __all__ = ["AGREED", "AGREEMENT", "ASKS", "Agreed", "agree", "agreement_of"]
-__all__ += ["is_asked", "odd_agreement"]
+__all__ += ["is_agreed", "is_asked", "odd_agreement"]
 
 AGREED = "agreed"
 """The key of the aggregate under which all that was agreed on goes out."""
@@ -41,6 +41,11 @@ ASKS = {"agree": True}
 def is_asked(aggregate: Any) -> bool:
     """Tell whether an aggregate asks a node for what it has."""
     return isinstance(aggregate, Mapping) and set(aggregate) == set(ASKS)
+
+
+def is_agreed(aggregate: Any) -> bool:
+    """Tell whether an aggregate has what was agreed on."""
+    return isinstance(aggregate, Mapping) and aggregate.get(AGREED) is not None
 
 
 def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
@@ -174,14 +179,18 @@ class Agreed:
         ModelError
             The nodes must agree first, and the strategy has not asked.
         """
-        found = aggregate.get(AGREED) if isinstance(aggregate, Mapping) else None
-        if found is not None:
+        if is_agreed(aggregate):
+            found = aggregate[AGREED]
             classes = found["classes"]
             return cls(
                 None if classes is None else np.asarray(classes), found["mean"], found["std"]
             )
         classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
-        _check_declared(analyzer, classifies)
+        check_agrees_on_nothing(
+            type(analyzer).__name__,
+            classes=classifies and analyzer.classes is None,
+            scaling=bool(analyzer.scaling),
+        )
         return cls(np.unique(np.asarray(analyzer.classes)) if classifies else None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,17 +220,6 @@ class Agreed:
             )
         dense = x.toarray() if hasattr(x, "toarray") else x
         return Rows((dense - self.mean) / self.std, y, self.classes)
-
-
-def _check_declared(analyzer: SklearnAnalyzer, classifies: bool) -> None:
-    needed = ["`classes`"] if classifies and analyzer.classes is None else []
-    needed += ["`scaling`"] if analyzer.scaling else []
-    if needed:
-        raise ModelError(
-            f"{type(analyzer).__name__}: the nodes must agree on {' and '.join(needed)} first. "
-            "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
-            "`classes` and scale in `dataset`"
-        )
 
 
 def _check_all_scale(scaling: list[str], nodes: list[str]) -> None:

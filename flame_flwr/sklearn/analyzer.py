@@ -20,6 +20,7 @@ from flame_flwr.sklearn.checks import (
     check_scores,
     check_settings,
 )
+from flame_flwr.sklearn.first_round import check_first_round
 from flame_flwr.sklearn.rows import Rows, rows_of
 from flame_flwr.sklearn.scores import decisions_of, scores_of
 from flame_flwr.sklearn.training import Weights, fitted_with, train, zero_weights
@@ -284,6 +285,11 @@ class SklearnAnalyzer(StarAnalyzer):
     def check_scorer(cls) -> None:
         """Check that there is a :meth:`test_dataset`, which cross-site validation needs."""
         check_held_back(cls.__name__, cls.test_dataset is not SklearnAnalyzer.test_dataset)
+
+    @classmethod
+    def check_initial(cls, initial: Any, arguments: Mapping[str, Any]) -> None:
+        """Check that it can train on what a strategy begins with: nodes may have to agree first."""
+        check_first_round(cls, initial, arguments)
 
     # ---- helpers -----------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from flame_flwr.errors import DataError, ModelError
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
-__all__ = ["CheckedEstimator", "check_estimator", "check_held_back", "check_scores"]
-__all__ += ["check_settings", "check_strength"]
+__all__ = ["CheckedEstimator", "check_agrees_on_nothing", "check_estimator", "check_held_back"]
+__all__ += ["check_scores", "check_settings", "check_strength"]
 
 _RESERVED = frozenset({"model", "local_n_samples", "n_test", "agreement"})
 
@@ -121,6 +121,31 @@ def check_estimator(
             "only one would be averaged over the nodes: leave `average` out"
         )
     return CheckedEstimator(estimator, owner.__name__, partial, bool(is_classifier(estimator)))
+
+
+def check_agrees_on_nothing(name: str, *, classes: bool, scaling: bool) -> None:
+    """Refuse an analyzer whose nodes must agree first, where no strategy asks them.
+
+    Parameters
+    ----------
+    name : str
+        Of its class.
+    classes, scaling : bool
+        What they must agree on.
+
+    Raises
+    ------
+    ModelError
+        There is something.
+    """
+    needed = ["`classes`"] if classes else []
+    needed += ["`scaling`"] if scaling else []
+    if needed:
+        raise ModelError(
+            f"{name}: the nodes must agree on {' and '.join(needed)} first. "
+            "Take flame_flwr.sklearn.SklearnFedAvg as strategy, or declare all labels as "
+            "`classes` and scale in `dataset`"
+        )
 
 
 def check_held_back(owner: str, written: bool) -> None:

@@ -10,12 +10,14 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from functools import partial, partialmethod
-from types import FunctionType
+from itertools import chain
+from types import CodeType, FunctionType
 from typing import Any
 
 from flame_flwr.errors import ModelError
 
 __all__ = ["check_constructor", "check_function", "check_methods"]
+__all__ += ["is_ours", "is_set_by_constructor"]
 
 Parameters = tuple[str, ...]
 
@@ -42,12 +44,12 @@ def check_methods(
     ModelError
         One cannot be called so; the message says how it is called, and what is there.
     """
-    if caller and not _is_ours(getattr(cls, caller)):
+    if caller and not is_ours(getattr(cls, caller)):
         return
     for name, parameters in methods.items():
         method = inspect.getattr_static(cls, name, None)
         why = _misfit(method, cls, parameters)
-        if why and not _is_set_by_constructor(cls, name):
+        if why and not is_set_by_constructor(cls, name):
             call = f"{name}({', '.join(parameters)})"
             raise ModelError(
                 f"{role}: {cls.__name__}.{name}{_shown(method)} cannot be called as {call}: {why}. "
@@ -101,6 +103,18 @@ def check_function(function: Any, what: str, parameters: Parameters) -> None:
         )
 
 
+def is_ours(function: Any) -> bool:
+    """Tell whether a function, or a class, is the framework's and not a user's."""
+    return str(getattr(function, "__module__", "")).startswith("flame_flwr.")
+
+
+def is_set_by_constructor(cls: type[Any], name: str) -> bool:
+    """Tell whether a user's constructor names an attribute: it may put another in its place."""
+    written = (base.__dict__.get("__init__") for base in cls.__mro__ if not is_ours(base))
+    codes = (getattr(constructor, "__code__", None) for constructor in written)
+    return any(code and name in _names_in(code) for code in codes)
+
+
 def _misfit(method: Any, cls: type[Any], parameters: Parameters) -> str:
     """Return why a class's attribute cannot be called with these; ``''`` if it may."""
     if hasattr(method, "__signature__"):  # what a decorator says of it need not be so
@@ -139,10 +153,6 @@ def _takes_nothing(function: Any) -> bool:
     return isinstance(function, FunctionType) and not inspect.signature(function).parameters
 
 
-def _is_ours(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")).startswith("flame_flwr.")
-
-
 def _shown(method: Any) -> str:
     """Return a method's parameters as its author wrote them."""
     written = method.__func__ if isinstance(method, staticmethod | classmethod) else method
@@ -163,8 +173,7 @@ def _takes_flame(signature: inspect.Signature) -> bool:
     return any(each.kind in kinds for each in signature.parameters.values())
 
 
-def _is_set_by_constructor(cls: type[Any], name: str) -> bool:
-    """Tell whether a constructor mentions the method: it may put another in its place."""
-    written = (base.__dict__.get("__init__") for base in cls.__mro__ if not _is_ours(base))
-    codes = (getattr(constructor, "__code__", None) for constructor in written)
-    return any(code and name in (*code.co_names, *code.co_consts) for code in codes)
+def _names_in(code: CodeType) -> set[Any]:
+    """Return the names and constants of a function; keywords of its calls are tuples of them."""
+    together = (each for each in code.co_consts if isinstance(each, tuple))
+    return {*code.co_names, *code.co_consts, *chain.from_iterable(together)}

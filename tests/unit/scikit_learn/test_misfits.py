@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
 from sklearn.naive_bayes import GaussianNB
 
 from flame_flwr.aggregation import MaxRounds
@@ -13,7 +13,7 @@ from flame_flwr.sklearn import SklearnFedAvg
 from flame_flwr.sklearn.agreement import agree, odd_agreement
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import Moments
-from flame_flwr.strategies import WeightedFedAvg
+from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
 
 from .wards import SGD, SPLITS, Ward, rows, run
 
@@ -64,10 +64,83 @@ def test_fedprox_needs_steps_of_one_length():
         run(analyzer, strategy=ONE, fedprox_mu=1.0)
 
 
-@pytest.mark.parametrize("undeclared", [{"classes": None}, {"scaling": True}])
-def test_agreeing_needs_a_strategy_that_asks(undeclared):
-    with pytest.raises(ModelError, match=f"must agree on `{next(iter(undeclared))}` first"):
-        run(made(**undeclared), strategy=ONE)
+UNDECLARED = {"classes": {"classes": None}, "scaling": {"scaling": True}}
+
+
+@pytest.mark.parametrize("setting", UNDECLARED)
+def test_agreeing_needs_a_strategy_that_asks(setting):
+    says = f"must agree on `{setting}` first. Take flame_flwr.sklearn.SklearnFedAvg as strategy"
+    silent = made(**UNDECLARED[setting])
+    for strategy in (ONE, WeightedFedAvg(initial={"agreed": None}), CyclicTraining(rounds=2)):
+        with pytest.raises(ModelError, match=f"Odd: the nodes {says}"):
+            StarModel(silent, strategy, "none")
+    StarModel(silent, SklearnFedAvg(convergence=MaxRounds(2)), "none")
+
+
+def test_what_a_constructor_is_given_counts():
+    with pytest.raises(ModelError, match="must agree on `scaling` first"):
+        StarModel(Ward, ONE, "none", analyzer_kwargs={"scaling": True})
+    StarModel(made(classes=None), ONE, "none", analyzer_kwargs={"classes": ["f", "m"]})
+    StarModel(made(scaling=True), ONE, "none", analyzer_kwargs={"scaling": False})
+
+
+def test_an_own_constructor_that_does_not_name_them_changes_nothing():
+    def construct(self, flame, beds=7):
+        Ward.__init__(self, flame)
+        self.beds = beds
+
+    with pytest.raises(ModelError, match="must agree on `classes` and `scaling` first"):
+        StarModel(made(__init__=construct, classes=None, scaling=True), ONE, "none")
+
+
+def _named(self, flame):
+    self.classes = (0, 1)
+    Ward.__init__(self, flame)
+
+
+def _handed_on(self, flame):
+    Ward.__init__(self, flame, classes=(0, 1))
+
+
+def _keeps(self, flame, alpha=1e-3):
+    Ward.__init__(self, flame)
+    self.alpha = alpha
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"__init__": _named},
+        {"__init__": _handed_on},
+        {"classes": property(lambda self: (0, 1))},
+        {"scaling": property(lambda self: False), "classes": (0, 1)},
+        {"estimator": lambda self: SGDRegressor(random_state=0)},
+        {"analysis_method": lambda self, data, aggregator_results: {}},
+    ],
+)
+def test_what_may_train_at_once_is_not_refused(members):
+    StarModel(made(**{"classes": None, **members}), ONE, "none")
+
+
+def test_what_was_agreed_on_before_may_be_what_a_run_begins_with():
+    agreed = {"classes": [0, 1], "mean": np.zeros(4), "std": np.ones(4)}
+    strategy = WeightedFedAvg(initial={"agreed": agreed}, convergence=MaxRounds(1))
+    silent = made(classes=None, scaling=True)
+    StarModel(silent, strategy, "none")
+    found = run(silent, strategy=strategy).result["model"]["coef"]
+    np.testing.assert_array_equal(found, run(strategy=WeightedFedAvg()).result["model"]["coef"])
+
+
+def test_an_estimator_that_only_a_node_can_make_is_looked_at_there():
+    silent = made(
+        __init__=_keeps,
+        classes=None,
+        estimator=lambda self: SGDClassifier(alpha=self.alpha, random_state=0),
+    )
+    StarModel(silent, ONE, "none")
+    with pytest.raises(ModelError, match="must agree on `classes` first") as caught:
+        run(silent, strategy=ONE)
+    assert "node-0" in "".join(caught.value.__notes__)
 
 
 X, Y = rows(1, 20)
