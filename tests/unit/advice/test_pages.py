@@ -111,6 +111,7 @@ def test_its_mends_name_what_exists():
         "/root",
     }
     others |= {"pyproject.toml", "flame-flwr submit", "--run-config resume=true"}
+    others.add("--run-config data=")
     for _, cell in ROWS:
         for words in seen(cell):
             key = words.partition(" = ")[0].partition("=")[0]
