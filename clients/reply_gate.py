@@ -22,8 +22,8 @@ from flame_flwr import __version__
 from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
-from flame_flwr.clients.filter_counts import count_answers, counted_figures, kept_account
-from flame_flwr.clients.node_data import node_rules
+from flame_flwr.clients.filter_counts import count_answers, counted_figures
+from flame_flwr.clients.node_gate import is_strict, log_protection, node_gate
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
 from flame_flwr.clients.reply_records import records_of
@@ -40,12 +40,11 @@ from flame_flwr.clients.reply_values import (
 )
 from flame_flwr.clients.reply_way import HERE, Way, shares_tracebacks, unnoted
 from flame_flwr.clients.secure_gate import SecureGate
-from flame_flwr.config import NodeSettings, RunSettings
+from flame_flwr.config import NodeSettings
 from flame_flwr.errors import FlameError, NodeFailedError
 from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import FitRes, runtime
 from flame_flwr.installed.versions import installed
-from flame_flwr.log import logger
 from flame_flwr.metrics import MOST_SCORES, readable
 from flame_flwr.payload import (
     WIRE_VERSION,
@@ -57,8 +56,6 @@ from flame_flwr.payload import (
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
-from flame_flwr.privacy.gate import Gate
-from flame_flwr.privacy.rules import Strict
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.processes.threads import within
 from flame_flwr.transport.clocks import told_clock
@@ -69,6 +66,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flwr.app import Context
+
+    from flame_flwr.privacy.gate import Gate
 
 __all__ = ["TO_GATE", "ReplyGate"]
 
@@ -190,7 +189,7 @@ class ReplyGate:
             return self._failures.records("hello", failure)
         study, evaluates = Study.from_bytes(said.get(TO_GATE)), said.get("evaluates") is True
         self._gate.hello(study, evaluates=evaluates)
-        self._log_protection(study)
+        log_protection(self._gate, study)
         found = read_findings(said.get("findings"))
         if self._way.gated and found is not None:
             asked, folder = said.get(EXPECTED), self._settings.state_dir
@@ -312,14 +311,7 @@ class ReplyGate:
 
     @cached_property
     def _gate(self) -> Gate:
-        settings = self._settings
-        return Gate(
-            name_of(settings, self._context),
-            node_rules(settings, RunSettings.from_config(self._context.run_config)),
-            settings.update_filters(),
-            pickles=settings.pickle != "never",
-            account=kept_account(self._context.state),
-        )
+        return node_gate(self._settings, self._context)
 
     @cached_property
     def _secure(self) -> SecureGate:
@@ -334,21 +326,10 @@ class ReplyGate:
     @property
     def _keeps_texts(self) -> bool:
         """Whether texts of the analysis stay at the node: it lets statistics or sums out alone."""
-        return self._is_strict or self._secure.is_required
-
-    @property
-    def _is_strict(self) -> bool:
-        return any(isinstance(rule, Strict) for rule in self._gate.rules)
+        return is_strict(self._gate) or self._secure.is_required
 
     @property
     def _shares_size(self) -> bool:
         """Whether it may be known how much data there is; by default in a simulation only."""
         share = self._settings.share_size
         return runtime() != "deployment" if share is None else share
-
-    def _log_protection(self, study: Study) -> None:
-        """Say in the node's own log what its answers go through."""
-        for each in self._gate.filters:
-            logger.info("this node's own filter: %s", each)
-        for rule in self._gate.holding(study):
-            logger.info("disclosure rule at this node: %s", rule)
