@@ -396,6 +396,7 @@ def test_asking_again_is_noted_once_a_run(tmp_path):
         (compressed(bytes(4 * 2**20), says=10), "cannot be read"),
         (archive().replace(b"clientapp", b"clientapq"), "cannot be read"),
     ],
+    ids=["agent", "none", "outside", "twice", "broken", "larger", "another key"],
 )
 def test_other_kinds_of_app_never_run(tmp_path, content, words, settings):
     approve(tmp_path, approved(content))

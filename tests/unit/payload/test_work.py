@@ -194,7 +194,7 @@ UNPRINTABLE = 10**6000
     [
         *(UNPRINTABLE, -UNPRINTABLE, [2**5_000_000], {UNPRINTABLE: 1}, {"n": (1, UNPRINTABLE)}),
         *(range(UNPRINTABLE), range(0, -UNPRINTABLE, -UNPRINTABLE), frozenset({UNPRINTABLE})),
-        *(pd.DataFrame({"a": [UNPRINTABLE]}), pd.Index([UNPRINTABLE], dtype=object)),
+        *(pd.DataFrame({"a": [UNPRINTABLE]}, dtype=object), pd.Index([UNPRINTABLE], dtype=object)),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -134,7 +134,7 @@ UNPRINTABLE = {
     "a range": range(HUGE),
     "a range from below zero": [range(-HUGE, HUGE, 7)],
     "a key": {HUGE: 1},
-    "in a column": pd.DataFrame({"a": [HUGE]}),
+    "in a column": pd.DataFrame({"a": [HUGE]}, dtype=object),
     "a label": pd.Series([1.0], index=pd.Index([HUGE], dtype=object)),
 }
 STRATEGIES = {
