@@ -22,11 +22,11 @@ from flwr.app import ArrayRecord, ConfigRecord
 from flame_flwr.config import RUN_KEYS
 from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower import app_name
 from flame_flwr.payload import array_from_npy, from_record
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.payload.outline import outline
 from flame_flwr.privacy.audit_log import AuditLog
+from flame_flwr.running_app import app_name
 from flame_flwr.statistics import ScoreInformation
 from flame_flwr.transport.hello_findings import read_findings
 from flame_flwr.transport.read_reply import SUMS, masked_answer

@@ -20,7 +20,7 @@ from flame_flwr.clients.reply_values import OK
 from flame_flwr.config import RUN_KEYS, NodeSettings, RunSettings
 from flame_flwr.data.kept_files import SECURE_SUMS, SESSION, FolderFiles, analysis_files
 from flame_flwr.errors import ConfigError, NodeFailedError, PayloadError
-from flame_flwr.flower import EMPTY, HELLO, app_files, runtime
+from flame_flwr.flower import EMPTY, HELLO, runtime
 from flame_flwr.payload import encode, from_record, to_record
 from flame_flwr.privacy.gate import MUST_MASK
 from flame_flwr.privacy.secure.context import IN_PROCESS, app_digest
@@ -28,6 +28,7 @@ from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.session import SecureSession
 from flame_flwr.privacy.secure.stores import FILE, LOST, FolderStore, refused
+from flame_flwr.running_app import app_files
 from flame_flwr.transport.read_reply import SUMS
 
 if TYPE_CHECKING:

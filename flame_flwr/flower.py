@@ -82,7 +82,7 @@ __all__ = [
     "answer_of",
     "answer_with",
     "app_archive",
-    "app_name",
+    "apps_folder",
     "await_simulation",
     "identify",
     "in_process",
@@ -260,35 +260,9 @@ def app_archive(folder: Path) -> bytes:
     return cast(bytes, build.build_fab_from_disk(folder))
 
 
-def app_files() -> dict[str, bytes]:
-    """Return the files of the app that runs, by path, but for byte code; none in process."""
-    name = app_name()
-    folder = get_flwr_home() / APP_DIR / name
-    if not name:
-        return {}
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".pyc"
-    }
-
-
-def app_folder() -> Path | None:
-    """Return the folder of the app that runs; ``None`` in process."""
-    name = app_name()
-    return get_flwr_home() / APP_DIR / name if name else None
-
-
-def app_name() -> str:
-    """Return the folder's name of the app that runs: publisher, name, version, hash; or ``''``.
-
-    It is the node's own knowledge: where this process has put the app that it was sent.
-    """
-    apps = get_flwr_home() / APP_DIR
-    for entry in map(Path, sys.path):
-        if entry.parent == apps:
-            return entry.name
-    return ""
+def apps_folder() -> Path:
+    """Return where Flower puts the apps that it is sent, each in a folder of its own."""
+    return get_flwr_home() / APP_DIR
 
 
 def load_app(archive: bytes, fab_id: str, version: str, digest: str) -> ClientApp:

@@ -87,7 +87,7 @@ class Heading:
         """
         if self.title and self.description and self.authors:
             return self
-        from flame_flwr.flower import app_folder  # declaring an analysis imports no Flower
+        from flame_flwr.running_app import app_folder  # declaring an analysis imports no Flower
 
         folder = app_folder() or _folder_of(analyzer)
         said = _said(folder) if folder is not None else Heading()

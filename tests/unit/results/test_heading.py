@@ -79,7 +79,7 @@ def test_an_odd_file_says_nothing(tmp_path, text):
 
 def test_on_a_deployment_the_app_that_runs_says_it(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text(PROJECT)
-    monkeypatch.setattr("flame_flwr.flower.app_folder", lambda: tmp_path)
+    monkeypatch.setattr("flame_flwr.running_app.app_folder", lambda: tmp_path)
     assert Heading(title="Mine").completed(Fits).title == "Mine"
     assert Heading().completed(Fits).title == "Ages and more"
 
