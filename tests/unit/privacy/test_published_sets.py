@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-import zlib
 
 import numpy as np
 import pandas as pd
@@ -14,11 +12,9 @@ from flwr.app import RecordDict
 from flame_flwr.clients import Node, NodePlan
 from flame_flwr.clients.filter_counts import keep_account, kept_account
 from flame_flwr.data.source import SplitData
-from flame_flwr.errors import PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode
 from flame_flwr.privacy import MaxBins, MinCount, Strict
-from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.published_sets import PublishedSets
 from flame_flwr.privacy.study_declaration import Study
@@ -31,7 +27,6 @@ from flame_flwr.statistics import (
     ValueCounts,
     describe,
 )
-from flame_flwr.statistics.people_sets import PeopleSets
 
 RULES = (MinCount(5), MaxBins(50), Strict())
 
@@ -367,43 +362,3 @@ def test_a_plain_figure_close_to_one_of_known_people_is_withheld():
         return [RowCount.from_data(table), RowCount.from_data(list(range(97)))]
 
     assert [each.rows for each in rounds(patients(), ask)[0]] == [100, 0]
-
-
-# ---- what arrives at the gate ----------------------------------------------------------------
-
-
-def test_sets_travel_to_the_gate_as_bitmaps():
-    parts = [of((0, 20_000)), None, of((5, 10_000)), of((0, 20_000))]
-    sets = PeopleSets.of_parts(parts)
-    assert (len(sets.sets), sets.of) == (2, (0, -1, 1, 0))
-    read = Study.from_bytes(Study(evidence=Evidence(sets=sets)).to_bytes()).evidence.sets
-    for part, given in enumerate(parts):
-        assert given is None or np.array_equal(read.ids(part), given)
-    assert read.ids(1) is None
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        3,
-        {},
-        {"people": "AAAA", "sets": [], "of": []},
-        {"people": "?", "sets": [], "of": []},
-        {"people": "", "sets": ["AAAA"], "of": [0]},
-        {"people": "", "sets": [], "of": [0]},
-        {"people": "", "sets": [], "of": ["x"]},
-        {"people": "", "sets": [""] * 6000, "of": [], "cells": []},
-        {"people": "", "sets": [], "of": [], "cells": [[0, 0]]},
-        {"people": "", "sets": [], "of": [], "cells": [["x"]]},
-        {"people": "", "sets": [], "of": [-1], "cells": [[0, *[-1] * 100_000]]},
-    ],
-)
-def test_sets_of_another_form_are_refused(said):
-    with pytest.raises(PayloadError, match="cannot be read"):
-        Evidence.from_json({"sets": said})
-
-
-def test_a_bitmap_that_unpacks_to_much_more_is_refused_unread():
-    bomb = base64.b64encode(zlib.compress(bytes(5_000_000), 9)).decode()
-    with pytest.raises(PayloadError, match="cannot be read"):
-        Evidence.from_json({"sets": {"people": "", "sets": [bomb], "of": [0]}})
