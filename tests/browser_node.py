@@ -76,8 +76,8 @@ def keyboard(browser, url, target):
     assert "project=heart" in browser.find_element(By.ID, "save").get_attribute("href")
     assert "the newest 100 of 133 lines that fit" in text(browser, "count")
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.HOME)
-    link = browser.find_element(By.CSS_SELECTOR, "#waiting-part a")
-    reach(browser, link.get_attribute("data-key"), by="data-key").send_keys(Keys.ENTER)
+    key = "return document.querySelector('#waiting-part a').dataset.key"
+    reach(browser, browser.execute_script(key), by="data-key").send_keys(Keys.ENTER)
     wait(browser, "the app", lambda: "flame-flwr node approve" in text(browser, "app-part"))
     said = text(browser, "app-part")
     assert "What differs from tests/study 1.0.0" in said

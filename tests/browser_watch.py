@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from axe import serious
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -91,7 +92,10 @@ def busy():
 
 
 def wait(browser, what, until, seconds=10):
-    WebDriverWait(browser, seconds, 0.05).until(lambda _: until(), what)
+    # The page may be drawn anew between finding an element and reading it: then it is looked again.
+    drawn_anew = [StaleElementReferenceException]
+    waiting = WebDriverWait(browser, seconds, 0.05, ignored_exceptions=drawn_anew)
+    waiting.until(lambda _: until(), what)
 
 
 def text(browser, place="run"):
