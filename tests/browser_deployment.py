@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from browser_watch import text, wait
-from selenium.webdriver.common.by import By
 
 from flame_flwr.watch.page_server import PageServer
 from flame_flwr.watch.runs_page import runs_page
@@ -99,7 +98,9 @@ def reached(folder, place, seconds=120):
 def state(browser, node):
     """Return what the page says of a node."""
     cell = f"//div[@id='nodes']//tr[td[1]='{node}']/td[2]"
-    return "".join(each.text for each in browser.find_elements(By.XPATH, cell))
+    # in one step, as the page may be drawn anew between two
+    read = "return document.evaluate(arguments[0], document, null, 2, null).stringValue"
+    return browser.execute_script(read, cell)
 
 
 def soon(browser, node, states):
