@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from flame_flwr.watch.run_view import NodeView, RunView
+    from flame_flwr.results.live_file import LiveNode
+    from flame_flwr.watch.run_view import RunView
     from flame_flwr.watch.watched_runs import WatchedRuns
 
 __all__ = ["follow_run", "shown_run"]
@@ -134,7 +135,7 @@ def _head(run: RunView) -> Iterator[str]:
         yield f"{len(run.nodes)} nodes: " + ", ".join(f"{n} {word}" for word, n in counts.items())
 
 
-def _nodes(nodes: list[NodeView]) -> Table:
+def _nodes(nodes: list[LiveNode]) -> Table:
     from rich.text import Text
 
     names = list(dict.fromkeys(key for node in nodes for key in node.metrics))[:_MOST_METRICS]
@@ -150,7 +151,7 @@ def _nodes(nodes: list[NodeView]) -> Table:
     return table
 
 
-def _urgency(node: NodeView) -> int:
+def _urgency(node: LiveNode) -> int:
     return _FIRST.index(node.state) if node.state in _FIRST else len(_FIRST)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import StoreError
 from flame_flwr.results.checked_json import DAMAGE, count, finite, known, metric, objects, pairs
 from flame_flwr.results.checked_json import text as checked_text
-from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
+from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS, LiveNode
 from flame_flwr.results.metric_means import mean
 from flame_flwr.text.sizes import shown_size
 from flame_flwr.text.words import form_in_words
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.results.live_file import LiveRun
 
-__all__ = ["FileView", "NodeView", "RoundView", "RunView", "view_of_live", "view_of_record"]
+__all__ = ["FileView", "RoundView", "RunView", "view_of_live", "view_of_record"]
 
 _MOST_POINTS = 500
 _MOST_NODES = 10_000
@@ -38,20 +38,6 @@ DOING = {
     "evaluation": "the nodes score the result",
     "finishing": "making the result",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """A node: its name, what it does, when there was a sign of it, its last seconds and metrics."""
-
-    name: str
-    state: str
-    hospital: str = ""
-    seen: float | None = None
-    seconds: float | None = None
-    why: str = ""
-    size: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,7 @@ class RunView:
     checkpoint: int = 0
     private: bool = False
     expected: int = 0
-    nodes: tuple[NodeView, ...] = ()
+    nodes: tuple[LiveNode, ...] = ()
     failures: tuple[tuple[int, str, str], ...] = ()
     history: tuple[RoundView, ...] = ()
     weighted_by: dict[str, str] = field(default_factory=dict)
@@ -165,15 +151,10 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
         private=live.private,
         expected=live.expected,
         nodes=tuple(
-            NodeView(
-                node.name,
-                node.state if alive or node.state in ("answered", "failed") else "unknown",
-                node.hospital,
-                node.seen,
-                node.seconds,
-                node.why,
-                form_in_words(node.size),
-                node.metrics,
+            replace(
+                node,
+                state=node.state if alive or node.state in ("answered", "failed") else "unknown",
+                size=form_in_words(node.size),
             )
             for node in live.nodes
         ),
@@ -258,13 +239,13 @@ def _of_record(name: str, about: dict[str, Any]) -> RunView:
 
 def _node(
     name: str, last: dict[str, Any], about: dict[str, Any], at_the_end: dict[str, str]
-) -> NodeView:
+) -> LiveNode:
     """Return a node as the last round has left it, or the failure that ended the run."""
     failed = dict(pairs(last, "failed", _MOST_NODES)) | at_the_end
     seconds = dict(pairs(last, "node_seconds", _MOST_NODES))
     masked = bool(_table(about, "secure").get("masked"))
     metrics = pairs(dict(pairs(last, "node_metrics", _MOST_NODES)), name, MOST_METRICS)
-    return NodeView(
+    return LiveNode(
         name=name,
         state="failed" if name in failed else "done" if name in seconds else "unknown",
         hospital=checked_text(_table(about, "hospitals").get(name, "")),
