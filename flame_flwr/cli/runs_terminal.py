@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from flame_flwr.results.live_file import LiveNode
+    from flame_flwr.watch.parsed_runs import LiveNode
     from flame_flwr.watch.run_view import RunView
     from flame_flwr.watch.watched_runs import WatchedRuns
 

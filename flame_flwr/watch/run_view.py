@@ -10,25 +10,22 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flame_flwr.errors import StoreError
-from flame_flwr.results.checked_json import DAMAGE, count, finite, known, metric, objects, pairs
-from flame_flwr.results.checked_json import text as checked_text
-from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS, LiveNode
+from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
 from flame_flwr.results.metric_means import mean
 from flame_flwr.text.sizes import shown_size
 from flame_flwr.text.words import form_in_words
+from flame_flwr.watch.parsed_runs import LiveNode, RecordedRound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from flame_flwr.results.live_file import LiveRun
+    from flame_flwr.watch.parsed_runs import LiveRun, RecordedRun
 
 __all__ = ["FileView", "RoundView", "RunView", "view_of_live", "view_of_record"]
 
 _MOST_POINTS = 500
-_MOST_NODES = 10_000
 _LAST = 10  # rounds that say how long the next ones take
 
 DOING = {
@@ -161,7 +158,7 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
         failures=live.failures,
         history=_thinned(
             RoundView(
-                each.number,
+                each.round,
                 each.seconds,
                 each.answered,
                 each.failed,
@@ -176,100 +173,71 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
     )
 
 
-def view_of_record(name: str, about: dict[str, Any]) -> RunView:
+def view_of_record(name: str, about: RecordedRun) -> RunView:
     """Return a run that is over.
 
     Parameters
     ----------
     name : str
         The name of its folder.
-    about : dict
+    about : RecordedRun
         What its ``run.json`` says.
-
-    Raises
-    ------
-    StoreError
-        It is damaged.
     """
-    try:
-        return _of_record(name, about)
-    except DAMAGE:
-        raise StoreError("run.json is damaged: it is not what a run writes") from None
-
-
-def _of_record(name: str, about: dict[str, Any]) -> RunView:
-    history = [(count(each["round"]), each) for each in objects(about, "history", 10**6)]
-    weighted_by = {key: checked_text(by) for key, by in pairs(about, "weighted_by", 500)}
-    last = history[-1][1] if history else {}
-    names = _strings(about.get("nodes", []))
-    heading, study = _table(about, "heading"), _table(about, "study")
-    rounds = count(about.get("rounds", 0))
-    failures = tuple(
-        (count(each["round"]), checked_text(each["node"]), checked_text(each["why"]))
-        for each in objects(about, "failures", 10**6)
-    )
-    at_the_end = {node: why for number, node, why in failures if number > rounds}
-    files = [
-        FileView(checked_text(each["name"]), shown_size(count(each["bytes"])))
-        for key in ("files", "other_files")
-        for each in objects(about, key, 10_000)
-    ]
-    status = checked_text(about.get("status", ""))
-    error = about.get("error")
+    error = about.error
+    files = [FileView(each.name, shown_size(each.bytes)) for each in about.files]
+    files += [FileView(each.name, shown_size(each.bytes)) for each in about.other_files]
     return RunView(
         name=name,
-        status=status if status in ("completed", "failed") else "unreadable",
-        said=checked_text(error if error is not None else about.get("reason", "")),
-        title=checked_text(heading.get("title", "")),
-        app=checked_text(about.get("app") or study.get("analyzer", "")),
-        run_id=checked_text(about.get("run_id") or ""),
-        started=_moment(checked_text(about.get("started", ""))),
-        ended=_moment(checked_text(about.get("finished", ""))),
-        rounds=rounds,
-        resumed_after=count(about.get("resumed_after", 0)),
-        private=about.get("privacy") is not None,
-        nodes=tuple(_node(node, last, about, at_the_end) for node in names[:_MOST_NODES]),
-        failures=failures[-MOST_FAILURES:],
-        history=_thinned(_round(number, each) for number, each in history),
-        weighted_by=weighted_by,
+        status=about.status if about.status in ("completed", "failed") else "unreadable",
+        said=about.reason if error is None else error,
+        title=str(about.heading.get("title", "")),
+        app=about.app or about.study.get("analyzer", ""),
+        run_id=about.run_id,
+        started=_moment(about.started),
+        ended=_moment(about.finished),
+        rounds=about.rounds,
+        resumed_after=about.resumed_after,
+        private=about.privacy is not None,
+        nodes=tuple(_nodes(about)),
+        failures=about.failures[-MOST_FAILURES:],
+        history=_thinned(map(_round, about.history)),
+        weighted_by=about.weighted_by,
         files=tuple(files),
         report=any(file.name == "report.html" for file in files),
     )
 
 
-def _node(
-    name: str, last: dict[str, Any], about: dict[str, Any], at_the_end: dict[str, str]
-) -> LiveNode:
-    """Return a node as the last round has left it, or the failure that ended the run."""
-    failed = dict(pairs(last, "failed", _MOST_NODES)) | at_the_end
-    seconds = dict(pairs(last, "node_seconds", _MOST_NODES))
-    masked = bool(_table(about, "secure").get("masked"))
-    metrics = pairs(dict(pairs(last, "node_metrics", _MOST_NODES)), name, MOST_METRICS)
-    return LiveNode(
-        name=name,
-        state="failed" if name in failed else "done" if name in seconds else "unknown",
-        hospital=checked_text(_table(about, "hospitals").get(name, "")),
-        seconds=None if masked else known(seconds.get(name)),
-        why=checked_text(failed.get(name, "")),
-        size=form_in_words(checked_text(_table(about, "sizes").get(name, ""))),
-        metrics={key: metric(value) for key, value in metrics},
-    )
+def _nodes(about: RecordedRun) -> Iterator[LiveNode]:
+    """Give the nodes as the last round has left them, or the failure that ended the run."""
+    last = about.history[-1] if about.history else RecordedRound(0, 0.0)
+    at_the_end = {each.node: each.why for each in about.failures if each.round > about.rounds}
+    failed = last.failed | at_the_end
+    masked = bool((about.secure or {}).get("masked"))
+    for name in about.nodes:
+        answered = name in last.node_seconds
+        yield LiveNode(
+            name=name,
+            state="failed" if name in failed else "done" if answered else "unknown",
+            hospital=about.hospitals.get(name, ""),
+            seconds=None if masked else last.node_seconds.get(name),
+            why=failed.get(name, ""),
+            size=form_in_words(about.sizes.get(name, "")),
+            metrics=last.node_metrics.get(name, {}),
+        )
 
 
-def _round(number: int, entry: dict[str, Any]) -> RoundView:
+def _round(entry: RecordedRound) -> RoundView:
     values: dict[str, list[float]] = {}
-    of_nodes = dict(pairs(entry, "node_metrics", _MOST_NODES))
-    for node in of_nodes:
-        for key, value in pairs(of_nodes, node, 500):
-            values.setdefault(key, []).append(metric(value))
-    weighted = {key: metric(value) for key, value in pairs(entry, "metrics", 500)}
-    means = {key: weighted.get(key, mean(found)) for key, found in values.items()}
+    for metrics in entry.node_metrics.values():
+        for key, value in metrics.items():
+            values.setdefault(key, []).append(value)
+    means = {key: entry.metrics.get(key, mean(found)) for key, found in values.items()}
     return RoundView(
-        number,
-        finite(entry["seconds"]),
-        len(pairs(entry, "node_seconds", _MOST_NODES)),
-        len(pairs(entry, "failed", _MOST_NODES)),
-        known(entry.get("change")),
+        entry.round,
+        entry.seconds,
+        len(entry.node_seconds),
+        len(entry.failed),
+        entry.change,
         dict(list(means.items())[:MOST_METRICS]),
     )
 
@@ -290,17 +258,6 @@ def _left(live: LiveRun) -> float | None:
     now = max(0.0, live.written - live.since)
     to_come = max(0, live.most - live.rounds - 1) * usual
     return to_come + max(0.0, usual - now) if live.rounds < live.most else 0.0
-
-
-def _table(about: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return an object; an empty one where there is none."""
-    return {} if about.get(key) is None else dict(pairs(about, key, _MOST_NODES))
-
-
-def _strings(value: Any) -> Sequence[str]:
-    if not isinstance(value, list):
-        raise TypeError("no list")
-    return [checked_text(each) for each in value]
 
 
 def _moment(text: str) -> float | None:

@@ -7,7 +7,6 @@ goes on writing, by this machine's clock, as the server's may be wrong.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -19,14 +18,15 @@ from flame_flwr.errors import StoreError
 from flame_flwr.object_store import is_url
 from flame_flwr.processes.threads import call_each
 from flame_flwr.results.fetch import LARGEST_RECORD, RUN_NAME, listed_files, open_place
-from flame_flwr.results.live_file import LARGEST, LIVE, parse_live
+from flame_flwr.results.live_file import LARGEST, LIVE
 from flame_flwr.results.upload import RECORD
+from flame_flwr.watch.parsed_runs import parse_live, parse_record
 from flame_flwr.watch.run_view import RunView, view_of_live, view_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flame_flwr.results.live_file import LiveRun
+    from flame_flwr.watch.parsed_runs import LiveRun
 
 __all__ = ["WatchedRuns"]
 
@@ -199,7 +199,7 @@ class WatchedRuns:
             record = self._bytes(name, RECORD, LARGEST_RECORD)
             if record is not None:
                 about.over = True
-                return view_of_record(name, _object(record))
+                return view_of_record(name, parse_record(record))
             content = self._bytes(name, LIVE, LARGEST)
             if content is None:
                 about.written = None
@@ -245,13 +245,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return about.st_mtime_ns, about.st_size, about.st_ino
-
-
-def _object(record: bytes) -> dict[str, Any]:
-    try:
-        about = json.loads(record)
-    except (ValueError, RecursionError):
-        about = None
-    if not isinstance(about, dict):
-        raise StoreError("run.json is damaged: it is not what a run writes")
-    return about

@@ -14,12 +14,13 @@ from flame_flwr.analysis.local_run import run_local
 from flame_flwr.clients import NodePlan
 from flame_flwr.config import RunSettings
 from flame_flwr.results.callbacks import with_callbacks
-from flame_flwr.results.live_file import LIVE, parse_live
+from flame_flwr.results.live_file import LIVE
 from flame_flwr.results.live_state import LiveWriter
 from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.results.run_stage import RunStage
 from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.strategies import StarStrategy
+from flame_flwr.watch.parsed_runs import parse_live
 
 ROUNDS = {2: 6000, 100: 400}
 

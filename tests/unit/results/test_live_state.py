@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from flame_flwr.results.callbacks import with_callbacks
-from flame_flwr.results.live_file import LIVE, parse_live
+from flame_flwr.results.live_file import LIVE
 from flame_flwr.results.live_state import BEAT, FOLDER_EVERY, LiveWriter
 from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.watch.parsed_runs import parse_live
 
 from .small_runs import Average, Fits
 
@@ -159,7 +160,7 @@ def test_it_writes_at_most_twice_a_second(tmp_path, record, monkeypatch):
     assert min(after - before for before, after in pairwise(times[:-1])) >= 0.5
     said = parse_live(writes[-1][1])
     assert said.rounds == 41 * 300
-    numbers = [entry.number for entry in said.history]
+    numbers = [entry.round for entry in said.history]
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == said.rounds
     assert 50 < len(numbers) <= 100

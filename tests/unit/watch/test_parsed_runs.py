@@ -6,7 +6,8 @@ import math
 import pytest
 
 from flame_flwr.errors import StoreError
-from flame_flwr.results.live_file import LIVE, is_live, parse_live
+from flame_flwr.results.live_file import LIVE, is_live
+from flame_flwr.watch.parsed_runs import parse_live
 
 NODE = {"name": "a", "state": "computing", "seen": 12.5, "seconds": 1, "metrics": {"loss": "nan"}}
 ROUND = {
