@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.formatting import shown_arguments, shown_settings
 from flame_flwr.results.heading import Heading
-from flame_flwr.text.words import arguments_in_words, value_in_words
+from flame_flwr.text.words import arguments_in_words, name_in_words, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,7 @@ class Declaration:
     def in_words(self) -> dict[str, str]:
         """Return the same for readers who write no Python, by the same names."""
         plan, words = self.plan, self.about()
+        words["analyzer"] = name_in_words(words["analyzer"])
         if plan.analyzer_kwargs:
             words["analyzer arguments"] = arguments_in_words(plan.analyzer_kwargs)
         if plan.query:

@@ -287,7 +287,8 @@ class ReduceStrategy(StarStrategy):
             if leaf.reduction is not None
         ]
         more = [f"and {len(merged) - _MOST_SAID} more"] if len(merged) > _MOST_SAID else []
-        return f"{super().in_words()}: {'; '.join([*merged[:_MOST_SAID], *more])}"
+        said = "; ".join([*merged[:_MOST_SAID], *more])
+        return said if type(self) is ReduceStrategy else f"{super().in_words()}: {said}"
 
     def start(
         self, grid: Grid, initial_arrays: ArrayRecord | None = None, *arguments: Any, **more: Any

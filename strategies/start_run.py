@@ -24,7 +24,7 @@ from flame_flwr.star.handle import FlameHandle
 from flame_flwr.strategies.bookkeeping import Bookkeeping
 from flame_flwr.strategies.run_state import Run
 from flame_flwr.strategies.star_result import StarResult
-from flame_flwr.text.words import arguments_in_words
+from flame_flwr.text.words import arguments_in_words, name_in_words
 from flame_flwr.transport.grid import GridTransport
 from flame_flwr.transport.interface import Transport
 from flame_flwr.transport.wait_for_replies import shortened
@@ -197,6 +197,8 @@ def _study(strategy: StarStrategy) -> dict[str, str]:
 def _in_words(strategy: StarStrategy) -> dict[str, str]:
     """Return the same for readers who write no Python, by the same names."""
     words = {**_study(strategy), "strategy": strategy.in_words()}
+    if strategy.aggregator is not None:
+        words["aggregator"] = name_in_words(strategy.aggregator.__name__)
     if strategy.aggregator_kwargs:
         words["aggregator arguments"] = arguments_in_words(strategy.aggregator_kwargs)
     if strategy.convergence is not None:

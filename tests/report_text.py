@@ -9,6 +9,10 @@ PYTHON = {
     "an object": re.compile(r"<[^<>]* (?:object )?at 0x|<(?:lambda|class|function)\b"),
     "a container": re.compile(r"[{\[(]['\"]|\['|\{\}|\(\d+,\)"),
 }
+PYTHON |= {
+    "a type": re.compile(r"\b(?:(?:float|int|uint|bool|complex|str)\d+|ndarray|dict|tuple)\b"),
+    "a method": re.compile(r"returned True|\b(?:report_metrics|evaluation_method|has_converged)\b"),
+}
 WORDS = re.compile(r"\b(?:True|False|None)\b")
 
 

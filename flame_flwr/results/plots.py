@@ -17,7 +17,7 @@ from flame_flwr.results.metric_means import mean, reported_names
 from flame_flwr.text.shown_text import shown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -67,14 +67,25 @@ def convergence_plot(history: list[dict[str, Any]]) -> Plot | None:
     return None if drawing is None else _plot(drawing)
 
 
-def metric_plots(history: list[dict[str, Any]], nodes: list[str]) -> list[Plot]:
+def metric_plots(
+    history: list[dict[str, Any]], nodes: list[str], hospitals: Mapping[str, str] | None = None
+) -> list[Plot]:
     """Return a plot per metric: a line per node, or mean and range where there are many nodes.
 
     A round without a value is a gap. There are at most eight plots.
+
+    Parameters
+    ----------
+    history : list of dict
+        The rounds, as ``run.json`` has them.
+    nodes : list of str
+        Their names, in order.
+    hospitals : mapping of str to str, optional
+        The real names that are shown in place of nodes' own.
     """
     if len(history) < 2:
         return []
-    return [_plot(drawing) for drawing in _metrics(history, nodes)]
+    return [_plot(drawing) for drawing in _metrics(history, _called(nodes, hospitals or {}))]
 
 
 def run_figure(history: list[dict[str, Any]], nodes: list[str]) -> Figure:
@@ -91,7 +102,7 @@ def run_figure(history: list[dict[str, Any]], nodes: list[str]) -> Figure:
             return target.getvalue()
 
     change = _change(history)
-    every = [*([] if change is None else [change]), *_metrics(history, nodes)]
+    every = [*([] if change is None else [change]), *_metrics(history, _called(nodes, {}))]
     drawn = [each for each in every if each.values and not _is_too_large(each)]
     with _plain_settings():
         figure = RunFigure(figsize=(7.2, 2.8 * max(len(drawn), 1)), layout="constrained")
@@ -120,14 +131,25 @@ def _change(history: list[dict[str, Any]]) -> _Drawing | None:
     return _Drawing("The aggregate's change", found, draw)
 
 
-def _metrics(history: list[dict[str, Any]], nodes: list[str]) -> list[_Drawing]:
+def _called(nodes: list[str], hospitals: Mapping[str, str]) -> dict[str, str]:
+    """Return what each node is called; of two with one real name, their own names stand by it."""
+    real = [hospitals.get(node, node) for node in nodes]
+    return {
+        node: name if real.count(name) == 1 else f"{name[:_LONGEST]} ({node})"
+        for node, name in zip(nodes, real, strict=True)
+    }
+
+
+def _metrics(history: list[dict[str, Any]], nodes: dict[str, str]) -> list[_Drawing]:
     return [_metric(history, nodes, name) for name in reported_names(history)[:_MOST_PLOTS]]
 
 
-def _metric(history: list[dict[str, Any]], nodes: list[str], name: str) -> _Drawing:
+def _metric(history: list[dict[str, Any]], nodes: dict[str, str], name: str) -> _Drawing:
     every = {
-        node: [(entry["round"], entry["node_metrics"].get(node, {}).get(name)) for entry in history]
-        for node in nodes
+        called: [
+            (entry["round"], entry["node_metrics"].get(node, {}).get(name)) for entry in history
+        ]
+        for node, called in nodes.items()
     }
     said = {
         node: points

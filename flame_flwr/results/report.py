@@ -21,6 +21,7 @@ from flame_flwr.results.report_files import inline
 from flame_flwr.results.report_hidden import hidden
 from flame_flwr.results.report_methods import methods
 from flame_flwr.results.report_sites import sites
+from flame_flwr.results.report_words import heading_of, why_stopped
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -60,10 +61,8 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
     page = _template().render(
         about=about,
         heading=about["heading"],
-        title=about["heading"]["title"]
-        or about["app"]
-        or about["study"].get("analyzer")
-        or "A run",
+        title=heading_of(about),
+        reason=why_stopped(about["reason"]),
         number=_Numbers(),
         methods=text,
         references=references,
@@ -74,7 +73,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         style=style,
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         convergence=convergence_plot(about["history"]),
-        metric_plots=metric_plots(about["history"], about["nodes"]),
+        metric_plots=metric_plots(about["history"], about["nodes"], about["hospitals"]),
         settings=tables.settings_table(about),
         nodes=tables.nodes_table(about),
         rounds=tables.rounds_table(about["history"], about["weighted_by"]),

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.aggregation.base import CONVERGED
-from flame_flwr.results.report_words import counted, failed_nodes, listed, setting
+from flame_flwr.results.report_words import (
+    DATA,
+    counted,
+    failed_nodes,
+    listed,
+    setting,
+    why_stopped,
+)
 from flame_flwr.text.shown_text import one_line
 from flame_flwr.text.words import name_in_words
 
@@ -30,12 +36,6 @@ _WORKS = {
     "sparse": "Lyu M, Su D, Li N. Understanding the sparse vector technique for differential "
     "privacy. VLDB, 2017.",
 }
-_DATA = {
-    "s3": "files",
-    "fhir": "FHIR resources",
-    "sql": "tables of a database",
-    "none": "no data of a source",
-}
 RULES_IN_WORDS = {
     "MaxBins": "no statistic of too many bins, labels, cells or times leaves",
     "MaxRows": "no table of too many rows leaves",
@@ -46,7 +46,7 @@ RULES_IN_WORDS = {
 }
 """A node names the kinds of its rules, and not how they are set."""
 
-_OWN_CHECK = "a check that the study has of its own said so"
+_OWN = "the study's own aggregator"
 
 
 class _Cited:
@@ -77,20 +77,21 @@ def methods(about: dict[str, Any]) -> tuple[list[str], list[str]]:
 def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
     """Say what ran where, and how it ended."""
     nodes = counted(len(about["nodes"]), "node")
+    called = _quoted(setting(about, "analyzer"), "analyzer")
     yield (
-        f"The analysis was federated over {nodes}: at each of them "
-        f"{setting(about, 'analyzer') or 'the analysis'} computed on the data that is there, and "
-        "the server received what that returned."
+        f"The analysis{called} was federated over {nodes}: at each of them it computed on the data "
+        "that is there, and the server received what that returned."
     )
-    if about["study"].get("data") in _DATA and _is_of_its_type(about):
-        yield f"The nodes' data were {_DATA[about['study']['data']]}."
+    if about["study"].get("data") in DATA and _is_of_its_type(about):
+        yield f"The nodes' data were {DATA[about['study']['data']]}."
     people = setting(about, "people by")
     if people:
         yield f"People were told apart by {people}."
     expected = setting(about, "expects")
     if expected:
         yield f"Each node first looked whether its data was as expected: {expected}."
-    how = setting(about, "aggregator") or setting(about, "strategy")
+    own = setting(about, "aggregator")
+    how = f"{_OWN}{_quoted(own, 'aggregator')}" if own else setting(about, "strategy")
     averaging = (
         " " + cite("averaging") if "WeightedFedAvg" in about["study"].get("strategy", "") else ""
     )
@@ -106,6 +107,11 @@ def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
         yield f"The data of {listed(list(about['frozen']))} was frozen before the first round."
 
 
+def _quoted(name: str, kind: str) -> str:
+    """Return what a class is called, as an aside; nothing where that says no more than its kind."""
+    return f" ({name})" if name not in ("", kind) else ""
+
+
 def _is_of_its_type(about: dict[str, Any]) -> bool:
     """Tell whether nodes had what is declared: in this process they may have any object."""
     sized = {"s3": "file", "fhir": "resource", "sql": "row", "none": ""}[about["study"]["data"]]
@@ -118,8 +124,7 @@ def _end(about: dict[str, Any]) -> Iterator[str]:
     if declared:
         yield f"By what was declared, the analysis {declared}."
     if about["status"] == "completed":
-        why = _OWN_CHECK if about["reason"] == CONVERGED else about["reason"]
-        reason = f": {why}" if why else ""
+        reason = f": {why_stopped(about['reason'])}" if about["reason"] else ""
         yield f"It ended after {rounds}{reason}."
     else:
         yield f"It failed after {rounds}, so that there is no final result."

@@ -6,14 +6,15 @@ the header, which the page's Content-Security-Policy forbids.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.metric_means import mean, metric_names, reported_names
-from flame_flwr.results.report_words import plain_value, setting
+from flame_flwr.results.report_words import DATA, plain_value, setting, why_stopped
 from flame_flwr.results.run_record import ALL_NODES
 from flame_flwr.text.sizes import shown_size
-from flame_flwr.text.words import arguments_in_words, form_in_words
+from flame_flwr.text.words import arguments_in_words, form_in_words, name_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,9 @@ _SHOWN_AS = {
     "shown": "metrics that are shown",
 }
 """What `run.json` calls otherwise."""
+
+_BESIDES = {"of report_metrics": "reported as metrics", "of evaluation_method": "as scores"}
+_BESIDE = re.compile("|".join(_BESIDES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class Table:
 def settings_table(about: dict[str, Any]) -> Table:
     """Return what the model declares, then what the run was asked for; no two have one name."""
     study = {_SHOWN_AS.get(name, name): setting(about, name) for name in about["study"]}
+    if "data type" in study:
+        study["data type"] = DATA.get(study["data type"], study["data type"])
     asked = {
         f"{name} (asked for)" if name in study else name: text
         for key, value in sorted(about["parameters"].items())
@@ -148,7 +154,7 @@ def rounds_table(history: list[dict[str, Any]], weighted_by: Mapping[str, str]) 
             shown_size(sum(entry["node_bytes"].values())),
             _text(entry["change"]),
             *(_mean(entry, name, weighted=name in weighted_by) for name in names),
-            entry["reason"],
+            why_stopped(entry["reason"]),
         ]
         for entry, line in zip(history, lines, strict=True)
     ]
@@ -212,7 +218,8 @@ def egress_table(about: dict[str, Any]) -> Table:
             first, last = kind["first_round"], kind["last_round"]
             rounds = str(first) if first == last else f"{first} to {last}"
             size = shown_size(kind["bytes"])
-            rows.append([node, form_in_words(kind["what"]), str(kind["answers"]), rounds, size])
+            what = _BESIDE.sub(lambda found: _BESIDES[found[0]], kind["what"])
+            rows.append([node, form_in_words(what), str(kind["answers"]), rounds, size])
     return _without_end(["node", "what", "times", "rounds", "bytes"], rows)
 
 
@@ -222,7 +229,7 @@ def filters_table(about: dict[str, Any]) -> Table:
     for node, said in about["filters"].items():
         for one in said["filters"]:
             given = {key: value for key, value in one.items() if key not in _ABOUT_FILTERS}
-            name = f"{one.get('filter', '')}"
+            name = name_in_words(f"{one.get('filter', '')}")
             name += f" ({arguments_in_words(given)})" if given else ""
             rows.append([node, name, str(one.get("by", "")), str(one.get("answers", "")), ""])
         if "epsilon" in said:

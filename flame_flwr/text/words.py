@@ -20,11 +20,15 @@ _LONGEST = 300
 _MOST = 20
 _DEEPEST = 4
 _BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
-_SHAPE = re.compile(r"(\w+)((?: [a-z]\w*)?) [(]((?:\d+(?:, ?|(?=[)])))*)[)]")
+_SHAPE = re.compile(r"(\w+)((?: [a-z][\w\[\]]*)?) [(]((?:\d+(?:, ?|(?=[)])))*)[)]")
 _OPENED = re.compile(r"(\w+)[(]")
 _KINDS = {"int": "whole number", "float": "number", "str": "text", "bool": "yes or no"}
-_KINDS |= {"NoneType": "nothing", "ndarray": "array"}
+_KINDS |= {"NoneType": "nothing", "ndarray": "array", "DataFrame": "table", "Series": "column"}
+_KINDS |= {"dict": "named values", "tuple": "list", "frozenset": "set", "complex": "complex number"}
 _KIND = re.compile(rf"(?<!\w)({'|'.join(_KINDS)})(?!\w)")
+_ELEMENTS = {"float": "numbers", "int": "whole numbers", "uint": "whole numbers", "str": "texts"}
+_ELEMENTS |= {"bool": "yes or no", "complex": "complex numbers", "datetime": "times"}
+_CLASS = re.compile(r"\b[A-Z][a-z]\w*|\b[a-z]+_\w+")
 _NEVER_SAID = ("seed", "secret")
 """Who knows them takes the noise off."""
 
@@ -60,7 +64,7 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
         return one_line(f"{value:.6g}" if isinstance(value, float) else value, _LONGEST)
     if isinstance(value, type) or callable(value):
         name = str(getattr(value, "__name__", type(value).__name__))
-        return "a function" if "<" in name else one_line(name, _LONGEST)
+        return "a function" if "<" in name else one_line(name_in_words(name), _LONGEST)
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return (
@@ -127,12 +131,13 @@ def form_in_words(outline: str) -> str:
     Examples
     --------
     >>> form_in_words("dict(int, ndarray float64 (1, 30), list(2 x float))")
-    'dict of (whole number, array of 1 x 30 float64, list of (2 x number))'
-    >>> form_in_words("DataFrame (10, 3)"), form_in_words("ndarray int64 (2,)")
-    ('DataFrame of 10 x 3', 'array of 2 int64')
+    'named values (whole number, array of 1 x 30 numbers, list (2 x number))'
+    >>> form_in_words("DataFrame (10, 3)"), form_in_words("dict(2 x RowCount)")
+    ('table of 10 x 3', 'named values (2 x row count)')
     """
-    sized = _SHAPE.sub(lambda found: f"{found[1]} of {_numbers(found[3])}{found[2]}", outline)
-    return _KIND.sub(lambda found: _KINDS[found[1]], _OPENED.sub(r"\1 of (", sized))
+    sized = _SHAPE.sub(_sized, outline)
+    kinds = _KIND.sub(lambda found: _KINDS[found[1]], _OPENED.sub(r"\1 (", sized))
+    return _CLASS.sub(lambda found: name_in_words(found[0]), kinds)
 
 
 def _attribute(owner: Any, name: str) -> str:
@@ -164,10 +169,14 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _numbers(sizes: str) -> str:
-    return _sizes(tuple(map(int, re.findall(r"\d+", sizes)))) or "one number,"
+def _sized(found: re.Match[str]) -> str:
+    """Return what has a shape, with it and what its elements are."""
+    sizes = _sizes(tuple(map(int, re.findall(r"\d+", found[3]))))
+    kind = re.match(" ([a-z]+)", found[2])
+    elements = f" {_ELEMENTS.get(kind[1], 'values')}" if kind else ""
+    return f"{found[1]} of {sizes}{elements}" if sizes else f"{found[1]} of one value,{elements}"
 
 
 def _a(name: str) -> str:
-    shown = "array" if name == "ndarray" else name
+    shown = _KINDS.get(name) or name_in_words(name)
     return f"{'an' if shown[:1].lower() in 'aeiou' else 'a'} {shown}"

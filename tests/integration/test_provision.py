@@ -126,7 +126,7 @@ def test_a_deployment_shows_rounds_and_leaves_a_report(undisturbed):
         accuracy = about["evaluations"][node]["accuracy"]
         assert shown == {3: pytest.approx(accuracy, rel=1e-6)}
     page = (folder / "report.html").read_text()
-    for shown in (*NODES, "has_converged returned True", "data:image/svg+xml;base64,", "accuracy"):
+    for shown in (*NODES, "has of its own said so", "data:image/svg+xml;base64,", "accuracy"):
         assert shown in page, shown
 
 

@@ -222,7 +222,7 @@ def test_a_simulation_shows_rounds_and_leaves_a_report(whole):
         assert read[f"loss/{node}"] == [1, 2, 3, 4]
         assert read[f"evaluation/missing/{node}"] == [4]
     page = (whole.folder / "report.html").read_text()
-    for shown in (*nodes, "has_converged returned True", "data:image/svg+xml;base64,", "missing"):
+    for shown in (*nodes, "has of its own said so", "data:image/svg+xml;base64,", "missing"):
         assert shown in page, shown
 
 

@@ -18,6 +18,7 @@ from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_stat
 from flame_flwr.aggregation.reductions.base import NON_FINITE, Mergeable, NonFinite, Reduction
 from flame_flwr.aggregation.value_forms import other_forms
 from flame_flwr.errors import FlameError, ModelError, text_of
+from flame_flwr.text.words import name_in_words
 from flame_flwr.user_code.signatures import check_function
 
 __all__ = ["Concat", "Function", "Merge", "MergeCounts", "PerNode"]
@@ -142,6 +143,10 @@ class Merge(Reduction):
     """
 
     kind: type[Any] | None = None
+
+    def in_words(self) -> str:
+        """Return what it does, for readers who write no Python."""
+        return f"merging {name_in_words(self.kind.__name__) if self.kind else 'statistics'}"
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values, to be merged in participant order."""

@@ -72,6 +72,7 @@ def test_the_config_lists_every_key_and_nothing_else(apps, template):
     assert flower["config"]["data"] == f"{NAMES[template]}.sample:node_files"
     assert flower["config"]["analysis-id"] == NAMES[template].replace("_", "-")
     assert config["project"]["name"] == NAMES[template].replace("_", "-")
+    assert flower["title"]  # of its report
     for key, value in flower["config"].items():
         assert isinstance(value, RUN_KEYS[key].type)
 

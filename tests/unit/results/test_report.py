@@ -91,7 +91,7 @@ def test_no_two_settings_have_one_name():
     rows = settings_table({"study": study, "in_words": words, "parameters": asked}).rows
     assert rows == [
         ["analyzer", "A"],
-        ["data type", "s3"],
+        ["data type", "files"],
         ["strategy", "first nodes"],
         ["data", "d/{partition-id}"],
         ["nodes", "3"],
@@ -102,4 +102,4 @@ def test_no_two_settings_have_one_name():
 def test_the_record_keeps_its_keys_of_settings(tmp_path):
     about, page = failed(tmp_path)
     assert about["study"]["data"] == "s3"
-    assert "<td>data type</td><td>s3</td>" in page
+    assert "<td>data type</td><td>files</td>" in page

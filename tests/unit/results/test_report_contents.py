@@ -23,10 +23,10 @@ def test_the_report_is_one_file_without_scripts(serve, tmp_path):
         assert attrs.get("href", "#").startswith("#")
         assert not {"style", "srcset"} & attrs.keys()
         assert not [name for name in attrs if name.startswith("on")]
-    for shown in ("Fits", "Average", "node-0", "node-1", "mean.txt", HARM, "max-rounds"):
+    for shown in ("Fits", "average", "node-0", "node-1", "mean.txt", HARM, "max-rounds"):
         assert (shown in page.text) == (shown != "max-rounds"), shown
-    assert "array of 2 float64" in page.text
-    assert "has_converged returned True" in page.text
+    assert "array of 2 numbers" in page.text
+    assert "a check that the study has of its own said so" in page.text
     about = json.loads((folder / "run.json").read_text())
     assert "report.html" in [file["name"] for file in about["other_files"]]
 

@@ -14,7 +14,8 @@ from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.data.expect import Column, Table
 from flame_flwr.privacy import Clip, MaxRows, MinCount
 from flame_flwr.privacy.config_text import RULES
-from flame_flwr.results import Outputs, RunFolder, RunRecord
+from flame_flwr.results import Outputs, RunFolder, RunRecord, plots
+from flame_flwr.results.plots import metric_plots
 from flame_flwr.results.report import render
 from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_methods import RULES_IN_WORDS, methods
@@ -25,6 +26,7 @@ from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 from .small_runs import HARM, Average, Scalar, full_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
+DRAWN = plots._svg
 
 SECTIONS = [
     "Results",
@@ -66,8 +68,8 @@ MANY = {
 }
 
 
-def page_of(folder, **kwargs):
-    full_run(folder, tensorboard="off", **kwargs)
+def page_of(folder, *splits, **kwargs):
+    full_run(folder, *splits, tensorboard="off", **kwargs)
     return json.loads((folder / "run.json").read_text()), (folder / "report.html").read_text()
 
 
@@ -150,11 +152,11 @@ def test_its_numbers_are_those_of_the_record(many):
 
 def test_a_paper_can_take_over_how_it_was_computed(many):
     text = Report(many[1]).text
-    said = text[text.index("The analysis was federated") : text.rindex("What was hidden, and why")]
+    said = text[text.index("The analysis (steps) was") : text.rindex("What was hidden, and why")]
     for expected in (
         "over 3 nodes",
         "The nodes' data were files.",
-        "weighted fed avg: model by weighted mean (by: n)",
+        "merged by weighted fed avg: model by weighted mean (by: n)",
         "stops when model changes by at most 0.001 (Euclidean norm), or after 4 rounds",
         "*.csv of 1 row or more: age (numbers from 0 to 120 years)",
         "no table of more than 200 rows leaves",
@@ -262,6 +264,54 @@ RUNS = {
     },
     "many": {"splits": SPLITS, "analyzer": Steps, "aggregator": WeightedFedAvg(by="n"), **MANY},
 }
+
+
+class LengthOfStay(Counts):
+    pass
+
+
+class MeanOfAll(Average):
+    def aggregation_method(self, analysis_results):
+        return len(analysis_results)
+
+
+def test_classes_are_called_in_words(tmp_path):
+    about, page = page_of(
+        tmp_path, [[1.0, 2.0]], analyzer=LengthOfStay, aggregator=MeanOfAll, convergence=told
+    )
+    report = Report(page)
+    assert about["study"]["analyzer"] == "LengthOfStay"
+    assert "Report of Length of stay, 20" in report.text
+    for said in (
+        "The analysis (length of stay) was",
+        "own aggregator (mean of all)",
+        "told said so",
+    ):
+        assert said in report.text, said
+    for name in ("LengthOfStay", "MeanOfAll", "Moments"):
+        assert name not in report.text
+    [sent] = [row[1] for row in report.table("What left each node")[1:]]
+    assert sent == "named values (moments)"
+
+
+def test_a_class_that_is_called_by_its_kind_is_not_named(many, tmp_path):
+    study = {"analyzer": "Analyzer", "data": "s3"}
+    about = {**many[0], "study": study, "in_words": {"analyzer": "analyzer"}}
+    about["heading"] = {"title": "", "description": "", "authors": []}
+    text = Report(render(about, tmp_path, []).decode()).text
+    assert "Report of A run, " in text
+    assert "The analysis was federated" in text
+
+
+def test_plots_have_the_hospitals_real_names(monkeypatch):
+    monkeypatch.setattr("flame_flwr.results.plots._svg", DRAWN)
+    nodes = ["a", "b", "c"]
+    metrics = {node: {"loss": 1.0} for node in nodes}
+    history = [{"round": i, "node_metrics": metrics} for i in (1, 2)]
+    hospitals = {"a": "Clinic", "b": "Clinic", "c": "St. Mary's"}
+    [plot] = metric_plots(history, nodes, hospitals)
+    labels = {text.strip() for text in re.findall("<!--(.*?)-->", plot.svg.decode())}
+    assert {"Clinic (a)", "Clinic (b)", "St. Mary's"} <= labels
 
 
 @pytest.mark.parametrize("name", RUNS)

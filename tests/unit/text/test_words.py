@@ -11,6 +11,7 @@ from flame_flwr.aggregation.convergence import MaxRounds, When
 from flame_flwr.aggregation.delta_norm import DeltaNorm
 from flame_flwr.aggregation.plateau import Plateau
 from flame_flwr.data.expect import Column, Resources, Table
+from flame_flwr.payload.outline import outline
 from flame_flwr.privacy import (
     Clip,
     DisclosureRule,
@@ -24,7 +25,7 @@ from flame_flwr.privacy import (
     Strict,
     TopFraction,
 )
-from flame_flwr.statistics import Total
+from flame_flwr.statistics import RowCount, Total
 from flame_flwr.strategies import MergeStatistics, StarStrategy, WeightedFedAvg
 from flame_flwr.text.words import arguments_in_words, form_in_words, value_in_words
 
@@ -61,7 +62,7 @@ SETTINGS = [
     (Table("c.csv", {"s": Column(values=[True, "f"], required=False)}), ["yes, f", "need not be"]),
     (Resources("Patient", at_least=9, low=None, high=3.5), ["9 or more", "up to 3.5"]),
     (WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(1)), ["loss by weighted mean"]),
-    (MergeStatistics(Total), ["whole value by merge", "Total"]),
+    (MergeStatistics(Total), ["whole value by merging total"]),
     (StarStrategy(None), ["the aggregator gets all answers"]),
 ]
 
@@ -90,10 +91,10 @@ class Hostile:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (Hostile(), "a Hostile"),
-        ([Hostile(), None], "a Hostile, none"),
+        (Hostile(), "a hostile"),
+        ([Hostile(), None], "a hostile, none"),
         (np.zeros((3, 4)), "an array of 3 x 4"),
-        (pd.DataFrame({"a": [1, 2]}), "a DataFrame of 2 x 1"),
+        (pd.DataFrame({"a": [1, 2]}), "a table of 2 x 1"),
         (np.float64(0.5), "0.5"),
         ("two\nlines\x1b[2J", "two lines?[2J"),
         (np.mean, "mean"),
@@ -115,6 +116,26 @@ def test_what_is_long_or_deep_is_cut():
     assert value_in_words(deep) == "a list"
     many = arguments_in_words({f"k{i}": "x" * 500 for i in range(50)})
     assert len(many) < 1300
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            {"n": 3, "of": {"a": RowCount(2)}},
+            "named values (whole number, named values (row count))",
+        ),
+        ((0.5, [True, None]), "list (number, list (yes or no, nothing))"),
+        (np.zeros((2, 3), dtype=np.float32), "array of 2 x 3 numbers"),
+        (np.array(["a"]), "array of 1 texts"),
+        (np.zeros(()), "array of one value, numbers"),
+        (np.array(["2026-01-01"], dtype="datetime64[ns]"), "array of 1 times"),
+        (pd.Series([1, 2]), "column of 2"),
+        ({1, 2}, "set of 2"),
+    ],
+)
+def test_the_form_of_a_value_is_no_python(value, said):
+    assert form_in_words(outline(value, keys=False)) == said
 
 
 @pytest.mark.parametrize("odd", ["a (" + "1" * 300, "(" * 300, "a (1, 2", "list(" * 60])
