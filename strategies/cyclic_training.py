@@ -100,6 +100,7 @@ class CyclicTraining(ReduceStrategy):
 
     in_turn = True
     _aggregates = CyclicAggregation
+    _fixed = frozenset({"reductions", "first"})
 
     _DECLARED = ReduceStrategy._DECLARED | (
         {"order", "rounds", "seed", "model", "by", "metrics", "_aggregation"}

@@ -81,6 +81,7 @@ class FedNova(ReduceStrategy):
     metrics: Any = ()
 
     _DECLARED = ReduceStrategy._DECLARED | {"metrics"}
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(
         self, *, metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN, **more: Any

@@ -117,6 +117,8 @@ class ReduceStrategy(StarStrategy):
     flame: FlameHandle
 
     _aggregates: ClassVar[type[ReduceAggregation]] = ReduceAggregation
+    _fixed: ClassVar[frozenset[str]] = frozenset()
+    """Which of `reductions` and `first` a class of ours declares, so that no user can."""
 
     _DECLARED: ClassVar[frozenset[str]] = StarStrategy._DECLARED | (
         {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
@@ -160,10 +162,11 @@ class ReduceStrategy(StarStrategy):
                 f"{name}: declare its reductions: {name}({{'coef': Mean()}}), or a class attribute "
                 "`reductions`"
             )
-        self._trees = {
-            False: declare(self.reductions),
-            True: declare(self.reductions if self.first is None else self.first, "first"),
-        }
+        every = declare(self.reductions, fixed="reductions" in self._fixed)
+        first = every
+        if self.first is not None:
+            first = declare(self.first, "first", fixed="first" in self._fixed)
+        self._trees: dict[bool, Tree] = {False: every, True: first}
         if inspect.getattr_static(type(self), "files", None) is not None:
             raise ModelError(f"{name}: files are declared as `outputs`, and not as `files`")
         self.files = checked_outputs(name, self.outputs)

@@ -86,6 +86,7 @@ class Scaffold(ReduceStrategy):
     _DECLARED = ReduceStrategy._DECLARED | {"by", "metrics", "_nodes"}
 
     _nodes: int = 0
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(
         self,

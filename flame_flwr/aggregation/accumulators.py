@@ -65,12 +65,19 @@ class Where:
         All nodes, in participant order.
     last : Any
         What the last aggregate has there; ``None`` where it has nothing.
+    fixed : bool
+        Whether nobody can declare it otherwise.
     """
 
     round: int
     key: str
     nodes: tuple[str, ...]
     last: Any = None
+    fixed: bool = False
+
+    def advice(self, text: str) -> str:
+        """Return what a message says of declaring it otherwise; nothing where nobody can."""
+        return "" if self.fixed else text
 
     def error(self, text: str, *nodes: str, detail: str | None = None) -> DataError:
         """Return an error that names round, key and nodes."""

@@ -145,8 +145,9 @@ class AnswerGroups:
         odd = {}
         for node, misfit in found.items():
             path, _ = misfit.place
-            mend = getattr(self._checks[path], "mend", _MEND)
-            odd[node] = said_of(misfit, node, self._places[path], mend)
+            place = self._places[path]
+            mend = _MEND if place.fixed else getattr(self._checks[path], "mend", _MEND)
+            odd[node] = said_of(misfit, node, place, mend)
         return odd
 
     def _is_last(self, place: Place, form: Hashable) -> bool:

@@ -99,7 +99,9 @@ class MergedRound:
         for leaf in tree.leaves():
             assert leaf.reduction is not None
             reductions[leaf.path] = for_run(leaf) if for_run else leaf.reduction.for_run()
-            places[leaf.path] = Where(number, leaf.name, self._nodes, _at(last, leaf.path))
+            places[leaf.path] = Where(
+                number, leaf.name, self._nodes, _at(last, leaf.path), leaf.fixed
+            )
         self._groups = AnswerGroups(
             self._nodes, places, lambda path, place: reductions[path].collector(place)
         )
@@ -156,7 +158,7 @@ class MergedRound:
         return self._tree.build({path: self._groups.result(path) for path in paths})
 
     def _place(self, leaf: Tree) -> Where:
-        return Where(self._number, leaf.name, self._nodes)
+        return Where(self._number, leaf.name, self._nodes, fixed=leaf.fixed)
 
     def _find_parts(
         self, tree: Tree, node: str, values: list[Any], parts: list[_Part], absent: list[Tree]
@@ -186,11 +188,9 @@ class MergedRound:
         """Return a leaf whose key an answer has not, unless the answer must have it."""
         assert leaf.reduction is not None
         if leaf.reduction.missing != "skip":
-            raise self._place(leaf).refusal(
-                "what it sent has not this key. Mend it on the node, or declare "
-                'missing="skip" to leave the node out of this key',
-                node,
-            )
+            place = self._place(leaf)
+            skip = place.advice(', or declare missing="skip" to leave the node out of this key')
+            raise place.refusal(f"what it sent has not this key. Mend it on the node{skip}", node)
         return leaf
 
     def _is_weightless(self, leaf: Tree, values: list[Any]) -> bool:
@@ -240,7 +240,8 @@ class MergedRound:
             text += ": it is how many rows the node has tested with, 0 for none"
         if getattr(reduction, "bad_weight", "error") != "skip":
             raise place.refusal(
-                f'{text}. Mend it on the node, or declare bad_weight="skip" to leave it out',
+                f"{text}. Mend it on the node"
+                + place.advice(', or declare bad_weight="skip" to leave it out'),
                 node,
                 detail=None if raised is None else text_of(raised),
             ) from raised

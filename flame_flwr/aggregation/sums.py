@@ -140,7 +140,7 @@ class Totals(SameForm):
         if not self._none_of_zero:
             raise self._place.error(
                 "the weights of all nodes together are zero, so there is no weighted mean. Mend "
-                'the weights, or declare zero_total="none" to have None',
+                "the weights" + self._place.advice(', or declare zero_total="none" to have None'),
                 *sorted(self._weightless, key=self._place.nodes.index),
             )
 

@@ -51,7 +51,7 @@ def phase_tree(phase: str, bins: int, kind: frozenset[Any] | type) -> Tree | Non
         return ""
 
     fault = {OWN: odd_model, SCORES: odd_scores}.get(phase)
-    return None if fault is None else declare({phase: LookedAtPerNode(fault=fault)})
+    return None if fault is None else declare({phase: LookedAtPerNode(fault=fault)}, fixed=True)
 
 
 def _is_counted(score: Any, bins: int) -> bool:

@@ -164,6 +164,7 @@ class MetaAnalysisStrategy(ReduceStrategy):
     """
 
     _DECLARED = ReduceStrategy._DECLARED | {"study"}
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(self, description: RegressionMetaAnalysis, *, outputs: Any = ()) -> None:
         self.study = description.study

@@ -54,6 +54,7 @@ class RegressionStrategy(ReduceStrategy):
     """
 
     _DECLARED = ReduceStrategy._DECLARED | {"study"}
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(self, study: Study, *, outputs: Any = (), secure: bool | None = None) -> None:
         self.study = study

@@ -160,6 +160,7 @@ class SurvivalStrategy(ReduceStrategy):
     """
 
     _DECLARED = ReduceStrategy._DECLARED | {"study"}
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(self, study: Survival, *, outputs: Any = (), secure: bool | None = None) -> None:
         self.study = study

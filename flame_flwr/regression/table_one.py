@@ -178,6 +178,7 @@ class TableOneStrategy(ReduceStrategy):
     """
 
     _DECLARED = ReduceStrategy._DECLARED | {"study"}
+    _fixed = frozenset({"reductions", "first"})
 
     def __init__(self, study: TableOne, *, outputs: Any = (), secure: bool | None = None) -> None:
         self.study = study
@@ -198,7 +199,7 @@ class TableOneStrategy(ReduceStrategy):
                 "of values has no sum: ask for the mean, or for levels of an age group, say"
             )
         if secure is not None:  # of which there is the sum alone
-            self._trees = dict.fromkeys(self._trees, declare(Merge()))
+            self._trees = dict.fromkeys(self._trees, declare(Merge(), fixed=True))
         super().sum_securely(secure)
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:

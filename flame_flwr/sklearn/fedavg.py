@@ -61,6 +61,8 @@ class SklearnFedAvg(WeightedFedAvg):
     (['adult', 'child', 'old'], array([27.]), (3, 1))
     """
 
+    _fixed = frozenset({"first"})
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         for name in ("first", "initial"):
             if name in more:

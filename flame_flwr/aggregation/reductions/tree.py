@@ -30,12 +30,15 @@ class Tree:
         By key, or by position.
     container : type
         ``dict``, ``list`` or ``tuple``.
+    fixed : bool
+        Whether a strategy of ours declares it: then no message advises to declare it otherwise.
     """
 
     path: tuple[Any, ...] = ()
     reduction: Reduction | None = None
     children: dict[Any, Tree] = field(default_factory=dict)
     container: type[Any] = dict
+    fixed: bool = False
 
     @property
     def name(self) -> str:
@@ -57,8 +60,14 @@ class Tree:
         return built if self.container is dict else self.container(built.values())
 
 
-def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ()) -> Tree:
-    """Check declared reductions.
+def declare(
+    declared: Any,
+    what: str = "reductions",
+    path: tuple[Any, ...] = (),
+    *,
+    fixed: bool = False,
+) -> Tree:
+    """Check declared reductions; `fixed` as of :class:`Tree`.
 
     Raises
     ------
@@ -67,12 +76,14 @@ def declare(declared: Any, what: str = "reductions", path: tuple[Any, ...] = ())
     """
     where = "".join(f"[{part!r}]" for part in path)
     if not isinstance(declared, Mapping | list | tuple):
-        return Tree(path, as_reduction(declared, f"{what}{where}"))
+        return Tree(path, as_reduction(declared, f"{what}{where}"), fixed=fixed)
     mapping = isinstance(declared, Mapping)
     pairs = dict(declared) if mapping else dict(enumerate(declared))
     if not pairs:
         raise ModelError(f"{what}{where} is empty: name at least one key")
-    children = {name: declare(part, what, (*path, name)) for name, part in pairs.items()}
+    children = {
+        name: declare(part, what, (*path, name), fixed=fixed) for name, part in pairs.items()
+    }
     container = dict if mapping else list if isinstance(declared, list) else tuple
     return Tree(path, None, children, container)
 

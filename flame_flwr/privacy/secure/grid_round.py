@@ -197,7 +197,7 @@ class GridRound:
     def _merged(
         self, leaf: SecureLeaf, form: Any, tree: Tree, pairs: Iterator[tuple[Field, Words]]
     ) -> Any:
-        place = Where(self._place.round, tree.name, self._nodes)
+        place = Where(self._place.round, tree.name, self._nodes, fixed=tree.fixed)
         if leaf.kind == "counts":
             counts = next(pairs)[1][:, 0].view(np.int64)
             return dict(zip(leaf.labels, counts.tolist(), strict=True))
@@ -251,7 +251,7 @@ def _of_no_weight(tree: Tree, place: Where) -> None:
     if getattr(tree.reduction, "zero_total", "error") != "none":
         raise place.error(
             "the weights of all nodes together are zero, so there is no weighted mean. Mend the "
-            'weights, or declare zero_total="none" to have None'
+            "weights" + place.advice(', or declare zero_total="none" to have None')
         )
 
 
