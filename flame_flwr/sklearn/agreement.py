@@ -57,11 +57,21 @@ def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
         ``columns``: how many, and a hash of their names, empty where they have none; ``classes``,
         the sorted labels, or None for a regressor; ``moments``, one per column, where features
         are to be scaled.
+
+    Raises
+    ------
+    DataError
+        The labels of a classifier are numbers with fractions: they would all be told.
     """
     x, y = rows_of(given, "dataset")
     names = named_columns(given[0])
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
     classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
+    if classifies and y.dtype.kind == "f" and (y != np.rint(y)).any():
+        raise DataError(
+            "the labels are numbers with fractions, and a classifier tells classes apart: take a "
+            "regressor, or have `dataset` make classes of them"
+        )
     labels = np.unique(y) if analyzer.classes is None else np.asarray(analyzer.classes)
     dense = x.toarray() if hasattr(x, "toarray") else x
     return {
@@ -204,8 +214,14 @@ class Agreed:
         Raises
         ------
         DataError
-            A label is none of the classes, or there are not as many features as were agreed on.
+            A label is none of the classes, a target is no number, or there are not as many features
+        as were agreed on.
         """
+        if self.classes is None and (y.dtype.kind == "U" or isinstance(y[0], str)):
+            raise DataError(
+                "the targets of a regressor must be numbers: look for texts in that column, or "
+                "take a classifier"
+            )
         if self.classes is not None and not np.isin(y, self.classes).all():
             raise DataError(
                 "a row has a label that is none of the classes: name all of them in `classes`, or "

@@ -40,8 +40,18 @@ def check_settings(analyzer: SklearnAnalyzer) -> None:
     check_strength(analyzer, "fedprox_mu")
     if not isinstance(analyzer.scaling, bool | np.bool_):
         raise ModelError(f"{name}: scaling must be True or False, not {analyzer.scaling!r}")
-    if analyzer.classes is not None and len(set(analyzer.classes)) < 2:
-        raise ModelError(f"{name}: classes must name at least two labels")
+    if analyzer.classes is not None and not _are_classes(analyzer.classes):
+        raise ModelError(
+            f"{name}: classes must name at least two labels, all texts or all numbers, not "
+            f"{analyzer.classes!r}"
+        )
+
+
+def _are_classes(named: Any) -> bool:
+    try:
+        return not isinstance(named, str) and len(sorted(set(named))) > 1
+    except TypeError:  # they are not to be compared, or no sequence
+        return False
 
 
 def check_strength(analyzer: SklearnAnalyzer, key: str) -> None:
@@ -101,7 +111,7 @@ def check_estimator(
     Raises
     ------
     ModelError
-        It is no estimator, or one that starts anew with every fit.
+        It is no estimator, one that starts anew with every fit, or needs all rows at once.
     """
     from sklearn.base import BaseEstimator, is_classifier
 
@@ -114,6 +124,22 @@ def check_estimator(
             f"{name}: {kind} would begin anew in every round. Take one with partial_fit, such as "
             "SGDClassifier, or with warm_start=True, such as "
             "LogisticRegression(max_iter=1, warm_start=True)"
+        )
+    if given.get("solver") == "liblinear":
+        raise ModelError(
+            f"{name}: the solver 'liblinear' begins anew in every round, with warm_start too: take "
+            "another, such as 'lbfgs'"
+        )
+    if partial and given.get("early_stopping"):
+        raise ModelError(
+            f"{name}: this {kind} would keep rows of its own to stop by, which it cannot do when "
+            "it is trained pass by pass: leave `early_stopping` out. A convergence of the strategy "
+            "says when to stop, such as Plateau('loss', patience=3)"
+        )
+    if partial and given.get("class_weight") == "balanced":
+        raise ModelError(
+            f"{name}: class_weight is 'balanced', for which {kind} would need all rows at once: "
+            "give weights by label, the same at every node, such as class_weight={0: 1, 1: 5}"
         )
     if given.get("average"):
         raise ModelError(

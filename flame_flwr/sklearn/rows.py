@@ -39,7 +39,8 @@ def rows_of(given: Any, method: str) -> tuple[Any, npt.NDArray[Any]]:
     ModelError
         It is no pair of a table and a column.
     DataError
-        There are no rows, not as many labels, or cells that are no finite number.
+        There are no rows, not as many labels, cells that are no finite number, or labels that are
+        neither texts nor numbers.
     """
     if not isinstance(given, tuple) or len(given) != 2:
         raise ModelError(f"{method} must return features and labels: a tuple of two")
@@ -74,16 +75,41 @@ def rows_of(given: Any, method: str) -> tuple[Any, npt.NDArray[Any]]:
             f"{method}: every cell must be a finite number, and there are empty or infinite ones. "
             "Nothing is guessed: fill them in, or leave these rows out"
         )
-    if y.dtype.kind not in "biufU" and not all(map(_is_label, y)):
-        raise DataError(
-            f"{method}: a label is missing, or neither a text nor a number: leave such rows out, "
-            "or say the label as a text"
-        )
+    _check_labels(y, method)
     return x, y
 
 
-def _is_label(value: Any) -> bool:
-    return isinstance(value, str | bool | int | float | np.number | np.bool_) and value == value
+def _check_labels(y: npt.NDArray[Any], method: str) -> None:
+    """Refuse labels, or targets, that are neither texts nor numbers.
+
+    Raises
+    ------
+    DataError
+        One is missing or of another type, or texts and numbers are mixed.
+    """
+    if y.dtype.kind in "biufU":
+        return
+    kinds: set[type] = {type(each) for each in y}
+    if y.dtype.kind == "O":
+        from pandas import isna
+
+        if isna(y).any():
+            raise DataError(f"{method}: a label is missing: leave such rows out")
+    odd = sorted(kind.__name__ for kind in kinds if not _is_label(kind))
+    if odd:
+        raise DataError(
+            f"{method}: the labels are of the type {odd[0]}, neither texts nor numbers: say each "
+            "as one of these"
+        )
+    if len({issubclass(kind, str) for kind in kinds}) > 1:
+        raise DataError(
+            f"{method}: some labels are texts and others numbers: say all of them as texts"
+        )
+
+
+def _is_label(kind: type) -> bool:
+    known = issubclass(kind, str | bool | int | float | np.bool_ | np.integer | np.floating)
+    return known and not issubclass(kind, np.timedelta64)  # to NumPy a whole number
 
 
 def named_columns(x: Any) -> list[str]:

@@ -109,13 +109,27 @@ def zero_weights(estimator: Any, rows: Rows) -> Weights:
 
 
 def fitted_with(estimator: Any, weights: Weights, rows: Rows) -> Any:
-    """Return an estimator that predicts with these coefficients, without training it."""
+    """Return an estimator that predicts with these coefficients, without training it.
+
+    Raises
+    ------
+    ModelError
+        It needs more than coefficients to predict.
+    """
     put(estimator, weights, rows)
     estimator.n_features_in_ = rows.x.shape[1]
     if rows.classes is not None:
         estimator.classes_ = rows.classes
     if not hasattr(estimator, "intercept_"):
         estimator.intercept_ = np.zeros(1)
+    try:
+        estimator.predict(rows.x[:1])
+    except AttributeError as error:  # what fit leaves on it beside them
+        raise ModelError(
+            f"{type(estimator).__name__} predicts by more than its coefficients, which are all "
+            "that is averaged: take an estimator that does not, such as SGDRegressor",
+            detail=str(error),
+        ) from error
     return estimator
 
 
@@ -151,13 +165,14 @@ def taken(estimator: Any) -> Weights:
         They are not finite.
     """
     coef = getattr(estimator, "coef_", None)
-    if coef is None:
+    biased = estimator.get_params(deep=False).get("fit_intercept", True)
+    if coef is None or (biased and not hasattr(estimator, "intercept_")):
         raise ModelError(
             f"{type(estimator).__name__} has no coefficients after training: SklearnAnalyzer "
             "trains linear models, whose coefficients can be averaged"
         )
     weights = {"coef": np.array(coef, dtype=np.float64)}
-    if estimator.get_params(deep=False).get("fit_intercept", True):
+    if biased:
         weights["intercept"] = np.array(np.atleast_1d(estimator.intercept_), dtype=np.float64)
     if not all(np.isfinite(part).all() for part in weights.values()):
         raise _diverged()
@@ -176,7 +191,11 @@ def _one_pass(estimator: Any, rows: Rows, partial: bool, classifies: bool) -> No
         except ValueError as error:
             if "overflow occurred" in str(error):
                 raise _diverged() from error
-            raise
+            raise DataError(
+                f"{type(estimator).__name__} of scikit-learn refuses these rows, or how it is set "
+                "up: what it says is in this node's log",
+                detail=str(error),
+            ) from error
 
 
 def _check_classes(rows: Rows) -> None:

@@ -3,7 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression, SGDClassifier, SGDRegressor
+from sklearn.linear_model import (
+    LogisticRegression,
+    Perceptron,
+    PoissonRegressor,
+    SGDClassifier,
+    SGDOneClassSVM,
+    SGDRegressor,
+)
 from sklearn.naive_bayes import GaussianNB
 
 from flame_flwr.aggregation import MaxRounds
@@ -36,6 +43,18 @@ ONE = WeightedFedAvg(convergence=MaxRounds(2))
         (LogisticRegression, "LogisticRegression would begin anew in every round"),
         (lambda: SGDClassifier(average=True), "this SGDClassifier keeps two models"),
         (GaussianNB, "GaussianNB has no coefficients after training"),
+        (lambda: SGDOneClassSVM(random_state=0), "SGDOneClassSVM has no coefficients after"),
+        (lambda: SGDClassifier(early_stopping=True), "SGDClassifier would keep rows of its own"),
+        (lambda: Perceptron(early_stopping=True), "convergence of the strategy says when to stop"),
+        (lambda: SGDClassifier(class_weight="balanced"), "give weights by label, the same at ever"),
+        (
+            lambda: LogisticRegression(warm_start=True, solver="liblinear"),
+            "the solver 'liblinear' begins anew in every round",
+        ),
+        (
+            lambda: PoissonRegressor(warm_start=True, max_iter=1),
+            "PoissonRegressor predicts by more than its coefficients",
+        ),
     ],
 )
 def test_an_estimator_that_does_not_fit_is_named(estimator, says):
@@ -51,6 +70,10 @@ def test_an_estimator_that_does_not_fit_is_named(estimator, says):
         ({"fedprox_mu": float("inf")}, "fedprox_mu must be a number from 0"),
         ({"scaling": "site"}, "scaling must be True or False"),
         ({"classes": [1]}, "classes must name at least two labels"),
+        ({"classes": 2}, "classes must name at least two labels, all texts or all numbers, not 2"),
+        ({"classes": [0, "a"]}, "classes must name at least two labels, all texts or all numbers"),
+        ({"classes": [[0], [1]]}, "classes must name at least two labels, all texts or all numb"),
+        ({"classes": "01"}, "classes must name at least two labels, all texts or all numbers"),
     ],
 )
 def test_a_wrong_setting_is_named(setting, says):
@@ -144,6 +167,7 @@ def test_an_estimator_that_only_a_node_can_make_is_looked_at_there():
 
 
 X, Y = rows(1, 20)
+DAYS = np.array(["2026-03-01", "2026-04-01"], "datetime64[D]")
 
 
 @pytest.mark.parametrize(
@@ -154,10 +178,27 @@ X, Y = rows(1, 20)
         ((pd.DataFrame({"sex": ["f", "m"]}), Y[:2]), "one is text or missing"),
         ((X, Y[:-1]), "as many labels as rows"),
         ((X[:0], Y[:0]), "there are no rows"),
-        ((X, np.array([None, "f"] * 10, object)), "a label is missing, or neither a text nor a"),
-        ((X, np.array([np.nan, "f"] * 10, object)), "a label is missing, or neither a text nor a"),
-        ((X, pd.Series([pd.NA, "f"] * 10)), "a label is missing, or neither a text nor a number"),
+        ((X, np.array([None, "f"] * 10, object)), "a label is missing: leave such rows out"),
+        ((X, np.array([np.nan, "f"] * 10, object)), "a label is missing: leave such rows out"),
+        ((X, pd.Series([pd.NA, "f"] * 10)), "a label is missing: leave such rows out"),
+        (
+            (X, np.array([{"a": 1}, "f"] * 10, object)),
+            "the labels are of the type dict, neither texts",
+        ),
         ((X * 1e200, Y), "no finite numbers any more"),
+        ((X, DAYS[Y]), r"the labels are of the type datetime64, neither texts nor num"),
+        (
+            (X, pd.Series(DAYS[Y])),
+            r"the labels are of the type datetime64, neither texts nor num",
+        ),
+        ((X, DAYS[Y] - DAYS[0]), r"the labels are of the type timedelta64, neither texts nor"),
+        (
+            (X, pd.Series(DAYS[Y]).astype(object)),
+            "the labels are of the type Timestamp, neither texts",
+        ),
+        ((X, Y + 1j), "the labels are of the type complex128, neither texts nor num"),
+        ((X, Y.astype("S1")), "the labels are of the type bytes_, neither texts nor nu"),
+        ((X, np.array([1, "f"] * 10, object)), "some labels are texts and others numbers"),
     ],
 )
 def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
@@ -165,6 +206,31 @@ def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
         run(splits=[*SPLITS, [split]], strategy=ONE)
     assert "node-3" in "".join(caught.value.__notes__)
     assert "'m'" not in caught.value.message
+
+
+def test_labels_with_fractions_are_not_agreed_on():
+    with pytest.raises(DataError, match="numbers with fractions, and a classifier tells classes"):
+        run(made(classes=None), splits=[[(X, X[:, 0])]])
+
+
+@pytest.mark.parametrize("targets", [Y.astype(str), DAYS[Y], Y + 1j])
+def test_a_regressor_wants_numbers(targets):
+    with pytest.raises(DataError, match=r"the labels are of the type|targets of a regressor must"):
+        run(of(lambda: SGDRegressor(random_state=0)), splits=[[(X, targets)]], strategy=ONE)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        lambda: SGDClassifier(class_weight={"ill": 1, 1: 2}),
+        lambda: SGDClassifier(loss="nope"),
+        lambda: LogisticRegression(warm_start=True, l1_ratio=3),
+    ],
+)
+def test_what_else_scikit_learn_refuses_stays_in_the_detail(estimator):
+    with pytest.raises(DataError, match="refuses these rows, or how it is set up") as caught:
+        run(of(estimator), strategy=ONE)
+    assert caught.value.detail
 
 
 def test_coefficients_that_are_finite_and_of_no_use_do_not_leave():
