@@ -1,17 +1,22 @@
 """A model goes from hospital to hospital: as a plain loop, in any runtime, with nodes that fail."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flwr.app import Error, Message
 
 from flame_flwr.aggregation import DeltaNorm, MaxRounds
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.errors import AnswerError, ModelError
+from flame_flwr.flower import OFFLINE
 from flame_flwr.results.report_tables import rounds_table
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
+from flame_flwr.transport import grid as grid_module
+from flame_flwr.transport import reconnecting
 from flame_flwr.transport.grid import GridTransport
 
 from .regression import RATE, SPLITS, Regression, over_messages, start
@@ -128,6 +133,39 @@ def test_a_node_may_have_another_address_when_its_turn_comes(monkeypatch):
     monkeypatch.setattr(GridTransport, "__init__", noted)
     record = over_messages(CyclicTraining(rounds=2), grid_class=Moving)
     assert bits(record) == loop(2).tobytes()
+
+
+class Dying(LocalGrid):
+    """Node 1 is gone when its turn in round 2 comes, and back later, under another address."""
+
+    gone = None
+    looks = 0
+
+    def get_nodes(self):
+        self.looks += self.gone is not None
+        if self.looks == 3:
+            self.apps[4], self.contexts[4] = self.gone, self.contexts.pop(2)
+        return [SimpleNamespace(node_id=n, last_activated_at="9:00", name="") for n in self.apps]
+
+    def answer(self, message):
+        """Answer, but for the one that dies."""
+        asked = message.content.get("fitins.config", {}).get("round")
+        if (message.metadata.dst_node_id, asked, self.gone) == (2, 2, None):
+            self.gone = self.apps.pop(2)
+            return Message(Error(OFFLINE, "gone"), reply_to=message)
+        return super().answer(message)
+
+
+def test_who_is_gone_is_waited_for_and_the_model_goes_on_from_there(monkeypatch):
+    monkeypatch.setattr(grid_module, "runtime", lambda: "deployment")
+    monkeypatch.setattr(reconnecting, "_LOOK_EVERY", 0.0)
+    with Dying(NodePlan(Regression, data_type="s3"), SPLITS) as grid:
+        record = start(CyclicTraining(rounds=3), grid, {"on-failure": "wait"})
+        assert grid.looks >= 3
+        assert sorted(grid.apps) == [1, 3, 4]
+    assert bits(record) == loop(3).tobytes()
+    assert [entry.order for entry in record.history] == [["node-0", "node-1", "node-2"]] * 3
+    assert record.to_json()["failures"] == []
 
 
 class Failing(Regression):
