@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from flame_flwr.errors import FlameError
 
-__all__ = ["probe", "reason_of", "write_file", "write_whole"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["os_errors_as", "probe", "reason_of", "write_file", "write_whole"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
@@ -78,6 +81,38 @@ def probe(folder: Path) -> None:
     path = folder / ".probe"
     write_file(path, bytes(2**16))
     path.unlink(missing_ok=True)  # another process may try the same folder
+
+
+@contextmanager
+def os_errors_as(kind: type[FlameError], what: str, mend: str = "") -> Iterator[None]:
+    """Raise an error of a kind of the framework's for what the system refuses in the block.
+
+    Parameters
+    ----------
+    kind : type
+        Such as :class:`~flame_flwr.errors.DataError`.
+    what : str
+        What cannot be done: after the system's reason. Its own text, with the path, is the detail.
+    mend : str, optional
+        What to do about it.
+
+    Examples
+    --------
+    >>> from flame_flwr.errors import DataError
+    >>> with os_errors_as(DataError, "the list cannot be read"):
+    ...     open("/none")
+    Traceback (most recent call last):
+        ...
+    flame_flwr.errors.DataError: No such file or directory: the list cannot be read \
+(FileNotFoundError) [[Errno 2] No such file or directory: '/none']
+    """
+    try:
+        yield
+    except FlameError:  # some of which are OSErrors, too
+        raise
+    except OSError as error:
+        message = f"{reason_of(error)}: {what} ({type(error).__name__}){mend and f': {mend}'}"
+        raise kind(message, detail=str(error)) from error
 
 
 def reason_of(error: Exception) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.analysis.users_class import check_class, check_kwargs
 from flame_flwr.clients.node import NodePlan
@@ -59,6 +59,12 @@ class Arguments:
     title: Any = ""
     description: Any = ""
     authors: Any = ()
+
+    @classmethod
+    def among(cls, named: Mapping[str, Any]) -> Self:
+        """Return those among a constructor's variables: its signature lists them once."""
+        own = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in named.items() if name in own})
 
 
 def declare(given: Arguments, *, paths: bool = False) -> Declaration:

@@ -155,35 +155,7 @@ class StarModel:
         ignore(test_mode=test_mode, test_kwargs=test_kwargs, stream_log_level=stream_log_level)
         epsilon, sensitivity = self._budget
         with declaring():
-            self.declaration: Declaration = declare(
-                Arguments(
-                    analyzer=analyzer,
-                    aggregator=aggregator,
-                    data_type=data_type,
-                    query=query,
-                    columns=columns,
-                    simple_analysis=simple_analysis,
-                    output_type=output_type,
-                    multiple_results=multiple_results,
-                    analyzer_kwargs=analyzer_kwargs,
-                    aggregator_kwargs=aggregator_kwargs,
-                    filename=filename,
-                    epsilon=epsilon,
-                    sensitivity=sensitivity,
-                    payload=payload,
-                    client=client,
-                    convergence=convergence,
-                    disclosure=disclosure,
-                    filters=filters,
-                    expects=expects,
-                    subject=subject,
-                    shown=shown,
-                    secure=secure,
-                    title=title,
-                    description=description,
-                    authors=authors,
-                )
-            )
+            self.declaration: Declaration = declare(Arguments.among(locals()))
         announce(self)
 
     @cached_property

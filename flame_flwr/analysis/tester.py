@@ -196,36 +196,7 @@ description, authors
         with declaring():
             check_max_rounds(max_rounds)
             splits = check_splits(data_splits, node_roles)
-            declaration = declare(
-                Arguments(
-                    analyzer=analyzer,
-                    aggregator=aggregator,
-                    data_type=data_type,
-                    query=query,
-                    columns=columns,
-                    simple_analysis=simple_analysis,
-                    output_type=output_type,
-                    multiple_results=multiple_results,
-                    analyzer_kwargs=analyzer_kwargs,
-                    aggregator_kwargs=aggregator_kwargs,
-                    filename=names,
-                    epsilon=epsilon,
-                    sensitivity=sensitivity,
-                    payload=payload,
-                    client=client,
-                    convergence=convergence,
-                    disclosure=disclosure,
-                    filters=filters,
-                    expects=expects,
-                    subject=subject,
-                    shown=shown,
-                    secure=secure,
-                    title=title,
-                    description=description,
-                    authors=authors,
-                ),
-                paths=True,
-            )
+            declaration = declare(Arguments.among(locals() | {"filename": names}), paths=True)
             if declaration.privacy is not None or declaration.plan.filters:
                 refuse_run_json(declaration.outputs)
         if not tester_may_run(declaration, splits):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import reason_of, write_whole
+from flame_flwr.files import os_errors_as, write_whole
 from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
@@ -73,7 +73,7 @@ class Cache:
         ConfigError
             It cannot be made or written to, or the cache's own folder in it is another user's.
         """
-        try:
+        with os_errors_as(ConfigError, "`cache-dir`: the folder cannot be made"):
             self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 self._folder.mkdir(mode=0o700)
@@ -82,12 +82,6 @@ class Cache:
                 with self._opened() as folder:
                     os.fchmod(folder, 0o700)
             usable = self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)
-        except OSError as error:
-            raise ConfigError(
-                f"{reason_of(error)}: "
-                f"`cache-dir`: the folder cannot be made ({type(error).__name__})",
-                detail=str(error),
-            ) from error
         if not own or not usable:
             raise ConfigError(
                 f"`cache-dir`: the folder {OBJECTS} in it must be a folder that belongs to the "

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 from flame_flwr.log import logger
-from flame_flwr.text.textfiles import read_text
+from flame_flwr.text.textfiles import decode_text
 
 __all__ = ["check_reference", "refuse_in_url", "resolve", "shown"]
 
@@ -123,15 +123,10 @@ def resolve(reference: Mapping[str, str], what: str) -> str:
 
 
 def _from_file(path: Path, what: str) -> str:
+    with os_errors_as(ConfigError, f"{what}: the file that it names cannot be read"):
+        content, mode = path.read_bytes(), path.stat().st_mode
     try:
-        text = read_text(path).strip()
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ConfigError(
-            f"{reason_of(error)}: "
-            f"{what}: the file that it names cannot be read ({type(error).__name__})",
-            detail=str(path),
-        ) from None
+        text = decode_text(content).strip()
     except ValueError as error:
         raise ConfigError(
             f"{what}: the file that it names cannot be used: {error}", detail=str(path)

@@ -18,13 +18,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from flame_flwr.data.fhir_bundles import is_bundle, merge_pages, read_entries
 from flame_flwr.errors import DataError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 from flame_flwr.log import logger
 from flame_flwr.text.suggestions import what_there_is
 
@@ -79,10 +80,8 @@ def check_queries(folder: Path, queries: list[str], name: str) -> None:
     if queries:
         for query, files in _chosen(folder, queries, name).items():
             for file in files:
-                try:
+                with _reading(query, name):
                     (folder / file).open("rb").close()
-                except OSError as error:
-                    raise _unreadable(error, query, name) from error
         return
     for file in sorted(file for file in _file_names(folder, name) if file.endswith(".json")):
         try:
@@ -97,13 +96,8 @@ def check_queries(folder: Path, queries: list[str], name: str) -> None:
 
 
 def _file_names(folder: Path, name: str) -> set[str]:
-    try:
+    with os_errors_as(DataError, f"{name}: the data folder cannot be read"):
         return {path.name for path in folder.iterdir() if path.is_file()}
-    except OSError as error:
-        raise DataError(
-            f"{reason_of(error)}: {name}: the data folder cannot be read ({type(error).__name__})",
-            detail=str(error),
-        ) from error
 
 
 def _chosen(folder: Path, queries: list[str], name: str) -> dict[str, list[str]]:
@@ -176,10 +170,10 @@ def _refuse_shared(chosen: dict[str, list[str]], name: str) -> None:
 
 
 def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
+    with _reading(query, name):
+        content = path.read_bytes()
     try:
-        bundle = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _unreadable(error, query, name) from error
+        bundle = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{name}: a file for the query {query!r} is not valid JSON",
@@ -194,12 +188,8 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
     return dict(bundle)
 
 
-def _unreadable(error: OSError, query: str, name: str) -> DataError:
-    text = (
-        f"{reason_of(error)}: "
-        f"{name}: a file for the query {query!r} cannot be read ({type(error).__name__})"
-    )
-    return DataError(text, detail=str(error))
+def _reading(query: str, name: str) -> AbstractContextManager[None]:
+    return os_errors_as(DataError, f"{name}: a file for the query {query!r} cannot be read")
 
 
 def _whole(

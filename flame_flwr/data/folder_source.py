@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
 from flame_flwr.data.chosen_keys import select
 from flame_flwr.data.source import NODE_OPTION, DataKind, Query, SourceData
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 from flame_flwr.log import logger
 
 __all__ = ["FolderSource", "read_folder"]
@@ -55,11 +56,9 @@ class FolderSource:
 
             check_queries(self.folder, list(keys), self.name)
             return
-        try:
+        with self._reading("a file"):
             for path in select(paths, list(keys), self.name).values():
                 path.open("rb").close()  # whether it may be read, without reading it
-        except OSError as error:
-            raise self._unreadable(error) from error
 
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Read the files, in the order of their keys; no keys means every file.
@@ -80,10 +79,8 @@ class FolderSource:
             from flame_flwr.data.fhir_folder import read_queries
 
             return read_queries(self.folder, keys, self.name)
-        try:
+        with self._reading("a file"):
             return {key: path.read_bytes() for key, path in select(paths, keys, self.name).items()}
-        except OSError as error:
-            raise self._unreadable(error) from error
 
     def _refuse_tables(self, kind: DataKind) -> None:
         if kind == "sql":
@@ -92,9 +89,8 @@ class FolderSource:
                 'in its registry, in a dataset of the type "sql"'
             )
 
-    def _unreadable(self, error: OSError) -> DataError:
-        text = f"{reason_of(error)}: {self.name}: a file cannot be read ({type(error).__name__})"
-        return DataError(text, detail=str(error))
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return os_errors_as(DataError, f"{self.name}: {what} cannot be read")
 
     def _paths(self) -> dict[str, Path]:
         if os.path.isfile(self.folder):
@@ -108,14 +104,8 @@ class FolderSource:
                 f"check {self.option}",
                 detail=str(self.folder),
             )
-        try:
+        with self._reading("a folder"):
             files, skipped = _files_below(self.folder)
-        except OSError as error:
-            raise DataError(
-                f"{reason_of(error)}: "
-                f"{self.name}: a folder cannot be read ({type(error).__name__})",
-                detail=str(error),
-            ) from error
         self._log_skipped(skipped)
         if not files:
             raise DataError(

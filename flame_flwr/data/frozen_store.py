@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ from flame_flwr.data.frozen_manifest import Digest, Manifest, Tally, Wanted
 from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.data.spool import Spool
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 from flame_flwr.folder_trees import remove_tree
 from flame_flwr.log import logger
 
@@ -105,17 +105,11 @@ class FrozenStore:
             )
         files = self._files(wanted)
         files.make()
-        try:
-            spool = Spool(str(self.state_dir))
-            try:
-                manifest = self._keep(wanted, files, fetch(spool.write), spool)
-            finally:
-                spool.close()
-        except OSError as error:
-            raise DataError(
-                f"{reason_of(error)}: the node cannot keep frozen data ({type(error).__name__})",
-                detail=str(error),
-            ) from error
+        with (
+            os_errors_as(DataError, "the node cannot keep frozen data"),
+            closing(Spool(str(self.state_dir))) as spool,
+        ):
+            manifest = self._keep(wanted, files, fetch(spool.write), spool)
         logger.info("%s", manifest.words())
         return manifest
 

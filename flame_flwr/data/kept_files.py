@@ -11,12 +11,12 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.files import reason_of, write_whole
+from flame_flwr.files import os_errors_as, write_whole
 from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
@@ -103,18 +103,12 @@ class FolderFiles:
         ConfigError
             They cannot be made, or others may write to one that is there.
         """
-        try:
+        with os_errors_as(ConfigError, "`state-dir`: no folder can be made there"):
             self._root.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self._root, self._storage, self._folder.parent, self._folder):
                 with suppress(FileExistsError):
                     folder.mkdir(mode=0o700)
                 self._check()  # before anything is made behind a link
-        except OSError as error:
-            raise ConfigError(
-                f"{reason_of(error)}: "
-                f"`state-dir`: no folder can be made there ({type(error).__name__})",
-                detail=str(error),
-            ) from error
         # where it was there already, and others could read it
         with suppress(OSError), opened_folder(self._root, self._storage.name) as storage:
             os.fchmod(storage, 0o700)
@@ -122,24 +116,21 @@ class FolderFiles:
     def names(self) -> list[str]:
         """Return the names of all files; none where the folder is not there yet."""
         self._check()
-        try:
-            return os.listdir(self._folder)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            _fail("read", error)
+        with _kept_data("read"):
+            try:
+                return os.listdir(self._folder)
+            except FileNotFoundError:
+                return []
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
         self._check()
-        try:
+        with _kept_data("read"):
             handle = os.open(self._folder / name, _HOW)
             with os.fdopen(handle, "rb") as file:
                 if not stat.S_ISREG(os.fstat(handle).st_mode):
                     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 return file.read()
-        except OSError as error:
-            _fail("read", error)
 
     def write(self, name: str, parts: Iterable[bytes]) -> None:
         """Write a file under another name first, then rename it."""
@@ -149,10 +140,8 @@ class FolderFiles:
                 "the node another id, as it may when the SuperNode starts again"
             )
         self._check()
-        try:
+        with _kept_data("written"):
             write_whole(self._folder / name, parts)
-        except OSError as error:
-            _fail("written", error)
 
     def remove(self, name: str) -> None:
         """Remove a file."""
@@ -160,8 +149,9 @@ class FolderFiles:
             (self._folder / name).unlink()
         except FileNotFoundError:
             raise
-        except OSError as error:
-            _fail("changed", error)
+        except OSError:
+            with _kept_data("changed"):
+                raise
 
     def _check(self) -> None:
         """Refuse folders into which another user could have put a pickle.
@@ -329,9 +319,5 @@ def _refuse(path: Path, why: str, mend: str) -> NoReturn:
     )
 
 
-def _fail(what: str, error: OSError) -> NoReturn:
-    raise DataError(
-        f"{reason_of(error)}: "
-        f"the folder of what is kept on this node cannot be {what} ({type(error).__name__})",
-        detail=str(error),
-    ) from error
+def _kept_data(how: str) -> AbstractContextManager[None]:
+    return os_errors_as(DataError, f"the folder of what is kept on this node cannot be {how}")

@@ -20,7 +20,7 @@ from flame_flwr.data.credentials import check_reference, refuse_in_url
 from flame_flwr.data.source import DataKind
 from flame_flwr.data.sql_entry import SQL_KEYS, SqlEntry
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 from flame_flwr.text.textfiles import decode_text, toml_key, toml_value
 
 __all__ = ["EVERY_PROJECT", "EXAMPLE", "Dataset", "choose", "read_registry", "with_dataset"]
@@ -220,15 +220,11 @@ def _datasets(content: dict[str, Any], path: Path) -> list[Dataset]:
 
 def _content(path: Path) -> dict[str, Any]:
     """Return what a registry's file holds; only its owner and group may have written it."""
+    unread = os_errors_as(ConfigError, "`datasets`: the registry cannot be read")
+    with unread, path.open("rb") as file:
+        mode, text = os.fstat(file.fileno()).st_mode, file.read()
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = tomllib.loads(decode_text(file.read()))
-    except OSError as error:
-        raise ConfigError(
-            f"{reason_of(error)}: `datasets`: the registry cannot be read ({type(error).__name__})",
-            detail=str(path),
-        ) from None
+        content = tomllib.loads(decode_text(text))
     except ValueError as error:
         raise ConfigError(
             "`datasets`: the registry is no TOML: `flame-flwr data list` names the line to mend, "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from flame_flwr.errors import DataError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,28 +107,20 @@ def _write(store: S3Store, item: StoredObject, path: Path) -> None:
     pieces = obstore.get(store, item.key, options=same).stream(PIECE)
     size = 0
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(_opened(path, how), "wb", buffering=0) as file:
+    with _on_disk():
+        handle = os.open(path, how, 0o600)
+    with os.fdopen(handle, "wb", buffering=0) as file:
         for piece in pieces:
             size += len(piece)
-            try:
+            with _on_disk():
                 file.write(piece)
-            except OSError as error:
-                raise _full(error) from None
     if size != item.size:  # the store's word counts for nothing in a cut answer
         raise ChangedError
 
 
-def _opened(path: Path, how: int) -> int:
-    try:
-        return os.open(path, how, 0o600)
-    except OSError as error:
-        raise _full(error) from None
-
-
-def _full(error: OSError) -> DataError:
-    return DataError(
-        f"{reason_of(error)}: the node cannot keep an object of the store "
-        f"({type(error).__name__}): set `cache-dir` in its config to a folder on a disk with room "
-        "for it",
-        detail=str(error),
+def _on_disk() -> AbstractContextManager[None]:
+    return os_errors_as(
+        DataError,
+        "the node cannot keep an object of the store",
+        "set `cache-dir` in its config to a folder on a disk with room for it",
     )

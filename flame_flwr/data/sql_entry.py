@@ -10,8 +10,8 @@ from typing import Any
 from flame_flwr.config.config_key import ConfigKey
 from flame_flwr.data.sql_parameters import Parameter, read_parameters
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import reason_of
-from flame_flwr.text.textfiles import read_text
+from flame_flwr.files import os_errors_as
+from flame_flwr.text.textfiles import decode_text
 
 __all__ = ["SQL_KEYS", "Limits", "SqlEntry", "read_sql"]
 
@@ -109,14 +109,10 @@ def read_sql(path: Path, name: str) -> str:
     ConfigError
         It cannot be read, or holds none.
     """
+    with os_errors_as(ConfigError, f"{name}: the file of `query` cannot be read"):
+        content = path.read_bytes()
     try:
-        text = read_text(path).strip().rstrip(";").rstrip()
-    except OSError as error:
-        raise ConfigError(
-            f"{reason_of(error)}: {name}: the file of `query` cannot be read "
-            f"({type(error).__name__})",
-            detail=str(path),
-        ) from None
+        text = decode_text(content).strip().rstrip(";").rstrip()
     except ValueError:
         raise ConfigError(f"{name}: the file of `query` is no text", detail=str(path)) from None
     if not text:

@@ -13,7 +13,7 @@ from typing import Any
 from flame_flwr.data.sql_duckdb import DuckDB
 from flame_flwr.data.sql_errors import words_for
 from flame_flwr.errors import DataError
-from flame_flwr.files import reason_of
+from flame_flwr.files import os_errors_as
 
 __all__ = ["READERS", "TableFiles"]
 
@@ -74,18 +74,12 @@ class TableFiles(DuckDB):
     def _tables(self) -> dict[str, list[Path]]:
         """Return the files of each table by its name."""
         found: dict[str, list[list[Path]]] = {}
-        try:
+        with os_errors_as(DataError, f"{self._name}: the folder of tables cannot be read"):
             for entry in sorted(self._path.iterdir()):
                 files = sorted(entry.glob("*.parquet")) if entry.is_dir() else [entry]
                 table = entry.name if entry.is_dir() else entry.stem
                 if files and files[0].suffix in READERS and table in (self._only or [table]):
                     found.setdefault(table, []).append(files)
-        except OSError as error:
-            raise DataError(
-                f"{reason_of(error)}: {self._name}: the folder of tables cannot be read "
-                f"({type(error).__name__})",
-                detail=str(self._path),
-            ) from None
         self._check_found(found)
         return {table: files for table, [files] in found.items()}
 
