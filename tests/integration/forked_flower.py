@@ -124,7 +124,8 @@ def attend(connection, told, streams, known):
         run(told, streams, known)
     for stream in streams:
         os.close(stream)
-    connection.sendall(f"{fork}".encode())
+    with suppress(BrokenPipeError):  # who has asked was killed meanwhile: seen below
+        connection.sendall(f"{fork}".encode())
     ended = os.pidfd_open(fork)
     ready, _, _ = select.select([connection, ended], [], [])
     if ended not in ready:

@@ -1,12 +1,15 @@
 """What tests start as a fork (``forked_flower.py``) says, and ends, as what a user starts."""
 
 import os
+import select
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from forked_flower import REAL
+from forked_flower import REAL, attend
 
 FLWR = Path(sys.executable).with_name("flwr")
 
@@ -27,3 +30,20 @@ def test_a_fork_says_and_ends_as_the_program(tmp_path):
         forked = run(command)
         assert forked[0] == code
         assert forked == run(command, **REAL)
+
+
+def test_a_fork_ends_with_who_has_asked_for_it():
+    """Also where that was killed before it was told of the fork: a node stayed behind."""
+    asks, other = socket.socketpair()
+    asks.close()
+    done, held = os.pipe()
+    told = {"argv": ["sleep"], "env": dict(os.environ), "cwd": "/", "path": sys.path}
+    if (fork := os.fork()) == 0:
+        streams = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+        attend(other, told, streams, {"sleep": lambda: time.sleep(60)})
+    for each in (other.fileno(), held):
+        os.close(each)
+    other.detach()
+    assert os.waitpid(fork, 0)[1] == 0
+    assert select.select([done], [], [], 30)[0]  # nobody has its other end any more
+    os.close(done)
