@@ -73,6 +73,12 @@ class SecureLeaf:
         """The path as one text; no other path has the same."""
         return ".".join(part if _is_plain(part) else json.dumps(part) for part in self.path)
 
+    @property
+    def by_text(self) -> str:
+        """The weight's key as the name of a sum ends with it; ``0`` is another than ``"0"``."""
+        is_plain = isinstance(self.by, str) and not _NUMBER.fullmatch(self.by)
+        return f" by {self.by if is_plain else json.dumps(self.by)}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""
         return {
@@ -180,7 +186,8 @@ def _is_plain(part: str | int) -> TypeGuard[str]:
     return isinstance(part, str) and not _ODD.search(part)
 
 
-_ODD = re.compile(r'^$|[."]|^-?[0-9]+$')
+_ODD = re.compile(r'^$|^\(|[."]| by |^-?[0-9]+$')
+_NUMBER = re.compile("-?[0-9]+")
 
 
 # ---- of reductions ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +64,11 @@ _MOST_OF_A_STATISTIC = 2**24
 
 _MOST_WORDS = 2**32
 
+_TWO_PLACES = (
+    "is two places of what is summed, such as `b` of `a` and `a.b`, or `1` and `'1'`: nodes could "
+    "be asked for different ones. Rename one of them"
+)
+
 ONE = Field("", (), "int", COUNTS)
 """The first of every answer, a 1: the sum of these is the number of answers."""
 
@@ -85,6 +91,9 @@ def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field,
             raise PayloadError(
                 f"key {leaf.name}: this is not the form of a secure sum", detail=str(error)
             ) from error
+    keys = Counter(field.key for field in fields[1:])
+    if twice := next((key for key, times in keys.items() if times > 1), None):
+        raise PayloadError(f"key {twice} {_TWO_PLACES}")
     if size_of(fields) > _MOST_WORDS:
         raise PayloadError("a secure sum has at most 2**32 words")
     return tuple(fields)
@@ -144,8 +153,7 @@ def _fields(leaf: SecureLeaf, form: Any) -> Iterator[Field]:
         weight, inner = form
         if weight not in ("int", "float"):
             raise ValueError("an unknown type of weight")
-        by = f" by {leaf.by}"
-        yield Field(leaf.name + by, (), weight, COUNTS if weight == "int" else STATISTICS)
+        yield Field(leaf.name + leaf.by_text, (), weight, COUNTS if weight == "int" else STATISTICS)
         yield from _fields_of_numbers(leaf, inner, weight)
     else:
         yield from _fields_of_numbers(leaf, form)
@@ -153,7 +161,7 @@ def _fields(leaf: SecureLeaf, form: Any) -> Iterator[Field]:
 
 def _fields_of_numbers(leaf: SecureLeaf, form: Any, weight: str = "") -> Iterator[Field]:
     spec, types = spec_of(form)
-    by = f" by {leaf.by}" if weight else ""
+    by = leaf.by_text if weight else ""
     for name, kind, shape in zip(names_of(spec), types, shapes_of(spec), strict=True):
         key = ".".join(filter(None, (leaf.key, name)))
         yield Field(key, shape or (), kind + by, _grid(leaf, kind, shape is None, weight))

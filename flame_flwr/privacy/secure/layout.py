@@ -230,7 +230,7 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
     weight = weight_of(nearest(values, leaf.by), leaf.by)
     kind = "int" if isinstance(weight, int) else "float"
     if not weight:
-        form = known[1] if known is not None else _form_of_nothing(leaf, values)
+        form = _form_of_nothing(leaf, values, known)
         return [kind, form], [weight, *[None] * len(spec_of(form)[1])]
     if values[-1] is None:
         raise DataError(_NO_VALUE)
@@ -242,11 +242,17 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
     return [kind, form_of(spec, types)], [weight, *products]
 
 
-def _form_of_nothing(leaf: SecureLeaf, values: list[Any]) -> Form:
-    """Return the form of a value of weight 0, which is not looked at for more than that."""
+def _form_of_nothing(leaf: SecureLeaf, values: list[Any], known: Any) -> Form:
+    """Return the form of a value of weight 0, which is not looked at for more than that.
+
+    Its own, where there is one: what is said to be known may be a lie, to see who believes it.
+    """
     if values[-1] is not None:
         spec, _, types = _numbers(leaf, values)
         return form_of(spec, types)
+    if known is not None:
+        form: Form = known[1]
+        return form
     if leaf.like is None:
         raise DataError(_NO_VALUE)
     spec, types = spec_of(leaf.like)

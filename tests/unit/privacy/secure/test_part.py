@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from secure_federation import NAMES, SESSION, Federation
 
 from flame_flwr.aggregation import Grid, MergeCounts, Sum, WeightedMean
-from flame_flwr.errors import DataError, NodeFailedError
+from flame_flwr.errors import DataError, NodeFailedError, PayloadError
 from flame_flwr.payload import encode
 from flame_flwr.privacy.secure.grid_round import MasksNotCancelledError
 from flame_flwr.privacy.secure.identities import SecretIdentity
@@ -188,6 +188,45 @@ def other_sums(federation, reductions):
     return {"config": federation.config(1, sums=json.dumps({"declared": declared, "forms": None}))}
 
 
+def does_cancel(answers):
+    """Tell whether the masks of answers cancel, as a server sees that looks at no form."""
+    ones = [int(Answer.from_bytes(answer).words[0]) for answer in answers]
+    return sum(ones) % 2**64 == len(ones)
+
+
+@pytest.mark.parametrize(
+    ("honest", "lie", "value"),
+    [
+        ({"x": WeightedMean(0)}, {"x": WeightedMean("0")}, {"x": 1.0, 0: 1, "0": 7}),
+        ({"x by n": Sum()}, {"x": WeightedMean("n")}, {"x": [], "x by n": 1, "n": 7}),
+    ],
+)
+def test_hospitals_are_not_asked_for_different_places(honest, lie, value):
+    """Else one is asked for its numbers, and the others for some that everybody knows."""
+    federation = Federation(honest)
+    sums = json.dumps({"declared": Federation(lie).declared.to_text(), "forms": None})
+    lied_to = federation.config(1, sums=sums)
+    others = [federation.answer(name, value, federation.config(1)) for name in NAMES[1:]]
+    assert not does_cancel([federation.answer("node-1", value, lied_to), *others])
+
+
+@pytest.mark.parametrize(
+    "value", [{"a.b": 0.0, "a": {"b": 7.0}}, {1: 0.0, "1": 7.0}, {"": {"a": 0.0}, "a": 7.0}]
+)
+@pytest.mark.parametrize("reduction", [Sum(), WeightedMean("n")])
+def test_one_name_of_two_places_is_refused(value, reduction):
+    federation = Federation({"x": reduction})
+    with pytest.raises(PayloadError, match=r"is two places of what is summed.*Rename one"):
+        federation.answer("node-1", {"x": value, "n": 2}, federation.config(1))
+
+
+def test_one_place_is_summed_once(federation):
+    leaf = json.loads(federation.declared.to_text())[0]
+    sums = json.dumps({"declared": json.dumps([leaf, leaf]), "forms": None})
+    with pytest.raises(PayloadError, match="is two places"):
+        federation.answer("node-1", VALUES[0], federation.config(1, sums=sums))
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -261,14 +300,16 @@ def test_off_the_grid_is_heard_without_a_reason(federation, caplog):
 
 
 def test_nobody_hears_whether_a_weight_is_zero(federation):
-    """A value of weight 0 has the form that is known: a server may tell another once, to see."""
+    """A server may say another form than that of the answers before, to see who believes it."""
     known = lay_out(federation.declared, {**VALUES[0], "coef": np.zeros(9)}, 3).forms
-    config = federation.config(1, forms=known)
-    federation.answer("node-10", VALUES[2], config)
-    with pytest.raises(DataError, match="than in the answers before it"):
-        federation.answer("node-1", VALUES[0], config)
-    with pytest.raises(NodeFailedError, match="has ended the session"):
-        federation.answer("node-1", VALUES[0], federation.config(1))
+    config, said = federation.config(1, forms=known), set()
+    for name, value in (("node-1", VALUES[0]), ("node-10", VALUES[2])):
+        with pytest.raises(DataError, match="than in the answers before it") as caught:
+            federation.answer(name, value, config)
+        said.add(caught.value.message)
+        with pytest.raises(NodeFailedError, match="has ended the session"):
+            federation.answer(name, value, federation.config(1))
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("lacking", [{}, {"coef": None}])
