@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,9 @@ class CrossSiteResult:
     bins: int
 
     @classmethod
-    def of(cls, answers: Mapping[str, Mapping[str, Any]], bins: int) -> CrossSiteResult:
+    def of(
+        cls, answers: Mapping[str, Mapping[str, Any]], bins: int, sent: Iterable[str] = ()
+    ) -> CrossSiteResult:
         """Turn the nodes' answers round, so that they stand by model.
 
         Parameters
@@ -62,8 +64,11 @@ class CrossSiteResult:
             By node, ``own`` and ``common`` of what :func:`~flame_flwr.cross_site.answer` gives.
         bins : int
             Of the predictions.
+        sent : iterable of str
+            Whose models nodes were asked to score, whether or not any of them could.
         """
-        models = list(dict.fromkeys(name for each in answers.values() for name in each[OWN]))
+        scored = (name for each in answers.values() for name in each[OWN])
+        models = list(dict.fromkeys([*sent, *scored]))
         own = {
             name: {node: each[OWN][name] for node, each in answers.items() if name in each[OWN]}
             for name in models

@@ -165,7 +165,8 @@ class CrossSite(ReduceStrategy):
         if self._phase == OWN:
             return self._asking(SCORES, last, models=merged[OWN])
         if self._phase == SCORES:
-            self._found = merged[SCORES]
+            sent = last[CROSS_SITE]["models"]
+            self._found = CrossSiteResult.of(merged[SCORES], self.bins, sent)
             self._phase = DONE
             return {**last, CROSS_SITE: {"ask": DONE}}
         aggregate = super().update(merged, last)
@@ -184,8 +185,7 @@ class CrossSite(ReduceStrategy):
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Put the result under ``cross_site``."""
-        found = CrossSiteResult.of(self._found, self.bins) if self._found else None
-        return super().finalize({**aggregate, CROSS_SITE: found}, evaluations)
+        return super().finalize({**aggregate, CROSS_SITE: self._found}, evaluations)
 
     def _round_tree(self, number: int) -> Tree:
         asked = phase_tree(self._phase, self.bins, self._kind)

@@ -340,13 +340,26 @@ def test_a_forged_answer_is_the_failure_of_its_node(key):
     assert [list(entry.failed) for entry in record.history if entry.failed] == [["node-1"]]
 
 
-def test_a_model_that_fits_no_other_node_ends_no_run():
+def test_a_model_that_nobody_can_score_has_a_row_without_figures():
+    """And it ends no run."""
     analyzer = forging("own", lambda own: own | {"coef": np.zeros((1, 7))})
     skip = {"on-failure": "skip", "min-nodes": 2}
-    found = over_messages(strategy(rounds=1), analyzer, **skip).result["cross_site"]
+    made = strategy(rounds=1, outputs=[*CROSS_SITE_FILES, ("all.pkl", "pickle", lambda one: one)])
+    summary, table, *pictures, final = over_messages(made, analyzer, **skip).result
+    found = final["cross_site"]
     assert found.nodes == ["node-0", "node-2"]  # a node must be able to score its own
-    assert list(found.models) == ["node-0 alone", "node-2 alone", "common"]
+    assert list(found.models) == MODELS
     assert 0.5 < found.figures("node-2 alone", "node-0")["auc"] <= 1
+    for node in (*found.nodes, "all"):
+        figures = found.figures("node-1 alone", node)
+        assert math.isnan(figures["auc"])
+        assert math.isnan(figures["accuracy"])
+        assert (figures["positives"], figures["negatives"]) == (0, 0)
+        assert f"node-1 alone,{node},0,0,,,,\n" in table
+    assert [line.split()[2:] for line in summary.splitlines() if line.startswith("node-1")] == [
+        ["-", "-", "-"]
+    ] * 2
+    assert all(len(picture) > 10_000 for picture in pictures)
 
 
 def test_two_classes_are_seen_to_in_the_first_round():
