@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import as_convergence
-from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.pytree import copy_arrays
-from flame_flwr.aggregation.reductions.base import NON_FINITE
+from flame_flwr.aggregation.reductions.base import NonFinite
 from flame_flwr.aggregation.reductions.numeric import Numeric
 from flame_flwr.aggregation.reductions.tree import Tree, declare
 from flame_flwr.errors import ModelError
@@ -29,7 +28,7 @@ from flame_flwr.strategies.star_strategy import StarStrategy
 from flame_flwr.user_code.signatures import check_methods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from flwr.app import ArrayRecord
     from flwr.serverapp import Grid
@@ -154,7 +153,7 @@ class ReduceStrategy(StarStrategy):
             secure=secure,
             score_sums=score_sums,
         )
-        check_choice(self, "non_finite", *NON_FINITE)
+        check_choice(self, "non_finite", *get_args(NonFinite))
         name = type(self).__name__
         check_methods(type(self), "strategy", _WRITTEN, "make_aggregation")
         if self.reductions is None:
@@ -338,16 +337,11 @@ _WRITTEN = {"update": ("merged", "last"), "finalize": ("aggregate", "evaluations
 
 def _need_convergence(strategy: ReduceStrategy) -> None:
     if strategy.convergence is None:
-        names = (".".join(map(str, leaf.path)) for leaf in _computed(strategy._tree(2)))
+        # what is numbers again when it is merged, so that its change can be measured
+        computed = [x for x in strategy._tree(2).leaves() if isinstance(x.reduction, Numeric)]
+        names = (".".join(map(str, leaf.path)) for leaf in computed)
         norm = next((f" | DeltaNorm({name or None!r}, 1e-4)" for name in names), "")
         raise ModelError(
             f"{type(strategy).__name__} has more than one round and no convergence: give it one, "
             f"such as convergence=MaxRounds(10){norm}"
         )
-
-
-def _computed(tree: Tree) -> Iterator[Tree]:
-    """Yield what is numbers again when it is merged, so that its change can be measured."""
-    for leaf in tree.leaves():
-        if isinstance(leaf.reduction, Numeric | FlowerReduction):
-            yield leaf

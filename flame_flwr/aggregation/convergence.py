@@ -16,6 +16,7 @@ import numpy as np
 
 from flame_flwr.aggregation.pytree import Key, key_text, look_up
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.parameters import WHOLE_FROM_1, check_parameters, parameter
 from flame_flwr.text.words import settings_in_words, value_in_words
 from flame_flwr.user_code.signatures import check_function, check_methods
 
@@ -122,12 +123,11 @@ class MaxRounds(Convergence):
 
     words = "after {rounds} rounds"
 
-    rounds: int
+    rounds: int = parameter(WHOLE_FROM_1)
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        if type(self.rounds) is not int or self.rounds < 1:
-            raise ModelError(f"MaxRounds: rounds must be a whole number from 1, not {self.rounds}")
+        check_parameters(self)
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Count."""

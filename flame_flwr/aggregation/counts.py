@@ -10,7 +10,6 @@ import numpy as np
 from flame_flwr.aggregation.pytree import (
     plain_label,
 )
-from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["Counts", "check_count_labels", "count_key", "whole_count"]
+__all__ = ["Counts", "are_count_labels", "count_key", "whole_count"]
 
 
 class Counts:
@@ -104,22 +103,12 @@ def whole_count(count: Any) -> int:
     return whole
 
 
-def check_count_labels(labels: Any) -> None:
-    """Check the declared names of counts.
-
-    Raises
-    ------
-    ModelError
-        They are no list of texts and whole numbers, or two are alike.
-    """
-    if labels is None:
-        return
-    plain = isinstance(labels, list | tuple) and all(type(name) in (str, int) for name in labels)
-    if not plain or not labels or len(set(map(count_key, labels))) < len(labels):
-        raise ModelError(
-            "MergeCounts: labels must be a list of texts or whole numbers that all differ, not "
-            f"{labels!r}"
-        )
+def are_count_labels(labels: Any) -> bool:
+    """Tell whether these can be the declared names of counts; ``None`` declares none."""
+    if not isinstance(labels, list | tuple):
+        return labels is None
+    plain = bool(labels) and all(type(name) in (str, int) for name in labels)
+    return plain and len(set(map(count_key, labels))) == len(labels)
 
 
 def count_key(name: Any) -> Any:

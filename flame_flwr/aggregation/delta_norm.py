@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from flame_flwr.aggregation.convergence import Convergence, is_missing, value_at
 from flame_flwr.aggregation.pytree import Key, flatten, key_text, look_up, names_of
 from flame_flwr.buffer_names import is_counter
 from flame_flwr.errors import DataError, ModelError
+from flame_flwr.parameters import NOT_BELOW_0, check_parameters, parameter
 from flame_flwr.text.words import value_in_words
 
 if TYPE_CHECKING:
@@ -49,15 +49,12 @@ class DeltaNorm(Convergence):
     """
 
     key: Key
-    tol: float
-    ord: float = 2.0
+    tol: float = parameter(NOT_BELOW_0)
+    ord: float = parameter(NOT_BELOW_0, 2.0)
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        for name in ("tol", "ord"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or math.isnan(value) or value < 0:
-                raise ModelError(f"DeltaNorm: {name} must be a number, 0 or more, not {value!r}")
+        check_parameters(self)
         if self.ord == 0:
             raise ModelError("DeltaNorm: ord must be above 0")
         self._change: float | None = None

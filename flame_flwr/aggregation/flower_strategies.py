@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from flame_flwr.aggregation.accumulators import AllValues, SameForm, check_choice
+from flame_flwr.aggregation.accumulators import AllValues, SameForm
 from flame_flwr.aggregation.flower_merging import merged_by, start_from
 from flame_flwr.aggregation.flower_supported import OPTIMIZERS, ROBUST, check_tried, is_one
 from flame_flwr.aggregation.large_numbers import FLOAT_MAX, largest_to_square
-from flame_flwr.aggregation.model_buffers import (
-    Buffers,
-    ModelMean,
-    ModelValue,
-    check_buffers,
-    with_buffer_names,
-)
+from flame_flwr.aggregation.model_buffers import Buffers, ModelMean, ModelValue
 from flame_flwr.aggregation.pytree import Key, TreeSpec, flatten, unflatten
-from flame_flwr.aggregation.reductions.base import NON_FINITE, NonFinite, Reduction, Treatment
+from flame_flwr.aggregation.reductions.base import TREATMENT, Reduction, Treatment
+from flame_flwr.aggregation.reductions.numeric import ZERO_TOTAL, OfModel
 from flame_flwr.aggregation.sums import Totals
-from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import ModelError
+from flame_flwr.parameters import parameter
 
 if TYPE_CHECKING:
     from flwr.serverapp.strategy import Strategy
@@ -39,7 +34,7 @@ __all__ = ["FlowerReduction"]
 
 
 @dataclass(frozen=True)
-class FlowerReduction(Reduction):
+class FlowerReduction(OfModel):
     """Merge arrays with one of Flower's strategies.
 
     Those that optimise on the server, ``FedOpt`` and ``FedAvgM`` with their subclasses, take a
@@ -85,22 +80,16 @@ class FlowerReduction(Reduction):
     """
 
     strategy: Strategy
-    by: Key = field(default=None, kw_only=True)
-    buffers: str | Sequence[str] = field(default=BUFFERS, kw_only=True)
-    bad_weight: Treatment = field(default="error", kw_only=True)
-    differing: Treatment = field(default="error", kw_only=True)
-    zero_total: Literal["error", "none"] = field(default="error", kw_only=True)
-    non_finite: NonFinite | None = field(default=None, kw_only=True)
+    _: KW_ONLY
+    by: Key = None
+    bad_weight: Treatment = parameter(TREATMENT, "error")
+    zero_total: Literal["error", "none"] = parameter(ZERO_TOTAL, "error")
 
     def __post_init__(self) -> None:
         """Check what was declared."""
         from flwr.serverapp.strategy import Strategy
 
         super().__post_init__()
-        check_choice(self, "bad_weight", "error", "skip")
-        check_choice(self, "differing", "error", "skip")
-        check_choice(self, "zero_total", "error", "none")
-        check_choice(self, "non_finite", None, *NON_FINITE)
         star = hasattr(self.strategy, "make_aggregation")  # a StarStrategy has a loop of its own
         if not isinstance(self.strategy, Strategy) or star:
             raise ModelError(
@@ -108,7 +97,6 @@ class FlowerReduction(Reduction):
                 f"{self.strategy!r}"
             )
         check_tried(self.strategy)
-        check_buffers(self.buffers)
 
     def __str__(self) -> str:
         """Return the strategy's name."""
@@ -117,10 +105,6 @@ class FlowerReduction(Reduction):
     def for_run(self) -> Reduction:
         """Return one that remembers, as an optimiser does."""
         return _InRun(declared=self, strategy=copy.deepcopy(self.strategy), missing=self.missing)
-
-    def taken(self, values: list[Any]) -> ModelValue:
-        """Return the value, and what of it are buffers."""
-        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)

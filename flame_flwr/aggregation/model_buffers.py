@@ -15,15 +15,13 @@ import numpy.typing as npt
 from flame_flwr.aggregation.pytree import Leaf, TreeSpec, names_of
 from flame_flwr.aggregation.sums import Totals
 from flame_flwr.buffer_names import is_buffer, names_in
-from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
     from typing import Self
 
     from flame_flwr.aggregation.accumulators import Forms, Where
 
-__all__ = ["Buffers", "ModelMean", "ModelValue", "check_buffers", "rounded_as"]
-__all__ += ["with_buffer_names"]
+__all__ = ["Buffers", "ModelMean", "ModelValue", "rounded_as", "with_buffer_names"]
 
 
 class ModelValue(NamedTuple):
@@ -48,24 +46,6 @@ def with_buffer_names(values: list[Any], declared: str | Sequence[str]) -> Model
         found = (names_in(around, declared) for around in reversed(values[:-1]))
         names = next(filter(None, found), ())
     return ModelValue(values[-1], names)
-
-
-def check_buffers(declared: Any) -> None:
-    """Check a declaration of buffers.
-
-    Raises
-    ------
-    ModelError
-        It is neither a key nor a list of names.
-    """
-    listed = isinstance(declared, list | tuple)
-    if not isinstance(declared, str) and not (
-        listed and all(isinstance(name, str) for name in declared)
-    ):
-        raise ModelError(
-            "buffers must be the key under which nodes name them, or a list of names, not "
-            f"{declared!r}"
-        )
 
 
 class Buffers:

@@ -7,11 +7,11 @@ import numbers
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import Convergence, is_missing, value_at
 from flame_flwr.aggregation.large_numbers import rounded
 from flame_flwr.aggregation.pytree import Key, key_text
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import DataError
+from flame_flwr.parameters import NOT_BELOW_0, WHOLE_FROM_1, check_parameters, one_of, parameter
 from flame_flwr.text.words import value_in_words
 
 __all__ = ["Plateau"]
@@ -40,19 +40,13 @@ class Plateau(Convergence):
     """
 
     metric: Key
-    patience: int
-    mode: Literal["min", "max"] = "min"
-    min_delta: float = 0.0
+    patience: int = parameter(WHOLE_FROM_1)
+    mode: Literal["min", "max"] = parameter(one_of("min", "max"), "min")
+    min_delta: float = parameter(NOT_BELOW_0, 0.0)
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        check_choice(self, "mode", "min", "max")
-        if type(self.patience) is not int or self.patience < 1:
-            raise ModelError(
-                f"Plateau: patience must be a whole number from 1, not {self.patience!r}"
-            )
-        if not isinstance(self.min_delta, numbers.Real) or not self.min_delta >= 0:
-            raise ModelError(f"Plateau: min_delta must be 0 or more, not {self.min_delta!r}")
+        check_parameters(self)
         self._best: float = math.inf
         self._waited: int = 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from flame_flwr.parameters import check_parameters, stricter_of
 from flame_flwr.privacy.disclosure_rule import DisclosureRule
-from flame_flwr.privacy.rule_parameters import check_parameters, stricter_of
 
 __all__ = ["CheckedRule"]
 

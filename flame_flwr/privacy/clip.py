@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flame_flwr.parameters import ABOVE_ZERO, parameter
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.rule_parameters import ABOVE_ZERO, parameter
 from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.errors import ModelError, ResultError
-from flame_flwr.privacy.rule_parameters import ABOVE_ZERO
+from flame_flwr.parameters import ABOVE_ZERO
 
 __all__ = ["Laplace"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from flame_flwr.errors import PayloadError
+from flame_flwr.parameters import at_least, check_parameters, parameter, stricter_of
 from flame_flwr.privacy.disclosure_rule import DisclosureRule
-from flame_flwr.privacy.rule_parameters import at_least, check_parameters, parameter, stricter_of
 from flame_flwr.statistics.columns_behind import facts_of
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits

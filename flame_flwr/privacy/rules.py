@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError, PayloadError
-from flame_flwr.payload.opaque import Opaque
-from flame_flwr.privacy.checked_rule import CheckedRule
-from flame_flwr.privacy.find_tables import find_tables
-from flame_flwr.privacy.min_count import MinCount
-from flame_flwr.privacy.rule_parameters import (
+from flame_flwr.parameters import (
     FRACTION,
     at_least,
     parameter,
 )
+from flame_flwr.payload.opaque import Opaque
+from flame_flwr.privacy.checked_rule import CheckedRule
+from flame_flwr.privacy.find_tables import find_tables
+from flame_flwr.privacy.min_count import MinCount
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.column_facts import FEW

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from flame_flwr.parameters import ABOVE_ZERO, FRACTION, SEED, parameter
 from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.rule_parameters import ABOVE_ZERO, FRACTION, SEED, parameter
 from flame_flwr.privacy.top_fraction import count_of
 from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from flame_flwr.parameters import FRACTION, TRUE_OR_FALSE, parameter
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.rule_parameters import FRACTION, TRUE_OR_FALSE, parameter
 from flame_flwr.privacy.update_blocks import change_at_once
 from flame_flwr.privacy.update_filter import UpdateFilter
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from flame_flwr.errors import ModelError
+from flame_flwr.parameters import Domain, check_parameters, parameter, plain_parameters
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.rule_parameters import Domain, check_parameters, parameter, plain_parameters
 from flame_flwr.privacy.update_blocks import as_part
 from flame_flwr.text.words import settings_in_words
 

@@ -1,18 +1,20 @@
-"""The base class of all reductions, and the error messages for values that do not fit."""
+"""The base class of all reductions, and what their parameters may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
+from flame_flwr.aggregation.accumulators import Accumulator, Where
+from flame_flwr.parameters import check_parameters, one_of, parameter
 from flame_flwr.text.words import settings_in_words
 
-__all__ = ["NON_FINITE", "Mergeable", "NonFinite", "Reduction", "Treatment"]
+__all__ = ["NON_FINITE", "TREATMENT", "Mergeable", "NonFinite", "Reduction", "Treatment"]
 
 Treatment = Literal["error", "skip"]
 NonFinite = Literal["error", "skip", "keep"]
-NON_FINITE = get_args(NonFinite)
+TREATMENT = one_of(*get_args(Treatment))
+NON_FINITE = one_of(None, *get_args(NonFinite))
 
 
 @runtime_checkable
@@ -55,11 +57,11 @@ class Reduction:
     {'age': 22}
     """
 
-    missing: Treatment = "error"
+    missing: Treatment = parameter(TREATMENT, "error")
 
     def __post_init__(self) -> None:
         """Check what was declared."""
-        check_choice(self, "missing", "error", "skip")
+        check_parameters(self)
 
     def __str__(self) -> str:
         """Return it as it was written, without what is as by default."""

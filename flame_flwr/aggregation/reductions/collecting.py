@@ -10,18 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where, check_choice
+from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where
 from flame_flwr.aggregation.concatenation import check_follows, concatenated, without_rows
-from flame_flwr.aggregation.counts import Counts, check_count_labels
+from flame_flwr.aggregation.counts import Counts, are_count_labels
 from flame_flwr.aggregation.forms import Kinds
 from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_statistics
 from flame_flwr.aggregation.reductions.base import NON_FINITE, Mergeable, NonFinite, Reduction
 from flame_flwr.aggregation.value_forms import other_forms
 from flame_flwr.errors import FlameError, ModelError, text_of
+from flame_flwr.parameters import Domain, one_of, parameter
 from flame_flwr.text.words import name_in_words
 from flame_flwr.user_code.signatures import check_function
 
 __all__ = ["Concat", "Function", "Merge", "MergeCounts", "PerNode"]
+
+
+_LABELS = Domain("must be a list of texts or whole numbers that all differ", are_count_labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +55,8 @@ class MergeCounts(Reduction):
     {'m': 1, 'f': 5, 'd': 0}
     """
 
-    labels: Sequence[str | int] | None = None
-    non_finite: NonFinite | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_choice(self, "non_finite", None, *NON_FINITE)
-        check_count_labels(self.labels)
+    labels: Sequence[str | int] | None = parameter(_LABELS, None)
+    non_finite: NonFinite | None = parameter(NON_FINITE, None)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what counts."""
@@ -84,12 +82,9 @@ class Concat(Reduction):
     ['a', 'b', 'c']
     """
 
-    columns: Literal["error", "common", "all"] = "error"
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_choice(self, "columns", "error", "common", "all")
+    columns: Literal["error", "common", "all"] = parameter(
+        one_of("error", "common", "all"), "error"
+    )
 
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the values."""

@@ -8,39 +8,57 @@ that keep the nodes' values are in :mod:`.reductions`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
-from flame_flwr.aggregation.accumulators import Accumulator, Where, check_choice
+from flame_flwr.aggregation.accumulators import Accumulator, Where
 from flame_flwr.aggregation.extremes import Extremes
 from flame_flwr.aggregation.grid import Grid
-from flame_flwr.aggregation.model_buffers import (
-    ModelMean,
-    ModelValue,
-    check_buffers,
-    with_buffer_names,
-)
+from flame_flwr.aggregation.model_buffers import ModelMean, ModelValue, with_buffer_names
 from flame_flwr.aggregation.pytree import Key
-from flame_flwr.aggregation.reductions.base import NON_FINITE, NonFinite, Reduction, Treatment
+from flame_flwr.aggregation.reductions.base import (
+    NON_FINITE,
+    TREATMENT,
+    NonFinite,
+    Reduction,
+    Treatment,
+)
 from flame_flwr.aggregation.sums import Totals
 from flame_flwr.buffer_names import BUFFERS
-from flame_flwr.errors import ModelError
+from flame_flwr.parameters import Domain, one_of, parameter
 
-__all__ = ["Max", "Mean", "Min", "Numeric", "Sum", "WeightedMean", "check_grid"]
+__all__ = ["ZERO_TOTAL", "Max", "Mean", "Min", "Numeric", "OfModel", "Sum", "WeightedMean"]
+
+ZERO_TOTAL = one_of("error", "none")
+_GRID = Domain("must be a Grid, such as Grid(128, 64)", lambda grid: isinstance(grid, Grid | None))
+_BY = Domain("must be a key or a function", lambda by: isinstance(by, str | int) or callable(by))
+
+
+def _are_buffers(declared: Any) -> bool:
+    listed = declared if isinstance(declared, list | tuple) else [None]
+    return isinstance(declared, str) or all(isinstance(name, str) for name in listed)
+
+
+_BUFFERS = Domain("must be the key under which nodes name them, or a list of names", _are_buffers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numeric(Reduction):
     """The base of reductions of numbers and arrays; for parameters see :class:`Sum`."""
 
-    differing: Treatment = "error"
-    non_finite: NonFinite | None = None
+    differing: Treatment = parameter(TREATMENT, "error")
+    non_finite: NonFinite | None = parameter(NON_FINITE, None)
 
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_choice(self, "differing", "error", "skip")
-        check_choice(self, "non_finite", None, *NON_FINITE)
+
+@dataclass(frozen=True, kw_only=True)
+class OfModel(Numeric):
+    """The base of reductions of models; for parameters see :class:`Mean`."""
+
+    buffers: str | Sequence[str] = parameter(_BUFFERS, BUFFERS)
+
+    def taken(self, values: list[Any]) -> ModelValue:
+        """Return the value, and what of it are buffers."""
+        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +90,7 @@ class Sum(Numeric):
     {'cases': 7, 'loss': 2.0}
     """
 
-    grid: Grid | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_grid(self)
+    grid: Grid | None = parameter(_GRID, None)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what adds up."""
@@ -85,7 +98,7 @@ class Sum(Numeric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mean(Numeric):
+class Mean(OfModel):
     """The mean over nodes, each counting the same.
 
     Parameters
@@ -106,26 +119,15 @@ class Mean(Numeric):
     {'loss': 2.5}
     """
 
-    buffers: str | Sequence[str] = BUFFERS
-    grid: Grid | None = None
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_buffers(self.buffers)
-        check_grid(self)
+    grid: Grid | None = parameter(_GRID, None)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what adds up, to divide by the number of nodes."""
         return ModelMean(place, self.differing, self.buffers)
 
-    def taken(self, values: list[Any]) -> ModelValue:
-        """Return the value, and what of it are buffers."""
-        return with_buffer_names(values, self.buffers)
-
 
 @dataclass(frozen=True)
-class WeightedMean(Numeric):
+class WeightedMean(OfModel):
     """The mean weighted by a number that nodes send along: ``sum(w * x) / sum(w)``.
 
     With sample counts this is federated averaging (McMahan et al., "Communication-Efficient
@@ -161,31 +163,17 @@ class WeightedMean(Numeric):
     {'loss': 1.75}
     """
 
-    by: Key = "local_n_samples"
-    bad_weight: Treatment = "error"
-    zero_total: Literal["error", "none"] = "error"
-    buffers: str | Sequence[str] = field(default=BUFFERS, kw_only=True)
-    grid: Grid | None = field(default=None, kw_only=True)
-    like: Any = field(default=None, kw_only=True, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check what was declared."""
-        super().__post_init__()
-        check_grid(self)
-        check_choice(self, "bad_weight", "error", "skip")
-        check_choice(self, "zero_total", "error", "none")
-        check_buffers(self.buffers)
-        if not (isinstance(self.by, str | int) or callable(self.by)):
-            raise ModelError(f"WeightedMean: by must be a key or a function, not {self.by!r}")
+    by: Key = parameter(_BY, "local_n_samples")
+    bad_weight: Treatment = parameter(TREATMENT, "error")
+    zero_total: Literal["error", "none"] = parameter(ZERO_TOTAL, "error")
+    _: KW_ONLY
+    grid: Grid | None = parameter(_GRID, None)
+    like: Any = field(default=None, compare=False)
 
     def collector(self, place: Where) -> Accumulator:
         """Return what adds up products and weights."""
         none = self.zero_total == "none"
         return ModelMean(place, self.differing, self.buffers, weighted=True, none_of_zero=none)
-
-    def taken(self, values: list[Any]) -> ModelValue:
-        """Return the value, and what of it are buffers."""
-        return with_buffer_names(values, self.buffers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,18 +216,3 @@ class Max(Numeric):
     def collector(self, place: Where) -> Accumulator:
         """Return what keeps the largest."""
         return Extremes(place, self.differing, smallest=False)
-
-
-def check_grid(reduction: Any) -> None:
-    """Check a declared grid.
-
-    Raises
-    ------
-    ModelError
-        It is none.
-    """
-    if reduction.grid is not None and not isinstance(reduction.grid, Grid):
-        raise ModelError(
-            f"{type(reduction).__name__}: grid must be a Grid, such as Grid(128, 64), not "
-            f"{reduction.grid!r}"
-        )

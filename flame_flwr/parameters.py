@@ -1,6 +1,7 @@
-"""Parameters of rules and filters: what each may be, and which of two is the stricter.
+"""Parameters of what users declare, as rules, filters and reductions: what each may be.
 
-Both are said beside the field, and checked in one place when a rule or filter is made.
+It is said beside the field, and checked in one place when an object is made. Of rules, so is which
+of two values is the stricter.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ABOVE_ZERO",
     "FRACTION",
+    "NOT_BELOW_0",
     "SEED",
     "TRUE_OR_FALSE",
+    "WHOLE_FROM_1",
     "Domain",
     "at_least",
     "check_parameters",
+    "one_of",
     "parameter",
     "plain_parameters",
     "stricter_of",
@@ -51,7 +55,9 @@ class Domain(NamedTuple):
 
 
 def parameter(
-    domain: Domain, default: Any = MISSING, stricter: Callable[[Any, Any], Any] | None = None
+    domain: Domain,
+    default: Any = MISSING,
+    stricter: Callable[[Any, Any], Any] | None = None,
 ) -> Any:
     """Declare the field of a parameter.
 
@@ -68,7 +74,7 @@ def parameter(
 
 
 def check_parameters(owner: DataclassInstance) -> None:
-    """Check a rule or filter that has just been made.
+    """Check an object that has just been made.
 
     Raises
     ------
@@ -103,6 +109,11 @@ def plain_parameters(owner: DataclassInstance) -> dict[str, Any]:
     return found
 
 
+def one_of(*words: str | None) -> Domain:
+    """Return the domain of a few words."""
+    return Domain(f"must be one of {', '.join(map(repr, words))}", lambda value: value in words)
+
+
 def at_least(least: int) -> Domain:
     """Return the domain of integers from a smallest one on."""
     words = f"must be an integer of at least {least}"
@@ -127,6 +138,10 @@ def _is_seed(value: object) -> bool:
 ABOVE_ZERO = Domain("must be a number above 0", _is_above_zero, float)
 FRACTION = Domain(
     "must be above 0 and at most 1", lambda value: _is_real(value) and 0 < value <= 1, float
+)
+NOT_BELOW_0 = Domain("must be a number, 0 or more", lambda value: _is_real(value) and value >= 0)
+WHOLE_FROM_1 = Domain(
+    "must be a whole number from 1", lambda value: type(value) is int and value >= 1
 )
 SEED = Domain("must be an integer or None", _is_seed)
 TRUE_OR_FALSE = Domain("must be True or False", lambda value: type(value) is bool)
