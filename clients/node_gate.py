@@ -10,7 +10,6 @@ from flame_flwr.clients.node_name import name_of
 from flame_flwr.config import RunSettings
 from flame_flwr.log import logger
 from flame_flwr.privacy.gate import Gate
-from flame_flwr.privacy.rules import Strict
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from flame_flwr.config import NodeSettings
     from flame_flwr.privacy.study_declaration import Study
 
-__all__ = ["is_strict", "log_protection", "node_gate"]
+__all__ = ["log_protection", "node_gate"]
 
 
 def node_gate(settings: NodeSettings, context: Context) -> Gate:
@@ -38,11 +37,6 @@ def node_gate(settings: NodeSettings, context: Context) -> Gate:
         pickles=settings.pickle != "never",
         account=kept_account(context.state),
     )
-
-
-def is_strict(gate: Gate) -> bool:
-    """Tell whether a gate lets nothing but statistics and declared sums out."""
-    return any(isinstance(rule, Strict) for rule in gate.rules)
 
 
 def log_protection(gate: Gate, study: Study) -> None:

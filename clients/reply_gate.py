@@ -23,7 +23,7 @@ from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
 from flame_flwr.clients.filter_counts import count_answers, counted_figures
-from flame_flwr.clients.node_gate import is_strict, log_protection, node_gate
+from flame_flwr.clients.node_gate import log_protection, node_gate
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
 from flame_flwr.clients.reply_records import records_of
@@ -56,6 +56,7 @@ from flame_flwr.payload import (
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
+from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.processes.threads import within
 from flame_flwr.transport.clocks import told_clock
@@ -326,7 +327,7 @@ class ReplyGate:
     @property
     def _keeps_texts(self) -> bool:
         """Whether texts of the analysis stay at the node: it lets statistics or sums out alone."""
-        return is_strict(self._gate) or self._secure.is_required
+        return is_strict(self._gate.rules) or self._secure.is_required
 
     @property
     def _shares_size(self) -> bool:

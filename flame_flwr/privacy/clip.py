@@ -10,8 +10,7 @@ import numpy as np
 
 from flame_flwr.parameters import ABOVE_ZERO, parameter
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.update_blocks import change_at_once
-from flame_flwr.privacy.update_filter import UpdateFilter
+from flame_flwr.privacy.update_filter import BlockFilter
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.update_blocks import Part, Update
@@ -20,7 +19,7 @@ __all__ = ["Clip", "clipped"]
 
 
 @dataclass(frozen=True)
-class Clip(UpdateFilter):
+class Clip(BlockFilter):
     """Shrinks a change whose L2 norm is above `norm` to that norm; its direction stays.
 
     The norm is that of all chosen arrays together, as in McMahan, Ramage, Talwar and Zhang,
@@ -52,10 +51,6 @@ class Clip(UpdateFilter):
     words = "a change leaves shrunk to a norm of at most {norm}"
 
     norm: float = parameter(ABOVE_ZERO)
-
-    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
-        """Return the change, shortened where it is too long."""
-        return change_at_once(self, update, noise)
 
     def in_blocks(self, update: Update, noise: Noise) -> Part:
         """Return what shortens each block."""

@@ -164,9 +164,9 @@ def check_numbers_of(source: str, rules: Iterable[DisclosureRule]) -> None:
     ConfigError
         The node is strict.
     """
-    from flame_flwr.privacy.rules import Strict
+    from flame_flwr.privacy.rules import is_strict
 
-    if any(isinstance(rule, Strict) for rule in rules):
+    if is_strict(rules):
         raise ConfigError(
             "this node lets only statistics leave (its disclosure rule Strict), and the plain "
             f"numbers of {source} are none: return them as statistics from analysis_method instead"

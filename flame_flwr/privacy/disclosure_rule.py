@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
+from flame_flwr.parameters import check_parameters, stricter_of
 from flame_flwr.text.words import settings_in_words
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.value_places import Found
     from flame_flwr.statistics.base import Statistic
 
-__all__ = ["DisclosureRule", "check_rules"]
+__all__ = ["CheckedRule", "DisclosureRule", "check_rules"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,18 @@ class DisclosureRule(ABC):
     def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Return them as they may leave after all that has left in the run, in the same order."""
         return list(statistics)
+
+
+class CheckedRule(DisclosureRule):
+    """A rule whose fields say what they may be, and which of two is the stricter."""
+
+    def __post_init__(self) -> None:
+        """Check before anything runs."""
+        check_parameters(self)
+
+    def stricter(self, other: Self) -> Self:
+        """Return the one with the stricter of each parameter."""
+        return stricter_of(self, other)
 
 
 def check_rules(rules: object) -> tuple[DisclosureRule, ...]:

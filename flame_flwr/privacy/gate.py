@@ -28,7 +28,7 @@ from flame_flwr.privacy.disclosure import (
 from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
-from flame_flwr.privacy.rules import Strict
+from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.privacy.study_declaration import of_strict_node
 
@@ -128,7 +128,7 @@ class Gate:
         """
         if evaluates:
             self.evaluation(study)
-        if _is_strict(self.holding(study)):
+        if is_strict(self.holding(study)):
             study.of_strict_node()
         if study.allow_pickle and not self.pickles:
             raise ConfigError(_NEVER)
@@ -184,8 +184,8 @@ class Gate:
             self._check_pickle(returned, study)  # nobody else needs to look: the server does
             return Passed(returned, study.own_rules, study.acted)
         rules = self.holding(study)
-        is_strict = _is_strict(rules)
-        if is_strict:
+        strict = is_strict(rules)
+        if strict:
             study = study.of_strict_node()
         if metrics:
             check_numbers_of("flame.report_metrics", rules)
@@ -211,7 +211,7 @@ class Gate:
             before = None if aggregate is None else look_into(aggregate).value
             value = chain.apply(value, before, number, sparse=sparse and number > 1)
             acted += [
-                of_strict_node(said) if is_strict and said["by"] == "analysis" else said
+                of_strict_node(said) if strict and said["by"] == "analysis" else said
                 for said in chain.report()
             ]
         if rules:
@@ -253,10 +253,6 @@ def findings_that_leave(
         else:
             logger.info("kept back at this node, as it tells of too few: %s", each.text)
     return may_leave
-
-
-def _is_strict(rules: Sequence[DisclosureRule]) -> bool:
-    return any(isinstance(rule, Strict) for rule in rules)
 
 
 _NEVER = (

@@ -12,8 +12,7 @@ from flame_flwr.parameters import ABOVE_ZERO, SEED, parameter
 from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.clip import clipped
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.update_blocks import change_at_once
-from flame_flwr.privacy.update_filter import UpdateFilter
+from flame_flwr.privacy.update_filter import BlockFilter
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.update_blocks import Part, Update
@@ -22,7 +21,7 @@ __all__ = ["GaussianNoise"]
 
 
 @dataclass(frozen=True)
-class GaussianNoise(UpdateFilter):
+class GaussianNoise(BlockFilter):
     """Shrinks a change to an L2 norm of at most `norm`, and adds Gaussian noise to every number.
 
     The noise has the standard deviation ``noise_multiplier * norm``. It is the Gaussian mechanism
@@ -90,10 +89,6 @@ class GaussianNoise(UpdateFilter):
         super().__post_init__()
         if self.delta >= 1:
             raise ModelError(f"GaussianNoise: delta must be below 1, not {self.delta!r}")
-
-    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
-        """Return the bounded change with noise."""
-        return change_at_once(self, update, noise)
 
     def in_blocks(self, update: Update, noise: Noise) -> Part:
         """Return what bounds each block and adds noise to it."""

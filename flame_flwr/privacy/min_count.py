@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.parameters import TRUE_OR_FALSE, at_least, parameter
-from flame_flwr.privacy.checked_rule import CheckedRule
 from flame_flwr.privacy.differencing import Leaf, without_overlaps
+from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.columns_behind import cells_of, facts_of, ids_of, sources_behind

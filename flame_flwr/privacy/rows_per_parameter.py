@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.parameters import at_least, check_parameters, parameter, stricter_of
-from flame_flwr.privacy.disclosure_rule import DisclosureRule
+from flame_flwr.parameters import at_least, parameter
+from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.statistics.columns_behind import facts_of
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits
@@ -24,7 +24,7 @@ _COUNTED = {"rows": "", "rarer": " of one outcome", "events": " with an event"}
 
 
 @dataclass(frozen=True)
-class RowsPerParameter(DisclosureRule):
+class RowsPerParameter(CheckedRule):
     """A regression leaves a node only where this has so many rows for each parameter.
 
     With as many parameters as rows, score and information can be solved for the rows. Where the
@@ -56,14 +56,6 @@ class RowsPerParameter(DisclosureRule):
     words = "a regression leaves only of {least} rows or more for each parameter"
 
     least: int = parameter(at_least(1), 3, stricter=max)
-
-    def __post_init__(self) -> None:
-        """Check before anything runs."""
-        check_parameters(self)
-
-    def stricter(self, other: Self) -> Self:
-        """Return the one that asks for more rows."""
-        return stricter_of(self, other)
 
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a regression with more parameters."""

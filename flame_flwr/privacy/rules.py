@@ -17,7 +17,7 @@ from flame_flwr.parameters import (
     parameter,
 )
 from flame_flwr.payload.opaque import Opaque
-from flame_flwr.privacy.checked_rule import CheckedRule
+from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.privacy.find_tables import find_tables
 from flame_flwr.privacy.min_count import MinCount
 from flame_flwr.privacy.value_places import Found
@@ -34,7 +34,7 @@ from flame_flwr.statistics.rule_changes import (
 if TYPE_CHECKING:
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
 
-__all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "without_chance"]
+__all__ = ["MaxBins", "MaxRows", "MinCount", "NoisyMinMax", "Strict", "is_strict", "without_chance"]
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,11 @@ class Strict(CheckedRule):
                     "flame_flwr.statistics",
                     detail=each.path,
                 )
+
+
+def is_strict(rules: Iterable[DisclosureRule]) -> bool:
+    """Tell whether rules let nothing but statistics and declared sums out."""
+    return any(isinstance(rule, Strict) for rule in rules)
 
 
 def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...]:

@@ -11,8 +11,7 @@ from flame_flwr.parameters import ABOVE_ZERO, FRACTION, SEED, parameter
 from flame_flwr.privacy.budget import Mechanism
 from flame_flwr.privacy.noise import Noise
 from flame_flwr.privacy.top_fraction import count_of
-from flame_flwr.privacy.update_blocks import change_at_once
-from flame_flwr.privacy.update_filter import UpdateFilter
+from flame_flwr.privacy.update_filter import BlockFilter
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.update_blocks import Part, Update
@@ -21,7 +20,7 @@ __all__ = ["SparseVector"]
 
 
 @dataclass(frozen=True)
-class SparseVector(UpdateFilter):
+class SparseVector(BlockFilter):
     """Lets at most a fraction of the changes leave: those above a threshold, all with noise.
 
     The standard sparse vector technique of Lyu, Su and Li, "Understanding the Sparse Vector
@@ -103,10 +102,6 @@ class SparseVector(UpdateFilter):
     seed: int | None = parameter(SEED, None)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "refuse"
-
-    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
-        """Return the change with zeros but for a few noised values."""
-        return change_at_once(self, update, noise)
 
     def in_blocks(self, update: Update, noise: Noise) -> Part:
         """Return what puts the noised values into each block, and zeros elsewhere."""

@@ -10,8 +10,7 @@ import numpy as np
 
 from flame_flwr.parameters import FRACTION, TRUE_OR_FALSE, parameter
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.update_blocks import change_at_once
-from flame_flwr.privacy.update_filter import UpdateFilter
+from flame_flwr.privacy.update_filter import BlockFilter
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.update_blocks import Part, Update
@@ -20,7 +19,7 @@ __all__ = ["TopFraction"]
 
 
 @dataclass(frozen=True)
-class TopFraction(UpdateFilter):
+class TopFraction(BlockFilter):
     """Lets only the largest changes leave; every other number goes back as it was received.
 
     Of *n* numbers in all chosen arrays together, ``ceil(fraction * n)`` with the largest absolute
@@ -67,10 +66,6 @@ class TopFraction(UpdateFilter):
     sparse: bool = parameter(TRUE_OR_FALSE, False)
 
     on_buffers: ClassVar[Literal["filter", "leave", "refuse"]] = "leave"
-
-    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
-        """Return the change with zeros in place of the smaller ones."""
-        return change_at_once(self, update, noise)
 
     def in_blocks(self, update: Update, noise: Noise) -> Part:
         """Return what puts zeros in place of the smaller ones of each block."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.noise import Noise
     from flame_flwr.privacy.update_filter import UpdateFilter
 
-__all__ = ["ArrayChange", "Part", "Update", "as_part", "change_at_once"]
+__all__ = ["ArrayChange", "Part", "Update", "as_part"]
 
 Part = Callable[[int, np.ndarray], np.ndarray]
 """What a filter makes of the numbers of an update from a place on; it may change them in place."""
@@ -162,16 +162,6 @@ class Update:
                 array.noised = True
                 if self.size <= _SMALL:  # noise takes longer than all else
                     array.hold(each.name)
-
-
-def change_at_once(each: UpdateFilter, update: np.ndarray, noise: Noise) -> np.ndarray:
-    """Return what a filter that works in blocks makes of an update that is one array."""
-    whole = Update([ArrayChange(update)])
-    part = each.in_blocks(whole, noise)
-    changed = np.empty(update.size)
-    for start, block in whole:
-        changed[start : start + block.size] = part(start, block)
-    return changed
 
 
 def as_part(name: str, changed: object, size: int) -> Part:

@@ -19,14 +19,14 @@ import numpy as np
 from flame_flwr.errors import ModelError
 from flame_flwr.parameters import Domain, check_parameters, parameter, plain_parameters
 from flame_flwr.privacy.noise import Noise
-from flame_flwr.privacy.update_blocks import as_part
+from flame_flwr.privacy.update_blocks import ArrayChange, Update, as_part
 from flame_flwr.text.words import settings_in_words
 
 if TYPE_CHECKING:
     from flame_flwr.privacy.budget import Mechanism
-    from flame_flwr.privacy.update_blocks import Part, Update
+    from flame_flwr.privacy.update_blocks import Part
 
-__all__ = ["UpdateFilter", "check_filters", "keys_of", "with_seed"]
+__all__ = ["BlockFilter", "UpdateFilter", "check_filters", "keys_of", "with_seed"]
 
 
 def keys_of(each: UpdateFilter) -> tuple[str, ...] | None:
@@ -153,6 +153,23 @@ class UpdateFilter(ABC):
         given = plain_parameters(self)
         given.pop("seed", None)  # who knows it takes the noise off
         return {"filter": self.name, **given}
+
+
+class BlockFilter(UpdateFilter):
+    """A filter that says of each block what becomes of it, so that no second model is held."""
+
+    @abstractmethod
+    def in_blocks(self, update: Update, noise: Noise) -> Part:
+        """Return what it makes of each block of an update."""
+
+    def change(self, update: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return the change that may leave."""
+        whole = Update([ArrayChange(update)])
+        part = self.in_blocks(whole, noise)
+        changed = np.empty(update.size)
+        for start, block in whole:
+            changed[start : start + block.size] = part(start, block)
+        return changed
 
 
 def check_filters(filters: object) -> tuple[UpdateFilter, ...]:
