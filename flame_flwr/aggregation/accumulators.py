@@ -6,6 +6,7 @@ arrays may be gone, or read-only, after ``add``.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,6 +34,7 @@ __all__ = [
     "Accumulator",
     "AllValues",
     "KeptForLater",
+    "KeptNumbers",
     "SameForm",
     "TooLargeError",
     "Where",
@@ -205,6 +207,36 @@ class KeptForLater:
         return self._accumulator.result()
 
 
+class KeptNumbers:
+    """The base of what takes single numbers, at one place of values of one form: they are kept.
+
+    What takes arrays has the same methods: ``add``, ``blank``, ``merge`` and ``result``.
+
+    Parameters
+    ----------
+    place : Where
+        Round, key and nodes.
+    """
+
+    def __init__(self, place: Where) -> None:
+        self._place = place
+        self._values: dict[str, Any] = {}
+
+    def add(self, node: str, leaf: Any, *weight: float | None) -> None:
+        """Keep a number."""
+        self._values[node] = leaf
+
+    def blank(self) -> Self:
+        """Return one like this that has taken nothing."""
+        other = copy.copy(self)
+        other._values = {}
+        return other
+
+    def merge(self, other: Self) -> None:
+        """Take the numbers of another."""
+        self._values |= other._values
+
+
 class SameForm:
     """The base of accumulators that merge only values of one form: the same keys and shapes.
 
@@ -221,6 +253,7 @@ class SameForm:
         self._differing = differing
         self._specs: dict[TreeSpec, list[str]] = {}
         self._shown: dict[TreeSpec, tuple[int, TreeSpec]] = {}
+        self._leaves: dict[TreeSpec, list[Any]] = {}
 
     def check(self, node: str, value: Any, weight: float) -> Forms:
         """See that it is made of numbers; return its form if all must have it."""
@@ -232,6 +265,14 @@ class SameForm:
             self._specs.setdefault(spec, []).extend(nodes)
             shown = other._shown[spec]
             self._shown[spec] = min(shown, self._shown.get(spec, shown), key=lambda one: one[0])
+        for spec, leaves in other._leaves.items():
+            own = self._leaves.setdefault(spec, [theirs.blank() for theirs in leaves])
+            for leaf, theirs in zip(own, leaves, strict=True):
+                leaf.merge(theirs)
+
+    def _leaf(self, found: Leaf) -> Any:
+        """Return what takes numbers or arrays like this one."""
+        raise NotImplementedError
 
     def _forms(self, spec: TreeSpec) -> Forms:
         return {(): spec} if self._differing == "error" else {}
@@ -246,7 +287,8 @@ class SameForm:
                 node,
             ) from None
 
-    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
+    def _take(self, node: str, value: Any, *weight: float | None) -> tuple[TreeSpec, list[Leaf]]:
+        """Have each number and array of a value taken; return its form and them."""
         spec, leaves = self._flat(node, value)
         self._specs.setdefault(spec, []).append(node)
         order = self._place.nodes.index(node)
@@ -254,6 +296,10 @@ class SameForm:
         first = self._shown.get(spec)
         if first is None or order < first[0]:
             self._shown[spec] = order, spec
+        if spec not in self._leaves:
+            self._leaves[spec] = list(map(self._leaf, leaves))
+        for takes, leaf in zip(self._leaves[spec], leaves, strict=True):
+            takes.add(node, leaf, *weight)
         return spec, leaves
 
     def _chosen(self) -> tuple[TreeSpec, TreeSpec] | None:

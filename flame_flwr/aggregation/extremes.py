@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, KeptNumbers, SameForm, Where, common_type
 from flame_flwr.aggregation.large_numbers import FLOAT_MAX, largest_of
-from flame_flwr.aggregation.pytree import TreeSpec, unflatten
+from flame_flwr.aggregation.pytree import Leaf, unflatten
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from flame_flwr.aggregation.accumulators import Forms
 
 __all__ = ["Extremes"]
@@ -38,7 +36,6 @@ class Extremes(SameForm):
     def __init__(self, place: Where, differing: str, *, smallest: bool) -> None:
         super().__init__(place, differing)
         self._smallest = smallest
-        self._found: dict[TreeSpec, list[_LeafExtreme]] = {}
 
     def check(self, node: str, value: Any, weight: float) -> Forms:
         """See that it is made of numbers that can be compared."""
@@ -50,25 +47,7 @@ class Extremes(SameForm):
     def add(self, node: str, value: Any, weight: float) -> None:
         """Compare."""
         self.check(node, value, weight)
-        spec, leaves = self._enter(node, value)
-        found = self._found.setdefault(spec, [])
-        if not found:
-            found += [
-                _ArrayExtreme(self._smallest)
-                if isinstance(leaf, np.ndarray)
-                else _NumberExtreme(self._smallest, self._place)
-                for leaf in leaves
-            ]
-        for best, leaf in zip(found, leaves, strict=True):
-            best.add(node, leaf)
-
-    def merge(self, other: Self) -> None:
-        """Take what another has compared."""
-        super().merge(other)
-        for spec, found in other._found.items():
-            own = self._found.setdefault(spec, [theirs.blank() for theirs in found])
-            for best, theirs in zip(own, found, strict=True):
-                best.merge(theirs)
+        self._take(node, value)
 
     def large_size(self, value: Any, weight: float) -> float | None:
         """Return a whole number's size if it is too large for a float."""
@@ -84,41 +63,26 @@ class Extremes(SameForm):
         if chosen is None:
             return None
         spec, shown = chosen
-        return unflatten(shown, [best.result() for best in self._found.pop(spec)])
+        return unflatten(shown, [best.result() for best in self._leaves.pop(spec)])
+
+    def _leaf(self, found: Leaf) -> _NumberExtreme | _ArrayExtreme:
+        if isinstance(found, np.ndarray):
+            return _ArrayExtreme(self._smallest)
+        return _NumberExtreme(self._place, self._smallest)
 
 
-class _LeafExtreme(Protocol):
-    def add(self, node: str, leaf: Any) -> None: ...
+class _NumberExtreme(KeptNumbers):
+    """The best of single numbers."""
 
-    def blank(self) -> _LeafExtreme: ...
-
-    def merge(self, other: Any) -> None: ...
-
-    def result(self) -> Any: ...
-
-
-class _NumberExtreme:
-    """The best of single numbers: they are few, and kept."""
-
-    def __init__(self, smallest: bool, place: Where) -> None:
+    def __init__(self, place: Where, smallest: bool) -> None:
+        super().__init__(place)
         self._best: Any = min if smallest else max
-        self._place = place
-        self._values: dict[str, int | float] = {}
-
-    def add(self, node: str, leaf: Any) -> None:
-        self._values[node] = leaf
-
-    def blank(self) -> _NumberExtreme:
-        return _NumberExtreme(self._best is min, self._place)
-
-    def merge(self, other: _NumberExtreme) -> None:
-        self._values |= other._values
 
     def result(self) -> int | float:
         if any(value != value for value in self._values.values()):
             return math.nan
         node = self._best(self._place.in_order(self._values), key=self._values.__getitem__)
-        best = self._values[node]
+        best: int | float = self._values[node]
         if all(isinstance(value, int) for value in self._values.values()):
             return best
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,19 +133,47 @@ class _InRun(Reduction):
         vars(self.strategy).update(pickle.loads(data))  # noqa: S301  (own checkpoint)
 
 
-class _Optimized:
-    """The weighted mean, and one step of the strategy from the last aggregate towards it."""
+class _OfStrategy:
+    """The base of what merges a round with a strategy, which is asked for the result."""
 
     mend = SameForm.mend
 
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
         self._strategy = strategy
         self._place = place
-        self._mean = _mean(place, declared)
+        self._declared = declared
+        none = declared.zero_total == "none"
+        self._mean = ModelMean(
+            place, declared.differing, declared.buffers, weighted=True, none_of_zero=none
+        )
 
     def check(self, node: str, value: ModelValue, weight: float) -> Forms:
-        """See that it can be added."""
+        """See that it is made of numbers, if they count; return their form if all must have it."""
         return self._mean.check(node, value, weight)
+
+    def large_size(self, value: ModelValue, weight: float) -> float | None:
+        """Return the largest of a node's numbers and its weight, of those that could be too large.
+
+        With others' they could; numbers are squared by some strategies.
+        """
+        if weight == 0:  # its value is not looked at
+            return None
+        sizes = [largest_to_square(flatten(value.value)[1])]
+        sizes.append(weight if weight > FLOAT_MAX / len(self._place.nodes) else None)
+        return max((size for size in sizes if size is not None), default=None)
+
+    def check_fits(self) -> None:
+        """See that nothing is too large for the strategy, nor the weights together."""
+        self._strategy = copy.deepcopy(self._strategy)
+        self.result()
+
+    def result(self) -> Any:
+        """Ask the strategy."""
+        raise NotImplementedError
+
+
+class _Optimized(_OfStrategy):
+    """The weighted mean, and one step of the strategy from the last aggregate towards it."""
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add to the mean."""
@@ -155,15 +182,6 @@ class _Optimized:
     def merge(self, other: _Optimized) -> None:
         """Take what another has added up."""
         self._mean.merge(other._mean)
-
-    def large_size(self, value: ModelValue, weight: float) -> float | None:
-        """Return how large a number or a weight is if it could be too large with others'."""
-        return _large_size(self._place, value, weight)
-
-    def check_fits(self) -> None:
-        """See that no number is too large for the step, nor the weights together."""
-        self._strategy = copy.deepcopy(self._strategy)
-        self.result()
 
     def result(self) -> Any:
         """Take the step."""
@@ -187,27 +205,18 @@ class _Optimized:
         return unflatten(spec, leaves)
 
 
-class _Compared:
+class _Compared(_OfStrategy):
     """All replies, for a strategy that compares them."""
 
-    mend = SameForm.mend
-
     def __init__(self, strategy: Any, place: Where, declared: FlowerReduction) -> None:
-        self._strategy = strategy
-        self._place = place
-        self._declared = declared
+        super().__init__(strategy, place, declared)
         self._weights: dict[str, float] = {}
-        self._weightless: list[str] = []
         self._kept = AllValues(place, self._merged)
-
-    def check(self, node: str, value: ModelValue, weight: float) -> Forms:
-        """See that it is made of numbers, if they count; return their form if all must have it."""
-        return _mean(self._place, self._declared).check(node, value, weight)
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Keep; a value of weight 0 is not looked at."""
         if weight == 0:
-            self._weightless.append(node)
+            self._mean.add(node, value, 0.0)
             return
         self._weights[node] = weight
         self._kept.add(node, value, weight)
@@ -215,31 +224,17 @@ class _Compared:
     def merge(self, other: _Compared) -> None:
         """Take what another has kept."""
         self._weights |= other._weights
-        self._weightless += other._weightless
+        self._mean.merge(other._mean)
         self._kept.merge(other._kept)
-
-    def large_size(self, value: ModelValue, weight: float) -> float | None:
-        """Return how large a number or a weight is if it could be too large with others'."""
-        return _large_size(self._place, value, weight)
-
-    def check_fits(self) -> None:
-        """See that nothing is too large for the strategy."""
-        self._strategy = copy.deepcopy(self._strategy)
-        self.result()
 
     def result(self) -> Any:
         """Ask the strategy."""
-        if self._weightless and not self._weights:
-            mean = _mean(self._place, self._declared)
-            for node in self._weightless:
-                mean.add(node, ModelValue(None, ()), 0.0)
-            return mean.result()
-        return self._kept.result()
+        return self._kept.result() if self._weights else self._mean.result()
 
     def _merged(self, values: dict[str, ModelValue]) -> Any:
-        specs, leaves = self._flattened(values)
-        spec = self._chosen(specs)
-        leaves = {node: each for node, each in leaves.items() if specs[node] == spec}
+        flat = {node: flatten(each.value) for node, each in values.items()}
+        spec = self._chosen({node: form for node, (form, _) in flat.items()})
+        leaves = {node: each for node, (form, each) in flat.items() if form == spec}
         buffers = Buffers(self._declared.buffers)
         for node, each in leaves.items():
             buffers.name(values[node].buffers)
@@ -265,24 +260,14 @@ class _Compared:
         """Return what the strategy makes of some places, by place."""
         if not places:
             return {}
-        self._start(spec, places)
+        if self._place.last is not None:
+            before, last = flatten(self._place.last)
+            if before == spec:
+                start_from(self._strategy, self._place, [last[i] for i in places])
         replies = {
             node: ([each[i] for i in places], self._weights[node]) for node, each in leaves.items()
         }
         return dict(zip(places, merged_by(self._strategy, self._place, replies), strict=True))
-
-    def _start(self, spec: TreeSpec, asks: list[int]) -> None:
-        if self._place.last is not None:
-            before, last = flatten(self._place.last)
-            if before == spec:
-                start_from(self._strategy, self._place, [last[i] for i in asks])
-
-    def _flattened(
-        self, values: Mapping[str, ModelValue]
-    ) -> tuple[dict[str, TreeSpec], dict[str, list[Any]]]:
-        flat = {node: flatten(each.value) for node, each in values.items()}
-        specs = {node: spec for node, (spec, _) in flat.items()}
-        return specs, {node: leaves for node, (_, leaves) in flat.items()}
 
     def _chosen(self, specs: dict[str, TreeSpec]) -> TreeSpec:
         """Return the form that counts: what most sent, of as many the first."""
@@ -292,21 +277,6 @@ class _Compared:
         if fewer:
             self._place.leave_out("differs from the others", fewer)
         return spec
-
-
-def _large_size(place: Where, value: ModelValue, weight: float) -> float | None:
-    """Return the largest of a node's numbers and its weight, of those that could be too large."""
-    if weight == 0:  # its value is not looked at
-        return None
-    sizes = [largest_to_square(flatten(value.value)[1])]
-    sizes.append(weight if weight > FLOAT_MAX / len(place.nodes) else None)
-    return max((size for size in sizes if size is not None), default=None)
-
-
-def _mean(place: Where, declared: FlowerReduction) -> ModelMean:
-    """Return what makes the weighted mean."""
-    none = declared.zero_total == "none"
-    return ModelMean(place, declared.differing, declared.buffers, weighted=True, none_of_zero=none)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -160,8 +160,8 @@ class ModelMean(Totals):
         super().merge(other)
         self.buffers.merge(other.buffers)
 
-    def _enter(self, node: str, value: Any) -> tuple[TreeSpec, list[Leaf]]:
-        spec, leaves = super()._enter(node, value)
+    def _take(self, node: str, value: Any, *weight: float | None) -> tuple[TreeSpec, list[Leaf]]:
+        spec, leaves = super()._take(node, value, *weight)
         self.buffers.note(spec, leaves)
         return spec, leaves
 

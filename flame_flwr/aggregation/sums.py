@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.aggregation.accumulators import TOO_LARGE, SameForm, Where, common_type
+from flame_flwr.aggregation.accumulators import TOO_LARGE, KeptNumbers, SameForm, Where, common_type
 from flame_flwr.aggregation.exact_arrays import ExactSum, exact_mean, exact_sum, product
 from flame_flwr.aggregation.large_numbers import FLOAT_MAX, INT64, largest_of
-from flame_flwr.aggregation.pytree import TreeSpec, unflatten
+from flame_flwr.aggregation.pytree import Leaf, TreeSpec, unflatten
 
 if TYPE_CHECKING:
     from typing import Self
@@ -59,7 +59,6 @@ class Totals(SameForm):
         self._mean = mean
         self._weighted = weighted
         self._none_of_zero = none_of_zero
-        self._sums: dict[TreeSpec, list[_LeafSum]] = {}
         self._weights: dict[TreeSpec, list[float]] = {}
         self._weightless: list[str] = []
 
@@ -78,22 +77,14 @@ class Totals(SameForm):
         if self._weighted and weight == 0:
             self._weightless.append(node)
             return
-        spec, leaves = self._enter(node, value)
-        sums = self._sums.setdefault(spec, [])
-        if not sums:
-            sums += [_sum_of(leaf, self._place) for leaf in leaves]
-        for total, leaf in zip(sums, leaves, strict=True):
-            total.add(node, leaf, weight if self._weighted else None)
+        spec, _ = self._take(node, value, weight if self._weighted else None)
         self._weights.setdefault(spec, []).append(weight)
 
     def merge(self, other: Self) -> None:
         """Take what another has added up."""
         super().merge(other)
-        for spec, sums in other._sums.items():
-            own = self._sums.setdefault(spec, [theirs.blank() for theirs in sums])
-            for total, theirs in zip(own, sums, strict=True):
-                total.merge(theirs)
-            self._weights.setdefault(spec, []).extend(other._weights[spec])
+        for spec, weights in other._weights.items():
+            self._weights.setdefault(spec, []).extend(weights)
         self._weightless += other._weightless
 
     def large_size(self, value: Any, weight: float) -> float | None:
@@ -128,9 +119,15 @@ class Totals(SameForm):
             raise self._place.too_large(
                 "the weights of all nodes together are too large for a float: send smaller ones"
             )
-        sums, self._sums = self._sums[spec], {}  # each is let go as soon as it is read
+        sums, self._leaves = self._leaves[spec], {}  # each is let go as soon as it is read
         leaves = [sums.pop(0).result(divisor) for _ in range(len(sums))]
         return unflatten(shown, self._finished(shown, leaves))
+
+    def _leaf(self, found: Leaf) -> _NumberSum | _ArraySum:
+        if not isinstance(found, np.ndarray):
+            return _NumberSum(self._place)
+        is_complex = found.dtype.kind == "c"
+        return _ArraySum(found.size * (2 if is_complex else 1), is_complex, self._place)
 
     def _finished(self, spec: TreeSpec, leaves: list[Any]) -> list[Any]:
         """Return sums or means as they are put together: a subclass may change them."""
@@ -145,39 +142,12 @@ class Totals(SameForm):
             )
 
 
-class _LeafSum(Protocol):
-    def add(self, node: str, leaf: Any, weight: float | None) -> None: ...
+class _NumberSum(KeptNumbers):
+    """The sum of single numbers."""
 
-    def blank(self) -> _LeafSum: ...
-
-    def merge(self, other: Any) -> None: ...
-
-    def result(self, divisor: float | None) -> Any: ...
-
-
-def _sum_of(leaf: Any, place: Where) -> _LeafSum:
-    """Return what adds up numbers or arrays like this one."""
-    if not isinstance(leaf, np.ndarray):
-        return _NumberSum(place)
-    is_complex = leaf.dtype.kind == "c"
-    return _ArraySum(leaf.size * (2 if is_complex else 1), is_complex, place)
-
-
-class _NumberSum:
-    """The sum of single numbers: they are few, and kept."""
-
-    def __init__(self, place: Where) -> None:
-        self._place = place
-        self._values: dict[str, int | float | Fraction] = {}
-
-    def add(self, node: str, leaf: Any, weight: float | None) -> None:
-        self._values[node] = leaf if weight is None else product(self._float(node, leaf), weight)
-
-    def blank(self) -> _NumberSum:
-        return _NumberSum(self._place)
-
-    def merge(self, other: _NumberSum) -> None:
-        self._values |= other._values
+    def add(self, node: str, leaf: Any, *weight: float | None) -> None:
+        [by] = weight
+        super().add(node, leaf if by is None else product(self._float(node, leaf), by))
 
     def result(self, divisor: float | None) -> int | float:
         values = self._values.values()
