@@ -47,7 +47,6 @@ IN_PROCESS, OVER_MESSAGES = 12, 16 + GATE
 """At most so many functions."""
 
 _FLOWERS = ("local_grid.py", "process_grid.py")
-_WITHIN = ("payload/codec.py", "payload/records.py", "payload/npy.py")
 """Where the functions that others call to encode and decode are; what they call does not count."""
 
 

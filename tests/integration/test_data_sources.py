@@ -1,6 +1,6 @@
 """One analysis, and every node's data somewhere else: object store, folder, FHIR server.
 
-In process, in Flower's simulation and on a deployment, where each round is a new process.
+In process and on a deployment, where each round is a new process.
 """
 
 import hashlib
@@ -99,10 +99,9 @@ def classes(model):
     return namespace
 
 
-@pytest.mark.parametrize("style", ["hapi", "blaze", "offset"])
-def test_fhir_in_process(tmp_path, style):
+def test_fhir_in_process(tmp_path):
     expected = bundle_files(tmp_path / "folder", 3)
-    with FhirServer(style=style) as server:
+    with FhirServer() as server:
         model = classes(FHIR_MODEL)["model"]
         sources = open_sources([server.url, str(tmp_path / "folder")])
         with LocalGrid(model.plan, sources) as grid:
@@ -111,51 +110,6 @@ def test_fhir_in_process(tmp_path, style):
             record = made.start(grid).record
     assert OBSERVATIONS >= 3000
     assert record.result == [weights(), expected]
-
-
-KEEPING = """
-def node_data(context):
-    raise AssertionError  # a simulation's `data` names its sources
-
-
-class Keeping(Weights):
-    def analysis_method(self, data, aggregator_results):
-        before = self.flame.get_intermediate_data("local", tag="ids")
-        self.flame.save_intermediate_data(self.id, "local", tag="ids")
-        table = self.flame.fhir_to_csv(
-            data[1][QUERY], "resource.id", "resource.valueQuantity.value", "Observation",
-            "resource.id", output_type="dict",
-        )
-        kept = self.flame.get_intermediate_data("local", tag="ids")
-        return [*super().analysis_method(data, aggregator_results), sorted(table), before, kept]
-
-
-class Keeper(Together):
-    def aggregation_method(self, analysis_results):
-        self.flame.save_intermediate_data(0, "local", tag="aggregates")
-        kept = self.flame.get_intermediate_data("local", tag="aggregates")
-        return [analysis_results, len(kept)]
-"""
-
-
-@pytest.mark.exhaustive
-def test_a_simulation_reads_fhir_servers_and_folders(run_app, tmp_path):
-    """And what nodes keep; the deployment below has FHIR, ``test_script_simulation.py`` keeps."""
-    folders = [bundle_files(tmp_path / f"node-{i}", i + 1) for i in range(3)]
-    with FhirServer() as server:
-        source = CLASSES + KEEPING.replace("QUERY", repr(QUERY))
-        model = FHIR_MODEL.strip().removeprefix("model = ")
-        model = model.replace("Weights, Together", "Keeping, Keeper")
-        data = f"{server.url};{tmp_path}/node-{{partition-id}}"
-        done = run_app(source, model, data=data, state_dir=str(tmp_path / "state"))
-    assert done.succeeded, done.log
-    assert "before round 1:" in done.log
-    expected = []
-    for i, folder in enumerate(folders):
-        sums = [one + two for one, two in zip(weights(), folder, strict=True)]
-        ids = sorted(each["id"] for each in RESOURCES["Observation"][: 50 * (i + 1)])
-        expected.append([*sums, ids, [], [f"node-{i}"]])
-    assert (done.folder / "r.txt").read_text() == str([expected, 1])
 
 
 def registry(folder, *datasets):
@@ -186,7 +140,7 @@ def hospitals(deployment, tmp_path, s3_server):
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "mine.csv").write_text("n\n5\n6\n")
-    bundles = bundle_files(tmp_path / "bundles", 2)
+    bundle_files(tmp_path / "bundles", 2)
     with FhirServer(token=TOKEN, style="blaze") as fhir, Proxy(s3_server.endpoint) as proxy:
         far = registry(
             tmp_path / "a",
@@ -210,7 +164,7 @@ def hospitals(deployment, tmp_path, s3_server):
             deployment.nodes("near", datasets=near),
         ):
             secrets = (s3_server.secret, TOKEN)
-            yield SimpleNamespace(objects=objects, proxy=proxy, bundles=bundles, secrets=secrets)
+            yield SimpleNamespace(objects=objects, proxy=proxy, secrets=secrets)
 
 
 @pytest.mark.deployed
@@ -228,32 +182,6 @@ def test_one_analysis_reads_a_store_and_a_folder(deployment, hospitals, tmp_path
     assert size < hospitals.proxy.received < 1.5 * size
     table = log[log.index("before round 1:") :].splitlines()[1:4]
     assert [line.split()[-2:] for line in table[1:]] == [["far", "yes"], ["near", "yes"]]
-    assert_no_secret_in(log, deployment, hospitals)
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-def test_one_analysis_reads_a_server_and_a_folder(deployment, hospitals, tmp_path):
-    """FHIR: ``test_fhir_in_process`` reads it, and the test above at two hospitals."""
-    app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
-    ended, log = deployment.run(app, "far,near", results=str(tmp_path / "fhir"))
-    assert ended.succeeded, log + deployment.logs()
-    [result] = (tmp_path / "fhir").glob("*/r.txt")
-    assert result.read_text() == str([weights(), hospitals.bundles])
-    assert_no_secret_in(log, deployment, hospitals)
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-def test_another_project_ends_before_round_1(deployment, hospitals, tmp_path):
-    """``tests/unit/data/test_registry.py`` refuses it."""
-    app = write_app(tmp_path / "fhir-app", "fhirapp", FHIR_MODEL)
-    ended, log = deployment.run(
-        app, "far,near", results=str(tmp_path / "none"), project_id="another"
-    )
-    assert not ended.succeeded
-    assert "does not let the project 'another' use its data" in log
-    assert "round 1:" not in log.replace("before round 1:", "")
     assert_no_secret_in(log, deployment, hospitals)
 
 

@@ -1,15 +1,17 @@
-"""Disclosure rules in Flower's simulation and on a real deployment, with this process's numbers."""
+"""A hospital's own disclosure rules on a real deployment, with this process's numbers.
+
+``test_simulation.py`` has rules in a simulation.
+"""
 
 import json
 
 import pytest
 from flower_app import write_package
 
-from flame_flwr.cli.submit import submit
 from flame_flwr.privacy import MinCount
 from flame_flwr.star import StarModelTester
 
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.deployed
 
 CODE = """
 import json
@@ -59,9 +61,9 @@ client_app = model.client_app
 """
 
 
-def write_app(folder, k, code=CODE):
+def write_app(folder, k):
     config = {"nodes": 0, "data": "", "results": ""}
-    return write_package(folder, "disclosed", code.replace("K)", f"{k})"), config)
+    return write_package(folder, "disclosed", CODE.replace("K)", f"{k})"), config)
 
 
 def world():
@@ -70,9 +72,9 @@ def world():
     return found
 
 
-def in_process(k, nodes=3):
+def in_process(k):
     here = world()
-    splits = [[{"ages.json": json.dumps(ages).encode()}] for ages in here["AGES"][:nodes]]
+    splits = [[{"ages.json": json.dumps(ages).encode()}] for ages in here["AGES"][:1]]
     tester = StarModelTester(
         splits, here["Analyzer"], here["Aggregator"], "s3", disclosure=[MinCount(k)]
     )
@@ -82,18 +84,6 @@ def in_process(k, nodes=3):
 def outcome(folder, name="found.json"):
     [run] = folder.iterdir()
     return json.loads((run / name).read_text())
-
-
-@pytest.mark.exhaustive
-def test_a_simulation_keeps_the_same_rules(federation, tmp_path):
-    app = write_app(tmp_path / "app", 5)
-    config = {"data": "disclosed.app:node_data", "results": str(tmp_path / "results")}
-    ended = submit(app, federation, config)
-    assert ended.succeeded, ended.details
-
-    found = outcome(tmp_path / "results")
-    assert found == in_process(5)
-    assert (found["age"]["n"], found["age"]["suppressed"]) == (13, 1)
 
 
 @pytest.fixture
@@ -109,12 +99,11 @@ def near(deployment, tmp_path):
         yield log
 
 
-@pytest.mark.deployed
 def test_a_hospitals_own_rules_hold_on_a_deployment(deployment, near, tmp_path):
     app = write_app(tmp_path / "app", 2)
     ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
     assert ended.succeeded, f"{log}\n{deployment.logs()}"
-    assert outcome(tmp_path / "results") == in_process(5, nodes=1)
+    assert outcome(tmp_path / "results") == in_process(5)
     assert "disclosure rule at this node: MinCount(k=5" in deployment.log("near")
     about = outcome(tmp_path / "results", "run.json")["disclosure"]
     assert list(about) == ["near"]
@@ -128,49 +117,3 @@ def assert_audited(audit):
     assert [line["answer_to"] for line in lines] == ["get_properties", "train"]
     assert lines[1]["app"].startswith("tests.disclosed.1.0.0.")
     assert lines[1]["result"].startswith("dict('age': Moments")
-
-
-SKIPS = """
-from flame_flwr.privacy import disclosure, study_declaration
-
-disclosure.apply_rules = lambda rules, result: result
-study_declaration.write_text = lambda declared: ""
-"""
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-def test_an_app_that_skips_rules_meets_them_at_the_gate(deployment, near, tmp_path):
-    """``tests/unit/node/test_gate_against_apps.py`` has such apps, and worse ones."""
-    app = write_app(tmp_path / "app", 2, CODE + SKIPS)
-    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
-    assert ended.succeeded, f"{log}\n{deployment.logs()}"
-    assert outcome(tmp_path / "results") == in_process(5, nodes=1)
-    assert_audited(near)
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-def test_a_run_names_no_hospitals_data(deployment, tmp_path):
-    """``tests/unit/clients/test_node_data.py`` has the error."""
-    app, own = write_app(tmp_path / "app", 2), tmp_path / "own"
-    own.mkdir()
-    with deployment.nodes("far", data=str(own)):  # whose rules let texts of errors out
-        ended, log = deployment.run(app, "far", results=str(tmp_path / "results"), data=str(own))
-    assert not ended.succeeded
-    assert "`data` in the run config is for simulations" in log
-    assert "each hospital names its data in its own node config" in log
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-@pytest.mark.usefixtures("near")
-def test_what_rules_refuse_is_in_no_log(deployment, tmp_path):
-    """``tests/unit/privacy/test_disclosure.py`` has the error; ``failures`` reads such a log."""
-    plain = CODE.replace('"age": Moments', '"Maria": {"sum": sum(ages)}, "age": Moments')
-    app = write_app(tmp_path / "plain", 2, plain)
-    ended, log = deployment.run(app, "near", results=str(tmp_path / "results"))
-    assert not ended.succeeded
-    assert "Maria" not in log
-    assert "PayloadError" in log
-    assert "$['Maria']['sum']" in deployment.log("near")

@@ -1,15 +1,12 @@
-"""Filters in Flower's simulation and on a real deployment, with the numbers of this process."""
+"""A hospital's own filters on a real deployment, with the numbers of this process."""
 
 import json
-import textwrap
 
 import numpy as np
 import pytest
 from flower_app import write_package
 
-from flame_flwr.cli.submit import submit
-
-pytestmark = pytest.mark.simulation
+pytestmark = pytest.mark.deployed
 
 CODE = """
 import numpy as np
@@ -39,9 +36,9 @@ class Aggregator(StarAggregator):
 FILTERS = [
     TopFraction(0.5),
     SparseVector(
-        0.5, bound=9.0, threshold=0.1, epsilon_select=500.0, epsilon_values=500.0, seed=SEED
+        0.5, bound=9.0, threshold=0.1, epsilon_select=500.0, epsilon_values=500.0, seed=7
     ),
-    GaussianNoise(norm=4.0, noise_multiplier=0.5, seed=SEED),
+    GaussianNoise(norm=4.0, noise_multiplier=0.5, seed=7),
 ]
 model = StarModel(
     Analyzer, Aggregator, "s3", simple_analysis=False, output_type="bytes", filters=FILTERS
@@ -51,9 +48,9 @@ client_app = model.client_app
 """
 
 
-def write_app(folder, seed):
+def write_app(folder):
     config = {"nodes": 0, "data": "", "results": ""}
-    return write_package(folder, "filtered", CODE.replace("SEED", repr(seed)), config)
+    return write_package(folder, "filtered", CODE, config)
 
 
 def in_process(names, own=()):
@@ -64,7 +61,7 @@ def in_process(names, own=()):
     from flame_flwr.privacy.gate import Gate
 
     world = {"__name__": "filtered_here"}
-    exec(textwrap.dedent(CODE.replace("SEED", "7")), world)
+    exec(CODE, world)
     plan = world["model"].plan
     nodes = [Node(plan, Identity(n, tuple(names)), None) for n in names]
 
@@ -88,18 +85,6 @@ def outcome(folder):
     return value, json.loads((run / "run.json").read_text())
 
 
-@pytest.mark.exhaustive
-def test_a_simulation_filters_as_this_process_does(federation, tmp_path):
-    app = write_app(tmp_path / "app", 7)
-    results = tmp_path / "results"
-    config = {"data": "filtered.app:node_data", "results": str(results)}
-    ended = submit(app, federation, config)
-    assert ended.succeeded, ended.details
-    value, run = outcome(results)
-    assert value.tolist() == in_process(["node-0", "node-1", "node-2"]).tolist()
-    assert [each["answers"] for each in run["filters"]["node-2"]["filters"]] == [2, 2, 2]
-
-
 @pytest.fixture
 def far(deployment, tmp_path):
     """A hospital with a filter of its own, online."""
@@ -118,12 +103,11 @@ def run_in_store(deployment, store, app, name):
     return *outcome(store.bucket / name), log
 
 
-@pytest.mark.deployed
 @pytest.mark.usefixtures("far")
 def test_a_hospitals_own_filters_act_on_a_deployment(deployment, store, tmp_path):
     from flame_flwr.privacy import Clip
 
-    app = write_app(tmp_path / "app", 7)
+    app = write_app(tmp_path / "app")
     value, run, _ = run_in_store(deployment, store, app, "seeded")
     assert run["nodes"] == ["far"]
     assert value.tolist() == in_process(["far"], own=[Clip(0.5)]).tolist()
@@ -136,19 +120,3 @@ def test_a_hospitals_own_filters_act_on_a_deployment(deployment, store, tmp_path
     ]
     assert "epsilon" not in run["filters"]["far"]
     assert "this node's own filter: Clip(" in deployment.log("far")
-
-
-@pytest.mark.deployed
-@pytest.mark.exhaustive
-@pytest.mark.usefixtures("far")
-def test_a_deployment_records_the_budget_of_noise(deployment, store, tmp_path):
-    """``tests/unit/clients/test_filters.py`` has the budget over messages."""
-    from flame_flwr.privacy import Clip
-
-    app = write_app(tmp_path / "app", None)
-    value, run, log = run_in_store(deployment, store, app, "noised")
-    assert not np.isin(value, in_process(["far"], own=[Clip(0.5)])).any()
-    about = run["filters"]["far"]
-    assert about["epsilon"] > 2 * 1000
-    assert about["delta"] == 1e-5
-    assert "privacy budget of the filters, far: epsilon " in log

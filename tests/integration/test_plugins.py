@@ -175,17 +175,6 @@ def test_a_run_names_its_strategy_and_client(run):
         assert re.search(line, log, re.MULTILINE)
 
 
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_a_client_that_no_node_has_is_told(run):
-    """``tests/unit/test_plugins.py`` sees the node's answer."""
-    ended, _, about, _ = run(client="timeless")
-    assert not ended.succeeded
-    reason = "node-1: ConfigError: no package that is installed here offers the client"
-    assert reason in about["error"], about["error"]
-    assert about["rounds"] == 0
-
-
 class Analyzer(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
         return data

@@ -1,4 +1,7 @@
-"""FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app."""
+"""FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app.
+
+Those that fail are in ``tests/unit/script``, and what they say, in ``test_simulation.py``.
+"""
 
 import json
 import os
@@ -7,29 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from flame_flwr.cli.script_app import write_app
-from flame_flwr.cli.submit import submit
-from flame_flwr.star.script import load_script, run_script
+from flame_flwr.star.script import load_script
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 pytestmark = pytest.mark.simulation
-
-
-def hospitals(folder, name):
-    """Write two folders of invented patients, of names in no order, and return them."""
-    random = np.random.default_rng(3)
-    for site, rows in (("uni-clinic", 60), ("charity", 35)):
-        (folder / site).mkdir()
-        values = random.normal(size=(rows, 4))
-        table = pd.DataFrame(values, columns=["age", "b", "c", "d"])
-        table["age"] = 50 + 10 * table["age"]
-        table["label"] = (values[:, 1] > 0).astype(int)
-        table.to_csv(folder / site / name, index=False)
-    return [str(folder / "uni-clinic"), str(folder / "charity")]
 
 
 def command(folder, *arguments):
@@ -42,23 +28,6 @@ def command(folder, *arguments):
         timeout=300,
         check=False,
     )
-
-
-@pytest.mark.exhaustive
-@pytest.mark.usefixtures("flower")
-def test_the_pancreas_tutorial_simulates_with_the_same_numbers(tmp_path):
-    folders = hospitals(tmp_path, "pancreasData.csv")
-    (tmp_path / "analysis.py").write_text((SCRIPTS / "pancreas.txt").read_text())
-    data = ["--data", folders[0], "--data", "charity"]
-    done = command(tmp_path, "analysis.py", *data, "--simulate", "--results", "there")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Final result written to {tmp_path / 'there' / 'result'}" in done.stdout
-    here = run_script(tmp_path / "analysis.py", folders, results=tmp_path / "here")
-    assert len(here.record.history) == 11
-    there = pickle.loads((tmp_path / "there" / "result").read_bytes())
-    np.testing.assert_array_equal(there, here.record.result)
-    [run] = (tmp_path / "there").glob("*/run.json")
-    assert '"rounds": 11' in run.read_text()
 
 
 STUDY = """
@@ -178,45 +147,6 @@ def test_classes_files_and_kept_data_are_the_same(tmp_path):
     assert "analysis.py: StarModelTester is skipped here" in done.stdout
     [plots] = tmp_path.glob("results/*/scratch/plots")
     assert [plot.name for plot in plots.iterdir()] == ["figure.txt"]
-
-
-def line_of(text, words):
-    [line] = [i for i, code in enumerate(text.splitlines(), start=1) if words in code]
-    return line
-
-
-@pytest.mark.exhaustive
-def test_an_unloadable_script_ends_with_its_place(study, federation):
-    """``tests/unit/script/test_components.py`` has the words, and other scripts."""
-    script = study / "app" / "script" / "analysis.py"
-    text = script.read_text().replace(
-        "assert sys.modules", "def broken(:\n        assert sys.modules"
-    )
-    script.write_text(text)
-    lines = []
-    done = submit(study / "app", federation, on_line=lines.append)
-    assert not done.succeeded, "\n".join(lines)
-    assert f"(analysis.py, line {line_of(text, 'def broken(:')})" in done.details
-
-
-@pytest.mark.exhaustive
-def test_the_command_exits_non_zero_after_a_failure(tmp_path):
-    """``tests/unit/script/test_runner.py`` has the place; ``test_submit.py`` a run that failed."""
-    fault = "1 / (self.num_iterations - 1)"
-    text = STUDY.replace("from helpers import Mean", "from helpers import *")
-    text = text.replace("assert sys.modules", f"{fault}\n        assert sys.modules")
-    (tmp_path / "analysis.py").write_text(text)
-    (tmp_path / "helpers.py").write_text(HELPERS)
-    (tmp_path / "lazily.py").write_text("STEP = 0.5\n")
-    done = command(tmp_path, "analysis.py", "--data", "helpers:node", "--nodes", 2, "--simulate")
-    assert done.returncode == 1, done.stdout
-    assert "error: run" in done.stderr
-    place = f"analysis.py:{line_of(text, fault)} in analysis_method"
-    assert f"failed in round 2: ZeroDivisionError at {place}" in done.stderr
-    assert not (tmp_path / "results" / "result").exists()
-    [record] = (tmp_path / "results").glob("*/run.json")
-    about = json.loads(record.read_text())
-    assert (about["status"], about["rounds"], about["files"]) == ("failed", 1, [])
 
 
 @pytest.mark.deployed

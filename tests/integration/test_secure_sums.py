@@ -13,7 +13,6 @@ import pytest
 from deployed_app import KEYS
 from flower_app import write_package
 
-from flame_flwr.cli.submit import submit
 from flame_flwr.statistics import Moments
 
 HEAD = "from flame_flwr.star import StarAnalyzer, StarModel\n"
@@ -90,21 +89,18 @@ def in_process(secure, nodes=3):
 
 
 @pytest.mark.simulation
-@pytest.mark.parametrize("secure", [pytest.param(False, marks=pytest.mark.exhaustive), True])
-def test_simulation_gives_the_bits_of_this_process(run_app, secure):
+def test_simulation_gives_the_bits_of_this_process(run_app):
     """Not in a run that there is: none declares sums.
 
     Those that are not masked are compared in this process, and on a deployment below.
     """
     wanted = in_process(False)
     assert in_process(True) == wanted
-    done = run_app(APP, model=f"StarModel(Steps, Sums, 's3', secure={secure})")
+    done = run_app(APP, model="StarModel(Steps, Sums, 's3', secure=True)")
     assert done.succeeded, done.log
     assert result_of(done.folder) == wanted
-    assert done.run["secure"]["masked"] is secure
+    assert done.run["secure"]["masked"] is True
     assert np.frombuffer(wanted[0]).shape == (3,)
-    if not secure:
-        return
     assert done.run["secure"]["identities"] == "made up for this run"
     assert done.run["secure"]["grids"]["coef"] == [64, 32]
     assert sorted(done.run["secure"]["roster"]) == ["node-0", "node-1", "node-2"]
@@ -362,23 +358,6 @@ def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(identified, 
     [folder] = results.glob("*")
     by = json.loads((folder / "run.json").read_text())["secure"]["masked by"]
     assert by == {"far": "the node", "hospital-a": "the node", "near": "the app's process"}
-    assert_files(folder, halta_study.summed_in_process(halta))
-
-
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_study_of_sums_alone_gives_its_files_in_a_simulation(halta, federation, tmp_path):
-    """Above, ``make test`` has a smaller analysis in a simulation."""
-    halta[1].main([str(tmp_path / "identified")])
-    config = {
-        "data": f"{tmp_path}/identified/hospital-{{partition-id}}",
-        "results": str(tmp_path / "results"),
-    }
-    log = []
-    app = halta_study.write_summed_app(tmp_path / "app")
-    ended = submit(app, federation, config, on_line=log.append)
-    assert ended.succeeded, "\n".join(log)
-    [folder] = (tmp_path / "results").iterdir()
     assert_files(folder, halta_study.summed_in_process(halta))
 
 

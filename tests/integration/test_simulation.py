@@ -226,8 +226,11 @@ def test_a_simulation_shows_rounds_and_leaves_a_report(whole):
         assert shown in page, shown
 
 
-def test_results_reach_the_analyst_through_a_store(whole, in_store, tmp_path):
-    """What the analyst has fetched is what all other tests of this run read."""
+def test_results_reach_the_analyst_through_a_store(whole, in_store):
+    """What the analyst has fetched is what all other tests of this run read.
+
+    ``tests/unit/results/test_fetch.py`` has files that are damaged, and those that are there.
+    """
     url, name = whole.url, whole.behind.name
     assert f"results in {url}/{name}" in whole.log
     assert f"  {url}/{name}/figure.txt" in whole.log
@@ -251,27 +254,15 @@ def test_results_reach_the_analyst_through_a_store(whole, in_store, tmp_path):
         assert len(content) == file["bytes"]
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
 
-    again = results(url, name, "--to", whole.folder.parent)
-    assert again.returncode == 1
-    assert "is there already" in again.stderr
-
-    (whole.behind / "figure.txt").write_text("drown")
-    damaged = results(url, name, "--to", tmp_path)
-    assert damaged.returncode == 1
-    assert "error: figure.txt of" in damaged.stderr
-    assert "its SHA-256 is another" in damaged.stderr
-    assert list(tmp_path.iterdir()) == []
-
     wrong = results(url, AWS_SECRET_ACCESS_KEY="not-the-secret")
     assert wrong.returncode == 1
     assert "access denied (403 SignatureDoesNotMatch)" in wrong.stderr
     assert "not-the-secret" not in wrong.stderr
-    assert results(url, name).returncode == 2  # where to?
 
 
 @pytest.mark.exhaustive
 def test_a_failure_ends_readably_and_non_zero(run_app):
-    """``test_script_simulation.py`` has another one in ``make test``."""
+    """``tests/unit/cli/test_submit.py`` has what is said of a run that failed."""
     done = run_app(
         """
         class Analyzer(Analyzer):
@@ -310,20 +301,6 @@ def test_a_death_is_noticed_before_the_time_is_over(run_app, how):
     )
     assert not done.succeeded
     assert "failed in round 1: crash: The actor is dead" in done.log
-
-
-@pytest.mark.exhaustive
-def test_missing_or_empty_folders_stop_the_run(run_app, tmp_path):
-    for i in range(2):
-        (tmp_path / f"hospital-{i}").mkdir()
-    (tmp_path / "hospital-0" / "a.csv").write_text("x\n1\n")
-    done = run_app("", data=f"{tmp_path}/hospital-{{partition-id}}")
-    assert not done.succeeded
-    assert "before round 1, 2 nodes cannot take part" in done.details
-    for node, reason in (("node-1", "is empty"), ("node-2", "does not exist")):
-        assert f"{node}: DataError: data source 1: the data folder {reason}" in done.details
-    assert str(tmp_path / "hospital-2") in done.details  # a simulation may show it
-    assert done.run["rounds"] == 0
 
 
 def test_an_own_strategy_with_a_node_away(run_app, tmp_path):

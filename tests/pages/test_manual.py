@@ -14,6 +14,7 @@ import flame_flwr
 ROOT = DOCS.parent
 SITE = (ROOT / "mkdocs.yml").read_text()
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("reference/*.md")])
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("examples/*/README.md"))]
 _CODE = re.compile(r"^```.*?^```$", re.M | re.S)
 
 
@@ -108,7 +109,9 @@ def anchors(path):
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in plain}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize(
+    "path", [*READMES, *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_links_lead_somewhere(path):
     text = _CODE.sub("", path.read_text())
     for link in re.findall(r"\]\(([^)\s]+)\)", text):

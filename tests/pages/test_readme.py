@@ -3,7 +3,6 @@
 Its commands run in ``tests/integration/test_readme_commands.py``.
 """
 
-import re
 from pathlib import Path
 
 from snippets import blocks, run_python
@@ -29,10 +28,3 @@ def test_every_block_is_run():
 
 def test_it_is_read_in_five_minutes():
     assert len(README.read_text().splitlines()) < 150
-
-
-def test_its_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)]+)\)", README.read_text())
-    assert len(links) > 20
-    for link in links:
-        assert link.startswith("https://") or (README.parent / link).exists(), link

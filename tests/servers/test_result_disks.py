@@ -4,7 +4,6 @@ import json
 import pickle
 import stat
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -43,12 +42,6 @@ def test_a_refused_write_names_folder_and_mend(tmp_path, record, disk_full_after
     assert f"could not be written to {run.path} (" in str(raised.value)
     assert "name another folder" in str(raised.value)
     assert files(run.path) == []
-
-
-def test_results_that_cannot_be_written_leave_nothing(tmp_path, disk_full_after):
-    with disk_full_after(1000), pytest.raises(ConfigError, match="files of this size are not"):
-        RunFolder(str(tmp_path), 1)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_temporary_folder_is_found_too(
@@ -117,11 +110,3 @@ def test_a_read_only_disk_is_found_at_once(small_disk):
     subprocess.run(remount, timeout=20, check=True)
     with pytest.raises(ConfigError, match="the disk is read-only: name another folder"):
         RunFolder(str(small_disk / "results"), 1)
-
-
-def test_a_folder_below_proc_is_refused(temporary):
-    with pytest.raises(
-        ConfigError, match="`results` in the run config cannot be written to: /proc"
-    ):
-        RunFolder("/proc/flame-results", 1)
-    assert Path("/proc/flame-results").exists() is False

@@ -21,8 +21,6 @@ KNOWN = {
 }
 OF_EXHAUSTIVE_TESTS = {
     ("tests/integration/test_plugins.py", "run"),
-    ("tests/integration/test_results_store.py", "federation"),
-    ("examples/cross_site/tests/test_cross_site_runtimes.py", "deployed"),
 }
 """Fixtures that nothing else uses."""
 

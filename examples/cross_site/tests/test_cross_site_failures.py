@@ -1,6 +1,5 @@
 """A hospital whose data does not fit is named, with what to do, and nothing of its data is said."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -188,18 +187,6 @@ def test_a_nan_loss_fails_the_round(refused):
     text = refused({}, error=DataError, analyzer=Diverging)
     assert "what the model makes of the rows, are no finite numbers any more" in text
     assert "in node-1, round 3" in text
-
-
-def test_a_nan_in_common_weights_fails_the_round(run):
-    class Spoilt(CrossSiteAnalyzer):
-        def analysis_method(self, data, aggregator_results):
-            if self.id == "node-1" and aggregator_results is not None:
-                aggregator_results["models"]["full"]["coef"][:] = np.nan
-            return super().analysis_method(data, aggregator_results)
-
-    with pytest.raises(DataError, match="no finite numbers any more") as caught:
-        run([[GOOD], [GOOD]], columns=("radius", "area"), analyzer=Spoilt)
-    assert caught.value.__notes__ == ["in node-1, round 2"]
 
 
 def test_the_shipped_files_pass(contents):

@@ -1,8 +1,6 @@
-"""The whole analysis: in process, in simulation, a plain loop, and all rows in one place."""
+"""The whole analysis: in process, a plain loop, and all rows in one place."""
 
-import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +10,7 @@ from fedstats_reference import efron, read, reference_run
 
 from fedstats.hospitals import SIZES, hospital_csv, main, node_files, rossi
 from fedstats.survival import FILE, fit_cox
-from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError, DataError
-
-EXAMPLE = Path(__file__).parents[1]
 
 
 def in_one_place():
@@ -135,16 +130,3 @@ def test_nodes_that_have_no_such_data():
         node_files(SimpleNamespace(node_config={"partition-id": 3}))
     with pytest.raises(ConfigError, match=r"the folder with its survival\.csv"):
         node_files(SimpleNamespace(node_config={}))
-
-
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_in_simulation_it_is_the_same_text(study, federation, tmp_path):
-    log = []
-    ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
-    assert ended.succeeded, "\n".join(log)
-    [folder] = tmp_path.iterdir()
-    assert (folder / "meta_analysis.txt").read_text() == study.result
-    record = json.loads((folder / "run.json").read_text())
-    assert (record["rounds"], record["converged"]) == (1, True)
-    assert record["nodes"] == ["node-0", "node-1", "node-2"]

@@ -275,11 +275,6 @@ def test_rows_without_a_label_neither_train_nor_test(run):
     assert entries(with_more.report, "not assessed", "4. ") == ["12", "12"]
 
 
-def test_the_app_has_both_components():
-    assert model.client_app is not None
-    assert model.server_app is not None
-
-
 def test_an_analyzer_keeps_nothing_of_the_patients():
     class Handle:
         def get_id(self):

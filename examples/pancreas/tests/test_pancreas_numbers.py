@@ -1,22 +1,18 @@
-"""The numbers: in process, in simulation, in a plain loop, and by the tutorial's own classes."""
+"""The numbers: in process, in a plain loop, and by the tutorial's own classes."""
 
-import json
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pancreas_reference import TutorialAggregator, TutorialAnalyzer, halves, reference_run
 from sklearn.exceptions import ConvergenceWarning
 
-from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.star import StarModelTester
 from pancreas.analysis import PancreasAnalyzer, coefficients
 from pancreas.table import FILE
 
-EXAMPLE = Path(__file__).parents[1]
 SCALINGS = ["none", "site", "merged"]
 
 
@@ -134,22 +130,3 @@ def test_options_that_cannot_be(run, splits, options, message):
     with pytest.raises(ConfigError) as caught:
         run(splits, **options)
     assert caught.value.message == message
-
-
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_in_simulation_it_is_the_plain_loop_too(run, splits, contents, federation, tmp_path):
-    log = []
-    ended = submit(EXAMPLE, federation, {"results": str(tmp_path)}, on_line=log.append)
-    assert ended.succeeded, "\n".join(log)
-    [folder] = tmp_path.iterdir()
-    there = pickle.loads((folder / "coefficients.pkl").read_bytes())
-    here = run(splits)
-    coef, scores = reference_run(contents)
-    np.testing.assert_allclose(there, here.result, rtol=1e-12)
-    np.testing.assert_allclose(there, coef, rtol=1e-12)
-    record = json.loads((folder / "run.json").read_text())
-    assert (record["rounds"], record["converged"]) == (11, True)
-    assert hits(record["evaluations"].values()) == scores
-    said = f"node-0: right for {scores[0][0]} of 74 held-out patients"
-    assert said in "\n".join(log)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from forked_python import run_python
 from report_text import python_in
 from snippets import block, texts
@@ -67,23 +66,3 @@ def test_the_readmes_first_command_prints_what_it_shows(tmp_path):
     assert done.returncode == 0, done.stderr
     assert steady(done.stdout) == steady(shown)
     assert json.loads((tmp_path / "results" / "run.json").read_text())["privacy"]["epsilon"] == 1
-
-
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_the_readmes_simulation_runs(tmp_path):
-    """The main README has the same command, for another app."""
-    command = block(README, "simulation")
-    programs = Path(sys.executable).parent
-    command = command.replace("/tmp/patient-counts", str(tmp_path / "results"))
-    done = subprocess.run(
-        ["/bin/bash", "-ec", f"{programs}/{command.strip()}"],
-        cwd=EXAMPLE,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    [text] = (tmp_path / "results").glob("*/patients.txt")
-    assert abs(float(text.read_text()) - 118) < FAR

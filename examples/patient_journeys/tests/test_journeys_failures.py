@@ -9,7 +9,7 @@ import pytest
 
 from flame_flwr.errors import DataError, FlameError, ModelError, NodeFailedError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.star import StarModel, StarModelTester
+from flame_flwr.star import StarModelTester
 from patient_journeys.analysis import JourneyAnalyzer, JourneyStrategy
 from patient_journeys.app import EXPECTED
 from patient_journeys.events import (
@@ -171,57 +171,8 @@ def test_a_tiny_centre_trains_and_is_not_tested(run, splits):
     assert [row[5:] for row in rows if row[1] == "node-1"] == [["0", "", ""]] * 2
 
 
-def test_semicolons_are_told_before_the_first_round(splits):
-    table = pd.read_csv(io.BytesIO(splits[1][0][PATIENTS]), dtype=str)
-    wrong = [{**splits[1][0], PATIENTS: table.to_csv(index=False, sep=";").encode()}]
-    with pytest.raises(NodeFailedError, match=r"node-1.*must be separated by commas, with"):
-        StarModelTester(
-            [splits[0], wrong, splits[2]], JourneyAnalyzer, JourneyStrategy, "s3", expects=EXPECTED
-        )
-
-
 def test_what_is_expected_is_what_the_centres_have(splits):
     assert [list(each.look(split)) for split in splits for each in EXPECTED] == [[], [], []]
-
-
-def test_a_nan_loss_names_the_centre(run, splits, named):
-    class Diverging(JourneyAnalyzer):
-        def loss(self, batch):
-            loss = super().loss(batch)
-            odd = self.id == "node-1" and self.num_iterations == 2 and self.net.training
-            return loss * float("nan") if odd else loss
-
-    error, leaves = failure(run, splits, analyzer=Diverging)
-    assert isinstance(error, DataError)
-    assert "node-1" in named(error)
-    assert "round 3" in named(error)
-    assert "the loss is not finite (NaN or infinite) in epoch 1" in leaves
-
-
-def test_weights_that_explode_are_told_as_such(run, splits, named):
-    error, leaves = failure(run, splits, learning_rate=1e30)
-    assert isinstance(error, DataError)
-    assert re.search(r"in node-\d, round 2", named(error))
-    assert "not finite (NaN or infinite)" in leaves
-
-
-class OwnCodes(JourneyAnalyzer):
-    """As in the tutorial: every centre builds a vocabulary of its own."""
-
-    def analysis_method(self, data, aggregator_results):
-        if aggregator_results is not None:
-            counts = code_counts(read_journeys(data), 50)
-            self.latest_result = {**aggregator_results, "codes": top_codes(counts, 60)}
-            aggregator_results = self.latest_result
-        return super().analysis_method(data, aggregator_results)
-
-
-def test_different_numbers_of_features_end_the_run(run, splits):
-    numbers = {len(top_codes(code_counts(read_journeys(split), 50), 60)) for split in splits}
-    assert len(numbers) > 1
-    with pytest.raises(FlameError, match=r"round 2, key `model`.*node-0.*node-1") as caught:
-        run(splits, rounds=2, analyzer=OwnCodes)
-    assert "differ" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -278,11 +229,6 @@ def test_arguments_that_cannot_be_meant(run, splits):
     for arguments in ({"min_patients": 0}, {"min_patients": "5"}, {"test_share": 1.0}):
         with pytest.raises(ModelError, match="min_patients is a whole number, 1 or more"):
             run(splits, **arguments)
-
-
-def test_an_unknown_argument_is_found_at_building():
-    with pytest.raises(ModelError, match="unexpected keyword argument 'lr'"):
-        StarModel(JourneyAnalyzer, JourneyStrategy, "s3", analyzer_kwargs={"lr": 0.1})
 
 
 def test_no_code_that_enough_patients_have(run, splits):

@@ -1,10 +1,7 @@
 """Six rounds, 5.46875: in process, as a script, in simulation, and in a loop of five lines."""
 
 import importlib.util
-import json
 import os
-import re
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +9,6 @@ import pytest
 from forked_python import run_python
 from snippets import texts
 
-from flame_flwr.cli.submit import submit
 from flame_flwr.errors import ConfigError
 from flame_flwr.star import StarModelTester
 
@@ -109,19 +105,3 @@ def test_the_script_prints_what_the_readme_shows(tmp_path):
     assert len(lines) > 6
     for line in lines:
         assert line in done.stdout.splitlines(), line
-
-
-@pytest.mark.simulation
-@pytest.mark.exhaustive
-def test_in_simulation_it_is_the_plain_loop_too(federation, tmp_path):
-    log = []
-    two = replace(federation, nodes=2)
-    run = submit(EXAMPLE, two, {"results": str(tmp_path)}, on_line=log.append)
-    assert run.succeeded, "\n".join(log)
-    [folder] = tmp_path.iterdir()
-    assert (folder / "average.txt").read_text() == "5.46875"
-    record = json.loads((folder / "run.json").read_text())
-    assert (record["rounds"], record["converged"]) == (6, True)
-    for number, value in enumerate(plain_loop([[1, 2, 3, 4], [5, 6, 7, 8]]), start=1):
-        line = rf"\[aggregator, round {number}\] common average of .*: {value}$"
-        assert re.search(line, "\n".join(log), re.MULTILINE)

@@ -206,23 +206,6 @@ class Moves(Numbers):
         return len(Path("notes.txt").read_text())
 
 
-class Expects(Numbers):
-    """Reads in the second round what the first one has written."""
-
-    def analysis_method(self, data, aggregator_results):
-        if self.num_iterations:
-            return int(Path("last.txt").read_text())
-        return Path("last.txt").write_text("4")
-
-
-class Grows(Numbers):
-    """Changes its data, which another round in the same process sees."""
-
-    def analysis_method(self, data, aggregator_results):
-        data[0]["x.csv"] += b"2\n"
-        return len(data[0]["x.csv"])
-
-
 class Both(Leaks):
     def has_converged(self, result, last_result):
         return None if self.num_iterations < 2 else True

@@ -52,10 +52,7 @@ CHECKED = {
     "set order": (made.SetOrder, made.KeepsLists, {}),
     "arrival": (made.Numbers, made.Arrival(made.Total), NO_SECOND_RUN),
     "careless": (made.Careless, made.Vague, {**MANY, **NO_SECOND_RUN, "output_type": "bytes"}),
-    "leaks": (made.Numbers, made.Leaks, NO_SECOND_RUN),
     "moves": (made.Moves, made.Total, NO_SECOND_RUN),
-    "expects": (made.Expects, made.Total, {**MANY, **NO_SECOND_RUN}),
-    "grows": (made.Grows, made.Total, {**MANY, **NO_SECOND_RUN}),
     "dies": (made.Dies, made.Total, NO_SECOND_RUN),
     "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 4.0}),
 }
@@ -78,12 +75,9 @@ EXPECTED = {
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),
         ("result", "Vague.final_method", "output_type 'bytes' needs bytes or an ndarray"),
     ],
-    "leaks": [("leaks", "", "! a second run in the same process differs: the aggregate of")],
     "moves": [
         ("folder", "Moves.analysis_method", "! it writes 'deep' relative to the working directory"),
     ],
-    "expects": [("folder", "Expects.analysis_method", "it writes 'last.txt' relative to the work")],
-    "grows": [("data", "Grows.analysis_method", "it changes its data, before and after: data[0")],
     "dies": [("runs", "Dies.analysis_method", "its process ended with code 7 (node-0, round 1)")],
     "hangs": [("runs", "Hangs.analysis_method", "not come to its end after 4 s (node-0, round 1)")],
 }

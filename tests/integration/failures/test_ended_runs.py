@@ -98,27 +98,3 @@ def answers_of(audit, before):
             assert line["result"] == "float"
         answers.setdefault(str(line["run"]), []).append((line["answer_to"], line["round"]))
     return answers
-
-
-@pytest.mark.exhaustive
-def test_no_resume_without_all_that_was_kept(study):
-    """``tests/unit/results/test_checkpoint.py`` and ``transport/test_hello.py`` have the errors."""
-    lines, checkpoint = [], study.folder / "study.checkpoint"
-    config = {"checkpoint": str(checkpoint), "analysis_id": "kept"}
-    study.hold("a", "round-2")
-    end = study.begin(on_line=lines.append, **config)
-    study.reached("a", "round-2")
-    stop(study, end, lines)
-    whole = checkpoint.read_bytes()
-    checkpoint.write_bytes(whole[: len(whole) // 2])
-    ended, log = study.run(resume=True, **config)
-    assert not ended.succeeded
-    assert "is damaged" in log
-    checkpoint.write_bytes(whole)
-    states = list((study.deployment.folder / "state-b" / "analyses").glob("*/b/after-*"))
-    assert states
-    for state in states:
-        state.unlink()
-    ended, log = study.run(resume=True, **config)
-    assert not ended.succeeded
-    assert "b: no analyzer of round 1; its `state-dir` was cleaned" in log

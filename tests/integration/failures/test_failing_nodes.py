@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from deployed_app import expected
@@ -45,13 +44,6 @@ def test_wait_goes_on_where_killed_nodes_were(study):
     is shown below.
     """
     killed_and_back(study, {"a": "saved-2", "b": "round-2"}, restarted="a")
-
-
-@pytest.mark.exhaustive
-@pytest.mark.usefixtures("third")
-def test_wait_goes_on_where_three_nodes_were(study):
-    """One client is killed before its state is saved, one after, and one with its SuperNode."""
-    killed_and_back(study, {"a": "round-2", "b": "saved-2", "c": "round-2"}, restarted="c")
 
 
 def killed_and_back(study, places, restarted):
@@ -136,20 +128,3 @@ def test_wait_goes_on_with_nodes_restarted_between_rounds(study):
     assert ended.succeeded, log + deployment.logs()
     assert "node b is back; asking it again" in log
     assert study.outcome() == study.undisturbed()
-
-
-@pytest.mark.exhaustive
-@pytest.mark.usefixtures("third")
-def test_two_runs_at_once_are_the_plain_loop(study):
-    """``test_ended_runs.py`` has two of which one is stopped, and the audit log."""
-
-    def run(number):
-        results = study.folder / f"results-{number}"
-        ended, log = study.run(results=str(results))
-        assert ended.succeeded, log + study.deployment.logs()
-        assert study.outcome(results) == study.undisturbed()
-        [folder] = results.iterdir()
-        return json.loads((folder / "run.json").read_text())["run_id"]
-
-    with ThreadPoolExecutor() as pool:
-        assert len(set(pool.map(run, (1, 2)))) == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from echo import Aggregator, Analyzer, run
 
-from flame_flwr.errors import ModelError, NotConvergedError, ResultError, StoreError
+from flame_flwr.errors import ModelError, ResultError, StoreError
 from flame_flwr.star import StarModelTester
 
 
@@ -202,18 +202,6 @@ def test_a_misfit_is_rescued_beside_the_files(here):
     assert "rescue.pkl" in str(caught.value)
     assert len((here / "out" / "history.csv").read_text().splitlines()) == 3
     assert json.loads((here / "out" / "run.json").read_text())["error"].startswith("ResultError")
-
-
-def test_never_converging_rescues_the_aggregate(here):
-    class Never(Aggregator):
-        def has_converged(self, result, last_result):
-            return False
-
-    with pytest.raises(NotConvergedError, match=r"not converged after 5 rounds \(max_rounds\)"):
-        StarModelTester(
-            [1, 2], Analyzer, Never, "s3", simple_analysis=False, filename="a", max_rounds=5
-        )
-    assert pickle.loads((here / "rescue.pkl").read_bytes()) == [1, 2]
 
 
 def test_a_private_result_has_its_budget_beside_it(here):

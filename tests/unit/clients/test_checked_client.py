@@ -217,18 +217,6 @@ def test_a_signal_ends_the_nodes_process(runs_in, where):
         train(grid, 1)
 
 
-def test_an_error_without_a_text_is_a_failure():
-    class BadTextError(Exception):
-        def __str__(self):
-            raise RuntimeError("no text")
-
-    def raises(self, data, result):
-        raise BadTextError
-
-    with LocalGrid(plan(raises), [None]) as grid:
-        assert train(grid, 1).type == "BadTextError"
-
-
 # ---- hostile messages -----------------------------------------------------------------------
 
 

@@ -132,14 +132,6 @@ def test_sys_exit_is_named_for_what_it_is():
     assert "secret" not in str(failure)
 
 
-def test_an_error_without_a_text_is_described():
-    class BadError(Exception):
-        def __str__(self):
-            raise RuntimeError
-
-    assert Failure.of(BadError(), share=True).type == "BadError"
-
-
 @pytest.mark.parametrize(
     "failure",
     [

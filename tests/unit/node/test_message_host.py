@@ -25,8 +25,6 @@ from flame_flwr.node.forks import ForkError, Forks
 from flame_flwr.node.message_host import MessageHost
 from flame_flwr.payload import decode, from_record
 
-CONFIG = {"name": "a", "approval": "none"}
-
 APP = """
 import os, random, signal, subprocess, sys, time
 import numpy as np

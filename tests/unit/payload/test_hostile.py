@@ -28,7 +28,6 @@ from flame_flwr.payload.numpy_types import check_shape
 
 from .forging import START, forged, little_memory, refused, wire
 
-MEGABYTE = 2**20
 ROWS = pd.date_range("2020", periods=3, tz="Europe/Berlin")
 SAMPLES = {
     "python": {

@@ -20,7 +20,6 @@ from flame_flwr.star import StarModelTester
 TABLE = patients()
 SITES = [TABLE.iloc[:80], TABLE.iloc[80:150], TABLE.iloc[150:]]
 STUDY = GLM("died ~ age + sex + C(stage, levels=[1, 2, 3])", "binomial", levels={"sex": ["f", "m"]})
-WELL = TABLE[TABLE["died"] == 0].iloc[:30]
 
 
 def bits(result):

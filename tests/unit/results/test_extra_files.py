@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pickle
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_a_failed_run_writes_its_rounds(tmp_path):
         )
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert len(lines) == 4
+    assert pickle.loads((tmp_path / "rescue.pkl").read_bytes()).tolist() == [2.0 / 3, 2.0]
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "failed"
     page = (tmp_path / "report.html").read_text()
     assert "NotConvergedError" in page

@@ -3,7 +3,6 @@
 import json
 import re
 
-from flame_flwr.results.report import render
 from flame_flwr.star import StarAnalyzer, StarModel
 
 from .small_runs import HARM, Average, Fits, Page, Scalar, full_run, reported
@@ -112,10 +111,3 @@ def test_tables_of_many_nodes_are_cut(tmp_path):
     page = reported(tmp_path, Fits, [1.0] * 300)
     assert "200 more rows are in run.json." in page.text
     assert "<td>node-250</td>" not in (tmp_path / "report.html").read_text()
-
-
-def test_the_same_record_gives_the_same_bytes(tmp_path):
-    full_run(tmp_path, report="on")
-    about = json.loads((tmp_path / "run.json").read_text())
-    one, two = (render(about, tmp_path, [tmp_path / "r.txt"]) for _ in range(2))
-    assert one == two

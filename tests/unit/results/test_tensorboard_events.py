@@ -1,6 +1,5 @@
 """Events for TensorBoard: as the lines say, with tags of their own, at once."""
 
-import json
 import subprocess
 import sys
 
@@ -8,7 +7,6 @@ import pytest
 from hanging import HANGS
 
 from flame_flwr.results.event_tags import Tags
-from flame_flwr.star import StarModel
 
 from .small_runs import Average, Fits, constant, events, full_run
 
@@ -43,17 +41,6 @@ def test_events_that_cannot_be_written_end_no_run(tmp_path, caplog):
     (tmp_path / "tensorboard").write_text("a file in the way")
     assert full_run(tmp_path, report="off").rounds == 3
     assert caplog.text.count("the events for TensorBoard cannot be written") == 1
-
-
-def test_events_and_report_go_with_the_results(serve, object_store):
-    model = StarModel(Fits, Average, "s3", simple_analysis=False)
-    serve(model, object_store.url, report="on", tensorboard="on")
-    [folder] = (object_store.bucket / "results").iterdir()
-    assert [step for step, _ in events(folder)["loss/node-0"]] == [1, 2, 3]
-    about = json.loads((folder / "run.json").read_text())
-    names = {file["name"] for file in about["other_files"]}
-    assert {"history.csv", "report.html"} <= names
-    assert any(name.startswith("tensorboard/events.out.tfevents.") for name in names)
 
 
 def test_no_two_numbers_share_a_tag(tmp_path):

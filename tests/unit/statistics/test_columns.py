@@ -22,8 +22,6 @@ from flame_flwr.statistics import (
     describe,
 )
 
-close = pytest.approx
-
 
 @pytest.mark.parametrize(
     "values",

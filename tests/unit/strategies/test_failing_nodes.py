@@ -12,7 +12,6 @@ from flame_flwr.errors import (
     ConfigError,
     NodeFailedError,
     NodesMissingError,
-    PayloadError,
 )
 from flame_flwr.results import RunRecord
 from flame_flwr.results.run_json import history_csv
@@ -253,15 +252,3 @@ def test_an_aggregators_exception_comes_with_its_place(method, where):
     with pytest.raises(ZeroDivisionError, match="mine") as raised:
         run(aggregator)
     assert raised.value.__notes__ == [where]
-
-
-def test_an_aggregate_that_cannot_travel_names_its_place():
-    class Untransportable(PlainSteps):
-        def aggregation_method(self, analysis_results):
-            return {"mean": 0.0, "model": object()}
-
-    with pytest.raises(PayloadError) as raised:
-        run(Untransportable)
-    assert "$.*" in str(raised.value)
-    assert "$.model" in str(raised.value)
-    assert raised.value.__notes__ == ["in aggregator, round 1"]

@@ -5,7 +5,6 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from flame_flwr.aggregation import MaxRounds, Mean
-from flame_flwr.errors import NodeFailedError
 from flame_flwr.flower import in_process
 from flame_flwr.payload import decode, decoder, encode, from_record, to_record
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
@@ -161,15 +160,6 @@ def test_a_users_exception_comes_through_as_itself(strategy):
         StarModelTester([[1], None], Rows, strategy, "s3")
     assert raised.value.__notes__[-1] == "in node-1, round 1"
     assert raised.traceback[-1].name == "analysis_method"
-
-
-def test_sys_exit_on_a_node_is_a_failure():
-    class Exits(Rows):
-        def analysis_method(self, data, aggregator_results):
-            raise SystemExit
-
-    with pytest.raises(NodeFailedError, match=r"node-0, round 1: user code called sys\.exit"):
-        StarModelTester([[1]], Exits, Total, "s3")
 
 
 def test_messages_can_be_made_while_another_run_ends():
