@@ -120,7 +120,13 @@ class RunSums:
             "roster": {e.name: fingerprint(e.identity) for e in self._roster.entries},
             "identities": "made up for this run" if self._made_up else "the hospitals' own",
             "masked by": self._masked_by,
-            "in clear": ["names", "keys, shapes and types of the answers", "numbers of bytes"],
+            "in clear": [
+                "names",
+                "keys, shapes and types of the answers",
+                "labels and edges of statistics",
+                "numbers of bytes",
+                "what hello says: versions, and what is unexpected in the data",
+            ],
         }
 
     @property

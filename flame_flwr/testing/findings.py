@@ -25,6 +25,7 @@ CHECKS = {
     "leaks": "a run leaves nothing behind that changes the next one in the same process",
     "arrival": "the results do not depend on which node answers first",
     "order": "the results do not depend on the order of the nodes",
+    "masks": "secure sums that are masked give the results of those that are not",
     "folder": "nothing is read or written relative to the working directory or beside the code",
     "data": "analyzers leave their data as it is",
     "converges": "has_converged answers True or False, and at some time True",

@@ -89,11 +89,13 @@ aggregator_kwargs, payload, client, convergence
     -----
     The analysis runs once in one process, a second time in a process started apart, once with a
     new process for every message to a node, and then with its nodes in other orders, unless the
-    strategy asks them one after another, as ``CyclicTraining`` does. A strategy with Message
-    methods of its own, and a client of one's own, run once, in one process. These processes work in
-    folders of their own, import the classes from their files, and may not write into the working
-    directory or beside the code. Copies of the small files there stand in their folders; with a new
-    process for every message they are empty, as on Flower. What libraries open in C is not seen.
+    strategy asks them one after another, as ``CyclicTraining`` does. Secure sums are added up
+    on their grid in these runs, and once masked: for that it takes three nodes. A strategy with
+    Message methods of its own, and a client of one's own, run once, in one process. These
+    processes work in folders of their own, import the classes from their files, and may not
+    write into the working directory or beside the code. Copies of the small files there stand
+    in their folders; with a new process for every message they are empty, as on Flower. What
+    libraries open in C is not seen.
 
     Row-level data is known by its length, that of the node's data: in tables, arrays, lists, CSV,
     JSON, NumPy's files and pickles. Parquet and Excel files are not read, and rows that an analyzer

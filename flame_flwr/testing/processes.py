@@ -117,6 +117,7 @@ class Processes:
         rounds: int | None = None,
         share: float = math.inf,
         twice: bool = False,
+        masked: bool = False,
     ) -> Trace:
         """Do one run in a process of its own, with more for its nodes where they are apart."""
         from flwr.app import Context, RecordDict
@@ -141,7 +142,7 @@ class Processes:
             return self._carry(ask, contexts, state_dir)
 
         seconds = share * self._loaded.spec.seconds
-        settings = Settings(order, arrival or order, apart, rounds, seconds, twice)
+        settings = Settings(order, arrival or order, apart, rounds, seconds, twice, masked)
         done = self._call(_do_run, (settings,), carry)
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 

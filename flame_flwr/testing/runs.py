@@ -106,7 +106,9 @@ def _run(
     record: RunRecord,
 ) -> None:
     limits = RunSettings.from_config({"max-rounds": spec.limit})
-    strategy, look = subject.strategy(), None
+    made = subject.masked if settings.masked else subject.strategy
+    assert made is not None
+    strategy, look = made(), None
     grid: ProcessGrid
     if subject.speaks_messages:
         grid = _messages(subject, spec, record)

@@ -62,6 +62,8 @@ class Subject:
         One per node; gives its split, or the source of its data, new at every call.
     client : type of StarClient or None
         A client of the user's own.
+    masked : callable or None
+        Gives the strategy as it is declared, where that masks secure sums; `strategy` does not.
     """
 
     plan: NodePlan
@@ -70,10 +72,16 @@ class Subject:
     outputs: Outputs
     sources: list[Callable[[], Any]]
     client: type[StarClient] | None = None
+    masked: Callable[[], StarStrategy] | None = None
 
     @classmethod
-    def of(cls, declaration: Declaration, sources: list[Callable[[], Any]]) -> Subject:
-        """Take what is declared, with the chance taken out of its rules and filters."""
+    def of(
+        cls,
+        declaration: Declaration,
+        sources: list[Callable[[], Any]],
+        secure: bool | None = None,
+    ) -> Subject:
+        """Take what is declared, without chance in rules and filters, and a run's ``secure``."""
         plan = declaration.plan
         if plan.disclosure:
             from flame_flwr.privacy.rules import without_chance
@@ -83,10 +91,12 @@ class Subject:
             from flame_flwr.privacy.update_filter import with_seed
 
             plan = dataclasses.replace(plan, filters=with_seed(plan.filters, 0))
-        strategy = declaration.strategy
-        if plan.secure:  # the grid unmasked gives the same, and its answers can be compared
+        strategy, secure = declaration.strategy, plan.secure or secure
+        masked = partial(_summing, strategy, True) if secure else None
+        if secure is not None:  # the grid alone gives what masks give, and answers can be compared
             plan = dataclasses.replace(plan, secure=False)
-            strategy = partial(_unmasked, strategy)
+            strategy = partial(_summing, strategy, False)
+            strategy()  # raises where something is no sum
         return cls(
             plan,
             strategy,
@@ -94,6 +104,7 @@ class Subject:
             declaration.outputs,
             sources,
             declaration.client,
+            masked,
         )
 
     @property
@@ -131,9 +142,9 @@ class Subject:
         return (aggregator or strategy).__name__
 
 
-def _unmasked(made: Callable[[], StarStrategy]) -> StarStrategy:
+def _summing(made: Callable[[], StarStrategy], secure: bool) -> StarStrategy:
     strategy = made()
-    strategy.sum_securely(False)
+    strategy.sum_securely(secure)
     return strategy
 
 
@@ -180,11 +191,14 @@ class ScriptSource:
         A location per node, as for ``flame-flwr run``.
     nodes : int or None
         How many nodes.
+    secure : bool or None
+        What the run config of an app around it says of secure sums.
     """
 
     path: Path
     data: list[str]
     nodes: int | None
+    secure: bool | None = None
 
     def load(self, stack: ExitStack) -> Subject:
         """Execute the script without running its analysis."""
@@ -208,7 +222,7 @@ class ScriptSource:
                 f"{self.path.name} has a StarModel and a StarModelTester: say with --data what the "
                 "nodes of the StarModel read"
             )
-        return _with_data(built.only(), self.data, self.nodes)
+        return _with_data(built.only(), self.data, self.nodes, self.secure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +239,22 @@ class AppSource:
         A location per node, or one for all.
     nodes : int or None
         How many nodes.
+    secure : bool or None
+        What its run config says of secure sums.
     """
 
     folder: Path
     component: str
     data: list[str]
     nodes: int | None
+    secure: bool | None = None
 
     def load(self, stack: ExitStack) -> Subject:
         """Import the app's component and find its model."""
         module, _, attribute = self.component.partition(":")
         sys.path.insert(0, str(self.folder))
         model = _model_of(importlib.import_module(module), attribute)
-        return _with_data(model, self.data, self.nodes)
+        return _with_data(model, self.data, self.nodes, self.secure)
 
 
 def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource | ScriptSource:
@@ -267,9 +284,11 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
     if nodes is None and not data:
         said = config.get("nodes")
         nodes = said if isinstance(said, int) and said > 0 else _NODES
+    secure = config.get("secure")
+    secure = secure if isinstance(secure, bool) else None
     if component.startswith("flame_flwr.star.script:"):
-        return ScriptSource(path / str(config.get("script", "")), places, nodes)
-    return AppSource(path, component, places, nodes)
+        return ScriptSource(path / str(config.get("script", "")), places, nodes, secure)
+    return AppSource(path, component, places, nodes, secure)
 
 
 def _declared(
@@ -282,8 +301,10 @@ def _declared(
     return _with_splits(declare(Arguments(**given), paths=True), splits)
 
 
-def _with_data(model: StarModel, data: Sequence[str], nodes: int | None) -> Subject:
-    return Subject.of(model.declaration, _located(model.plan.data_type, data, nodes))
+def _with_data(
+    model: StarModel, data: Sequence[str], nodes: int | None, secure: bool | None
+) -> Subject:
+    return Subject.of(model.declaration, _located(model.plan.data_type, data, nodes), secure)
 
 
 def _with_splits(declaration: Declaration, splits: Sequence[Any]) -> Subject:

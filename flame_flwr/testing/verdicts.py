@@ -111,7 +111,8 @@ class Verdicts:
         Parameters
         ----------
         check : str
-            What the other run was done for: ``repeats``, ``process``, ``arrival`` or ``order``.
+            What the other run was done for: ``repeats``, ``process``, ``arrival``, ``order`` or
+            ``masks``.
         first, other : Trace
             The runs.
         order : sequence of int, optional
@@ -129,7 +130,8 @@ class Verdicts:
             if check == "process" and missing and self.has("folder"):
                 self._make_error("folder", *(trouble.at or ("", ""))[:2])
             else:
-                self._trouble(trouble, check, run, after, mend if check == "process" else "")
+                own = check in ("process", "masks")
+                self._trouble(trouble, check, run, after, mend if own else "")
             return
         found = first_difference(first, other, self._spec.tolerance, order)
         if found is not None:
@@ -263,6 +265,11 @@ _COMPARED = {
         "is another one with the nodes in another order",
         "Give no place in analysis_results a meaning: names are sorted, and another hospital may "
         "come first. self.answered_node_ids says whose result is whose",
+    ),
+    "masks": (
+        "the run with masked sums",
+        "differs with masked sums",
+        "Give three splits or more, and nodes nothing beside the aggregate: a run fails likewise",
     ),
 }
 """What the other run is called, how a value differs in it, and what to do."""

@@ -65,6 +65,8 @@ class Settings:
         Stop likewise when so much time has passed, but not before the third round has ended.
     twice : bool
         Whether the run is one after another in the same process.
+    masked : bool
+        Whether secure sums are masked, as they are declared.
     """
 
     order: tuple[int, ...]
@@ -73,6 +75,7 @@ class Settings:
     rounds: int | None = None
     seconds: float = math.inf
     twice: bool = False
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Watched(InProcess):
     ) -> None:
         super().__init__(nodes, record)
         self._trace = trace
+        self._kept = 0 if settings.masked else KEPT
         self._record = record
         self._watch = watch
         names = [f"node-{number}" for number in settings.arrival]
@@ -167,7 +171,7 @@ class Watched(InProcess):
         if isinstance(reply, LocalReply) and reply.unread is not None:
             payload, said = reply.unread
             number = int(message.content["fitins.config"]["round"])  # type: ignore[arg-type]
-            if number <= KEPT:
+            if number <= self._kept:
                 node = self.nodes[address_of(message)].identity.id
                 self._trace.results[number, node] = payload
             reply.unread = payload, {k: v for k, v in said.items() if k not in _TREATMENT}

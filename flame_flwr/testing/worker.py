@@ -115,6 +115,8 @@ def _check(
         verdicts.compare("arrival", first, other)
     if "leaks" not in spec.skip and first.changed and not verdicts.has("process"):
         verdicts.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
+    if "masks" not in spec.skip and subject.masked is not None:
+        verdicts.compare("masks", first, processes.run(forward, masked=True, rounds=rounds))
     if len(numbers) < 2 or subject.goes_in_turn:
         return first
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):

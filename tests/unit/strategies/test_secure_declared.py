@@ -146,6 +146,7 @@ def test_report_says_what_the_server_saw():
     rows = dict(settings_table({"parameters": {}, **record.to_json()}).rows)
     assert rows["sums"] == "masked"
     assert rows["identities of the roster"] == "made up for this run"
+    assert "keys, shapes and types of the answers, labels" in rows["in clear beside sums"]
     assert "model 64/32" in rows["grids of sums (bits/exponent)"]
     assert all(f"node-{place} " in rows["roster of sums"] for place in range(3))
     assert record.to_json()["left"]["node-0"][0]["what"] == "masked sums"

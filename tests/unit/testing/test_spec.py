@@ -111,6 +111,13 @@ def test_an_app_has_its_own_data(app):
     assert source_at(app, ["/a", "/b"], None).nodes is None
 
 
+def test_what_an_app_s_run_config_says_of_secure_sums_holds(app):
+    about = app / "pyproject.toml"
+    about.write_text(about.read_text().replace("# secure = true", "secure = true"))
+    with pytest.raises(ModelError, match="declare them in a ReduceStrategy"):
+        source_at(app, [], None).load(ExitStack())
+
+
 def test_an_app_without_a_model_says_so(app):
     app_file = app / "ward_stays" / "app.py"
     app_file.write_text("client_app = server_app = None\n")
@@ -129,6 +136,27 @@ def test_an_app_may_be_a_script(script, tmp_path):
         subject = source_at(tmp_path, [], None).load(stack)
     assert subject.outputs.names == "sum.txt"
     assert len(subject.sources) == 2
+
+
+@pytest.mark.parametrize("secure", [None, False, True])
+@pytest.mark.parametrize("said", ["", "secure = false", "secure = true"])
+def test_secure_sums_are_those_of_the_model_and_of_its_run(script, tmp_path, secure, said):
+    strategy = f"ReduceStrategy(Sum(), simple_analysis=True, secure={secure})"
+    imports = "from flame_flwr.aggregation import Sum\nfrom flame_flwr.strategies import *\n"
+    model = f"{CLASSES}{imports}StarModel(A, {strategy}, 's3')\n"
+    (tmp_path / "analysis.py").write_text(model)
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.flwr.app.components]\nclientapp = 'flame_flwr.star.script:client_app'\n"
+        f"[tool.flwr.app.config]\nscript = 'analysis.py'\n{said}\n"
+        f"data = '{tmp_path}/hospital-{{partition-id}}'\nnodes = 2\n"
+    )
+    with ExitStack() as stack:
+        subject = source_at(tmp_path, [], None).load(stack)
+        masks, grid = True in (secure, "true" in said), secure is not None or said
+        assert (subject.masked is not None) == masks
+        assert not masks or subject.masked().secure is True
+        assert subject.strategy().secure is (False if grid else None)
+        assert not subject.plan.secure
 
 
 # ---- classes --------------------------------------------------------------------------------
