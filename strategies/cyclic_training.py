@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import MessageType
@@ -12,33 +11,26 @@ from flame_flwr.aggregation.accumulators import check_choice
 from flame_flwr.aggregation.convergence import MaxRounds
 from flame_flwr.errors import ModelError
 from flame_flwr.payload import to_record
-from flame_flwr.strategies.analyzer_checks import check_algorithm
 from flame_flwr.strategies.cyclic_aggregation import CyclicAggregation, GoesOn
-from flame_flwr.strategies.declared_metrics import (
-    check_metrics,
-    metric_means,
-    metric_weights,
-    weight_names,
-)
-from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
+from flame_flwr.strategies.model_training import ModelTraining
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN
 from flame_flwr.strategies.round_messages import messages_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from flwr.app import ArrayRecord, ConfigRecord, Message
     from flwr.serverapp import Grid
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.star.handle import FlameHandle
-    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["CyclicTraining"]
 
 _ORDERS = ("as given", "random")
 
 
-class CyclicTraining(ReduceStrategy):
+class CyclicTraining(ModelTraining):
     """A model is trained at one hospital after another, each going on with what the last one sent.
 
     A round is one way through all hospitals. Nodes return a dict, such as ``{"model": weights,
@@ -95,17 +87,12 @@ class CyclicTraining(ReduceStrategy):
     rounds: Any = None
     seed: Any = 0
     model: Any = "model"
-    by: Any = "local_n_samples"
-    metrics: Any = ()
 
     in_turn = True
     _aggregates = CyclicAggregation
     _fixed = frozenset({"reductions", "first"})
 
-    _DECLARED = ReduceStrategy._DECLARED | (
-        {"order", "rounds", "seed", "model", "by", "metrics", "_aggregation"}
-    )
-
+    _DECLARED = frozenset({"_aggregation"})
     _aggregation: CyclicAggregation | None = None
     """The one of the run under way."""
 
@@ -125,20 +112,10 @@ class CyclicTraining(ReduceStrategy):
         check_choice(self, "order", *_ORDERS)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ModelError(f"{name}: seed must be a whole number, not {self.seed!r}")
-        check_metrics(name, self.metrics)
-        means = metric_means(self.metrics, self.by)
+        means = self._metric_means()
         super().__init__({self.model: GoesOn(), **means}, **more)
         if self.rounds is not None:
             self.stop_also(MaxRounds(self.rounds))
-
-    def metric_keys(self) -> Mapping[str, str]:
-        """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        return weight_names(metric_weights(self.metrics, self.by))
-
-    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer trains for no other strategy."""
-        super().check_analyzer(analyzer, arguments)
-        check_algorithm(self, "fedavg", analyzer, arguments)
 
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""

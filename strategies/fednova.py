@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flame_flwr.aggregation.reductions.numeric import Mean, Sum, WeightedMean
-from flame_flwr.strategies.analyzer_checks import check_algorithm
-from flame_flwr.strategies.declared_metrics import (
-    check_metrics,
-    metric_means,
-    metric_weights,
-    weight_names,
-)
-from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
+from flame_flwr.strategies.model_training import ModelTraining
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["FedNova"]
 
 
-class FedNova(ReduceStrategy):
+class FedNova(ModelTraining):
     """Averages what nodes change of a model per step, weighted by their samples.
 
     A hospital with more rows goes more steps in a round, and pulls the plain average towards its
@@ -78,16 +70,13 @@ class FedNova(ReduceStrategy):
     array([4.])
     """
 
-    metrics: Any = ()
-
-    _DECLARED = ReduceStrategy._DECLARED | {"metrics"}
+    _algorithm = "fednova"
     _fixed = frozenset({"reductions", "first"})
 
     def __init__(
         self, *, metrics: Iterable[str] | Mapping[str, Any] = NOT_GIVEN, **more: Any
     ) -> None:
         self._declare(metrics=metrics)
-        check_metrics(type(self).__name__, self.metrics)
         rows = WeightedMean("local_n_samples")
         merged = {
             # so weighted, the mean's change is in the direction of all changes per step
@@ -96,7 +85,7 @@ class FedNova(ReduceStrategy):
             "local_steps": rows,
             "rows_per_step": Sum(),
             "local_n_samples": Sum(),
-            **metric_means(self.metrics, "local_n_samples"),
+            **self._metric_means(),
         }
         # all nodes begin with the same weights, so that their mean is these
         initial = self._declared("initial", more.get("initial", NOT_GIVEN))
@@ -116,21 +105,6 @@ class FedNova(ReduceStrategy):
             for name, mean in merged.pop("model").items()
         }
         return {"model": model, **merged}
-
-    def metric_keys(self) -> Mapping[str, str]:
-        """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        return weight_names(metric_weights(self.metrics, "local_n_samples"))
-
-    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer tells its steps.
-
-        Raises
-        ------
-        ModelError
-            It does not say so.
-        """
-        super().check_analyzer(analyzer, arguments)
-        check_algorithm(self, "fednova", analyzer, arguments)
 
 
 def _stepped(before: Any, mean: Any, scale: float) -> Any:

@@ -44,8 +44,6 @@ class MergeStatistics(ReduceStrategy):
     kind: Any = None
     missing: Any = "error"
 
-    _DECLARED = ReduceStrategy._DECLARED | {"kind", "missing"}
-
     def __init__(
         self, kind: type[Any] | None = NOT_GIVEN, *, missing: str = NOT_GIVEN, **more: Any
     ) -> None:

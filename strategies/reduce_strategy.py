@@ -119,10 +119,7 @@ class ReduceStrategy(StarStrategy):
     _fixed: ClassVar[frozenset[str]] = frozenset()
     """Which of `reductions` and `first` a class of ours declares, so that no user can."""
 
-    _DECLARED: ClassVar[frozenset[str]] = StarStrategy._DECLARED | (
-        {"reductions", "first", "outputs", "initial", "non_finite", "flame", "files", "_trees"}
-        | {"_declared_sums", "_scores"}
-    )
+    _DECLARED = frozenset({"flame", "files", "_trees", "_declared_sums", "_scores"})
 
     def __init__(
         self,
@@ -305,6 +302,7 @@ class ReduceStrategy(StarStrategy):
 
     def _declare(self, **given: Any) -> None:
         """Set what is declared as attributes."""
+        self._given |= given.keys()
         for name, value in given.items():
             setattr(self, name, self._declared(name, value))
 

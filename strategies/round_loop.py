@@ -26,7 +26,7 @@ __all__ = ["RoundLoop"]
 class RoundLoop(Strategy):
     """A strategy with the loop, and with what is of the run under way alone."""
 
-    _DECLARED: ClassVar[frozenset[str]] = frozenset({"_run_sums", "_current"})
+    _DECLARED: ClassVar[frozenset[str]] = frozenset({"_run_sums", "_current", "_given"})
     """Attributes that declare, or are the run's own: a checkpoint has no need of them.
 
     A subclass of several strategies has those of all.
@@ -36,6 +36,9 @@ class RoundLoop(Strategy):
         """Gather what all bases declare."""
         super().__init_subclass__(**more)
         cls._DECLARED = frozenset().union(*(vars(base).get("_DECLARED", ()) for base in cls.mro()))
+
+    _given: frozenset[str] = frozenset()
+    """Attributes that hold what the strategy was built with."""
 
     _run_sums: RunSums | None = None
     """The secure sums of the run under way."""
@@ -48,6 +51,11 @@ class RoundLoop(Strategy):
         if self._current is None:
             raise RuntimeError("no run is under way: call start()")
         return self._current
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the strategy: what a user's subclass has put in it."""
+        left_out = self._DECLARED | self._given
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     @contextmanager
     def _under_way(self, run: Run) -> Iterator[None]:

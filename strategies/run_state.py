@@ -305,7 +305,7 @@ class Run:
             record=self.record.progress(),
             aggregate=None if self.arrays is None else from_record(self.arrays),
             aggregation=aggregation,
-            strategy={k: v for k, v in vars(strategy).items() if k not in strategy._DECLARED},
+            strategy=strategy._kept(),
         )
 
     def _remember(self) -> None:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.drift_corrections import scaffold_update, zeros_like
 from flame_flwr.aggregation.reductions.numeric import Mean, Sum
-from flame_flwr.strategies.analyzer_checks import check_algorithm
-from flame_flwr.strategies.declared_metrics import (
-    check_metrics,
-    metric_means,
-    metric_weights,
-    weight_names,
-)
-from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
+from flame_flwr.strategies.model_training import ModelTraining
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.star.handle import FlameHandle
-    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["Scaffold"]
 
 
-class Scaffold(ReduceStrategy):
+class Scaffold(ModelTraining):
     """Averages models, and the control variates that keep nodes with different data together.
 
     It needs an analyzer that corrects its steps: a ``TorchAnalyzer`` with ``algorithm =
@@ -80,12 +72,9 @@ class Scaffold(ReduceStrategy):
     2.5
     """
 
-    by: Any = "local_n_samples"
-    metrics: Any = ()
-
-    _DECLARED = ReduceStrategy._DECLARED | {"by", "metrics", "_nodes"}
-
     _nodes: int = 0
+    _DECLARED = frozenset({"_nodes"})
+    _algorithm = "scaffold"
     _fixed = frozenset({"reductions", "first"})
 
     def __init__(
@@ -96,8 +85,7 @@ class Scaffold(ReduceStrategy):
         **more: Any,
     ) -> None:
         self._declare(by=by, metrics=metrics)
-        check_metrics(type(self).__name__, self.metrics)
-        means = metric_means(self.metrics, self.by)
+        means = self._metric_means()
         super().__init__({"model": Mean(), "control_change": Sum(), **means}, **more)
 
     def update(self, merged: Any, last: Any) -> Any:
@@ -110,21 +98,6 @@ class Scaffold(ReduceStrategy):
         # the mean of all nodes' changes, where those that have not answered have changed nothing
         _, control = scaffold_update(0.0, before, 0.0, total, share=1 / self._nodes)
         return {"model": model, "control": control, **merged}
-
-    def metric_keys(self) -> Mapping[str, str]:
-        """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        return weight_names(metric_weights(self.metrics, self.by))
-
-    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer corrects its steps.
-
-        Raises
-        ------
-        ModelError
-            It does not say so.
-        """
-        super().check_analyzer(analyzer, arguments)
-        check_algorithm(self, "scaffold", analyzer, arguments)
 
     def make_aggregation(
         self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.accumulators import check_choice
@@ -10,22 +9,20 @@ from flame_flwr.aggregation.flower_strategies import FlowerReduction
 from flame_flwr.aggregation.reductions.base import Reduction
 from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.buffer_names import BUFFERS
-from flame_flwr.strategies.analyzer_checks import check_algorithm
-from flame_flwr.strategies.declared_metrics import check_metrics, metric_weights, weight_names
-from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
+from flame_flwr.strategies.model_training import ModelTraining
+from flame_flwr.strategies.reduce_strategy import NOT_GIVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flwr.serverapp.strategy import Strategy
 
     from flame_flwr.aggregation.grid import Grid
-    from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["WeightedFedAvg"]
 
 
-class WeightedFedAvg(ReduceStrategy):
+class WeightedFedAvg(ModelTraining):
     """Federated averaging of a model, weighted by what nodes report.
 
     Nodes return a dict, such as ``{"model": [coef, intercept], "local_n_samples": 120}``; the
@@ -84,8 +81,6 @@ class WeightedFedAvg(ReduceStrategy):
     """
 
     model: Any = "model"
-    by: Any = "local_n_samples"
-    metrics: Any = ()
     server: Any = None
     buffers: Any = BUFFERS
     bad_weight: Any = "error"
@@ -93,11 +88,6 @@ class WeightedFedAvg(ReduceStrategy):
     differing: Any = "error"
     zero_total: Any = "error"
     grid: Any = None
-
-    _DECLARED = ReduceStrategy._DECLARED | {
-        *("model", "by", "metrics", "server", "buffers"),
-        *("bad_weight", "missing", "differing", "zero_total", "grid"),
-    }
 
     def __init__(
         self,
@@ -120,24 +110,14 @@ class WeightedFedAvg(ReduceStrategy):
         for name in ("bad_weight", "missing", "differing"):
             check_choice(self, name, "error", "skip")
         check_choice(self, "zero_total", "error", "none")
-        check_metrics(type(self).__name__, self.metrics)
         whole = self._mean(self.by, buffers=self.buffers, grid=self.grid)
         if self.server is not None:
             whole = FlowerReduction(
                 self.server, by=self.by, buffers=self.buffers, **self._treatments()
             )
-        weights = metric_weights(self.metrics, self.by)
+        weights = self._metric_weights()
         means = {key: self._mean(by) for key, by in weights.items()}
         super().__init__({self.model: whole, **means}, **more)
-
-    def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer trains for no other strategy, and with the term of FedProx."""
-        super().check_analyzer(analyzer, arguments)
-        check_algorithm(self, "fedavg", analyzer, arguments)
-
-    def metric_keys(self) -> Mapping[str, str]:
-        """Return the declared metrics, and what weighs them: each node's own are shown too."""
-        return weight_names(metric_weights(self.metrics, self.by))
 
     def _mean(self, by: Any, **more: Any) -> Reduction:
         if by is None:

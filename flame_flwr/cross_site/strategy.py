@@ -81,9 +81,7 @@ class CrossSite(ReduceStrategy):
     _found: Any
     _kind: Any
 
-    _DECLARED = ReduceStrategy._DECLARED | {
-        *("share_own", "bins", "model_key", "training", "_training", "_phase_trees"),
-    }
+    _DECLARED = frozenset({"training", "_training", "_phase_trees"})
 
     def __init__(
         self,
