@@ -55,11 +55,8 @@ def show_apps(folder: GateFolder, name: str) -> None:
         (each.hash, each.app, f"rejected {each.since[:10]}", "") for each in approvals.rejected
     ]
     if rows:
-        from rich.console import Console
-
-        console = Console(width=None if has_colours() else _WIDTH)
         cells = [(digest[:_SHORT], *map(printable, more)) for digest, *more in rows]
-        print_table(console, ("hash", "app", "state", "project"), cells)
+        print_table(("hash", "app", "state", "project"), cells)
     else:
         say(f"no app was sent to {name} yet")
     for why in folder.full():

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
-
-from flame_flwr.cli.say import say
+from flame_flwr.cli.say import head, say
 from flame_flwr.cli.tables import print_table
 from flame_flwr.errors import FlameError
 from flame_flwr.privacy.audit_words import answer_words, what_left
 from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,9 +56,7 @@ class Wanted:
         )
 
 
-def show_log(
-    entries: Iterable[Mapping[str, Any]], wanted: Wanted, console: Console | None = None
-) -> None:
+def show_log(entries: Iterable[Mapping[str, Any]], wanted: Wanted) -> None:
     """Print the lines that are wanted, under a heading for each run.
 
     Parameters
@@ -69,22 +65,22 @@ def show_log(
         The lines, in this order.
     wanted : Wanted
         Which of them.
-    console : Console, optional
-        Where to; standard output where it is not given.
     """
-    console = console or Console()
-    before, models = "", _Models()
+    models = _Models()
     shown = (models.counted(each) for each in entries if wanted.has(each))
-    for about, of_run in groupby(shown, _about_run):
-        console.print(Text(f"{before}{about}\n", "bold"), end="")
+    number = 0
+    for number, (about, of_run) in enumerate(groupby(shown, _about_run), start=1):
+        if number > 1:
+            say("")
+        head(about)
         titles = ("line", "size", "time (UTC)", "node", "answer", "what left")
         rows = map(_cells, of_run)
-        print_table(console, titles, rows, numbers=("line", "size"), whole=("time (UTC)",))
-        before = "\n"
-    if not before:
-        console.print("no such lines", highlight=False)
+        print_table(titles, rows, numbers=("line", "size"), whole=("time (UTC)",))
+    if not number:
+        say("no such lines")
     for line in models.lines():
-        console.print(Text(f"\n{line}"))
+        say("")
+        say(line)
 
 
 class _Models:
@@ -104,9 +100,8 @@ class _Models:
     def lines(self) -> Iterator[str]:
         """Yield what there is to say of each project."""
         for project, rounds in sorted(self._rounds.items()):
-            models = len({run for run, _ in rounds})
-            said = f"{models} regression{'' if models == 1 else 's'}"
-            yield f"project {_shown(project)}: {said}, of {len(rounds)} rounds in all"
+            models = counted(len({run for run, _ in rounds}), "regression")
+            yield f"project {_shown(project)}: {models}, of {len(rounds)} rounds in all"
 
 
 def show_verified(path: Path, found: Verified) -> None:
@@ -124,7 +119,7 @@ def show_verified(path: Path, found: Verified) -> None:
             f"{path}: {found.wrong}"
             + (f". Lines up to {found.sound} are as they were written" if found.sound else "")
         )
-    lines = f"{found.lines} line{'' if found.lines == 1 else 's'}"
+    lines = counted(found.lines, "line")
     say(f"{lines}, each as it was written. The last is line {found.last.number}:")
     say(f"  {found.last.sha256}")
     say(

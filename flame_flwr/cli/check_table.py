@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flame_flwr.testing.findings import CHECKS
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["show_report"]
 
 
-def show_report(report: Report, console: Console | None = None) -> None:
+def show_report(report: Report) -> None:
     """Print the findings one below the other, or that there are none.
 
     Lines end between words, however narrow the terminal is: a column of a table would break the
@@ -29,16 +30,14 @@ def show_report(report: Report, console: Console | None = None) -> None:
     ----------
     report : Report
         The report of a check.
-    console : Console, optional
-        Where to; standard output where it is not given.
     """
-    console = console or Console()
+    console = Console()
     _show_subject(report.about, console)
     if not report.findings:
         console.print(f"nothing found in {len(CHECKS)} checks", style="green", highlight=False)
         return
     warnings = len(report.findings) - len(report.errors)
-    found = f"{_count(len(report.errors), 'error')}, {_count(warnings, 'warning')}"
+    found = f"{counted(len(report.errors), 'error')}, {counted(warnings, 'warning')}"
     console.print(found, highlight=False)
     for finding in sorted(report.findings, key=lambda finding: finding.severity):
         _show_finding(finding, console)
@@ -48,8 +47,8 @@ def _show_subject(about: Mapping[str, Any], console: Console) -> None:
     """Print what was checked."""
     if about:
         console.print(
-            f"{about['analyzer']} and {about['server']}, {_count(about['nodes'], 'node')}, "
-            f"{_count(about['rounds'], 'round')}",
+            f"{about['analyzer']} and {about['server']}, {counted(about['nodes'], 'node')}, "
+            f"{counted(about['rounds'], 'round')}",
             highlight=False,
         )
     if about.get("messages"):
@@ -79,7 +78,3 @@ def _lines(text: str, console: Console) -> list[Text]:
         break_on_hyphens=False,
     )
     return [Text(part) for line in text.splitlines() for part in wrapper.wrap(line)]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -15,8 +15,6 @@ from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from flame_flwr.config import NodeSettings
     from flame_flwr.data.frozen_store import FrozenStore
 
@@ -84,11 +82,8 @@ def drop(
     say(f"removed: {shown_text(found[0][1].words(), 2000)}")
 
 
-def show_frozen(node: Path, console: Console | None = None) -> None:
+def show_frozen(node: Path) -> None:
     """Print what a node has frozen, the oldest first, within 80 columns."""
-    from rich.console import Console
-
-    console = console or Console()
     settings, store = _store(node)
     rows = [
         [
@@ -103,11 +98,11 @@ def show_frozen(node: Path, console: Console | None = None) -> None:
         for _, manifest in store.all()
     ]
     if not rows:
-        console.print("nothing is frozen", highlight=False)
+        say("nothing is frozen")
         return
     titles = ("HMAC", "dataset", "project", "name", "until", "rows", "people", "size")
     numbers, whole = ("rows", "people", "size"), ("HMAC", "until")
-    print_table(console, titles, rows, numbers=numbers, whole=whole)
+    print_table(titles, rows, numbers=numbers, whole=whole)
 
 
 def _store(node: Path) -> tuple[NodeSettings, FrozenStore]:

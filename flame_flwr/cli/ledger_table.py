@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
+from flame_flwr.cli.say import head, say
 from flame_flwr.cli.tables import print_table
 from flame_flwr.clients.node_data import registered
 from flame_flwr.node.ledger_file import limits_of, today
@@ -24,7 +22,7 @@ __all__ = ["show_ledger"]
 _TITLES = ("project", "answers", "today", "figures", "no noise", "min-max", "epsilon")
 
 
-def show_ledger(settings: NodeSettings, ledger: Ledger, console: Console | None = None) -> None:
+def show_ledger(settings: NodeSettings, ledger: Ledger) -> None:
     """Print a table for each dataset.
 
     Parameters
@@ -33,24 +31,21 @@ def show_ledger(settings: NodeSettings, ledger: Ledger, console: Console | None 
         Of the node; what limits there are.
     ledger : Ledger
         What has left.
-    console : Console, optional
-        Where to; standard output where it is not given.
     """
-    console = console or Console()
     limits, day = limits_of(settings, registered(settings)), today()
     datasets = dict.fromkeys((*limits, *sorted(each.dataset for each in ledger.accounts.values())))
     for place, dataset in enumerate(datasets):
         if place:
-            console.print()
-        console.print(Text(shown_text(dataset), "bold"))
+            say("")
+        head(shown_text(dataset))
         own = [each for each in ledger.accounts.values() if each.dataset == dataset]
         if own:
             rows = [*(_row(each, day) for each in own), *_together(own, ledger, day)]
-            print_table(console, _TITLES, rows, numbers=_TITLES[1:])
+            print_table(_TITLES, rows, numbers=_TITLES[1:])
         else:
-            console.print("nothing has left", highlight=False)
+            say("nothing has left")
         if words := ", ".join(_limits(limits.get(dataset))):
-            console.print(f"at most {words}, all projects together", highlight=False)
+            say(f"at most {words}, all projects together")
 
 
 def _row(account: Account, day: str) -> list[str]:

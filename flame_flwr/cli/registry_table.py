@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from flame_flwr.cli.tables import print_table, wide_console
+from flame_flwr.cli.tables import print_table
 from flame_flwr.data.credentials import shown
 from flame_flwr.errors import FlameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
 
     from flame_flwr.data.registry import Dataset
 
@@ -21,15 +19,13 @@ __all__ = ["show_datasets", "try_datasets"]
 _CREDENTIALS = ("key-id", "secret", "token", "user", "password")
 
 
-def show_datasets(datasets: Sequence[Dataset], console: Console | None = None) -> None:
+def show_datasets(datasets: Sequence[Dataset]) -> None:
     """Print a registry as a table; credentials are shown as the references that they are.
 
     Parameters
     ----------
     datasets : sequence of Dataset
         In this order.
-    console : Console, optional
-        Where to; standard output where it is not given.
     """
     rows = []
     for dataset in datasets:
@@ -50,10 +46,10 @@ def show_datasets(datasets: Sequence[Dataset], console: Console | None = None) -
         ]
         rows.append(cells)
     titles = ("name", "type", "tags", "projects", "disclosure", "where", "credentials")
-    print_table(wide_console(console), titles, rows)
+    print_table(titles, rows, is_wide=True)
 
 
-def try_datasets(datasets: Sequence[Dataset], console: Console | None = None) -> bool:
+def try_datasets(datasets: Sequence[Dataset]) -> bool:
     """Try every dataset's source as a run's beginning does, and print what came of it.
 
     Returns
@@ -63,7 +59,7 @@ def try_datasets(datasets: Sequence[Dataset], console: Console | None = None) ->
     """
     rows = [[dataset.name, *_try(dataset)] for dataset in datasets]
     titles = ("name", "answers", "seconds", "what is wrong")
-    print_table(wide_console(console), titles, rows)
+    print_table(titles, rows, is_wide=True)
     return all(answers == "yes" for _, answers, *_ in rows)
 
 

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.cli.tables import print_table, wide_console
+from flame_flwr.cli.say import say
+from flame_flwr.cli.tables import print_table
 from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from flame_flwr.results.fetch import ListedRun
 
 __all__ = ["show_runs"]
 
 
-def show_runs(runs: Sequence[ListedRun], console: Console | None = None) -> None:
+def show_runs(runs: Sequence[ListedRun]) -> None:
     """Print runs as a table, one line each.
 
     Parameters
     ----------
     runs : sequence of ListedRun
         In this order.
-    console : Console, optional
-        Where to; standard output where it is not given.
     """
-    console = wide_console(console)
     if not runs:
-        console.print("no runs here", highlight=False)
+        say("no runs here")
         return
     numbers = ("rounds", "files", "size")
     titles = ("run", "started (UTC)", "app", "status", *numbers)
-    print_table(console, titles, map(_cells, runs), numbers=numbers, whole=("status",))
+    print_table(titles, map(_cells, runs), numbers=numbers, whole=("status",), is_wide=True)
 
 
 def _cells(run: ListedRun) -> list[str]:

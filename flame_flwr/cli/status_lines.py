@@ -21,7 +21,6 @@ __all__ = ["show_status"]
 def show_status(
     settings: NodeSettings,
     status: NodeStatus | None,
-    console: Console | None = None,
     why_nothing_runs: str = "",
 ) -> None:
     """Print what a node does, and its gate.
@@ -32,12 +31,10 @@ def show_status(
         As they stand in its ``node.toml``.
     status : NodeStatus or None
         What it has last written; ``None`` where it never has.
-    console : Console, optional
-        Where to; standard output where it is not given.
     why_nothing_runs : str
         Why it lets no app run, if so.
     """
-    console = console or Console()
+    console = Console()
     trouble = [f"  {each}" for each in troubles(settings, status, why_nothing_runs)]
     for line in [*about_node(settings, status), *trouble]:
         console.print(Text(shown_text(line)), soft_wrap=True)

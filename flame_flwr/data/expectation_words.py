@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.text.words import value_in_words
+from flame_flwr.text.words import counted, value_in_words
 
 if TYPE_CHECKING:
     from flame_flwr.data.expect import Column, Resources, Table
@@ -25,7 +25,7 @@ def table_in_words(table: Table) -> str:
     >>> table_in_words(Table("patients.csv", {"age": age, "sex": Column(values=["f", "m"])}))
     'patients.csv of 1 row or more: age (numbers from 0 to 120 years), sex (f, m)'
     """
-    rows = f"{table.min_rows} row{'s'[table.min_rows == 1 :]} or more"
+    rows = f"{counted(table.min_rows, 'row')} or more"
     columns = [f"{name} ({_column(each)})" for name, each in list(table.columns.items())[:_MOST]]
     hidden = len(table.columns) - len(columns)
     columns += [f"and {hidden} more columns"] if hidden > 0 else []

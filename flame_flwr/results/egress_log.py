@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flame_flwr.payload.outline import outline
+from flame_flwr.text.shown_text import cut_off
 
 __all__ = ["EgressLog"]
 
@@ -41,8 +42,7 @@ class EgressLog:
         size : int
             Bytes of its payload.
         """
-        text = outline(value, keys=False)
-        self._count(node, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...", number, size)
+        self._count(node, cut_off(outline(value, keys=False), _LONGEST), number, size)
 
     def note_masked(self, node: str, number: int, size: int) -> None:
         """Count an answer of which nothing but its size can be told."""

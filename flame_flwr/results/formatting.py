@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.payload.describe import describe
+from flame_flwr.text.shown_text import cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +30,12 @@ def shown_arguments(arguments: Mapping[str, Any]) -> str:
 
 def shown_settings(value: object) -> str:
     """Return what an object of settings says of itself, in one line."""
-    return _cut(" ".join(repr(value).split()))
+    return cut_off(" ".join(repr(value).split()), _LONGEST)
 
 
 def _shown(value: Any) -> str:
     if _plain(value):
-        return _cut(repr(value))
+        return cut_off(repr(value), _LONGEST)
     if isinstance(value, type) or callable(value):
         return str(getattr(value, "__name__", type(value).__name__))
     return describe(value)
@@ -44,7 +45,3 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return len(value) <= _MOST and all(_plain(entry) for entry in value)
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

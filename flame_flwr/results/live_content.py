@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.live_file import LIVE_VERSION, MOST_FAILURES, MOST_METRICS
-from flame_flwr.results.metric_means import mean
+from flame_flwr.results.metric_means import round_means
 from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
@@ -163,21 +163,15 @@ def _states(
 def _round(public: PublicRecord, entry: RoundRecord) -> dict[str, Any]:
     """Return a round: how long it took, who answered, and the metrics' means with their weights."""
     shown, weighted = public.round(entry), public.weighted(entry)
-    values: dict[str, list[float]] = {}
-    for metrics in shown.node_metrics.values():
-        for name, value in metrics.items():
-            values.setdefault(name, []).append(value)
-    means = {
-        name: weighted[name] if name in weighted else (mean(found), "")
-        for name, found in list(values.items())[:MOST_METRICS]
-    }
+    means = round_means(shown.node_metrics, {name: value for name, (value, _) in weighted.items()})
+    first = list(means.items())[:MOST_METRICS]
     return {
         "round": entry.round,
         "seconds": round(entry.seconds, 4),
         "answered": len(entry.node_seconds),
         "failed": len(entry.failed),
         "change": shown.change,
-        "metrics": {name: [_number(value), by] for name, (value, by) in means.items()},
+        "metrics": {n: [_number(v), weighted[n][1] if n in weighted else ""] for n, v in first},
     }
 
 

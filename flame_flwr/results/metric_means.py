@@ -21,6 +21,7 @@ __all__ = [
     "of_scores",
     "plain",
     "reported_names",
+    "round_means",
     "summary",
     "weighted_mean",
 ]
@@ -220,6 +221,19 @@ def summary(
     ]
     hidden = len(values) - len(parts)
     return ", ".join([*parts, f"and {hidden} more"] if hidden else parts)
+
+
+def round_means(
+    nodes: Mapping[str, Mapping[str, float]], weighted: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the mean of each metric of a round: weighted where it is in `weighted`, else plain."""
+    values = {
+        name: [found[name] for found in nodes.values() if name in found]
+        for name in metric_names([nodes])
+    }
+    return {
+        name: weighted[name] if name in weighted else mean(found) for name, found in values.items()
+    }
 
 
 def mean(values: Iterable[float]) -> float:

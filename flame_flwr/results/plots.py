@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.results.metric_means import mean, reported_names
-from flame_flwr.text.shown_text import shown_text
+from flame_flwr.text.shown_text import cut_off, shown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -270,5 +270,4 @@ def _listed(nodes: list[str]) -> str:
 
 
 def _short(text: str) -> str:
-    shown = shown_text(text)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    return cut_off(shown_text(text), _LONGEST)

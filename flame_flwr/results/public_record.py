@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
 from flame_flwr.results.metric_means import metric_names, of_scores
+from flame_flwr.text.shown_text import cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +111,7 @@ class PublicRecord:
             text = error.message if isinstance(error, FlameError) else ""
         hints = [note for note in notes_of(error) if isinstance(note, Hint) or self.exact]
         about = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        about = about if len(about) <= _LONGEST else f"{about[:_LONGEST]}..."
+        about = cut_off(about, _LONGEST)
         return f"{about} ({'; '.join(hints)})" if hints else about
 
     def to_json(self) -> dict[str, Any]:

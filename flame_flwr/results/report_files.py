@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.results.report_images import NotShownError, image_uri
 from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_tables import Table
+from flame_flwr.text.shown_text import cut_off
 from flame_flwr.text.sizes import shown_size
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ def _show_table(file: ShownFile, suffix: str, text: str, whole: bool) -> bool:
     if len(lines) < 2 or len(lines[0]) < 2:
         return False
     header, *rows = [
-        [cell if len(cell) <= _LONGEST_CELL else f"{cell[:_LONGEST_CELL]}..." for cell in row]
-        for row in (line[:_MOST_COLUMNS] for line in lines[: _MOST_ROWS + 1])
+        [cut_off(cell, _LONGEST_CELL) for cell in line[:_MOST_COLUMNS]]
+        for line in lines[: _MOST_ROWS + 1]
     ]
     rounded = [[_LONG_NUMBER.sub(_six_digits, cell) for cell in row] for row in rows]
     if rounded != rows:

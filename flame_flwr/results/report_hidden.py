@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.results.report_words import counted, failed_nodes, listed, setting
+from flame_flwr.results.report_words import failed_nodes, listed, setting
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

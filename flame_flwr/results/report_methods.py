@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.results.report_words import (
-    DATA,
-    counted,
-    failed_nodes,
-    listed,
-    setting,
-    why_stopped,
-)
+from flame_flwr.results.report_words import DATA, failed_nodes, listed, setting, why_stopped
 from flame_flwr.text.shown_text import one_line
-from flame_flwr.text.words import name_in_words
+from flame_flwr.text.words import counted, name_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

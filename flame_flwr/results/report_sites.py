@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.results.report_words import counted, failed_nodes, listed
+from flame_flwr.results.report_words import failed_nodes, listed
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

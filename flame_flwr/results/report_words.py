@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.base import CONVERGED, FINISHED
-from flame_flwr.text.words import name_in_words, value_in_words
+from flame_flwr.text.words import counted, name_in_words, value_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DATA", "counted", "failed_nodes", "heading_of", "listed", "plain_value", "setting"]
+__all__ = ["DATA", "failed_nodes", "heading_of", "listed", "plain_value", "setting"]
 __all__ += ["why_stopped"]
 
 DATA = {
@@ -28,17 +28,6 @@ _PYTHON = frozenset(
     | {"convergence"}
 )
 """What runs before 1.0 have as Python only."""
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with what it counts.
-
-    Examples
-    --------
-    >>> counted(1, "node"), counted(12000, "round")
-    ('1 node', '12,000 rounds')
-    """
-    return f"{number:,} {what}{'s'[number == 1 :]}"
 
 
 def listed(nodes: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from flame_flwr.log import logger
 from flame_flwr.metrics import COLUMNS, FORMULA
 from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.live_file import LIVE, is_live
+from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.tensorboard_events import event_files
 
 if TYPE_CHECKING:
@@ -218,11 +219,7 @@ def history_csv(record: RunRecord) -> bytes:
     are none, and no change of the aggregate.
     """
     history = record.public.history
-    names = list(
-        dict.fromkeys(
-            name for entry in history for metrics in entry.node_metrics.values() for name in metrics
-        )
-    )
+    names = metric_names(entry.node_metrics for entry in history)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*COLUMNS, *map(_cell, names)])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flame_flwr.results.metric_means import mean, metric_names, reported_names
+from flame_flwr.results.metric_means import metric_names, reported_names, round_means
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def history_frame(
             "seconds": entry["seconds"],
             "bytes": sum(entry["node_bytes"].values()),
             "change": entry["change"],
-            **{name: _mean(entry, name) for name in names},
+            **round_means(entry["node_metrics"], entry["metrics"]),
         }
         for entry in history
     ]
@@ -142,14 +143,6 @@ def run_html(about: Mapping[str, Any]) -> str:
 _COUNTS = ("nodes", "failed")
 
 
-def _mean(entry: Mapping[str, Any], name: str) -> float | None:
-    """Return a metric's mean in a round, weighted where the round's line has it weighted."""
-    if name in entry["metrics"]:
-        return float(entry["metrics"][name])
-    values = [found[name] for found in entry["node_metrics"].values() if name in found]
-    return mean(values) if values else None
-
-
 def _formats(about: Mapping[str, Any]) -> dict[str, Any]:
     """Return how columns are written: seconds to the hundredth, others to five digits."""
     names = reported_names(about["history"])
@@ -164,7 +157,6 @@ def _figure(value: float) -> str:
 
 def _title(about: Mapping[str, Any]) -> str:
     """Return how many rounds and nodes there were, and why it stopped."""
-    rounds, nodes = about["rounds"], len(about["nodes"])
-    counts = f"{rounds} round{'s'[rounds == 1 :]}, {nodes} node{'s'[nodes == 1 :]}"
+    counts = f"{counted(about['rounds'], 'round')}, {counted(len(about['nodes']), 'node')}"
     reason = about["reason"]
     return f"StarModelTester: {counts}" + (f"; {reason}" if reason else "")

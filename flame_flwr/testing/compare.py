@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.payload import user_types
+from flame_flwr.text.shown_text import cut_off
 
 __all__ = ["difference"]
 
@@ -53,143 +54,136 @@ def difference(
     str
         Such as ``$.coef[2]: 1.5 and 2.5``.
     """
-    found = _compare(first, second, tolerance, order, path)
-    # one entry per node has moved with its node: that is no difference
-    if found and order is not None and _agree_by_node(first, second, tolerance, order):
-        return ""
-    return found
+    return _Comparison(tolerance, order).difference(first, second, path)
 
 
-def _compare(
-    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
-) -> str:
-    """Compare by kind: numbers, arrays, containers, pandas, objects."""
-    if first is second:
-        return ""
-    if _is_number(first) and _is_number(second):
-        return "" if _close(first, second, tolerance) else _both(path, first, second)
-    if type(first) is not type(second):
-        return f"{path}: {type(first).__name__} and {type(second).__name__}"
-    if isinstance(first, np.ndarray):
-        return _arrays(first, second, tolerance, order, path)
-    if isinstance(first, Mapping):
-        return _mappings(first, second, tolerance, order, path)
-    if isinstance(first, str):
-        return "" if _texts_agree(first, second, tolerance) else _both(path, first, second)
-    if isinstance(first, bytes | bytearray | type(None)):
-        return "" if first == second else _both(path, first, second)
-    if isinstance(first, Set):
-        same = Counter(map(_key, first)) == Counter(map(_key, second))
-        return "" if same else _both(path, first, second)
-    if isinstance(first, Sequence):
-        if len(first) != len(second):
-            return f"{path}: {len(first)} and {len(second)} elements"
-        pairs = enumerate(zip(first, second, strict=True))
-        found = (difference(a, b, tolerance, order, f"{path}[{i}]") for i, (a, b) in pairs)
-        return next(filter(None, found), "")
-    return _objects(first, second, tolerance, order, path)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Compares values, each of whose parts has a path."""
 
+    tolerance: float
+    order: Sequence[int] | None
 
-def _mappings(
-    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
-) -> str:
-    ones, others = _by_key(first), _by_key(second)
-    for key, shown in (ones | others).items():
-        if (key in ones) != (key in others):
-            return f"{path}: only one of them has {_shown(shown)}"
-    found = (
-        difference(first[own], second[others[key]], tolerance, order, _step(path, own))
-        for key, own in ones.items()
-    )
-    return next(filter(None, found), "")
+    def difference(self, first: Any, second: Any, path: str = "$") -> str:
+        found = self._compare(first, second, path)
+        # one entry per node has moved with its node: that is no difference
+        return "" if found and self._agree_by_node(first, second) else found
 
-
-def _objects(
-    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
-) -> str:
-    """Compare what an object consists of; where nothing is known of it, by ``==``."""
-    pd: Any = sys.modules.get("pandas")
-    if pd is not None and isinstance(first, pd.DataFrame | pd.Series | pd.Index):
-        return _compare(_of_pandas(first), _of_pandas(second), tolerance, order, path)
-    if user_types.is_registered(type(first)):
-        plain = user_types.to_plain
-        return _compare(plain(first), plain(second), tolerance, order, path)
-    if hasattr(first, "tocoo"):
-        a, b = first.tocoo(), second.tocoo()
-        parts = [(a.shape, b.shape), (a.row, b.row), (a.col, b.col), (a.data, b.data)]
-        found = (_compare(x, y, tolerance, order, path) for x, y in parts)
-        return next(filter(None, found), "")
-    if hasattr(first, "__array__") and hasattr(first, "shape") and first.shape:
-        return _arrays(np.asarray(first), np.asarray(second), tolerance, order, path)
-    if _is_nan(first) and _is_nan(second):
-        return ""
-    kind: Any = type(first)
-    attributes = _attributes(first)
-    try:
-        if bool(first == second):
+    def _compare(self, first: Any, second: Any, path: str) -> str:
+        """Compare by kind: numbers, arrays, containers, pandas, objects."""
+        if first is second:
             return ""
-    except Exception:
-        if not attributes:
+        if _is_number(first) and _is_number(second):
+            return "" if _close(first, second, self.tolerance) else _both(path, first, second)
+        if type(first) is not type(second):
+            return f"{path}: {type(first).__name__} and {type(second).__name__}"
+        if isinstance(first, np.ndarray):
+            return self._arrays(first, second, path)
+        if isinstance(first, Mapping):
+            return self._mappings(first, second, path)
+        if isinstance(first, str):
+            same = _texts_agree(first, second, self.tolerance)
+            return "" if same else _both(path, first, second)
+        if isinstance(first, bytes | bytearray | type(None)):
+            return "" if first == second else _both(path, first, second)
+        if isinstance(first, Set):
+            same = Counter(map(_key, first)) == Counter(map(_key, second))
+            return "" if same else _both(path, first, second)
+        if isinstance(first, Sequence):
+            if len(first) != len(second):
+                return f"{path}: {len(first)} and {len(second)} elements"
+            pairs = enumerate(zip(first, second, strict=True))
+            return _first(self.difference(a, b, f"{path}[{i}]") for i, (a, b) in pairs)
+        return self._objects(first, second, path)
+
+    def _mappings(self, first: Any, second: Any, path: str) -> str:
+        ones, others = _by_key(first), _by_key(second)
+        for key, shown in (ones | others).items():
+            if (key in ones) != (key in others):
+                return f"{path}: only one of them has {_shown(shown)}"
+        return _first(
+            self.difference(first[own], second[others[key]], _step(path, own))
+            for key, own in ones.items()
+        )
+
+    def _objects(self, first: Any, second: Any, path: str) -> str:
+        """Compare what an object consists of; where nothing is known of it, by ``==``."""
+        pd: Any = sys.modules.get("pandas")
+        if pd is not None and isinstance(first, pd.DataFrame | pd.Series | pd.Index):
+            return self._compare(_of_pandas(first), _of_pandas(second), path)
+        if user_types.is_registered(type(first)):
+            return self._compare(user_types.to_plain(first), user_types.to_plain(second), path)
+        if hasattr(first, "tocoo"):
+            a, b = first.tocoo(), second.tocoo()
+            parts = [(a.shape, b.shape), (a.row, b.row), (a.col, b.col), (a.data, b.data)]
+            return _first(self._compare(x, y, path) for x, y in parts)
+        if hasattr(first, "__array__") and hasattr(first, "shape") and first.shape:
+            return self._arrays(np.asarray(first), np.asarray(second), path)
+        if _is_nan(first) and _is_nan(second):
             return ""
-    if attributes or dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
-        return _compare(attributes, _attributes(second), tolerance, order, path)
-    return _both(path, first, second)
-
-
-def _arrays(
-    first: Any, second: Any, tolerance: float, order: Sequence[int] | None, path: str
-) -> str:
-    if first.shape != second.shape:
-        return f"{path}: arrays of shape {first.shape} and {second.shape}"
-    kinds = {first.dtype.kind, second.dtype.kind}
-    if "O" in kinds:
-        places = np.ndindex(first.shape)
-        found = (
-            _compare(first[at], second[at], tolerance, order, _place(path, at)) for at in places
-        )
-        return next(filter(None, found), "")
-    if first.dtype.names and first.dtype.names == second.dtype.names:
-        one, two = ({name: each[name] for name in first.dtype.names} for each in (first, second))
-        return _mappings(one, two, tolerance, order, path)
-    if not kinds <= set("fciu"):
-        same = len(kinds) == 1 and (
-            first.tobytes() == second.tobytes() or bool(np.all(first == second))
-        )
-        return "" if same else f"{path}: {_shown(first)} and {_shown(second)}"
-    finite = np.abs(first[np.isfinite(first)]) if first.size else first
-    largest = float(finite.max()) if finite.size else 0.0
-    near = np.isclose(
-        first, second, rtol=tolerance, atol=tolerance * largest + _ABSOLUTE, equal_nan=True
-    )
-    if bool(np.all(near)):
-        return ""
-    place = tuple(int(i) for i in np.argwhere(~near)[0])
-    return _both(_place(path, place), first[place], second[place])
-
-
-def _agree_by_node(first: Any, second: Any, tolerance: float, order: Sequence[int]) -> bool:
-    """Tell whether two values are one entry per node, in the two orders."""
-    if isinstance(first, bytes) and isinstance(second, bytes):
+        kind: Any = type(first)
+        attributes = _attributes(first)
         try:
-            return _agree_by_node(first.decode(), second.decode(), tolerance, order)
-        except UnicodeDecodeError:
+            if bool(first == second):
+                return ""
+        except Exception:
+            if not attributes:
+                return ""
+        if attributes or dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
+            return self._compare(attributes, _attributes(second), path)
+        return _both(path, first, second)
+
+    def _arrays(self, first: Any, second: Any, path: str) -> str:
+        if first.shape != second.shape:
+            return f"{path}: arrays of shape {first.shape} and {second.shape}"
+        kinds = {first.dtype.kind, second.dtype.kind}
+        if "O" in kinds:
+            places = np.ndindex(first.shape)
+            return _first(self._compare(first[at], second[at], _place(path, at)) for at in places)
+        if first.dtype.names and first.dtype.names == second.dtype.names:
+            names = first.dtype.names
+            one, two = ({name: each[name] for name in names} for each in (first, second))
+            return self._mappings(one, two, path)
+        if not kinds <= set("fciu"):
+            same = len(kinds) == 1 and (
+                first.tobytes() == second.tobytes() or bool(np.all(first == second))
+            )
+            return "" if same else f"{path}: {_shown(first)} and {_shown(second)}"
+        finite = np.abs(first[np.isfinite(first)]) if first.size else first
+        largest = float(finite.max()) if finite.size else 0.0
+        far = self.tolerance * largest + _ABSOLUTE
+        near = np.isclose(first, second, rtol=self.tolerance, atol=far, equal_nan=True)
+        if bool(np.all(near)):
+            return ""
+        place = tuple(int(i) for i in np.argwhere(~near)[0])
+        return _both(_place(path, place), first[place], second[place])
+
+    def _agree_by_node(self, first: Any, second: Any) -> bool:
+        """Tell whether two values are one entry per node, in the two orders."""
+        if self.order is None or type(first) is not type(second):
             return False
-    if isinstance(first, str) and isinstance(second, str):
-        lines = sorted(first.splitlines()), sorted(second.splitlines())
-        if _texts_agree("\n".join(lines[0]), "\n".join(lines[1]), tolerance):
+        if isinstance(first, bytes):
+            try:
+                return self._agree_by_node(first.decode(), second.decode())
+            except UnicodeDecodeError:
+                return False
+        if isinstance(first, str):
+            lines = ["\n".join(sorted(each.splitlines())) for each in (first, second)]
+            if _texts_agree(lines[0], lines[1], self.tolerance):
+                return True
+            one, two = _of_json(first), _of_json(second)
+            return None not in (one, two) and not self.difference(one, two)
+        if isinstance(first, list | tuple) and _are_same_nodes(first, second, self.order):
             return True
-        one, two = _of_json(first), _of_json(second)
-        return None not in (one, two) and not difference(one, two, tolerance, order)
-    listed = isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim)
-    if not listed or type(first) is not type(second):
-        return False
-    if isinstance(first, list | tuple) and _are_same_nodes(first, second, order):
-        return True
-    if len(first) != len(order) or len(second) != len(order):
-        return False
-    return not any(
-        difference(first[node], second[place], tolerance, order) for place, node in enumerate(order)
-    )
+        listed = isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim)
+        if not listed or not len(first) == len(second) == len(self.order):
+            return False
+        pairs = enumerate(self.order)
+        return not any(self.difference(first[node], second[place]) for place, node in pairs)
+
+
+def _first(found: Iterable[str]) -> str:
+    return next(filter(None, found), "")
 
 
 def _are_same_nodes(first: Sequence[Any], second: Sequence[Any], order: Sequence[int]) -> bool:
@@ -294,7 +288,7 @@ def _both(path: str, first: Any, second: Any) -> str:
 
 def _shown(value: Any) -> str:
     text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return cut_off(text, _LONGEST)
 
 
 def _place(path: str, place: tuple[int, ...]) -> str:

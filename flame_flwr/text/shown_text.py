@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["one_line", "one_line_each", "printable", "shown_lines", "shown_text"]
+__all__ = ["cut_off", "one_line", "one_line_each", "printable", "shown_lines", "shown_text"]
 
 
 def shown_text(text: object, most: int | None = None) -> str:
@@ -50,6 +50,17 @@ def one_line(text: object, most: int) -> str:
     said = _said(text)
     shown = " ".join(part.strip() for part in said[:most].splitlines())
     return shown_text(shown) + ("..." if len(said) > most else "")
+
+
+def cut_off(text: str, most: int) -> str:
+    """Return a text of limited length; of a longer one its beginning.
+
+    Examples
+    --------
+    >>> cut_off("a long text", 6)
+    'a long...'
+    """
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def one_line_each(labels: Iterable[object], most: int = 10, longest: int = 60) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from flame_flwr.text.shown_text import one_line
 
-__all__ = ["arguments_in_words", "form_in_words", "name_in_words", "settings_in_words"]
+__all__ = ["arguments_in_words", "counted", "form_in_words", "name_in_words", "settings_in_words"]
 __all__ += ["value_in_words"]
 
 _LONGEST = 300
@@ -31,6 +31,17 @@ _ELEMENTS |= {"bool": "yes or no", "complex": "complex numbers", "datetime": "ti
 _CLASS = re.compile(r"\b[A-Z][a-z]\w*|\b[a-z]+_\w+")
 _NEVER_SAID = ("seed", "secret")
 """Who knows them takes the noise off."""
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts.
+
+    Examples
+    --------
+    >>> counted(1, "node"), counted(12000, "round")
+    ('1 node', '12,000 rounds')
+    """
+    return f"{number:,} {what}{'s'[number == 1 :]}"
 
 
 def name_in_words(name: str) -> str:

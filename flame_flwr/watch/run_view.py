@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
-from flame_flwr.results.metric_means import mean
+from flame_flwr.results.metric_means import round_means
 from flame_flwr.text.sizes import shown_size
 from flame_flwr.text.words import form_in_words
 from flame_flwr.watch.parsed_runs import LiveNode, RecordedRound
@@ -227,11 +227,7 @@ def _nodes(about: RecordedRun) -> Iterator[LiveNode]:
 
 
 def _round(entry: RecordedRound) -> RoundView:
-    values: dict[str, list[float]] = {}
-    for metrics in entry.node_metrics.values():
-        for key, value in metrics.items():
-            values.setdefault(key, []).append(value)
-    means = {key: entry.metrics.get(key, mean(found)) for key, found in values.items()}
+    means = round_means(entry.node_metrics, entry.metrics)
     return RoundView(
         entry.round,
         entry.seconds,

@@ -2,12 +2,10 @@
 
 import importlib
 import io
-import os
 import tomllib
 
 import pandas as pd
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
@@ -232,7 +230,7 @@ def test_check_exits_with_1_on_errors(tmp_path, monkeypatch, findings, code):
 
 
 @pytest.mark.parametrize("width", [80, 60, 20])
-def test_lines_of_a_finding_end_between_words(width):
+def test_lines_of_a_finding_end_between_words(width, monkeypatch, capsys):
     seen = (
         "it writes /a/long/path/of/somebody/to/some/place/far/away/in/a-tree/of_folders.csv\nas 2"
     )
@@ -240,9 +238,9 @@ def test_lines_of_a_finding_end_between_words(width):
     finding = Finding(
         "folder", "FederatedLogisticRegressionAnalyzer", "analysis_method", seen, mend
     )
-    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    show_report(Report([finding], {}), console)
-    lines = console.export_text().splitlines()
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_report(Report([finding], {}))
+    lines = capsys.readouterr().out.splitlines()
     words = [word for line in lines for word in line.split()]
     assert words == [
         *("1", "error,", "0", "warnings", "error", "folder", finding.location),
@@ -251,10 +249,10 @@ def test_lines_of_a_finding_end_between_words(width):
     assert not [line for line in lines if len(line) > max(width, 40) and len(line.split()) > 3]
 
 
-def test_findings_are_printed_as_they_are():
-    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}), console)
-    text = console.export_text()
+def test_findings_are_printed_as_they_are(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    show_report(Report([FINDING, WARNING], {**ABOUT, "messages": True}))
+    text = capsys.readouterr().out
     for part in (
         "it was run in one process alone",
         "1 error, 1 warning",

@@ -3,13 +3,11 @@
 import re
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from flame_flwr.cli import audit_table, commands
+from flame_flwr.cli import commands
 from flame_flwr.clients.audit import note_start
 from flame_flwr.config import NodeSettings
-from flame_flwr.privacy.audit_files import read_entries
 from flame_flwr.privacy.audit_log import AuditLog
 from flame_flwr.privacy.audit_words import what_left
 
@@ -48,10 +46,8 @@ def said(node, *arguments):
 
 
 def test_a_table_fits_eighty_columns(node):
-    console = Console(width=80, record=True, force_terminal=True)
-    with console.capture() as shown:
-        audit_table.show_log(read_entries(node / "audit.jsonl"), audit_table.Wanted(), console)
-    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.get())
+    code, text = said(node)
+    assert code == 0
     assert max(map(len, text.splitlines())) <= 80
     assert f"project long-covid, run {RUN}, app me.ages.1.0.0.2e144501" in text
     for cell in ("hello", "train 3", "2026-11-29 23:59:59", "51.2 kB", "no findings"):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands, frozen_commands
@@ -235,7 +234,7 @@ def test_a_manifest_is_read_whole_or_not_at_all(node, key):
                 Manifest.from_json(json.dumps({**said, key: wrong}).encode())
 
 
-def test_the_commands(node, tmp_path):
+def test_the_commands(node, tmp_path, capsys):
     lines = (f"{key} = {json.dumps(value)}\n" for key, value in node.config.items())
     (tmp_path / "node.toml").write_text("".join(lines))
 
@@ -252,9 +251,9 @@ def test_the_commands(node, tmp_path):
     assert node.manifests() == [manifest]
     assert "no dataset 'ward' for 'sepsis'" in say("freeze", "ward", "--project", "sepsis")[1]
     assert "say --project" in say("freeze", "ward")[1]
-    console = Console(width=80, record=True)
-    frozen_commands.show_frozen(tmp_path, console)
-    table = console.export_text()
+    capsys.readouterr()
+    frozen_commands.show_frozen(tmp_path)
+    table = capsys.readouterr().out
     assert max(map(len, table.splitlines())) <= 80
     assert manifest.hmac[:8] in table
     assert "none of the frozen data" in say("drop", "00" + manifest.hmac[:4])[1]

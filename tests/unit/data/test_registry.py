@@ -1,11 +1,8 @@
 """A node's registry: what is in it, who gets what, and what ``flame-flwr data`` shows of it."""
 
-import io
-
 import pytest
 from forked_python import run_python
 from hanging import HANGS
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
@@ -265,15 +262,15 @@ def test_other_signs_in_a_url_are_no_password(url):
 
 
 @pytest.mark.parametrize("name", ["TOPSECRET", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI"])
-def test_what_may_be_the_secret_is_not_shown(name, write, context):
+def test_what_may_be_the_secret_is_not_shown(name, write, context, capsys):
     text = S3 + f'key-id = {{ env = "{name}" }}\nsecret = {{ env = "OUR_SECRET" }}'
     datasets = read_registry(write(text))
-    console = Console(file=io.StringIO(), width=200)
-    show_datasets(datasets, console)
-    assert not try_datasets(datasets, console)
-    assert name not in console.file.getvalue()
-    assert "OUR_SECRET" in console.file.getvalue()
-    assert "the environment variable that it names is not set" in console.file.getvalue()
+    show_datasets(datasets)
+    assert not try_datasets(datasets)
+    text = capsys.readouterr().out
+    assert name not in text
+    assert "OUR_SECRET" in text
+    assert "the environment variable that it names is not set" in text
 
 
 @pytest.mark.parametrize(
@@ -283,14 +280,16 @@ def test_what_may_be_the_secret_is_not_shown(name, write, context):
         ('"s3"', '"fhir"', "no file of the data folder itself is a FHIR Bundle"),
     ],
 )
-def test_what_hello_refuses_is_found_by_data_check(write, tmp_path, old, new, said):
+def test_what_hello_refuses_is_found_by_data_check(
+    write, tmp_path, old, new, said, monkeypatch, capsys
+):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.csv").touch()
     text = DATASET.replace("/srv", str(tmp_path / "d"))
-    console = Console(file=io.StringIO(), width=400)
-    assert try_datasets(read_registry(write(text)), console)
-    assert not try_datasets(read_registry(write(text.replace(old, new))), console)
-    assert said in console.file.getvalue()
+    monkeypatch.setenv("COLUMNS", "400")
+    assert try_datasets(read_registry(write(text)))
+    assert not try_datasets(read_registry(write(text.replace(old, new))))
+    assert said in capsys.readouterr().out
 
 
 def command(*arguments):

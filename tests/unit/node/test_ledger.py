@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands, ledger_table
@@ -343,7 +342,7 @@ def test_a_crash_leaves_the_old_ledger_or_the_new_one(node, monkeypatch):
     assert node.accounts() == {("data", ""): (1, 1)}
 
 
-def test_the_table_fits_eighty_columns(node):
+def test_the_table_fits_eighty_columns(node, capsys):
     node.register(REGISTRY + "epsilon-total = 4\n")
     day = ledger_file.today()
     ledger = Ledger()
@@ -351,9 +350,8 @@ def test_the_table_fits_eighty_columns(node):
         cost = Cost(12_345_678, pure=1.5, shift=1.0, extremes=2, exact=40)
         ledger = ledger.with_answer(["ward"], project, cost, day)
     ledger = ledger.with_answer(["old \x1b[2J"], "", Cost(1), "2020-01-01")
-    console = Console(width=80, record=True)
-    ledger_table.show_ledger(node.settings, ledger, console)
-    text = console.export_text()
+    ledger_table.show_ledger(node.settings, ledger)
+    text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     [together] = [line for line in text.splitlines() if line.startswith("all projects")]
     # 2 * 1.5 pure, 2 * 2 answers with extremes, and 6.60 of two Gaussian ones

@@ -1,12 +1,10 @@
 """Runs listed and fetched: from a folder and from S3, also where the store means harm."""
 
 import hashlib
-import io
 import json
 import os
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from flame_flwr.cli import commands
@@ -285,16 +283,15 @@ def test_fetched_files_have_the_users_own_rights(tmp_path, to):
     assert (folder / "a.txt").stat().st_mode & 0o777 == 0o640
 
 
-def printed(listed):
-    output = io.StringIO()
-    show_runs(listed, Console(file=output))
-    return output.getvalue().splitlines()
+def printed(listed, capsys):
+    show_runs(listed)
+    return capsys.readouterr().out.splitlines()
 
 
-def test_the_table_has_a_line_per_run(tmp_path):
+def test_the_table_has_a_line_per_run(tmp_path, capsys):
     write(tmp_path, OLD)
     (write(tmp_path, "2026-01-02T03-04-05Z-9876543210987654321") / "run.json").unlink()
-    head, first, second = printed(runs(str(tmp_path)))
+    head, first, second = printed(runs(str(tmp_path)), capsys)
     assert head.split() == ["run", "started", "(UTC)", "app", "status", "rounds", "files", "size"]
     assert first.split() == [
         "2026-01-02T03-04-05Z-9876543210987654321",
@@ -306,15 +303,15 @@ def test_the_table_has_a_line_per_run(tmp_path):
         "B",
     ]
     assert second.split()[:7] == [OLD, "2025-01-02", "03:04", "me/ages", "1.0.0", "completed", "4"]
-    assert printed([]) == ["no runs here"]
+    assert printed([], capsys) == ["no runs here"]
 
 
-def test_a_stores_text_cannot_command_the_terminal(tmp_path):
+def test_a_stores_text_cannot_command_the_terminal(tmp_path, capsys):
     folder = write(tmp_path)
     about = json.loads((folder / "run.json").read_text())
     about |= {"status": "\x1b[2J[bold]x\n" + "y" * 9999, "app": ["\x07"], "rounds": "many"}
     (folder / "run.json").write_text(json.dumps(about))
-    _, line = printed(runs(str(tmp_path)))
+    _, line = printed(runs(str(tmp_path)), capsys)
     assert "\x1b" not in line
     assert "[bold]x?yyy" in line
     assert len(line) <= 200
