@@ -41,7 +41,7 @@ def failed(tmp_path, analyzer, **kwargs):
     return json.loads((tmp_path / "run.json").read_text()), page.text
 
 
-def test_record_and_report_say_where_it_failed(tmp_path):
+def test_record_and_report_say_where_and_what_left(tmp_path):
     about, page = failed(tmp_path, FailsLate)
     error = "ValueError: it is 4711.0815 (in node-1, round 3)"
     assert about["error"] == error
@@ -52,10 +52,6 @@ def test_record_and_report_say_where_it_failed(tmp_path):
     )
     assert error in page
     assert f"round 3: {failure['why']}" in page
-
-
-def test_egress_of_a_failed_round_is_counted(tmp_path):
-    about, page = failed(tmp_path, FailsLate)
     assert len(about["history"]) == 2
     left = about["left"]["node-0"]
     assert [kind["answers"] for kind in left] == [3, 3]

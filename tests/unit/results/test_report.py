@@ -53,6 +53,8 @@ def test_a_traceback_stands_below_its_error(tmp_path):
         page, '<details><summary>Traceback</summary><pre tabindex="0">(.*?)</pre></details>'
     )
     assert shown == f"  Traceback (most recent call last):\n{trace.rstrip()}"
+    assert about["study"]["data"] == "s3"  # the record keeps the key
+    assert "<td>data type</td><td>files</td>" in page
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,3 @@ def test_no_two_settings_have_one_name():
         ["nodes", "3"],
         ["strategy (asked for)", "first-nodes"],
     ]
-
-
-def test_the_record_keeps_its_keys_of_settings(tmp_path):
-    about, page = failed(tmp_path)
-    assert about["study"]["data"] == "s3"
-    assert "<td>data type</td><td>files</td>" in page

@@ -5,7 +5,7 @@ import re
 
 from flame_flwr.star import StarAnalyzer, StarModel
 
-from .small_runs import HARM, Average, Fits, Page, Scalar, full_run, reported
+from .small_runs import HARM, Average, Fits, Page, full_run, reported
 
 
 def test_the_report_is_one_file_without_scripts(serve, tmp_path):
@@ -98,13 +98,6 @@ def test_the_ticks_of_a_log_axis_are_text():
     ticks = [text.strip() for text in re.findall("<!--(.*?)-->", svg)]
     assert {"10", "1", "0.1", "0.001"} <= set(ticks)
     assert not [text for text in ticks if "$" in text or "\\" in text]
-
-
-def test_a_private_report_says_why_no_change(tmp_path):
-    page = reported(tmp_path, Fits, [2.0, 4.0], Scalar, epsilon=1.0, sensitivity=1.0)
-    assert "not shown of a private run" in page.text
-    assert "one round only" not in page.text
-    assert "The nodes reported none." not in page.text
 
 
 def test_tables_of_many_nodes_are_cut(tmp_path):

@@ -217,6 +217,9 @@ def test_it_says_what_is_hidden(many, tmp_path):
     text = Report(private).text
     assert "Laplace noise [1], with epsilon 1.5 and sensitivity 1" in text
     assert "Metrics, scores and the aggregate's change: they are exact" in text
+    assert "not shown of a private run" in text
+    assert "one round only" not in text
+    assert "The nodes reported none." not in text
 
 
 def test_where_nothing_is_hidden_it_says_so(tmp_path):

@@ -111,9 +111,3 @@ def test_abort_names_the_odd_node(name):
 def test_too_few_that_fit_end_the_run():
     with pytest.raises(NodesMissingError, match=r"round 2: 2 nodes .* min-nodes is 3.*node-1"):
         run(splits(ODD["a shape"]), **{"min-nodes": 3})
-
-
-def test_of_two_the_first_rounds_form_counts():
-    nodes = splits(ODD["a shape"])[1:]
-    record = run(nodes, **{"min-nodes": 1})
-    assert [list(entry.failed) for entry in record.history] == [[], ["node-0"], []]

@@ -68,15 +68,6 @@ def test_two_messages_for_a_node_are_refused(link):
 
 
 @LINKS
-def test_the_same_message_twice_is_refused_too(link):
-    class Twice(StarStrategy):
-        def configure_train(self, server_round, arrays, config, grid):
-            return 2 * list(super().configure_train(server_round, arrays, config, grid))
-
-    assert "Twice.configure_train, round 1: there are two messages for node" in failed(Twice, link)
-
-
-@LINKS
 def test_the_evaluation_refuses_two_messages_for_a_node(link):
     class Twice(StarStrategy):
         def configure_evaluate(self, server_round, arrays, config, grid):
