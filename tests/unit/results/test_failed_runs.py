@@ -74,7 +74,7 @@ def test_two_filters_of_one_kind_are_told_apart(tmp_path):
     page = reported(tmp_path, Fits, [2.0, 4.0], filters=filters)
     for node in ("node-0", "node-1"):
         for fraction in ("0.25", "0.5"):
-            assert f"{node}TopFraction (fraction: {fraction})analysis3\n" in page.text
+            assert f"{node}top fraction (fraction: {fraction})analysis3\n" in page.text
 
 
 def test_a_private_runs_error_is_its_place(tmp_path):
