@@ -125,7 +125,7 @@ bubblewrap:
 # Five minutes at most, and a quarter of an hour more where Chromium is still to be installed; the
 # screenshots are in .browser.
 test-browser: install chromium
-	timeout 300 $(BIN)/python tests/browser.py .browser
+	timeout 450 $(BIN)/python tests/browser.py .browser
 
 chromium:
 	command -v chromedriver > /dev/null || \

@@ -65,6 +65,7 @@ __all__ = [
     "NUMPY",
     "OFFLINE",
     "RAISED",
+    "SIGN_EVERY",
     "Client",
     "Code",
     "EvaluateIns",
@@ -116,6 +117,9 @@ GONE = frozenset(
     }
 )
 """Flower's error codes for a node whose process or SuperNode has died, or whose answer is lost."""
+
+SIGN_EVERY = 1.0
+"""Seconds between two signs of life of a node that answers a message, where it is one of ours."""
 
 EMPTY = "_empty"
 """The key of the one array in a record that Flower makes of no arrays."""
@@ -201,16 +205,20 @@ class OnlineNode(NamedTuple):
         The one that its key is registered under; empty where it has none, as in a simulation.
     activated : str
         When it has come online last.
+    until : float
+        When it is taken to be offline without another sign; with every sign it is another time.
     """
 
     name: str
     activated: str
+    until: float = 0.0
 
 
 def online_nodes(grid: Grid) -> dict[int, OnlineNode]:
     """Return the nodes that are online, by their addresses."""
     return {
-        node.node_id: OnlineNode(node.name, node.last_activated_at) for node in grid.get_nodes()
+        node.node_id: OnlineNode(node.name, node.last_activated_at, node.online_until)
+        for node in grid.get_nodes()
     }
 
 

@@ -15,6 +15,7 @@ _KNOWN = {
     "supernode.start_client_internal:_insert_message": "6a88dfd416ff",
     "supernode.start_client_internal:_verify_fab": "d2a79f7909b5",
     "supernode.fleet_http_connection:http_request_response": "fffebd0bebdf",
+    "supercore.heartbeat:HeartbeatSender": "8ae2fe818424",
     "supernode.node_auth_http_interceptor:NodeAuthHttpInterceptor": "f1bf50416f4a",
     "supernode.cli.flower_supernode:flower_supernode": "16452b502e81",
     "supernode.cli.flower_supernode:_parse_supernode_lifespan_config": "994cf6b59517",

@@ -1,8 +1,9 @@
 """Flower's SuperNode, run as our node: with the state that has messages answered here.
 
-:func:`run_supernode` is Flower's own program with four parts replaced: its state has each message
+:func:`run_supernode` is Flower's own program with five parts replaced: its state has each message
 answered as soon as it is complete, its connection asks soon after an answer and then less and less
-often, no SuperExec is started, and nobody else is given a task. Where the Flower that is installed
+often, it gives signs of life every second while it answers one, no SuperExec is started, and nobody
+else is given a task. Where the Flower that is installed
 is not one that :mod:`flame_flwr.flower_fingerprints` knows, its own program is the one to run.
 """
 
@@ -10,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import random
 import secrets
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
+from flame_flwr.flower import SIGN_EVERY
 from flame_flwr.flower_node_state import AnsweringState
 from flame_flwr.flower_single_record import single_record
 from flame_flwr.installed.versions import moved
@@ -25,9 +29,12 @@ from flame_flwr.log import logger
 from flame_flwr.polling import Polling
 
 try:
+    from flwr.common import constant
     from flwr.common.config import parse_config_args
     from flwr.supercore.exit import ExitCode, flwr_exit
+    from flwr.supercore.heartbeat import HeartbeatSender
     from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError
+    from flwr.supernode import fleet_http_connection as _connection
     from flwr.supernode import start_client_internal as _loop
     from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
     from flwr.supernode.nodestate import NodeState, NodeStateFactory
@@ -101,6 +108,7 @@ def run_supernode(
     program: Any = importlib.import_module("flwr.supernode.cli.flower_supernode")
     parse = program._parse_supernode_lifespan_config
     singles: dict[str, str] = {}
+    busy = threading.Event()
 
     def parsed() -> Any:
         config = parse()
@@ -120,7 +128,8 @@ def run_supernode(
     with _replaced(
         (program, "_parse_supernode_lifespan_config", parsed),
         (program, "NodeStateFactory", Factory),
-        (loop, "http_request_response", _prompt(loop.http_request_response, singles)),
+        (loop, "http_request_response", _prompt(loop.http_request_response, singles, busy)),
+        (_connection, "HeartbeatSender", lambda sign: _Signs(sign, busy)),
         (loop, "_pull_and_store_message", _surviving(loop._pull_and_store_message)),
         (NodeAuthHttpInterceptor, "intercept", _patient(will_pass)),
         # Flower opens an app's archive as soon as it arrives. Here it is opened once it may run.
@@ -191,10 +200,41 @@ def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
     return taken
 
 
-def _prompt(connect: Callable[..., Any], singles: dict[str, str]) -> Callable[..., Any]:
+class _Signs(HeartbeatSender):
+    """Flower's signs of life, and one every second while a message is answered.
+
+    A node that computes asks the SuperLink for nothing, so these are all that the server can see of
+    it. Each says the same as Flower's own: the node is offline after a minute without one.
+    """
+
+    def __init__(self, sign: Callable[[], bool], busy: threading.Event) -> None:
+        super().__init__(sign)
+        self._busy = busy
+
+    def _run(self) -> None:
+        """Give signs until it is stopped."""
+        while not self._stop_event.is_set():
+            try:
+                self._retry_invoker.invoke(self._heartbeat)
+            except Exception as error:  # after one that is refused, Flower's own gives no more
+                logger.warning("a sign of life was not taken by the server: %s", error)
+            pause = constant.HEARTBEAT_DEFAULT_INTERVAL - constant.HEARTBEAT_CALL_TIMEOUT
+            share = constant.HEARTBEAT_BASE_MULTIPLIER + random.uniform(  # noqa: S311
+                *constant.HEARTBEAT_RANDOM_RANGE
+            )
+            until = time.monotonic() + share * pause
+            while not self._stop_event.wait(SIGN_EVERY):
+                if self._busy.is_set() or time.monotonic() >= until:
+                    break
+
+
+def _prompt(
+    connect: Callable[..., Any], singles: dict[str, str], busy: threading.Event
+) -> Callable[..., Any]:
     """Return Flower's connection, with a `receive` that asks again soon, and later less often.
 
-    Of a message with a single record it takes that alone, and notes it by the message's id.
+    Of a message with a single record it takes that alone, and notes it by the message's id. From
+    one message until the next is asked for, the node is busy.
     """
 
     @contextmanager
@@ -205,11 +245,13 @@ def _prompt(connect: Callable[..., Any], singles: dict[str, str]) -> Callable[..
             polling = Polling()
 
             def patient_receive() -> Any:
+                busy.clear()
                 began = time.monotonic()
                 polling.begin()
                 while (received := receive()) is None:
                     idle = time.monotonic() - began > _IDLE_AFTER
                     polling.sleep(at_least=_IDLE_WAIT if idle else 0.0)
+                busy.set()
                 polling.note_news()
                 singles.clear()  # a message is answered before the next one is received
                 message, tree = received

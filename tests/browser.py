@@ -1,4 +1,4 @@
-"""The report and the analyst's page in Chromium: `make test-browser` runs this, headless.
+"""Reports, the analyst's page and a hospital's in Chromium, headless: `make test-browser` does.
 
 A run in this process leaves a report; a second one is made of the same record with names and files
 that mean harm. Chromium shows both, and says what it shows, what it refused and what it asked for.
@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from axe import serious
-from browser_deployment import look_at_deployment
+from browser_deployment import watched_deployment
 from browser_node import look_at_node
+from browser_simulation import look_at_simulation
 from browser_watch import look_at_runs
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -106,8 +107,9 @@ def main():
             print_pdf(run, target / "printed.pdf")
             assert len(MEDIA.findall((target / "printed.pdf").read_bytes())) >= 3
             look_at_runs(browser, target)
-            look_at_node(browser, target)
-            look_at_deployment(browser, target)
+            with watched_deployment(browser, target):
+                look_at_node(browser, target)
+                look_at_simulation(browser, target)
         finally:
             browser.quit()
     print(f"report and pages are shown as they should be; screenshots are in {target}")

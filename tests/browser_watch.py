@@ -1,7 +1,7 @@
 """The analyst's page in a real browser: `tests/browser.py` calls this.
 
 Two hundred runs and one of a hundred nodes, names that mean harm, a run in this process that is
-seen from its start until a node fails, a keyboard and nothing else, a phone, light and dark.
+seen until a node fails, a keyboard and nothing else, a phone, light and dark.
 """
 
 import json
@@ -23,7 +23,7 @@ from flame_flwr.watch.page_server import PageServer
 from flame_flwr.watch.runs_page import runs_page
 from flame_flwr.watch.watched_runs import WatchedRuns
 
-__all__ = ["look_at_runs"]
+__all__ = ["look_at_runs", "only_its_own", "open_report", "text", "wait"]
 
 HARM = "<img src=x onerror=\"document.title='harm'\"><script>document.title='harm'</script>"
 BUSY, OURS = "2026-12-30T03-40-00Z-9", "2026-12-31T03-40-00Z-10"
@@ -73,8 +73,8 @@ def look_at_runs(browser, target):
                     found = serious(browser, target / "axe")
                     assert not found, found
             keyboard(browser, url)
-            from_start_to_end(browser, url, place, target)
-            report(browser, url)
+            until_it_fails(browser, url, place, target)
+            open_report(browser, f"{url}report/{OURS}")
             only_its_own(browser, url)
             unreadable(browser, url, place)
             browser.get("about:blank")  # before what it listens to ends
@@ -149,7 +149,7 @@ def keyboard(browser, url):
     wait(browser, "the run before it", lambda: "me/stay" in text(browser, "head"))
 
 
-def from_start_to_end(browser, url, place, target):
+def until_it_fails(browser, url, place, target):
     """See a run in this process while it goes on, and within 5 s that a node has failed."""
 
     def run():
@@ -179,14 +179,14 @@ def from_start_to_end(browser, url, place, target):
     browser.save_screenshot(str(target / "watch-failed.png"))
 
 
-def report(browser, url):
+def open_report(browser, address):
     """Open the report of the run, which has its look, and no right to run a script."""
     page = browser.current_window_handle
     browser.find_element(By.LINK_TEXT, "Open the report").click()
     wait(browser, "the report", lambda: len(browser.window_handles) == 2)
     browser.switch_to.window(next(each for each in browser.window_handles if each != page))
     wait(browser, "its title", lambda: browser.title.startswith("Report of"))
-    assert browser.current_url == f"{url}report/{OURS}"
+    assert browser.current_url == address
     assert browser.execute_script("return self.origin") == "null"
     assert browser.execute_script("return document.styleSheets[0].cssRules.length") > 10
     browser.close()

@@ -25,15 +25,16 @@ _EVERY = 0.5
 _LONGEST_NAME = 24
 _MOST_METRICS = 2
 _ROUNDS, _REASONS, _FEWEST_NODES, _OTHER_LINES = 5, 3, 5, 25
-_FIRST = ("failed", "gone", "missing", "computing", "waiting")
+_FIRST = ("failed", "gone", "silent", "missing", "computing", "waiting")
 _WORDS = {
     "gone": "gone, waited for",
+    "silent": "not heard of",
     "missing": "waited for",
     "waiting": "its turn comes",
     "unknown": "not known",
 }
-_COLOURS = {"failed": "red", "gone": "red", "missing": "yellow", "computing": "cyan"}
-_COLOURS |= {"answered": "green", "done": "green", "here": "green"}
+_COLOURS = {"failed": "red", "gone": "red", "silent": "red", "missing": "yellow"}
+_COLOURS |= {"computing": "cyan", "answered": "green", "done": "green", "here": "green"}
 
 
 def follow_run(

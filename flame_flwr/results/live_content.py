@@ -29,6 +29,8 @@ _MOST_ROUNDS = 1000
 _LONGEST = 1000
 """Characters of why a node failed; run.json has all of them."""
 
+_NO_SIGN = {"silent": "no sign of it; after a minute without one, Flower takes it to be gone"}
+
 
 class LiveContent:
     """The content of one run's file.
@@ -60,6 +62,8 @@ class LiveContent:
         self._rounds: list[str] = []
         self._taken = 0
         self._signs: dict[str, tuple[tuple[str, int], float]] = {}
+        self._heard: dict[str, float] = {}
+        self._listened = -math.inf
 
     def look(self, now: float) -> bytes:
         """Return the content, but for when it is written."""
@@ -103,6 +107,8 @@ class LiveContent:
         answers, failures, gone = stage.answers(), stage.failures(), stage.gone
         earlier = {} if last is None else last.node_seconds
         metrics = {} if last is None else record.public.round(last).node_metrics
+        if now - self._listened >= self._known["beat"]:  # there is another file then anyhow
+            self._listened, self._heard = now, dict(stage.signs)
         found = []
         for name, state in _states(record, answers, failures):
             if state == "here" or name in answers:
@@ -111,14 +117,17 @@ class LiveContent:
                 self._note_sign(name, ("round", last.round), now)
             if name in gone and state in ("computing", "waiting"):
                 state = "gone"
+            elif name in stage.silent and state == "computing":
+                state, self._heard[name] = "silent", stage.signs.get(name, 0.0)
             seconds = answers.get(name, None if stage.masked else earlier.get(name))
             about: dict[str, Any] = {
                 "name": name,
                 "state": state,
-                "seen": self._signs[name][1] if name in self._signs else None,
+                "seen": self._seen(name),
                 "seconds": None if seconds is None else round(seconds, 4),
             }
-            if why := failures.get(name) or (gone.get(name) if state == "gone" else ""):
+            kept = gone.get(name, "") if state == "gone" else _NO_SIGN.get(state, "")
+            if why := failures.get(name) or kept:
                 about["why"] = why
             if shown := list(metrics.get(name, {}).items())[:MOST_METRICS]:
                 about["metrics"] = {key: _number(value) for key, value in shown}
@@ -128,6 +137,11 @@ class LiveContent:
                 about["hospital"] = hospital
             found.append(about)
         return found
+
+    def _seen(self, name: str) -> float | None:
+        """Return when there was the last sign of a node: an answer, or one of life."""
+        answered = self._signs[name][1] if name in self._signs else 0.0
+        return max(answered, round(self._heard.get(name, 0.0), 1)) or None
 
     def _note_sign(self, name: str, sign: tuple[str, int], now: float) -> None:
         """Note when there was a sign of a node that was not there at the last look."""

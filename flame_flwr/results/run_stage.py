@@ -48,6 +48,10 @@ class RunStage:
         Its values are the nodes that have been asked; ``None`` where one is asked after the other.
     gone : dict of str to str
         Nodes that do not answer any more, and what is known of that.
+    silent : tuple of str
+        Nodes that should give signs of life, and have not for some seconds.
+    signs : dict of str to float
+        When a sign of a node was last seen, in seconds since 1970, where it gives any.
     masked : bool
         Whether answers are masked: then nodes say nothing of their time.
     closed : int
@@ -75,6 +79,8 @@ class RunStage:
     failed: Mapping[str, str] | None = None
     asked: Mapping[str, str] | None = None
     gone: dict[str, str] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()
+    signs: dict[str, float] = field(default_factory=dict)
     masked: bool = False
     closed: int = 0
     checkpoint: int = 0
@@ -83,6 +89,7 @@ class RunStage:
         """Note that something else begins."""
         self.entry = self.scores = self.failed = None
         self.gone = {}
+        self.silent = ()
         self.since = time.time()
         if number is not None:
             self.round = number

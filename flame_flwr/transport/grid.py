@@ -63,6 +63,7 @@ class GridTransport(Transport):
         self._sizes = Sizes()
         self._polling = Polling()
         self._packing: dict[int, str] = {}
+        self._signing: frozenset[str] = frozenset()
         self._stage = stage or RunStage()
 
     @property
@@ -97,6 +98,7 @@ class GridTransport(Transport):
         check_states(present, self._after or {}, resumable=bool(settings.checkpoint))
         self.take_part(present)
         self._packing = {each.address: _record_name(each) for each in present if each.packs}
+        self._signing = frozenset(each.name for each in present if each.gated)
         return chosen
 
     def exchange(self, messages: Sequence[Message], what: str) -> Iterator[Message]:
@@ -124,7 +126,7 @@ class GridTransport(Transport):
             refused=refused,
             later={names[each.metadata.dst_node_id]: each for each in messages[at_once:]},
             polling=self._polling,
-            look=Presence(self._grid, self.addresses, self._stage, lost).look,
+            look=Presence(self._grid, self.addresses, self._stage, lost, self._signing).look,
         )
 
     def _reconnecting(self, messages: Sequence[Message], what: str) -> Reconnecting | None:

@@ -2,7 +2,8 @@
 
 What is done about a node that is gone is decided elsewhere, by what Flower answers in its place.
 The SuperLink knows at once of a SuperNode that was stopped, and after a minute of one that was
-killed or whose machine is gone: that is how long it waits for a sign.
+killed or whose machine is gone: that is how long it waits for a sign. Our own nodes give one every
+second while they answer a message, so that their silence is seen here within seconds.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from flame_flwr.flower import online_nodes
+from flame_flwr.flower import SIGN_EVERY, online_nodes
 from flame_flwr.flower_objects import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from flwr.serverapp import Grid
 
+    from flame_flwr.flower import OnlineNode
     from flame_flwr.results.run_stage import RunStage
 
 __all__ = ["Presence"]
 
-_LOOK_EVERY = 2.0
+_LOOK_EVERY, _PER_NODE = 0.5, 0.01
+"""Seconds between two looks, and how many more with every node: each is asked for in the answer."""
+
+_SILENT = 2.5 * SIGN_EVERY
+"""Seconds without a sign after which a node is not heard of."""
+
+_BEGINS = 3.5
+"""Seconds after which a node that was asked has begun, also one that was idle for long."""
 
 
 class Presence:
@@ -38,6 +47,8 @@ class Presence:
         What the run does.
     lost : callable
         Returns the nodes that are gone as Flower's answers in their place say.
+    signing : container of str
+        The nodes that give a sign of life every second while they answer a message.
     now : callable
         A clock, in seconds.
     """
@@ -48,19 +59,24 @@ class Presence:
         addresses: Mapping[str, int],
         stage: RunStage,
         lost: Callable[[], Iterable[str]] = tuple,
+        signing: Container[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._grid = grid
         self._addresses = addresses
         self._stage = stage
         self._lost = lost
+        self._signing = signing
         self._now = now
         self._remote = is_remote(grid)
-        self._looked = now()
+        self._looked = self._asked = now()
+        self._every = _LOOK_EVERY + _PER_NODE * len(addresses)
+        self._until: dict[str, float] = {}
+        self._heard: dict[str, float] = {}
 
     def look(self) -> None:
         """Ask the SuperLink, but not all the time."""
-        if not self._remote or self._now() - self._looked < _LOOK_EVERY:
+        if not self._remote or self._now() - self._looked < self._every:
             return
         self._looked = self._now()
         try:
@@ -70,3 +86,20 @@ class Presence:
         gone = dict.fromkeys(self._lost(), "its process has ended")
         offline = [name for name, address in self._addresses.items() if address not in online]
         self._stage.gone = gone | dict.fromkeys(offline, "its SuperNode is not online")
+        self._listen(online)
+
+    def _listen(self, online: Mapping[int, OnlineNode]) -> None:
+        """Note who has given a sign since the last look, and who has not for too long."""
+        silent = []
+        for name, address in self._addresses.items():
+            if name not in self._signing or address not in online:
+                continue
+            until = online[address].until
+            if self._until.setdefault(name, until) != until:
+                self._until[name], self._heard[name] = until, self._looked
+                self._stage.signs[name] = time.time()
+            # until its first sign it may have been asked, and not begun
+            heard = self._heard.get(name, self._asked + _BEGINS)
+            if self._looked - heard > _SILENT:
+                silent.append(name)
+        self._stage.silent = tuple(silent)

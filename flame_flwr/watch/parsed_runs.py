@@ -47,7 +47,16 @@ Texts = Annotated[dict[Text, Text], _first(_MOST_NODES)]
 
 
 State = Literal[
-    "here", "missing", "computing", "waiting", "answered", "failed", "gone", "done", "unknown"
+    "here",
+    "missing",
+    "computing",
+    "waiting",
+    "answered",
+    "failed",
+    "gone",
+    "silent",
+    "done",
+    "unknown",
 ]
 
 

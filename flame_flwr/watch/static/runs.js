@@ -5,10 +5,10 @@ import { chip, clock, duration, el, listen, put, short, table } from "./page.js"
 const KINDS = { running: "busy", completed: "good", failed: "bad", "ended without a word": "bad" };
 const STATES = {
   computing: ["computing", "busy"], waiting: ["its turn comes", ""], answered: ["answered", "good"],
-  done: ["done", "good"], failed: ["failed", "bad"], gone: ["gone, waited for", "bad"],
+  done: ["done", "good"], failed: ["failed", "bad"], gone: ["gone, waited for", "bad"], silent: ["not heard of", "bad"],
   here: ["here", "good"], missing: ["waited for", "warn"], unknown: ["not known", ""],
 };
-const FIRST = ["failed", "gone", "missing", "computing", "waiting"];
+const FIRST = ["failed", "gone", "silent", "missing", "computing", "waiting"];
 
 let runs = [], run = null, source = null, asked = "", made = {};
 

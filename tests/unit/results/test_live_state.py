@@ -139,6 +139,27 @@ def test_nothing_new_is_written_only_as_a_sign_of_life(tmp_path, writer):
     assert written(tmp_path).beat == BEAT
 
 
+def test_a_node_that_is_not_heard_of_is_told_at_once(tmp_path, record, writer):
+    stage, clock = record.stage, writer._now
+    stage.asked, stage.signs = {"1": "a", "2": "b"}, {"a": 999.0, "b": 999.5}
+    assert writer.look()
+    assert [node.seen for node in written(tmp_path).nodes] == [999.0, 999.5]
+    clock.now += 1
+    stage.signs["a"] = 1000.5  # signs alone are no reason to write
+    assert not writer.look()
+    clock.now += 1
+    stage.silent = ("b",)
+    assert writer.look()
+    a, b = written(tmp_path).nodes
+    assert (a.state, b.state, b.seen) == ("computing", "silent", 999.5)
+    assert b.why.startswith("no sign of it")
+    clock.now += BEAT
+    stage.entry.node_seconds["b"] = 1.0  # its answer was on its way
+    assert writer.look()
+    a, b = written(tmp_path).nodes
+    assert (a.seen, b.state, b.why) == (1000.5, "answered", "")
+
+
 def test_it_writes_at_most_twice_a_second(tmp_path, record, monkeypatch):
     writes = []
 

@@ -21,7 +21,7 @@ def look(monkeypatch):
     monkeypatch.setattr(presence, "is_remote", lambda grid: True)
     stage, clock, asked = RunStage(), Clock(), []
     lost = []
-    made = Presence(None, {"a": 1, "b": 2}, stage, lambda: lost, clock)
+    made = Presence(None, {"a": 1, "b": 2}, stage, lambda: lost, ["a"], clock)
 
     def looking(seconds, online, without=()):
         lost[:] = without
@@ -30,13 +30,15 @@ def look(monkeypatch):
             asked.append(clock.now)
             if online is None:
                 raise ConnectionError("the SuperLink starts again")
-            return {address: OnlineNode("", "") for address in online}
+            until = online if isinstance(online, dict) else dict.fromkeys(online, 60.0)
+            return {address: OnlineNode("", "", until[address]) for address in until}
 
         monkeypatch.setattr(presence, "online_nodes", nodes)
         clock.now += seconds
         made.look()
         return stage.gone, len(asked)
 
+    looking.stage, looking.clock = stage, clock
     return looking
 
 
@@ -53,7 +55,48 @@ def test_a_node_whose_process_has_ended_is_gone_too(look):
 
 
 def test_the_superlink_is_not_asked_all_the_time(look):
-    assert [look(0.5, [1])[1] for _ in range(9)] == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert [look(0.15, [1])[1] for _ in range(9)] == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+
+
+def test_of_many_nodes_it_is_asked_less_often(monkeypatch):
+    monkeypatch.setattr(presence, "is_remote", lambda grid: True)
+    asked, clock = [], Clock()
+    monkeypatch.setattr(presence, "online_nodes", lambda grid: asked.append(clock.now) or {})
+    made = Presence(None, {str(i): i for i in range(450)}, RunStage(), now=clock)
+    for clock.now in range(1, 21):
+        made.look()
+    assert asked == [5, 10, 15, 20]
+
+
+def silent_from(look, signs):
+    """Return when node a is first not heard of, of which there are signs at these seconds."""
+    while look.clock.now < 60:
+        look(0.75, {1: 60.0 + max((at for at in signs if at <= look.clock.now), default=0.0), 2: 9})
+        if look.stage.silent:
+            return look.clock.now
+    return None
+
+
+@pytest.mark.parametrize(
+    ("signs", "seen"),
+    [
+        (range(1, 70), None),  # as long as there are signs, and where each is half a second late
+        ([i + i % 2 / 2 for i in range(1, 70)], None),
+        (range(1, 21), 20 + 2.5),
+        ([], 3.5 + 2.5),  # it has never begun: it may have been idle, and asked for work every 3 s
+    ],
+)
+def test_a_node_without_signs_is_not_heard_of(look, signs, seen):
+    found = silent_from(look, signs)
+    assert found == pytest.approx(seen, abs=1.5) if seen else found is None
+    assert look.stage.silent == (("a",) if seen else ())  # never b, which gives none
+    assert look.stage.signs.keys() == ({"a"} if signs else set())
+
+
+def test_a_node_is_heard_of_again(look):
+    assert silent_from(look, [1, 2]) < 60
+    look(0.75, {1: 99.0, 2: 9})
+    assert look.stage.silent == ()
 
 
 def test_a_superlink_that_does_not_answer_ends_nothing(look):
