@@ -1,14 +1,26 @@
 """The protocol once more, in plain Python: what another implementation would be written from.
 
 Nothing here is fast, nothing is constant in time, and nothing of the package is used. The curve is
-RFC 7748's, the stream RFC 8439's with a counter of 64 bits, the key derivation RFC 5869's.
+RFC 7748's, the signature RFC 8032's, the stream RFC 8439's with a counter of 64 bits, the key
+derivation RFC 5869's. ``secure_sums_vectors.json``, beside it, is what it prints.
 """
 
 import hashlib
 import hmac
+import json
+import struct
 
 PRIME = 2**255 - 19
+HELLO = "flame-flwr secure-sums 1 hello"
 MASK = "flame-flwr secure-sums 1 mask"
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
+BASE = (
+    15112221349535400772501151409588531511454012693041857206046113283949847762202,
+    4 * pow(5, -1, PRIME) % PRIME,
+)
+"""Of the points with which identities sign, as x and y."""
 
 
 def fields(*values):
@@ -49,6 +61,38 @@ def x25519(scalar, point):
 def public(scalar):
     """Return the public half of a session's key."""
     return x25519(scalar, (9).to_bytes(32, "little"))
+
+
+def added(one, other):
+    """Return the sum of two points."""
+    (x1, y1), (x2, y2) = one, other
+    mixed = CURVE * x1 * x2 * y1 * y2 % PRIME
+    x = (x1 * y2 + x2 * y1) * pow(1 + mixed, -1, PRIME)
+    y = (y1 * y2 + x1 * x2) * pow(1 - mixed, -1, PRIME)
+    return x % PRIME, y % PRIME
+
+
+def base_times(number):
+    """Return a multiple of the base point, as its 32 bytes."""
+    found, power = (0, 1), BASE
+    while number:
+        found = added(found, power) if number & 1 else found
+        number, power = number >> 1, added(power, power)
+    return (found[1] | (found[0] & 1) << 255).to_bytes(32, "little")
+
+
+def signed(seed, *values):
+    """Return an identity's public half, and its signature of the encoding of values."""
+
+    def number(*parts):
+        return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
+
+    message, secret = fields(*values), hashlib.sha512(seed).digest()
+    scalar = int.from_bytes(secret[:32], "little") & (2**254 - 8) | 2**254
+    own, once = base_times(scalar), number(secret[32:], message)
+    first = base_times(once)
+    second = (once + number(first, own, message) * scalar) % ORDER
+    return own, first + second.to_bytes(32, "little")
 
 
 def hkdf(secret, salt, info):
@@ -113,17 +157,31 @@ def masked(words, sizes, own, scalar, others, session, context):
     return result
 
 
+def travelling(forms, sizes, words):
+    """Return an answer's bytes: how long the forms are, the forms, words."""
+    text = json.dumps(forms).encode()
+    text += b" " * (-len(text) % 8)
+    data = (w.to_bytes(bits // 8, "little") for w, bits in zip(words, sizes, strict=True))
+    return len(text).to_bytes(8, "big") + text + b"".join(data)
+
+
 def vectors():
     """Return one round of three nodes, with all that it is made of, in hexadecimal digits."""
     session = "00112233445566778899aabbccddeeff"
     names = ("klinik-ä", "node-10", "node-2")
     scalars = {name: hashlib.sha256(fields("scalar", name)).digest() for name in names}
-    identities = {name: hashlib.sha256(fields("identity", name)).digest() for name in names}
+    seeds = {name: hashlib.sha256(fields("identity", name)).digest() for name in names}
+    said = {
+        name: signed(seeds[name], HELLO, session, name, public(scalars[name])) for name in names
+    }
+    identities = {name: own for name, (own, _) in said.items()}
     ordered = sorted(names, key=lambda name: name.encode())
     entries = [part for n in ordered for part in (n, identities[n], public(scalars[n]))]
     roster = fields("flame-flwr secure-sums 1 roster", 3, *entries)
     app, config = hashlib.sha256(fields("app.py", "pass\n")).digest(), '{"max-rounds": 3}'
     declaration = fields("n", 0, "int", 64, 0, "coef", 1, 2, "float", 64, 32, "ss", 0, "", 256, 128)
+    forms = [["number", "int"], ["array", "float64", [2]], ["number", "float"]]
+    numbers = struct.pack("<6d", *range(6))
     context = hashlib.sha256(
         fields(
             "flame-flwr secure-sums 1 context",
@@ -157,7 +215,9 @@ def vectors():
     return {
         "session": session,
         "scalars": {name: scalars[name].hex() for name in names},
+        "identity seeds": {name: seeds[name].hex() for name in names},
         "identities": {name: identities[name].hex() for name in names},
+        "signatures": {name: signature.hex() for name, (_, signature) in said.items()},
         "encoded": fields("ä", 258, b"\x00").hex(),
         "roster": roster.hex(),
         "app": app.hex(),
@@ -178,10 +238,14 @@ def vectors():
             name: [f"{word:0{bits // 4}x}" for word, bits in zip(words, sizes, strict=True)]
             for name, words in round_of.items()
         },
+        "forms": forms,
+        "travelling": {
+            name: travelling(forms, sizes, words).hex() for name, words in round_of.items()
+        },
+        # of three columns and two rows, column by column
+        "aggregate": fields("payload", b"header", "<f8", fields(2, 3), "F", numbers).hex(),
     }
 
 
 if __name__ == "__main__":
-    import json
-
     print(json.dumps(vectors(), indent=1, ensure_ascii=False))

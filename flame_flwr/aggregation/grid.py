@@ -21,8 +21,8 @@ Words = NDArray[np.uint64]
 """Numbers as 64-bit words, the lowest first: an array of shape ``(numbers, words each)``."""
 
 _WORD = 64
-_EXACT = 2**53
-"""Up to here a float64 is every whole number."""
+_BLOCK = 1 << 15
+"""Numbers that are added at a time."""
 
 
 class OffGridError(ValueError):
@@ -210,6 +210,13 @@ def add_words(one: Words, other: Words) -> Words:
         np.add(added, carry, out=total[:, place])
         carry = (over | (total[:, place] < carry)).astype(np.uint64)
     return total
+
+
+def add_in_place(total: Words, words: Words) -> None:
+    """Add numbers to others where these are, by blocks: no second sum is held."""
+    for start in range(0, len(total), _BLOCK):
+        block = total[start : start + _BLOCK]
+        block[...] = add_words(block, words[start : start + _BLOCK])
 
 
 def negated_words(words: Words) -> Words:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.aggregation.accumulators import Where
-from flame_flwr.aggregation.grid import OffGridError, add_words
+from flame_flwr.aggregation.grid import OffGridError, add_in_place
 from flame_flwr.aggregation.model_buffers import rounded_as
 from flame_flwr.aggregation.pytree import unflatten
 from flame_flwr.errors import AnswerError, FlameError, NodeFailedError
@@ -164,7 +164,7 @@ class GridRound:
             self._total = np.zeros(size_of(fields), np.uint64)
         pairs = zip(views_of(fields, self._total), views_of(fields, answer.words), strict=True)
         for total, words in pairs:
-            total[...] = add_words(total, words)
+            add_in_place(total, words)
         self._added += 1
         if self._alike is None:
             self._alike = answer.forms

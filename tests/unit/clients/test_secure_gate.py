@@ -17,7 +17,7 @@ from flame_flwr.data.cleaning import leftovers
 from flame_flwr.data.expect import Table
 from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower import HELLO, in_process
+from flame_flwr.flower import HELLO, in_process, message_like
 from flame_flwr.payload import encode, to_record
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
 from flame_flwr.star import StarAnalyzer
@@ -175,6 +175,36 @@ def test_nothing_is_said_beside_a_masked_answer():
     for content in answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3)["train"]:
         said = dict(content["fitres.metrics"]), dict(content["fitres.num_examples"])
         assert said == ({}, {"num_examples": 1})
+
+
+LIES = {
+    "a roster of two": lambda said: said | {"roster": json.dumps(json.loads(said["roster"])[1:])},
+    "another round": lambda said: said | {"after": 7},
+    "more than that": lambda said: said | {"learning_rate": 0.1},
+    "no sums": lambda said: {key: value for key, value in said.items() if key != "sums"},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_nothing_is_computed_for_a_server_that_lies(lie):
+    class Counts(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            asked.append(self.id)
+            return {"n": 3}
+
+    class Lies(LocalGrid):
+        def answer(self, message):
+            content = message.content
+            if (message.metadata.dst_node_id, message.metadata.message_type) == (2, "train"):
+                said = ConfigRecord(LIES[lie](dict(content["fitins.config"])))
+                message = message_like(message, RecordDict({**content, "fitins.config": said}))
+            return super().answer(message)
+
+    asked, plan = [], NodePlan(Counts, data_type="s3", secure=True)
+    strategy = ReduceStrategy({"n": Sum()}, simple_analysis=True, secure=True)
+    with Lies(plan, [1, 2, 3]) as grid, pytest.raises(NodeFailedError, match="node-1 failed"):
+        strategy.start(grid)
+    assert sorted(asked) == ["node-0", "node-2"]
 
 
 @pytest.mark.parametrize("secure", ["", "require"])

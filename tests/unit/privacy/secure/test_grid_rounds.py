@@ -1,18 +1,21 @@
 """Rounds on the grid, against sums of Python's whole numbers and fractions."""
 
 import itertools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from secure_federation import Federation
 
 from flame_flwr import statistics as known
 from flame_flwr.aggregation import Grid, Mean, MergeCounts, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import AnswerError, DataError, PayloadError
+from flame_flwr.payload import decode, encode
 from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
 from flame_flwr.privacy.secure.fields import fields_of
 from flame_flwr.privacy.secure.grid_round import GridRound
@@ -152,6 +155,12 @@ def test_statistics_are_those_that_merge_gives():
     assert merged(declared, answers) == merge_values(declared, answers)
 
 
+def test_masked_statistics_are_those_of_the_grid():
+    declared = MergeStatistics().reductions
+    answers = [decode(encode(statistics_of(ages))) for ages in AGES]  # as a gate gets them
+    assert repr(Federation(declared).round(answers)) == repr(merged(declared, answers))
+
+
 def test_withheld_figures_are_summed_as_merged():
     answers = [
         {name: part.with_min_count(2) for name, part in statistics_of(ages).items()
@@ -189,6 +198,22 @@ def test_counts_are_summed_by_declared_label():
 def test_undeclared_label_is_an_error():
     with pytest.raises(AnswerError, match="'x', which is not declared"):
         merged({"sex": MergeCounts(labels=["f"])}, [{"sex": {"x": 1}}] * 3)
+
+
+# ---- what a round holds ----------------------------------------------------------------------
+
+
+def test_a_round_is_added_up_in_the_memory_of_one_sum():
+    tree = declare({"x": Sum(grid=Grid(128, 64)), "n": Sum()})
+    of, nodes = SecureDeclaration.of(tree), [f"node-{place}" for place in range(4)]
+    answer = lay_out(of, {"x": np.ones(200_000), "n": 1}, len(nodes))
+    added = GridRound(1, nodes, tree, of, masked=True)
+    tracemalloc.start()
+    for node in nodes:
+        added.add(node, answer)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.words.nbytes <= most < 1.5 * answer.words.nbytes
 
 
 # ---- refusals --------------------------------------------------------------------------------

@@ -10,13 +10,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from secure_federation import sum_of_parts
 
 from flame_flwr.aggregation.grid import COUNTS, MODELS, STATISTICS, Grid
-from flame_flwr.payload import encode
-from flame_flwr.privacy.secure.context import aggregate_bytes, context_of
+from flame_flwr.payload import Payload, encode
+from flame_flwr.privacy.secure.context import aggregate_bytes, app_digest, context_of
 from flame_flwr.privacy.secure.encoding import encode_fields
+from flame_flwr.privacy.secure.identities import SecretIdentity
+from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.privacy.secure.masks import PairKey, mask_words
 from flame_flwr.privacy.secure.roster import Entry, Roster
+from flame_flwr.text.natural_order import natural_order
 
-VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())
+VECTORS = json.loads(Path(by_hand.__file__).with_name("secure_sums_vectors.json").read_text())
 NAMES = tuple(VECTORS["answers"])
 
 
@@ -29,10 +32,11 @@ def public_of(name):
 
 
 def roster():
-    entries = [
-        Entry(name, bytes.fromhex(VECTORS["identities"][name]), public_of(name), b"")
-        for name in NAMES
-    ]
+    said = [VECTORS[key] for key in ("identities", "signatures")]
+    entries = []
+    for name in NAMES:
+        identity, signature = (bytes.fromhex(each[name]) for each in said)
+        entries.append(Entry(name, identity, public_of(name), signature))
     return Roster.of(VECTORS["session"], entries)
 
 
@@ -53,6 +57,14 @@ def words_of(answer):
     ]
 
 
+RFC_8032 = (
+    "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b"
+    "d25bf5f0595bbe24655141438e7a100b",
+)
+
+
 def test_vectors_are_what_plain_python_says():
     assert by_hand.vectors() == VECTORS
 
@@ -63,8 +75,19 @@ def test_plain_python_agrees_with_the_standards():
     assert by_hand.public(scalar) == public_of("node-2")
     zeros = by_hand.chacha20(bytes(32), 64).hex()
     assert zeros.startswith("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7")
+    # and RFC 8032's first, of an empty message
+    own, signature = by_hand.signed(bytes.fromhex(RFC_8032[0]))
+    assert (own.hex(), signature.hex()) == RFC_8032[1:]
     derived = by_hand.hkdf(bytes([0x0B]) * 22, bytes(32), b"").hex()
     assert derived == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
+
+
+def test_session_keys_are_signed_as_specified():
+    for entry in roster().entries:
+        identity = SecretIdentity(bytes.fromhex(VECTORS["identity seeds"][entry.name]))
+        assert identity.public == entry.identity
+        assert identity.sign(VECTORS["session"], entry.name, entry.key) == entry.signature
+        roster().check(entry, None, sorted(NAMES, key=natural_order))
 
 
 def test_fields_are_encoded_as_specified():
@@ -108,6 +131,8 @@ def test_a_round_is_masked_as_specified():
             f"{each:0{bits // 4}x}" for each, bits in zip(flat, VECTORS["sizes"], strict=True)
         ]
         assert digits == VECTORS["masked"][name]
+        answer = Answer(VECTORS["forms"], np.concatenate([part.ravel() for part in masked]))
+        assert answer.to_bytes().hex() == VECTORS["travelling"][name]
         total = masked if total is None else sum_of_parts(total, masked)
     assert COUNTS.from_words(total[0]).tolist() == [3]
     assert COUNTS.from_words(total[1]).tolist() == [24]
@@ -158,6 +183,18 @@ def test_equal_values_do_not_change_what_was_given():
     parts = [MODELS.to_words(np.ones(50), 3)]
     mask_words(parts, [PairKey(b"k" * 32, True)])
     assert MODELS.from_words(parts[0]).tolist() == [1.0] * 50
+
+
+def test_aggregate_is_hashed_as_specified():
+    array = np.arange(6.0).reshape(3, 2).T
+    assert aggregate_bytes(Payload(b"header", (array,))).hex() == VECTORS["aggregate"]
+    in_rows = aggregate_bytes(Payload(b"header", (np.ascontiguousarray(array),)))
+    assert in_rows.hex() != VECTORS["aggregate"]
+
+
+def test_app_is_hashed_as_specified():
+    files = {"app.py": b"pass\n", "__pycache__/app.pyc": b"code"}
+    assert app_digest(files).hex() == VECTORS["app"]
 
 
 def test_aggregate_none_is_none_however_it_is_said():

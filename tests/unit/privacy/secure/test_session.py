@@ -1,8 +1,11 @@
 """Never two values under one mask, whatever dies and whatever is asked again."""
 
-import errno
-import multiprocessing
 import os
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from threading import Event
 
 import numpy as np
 import pytest
@@ -154,19 +157,50 @@ def test_next_process_gives_the_same_answer(on_disk, folder):
     assert (folder / FILE).stat().st_mode & 0o777 == 0o600
 
 
-def test_answer_is_kept_before_it_is_given(on_disk):
-    session, again = on_disk
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("written", [False, True])
+def test_node_may_die_at_every_write(folder, number, written):
+    """Of its key, the roster and the answer: what is asked again is answered once and no other."""
+    identity = SecretIdentity.new()
+    others = [SecureSession(SESSION, name, SecretIdentity.new()).hello() for name in ("b", "c")]
 
-    def killed():
+    def answer(masked, dies=None):
+        session, writes = SecureSession(SESSION, "a", identity, FolderStore(folder)), count(1)
         save = session._store.save
-        session._store.save = lambda *kept: (save(*kept), os._exit(9))
-        session.answer(1, "train", b"x" * 32, masking(1.0))
 
-    process = multiprocessing.get_context("fork").Process(target=killed)
-    process.start()
-    process.join(20)
-    assert process.exitcode == 9
-    again().answer(1, "train", b"x" * 32, never)  # the same bytes, and nothing computed
+        def save_or_die(*kept):
+            if next(writes) != dies:
+                return save(*kept)
+            if written:
+                save(*kept)
+            os._exit(9)
+
+        session._store.save = save_or_die
+        session.take(Roster.of(SESSION, [session.hello(), *others]), lambda entry: None)
+        return session.answer(1, "train", b"x" * 32, masked)
+
+    if (process := os.fork()) == 0:
+        answer(masking(1.0), number)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    left = answer(never if number == 3 and written else masking(2.0))
+    assert answer(never) == left
+
+
+def test_two_that_ask_at_once_get_one_answer(on_disk):
+    """Each draws other numbers, and the first is slow."""
+    _, again = on_disk
+    holds = Event()
+
+    def slow(keys):
+        holds.set()
+        time.sleep(0.1)
+        return masking(1.0)(keys)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(again().answer, 1, "train", b"x" * 32, slow)
+        assert holds.wait(60)
+        assert again().answer(1, "train", b"x" * 32, never) == first.result()
 
 
 DAMAGES = {
@@ -196,16 +230,18 @@ def test_lost_file_ends_the_session(on_disk, folder):
         session.roster()
 
 
-def test_full_disk_gives_no_answer(on_disk, folder, monkeypatch):
+def test_full_disk_gives_no_answer(on_disk, folder):
     session, again = on_disk
-
-    def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("flame_flwr.privacy.secure.stores.write_whole", full)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = (folder / FILE).read_bytes()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as bytes of a file, for a disk
         with pytest.raises(NodeFailedError, match="cannot keep what it would answer"):
             session.answer(1, "train", b"x" * 32, masking(1.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [each.name for each in folder.iterdir()] == [FILE]
+    assert (folder / FILE).read_bytes() == before
     again().answer(1, "train", b"y" * 32, masking(2.0))  # nothing has left
 
 
