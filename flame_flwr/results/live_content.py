@@ -51,6 +51,7 @@ class LiveContent:
         self, record: RunRecord, started: datetime, run_id: str | None, beat: float
     ) -> None:
         self._record = record
+        self._beat = beat
         self._known = {
             "live": LIVE_VERSION,
             "beat": beat,
@@ -107,7 +108,7 @@ class LiveContent:
         answers, failures, gone = stage.answers(), stage.failures(), stage.gone
         earlier = {} if last is None else last.node_seconds
         metrics = {} if last is None else record.public.round(last).node_metrics
-        if now - self._listened >= self._known["beat"]:  # there is another file then anyhow
+        if now - self._listened >= self._beat:  # there is another file then anyhow
             self._listened, self._heard = now, dict(stage.signs)
         found = []
         for name, state in _states(record, answers, failures):
