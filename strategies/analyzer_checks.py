@@ -9,13 +9,13 @@ from flame_flwr.aggregation.flower_supported import is_one
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from flame_flwr.aggregation.reductions.tree import Tree
     from flame_flwr.star.nodes import StarAnalyzer
     from flame_flwr.strategies.star_strategy import StarStrategy
 
-__all__ = ["check_algorithm", "check_initial", "check_proximal", "declared"]
+__all__ = ["check_algorithm", "check_proximal", "declared"]
 
 _MERGED_BY = {"scaffold": "Scaffold", "fednova": "FedNova"}
 """Which strategy merges what an analyzer sends beside its model, by the analyzer's `algorithm`."""
@@ -63,29 +63,6 @@ def check_algorithm(
             f"{name} merges models alone, and {analyzer.__name__} has algorithm {own!r}: take the "
             f"strategy {_MERGED_BY[own]} of flame_flwr.strategies, or leave `algorithm` out"
         )
-
-
-def check_initial(initial: Any, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-    """Have an analyzer check that it can begin with what a strategy sends in the first round.
-
-    Parameters
-    ----------
-    initial : Any
-        That aggregate.
-    analyzer : type of StarAnalyzer
-        The class; a `SklearnAnalyzer` has the method `check_initial`.
-    arguments : dict of str to Any
-        For its constructor.
-
-    Raises
-    ------
-    ModelError
-        It cannot.
-    """
-    check: Callable[[Any, Mapping[str, Any]], None] = getattr(
-        analyzer, "check_initial", lambda *_: None
-    )
-    check(initial, arguments)
 
 
 def check_proximal(tree: Tree, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:

@@ -115,7 +115,7 @@ class CyclicTraining(ModelTraining):
         means = self._metric_means()
         super().__init__({self.model: GoesOn(), **means}, **more)
         if self.rounds is not None:
-            self.stop_also(MaxRounds(self.rounds))
+            self._stop_also(MaxRounds(self.rounds))
 
     def about(self) -> dict[str, str]:
         """Return what must be the same in a run that goes on with a checkpoint."""

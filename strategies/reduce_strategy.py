@@ -21,7 +21,7 @@ from flame_flwr.errors import ModelError
 from flame_flwr.flower import runtime
 from flame_flwr.log import logger
 from flame_flwr.payload import encode, to_record
-from flame_flwr.strategies.analyzer_checks import check_initial, check_proximal
+from flame_flwr.strategies.analyzer_checks import check_proximal
 from flame_flwr.strategies.declared_files import checked_outputs
 from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
 from flame_flwr.strategies.star_strategy import StarStrategy
@@ -237,7 +237,7 @@ class ReduceStrategy(StarStrategy):
         """
         for tree in self._trees.values():
             check_proximal(tree, analyzer, arguments)
-        check_initial(self.initial, analyzer, arguments)
+        analyzer._check_strategy(self, arguments)
 
     def sum_securely(self, secure: bool | None) -> None:
         """Take what a model or a run config says of secure sums.

@@ -204,7 +204,7 @@ class StarStrategy(RoundLoop):
             merges = getattr(self.aggregator, "__name__", "an aggregation of its own")
             logger.info("%s with %s", type(self).__name__, merges)
 
-    def is_simple(self, simple_analysis: bool) -> bool:
+    def _is_simple(self, simple_analysis: bool) -> bool:
         """Tell whether there is one round and no more.
 
         Parameters
@@ -257,7 +257,7 @@ class StarStrategy(RoundLoop):
             For its constructor, beside ``flame``.
         """
 
-    def stop_also(self, convergence: Convergence | None) -> None:
+    def _stop_also(self, convergence: Convergence | None) -> None:
         """Add a convergence that ends the run as well as the strategy's own."""
         if convergence is not None:
             own = self.convergence

@@ -77,7 +77,7 @@ def start_run(
     NodesMissingError, NodeFailedError, ConfigError
         The nodes are not there, or cannot take part.
     """
-    simple = strategy.is_simple(simple_analysis)
+    simple = strategy._is_simple(simple_analysis)
     strategy.summary()  # Flower's own `start` calls it first, in whatever runtime
     result = StarResult() if record is None else StarResult(record=record)
     record = result.record

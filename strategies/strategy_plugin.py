@@ -46,7 +46,7 @@ def strategy(
     check_strategy(name, made)
     files_of(made)
     if instead_of is not None:
-        made.stop_also(instead_of.convergence)
+        made._stop_also(instead_of.convergence)
         made.sum_securely(instead_of.secure)
     return made
 

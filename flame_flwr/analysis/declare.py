@@ -221,7 +221,7 @@ def _strategy(given: Arguments, pickled: bool) -> partial[StarStrategy]:
         if stops is not None or given.secure is not None:
             # The user may give the same strategy to another model, without all this.
             strategy = copy.copy(strategy)
-            strategy.stop_also(stops)
+            strategy._stop_also(stops)
             strategy.sum_securely(given.secure)
         return partial(copy.copy, strategy)  # a run changes its strategy's attributes
     kwargs = given.aggregator_kwargs

@@ -19,11 +19,7 @@ OWN, SCORES, DONE = "own", "scores", "done"
 
 
 class Scorer(Protocol):
-    """What an analyzer has so that its nodes can be asked.
-
-    It may have a class method ``check_scorer()``, too, which is called when a model is built, and
-    raises a ``ModelError`` where something is missing.
-    """
+    """What an analyzer has so that its nodes can be asked."""
 
     id: str
 

@@ -24,7 +24,7 @@ from flame_flwr.strategies.reduce_strategy import NOT_GIVEN, ReduceStrategy
 from flame_flwr.strategies.weighted_fedavg import WeightedFedAvg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from flame_flwr.aggregation import Aggregation
     from flame_flwr.aggregation.reductions.tree import Tree
@@ -123,7 +123,7 @@ class CrossSite(ReduceStrategy):
         Raises
         ------
         ModelError
-            It has not the methods, or says itself that something is missing.
+            It has not the methods, or says itself that something is missing, such as held-out rows.
         """
         super().check_analyzer(analyzer, arguments)
         missing = [each for each in ("own_model", "decisions") if not hasattr(analyzer, each)]
@@ -132,8 +132,6 @@ class CrossSite(ReduceStrategy):
                 f"{type(self).__name__}: {analyzer.__name__} has no method {' and '.join(missing)}"
                 ", which cross-site validation needs: a SklearnAnalyzer has both"
             )
-        check: Callable[[], None] = getattr(analyzer, "check_scorer", lambda: None)
-        check()
 
     def sum_securely(self, secure: bool | None) -> None:
         """Refuse secure sums.
@@ -150,7 +148,7 @@ class CrossSite(ReduceStrategy):
             )
         super().sum_securely(secure)
 
-    def stop_also(self, convergence: Convergence | None) -> None:
+    def _stop_also(self, convergence: Convergence | None) -> None:
         """Add a convergence that ends the training as well as the strategy's own."""
         if convergence is not None:
             scored = self.convergence

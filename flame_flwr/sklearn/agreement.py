@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
 __all__ = ["AGREED", "AGREEMENT", "ASKS", "Agreed", "agree", "agreement_of"]
-__all__ += ["is_agreed", "is_asked", "odd_agreement"]
+__all__ += ["is_agreed", "is_asked", "odd_agreement", "rows_for"]
 
 AGREED = "agreed"
 """The key of the aggregate under which all that was agreed on goes out."""
@@ -170,6 +170,26 @@ def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "mean": mean,
         "std": std,
     }
+
+
+def rows_for(analyzer: SklearnAnalyzer, given: tuple[Any, Any], aggregate: Any = None) -> Rows:
+    """Return checked rows as the model sees them, scaled where nodes agreed on a scaling.
+
+    Parameters
+    ----------
+    analyzer : SklearnAnalyzer
+        Whose rows they are.
+    given : tuple
+        What its ``dataset`` returns.
+    aggregate : Any
+        The last one, which has what was agreed on.
+
+    Raises
+    ------
+    DataError
+        They are not as they must be.
+    """
+    return Agreed.of(analyzer, aggregate).rows(*rows_of(given, "dataset"))
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr import cross_site
-from flame_flwr.sklearn.agreement import AGREEMENT, Agreed, agreement_of, is_asked
-from flame_flwr.sklearn.checks import (
-    check_estimator,
-    check_held_back,
-    check_scores,
-    check_settings,
-)
+from flame_flwr.sklearn.agreement import AGREEMENT, Agreed, agreement_of, is_asked, rows_for
+from flame_flwr.sklearn.checks import check_estimator, check_held_back, check_settings
 from flame_flwr.sklearn.first_round import check_first_round
+from flame_flwr.sklearn.personal import train_personal
 from flame_flwr.sklearn.rows import Rows, rows_of
-from flame_flwr.sklearn.scores import decisions_of, scores_of
+from flame_flwr.sklearn.scores import decisions_of, evaluate, scores_of
 from flame_flwr.sklearn.training import Weights, fitted_with, train, zero_weights
 from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.training.checks import set_given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flame_flwr.star.handle import FlameHandle
 
@@ -38,8 +35,9 @@ class SklearnAnalyzer(StarAnalyzer):
     """Trains a linear model of scikit-learn on the node's rows, some passes a round.
 
     A subclass writes :meth:`estimator` and :meth:`dataset`, and where it needs them :meth:`score`,
-    :meth:`test_dataset` and :meth:`pass_length`. Each parameter may be a class attribute of a
-    subclass instead.
+    or one of the methods that there are only where they are written: ``test_dataset(self, data)``
+    and ``pass_length(self, estimator, n_rows)``, see the attributes. Each parameter may be a class
+    attribute of a subclass instead.
 
     Parameters
     ----------
@@ -59,6 +57,16 @@ class SklearnAnalyzer(StarAnalyzer):
     seed : int
         An estimator whose ``random_state`` is None gets ``seed + r`` in round ``r``, from 1.
 
+    Attributes
+    ----------
+    test_dataset : callable or None
+        Where it is written, it returns rows that are not trained with, on which every round scores
+        what it gets, or ``None``.
+    pass_length : callable or None
+        Where it is written, it returns the lengths of a pass's steps together, which FedProx and
+        Ditto go by. Without it that is ``eta0 * n_rows``, for an estimator with
+        ``learning_rate="constant"``.
+
     Raises
     ------
     ModelError
@@ -74,13 +82,13 @@ class SklearnAnalyzer(StarAnalyzer):
 
     A round returns a dict: ``model``, with ``coef`` and, where the estimator has one,
     ``intercept``; ``local_n_samples``; what :meth:`score` gives for the trained model on the
-    node's rows; and with a :meth:`test_dataset` the same of the model as it was received, on that:
+    node's rows; and with a `test_dataset` the same of the model as it was received, on that:
     ``n_test``, ``test_accuracy`` and others. That is what ``WeightedFedAvg`` takes. Scores are
     reported as metrics, too. A model is of use only with the ``agreed`` beside it in the aggregate.
 
     FedProx (Li et al., MLSys 2020) adds ``mu / 2 * ||w - w0||**2`` to the loss. scikit-learn has no
     place for it within a pass, so it acts as a step between passes, the proximal operator of this
-    term: ``w0 + (w - w0) / (1 + mu * length)``, with the :meth:`pass_length`. The more passes, the
+    term: ``w0 + (w - w0) / (1 + mu * length)``, with the `pass_length`. The more passes, the
     closer it is to the paper's.
 
     Examples
@@ -110,6 +118,9 @@ class SklearnAnalyzer(StarAnalyzer):
     scaling: bool = False
     seed: int = 0
 
+    test_dataset: Callable[[Any], tuple[Any, Any] | None] | None = None
+    pass_length: Callable[[Any, int], float] | None = None
+
     _framework_calls = StarAnalyzer._framework_calls | {
         "analysis_method": {
             "estimator": (),
@@ -133,9 +144,7 @@ class SklearnAnalyzer(StarAnalyzer):
         super().__init__(flame)
         given = {"classes": classes, "passes": passes, "fedprox_mu": fedprox_mu}
         given |= {"scaling": scaling, "seed": seed}
-        for name, value in given.items():
-            if value is not None:
-                setattr(self, name, value)
+        set_given(self, given)
         check_settings(self)
         self._trained: Any = None
 
@@ -155,10 +164,6 @@ class SklearnAnalyzer(StarAnalyzer):
 
     # ---- to override -------------------------------------------------------------------
 
-    def test_dataset(self, data: Any) -> tuple[Any, Any] | None:
-        """Return rows that are not trained with, on which every round scores what it gets."""
-        return None
-
     def score(self, estimator: Any, x: Any, y: Any) -> Mapping[str, float]:
         """Return numbers by name that say how good a fitted estimator is on some rows.
 
@@ -167,13 +172,6 @@ class SklearnAnalyzer(StarAnalyzer):
         squared error.
         """
         return scores_of(estimator, x, y)
-
-    def pass_length(self, estimator: Any, n_rows: int) -> float:
-        """Return the lengths of a pass's steps together, which FedProx and Ditto go by.
-
-        By default ``eta0 * n_rows``, for an estimator with ``learning_rate="constant"``.
-        """
-        return check_estimator(estimator, type(self)).length(n_rows)
 
     # ---- what the base does ------------------------------------------------------------
 
@@ -194,76 +192,29 @@ class SklearnAnalyzer(StarAnalyzer):
             return {AGREEMENT: agreement_of(self, self.dataset(data))}
         agreed = Agreed.of(self, aggregator_results)
         rows = agreed.rows(*rows_of(self.dataset(data), "dataset"))
-        held_back = self.test_dataset(data)
+        held_back = self._held_back(data)
         test = None if held_back is None else agreed.rows(*rows_of(held_back, "test_dataset"))
         received = self._received(aggregator_results, rows)
         self._trained = self._trained or self._new(rows)
-        weights = self.train(
-            self._trained, received, rows, toward=received, strength=self.fedprox_mu
+        weights = train(
+            self, self._trained, received, rows, toward=received, strength=self.fedprox_mu
         )
-        numbers = {**self.evaluate(weights, rows), **self._beside(received, rows, test)}
+        numbers = {**evaluate(self, weights, rows), **self._beside(received, rows, test)}
         if test is not None:
-            tested = self.evaluate(received, test)
+            tested = evaluate(self, received, test)
             numbers |= {f"test_{name}": value for name, value in tested.items()}
         self.flame.report_metrics(numbers)
         answer = {"model": weights, "local_n_samples": len(rows.y), **numbers}
-        if type(self).test_dataset is not SklearnAnalyzer.test_dataset:
+        if self.test_dataset is not None:
             answer["n_test"] = 0 if test is None else len(test.y)  # 0: it counts for no test score
         return answer
-
-    def rows(self, given: tuple[Any, Any], aggregate: Any = None) -> Rows:
-        """Return checked rows as the model sees them, scaled where nodes agreed on a scaling.
-
-        Parameters
-        ----------
-        given : tuple
-            What :meth:`dataset` returns.
-        aggregate : Any
-            The last one, which has what was agreed on.
-
-        Raises
-        ------
-        DataError
-            They are not as they must be.
-        """
-        agreed = Agreed.of(self, aggregate)
-        return agreed.rows(*rows_of(given, "dataset"))
-
-    def train(
-        self,
-        estimator: Any,
-        weights: Weights,
-        rows: Rows,
-        *,
-        toward: Weights | None = None,
-        strength: float = 0.0,
-    ) -> Weights:
-        """Return coefficients after this round's passes from the given ones.
-
-        Parameters
-        ----------
-        estimator : Any
-            Of :meth:`estimator`; it is trained.
-        weights : dict
-            Where to begin.
-        rows : Rows
-            From :meth:`rows`.
-        toward, strength
-            Coefficients that it is drawn to after every pass, and how strongly.
-        """
-        return train(self, estimator, weights, rows, toward=toward, strength=strength)
-
-    def evaluate(self, weights: Weights, rows: Rows) -> dict[str, float]:
-        """Score coefficients on rows without training, for an ``evaluation_method`` of your own."""
-        estimator = fitted_with(self._new(rows), weights, rows)
-        return check_scores(self, self.score(estimator, rows.x, rows.y))
 
     def own_model(self, data: Any, aggregate: Any, rounds: int) -> Weights:
         """Return coefficients trained on this node's rows alone, as long as so many rounds.
 
         For cross-site validation: :class:`flame_flwr.cross_site.CrossSite`.
         """
-        rows = self.rows(self.dataset(data), aggregate)
+        rows = rows_for(self, self.dataset(data), aggregate)
         estimator = self._new(rows)
         weights = zero_weights(estimator, rows)
         for number in range(1, rounds + 1):
@@ -273,29 +224,40 @@ class SklearnAnalyzer(StarAnalyzer):
     def decisions(self, model: Weights, data: Any, aggregate: Any) -> tuple[Any, Any]:
         """Return 1 for the second of two classes, 0 for the first, and how likely it is said to be.
 
-        Of the rows of :meth:`test_dataset`, for cross-site validation. There must be two classes.
+        Of the rows of `test_dataset`, for cross-site validation. There must be two classes.
         """
-        held_back = self.test_dataset(data)
+        held_back = self._held_back(data)
         if held_back is None:
             return [], []
-        rows = self.rows(held_back, aggregate)
+        rows = rows_for(self, held_back, aggregate)
         return decisions_of(fitted_with(self._new(rows), model, rows), rows)
-
-    @classmethod
-    def check_scorer(cls) -> None:
-        """Check that there is a :meth:`test_dataset`, which cross-site validation needs."""
-        check_held_back(cls.__name__, cls.test_dataset is not SklearnAnalyzer.test_dataset)
-
-    @classmethod
-    def check_initial(cls, initial: Any, arguments: Mapping[str, Any]) -> None:
-        """Check that it can train on what a strategy begins with: nodes may have to agree first."""
-        check_first_round(cls, initial, arguments)
 
     # ---- helpers -----------------------------------------------------------------------
 
-    def _beside(self, received: Weights, rows: Rows, test: Rows | None) -> dict[str, float]:
+    @classmethod
+    def _check_strategy(cls, strategy: Any, arguments: Mapping[str, Any]) -> None:
+        check_first_round(cls, strategy.initial, arguments)
+        if isinstance(strategy, cross_site.CrossSite):
+            check_held_back(cls)
+
+    def _held_back(self, data: Any) -> tuple[Any, Any] | None:
+        return None if self.test_dataset is None else self.test_dataset(data)
+
+    def _beside(self, *around: Any) -> dict[str, float]:
         """Do what a round does beside training the common model, and return its scores."""
         return {}
+
+    def _train_personal(self, *around: Any) -> tuple[Any, dict[str, dict[str, float]]]:
+        return train_personal(self, *around)
+
+    def _final_scorer(self, data: Any, result: Any) -> Callable[[Any], dict[str, float]]:
+        """Return what scores a final model on this node's rows."""
+        rows = rows_for(self, self._held_back(data) or self.dataset(data), result)
+        return lambda model: {"n": len(rows.y), **evaluate(self, model, rows)}
+
+    def _used_with(self, result: Any) -> dict[str, Any]:
+        """Return what a model must be kept with: what was agreed on."""
+        return Agreed.of(self, result).to_dict()
 
     def _new(self, rows: Rows) -> Any:
         estimator = self.estimator()

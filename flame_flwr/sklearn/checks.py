@@ -1,27 +1,20 @@
-"""Checks of what an analyzer is given, and of what its methods return.
-
-Messages have no values of the data, as they may travel.
-"""
+"""Checks of what an analyzer is given, and of its estimator."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import ModelError
+from flame_flwr.training.checks import check_flag, check_strength, check_whole
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
 __all__ = ["CheckedEstimator", "check_agrees_on_nothing", "check_estimator", "check_held_back"]
-__all__ += ["check_scores", "check_settings", "check_strength"]
-
-_RESERVED = frozenset({"model", "local_n_samples", "n_test", "agreement"})
+__all__ += ["check_settings"]
 
 
 def check_settings(analyzer: SklearnAnalyzer) -> None:
@@ -32,18 +25,14 @@ def check_settings(analyzer: SklearnAnalyzer) -> None:
     ModelError
         One is not what it must be.
     """
-    name = type(analyzer).__name__
-    for key, least in (("passes", 1), ("seed", 0)):
-        value = getattr(analyzer, key)
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
+    check_whole(analyzer, "passes", 1)
+    check_whole(analyzer, "seed", 0)
     check_strength(analyzer, "fedprox_mu")
-    if not isinstance(analyzer.scaling, bool | np.bool_):
-        raise ModelError(f"{name}: scaling must be True or False, not {analyzer.scaling!r}")
+    check_flag(analyzer, "scaling")
     if analyzer.classes is not None and not _are_classes(analyzer.classes):
         raise ModelError(
-            f"{name}: classes must name at least two labels, all texts or all numbers, not "
-            f"{analyzer.classes!r}"
+            f"{type(analyzer).__name__}: classes must name at least two labels, all texts or all "
+            f"numbers, not {analyzer.classes!r}"
         )
 
 
@@ -52,19 +41,6 @@ def _are_classes(named: Any) -> bool:
         return not isinstance(named, str) and len(sorted(set(named))) > 1
     except TypeError:  # they are not to be compared, or no sequence
         return False
-
-
-def check_strength(analyzer: SklearnAnalyzer, key: str) -> None:
-    """Check a parameter that says how strongly coefficients are drawn.
-
-    Raises
-    ------
-    ModelError
-        It is no finite number from 0.
-    """
-    value = getattr(analyzer, key)
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-        raise ModelError(f"{type(analyzer).__name__}: {key} must be a number from 0, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -174,7 +150,7 @@ def check_agrees_on_nothing(name: str, *, classes: bool, scaling: bool) -> None:
         )
 
 
-def check_held_back(owner: str, written: bool) -> None:
+def check_held_back(analyzer: type[SklearnAnalyzer]) -> None:
     """Refuse a cross-site validation without rows that are not trained with.
 
     Raises
@@ -182,44 +158,8 @@ def check_held_back(owner: str, written: bool) -> None:
     ModelError
         No ``test_dataset`` is written.
     """
-    if not written:
+    if analyzer.test_dataset is None:
         raise ModelError(
-            f"{owner}: cross-site validation is on rows that are not trained with: "
+            f"{analyzer.__name__}: cross-site validation is on rows that are not trained with: "
             "write a `test_dataset`"
         )
-
-
-def check_scores(analyzer: SklearnAnalyzer, said: Any) -> dict[str, float]:
-    """Return what ``score`` says, as numbers.
-
-    Raises
-    ------
-    DataError
-        A number is NaN or infinite.
-    ModelError
-        They are no mapping, or one has a name of the base's, or is none.
-    """
-    method = f"{type(analyzer).__name__}.score"
-    if not isinstance(said, Mapping):
-        raise ModelError(f"{method} must return numbers by name, not {type(said).__name__}")
-    scores = {}
-    for name, value in said.items():
-        called = f"{method}: {name!r}"  # may be a name in the data: it stays in the detail
-        if name in _RESERVED or str(name).startswith("test_"):
-            raise ModelError(
-                f"{method}: one of the names is one that the base uses itself: choose another",
-                detail=f"{called} is a name that the base uses itself",
-            )
-        try:
-            scores[name] = float(value)
-        except (TypeError, ValueError) as error:
-            raise ModelError(
-                f"{method}: each score must be one number", detail=f"{called}: {error}"
-            ) from None
-        if not math.isfinite(scores[name]):
-            raise DataError(
-                f"{method}: a score is not finite (NaN or infinite): leave it out there, such as "
-                "an AUC where all rows are of one class",
-                detail=f"{called} is not finite",
-            )
-    return scores

@@ -1,4 +1,4 @@
-"""How good a fitted estimator is on some rows, as an analyzer says it by default."""
+"""How good coefficients are on some rows: as an analyzer says it, and by default."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.errors import ModelError
+from flame_flwr.sklearn.training import fitted_with
+from flame_flwr.training.checks import check_scores
 
 if TYPE_CHECKING:
+    from flame_flwr.sklearn.analyzer import SklearnAnalyzer
     from flame_flwr.sklearn.rows import Rows
+    from flame_flwr.sklearn.training import Weights
 
-__all__ = ["decisions_of", "scores_of"]
+__all__ = ["decisions_of", "evaluate", "scores_of"]
+
+_RESERVED = frozenset({"model", "local_n_samples", "n_test", "agreement"})
+
+
+def evaluate(analyzer: SklearnAnalyzer, weights: Weights, rows: Rows) -> dict[str, float]:
+    """Score coefficients on rows without training, for an ``evaluation_method`` of your own.
+
+    Parameters
+    ----------
+    analyzer : SklearnAnalyzer
+        Whose ``score`` it is.
+    weights : dict
+        Such as ``result["model"]``.
+    rows : Rows
+        From :func:`~flame_flwr.sklearn.rows_for`.
+    """
+    estimator = fitted_with(analyzer._new(rows), weights, rows)
+    return check_scores(analyzer, analyzer.score(estimator, rows.x, rows.y), _RESERVED)
 
 
 def scores_of(estimator: Any, x: Any, y: Any) -> dict[str, float]:

@@ -13,6 +13,7 @@ from flame_flwr.sklearn.checks import check_estimator
 
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
+    from flame_flwr.sklearn.checks import CheckedEstimator
     from flame_flwr.sklearn.rows import Rows
 
 __all__ = ["Weights", "drawn", "fitted_with", "put", "taken", "train", "zero_weights"]
@@ -38,11 +39,11 @@ def train(
     analyzer : SklearnAnalyzer
         Whose ``passes``, ``seed`` and ``pass_length`` count.
     estimator : Any
-        It is trained.
+        Such as its ``estimator`` returns; it is trained.
     weights : dict
         Where to begin.
     rows : Rows
-        To train with.
+        To train with, from :func:`~flame_flwr.sklearn.rows_for`.
     toward, strength
         After every pass coefficients are drawn to these, see :func:`drawn`.
     number : int, optional
@@ -57,7 +58,7 @@ def train(
     if not about.partial and about.classifies:
         _check_classes(rows)
     seeded = estimator.get_params(deep=False).get("random_state", 0) is None
-    length = float(analyzer.pass_length(estimator, len(rows.y))) if strength else 0.0
+    length = _length(analyzer, about, len(rows.y)) if strength else 0.0
     try:
         for each in range(analyzer.passes):
             if seeded:
@@ -177,6 +178,12 @@ def taken(estimator: Any) -> Weights:
     if not all(np.isfinite(part).all() for part in weights.values()):
         raise _diverged()
     return weights
+
+
+def _length(analyzer: SklearnAnalyzer, about: CheckedEstimator, n_rows: int) -> float:
+    if analyzer.pass_length is None:
+        return about.length(n_rows)
+    return float(analyzer.pass_length(about.estimator, n_rows))
 
 
 def _one_pass(estimator: Any, rows: Rows, partial: bool, classifies: bool) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flame_flwr.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flame_flwr.identity import Role
     from flame_flwr.star.handle import FlameHandle
 
@@ -101,6 +103,13 @@ class StarAnalyzer(StarNode):
             ``None`` for ``'none'``; in a local test the split itself.
         aggregator_results : Any
             The last aggregate, a copy; ``None`` in the first round.
+        """
+
+    @classmethod
+    def _check_strategy(cls, strategy: Any, arguments: Mapping[str, Any]) -> None:
+        """Raise a ModelError where it cannot work with a strategy, for certain.
+
+        It is called when a model is built, with the arguments of the constructor beside ``flame``.
         """
 
     def analyze(self, data: Any) -> Any:

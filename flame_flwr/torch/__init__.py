@@ -4,7 +4,7 @@ Importing this does not import PyTorch: an analyzer does, when it trains.
 """
 
 from flame_flwr.torch.analyzer import TorchAnalyzer
-from flame_flwr.torch.ditto import Ditto
 from flame_flwr.torch.weights import safetensors_bytes, state_dict, state_dict_bytes
+from flame_flwr.training.ditto import Ditto
 
 __all__ = ["Ditto", "TorchAnalyzer", "safetensors_bytes", "state_dict", "state_dict_bytes"]

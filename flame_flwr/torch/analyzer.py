@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.star.nodes import StarAnalyzer
 from flame_flwr.torch.checks import check_settings
 from flame_flwr.torch.devices import AUTO
+from flame_flwr.torch.personal import train_personal
 from flame_flwr.torch.rounds import net_with, train_round
 from flame_flwr.torch.samples import as_dataset
 from flame_flwr.torch.seeding import seeded
 from flame_flwr.torch.training import mean_scores
 from flame_flwr.torch.weights import pytorch
+from flame_flwr.training.checks import set_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import torch
-    from torch.utils.data import DataLoader, Dataset
+    from torch.utils.data import Dataset
 
     from flame_flwr.star.handle import FlameHandle
     from flame_flwr.torch.weights import Weights
@@ -38,8 +40,9 @@ class TorchAnalyzer(StarAnalyzer):
     """Trains a PyTorch model on the node's data, some epochs a round.
 
     A subclass writes :meth:`model`, :meth:`dataset` and :meth:`loss`, and where it needs them
-    :meth:`optimizer`, :meth:`loader`, :meth:`score` and :meth:`test_dataset`. Each parameter may be
-    a class attribute of a subclass instead.
+    :meth:`optimizer`, or one of the methods that there are only where they are written:
+    ``score(self, batch)``, ``test_dataset(self, data)`` and ``loader(self, dataset, generator)``,
+    see the attributes. Each parameter may be a class attribute of a subclass instead.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ class TorchAnalyzer(StarAnalyzer):
     shuffle : bool
         Whether every epoch has an order of its own; true.
     seed : int
-        Each call of :meth:`model`, :meth:`dataset` and :meth:`test_dataset` begins chance with it:
+        Each call of :meth:`model`, :meth:`dataset` and `test_dataset` begins chance with it:
         first weights are the same on every node, and samples that are split by chance the same in
         every round. Round ``r``, from 1, shuffles and drops out with ``seed + r``. Chance is
         PyTorch's, NumPy's (``np.random.normal``) and that of ``random``, each as it was
@@ -74,15 +77,28 @@ class TorchAnalyzer(StarAnalyzer):
         latter two go plain gradient steps: :meth:`optimizer` returns SGD without momentum.
     device : str
         Where it trains: ``'auto'``, a graphics card where the node has one (CUDA), else the CPU; or
-        ``'cpu'``, ``'cuda'``, ``'cuda:1'``. :meth:`loss` and :meth:`score` get batches there. Only
+        ``'cpu'``, ``'cuda'``, ``'cuda:1'``. :meth:`loss` and `score` get batches there. Only
         on the CPU are numbers the same to the bit on every machine of a kind.
 
     Attributes
     ----------
     net : torch.nn.Module
-        The model, while it is trained or scored: what :meth:`loss` and :meth:`score` call.
+        The model, while it is trained or scored: what :meth:`loss` and `score` call.
     latest_result : Any
         The last aggregate, as of every analyzer: what :meth:`model` and :meth:`dataset` may need.
+    score : callable or None
+        Where it is written, it returns numbers for a batch by name, such as its accuracy; means
+        over its samples. Leave one out for a batch where it cannot be computed. Names that the base
+        uses itself, such as ``model`` and ``loss``, and those that begin with ``test_``, are
+        refused.
+    test_dataset : callable or None
+        Where it is written, it returns samples that are not trained with, on which every round
+        scores what it gets, or ``None``. Chance begins as in :meth:`dataset`, so that both can make
+        one split and return a part each.
+    loader : callable or None
+        Where it is written, it returns what makes batches of the samples that are trained with,
+        anew in every epoch. It draws with the generator, for the order of the samples. Without it
+        there is a ``DataLoader`` with ``batch_size`` and ``shuffle``.
 
     Raises
     ------
@@ -92,8 +108,8 @@ class TorchAnalyzer(StarAnalyzer):
     Notes
     -----
     A round returns a dict: ``model``, the weights, an array for every entry of the ``state_dict``;
-    ``local_n_samples``; ``loss``, the mean over the samples of the last epoch; what :meth:`score`
-    gives for the trained model on the node's samples; and with a :meth:`test_dataset` the same of
+    ``local_n_samples``; ``loss``, the mean over the samples of the last epoch; what `score`
+    gives for the trained model on the node's samples; and with a `test_dataset` the same of
     the model as it was received, on that: ``n_test``, ``test_loss`` and others. Where the model has
     buffers, as of BatchNorm, ``buffers`` names them. That is what ``WeightedFedAvg`` takes. Losses
     and scores are reported as metrics, too: the round's line, ``history.csv`` and TensorBoard have
@@ -139,6 +155,10 @@ class TorchAnalyzer(StarAnalyzer):
     algorithm: str = "fedavg"
     device: str = AUTO
 
+    score: Callable[[Any], Mapping[str, float]] | None = None
+    test_dataset: Callable[[Any], Any] | None = None
+    loader: Callable[[Any, torch.Generator], Any] | None = None
+
     net: torch.nn.Module
 
     _framework_calls = StarAnalyzer._framework_calls | {
@@ -181,9 +201,7 @@ class TorchAnalyzer(StarAnalyzer):
             "algorithm": algorithm,
             "device": device,
         }
-        for name, value in given.items():
-            if value is not None:
-                setattr(self, name, value)
+        set_given(self, given)
         check_settings(self)
         self._kept: dict[str, Any] | None = None
         self._control: dict[str, Any] | None = None
@@ -193,7 +211,8 @@ class TorchAnalyzer(StarAnalyzer):
         def __getattribute__(self, name: str) -> Any:
             """Seed what a study may call itself, too, as its evaluation does."""
             found = super().__getattribute__(name)
-            return seeded(self.seed)(found) if name in _DRAWN_ALIKE else found
+            is_drawn = name in _DRAWN_ALIKE and found is not None
+            return seeded(self.seed)(found) if is_drawn else found
 
     # ---- to write ----------------------------------------------------------------------
 
@@ -240,38 +259,6 @@ class TorchAnalyzer(StarAnalyzer):
         optimizer: torch.optim.Optimizer = kind(parameters, lr=self.learning_rate)
         return optimizer
 
-    def loader(self, dataset: Dataset[Any], generator: torch.Generator) -> DataLoader[Any]:
-        """Return what makes batches of the samples that are trained with, anew in every epoch.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            The samples.
-        generator : torch.Generator
-            The round's source of chance, for the order of the samples.
-        """
-        pytorch()
-        from torch.utils.data import DataLoader
-
-        return DataLoader(
-            dataset, batch_size=self.batch_size, shuffle=self.shuffle, generator=generator
-        )
-
-    def score(self, batch: Any) -> Mapping[str, float]:
-        """Return numbers for a batch by name, such as its accuracy; means over its samples.
-
-        Leave one out for a batch where it cannot be computed. Names that the base uses itself,
-        such as ``model`` and ``loss``, and those that begin with ``test_``, are refused.
-        """
-        return {}
-
-    def test_dataset(self, data: Any) -> Dataset[Any] | tuple[Any, ...] | None:
-        """Return samples that are not trained with, on which every round scores what it gets.
-
-        Chance begins as in :meth:`dataset`, so that both can make one split and return a part each.
-        """
-        return None
-
     # ---- what the base does ------------------------------------------------------------
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
@@ -285,8 +272,7 @@ class TorchAnalyzer(StarAnalyzer):
             The weights do not fit the model, a method returned what it must not, or PyTorch is
             not installed.
         """
-        tests = type(self).test_dataset is not TorchAnalyzer.test_dataset
-        return train_round(self, data, aggregator_results, tests=tests)
+        return train_round(self, data, aggregator_results)
 
     def evaluate(self, weights: Weights, dataset: Any) -> dict[str, float]:
         """Score weights on samples without training: for an ``evaluation_method`` of your own.
@@ -301,11 +287,29 @@ class TorchAnalyzer(StarAnalyzer):
         Returns
         -------
         dict of str to float
-            ``n``, how many samples; ``loss``; what :meth:`score` gives; means over the samples.
+            ``n``, how many samples; ``loss``; what `score` gives; means over the samples.
         """
         with net_with(self, weights):
             return mean_scores(self, as_dataset(dataset, "evaluate", self.net))
 
-    def _beside(self, given: Any, held_back: Any, received: Weights | None) -> dict[str, float]:
+    # ---- helpers -----------------------------------------------------------------------
+
+    def _held_back(self, data: Any) -> Any:
+        return None if self.test_dataset is None else self.test_dataset(data)
+
+    def _beside(self, *around: Any) -> dict[str, float]:
         """Train what the node keeps beside the common model, and return its scores; nothing."""
+        return {}
+
+    def _train_personal(self, *around: Any) -> tuple[Any, dict[str, dict[str, float]]]:
+        return train_personal(self, *around)
+
+    def _final_scorer(self, data: Any, result: Any) -> Callable[[Any], dict[str, float]]:
+        """Return what scores a final model on this node's samples."""
+        held_back = self._held_back(data)
+        samples = self.dataset(data) if held_back is None else held_back
+        return lambda model: self.evaluate(model, samples)
+
+    def _used_with(self, result: Any) -> dict[str, Any]:
+        """Return what a model must be kept with; nothing."""
         return {}

@@ -6,17 +6,13 @@ Of the latter messages have no values, as they may travel.
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from flame_flwr.buffer_names import BUFFERS
-from flame_flwr.errors import DataError, ModelError
+from flame_flwr.errors import ModelError
 from flame_flwr.torch.corrections import ALGORITHMS
 from flame_flwr.torch.weights import pytorch
+from flame_flwr.training.checks import check_flag, check_strength, check_whole
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +20,7 @@ if TYPE_CHECKING:
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
 __all__ = ["check_gradient", "check_loader", "check_loss", "check_model", "check_optimizer"]
-__all__ += ["check_parameters", "check_scores", "check_settings", "check_strength"]
-
-_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
+__all__ += ["check_parameters", "check_settings"]
 
 
 def check_settings(analyzer: TorchAnalyzer) -> None:
@@ -39,21 +33,15 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
     """
     name = type(analyzer).__name__
     for key, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 0)):
-        value = getattr(analyzer, key)
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            raise ModelError(f"{name}: {key} must be a whole number from {least}, not {value!r}")
-        _keep_as(analyzer, key, int(value))
+        check_whole(analyzer, key, least)
     if analyzer.seed >= 2**63:  # the round's number is added, and PyTorch takes 64 bits
         raise ModelError(f"{name}: seed must be below 2**63, not {analyzer.seed!r}")
     for key in ("shuffle", "keep_optimizer"):
-        value = getattr(analyzer, key)
-        if not isinstance(value, bool | np.bool_):
-            raise ModelError(f"{name}: {key} must be True or False, not {value!r}")
-        _keep_as(analyzer, key, bool(value))
+        check_flag(analyzer, key)
     rate = analyzer.learning_rate
     if isinstance(rate, bool) or not isinstance(rate, Real) or not rate > 0:
         raise ModelError(f"{name}: learning_rate must be a number above 0, not {rate!r}")
-    _keep_as(analyzer, "learning_rate", float(rate))
+    analyzer.learning_rate = float(rate)
     check_strength(analyzer, "fedprox_mu")
     if analyzer.algorithm not in ALGORITHMS:
         raise ModelError(
@@ -68,22 +56,6 @@ def check_settings(analyzer: TorchAnalyzer) -> None:
         raise ModelError(
             f"{name}: device must be a text, 'auto', 'cpu' or 'cuda', not {analyzer.device!r}"
         )
-
-
-def check_strength(analyzer: TorchAnalyzer, key: str) -> None:
-    """Check how strongly something is drawn to weights, and have it in Python's own type.
-
-    Raises
-    ------
-    ModelError
-        It is no number from 0.
-    """
-    value = getattr(analyzer, key)
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    strength = float(value) if is_number else math.nan
-    if not 0 <= strength < math.inf:
-        raise ModelError(f"{type(analyzer).__name__}: {key} must be a number from 0, not {value!r}")
-    _keep_as(analyzer, key, strength)
 
 
 def check_model(analyzer: TorchAnalyzer, model: Any) -> None:
@@ -195,51 +167,6 @@ def check_gradient(analyzer: TorchAnalyzer, loss: torch.Tensor) -> None:
             "does not require grad, so it trains nothing. Look for detach(), item(), no_grad() or "
             "torch.tensor(...) on its way"
         )
-
-
-def check_scores(analyzer: TorchAnalyzer, said: Any) -> dict[str, float]:
-    """Return what ``score`` says of a batch, as numbers.
-
-    Raises
-    ------
-    DataError
-        A number is NaN or infinite.
-    ModelError
-        They are no mapping, or one has a name of the base's, or is none.
-    """
-    if not isinstance(said, Mapping):
-        raise ModelError(
-            f"{type(analyzer).__name__}.score must return numbers by name, such as "
-            f"{{'accuracy': 0.9}}, or {{}}, not {type(said).__name__}"
-        )
-    scores = {}
-    for name, value in said.items():
-        method = f"{type(analyzer).__name__}.score"
-        called = f"{method}: {name!r}"  # may be a name in the data: it stays in the detail
-        if name in _RESERVED or str(name).startswith("test_"):
-            raise ModelError(
-                f"{method}: one of the names is one that the base uses itself: choose another",
-                detail=f"{called} is a name that the base uses itself",
-            )
-        try:
-            scores[name] = float(value)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"{method}: each score must be one number",
-                detail=f"{called} must be one number: {error}",
-            ) from None
-        if not math.isfinite(scores[name]):
-            raise DataError(
-                f"{method}: a score is not finite (NaN or infinite) for a batch: leave it out "
-                "there, such as an AUC where all samples are of one class",
-                detail=f"{called} is not finite for a batch: leave it out there",
-            )
-    return scores
-
-
-def _keep_as(analyzer: TorchAnalyzer, key: str, value: Any) -> None:
-    if type(getattr(analyzer, key)) is not type(value):
-        setattr(analyzer, key, value)
 
 
 def _kind(value: Any) -> str:

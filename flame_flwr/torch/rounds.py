@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["net_with", "train_round"]
 
 
-def train_round(
-    analyzer: TorchAnalyzer, data: Any, aggregate: Any, *, tests: bool
-) -> dict[str, Any]:
+def train_round(analyzer: TorchAnalyzer, data: Any, aggregate: Any) -> dict[str, Any]:
     """Train from the aggregate's weights, and return what the node sends.
 
     Parameters
@@ -36,18 +34,16 @@ def train_round(
         The node's data.
     aggregate : Any
         The last one.
-    tests : bool
-        Whether the analyzer has a ``test_dataset`` of its own.
     """
     weights = None if aggregate is None else aggregate.get("model")
-    given, held_back = analyzer.dataset(data), analyzer.test_dataset(data)
+    given, held_back = analyzer.dataset(data), analyzer._held_back(data)
     with net_with(analyzer, weights):
         net = analyzer.net
         samples = as_dataset(given, "dataset", net)
         tested: dict[str, float] = {}
         if held_back is not None:
             tested = mean_scores(analyzer, as_dataset(held_back, "test_dataset", net))
-        elif tests:
+        elif analyzer.test_dataset is not None:
             tested = {"n": 0}  # this node counts for no score of test data
         corrections = corrections_for(analyzer, aggregate)
         loss, analyzer._kept, steps = train(analyzer, samples, analyzer._kept, corrections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.buffer_names import BUFFERS
 from flame_flwr.errors import DataError
 from flame_flwr.torch.checks import (
     check_gradient,
@@ -11,11 +12,11 @@ from flame_flwr.torch.checks import (
     check_loss,
     check_optimizer,
     check_parameters,
-    check_scores,
 )
 from flame_flwr.torch.devices import device_of, moved
 from flame_flwr.torch.samples import explained, is_finite_batch, length
 from flame_flwr.torch.weights import is_finite, pytorch
+from flame_flwr.training.checks import check_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from flame_flwr.torch.corrections import Correction
 
 __all__ = ["mean_scores", "train"]
+
+_RESERVED = frozenset({"model", "local_n_samples", "loss", "n", "n_test", BUFFERS})
 
 
 def train(
@@ -64,7 +67,7 @@ def train(
     """
     check_parameters(analyzer)
     seed = analyzer.seed + analyzer.num_iterations + 1
-    loader = analyzer.loader(samples, pytorch().Generator().manual_seed(seed))
+    loader = _loader(analyzer, samples, pytorch().Generator().manual_seed(seed))
     check_loader(analyzer, loader, samples)
     optimizer = analyzer.optimizer(analyzer.net.parameters())
     check_optimizer(analyzer, optimizer)
@@ -98,12 +101,24 @@ def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, flo
             seen["n"] += number
             with explained():
                 loss = float(_loss(analyzer, batch, "scoring"))
-                scores = check_scores(analyzer, analyzer.score(batch))
+                said = {} if analyzer.score is None else analyzer.score(batch)
+                scores = check_scores(analyzer, said, _RESERVED)
             # Each has its own count: a score may be left out for a batch.
             for name, value in {**scores, "loss": loss}.items():
                 totals[name] = totals.get(name, 0.0) + value * number
                 seen[name] = seen.get(name, 0) + number
     return {"n": seen["n"], **{name: total / seen[name] for name, total in totals.items()}}
+
+
+def _loader(analyzer: TorchAnalyzer, samples: Dataset[Any], generator: torch.Generator) -> Any:
+    """Return what makes batches of the samples that are trained with, anew in every epoch."""
+    if analyzer.loader is not None:
+        return analyzer.loader(samples, generator)
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        samples, batch_size=analyzer.batch_size, shuffle=analyzer.shuffle, generator=generator
+    )
 
 
 def _epoch(

@@ -26,11 +26,11 @@ import numpy as np
 
 from flame_flwr.aggregation import MaxRounds
 from flame_flwr.privacy import TopFraction
-from flame_flwr.sklearn import Ditto, SklearnCrossSite
+from flame_flwr.sklearn import Ditto, SklearnAnalyzer, SklearnCrossSite
 from flame_flwr.star import StarModel
 
 
-class Ill(Ditto):
+class Ill(Ditto, SklearnAnalyzer):
     lam = 0.5
     fedprox_mu = 0.1
     scaling = True

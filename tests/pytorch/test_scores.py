@@ -90,8 +90,8 @@ def test_a_score_cannot_have_a_reserved_name(name):
 @pytest.mark.parametrize(
     ("score", "error", "says"),
     [
-        ({"auc": float("nan")}, DataError, r"'auc' is not finite .* leave it out"),
-        ({"auc": float("inf")}, DataError, r"'auc' is not finite .* leave it out"),
+        ({"auc": float("nan")}, DataError, r"'auc' is not finite: leave it out"),
+        ({"auc": float("inf")}, DataError, r"'auc' is not finite: leave it out"),
         ({"error": torch.zeros(8, 1)}, ModelError, "Odd.score: 'error' must be one number"),
         (0.9, ModelError, "Odd.score must return numbers by name, such as"),
         (None, ModelError, "Odd.score must return numbers by name, such as"),

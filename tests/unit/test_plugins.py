@@ -140,7 +140,7 @@ def test_an_instance_is_copied():
 def test_the_models_convergence_ends_a_plug_ins_runs():
     model = own(convergence=MaxRounds(3))
     one = plugins.strategy("Plain", model)
-    assert not one.is_simple(True)
+    assert not one._is_simple(True)
     assert one.convergence.check(2, 1, 1) is None
     assert one.convergence.check(3, 1, 1)
     two = plugins.strategy("Declared", model)

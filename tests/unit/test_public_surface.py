@@ -107,6 +107,33 @@ def test_the_surface_is_this():
     assert clients.__all__ == ["Node", "NodePlan", "StarClient", "make_client_app"]
 
 
+WRITTEN_BY_USERS = {
+    "flame_flwr.aggregation": ["Aggregation", "Convergence", "Reduction"],
+    "flame_flwr.clients": ["StarClient"],
+    "flame_flwr.cross_site": ["CrossSite"],
+    "flame_flwr.privacy": ["UpdateFilter"],
+    "flame_flwr.sklearn": ["Ditto", "SklearnAnalyzer", "SklearnFedAvg"],
+    "flame_flwr.star": ["StarAggregator", "StarAnalyzer"],
+    "flame_flwr.statistics": ["Statistic"],
+    "flame_flwr.strategies": ["ReduceStrategy", "StarStrategy", "WeightedFedAvg"],
+    "flame_flwr.torch": ["Ditto", "TorchAnalyzer"],
+}
+
+
+@pytest.mark.parametrize("room", WRITTEN_BY_USERS)
+def test_a_class_to_subclass_has_few_public_methods(room):
+    for name in WRITTEN_BY_USERS[room]:
+        made = getattr(importlib.import_module(room), name)
+        flowers = {
+            method
+            for base in made.__mro__
+            if base.__module__.startswith("flwr.")
+            for method in dir(base)
+        }
+        own = {method for method in dir(made) if callable(getattr(made, method))} - flowers
+        assert len([method for method in own if not method.startswith("_")]) <= 8, name
+
+
 @pytest.mark.parametrize("name", [*flame_flwr.__all__[:-1]])
 def test_a_name_means_the_same_everywhere(name):
     homes = ["flame_flwr", "flame_flwr.star", "flame_flwr.clients", "flame_flwr.strategies"]

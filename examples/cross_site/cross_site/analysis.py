@@ -22,9 +22,8 @@ from cross_site.study import Study
 from cross_site.table import TEST, TRAIN, Patients, read_both
 from flame_flwr.aggregation import MaxRounds, PerNode
 from flame_flwr.errors import DataError
-from flame_flwr.sklearn import SklearnAnalyzer
-from flame_flwr.sklearn.rows import Rows
-from flame_flwr.sklearn.training import Weights, zero_weights
+from flame_flwr.sklearn import Rows, SklearnAnalyzer, train, zero_weights
+from flame_flwr.sklearn.training import Weights
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy
 
@@ -89,8 +88,8 @@ class CrossSiteAnalyzer(SklearnAnalyzer):
 
     def dataset(self, data: Any) -> tuple[Any, Any]:
         """Return the rows that are trained with, as they stand in the file."""
-        train, _ = read_both(as_named(data, self.files), self.columns)
-        return train.x, train.y
+        training, _ = read_both(as_named(data, self.files), self.columns)
+        return training.x, training.y
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
         """Say how the measurements are distributed; later, train one epoch from common weights.
@@ -108,20 +107,20 @@ class CrossSiteAnalyzer(SklearnAnalyzer):
         flame_flwr.errors.DataError
             The data is not what the analysis needs, or training went out of bounds.
         """
-        train, test = read_both(as_named(data, self.files), self.columns)
+        training, test = read_both(as_named(data, self.files), self.columns)
         if aggregator_results is None:
-            names = hashlib.sha256("\n".join(train.columns).encode()).hexdigest()
-            moments = [Moments.from_data(column) for column in train.x.T]
+            names = hashlib.sha256("\n".join(training.columns).encode()).hexdigest()
+            moments = [Moments.from_data(column) for column in training.x.T]
             return {"columns": {"number": len(moments), "names": names}, "moments": moments}
-        x, x_test = (_scaled(each, aggregator_results) for each in (train, test))
+        x, x_test = (_scaled(each, aggregator_results) for each in (training, test))
         received = aggregator_results["models"]
-        rows, model = Rows(x, train.y, np.array(self.classes)), self.estimator()
-        fitted = {each.key: self.train(model, received[each.key], rows) for each in self.settings}
-        self.own = self.train(model, self.own or zero_weights(model, rows), rows)
+        rows, model = Rows(x, training.y, np.array(self.classes)), self.estimator()
+        fitted = {each.key: train(self, model, received[each.key], rows) for each in self.settings}
+        self.own = train(self, model, self.own or zero_weights(model, rows), rows)
         result: dict[str, Any] = {
-            "n": len(train.y),
+            "n": len(training.y),
             "models": {
-                each.key: {**fitted[each.key], **_weight(each, fitted[each.key], x, train)}
+                each.key: {**fitted[each.key], **_weight(each, fitted[each.key], x, training)}
                 for each in self.settings
             },
             "local": score(fitted[self.settings[0].key], x_test, test.y),
@@ -229,9 +228,9 @@ def _scaled(patients: Patients, aggregate: Any) -> Any:
     return (patients.x - scaling["mean"]) / scaling["std"]
 
 
-def _weight(setting: Setting, model: Weights, x: Any, train: Patients) -> dict[str, float]:
+def _weight(setting: Setting, model: Weights, x: Any, patients: Patients) -> dict[str, float]:
     """Return the score that a model is weighted by: not of the test rows, which only test."""
-    return {"score": score(model, x, train.y)["auc"]} if setting.weight == "score" else {}
+    return {"score": score(model, x, patients.y)["auc"]} if setting.weight == "score" else {}
 
 
 def compare_columns(columns: Mapping[str, tuple[int, str]]) -> None:

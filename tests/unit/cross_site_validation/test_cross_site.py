@@ -384,7 +384,7 @@ def test_what_is_declared_wrongly_is_named():
 
     with pytest.raises(ModelError, match="Plain has no method own_model and decisions"):
         StarModel(Plain, CrossSiteFedAvg(convergence=MaxRounds(3)), "none")
-    bare = type("Bare", (Ward,), {"test_dataset": SklearnAnalyzer.test_dataset})
+    bare = type("Bare", (Ward,), {"test_dataset": None})
     with pytest.raises(ModelError, match="rows that are not trained with: write a `test_dataset`"):
         StarModel(bare, strategy(), "none")
     assert issubclass(CrossSite, ReduceStrategy)

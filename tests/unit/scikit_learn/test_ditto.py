@@ -9,7 +9,7 @@ from flame_flwr.data import clear_local_storage
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.payload import encode
 from flame_flwr.sklearn import Ditto
-from flame_flwr.star import StarAnalyzer
+from flame_flwr.star import StarAnalyzer, StarModel
 from flame_flwr.strategies import WeightedFedAvg
 
 from .wards import SGD, SPLITS, HeldBack, Ward, mean, over_messages, resumed, run
@@ -22,6 +22,15 @@ class Personal(Ditto, Ward):
 
 class PersonalTested(Ditto, HeldBack):
     pass
+
+
+def test_it_stands_in_front_of_an_analyzer():
+    with pytest.raises(ModelError, match="Behind: Ditto stands in front of the analyzer"):
+        type("Behind", (Ward, Ditto), {})
+    alone = type("Alone", (Ditto,), {"lam": 0.5})  # to be put in front of one
+    assert issubclass(type("Both", (alone, Ward), {}), Ditto)
+    with pytest.raises(ModelError, match="Alone"):
+        StarModel(alone, strategy(), "none")
 
 
 @pytest.fixture(autouse=True)

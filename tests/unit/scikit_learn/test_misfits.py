@@ -18,6 +18,7 @@ from flame_flwr.errors import DataError, ModelError
 from flame_flwr.privacy import MinCount
 from flame_flwr.sklearn import SklearnFedAvg
 from flame_flwr.sklearn.agreement import agree, odd_agreement
+from flame_flwr.sklearn.checks import check_estimator
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import CyclicTraining, WeightedFedAvg
@@ -339,4 +340,5 @@ def test_what_is_written_is_checked_when_the_model_is_built():
 
 
 def test_the_constant_rate_is_the_length_of_a_pass():
-    assert Ward.pass_length(None, SGDClassifier(**SGD), 50) == pytest.approx(50 * 0.02)
+    about = check_estimator(SGDClassifier(**SGD), Ward)
+    assert about.length(50) == pytest.approx(50 * 0.02)
