@@ -13,6 +13,7 @@ import pytest
 from deployed_app import KEYS
 from flower_app import write_package
 
+from flame_flwr.cli.submit import submit
 from flame_flwr.statistics import Moments
 
 HEAD = "from flame_flwr.star import StarAnalyzer, StarModel\n"
@@ -358,6 +359,23 @@ def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(identified, 
     [folder] = results.glob("*")
     by = json.loads((folder / "run.json").read_text())["secure"]["masked by"]
     assert by == {"far": "the node", "hospital-a": "the node", "near": "the app's process"}
+    assert_files(folder, halta_study.summed_in_process(halta))
+
+
+@pytest.mark.simulation
+@pytest.mark.exhaustive
+def test_study_of_sums_alone_gives_its_files_in_a_simulation(halta, federation, tmp_path):
+    """With the test above, the study is seen in all three runtimes; no other simulation has it."""
+    halta[1].main([str(tmp_path / "identified")])
+    config = {
+        "data": f"{tmp_path}/identified/hospital-{{partition-id}}",
+        "results": str(tmp_path / "results"),
+    }
+    log = []
+    app = halta_study.write_summed_app(tmp_path / "app")
+    ended = submit(app, federation, config, on_line=log.append)
+    assert ended.succeeded, "\n".join(log)
+    [folder] = (tmp_path / "results").iterdir()
     assert_files(folder, halta_study.summed_in_process(halta))
 
 
