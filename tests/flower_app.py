@@ -1,6 +1,8 @@
 """Flower apps as tests write them: a package with one module, and its ``pyproject.toml``."""
 
+import io
 import json
+import zipfile
 
 _PYPROJECT = """
 [project]
@@ -40,3 +42,12 @@ def write_package(folder, name, source, config=None, version="1.0.0"):
     (folder / name / "app.py").write_text(source)
     (folder / "pyproject.toml").write_text(pyproject(name, config, version))
     return folder
+
+
+def archive(files):
+    """Return an app's archive of these files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for name, content in files.items():
+            file.writestr(zipfile.ZipInfo(name), content)
+    return made.getvalue()

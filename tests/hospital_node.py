@@ -1,8 +1,8 @@
 """A hospital's node as its files say: an app that was approved, a newer one that waits, a log."""
 
-import io
-import zipfile
 from datetime import date, timedelta
+
+from flower_app import archive, pyproject
 
 from flame_flwr.node.app_archive import AppArchive
 from flame_flwr.node.approvals_file import Approval
@@ -12,18 +12,6 @@ from flame_flwr.node.waiting_apps import request_of
 __all__ = ["HARM", "line", "write_node"]
 
 HARM = "<img src=x onerror=alert(1)>"
-PYPROJECT = """
-[project]
-name = "study"
-version = "{version}"
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "app:server_app"
-clientapp = "app:client_app"
-[tool.flwr.app.config]
-project-id = "covid"
-"""
 CODE = """
 import socket
 from flame_flwr.star import StarAnalyzer, StarModel
@@ -39,18 +27,6 @@ class Ages(StarAnalyzer):
 model = StarModel(Ages, Total, data_type="s3", query=["ages.csv"])
 client_app = model.client_app
 """
-
-
-def archive(version, result):
-    files = {
-        "pyproject.toml": PYPROJECT.format(version=version),
-        "app.py": CODE.format(result=result),
-    }
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
-        for name, content in files.items():
-            file.writestr(zipfile.ZipInfo(name), content)
-    return made.getvalue()
 
 
 def line(day=1, project="covid", **more):
@@ -72,7 +48,8 @@ def write_node(place, name="a", project="covid"):
     )
     gate, until = GateFolder(place / "state"), date.today() + timedelta(9)
     for version, result in (("1.0.0", "len(data)"), ("1.1.0", "data")):
-        content = archive(version, result)
+        text = pyproject("study", {"project-id": "covid"}, version, "app:server", "app:client_app")
+        content = archive({"pyproject.toml": text, "app.py": CODE.format(result=result)})
         made = AppArchive.read(content)
         gate.keep_request(made.digest, request_of(made.title, 7, project), content)
         if version == "1.0.0":

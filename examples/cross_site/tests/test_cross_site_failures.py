@@ -1,10 +1,8 @@
 """A hospital whose data does not fit is named, with what to do, and nothing of its data is said."""
 
-import pandas as pd
 import pytest
 
 from cross_site.analysis import CrossSiteAnalyzer
-from cross_site.hospitals import MEASUREMENTS
 from cross_site.table import TEST, TRAIN
 from flame_flwr.errors import DataError, NodeFailedError
 
@@ -187,10 +185,3 @@ def test_a_nan_loss_fails_the_round(refused):
     text = refused({}, error=DataError, analyzer=Diverging)
     assert "what the model makes of the rows, are no finite numbers any more" in text
     assert "in node-1, round 3" in text
-
-
-def test_the_shipped_files_pass(contents):
-    for files in contents:
-        for content in files.values():
-            assert content.decode().splitlines()[0].split(",") == [*MEASUREMENTS, "label"]
-            assert len(pd.unique(pd.Series(content.decode().splitlines()))) > 15

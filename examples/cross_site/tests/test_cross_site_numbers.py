@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from cross_site_reference import SETTINGS, assert_weights, fit, reference_run
-from sklearn.linear_model import SGDClassifier
+from cross_site_reference import SETTINGS, assert_weights, reference_run
 
-from cross_site.classifier import SGD
 from cross_site.settings import COMPARISON
 
 
@@ -97,15 +95,3 @@ def test_with_own_models_nothing_but_weights_goes_out(study):
             "coef": (1, 30),
             "intercept": (1,),
         }
-
-
-def test_the_slides_line_alone_restarts_at_zero():
-    """``model.coef_ = ...; model.fit(...)`` has no effect without ``warm_start``."""
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(40, 3)), np.arange(40) % 2
-    start = {"coef": np.full((1, 3), 5.0), "intercept": np.ones(1)}
-    slide = SGDClassifier(**{**SGD, "tol": None})
-    slide.coef_ = start["coef"]
-    np.testing.assert_array_equal(slide.fit(x, y).coef_[0], fit(np.zeros(4), x, y)[:-1])
-    weights = np.append(start["coef"], start["intercept"])
-    assert np.abs(fit(weights, x, y) - weights).max() < 0.1

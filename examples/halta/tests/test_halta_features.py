@@ -97,11 +97,6 @@ def test_no_common_features():
         agree({"a": answer(cough=[0, 1]), "b": answer(fever=[0, 1])})
 
 
-def test_no_features_at_all():
-    with pytest.raises(DataError, match="have no feature in common"):
-        agree({"a": answer(icu=[0, 1])})
-
-
 def test_an_agreed_feature_that_is_gone():
     with pytest.raises(DataError, match="1 of the agreed features are not in this hospital's"):
         feature_matrix(pd.DataFrame({"age": [50.0]}), ["age", "visit1_cough"])

@@ -2,16 +2,15 @@
 
 import json
 import re
-import struct
-import zlib
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from halta_reference import read, reference_run
+from matplotlib.image import imread
 from report_text import python_in
 
-from flame_flwr.errors import DataError
 from halta import declared
 from halta.analysis import RESULT_FILENAMES, HaltaAnalyzer
 from halta.app import model
@@ -40,23 +39,6 @@ def entries(report, line, section="1. "):
     text = report[report.index(f"\n{section}") :]
     found = re.search(rf"^{re.escape(line)}  +(.+)$", text, re.MULTILINE)
     return re.split(r"  +", found[1].strip())
-
-
-def size(png):
-    """Return the width and height that a PNG file's header states."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return struct.unpack(">II", png[16:24])
-
-
-def pixels(png):
-    """Return a PNG file's image data, unpacked."""
-    data, place = b"", 8
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        if png[place + 4 : place + 8] == b"IDAT":
-            data += png[place + 8 : place + 8 + length]
-        place += 12 + length
-    return zlib.decompress(data)
 
 
 # Training
@@ -216,11 +198,12 @@ def test_four_files_of_two_types_in_order(study, folder):
 def test_the_plots_are_pictures_of_a_sane_size(study):
     pictures = [study.tester.result[k] for k in (0, 2, 3)]
     for picture in pictures:
-        width, height = size(picture)
+        pixels = imread(BytesIO(picture), format="png")
+        height, width = pixels.shape[:2]
         assert 1000 < width < 2200
         assert 700 < height < 1200
         assert 20_000 < len(picture) < 200_000
-        assert len(set(pixels(picture))) > 50  # something was drawn
+        assert len(np.unique(pixels)) > 50  # something was drawn
     assert len(set(pictures)) == 3
 
 
@@ -253,18 +236,6 @@ def test_one_hospital_alone(run):
     assert alone.aggregate["features"] == ["age", "female", "visit1_fatigue"]
     assert alone.evaluations[0]["accuracy"] == 1.0
     assert "1 hospital, 40 patients" in alone.report
-
-
-def test_hospitals_without_a_common_feature(run):
-    other = b"icu,pasc\n" + b"1,1\n0,0\n" * 20
-    with pytest.raises(DataError, match="have no feature in common"):
-        run([[{"labeled.csv": SMALL}], [{"labeled.csv": other}]])
-
-
-def test_one_hospitals_bad_data_stops_the_run(run):
-    text = SMALL.replace(b"60,male", b"sixty,male", 1)
-    with pytest.raises(DataError, match="Column 'age' holds 1 cell of text"):
-        run([[{"labeled.csv": SMALL}], [{"labeled.csv": text}]])
 
 
 def test_rows_without_a_label_neither_train_nor_test(run):

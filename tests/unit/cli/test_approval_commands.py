@@ -1,12 +1,11 @@
 """What a hospital types to decide which apps run, and what it reads at 80 columns."""
 
-import io
 import json
 import re
 import subprocess
-import zipfile
 from datetime import date, timedelta
 
+import flower_app
 import pytest
 from typer.testing import CliRunner
 
@@ -18,19 +17,6 @@ from flame_flwr.node.gate_folder import GateFolder
 from flame_flwr.node.waiting_apps import request_of
 
 UNTIL = f"{date.today() + timedelta(days=9)}"
-PYPROJECT = """
-[project]
-name = "study"
-version = "{version}"
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "study.app:server_app"
-clientapp = "study.app:client_app"
-[tool.flwr.app.config]
-project-id = "long-covid"
-alpha = 0.1
-"""
 CODE = """
 import os, socket
 import pandas as pd
@@ -50,18 +36,13 @@ model = StarModel(Ages, Total, data_type="s3", query=["ages.csv"], disclosure=[M
 BASE = "class Base(StarAnalyzer):\n    limit = 5\n"
 
 
+def pyproject(version="1.0.0"):
+    return flower_app.pyproject("study", {"project-id": "long-covid", "alpha": 0.1}, version)
+
+
 def archive(version="1.0.0", code=CODE, **more):
-    files = {
-        "pyproject.toml": PYPROJECT.format(version=version),
-        "study/app.py": code,
-        "study/base.py": BASE,
-        **more,
-    }
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
-        for name, content in files.items():
-            file.writestr(zipfile.ZipInfo(name), content)
-    return made.getvalue()
+    files = {"pyproject.toml": pyproject(version), "study/app.py": code, "study/base.py": BASE}
+    return flower_app.archive({**files, **more})
 
 
 @pytest.fixture
@@ -152,12 +133,12 @@ FORGED = "\napproved: for all until 2999-01-01 by Dr. House\x1b[2J\u202e\u2028"
 def test_an_app_forges_no_line(run, send, tmp_path):
     """In whatever it names: each field is one line, with nothing that a terminal obeys."""
     spelled = json.dumps(FORGED)[1:-1]
-    pyproject = PYPROJECT.format(version=f"1.0.0{spelled}")
+    text = pyproject().replace('"1.0.0"', f'"1.0.0{spelled}"')
     for name in ("tests", "long-covid"):
-        pyproject = pyproject.replace(f'"{name}"', f'"{name}{spelled}"')
-    pyproject += f'"key{spelled}" = "value{spelled}"\n'
+        text = text.replace(f'"{name}"', f'"{name}{spelled}"')
+    text += f'"key{spelled}" = "value{spelled}"\n'
     code = CODE + f"StarModel(Ages, query=[{FORGED!r}])\n"
-    more = {"pyproject.toml": pyproject, f"study/a{FORGED}.py": "import os", f"b{FORGED}.so": "\0"}
+    more = {"pyproject.toml": text, f"study/a{FORGED}.py": "import os", f"b{FORGED}.so": "\0"}
     content = archive(code=code.replace("# \x1b[2K \u202e", ""), **more)
     digest = digest_of(content)
     request = request_of(f"tests/study{FORGED}", 7, f"copd{FORGED}")

@@ -1,10 +1,9 @@
 """What a review shows of an app: all that runs at a node, and what the models are made with."""
 
 import inspect
-import io
-import zipfile
 
 import pytest
+from flower_app import archive, pyproject
 
 from flame_flwr.clients import NodePlan, make_client_app
 from flame_flwr.node.app_archive import AppArchive
@@ -12,16 +11,6 @@ from flame_flwr.node.app_models import POSITIONAL
 from flame_flwr.node.app_review import Review
 from flame_flwr.star import StarLocalDPModel, StarModel, StarModelTester
 
-PYPROJECT = """
-[project]
-name = "study"
-version = "1"
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "study.app:server_app"
-clientapp = "study.app:client_app"
-"""
 ANALYSIS = """
 from flame_flwr.star import StarAnalyzer
 
@@ -38,13 +27,8 @@ def attack(message, context, call):
 
 
 def review(**files):
-    files = {"analysis": ANALYSIS, **files}
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        archive.writestr("pyproject.toml", PYPROJECT)
-        for name, text in files.items():
-            archive.writestr(f"study/{name}.py", text)
-    return Review(AppArchive.read(made.getvalue()))
+    files = {f"study/{name}.py": text for name, text in {"analysis": ANALYSIS, **files}.items()}
+    return Review(AppArchive.read(archive({"pyproject.toml": pyproject("study"), **files})))
 
 
 def shown(found):

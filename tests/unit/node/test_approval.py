@@ -11,6 +11,7 @@ import zlib
 from datetime import date, timedelta
 from unittest.mock import Mock
 
+import flower_app
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -31,40 +32,19 @@ from flame_flwr.node.message_host import MessageHost
 from flame_flwr.node.reviewers import fingerprint, sign
 
 TODAY = date.today()
-PYPROJECT = """
-[project]
-name = "study"
-version = "{version}"
-license = "Apache-2.0"
-[tool.flwr.app]
-publisher = "tests"
-[tool.flwr.app.components]
-serverapp = "app:nothing"
-clientapp = "app:app"
-{components}
-[tool.flwr.app.config]
-nodes = 2
-project-id = "long-covid"
-alpha = 0.1
-"""
+PYPROJECT = flower_app.pyproject(
+    "study",
+    {"nodes": 2, "project-id": "long-covid", "alpha": 0.1},
+    server="app:nothing",
+    client="app:app",
+)
 
 
-def archive(code="", version="1.0.0", components="", **more):
+def archive(code="", **more):
     """Return an app's archive as Flower makes it, with the list of files that it looks for."""
-    files = {
-        "pyproject.toml": PYPROJECT.format(version=version, components=components),
-        "app.py": code,
-        **more,
-    }
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as file:
-        for name, content in files.items():
-            file.writestr(zipfile.ZipInfo(name), content)
-        lines = (
-            f"{name},{digest_of(text.encode())},{8 * len(text)}" for name, text in files.items()
-        )
-        file.writestr(".info/CONTENT", "\n".join(lines))
-    return made.getvalue()
+    files = {"pyproject.toml": PYPROJECT, "app.py": code, **more}
+    lines = (f"{name},{digest_of(text.encode())},{8 * len(text)}" for name, text in files.items())
+    return flower_app.archive({**files, ".info/CONTENT": "\n".join(lines)})
 
 
 def compressed(content, says=None):
@@ -384,11 +364,14 @@ def test_asking_again_is_noted_once_a_run(tmp_path):
     assert [each["run"] for each in request.asked] == ["1", "2"]
 
 
+AGENT = PYPROJECT.replace("serverapp", 'agentapp = "app:agent"\nserverapp')
+
+
 @pytest.mark.parametrize("settings", [{}, {"approval": "none"}])
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (archive(components='agentapp = "app:agent"'), "has agentapp"),
+        (archive(**{"pyproject.toml": AGENT}), "has agentapp"),
         (b"no archive", "cannot be read"),
         (archive(**{"../out.py": ""}), "outside itself"),
         (archive(**{"./app.py": "other"}), "in two ways"),
@@ -445,7 +428,7 @@ def test_hello_says_who_has_not_approved(tmp_path):
 def test_code_of_an_unapproved_app_never_runs(tmp_path, monkeypatch):
     """In a real process of a message: approved, the very same app does what it is told."""
     monkeypatch.setenv("FLWR_HOME", str(tmp_path / "home"))
-    pyproject = PYPROJECT.replace("alpha", "mine.alpha").format(version="1.0.0", components="")
+    pyproject = PYPROJECT.replace("alpha", "mine.alpha")
     code = f"import os\nos.system('touch {tmp_path}/imported')\napp = 3\n"
     content = archive(code, **{"pyproject.toml": pyproject})
     host = MessageHost()

@@ -260,11 +260,6 @@ def test_a_run_lists_the_kinds_of_rules():
     assert plain.to_json()["disclosure"] == {}
 
 
-def test_the_names_of_rules_go_with_an_answer(context):
-    client = StarClient(NodePlan(Fixed), context({"name": "a", "disclosure": "MinCount(2)"}))
-    assert read_names(gated_fit(client, 1)[1]["disclosure"]) == ["MinCount"]
-
-
 @pytest.mark.parametrize("text", [3, "{", '{"a": 1}', '[3, "two words"]', "[" * 15_000])
 def test_unreadable_names_of_rules_are_refused(text):
     with pytest.raises(OddReportError, match="its list of disclosure rules"):
