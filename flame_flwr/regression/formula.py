@@ -18,6 +18,7 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.regression.packages import formulaic
+from flame_flwr.regression.sites import INTERCEPT, site_of
 from flame_flwr.statistics.values import check_labels, declared_labels
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _LEARNS_MOMENTS = {"center", "scale"}
 _KNOTTED = {"bs", "cr", "cs", "cc"}
 _REFUSED = {
     **dict.fromkeys(["poly", "lag", "hashed"], "make the columns in the table function"),
-    **dict.fromkeys(_KNOTTED, "give it knots, lower_bound and upper_bound"),
+    **dict.fromkeys(
+        _KNOTTED,
+        "give it knots, lower_bound and upper_bound, as numbers; and so constraints, if any",
+    ),
 }
 
 
@@ -97,6 +101,11 @@ def read_design(text: str, levels: Mapping[str, Sequence[Label]] | None = None) 
     columns: set[str] = set()
     for factor in dict.fromkeys(factor for term in terms for factor in term.factors):
         method = factor.eval_method.value
+        if factor.expr == INTERCEPT or site_of(factor.expr):
+            raise ModelError(
+                f"no column may have the name {factor.expr}, as an intercept has: rename it in the "
+                "table function"
+            )
         if method == "lookup":
             columns.add(factor.expr)
             if factor.expr not in declared:
@@ -180,7 +189,7 @@ def _checked_calls(tree: ast.expr, text: str) -> Iterator[tuple[ast.Call, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not _is_of_a_module(node):
             raise ModelError(f"{text}: `.{node.attr}` may look at all rows: {_IN_TABLE}")
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.GeneratorExp | ast.Subscript):
+        if isinstance(node, ast.Lambda | ast.comprehension | ast.Subscript):
             raise ModelError(f"{text}: a formula has calls and operators only: {_IN_TABLE}")
         if isinstance(node, ast.MatMult):
             raise ModelError(f"{text}: `@` sums up the rows of one hospital: {_IN_TABLE}")
@@ -190,8 +199,10 @@ def _checked_calls(tree: ast.expr, text: str) -> Iterator[tuple[ast.Call, str]]:
         if name.startswith("contr.") or name in _ROW_WISE or _is_row_wise(name):
             continue
         if name in _KNOTTED:
-            given = {keyword.arg for keyword in node.keywords}
-            if not {"knots", "lower_bound", "upper_bound"} <= given or "constraints" in given:
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            lacking = {"knots", "lower_bound", "upper_bound"} - given.keys()
+            centred = isinstance(given.get("constraints"), ast.Constant)
+            if lacking or centred or any(map(_columns_in, given.values())):
                 raise ModelError(f"{text} would learn from one hospital's rows: {_REFUSED[name]}")
         elif name in _LEARNS_MOMENTS:
             inner = [call for call in ast.walk(node.args[0]) if isinstance(call, ast.Call)]

@@ -13,11 +13,12 @@ from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression import families
 from flame_flwr.regression.coordinates import original, standardized
 from flame_flwr.regression.described import check_names
+from flame_flwr.regression.first_sums import check_first_sums
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.result import RegressionResult
 from flame_flwr.regression.rows import cell_counts, one_csv, row_values
-from flame_flwr.regression.sites import common_columns, embedded, intercepts
+from flame_flwr.regression.sites import NO_CLUSTERS, common_columns, embedded, intercepts
 from flame_flwr.regression.solving import factorize, sandwich
 from flame_flwr.regression.study import Study
 from flame_flwr.statistics import Moments, ScoreInformation
@@ -101,8 +102,7 @@ class GLM(Study):
             raise ModelError("formula must be a text such as 'died ~ age + stage'")
         if self.robust not in _ROBUST:
             raise ModelError(
-                f"robust must be 'HC0', 'HC1' or 'cluster', not {self.robust!r}. The scores of a "
-                "hospital's rows sum to almost nothing, so hospitals are no clusters"
+                f"robust must be 'HC0', 'HC1' or 'cluster', not {self.robust!r}; {NO_CLUSTERS}"
             )
         if (self.robust == "cluster") != (self.subject is not None):
             raise ModelError("robust errors by cluster and a subject column go together: give both")
@@ -200,7 +200,7 @@ class GLM(Study):
         if not len(prepared.rows.outcome):
             nothing = ScoreInformation.zero(
                 prepared.columns,
-                [*families.FIGURES, "clusters"],
+                [*families.FIGURES, "clusters", "hospitals"],
                 list(prepared.cells),
                 self.counted,
             )
@@ -212,6 +212,7 @@ class GLM(Study):
             self._link, prepared.rows, coefficients, asked["mean"], asked["scale"]
         )
         figures["clusters"] = 0.0 if clusters is None else float(clusters.max() + 1)
+        figures["hospitals"] = 1.0
         found = [information] * len(names)
         if len(names) > 1 and coefficients is not None:
             found[1:] = families.meat(self._link, prepared.rows, coefficients, clusters)
@@ -254,6 +255,8 @@ class GLM(Study):
 
     def path(self, sums: ScoreInformation, asked: Mapping[str, Any]) -> Path:
         """Return that the first sums are of starting means; and the mean alone, to step back to."""
+        rate = asked["mean"] if families.has_fixed_scale(self._link) else None
+        check_first_sums(sums, self.outcome, rate, by_cluster=self.robust == "cluster")
         nothing = np.zeros(len(sums.columns))
         before = nothing.copy()
         if asked["mean"] is not None:

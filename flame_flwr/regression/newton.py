@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flame_flwr.errors import DataError
-from flame_flwr.regression.sites import INTERCEPT
+from flame_flwr.regression.sites import INTERCEPT, NO_SITE_EFFECTS, site_of
 from flame_flwr.regression.solving import SMALLEST, factorize
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _STALLED = 1e-8
 """Below so many standard errors a step that does not shrink any more is rounding."""
 _MOST_STEPS, _MOST_HALVINGS = 100, 30
 _LONG, _FLAT, _FAR = 0.3, 0.05, 1e4
+_LEAVE_OUT = "Leave the term out, or join its levels"
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,10 @@ def _check_separation(path: Path, sums: ScoreInformation, step: Numbers, errors:
     if flat.any() or (errors > _FAR * path.errors).any():
         moving = np.abs(step) > _LONG * np.abs(step).max()
         names = [name for name, moves in zip(sums.columns, moving, strict=True) if moves]
-        others = [repr(name) for name in names if name != INTERCEPT] or ["the terms"]
+        terms = [repr(name) for name in names if name != INTERCEPT]
+        who = f"{' and '.join(terms) or 'the terms'} of the formula separate"
+        what = NO_SITE_EFFECTS if any(map(site_of, names)) else _LEAVE_OUT
         raise DataError(
-            f"{' and '.join(others)} of the formula separate the outcomes: with them larger and "
-            "larger the likelihood grows without end, and there is no maximum. Leave the term out, "
-            "or join its levels"
+            f"{who}{'s' * (len(terms) == 1)} the outcomes: the larger the coefficients, the larger "
+            f"the likelihood, and there is no maximum. {what}"
         )

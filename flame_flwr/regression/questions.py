@@ -57,6 +57,12 @@ def agreed_design(
     for name in design.categories:
         if name not in labels:
             raise DataError(f"no level of {name} is common enough to be named by a hospital")
+    for name, levels in labels.items():
+        if len(levels) < 2:
+            raise DataError(
+                f"all hospitals name one level of {name} alone, so that it explains nothing: leave "
+                "the term out. Where the others are too rare to be named, declare them"
+            )
     moments = {}
     for call, found in merged["moments"].items():
         figures = found.result()

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["INTERCEPT", "common_columns", "embedded", "intercepts", "site_column"]
+__all__ = ["INTERCEPT", "NO_CLUSTERS", "NO_SITE_EFFECTS", "common_columns", "embedded"]
+__all__ += ["intercepts", "site_column", "site_of"]
 
 INTERCEPT = "Intercept"
+
+NO_CLUSTERS = (
+    "hospitals are no clusters: at the maximum their scores sum to zero, so the matrix of the "
+    "scores' products has a rank of at most hospitals - 1"
+)
+NO_SITE_EFFECTS = "Leave the hospital out, or do without site_effects"
 
 
 def site_column(node: str) -> str:
@@ -19,9 +26,14 @@ def site_column(node: str) -> str:
     return f"site[{node}]"
 
 
+def site_of(column: str) -> str:
+    """Return whose own intercept a column is; of any other column, nothing."""
+    return column[5:-1] if column.startswith("site[") and column.endswith("]") else ""
+
+
 def intercepts(columns: Sequence[str]) -> list[int]:
     """Return which columns are intercepts: one of all rows, or one of each hospital's."""
-    return [j for j, name in enumerate(columns) if name == INTERCEPT or name[:5] == "site["]
+    return [j for j, name in enumerate(columns) if name == INTERCEPT or site_of(name)]
 
 
 def common_columns(columns: Sequence[str], asked: Mapping[str, Any]) -> tuple[list[str], list[int]]:

@@ -123,6 +123,7 @@ def test_data_without_a_fit(formula, change, words):
         ({"formula": "months ~ age"}, "`time, event ~`"),
         ({"formula": "months, died ~ 0 + stage"}, "no intercept in any case"),
         ({"formula": "months, died ~ age", "ties": "exact"}, "'efron' or 'breslow'"),
+        ({"formula": "months, died ~ age + Intercept"}, "no column may have the name Intercept"),
         ({"formula": "months, died ~ 1"}, "nothing on its right side"),
         ({"formula": "Surv(months, died) ~ age"}, "`time, event ~`"),
         ({"formula": "months, died ~ age", "strata": ["ward", 3]}, "strata[1] must be the name"),
@@ -155,3 +156,14 @@ def test_a_time_may_be_a_call_with_a_comma():
         for time in ("np.maximum(months, 0)", "months")
     )
     assert found.coefficients == wanted.coefficients
+
+
+def test_a_natural_spline_has_declared_constraints():
+    """Its columns sum to 1, which is no part of Cox's model: the coefficients sum to 0 in place."""
+    knots = "knots=[60], lower_bound=0, upper_bound=120, constraints=[[1, 1, 1]]"
+    right = f"cr(age, {knots})"
+    found = Cox(f"months, died ~ {right}").test(SITES, quiet=True).result
+    _, params, covariance, llf = pooled(TABLE, right, "efron")
+    close(found.params, params, 1e-9)
+    close(found.cov_params(), covariance, 1e-9)
+    close(found.llf, llf, 1e-11)

@@ -34,6 +34,10 @@ HERE, THERE = TABLE.iloc[:40], TABLE.iloc[40:]
         ("died ~ np.log(age - 60)", {}, "is no finite number in some rows of this node"),
         ("died ~ bs(age, knots=[60], lower_bound=59, upper_bound=61)", {}, "within the bounds"),
         ("died ~ age", {"age": np.nan}, "no hospital has a row"),
+        ("died ~ age", {"died": 1}, "died is 1 in all rows of all hospitals"),
+        ("died ~ 1", {"died": 0}, "died is 0 in all rows of all hospitals"),
+        ("died ~ age + sex", {"sex": "f"}, "name one level of sex alone"),
+        ("died ~ C(stage)", {"stage": 2}, "name one level of stage alone"),
     ],
 )
 def test_data_without_a_fit(formula, change, words):
@@ -82,7 +86,7 @@ def test_no_more_rows_than_parameters():
         ({"formula": "died + age ~ sex"}, "must be one column"),
         ({"formula": "died ~ age", "family": "binomal"}, "there is no 'binomal'"),
         ({"formula": "died ~ age", "family": "negative binomial"}, "alpha"),
-        ({"formula": "died ~ age", "robust": "hospital"}, "hospitals are no clusters"),
+        ({"formula": "died ~ age", "robust": "hospital"}, "a rank of at most hospitals - 1"),
         ({"formula": "died ~ age", "robust": "cluster"}, "go together"),
         ({"formula": "died ~ age", "levels": {"sex": ["f", "m"]}}, "has no column sex"),
         ({"formula": "died ~ sex", "levels": {"sex": ["f", "m", "f"]}}, "two labels are alike"),
@@ -95,6 +99,17 @@ def test_no_more_rows_than_parameters():
         ({"formula": "died ~ C(sex, levels=['f'])"}, "levels of sex: give a list of two or more"),
         ({"formula": "died ~ age", "offset": 3}, "offset must be the name of a column"),
         ({"formula": "died ~ 0"}, "nothing on its right side"),
+        ({"formula": "died ~ Intercept + age"}, "no column may have the name Intercept"),
+        ({"formula": "died ~ `site[a]`", "site_effects": True}, "may have the name site[a]"),
+        (
+            {
+                "formula": "died ~ cr(age, knots=[60], lower_bound=20, upper_bound=99, "
+                "constraints='center')"
+            },
+            "constraints",
+        ),
+        ({"formula": "died ~ bs(age, knots=months, lower_bound=20, upper_bound=99)"}, "as numbers"),
+        ({"formula": "died ~ I({x for x in age})"}, "calls and operators only"),
         ({"formula": "died ~ I(age - age @ age)"}, "row by row"),
         ({"formula": "died ~ I(age - np.vecdot(age, age))"}, "row by row"),
     ],
@@ -170,3 +185,32 @@ def test_rows_to_predict_have_numbers_where_the_fit_had_them():
     found = GLM("pain ~ I(age)").test([HERE, THERE], quiet=True).result
     with pytest.raises(DataError, match=r"I\(age\) must be numbers"):
         found.predict(THERE.assign(age="old"))
+
+
+@pytest.mark.parametrize("secure", [None, True])
+def test_subjects_that_are_the_hospitals_are_refused(secure):
+    """Their scores sum to zero: of two hospitals the robust errors would be about none at all."""
+    sites = [site.assign(hospital=place) for place, site in enumerate([HERE, THERE, THERE])]
+    study = GLM("died ~ age", "binomial", robust="cluster", subject="hospital")
+    with pytest.raises(DataError, match=r"subject: .* a rank of at most hospitals - 1"):
+        study.test(sites, quiet=True, secure=secure)
+
+
+def test_counts_that_are_all_zero_have_no_rate():
+    sites = [site.assign(visits=0) for site in (HERE, THERE)]
+    with pytest.raises(DataError, match="visits is 0 in all rows of all hospitals"):
+        GLM("visits ~ age", "poisson").test(sites, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (TABLE.iloc[:0], "node-0 has no complete rows"),
+        (HERE.assign(died=1), "'site[node-0]' of the formula separates the outcomes"),
+    ],
+)
+def test_a_hospital_that_has_no_intercept_is_named(first, words):
+    with pytest.raises(DataError) as caught:
+        GLM("died ~ age", "binomial", site_effects=True).test([first, THERE], quiet=True)
+    assert words in caught.value.message
+    assert "do without site_effects" in caught.value.message
