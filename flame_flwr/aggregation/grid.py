@@ -72,6 +72,11 @@ class Grid:
         """How many 64-bit words a number takes."""
         return self.bits // _WORD
 
+    @property
+    def text(self) -> str:
+        """The grid as one declares it."""
+        return f"Grid({self.bits}, {self.exponent})"
+
     def most(self, parties: int) -> int:
         """Return the largest number of steps of one party, with which no sum can overflow."""
         return int((2 ** (self.bits - 1) - 1) // parties)
@@ -132,12 +137,20 @@ class Grid:
             for start in range(0, len(data), size)
         ]
 
+    def _too_large(self, parties: int) -> OffGridError:
+        """Return the error of a value, with the way out but for the largest grid."""
+        larger = Grid(2 * self.bits, self.exponent) if self.bits <= 8 * _WORD else None
+        advice = f": declare a larger one, grid={larger.text}" if larger else ""
+        return OffGridError(
+            f"a value too large for a sum of {parties} nodes on {self.text}{advice}"
+        )
+
     # ---- one way -----------------------------------------------------------------------------
 
     def _of_whole(self, flat: NDArray[Any], parties: int) -> Words:
         most = self.most(parties) >> self.exponent  # exact: a whole number is so many steps
         if flat.size and (int(flat.max()) > most or int(flat.min()) < -most):
-            raise OffGridError(f"a whole number beyond {most}, the most for {parties} nodes")
+            raise self._too_large(parties)
         words = np.zeros((flat.size, self.words_each), np.uint64)
         words[:, 0] = flat.astype(np.uint64)
         if flat.dtype.kind == "i":
@@ -152,7 +165,7 @@ class Grid:
         most = self.most(parties)
         steps = [round(each * 2**self.exponent) for each in flat]  # ties to even
         if any(abs(each) > most for each in steps):
-            raise OffGridError(f"a value too large for a sum of {parties} nodes on {self}")
+            raise self._too_large(parties)
         data = b"".join(
             (each % (1 << self.bits)).to_bytes(self.bits // 8, "little") for each in steps
         )
@@ -167,7 +180,7 @@ class Grid:
             raise OffGridError("a value that is not whole, in a sum of whole numbers")
         np.rint(steps, out=steps)  # ties to even
         if (np.abs(steps) > _float_at_most(self.most(parties))).any():
-            raise OffGridError(f"a value too large for a sum of {parties} nodes on {self}")
+            raise self._too_large(parties)
         if self.words_each == 1:
             return steps.astype(np.int64).view(np.uint64).reshape(-1, 1)
         return self._placed(steps)

@@ -117,6 +117,27 @@ def test_value_without_a_place_is_an_error(grid, value):
         grid.to_words(array, 3)
 
 
+@pytest.mark.parametrize("value", [2.0**40, 2**40, [2**80]])
+def test_value_that_is_too_large_has_a_larger_grid(value):
+    """As the text says, until there is none."""
+    grid, said = MODELS, []
+    array = np.array(value, dtype=object) if isinstance(value, list) else np.array([value])
+    while (found := off(grid, array)) is not None:
+        said.append(grid)
+        grid = eval(found.partition("grid=")[2], {"Grid": Grid})
+    assert grid.from_words(grid.to_words(array, 3))[0] == float(array[0])
+    assert said[0] == MODELS
+    assert "larger" not in off(Grid(1024, 1000), array)
+
+
+def off(grid, array):
+    try:
+        grid.to_words(array, 3)
+    except OffGridError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("parties", [3, 7, 20])
 def test_largest_value_cannot_overflow_a_sum(parties):
     most = (2**63 - 1) // parties

@@ -19,6 +19,7 @@ from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedErro
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import HELLO, in_process, message_like
 from flame_flwr.payload import encode, to_record
+from flame_flwr.privacy import Clip, MinCount
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import ReduceStrategy
@@ -170,8 +171,9 @@ def answers_of(plan, splits, **node):
 
 
 def test_nothing_is_said_beside_a_masked_answer():
-    """Neither seconds, nor how much data there is, nor what was reported."""
-    plan = NodePlan(Reports, data_type="s3", secure=True)
+    """Neither seconds, nor how much data there is, nor what was reported, nor what was done."""
+    protected = {"filters": (Clip(1.0, missing="skip"),), "disclosure": (MinCount(2),)}
+    plan = NodePlan(Reports, data_type="s3", secure=True, **protected)
     for content in answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3)["train"]:
         said = dict(content["fitres.metrics"]), dict(content["fitres.num_examples"])
         assert said == ({}, {"num_examples": 1})
