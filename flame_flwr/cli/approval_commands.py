@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flame_flwr.cli.node_option import with_path
 from flame_flwr.cli.say import say
 from flame_flwr.errors import ConfigError
 
@@ -209,11 +210,9 @@ def accept(
 def _gate(node: Path) -> tuple[GateFolder, str]:
     """Return a node's gate folder, and its name."""
     from flame_flwr.node.gate_folder import GateFolder
-    from flame_flwr.node.node_folder import check_user, node_settings
+    from flame_flwr.node.node_folder import check_user
 
-    settings = node_settings(node)
-    if not settings.state_dir:
-        raise ConfigError(f"the node config in {node} has no `state-dir`, where approvals are kept")
+    settings, _ = with_path(node, "state-dir")
     folder = GateFolder(settings.state_dir)
     check_user(folder.path)
     return folder, settings.name or str(node)

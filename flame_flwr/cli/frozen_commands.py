@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flame_flwr.cli.node_option import NodeFolder, with_path
 from flame_flwr.cli.say import say
 from flame_flwr.cli.tables import print_table
 from flame_flwr.errors import ConfigError
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
     from flame_flwr.data.frozen_store import FrozenStore
 
 __all__ = ["register", "show_frozen"]
-
-_Node = Annotated[
-    Path,
-    typer.Option("--node", help="the node's folder, with its node.toml; else the one you are in"),
-]
 
 
 def register(commands: typer.Typer) -> None:
@@ -41,7 +37,7 @@ def freeze(
     name: Annotated[
         str, typer.Option(help="as runs name it with `freeze`; else for those that name none")
     ] = "",
-    node: _Node = Path(),
+    node: NodeFolder = Path(),
 ) -> None:
     """Keep what a dataset gives now, for a study that reads it from then on."""
     from flwr.app import Context, RecordDict
@@ -68,7 +64,7 @@ def freeze(
 
 def drop(
     digest: Annotated[str, typer.Argument(help="first digits of its HMAC, as the list has them")],
-    node: _Node = Path(),
+    node: NodeFolder = Path(),
 ) -> None:
     """Remove frozen data."""
     _, store = _store(node)
@@ -107,10 +103,8 @@ def show_frozen(node: Path) -> None:
 
 def _store(node: Path) -> tuple[NodeSettings, FrozenStore]:
     from flame_flwr.data.frozen_store import FROZEN, FrozenStore
-    from flame_flwr.node.node_folder import check_user, node_settings
+    from flame_flwr.node.node_folder import check_user
 
-    settings = node_settings(node)
-    if not settings.state_dir:
-        raise ConfigError(f"the config of the node in {node} has no `state-dir`")
-    check_user(Path(settings.state_dir, FROZEN))
+    settings, state_dir = with_path(node, "state-dir")
+    check_user(state_dir / FROZEN)
     return settings, FrozenStore.of(settings)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from flame_flwr.cli.node_option import NodeFolder, with_path
 from flame_flwr.cli.say import say
 from flame_flwr.errors import ConfigError
 
 __all__ = ["register"]
-
-_Folder = Annotated[
-    Path,
-    typer.Option("--node", help="the node's folder, with its node.toml; else the one you are in"),
-]
 
 
 def register(commands: typer.Typer) -> None:
@@ -25,7 +20,7 @@ def register(commands: typer.Typer) -> None:
     commands.command()(peers)
 
 
-def identity(node: _Folder = Path()) -> None:
+def identity(node: NodeFolder = Path()) -> None:
     """Make this hospital's identity for secure sums, or show the one that it has."""
     from flame_flwr.files import write_file
     from flame_flwr.node.node_folder import node_settings
@@ -53,15 +48,12 @@ def identity(node: _Folder = Path()) -> None:
     say(f"send {public} to whoever provisions, for `flame-flwr provision --identities`")
 
 
-def peers(node: _Folder = Path()) -> None:
+def peers(node: NodeFolder = Path()) -> None:
     """Show the hospitals that this one knows, and the fingerprint to be compared by telephone."""
-    from flame_flwr.node.node_folder import node_settings
     from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, fingerprint
 
-    settings = node_settings(node)
-    if not settings.peers:
-        raise ConfigError(f"the config of the node in {node} has no `peers`")
-    found = Identities.load(Path(settings.peers))
+    settings, path = with_path(node, "peers")
+    found = Identities.load(path)
     own, named = Path(settings.identity_key), found.keys.get(settings.name)
     if named and own.is_file() and named != SecretIdentity.load(own).public:
         raise ConfigError(

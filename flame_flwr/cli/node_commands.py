@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from flame_flwr.cli import approval_commands, frozen_commands, identity_commands, registry_add
+from flame_flwr.cli.node_option import NodeFolder, with_path
 from flame_flwr.cli.say import say
 from flame_flwr.cli.typer_group import Commands, NodeCommands
-from flame_flwr.errors import ConfigError
 
 __all__ = ["data_commands", "node_commands"]
 
@@ -23,13 +23,6 @@ node_commands = typer.Typer(cls=NodeCommands, help="Look after a node.", no_args
 @node_commands.callback()
 def _on_a_node() -> None:
     """Look after a node."""
-
-
-NodeFolder = Annotated[
-    Path,
-    typer.Option("--node", help="the node's folder, with its node.toml; else the one you are in"),
-]
-"""The option of every command that asks a node's config."""
 
 
 @node_commands.command()
@@ -52,7 +45,7 @@ def clean(
 
     if not math.isfinite(older_than):
         raise typer.BadParameter("--older-than is a number of days")
-    folder = _path_in_config(node, "state-dir") if state_dir is None else state_dir
+    folder = with_path(node, "state-dir")[1] if state_dir is None else state_dir
     found = clean_state(
         folder, older_than, kept_data=kept_data, dry_run=dry_run, is_nodes=state_dir is None
     )
@@ -91,7 +84,7 @@ def show_log(
     from flame_flwr.privacy.audit_files import read_entries
     from flame_flwr.privacy.audit_verify import verify as verify_log
 
-    path = _path_in_config(node, "audit-log") if file is None else file
+    path = with_path(node, "audit-log")[1] if file is None else file
     if expect and not re.fullmatch("[0-9a-fA-F]{64}", expect):
         raise typer.BadParameter("--expect is the SHA-256 that --verify printed: 64 digits")
     if verify or expect or first:
@@ -113,10 +106,10 @@ def show_ledger(
     """Show how much has left a node of each dataset, for each project."""
     from flame_flwr.cli import ledger_table
     from flame_flwr.node.ledger_file import begin_ledger, read_ledger
-    from flame_flwr.node.node_folder import check_user, node_settings
+    from flame_flwr.node.node_folder import check_user
 
-    settings = node_settings(node)
-    folder = _path_in_config(node, "state-dir") / "gate"
+    settings, state_dir = with_path(node, "state-dir")
+    folder = state_dir / "gate"
     check_user(folder)
     if begin:
         kept = begin_ledger(settings)
@@ -180,17 +173,6 @@ def _check_day(day: str) -> None:
         raise typer.BadParameter(
             f"--day is a day or month of UTC, such as 2026-11-29 or 2026-11, not {day!r}"
         ) from None
-
-
-def _path_in_config(node: Path, key: str) -> Path:
-    """Return a path that a node's config names, or say that it names none."""
-    from flame_flwr.node.node_folder import node_settings
-
-    settings = node_settings(node)
-    path = {"audit-log": settings.audit_log, "state-dir": settings.state_dir}[key]
-    if not path:
-        raise ConfigError(f"the config of the node in {node} has no `{key}`")
-    return Path(path)
 
 
 approval_commands.register(node_commands)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.cli.script_app import write_app
+from flame_flwr.data.local_paths import is_function
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.failure.scratch_folders import working_in
 from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.log import logger, show
 from flame_flwr.script.environment import ScriptError
 from flame_flwr.script.loader import LoadedScript, load_script
-from flame_flwr.script.locations import is_function, node_locations, open_sources
+from flame_flwr.script.locations import node_locations, open_sources
 from flame_flwr.script.options import ScriptOptions
 from flame_flwr.script.runner import ScriptRun
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-from flame_flwr.data.fhir_bundles import merge_pages
 from flame_flwr.data.frozen_manifest import Manifest, Wanted
-from flame_flwr.data.table_pieces import as_frame, unpack
+from flame_flwr.data.remote_content import value_of
 from flame_flwr.errors import DataError, UnavailableError
 
 if TYPE_CHECKING:
@@ -87,11 +86,7 @@ class FrozenSource:
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
         """Return the frozen values by key."""
         found = self.fetch(kind, keys, lambda content: content)
-        if kind == "fhir":
-            return {key: merge_pages(list(map(json.loads, parts))) for key, parts in found.items()}
-        if kind == "sql":
-            return {key: as_frame(list(map(unpack, parts))) for key, parts in found.items()}
-        return {key: part for key, [part] in found.items()}
+        return {key: value_of(kind, parts) for key, parts in found.items()}
 
     def fetch(
         self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.config import NodeSettings
 
-__all__ = ["local_paths", "locations_of", "missing_paths"]
+__all__ = ["is_function", "local_paths", "locations_of", "missing_paths"]
 
 
 def local_paths(locations: Iterable[str]) -> list[Path]:
@@ -39,6 +39,12 @@ def local_paths(locations: Iterable[str]) -> list[Path]:
 def locations_of(data: str) -> list[str]:
     """Return the locations that `data` of a node's config names."""
     return [part.strip() for part in data.split(";") if part.strip()]
+
+
+def is_function(location: str) -> bool:
+    """Tell whether a location names a function: ``module:function``."""
+    module, colon, attribute = location.partition(":")
+    return bool(colon) and all(name.isidentifier() for name in [*module.split("."), attribute])
 
 
 def missing_paths(settings: NodeSettings) -> list[Path]:

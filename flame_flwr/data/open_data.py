@@ -8,7 +8,6 @@ name theirs.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from flame_flwr.data.credentials import refuse_in_url
 from flame_flwr.data.folder_source import FolderSource
 from flame_flwr.data.function_source import FunctionSource
+from flame_flwr.data.local_paths import is_function, locations_of
 from flame_flwr.data.source import NODE_OPTION, Source, SourceData
 from flame_flwr.data.sql_entry import SqlEntry
 from flame_flwr.data.sql_source import SqlSource
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_dataset", "open_data", "open_dataset", "open_datasets"]
 
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _REGISTRY = "`url` in this node's registry"
 _OF_THE_NODE = "of the SuperNode; a running one must be started again"
 
@@ -60,7 +59,7 @@ def open_data(
         No location, a relative path, an unknown kind of location, or no credentials for it.
     """
     partition = str(context.node_config.get("partition-id", "{partition-id}"))
-    names = [part.strip() for part in locations.split(";") if part.strip()]
+    names = locations_of(locations)
     if not names:
         raise ConfigError(f"{option} names no location")
     sources = [
@@ -140,7 +139,7 @@ def _source(
     option: str,
 ) -> Source:
     refuse_in_url(location, f"{name}: {option}")
-    if _FUNCTION.fullmatch(location):
+    if is_function(location):
         return FunctionSource(location, context, name, option)
     scheme = location.partition("://")[0]
     if scheme == "s3":

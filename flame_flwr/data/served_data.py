@@ -7,19 +7,17 @@ called, as they are everywhere.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.data.fhir_bundles import merge_pages
 from flame_flwr.data.folder_source import FolderSource
 from flame_flwr.data.function_source import FunctionSource
+from flame_flwr.data.remote_content import value_of
 from flame_flwr.data.source import SourceData
-from flame_flwr.data.table_pieces import as_frame, unpack
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
@@ -105,12 +103,11 @@ def _source(ask: Ask, opened: str, number: int, told: dict[str, Any], context: C
         return FunctionSource(told["reference"], context, name, told["option"])
     if kind == "fhir":
         return _ServedFhir(ask, opened, number, kind, name, told["base"])
-    made = _ServedTables if kind == "sql" else _ServedSource
-    return made(ask, opened, number, kind, name)
+    return _ServedSource(ask, opened, number, kind, name)
 
 
 class _ServedSource:
-    """An object store, read by the node.
+    """An object store, a database or a FHIR server, read by the node.
 
     Parameters
     ----------
@@ -136,19 +133,14 @@ class _ServedSource:
             pass
 
     def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
-        """Return what the node has read: bytes by key, or bundles by search."""
+        """Return what the node has read: bytes by key, bundles by search, tables by name."""
         with self.ask("read", kind=kind, keys=_texts(keys)) as served:
-            return {
-                key: self._value(served.contents(parts)) for key, parts in served.answer["found"]
-            }
+            found = served.answer["found"]
+            return {key: value_of(self.type, served.contents(parts)) for key, parts in found}
 
     def ask(self, what: str, **more: Any) -> Served:
         """Ask the node something about this source."""
         return self._ask({"ask": what, **self._asked, **more})
-
-    def _value(self, contents: list[bytes]) -> bytes | Mapping[str, Any]:
-        [content] = contents
-        return content
 
 
 class _ServedFhir(_ServedSource):
@@ -163,21 +155,6 @@ class _ServedFhir(_ServedSource):
         from flame_flwr.data.served_client import served_client
 
         return served_client(self.ask, self._base)
-
-    def _value(self, contents: list[bytes]) -> Mapping[str, Any]:
-        return merge_pages([json.loads(page) for page in contents])
-
-
-class _ServedTables(_ServedSource):
-    """A database, read by the node piece by piece."""
-
-    def read(self, kind: DataKind, keys: list[str]) -> dict[str, Any]:
-        """Return DataFrames by the name of their table."""
-        with self.ask("read", kind=kind, keys=_texts(keys)) as served:
-            return {
-                table: as_frame([unpack(served.contents([part])[0]) for part in parts])
-                for table, parts in served.answer["found"]
-            }
 
 
 def _texts(keys: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -57,16 +58,9 @@ def authority(federation: str, now: datetime) -> Pair:
     tuple of bytes
         The private key (PKCS #8) and the certificate, both PEM.
     """
-    key = ec.generate_private_key(ec.SECP384R1())
     name = _name(authority_name(federation))
-    usage = {"key_cert_sign": True, "crl_sign": True}
-    certificate = (
-        _builder(name, name, key.public_key(), now, _CA_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(**usage), critical=True)
-        .sign(key, hashes.SHA384())
-    )
-    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+    usage = _key_usage("key_cert_sign", "crl_sign")
+    return _pair(name, now, _CA_DAYS, x509.BasicConstraints(ca=True, path_length=0), usage)
 
 
 def authority_name(federation: str) -> str:
@@ -122,20 +116,16 @@ def server_pair(
     tuple of bytes
         The private key (PKCS #8) and the certificate, both PEM.
     """
-    key = ec.generate_private_key(ec.SECP384R1())
-    ca_key, issuer = ca
-    server_only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    certificate = (
-        _builder(_name(names[0][:64]), issuer, key.public_key(), now, days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
-        .add_extension(server_only, critical=False)
-        .add_extension(signer, critical=False)
-        .add_extension(x509.SubjectAlternativeName(list(map(_alternative, names))), critical=False)
-        .sign(ca_key, hashes.SHA384())
+    return _pair(
+        _name(names[0][:64]),
+        now,
+        days,
+        *_OF_NO_CA,
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca[0].public_key()),
+        x509.SubjectAlternativeName(list(map(_alternative, names))),
+        ca=ca,
     )
-    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def client_pair(name: str, now: datetime, days: int) -> Pair:
@@ -148,16 +138,8 @@ def client_pair(name: str, now: datetime, days: int) -> Pair:
     tuple of bytes
         The private key (PKCS #8) and the certificate, both PEM.
     """
-    key = ec.generate_private_key(ec.SECP384R1())
     client_only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    certificate = (
-        _builder(_name(name), _name(name), key.public_key(), now, days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
-        .add_extension(client_only, critical=False)
-        .sign(key, hashes.SHA384())
-    )
-    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+    return _pair(_name(name), now, days, *_OF_NO_CA, client_only)
 
 
 def node_pair(name: str) -> Pair:
@@ -209,45 +191,36 @@ def bare(public: bytes) -> bytes:
     return b" ".join(public.split()[:2])
 
 
-def _builder(
+def _pair(
     subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
     now: datetime,
     days: int,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS)
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    *extensions: x509.ExtensionType,
+    ca: tuple[ec.EllipticCurvePrivateKey, x509.Name] | None = None,
+) -> Pair:
+    """Make a key and its certificate, signed by a CA or by the key itself."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    signer, issuer = ca or (key, subject)
+    builder = x509.CertificateBuilder(
+        issuer,
+        subject,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - _CLOCKS,
+        now + timedelta(days=days),
     )
+    for extension in (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), *extensions):
+        builder = builder.add_extension(extension, critical=isinstance(extension, _CRITICAL))
+    certificate = builder.sign(signer, hashes.SHA384())
+    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _key_usage(**given: bool) -> x509.KeyUsage:
-    no = dict.fromkeys(
-        (
-            "digital_signature",
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "key_cert_sign",
-            "crl_sign",
-            "encipher_only",
-            "decipher_only",
-        ),
-        False,
-    )
-    return x509.KeyUsage(**{**no, **given})
+def _key_usage(*given: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{use: use in given for use in signature(x509.KeyUsage).parameters})
 
 
 def _alternative(name: str) -> x509.GeneralName:
@@ -263,3 +236,8 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+_CRITICAL = (x509.BasicConstraints, x509.KeyUsage)
+"""What a program that does not know it must refuse the certificate for."""
+_OF_NO_CA = x509.BasicConstraints(ca=False, path_length=None), _key_usage("digital_signature")

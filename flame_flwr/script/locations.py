@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flame_flwr.data.local_paths import is_function, locations_of
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.log import logger
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.source import SourceData
 
-__all__ = ["PARTITION", "absolute_locations", "is_function", "node_locations", "open_sources"]
+__all__ = ["PARTITION", "absolute_locations", "node_locations", "open_sources"]
 
 PARTITION = "{partition-id}"
 """What stands for a node's number in a location."""
@@ -42,7 +43,8 @@ def node_locations(data_type: str, data: Sequence[str], nodes: int | None) -> li
             f"{PARTITION} in it and --nodes N"
         )
     places = [_absolute(location) for location in data]
-    shared = len(places) == 1 and (PARTITION in places[0] or _has_function(places[0]))
+    has_function = any(map(is_function, places[0].split(";")))
+    shared = len(places) == 1 and (PARTITION in places[0] or has_function)
     if nodes is None and len(places) == 1 and PARTITION in places[0]:
         raise ConfigError(f"--data has {PARTITION} in it: say how many nodes with --nodes N")
     if nodes is None or nodes == len(places):
@@ -101,21 +103,11 @@ def absolute_locations(data: str | Sequence[str]) -> list[str]:
     return [_absolute(location) for location in ([data] if isinstance(data, str) else data)]
 
 
-def is_function(part: str) -> bool:
-    """Tell whether a location names a function: ``module:function``."""
-    module, colon, attribute = part.partition(":")
-    return bool(colon) and all(name.isidentifier() for name in [*module.split("."), attribute])
-
-
 def _absolute(location: str) -> str:
-    parts = [part.strip() for part in location.split(";") if part.strip()]
+    parts = locations_of(location)
     if not parts:
         raise ConfigError("--data is empty: it takes a folder, or module:function")
     return ";".join(
         part if "://" in part or is_function(part) else os.path.abspath(Path(part).expanduser())
         for part in parts
     )
-
-
-def _has_function(location: str) -> bool:
-    return any(is_function(part) for part in location.split(";"))

@@ -168,8 +168,10 @@ def check_path(
     FlameError
         There is no such script or app, or its nodes have no data.
     """
+    from flame_flwr.script.locations import absolute_locations
+
     path = path.expanduser().resolve()
-    source = source_at(path, [_absolute(location) for location in data], nodes)
+    source = source_at(path, absolute_locations(data), nodes)
     homes = [path, Path.cwd()] if path.is_dir() else [Path.cwd(), path.parent]
     return check_in_a_process(source, homes, max_rounds, seconds, tolerance, skip)
 
@@ -187,13 +189,3 @@ def _folders_of(*classes: Any) -> list[Path]:
         for file in files
         if file and os.path.isfile(file) and is_user_code(os.path.abspath(file))
     ]
-
-
-def _absolute(location: str) -> str:
-    """Make the paths in a location absolute: the check works in folders of its own."""
-    from flame_flwr.script.locations import is_function
-
-    return ";".join(
-        part if "://" in part or is_function(part) else os.path.abspath(os.path.expanduser(part))
-        for part in location.split(";")
-    )
