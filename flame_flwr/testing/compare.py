@@ -45,7 +45,8 @@ def difference(
         The values come of nodes in another order: `second` has the nodes ``order[0]``,
         ``order[1]``, .... Lists, arrays and lines of text with one entry per node then agree
         when they do entry by entry, and so do lists of nodes, by their places or their names;
-        in a JSON text, too.
+        in a JSON text, too. Where a dict has a number for each node's place as key, such as
+        ``site_1``, it is as a list.
     path : str
         What the values are called.
 
@@ -175,6 +176,8 @@ class _Comparison:
             return None not in (one, two) and not self.difference(one, two)
         if isinstance(first, list | tuple) and _are_same_nodes(first, second, self.order):
             return True
+        if isinstance(first, Mapping) and _numbers_places(first) and _numbers_places(second):
+            first, second = list(first.values()), list(second.values())
         listed = isinstance(first, list | tuple) or (isinstance(first, np.ndarray) and first.ndim)
         if not listed or not len(first) == len(second) == len(self.order):
             return False
@@ -194,6 +197,15 @@ def _are_same_nodes(first: Sequence[Any], second: Sequence[Any], order: Sequence
     if not all(type(each) is int and 0 <= each < len(order) for each in both):
         return False
     return len(first) == len(second) and {order[place] for place in second} == set(first)
+
+
+def _numbers_places(by_key: Mapping[Any, Any]) -> bool:
+    """Tell whether the keys are alike but for the number of their place, from 0 or 1."""
+    for begin in (0, 1):
+        parts = [str(key).partition(str(i)) for i, key in enumerate(by_key, begin)]
+        if all(number for _, number, _ in parts) and len({(a, b) for a, _, b in parts}) == 1:
+            return True
+    return False
 
 
 def _of_json(text: str) -> Any:

@@ -226,6 +226,38 @@ def test_nodes_may_move_within_json(kind):
     assert difference(kind(first), kind(second), 1e-9) != ""
 
 
+def numbered(order, name, first=0, **more):
+    """Return what is said of each node under the number of its place."""
+    return {name.format(place + first): {"n": node + 5} for place, node in enumerate(order)} | more
+
+
+@pytest.mark.parametrize("name", ["site_{}", "{}", "center {} (anonymous)"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_nodes_may_be_numbered_by_their_places(name, first):
+    one, other = numbered((0, 1, 2), name, first), numbered((2, 0, 1), name, first)
+    assert difference(one, other, 1e-9, order=(2, 0, 1)) == ""
+    assert difference(json.dumps(one), json.dumps(other), 1e-9, order=(2, 0, 1)) == ""
+    assert difference(one, other, 1e-9) != ""
+
+
+def test_whole_numbers_number_nodes_too():
+    one, other = (dict(enumerate(nodes)) for nodes in ((0, 1, 2), (2, 0, 1)))
+    assert difference(one, other, 1e-9, order=(2, 0, 1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (numbered((0, 1, 2), "site_{}"), numbered((1, 0, 2), "site_{}")),  # moved otherwise
+        (numbered((0, 1, 2), "site_{}", 2), numbered((2, 0, 1), "site_{}", 2)),  # counts from 2
+        (numbered((0, 1, 2), "site_{}", n=1), numbered((2, 0, 1), "site_{}", n=1)),  # and a total
+        (dict(zip("abc", (5, 6, 7), strict=True)), dict(zip("abc", (7, 5, 6), strict=True))),
+    ],
+)
+def test_other_keys_number_no_nodes(first, second):
+    assert difference(first, second, 1e-9, order=(2, 0, 1)) != ""
+
+
 @pytest.mark.parametrize(
     "second",
     [
