@@ -2,7 +2,8 @@
 
 It stays on the node. It says when, for which project and run, of which app, what kind of answer,
 its structure and size, and a hash of its records; it holds no values but the keys of dicts, the
-texts of failures and findings, and the names of rules and filters. A small answer travels packed as
+texts of failures and findings, the names of rules and filters, and how many figures rules withheld
+or altered. A small answer travels packed as
 one record, and the hash is of the records before that. An answer that cannot be noted does not
 leave. A line for each start of ``flame-flwr node start`` says how the answers below it were made.
 The file itself, with its chain of hashes, is :class:`flame_flwr.privacy.audit_log.AuditLog`.

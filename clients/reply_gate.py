@@ -58,6 +58,7 @@ from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
 from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.study_declaration import Study
+from flame_flwr.privacy.withheld_figures import WithheldFigures
 from flame_flwr.processes.threads import within
 from flame_flwr.transport.clocks import told_clock
 from flame_flwr.transport.frozen_digests import write_digests
@@ -92,7 +93,7 @@ class ReplyGate:
     """
 
     def __init__(self, message: Message, context: Context, way: Way = HERE) -> None:
-        self._noted: dict[str, str] = {}
+        self._noted: dict[str, Any] = {}
         self._count = AnswerCount(way.ledger)
         self._message = message
         self._context = context
@@ -196,12 +197,14 @@ class ReplyGate:
             asked, folder = said.get(EXPECTED), self._settings.state_dir
             answer_expectations(asked, self._way.project, self._name, folder)
         if found:  # their texts are another process's
+            withheld = WithheldFigures()
             found = limited_findings(
-                self._gate.findings(found, study),
+                self._gate.findings(found, study, withheld),
                 share=shares_tracebacks(self._context),
                 strict=self._keeps_texts,
                 known=self._failures.known_words,
             )
+            self._noted = {"withheld": kept} if (kept := withheld.to_json()) else {}
         if found is not None:  # that nothing is unexpected is an answer, too
             self._count.add(lambda: Cost(len(found)))
         states = read_rounds(said.get("states"))
@@ -253,7 +256,7 @@ class ReplyGate:
             passed = self._gate.result(
                 returned, study, number, aggregate, metrics, sparse=not self._secure.asks
             )
-        self._noted = {"unseen": passed.unseen} if passed.unseen else {}
+        self._noted = passed.noted()
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)
         self._count.add(lambda: cost_of(passed, len(metrics)))

@@ -102,7 +102,7 @@ def unnoted(
     context: Context,
     passed: Message,
     way: Way = HERE,
-    noted: Mapping[str, str] | None = None,
+    noted: Mapping[str, Any] | None = None,
 ) -> Message | None:
     """Note what leaves in the node's audit log; return what leaves instead where that cannot be.
 
@@ -112,7 +112,7 @@ def unnoted(
         As for :class:`flame_flwr.clients.reply_gate.ReplyGate`.
     passed : Message
         What may leave.
-    noted : mapping of str to str, optional
+    noted : mapping of str to JSON values, optional
         What else its line says.
     """
     try:

@@ -37,6 +37,7 @@ def look_at_node(browser, target):
             project = ("covid", "heart", HARM)[number % 3]
             log.append(line(1 + number % 28, project=project, masked=number % 2 == 0))
         log.append(line(28, failure=f"TooFewError: MinCount(5): {HARM}"))
+        log.append(line(28, withheld={"MinCount": {"whole": 2, "cells": 3}}))
         with PageServer(node_page(node)).in_background() as url:
             browser.get_log("performance")
             for width in (1200, 390):
@@ -58,7 +59,8 @@ def shown(browser, url, width, scheme):
     browser.get("about:blank")
     browser.get(url)
     wait(browser, "the last part", lambda: "MinCount(5)" in text(browser, "gate-part"))
-    assert "401 answers in all" in text(browser, "count")
+    assert "402 answers in all" in text(browser, "count")
+    assert "MinCount withheld 2 figures, 3 cells of others" in text(browser, "withheld-part")
     assert "TooFewError: MinCount(5): <img" in text(browser, "withheld-part")
     assert "1 waiting for this hospital's approval" in text(browser, "waiting-part")
     assert "at most 9 answers a day" in text(browser, "ledger-part")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.cli.say import head, say
 from flame_flwr.cli.tables import print_table
 from flame_flwr.errors import FlameError
-from flame_flwr.privacy.audit_words import answer_words, what_left
+from flame_flwr.privacy.audit_words import answer_words, what_left, withheld_words
 from flame_flwr.text.shown_text import shown_text
 from flame_flwr.text.sizes import shown_size
 from flame_flwr.text.words import counted
@@ -145,5 +145,5 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
         _shown(entry.get("time", ""))[:19].replace("T", " "),
         _shown(entry.get("node", "")),
         _shown(answer_words(entry)),
-        _shown(what_left(entry)),
+        _shown("; ".join(filter(None, (what_left(entry), withheld_words(entry))))),
     ]

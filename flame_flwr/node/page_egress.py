@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import ConfigError
 from flame_flwr.privacy.audit_chain import chain_path
 from flame_flwr.privacy.audit_files import read_entries
-from flame_flwr.privacy.audit_words import answer_words, what_left
+from flame_flwr.privacy.audit_words import answer_words, what_left, withheld_words
 from flame_flwr.text.shown_text import shown_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _LONGEST = 2000
 
 COLUMNS = (
     *("time", "project", "run", "app", "node", "answer", "bytes", "masked", "rules", "filters"),
-    *("left", "withheld"),
+    *("left", "withheld", "withheld in part"),
 )
 """The columns of the table that is saved."""
 
@@ -45,6 +45,7 @@ def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
         "filters": _joined(entry.get("filters")),
         "left": "" if failed else words,
         "withheld": words.removeprefix("failed: ") if failed else "",
+        "withheld in part": shown_text(withheld_words(entry), _LONGEST),
     }
 
 
@@ -146,7 +147,7 @@ class Egress:
             for row in self.entries(asked):
                 newest.append(row)
                 fitting += 1
-                if row["withheld"]:
+                if row["withheld"] or row["withheld in part"]:
                     refused.append(row)
                     withheld += 1
                 if look is not None:
@@ -168,6 +169,7 @@ class Egress:
                 counts = days.setdefault((row["time"][:10], row["project"]), Counter())
                 counts.update(answers=1, bytes=row["bytes"] or 0, masked=row["masked"])
                 counts.update(withheld=bool(row["withheld"]))
+                counts.update({"withheld in part": bool(row["withheld in part"])})
 
         found = self.found(look=note)
         if "trouble" in found:

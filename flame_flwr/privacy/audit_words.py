@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.flower import HELLO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["answer_words", "what_left"]
+__all__ = ["answer_words", "what_left", "withheld_words"]
 
 _ANSWERS = {HELLO: "hello"}
+_KEPT_BACK = {"whole": "figure", "cells": "cell of others", "findings": "finding"}
+_ALTERED = "altered"
 
 
 def answer_words(entry: Mapping[str, Any]) -> str:
@@ -44,6 +46,38 @@ def what_left(entry: Mapping[str, Any]) -> str:
     if entry.get("result") not in (None, "nothing"):
         return str(entry["result"])
     return ", ".join(_described(entry))
+
+
+def withheld_words(entry: Mapping[str, Any]) -> str:
+    """Say how much of an answer that left was withheld in it, and by which rules.
+
+    Examples
+    --------
+    >>> withheld_words({"withheld": {"MinCount": {"whole": 1, "cells": 3, "altered": 2}}})
+    'MinCount withheld 1 figure, 3 cells of others; altered 2 figures'
+    """
+    withheld = entry.get("withheld")
+    rules = withheld.items() if isinstance(withheld, dict) else ()
+    return "; ".join(
+        f"{rule} {'; '.join(_kept_back(counts))}"
+        for rule, counts in rules
+        if isinstance(counts, dict)
+    )
+
+
+def _kept_back(counts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a rule withheld, and what it altered: a log may have been written to by others."""
+    known = {key: n for key, n in counts.items() if isinstance(n, int)}
+    parts = [_counted(known[key], what) for key, what in _KEPT_BACK.items() if key in known]
+    if parts:
+        yield f"withheld {', '.join(parts)}"
+    if _ALTERED in known:
+        yield f"altered {_counted(known[_ALTERED], 'figure')}"
+
+
+def _counted(number: int, what: str) -> str:
+    first, _, rest = what.partition(" ")
+    return f"{number} {first}{'s'[number == 1 :]}{' ' if rest else ''}{rest}"
 
 
 def _what_of_hello(entry: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flame_flwr.payload import Payload
+    from flame_flwr.privacy.withheld_figures import WithheldFigures
 
 __all__ = [
     "Disclosure",
@@ -42,7 +43,10 @@ _CONTAINERS = (dict, list, tuple)
 
 
 def apply_rules(
-    rules: Sequence[DisclosureRule], result: Any, account: FigureAccount | None = None
+    rules: Sequence[DisclosureRule],
+    result: Any,
+    account: FigureAccount | None = None,
+    withheld: WithheldFigures | None = None,
 ) -> Any:
     """Return a decoded result with its statistics as they may leave, in new containers.
 
@@ -54,6 +58,8 @@ def apply_rules(
         It is not changed.
     account : FigureAccount, optional
         What has left earlier in the run; by default nothing.
+    withheld : WithheldFigures, optional
+        Counts what the rules keep back.
 
     Raises
     ------
@@ -66,11 +72,15 @@ def apply_rules(
     statistics = statistics_in(result)
     for rule in rules:
         rule.screen(result)
-    for rule in rules:
-        statistics = rule.protect(statistics)
     account = FigureAccount() if account is None else account
     for rule in rules:
-        statistics = rule.within(account, statistics)
+        before, statistics = statistics, rule.protect(statistics)
+        if withheld is not None:
+            withheld.note(rule, before, statistics)
+    for rule in rules:
+        before, statistics = statistics, rule.within(account, statistics)
+        if withheld is not None:
+            withheld.note(rule, before, statistics)
     return _rebuilt(result, iter(statistics))
 
 

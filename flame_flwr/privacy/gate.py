@@ -31,6 +31,7 @@ from flame_flwr.privacy.filter_chain import FilterChain
 from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.privacy.study_declaration import of_strict_node
+from flame_flwr.privacy.withheld_figures import WithheldFigures
 
 if TYPE_CHECKING:
     from flame_flwr.data.mismatch import Mismatch
@@ -61,12 +62,21 @@ class Passed:
     unseen : str
         For the node's audit log: how many parts the rules could not look into, and of how many
         people the analysis says that they are.
+    withheld : mapping of str to mapping of str to int
+        Likewise: how much the rules kept back, as
+        :meth:`flame_flwr.privacy.withheld_figures.WithheldFigures.to_json` has it.
     """
 
     payload: Payload
     rules: tuple[str, ...] = ()
     filters: tuple[Mapping[str, Any], ...] = ()
     unseen: str = ""
+    withheld: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def noted(self) -> dict[str, Any]:
+        """Return what the node's audit log says of it, and nobody else."""
+        said = {"unseen": self.unseen, "withheld": self.withheld}
+        return {key: value for key, value in said.items() if value}
 
     def said(self) -> dict[str, str]:
         """Return what travels beside the result: nothing where nothing was done."""
@@ -133,9 +143,11 @@ class Gate:
         if study.allow_pickle and not self.pickles:
             raise ConfigError(_NEVER)
 
-    def findings(self, found: Iterable[Mismatch], study: Study) -> list[Mismatch]:
+    def findings(
+        self, found: Iterable[Mismatch], study: Study, withheld: WithheldFigures | None = None
+    ) -> list[Mismatch]:
         """Return what may be said of the data before the first round; the log has the rest."""
-        return findings_that_leave(self.holding(study), found)
+        return findings_that_leave(self.holding(study), found, withheld)
 
     def evaluation(self, study: Study) -> None:
         """See that the numbers of ``evaluation_method`` may leave.
@@ -197,7 +209,7 @@ class Gate:
         value, opaque = look_into(returned)
         if holds_sparse_change(returned):  # the gate alone makes them, after rules and filters
             value = made_dense(value, lambda: aggregate and look_into(aggregate).value)
-        unseen = ""
+        unseen, withheld = "", WithheldFigures()
         if opaque and rules:
             for rule in rules:
                 rule.weigh_unseen(study.evidence, len(opaque))
@@ -205,7 +217,7 @@ class Gate:
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
             tell_columns(value, study.evidence)
-            value = apply_rules(rules, value, self.account)
+            value = apply_rules(rules, value, self.account, withheld)
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value
@@ -218,7 +230,7 @@ class Gate:
             returned = encode_allowed(value, allow_pickle=False)
         elif chain is not None:
             returned = encode(value)
-        return Passed(returned, names, tuple(acted), unseen)
+        return Passed(returned, names, tuple(acted), unseen, withheld.to_json())
 
     def arrives(self, aggregate: Payload) -> None:
         """See that what a server sent may be handed to the analysis.
@@ -243,14 +255,19 @@ class Gate:
 
 
 def findings_that_leave(
-    rules: Sequence[DisclosureRule], found: Iterable[Mismatch]
+    rules: Sequence[DisclosureRule],
+    found: Iterable[Mismatch],
+    withheld: WithheldFigures | None = None,
 ) -> list[Mismatch]:
     """Return what rules let a node say of its data; the log has the rest."""
     may_leave = []
     for each in found:
-        if each.rows is None or all(rule.may_say(each.rows) for rule in rules):
+        against = [rule for rule in rules if each.rows is not None and not rule.may_say(each.rows)]
+        if not against:
             may_leave.append(each)
         else:
+            if withheld is not None:
+                withheld.note_finding(against[0])
             logger.info("kept back at this node, as it tells of too few: %s", each.text)
     return may_leave
 

@@ -93,9 +93,9 @@ function showLeft() {
     + `below: ${shown(lines, about.fitting, found ? "lines that fit" : "lines")}. The CSV has all of these.`;
   put("days-part", trouble(about), days.length ? table(
     days.length > MOST_DAYS ? `by day and study, the newest ${MOST_DAYS} of ${days.length}; choose a day or a study for others` : "by day and study",
-    ["day (UTC)", "study", "answers", "size", "masked", "withheld"],
-    days.slice(0, MOST_DAYS).map((row) => [row.day, row.project, row.answers, size(row.bytes), row.masked, row.withheld]),
-    [2, 3, 4, 5]) : null);
+    ["day (UTC)", "study", "answers", "size", "masked", "withheld", "in part"],
+    days.slice(0, MOST_DAYS).map((row) => [row.day, row.project, row.answers, size(row.bytes), row.masked, row.withheld, row["withheld in part"]]),
+    [2, 3, 4, 5, 6]) : null);
   put("left-part", lines.length ? table("answer by answer, the newest first",
     ["time (UTC)", "study", "answer", "size", "masked", "rules and filters", "what left"],
     lines.map((row) => [when(row.time), row.project, row.answer, size(row.bytes),
@@ -103,8 +103,8 @@ function showLeft() {
       row.left || `nothing: ${row.withheld}`]), [3])
     : about.trouble ? null : el("p", { class: "quiet" }, found ? "Nothing that fits has left." : "Nothing has left."));
   put("withheld-part", refused.length ? table(`${shown(refused, about.withheld, found ? "that fit" : "in all")}, the newest first`,
-    ["time (UTC)", "study", "app", "answer", "why"],
-    refused.map((row) => [when(row.time), row.project, row.app, row.answer, row.withheld]))
+    ["time (UTC)", "study", "app", "answer", "what", "why, or by which rule"],
+    refused.map((row) => [when(row.time), row.project, row.app, row.answer, row.withheld ? "all of it" : "a part", row.withheld || row["withheld in part"]]))
     : about.trouble ? null : el("p", { class: "quiet" }, `Nothing ${found ? "that fits " : ""}was withheld or refused.`));
 }
 

@@ -342,8 +342,10 @@ def test_an_own_type_passes_and_the_log_says_so(ask, lines):
     assert value(ask("own type", disclosure="MinCount(5)")).inside == 61.3
     assert lines()[-1]["result"] == "value of a type of the analysis's own 'tests.Box'"
     assert lines()[-1]["unseen"] == "1 part; the analysis says of how many: nothing"
-    ask("few", disclosure="MinCount(5)")
+    answer = ask("few", disclosure="MinCount(5)")
     assert "unseen" not in lines()[-1]
+    assert lines()[-1]["withheld"] == {"MinCount": {"whole": 1}}
+    assert "withheld" not in answer.reply.content["fitres.metrics"]  # it is for the hospital alone
 
 
 @pytest.mark.parametrize(("people", "leaves"), [(4, False), (5, True)])

@@ -56,6 +56,19 @@ def test_answers_are_counted_by_day_and_study(log, tmp_path):
     assert rest[0]["left"] == "float64 array of shape (3,)"
 
 
+def test_what_was_withheld_in_an_answer_is_shown_with_its_rule(log, tmp_path, browser):
+    noted = {"MinCount": {"whole": 2, "cells": 3}, HARM: {"altered": 1}}
+    for entry in (line(1), line(2, withheld=noted), line(2, failure="MinCount(5): too few")):
+        log.append(entry)
+    part = egress(tmp_path).part()
+    said = f"MinCount withheld 2 figures, 3 cells of others; {HARM} altered 1 figure"
+    assert [row["withheld in part"] for row in part["lines"]] == ["", said, ""]
+    assert [row["withheld in part"] for row in part["refused"]] == ["", said]
+    assert [(day["withheld"], day["withheld in part"]) for day in part["days"]] == [(1, 1), (0, 0)]
+    assert browser.get("/lines?text=mincount%20withheld").json()["fitting"] == 1
+    assert said in "".join(saved(egress(tmp_path)))
+
+
 def test_a_log_is_read_again_when_it_has_grown(log, tmp_path, monkeypatch):
     read = []
     original = page_egress.read_entries
