@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flwr.app import Message, MessageType
+from flwr.app import Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 
 from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.client import StarClient
 from flame_flwr.clients.node import NodePlan
 from flame_flwr.clients.reply_gate import ReplyGate
-from flame_flwr.clients.reply_values import is_plain, records_of
+from flame_flwr.clients.reply_records import is_plain, round_records
 from flame_flwr.clients.reply_way import error_reply, shares_tracebacks
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
@@ -87,7 +87,7 @@ class StarClientApp(NodeClientApp):
         answer = client.train(message.content)
         if is_plain(answer) and not self._made_from[2] and not _GATED_ELSEWHERE:
             return answer
-        return Message(records_of(answer), reply_to=message)
+        return Message(RecordDict(round_records(answer)), reply_to=message)
 
     def _client(self, context: Context) -> Client:
         show()

@@ -29,7 +29,6 @@ from flame_flwr.clients.reply_failures import ReplyFailures
 from flame_flwr.clients.reply_records import records_of
 from flame_flwr.clients.reply_values import (
     FOREIGN,
-    OK,
     config_of,
     in_known_words,
     limited_findings,
@@ -270,14 +269,12 @@ class ReplyGate:
         if passed.filters:
             counted = count_answers(self._context.state, passed.filters)
             said_now["filters"] = json.dumps(counted)
-        return {
-            "fitres.metrics": ConfigRecord(said_now),
-            "fitres.num_examples": MetricRecord({"num_examples": examples}),
-            "fitres.parameters": to_record(
-                passed.payload, tensors if passed.payload is returned else None
-            ),
-            "fitres.status": ConfigRecord(OK),
-        }
+        return records_of(
+            "fitres",
+            metrics=ConfigRecord(said_now),
+            num_examples=MetricRecord({"num_examples": examples}),
+            parameters=to_record(passed.payload, tensors if passed.payload is returned else None),
+        )
 
     def _study(self, said: dict[str, Any]) -> Study:
         study, known = Study.from_bytes(said.get(TO_GATE)), self._failures.known_words

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 
-from flame_flwr.clients.reply_values import OK
 from flame_flwr.flower import EMPTY, NUMPY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flame_flwr.failure.failure import Failure
+    from flame_flwr.flower import FitRes
 
-__all__ = ["failed_records", "records_of"]
+__all__ = ["OK", "failed_records", "is_plain", "records_of", "round_records"]
+
+OK: dict[str, Any] = {"code": 0, "message": "Success"}
+"""The status of every answer of a client's."""
 
 
 def records_of(prefix: str, **records: Any) -> dict[str, Any]:
@@ -38,11 +41,39 @@ def failed_records(kind: str, failure: Failure, hello: Mapping[str, Any]) -> dic
     said: dict[str, Any] = {"failure": failure.to_json()}
     if kind == "hello":
         return records_of("getpropertiesres", properties=ConfigRecord({**said, **hello}))
-    examples = MetricRecord({"num_examples": 0})
     if kind == "round":
-        nothing = ArrayRecord({EMPTY: Array("", (), NUMPY, b"")})
-        return records_of(
-            "fitres", metrics=ConfigRecord(said), num_examples=examples, parameters=nothing
-        )
-    loss = MetricRecord({"loss": 0.0})
+        return _of_round([], 0, said)
+    loss, examples = MetricRecord({"loss": 0.0}), MetricRecord({"num_examples": 0})
     return records_of("evaluateres", loss=loss, num_examples=examples, metrics=ConfigRecord(said))
+
+
+def round_records(answer: FitRes) -> dict[str, Any]:
+    """Return the records that Flower makes of an answer to a round."""
+    return _of_round(answer.parameters.tensors, answer.num_examples, answer.metrics)
+
+
+def _of_round(
+    tensors: Sequence[bytes], examples: int, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    arrays = ArrayRecord()  # of a dict it would make every Array once more
+    for place, tensor in enumerate(tensors):
+        arrays[str(place)] = Array("", (), NUMPY, tensor)
+    if not tensors:
+        arrays[EMPTY] = Array("", (), NUMPY, b"")
+    return records_of(
+        "fitres",
+        metrics=ConfigRecord(dict(metrics)),
+        num_examples=MetricRecord({"num_examples": examples}),
+        parameters=arrays,
+    )
+
+
+def is_plain(answer: FitRes) -> bool:
+    """Tell whether Flower's records would take an answer to a round as it is; no failure is."""
+    said = answer.metrics
+    return (
+        type(answer.num_examples) is int
+        and "failure" not in said
+        and all(type(name) is str for name in said)
+        and all(isinstance(value, int | float | bytes) for value in said.values())
+    )

@@ -10,35 +10,32 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, MetricRecord
 
 from flame_flwr.clients.known_words import MARK
 from flame_flwr.data.expect import Mismatch
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower import EMPTY, NUMPY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flwr.app import RecordDict
+
     from flame_flwr.clients.known_words import KnownWords
-    from flame_flwr.flower import FitRes
     from flame_flwr.privacy.study_declaration import Study
 
 __all__ = [
     "FOREIGN",
     "NOT_AS_EXPECTED",
-    "OK",
     "config_of",
     "in_known_words",
-    "is_plain",
     "limited",
     "limited_findings",
     "of_reason",
     "read_number",
     "read_rounds",
     "read_whole",
-    "records_of",
     "whole",
 ]
 
@@ -67,9 +64,6 @@ _TYPED = ("by", "applied", "mechanism")
 _SHORTEST_WAIT, _LONGEST_WAIT = 1e-6, 1e8
 """Seconds that a round can take."""
 
-OK: dict[str, Any] = {"code": 0, "message": "Success"}
-"""The status of every answer of a client's."""
-
 NOT_AS_EXPECTED = (
     "its data is not as the analysis expects; what differs stays in this node's log, as its config "
     "says"
@@ -78,34 +72,6 @@ NOT_AS_EXPECTED = (
 _MORE = "what else differs is in this node's log"
 
 _KEPT_BACK = "its text stays in this node's log, as the node is strict"
-
-
-def is_plain(answer: FitRes) -> bool:
-    """Tell whether Flower's records would take an answer to a round as it is; no failure is."""
-    said = answer.metrics
-    return (
-        type(answer.num_examples) is int
-        and "failure" not in said
-        and all(type(name) is str for name in said)
-        and all(isinstance(value, int | float | bytes) for value in said.values())
-    )
-
-
-def records_of(answer: FitRes) -> RecordDict:
-    """Return the records that Flower makes of an answer to a round."""
-    arrays = ArrayRecord()  # of a dict it would make every Array once more
-    for place, tensor in enumerate(answer.parameters.tensors):
-        arrays[str(place)] = Array("", (), NUMPY, tensor)
-    if not answer.parameters.tensors:
-        arrays[EMPTY] = Array("", (), NUMPY, b"")
-    return RecordDict(
-        {
-            "fitres.metrics": ConfigRecord(dict(answer.metrics)),
-            "fitres.num_examples": MetricRecord({"num_examples": answer.num_examples}),
-            "fitres.parameters": arrays,
-            "fitres.status": ConfigRecord(OK),
-        }
-    )
 
 
 def config_of(content: RecordDict, name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord
 
 from flame_flwr.clients.analyzer_state import NodeState
-from flame_flwr.clients.reply_values import OK
+from flame_flwr.clients.reply_records import records_of
 from flame_flwr.config import RUN_KEYS, NodeSettings, RunSettings
 from flame_flwr.data.kept_files import SECURE_SUMS, SESSION, FolderFiles, analysis_files
 from flame_flwr.errors import ConfigError, NodeFailedError, PayloadError
@@ -260,20 +260,12 @@ class SecureGate:
         return self._part.question(kind, self._said, aggregate)
 
     def _records(self, answer: bytes) -> dict[str, Any]:
-        status, one = ConfigRecord(OK), MetricRecord({"num_examples": 1})
+        one = MetricRecord({"num_examples": 1})
         if self._kind == MessageType.TRAIN:
-            return {
-                "fitres.metrics": ConfigRecord(),
-                "fitres.num_examples": one,
-                "fitres.parameters": to_record(encode(np.frombuffer(answer, np.uint8))),
-                "fitres.status": status,
-            }
-        return {
-            "evaluateres.loss": MetricRecord({"loss": 0.0}),
-            "evaluateres.num_examples": one,
-            "evaluateres.metrics": ConfigRecord({SUMS: answer}),
-            "evaluateres.status": status,
-        }
+            words = to_record(encode(np.frombuffer(answer, np.uint8)))
+            return records_of("fitres", metrics=ConfigRecord(), num_examples=one, parameters=words)
+        loss, said = MetricRecord({"loss": 0.0}), ConfigRecord({SUMS: answer})
+        return records_of("evaluateres", loss=loss, num_examples=one, metrics=said)
 
 
 def aggregate_in(message: Message, name: str) -> Payload | None:

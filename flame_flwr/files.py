@@ -1,10 +1,11 @@
-"""Writing files so that they are complete or absent."""
+"""Writing files so that they are complete or absent, and by one process at a time."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from flame_flwr.errors import FlameError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["os_errors_as", "probe", "reason_of", "write_file", "write_whole"]
+__all__ = ["os_errors_as", "probe", "reason_of", "take_lock", "write_file", "write_whole"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_LOCK_PAUSE = 0.005
 
 
 def write_whole(
@@ -81,6 +83,32 @@ def probe(folder: Path) -> None:
     path = folder / ".probe"
     write_file(path, bytes(2**16))
     path.unlink(missing_ok=True)  # another process may try the same folder
+
+
+def take_lock(handle: int, seconds: float, *, shared: bool = False) -> bool:
+    """Lock an open file against other processes, until it is closed; tell whether it was free.
+
+    Parameters
+    ----------
+    handle : int
+        The file.
+    seconds : float
+        How long to wait for it.
+    shared : bool
+        Whether others may have such a lock at the same time.
+    """
+    import fcntl  # not on every system
+
+    deadline = time.monotonic() + seconds
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    while True:
+        try:
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOCK_PAUSE)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ share a folder: what they keep counts together.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import os_errors_as, write_whole
+from flame_flwr.files import os_errors_as, take_lock, write_whole
 from flame_flwr.folder_trees import opened_folder
 from flame_flwr.log import logger
 
@@ -193,15 +192,8 @@ class Cache:
         how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         count = os.open(_SIZE, how, 0o600, dir_fd=folder)
         try:
-            deadline = time.monotonic() + _WAIT
-            while True:
-                try:
-                    fcntl.flock(count, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.005)
+            if not take_lock(count, _WAIT):
+                raise BlockingIOError
             yield count
         finally:
             os.close(count)

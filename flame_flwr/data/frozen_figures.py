@@ -7,13 +7,13 @@ frozen of it, and goes with the last of that. No analysis's process in the sandb
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import take_lock
 from flame_flwr.text.textfiles import decode_text
 
 if TYPE_CHECKING:
@@ -96,23 +96,14 @@ def _read(files: FolderFiles) -> FigureAccount:
 
 
 def _locked(path: Path) -> int:
-    import fcntl  # not on every system, and most nodes freeze nothing
-
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + _LOCK_LIMIT
     try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ConfigError(
-                        "another answer about the same frozen data has not left for "
-                        f"{_LOCK_LIMIT:.0f} s: try again"
-                    ) from None
-                time.sleep(0.02)
-            else:
-                return handle
+        if take_lock(handle, _LOCK_LIMIT):
+            return handle
+        raise ConfigError(
+            "another answer about the same frozen data has not left for "
+            f"{_LOCK_LIMIT:.0f} s: try again"
+        )
     except BaseException:
         os.close(handle)
         raise

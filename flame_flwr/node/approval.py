@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import Error, Message, RecordDict
 
+from flame_flwr.clients.node_name import name_or_address
+from flame_flwr.clients.reply_records import failed_records
 from flame_flwr.config import RUN_KEYS, NodeSettings
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.failure.failure import Failure
@@ -219,20 +221,9 @@ def refusal_of(
     if asked.message.metadata.message_type != HELLO:
         reason = f"{error.title}: {error.message}"
         return Message(Error(REFUSED, reason), reply_to=asked.message)
-    name = str(asked.context.node_config.get("name", "")) or str(asked.context.node_id)
-    said = ConfigRecord(
-        {
-            "name": name,
-            "failure": Failure(error.title, text=error.message).to_json(),
-            "partitions": 0,
-            "approval": error.state,
-            "gated": True,
-            **(more or {}),
-        }
-    )
-    status = ConfigRecord({"code": 0, "message": ""})
-    content = RecordDict({"getpropertiesres.properties": said, "getpropertiesres.status": status})
-    return Message(content, reply_to=asked.message)
+    failure, name = Failure(error.title, text=error.message), name_or_address(asked.context)
+    hello = {"name": name, "partitions": 0, "approval": error.state, "gated": True, **(more or {})}
+    return Message(RecordDict(failed_records("hello", failure, hello)), reply_to=asked.message)
 
 
 _FREE = {key for key, about in RUN_KEYS.items() if about.side == "server"} | {
@@ -242,11 +233,11 @@ _FREE = {key for key, about in RUN_KEYS.items() if about.side == "server"} | {
 
 
 def _settings(asked: NodeMessage) -> NodeSettings:
-    node = str(asked.context.node_config.get("name", "")) or str(asked.context.node_id)
     try:
         return NodeSettings.from_config(asked.context.node_config)
     except ConfigError as error:
         logger.error("nothing runs: %s", error)
+        node = name_or_address(asked.context)
         raise AppRefusedError("unreadable", f"ConfigError at {node}", error.message) from error
 
 

@@ -6,18 +6,16 @@ whole, one process at a time; the node reads them with every message.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.data.kept_files import check_state_dir
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import reason_of, write_whole
+from flame_flwr.files import reason_of, take_lock, write_whole
 from flame_flwr.node.app_archive import LARGEST, digest_of
 from flame_flwr.node.approvals_file import Approvals
 from flame_flwr.node.own_files import checked_folder, opened_own
@@ -251,7 +249,11 @@ class GateFolder:
             self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
         try:
-            _lock(handle)
+            if not take_lock(handle, _LOCK_LIMIT):
+                raise ConfigError(
+                    f"another process has written to the node's `gate` folder for "
+                    f"{_LOCK_LIMIT:.0f} s: try again"
+                )
             yield
         finally:
             os.close(handle)
@@ -306,22 +308,6 @@ def _parsed(path: Path, content: bytes) -> Approvals:
         return Approvals.parse(decode_text(content))
     except ValueError as error:  # a ConfigError, too
         raise ConfigError(f"approved.toml is damaged: {error}", detail=str(path)) from error
-
-
-def _lock(handle: int) -> None:
-    deadline = time.monotonic() + _LOCK_LIMIT
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ConfigError(
-                    f"another process has written to the node's `gate` folder for "
-                    f"{_LOCK_LIMIT:.0f} s: try again"
-                ) from None
-            time.sleep(0.05)
-        else:
-            return
 
 
 def _age(path: Path) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flwr.app import Error, Message, Metadata
 
+from flame_flwr.clients.node_name import name_or_address
 from flame_flwr.clients.reply_values import FOREIGN
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.cleaning import expire
@@ -213,7 +214,7 @@ def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> An
 def _refused(asked: NodeMessage, why: str) -> Answer:
     """Answer with what asking once more does not mend, unlike a process that has died."""
     logger.error("%s", why)
-    why = f"node {asked.context.node_config.get('name', asked.context.node_id)}: {why}"
+    why = f"node {name_or_address(asked.context)}: {why}"
     return Answer(Message(Error(RAISED, why), reply_to=asked.message), None)
 
 

@@ -36,8 +36,6 @@ __all__ = ["SCRATCH_IN_SANDBOX", "ForeignAppError", "prepare", "run"]
 
 SCRATCH_IN_SANDBOX = "/tmp"  # noqa: S108  (a file system of this message's own)
 
-_UNLOADED = "An exception was raised when attempting to load `ClientApp`"
-
 
 class _UnloadedError(Exception):
     """The app cannot be loaded, so it has not run."""
@@ -112,9 +110,8 @@ def run(sock: socket.socket) -> None:
     except BaseException as error:  # also what would end this process without an answer
         link.close()
         logger.error("the app raised an exception", exc_info=error)
-        loads = not isinstance(error, _UnloadedError)
-        # As Flower says it: the text of an app that cannot be loaded stays in the node's log.
-        why = f"{type(error)}:<'{error}'>" if loads else _UNLOADED
+        loads = not isinstance(error, _UnloadedError)  # else its text stays in the node's log
+        why = f"{type(error)}:<'{error}'>" if loads else ""
         wire.send(sock, {"loads": loads, "error": why})
         return
     link.close()
@@ -132,7 +129,7 @@ def _call(request: dict[str, Any], bulk: list[bytes]) -> tuple[Message, Context]
     try:
         app = load_app(bulk[request["fab"]], *request["app"])
     except BaseException as error:
-        raise _UnloadedError(_UNLOADED) from error
+        raise _UnloadedError from error
     if not isinstance(app, NodeClientApp):
         raise ForeignAppError
     leave_gate_to_node()

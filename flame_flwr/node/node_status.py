@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -228,11 +228,10 @@ def read_status(settings: NodeSettings) -> NodeStatus | None:
 
 
 def _read(path: Path) -> list[NodeStatus]:
+    from pydantic import TypeAdapter, ValidationError  # whoever only writes has no need of it
+
     try:
-        said = json.loads(path.read_bytes())
-        known = {each.name for each in fields(NodeStatus)}
-        status = NodeStatus(**{key: value for key, value in said.items() if key in known})
-        _check(status)
+        return [TypeAdapter(NodeStatus).validate_json(path.read_bytes(), strict=True)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -240,9 +239,10 @@ def _read(path: Path) -> list[NodeStatus]:
             f"{path} cannot be read: {error.strerror}. The node's user may read it, and that "
             "user's group. Where the node cannot write there either, no answer leaves it"
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} is not what a node writes: {error}") from error
-    return [status]
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        what = error.errors()[0]["msg"]
+        raise ConfigError(f"{path} is not what a node writes: {where}: {what}") from error
 
 
 def why_nothing_runs(settings: NodeSettings) -> str:
@@ -261,19 +261,6 @@ def why_nothing_runs(settings: NodeSettings) -> str:
         may_look = not isinstance(error.__cause__, PermissionError) or user == os.geteuid()
         return str(error) if may_look else ""
     return ""
-
-
-def _check(status: NodeStatus) -> None:
-    """Raise a ``TypeError`` where a value has another type than a node writes."""
-    times = [status.started, status.written, status.ended, status.answers]
-    times += [each for each in (status.last_contact, status.clock) if each is not None]
-    if not all(isinstance(each, int | float) for each in times) or type(status.pid) is not int:
-        raise TypeError("a time is no number")
-    if not isinstance(status.sandbox, str) or not isinstance(status.trouble, str):
-        raise TypeError("a text is none")
-    for texts in (status.versions, status.message):
-        if not all(isinstance(text, str) for pair in texts.items() for text in pair):
-            raise TypeError("a text is none")
 
 
 def _is_process(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import json
 import os
@@ -124,7 +123,7 @@ def _open(path: Path, stack: ExitStack) -> tuple[list[LogFile], Link | None]:
     except FileNotFoundError:
         return [_log_file(each, stack) for each in _paths(path)], None
     stack.callback(os.close, chain)
-    with locked(chain, fcntl.LOCK_SH):  # so that no line is half written
+    with locked(chain, shared=True):  # so that no line is half written
         return [_log_file(each, stack) for each in _paths(path)], read_chain(chain)
 
 

@@ -10,7 +10,6 @@ business of :mod:`flame_flwr.clients.audit`.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -122,7 +121,7 @@ class AuditLog:
         os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
         chain = open_log(chain_path(self.path), os.O_RDWR)
         try:
-            with locked(chain, fcntl.LOCK_EX):
+            with locked(chain):
                 # Opened only now: the log may have been moved away while another had the lock.
                 log = open_log(self.path, os.O_RDWR | os.O_APPEND)
                 try:

@@ -6,11 +6,11 @@ import errno
 import fcntl
 import os
 import stat
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ def _refuse(path: str, why: str) -> NoReturn:
 
 
 @contextmanager
-def locked(handle: int, how: int) -> Iterator[None]:
+def locked(handle: int, *, shared: bool = False) -> Iterator[None]:
     """Hold a lock on an open file, which ends with the process at the latest.
 
     Raises
@@ -70,16 +70,9 @@ def locked(handle: int, how: int) -> Iterator[None]:
     TimeoutError
         Another process has held it for ten seconds.
     """
-    deadline = time.monotonic() + _LOCK_LIMIT
-    while True:
-        try:
-            fcntl.flock(handle, how | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                why = "another process has held the lock of the audit log for too long"
-                raise TimeoutError(errno.ETIMEDOUT, why) from None
-            time.sleep(0.005)
+    if not take_lock(handle, _LOCK_LIMIT, shared=shared):
+        why = "another process has held the lock of the audit log for too long"
+        raise TimeoutError(errno.ETIMEDOUT, why)
     try:
         yield
     finally:

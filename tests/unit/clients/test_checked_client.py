@@ -15,7 +15,7 @@ from node_messages import EVERYONE, ask, train, train_content
 
 from flame_flwr.clients import NodePlan, StarClient, checked_client
 from flame_flwr.clients.local_grid import LocalGrid
-from flame_flwr.clients.reply_values import records_of
+from flame_flwr.clients.reply_records import round_records
 from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import answer_of, in_process, set_message_id
@@ -371,8 +371,8 @@ def test_rounds_are_answered_as_flower_would(value, context):
         set_message_id(message, "message-1")
         client = StarClient(plan(method), context()).to_client()
         theirs = answer_of(client, message, client.client.context)
-        ours = records_of(StarClient(plan(method), context()).to_client().train(asked))
+        ours = round_records(StarClient(plan(method), context()).to_client().train(asked))
     for each in (ours, theirs.content):
         each["fitres.metrics"].pop("seconds", None)
     assert list(ours) == list(theirs.content)
-    assert ours == theirs.content
+    assert RecordDict(ours) == theirs.content

@@ -8,7 +8,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 
 from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
-from flame_flwr.clients.reply_values import OK
+from flame_flwr.clients.reply_records import OK
 from flame_flwr.clients.reply_way import Way
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.table_pieces import cells_of, pack

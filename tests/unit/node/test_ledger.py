@@ -16,7 +16,7 @@ from flame_flwr.cli import commands, ledger_table
 from flame_flwr.clients import reply_gate
 from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
 from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
-from flame_flwr.clients.reply_values import OK
+from flame_flwr.clients.reply_records import OK
 from flame_flwr.clients.reply_way import Way
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.expect import Mismatch, Table

@@ -259,7 +259,7 @@ def test_processes_share_one_log(path):
 def test_a_lock_held_by_another_ends_the_wait(path, monkeypatch):
     add(path, "one")
     monkeypatch.setattr(log_handles, "_LOCK_LIMIT", 0.05)
-    with open(f"{path}.chain") as chain, log_handles.locked(chain.fileno(), 2):  # noqa: SIM117
+    with open(f"{path}.chain") as chain, log_handles.locked(chain.fileno()):  # noqa: SIM117
         with pytest.raises(ConfigError, match="Connection timed out: `audit-log`"):
             add(path, "two")
 
