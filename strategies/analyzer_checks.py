@@ -13,12 +13,8 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.reductions.tree import Tree
     from flame_flwr.star.nodes import StarAnalyzer
-    from flame_flwr.strategies.star_strategy import StarStrategy
 
-__all__ = ["check_algorithm", "check_proximal", "declared"]
-
-_MERGED_BY = {"scaffold": "Scaffold", "fednova": "FedNova"}
-"""Which strategy merges what an analyzer sends beside its model, by the analyzer's `algorithm`."""
+__all__ = ["check_proximal", "declared"]
 
 
 def declared(
@@ -27,42 +23,6 @@ def declared(
     """Return a setting of an analyzer: an argument of its constructor, else a class attribute."""
     value = arguments.get(name)
     return getattr(analyzer, name, default) if value is None else value
-
-
-def check_algorithm(
-    strategy: StarStrategy, needed: str, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]
-) -> None:
-    """Check that an analyzer trains for a strategy, and not for another one.
-
-    Parameters
-    ----------
-    strategy : StarStrategy
-        The strategy.
-    needed : str
-        What `algorithm` of the analyzer must be; ``'fedavg'``: nothing that needs another strategy.
-    analyzer : type of StarAnalyzer
-        The class.
-    arguments : dict of str to Any
-        For its constructor.
-
-    Raises
-    ------
-    ModelError
-        It does not.
-    """
-    name, own = type(strategy).__name__, declared(analyzer, arguments, "algorithm", "fedavg")
-    if needed != "fedavg" and own != needed:
-        raise ModelError(
-            f"{name} merges more than models, and {analyzer.__name__} does not train for it. Say "
-            f'`algorithm = "{needed}"` in that class: a TorchAnalyzer then does. One of another '
-            f"kind returns what the documentation of {name} names, and has the attribute so that "
-            "this can be seen"
-        )
-    if needed == "fedavg" and own in _MERGED_BY:
-        raise ModelError(
-            f"{name} merges models alone, and {analyzer.__name__} has algorithm {own!r}: take the "
-            f"strategy {_MERGED_BY[own]} of flame_flwr.strategies, or leave `algorithm` out"
-        )
 
 
 def check_proximal(tree: Tree, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:

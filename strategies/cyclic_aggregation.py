@@ -17,6 +17,7 @@ from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
 if TYPE_CHECKING:
     from flame_flwr.aggregation.accumulators import Accumulator, Where
     from flame_flwr.aggregation.pytree import TreeSpec
+    from flame_flwr.strategies.cyclic_training import CyclicTraining
 
 __all__ = ["CyclicAggregation", "GoesOn"]
 
@@ -49,16 +50,11 @@ class _Nothing:
 class CyclicAggregation(ReduceAggregation):
     """Takes the answers of nodes that are asked one after another.
 
-    It is a :class:`ReduceAggregation`, with what that is made from, and `model`. What a node sends
-    goes on to the next one at once, so it is looked at whole when it comes.
-
-    Attributes
-    ----------
-    model : str
-        The model's key; set before the first round.
+    It is a :class:`ReduceAggregation`, made from the same. What a node sends goes on to the next
+    one at once, so it is looked at whole when it comes.
     """
 
-    model: str
+    _strategy: CyclicTraining
     _newest: Any = None
     _form: TreeSpec | None = None
 
@@ -93,6 +89,11 @@ class CyclicAggregation(ReduceAggregation):
     def _merged(self) -> Any:
         merged = super()._merged()
         return {**merged, self.model: self._newest} if self._has_model else merged
+
+    @property
+    def model(self) -> Any:
+        """The model's key."""
+        return self._strategy.model
 
     @property
     def _has_model(self) -> bool:

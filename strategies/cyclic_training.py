@@ -143,7 +143,6 @@ class CyclicTraining(ModelTraining):
         """Return what keeps the newest model."""
         made = super().make_aggregation(flame, nodes, simple_analysis)
         assert isinstance(made, CyclicAggregation)
-        made.model = self.model
         self._aggregation = made
         return made
 

@@ -9,7 +9,7 @@ from flame_flwr.aggregation.pytree import key_text
 from flame_flwr.aggregation.reductions.numeric import Mean, WeightedMean
 from flame_flwr.errors import ModelError
 from flame_flwr.metrics import TEST_ROWS, check_names, is_of_tests
-from flame_flwr.strategies.analyzer_checks import check_algorithm
+from flame_flwr.strategies.analyzer_checks import declared
 from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from flame_flwr.star.nodes import StarAnalyzer
 
 __all__ = ["ModelTraining"]
+
+_MERGED_BY = {"scaffold": "Scaffold", "fednova": "FedNova"}
+"""Which strategy merges what an analyzer sends beside its model, by the analyzer's `algorithm`."""
 
 
 class ModelTraining(ReduceStrategy):
@@ -45,7 +48,20 @@ class ModelTraining(ReduceStrategy):
             It does not say so.
         """
         super().check_analyzer(analyzer, arguments)
-        check_algorithm(self, self._algorithm, analyzer, arguments)
+        name, needed = type(self).__name__, self._algorithm
+        own = declared(analyzer, arguments, "algorithm", "fedavg")
+        if needed != "fedavg" and own != needed:
+            raise ModelError(
+                f"{name} merges more than models, and {analyzer.__name__} does not train for it. "
+                f'Say `algorithm = "{needed}"` in that class: a TorchAnalyzer then does. One of '
+                f"another kind returns what the documentation of {name} names, and has the "
+                "attribute so that this can be seen"
+            )
+        if needed == "fedavg" and own in _MERGED_BY:
+            raise ModelError(
+                f"{name} merges models alone, and {analyzer.__name__} has algorithm {own!r}: take "
+                f"the strategy {_MERGED_BY[own]} of flame_flwr.strategies, or leave `algorithm` out"
+            )
 
     def _metric_means(self) -> dict[Any, Reduction]:
         """Return the reduction of each metric; a node of weight 0 need not have the number."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.base import SIMPLE, Aggregation, Finished
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation.reductions.base import Reduction
     from flame_flwr.errors import AnswerError
-    from flame_flwr.star.handle import FlameHandle
+    from flame_flwr.strategies.reduce_strategy import ReduceStrategy
     from flame_flwr.strategies.run_sums import RunSums
 
 __all__ = ["ReduceAggregation"]
@@ -34,20 +34,12 @@ class ReduceAggregation(Aggregation):
 
     Parameters
     ----------
+    strategy : ReduceStrategy
+        What is declared, and what is made of it; with the handle of the run.
     nodes : sequence of str
         All nodes, in participant order.
-    tree : callable
-        Gives the declared reductions of a round, by its number.
-    update : callable
-        Gets the merged values and the last aggregate, and returns the aggregate.
-    finalize : callable
-        Gets the last aggregate and the evaluations, and returns what is written.
-    flame : FlameHandle
-        The aggregator's handle.
     simple : bool
         One round and no more.
-    finite : {'error', 'skip', 'keep'}
-        What to do about NaN and infinity where a reduction that computes does not say.
     sums : RunSums, optional
         Where secure sums are declared: all is added up on their grid.
     """
@@ -57,24 +49,17 @@ class ReduceAggregation(Aggregation):
 
     def __init__(
         self,
+        strategy: ReduceStrategy,
         nodes: Sequence[str],
-        tree: Callable[[int], Tree],
-        update: Callable[[Any, Any], Any],
-        finalize: Callable[[Any, Mapping[str, dict[str, float]]], Any],
-        flame: FlameHandle,
         *,
         simple: bool,
-        finite: str = "keep",
         sums: RunSums | None = None,
     ) -> None:
+        self._strategy = strategy
+        self._flame = strategy.flame
         self._sums = sums
         self._nodes = tuple(nodes)
-        self._tree = tree
-        self._update = update
-        self._finalize = finalize
-        self._flame = flame
         self._simple = simple
-        self._finite = finite
         self._last: Any = None
         self._current = Tree()
         self._number = 0
@@ -86,7 +71,7 @@ class ReduceAggregation(Aggregation):
     def begin(self, number: int) -> None:
         """Make room for a round's values."""
         self._flame._enter_round(number)
-        self._number, self._current = number, self._tree(number)
+        self._number, self._current = number, self._strategy._round_tree(number)
         if self._sums is not None:
             self._round = self._sums.begin(number, self._current)
             return
@@ -95,7 +80,7 @@ class ReduceAggregation(Aggregation):
             self._nodes,
             self._current,
             self._last,
-            finite=self._finite,
+            finite=self._strategy.non_finite,
             for_run=self._for_run,
         )
 
@@ -114,7 +99,7 @@ class ReduceAggregation(Aggregation):
         if self._sums is not None:
             assert isinstance(self._round, GridRound)
             self._sums.close(self._number, self._round)
-        aggregate = self._update(merged, self._last)
+        aggregate = self._strategy.update(merged, self._last)
         self._last = aggregate
         self._flame._flush()
         reason = SIMPLE if self._simple else ""
@@ -126,7 +111,7 @@ class ReduceAggregation(Aggregation):
 
     def final(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
         """Return what is written."""
-        result = self._finalize(aggregate, evaluations)
+        result = self._strategy._written(aggregate, evaluations)
         self._flame.set_progress(100)
         self._flame._flush()
         return result

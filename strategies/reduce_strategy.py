@@ -216,16 +216,7 @@ class ReduceStrategy(StarStrategy):
             self._run_sums = RunSums(
                 nodes, self.secure, lambda number: self._declared_sums[number == 1], self._scores
             )
-        return self._aggregates(
-            nodes,
-            self._round_tree,
-            self.update,
-            self._written,
-            flame,
-            simple=simple_analysis,
-            finite=self.non_finite,
-            sums=self._run_sums,
-        )
+        return self._aggregates(self, nodes, simple=simple_analysis, sums=self._run_sums)
 
     def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
         """Check that an analyzer trains as what is declared needs it to.

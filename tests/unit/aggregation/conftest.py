@@ -6,6 +6,7 @@ import pytest
 
 from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.strategies.reduce_aggregation import ReduceAggregation
+from flame_flwr.strategies.reduce_strategy import ReduceStrategy
 
 
 class Flame:
@@ -27,10 +28,16 @@ class Flame:
         self.progress = progress
 
 
+class Declared(ReduceStrategy):
+    """A strategy of declared reductions, in a run."""
+
+    def __init__(self, tree):
+        self.flame, self.non_finite = Flame(), "keep"
+        self._round_tree = lambda number: tree
+
+
 def reducing(nodes, tree):
-    return ReduceAggregation(
-        nodes, lambda number: tree, lambda m, last: m, lambda a, e: a, Flame(), simple=True
-    )
+    return ReduceAggregation(Declared(tree), nodes, simple=True)
 
 
 @pytest.fixture

@@ -145,7 +145,10 @@ class Dying(LocalGrid):
         self.looks += self.gone is not None
         if self.looks == 3:
             self.apps[4], self.contexts[4] = self.gone, self.contexts.pop(2)
-        return [SimpleNamespace(node_id=n, last_activated_at="9:00", name="") for n in self.apps]
+        return [
+            SimpleNamespace(node_id=n, last_activated_at="9:00", online_until=0, name="")
+            for n in self.apps
+        ]
 
     def answer(self, message):
         """Answer, but for the one that dies."""

@@ -27,7 +27,8 @@ class Hospitals(LocalGrid):
 
     def get_nodes(self):
         return [
-            SimpleNamespace(node_id=n, last_activated_at=t, name="") for n, t in self.online.items()
+            SimpleNamespace(node_id=n, last_activated_at=t, online_until=0, name="")
+            for n, t in self.online.items()
         ]
 
     def answer(self, message):

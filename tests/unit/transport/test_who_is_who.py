@@ -39,7 +39,7 @@ class Federation(LocalGrid):
 
     def get_nodes(self):
         return [
-            SimpleNamespace(node_id=address, name=key, last_activated_at="10:00")
+            SimpleNamespace(node_id=address, name=key, last_activated_at="10:00", online_until=0)
             for address, key in self.keys.items()
         ]
 
