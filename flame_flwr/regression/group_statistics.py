@@ -6,6 +6,7 @@ rule kept back at a hospital is marked, and never counts as 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ WITHOUT_SOME = "*"
 
 _SAID = {"mean": "mean (SD)", "median": "median [quartiles]"}
 _QUARTILES = [0.25, 0.5, 0.75]
+_MOST_DECIMALS = 9
 
 Asked = Mapping[str, "str | Sequence[Label]"]
 """What is said of each column: ``mean``, ``median``, or its levels."""
@@ -70,14 +72,22 @@ class GroupStatistics:
         }
         return GroupStatistics(self.rows.merge(other.rows), columns)
 
-    def texts(self, asked: Asked) -> dict[str, str]:
-        """Return the cells of a printed table, by the label of their row."""
+    def texts(self, asked: Asked, decimals: Mapping[str, int] | None = None) -> dict[str, str]:
+        """Return the cells of a printed table, by the label of their row.
+
+        Parameters
+        ----------
+        asked : dict of str to str or list
+            What is said of each column.
+        decimals : dict of str to int, optional
+            Of each column; without, it is one.
+        """
         found = {"n": _at_least(self.rows.rows, bool(self.rows.suppressed))}
         for name, said in asked.items():
             if said == "mean":
-                cells = [self._mean(name)]
+                cells = [self._mean(name, (decimals or {}).get(name, 1))]
             elif said == "median":
-                cells = [self._median(name)]
+                cells = [self._median(name, (decimals or {}).get(name, 1))]
             else:
                 cells = [_share(*each) for each in self._levels(name, said)]
             found |= zip(row_labels(name, said), cells, strict=True)
@@ -101,6 +111,12 @@ class GroupStatistics:
                 of = {"levels": levels, "suppressed": self.columns[name]["counts"].suppressed}
             found[name] = of | {"missing": self.missing(name)}
         return found
+
+    def decimals(self, name: str) -> int:
+        """Return with how many a column's values are printed: two digits of their deviation."""
+        moments = self.columns[name].get("moments")
+        spread = moments.result()["std"] if moments is not None else None
+        return min(max(1, 1 - math.floor(math.log10(spread))), _MOST_DECIMALS) if spread else 1
 
     def missing(self, name: str) -> int | None:
         """Return how many people have no value of a column, or none that was asked for."""
@@ -136,19 +152,20 @@ class GroupStatistics:
         figures: dict[str, Any] = self.columns[name]["moments"].result()
         return figures
 
-    def _mean(self, name: str) -> str:
+    def _mean(self, name: str, digits: int) -> str:
         figures = self._moments(name)
         if figures["mean"] is None:
             return WITHHELD if figures["suppressed"] else ""
-        spread = "" if figures["std"] is None else f" ({figures['std']:.1f})"
-        return f"{figures['mean']:.1f}{spread}{_mark(figures)}"
+        spread = "" if figures["std"] is None else f" ({figures['std']:.{digits}f})"
+        return f"{figures['mean']:.{digits}f}{spread}{_mark(figures)}"
 
-    def _median(self, name: str) -> str:
+    def _median(self, name: str, digits: int) -> str:
         figures = self.columns[name]["quantiles"].result(_QUARTILES)
         low, middle, high = figures["values"]
         if middle is None:
             return WITHHELD if figures["suppressed"] else ""
-        return f"{middle:.1f} [{low:.1f}, {high:.1f}]{_mark(figures)}"
+        low, middle, high = (f"{value:.{digits}f}" for value in (low, middle, high))
+        return f"{middle} [{low}, {high}]{_mark(figures)}"
 
     def _levels(self, name: str, levels: Sequence[Label]) -> list[tuple[int, bool, float | None]]:
         """Return of each level the count that is known, whether there may be more, its share."""

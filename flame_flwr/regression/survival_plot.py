@@ -63,9 +63,8 @@ def _draw_curves(axes: Any, result: SurvivalResult) -> None:
     axes.tick_params(labelbottom=True)
     axes.set_xlabel(_as_text(result.durations))
     if len(axes.lines) > 2:  # a curve and its marks, of more than one group
-        axes.legend(frameon=False, loc="upper right", title=_as_text(result.by or ""))
-    line = result.test_line().replace("Log-rank test: ", "Log-rank test\n")
-    axes.text(0.02, 0.04, line, transform=axes.transAxes)
+        axes.legend(frameon=False, loc="best", title=_as_text(result.by or ""))
+    axes.set_title(result.test_line(), loc="right", fontsize=9)  # where no curve can be
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

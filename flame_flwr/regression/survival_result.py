@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ class SurvivalResult:
     def __str__(self) -> str:
         """Return the tables as text."""
         tables = "\n\n".join(f"{title}\n{table.to_string()}" for title, table in self._tables())
-        lines = "\n".join(self._lines())
+        lines = "\n".join(textwrap.fill(line, 100) for line in self._lines())
         return f"{tables}\n\n{lines}\n"
 
     __repr__ = __str__

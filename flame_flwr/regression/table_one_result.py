@@ -56,6 +56,11 @@ class TableOneResult:
         """All groups together, of all hospitals."""
         return _together(self.groups)
 
+    @cached_property
+    def _decimals(self) -> dict[str, int]:
+        """With how many decimals a column's values are printed, the same in a whole row."""
+        return {name: self.everyone.decimals(name) for name in self.asked}
+
     def to_frame(self, *, hospitals: bool = False) -> pd.DataFrame:
         """Return the table as text, a row for each figure and a column for each group.
 
@@ -71,7 +76,9 @@ class TableOneResult:
         import pandas as pd
 
         def texts(parts: Mapping[str, GroupStatistics]) -> pd.DataFrame:
-            return pd.DataFrame({name: part.texts(self.asked) for name, part in parts.items()})
+            return pd.DataFrame(
+                {name: part.texts(self.asked, self._decimals) for name, part in parts.items()}
+            )
 
         frame = texts(self._parts())
         for head in _HEADS if self.by is not None else _HEADS[:1]:
@@ -197,7 +204,7 @@ class TableOneResult:
     def _rows(
         self, parts: Mapping[str, GroupStatistics], heads: Sequence[str]
     ) -> Iterator[PrintedRow]:
-        texts = [part.texts(self.asked) for part in parts.values()]
+        texts = [part.texts(self.asked, self._decimals) for part in parts.values()]
         yield PrintedRow("n", [each["n"] for each in texts] + [""] * len(heads))
         for name, asked in self.asked.items():
             said = [self._said(name)[head] for head in heads]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 
 import numpy as np
@@ -69,6 +70,19 @@ def pooled_table(**arguments):
             TABLE, pval=True, htest_name=True, smd=True, pval_digits=12, **arguments
         )
     return made.tableone.droplevel(0, axis="columns")
+
+
+@pytest.mark.parametrize(("unit", "digits"), [(1e-2, 3), (0.1, 2), (1, 1), (1e6, 1)])
+def test_small_numbers_keep_two_digits_of_their_deviation(unit, digits):
+    """Troponin is 0.03, which is no 0.0; all groups and hospitals have the same decimals."""
+    sites = [site.assign(age=site["age"] * unit, days=site["days"] * unit) for site in SITES]
+    frame = STUDY.test(sites, quiet=True).result.to_frame(hospitals=True)
+    age = TABLE["age"] * unit
+    assert frame.loc["age, mean (SD)", "all"] == f"{age.mean():.{digits}f} ({age.std():.{digits}f})"
+    for label in ("age, mean (SD)", "days, median [quartiles]"):
+        cells = frame.loc[label, ["a", "b", "all", "at node-0", "at node-1", "at node-2"]]
+        decimals = {len(number) for cell in cells for number in re.findall(r"\.(\d+)", cell)}
+        assert decimals == {digits}
 
 
 def test_it_is_what_tableone_makes_of_all_rows():
