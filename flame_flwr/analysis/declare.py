@@ -86,11 +86,10 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
     data_type = _data_type(given.data_type)
     query, columns = _query(given, data_type)
     pickled = _allow_pickle(given.payload)
-    strategy = _strategy(given, pickled)
+    built, strategy = _strategy(given, pickled)
     arguments = check_kwargs(given.analyzer_kwargs, "analyzer_kwargs")
-    # as in `_outputs`: of an aggregator's class, nothing is declared
-    if not isinstance(made := strategy.args[0], type):
-        made.check_analyzer(analyzer, arguments)
+    if built is not None:
+        built.check_analyzer(analyzer, arguments)
     plan = NodePlan(
         analyzer,
         arguments,
@@ -100,11 +99,11 @@ def declare(given: Arguments, *, paths: bool = False) -> Declaration:
         disclosure=_disclosure(given.disclosure),
         filters=_filters(given.filters),
         expects=_expectations(given.expects, data_type),
-        secure=_secure(given, strategy, analyzer),
+        secure=_secure(given, built, strategy, analyzer),
         subject=_subject(given.subject),
         columns=columns,
     )
-    outputs = _outputs(given, strategy, paths)
+    outputs = _outputs(given, built, paths)
     return Declaration(
         plan,
         strategy,
@@ -209,8 +208,10 @@ def _expectations(expects: object, data_type: str) -> tuple[Expectation, ...]:
 # ---- the server's side -----------------------------------------------------------------------
 
 
-def _strategy(given: Arguments, pickled: bool) -> partial[StarStrategy]:
-    """Return what gives a run its strategy. A strategy's class is built here, to be checked."""
+def _strategy(
+    given: Arguments, pickled: bool
+) -> tuple[StarStrategy | None, Callable[[], StarStrategy]]:
+    """Return the strategy, and what gives a run one; of an aggregator's class none is there yet."""
     stops = None
     if given.convergence is not None:
         from flame_flwr.aggregation.convergence import as_convergence
@@ -223,14 +224,19 @@ def _strategy(given: Arguments, pickled: bool) -> partial[StarStrategy]:
             strategy = copy.copy(strategy)
             strategy._stop_also(stops)
             strategy.sum_securely(given.secure)
-        return partial(copy.copy, strategy)  # a run changes its strategy's attributes
+        return strategy, partial(copy.copy, strategy)  # a run changes its strategy's attributes
     kwargs = given.aggregator_kwargs
     aggregator = check_class(given.aggregator, StarAggregator, "aggregator", kwargs)
     kwargs = check_kwargs(kwargs, "aggregator_kwargs")
-    return partial(_star_strategy, aggregator, kwargs, pickled, stops)
+    return None, partial(_star_strategy, aggregator, kwargs, pickled, stops)
 
 
-def _secure(given: Arguments, made: Any, analyzer: type[StarAnalyzer]) -> bool:
+def _secure(
+    given: Arguments,
+    built: StarStrategy | None,
+    strategy: Callable[[], StarStrategy],
+    analyzer: type[StarAnalyzer],
+) -> bool:
     """Tell whether sums are masked, once they can be.
 
     Raises
@@ -238,20 +244,18 @@ def _secure(given: Arguments, made: Any, analyzer: type[StarAnalyzer]) -> bool:
     ModelError
         They cannot: the aggregator is written, or nobody says how scores are merged.
     """
-    # as in `_outputs`: of an aggregator's class, nothing is declared
-    strategy = made.args[0]
-    if isinstance(strategy, type):
+    if built is None:
         if given.secure is not None:
-            _star_strategy(*made.args).sum_securely(given.secure)
+            strategy().sum_securely(given.secure)
         return False
     evaluates = callable(getattr(analyzer, "evaluation_method", None))
-    if strategy.secure is not None and evaluates and strategy.score_sums is None:
+    if built.secure is not None and evaluates and built.score_sums is None:
         raise ModelError(
             f"secure sums: the numbers of {analyzer.__name__}.evaluation_method would leave each "
             "node by themselves: declare how they are merged, score_sums={'auc': "
             "WeightedMean('n_test')}, in the strategy, or leave the method out"
         )
-    return strategy.secure is True
+    return built.secure is True
 
 
 def _star_strategy(
@@ -293,7 +297,7 @@ def _as_strategy(value: object, kwargs: object) -> StarStrategy | None:
 # ---- what is written and shown ---------------------------------------------------------------
 
 
-def _outputs(given: Arguments, strategy: Callable[[], StarStrategy], paths: bool) -> Outputs:
+def _outputs(given: Arguments, built: StarStrategy | None, paths: bool) -> Outputs:
     """Return the final files: the strategy's own, or those of the arguments.
 
     Where the strategy declares its files, `filename` may only be the folder they go to, in a
@@ -302,15 +306,13 @@ def _outputs(given: Arguments, strategy: Callable[[], StarStrategy], paths: bool
     from flame_flwr.results.output_files import Outputs, files_of
 
     output_type, filename, many = given.output_type, given.filename, given.multiple_results
-    # Of an aggregator's class, args[0] is the class: it declares no files.
-    made = strategy.args[0] if isinstance(strategy, partial) else None
-    files = files_of(made)
+    files = files_of(built)
     if files is None:
         return Outputs.declare(output_type, filename, many, paths=paths)
     folder = isinstance(filename, str | PurePath) and paths
     if output_type != "str" or many or not (filename is None or folder):
         raise ModelError(
-            f"{type(made).__name__} declares its files itself: leave out output_type, "
+            f"{type(built).__name__} declares its files itself: leave out output_type, "
             f"multiple_results and filename{' (or give a folder)' if paths else ''}"
         )
     if filename is None:

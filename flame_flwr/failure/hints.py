@@ -12,7 +12,7 @@ import inspect
 import os
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from flame_flwr.errors import text_of
 from flame_flwr.failure.missing import hint_missing
@@ -22,6 +22,8 @@ from flame_flwr.failure.operation import operation, passed_on, steps, user_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import CodeType, FrameType
+
+    from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 
 __all__ = ["hint_aggregator", "hint_analyzer", "hint_evaluation", "hint_relative", "is_file_dicts"]
 
@@ -45,24 +47,6 @@ _NO_RETURN = "aggregation_method returned None: has it a `return`?"
 _Arguments = ParamSpec("_Arguments")
 
 
-class _Analyzer(Protocol):
-    """The part of a ``StarAnalyzer`` that hints look at."""
-
-    latest_result: Any
-    num_iterations: int
-
-    def analysis_method(self, data: Any, aggregator_results: Any) -> Any: ...
-
-
-class _Aggregator(Protocol):
-    """The part of a ``StarAggregator`` that hints look at."""
-
-    latest_result: Any
-    num_iterations: int
-
-    def has_converged(self, result: Any, last_result: Any) -> bool: ...
-
-
 def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
     """Ignore errors of a function that looks for a hint: the user's own error counts."""
 
@@ -76,7 +60,7 @@ def _harmless(hint: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
 
 @_harmless
 def hint_analyzer(
-    error: Exception, analyzer: _Analyzer, data: Any, data_type: str, *, is_split: bool
+    error: Exception, analyzer: StarAnalyzer, data: Any, data_type: str, *, is_split: bool
 ) -> None:
     """Explain an exception of ``analysis_method``, if a known fact does.
 
@@ -121,7 +105,7 @@ def hint_evaluation(error: Exception, data: Any, data_type: str) -> None:
 
 @_harmless
 def hint_aggregator(
-    error: Exception, aggregator: _Aggregator, names: Sequence[str], values: Sequence[Any]
+    error: Exception, aggregator: StarAggregator, names: Sequence[str], values: Sequence[Any]
 ) -> None:
     """Explain an exception of an aggregator's round, if a known fact does.
 

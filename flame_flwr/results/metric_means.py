@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from contextlib import suppress
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.metrics import LONGEST, TEST_ROWS, is_of_tests, readable, rows_tested
@@ -183,9 +184,8 @@ def weighted_mean(pairs: Iterable[tuple[float, float | None]]) -> float | None:
         mean = math.fsum(map(operator.mul, values, weights)) / math.fsum(weights)
         if math.isfinite(mean):
             return mean
-    shares = [weight / max(weights) for weight in weights]  # their sum cannot be too large
-    total = math.fsum(shares)
-    return math.fsum(value * (share / total) for value, share in zip(values, shares, strict=True))
+    shares = list(map(Fraction, weights))  # too large for floats, and slow
+    return float(sum(map(operator.mul, map(Fraction, values), shares)) / sum(shares))
 
 
 def summary(
@@ -244,9 +244,7 @@ def mean(values: Iterable[float]) -> float:
     try:
         return math.fsum(found) / len(found)
     except OverflowError:  # of the sum: the mean itself is between the smallest and the largest
-        scale = float(len(found))
-        scaled = math.fsum(value / scale / 2 for value in found) * 2
-        return min(max(scaled, min(found)), max(found))
+        return float(sum(map(Fraction, found)) / len(found))
 
 
 def _shown(text: str) -> str:

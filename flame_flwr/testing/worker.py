@@ -157,33 +157,21 @@ def _finish_again(
 
 def _report_load(error: BaseException, report: dict[str, Any]) -> None:
     """Report why the user's code cannot be loaded: as a finding, or as a mistake in the call."""
+    if isinstance(error, FlameError) and not isinstance(error, ModelError):
+        report["error"] = str(error)
+        return
     place = place_of(error.__traceback__, anywhere=False)
     at = f" at {place}" if place else ""
     if isinstance(error, ModelError):
-        finding = Finding(
-            "declared", "", "", f"{error}{at}", "Mend the declaration; nothing else was checked"
-        )
-        report["findings"].append(asdict(finding))
+        check, seen, mend = "declared", f"{error}{at}", "Mend the declaration"
     elif isinstance(error, RefusedWriteError):
-        finding = Finding(
-            "folder",
-            "",
-            "",
-            f"its import writes beside the code or into the working directory{at}: {error}",
-            "Make it in the method that needs it; nothing else was checked",
-        )
-        report["findings"].append(asdict(finding))
-    elif isinstance(error, FlameError):
-        report["error"] = str(error)
+        check, mend = "folder", "Make it in the method that needs it"
+        seen = f"its import writes beside the code or into the working directory{at}: {error}"
     else:
-        finding = Finding(
-            "runs",
-            "",
-            "",
-            f"it cannot be imported: {type(error).__name__}: {text_of(error)}{at}",
-            "Mend the module; nothing else was checked",
-        )
-        report["findings"].append(asdict(finding))
+        check, mend = "runs", "Mend the module"
+        seen = f"it cannot be imported: {type(error).__name__}: {text_of(error)}{at}"
+    finding = Finding(check, "", "", seen, f"{mend}; nothing else was checked")
+    report["findings"].append(asdict(finding))
 
 
 def _write(path: Path, content: bytes) -> None:
