@@ -104,10 +104,6 @@ class CrossSite(ReduceStrategy):
                 f"{name}: say when the training ends, such as convergence=MaxRounds(10)"
             )
         super().__init__(*arguments, convergence=Scored(training), **more)
-        if self.secure is not None:
-            raise ModelError(
-                f"{name}: own models and their scores are no sums, so leave out secure"
-            )
         self._begin()
 
     def make_aggregation(
@@ -134,14 +130,14 @@ class CrossSite(ReduceStrategy):
             )
 
     def sum_securely(self, secure: bool | None) -> None:
-        """Refuse secure sums.
+        """Refuse secure sums, masked or not.
 
         Raises
         ------
         ModelError
             They are asked for.
         """
-        if secure:
+        if secure is not None:
             raise ModelError(
                 f"{type(self).__name__}: own models and what nodes count of them are no sums: run "
                 "the study without secure sums, or the training alone with them"

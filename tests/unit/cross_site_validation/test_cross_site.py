@@ -374,9 +374,12 @@ def test_what_is_declared_wrongly_is_named():
         ({"share_own": 1}, "share_own must be True or False, not 1"),
         ({"convergence": None}, "say when the training ends"),
         ({"secure": True}, "are no sums"),
+        ({"secure": False}, "are no sums"),  # on a grid alone neither
     ):
         with pytest.raises(ModelError, match=says):
             CrossSiteFedAvg(**{"convergence": MaxRounds(3), **wrong})
+    with pytest.raises(ModelError, match="are no sums"):  # as of a run config
+        strategy().sum_securely(False)
 
     class Plain(StarAnalyzer):
         def analysis_method(self, data, aggregator_results):
