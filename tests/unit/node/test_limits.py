@@ -136,8 +136,10 @@ def test_no_secret_is_in_its_environment(obey, obeying_host, no_forks, restarted
         "import os\n"
         "told['first'] = open('/proc/self/environ').read(); told['now'] = repr(dict(os.environ))\n"
         "told['arguments'] = open('/proc/self/cmdline').read()\n"
-        "told['open'] = sorted(map(int, os.listdir('/proc/self/fd')))"
+        "told['open'] = sorted(map(int, os.listdir('/proc/self/fd')))\n"
+        "told['leads its session'] = os.getsid(0) == os.getpid()"
     )
+    assert told["leads its session"]
     assert len(told["open"]) == 5  # standard ones, the message's socket, the listing itself
     assert "OMP_NUM_THREADS=3" in told["first"]
     for where in ("first", "now", "arguments"):
