@@ -11,20 +11,6 @@ if not PAGE.exists():
     pytest.skip("only in a checkout", allow_module_level=True)
 TEXT = PAGE.read_text()
 
-
-def test_the_tables_name_what_there_is():
-    from flame_flwr.torch import TorchAnalyzer
-
-    settings = dict(re.findall(r"^\| `(\w+)` \| `[\"]?([\w.]+)[\"]?` \| .+\|$", TEXT, re.M))
-    assert {name: str(getattr(TorchAnalyzer, name)) for name in settings} == settings
-    assert len(settings) == 10
-    methods = dict(re.findall(r"^\| `(\w+)\([\w, ]*\)` \| (yes|no) \|", TEXT, re.M))
-    assert {name for name, must in methods.items() if must == "yes"} == set(
-        TorchAnalyzer.__abstractmethods__
-    )
-    assert methods.keys() == TorchAnalyzer._framework_calls["analysis_method"].keys()
-
-
 FEDBIOMED = """
     add_dependency add_preprocess after_training_params batch_maxnum dependencies dp_args dry_run
     epochs export_model fedprox_mu get_model_params get_model_wrapper_class import_model

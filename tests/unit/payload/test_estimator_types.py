@@ -11,6 +11,11 @@ import skops.io
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
@@ -22,6 +27,7 @@ from sklearn.linear_model import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -34,6 +40,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR, OneClassSVM
+from sklearn.tree import DecisionTreeClassifier
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import decode, encode
@@ -97,21 +104,25 @@ def test_the_list_is_short():
 OUT = [
     *(SVC(), NuSVC(), SVR(), NuSVR(), OneClassSVM(), KMeans(2), MiniBatchKMeans(2)),
     *(GaussianProcessRegressor(), PolynomialFeatures(), DummyRegressor(), MLPClassifier((2,))),
-    OneVsRestClassifier(LogisticRegression()),
+    *(OneVsRestClassifier(LogisticRegression()), KernelDensity(), IsolationForest(n_estimators=2)),
+    *(DecisionTreeClassifier(), GradientBoostingRegressor(n_estimators=1)),
+    HistGradientBoostingRegressor(max_iter=1),
+    *(KNeighborsClassifier(1, algorithm=kind) for kind in ("kd_tree", "ball_tree")),
 ]
 
 
 @pytest.mark.parametrize("model", OUT, ids=lambda model: type(model).__name__)
 @pytest.mark.parametrize("within", [lambda model: model, make_pipeline])
 def test_a_forged_one_of_compiled_code_is_not_loaded(model, within, monkeypatch):
-    """With a forged `dual_coef_`, libsvm reads beyond its end."""
+    """With a forged `dual_coef_`, libsvm reads beyond its end. skops before 0.15 trusted trees."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = within(model.fit(X, Y))
     data = skops.io.dumps(model)
     monkeypatch.setattr(skops.io, "loads", lambda data, trusted: pytest.fail("it was loaded"))
+    monkeypatch.setattr(skops.io, "get_untrusted_types", lambda data: [])
     refused(forged([wire.ESTIMATOR, data]), "an estimator that may not travel")
-    with pytest.raises(PayloadError, match=r'payload="pickle"'):
+    with pytest.raises(PayloadError, match=r'payload="pickle"|made of trees|for neighbours among'):
         encode(model)
 
 

@@ -9,19 +9,8 @@ import zipfile
 
 import numpy as np
 import pytest
-import skops.io
-from sklearn.ensemble import (
-    GradientBoostingRegressor,
-    HistGradientBoostingRegressor,
-    IsolationForest,
-)
-from sklearn.neighbors import KernelDensity, KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
-from flame_flwr.errors import PayloadError
-from flame_flwr.payload import encode, npy_bytes
+from flame_flwr.payload import npy_bytes
 
 from .forging import GOOD, forged, npy, refused, wire
 
@@ -90,32 +79,6 @@ ZEROS = npy_bytes(np.zeros(50_000))
 )
 def test_forged_skops_files(data, reason):
     assert reason in refused(forged([wire.ESTIMATOR, data])).detail
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        DecisionTreeClassifier().fit([[0], [1]], [0, 1]),
-        GradientBoostingRegressor(n_estimators=1).fit([[0], [1]], [0.5, 1]),
-        HistGradientBoostingRegressor(max_iter=1).fit([[0], [1]], [0.5, 1]),
-        IsolationForest(n_estimators=2).fit([[0], [1]]),
-        KNeighborsClassifier(1, algorithm="kd_tree").fit([[0], [1]], [0, 1]),
-        KNeighborsClassifier(1, algorithm="ball_tree").fit([[0], [1]], [0, 1]),
-        KernelDensity().fit([[0], [1]]),
-        make_pipeline(StandardScaler(), DecisionTreeClassifier()).fit([[0], [1]], [0, 1]),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_our_list_refuses_what_skops_trusts(value, monkeypatch):
-    """It is our list that decides: skops before 0.15 trusted trees."""
-    data = skops.io.dumps(value)
-    error = refused(forged([wire.ESTIMATOR, data]), "an estimator that may not travel")
-    monkeypatch.setattr(skops.io, "loads", lambda data, trusted: pytest.fail("it was loaded"))
-    assert refused(forged([wire.ESTIMATOR, data])).detail == error.detail
-
-    monkeypatch.setattr(skops.io, "get_untrusted_types", lambda data: [])
-    with pytest.raises(PayloadError, match=r"made of trees|searches for neighbours"):
-        encode(value)
 
 
 @pytest.mark.parametrize("loader", ["TreeNode", "SparseMatrixNode", "OperatorFuncNode", "New"])

@@ -9,13 +9,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from hanging import HANGS
-from sklearn.decomposition import PCA
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 DENSE = np.array([[0, 1.5, 0, 0], [0, 0, 0, 0], [2.5, 0, -1, 0], [0, 0, 0, 7]])
 FORMATS = [
@@ -58,34 +51,6 @@ def test_odd_sparse_arrays(same, travel):
     }
 
     assert same(value, travel(value))
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(3)
-    features = rng.normal(size=(60, 4))
-    return features, (features[:, 0] > 0).astype(int)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        *(LogisticRegression(C=0.5), GaussianNB(), LinearSVC()),
-        make_pipeline(StandardScaler(), LogisticRegression()),
-        make_pipeline(SimpleImputer(), PCA(2), LogisticRegression()),
-    ],
-    ids=lambda model: type(model).__name__,
-)
-def test_fitted_estimators(model, data, same, travel):
-    features, labels = data
-    model.fit(features, labels)
-    result = travel({"model": model})["model"]
-
-    assert type(result) is type(model)
-    assert repr(result) == repr(model)
-    np.testing.assert_array_equal(result.predict(features), model.predict(features))
-    for name in ("coef_", "classes_", "var_"):
-        assert same(getattr(model, name, None), getattr(result, name, None))
 
 
 def test_an_estimator_travels_without_pytorch():
