@@ -152,7 +152,10 @@ def put(estimator: Any, weights: Weights, rows: Rows) -> None:
                 detail=f"{None if given is None else np.shape(given)} and {part.shape}",
             )
         # a copy of its own: scikit-learn trains in the very array that it is given
-        setattr(estimator, f"{name}_", np.array(given, dtype=np.float64, order="C"))
+        own_copy: Any = np.array(given, dtype=np.float64, order="C")
+        if name == "intercept" and np.ndim(getattr(estimator, "intercept_", part)) == 0:
+            own_copy = float(own_copy[0])  # as HuberRegressor has it, and goes on with it
+        setattr(estimator, f"{name}_", own_copy)
 
 
 def taken(estimator: Any) -> Weights:

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
-from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier, SGDRegressor
+from sklearn.linear_model import (
+    HuberRegressor,
+    Lasso,
+    LogisticRegression,
+    Perceptron,
+    SGDClassifier,
+    SGDRegressor,
+)
 from sklearn.metrics import log_loss, roc_auc_score
 
 from flame_flwr.aggregation import MaxRounds
@@ -108,6 +115,27 @@ def test_warm_starts_go_on_from_the_common_model():
         coef = mean(coefs, [1, 1, 1])
     np.testing.assert_allclose(found["model"]["coef"], coef, rtol=1e-12)
     assert set(found["model"]) == {"coef"}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [HuberRegressor, Lasso])
+def test_a_regressor_goes_on_with_an_intercept_that_is_one_number(kind):
+    settings = {"max_iter": 7, "warm_start": True}
+    splits = [[(x, x @ [1.0, 2.0, -3.0, 0.4] + x[:, 0] ** 2)] for x, _ in PLAIN]
+    analyzer = type("Robust", (Ward,), {"estimator": lambda self: kind(**settings)})
+    strategy = WeightedFedAvg(convergence=MaxRounds(3))
+    estimators = [kind(**settings) for _ in splits]
+    coef, intercept = None, None
+    for _ in range(3):
+        for estimator, ((x, y),) in zip(estimators, splits, strict=True):
+            if coef is not None:
+                estimator.coef_, estimator.intercept_ = coef.copy(), float(intercept)
+            estimator.fit(x, y)
+        counts = [len(y) for ((_, y),) in splits]
+        coef = mean([each.coef_ for each in estimators], counts)
+        intercept = mean([each.intercept_ for each in estimators], counts)
+    model = run(analyzer, splits=splits, strategy=strategy).result["model"]
+    assert_model(model, (coef, [intercept]))
 
 
 def test_the_nodes_agree_on_classes_and_scaling():
