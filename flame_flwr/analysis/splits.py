@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from flame_flwr.errors import ModelError
@@ -14,27 +16,49 @@ _ROLES = frozenset({"default", "aggregator", "proxy"})
 """Those of FLAME's nodes."""
 
 
-def in_own_order(
-    node_roles: Any, query: Any, simple_analysis: Any, output_type: Any
-) -> tuple[Any, Any, Any, Any]:
-    """Return a tester's arguments behind `data_type` in the order of its signature.
+def in_own_order(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tester's arguments behind `data_type` by their names.
 
-    FLAME's guide prints ``StarModelTester`` without `node_roles`, so code that follows it gives
-    `query`, `simple_analysis` and `output_type` one place earlier.
+    FLAME's guide prints ``StarModelTester`` without `node_roles` and `multiple_results`, so code
+    that follows it gives `query` and those behind it in the places of others. What stands in whose
+    place is told by the types.
 
     Examples
     --------
-    >>> in_own_order("Patient?_count=9", False, "pickle", "str")
-    (None, 'Patient?_count=9', False, 'pickle')
-    >>> in_own_order(["default"], None, True, "str")
-    (['default'], None, True, 'str')
+    >>> begun = {"node_roles": ["default"], "query": None, "simple_analysis": True}
+    >>> in_own_order(begun)["node_roles"]
+    ['default']
+    >>> guides = {"node_roles": "Patient?_count=9", "query": False, "simple_analysis": "pickle"}
+    >>> moved = in_own_order(guides)
+    >>> moved["query"], moved["simple_analysis"], moved["output_type"]
+    ('Patient?_count=9', False, 'pickle')
     """
-    if not (isinstance(query, bool) or _is_query(node_roles)):
-        return node_roles, query, simple_analysis, output_type
-    if not isinstance(query, bool):
-        return None, node_roles, simple_analysis, output_type
-    given = simple_analysis if isinstance(simple_analysis, str) else output_type
-    return None, node_roles, query, given
+    if not (isinstance(given["query"], bool) or _is_query(given["node_roles"])):
+        return dict(given)
+    query = {"node_roles": None, "query": given["node_roles"]}
+    if not isinstance(given["query"], bool):  # the others were given by their names
+        return {**given, **query}
+    moved = [
+        (place, name)
+        for place, (name, kind) in _OF_THE_GUIDE.items()
+        if place in given and isinstance(given[place], kind)
+    ]
+    left = {place: _DEFAULTS.get(place) for place, _ in moved}
+    return {**given, **left, **query, **{name: given[place] for place, name in moved}}
+
+
+_OF_THE_GUIDE: dict[str, tuple[str, Any]] = {
+    "query": ("simple_analysis", bool),
+    "simple_analysis": ("output_type", str | list | tuple),
+    "output_type": ("analyzer_kwargs", Mapping | None),
+    "multiple_results": ("aggregator_kwargs", Mapping | None),
+    "analyzer_kwargs": ("epsilon", Real),
+    "aggregator_kwargs": ("sensitivity", Real),
+    "epsilon": ("result_filepath", str | Path | list | tuple),
+}
+"""What stands in an argument's place in the guide, and of which type it is."""
+
+_DEFAULTS = {"simple_analysis": True, "output_type": "str", "multiple_results": False}
 
 
 def _is_query(node_roles: Any) -> bool:

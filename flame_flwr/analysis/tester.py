@@ -188,15 +188,13 @@ description, authors
     ) -> None:
         self._take(RunRecord())
         ignore(stream_log_level=stream_log_level)
-        node_roles, query, simple_analysis, output_type = in_own_order(
-            node_roles, query, simple_analysis, output_type
-        )
-        names = _given_paths(result_filepath, filename)
+        given = in_own_order(locals())
+        names = _given_paths(given["result_filepath"], filename)
         option = "result_filepath" if filename is None else "filename"
         with declaring():
             check_max_rounds(max_rounds)
-            splits = check_splits(data_splits, node_roles)
-            declaration = declare(Arguments.among(locals() | {"filename": names}), paths=True)
+            splits = check_splits(data_splits, given["node_roles"])
+            declaration = declare(Arguments.among(given | {"filename": names}), paths=True)
             if declaration.privacy is not None or declaration.plan.filters:
                 refuse_run_json(declaration.outputs)
         if not tester_may_run(declaration, splits):

@@ -10,7 +10,7 @@ from forked_python import run_python
 from hanging import HANGS
 
 from flame_flwr.errors import ConfigError, ModelError
-from flame_flwr.star import StarModelTester
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +141,43 @@ def test_arguments_may_stand_in_the_guides_order(given):
     tester = StarModelTester([1, 2], Analyzer, Never, "s3", *given)
     assert tester.result == [1, 2]
     assert tester.rounds == (2 if False in given else 1)
+
+
+@pytest.mark.parametrize("given", [("Patient",), (["Patient", "Condition"],), (None,)])
+def test_all_of_the_guides_arguments_may_stand_in_its_order(given, tmp_path):
+    """Its signature has no `multiple_results` either."""
+
+    class Scaled(StarAnalyzer):
+        def __init__(self, flame, factor=1):
+            super().__init__(flame)
+            self.factor = factor
+
+        def analysis_method(self, data, aggregator_results):
+            return data * self.factor
+
+    class Shifted(StarAggregator):
+        def __init__(self, flame, by=0):
+            super().__init__(flame)
+            self.by = by
+
+        def aggregation_method(self, analysis_results):
+            return sum(analysis_results) + self.by
+
+        def has_converged(self, result, last_result):
+            return True
+
+    def run_with(*more, **named):
+        return StarModelTester([1, 2], Scaled, Shifted, "s3", *given, True, "str", *more, **named)
+
+    factor, by = {"factor": 3}, {"by": 100}
+    assert run_with().result == 3
+    assert run_with(factor).result == 9
+    assert run_with(factor, by).result == 109
+    assert run_with(None, by).result == 103
+    assert run_with(factor, by, 1e9, 1.0).result == pytest.approx(109, abs=1e-3)
+    assert run_with(factor, by, None, None, str(tmp_path / "sum")).result == 109
+    assert (tmp_path / "sum.txt").read_text() == "109"
+    assert run_with(analyzer_kwargs=factor, epsilon=1e9, sensitivity=1.0).privacy is not None
 
 
 def test_the_references_log_level_is_taken(caplog):
