@@ -12,7 +12,7 @@ from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.aggregation.grid import OffGridError, add_in_place
 from flame_flwr.aggregation.model_buffers import rounded_as
 from flame_flwr.aggregation.pytree import unflatten
-from flame_flwr.errors import AnswerError, FlameError, NodeFailedError
+from flame_flwr.errors import AnswerError, FlameError, ModelError, NodeFailedError
 from flame_flwr.privacy.secure.fields import Field, difference, fields_of, size_of, views_of
 from flame_flwr.privacy.secure.forms import (
     BUFFER,
@@ -130,7 +130,7 @@ class GridRound:
         MasksNotCancelledError
             The sum is none.
         DataError
-            All weights together are zero, or a sum is too large for its type.
+            All weights together are zero, a sum is too large for its type, or none of such parts.
         """
         if self._total is None:
             return self._tree.build({leaf.path: None for leaf in self._tree.leaves()})
@@ -200,13 +200,20 @@ class GridRound:
         place = Where(self._place.round, tree.name, self._nodes, fixed=tree.fixed)
         if leaf.kind == "counts":
             counts = next(pairs)[1][:, 0].view(np.int64)
+            if (counts < 0).any():
+                raise place.error(_NO_PARTS)
             return dict(zip(leaf.labels, counts.tolist(), strict=True))
         if leaf.kind == "statistics":
-            return _statistics(form, pairs)
+            try:
+                return _statistics(form, pairs)
+            except ModelError as error:
+                raise place.error(f"{_NO_PARTS} ({error.message})") from error
         divisor, inner = (float(self._added) if leaf.kind == "mean" else None), form
         if leaf.kind == "weighted":
             field, words = next(pairs)
             divisor, inner = float(field.grid.from_words(words)[0]), form[1]
+            if divisor < 0:
+                raise place.error(_NO_PARTS)
         spec, types = spec_of(inner)
         sums = [(*next(pairs), kind) for kind in types]
         if divisor == 0:
@@ -273,6 +280,11 @@ def _statistics(form: Any, pairs: Iterator[tuple[Field, Words]]) -> Any:
     found = {key: _statistics(part, pairs) for key, part in parts_of}
     return {key: found[key] for key in rest[0]}
 
+
+_NO_PARTS = (
+    "what the nodes sent does not add up to what it can be: one of them has sent something else "
+    "than its part, which nobody can tell of masked answers. Have the hospitals look at their logs"
+)
 
 _NOT_CANCELLED = (
     "the masks of this round's answers do not cancel, so there is no result: the nodes were told "

@@ -249,6 +249,26 @@ def test_wrong_sum_shows_in_its_first_word(federation):
         federation.round(VALUES)
 
 
+@pytest.mark.parametrize(
+    ("declared", "value", "place"),
+    [
+        ({"m": Moments}, {"m": Moments.from_data([1.0])}, 1),
+        ({"m": MergeCounts(labels=["f", "m"])}, {"m": {"f": 3}}, 2),
+        ({"m": WeightedMean("n")}, {"m": 1.0, "n": 3}, 1),
+    ],
+)
+def test_part_that_is_none_ends_the_run_with_its_round_and_key(declared, value, place):
+    """Of a hospital that lies: who it is, masks hide."""
+    federation = Federation(declared)
+    answers = {name: federation.answer(name, value, federation.config(1)) for name in NAMES}
+    forms, words = Answer.from_bytes(answers["node-2"])
+    words = words.copy()
+    words[place] ^= np.uint64(2**63)
+    answers["node-2"] = Answer(forms, words).to_bytes()
+    with pytest.raises(DataError, match=r"round 1, key `m`: .*sent something else"):
+        federation.summed(answers)
+
+
 def test_missing_answer_gives_no_sum(federation):
     answers = {
         name: federation.answer(name, value, federation.config(1))
