@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flame_flwr.regression.sites import intercepts
+from flame_flwr.regression.svg_picture import SvgPicture
 
 if TYPE_CHECKING:
     from flame_flwr.regression.result import RegressionResult
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["draw", "set_ratio_axis"]
 
 
-def draw(result: RegressionResult) -> str:
+def draw(result: RegressionResult) -> SvgPicture:
     """Return the picture as SVG; ratios on a logarithmic axis, and no intercept."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -44,7 +45,7 @@ def draw(result: RegressionResult) -> str:
             axes.spines[side].set_visible(False)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    return SvgPicture(file.getvalue())
 
 
 def set_ratio_axis(axes: Any) -> None:

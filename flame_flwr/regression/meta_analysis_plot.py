@@ -9,6 +9,7 @@ import numpy as np
 
 from flame_flwr.regression.forest_plot import set_ratio_axis
 from flame_flwr.regression.sites import INTERCEPT
+from flame_flwr.regression.svg_picture import SvgPicture
 
 if TYPE_CHECKING:
     from flame_flwr.regression.meta_analysis_result import MetaAnalysisResult
@@ -19,7 +20,7 @@ _COLOUR, _BENEATH = "#1f4e79", {"fixed": "#888888", "random": "#d55e00"}
 _REACH = 1.959963984540054
 
 
-def draw(result: MetaAnalysisResult) -> str:
+def draw(result: MetaAnalysisResult) -> SvgPicture:
     """Return the picture as SVG: a panel for each coefficient but the intercept.
 
     A square's area is a hospital's weight with one effect at all; a diamond is a combined effect.
@@ -39,7 +40,7 @@ def draw(result: MetaAnalysisResult) -> str:
             _draw_panel(axes[0], result, column, sites)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    return SvgPicture(file.getvalue())
 
 
 def _draw_panel(axes: Any, result: MetaAnalysisResult, column: str, sites: list[str]) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
+from flame_flwr.regression.svg_picture import SvgPicture
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -115,7 +117,7 @@ class PrintedTable:
         with matplotlib.rc_context({"svg.hashsalt": "flame-flwr", "svg.fonttype": "none"}):
             file = io.StringIO()
             self._figure().savefig(file, format="svg", metadata={"Date": None})
-        return file.getvalue()
+        return SvgPicture(file.getvalue())
 
     def to_png(self) -> bytes:
         """Return it as a picture of 200 dots an inch."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.regression.group_statistics import WITHHELD
 from flame_flwr.regression.printed_table import PrintedTable, page_of
+from flame_flwr.regression.svg_picture import SvgPicture
 from flame_flwr.statistics import KaplanMeier, LogRank
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class SurvivalResult:
         """
         from flame_flwr.regression.survival_plot import draw
 
-        return draw(self, "svg").decode()
+        return SvgPicture(draw(self, "svg").decode())
 
     def plot_png(self, dpi: int = 300) -> bytes:
         """Return the same picture as PNG."""

@@ -161,7 +161,7 @@ def test_the_result_prints_predicts_and_travels():
     assert "C(stage)[T.2]" in str(found)
     assert "<table" in found._repr_html_()
     assert found.forest_plot() == found.forest_plot()
-    assert "<svg" in found.forest_plot()
+    assert "<svg" in found.forest_plot()._repr_svg_()  # a notebook draws it
     form = json.loads(json.dumps(found.to_json()))
     assert form["coefficients"] == found.params.tolist()
     assert form["nobs_at"] == found.nobs_at

@@ -156,7 +156,7 @@ def test_it_prints_and_is_files():
             assert title in text
     figures = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert figures["combined"]["age"]["studies"] == 3
-    picture = found.forest_plot()
+    picture = found.forest_plot()._repr_svg_()
     for text in ("node-0", "fixed", "random", "odds ratio", "sex[T.m]", "1.05"):
         assert f">{text}</text>" in picture
     assert ">Intercept</text>" not in picture
