@@ -9,6 +9,7 @@ from flwr.serverapp import ServerApp
 
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ConfigError, StoppedError
+from flame_flwr.failure.brief_errors import show_errors_briefly
 from flame_flwr.failure.hints import hint_relative
 from flame_flwr.failure.scratch_folders import clear_scratch, working_in
 from flame_flwr.flower import is_stop, on_exit
@@ -63,6 +64,7 @@ def make_server_app(declaration: Declaration) -> ServerApp:
     def main(grid: Grid, context: Context) -> None:
         ran()
         show()
+        show_errors_briefly()
         settings = RunSettings.from_config(context.run_config)
         if settings.approval_within is not None:
             ask_for_approval(grid, settings)
