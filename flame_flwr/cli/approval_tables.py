@@ -86,6 +86,9 @@ def show_app(archive: AppArchive, folder: GateFolder | None) -> None:
     _head("Files")
     for path, content in sorted(archive.files.items()):
         say(f"{shown_size(len(content)):>9}  {path}")
+    _head("What the node imports of it")
+    for path, modules in review.node_imports().items():
+        _say_folded(f"{path} imports {', '.join(modules) or 'nothing'}")
     _head("Imports of other packages")
     for package, places in review.imports().items():
         _say_folded(f"{package}: {', '.join(places)}")

@@ -122,6 +122,20 @@ class Review:
         own.add("__future__")
         return {name: sorted(found[name]) for name in sorted(found) if name not in own}
 
+    def node_imports(self) -> dict[str, list[str]]:
+        """Return which modules each file imports that the node imports, the ClientApp's first."""
+        found: dict[str, list[str]] = {}
+        waiting = self._clientapp_modules()[:1]
+        while waiting:
+            path = waiting.pop(0)
+            if path in self.modules and path not in found:
+                found[path] = sorted(self._modules_in(path))
+                folders = path.split("/")[:-1]
+                packages = ["/".join(folders[: end + 1]) for end in range(len(folders))]
+                waiting += [f"{package}/__init__.py" for package in packages]
+                waiting += [_path_of(name, self.modules) for name in found[path]]
+        return found
+
     def warnings(self) -> list[str]:
         """Return what is to be looked at more closely, each with where it is."""
         found = []
@@ -152,6 +166,22 @@ class Review:
         """Return a file's text as it may be printed; of other content only that it is none."""
         text = _text_of(self.archive.files[path])
         return f"({_NO_TEXT})" if text is None else printable(text, lines=True)
+
+    def _modules_in(self, path: str) -> set[str]:
+        """Return the modules that a file imports, by their whole names."""
+        found = set()
+        for node in ast.walk(self.modules[path]):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                folders = path.split("/")[:-1]
+                above = folders[: len(folders) - node.level + 1] if node.level else []
+                module = ".".join([*above, *([node.module] if node.module else [])])
+                inner = {f"{module}.{alias.name}" for alias in node.names}
+                found |= {module} | {
+                    name for name in inner if _path_of(name, self.modules) in self.modules
+                }
+        return found
 
     @cached_property
     def _names(self) -> AppNames:

@@ -76,11 +76,17 @@ def main(arguments: list[str]) -> None:
 
 
 def preload(names: Iterable[str]) -> dict[str, str]:
-    """Import modules; return those that cannot be, and why."""
+    """Import modules; return those that cannot be, and why.
+
+    A package of ours imports late what it offers, and names in ``__preload__`` what its users need:
+    who names such a package here wants all of that.
+    """
     missing = {}
     for name in names:
         try:
-            importlib.import_module(name)
+            module = importlib.import_module(name)
+            for needed in getattr(module, "__preload__", ()):
+                importlib.import_module(needed)
         except Exception as error:  # a preload saves time; without it the app imports by itself
             missing[name] = f"{type(error).__name__}: {error}"
     return missing

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from flame_flwr.regression.table_one import TableOne as TableOne
     from flame_flwr.regression.table_one_result import TableOneResult as TableOneResult
 
+__preload__ = (
+    *("flame_flwr.regression.glm", "flame_flwr.regression.cox", "flame_flwr.regression.survival"),
+    *("flame_flwr.regression.table_one", "flame_flwr.regression.strategy"),
+    *("formulaic", "statsmodels.genmod.families", "pandas", "scipy.stats"),
+)
+"""What a node imports once that is started with ``--preload flame_flwr.regression``."""
+
 __all__, __dir__, __getattr__ = lazy_exports(
     __name__,
     {

@@ -11,5 +11,8 @@ from flame_flwr.sklearn.scores import evaluate
 from flame_flwr.sklearn.training import train, zero_weights
 from flame_flwr.training.ditto import Ditto
 
+__preload__ = ("sklearn.linear_model",)
+"""What a node imports once that is started with ``--preload flame_flwr.sklearn``."""
+
 __all__ = ["Ditto", "Rows", "SklearnAnalyzer", "SklearnCrossSite", "SklearnFedAvg"]
 __all__ += ["evaluate", "rows_for", "train", "zero_weights"]

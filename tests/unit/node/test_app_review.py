@@ -131,6 +131,22 @@ def test_a_clientapp_from_elsewhere_is_followed():
     assert "it cannot be told what that is" in review(app="from flwr import *").clientapp()
 
 
+def test_the_files_that_a_node_imports_are_followed():
+    """With a package's own, relative ones too; a test of the app is imported by nobody."""
+    found = review(
+        app="import pandas\nfrom . import analysis\nfrom study.more import x\nimport study.of",
+        more="from os.path import join\nfrom .analysis import Analyzer\nx = 1",
+        of="from ..outside import y",
+        test_app="import study.app",
+    )
+    assert found.node_imports() == {
+        "study/app.py": ["pandas", "study", "study.analysis", "study.more", "study.of"],
+        "study/analysis.py": ["flame_flwr.star"],
+        "study/more.py": ["os.path", "study.analysis"],
+        "study/of.py": ["outside"],
+    }
+
+
 def test_what_is_above_is_not_shown_twice():
     app = ANALYSIS + "model = StarModel(Analyzer, Analyzer, 's3')\nclient_app = model.client_app\n"
     text = shown(review(app=app))
