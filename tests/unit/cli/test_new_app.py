@@ -57,6 +57,8 @@ def test_an_apps_readme_submits_to_a_deployment(apps, template):
     assert deployments
     for block in deployments:
         assert "flame-flwr submit . hospitals" in block
+        assert block.count("flame-flwr node start --insecure") == 2
+        assert block.count('approval="none"') == 2
         assert "flwr run" not in block  # it does not wait until the SuperLink listens
 
 
