@@ -75,14 +75,19 @@ def _show(page: ManualPage) -> None:
 
 
 def _show_hits(words: str) -> None:
-    from flame_flwr.cli.manual_pages import search
+    from flame_flwr.cli.manual_pages import nearest, search
 
     hits = list(islice(search(words), _HITS + 1))
     for page, heading, line in hits[:_HITS]:
         where = page.name if heading == page.title else f"{page.name}, {heading}"
         typer.echo(f"{where}:\n  {line[:300]}")
     if not hits:
-        typer.echo(f"no line of the manual has {words!r}; try fewer words")
-        raise typer.Exit(1)
+        near = nearest(words)
+        if not near:
+            typer.echo(f"no line of the manual has {words!r}; try fewer words")
+            raise typer.Exit(1)
+        typer.echo("no line of the manual has all of these words; nearest are")
+        for page, heading in near:
+            typer.echo(f"{page.name}:\n  {heading}")
     if len(hits) > _HITS:
         typer.echo("and more; try more words")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from flame_flwr.text.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ManualPage", "find_page", "read_pages", "search"]
+__all__ = ["ManualPage", "find_page", "nearest", "read_pages", "search"]
 
 FOLDER = Path(flame_flwr.__file__).parent / "docs"
 
@@ -112,6 +113,30 @@ def search(words: str) -> Iterator[tuple[ManualPage, str, str]]:
                 hits.append((not line.startswith("#"), heading, line.strip()))
         for _, found_in, line in sorted(hits, key=lambda hit: hit[0]):
             yield page, found_in, line
+
+
+def nearest(words: str, most: int = 5) -> list[tuple[ManualPage, str]]:
+    """Return the headings that share most with these words, the nearest first.
+
+    A message that somebody pastes has names and numbers of its own. A word counts the more, the
+    fewer headings have it.
+    """
+    headings = [
+        (page, line.lstrip("# "))
+        for page in read_pages()
+        for line in page.path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    ]
+    wanted = _words(words)
+    shared = [wanted & _words(heading) for _, heading in headings]
+    in_headings = Counter(word for found in shared for word in found)
+    scores = [sum(1 / in_headings[word] for word in found) for found in shared]
+    order = sorted(range(len(headings)), key=lambda number: -scores[number])
+    return [headings[number] for number in order[:most] if len(shared[number]) > 1]
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{2,}", text.lower()))
 
 
 def _docstring(name: str) -> str:

@@ -50,8 +50,25 @@ def test_an_unknown_page_is_named(name):
 
 def test_a_message_is_found_by_its_words():
     found = run("--search", "WAITS for approval")
-    assert "failures, In the log of a run:\n  | run: `waits for approval` |" in found
+    assert "failures, `waits for approval`:\n  ### `waits for approval`\n" in found
     assert "no line of the manual has 'qwertz'" in run("--search", "qwertz", code=1)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "heading"),
+    [
+        ("node klinik-nord failed in round 7: KeyError at model.py:10", "failed in round 2"),
+        ("waiting for 2 of 11 nodes: missing klinik-nord, klinik-ost", "missing hospital-c"),
+        ("checkpoint /srv/fit.ckpt is of another app version: 1.0, not 2.0", "checkpoint ..."),
+        ("port 9999 of 10.0.0.7 cannot be listened on: Address already in use", "port 8000"),
+        ("the result's 'rows': row-level data: 41 rows, as many as the input", "row-level data"),
+    ],
+)
+def test_a_message_with_names_of_its_own_is_found(pasted, heading):
+    """What somebody pastes is no line of the manual: its section comes first all the same."""
+    first = run("--search", pasted).splitlines()[1:3]
+    assert first[0] == "failures:"
+    assert heading in first[1]
 
 
 class Links(HTMLParser):
