@@ -27,14 +27,22 @@ PAGE = ROOT / "docs" / "containers.md"
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
 
 
-def engine():
-    """Return the command of an engine that runs here, or an empty list."""
-    for name in ("docker", "podman"):
-        if shutil.which(name):
-            asked = subprocess.run([name, "info"], capture_output=True, timeout=60)
-            if not asked.returncode:
-                return [name]
+def compose_command():
+    """Return the words of a ``compose`` whose engine runs here, or an empty list."""
+    for engine, compose in (
+        ("docker", ["docker", "compose"]),
+        ("podman", ["podman", "compose"]),
+        ("podman", ["podman-compose"]),
+    ):
+        if all(is_answered(words) for words in ([engine, "info"], [*compose, "version"])):
+            return compose
     return []
+
+
+def is_answered(words):
+    if not shutil.which(words[0]):
+        return False
+    return not subprocess.run(words, capture_output=True, timeout=60).returncode
 
 
 @pytest.fixture
@@ -83,7 +91,8 @@ def test_the_page_names_the_services_and_the_file():
         for line in block(PAGE, name).splitlines():
             if line.startswith("docker"):
                 assert "flame-flwr/docs/containers/compose.yaml" in line
-    assert "run --rm analyst" in block(PAGE, "submit")
+    assert "--profile analyst run --rm analyst\n" in block(PAGE, "submit")
+    assert "exec -T server tar -C / -c results | tar -x\n" in block(PAGE, "submit")
 
 
 # ---- what it does ----------------------------------------------------------------------------
@@ -143,24 +152,24 @@ def test_its_commands_are_a_federation(study, tmp_path):
 
 @pytest.mark.exhaustive
 def test_the_federation_in_containers(study, tmp_path):
-    run = engine()
-    if not run:
-        pytest.skip("NOT RUN: neither docker nor podman runs here")
-    compose = [*run, "compose", "--file", str(COMPOSE), "--project-name", "flame-flwr-test"]
+    words = compose_command()
+    if not words:
+        pytest.skip("NOT RUN: neither docker nor podman with its compose runs here")
+    compose = [*words, "--file", str(COMPOSE), "--project-name", "flame-flwr-test"]
     environment = {**os.environ, "STUDY": f"{study}/study", "HOSPITALS": f"{study}/hospitals"}
 
     def call(*words):
-        done = subprocess.run(
-            [*compose, *words], env=environment, capture_output=True, text=True, timeout=1800
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        command = [*compose, *words]
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=1800)
+        assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
         return done.stdout
 
     try:
         call("up", "--build", "--detach")
-        assert call("exec", "-T", "server", "id", "-u").strip() == "10001"
-        assert "completed" in call("run", "--rm", "analyst")
-        call("cp", "server:/results", str(tmp_path / "results"))
+        assert call("exec", "-T", "server", "id", "-u").strip() == b"10001"
+        assert b"completed" in call("--profile", "analyst", "run", "--rm", "analyst")
+        archive = call("exec", "-T", "server", "tar", "-C", "/", "-c", "results")
+        subprocess.run(["tar", "-x"], input=archive, cwd=tmp_path, check=True)
         assert "standard" in table(tmp_path / "results")
     finally:
         call("down", "--volumes")
