@@ -144,7 +144,7 @@ lint: install
 types: install
 	$(call SAY_AT_END,$(BIN)/mypy)
 
-# Only those who build the site need what builds it.
+# Only those who build the site need what builds it. The tutorials run, two at a time.
 docs: .venv/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/flame-flwr docs --to site/manual.html

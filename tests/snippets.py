@@ -66,16 +66,25 @@ def block(page, name):
     return text
 
 
-def with_output(page):
-    """Return the page's Python, block by block, each with the text block right behind it."""
-    found = blocks(page)
+def with_output(page, but=()):
+    """Return the page's Python, block by block, each with the text block right behind it.
+
+    A block named ``shown-...`` has none: it draws, and the site has what. ``but`` are blocks that
+    only define.
+    """
+    found = [each for each in blocks(page) if each not in but]
     pairs = [
-        (one.text, two.text)
-        for one, two in pairwise(found)
-        if (one.language, two.language) == ("python", "text")
+        (one.text, "" if is_shown(one) else two.text)
+        for one, two in pairwise([*found, Block("", "", "")])
+        if one.language == "python" and (is_shown(one) or two.language == "text")
     ]
     assert len(pairs) == sum(each.language == "python" for each in found), f"{page}: no output"
     return pairs
+
+
+def is_shown(block):
+    """Say whether the site shows what a block draws or says, and the page does not quote it."""
+    return block.name.startswith("shown-")
 
 
 def printed_by(source, space, name="a page"):

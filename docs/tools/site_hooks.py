@@ -6,12 +6,14 @@ the language of a code block, by which tests find it, become its title.
 
 from __future__ import annotations
 
+import html
 import posixpath
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jupytext
+import nbformat
+import tutorials
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
@@ -28,21 +30,19 @@ MOVED = {
 }
 """Files of the source and the pages of the site that show them; README.md has a page of its own."""
 
-NOTEBOOKS = ("first-analysis", "own-csv", "notebook", "strategies", "torch", "images", "sklearn")
-"""Tutorials that are offered as notebooks, too."""
+_SAID: dict[str, dict[int, list[tutorials.Shown]]] = {}
+"""What the blocks of each tutorial said when the site was built."""
 
 SEARCH = {"failures": 5.0, "changelog": 0.2, "contributing": 0.5, "reference/": 0.5}
 """What counts more or less in a search, by how the page's name begins: a message comes first."""
-
-_HEAD = re.compile(r"^\| (?:what is seen|---) \|.*\n", re.M)
-_ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.M)
-"""Rows of the page of messages: each is a section of the site, so that a search leads to it."""
 
 _LOADED = re.compile(
     r"""(?:\bsrc=|<link\b[^>]*\bhref=|url\(|@import\s+)["']?((?:https?:)?//[^"'\s>)]+)"""
 )
 
+_TABLE = re.compile(r'<div class="output">.*?<!-- output ends -->|<table>(.*?)</table>', re.S)
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_PAGE_LINK = re.compile(r"\]\(([\w./-]+)\.md")
 _FENCE = re.compile(r"^(\s*```)(\w+) (\S.*)$", re.M)
 
 
@@ -55,36 +55,42 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for picture in sorted(ROOT.glob("examples/*/pictures/*")):
         place = picture.relative_to(ROOT).as_posix()
         files.append(File.generated(config, place, abs_src_path=str(picture)))
-    for name in NOTEBOOKS:
-        text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
-        files.append(File.generated(config, f"{name}.ipynb", content=_notebook(text)))
+    texts = {
+        name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        for name in tutorials.TUTORIALS
+    }
+    for name, notebook in tutorials.run_all(texts).items():
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _PAGE_LINK.sub(r"](\1.html", _linked(cell.source, f"{name}.md"))
+        files.append(File.generated(config, f"{name}.ipynb", content=nbformat.writes(notebook)))
+        _SAID[name] = tutorials.shown(notebook)
+        for block, all_shown in _SAID[name].items():
+            for place, each in enumerate(all_shown):
+                if each.is_picture:
+                    picture = tutorials.picture_name(name, block, place, each.kind)
+                    files.append(File.generated(config, picture, content=each.file()))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Turn links and names of code blocks into those of the site."""
-    source = {page: name for name, page in _moved().items()}
-    source["index.md"] = "docs/index.md"
-    here = source.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.M | re.S)
-    for place, part in enumerate(parts):
-        if place % 2:
-            parts[place] = _FENCE.sub(_with_title, part)
-        else:
-            parts[place] = _LINK.sub(
-                lambda link: _link(link, posixpath.dirname(here), page.file.src_uri), part
-            )
-    text = "".join(parts)
     name = page.file.src_uri.removesuffix(".md")
+    if name in _SAID:
+        markdown = tutorials.with_shown(markdown, _SAID[name], name)
+    text = _linked(markdown, page.file.src_uri)
     for beginning, boost in SEARCH.items():
         if name.startswith(beginning) and name != "reference/index":
             page.meta["search"] = {"boost": boost}
-    if name == "failures":
-        text = _ROW.sub(_section, _HEAD.sub("", text))
-    if name in NOTEBOOKS:
+    if name in _SAID:
         title, _, rest = text.partition("\n")
         text = f"{title}\n\n[This page as a notebook]({name}.ipynb)\n{rest}"
     return text
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Have the stylesheet know tables of words, of which a phone shows a row as a paragraph."""
+    return _TABLE.sub(_table_of_words, content)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -100,21 +106,40 @@ def on_post_build(config: MkDocsConfig) -> None:
             raise PluginError(f"{page} loads {found}: the site is to work without a network")
 
 
-def _section(row: re.Match[str]) -> str:
-    message, mend = row.groups()
-    return f"### {message}\n\n{mend[0].upper()}{mend[1:].rstrip('.')}.\n"
+def _table_of_words(table: re.Match[str]) -> str:
+    """Return a table for the stylesheet: of three and more columns each cell has its head."""
+    if table[1] is None:  # numbers that a tutorial's code said
+        return table.group()
+    heads = [
+        re.sub(r"<[^>]*>", "", head).strip()
+        for head in re.findall(r"<th\b[^>]*>(.*?)</th>", table[1], re.S)
+    ]
+
+    def row(cells: re.Match[str]) -> str:
+        places = iter(heads)
+
+        def cell(start: re.Match[str]) -> str:
+            head = next(places, "")
+            shown = head and head != heads[0] and len(heads) > 2
+            return f'{start.group()} data-head="{html.escape(head)}"' if shown else start.group()
+
+        return re.sub(r"<td\b", cell, cells.group())
+
+    rows = re.sub(r"<tr\b.*?</tr>", row, table.group(), flags=re.S)
+    return f'<div class="words">{rows}</div>'
 
 
-def _notebook(markdown: str) -> str:
-    """Return a page as a notebook: a block that is a file is written, and then run."""
-
-    def cells(block: re.Match[str]) -> str:
-        name, code = block.groups()
-        return f"```python\n%%writefile {name}\n{code}```\n\n```python\n%run {name}\n```"
-
-    text = re.sub(r"^```python (\S+\.py)\n(.*?)^```$", cells, markdown, flags=re.M | re.S)
-    text = re.sub(r"^```(?!python$)\w+.*$", "```", text, flags=re.M)
-    return str(jupytext.writes(jupytext.reads(text, fmt="md"), fmt="ipynb"))
+def _linked(markdown: str, page: str) -> str:
+    """Return a page's text with the site's links, and with titles of code blocks."""
+    source = {page: name for name, page in _moved().items()} | {"index.md": "docs/index.md"}
+    folder = posixpath.dirname(source.get(page, f"docs/{page}"))
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.M | re.S)
+    for place, part in enumerate(parts):
+        if place % 2:
+            parts[place] = _FENCE.sub(_with_title, part)
+        else:
+            parts[place] = _LINK.sub(lambda link: _link(link, folder, page), part)
+    return "".join(parts)
 
 
 def _moved() -> dict[str, str]:

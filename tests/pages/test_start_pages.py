@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import round_picture
-from snippets import all_named, block, blocks, printed_by, run_python
+from snippets import all_named, block, blocks, printed_by, run_python, with_output
 
 from flame_flwr.cli import new_app
 
@@ -26,8 +26,7 @@ def test_the_first_analysis_is_the_readmes():
     page, readme = DOCS / "first-analysis.md", ROOT / "README.md"
     for name in ("ages.py", "try_ages.py"):
         assert block(page, name) == block(readme, name)
-    unnamed = [each.text for each in blocks(page) if not each.name]
-    assert unnamed == ["flame-flwr run ages.py --data north --data south\n"]
+    assert "flame-flwr run ages.py --data north --data south\n" in block(page, "shown-files")
 
 
 def test_its_check_finds_nothing(tmp_path):
@@ -81,16 +80,19 @@ def test_the_csvs_model_can_be_declared(here):
     (here / "table.py").write_text(block(page, "table.py"))
     space = {"__name__": "app"}
     printed_by(block(page, "app.py"), space)
+    printed_by(block(page, "shown-write"), {})
+    assert (here / "south" / "patients.csv").read_text().startswith("age,sex,died\n38,m,0\n")
     assert set(space["expected"].columns) == {*space["table"].columns, "died"}
 
 
 def test_the_notebook_prints_what_it_says():
-    found = [each for each in blocks(DOCS / "notebook.md") if each.language == "python"]
+    classes, *_ = blocks(DOCS / "notebook.md")
     space = {"__name__": "notebook"}
-    exec(found[0].text, space)
-    shown = [each for each in blocks(DOCS / "notebook.md") if each.language == "text"]
-    for cell, output in zip(found[1:], shown, strict=True):
-        assert printed_by(cell.text, space) == output.text
+    exec(classes.text, space)
+    cells = with_output(DOCS / "notebook.md", but=[classes])
+    assert len(cells) == 4
+    for source, expected in cells:
+        assert printed_by(source, space) == expected
 
 
 def test_the_run_pages_blocks_are_all_run():
