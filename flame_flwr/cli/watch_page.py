@@ -17,9 +17,9 @@ from urllib.parse import quote
 from flame_flwr.cli.say import say
 from flame_flwr.errors import FlameError, StoreError
 from flame_flwr.object_store import is_url
-from flame_flwr.results.fetch import RUN_NAME
 from flame_flwr.results.followed_lines import FolderLine, parse_line
 from flame_flwr.results.run_folder import DEFAULT_RESULTS
+from flame_flwr.results.runs_place import RUN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,25 +13,16 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from flame_flwr.errors import StoreError
-from flame_flwr.object_store import BRIEF, is_url, open_store
 from flame_flwr.processes.threads import call_each
+from flame_flwr.results.runs_place import RUN_NAME, RunsPlace
 from flame_flwr.results.upload import RECORD, plain_name
 
-if TYPE_CHECKING:
-    from flame_flwr.object_store import ObjectStore
-
-__all__ = ["LARGEST_RECORD", "RUN_NAME", "ListedFile", "ListedRun", "fetch", "listed_files"]
-__all__ += ["open_place", "runs"]
-
-RUN_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-\d+")
-"""The name of a run's folder: when it began, and Flower's id."""
+__all__ = ["ListedFile", "ListedRun", "fetch", "listed_files", "runs"]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-LARGEST_RECORD = 64 * 2**20
-"""Bytes of a ``run.json``; one that is larger is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +65,6 @@ class ListedRun:
     started: str = ""
 
 
-class _Found(NamedTuple):
-    """A run's name, and its folder in the store: empty where the place itself is the run's."""
-
-    name: str
-    folder: str
-
-    def path(self, file: str) -> str:
-        return f"{self.folder}/{file}" if self.folder else file
-
-
 def runs(place: str) -> list[ListedRun]:
     """Return the runs in a store, the newest first.
 
@@ -106,8 +87,8 @@ def runs(place: str) -> list[ListedRun]:
     >>> runs(tempfile.mkdtemp())
     []
     """
-    store = open_place(place)
-    return call_each(lambda found: _listed(store, found), list(_found(store)), workers=8)
+    opened = RunsPlace(place)
+    return call_each(lambda name: _listed(opened, name), opened.names(), workers=8)
 
 
 def fetch(place: str, run: str | None, to: str | Path) -> Path:
@@ -143,13 +124,15 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     >>> sorted(path.name for path in folder.iterdir())
     ['history.csv', 'mean.txt', 'run.json']
     """
-    store = open_place(place)
-    found = _chosen(_found(store), run, store.place)
-    name = found.name
+    opened = RunsPlace(place)
+    names = opened.names()
+    if run is None and names[:1] != [opened.own]:
+        raise StoreError(f"{opened.place} is no run's own folder: say which run of it")
+    name = opened.own if run is None else opened.choose(names, run)
     target = Path(to).expanduser().absolute() / name
     if os.path.lexists(target):
         raise StoreError(f"{target} is there already: remove it, or name another folder")
-    record = _record(store, found)
+    record = opened.read(name)
     if record is None:
         raise StoreError(
             f"{name} is not finished: it has no {RECORD}. Ask again later; where its server ended "
@@ -157,7 +140,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
         )
     files = listed_files(record, name)
     try:
-        _fetch_files(store, found, files, record, target)
+        _fetch_files(opened, files, record, target)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -165,76 +148,18 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     return target
 
 
-def _fetch_files(
-    store: ObjectStore, found: _Found, files: list[ListedFile], record: bytes, target: Path
-) -> None:
+def _fetch_files(place: RunsPlace, files: list[ListedFile], record: bytes, target: Path) -> None:
     """Fetch beside the target, so that the last step is a rename: complete or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".flame-flwr-", dir=target.parent) as temporary:
         folder = Path(temporary, target.name)
         folder.mkdir()
         for file in files:
-            _fetch_file(store, found, file, folder / file.name)
+            _fetch_file(place, target.name, file, folder / file.name)
         (folder / RECORD).write_bytes(record)
         if os.path.lexists(target):
             raise StoreError(f"{target} is there already")
         os.rename(folder, target)
-
-
-def open_place(place: str) -> ObjectStore:
-    """Open a store of runs, or a run's own folder, which may be named by its ``run.json``."""
-    if not is_url(place):
-        place = os.path.abspath(os.path.expanduser(place))
-        if os.path.basename(place) == RECORD and os.path.isfile(place):
-            place = os.path.dirname(place)
-    return open_store(place.removesuffix(f"/{RECORD}") if is_url(place) else place, BRIEF)
-
-
-def _found(store: ObjectStore) -> list[_Found]:
-    """Return the runs below a place, the newest first, and before them the place's own."""
-    names = sorted((name for name in store.folders() if RUN_NAME.fullmatch(name)), reverse=True)
-    itself = _Found(store.place.rpartition("/")[2] or "run", "")
-    is_run = _record(store, itself) is not None
-    if not is_run and RUN_NAME.fullmatch(itself.name):  # not finished
-        is_run = bool(store.sizes(""))
-    return [*([itself] if is_run else []), *(_Found(name, name) for name in names)]
-
-
-def _chosen(runs: list[_Found], run: str | None, place: str) -> _Found:
-    """Return the one run that is meant."""
-    if run is None:
-        if runs and not runs[0].folder:
-            return runs[0]
-        raise StoreError(f"{place} is no run's own folder: say which run of it")
-    ids = {found.name: found.name.rpartition("-")[2] for found in runs}
-    names = [(found.name, ids[found.name]) for found in runs]
-    # A whole name wins over one that begins with it.
-    exact = [found for found, known in zip(runs, names, strict=True) if run in known]
-    begun = [
-        found
-        for found, known in zip(runs, names, strict=True)
-        if any(name.startswith(run) for name in known)
-    ]
-    found = exact or begun
-    if not run or not found:
-        raise StoreError(
-            f"there is no run {run!r} in {place}: `flame-flwr results {place}` lists those there"
-        )
-    if len(found) > 1:
-        shown = ", ".join(each.name for each in found[:5])
-        raise StoreError(f"{run!r} is the beginning of {len(found)} runs: {shown}; say more of it")
-    return found[0]
-
-
-def _record(store: ObjectStore, found: _Found) -> bytes | None:
-    """Return ``run.json``; ``None`` where there is none."""
-    try:
-        content = b"".join(store.chunks(found.path(RECORD), LARGEST_RECORD))
-    except FileNotFoundError:
-        return None
-    if len(content) > LARGEST_RECORD:
-        raise StoreError(f"{RECORD} of {found.name} is larger than any: it is not read")
-    return content
 
 
 def _about(record: bytes, name: str) -> dict[str, Any]:
@@ -275,14 +200,13 @@ def _file(entry: Any, name: str) -> ListedFile:
     return ListedFile(file, size, digest)
 
 
-def _fetch_file(store: ObjectStore, found: _Found, file: ListedFile, target: Path) -> None:
+def _fetch_file(place: RunsPlace, run: str, file: ListedFile, target: Path) -> None:
     """Write one file, and see that it is what the record says."""
-    run = found.name
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     try:
         with target.open("xb") as output:
-            for chunk in store.chunks(found.path(file.name), file.size):
+            for chunk in place.store.chunks(place.path(run, file.name), file.size):
                 output.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
@@ -296,13 +220,13 @@ def _fetch_file(store: ObjectStore, found: _Found, file: ListedFile, target: Pat
         )
 
 
-def _listed(store: ObjectStore, found: _Found) -> ListedRun:
+def _listed(place: RunsPlace, name: str) -> ListedRun:
     """Return what a list shows of a run."""
-    name, record = found.name, _record(store, found)
+    record = place.read(name)
     day, _, clock = name[:16].partition("T") if RUN_NAME.fullmatch(name) else ("", "", "")
     started = f"{day} {clock.replace('-', ':')}".strip()
     if record is None:
-        sizes = store.sizes(found.folder)
+        sizes = place.store.sizes("" if name == place.own else name)
         total = sum(sizes.values())
         return ListedRun(name, "unfinished", "", None, len(sizes), total, started)
     try:

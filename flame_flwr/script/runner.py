@@ -118,17 +118,7 @@ def run_script(
     it is imported (native code for Flower does) count only where the script builds none itself.
     Where the script builds nothing and has a function ``main`` without arguments, it is called.
     """
-    options = ScriptOptions.of(
-        script,
-        data,
-        nodes=nodes,
-        results=results,
-        state=state,
-        max_rounds=max_rounds,
-        report=report,
-        tensorboard=tensorboard,
-        arguments=arguments,
-    )
+    options = ScriptOptions.of(**locals())
     runner = _Runner(options)
     show(logging.DEBUG)
     environment = ScriptEnvironment(options.script, options.arguments)

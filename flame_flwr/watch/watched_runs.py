@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import StoreError
 from flame_flwr.object_store import is_url
 from flame_flwr.processes.threads import call_each
-from flame_flwr.results.fetch import LARGEST_RECORD, RUN_NAME, listed_files, open_place
+from flame_flwr.results.fetch import listed_files
 from flame_flwr.results.live_file import LARGEST, LIVE
+from flame_flwr.results.runs_place import RunsPlace
 from flame_flwr.results.upload import RECORD
 from flame_flwr.watch.parsed_runs import parse_live, parse_record
 from flame_flwr.watch.run_view import RunView, view_of_live, view_of_record
@@ -78,16 +79,15 @@ class WatchedRuns:
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = open_place(place)
+        self._place = RunsPlace(place)
+        self.place = self._place.place
         self._now, self._clock = now, clock
-        self._folder = None if is_url(self._store.place) else Path(self._store.place)
+        self._folder = None if is_url(self.place) else Path(self.place)
         self._known: dict[str, _Known] = {}
         self._names: list[str] = []
         self._listed = self._looked = float("-inf")
         self._lock = threading.Lock()
         self._shown: tuple[str, Any, RunView | None] = "", None, None
-        self.place = self._store.place
-        self._own = self.place.rpartition("/")[2] or "run"
 
     def runs(self) -> list[RunView]:
         """Return the runs, the newest first, without their details."""
@@ -122,22 +122,14 @@ class WatchedRuns:
             return self._names[0] if self._names else ""
 
     def full_name(self, begin: str) -> str:
-        """Return the name of the run that is called so, or else of the one whose name begins so.
+        """Return the name of the run that is called so, or else of the one that begins so.
 
         Raises
         ------
         StoreError
             There is none, or more than one.
         """
-        names = [run.name for run in self.runs() if run.name.startswith(begin)]
-        if begin in names or len(names) == 1:
-            return begin if begin in names else names[0]
-        if not names:
-            raise StoreError(f"there is no run {begin!r:.200} in {self.place}")
-        shown = ", ".join(names[:5])
-        raise StoreError(
-            f"{begin!r} is the beginning of {len(names)} runs: {shown}; say more of it"
-        )
+        return self._place.choose([run.name for run in self.runs()], begin)
 
     def content(self, name: str, file: str) -> Iterator[bytes]:
         """Return a file that a run's ``run.json`` lists, in pieces.
@@ -150,12 +142,12 @@ class WatchedRuns:
         with self._lock:
             self._look()
             there = name in self._known
-        record = self._bytes(name, RECORD, LARGEST_RECORD) if there else None
+        record = self._place.read(name) if there else None
         listed = listed_files(record, name) if record is not None else []
         found = next((each for each in listed if each.name == file), None)
         if found is None:
             raise StoreError(f"the run {name!r:.200} has no file {file!r:.200}")
-        return self._store.chunks(self._path(name, file), found.size)
+        return self._place.store.chunks(self._place.path(name, file), found.size)
 
     def _look(self) -> None:
         """Look at the place again, unless that was just now."""
@@ -165,24 +157,17 @@ class WatchedRuns:
         self._looked = clock
         if self._folder or clock - self._listed >= _STORE_LIST_EVERY:
             self._listed = clock
-            self._names = self._found()
+            self._names = self._place.names()
             self._known = {name: self._known.get(name, _Known()) for name in self._names}
         fresh = [name for name in self._names if not self._is_current(name)]
         call_each(self._take, fresh, workers=1 if self._folder else 8)
-
-    def _found(self) -> list[str]:
-        """Return the names of the runs, the newest first, and before them the place's own."""
-        names = sorted(filter(RUN_NAME.fullmatch, self._store.folders()), reverse=True)
-        own, written = self._own, (RECORD, LIVE)
-        is_run = any(self._bytes(own, each, 1) is not None for each in written)
-        return [own, *names] if is_run or RUN_NAME.fullmatch(own) else names
 
     def _is_current(self, name: str) -> bool:
         """Tell whether nothing can have changed of a run since the last look."""
         about = self._known[name]
         if self._folder is None:
             return about.over
-        stamp = [_stamp(self._folder / self._path(name, each)) for each in (RECORD, LIVE)]
+        stamp = [_stamp(self._folder / self._place.path(name, each)) for each in (RECORD, LIVE)]
         same = about.brief is not None and stamp == about.stamp
         about.stamp = stamp
         # One that goes on may have died: that is seen by nothing being written.
@@ -196,11 +181,11 @@ class WatchedRuns:
         """Return what a run's files say; where they cannot be read, that."""
         about.over = False
         try:
-            record = self._bytes(name, RECORD, LARGEST_RECORD)
+            record = self._place.read(name)
             if record is not None:
                 about.over = True
                 return view_of_record(name, parse_record(record))
-            content = self._bytes(name, LIVE, LARGEST)
+            content = self._place.read(name, LIVE, LARGEST)
             if content is None:
                 about.written = None
                 return RunView(name, "unfinished", _NOTHING)
@@ -218,19 +203,6 @@ class WatchedRuns:
             about.changed = clock
         about.written = live.written
         return clock - about.changed <= _BEATS * live.beat
-
-    def _bytes(self, name: str, file: str, limit: int) -> bytes | None:
-        """Return a file of a run; ``None`` where there is none."""
-        try:
-            content = b"".join(self._store.chunks(self._path(name, file), limit))
-        except FileNotFoundError:
-            return None
-        if len(content) > limit > 1:
-            raise StoreError(f"{file} is larger than any: it is not read")
-        return content
-
-    def _path(self, name: str, file: str) -> str:
-        return file if name == self._own else f"{name}/{file}"
 
 
 _NOTHING = (
