@@ -59,10 +59,9 @@ def quick(monkeypatch):
 # ---- what is read ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1100, pytest.param(2100, marks=pytest.mark.exhaustive)])
-def test_a_listing_is_read_to_its_end(source, count):
-    """A page has 1,000; ``make test`` has two of them."""
-    objects = {f"visits/{i:04}.csv": str(i).encode() for i in range(count)}
+def test_a_listing_is_read_to_its_end(source):
+    """A page has 1,000."""
+    objects = {f"visits/{i:04}.csv": str(i).encode() for i in range(1100)}
     read = source(objects).read("s3", [])
     assert list(read) == sorted(objects)
     assert read == objects
@@ -78,7 +77,7 @@ def test_odd_keys_and_empty_objects_are_read(source):
     objects = {key: key.encode() for key in ODD} | {"empty": b""}
     made = source(objects)
     assert made.read("s3", []) == objects
-    assert made.read("s3", ODD) == {key: key.encode() for key in ODD}
+    assert [*made.read("s3", ODD).items()] == [(key, key.encode()) for key in ODD]  # in its order
 
 
 @pytest.mark.skipif("FLAME_FLWR_S3" not in os.environ, reason="rclone makes a file of it")
@@ -88,11 +87,6 @@ def test_an_empty_folder_is_no_object(s3_server, source):
     for key in ("empty/", "made/deeper/"):
         s3_server.put_raw(bucket, key)
     assert source(bucket=bucket).read("s3", []) == {"a": b"1", "made/b": b"2"}
-
-
-def test_a_query_means_its_keys_in_order(source):
-    made = source({"a": b"1", "b": b"2", "c": b"3"})
-    assert list(made.read("s3", ["c", "a"]).items()) == [("c", b"3"), ("a", b"1")]
 
 
 @pytest.mark.parametrize("key", ["../a", "/a", "a/", "./a", "x//a", "A", "nothing", "."])

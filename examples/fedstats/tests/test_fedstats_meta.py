@@ -87,12 +87,6 @@ def test_one_hospital_alone():
     assert np.isnan(found["i2"]).all()
 
 
-def test_order_does_not_matter(numbers):
-    forward, backward = combine(*numbers), combine(numbers[0][::-1], numbers[1][::-1])
-    for key in ("estimate", "error", "q", "i2"):
-        np.testing.assert_allclose(forward[key], backward[key], rtol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("estimates", "errors", "message"),
     [

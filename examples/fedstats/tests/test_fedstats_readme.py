@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from forked_python import run_python
 from snippets import texts
 
 import pooled
@@ -48,9 +47,3 @@ def test_the_largest_difference_is_the_quoted_one():
     estimate, error = pooled.one_place()
     away = (pooled.federated(SEED)["estimate"] - estimate) / error
     assert f"{away[np.abs(away).argmax()]:+.2f}" == "-0.25"
-
-
-def test_the_hospitals_command_runs(tmp_path):
-    done = run_python("-m", "fedstats.hospitals", tmp_path, cwd=EXAMPLE)
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("hospital-*/survival.csv"))) == 3

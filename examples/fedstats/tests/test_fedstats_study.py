@@ -1,14 +1,16 @@
 """The whole analysis: in process, a plain loop, and all rows in one place."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from fedstats_reference import efron, read, reference_run
+from forked_python import run_python
 
-from fedstats.hospitals import SIZES, hospital_csv, main, node_files, rossi
+from fedstats.hospitals import SIZES, hospital_csv, node_files, rossi
 from fedstats.survival import FILE, fit_cox
 from flame_flwr.errors import ConfigError, DataError
 
@@ -116,13 +118,14 @@ def test_everybody_is_at_one_hospital(contents):
     np.testing.assert_array_equal(np.array(sorted(map(tuple, whole))), sorted(map(tuple, parts)))
 
 
-def test_the_same_bytes_without_and_with_files(tmp_path, contents, capsys):
-    main([str(tmp_path)])
+def test_the_same_bytes_without_and_with_files(tmp_path, contents):
+    done = run_python("-m", "fedstats.hospitals", tmp_path, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
     for k, content in enumerate(contents):
         assert (tmp_path / f"hospital-{k}" / FILE).read_bytes() == content
         context = SimpleNamespace(node_config={"partition-id": k})
         assert node_files(context) == {FILE: content}
-    assert "hospital-0/survival.csv: 200 patients" in capsys.readouterr().out
+    assert "hospital-0/survival.csv: 200 patients" in done.stdout
 
 
 def test_nodes_that_have_no_such_data():

@@ -1,15 +1,17 @@
 """The hospitals' files: all patients, each once, the same bytes always."""
 
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from forked_python import run_python
 from sklearn.datasets import load_breast_cancer
 
 from flame_flwr.errors import ConfigError
-from pancreas.hospitals import HOSPITALS, MEASUREMENTS, hospital_csv, main, node_files
+from pancreas.hospitals import HOSPITALS, MEASUREMENTS, hospital_csv, node_files
 from pancreas.table import FILE
 
 
@@ -40,16 +42,15 @@ def test_the_columns_are_the_sources():
     assert ours == theirs
 
 
-def test_the_same_bytes_without_and_with_files(tmp_path, contents, capsys):
+def test_the_same_bytes_without_and_with_files(tmp_path, contents):
     hospital_csv.cache_clear()
     assert [hospital_csv(k) for k in range(3)] == contents
-    main([str(tmp_path)])
+    done = run_python("-m", "pancreas.hospitals", tmp_path, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
     for k, content in enumerate(contents):
         assert (tmp_path / f"hospital-{k}" / FILE).read_bytes() == content
         assert node_files(context(**{"partition-id": k})) == {FILE: content}
-    assert "hospital-0/pancreasData.csv: 300 patients, 150 of them malignant" in (
-        capsys.readouterr().out
-    )
+    assert "hospital-0/pancreasData.csv: 300 patients, 150 of them malignant" in done.stdout
 
 
 def test_a_fourth_node_is_told_the_number():

@@ -1,6 +1,5 @@
 """The numbers: in process, in a plain loop, and by the tutorial's own classes."""
 
-import pickle
 import warnings
 
 import numpy as np
@@ -48,15 +47,6 @@ def test_one_step_a_round_brings_no_warning(run, splits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(splits, scaling="merged")
-
-
-def test_the_file_holds_the_coefficients(run, splits, tmp_path):
-    path = tmp_path / "coefficients.pkl"
-    tester = run(splits, filename=str(path))
-    written = pickle.loads(path.read_bytes())
-    assert isinstance(written, np.ndarray)
-    assert written.shape == (1, 30)
-    np.testing.assert_array_equal(written, tester.aggregate)
 
 
 def test_with_merged_scaling_it_also_holds_the_scaling(run, splits, contents):

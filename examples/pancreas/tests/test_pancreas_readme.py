@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forked_python import run_python
 from snippets import texts
 
 import compare
@@ -72,9 +71,3 @@ def test_one_draw_of_compare_follows_the_readme():
             last[hospitals, scaling] = np.mean(shares)
     assert last[compare.HOSPITALS, "merged"] - last[compare.HOSPITALS, "site"] > 0.02
     assert abs(last[compare.SAME_MIX, "merged"] - last[compare.SAME_MIX, "site"]) < 0.02
-
-
-def test_the_hospitals_command_runs(tmp_path):
-    done = run_python("-m", "pancreas.hospitals", tmp_path, cwd=EXAMPLE)
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("hospital-*/pancreasData.csv"))) == 3

@@ -23,12 +23,6 @@ def test_they_are_those_of_all_rows(parts):
     )
 
 
-def test_order_does_not_matter(parts):
-    forward = merge([moments(part) for part in parts])
-    backward = merge([moments(part) for part in reversed(parts)])
-    np.testing.assert_allclose(forward, backward, rtol=1e-13)
-
-
 def test_one_hospital_alone(parts):
     means, deviations = merge([moments(parts[0])])
     np.testing.assert_array_equal(means, parts[0].mean(axis=0))

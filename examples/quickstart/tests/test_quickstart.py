@@ -46,10 +46,6 @@ def node(partition):
     return SimpleNamespace(node_config={"partition-id": partition})
 
 
-def test_the_loop_by_hand():
-    assert plain_loop([[1, 2, 3, 4], [5, 6, 7, 8]]) == [4.5, 5.0, 5.25, 5.375, 5.4375, 5.46875]
-
-
 def test_in_process_it_is_the_plain_loop(app):
     tester = in_process(app, [[1, 2, 3, 4], [5, 6, 7, 8]])
     assert tester.result == 5.46875 == plain_loop([[1, 2, 3, 4], [5, 6, 7, 8]])[-1]
