@@ -51,7 +51,7 @@ def check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any:
             raise ModelError(f"{role}: {cls.__name__}.{name} must be a method")
     checked: Any = cls
     for caller, methods in checked._framework_calls.items():
-        check_methods(checked, role, methods, caller)
+        check_methods(checked, role, methods, caller, getattr(checked, "_older_calls", None))
     check_constructor(checked, role, check_kwargs(kwargs, f"{role}_kwargs"))
     return checked
 

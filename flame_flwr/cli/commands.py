@@ -115,7 +115,7 @@ def run(
         list[str] | None,
         typer.Option(
             help="what a node reads: a folder, module:function, s3://bucket/prefix or "
-            "fhir+https://server/base; once per node, in order"
+            "fhir+https://server/base, or several with ; between them; once per node, in order"
         ),
     ] = None,
     nodes: Annotated[

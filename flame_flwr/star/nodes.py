@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.errors import ModelError
+from flame_flwr.user_code.signatures import needs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,6 +163,9 @@ class StarAggregator(StarNode):
         },
     }
 
+    _older_calls: ClassVar[dict[str, tuple[str, ...]]] = {"has_converged": ("num_iterations",)}
+    """What else older versions of FLAME give a method, which may need it."""
+
     @abstractmethod
     def aggregation_method(self, analysis_results: list[Any]) -> Any:
         """Merge the nodes' results, which come in participant order, into one aggregate."""
@@ -170,7 +174,8 @@ class StarAggregator(StarNode):
     def has_converged(self, result: Any, last_result: Any) -> bool:
         """Say whether to stop. Called exactly once a round; ``last_result`` is ``None`` at first.
 
-        In a multi-round analysis the answer of the first round does not count.
+        One that needs a third parameter, as in older scripts of FLAME, gets `num_iterations`. In a
+        multi-round analysis the answer of the first round does not count.
         """
 
     def aggregate(self, node_results: list[Any], simple_analysis: bool = True) -> tuple[Any, bool]:
@@ -189,7 +194,8 @@ class StarAggregator(StarNode):
             The aggregate, and whether it is the last one.
         """
         result = self.aggregation_method(node_results)
-        self.delta_criteria = bool(self.has_converged(result, self.latest_result))
+        older = (self.num_iterations,) if needs(self.has_converged, 3) else ()
+        self.delta_criteria = bool(self.has_converged(result, self.latest_result, *older))
         converged = simple_analysis or (self.delta_criteria and self.num_iterations > 0)
         self.latest_result = result
         self.num_iterations += 1

@@ -17,13 +17,17 @@ from typing import Any
 from flame_flwr.errors import ModelError
 
 __all__ = ["check_constructor", "check_function", "check_methods"]
-__all__ += ["is_ours", "is_set_by_constructor"]
+__all__ += ["is_ours", "is_set_by_constructor", "needs"]
 
 Parameters = tuple[str, ...]
 
 
 def check_methods(
-    cls: type[Any], role: str, methods: Mapping[str, Parameters], caller: str
+    cls: type[Any],
+    role: str,
+    methods: Mapping[str, Parameters],
+    caller: str,
+    older: Mapping[str, Parameters] | None = None,
 ) -> None:
     """Check that a class's methods take what they are called with.
 
@@ -38,6 +42,8 @@ def check_methods(
     caller : str
         The method of the framework's class that calls them, if any does. Where a subclass has one
         of its own, it may call them as it likes.
+    older : dict of str to tuple of str, optional
+        Further parameters of a method that is called so where it needs them.
 
     Raises
     ------
@@ -49,6 +55,8 @@ def check_methods(
     for name, parameters in methods.items():
         method = inspect.getattr_static(cls, name, None)
         why = _misfit(method, cls, parameters)
+        if why and older and name in older and not _misfit(method, cls, parameters + older[name]):
+            continue
         if why and not is_set_by_constructor(cls, name):
             call = f"{name}({', '.join(parameters)})"
             raise ModelError(
@@ -101,6 +109,15 @@ def check_function(function: Any, what: str, parameters: Parameters) -> None:
         raise ModelError(
             f"{what}: {name}{signature} cannot be called with ({', '.join(parameters)}): {why}"
         )
+
+
+def needs(method: Any, count: int) -> bool:
+    """Tell whether a bound method can be called with so many arguments, and not with one fewer."""
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):
+        return False
+    return bool(_unbound(signature, count - 1)) and not _unbound(signature, count)
 
 
 def is_ours(function: Any) -> bool:

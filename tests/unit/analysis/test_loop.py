@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flame_flwr.errors import ModelError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 
 
@@ -325,3 +326,30 @@ def test_an_analyzers_latest_result_becomes_the_aggregate():
 
     run([1, 2], Looks)
     assert seen == [(None, None)] * 2 + [(3, 3)] * 4
+
+
+def _older_converged(self, result, last_result, num_iterations):
+    return num_iterations >= 3 and last_result is not None
+
+
+def test_a_third_parameter_of_older_scripts_gets_the_rounds():
+    """The published scripts of FLAME's guides have it."""
+
+    class Older(Aggregator):
+        has_converged = _older_converged
+
+    assert StarModelTester([1, 2], Analyzer, Older, "s3", simple_analysis=False).rounds == 4
+    assert StarModelTester([1, 2], Analyzer, Older, "s3").rounds == 1
+
+    class Free(Aggregator):
+        def has_converged(self, result, last_result, num_iterations="not given"):
+            return num_iterations == "not given" and self.num_iterations >= 2
+
+    assert StarModelTester([1, 2], Analyzer, Free, "s3", simple_analysis=False).rounds == 3
+
+    class Four(Aggregator):
+        def has_converged(self, result, last_result, num_iterations, more):
+            return True
+
+    with pytest.raises(ModelError, match=r"Write def has_converged\(self, result, last_result\)"):
+        StarModelTester([1, 2], Analyzer, Four, "s3")
