@@ -1,7 +1,5 @@
 """Ditto: personal models as a plain loop has them, which stay where they are."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ from flame_flwr.aggregation import MaxRounds  # noqa: E402
 from flame_flwr.clients import NodePlan  # noqa: E402
 from flame_flwr.clients.local_grid import LocalGrid  # noqa: E402
 from flame_flwr.data import clear_local_storage  # noqa: E402
-from flame_flwr.errors import ModelError  # noqa: E402
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester  # noqa: E402
 from flame_flwr.strategies import CyclicTraining, Scaffold, WeightedFedAvg  # noqa: E402
 from flame_flwr.torch import Ditto  # noqa: E402
@@ -19,7 +16,7 @@ from flame_flwr.torch import Ditto  # noqa: E402
 from .networks import SPLITS, data, network, run  # noqa: E402
 from .plain_algorithms import fedavg, first, local, one_thread, scaffold, whole  # noqa: E402
 from .plain_loop import mean  # noqa: E402
-from .test_drift import Corrected, Keeps, start  # noqa: E402
+from .test_drift import Corrected, start  # noqa: E402
 from .test_proximal import Steps, same  # noqa: E402
 
 HELD = data(9, 12)
@@ -161,30 +158,6 @@ def test_over_messages_a_skipped_round_counts_for_neither_model():
         assert record.evaluations[f"node-{node}"]["sum"] == total
 
 
-def test_a_resumed_run_gives_the_same_bits(tmp_path):
-    with LocalGrid(NodePlan(Personal, data_type="s3"), SPLITS, Keeps) as grid:
-        start(WeightedFedAvg, grid, 4, tmp_path / "kept", most=2)
-        record = start(WeightedFedAvg, grid, 4, tmp_path / "kept", resume=True)
-    assert record.resumed_after == 2
-    same(record.result["model"], fedavg(4))
-    for node, state in enumerate(plain(4)[0]):
-        expected = loss_on(state, SPLITS[node])
-        assert record.evaluations[f"node-{node}"]["personal_loss"] == pytest.approx(expected, 1e-5)
-
-
-def test_without_a_state_dir_a_node_says_that_it_keeps_none(monkeypatch, caplog):
-    from flame_flwr.errors import ConfigError
-    from flame_flwr.star.handle import FlameHandle
-
-    def refuse(self, *arguments, **more):
-        raise ConfigError("there is no `state-dir`")
-
-    monkeypatch.setattr(FlameHandle, "save_intermediate_data", refuse)
-    with caplog.at_level(logging.WARNING, "flame_flwr"):
-        assert run(Personal, rounds=1).evaluations["node-0"]["personal_loss"] > 0
-    assert "the personal model is not kept after this run: there is no `state-dir`" in caplog.text
-
-
 def test_it_goes_with_any_strategy_and_the_optimisers_are_apart():
     class Moving(Personal):
         keep_optimizer = True
@@ -201,9 +174,3 @@ def test_it_goes_with_any_strategy_and_the_optimisers_are_apart():
     drifting = type("Drifting", (Ditto, Corrected), {})
     same(run(drifting, strategy=strategy).result["model"], scaffold(2)[0])
     assert run(Personal, strategy=CyclicTraining(rounds=2)).evaluations["node-1"]["personal_loss"]
-
-
-@pytest.mark.parametrize("lam", [-1, None, "1", float("nan"), True])
-def test_a_wrong_strength_is_refused(lam):
-    with pytest.raises(ModelError, match="lam must be a number from 0"):
-        run(type("Odd", (Personal,), {"lam": lam}))

@@ -313,17 +313,6 @@ def test_fit_must_see_every_class():
         run(warm, splits=[*SPLITS, [(X, np.zeros(20, int))]], strategy=ONE)
 
 
-def test_scores_must_be_numbers():
-    for said, says in (
-        ({"model": 1.0}, "the base uses"),
-        ([], "numbers by name"),
-        ({"a": "b"}, "must be one number"),
-        ({"a": np.nan}, "is not finite"),
-    ):
-        with pytest.raises((ModelError, DataError), match=says):
-            run(made(score=lambda self, estimator, x, y, said=said: said), strategy=ONE)
-
-
 def test_what_is_written_is_checked_when_the_model_is_built():
     StarModel(Ward, ONE, "none")
     with pytest.raises(ModelError, match=r"Odd.dataset.* cannot be called as dataset\(data\)"):

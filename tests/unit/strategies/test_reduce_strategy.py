@@ -53,11 +53,11 @@ def test_weights_may_be_equal_or_a_score():
         SPLITS, Regression, WeightedFedAvg(by=None, convergence=MaxRounds(3)), "s3"
     )
     np.testing.assert_allclose(equal.result["model"]["coef"], plain(3, [1, 1, 1])[-1], rtol=1e-12)
-    scored = StarModelTester(
-        SPLITS, Regression, WeightedFedAvg(by="loss", convergence=MaxRounds(1)), "s3"
-    )
-    losses = [np.mean(y**2) for _, y in SPLITS]
-    np.testing.assert_allclose(scored.result["model"]["coef"], plain(1, losses)[-1], rtol=1e-12)
+    losses = np.array([np.mean(y**2) for _, y in SPLITS])
+    for by, weights in (("loss", losses), (lambda answer: answer["loss"] ** 2, losses**2)):
+        once = WeightedFedAvg(by=by, convergence=MaxRounds(1))
+        coef = StarModelTester(SPLITS, Regression, once, "s3").result["model"]["coef"]
+        np.testing.assert_allclose(coef, plain(1, weights)[-1], rtol=1e-12)
 
 
 def test_the_bits_are_alike_in_every_runtime():
