@@ -18,7 +18,7 @@ from flame_flwr.cli.colours import without_colours
 from flame_flwr.cli.connection import Federation, SubmitError
 from flame_flwr.cli.flower_programs import START_LIMIT, program_environment, started
 from flame_flwr.failure.scratch_folders import SCRATCH
-from flame_flwr.processes.child_processes import tied
+from flame_flwr.processes.child_processes import living, tied, with_descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,21 +103,11 @@ def _end_runs(superlink: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _grandchildren(pid: int) -> list[int]:
+def _grandchildren(pid: int) -> set[int]:
     """Return a process's descendants but its children, which are the SuperLink's own parts."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if fields[0] != "Z":  # a zombie has ended already
-                parents[int(stat.parent.name)] = int(fields[1])
-    generation, found = [pid], list[int]()
-    for depth in range(len(parents)):
-        generation = [child for child, parent in parents.items() if parent in generation]
-        if not generation:
-            break
-        found += generation if depth else []
-    return found
+    parents = living()
+    children = {child for child, parent in parents.items() if parent == pid}
+    return with_descendants(children, parents) - children
 
 
 def free_port() -> int:

@@ -18,6 +18,7 @@ from cryptography import x509
 
 from flame_flwr.deploy import keys, texts
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import write_whole
 from flame_flwr.installed.wheel import installed_wheel, read_wheel
 
 if TYPE_CHECKING:
@@ -254,14 +255,8 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    """Write a new file: private keys for their owner alone, scripts executable."""
-    mode = {".key": 0o600, ".sh": 0o755}.get(path.suffix, 0o644)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(path, mode)
+    """Write a file: private keys for their owner alone, scripts executable."""
+    write_whole(path, [content], {".key": 0o600, ".sh": 0o755}.get(path.suffix, 0o644))
 
 
 def _encoded(files: Mapping[str, str]) -> _Files:

@@ -11,7 +11,8 @@ import socket
 import sys
 from pathlib import Path
 
-from flame_flwr.text.textfiles import has_mark, read_toml
+from flame_flwr.errors import ConfigError
+from flame_flwr.text.textfiles import read_settings
 
 __all__ = ["main", "obstacle"]
 
@@ -37,16 +38,9 @@ def obstacle(host: str, port: int, config: Path | None = None) -> str:
     """
     if config is not None:
         try:
-            read_toml(config)
-            if has_mark(config):
-                return (
-                    f"{config} begins with a byte order mark, which Flower does not read: save it "
-                    "as UTF-8 without one"
-                )
-        except OSError as error:
-            return f"{config} cannot be read: {error.strerror}"
-        except ValueError as error:
-            return f"{config} is no TOML file: {error}"
+            read_settings(config, by_flower=True)
+        except ConfigError as error:
+            return error.message
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -16,12 +16,12 @@ import sys
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["tied"]
+__all__ = ["in_session", "living", "tied", "with_descendants"]
 
 _LIMIT = 10.0
 """Seconds until all of them are gone."""
@@ -67,6 +67,27 @@ def tied(*folders: str) -> Iterator[dict[str, str]]:
             watcher.wait()
 
 
+@contextmanager
+def in_session(command: list[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and end it with all of its session when the block ends.
+
+    Parameters
+    ----------
+    command : list of str
+        The program and its arguments.
+    **how
+        As :class:`subprocess.Popen` takes it.
+    """
+    with subprocess.Popen(  # noqa: S603  (no shell)
+        command, stdin=subprocess.DEVNULL, start_new_session=True, **how
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(OSError):  # it may have gone by itself
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def _end(mark: bytes) -> None:
     """End every program with a mark, until none is left: they may start others meanwhile."""
     until = time.monotonic() + _LIMIT
@@ -79,27 +100,36 @@ def _end(mark: bytes) -> None:
 
 def _marked(mark: bytes) -> set[int]:
     """Return the processes with a mark in their environment, and all that these have started."""
+    found, parents = set(), living()
+    for pid in parents:
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if mark in file.read():
+                found.add(pid)
+    return with_descendants(found, parents) - {os.getpid()}
+
+
+def living() -> dict[int, int]:
+    """Return every process with its parent; none where there is no ``/proc``."""
     parents: dict[int, int] = {}
-    found: set[int] = set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-            if state in (b"Z", b"X"):
-                continue
-            parents[int(name)] = int(parent)
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if mark in file.read():
-                    found.add(int(name))
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
+        with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+            if state not in (b"Z", b"X"):  # a zombie has ended already
+                parents[int(name)] = int(parent)
+    return parents
+
+
+def with_descendants(pids: set[int], parents: dict[int, int]) -> set[int]:
+    """Return processes and all that they have started, of those that :func:`living` gives."""
+    found = set(pids)
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
-    return found - {os.getpid()}
+    return found
 
 
 if __name__ == "__main__":
     message = sys.stdin.buffer.read()
-    if os.path.isdir("/proc/self"):
-        _end(sys.argv[1].encode())
+    _end(sys.argv[1].encode())
     if message != _DONE:
         for folder in sys.argv[2:]:
             shutil.rmtree(folder, ignore_errors=True)

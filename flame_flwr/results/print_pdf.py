@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from flame_flwr.errors import ConfigError, StoreError
 from flame_flwr.files import reason_of, write_file
+from flame_flwr.processes.child_processes import in_session
 
 __all__ = ["print_pdf"]
 
@@ -92,13 +91,8 @@ def _places(folder: str, made: Path, page: Path) -> list[str]:
 
 def _run(command: list[str], seconds: float) -> None:
     """Run the browser; what it has started ends with it."""
-    with subprocess.Popen(  # noqa: S603  (a browser that is installed here)
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as browser:
+    nowhere = subprocess.DEVNULL
+    with in_session(command, stdout=nowhere, stderr=nowhere) as browser:
         try:
             browser.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -106,6 +100,3 @@ def _run(command: list[str], seconds: float) -> None:
                 f"{command[0]} did not print the page within {seconds:g} s: open it in a browser, "
                 "and print it there"
             ) from None
-        finally:
-            with suppress(OSError):  # all of its session, or it has gone by itself
-                os.killpg(browser.pid, signal.SIGKILL)

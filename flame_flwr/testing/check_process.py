@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flame_flwr.errors import FlameError, ModelError
-from flame_flwr.processes.child_processes import tied
+from flame_flwr.processes.child_processes import in_session, tied
 from flame_flwr.processes.run_reminder import ran
 from flame_flwr.testing.findings import CHECKS, Finding
 from flame_flwr.testing.spec import CheckSpec
@@ -110,31 +108,14 @@ def _work(folder: Path, seconds: float) -> int | None:
         "TMPDIR": str(folder),
     }
     environment.pop("PYTEST_CURRENT_TEST", None)
+    command = [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)]
     with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
-        process = subprocess.Popen(  # noqa: S603  (this Python, our own program)
-            [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)],
-            cwd=folder,
-            env={**environment, **mark},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and everything that it has started."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
+        own = {"cwd": folder, "env": {**environment, **mark}}
+        with in_session(command, **own, stdout=log, stderr=subprocess.STDOUT) as process:
+            try:
+                return process.wait(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                return None
 
 
 def _unfinished(code: int | None, folder: Path, seconds: float) -> Finding:
